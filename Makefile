@@ -1,0 +1,61 @@
+# llama-webgpu. `make demo` shows what it does, `make test` checks everything.
+
+SHELL   := bash
+GO      ?= go
+BIN     := build/llama-webgpu
+MODEL   := testdata/tiny
+PROMPT  ?= It was a cold morning of the early spring, and we sat after breakfast
+FUZZTIME ?= 60s
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build setup bench fuzz golden wgsl cross clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+build: ## Build build/llama-webgpu
+	@.ci/tools $(GO)
+	$(GO) build -o $(BIN) ./cmd/llama-webgpu
+
+setup: build ## Make sure that a GPU driver is there; on Debian and Ubuntu, install a software one
+	@.ci/driver $(BIN)
+
+demo: setup ## Quantize the embedded model to int4, verify it against FP16, let it write
+	$(BIN) quantize --input-dir $(MODEL) --output-dir build/demo --format int4 --force
+	$(BIN) verify --model build/demo --reference $(MODEL)
+	$(BIN) infer --model build/demo --prompt "$(PROMPT)" -n 64 --temperature 0 --stats
+
+check: ## Formatting, vet, staticcheck
+	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; } >&2
+	$(GO) vet ./...
+	CGO_ENABLED=0 $(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+cross: ## Build for six platforms without cgo
+	@for p in $(PLATFORMS); do \
+		echo "$(GO) build $$p"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o build/cross/$${p/\//-}/ ./cmd/llama-webgpu || exit 1; \
+	done
+
+fuzz: ## Run every fuzz test for FUZZTIME (60s)
+	@.ci/fuzz $(FUZZTIME) $(GO)
+
+wgsl: setup ## Compile every kernel with the driver's compiler
+	$(GO) test -count=1 -run Compile ./kernels
+
+bench: setup ## Run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+golden: ## Make the golden files again (developers; wants Python and the network)
+	@.ci/golden
+
+# The tests come last, so that what they say is the end of the output.
+test: setup ## Everything: check, cross, a short fuzz, all tests
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory cross
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
+	$(GO) test ./...
+
+clean: ## Remove build/
+	rm -rf build

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/verify"
+)
+
+// deviceFlags say where a model runs.
+func deviceFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "where to run the bundle: `DEVICE` gpu, or cpu for the slow reference", Category: "Device"},
+		&cli.StringFlag{Name: "adapter", Usage: "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Device"},
+		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "cached keys and values: `TYPE` f16 or f32", Category: "Device"},
+		listAdaptersFlag("Device"),
+	}
+}
+
+// checkDevice reports wrong values of deviceFlags.
+func checkDevice(c *cli.Context) error {
+	if err := oneOf(c, "device", "gpu", "cpu"); err != nil {
+		return err
+	}
+	return oneOf(c, "kv", "f16", "f32")
+}
+
+// engine is a model that runs somewhere.
+type engine struct {
+	verify.Forwarder                          // what the model can do beside it (verify.Tracer) is asked of it, not of the engine
+	gpu              *transformer.Transformer // nil on the CPU
+	dev              *gpu.Device              // nil on the CPU
+}
+
+// openEngine loads the model where the flags say.
+func openEngine(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
+	if c.String("device") == "cpu" {
+		r, err := newReference(s, maxSeqLen, c.String("kv") == "f16")
+		return &engine{Forwarder: r}, err
+	}
+	if s.bundle == nil {
+		return nil, fmt.Errorf("%s: is a checkpoint: make a bundle of it with llama-webgpu quantize, or use --device cpu", s.dir)
+	}
+	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter"), Log: slog.Default()})
+	if err != nil {
+		return nil, noGPU(err)
+	}
+	t, err := load(c, dev, s, maxSeqLen)
+	if err != nil {
+		dev.Close()
+		return nil, fmt.Errorf("%s: %w", s.dir, err)
+	}
+	return &engine{Forwarder: t, gpu: t, dev: dev}, nil
+}
+
+// load uploads the model.
+func load(c *cli.Context, dev *gpu.Device, s *source, maxSeqLen int) (*transformer.Transformer, error) {
+	total := s.bundle.Manifest.Files[0].Size
+	progress := newBar(c, "loading", total, true)
+	defer progress.end()
+	bits := 16
+	if c.String("kv") == "f32" {
+		bits = 32
+	}
+	return transformer.New(c.Context, dev, s.bundle, transformer.Options{
+		MaxSeqLen: maxSeqLen, KVBits: bits,
+		Progress: func(done uint64) { progress.set(int64(done), "") },
+	})
+}
+
+// newReference returns the CPU's model of s. With kvFloat16 it rounds keys and values as a GPU does.
+func newReference(s *source, maxSeqLen int, kvFloat16 bool) (*verify.Reference, error) {
+	r, err := verify.NewReference(s.weights, verify.ReferenceOptions{KVFloat16: kvFloat16, MaxSeqLen: maxSeqLen})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.dir, err)
+	}
+	return r, nil
+}
+
+func (e *engine) close() {
+	if e.gpu != nil {
+		e.gpu.Close()
+		e.dev.Close()
+	}
+}
+
+// String says where the model runs.
+func (e *engine) String() string {
+	if e.dev == nil {
+		return "CPU reference"
+	}
+	return e.dev.Info().String()
+}
+
+// model is what sampling drives: on a GPU the transformer itself, which can hand over its largest
+// logits alone.
+func (e *engine) model() sample.Model {
+	if e.gpu != nil {
+		return e.gpu
+	}
+	return e.Forwarder
+}

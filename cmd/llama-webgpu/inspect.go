@@ -1,0 +1,268 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+var inspectCommand = &cli.Command{
+	Name:      "inspect",
+	Category:  "Models",
+	Usage:     "show what is in a checkpoint or bundle",
+	UsageText: "llama-webgpu inspect DIR [options]",
+	ArgsUsage: "DIR",
+	Description: `Examples:
+
+  llama-webgpu inspect testdata/tiny
+  llama-webgpu inspect out --tensors
+  llama-webgpu inspect out --check`,
+	Flags: []cli.Flag{
+		&cli.BoolFlag{Name: "check", Usage: "read the whole bundle, and compare it with its hashes", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "tensors", Usage: "list each tensor", Category: "Output", DisableDefaultText: true},
+		quietFlag, jsonFlag("print everything as JSON"),
+	},
+	Action: inspect,
+}
+
+// inspection is what inspect prints with --json.
+type inspection struct {
+	Kind    string       `json:"kind"` // bundle or checkpoint
+	Spec    *model.Spec  `json:"spec"`
+	Weights int64        `json:"weights"`
+	Bytes   int64        `json:"bytes"` // of all tensors
+	Bits    float64      `json:"bits_per_weight"`
+	BOS     int          `json:"bos"` // −1: none
+	EOS     []int        `json:"eos"`
+	Tensors []tensorInfo `json:"tensors"`
+
+	ID           string               `json:"id,omitempty"` // of a bundle, like what follows
+	Generator    string               `json:"generator,omitempty"`
+	Quantization *bundle.Quantization `json:"quantization,omitempty"`
+	Source       *bundle.Source       `json:"source,omitempty"`
+	Notes        []string             `json:"notes,omitempty"`
+	Checked      bool                 `json:"checked,omitempty"` // hashes and values are right
+}
+
+// tensorInfo describes a tensor.
+type tensorInfo struct {
+	Name   string     `json:"name"`
+	Role   model.Role `json:"role"`
+	Layer  int        `json:"layer"` // −1 outside the layers
+	Shape  []int      `json:"shape"`
+	Type   string     `json:"type"`
+	Block  int        `json:"block,omitempty"`
+	Bytes  int64      `json:"bytes"`
+	Bits   float64    `json:"bits_per_weight"`
+	Error  float64    `json:"error,omitempty"`  // of a bundle's tensor: √(Σ(w−ŵ)²/Σw²)
+	Offset int64      `json:"offset,omitempty"` // of a bundle's tensor: bytes from the start of model.wgpu
+}
+
+// weights reports how many weights the tensor has.
+func (t tensorInfo) weights() int64 { return weights([]model.Tensor{{Shape: t.Shape}}) }
+
+func inspect(c *cli.Context) (err error) {
+	if c.NArg() != 1 {
+		return usagef("inspect: want one directory, got %d; see llama-webgpu inspect --help", c.NArg())
+	}
+	s, err := openSource(c.Args().First())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	in := newInspection(s)
+	if c.Bool("check") {
+		if err := checkHashes(c, s); err != nil {
+			return err
+		}
+		in.Checked = true
+	}
+	if c.Bool("json") {
+		return printJSON(c, in)
+	}
+	if !c.Bool(quietFlag.Name) {
+		in.show(c)
+	}
+	return nil
+}
+
+func checkHashes(c *cli.Context, s *source) error {
+	if s.bundle == nil {
+		return usagef("inspect: --check is for bundles, %s is a checkpoint", s.dir)
+	}
+	progress := newBar(c, "checking", s.bundle.Manifest.Files[0].Size, true)
+	defer progress.end()
+	if err := s.bundle.Check(c.Context, func(done, _ int64) { progress.set(done, "") }); err != nil {
+		return fmt.Errorf("%s: %w", s.dir, err)
+	}
+	return nil
+}
+
+func newInspection(s *source) *inspection {
+	in := &inspection{Kind: "checkpoint", Spec: s.weights.Spec(), BOS: s.bos, EOS: append([]int{}, s.eos...)}
+	for i, t := range s.weights.Tensors() {
+		info := tensorInfo{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
+		s.stored(i, &info)
+		info.Bits = float64(info.Bytes) * 8 / float64(info.weights())
+		in.Tensors = append(in.Tensors, info)
+		in.Weights += info.weights()
+		in.Bytes += info.Bytes
+	}
+	in.Bits = float64(in.Bytes) * 8 / float64(in.Weights)
+	if s.bundle == nil {
+		in.Notes = s.hf.Notes()
+		return in
+	}
+	m := s.bundle.Manifest
+	in.Kind, in.ID, in.Generator, in.Notes = "bundle", m.ID, m.Generator, m.Notes
+	in.Quantization, in.Source = &m.Quantization, &m.Source
+	return in
+}
+
+// stored fills in how tensor i is stored.
+func (s *source) stored(i int, t *tensorInfo) {
+	if s.bundle == nil {
+		t.Type = s.hf.SourceType(i)
+		t.Bytes = t.weights() * int64(typeBits[t.Type]) / 8
+		return
+	}
+	e := s.bundle.Manifest.Tensors[i]
+	t.Type, t.Block, t.Bytes, t.Error, t.Offset = string(e.Type), e.Block, e.Length, e.Error, e.Offset
+}
+
+func (in *inspection) show(c *cli.Context) {
+	in.showModel(c)
+	fmt.Fprintln(stdout(c))
+	if c.Bool("tensors") {
+		in.showTensors(c)
+	} else {
+		in.showRoles(c)
+	}
+	for _, note := range in.Notes {
+		fmt.Fprintf(stdout(c), "\nnote: %s\n", note)
+	}
+}
+
+// showModel says what the model is.
+func (in *inspection) showModel(c *cli.Context) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(stdout(c), "%-10s  %s\n", name, fmt.Sprintf(format, args...))
+	}
+	s := in.Spec
+	line("kind", "%s", in.Kind)
+	if in.Kind == "bundle" {
+		line("id", "%s%s", in.ID, map[bool]string{true: ", hashes checked"}[in.Checked])
+		line("made by", "%s, %s", in.Generator, describe(in.Quantization))
+	}
+	line("model", "%s, %d weights, %d layers, hidden %d, vocabulary %d, context %d",
+		s.Family, in.Weights, len(s.Layers), s.Hidden, s.Vocab, s.MaxPositions)
+	for k := range s.Kinds {
+		line("layers", "%s", describeKind(s, k))
+	}
+	line("head", "%s", map[bool]string{true: "is the embedding", false: "has its own weights"}[s.TiedHead])
+	line("size", "%s, %.2f bits/weight", bytes(in.Bytes), in.Bits)
+}
+
+// storedAs names a type and its block size.
+func storedAs(typ string, block int) string {
+	if block == 0 {
+		return typ
+	}
+	return fmt.Sprintf("%s/%d", typ, block)
+}
+
+// describe says how a bundle was quantized.
+func describe(q *bundle.Quantization) string {
+	s := storedAs(q.Format, q.Block)
+	if q.Method != "" {
+		s += " by " + q.Method
+	}
+	if q.EmbedFormat != "" {
+		s += ", embedding " + q.EmbedFormat
+	}
+	if q.HeadFormat != "" {
+		s += ", head " + q.HeadFormat
+	}
+	if len(q.KeepF16) > 0 {
+		s += ", f16 where " + strings.Join(q.KeepF16, " or ")
+	}
+	return s
+}
+
+// describeKind says what a kind of layers is, and how many there are of it.
+func describeKind(s *model.Spec, k int) string {
+	n := 0
+	for _, of := range s.Layers {
+		if of == k {
+			n++
+		}
+	}
+	a, m := s.Kinds[k].Attention, s.Kinds[k].MLP
+	text := fmt.Sprintf("%d with %d heads of %d, %d for keys and values; %s MLP of %d", n, a.Heads, a.HeadDim, a.KVHeads, m.Activation, m.Intermediate)
+	if m.Experts > 0 {
+		text += fmt.Sprintf(", %d of %d experts", m.TopK, m.Experts)
+	}
+	switch {
+	case a.Window > 0:
+		text += fmt.Sprintf("; window %d", a.Window)
+	case a.Chunk > 0:
+		text += fmt.Sprintf("; chunks of %d", a.Chunk)
+	}
+	if a.RoPE < 0 && len(s.RoPE) > 0 {
+		text += "; no RoPE"
+	}
+	return text
+}
+
+// group is tensors of one role that are stored alike.
+type group struct {
+	role          model.Role
+	shape, stored string
+	tensors       int
+	bytes         int64
+	bits          float64
+}
+
+// showRoles sums up the tensors by role.
+func (in *inspection) showRoles(c *cli.Context) {
+	var groups []*group
+	find := map[[3]string]*group{}
+	for _, t := range in.Tensors {
+		key := [3]string{string(t.Role), fmt.Sprint(t.Shape), storedAs(t.Type, t.Block)}
+		g := find[key]
+		if g == nil {
+			g = &group{role: t.Role, shape: key[1], stored: key[2], bits: t.Bits}
+			groups, find[key] = append(groups, g), g
+		}
+		g.tensors++
+		g.bytes += t.Bytes
+	}
+	w := newTable(table.Row{"role", "tensors", "shape", "stored as", "bytes", "bits/weight"}, 3, 4)
+	for _, g := range groups {
+		w.AppendRow(table.Row{g.role, g.tensors, g.shape, g.stored, bytes(g.bytes), fmt.Sprintf("%.2f", g.bits)})
+	}
+	showTable(c, w)
+}
+
+// showTensors lists the tensors.
+func (in *inspection) showTensors(c *cli.Context) {
+	header := table.Row{"tensor", "shape", "stored as", "bytes", "bits/weight"}
+	if in.Kind == "bundle" {
+		header = append(header, "error")
+	}
+	w := newTable(header, 2, 3)
+	for _, t := range in.Tensors {
+		row := table.Row{t.Name, fmt.Sprint(t.Shape), storedAs(t.Type, t.Block), t.Bytes, fmt.Sprintf("%.2f", t.Bits)}
+		if in.Kind == "bundle" {
+			row = append(row, fmt.Sprintf("%.4f", t.Error))
+		}
+		w.AppendRow(row)
+	}
+	showTable(c, w)
+}

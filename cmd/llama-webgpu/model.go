@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
+)
+
+// source is a model on disk: a bundle or a checkpoint.
+type source struct {
+	dir     string
+	weights model.Weights
+	bundle  *bundle.Bundle // nil for a checkpoint
+	hf      *hf.Checkpoint // nil for a bundle
+	bos     int            // −1: none
+	eos     []int
+}
+
+// openSource opens what is in dir.
+func openSource(dir string) (*source, error) {
+	switch {
+	case exists(dir, bundle.ManifestName):
+		return openBundle(dir)
+	case exists(dir, "config.json"):
+		return openCheckpoint(dir)
+	case exists(dir, "."):
+		return nil, fmt.Errorf("%s: neither a bundle (no %s) nor a checkpoint (no config.json)", dir, bundle.ManifestName)
+	}
+	return nil, fmt.Errorf("%s: %w", dir, fs.ErrNotExist)
+}
+
+func exists(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
+}
+
+func openBundle(dir string) (*source, error) {
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &source{dir: dir, weights: b, bundle: b, bos: b.Manifest.Tokenizer.BOS, eos: b.Manifest.Tokenizer.EOS}, nil
+}
+
+func (s *source) close() error {
+	if s.bundle != nil {
+		return s.bundle.Close()
+	}
+	return s.hf.Close()
+}
+
+// context is how many positions the model was trained for, or 4096 if it does not say.
+func (s *source) context() int {
+	if n := s.weights.Spec().MaxPositions; n > 0 {
+		return n
+	}
+	return 4096
+}
+
+// tokenizer reads the tokenizer of the model.
+func (s *source) tokenizer() (*tokenizer.Tokenizer, error) {
+	if s.hf != nil {
+		return tokenizer.Load(filepath.Join(s.dir, tokenizerName))
+	}
+	data, err := s.bundle.Vocab()
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		return nil, errors.New(s.dir + ": the bundle has no " + bundle.VocabName + ": its checkpoint had no tokenizer.json")
+	}
+	t, err := tokenizer.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(s.dir, bundle.VocabName), err)
+	}
+	return t, nil
+}

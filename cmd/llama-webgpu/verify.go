@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+	"github.com/llama-webgpu/llama-webgpu/verify"
+)
+
+// evalText is "A Case of Identity" from The Adventures of Sherlock Holmes by Arthur Conan Doyle,
+// 1892, which is in the public domain.
+//
+//go:embed eval.txt
+var evalText string
+
+// errParity is the error of a verification that ran and failed.
+var errParity = errors.New("verification failed")
+
+var verifyCommand = &cli.Command{
+	Name:      "verify",
+	Category:  "Models",
+	Usage:     "compare a bundle with the checkpoint that it was made of",
+	UsageText: "llama-webgpu verify --model DIR --reference DIR [options]",
+	Description: `Answers two questions. Is the runtime right? The GPU's logits are compared with those of a plain
+computation on the CPU, on the same dequantized weights. Is the model still itself? The bundle's
+predictions are compared with those of the checkpoint: KL divergence, most likely token, perplexity.
+
+Without --text, the text is a story that comes with the program: A Case of Identity by Arthur
+Conan Doyle, in the public domain. Thresholds have defaults that depend on the format and size.
+The exit code is 0 if all measures are within them, 3 if one is not, 1 if something went wrong.
+
+Examples:
+
+  llama-webgpu verify --model out --reference testdata/tiny
+  llama-webgpu verify --model out --reference testdata/tiny --golden testdata/tiny/golden.safetensors --json -`,
+	Flags: slices.Concat([]cli.Flag{
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle: `DIR` (required)", Category: "What to compare"},
+		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "checkpoint: `DIR` (required)", Category: "What to compare"},
+		&cli.StringFlag{Name: "text", Usage: "text to predict: `FILE`", DefaultText: "a story", Category: "What to compare"},
+		&cli.StringFlag{Name: "golden", Usage: "logits of another implementation to compare with as well: `FILE` (golden.safetensors)", Category: "What to compare"},
+		&cli.IntFlag{Name: "windows", Value: 2, Usage: "measure the drift over `N` windows of the text; 0: all", Category: "What to compare"},
+		&cli.IntFlag{Name: "window-tokens", Value: 512, Usage: "a window has `N` tokens, of which the second half is scored", Category: "What to compare"},
+		&cli.IntFlag{Name: "runtime-tokens", Value: 160, Usage: "compare the runtime over the first `N` tokens of the text", Category: "What to compare"},
+
+		limitFlag("max-rel-rms", "runtime: relative RMS of the logits' difference is at most `X`"),
+		limitFlag("max-rel-max", "runtime: largest difference of a logit, over the logits' RMS, is at most `X`"),
+		limitFlag("max-kld", "drift: mean KL divergence is at most `X` nats"),
+		limitFlag("min-top1", "drift: the most likely token is the same at a share of at least `X` (0 to 1)"),
+		limitFlag("golden-max-abs", "golden: largest difference of a logit, checkpoint on the CPU, is at most `X`"),
+		limitFlag("golden-max-kld", "golden: mean KL divergence of the bundle is at most `X` nats"),
+
+		&cli.BoolFlag{Name: "layers", Usage: "show the differences after each layer", Category: "Output", DisableDefaultText: true},
+		&cli.StringFlag{Name: "json", Usage: "write the report as JSON to `FILE`, - for standard output", Category: "Output"},
+		quietFlag,
+	}, deviceFlags()),
+	Action: verifyBundle,
+}
+
+// limitFlag is a flag for a threshold.
+func limitFlag(name, usage string) cli.Flag {
+	return &cli.Float64Flag{Name: name, Usage: usage, DefaultText: "by format and size", Category: "Thresholds"}
+}
+
+func verifyBundle(c *cli.Context) (err error) {
+	if c.Bool(listAdaptersName) {
+		return listAdapters(c)
+	}
+	if err := errors.Join(check(c, "model", "reference"), checkDevice(c)); err != nil {
+		return err
+	}
+	v := verification{c: c}
+	defer func() { err = errors.Join(err, v.close()) }()
+	if err := v.open(); err != nil {
+		return err
+	}
+	if err := v.measure(c.Context); err != nil {
+		return err
+	}
+	v.report.Judge(v.limits)
+	if err := v.show(); err != nil {
+		return err
+	}
+	if !v.report.Pass {
+		return fmt.Errorf("%s: %w", c.String("model"), errParity)
+	}
+	return nil
+}
+
+// verification is one run of verify.
+type verification struct {
+	c              *cli.Context
+	bundle, source *source
+	damage         error // values in the bundle that are not finite
+	golden         *verify.Golden
+	windows        [][]int32 // BOS and text
+	limits         verify.Thresholds
+	engine         *engine
+	context        int // tokens that the models are to see
+	report         verify.Report
+}
+
+func (v *verification) close() error {
+	if v.engine != nil {
+		v.engine.close()
+	}
+	var errs []error
+	for _, s := range []*source{v.bundle, v.source} {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// open opens and checks all that is read.
+func (v *verification) open() (err error) {
+	c := v.c
+	if v.bundle, err = openSource(c.String("model")); err != nil {
+		return err
+	}
+	if v.bundle.bundle == nil {
+		return fmt.Errorf("%s: is a checkpoint, want a bundle", v.bundle.dir)
+	}
+	if v.limits, err = v.thresholds(); err != nil {
+		return err
+	}
+	if v.source, err = openSource(c.String("reference")); err != nil {
+		return err
+	}
+	if path := c.String("golden"); path != "" {
+		if v.golden, err = verify.ReadGolden(path); err != nil {
+			return err
+		}
+	}
+	if err := v.cutText(); err != nil {
+		return err
+	}
+	if err := v.checkBundle(); err != nil {
+		return err
+	}
+	v.context = len(v.windows[0])
+	if v.golden != nil {
+		v.context = max(v.context, len(v.golden.IDs))
+	}
+	v.engine, err = openEngine(c, v.bundle, v.context)
+	return err
+}
+
+// thresholds returns the default ones with those of the flags in their places.
+func (v *verification) thresholds() (verify.Thresholds, error) {
+	t, err := verify.DefaultThresholds(v.bundle.bundle.Manifest.Quantization.Format, weights(v.bundle.weights.Tensors()))
+	for name, limit := range map[string]*float64{
+		"max-rel-rms": &t.MaxRelRMS, "max-rel-max": &t.MaxRelMax, "max-kld": &t.MaxKLD, "min-top1": &t.MinTop1,
+		"golden-max-abs": &t.GoldenMaxAbs, "golden-max-kld": &t.GoldenMaxKLD,
+	} {
+		if v.c.IsSet(name) {
+			*limit = v.c.Float64(name)
+		}
+	}
+	return t, err
+}
+
+// weights reports how many weights the tensors have.
+func weights(tensors []model.Tensor) int64 {
+	var n int64
+	for _, t := range tensors {
+		n += int64(t.Rows()) * int64(t.Cols())
+	}
+	return n
+}
+
+// cutText makes the windows of the text.
+func (v *verification) cutText() error {
+	tok, err := v.bundle.tokenizer()
+	if err != nil {
+		return err
+	}
+	text := evalText
+	if path := v.c.String("text"); path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		text = string(data)
+	}
+	size := v.c.Int("window-tokens")
+	if most := v.bundle.context(); size > most {
+		return usagef("--window-tokens %d: the model was trained for %d", size, most)
+	}
+	if v.c.Int("runtime-tokens") < 1 {
+		return usagef("--runtime-tokens %d: want 1 or more", v.c.Int("runtime-tokens"))
+	}
+	v.windows, err = verify.Windows(tok.Encode(text, false), int32(v.bundle.bos), size, v.c.Int("windows"))
+	return err
+}
+
+// checkBundle reads the whole bundle. Values that are not finite do not end the verification: it
+// is to show what they do.
+func (v *verification) checkBundle() error {
+	progress := newBar(v.c, "checking "+v.bundle.dir, v.bundle.bundle.Manifest.Files[0].Size, true)
+	defer progress.end()
+	err := v.bundle.bundle.Check(v.c.Context, func(done, _ int64) { progress.set(done, "") })
+	var scale *quant.ScaleError
+	if errors.As(err, &scale) || errors.Is(err, quant.ErrNotFinite) {
+		v.damage, err = err, nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", v.bundle.dir, err)
+	}
+	return nil
+}
+
+// measure fills in the report. NaN and infinities end it, and are a failure of the report.
+func (v *verification) measure(ctx context.Context) error {
+	v.report.Environment = map[string]string{
+		"program": "llama-webgpu " + version, "device": v.engine.String(), "kv": v.c.String("kv"),
+		"bundle": v.bundle.bundle.Manifest.ID, "format": v.bundle.bundle.Manifest.Quantization.Format,
+	}
+	for _, step := range []func(context.Context) error{v.runtime, v.drift, v.goldenLogits} {
+		if err := v.report.Note(step(ctx), func(int) error { return v.damage }); err != nil {
+			return err
+		}
+		if len(v.report.Failures) > 0 {
+			return nil
+		}
+	}
+	if v.damage != nil {
+		v.report.Failures = append(v.report.Failures, "the bundle is damaged: "+v.damage.Error())
+	}
+	return nil
+}
+
+// runtime compares the GPU with the CPU on the bundle's weights.
+func (v *verification) runtime(ctx context.Context) error {
+	if v.engine.gpu == nil {
+		return nil // the CPU would be compared with itself
+	}
+	ref, err := newReference(v.bundle, v.context, v.c.String("kv") == "f16")
+	if err != nil {
+		return err
+	}
+	tokens := v.windows[0]
+	tokens = tokens[:min(len(tokens), v.c.Int("runtime-tokens"))]
+	wait := newBar(v.c, "runtime parity", -1, false)
+	defer wait.end()
+	v.report.Runtime, err = verify.MeasureParity(ctx, ref, v.engine.Forwarder, tokens)
+	return err
+}
+
+// drift compares the bundle with the checkpoint.
+func (v *verification) drift(ctx context.Context) error {
+	ref, err := newReference(v.source, v.context, false)
+	if err != nil {
+		return err
+	}
+	progress := newBar(v.c, "model drift", int64(len(v.windows)), false)
+	defer progress.end()
+	v.report.Drift, err = verify.MeasureDrift(ctx, ref, v.engine.Forwarder, v.windows, func(done, _ int) { progress.set(int64(done), "") })
+	return err
+}
+
+// goldenLogits compares checkpoint and bundle with the golden logits, if there are any.
+func (v *verification) goldenLogits(ctx context.Context) error {
+	if v.golden == nil {
+		return nil
+	}
+	ref, err := newReference(v.source, v.context, false)
+	if err != nil {
+		return err
+	}
+	v.report.Golden = &verify.GoldenReport{}
+	if v.report.Golden.Reference, err = v.golden.Compare(ctx, "checkpoint", ref); err != nil {
+		return err
+	}
+	v.report.Golden.Bundle, err = v.golden.Compare(ctx, "bundle", v.engine.Forwarder)
+	return err
+}
+
+// show writes the report where it is wanted.
+func (v *verification) show() error {
+	path := v.c.String("json")
+	if path == "-" {
+		return printJSON(v.c, &v.report)
+	}
+	if path != "" {
+		data, err := json.MarshalIndent(&v.report, "", " ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if v.c.Bool(quietFlag.Name) {
+		return nil
+	}
+	out := stdout(v.c)
+	fmt.Fprintf(out, "%s on %s\n\n", v.bundle.dir, v.engine)
+	if v.c.Bool("layers") {
+		if err := v.report.WriteLayers(out); err != nil {
+			return err
+		}
+	}
+	return v.report.WriteText(out)
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+)
+
+// version is that of the program. It is part of a bundle's identity: programs of one version make
+// the same bytes.
+const version = "0.1.0"
+
+var versionCommand = &cli.Command{
+	Name:     "version",
+	Category: "This program",
+	Usage:    "print version, platform, and whether this build can use a GPU",
+	Description: `Example:
+
+  llama-webgpu version`,
+	Action: func(c *cli.Context) error {
+		if err := check(c); err != nil {
+			return err
+		}
+		gpus := "with WebGPU"
+		if _, err := gpu.Adapters(); errors.Is(err, gpu.ErrNoGPU) {
+			gpus = "without a GPU (built without cgo)"
+		}
+		fmt.Fprintf(stdout(c), "llama-webgpu %s%s, %s %s/%s, %s\n", version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH, gpus)
+		return nil
+	},
+}
+
+// revision names the commit that the program was built from, where the build knows it.
+func revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return fmt.Sprintf(" (%.12s)", s.Value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,135 @@
+//go:build !js
+
+package bundle
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/edsrzf/mmap-go"
+)
+
+// maxManifest is the size of the largest manifest that is read.
+const maxManifest = 64 << 20
+
+// Open opens the bundle in dir and checks that it is consistent; it reads no tensor. Close it
+// after use.
+func Open(dir string) (*Bundle, error) {
+	manifest, err := readManifest(filepath.Join(dir, ManifestName))
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, BlobName)
+	blob, err := mapFile(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := New(manifest, blob, int64(len(blob)))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), blob.unmap())
+	}
+	b.close = blob.unmap
+	if size := b.Manifest.Tokenizer.Size; size > 0 {
+		vocab := filepath.Join(dir, VocabName)
+		if err := checkVocab(vocab, size); err != nil {
+			return nil, errors.Join(err, blob.unmap())
+		}
+		b.vocab = func() ([]byte, error) { return os.ReadFile(vocab) }
+	}
+	return b, nil
+}
+
+func readManifest(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxManifest {
+		return nil, fmt.Errorf("%s: %w", path, corrupt("%d bytes: want at most %d", info.Size(), maxManifest))
+	}
+	return os.ReadFile(path)
+}
+
+// mapped is a file in memory.
+type mapped []byte
+
+// mapFile maps a file. An empty one cannot be mapped and is damaged anyway.
+func mapFile(path string) (mapped, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() < headerSize {
+		return nil, fmt.Errorf("%s: %w", path, corrupt("%d bytes: the header alone has %d", info.Size(), headerSize))
+	}
+	m, err := mmap.Map(f, mmap.RDONLY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s: mapping it into memory: %w", path, err)
+	}
+	return mapped(m), nil
+}
+
+func (m mapped) unmap() error {
+	u := mmap.MMap(m)
+	return u.Unmap()
+}
+
+// Slice returns length bytes from offset on.
+func (m mapped) Slice(offset, length int64) ([]byte, error) {
+	if offset < 0 || length < 0 || offset > int64(len(m))-length {
+		return nil, corrupt("bytes %d to %d: the file ends at %d", offset, offset+length, len(m))
+	}
+	return m[offset : offset+length : offset+length], nil
+}
+
+// ReadAt reads from the file.
+func (m mapped) ReadAt(p []byte, off int64) (int, error) {
+	s, err := m.Slice(off, int64(len(p)))
+	return copy(p, s), err
+}
+
+// checkVocab reports a vocab.json of the wrong size.
+func checkVocab(path string, want int64) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if info.Size() != want {
+		return fmt.Errorf("%s: %w", path, corrupt("the file has %d bytes: the manifest says %d", info.Size(), want))
+	}
+	return nil
+}
+
+// SetParity notes in the manifest of the bundle in dir what verification measured.
+func SetParity(dir string, p *Parity) error {
+	path := filepath.Join(dir, ManifestName)
+	data, err := readManifest(path)
+	if err != nil {
+		return err
+	}
+	m, err := ParseManifest(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	m.Parity = p
+	if data, err = m.Marshal(); err != nil {
+		return err
+	}
+	if _, err := ParseManifest(data); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := writeFile(path+".tmp", data); err != nil {
+		return errors.Join(err, os.Remove(path+".tmp"))
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}

@@ -1,0 +1,133 @@
+// Package hf reads Hugging Face checkpoints: config.json into a model.Spec, and safetensors files,
+// mapped into memory, into the tensors that the Spec lists. It never writes and never computes
+// with weights.
+package hf
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// Checkpoint is an open checkpoint directory. It implements model.Weights and may be used by
+// several goroutines, but not after Close. The files must not change while it is open.
+type Checkpoint struct {
+	config  *config
+	shards  *shards
+	tensors []model.Tensor
+	bound   []bound // for each of tensors, where it lies
+	files   []File
+	notes   []string
+
+	tokens   Tokens
+	template string
+}
+
+var _ model.Weights = (*Checkpoint)(nil)
+
+// File is a file of a checkpoint.
+type File struct {
+	Path string
+	Size int64
+}
+
+// SHA256 reads the file and returns its hash in hexadecimal.
+func (f File) SHA256() (string, error) {
+	r, err := os.Open(f.Path)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", fmt.Errorf("%s: %w", f.Path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Open reads the configuration of the checkpoint in dir, maps its weights, and checks that every
+// tensor is there, in its shape and a supported type, and no other.
+//
+// A logical tensor that is only a part of a stored one has a name with the rows of its output:
+// "…qkv_proj.weight[0:128]", or, where the parts alternate head by head,
+// "…query_key_value.weight[0:32 of 96]". One that stacks the tensors of all experts has a * in
+// place of their number.
+func Open(dir string) (*Checkpoint, error) {
+	path := filepath.Join(dir, "config.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	config, err := parseConfig(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s, err := openShards(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkpoint{config: config, shards: s, notes: config.notes}
+	c.files = append([]File{{path, int64(len(data))}}, s.files...)
+	if err := c.bind(dir); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if err := c.readTokens(dir); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return c, nil
+}
+
+// Close unmaps the files. The slices that Raw returned must not be used any more.
+func (c *Checkpoint) Close() error { return c.shards.close() }
+
+// Spec describes the model.
+func (c *Checkpoint) Spec() *model.Spec { return c.config.spec }
+
+// Tensors lists the tensors in the order of Spec.Tensors.
+func (c *Checkpoint) Tensors() []model.Tensor { return c.tensors }
+
+// Files lists the files that were read: configuration, index, weights, token settings.
+func (c *Checkpoint) Files() []File { return c.files }
+
+// Notes says what was left out.
+func (c *Checkpoint) Notes() []string { return c.notes }
+
+// SourceType returns the type of tensor i in the checkpoint: F16, BF16 or F32.
+func (c *Checkpoint) SourceType(i int) string { return c.bound[i].parts[0].dtype }
+
+// Raw returns the bytes of tensor i, little-endian and of its SourceType, if they lie in one piece
+// and in the order [rows][cols].
+func (c *Checkpoint) Raw(i int) ([]byte, bool) {
+	b := &c.bound[i]
+	if len(b.parts) != 1 || b.experts != 1 || b.transposed || b.group != b.rows {
+		return nil, false
+	}
+	size := elementSize[b.parts[0].dtype]
+	from := b.first * b.cols * size
+	return b.parts[0].data[from : from+b.rows*b.cols*size], true
+}
+
+// Rows fills dst, [n][Cols], with rows row0 to row0+n−1 of tensor i.
+func (c *Checkpoint) Rows(i, row0, n int, dst []float32) error {
+	t := &c.tensors[i]
+	if row0 < 0 || n < 0 || row0 > t.Rows()-n || len(dst) != n*t.Cols() {
+		return fmt.Errorf("tensor %q: rows %d–%d of %d into %d numbers of %d", t.Name, row0, row0+n, t.Rows(), len(dst), n*t.Cols())
+	}
+	b := &c.bound[i]
+	if len(t.Shape) == 1 { // a vector is one row to the reader, but rows of one column here
+		row0, n = 0, n*b.rows
+	}
+	for n > 0 {
+		expert, row := row0/b.rows, row0%b.rows
+		run := min(n, b.rows-row)
+		b.read(expert, row, run, dst[:run*b.cols])
+		row0, n, dst = row0+run, n-run, dst[run*b.cols:]
+	}
+	return nil
+}

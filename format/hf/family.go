@@ -1,0 +1,124 @@
+package hf
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// family is what one model_type means. A new family is one more entry in families.
+type family struct {
+	read     func(*draft)          // fills the Spec from the keys of config.json
+	tensors  map[model.Role]source // where each tensor lies
+	experts  map[model.Role]source // … instead, in layers with experts
+	prefixes []prefix              // ways to name the same tensors; the first that fits is taken
+	defaults string                // JSON: what an absent key means; null is not absent
+	inert    []string              // keys of this family that change nothing
+	nested   bool                  // the language model is in text_config
+}
+
+// source says where a tensor lies in the checkpoint. In name, {p} is the prefix of the body, {h}
+// that of the head, {l} the layer. With {e}, every expert is a tensor of its own, and the logical
+// tensor stacks them.
+type source struct {
+	name string
+	// fused lists the roles whose rows lie in this tensor, one after the other; byHead: those of
+	// head 0 of each role, then those of head 1, ….
+	fused  []model.Role
+	byHead bool
+	// transposed: the tensor is stored [in][out], not [out][in].
+	transposed bool
+}
+
+// prefix is one way to name tensors.
+type prefix struct{ body, head string }
+
+var (
+	modelPrefix = []prefix{{"model.", ""}, {"", ""}}
+	textPrefix  = []prefix{{"model.", ""}, {"language_model.model.", "language_model."}, {"model.language_model.", ""}, {"", ""}}
+)
+
+// llamaTensors are the names that most families share.
+var llamaTensors = named(map[model.Role]string{
+	model.RoleEmbed:     "{p}embed_tokens.weight",
+	model.RoleAttnNorm:  "{p}layers.{l}.input_layernorm.weight",
+	model.RoleQ:         "{p}layers.{l}.self_attn.q_proj.weight",
+	model.RoleQBias:     "{p}layers.{l}.self_attn.q_proj.bias",
+	model.RoleK:         "{p}layers.{l}.self_attn.k_proj.weight",
+	model.RoleKBias:     "{p}layers.{l}.self_attn.k_proj.bias",
+	model.RoleV:         "{p}layers.{l}.self_attn.v_proj.weight",
+	model.RoleVBias:     "{p}layers.{l}.self_attn.v_proj.bias",
+	model.RoleQNorm:     "{p}layers.{l}.self_attn.q_norm.weight",
+	model.RoleKNorm:     "{p}layers.{l}.self_attn.k_norm.weight",
+	model.RoleO:         "{p}layers.{l}.self_attn.o_proj.weight",
+	model.RoleOBias:     "{p}layers.{l}.self_attn.o_proj.bias",
+	model.RoleMLPNorm:   "{p}layers.{l}.post_attention_layernorm.weight",
+	model.RoleGate:      "{p}layers.{l}.mlp.gate_proj.weight",
+	model.RoleGateBias:  "{p}layers.{l}.mlp.gate_proj.bias",
+	model.RoleUp:        "{p}layers.{l}.mlp.up_proj.weight",
+	model.RoleUpBias:    "{p}layers.{l}.mlp.up_proj.bias",
+	model.RoleDown:      "{p}layers.{l}.mlp.down_proj.weight",
+	model.RoleDownBias:  "{p}layers.{l}.mlp.down_proj.bias",
+	model.RoleFinalNorm: "{p}norm.weight",
+	model.RoleHead:      "{h}lm_head.weight",
+})
+
+// named makes sources of whole tensors.
+func named(names map[model.Role]string) map[model.Role]source {
+	m := map[model.Role]source{}
+	for role, name := range names {
+		m[role] = source{name: name}
+	}
+	return m
+}
+
+// with returns base with the entries of more.
+func with(base, more map[model.Role]source) map[model.Role]source {
+	m := maps.Clone(base)
+	maps.Copy(m, more)
+	return m
+}
+
+// fused returns the same source for all roles whose rows it holds.
+func fused(s source, roles ...model.Role) map[model.Role]source {
+	s.fused = roles
+	m := map[model.Role]source{}
+	for _, r := range roles {
+		m[r] = s
+	}
+	return m
+}
+
+// merge joins tables that have no role in common.
+func merge(tables ...map[model.Role]source) map[model.Role]source {
+	m := map[model.Role]source{}
+	for _, t := range tables {
+		maps.Copy(m, t)
+	}
+	return m
+}
+
+// ignorable reports whether a tensor that the family does not name is known to be of no use:
+// buffers that old versions saved.
+func ignorable(name string) bool {
+	for _, suffix := range []string{
+		"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias",
+	} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// vision reports whether a tensor belongs to the vision part of a multimodal model.
+func vision(name string) bool {
+	name = strings.TrimPrefix(name, "model.")
+	for _, p := range []string{"vision_tower.", "vision_model.", "multi_modal_projector."} {
+		if strings.HasPrefix(name, p) {
+			return true
+		}
+	}
+	return false
+}

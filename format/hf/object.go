@@ -1,0 +1,194 @@
+package hf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// object is a JSON object of a configuration. It remembers which keys were read, so that those
+// that nobody understood can be named, and keeps the first error, so that a family can be read
+// without a check at every key.
+type object struct {
+	path     string // of the object in the file, with a point at its end; empty at the top
+	values   map[string]jsontext.Value
+	defaults map[string]jsontext.Value // of keys that are absent; null is not absent
+	read     map[string]bool
+	children []*object
+	err      error
+}
+
+func parseObject(path string, data []byte) (*object, error) {
+	list, err := members(data)
+	if err != nil {
+		return nil, err
+	}
+	o := &object{path: path, values: map[string]jsontext.Value{}, read: map[string]bool{}}
+	for _, m := range list {
+		o.values[m.name] = m.value
+	}
+	return o, nil
+}
+
+func (o *object) fail(key, format string, args ...any) {
+	if o.err == nil {
+		o.err = fmt.Errorf("key %q: %s", o.path+key, fmt.Sprintf(format, args...))
+	}
+}
+
+// value returns the value of a key, or nil if it is absent or null.
+func (o *object) value(key string) jsontext.Value {
+	o.read[key] = true
+	v, ok := o.values[key]
+	if !ok {
+		v = o.defaults[key]
+	}
+	if v.Kind() == 'n' {
+		return nil
+	}
+	return v
+}
+
+func (o *object) has(key string) bool { return o.value(key) != nil }
+
+// decode reads a key into to, and reports whether it was there.
+func (o *object) decode(key, want string, to any) bool {
+	v := o.value(key)
+	if v == nil {
+		return false
+	}
+	if err := json.Unmarshal(v, to); err != nil {
+		o.fail(key, "want %s, have %s", want, short(v))
+		return false
+	}
+	return true
+}
+
+func short(v jsontext.Value) string {
+	if len(v) > 40 {
+		return string(v[:40]) + "…"
+	}
+	return string(v)
+}
+
+// size reads a whole number from 1 to 2²⁴, or fallback if the key is absent. A fallback of 0
+// makes the key required.
+func (o *object) size(key string, fallback int) int {
+	n := o.int(key, fallback)
+	switch {
+	case !o.has(key) && fallback == 0:
+		o.fail(key, "missing")
+	case o.has(key) && (n < 1 || n > 1<<24):
+		o.fail(key, "want a number from 1 to %d, have %d", 1<<24, n)
+	}
+	return max(n, 1)
+}
+
+func (o *object) int(key string, fallback int) int {
+	var f float64
+	if !o.decode(key, "a whole number", &f) {
+		return fallback
+	}
+	if f != float64(int(f)) || f > 1<<53 || f < -1<<53 {
+		o.fail(key, "want a whole number, have %s", short(o.value(key)))
+		return fallback
+	}
+	return int(f)
+}
+
+func (o *object) float(key string, fallback float64) float64 {
+	f := fallback
+	o.decode(key, "a number", &f)
+	return f
+}
+
+func (o *object) bool(key string, fallback bool) bool {
+	b := fallback
+	o.decode(key, "true or false", &b)
+	return b
+}
+
+func (o *object) string(key, fallback string) string {
+	s := fallback
+	o.decode(key, "a string", &s)
+	return s
+}
+
+func (o *object) floats(key string) []float64 {
+	var list []float64
+	o.decode(key, "an array of numbers", &list)
+	return list
+}
+
+func (o *object) strings(key string) []string {
+	var list []string
+	o.decode(key, "an array of strings", &list)
+	return list
+}
+
+// ints reads an array of whole numbers; present tells an empty one from none.
+func (o *object) ints(key string) (list []int, present bool) {
+	present = o.decode(key, "an array of whole numbers", &list)
+	return list, present
+}
+
+// object reads an object, nil if it is absent or null.
+func (o *object) object(key string) *object {
+	v := o.value(key)
+	if v == nil {
+		return nil
+	}
+	child, err := parseObject(o.path+key+".", v)
+	if err != nil {
+		o.fail(key, "%v", err)
+		return nil
+	}
+	o.children = append(o.children, child)
+	return child
+}
+
+// ignore marks keys that change nothing as read.
+func (o *object) ignore(keys []string) {
+	for _, k := range keys {
+		o.read[k] = true
+	}
+}
+
+// firstError returns the first error of the object and those in it.
+func (o *object) firstError() error {
+	err := o.err
+	for _, c := range o.children {
+		if err == nil {
+			err = c.firstError()
+		}
+	}
+	return err
+}
+
+// unread lists, sorted, the keys that were not read and that say something: null, false, 0 and
+// empty values switch nothing on. Keys that begin with an underscore are notes that transformers
+// makes for itself.
+func (o *object) unread() []string {
+	var keys []string
+	for k, v := range o.values {
+		if !o.read[k] && !strings.HasPrefix(k, "_") && !trivial(v) {
+			keys = append(keys, o.path+k)
+		}
+	}
+	for _, c := range o.children {
+		keys = append(keys, c.unread()...)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func trivial(v jsontext.Value) bool {
+	switch strings.ReplaceAll(string(v), " ", "") {
+	case "null", "false", "0", "0.0", `""`, "[]", "{}":
+		return true
+	}
+	return false
+}

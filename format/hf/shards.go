@@ -1,0 +1,186 @@
+package hf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/edsrzf/mmap-go"
+	"github.com/go-json-experiment/json"
+	"github.com/nlpodyssey/safetensors"
+)
+
+const (
+	singleFile = "model.safetensors"
+	indexFile  = "model.safetensors.index.json"
+)
+
+// stored is a tensor as it lies in a file.
+type stored struct {
+	file  string // path
+	dtype string
+	shape []int
+	data  []byte
+}
+
+// shards are the mapped files of a checkpoint and the tensors in them.
+type shards struct {
+	files   []File
+	maps    []mmap.MMap
+	tensors map[string]stored
+}
+
+// openShards maps the single file or all files of the index.
+func openShards(dir string) (*shards, error) {
+	s := &shards{tensors: map[string]stored{}}
+	err := s.open(dir)
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *shards) open(dir string) error {
+	single := filepath.Join(dir, singleFile)
+	if _, err := os.Stat(single); err == nil {
+		return s.add(single, nil)
+	}
+	path := filepath.Join(dir, indexFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: neither %s nor %s is there%s", dir, singleFile, indexFile, otherWeights(dir))
+	}
+	if err != nil {
+		return err
+	}
+	s.files = append(s.files, File{path, int64(len(data))})
+	index, err := parseIndex(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	names := slices.Sorted(maps.Keys(index))
+	done := map[string]bool{}
+	for _, name := range names {
+		if file := index[name]; !done[file] {
+			done[file] = true
+			if err := s.add(filepath.Join(dir, file), index); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range names {
+		if _, ok := s.tensors[name]; !ok {
+			return fmt.Errorf("%s: tensor %q: the index says it is here, but it is not", filepath.Join(dir, index[name]), name)
+		}
+	}
+	return nil
+}
+
+// otherWeights names what weights there are in dir that cannot be read.
+func otherWeights(dir string) string {
+	var found []string
+	for _, pattern := range []string{"*.safetensors", "*.bin", "*.pth", "*.pt", "*.gguf"} {
+		paths, _ := filepath.Glob(filepath.Join(dir, pattern)) // the patterns are well-formed
+		for _, p := range paths {
+			found = append(found, filepath.Base(p))
+		}
+	}
+	if found == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (found %s; safetensors as transformers saves them are supported)", strings.Join(found, ", "))
+}
+
+// parseIndex returns the weight_map of a model.safetensors.index.json: for each tensor, its file.
+func parseIndex(data []byte) (map[string]string, error) {
+	var index struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(data, &index); err != nil {
+		return nil, err
+	}
+	if len(index.WeightMap) == 0 {
+		return nil, errors.New("weight_map is missing or empty")
+	}
+	for name, file := range index.WeightMap {
+		if file == "" || file != filepath.Base(file) || strings.ContainsAny(file, `/\`) || file == ".." {
+			return nil, fmt.Errorf("tensor %q: %q is not the name of a file beside the index", name, file)
+		}
+	}
+	return index.WeightMap, nil
+}
+
+// add maps a file and takes in its tensors. An index, if there is one, must agree.
+func (s *shards) add(path string, index map[string]string) error {
+	data, err := mapFile(path)
+	if err != nil {
+		if index != nil && errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: missing shard: %s names it: %w", path, indexFile, err)
+		}
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	s.maps = append(s.maps, data)
+	s.files = append(s.files, File{path, int64(len(data))})
+	entries, _, err := guard(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	views, err := safetensors.Deserialize(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for _, e := range entries {
+		if earlier, ok := s.tensors[e.name]; ok {
+			return fmt.Errorf("%s: tensor %q: it is in %s too", path, e.name, filepath.Base(earlier.file))
+		}
+		if file, ok := index[e.name]; index != nil && (!ok || file != filepath.Base(path)) {
+			return fmt.Errorf("%s: tensor %q: it is here, but %s", path, e.name, elsewhere(file))
+		}
+		view, ok := views.Tensor(e.name)
+		if !ok || len(view.Data()) != e.end-e.begin {
+			return fmt.Errorf("%s: tensor %q: two readings of the header differ", path, e.name)
+		}
+		s.tensors[e.name] = stored{path, e.dtype, e.shape, view.Data()}
+	}
+	return nil
+}
+
+func elsewhere(file string) string {
+	if file == "" {
+		return "the index does not list it"
+	}
+	return fmt.Sprintf("the index says it is in %s", file)
+}
+
+func mapFile(path string) (mmap.MMap, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	if info.Size() < 8 { // nothing can be mapped of an empty file
+		return nil, fmt.Errorf("%d bytes are too few for a safetensors file", info.Size())
+	}
+	return mmap.Map(f, mmap.RDONLY, 0)
+}
+
+func (s *shards) close() error {
+	var err error
+	for i := range s.maps {
+		err = errors.Join(err, s.maps[i].Unmap())
+	}
+	s.maps, s.tensors = nil, nil
+	return err
+}

@@ -1,0 +1,151 @@
+// Package model describes a decoder-only transformer: its sizes, and the name, role and
+// shape of every tensor. It computes nothing but the rotation frequencies of a context.
+package model
+
+// Spec says what a model is: everything that the converter, the CPU reference and the GPU
+// runtime need to know beside the weights. A field that is zero is a feature that is absent.
+type Spec struct {
+	Family       string `json:"family"`                  // model_type of config.json, for people: no code decides by it
+	Vocab        int    `json:"vocab"`                   // tokens, rows of the embedding and of the head
+	Hidden       int    `json:"hidden"`                  // width of the residual stream
+	MaxPositions int    `json:"max_positions,omitempty"` // context that the model was trained for
+
+	EmbedScale   float32 `json:"embed_scale"`             // the embedding is multiplied by it
+	Positions    int     `json:"positions,omitempty"`     // rows of a learned position embedding
+	TiedHead     bool    `json:"tied_head,omitempty"`     // the head is the embedding
+	HeadBias     bool    `json:"head_bias,omitempty"`     // the head adds a bias
+	LogitScale   float32 `json:"logit_scale"`             // the logits are multiplied by it …
+	LogitSoftcap float32 `json:"logit_softcap,omitempty"` // … then become c·tanh(x/c)
+
+	Norm   Norm    `json:"norm"`
+	RoPE   []RoPE  `json:"rope,omitempty"` // rotations that layers refer to by index
+	Kinds  []Layer `json:"kinds"`          // the distinct kinds of layers
+	Layers []int   `json:"layers"`         // for each layer, from the first, its index in Kinds
+}
+
+// Layer returns the description of layer i.
+func (s *Spec) Layer(i int) *Layer { return &s.Kinds[s.Layers[i]] }
+
+// NormKind names a normalization.
+type NormKind string
+
+// The normalizations.
+const (
+	RMSNorm   NormKind = "rms"   // x/√(mean(x²)+ε)·w
+	LayerNorm NormKind = "layer" // (x−mean)/√(var+ε)·w+b
+)
+
+// Norm is the normalization that all layers and the final norm share; normalized queries and
+// keys share its Eps and PlusOne.
+type Norm struct {
+	Kind    NormKind `json:"kind"`
+	Eps     float32  `json:"eps"`
+	PlusOne bool     `json:"plus_one,omitempty"` // the weight is stored less one
+	Bias    bool     `json:"bias,omitempty"`
+}
+
+// RoPE is a rotary position embedding: the first Dim elements of each head are rotated, pair j
+// by the angle position·InvFreq[j].
+type RoPE struct {
+	Dim         int       `json:"dim"`                   // rotated elements of a head, 2·len(InvFreq)
+	Interleaved bool      `json:"interleaved,omitempty"` // pairs are (2j, 2j+1); else (j, j+Dim/2)
+	InvFreq     []float32 `json:"inv_freq"`              // [Dim/2] radians per position, scaling applied
+	Scale       float32   `json:"scale"`                 // cos and sin are multiplied by it
+
+	// Long replaces InvFreq and Scale when the context in use is longer than LongFrom. The context
+	// in use is the number of positions that the KV cache was made for, not the number of tokens
+	// so far: a prompt gives the same logits however it is cut.
+	LongFrom    int       `json:"long_from,omitempty"`
+	LongInvFreq []float32 `json:"long_inv_freq,omitempty"`
+	LongScale   float32   `json:"long_scale,omitempty"`
+
+	// If DynamicFactor is set, a context n longer than LongFrom makes the frequencies instead
+	// those of the base DynamicBase·(f·n/LongFrom − (f−1))^(Dim/(Dim−2)).
+	DynamicBase   float32 `json:"dynamic_base,omitempty"`
+	DynamicFactor float32 `json:"dynamic_factor,omitempty"`
+}
+
+// Layer is one transformer layer. With x the residual stream and ν a norm:
+//
+//	x += ResidualScale·post_attn_norm(attention(attn_norm(x)))
+//	x += ResidualScale·post_mlp_norm(mlp(mlp_norm(x)))
+//
+// where pre-norms and post-norms are there as PreNorm and PostNorm say. If Parallel is set,
+// both branches read the x from before the layer.
+type Layer struct {
+	PreNorm       bool    `json:"pre_norm,omitempty"`
+	PostNorm      bool    `json:"post_norm,omitempty"`
+	Parallel      bool    `json:"parallel,omitempty"`
+	ResidualScale float32 `json:"residual_scale"`
+
+	Attention Attention `json:"attention"`
+	MLP       MLP       `json:"mlp"`
+}
+
+// QKNorm says over what queries and keys are normalized.
+type QKNorm string
+
+// What queries and keys are normalized over.
+const (
+	QKNormNone       QKNorm = ""
+	QKNormHead       QKNorm = "head"       // each head by itself, weight [HeadDim], before RoPE
+	QKNormProjection QKNorm = "projection" // the whole projection, before RoPE
+	QKNormUnweighted QKNorm = "unweighted" // each head by itself, without a weight, after RoPE
+)
+
+// Attention is causal attention with grouped queries. Query head h reads key and value head
+// h/(Heads/KVHeads).
+type Attention struct {
+	Heads   int `json:"heads"`
+	KVHeads int `json:"kv_heads"`
+	HeadDim int `json:"head_dim"`
+
+	Scale   float32 `json:"scale"`             // q·k is multiplied by it …
+	Softcap float32 `json:"softcap,omitempty"` // … then becomes c·tanh(x/c)
+	RoPE    int     `json:"rope"`              // index in Spec.RoPE, −1: none
+
+	// A query at position p sees the keys at positions j ≤ p with p−j < Window, if Window is
+	// set, and with ⌊j/Chunk⌋ = ⌊p/Chunk⌋, if Chunk is set.
+	Window int `json:"window,omitempty"`
+	Chunk  int `json:"chunk,omitempty"`
+
+	QKNorm  QKNorm `json:"qk_norm,omitempty"`
+	QKVBias bool   `json:"qkv_bias,omitempty"`
+	OutBias bool   `json:"out_bias,omitempty"`
+
+	// If TemperatureFloor is set, the query at position p is multiplied by
+	// 1 + TemperatureScale·ln(1+⌊(p+1)/TemperatureFloor⌋).
+	TemperatureScale float32 `json:"temperature_scale,omitempty"`
+	TemperatureFloor int     `json:"temperature_floor,omitempty"`
+}
+
+// Activation names the function between the two halves of an MLP.
+type Activation string
+
+// The activations.
+const (
+	SiLU     Activation = "silu"
+	GELU     Activation = "gelu"      // x·Φ(x) by erf
+	GELUTanh Activation = "gelu_tanh" // its tanh approximation
+	ReLU     Activation = "relu"
+)
+
+// MLP is down(act(gate(x))·up(x)) if Gated, else down(act(up(x))). With Experts, the weights are
+// those of the TopK experts that the router chooses for a token.
+type MLP struct {
+	Gated        bool       `json:"gated,omitempty"`
+	Activation   Activation `json:"activation"`
+	Intermediate int        `json:"intermediate"` // width between the halves, of one expert if there are any
+	Bias         bool       `json:"bias,omitempty"`
+
+	Experts int `json:"experts,omitempty"`
+	TopK    int `json:"top_k,omitempty"`
+	// A token's weight for an expert is softmax (over all experts) or, if Sigmoid, the sigmoid of
+	// its router logit; NormalizeTopK makes the TopK weights sum to 1. The weight multiplies the
+	// expert's output or, if WeightInput, its input.
+	Sigmoid       bool `json:"sigmoid,omitempty"`
+	NormalizeTopK bool `json:"normalize_top_k,omitempty"`
+	WeightInput   bool `json:"weight_input,omitempty"`
+	// Shared is the width of an expert that every token passes through, beside the chosen ones.
+	Shared int `json:"shared,omitempty"`
+}

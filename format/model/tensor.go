@@ -1,0 +1,168 @@
+package model
+
+// Role says what a tensor does in the model.
+type Role string
+
+// The roles. Matrices are stored [out][in]: y = W·x.
+const (
+	RoleEmbed         Role = "embed"     // [Vocab][Hidden]
+	RolePositions     Role = "positions" // [Positions][Hidden]
+	RoleAttnNorm      Role = "attn_norm" // [Hidden]
+	RoleAttnNormBias  Role = "attn_norm_bias"
+	RoleQ             Role = "q" // [Heads·HeadDim][Hidden]
+	RoleQBias         Role = "q_bias"
+	RoleK             Role = "k" // [KVHeads·HeadDim][Hidden]
+	RoleKBias         Role = "k_bias"
+	RoleV             Role = "v" // [KVHeads·HeadDim][Hidden]
+	RoleVBias         Role = "v_bias"
+	RoleQNorm         Role = "q_norm" // [HeadDim] or [Heads·HeadDim]
+	RoleKNorm         Role = "k_norm" // [HeadDim] or [KVHeads·HeadDim]
+	RoleO             Role = "o"      // [Hidden][Heads·HeadDim]
+	RoleOBias         Role = "o_bias"
+	RolePostAttnNorm  Role = "post_attn_norm"
+	RoleMLPNorm       Role = "mlp_norm"
+	RoleMLPNormBias   Role = "mlp_norm_bias"
+	RoleRouter        Role = "router" // [Experts][Hidden]
+	RoleGate          Role = "gate"   // [Intermediate][Hidden], or [Experts][Intermediate][Hidden]
+	RoleGateBias      Role = "gate_bias"
+	RoleUp            Role = "up" // as gate
+	RoleUpBias        Role = "up_bias"
+	RoleDown          Role = "down" // [Hidden][Intermediate], or [Experts][Hidden][Intermediate]
+	RoleDownBias      Role = "down_bias"
+	RoleSharedGate    Role = "shared_gate" // [Shared][Hidden]
+	RoleSharedUp      Role = "shared_up"
+	RoleSharedDown    Role = "shared_down" // [Hidden][Shared]
+	RolePostMLPNorm   Role = "post_mlp_norm"
+	RoleFinalNorm     Role = "final_norm" // [Hidden]
+	RoleFinalNormBias Role = "final_norm_bias"
+	RoleHead          Role = "head" // [Vocab][Hidden]
+	RoleHeadBias      Role = "head_bias"
+	NoLayer                = -1 // Tensor.Layer of a tensor outside the layers
+)
+
+// Tensor names one tensor of a model. Its last dimension is the one that a product sums over;
+// all the others together are its rows.
+type Tensor struct {
+	Name  string // as in the checkpoint
+	Role  Role
+	Layer int   // NoLayer outside the layers
+	Shape []int // [cols], [rows][cols] or [experts][rows][cols]
+}
+
+// Rows reports how many rows the tensor has; a vector has one.
+func (t Tensor) Rows() int {
+	n := 1
+	for _, d := range t.Shape[:len(t.Shape)-1] {
+		n *= d
+	}
+	return n
+}
+
+// Cols reports how many elements a row has.
+func (t Tensor) Cols() int { return t.Shape[len(t.Shape)-1] }
+
+// Quantizable reports whether the tensor is a matrix that may be stored as blocks: the rest (norms,
+// biases, routers, position tables) is small or too sensitive.
+func (t Tensor) Quantizable() bool {
+	switch t.Role {
+	case RoleEmbed, RoleQ, RoleK, RoleV, RoleO, RoleGate, RoleUp, RoleDown,
+		RoleSharedGate, RoleSharedUp, RoleSharedDown, RoleHead:
+		return true
+	}
+	return false
+}
+
+// Weights hands out the tensors of a model as float32 rows. It may be called from several
+// goroutines.
+type Weights interface {
+	Spec() *Spec
+	// Tensors lists the tensors in the order of Spec.Tensors.
+	Tensors() []Tensor
+	// Rows fills dst, [n][Cols], with rows row0 to row0+n−1 of tensor i.
+	Rows(i, row0, n int, dst []float32) error
+}
+
+// Tensors lists role, layer and shape of every tensor of the model in order of use: embedding,
+// layers, final norm, head. The names are left empty.
+func (s *Spec) Tensors() []Tensor {
+	l := list{spec: s, layer: NoLayer}
+	l.add(RoleEmbed, s.Vocab, s.Hidden)
+	l.when(s.Positions > 0, RolePositions, s.Positions, s.Hidden)
+	for i := range s.Layers {
+		l.layer = i
+		l.attention(s.Layer(i))
+		l.mlp(s.Layer(i))
+	}
+	l.layer = NoLayer
+	l.norm(true, RoleFinalNorm, RoleFinalNormBias)
+	l.when(!s.TiedHead, RoleHead, s.Vocab, s.Hidden)
+	l.when(s.HeadBias, RoleHeadBias, s.Vocab)
+	return l.tensors
+}
+
+// list collects the tensors of one layer after the other.
+type list struct {
+	spec    *Spec
+	layer   int
+	tensors []Tensor
+}
+
+func (l *list) add(r Role, shape ...int) {
+	l.tensors = append(l.tensors, Tensor{Role: r, Layer: l.layer, Shape: shape})
+}
+
+func (l *list) when(ok bool, r Role, shape ...int) {
+	if ok {
+		l.add(r, shape...)
+	}
+}
+
+func (l *list) norm(ok bool, weight, bias Role) {
+	l.when(ok, weight, l.spec.Hidden)
+	l.when(ok && l.spec.Norm.Bias, bias, l.spec.Hidden)
+}
+
+func (l *list) attention(y *Layer) {
+	a, h := &y.Attention, l.spec.Hidden
+	q, kv := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
+	l.norm(y.PreNorm, RoleAttnNorm, RoleAttnNormBias)
+	l.add(RoleQ, q, h)
+	l.add(RoleK, kv, h)
+	l.add(RoleV, kv, h)
+	l.when(a.QKVBias, RoleQBias, q)
+	l.when(a.QKVBias, RoleKBias, kv)
+	l.when(a.QKVBias, RoleVBias, kv)
+	switch a.QKNorm {
+	case QKNormHead:
+		l.add(RoleQNorm, a.HeadDim)
+		l.add(RoleKNorm, a.HeadDim)
+	case QKNormProjection:
+		l.add(RoleQNorm, q)
+		l.add(RoleKNorm, kv)
+	}
+	l.add(RoleO, h, q)
+	l.when(a.OutBias, RoleOBias, h)
+	l.when(y.PostNorm, RolePostAttnNorm, h)
+}
+
+func (l *list) mlp(y *Layer) {
+	m, h := &y.MLP, l.spec.Hidden
+	stack := func(shape ...int) []int {
+		if m.Experts > 0 {
+			return append([]int{m.Experts}, shape...)
+		}
+		return shape
+	}
+	l.norm(y.PreNorm, RoleMLPNorm, RoleMLPNormBias)
+	l.when(m.Experts > 0, RoleRouter, m.Experts, h)
+	l.when(m.Gated, RoleGate, stack(m.Intermediate, h)...)
+	l.when(m.Gated && m.Bias, RoleGateBias, stack(m.Intermediate)...)
+	l.add(RoleUp, stack(m.Intermediate, h)...)
+	l.when(m.Bias, RoleUpBias, stack(m.Intermediate)...)
+	l.add(RoleDown, stack(h, m.Intermediate)...)
+	l.when(m.Bias, RoleDownBias, stack(h)...)
+	l.when(m.Shared > 0, RoleSharedGate, m.Shared, h)
+	l.when(m.Shared > 0, RoleSharedUp, m.Shared, h)
+	l.when(m.Shared > 0, RoleSharedDown, h, m.Shared)
+	l.when(y.PostNorm, RolePostMLPNorm, h)
+}

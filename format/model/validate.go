@@ -1,0 +1,115 @@
+package model
+
+import "fmt"
+
+// Limits of a Spec. They are far above any model there is; they keep products of sizes well
+// inside an int64 and lists of tensors inside memory.
+const (
+	maxSize    = 1 << 24
+	maxLayers  = 1 << 12
+	maxExperts = 1 << 12
+)
+
+// Validate reports the first thing in the Spec that contradicts itself or is out of all bounds.
+func (s *Spec) Validate() error {
+	if err := sizes("vocab", s.Vocab, "hidden", s.Hidden); err != nil {
+		return err
+	}
+	if s.Positions < 0 || s.Positions > maxSize {
+		return fmt.Errorf("positions: %d is not in 0–%d", s.Positions, maxSize)
+	}
+	if len(s.Layers) == 0 || len(s.Layers) > maxLayers {
+		return fmt.Errorf("layers: %d is not in 1–%d", len(s.Layers), maxLayers)
+	}
+	for i, k := range s.Layers {
+		if k < 0 || k >= len(s.Kinds) {
+			return fmt.Errorf("layer %d: kind %d of %d", i, k, len(s.Kinds))
+		}
+	}
+	if s.Norm.Kind != RMSNorm && s.Norm.Kind != LayerNorm {
+		return fmt.Errorf("norm: unknown kind %q", s.Norm.Kind)
+	}
+	for i := range s.RoPE {
+		if err := s.RoPE[i].validate(); err != nil {
+			return fmt.Errorf("rope %d: %w", i, err)
+		}
+	}
+	for i := range s.Kinds {
+		if err := s.Kinds[i].validate(s.RoPE); err != nil {
+			return fmt.Errorf("layer kind %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (r *RoPE) validate() error {
+	if r.Dim <= 0 || r.Dim > maxSize || len(r.InvFreq)*2 != r.Dim {
+		return fmt.Errorf("%d frequencies for %d rotated elements", len(r.InvFreq), r.Dim)
+	}
+	switch {
+	case r.LongFrom < 0:
+		return fmt.Errorf("long_from %d", r.LongFrom)
+	case r.LongFrom > 0 && r.DynamicFactor > 0:
+		if r.Dim < 4 || r.DynamicBase <= 0 {
+			return fmt.Errorf("dynamic base %g over %d elements", r.DynamicBase, r.Dim)
+		}
+	case r.LongFrom > 0 && len(r.LongInvFreq) != len(r.InvFreq):
+		return fmt.Errorf("%d long frequencies, want %d", len(r.LongInvFreq), len(r.InvFreq))
+	}
+	return nil
+}
+
+func (y *Layer) validate(ropes []RoPE) error {
+	a, m := &y.Attention, &y.MLP
+	if err := sizes("heads", a.Heads, "kv_heads", a.KVHeads, "head_dim", a.HeadDim, "intermediate", m.Intermediate); err != nil {
+		return err
+	}
+	if err := sizes("heads·head_dim", a.Heads*a.HeadDim); err != nil {
+		return err
+	}
+	switch {
+	case a.Heads%a.KVHeads != 0:
+		return fmt.Errorf("%d heads are not a multiple of %d key and value heads", a.Heads, a.KVHeads)
+	case a.RoPE < -1 || a.RoPE >= len(ropes):
+		return fmt.Errorf("rope %d of %d", a.RoPE, len(ropes))
+	case a.RoPE >= 0 && ropes[a.RoPE].Dim > a.HeadDim:
+		return fmt.Errorf("rope rotates %d elements of a head of %d", ropes[a.RoPE].Dim, a.HeadDim)
+	case a.Window < 0 || a.Chunk < 0 || a.TemperatureFloor < 0:
+		return fmt.Errorf("window %d, chunk %d, temperature floor %d: want none below 0", a.Window, a.Chunk, a.TemperatureFloor)
+	case m.Shared < 0 || m.Shared > maxSize:
+		return fmt.Errorf("shared: %d is not in 0–%d", m.Shared, maxSize)
+	}
+	switch a.QKNorm {
+	case QKNormNone, QKNormHead, QKNormProjection, QKNormUnweighted:
+	default:
+		return fmt.Errorf("unknown qk_norm %q", a.QKNorm)
+	}
+	switch m.Activation {
+	case SiLU, GELU, GELUTanh, ReLU:
+	default:
+		return fmt.Errorf("unknown activation %q", m.Activation)
+	}
+	return m.validateExperts()
+}
+
+func (m *MLP) validateExperts() error {
+	switch {
+	case m.Experts < 0 || m.Experts > maxExperts:
+		return fmt.Errorf("experts: %d is not in 0–%d", m.Experts, maxExperts)
+	case m.Experts > 0 && (m.TopK < 1 || m.TopK > m.Experts):
+		return fmt.Errorf("top_k: %d of %d experts", m.TopK, m.Experts)
+	case m.Experts == 0 && m.Shared > 0:
+		return fmt.Errorf("a shared expert of %d without experts", m.Shared)
+	}
+	return nil
+}
+
+// sizes checks pairs of a name and a number that must be in 1–maxSize.
+func sizes(pairs ...any) error {
+	for i := 0; i < len(pairs); i += 2 {
+		if n := pairs[i+1].(int); n < 1 || n > maxSize {
+			return fmt.Errorf("%s: %d is not in 1–%d", pairs[i], n, maxSize)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,286 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// bpe is byte pair encoding: a word starts as its characters, and the adjacent pair whose merge
+// has the lowest rank, the leftmost of equals, is merged until none is left.
+type bpe struct {
+	vocab        map[string]int32
+	merges       map[uint64]merge // by pair(left, right)
+	made         []int32          // made[rank] is the id that the merge makes
+	bytes        [256]int32       // ids of <0x00> … <0xFF>, notToken where there is none
+	byteFallback bool             // a character not in vocab becomes its bytes
+	unk          int32            // what else it becomes; notToken: nothing
+	fuseUnk      bool             // adjacent unks become one
+	ignoreMerges bool             // a word that is in vocab is not taken apart
+}
+
+type merge struct{ rank, made int32 }
+
+func pair(left, right int32) uint64 { return uint64(left)<<32 | uint64(uint32(right)) }
+
+// scratch is memory that the words of one call share.
+type scratch struct {
+	symbols []symbol
+	queue   []uint64
+	nodes   []node
+}
+
+// symbol is a token of a word that is being merged, in a doubly linked list over the slice.
+type symbol struct {
+	id         int32
+	prev, next int32 // -1 at the ends
+	gone       bool  // merged into the symbol on its left
+}
+
+func (m *bpe) vocabulary() map[string]int32 { return m.vocab }
+
+func (m *bpe) tokenize(word string, s *scratch, out []int32) []int32 {
+	if m.ignoreMerges {
+		if id, ok := m.vocab[word]; ok {
+			return append(out, id)
+		}
+	}
+	m.characters(word, s)
+	m.mergeAll(s)
+	for i := range s.symbols {
+		if !s.symbols[i].gone {
+			out = append(out, s.symbols[i].id)
+		}
+	}
+	return out
+}
+
+// characters fills s.symbols with the tokens of the single characters of word.
+func (m *bpe) characters(word string, s *scratch) {
+	s.symbols = s.symbols[:0]
+	unk := false // an unk is due
+	for len(word) > 0 {
+		_, n := utf8.DecodeRuneInString(word)
+		char := word[:n]
+		word = word[n:]
+		if id, ok := m.vocab[char]; ok {
+			if unk {
+				s.add(m.unk)
+				unk = false
+			}
+			s.add(id)
+			continue
+		}
+		// A due unk stays due behind the bytes of a character that has some: the order of the
+		// tokenizers library, which differs from the text's where only some bytes are tokens.
+		if m.byteFallback && m.addBytes(char, s) || m.unk == notToken {
+			continue
+		}
+		if unk && !m.fuseUnk {
+			s.add(m.unk)
+		}
+		unk = true
+	}
+	if unk {
+		s.add(m.unk)
+	}
+}
+
+// addBytes adds the tokens of the bytes of a character if all of them are in the vocabulary.
+func (m *bpe) addBytes(char string, s *scratch) bool {
+	for i := range len(char) {
+		if m.bytes[char[i]] == notToken {
+			return false
+		}
+	}
+	for i := range len(char) {
+		s.add(m.bytes[char[i]])
+	}
+	return true
+}
+
+func (s *scratch) add(id int32) {
+	n := int32(len(s.symbols))
+	if n > 0 {
+		s.symbols[n-1].next = n
+	}
+	s.symbols = append(s.symbols, symbol{id: id, prev: n - 1, next: -1})
+}
+
+// mergeAll merges s.symbols until no pair has a merge.
+func (m *bpe) mergeAll(s *scratch) {
+	s.queue = s.queue[:0]
+	for i := range int32(len(s.symbols)) - 1 {
+		m.enqueue(s, i)
+	}
+	for len(s.queue) > 0 {
+		top := s.pop()
+		at, made := int32(uint32(top)), m.made[top>>32]
+		left := &s.symbols[at]
+		if left.gone || left.next < 0 {
+			continue
+		}
+		right := &s.symbols[left.next]
+		if now, ok := m.merges[pair(left.id, right.id)]; !ok || now.made != made {
+			continue // one of the two has changed since
+		}
+		left.id, left.next, right.gone = made, right.next, true
+		if left.next >= 0 {
+			s.symbols[left.next].prev = at
+			m.enqueue(s, at)
+		}
+		if left.prev >= 0 {
+			m.enqueue(s, left.prev)
+		}
+	}
+}
+
+// enqueue puts the merge of symbol at and its successor, if there is one, into the queue, whose
+// order is by rank and then by place.
+func (m *bpe) enqueue(s *scratch, at int32) {
+	left := s.symbols[at]
+	if mg, ok := m.merges[pair(left.id, s.symbols[left.next].id)]; ok {
+		s.put(uint64(mg.rank)<<32 | uint64(at))
+	}
+}
+
+// put and pop keep s.queue a binary heap with the smallest element first.
+func (s *scratch) put(v uint64) {
+	q := append(s.queue, v)
+	i := len(q) - 1
+	for i > 0 && q[(i-1)/2] > v {
+		q[i] = q[(i-1)/2]
+		i = (i - 1) / 2
+	}
+	q[i] = v
+	s.queue = q
+}
+
+func (s *scratch) pop() uint64 {
+	q := s.queue
+	top, last := q[0], q[len(q)-1]
+	q = q[:len(q)-1]
+	s.queue = q
+	if len(q) == 0 {
+		return top
+	}
+	i := 0
+	for {
+		child := 2*i + 1
+		if child >= len(q) {
+			break
+		}
+		if child+1 < len(q) && q[child+1] < q[child] {
+			child++
+		}
+		if q[child] >= last {
+			break
+		}
+		q[i] = q[child]
+		i = child
+	}
+	q[i] = last
+	return top
+}
+
+// mergeJSON is a merge as a pair of strings or as one string with a space between.
+type mergeJSON struct {
+	left, right string
+	comment     bool // the "#version" line that merges.txt starts with
+}
+
+func (p *mergeJSON) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() == '[' {
+		var both [2]string
+		if err := json.UnmarshalDecode(dec, &both); err != nil {
+			return err
+		}
+		p.left, p.right = both[0], both[1]
+		return nil
+	}
+	var line string
+	if err := json.UnmarshalDecode(dec, &line); err != nil {
+		return err
+	}
+	if strings.HasPrefix(line, "#version") {
+		p.comment = true
+		return nil
+	}
+	var ok bool
+	p.left, p.right, ok = strings.Cut(line, " ")
+	if !ok || strings.Contains(p.right, " ") {
+		return fmt.Errorf("merge %q: want two tokens with a space between", line)
+	}
+	return nil
+}
+
+type bpeJSON struct {
+	Type         string           `json:"type"`
+	Dropout      *float64         `json:"dropout"`
+	Unk          *string          `json:"unk_token"`
+	Prefix       *string          `json:"continuing_subword_prefix"`
+	Suffix       *string          `json:"end_of_word_suffix"`
+	FuseUnk      bool             `json:"fuse_unk"`
+	ByteFallback bool             `json:"byte_fallback"`
+	IgnoreMerges bool             `json:"ignore_merges"`
+	Vocab        map[string]int32 `json:"vocab"`
+	Merges       []mergeJSON      `json:"merges"`
+}
+
+func parseBPE(raw jsontext.Value) (model, error) {
+	c, err := strict[bpeJSON](raw)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.Dropout != nil && *c.Dropout != 0:
+		return nil, fmt.Errorf("dropout %v is not supported: it makes encoding random", *c.Dropout)
+	case c.Prefix != nil && *c.Prefix != "":
+		return nil, fmt.Errorf("continuing_subword_prefix %q is not supported", *c.Prefix)
+	case c.Suffix != nil && *c.Suffix != "":
+		return nil, fmt.Errorf("end_of_word_suffix %q is not supported", *c.Suffix)
+	}
+	m := &bpe{
+		vocab: c.Vocab, byteFallback: c.ByteFallback, fuseUnk: c.FuseUnk,
+		ignoreMerges: c.IgnoreMerges, unk: notToken, bytes: byteTokens(c.Vocab),
+	}
+	if c.Unk != nil {
+		id, ok := m.vocab[*c.Unk]
+		if !ok {
+			return nil, fmt.Errorf("unk_token %q is not in the vocabulary", *c.Unk)
+		}
+		m.unk = id
+	}
+	return m, m.addMerges(c.Merges)
+}
+
+func (m *bpe) addMerges(list []mergeJSON) error {
+	m.merges = make(map[uint64]merge, len(list))
+	for _, p := range list {
+		if p.comment {
+			continue
+		}
+		left, okLeft := m.vocab[p.left]
+		right, okRight := m.vocab[p.right]
+		made, okMade := m.vocab[p.left+p.right]
+		if !okLeft || !okRight || !okMade {
+			return fmt.Errorf("merge of %q and %q: they and what they make must be in the vocabulary", p.left, p.right)
+		}
+		m.merges[pair(left, right)] = merge{int32(len(m.made)), made}
+		m.made = append(m.made, made)
+	}
+	return nil
+}
+
+// byteTokens returns the ids of <0x00> … <0xFF>.
+func byteTokens(vocab map[string]int32) (ids [256]int32) {
+	for b := range ids {
+		ids[b] = notToken
+		if id, ok := vocab[fmt.Sprintf("<0x%02X>", b)]; ok {
+			ids[b] = id
+		}
+	}
+	return ids
+}

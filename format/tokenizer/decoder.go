@@ -1,0 +1,249 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A decoder is one step from tokens to text. It takes tokens as parts, of which the last says
+// that the token ends, and gives tokens in the same manner, as early as they are final: what it
+// gives never depends on how far the input has come, so that a stream is the whole in pieces.
+type decoder interface {
+	push(part string, end bool, out sink)
+	flush(out sink) // no more tokens come
+}
+
+type sink func(part string, end bool)
+
+// parseDecoder returns what makes the steps of a decoder. Without a decoder tokens are joined
+// by spaces.
+func parseDecoder(raw jsontext.Value, depth int) ([]func() decoder, error) {
+	if absent(raw) && depth == 0 {
+		return []func() decoder{func() decoder { return &joinBySpaces{} }}, nil
+	}
+	kind, err := kindOf(raw)
+	if err != nil {
+		return nil, err
+	}
+	if kind == "Sequence" {
+		c, err := strict[struct {
+			Type string           `json:"type"`
+			List []jsontext.Value `json:"decoders"`
+		}](raw)
+		if err != nil {
+			return nil, err
+		}
+		return sequence(c.List, depth, parseDecoder)
+	}
+	d, err := parseOneDecoder(kind, raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	return []func() decoder{d}, nil
+}
+
+func parseOneDecoder(kind string, raw jsontext.Value) (func() decoder, error) {
+	switch kind {
+	case "ByteLevel":
+		_, err := readByteLevel(raw)
+		return func() decoder { return &whole{next: &byteLevel{}} }, err
+	case "ByteFallback":
+		_, err := strict[plainJSON](raw)
+		return func() decoder { return &whole{next: &byteFallback{}} }, err
+	case "Fuse":
+		_, err := strict[plainJSON](raw)
+		return func() decoder { return fuse{} }, err
+	case "Replace":
+		find, content, err := readReplace(raw)
+		return func() decoder { return &whole{next: replace{find, content}} }, err
+	case "Strip":
+		return parseStripDecoder(raw)
+	case "Metaspace":
+		m, err := readMetaspace(raw)
+		return func() decoder { return &unmark{metaspace: m} }, err
+	}
+	return nil, unknownKind(kind, "Sequence", "ByteLevel", "ByteFallback", "Fuse", "Replace",
+		"Strip", "Metaspace")
+}
+
+// whole collects the parts of a token for a step that needs all of it.
+type whole struct {
+	next  decoder
+	parts strings.Builder
+}
+
+func (w *whole) push(part string, end bool, out sink) {
+	if end && w.parts.Len() == 0 {
+		w.next.push(part, true, out)
+		return
+	}
+	w.parts.WriteString(part)
+	if end {
+		token := w.parts.String()
+		w.parts.Reset()
+		w.next.push(token, true, out)
+	}
+}
+
+func (w *whole) flush(out sink) { w.next.flush(out) }
+
+// joinBySpaces puts a space before each token but the first.
+type joinBySpaces struct{ inside, some bool }
+
+func (j *joinBySpaces) push(part string, end bool, out sink) {
+	if !j.inside && j.some {
+		part = " " + part
+	}
+	j.inside, j.some = !end, true
+	out(part, end)
+}
+
+func (j *joinBySpaces) flush(sink) {}
+
+// byteLevel turns characters that spell bytes into the bytes, and all tokens into one.
+type byteLevel struct{ rest []byte }
+
+func (d *byteLevel) push(token string, _ bool, out sink) {
+	d.rest = append(d.rest, bytesOf(token)...)
+	d.give(false, out)
+}
+
+func (d *byteLevel) give(last bool, out sink) {
+	var b strings.Builder
+	used := appendValid(&b, d.rest, last)
+	d.rest = append(d.rest[:0], d.rest[used:]...)
+	out(b.String(), last)
+}
+
+func (d *byteLevel) flush(out sink) { d.give(true, out) }
+
+// byteFallback turns runs of <0x00> … <0xFF> into text if a run is UTF-8 as a whole, else each
+// byte into U+FFFD. It therefore holds a run back until it ends.
+type byteFallback struct{ run []byte }
+
+func (d *byteFallback) push(token string, _ bool, out sink) {
+	if b, ok := byteToken(token); ok {
+		d.run = append(d.run, b)
+		return
+	}
+	d.flush(out)
+	out(token, true)
+}
+
+func (d *byteFallback) flush(out sink) {
+	if len(d.run) > 0 && utf8.Valid(d.run) {
+		out(string(d.run), true)
+	} else {
+		for range d.run {
+			out("\uFFFD", true)
+		}
+	}
+	d.run = d.run[:0]
+}
+
+func byteToken(token string) (byte, bool) {
+	if len(token) != 6 || !strings.HasPrefix(token, "<0x") || token[5] != '>' {
+		return 0, false
+	}
+	b, err := strconv.ParseUint(token[3:5], 16, 8)
+	return byte(b), err == nil
+}
+
+// fuse makes one token of all.
+type fuse struct{}
+
+func (fuse) push(part string, _ bool, out sink) { out(part, false) }
+func (fuse) flush(out sink)                     { out("", true) }
+
+// replace replaces what a pattern finds in a token.
+type replace struct {
+	find    pattern
+	content string
+}
+
+func (d replace) push(token string, end bool, out sink) {
+	out(replaceSpans(token, d.find(token), d.content), end)
+}
+
+func (replace) flush(sink) {}
+
+// strip takes up to start times a character from the start of each token and up to stop times
+// from its end.
+type strip struct {
+	content     rune
+	start, stop int
+
+	begun    bool // a character that stays was there
+	stripped int  // at the start of this token
+	held     int  // at its end so far, at most stop
+}
+
+func parseStripDecoder(raw jsontext.Value) (func() decoder, error) {
+	c, err := strict[struct {
+		Type    string `json:"type"`
+		Content string `json:"content"`
+		Start   *int   `json:"start"`
+		Stop    *int   `json:"stop"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := need(map[string]bool{"start": c.Start != nil, "stop": c.Stop != nil}); err != nil {
+		return nil, err
+	}
+	char, n := utf8.DecodeRuneInString(c.Content)
+	if n == 0 || n != len(c.Content) || *c.Start < 0 || *c.Stop < 0 {
+		return nil, fmt.Errorf("content %q, start %d, stop %d: want one character and counts", c.Content, *c.Start, *c.Stop)
+	}
+	return func() decoder { return &strip{content: char, start: *c.Start, stop: *c.Stop} }, nil
+}
+
+func (d *strip) push(part string, end bool, out sink) {
+	var b strings.Builder
+	for _, r := range part {
+		switch {
+		case r == d.content && !d.begun && d.stripped < d.start:
+			d.stripped++
+			continue
+		case r == d.content && d.held < d.stop:
+			d.held++
+		case r == d.content:
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Repeat(string(d.content), d.held))
+			d.held = 0
+			b.WriteRune(r)
+		}
+		d.begun = true
+	}
+	if end {
+		d.begun, d.stripped, d.held = false, 0, 0
+	}
+	out(b.String(), end)
+}
+
+func (d *strip) flush(sink) {}
+
+// unmark turns the marks of Metaspace into spaces, and drops those of the first token if marks
+// are put before the text.
+type unmark struct {
+	metaspace
+	later bool // the first token is over
+}
+
+func (d *unmark) push(part string, end bool, out sink) {
+	space := " "
+	if !d.later && (d.always || d.first) {
+		space = ""
+	}
+	if end {
+		d.later = true
+	}
+	out(strings.ReplaceAll(part, d.text, space), end)
+}
+
+func (d *unmark) flush(sink) {}

@@ -1,0 +1,81 @@
+package tokenizer
+
+// piece is a part of the text on its way to the model: text still to be encoded, or a token.
+type piece struct {
+	text  string
+	token int32 // the id of an added token, or notToken
+	start bool  // the piece begins where the input begins
+}
+
+const notToken = -1
+
+// part returns text[a:b] of a piece as a piece of its own.
+func (p piece) part(a, b int) piece {
+	return piece{p.text[a:b], notToken, p.start && a == 0}
+}
+
+// forEach replaces each piece of text by what split appends for it. Tokens pass, empty pieces
+// vanish.
+func forEach(in []piece, split func(p piece, out []piece) []piece) []piece {
+	out := make([]piece, 0, len(in))
+	for _, p := range in {
+		if p.token != notToken {
+			out = append(out, p)
+			continue
+		}
+		n := len(out)
+		out = split(p, out)
+		kept := out[:n]
+		for _, q := range out[n:] {
+			if q.token != notToken || q.text != "" {
+				kept = append(kept, q)
+			}
+		}
+		out = kept
+	}
+	return out
+}
+
+// encode appends the ids of text to ids. With special, special tokens in the text are found.
+func (t *Tokenizer) encode(text string, special bool, ids []int32) []int32 {
+	pieces := []piece{{validUTF8(text), notToken, true}}
+	pieces = forEach(pieces, func(p piece, out []piece) []piece {
+		return t.verbatim.split(p, special, out)
+	})
+	pieces = forEach(pieces, func(p piece, out []piece) []piece {
+		for _, n := range t.normalize {
+			n(&p)
+		}
+		return t.normalized.split(p, special, out)
+	})
+	for _, pre := range t.pre {
+		pieces = forEach(pieces, pre)
+	}
+	return t.encodePieces(pieces, ids)
+}
+
+// cachedWord is the longest word in bytes whose ids are remembered within a call.
+const cachedWord = 64
+
+// encodePieces appends the ids of each piece. A word met before in the same call is copied from
+// where its ids stand.
+func (t *Tokenizer) encodePieces(pieces []piece, ids []int32) []int32 {
+	var s scratch
+	seen := map[string][2]int{}
+	for _, p := range pieces {
+		if p.token != notToken {
+			ids = append(ids, p.token)
+			continue
+		}
+		if at, ok := seen[p.text]; ok {
+			ids = append(ids, ids[at[0]:at[1]]...)
+			continue
+		}
+		from := len(ids)
+		ids = t.model.tokenize(p.text, &s, ids)
+		if len(p.text) <= cachedWord {
+			seen[p.text] = [2]int{from, len(ids)}
+		}
+	}
+	return ids
+}

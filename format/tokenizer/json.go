@@ -1,0 +1,220 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxDepth is how deep Sequences may hold Sequences.
+const maxDepth = 8
+
+// fileJSON is a tokenizer.json. Its parts differ by their "type" and are read on their own.
+type fileJSON struct {
+	Version       string         `json:"version"`
+	Truncation    jsontext.Value `json:"truncation"`
+	Padding       jsontext.Value `json:"padding"`
+	AddedTokens   []addedToken   `json:"added_tokens"`
+	Normalizer    jsontext.Value `json:"normalizer"`
+	PreTokenizer  jsontext.Value `json:"pre_tokenizer"`
+	PostProcessor jsontext.Value `json:"post_processor"`
+	Decoder       jsontext.Value `json:"decoder"`
+	Model         jsontext.Value `json:"model"`
+}
+
+// Parse reads the bytes of a tokenizer.json.
+func Parse(data []byte) (*Tokenizer, error) {
+	f, err := strict[fileJSON](data)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	if f.Version != "1.0" {
+		return nil, fmt.Errorf("tokenizer: version %q: want 1.0", f.Version)
+	}
+	t := &Tokenizer{}
+	if t.model, err = parseModel(f.Model); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	if t.normalize, err = parseNormalizer(f.Normalizer, 0); err != nil {
+		return nil, fmt.Errorf("normalizer: %w", err)
+	}
+	if t.pre, err = parsePreTokenizer(f.PreTokenizer, 0); err != nil {
+		return nil, fmt.Errorf("pre_tokenizer: %w", err)
+	}
+	if t.decode, err = parseDecoder(f.Decoder, 0); err != nil {
+		return nil, fmt.Errorf("decoder: %w", err)
+	}
+	if t.post, err = parsePost(f.PostProcessor, 0); err != nil {
+		return nil, fmt.Errorf("post_processor: %w", err)
+	}
+	if err := t.fillVocabulary(f.AddedTokens); err != nil {
+		return nil, err
+	}
+	return t, t.checkPost()
+}
+
+func parseModel(raw jsontext.Value) (model, error) {
+	kind, err := kindOf(raw)
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case "BPE":
+		return named(kind)(parseBPE(raw))
+	case "Unigram":
+		return named(kind)(parseUnigram(raw))
+	}
+	return nil, unknownKind(kind, "BPE", "Unigram")
+}
+
+// named puts the name of a model before its errors.
+func named(kind string) func(model, error) (model, error) {
+	return func(m model, err error) (model, error) {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kind, err)
+		}
+		return m, nil
+	}
+}
+
+// fillVocabulary joins the model's vocabulary and the added tokens.
+func (t *Tokenizer) fillVocabulary(added []addedToken) error {
+	vocab := t.model.vocabulary()
+	if err := t.place(vocab); err != nil {
+		return err
+	}
+	t.special = map[string]bool{}
+	next := int32(len(vocab))
+	seen := map[string]bool{}
+	for _, tok := range added {
+		if tok.Content == "" || seen[tok.Content] {
+			return fmt.Errorf("added_tokens: id %d: %q is empty or there twice", tok.ID, tok.Content)
+		}
+		seen[tok.Content] = true
+		id, ok := vocab[tok.Content]
+		if !ok { // the tokenizers library numbers them so, whatever the file says
+			id = next
+			next++
+		}
+		if tok.ID != id {
+			return fmt.Errorf("added_tokens: %q has id %d, but its place is %d", tok.Content, tok.ID, id)
+		}
+		if err := t.put(tok.Content, id); err != nil {
+			return fmt.Errorf("added_tokens: %w", err)
+		}
+		t.special[tok.Content] = tok.Special
+	}
+	return t.splitAdded(added)
+}
+
+// place fills the tables of ids and tokens with the model's vocabulary.
+func (t *Tokenizer) place(vocab map[string]int32) error {
+	t.ids = make(map[string]int32, len(vocab))
+	limit := int32(2*len(vocab) + 1024)
+	for token, id := range vocab {
+		if id < 0 || id >= limit {
+			return fmt.Errorf("model: token %q has id %d in a vocabulary of %d tokens", token, id, len(vocab))
+		}
+		if err := t.put(token, id); err != nil {
+			return fmt.Errorf("model: %w", err)
+		}
+	}
+	return nil
+}
+
+func (t *Tokenizer) put(token string, id int32) error {
+	for int(id) >= len(t.tokens) {
+		t.tokens = append(t.tokens, "")
+		t.known = append(t.known, false)
+	}
+	if t.known[id] && t.tokens[id] != token {
+		return fmt.Errorf("%q and %q have the same id %d", t.tokens[id], token, id)
+	}
+	t.tokens[id], t.known[id], t.ids[token] = token, true, id
+	return nil
+}
+
+func (t *Tokenizer) splitAdded(added []addedToken) (err error) {
+	var verbatim, normalized []addedToken
+	for _, tok := range added {
+		if tok.Normalized {
+			normalized = append(normalized, tok)
+		} else {
+			verbatim = append(verbatim, tok)
+		}
+	}
+	if t.verbatim, err = newAddedSet(verbatim, nil); err != nil {
+		return err
+	}
+	t.normalized, err = newAddedSet(normalized, t.normalize)
+	return err
+}
+
+// strict reads JSON into a struct. Unknown members, doubled members, bytes behind the value and
+// text that is not UTF-8 are errors.
+func strict[T any](raw []byte) (v T, err error) {
+	err = json.Unmarshal(raw, &v, json.RejectUnknownMembers(true))
+	return v, err
+}
+
+// absent reports whether an optional part is missing or null.
+func absent(raw jsontext.Value) bool { return len(raw) == 0 || raw.Kind() == 'n' }
+
+// kindOf returns the "type" of a part.
+func kindOf(raw jsontext.Value) (string, error) {
+	if absent(raw) {
+		return "", errors.New("is missing")
+	}
+	var v struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return "", err
+	}
+	if v.Type == "" {
+		return "", errors.New("has no type")
+	}
+	return v.Type, nil
+}
+
+func unknownKind(kind string, known ...string) error {
+	sort.Strings(known)
+	return fmt.Errorf("type %q is not supported: want %s", kind, strings.Join(known, ", "))
+}
+
+var errTooDeep = fmt.Errorf("more than %d Sequences within each other", maxDepth)
+
+// need returns an error that names the members which are nil.
+func need(members map[string]bool) error {
+	var missing []string
+	for name, ok := range members {
+		if !ok {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	sort.Strings(missing)
+	return fmt.Errorf("missing %s", strings.Join(missing, ", "))
+}
+
+// sequence reads each part of a list and joins what they give.
+func sequence[T any](parts []jsontext.Value, depth int, parse func(jsontext.Value, int) ([]T, error)) ([]T, error) {
+	if depth >= maxDepth {
+		return nil, errTooDeep
+	}
+	var all []T
+	for i, raw := range parts {
+		some, err := parse(raw, depth+1)
+		if err != nil {
+			return nil, fmt.Errorf("%d: %w", i, err)
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}

@@ -1,0 +1,225 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/text/unicode/norm"
+)
+
+// A normalizer changes a piece of text in place. One that takes away what stood at the start
+// clears p.start.
+type normalizer func(p *piece)
+
+// parseNormalizer returns the steps of a normalizer, none if it is null.
+func parseNormalizer(raw jsontext.Value, depth int) ([]normalizer, error) {
+	if absent(raw) && depth == 0 {
+		return nil, nil
+	}
+	kind, err := kindOf(raw)
+	if err != nil {
+		return nil, err
+	}
+	if kind == "Sequence" {
+		c, err := strict[struct {
+			Type string           `json:"type"`
+			List []jsontext.Value `json:"normalizers"`
+		}](raw)
+		if err != nil {
+			return nil, err
+		}
+		return sequence(c.List, depth, parseNormalizer)
+	}
+	n, err := parseOneNormalizer(kind, raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	return []normalizer{n}, nil
+}
+
+type plainJSON struct {
+	Type string `json:"type"`
+}
+
+var plainNormalizers = map[string]normalizer{
+	"NFC":          mapText(func(s string) string { return normalForm(s, norm.NFC) }),
+	"NFD":          mapText(func(s string) string { return normalForm(s, norm.NFD) }),
+	"NFKC":         mapText(func(s string) string { return normalForm(s, norm.NFKC) }),
+	"NFKD":         mapText(func(s string) string { return normalForm(s, norm.NFKD) }),
+	"Lowercase":    mapText(lowercase),
+	"StripAccents": dropRunes(isCombining),
+	"Nmt":          nmt,
+}
+
+func parseOneNormalizer(kind string, raw jsontext.Value) (normalizer, error) {
+	if n, ok := plainNormalizers[kind]; ok {
+		_, err := strict[plainJSON](raw)
+		return n, err
+	}
+	switch kind {
+	case "Prepend":
+		return parsePrepend(raw)
+	case "Replace":
+		return parseReplace(raw)
+	case "Strip":
+		return parseStrip(raw)
+	case "Precompiled":
+		return parsePrecompiled(raw)
+	}
+	return nil, unknownKind(kind, "Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD",
+		"Lowercase", "Strip", "StripAccents", "Nmt")
+}
+
+func mapText(f func(string) string) normalizer {
+	return func(p *piece) { p.text = f(p.text) }
+}
+
+func dropRunes(drop func(rune) bool) normalizer {
+	return func(p *piece) {
+		if r, n := utf8.DecodeRuneInString(p.text); n > 0 && drop(r) {
+			p.start = false
+		}
+		p.text = strings.Map(func(r rune) rune {
+			if drop(r) {
+				return -1
+			}
+			return r
+		}, p.text)
+	}
+}
+
+func parsePrepend(raw jsontext.Value) (normalizer, error) {
+	c, err := strict[struct {
+		Type    string  `json:"type"`
+		Prepend *string `json:"prepend"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := need(map[string]bool{"prepend": c.Prepend != nil}); err != nil {
+		return nil, err
+	}
+	return func(p *piece) {
+		if p.text != "" {
+			p.text = *c.Prepend + p.text
+		}
+	}, nil
+}
+
+type replaceJSON struct {
+	Type    string      `json:"type"`
+	Pattern patternJSON `json:"pattern"`
+	Content *string     `json:"content"`
+}
+
+// readReplace returns the parts of a Replace, which is a normalizer and a decoder.
+func readReplace(raw jsontext.Value) (find pattern, content string, err error) {
+	c, err := strict[replaceJSON](raw)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := need(map[string]bool{"content": c.Content != nil}); err != nil {
+		return nil, "", err
+	}
+	find, err = c.Pattern.compile()
+	return find, *c.Content, err
+}
+
+func parseReplace(raw jsontext.Value) (normalizer, error) {
+	find, content, err := readReplace(raw)
+	if err != nil {
+		return nil, err
+	}
+	return func(p *piece) {
+		if spans := find(p.text); len(spans) > 0 {
+			first := p.text[spans[0].from:spans[0].to]
+			if spans[0].from == 0 && (content == "" || utf8.RuneCountInString(first) > 1) {
+				p.start = false
+			}
+			p.text = replaceSpans(p.text, spans, content)
+		}
+	}, nil
+}
+
+func replaceSpans(s string, spans []span, content string) string {
+	var b strings.Builder
+	done := 0
+	for _, m := range spans {
+		b.WriteString(s[done:m.from])
+		b.WriteString(content)
+		done = m.to
+	}
+	b.WriteString(s[done:])
+	return b.String()
+}
+
+func parseStrip(raw jsontext.Value) (normalizer, error) {
+	c, err := strict[struct {
+		Type  string `json:"type"`
+		Left  *bool  `json:"strip_left"`
+		Right *bool  `json:"strip_right"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := need(map[string]bool{"strip_left": c.Left != nil, "strip_right": c.Right != nil}); err != nil {
+		return nil, err
+	}
+	return func(p *piece) {
+		if *c.Left {
+			n := len(p.text)
+			p.text = strings.TrimLeftFunc(p.text, unicode.IsSpace)
+			p.start = p.start && n == len(p.text)
+		}
+		if *c.Right {
+			p.text = strings.TrimRightFunc(p.text, unicode.IsSpace)
+		}
+	}, nil
+}
+
+// parsePrecompiled accepts the table of SentencePiece only where it is empty and changes nothing.
+func parsePrecompiled(raw jsontext.Value) (normalizer, error) {
+	c, err := strict[struct {
+		Type string  `json:"type"`
+		Map  *string `json:"precompiled_charsmap"`
+	}](raw)
+	if err != nil {
+		return nil, err
+	}
+	if c.Map != nil && *c.Map != "" {
+		return nil, fmt.Errorf("a precompiled_charsmap of %d characters is not supported, only an empty one", len(*c.Map))
+	}
+	return func(*piece) {}, nil
+}
+
+// nmt drops control characters and turns other white space and invisible characters into spaces.
+func nmt(p *piece) {
+	dropRunes(func(r rune) bool {
+		return r >= 0x01 && r <= 0x08 || r == 0x0B || r >= 0x0E && r <= 0x1F ||
+			r == 0x7F || r == 0x8F || r == 0x9F
+	})(p)
+	p.text = strings.Map(func(r rune) rune {
+		switch r {
+		case '\t', '\n', '\f', '\r', 0x1680, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F,
+			0x2028, 0x2029, 0x2581, 0xFEFF, 0xFFFD:
+			return ' '
+		}
+		return r
+	}, p.text)
+}
+
+// lowercase maps each character on its own, as Rust does; only İ becomes two.
+func lowercase(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r == 'İ' {
+			b.WriteString("i̇")
+			continue
+		}
+		b.WriteRune(lowerRune(r))
+	}
+	return b.String()
+}

@@ -1,0 +1,111 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func sorted(s []string) []string {
+	s = append([]string{}, s...)
+	slices.Sort(s)
+	return s
+}
+
+// TestParts compares single normalizers, pre-tokenizers and decoders with the tokenizers library.
+func TestParts(t *testing.T) {
+	var file struct {
+		Inputs struct {
+			Normalizer   []string   `json:"normalizer"`
+			PreTokenizer []string   `json:"pre_tokenizer"`
+			Decoder      [][]string `json:"decoder"`
+		} `json:"inputs"`
+		Parts []map[string]json.RawMessage `json:"parts"`
+	}
+	readJSON(t, "testdata/parts.json", &file)
+	if len(file.Parts) < 130 {
+		t.Fatal("only", len(file.Parts), "parts")
+	}
+	for _, part := range file.Parts {
+		if raw, ok := part["normalizer"]; ok {
+			checkNormalizer(t, raw, part["want"], file.Inputs.Normalizer)
+		} else if raw, ok := part["pre_tokenizer"]; ok {
+			checkPreTokenizer(t, raw, part["want"], file.Inputs.PreTokenizer)
+		} else {
+			checkDecoder(t, part["decoder"], part["want"], file.Inputs.Decoder)
+		}
+	}
+}
+
+func checkNormalizer(t *testing.T, raw, wantJSON []byte, inputs []string) {
+	var want []string
+	if err := json.Unmarshal(wantJSON, &want); err != nil {
+		t.Fatal(err)
+	}
+	steps, err := parseNormalizer(raw, 0)
+	if err != nil {
+		t.Errorf("%s: %v", raw, err)
+		return
+	}
+	for i, in := range inputs {
+		p := piece{text: in, start: true}
+		for _, n := range steps {
+			n(&p)
+		}
+		if p.text != want[i] {
+			t.Errorf("%s: %q gives %q, want %q", raw, in, p.text, want[i])
+		}
+	}
+}
+
+func checkPreTokenizer(t *testing.T, raw, wantJSON []byte, inputs []string) {
+	var want [][]string
+	if err := json.Unmarshal(wantJSON, &want); err != nil {
+		t.Fatal(err)
+	}
+	steps, err := parsePreTokenizer(raw, 0)
+	if err != nil {
+		t.Errorf("%s: %v", raw, err)
+		return
+	}
+	for i, in := range inputs {
+		pieces := forEach([]piece{{in, notToken, true}}, func(p piece, out []piece) []piece { return append(out, p) })
+		for _, s := range steps {
+			pieces = forEach(pieces, s)
+		}
+		got := []string{}
+		for _, p := range pieces {
+			got = append(got, p.text)
+		}
+		if d := cmp.Diff(want[i], got); d != "" {
+			t.Errorf("%s: %q: %s", raw, in, d)
+		}
+	}
+}
+
+func checkDecoder(t *testing.T, raw, wantJSON []byte, inputs [][]string) {
+	var want []string
+	if err := json.Unmarshal(wantJSON, &want); err != nil {
+		t.Fatal(err)
+	}
+	steps, err := parseDecoder(raw, 0)
+	if err != nil {
+		t.Errorf("%s: %v", raw, err)
+		return
+	}
+	for i, in := range inputs {
+		s := (&Tokenizer{decode: steps}).Stream(false)
+		var b strings.Builder
+		for _, token := range in {
+			s.sinks[0](token, true)
+			b.WriteString(s.take())
+		}
+		b.WriteString(s.Flush())
+		if b.String() != want[i] {
+			t.Errorf("%s: %q gives %q, want %q", raw, in, b.String(), want[i])
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// template is what the post-processor puts around the ids of a text.
+type template struct {
+	before, after []int32
+	set           bool // some TemplateProcessing was there
+}
+
+type pieceJSON struct {
+	Special *struct {
+		ID     string `json:"id"`
+		TypeID int    `json:"type_id"`
+	} `json:"SpecialToken"`
+	Sequence *struct {
+		ID     string `json:"id"`
+		TypeID int    `json:"type_id"`
+	} `json:"Sequence"`
+}
+
+type templateJSON struct {
+	Type          string         `json:"type"`
+	Single        []pieceJSON    `json:"single"`
+	Pair          jsontext.Value `json:"pair"` // about pairs of texts, which we do not encode
+	SpecialTokens map[string]struct {
+		ID     string   `json:"id"`
+		IDs    []int32  `json:"ids"`
+		Tokens []string `json:"tokens"`
+	} `json:"special_tokens"`
+}
+
+func parsePost(raw jsontext.Value, depth int) (template, error) {
+	if absent(raw) && depth == 0 {
+		return template{}, nil
+	}
+	kind, err := kindOf(raw)
+	if err != nil {
+		return template{}, err
+	}
+	var t template
+	switch kind {
+	case "ByteLevel": // trims offsets
+		_, err = readByteLevel(raw)
+	case "TemplateProcessing":
+		t, err = parseTemplate(raw)
+	case "Sequence":
+		return parsePostSequence(raw, depth)
+	default:
+		return t, unknownKind(kind, "Sequence", "ByteLevel", "TemplateProcessing")
+	}
+	if err != nil {
+		return t, fmt.Errorf("%s: %w", kind, err)
+	}
+	return t, nil
+}
+
+func parsePostSequence(raw jsontext.Value, depth int) (template, error) {
+	c, err := strict[struct {
+		Type string           `json:"type"`
+		List []jsontext.Value `json:"processors"`
+	}](raw)
+	if err != nil {
+		return template{}, err
+	}
+	all, err := sequence(c.List, depth, func(raw jsontext.Value, depth int) ([]template, error) {
+		t, err := parsePost(raw, depth)
+		return []template{t}, err
+	})
+	var only template
+	for _, t := range all {
+		if t.set && only.set {
+			return only, errors.New("more than one TemplateProcessing")
+		}
+		if t.set {
+			only = t
+		}
+	}
+	return only, err
+}
+
+func parseTemplate(raw jsontext.Value) (template, error) {
+	t := template{set: true}
+	c, err := strict[templateJSON](raw)
+	if err != nil {
+		return t, err
+	}
+	texts := 0
+	for _, p := range c.Single {
+		switch {
+		case p.Sequence != nil && p.Special == nil && p.Sequence.ID == "A":
+			texts++
+		case p.Special != nil && p.Sequence == nil:
+			tok, ok := c.SpecialTokens[p.Special.ID]
+			if !ok {
+				return t, fmt.Errorf("single: %q is not among special_tokens", p.Special.ID)
+			}
+			if texts == 0 {
+				t.before = append(t.before, tok.IDs...)
+			} else {
+				t.after = append(t.after, tok.IDs...)
+			}
+		default:
+			return t, errors.New("single: want pieces SpecialToken or Sequence A")
+		}
+	}
+	if texts != 1 {
+		return t, fmt.Errorf("single: has the text %d times", texts)
+	}
+	return t, nil
+}
+
+// checkPost makes sure that the ids of the post-processor are tokens.
+func (t *Tokenizer) checkPost() error {
+	for _, ids := range [][]int32{t.post.before, t.post.after} {
+		for _, id := range ids {
+			if _, ok := t.Token(id); !ok {
+				return fmt.Errorf("post_processor: id %d is not in the vocabulary", id)
+			}
+		}
+	}
+	return nil
+}

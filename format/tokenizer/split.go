@@ -1,0 +1,218 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/dlclark/regexp2/v2"
+)
+
+// span is the bytes [from, to) of a text.
+type span struct{ from, to int }
+
+// A pattern returns where it matches, from left to right and not overlapping; nowhere in the
+// empty text.
+type pattern func(s string) []span
+
+// patternJSON is either a string or a regular expression.
+type patternJSON struct {
+	String *string `json:"String"`
+	Regex  *string `json:"Regex"`
+}
+
+func (p patternJSON) compile() (pattern, error) {
+	switch {
+	case p.String != nil && p.Regex == nil:
+		return literal(*p.String), nil
+	case p.Regex != nil && p.String == nil:
+		return compileRegex(*p.Regex)
+	}
+	return nil, errors.New("pattern: want a String or a Regex")
+}
+
+// literal finds a string. The empty string matches between all characters, as an empty
+// regular expression does.
+func literal(want string) pattern {
+	if want == "" {
+		return func(s string) (spans []span) {
+			for i := range s {
+				spans = append(spans, span{i, i})
+			}
+			if s != "" {
+				spans = append(spans, span{len(s), len(s)})
+			}
+			return spans
+		}
+	}
+	return func(s string) (spans []span) {
+		for at := 0; ; {
+			i := strings.Index(s[at:], want)
+			if i < 0 {
+				return spans
+			}
+			spans = append(spans, span{at + i, at + i + len(want)})
+			at += i + len(want)
+		}
+	}
+}
+
+// runes finds single characters.
+func runes(is func(rune) bool) pattern {
+	return func(s string) (spans []span) {
+		for i, r := range s {
+			if is(r) {
+				spans = append(spans, span{i, i + utf8.RuneLen(r)})
+			}
+		}
+		return spans
+	}
+}
+
+// compileRegex compiles an expression in the syntax and with the meaning of Oniguruma.
+func compileRegex(expr string) (pattern, error) {
+	translated, err := translate(expr)
+	if err != nil {
+		return nil, fmt.Errorf("regex %q: %w", expr, err)
+	}
+	// Without a limit to its stack a match cannot fail, it only takes its time.
+	re, err := regexp2.Compile(translated, regexp2.Multiline, regexp2.OptionMaxBacktrackingStackSize(-1))
+	if err != nil {
+		return nil, fmt.Errorf("regex %q: %w", expr, err)
+	}
+	return func(s string) []span { return findAll(re, s) }, nil
+}
+
+// findAll returns all matches but the empty ones that directly follow a match.
+func findAll(re *regexp2.Regexp, s string) []span {
+	if s == "" {
+		return nil
+	}
+	text := []rune(s)
+	var spans []span
+	at, offset := 0, 0 // the same place in text and in s
+	byteOf := func(i int) int {
+		for ; at < i; at++ {
+			offset += utf8.RuneLen(text[at])
+		}
+		return offset
+	}
+	end := -1
+	err := re.FindRunesMatches(text, 0, func(m regexp2.MatchView) bool {
+		i, n, _ := m.GroupRange(0)
+		if n > 0 || i != end {
+			from := byteOf(i)
+			spans = append(spans, span{from, byteOf(i + n)})
+			end = i + n
+		}
+		return true
+	})
+	if err != nil {
+		panic("tokenizer: a match without limits failed: " + err.Error())
+	}
+	return spans
+}
+
+// behavior is what Split does with the matches of its pattern, the delimiters.
+type behavior string
+
+const (
+	removed            behavior = "Removed"
+	isolated           behavior = "Isolated"
+	mergedWithPrevious behavior = "MergedWithPrevious"
+	mergedWithNext     behavior = "MergedWithNext"
+	contiguous         behavior = "Contiguous"
+)
+
+func (b behavior) check() error {
+	switch b {
+	case removed, isolated, mergedWithPrevious, mergedWithNext, contiguous:
+		return nil
+	}
+	return fmt.Errorf("behavior %q is not supported: want Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous", b)
+}
+
+// part is a span that is a delimiter or stands between delimiters.
+type part struct {
+	span
+	delimiter bool
+}
+
+// partsOf cuts a text of n bytes at its delimiters.
+func partsOf(n int, delimiters []span, invert bool) []part {
+	parts := make([]part, 0, 2*len(delimiters)+1)
+	done := 0
+	for _, d := range delimiters {
+		if done != d.from {
+			parts = append(parts, part{span{done, d.from}, invert})
+		}
+		parts = append(parts, part{d, !invert})
+		done = d.to
+	}
+	if done != n {
+		parts = append(parts, part{span{done, n}, invert})
+	}
+	return parts
+}
+
+// apply appends the pieces that p is split into.
+func (b behavior) apply(p piece, parts []part, out []piece) []piece {
+	if b == mergedWithNext {
+		return mergeWithNext(p, parts, out)
+	}
+	was := false // the part before is a delimiter
+	open := -1   // where the last piece starts, -1 if there is none
+	end := 0
+	for _, q := range parts {
+		var merge bool
+		switch b {
+		case contiguous:
+			merge = q.delimiter == was
+		case mergedWithPrevious:
+			merge = q.delimiter && !was
+		case removed:
+			if q.delimiter {
+				continue
+			}
+		}
+		if !merge || open < 0 {
+			if open >= 0 {
+				out = append(out, p.part(open, end))
+			}
+			open = q.from
+		}
+		end = q.to
+		was = q.delimiter
+	}
+	if open >= 0 {
+		out = append(out, p.part(open, end))
+	}
+	return out
+}
+
+// mergeWithNext is mergedWithPrevious seen from the end: of several delimiters in a row the last
+// goes with what follows it.
+func mergeWithNext(p piece, parts []part, out []piece) []piece {
+	first := len(out)
+	was := false
+	end, from := -1, 0
+	for i := len(parts) - 1; i >= 0; i-- {
+		q := parts[i]
+		if !(q.delimiter && !was) || end < 0 {
+			if end >= 0 {
+				out = append(out, p.part(from, end))
+			}
+			end = q.to
+		}
+		from = q.from
+		was = q.delimiter
+	}
+	if end >= 0 {
+		out = append(out, p.part(from, end))
+	}
+	for i, j := first, len(out)-1; i < j; i, j = i+1, j-1 {
+		out[i], out[j] = out[j], out[i]
+	}
+	return out
+}

@@ -1,0 +1,63 @@
+package tokenizer
+
+import "strings"
+
+// A Stream decodes ids one by one. The texts that Push and Flush return are, put together, what
+// Decode returns for all the ids. It is for one goroutine.
+type Stream struct {
+	t           *Tokenizer
+	skipSpecial bool
+	sinks       []sink // sinks[i] goes into step i, the last into text
+	flushes     []func()
+	text        strings.Builder
+}
+
+// Stream returns a Stream, which leaves out special tokens if skipSpecial.
+func (t *Tokenizer) Stream(skipSpecial bool) *Stream {
+	s := &Stream{t: t, skipSpecial: skipSpecial}
+	s.reset()
+	return s
+}
+
+func (s *Stream) reset() {
+	n := len(s.t.decode)
+	s.sinks = make([]sink, n+1)
+	s.flushes = make([]func(), n)
+	s.sinks[n] = func(part string, _ bool) { s.text.WriteString(part) }
+	for i := n - 1; i >= 0; i-- {
+		step, out := s.t.decode[i](), s.sinks[i+1]
+		s.sinks[i] = func(part string, end bool) { step.push(part, end, out) }
+		s.flushes[i] = func() { step.flush(out) }
+	}
+}
+
+// Push returns the text that this id makes final, which is often none: characters come whole,
+// and where the vocabulary spells bytes as <0x00> … <0xFF>, a run of them comes when it is over,
+// because it counts only if all of it is UTF-8.
+func (s *Stream) Push(id int32) string {
+	s.push(id)
+	return s.take()
+}
+
+// Flush returns the rest and makes the Stream ready for another text.
+func (s *Stream) Flush() string {
+	for _, flush := range s.flushes {
+		flush()
+	}
+	s.reset()
+	return s.take()
+}
+
+func (s *Stream) push(id int32) {
+	token, ok := s.t.Token(id)
+	if !ok || s.skipSpecial && s.t.special[token] {
+		return
+	}
+	s.sinks[0](token, true)
+}
+
+func (s *Stream) take() string {
+	text := s.text.String()
+	s.text.Reset()
+	return text
+}

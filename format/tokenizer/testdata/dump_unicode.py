@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Asks the tokenizers library what it takes each Unicode character for.
+
+    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install tokenizers==0.22.2
+    /tmp/venv/bin/python dump_unicode.py unicode.json SCRIPT...
+    go run gen_tables.go unicode.json tables.go      (in format/tokenizer)
+
+The library's parts carry tables of different Unicode versions, and Go carries one of its own.
+gen_tables.go writes down the differences. SCRIPT... are names of Unicode scripts.
+"""
+import json
+import sys
+
+from tokenizers import Regex, normalizers, pre_tokenizers
+
+CATEGORIES = ("L N M P S Z Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co").split()
+CHARS = [chr(c) for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
+TEXT = "".join(CHARS)
+
+
+def ranges(chars):
+    out = []
+    for c in sorted(map(ord, chars)):
+        if out and out[-1][1] == c - 1:
+            out[-1][1] = c
+        else:
+            out.append([c, c])
+    return out
+
+
+def left_by(split):
+    return ranges(c for piece, _ in split.pre_tokenize_str(TEXT) for c in piece)
+
+
+def main(path, scripts):
+    out = {"class": {}, "map": {}}
+    for name in CATEGORIES + scripts:
+        try:
+            other = Regex(r"\P{%s}+" % name)
+        except Exception as e:  # the expression engine does not know the script
+            print(f"{name}: {e}", file=sys.stderr)
+            continue
+        out["class"][name] = left_by(pre_tokenizers.Split(other, "removed"))
+    out["class"][r"\w"] = left_by(pre_tokenizers.Split(Regex(r"\W+"), "removed"))
+    out["class"][r"[\w]"] = left_by(pre_tokenizers.Split(Regex(r"[^\w]+"), "removed"))  # yes, it differs
+    out["class"][r"\s"] = left_by(pre_tokenizers.Split(Regex(r"\S+"), "removed"))
+    out["class"][r"\d"] = left_by(pre_tokenizers.Split(Regex(r"\D+"), "removed"))
+    out["class"]["not space"] = left_by(pre_tokenizers.WhitespaceSplit())
+    out["class"]["not punctuation"] = left_by(pre_tokenizers.Punctuation("removed"))
+    out["class"]["not mark"] = ranges(set(normalizers.StripAccents().normalize_str(TEXT)))
+    pieces = pre_tokenizers.Digits(True).pre_tokenize_str("a".join(CHARS))
+    out["class"]["numeric"] = ranges(p for p, (a, b) in pieces if len(p) == 1 and a % 2 == 0)
+    pieces = pre_tokenizers.Whitespace().pre_tokenize_str("".join(" a" + c for c in CHARS))
+    out["class"]["word"] = ranges(p[1] for p, _ in pieces if len(p) == 2)
+    for name in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase"]:
+        n = getattr(normalizers, name)()
+        out["map"][name] = {ord(c): n.normalize_str(c) for c in CHARS if n.normalize_str(c) != c}
+    with open(path, "w") as f:
+        json.dump(out, f)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

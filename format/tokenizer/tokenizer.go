@@ -1,0 +1,105 @@
+// Package tokenizer turns text into the token ids of a Hugging Face tokenizer.json and back.
+// It gives the ids that the tokenizers library gives, for BPE and Unigram models with the
+// normalizers, pre-tokenizers, post-processors and decoders that decoder-only models use.
+//
+// A file with a part it does not know, or a known part with an unknown switch, is an error
+// that names it: no part is ever skipped. Truncation and padding, which are wishes about
+// batches, are read and not followed. It never trains, writes or downloads anything.
+package tokenizer
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// A Tokenizer encodes and decodes. It does not change after Parse and may be used by several
+// goroutines at once.
+type Tokenizer struct {
+	model      model
+	verbatim   addedSet // tokens that are found in the text as it comes
+	normalized addedSet // tokens that are found in the normalized text
+	normalize  []normalizer
+	pre        []preTokenizer
+	post       template
+	decode     []func() decoder
+
+	ids     map[string]int32
+	tokens  []string // [VocabSize], "" where an id is not in use
+	known   []bool   // [VocabSize] the id is in use
+	special map[string]bool
+}
+
+// model turns one pre-token into ids, which it appends to out.
+type model interface {
+	tokenize(word string, s *scratch, out []int32) []int32
+	vocabulary() map[string]int32
+}
+
+// Load reads a tokenizer.json from a file.
+func Load(path string) (*Tokenizer, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+// Token returns the token with this id as the vocabulary spells it: "Ġthe", not " the".
+func (t *Tokenizer) Token(id int32) (string, bool) {
+	if id < 0 || int(id) >= len(t.tokens) || !t.known[id] {
+		return "", false
+	}
+	return t.tokens[id], true
+}
+
+// ID returns the id of a token as the vocabulary spells it.
+func (t *Tokenizer) ID(token string) (int32, bool) {
+	id, ok := t.ids[token]
+	return id, ok
+}
+
+// VocabSize is one more than the highest id, added tokens included.
+func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
+
+// Special reports whether the id is of an added token marked special, one that Decode leaves
+// out when it is told to.
+func (t *Tokenizer) Special(id int32) bool {
+	token, ok := t.Token(id)
+	return ok && t.special[token]
+}
+
+// Encode returns the ids of a text. With addSpecial the post-processor adds what it adds, most
+// often a token for the beginning. Added tokens that the text spells out are recognized, the
+// special ones too: text that is not to be trusted goes through EncodeOrdinary.
+// Bytes that are not UTF-8 count as U+FFFD, one for each maximal part of a character.
+func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
+	if !addSpecial {
+		return t.encode(text, true, nil)
+	}
+	ids := t.encode(text, true, append([]int32(nil), t.post.before...))
+	return append(ids, t.post.after...)
+}
+
+// EncodeOrdinary returns the ids of a text in which special tokens that are spelled out are
+// ordinary text, and adds no token.
+func (t *Tokenizer) EncodeOrdinary(text string) []int32 {
+	return t.encode(text, false, nil)
+}
+
+// Decode returns the text of the ids, without the special tokens if skipSpecial. Ids that are
+// not in the vocabulary add nothing.
+func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
+	var b strings.Builder
+	s := t.Stream(skipSpecial)
+	for _, id := range ids {
+		s.push(id)
+		b.WriteString(s.take())
+	}
+	b.WriteString(s.Flush())
+	return b.String()
+}

@@ -1,0 +1,93 @@
+package gpu
+
+import (
+	"context"
+	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// handle names an object of the backend; 0 names none.
+type handle uintptr
+
+// A step is a dispatch (pipeline ≠ 0) or a copy. Native code reads it as a C struct of the
+// same layout: words of 8 bytes, no Go pointers.
+type step struct {
+	pipeline, group handle
+	x, y, z, _      uint32 // workgroups
+	src, dst        handle
+	srcOff, dstOff  uint64 // bytes
+	size            uint64 // bytes
+}
+
+// entry is one checked binding.
+type entry struct {
+	buffer       handle
+	offset, size uint64 // bytes
+}
+
+// backend is the one door to a WebGPU implementation. Device checks every argument before it
+// gets here and holds its lock around every call but wait and read, so that an error belongs
+// to the call that returns it.
+type backend interface {
+	info() AdapterInfo
+	limits() Limits
+	features() Features
+
+	newBuffer(label string, size uint64, u Usage) (handle, error)
+	freeBuffer(h handle) // also returns the memory
+	write(h handle, off uint64, data []byte) error
+
+	// newPipeline compiles a kernel; layout is that of its bind group.
+	newPipeline(k kernels.Kernel) (pipeline, layout handle, err error)
+	freePipeline(pipeline, layout handle)
+	newBindGroup(label string, layout handle, entries []entry) (handle, error)
+	freeBindGroup(h handle)
+
+	// run submits the steps in order; with none it only sends the pending writes on their way.
+	run(programs []*Program) error
+	// runTimed submits steps with each dispatch in a pass of its own, and returns how long
+	// each took on the device.
+	runTimed(ctx context.Context, steps []step) ([]time.Duration, error)
+
+	// startRead submits a copy of n bytes to a staging buffer and asks for it to be mapped;
+	// finishRead waits for that, copies to dst and unmaps.
+	startRead(ctx context.Context, src handle, off uint64, staging handle, n uint64) (pending, error)
+	finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error
+	// wait blocks until all submitted work is done.
+	wait(ctx context.Context) error
+
+	// failure returns what went wrong outside of any call: the loss of the device.
+	failure() error
+	close()
+}
+
+// pending is a mapping under way, as the backend knows it.
+type pending any
+
+// The buffer usages of WebGPU, the same everywhere.
+const (
+	usageMapRead      = 0x001
+	usageCopySrc      = 0x004
+	usageCopyDst      = 0x008
+	usageUniform      = 0x040
+	usageStorage      = 0x080
+	usageQueryResolve = 0x200
+)
+
+func bufferUsage(u Usage) uint32 {
+	switch u {
+	case staging:
+		return usageMapRead | usageCopyDst
+	case queries:
+		return usageQueryResolve | usageCopySrc
+	}
+	flags := uint32(usageCopySrc | usageCopyDst)
+	if u&Storage != 0 {
+		flags |= usageStorage
+	}
+	if u&Uniform != 0 {
+		flags |= usageUniform
+	}
+	return flags
+}

@@ -1,0 +1,262 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+)
+
+// Device is an open adapter. Its methods may be called from several goroutines.
+type Device struct {
+	b        backend
+	adapter  AdapterInfo
+	limits   Limits
+	features Features
+	log      *slog.Logger
+
+	life       sync.RWMutex  // held for reading during every call, for writing by Close
+	generation atomic.Uint64 // counts releases: a program checked since the last one is still good
+
+	mu        sync.Mutex // guards the backend and what follows
+	closed    bool
+	broken    error // the first error that leaves the device's contents in doubt
+	unsent    uint64
+	memory    map[string]uint64
+	buffers   map[*Buffer]struct{}
+	groups    map[*BindGroup]struct{}
+	pipelines map[string]*Pipeline
+	free      []*Buffer // staging buffers nobody reads into
+	stats     Stats
+}
+
+// Open opens the adapter that o chooses. Close it after use.
+func Open(ctx context.Context, o Options) (*Device, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	b, err := openBackend(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return newDevice(b, o), nil
+}
+
+func newDevice(b backend, o Options) *Device {
+	d := &Device{
+		b: b, adapter: b.info(), limits: b.limits(), features: b.features(), log: o.Log,
+		memory:    map[string]uint64{},
+		buffers:   map[*Buffer]struct{}{},
+		groups:    map[*BindGroup]struct{}{},
+		pipelines: map[string]*Pipeline{},
+	}
+	if o.MaxBinding > 0 {
+		d.limits.MaxBinding = min(d.limits.MaxBinding, o.MaxBinding)
+	}
+	o.Log.Debug("GPU device opened", "adapter", d.adapter.String(), "limits", d.limits, "features", d.features)
+	return d
+}
+
+// Info says which adapter the device is.
+func (d *Device) Info() AdapterInfo { return d.adapter }
+
+// Limits reports what fits on the device.
+func (d *Device) Limits() Limits { return d.limits }
+
+// Features reports what else the device can do.
+func (d *Device) Features() Features { return d.features }
+
+// Stats reports what the device has done so far.
+func (d *Device) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stats
+}
+
+// Close waits for the device to finish and releases all that was made on it.
+// Closing twice does nothing.
+func (d *Device) Close() {
+	d.life.Lock()
+	defer d.life.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return
+	}
+	if d.broken == nil {
+		_ = d.b.wait(context.Background()) // nothing is left to tell the error to
+	}
+	for g := range d.groups {
+		d.freeBindGroup(g)
+	}
+	for b := range d.buffers {
+		d.freeBuffer(b)
+	}
+	for _, p := range d.pipelines {
+		d.b.freePipeline(p.h, p.layout)
+	}
+	d.closed = true
+	d.pipelines, d.free = nil, nil
+	d.b.close()
+}
+
+// enter begins a call; unless it returns an error, leave ends it.
+func (d *Device) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.life.RLock()
+	d.mu.Lock()
+	err := d.broken
+	switch {
+	case d.closed:
+		err = ErrClosed
+	case err == nil:
+		if err = d.b.failure(); err != nil {
+			d.broken = fmt.Errorf("the device has failed before: %w", err)
+			err = d.broken
+		}
+	}
+	d.mu.Unlock()
+	if err != nil {
+		d.life.RUnlock()
+	}
+	return err
+}
+
+func (d *Device) leave() { d.life.RUnlock() }
+
+// note remembers an error after which the device is of no more use. It needs d.mu.
+func (d *Device) note(err error) error {
+	if errors.Is(err, ErrDeviceLost) && d.broken == nil {
+		d.broken = err
+		d.log.Error("GPU device lost", "error", err)
+	}
+	return err
+}
+
+// Wait blocks until all submitted work is done, or ctx is.
+func (d *Device) Wait(ctx context.Context) error {
+	if err := d.enter(ctx); err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	defer d.leave()
+	if err := d.send(); err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	if err := d.b.wait(ctx); err != nil {
+		return fmt.Errorf("wait: %w", d.lockedNote(err))
+	}
+	return nil
+}
+
+// send submits writes that still wait for a submission.
+func (d *Device) send() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.unsent == 0 {
+		return nil
+	}
+	d.unsent = 0
+	return d.note(d.b.run(nil))
+}
+
+func (d *Device) lockedNote(err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.note(err)
+}
+
+// readChunk is the most that is read at once, in bytes: staging memory stays small.
+const readChunk = 16 << 20
+
+// Read copies len(dst) bytes of b, from byte off on, to dst, after all that was submitted
+// before. If ctx ends first, dst holds nothing of use.
+func (d *Device) Read(ctx context.Context, b *Buffer, off uint64, dst []byte) error {
+	if err := d.enter(ctx); err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	defer d.leave()
+	if len(dst) == 0 {
+		return nil
+	}
+	if _, err := d.usable(Range{Buffer: b, Offset: off, Size: uint64(len(dst))}); err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	for len(dst) > 0 {
+		chunk := dst[:min(len(dst), readChunk)]
+		if err := d.read(ctx, b, off, chunk); err != nil {
+			return fmt.Errorf("read: buffer %q: %w", b.purpose, err)
+		}
+		dst, off = dst[len(chunk):], off+uint64(len(chunk))
+	}
+	return nil
+}
+
+// read reads one chunk through a staging buffer, whole words of 4 bytes at a time.
+func (d *Device) read(ctx context.Context, b *Buffer, off uint64, dst []byte) error {
+	skip := off % 4
+	n := (skip + uint64(len(dst)) + 3) &^ 3
+	st, err := d.takeStaging(n)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	if b.released.Load() {
+		err = ErrReleased
+	}
+	var p pending
+	if err == nil {
+		d.unsent = 0
+		p, err = d.b.startRead(ctx, b.h, off-skip, st.h, n)
+	}
+	d.mu.Unlock()
+	if err == nil {
+		err = d.b.finishRead(ctx, p, st.h, dst, skip)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil {
+		d.freeBuffer(st) // its state is in doubt
+		return d.note(err)
+	}
+	d.stats.BytesRead += uint64(len(dst))
+	d.stats.Submits++
+	d.free = append(d.free, st)
+	return nil
+}
+
+// stagingSize is the least size of a staging buffer, in bytes.
+const stagingSize = 64 << 10
+
+// takeStaging returns a staging buffer of at least n bytes that nobody else uses. Free ones
+// that are too small are given back: what is read tends to be of one size.
+func (d *Device) takeStaging(n uint64) (*Buffer, error) {
+	d.mu.Lock()
+	for len(d.free) > 0 {
+		st := d.free[len(d.free)-1]
+		d.free = d.free[:len(d.free)-1]
+		if st.alloc >= n {
+			d.mu.Unlock()
+			return st, nil
+		}
+		d.freeBuffer(st)
+	}
+	d.mu.Unlock()
+	size := uint64(stagingSize)
+	for size < n {
+		size *= 2
+	}
+	return d.newStaging(size)
+}
+
+func (d *Device) newStaging(size uint64) (*Buffer, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.alloc("staging", size, staging)
+}

@@ -1,0 +1,181 @@
+//go:build cgo && !js
+
+package gpu
+
+/*
+#include <stdlib.h>
+#include "native.h"
+*/
+import "C"
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/cogentcore/webgpu/wgpu" // links the library
+)
+
+// prepare readies the process for the first instance.
+var prepare = sync.OnceFunc(func() {
+	wgpu.SetLogLevel(wgpu.LogLevelError)
+	if runtime.GOOS == "linux" && os.Getenv("XDG_RUNTIME_DIR") == "" {
+		// Mesa complains on standard error without it, and puts nothing there for computing.
+		_ = os.Setenv("XDG_RUNTIME_DIR", os.TempDir())
+	}
+})
+
+// instance is a wgpu instance and its adapters, best first.
+type instance struct {
+	ref      C.uintptr_t
+	adapters []adapter
+}
+
+// adapter is one adapter with what it says of itself.
+type adapter struct {
+	ref  C.uintptr_t
+	desc C.lw_adapter_info
+	info AdapterInfo
+}
+
+// The values of webgpu.h.
+var (
+	backendNames = map[C.uint32_t]string{
+		1: "Null", 2: "WebGPU", 3: "D3D11", 4: "D3D12", 5: "Metal", 6: "Vulkan", 7: "OpenGL", 8: "OpenGL ES",
+	}
+	vendors = map[C.uint32_t]string{ // PCI's, and those Khronos gave to software
+		0x1002: "AMD", 0x1010: "Imagination", 0x106b: "Apple", 0x10de: "NVIDIA", 0x13b5: "Arm", 0x1414: "Microsoft",
+		0x1ae0: "Google", 0x5143: "Qualcomm", 0x8086: "Intel", 0x10005: "Mesa",
+	}
+	typeNames = []string{"discrete", "integrated", "cpu", "unknown"} // also best first
+)
+
+// newInstance finds the adapters. Release it.
+func newInstance() (*instance, error) {
+	prepare()
+	in := &instance{ref: C.lw_instance()}
+	if in.ref == 0 {
+		return nil, noAdapter()
+	}
+	refs := make([]C.uintptr_t, C.lw_adapters(in.ref, nil, 0))
+	if len(refs) > 0 {
+		refs = refs[:min(len(refs), int(C.lw_adapters(in.ref, &refs[0], C.size_t(len(refs)))))]
+	}
+	if len(refs) == 0 {
+		C.lw_instance_release(in.ref)
+		return nil, noAdapter()
+	}
+	for _, ref := range refs {
+		a := adapter{ref: ref}
+		C.lw_adapter_describe(ref, &a.desc)
+		a.info = AdapterInfo{
+			Name: C.GoString(&a.desc.name[0]), Driver: vendors[a.desc.vendor],
+			Backend: backendNames[a.desc.backend], Type: typeNames[min(int(a.desc._type), len(typeNames)-1)],
+			VendorID: uint32(a.desc.vendor), DeviceID: uint32(a.desc.device),
+		}
+		in.adapters = append(in.adapters, a)
+	}
+	slices.SortStableFunc(in.adapters, func(a, b adapter) int { return cmp.Compare(a.desc._type, b.desc._type) })
+	for i := range in.adapters {
+		in.adapters[i].info.Index = i
+	}
+	return in, nil
+}
+
+func (in *instance) release() {
+	in.releaseAdapters()
+	C.lw_instance_release(in.ref)
+}
+
+func (in *instance) releaseAdapters() {
+	for _, a := range in.adapters {
+		C.lw_adapter_release(a.ref)
+	}
+	in.adapters = nil
+}
+
+// Adapters lists the adapters there are, best first.
+func Adapters() ([]AdapterInfo, error) {
+	in, err := newInstance()
+	if err != nil {
+		return nil, err
+	}
+	defer in.release()
+	infos := make([]AdapterInfo, len(in.adapters))
+	for i, a := range in.adapters {
+		infos[i] = a.info
+	}
+	return infos, nil
+}
+
+func noAdapter() error {
+	if runtime.GOOS == "linux" {
+		return fmt.Errorf("%w: no Vulkan driver found (Debian, Ubuntu: apt-get install libvulkan1 mesa-vulkan-drivers)", ErrNoAdapter)
+	}
+	return fmt.Errorf("%w: no Vulkan, Metal or Direct3D 12 driver found", ErrNoAdapter)
+}
+
+// choose finds the adapter that want names: an index, or a part of a name or driver.
+func choose(as []adapter, want string) (adapter, error) {
+	if want == "" {
+		return as[0], nil
+	}
+	if i, err := strconv.Atoi(want); err == nil && i >= 0 && i < len(as) {
+		return as[i], nil
+	}
+	var names []string
+	for _, a := range as {
+		if strings.Contains(strings.ToLower(a.info.Name+"\n"+a.info.Driver), strings.ToLower(want)) {
+			return a, nil
+		}
+		names = append(names, fmt.Sprintf("%d: %s", a.info.Index, a.info))
+	}
+	return adapter{}, fmt.Errorf("%w called %q: there are %s", ErrNoAdapter, want, strings.Join(names, "; "))
+}
+
+func openBackend(_ context.Context, o Options) (backend, error) {
+	in, err := newInstance()
+	if err != nil {
+		return nil, err
+	}
+	n, err := in.open(o)
+	if err != nil {
+		in.release()
+		return nil, err
+	}
+	in.releaseAdapters()
+	return n, nil
+}
+
+// open opens the adapter that o chooses. The device keeps the instance.
+func (in *instance) open(o Options) (*native, error) {
+	a, err := choose(in.adapters, o.Adapter)
+	if err != nil {
+		return nil, err
+	}
+	if a.info.Backend != "Vulkan" && a.info.Backend != "Metal" && a.info.Backend != "D3D12" {
+		return nil, fmt.Errorf("adapter %s: backend %s is not supported", a.info.Name, a.info.Backend)
+	}
+	var message *C.char
+	dev := C.lw_open(a.ref, &a.desc, &message)
+	if dev == nil {
+		return nil, fmt.Errorf("adapter %s: no device: %s", a.info.Name, takeString(message))
+	}
+	return &native{instance: in, dev: dev, adapter: a.info, desc: a.desc}, nil
+}
+
+// takeString returns a message that C allocated, and frees it.
+func takeString(s *C.char) string {
+	if s == nil {
+		return ""
+	}
+	defer C.free(unsafe.Pointer(s))
+	return strings.TrimSpace(C.GoString(s))
+}

@@ -1,0 +1,99 @@
+// Package gpu runs compute kernels on a WebGPU device: it chooses an adapter, owns buffers,
+// compiles pipelines once, and replays recorded programs. It knows nothing of models, and it
+// never lets a bad argument reach the driver: natively many of them would abort the process.
+//
+// There are three builds. With cgo the package drives wgpu-native (Vulkan, Metal, Direct3D 12),
+// under GOOS=js the browser's or Node's WebGPU; without cgo it compiles, and Open and Adapters
+// return ErrNoGPU.
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// What a caller may want to branch on.
+var (
+	ErrNoGPU       = errors.New("this build has no GPU")
+	ErrNoAdapter   = errors.New("no GPU adapter")
+	ErrOutOfMemory = errors.New("out of GPU memory")
+	ErrDeviceLost  = errors.New("GPU device lost")
+	ErrReleased    = errors.New("already released")
+	ErrClosed      = errors.New("GPU device closed")
+)
+
+// Options choose and shape a device.
+type Options struct {
+	Adapter    string       // an index of Adapters, or a part of a name or driver; "" chooses the best
+	MaxBinding uint64       // bytes; lowers Limits.MaxBinding, for tests of what happens on small devices
+	Log        *slog.Logger // nil logs nothing
+}
+
+// AdapterInfo says what an adapter is.
+type AdapterInfo struct {
+	Index    int    // in Adapters
+	Name     string // "NVIDIA H200", "llvmpipe (LLVM 15.0.6, 256 bits)"
+	Driver   string // whose driver it is, "" if not known: "Mesa", "NVIDIA" (the library tells no version)
+	Backend  string // "Vulkan", "Metal", "D3D12", "WebGPU"
+	Type     string // "discrete", "integrated", "cpu" or "unknown"
+	VendorID uint32
+	DeviceID uint32
+}
+
+// String names the adapter in one line.
+func (a AdapterInfo) String() string {
+	s := fmt.Sprintf("%s (%s, %s", a.Name, a.Backend, a.Type)
+	if a.Driver != "" {
+		s += ", " + a.Driver
+	}
+	return s + ")"
+}
+
+// Limits are what one device can do; sizes are in bytes.
+type Limits struct {
+	MaxBufferSize          uint64
+	MaxBinding             uint64    // of a storage binding
+	MaxUniformBinding      uint64    // of a uniform binding
+	MaxWorkgroupBytes      int       // of var<workgroup> in one kernel
+	MaxInvocations         int       // per workgroup
+	MaxWorkgroupSize       [3]uint32 // invocations along x, y, z
+	MaxWorkgroupsPerDim    uint32    // of one dispatch
+	StorageBuffersPerStage int       // storage bindings of one kernel
+	UniformBuffersPerStage int       // uniform bindings of one kernel
+}
+
+// Features are what a device may or may not have.
+type Features struct {
+	TimestampQuery bool // RunTimed works
+	ShaderF16      bool // `enable f16;` compiles
+	Subgroups      bool // `enable subgroups;` compiles
+	DotProduct4x8  bool // dot4I8Packed compiles
+}
+
+// Usage says how kernels bind a buffer. Every buffer can also be copied, written and read.
+type Usage uint8
+
+// The ways to bind a buffer.
+const (
+	Storage Usage = 1 << iota // as var<storage, …>
+	Uniform                   // as var<uniform>
+
+	staging // is mapped to be read
+	queries // receives resolved queries
+)
+
+// Align is what the offset of a bound Range is a multiple of, in bytes.
+const Align = 256
+
+// Stats count what a device has done since it was opened.
+type Stats struct {
+	Pipelines    int           // compiled
+	CompileTime  time.Duration // of these, together
+	Dispatches   uint64
+	Copies       uint64
+	Submits      uint64
+	BytesWritten uint64 // by Buffer.Write
+	BytesRead    uint64 // by Device.Read
+}

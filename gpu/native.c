@@ -1,0 +1,569 @@
+//go:build cgo && !js
+
+// The C half of the native backend. wgpu-native's library is linked by the package wgpu; the
+// structs and functions below are declared as in its webgpu.h and wgpu.h, with plain pointers
+// for handles, since that header cannot be included from another module.
+
+#include "native.h"
+
+#include <stdlib.h>
+#include <string.h>
+#ifdef _WIN32
+#include <windows.h>
+#else
+#include <time.h>
+#endif
+
+typedef const struct chain { const void *next; uint32_t type; } chain;
+
+enum { STYPE_WGSL = 6, STYPE_INSTANCE_EXTRAS = 0x00030006 };
+enum { BACKEND_VULKAN = 1, BACKEND_METAL = 4, BACKEND_DX12 = 8 };
+enum { FEATURE_TIMESTAMP_QUERY = 3, QUERY_TIMESTAMP = 1, STAGE_COMPUTE = 4, MAP_READ = 1 };
+
+typedef struct {
+	chain chain;
+	uint32_t backends, flags, dx12_compiler, gles3_minor;
+	const char *dxil_path, *dxc_path;
+} instance_extras;
+typedef struct { const void *next; } instance_descriptor;
+typedef struct { const void *next; uint32_t backends; } enumerate_options;
+typedef struct {
+	void *next;
+	const char *vendor, *architecture, *device, *description;
+	uint32_t backend, type, vendor_id, device_id;
+} adapter_info;
+typedef struct {
+	uint32_t max_texture_1d, max_texture_2d, max_texture_3d, max_texture_layers;
+	uint32_t max_bind_groups, max_bind_groups_plus_vertex_buffers, max_bindings_per_group;
+	uint32_t max_dynamic_uniforms, max_dynamic_storages;
+	uint32_t max_sampled_textures, max_samplers, max_storage_buffers, max_storage_textures, max_uniform_buffers;
+	uint64_t max_uniform_binding, max_storage_binding;
+	uint32_t min_uniform_align, min_storage_align;
+	uint32_t max_vertex_buffers;
+	uint64_t max_buffer_size;
+	uint32_t max_vertex_attributes, max_vertex_stride, max_inter_stage_components, max_inter_stage_variables;
+	uint32_t max_color_attachments, max_color_bytes;
+	uint32_t max_workgroup_bytes, max_invocations, max_size_x, max_size_y, max_size_z, max_workgroups;
+} limits;
+typedef struct { const void *next; limits limits; } chained_limits;
+typedef void (*error_callback)(uint32_t type, const char *message, void *user);
+typedef struct {
+	const void *next;
+	const char *label;
+	size_t feature_count;
+	const uint32_t *features;
+	const chained_limits *limits;
+	struct { const void *next; const char *label; } queue;
+	void (*lost)(uint32_t reason, const char *message, void *user);
+	void *lost_user;
+	struct { const void *next; error_callback callback; void *user; } uncaptured;
+} device_descriptor;
+typedef struct { const void *next; const char *label; uint32_t usage; uint64_t size; uint32_t mapped; } buffer_descriptor;
+typedef struct { chain chain; const char *code; } wgsl_descriptor;
+typedef struct { const void *next; const char *label; size_t hint_count; const void *hints; } module_descriptor;
+typedef struct {
+	const void *next;
+	uint32_t binding, visibility;
+	struct { const void *next; uint32_t type, dynamic; uint64_t min_size; } buffer;
+	struct { const void *next; uint32_t type; } sampler;
+	struct { const void *next; uint32_t sample_type, dimension, multisampled; } texture;
+	struct { const void *next; uint32_t access, format, dimension; } storage_texture;
+} layout_entry;
+typedef struct { const void *next; const char *label; size_t n; const layout_entry *entries; } layout_descriptor;
+typedef struct { const void *next; const char *label; size_t n; void *const *layouts; } pipeline_layout_descriptor;
+typedef struct {
+	const void *next;
+	const char *label;
+	void *layout;
+	struct { const void *next; void *module; const char *entry; size_t constant_count; const void *constants; } compute;
+} pipeline_descriptor;
+typedef struct {
+	const void *next;
+	uint32_t binding;
+	void *buffer;
+	uint64_t offset, size;
+	void *sampler, *view;
+} group_entry;
+typedef struct { const void *next; const char *label; void *layout; size_t n; const group_entry *entries; } group_descriptor;
+typedef struct { const void *next; const char *label; } label_descriptor;
+typedef struct { void *queries; uint32_t begin, end; } timestamp_writes;
+typedef struct { const void *next; const char *label; const timestamp_writes *writes; } pass_descriptor;
+typedef struct { const void *next; const char *label; uint32_t type, count; } queries_descriptor;
+typedef void (*done_callback)(uint32_t status, void *user);
+
+extern void *wgpuCreateInstance(const instance_descriptor *);
+extern void wgpuInstanceRelease(void *);
+extern size_t wgpuInstanceEnumerateAdapters(void *, const enumerate_options *, void **);
+extern void wgpuAdapterGetInfo(void *, adapter_info *);
+extern void wgpuAdapterInfoFreeMembers(adapter_info);
+extern uint32_t wgpuAdapterGetLimits(void *, chained_limits *);
+extern uint32_t wgpuAdapterHasFeature(void *, uint32_t);
+extern void wgpuAdapterRequestDevice(void *, const device_descriptor *, void (*)(uint32_t, void *, const char *, void *), void *);
+extern void wgpuAdapterRelease(void *);
+extern void *wgpuDeviceGetQueue(void *);
+extern void wgpuDeviceRelease(void *);
+extern uint32_t wgpuDevicePoll(void *, uint32_t, const void *);
+extern void *wgpuDeviceCreateBuffer(void *, const buffer_descriptor *);
+extern void *wgpuDeviceCreateShaderModule(void *, const module_descriptor *);
+extern void *wgpuDeviceCreateBindGroupLayout(void *, const layout_descriptor *);
+extern void *wgpuDeviceCreatePipelineLayout(void *, const pipeline_layout_descriptor *);
+extern void *wgpuDeviceCreateComputePipeline(void *, const pipeline_descriptor *);
+extern void *wgpuDeviceCreateBindGroup(void *, const group_descriptor *);
+extern void *wgpuDeviceCreateCommandEncoder(void *, const label_descriptor *);
+extern void *wgpuDeviceCreateQuerySet(void *, const queries_descriptor *);
+extern void wgpuBufferDestroy(void *);
+extern void wgpuBufferRelease(void *);
+extern void wgpuBufferMapAsync(void *, uint32_t, size_t, size_t, done_callback, void *);
+extern const void *wgpuBufferGetConstMappedRange(void *, size_t, size_t);
+extern void wgpuBufferUnmap(void *);
+extern void wgpuShaderModuleRelease(void *);
+extern void wgpuBindGroupLayoutRelease(void *);
+extern void wgpuPipelineLayoutRelease(void *);
+extern void wgpuComputePipelineRelease(void *);
+extern void wgpuBindGroupRelease(void *);
+extern void wgpuQuerySetRelease(void *);
+extern void *wgpuCommandEncoderBeginComputePass(void *, const pass_descriptor *);
+extern void wgpuCommandEncoderCopyBufferToBuffer(void *, void *, uint64_t, void *, uint64_t, uint64_t);
+extern void wgpuCommandEncoderResolveQuerySet(void *, void *, uint32_t, uint32_t, void *, uint64_t);
+extern void *wgpuCommandEncoderFinish(void *, const label_descriptor *);
+extern void wgpuCommandEncoderRelease(void *);
+extern void wgpuCommandBufferRelease(void *);
+extern void wgpuComputePassEncoderSetPipeline(void *, void *);
+extern void wgpuComputePassEncoderSetBindGroup(void *, uint32_t, void *, size_t, const uint32_t *);
+extern void wgpuComputePassEncoderDispatchWorkgroups(void *, uint32_t, uint32_t, uint32_t);
+extern void wgpuComputePassEncoderEnd(void *);
+extern void wgpuComputePassEncoderRelease(void *);
+extern void wgpuQueueSubmit(void *, size_t, void *const *);
+extern void wgpuQueueWriteBuffer(void *, void *, uint64_t, const void *, size_t);
+extern void wgpuQueueOnSubmittedWorkDone(void *, done_callback, void *);
+extern void wgpuQueueRelease(void *);
+
+struct lw_device {
+	void *device, *queue;
+	char lock; // guards what follows: callbacks may come on any thread that polls
+	int error, lost;
+	char *error_message, *lost_message;
+};
+
+static void *ptr(uintptr_t h) { return (void *)h; }
+
+static char *copy_string(const char *s) {
+	if (s == NULL) s = "";
+	char *c = malloc(strlen(s) + 1);
+	if (c != NULL) strcpy(c, s);
+	return c;
+}
+
+static void lock(lw_device *d) {
+	while (__atomic_test_and_set(&d->lock, __ATOMIC_ACQUIRE)) {
+	}
+}
+
+static void unlock(lw_device *d) { __atomic_clear(&d->lock, __ATOMIC_RELEASE); }
+
+// on_error keeps the first error: those after it tend to be its consequences.
+static void on_error(uint32_t type, const char *message, void *user) {
+	lw_device *d = user;
+	if (type == LW_OK) return;
+	lock(d);
+	if (d->error == LW_OK) {
+		d->error = type;
+		d->error_message = copy_string(message);
+	}
+	unlock(d);
+}
+
+static void on_lost(uint32_t reason, const char *message, void *user) {
+	lw_device *d = user;
+	(void)reason;
+	lock(d);
+	if (!d->lost) {
+		d->lost = 1;
+		d->lost_message = copy_string(message);
+	}
+	unlock(d);
+}
+
+int lw_error(lw_device *d, char **message) {
+	lock(d);
+	int e = d->error;
+	*message = d->error_message;
+	d->error = LW_OK;
+	d->error_message = NULL;
+	unlock(d);
+	return e;
+}
+
+int lw_lost(lw_device *d, char **message) {
+	lock(d);
+	int lost = d->lost;
+	*message = lost ? copy_string(d->lost_message) : NULL;
+	unlock(d);
+	return lost;
+}
+
+static int failed(lw_device *d) {
+	lock(d);
+	int e = d->error;
+	unlock(d);
+	return e != LW_OK;
+}
+
+// Without OpenGL: creating an instance with it aborts where libEGL has no vendor driver, and
+// its compute shaders are not worth having.
+enum { BACKENDS = BACKEND_VULKAN | BACKEND_METAL | BACKEND_DX12 };
+
+uintptr_t lw_instance(void) {
+	instance_extras extras = {.chain = {NULL, STYPE_INSTANCE_EXTRAS}, .backends = BACKENDS};
+	instance_descriptor desc = {&extras};
+	return (uintptr_t)wgpuCreateInstance(&desc);
+}
+
+void lw_instance_release(uintptr_t instance) { wgpuInstanceRelease(ptr(instance)); }
+
+size_t lw_adapters(uintptr_t instance, uintptr_t *out, size_t n) {
+	enumerate_options options = {NULL, BACKENDS};
+	size_t have = wgpuInstanceEnumerateAdapters(ptr(instance), &options, NULL);
+	if (out == NULL || have == 0 || have > n) return have;
+	return wgpuInstanceEnumerateAdapters(ptr(instance), &options, (void **)out);
+}
+
+static void fill(char *dst, size_t n, const char *src) {
+	strncpy(dst, src == NULL ? "" : src, n - 1);
+	dst[n - 1] = 0;
+}
+
+void lw_adapter_describe(uintptr_t adapter, lw_adapter_info *out) {
+	adapter_info info;
+	memset(&info, 0, sizeof info);
+	wgpuAdapterGetInfo(ptr(adapter), &info);
+	memset(out, 0, sizeof *out);
+	fill(out->name, sizeof out->name, info.description); // info.device is a number
+	out->backend = info.backend;
+	out->type = info.type;
+	out->vendor = info.vendor_id;
+	out->device = info.device_id;
+	wgpuAdapterInfoFreeMembers(info);
+	out->timestamps = wgpuAdapterHasFeature(ptr(adapter), FEATURE_TIMESTAMP_QUERY) != 0;
+	chained_limits l;
+	memset(&l, 0, sizeof l);
+	wgpuAdapterGetLimits(ptr(adapter), &l);
+	out->max_buffer = l.limits.max_buffer_size;
+	out->max_storage = l.limits.max_storage_binding;
+	out->max_uniform = l.limits.max_uniform_binding;
+	out->max_workgroup_bytes = l.limits.max_workgroup_bytes;
+	out->max_invocations = l.limits.max_invocations;
+	out->max_size[0] = l.limits.max_size_x;
+	out->max_size[1] = l.limits.max_size_y;
+	out->max_size[2] = l.limits.max_size_z;
+	out->max_workgroups = l.limits.max_workgroups;
+	out->max_storage_buffers = l.limits.max_storage_buffers;
+	out->max_uniform_buffers = l.limits.max_uniform_buffers;
+}
+
+void lw_adapter_release(uintptr_t adapter) { wgpuAdapterRelease(ptr(adapter)); }
+
+typedef struct { void *device; char *message; } request;
+
+static void on_device(uint32_t status, void *device, const char *message, void *user) {
+	request *r = user;
+	if (status == 0) {
+		r->device = device;
+	} else {
+		r->message = copy_string(message);
+	}
+}
+
+lw_device *lw_open(uintptr_t adapter, const lw_adapter_info *info, char **message) {
+	lw_device *d = calloc(1, sizeof *d);
+	if (d == NULL) return NULL;
+	chained_limits want;
+	memset(&want, 0xff, sizeof want); // all bits set: the default
+	want.next = NULL;
+	want.limits.max_buffer_size = info->max_buffer;
+	want.limits.max_storage_binding = info->max_storage;
+	want.limits.max_uniform_binding = info->max_uniform;
+	want.limits.max_workgroup_bytes = info->max_workgroup_bytes;
+	want.limits.max_invocations = info->max_invocations;
+	want.limits.max_size_x = info->max_size[0];
+	want.limits.max_size_y = info->max_size[1];
+	want.limits.max_size_z = info->max_size[2];
+	want.limits.max_workgroups = info->max_workgroups;
+	want.limits.max_storage_buffers = info->max_storage_buffers;
+	want.limits.max_uniform_buffers = info->max_uniform_buffers;
+	const uint32_t features[] = {FEATURE_TIMESTAMP_QUERY};
+	device_descriptor desc;
+	memset(&desc, 0, sizeof desc);
+	desc.feature_count = info->timestamps;
+	desc.features = features;
+	desc.limits = &want;
+	desc.lost = on_lost;
+	desc.lost_user = d;
+	desc.uncaptured.callback = on_error;
+	desc.uncaptured.user = d;
+	request r = {NULL, NULL};
+	wgpuAdapterRequestDevice(ptr(adapter), &desc, on_device, &r);
+	if (r.device == NULL) {
+		*message = r.message;
+		free(d);
+		return NULL;
+	}
+	d->device = r.device;
+	d->queue = wgpuDeviceGetQueue(r.device);
+	return d;
+}
+
+void lw_close(lw_device *d) {
+	wgpuQueueRelease(d->queue);
+	wgpuDeviceRelease(d->device);
+	free(d->error_message);
+	free(d->lost_message);
+	free(d);
+}
+
+uintptr_t lw_buffer(lw_device *d, const char *label, uint64_t size, uint32_t usage) {
+	buffer_descriptor desc = {NULL, label, usage, size, 0};
+	return (uintptr_t)wgpuDeviceCreateBuffer(d->device, &desc);
+}
+
+void lw_buffer_free(uintptr_t buffer) {
+	wgpuBufferDestroy(ptr(buffer));
+	wgpuBufferRelease(ptr(buffer));
+}
+
+void lw_write(lw_device *d, uintptr_t buffer, uint64_t offset, const void *data, size_t size) {
+	wgpuQueueWriteBuffer(d->queue, ptr(buffer), offset, data, size);
+}
+
+uintptr_t lw_module(lw_device *d, const char *label, const char *code) {
+	wgsl_descriptor wgsl = {{NULL, STYPE_WGSL}, code};
+	module_descriptor desc = {&wgsl, label, 0, NULL};
+	return (uintptr_t)wgpuDeviceCreateShaderModule(d->device, &desc);
+}
+
+void lw_module_free(uintptr_t module) { wgpuShaderModuleRelease(ptr(module)); }
+
+uintptr_t lw_layout(lw_device *d, const char *label, const uint32_t *types, size_t n) {
+	layout_entry *e = calloc(n + 1, sizeof *e);
+	if (e == NULL) return 0;
+	for (size_t i = 0; i < n; i++) {
+		e[i].binding = i;
+		e[i].visibility = STAGE_COMPUTE;
+		e[i].buffer.type = types[i];
+	}
+	layout_descriptor desc = {NULL, label, n, e};
+	void *layout = wgpuDeviceCreateBindGroupLayout(d->device, &desc);
+	free(e);
+	return (uintptr_t)layout;
+}
+
+void lw_layout_free(uintptr_t layout) { wgpuBindGroupLayoutRelease(ptr(layout)); }
+
+uintptr_t lw_pipeline(lw_device *d, const char *label, uintptr_t module, const char *entry, uintptr_t layout) {
+	void *layouts[] = {ptr(layout)};
+	pipeline_layout_descriptor ldesc = {NULL, label, 1, layouts};
+	void *pl = wgpuDeviceCreatePipelineLayout(d->device, &ldesc);
+	if (pl == NULL || failed(d)) {
+		if (pl != NULL) wgpuPipelineLayoutRelease(pl);
+		return 0;
+	}
+	pipeline_descriptor desc;
+	memset(&desc, 0, sizeof desc);
+	desc.label = label;
+	desc.layout = pl;
+	desc.compute.module = ptr(module);
+	desc.compute.entry = entry;
+	void *p = wgpuDeviceCreateComputePipeline(d->device, &desc);
+	wgpuPipelineLayoutRelease(pl);
+	return (uintptr_t)p;
+}
+
+void lw_pipeline_free(uintptr_t pipeline) { wgpuComputePipelineRelease(ptr(pipeline)); }
+
+uintptr_t lw_group(lw_device *d, const char *label, uintptr_t layout, const lw_entry *entries, size_t n) {
+	group_entry *e = calloc(n + 1, sizeof *e);
+	if (e == NULL) return 0;
+	for (size_t i = 0; i < n; i++) {
+		e[i].binding = i;
+		e[i].buffer = ptr(entries[i].buffer);
+		e[i].offset = entries[i].offset;
+		e[i].size = entries[i].size;
+	}
+	group_descriptor desc = {NULL, label, ptr(layout), n, e};
+	void *g = wgpuDeviceCreateBindGroup(d->device, &desc);
+	free(e);
+	return (uintptr_t)g;
+}
+
+void lw_group_free(uintptr_t group) { wgpuBindGroupRelease(ptr(group)); }
+
+uintptr_t lw_encoder(lw_device *d) {
+	label_descriptor desc = {NULL, NULL};
+	return (uintptr_t)wgpuDeviceCreateCommandEncoder(d->device, &desc);
+}
+
+static void end(void *pass) {
+	if (pass == NULL) return;
+	wgpuComputePassEncoderEnd(pass);
+	wgpuComputePassEncoderRelease(pass);
+}
+
+static void *begin(void *encoder, const timestamp_writes *w) {
+	pass_descriptor desc = {NULL, NULL, w};
+	return wgpuCommandEncoderBeginComputePass(encoder, &desc);
+}
+
+static void copy(void *encoder, const lw_step *s) {
+	wgpuCommandEncoderCopyBufferToBuffer(encoder, ptr(s->src), s->src_off, ptr(s->dst), s->dst_off, s->size);
+}
+
+uintptr_t lw_encode(uintptr_t encoder, uintptr_t open, const lw_step *s, size_t n) {
+	void *pass = ptr(open);
+	uintptr_t pipeline = 0;
+	for (; n > 0; n--, s++) {
+		if (s->pipeline == 0) {
+			end(pass);
+			pass = NULL;
+			copy(ptr(encoder), s);
+			continue;
+		}
+		if (pass == NULL) {
+			pass = begin(ptr(encoder), NULL);
+			pipeline = 0;
+		}
+		if (s->pipeline != pipeline) {
+			pipeline = s->pipeline;
+			wgpuComputePassEncoderSetPipeline(pass, ptr(pipeline));
+		}
+		wgpuComputePassEncoderSetBindGroup(pass, 0, ptr(s->group), 0, NULL);
+		wgpuComputePassEncoderDispatchWorkgroups(pass, s->x, s->y, s->z);
+	}
+	return (uintptr_t)pass;
+}
+
+void lw_encode_timed(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t queries, uintptr_t buffer) {
+	timestamp_writes w = {ptr(queries), 0, 1};
+	for (; n > 0; n--, s++) {
+		if (s->pipeline == 0) {
+			copy(ptr(encoder), s);
+			continue;
+		}
+		void *pass = begin(ptr(encoder), &w);
+		wgpuComputePassEncoderSetPipeline(pass, ptr(s->pipeline));
+		wgpuComputePassEncoderSetBindGroup(pass, 0, ptr(s->group), 0, NULL);
+		wgpuComputePassEncoderDispatchWorkgroups(pass, s->x, s->y, s->z);
+		end(pass);
+		w.begin += 2;
+		w.end += 2;
+	}
+	if (w.begin > 0) wgpuCommandEncoderResolveQuerySet(ptr(encoder), ptr(queries), 0, w.begin, ptr(buffer), 0);
+}
+
+void lw_encode_stamp(uintptr_t encoder, uintptr_t queries, uintptr_t buffer) {
+	timestamp_writes w = {ptr(queries), 0, 1};
+	end(begin(ptr(encoder), &w));
+	wgpuCommandEncoderResolveQuerySet(ptr(encoder), ptr(queries), 0, 2, ptr(buffer), 0);
+}
+
+void lw_encode_copy(uintptr_t encoder, uintptr_t src, uint64_t off, uintptr_t dst, uint64_t size) {
+	wgpuCommandEncoderCopyBufferToBuffer(ptr(encoder), ptr(src), off, ptr(dst), 0, size);
+}
+
+void lw_submit(lw_device *d, uintptr_t encoder, uintptr_t pass) {
+	end(ptr(pass));
+	label_descriptor desc = {NULL, NULL};
+	// An encoder that met an error still finishes to a command buffer; submitting it aborts.
+	void *cb = wgpuCommandEncoderFinish(ptr(encoder), &desc);
+	if (cb != NULL) {
+		if (failed(d)) {
+			wgpuCommandBufferRelease(cb);
+		} else {
+			wgpuQueueSubmit(d->queue, 1, &cb);
+			wgpuCommandBufferRelease(cb);
+		}
+	}
+	wgpuCommandEncoderRelease(ptr(encoder));
+}
+
+void lw_flush(lw_device *d) { wgpuQueueSubmit(d->queue, 0, NULL); }
+
+uintptr_t lw_queries(lw_device *d, uint32_t n) {
+	queries_descriptor desc = {NULL, NULL, QUERY_TIMESTAMP, n};
+	return (uintptr_t)wgpuDeviceCreateQuerySet(d->device, &desc);
+}
+
+void lw_queries_free(uintptr_t queries) { wgpuQuerySetRelease(ptr(queries)); }
+
+static void on_flag(uint32_t status, void *user) {
+	lw_flag *f = user;
+	f->status = status;
+	__atomic_store_n(&f->raised, 1, __ATOMIC_RELEASE);
+	lw_flag_drop(f);
+}
+
+static lw_flag *new_flag(void) {
+	lw_flag *f = calloc(1, sizeof *f);
+	if (f != NULL) f->owners = 2;
+	return f;
+}
+
+void lw_flag_drop(lw_flag *f) {
+	if (__atomic_sub_fetch(&f->owners, 1, __ATOMIC_ACQ_REL) == 0) free(f);
+}
+
+lw_flag *lw_on_done(lw_device *d) {
+	lw_flag *f = new_flag();
+	if (f != NULL) wgpuQueueOnSubmittedWorkDone(d->queue, on_flag, f);
+	return f;
+}
+
+lw_flag *lw_map(uintptr_t buffer, uint64_t size) {
+	lw_flag *f = new_flag();
+	if (f != NULL) wgpuBufferMapAsync(ptr(buffer), MAP_READ, 0, size, on_flag, f);
+	return f;
+}
+
+static uint64_t now(void) { // microseconds
+#ifdef _WIN32
+	LARGE_INTEGER t, f;
+	QueryPerformanceCounter(&t);
+	QueryPerformanceFrequency(&f);
+	return t.QuadPart / f.QuadPart * 1000000 + t.QuadPart % f.QuadPart * 1000000 / f.QuadPart;
+#else
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+#endif
+}
+
+static void nap(uint64_t microseconds) {
+#ifdef _WIN32
+	Sleep(microseconds / 1000); // 0 gives way to another thread
+#else
+	struct timespec t = {0, (long)microseconds * 1000};
+	nanosleep(&t, NULL);
+#endif
+}
+
+// Polling never asks wgpu to wait: its wait gives up after five seconds and then takes work
+// for done that is not.
+int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds) {
+	uint64_t start = now();
+	for (;;) {
+		wgpuDevicePoll(d->device, 0, NULL);
+		if (__atomic_load_n(&f->raised, __ATOMIC_ACQUIRE)) return 1;
+		uint64_t waited = now() - start;
+		if (waited >= microseconds) return 0;
+		uint64_t t = 10 + waited / 16; // a nap costs at most a sixteenth of the wait
+		nap(t < 500 ? t : 500);
+	}
+}
+
+int lw_mapped(uintptr_t buffer, uint64_t skip, void *dst, size_t n, uint64_t size) {
+	const char *p = wgpuBufferGetConstMappedRange(ptr(buffer), 0, size);
+	if (p == NULL) return 0;
+	memcpy(dst, p + skip, n);
+	return 1;
+}
+
+void lw_unmap(uintptr_t buffer) { wgpuBufferUnmap(ptr(buffer)); }

@@ -1,0 +1,345 @@
+//go:build cgo && !js
+
+package gpu
+
+/*
+#include <stdlib.h>
+#include "native.h"
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// native is the backend on wgpu-native.
+type native struct {
+	instance *instance
+	dev      *C.lw_device
+	adapter  AdapterInfo
+	desc     C.lw_adapter_info
+	period   float64 // nanoseconds a timestamp tick; 0 is not measured yet
+}
+
+func (n *native) info() AdapterInfo { return n.adapter }
+
+func (n *native) limits() Limits {
+	return Limits{
+		MaxBufferSize:          uint64(n.desc.max_buffer),
+		MaxBinding:             uint64(n.desc.max_storage) &^ 3,
+		MaxUniformBinding:      uint64(n.desc.max_uniform) &^ 3,
+		MaxWorkgroupBytes:      int(n.desc.max_workgroup_bytes),
+		MaxInvocations:         int(n.desc.max_invocations),
+		MaxWorkgroupSize:       [3]uint32{uint32(n.desc.max_size[0]), uint32(n.desc.max_size[1]), uint32(n.desc.max_size[2])},
+		MaxWorkgroupsPerDim:    min(uint32(n.desc.max_workgroups), 65535),
+		StorageBuffersPerStage: int(n.desc.max_storage_buffers),
+		UniformBuffersPerStage: int(n.desc.max_uniform_buffers),
+	}
+}
+
+// features: the WGSL front end of wgpu-native knows neither f16 nor subgroups nor dot products.
+func (n *native) features() Features { return Features{TimestampQuery: n.desc.timestamps != 0} }
+
+// err takes the error that the calls since the last err have met.
+func (n *native) err() error {
+	var message *C.char
+	kind := C.lw_error(n.dev, &message)
+	if text := takeString(message); kind != C.LW_OK {
+		// The library calls these two validation errors.
+		switch {
+		case kind == C.LW_OUT_OF_MEMORY || strings.Contains(text, "Not enough memory left"):
+			return fmt.Errorf("%w: %s", ErrOutOfMemory, text)
+		case kind == C.LW_LOST || strings.Contains(text, "Parent device is lost"):
+			return fmt.Errorf("%w: %s", ErrDeviceLost, text)
+		}
+		return errors.New(text)
+	}
+	return n.failure()
+}
+
+func (n *native) failure() error {
+	var message *C.char
+	if C.lw_lost(n.dev, &message) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrDeviceLost, takeString(message))
+}
+
+func (n *native) close() {
+	C.lw_close(n.dev)
+	n.instance.release()
+}
+
+// made checks the object that a call has made; free releases one that is not good.
+func (n *native) made(h C.uintptr_t, free func(C.uintptr_t)) (handle, error) {
+	err := n.err()
+	if err == nil && h == 0 {
+		err = errors.New("the driver made none and did not say why")
+	}
+	if err != nil {
+		if h != 0 {
+			free(h)
+		}
+		return 0, err
+	}
+	return handle(h), nil
+}
+
+func (n *native) newBuffer(label string, size uint64, u Usage) (handle, error) {
+	l := C.CString(label)
+	defer C.free(unsafe.Pointer(l))
+	h := C.lw_buffer(n.dev, l, C.uint64_t(size), C.uint32_t(bufferUsage(u)))
+	return n.made(h, func(h C.uintptr_t) { C.lw_buffer_free(h) })
+}
+
+func (n *native) freeBuffer(h handle) { C.lw_buffer_free(C.uintptr_t(h)) }
+
+func (n *native) write(h handle, off uint64, data []byte) error {
+	C.lw_write(n.dev, C.uintptr_t(h), C.uint64_t(off), unsafe.Pointer(&data[0]), C.size_t(len(data)))
+	return n.err()
+}
+
+// The binding types of webgpu.h.
+var bindingTypes = map[kernels.Binding]C.uint32_t{kernels.Uniform: 1, kernels.Storage: 2, kernels.ReadStorage: 3}
+
+func (n *native) newPipeline(k kernels.Kernel) (pipeline, layout handle, err error) {
+	label, code, entry := C.CString(k.Key), C.CString(k.Source), C.CString(k.Entry)
+	defer C.free(unsafe.Pointer(label))
+	defer C.free(unsafe.Pointer(code))
+	defer C.free(unsafe.Pointer(entry))
+	module, err := n.made(C.lw_module(n.dev, label, code), func(h C.uintptr_t) { C.lw_module_free(h) })
+	if err != nil {
+		return 0, 0, err
+	}
+	defer C.lw_module_free(C.uintptr_t(module))
+	types := make([]C.uint32_t, len(k.Bindings), len(k.Bindings)+1)
+	for i, b := range k.Bindings {
+		types[i] = bindingTypes[b]
+	}
+	h := C.lw_layout(n.dev, label, unsafe.SliceData(types), C.size_t(len(types)))
+	if layout, err = n.made(h, func(h C.uintptr_t) { C.lw_layout_free(h) }); err != nil {
+		return 0, 0, err
+	}
+	h = C.lw_pipeline(n.dev, label, C.uintptr_t(module), entry, C.uintptr_t(layout))
+	if pipeline, err = n.made(h, func(h C.uintptr_t) { C.lw_pipeline_free(h) }); err != nil {
+		C.lw_layout_free(C.uintptr_t(layout))
+		return 0, 0, err
+	}
+	return pipeline, layout, nil
+}
+
+func (n *native) freePipeline(pipeline, layout handle) {
+	C.lw_pipeline_free(C.uintptr_t(pipeline))
+	C.lw_layout_free(C.uintptr_t(layout))
+}
+
+func (n *native) newBindGroup(label string, layout handle, entries []entry) (handle, error) {
+	l := C.CString(label)
+	defer C.free(unsafe.Pointer(l))
+	e := (*C.lw_entry)(unsafe.Pointer(unsafe.SliceData(entries)))
+	h := C.lw_group(n.dev, l, C.uintptr_t(layout), e, C.size_t(len(entries)))
+	return n.made(h, func(h C.uintptr_t) { C.lw_group_free(h) })
+}
+
+func (n *native) freeBindGroup(h handle) { C.lw_group_free(C.uintptr_t(h)) }
+
+func (n *native) run(programs []*Program) error {
+	if len(programs) == 0 {
+		C.lw_flush(n.dev)
+		return n.err()
+	}
+	enc := C.lw_encoder(n.dev)
+	var pass C.uintptr_t
+	for _, p := range programs {
+		pass = C.lw_encode(enc, pass, cSteps(p.steps), C.size_t(len(p.steps)))
+	}
+	C.lw_submit(n.dev, enc, pass)
+	return n.err()
+}
+
+func cSteps(s []step) *C.lw_step { return (*C.lw_step)(unsafe.Pointer(unsafe.SliceData(s))) }
+
+// pollTime is how long one call into C polls before the context is looked at, in microseconds.
+const pollTime = 2000
+
+// finish polls until the callback has come, and drops the flag.
+func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
+	if f == nil {
+		return fmt.Errorf("%w: no room for a callback", ErrOutOfMemory)
+	}
+	defer C.lw_flag_drop(f)
+	for C.lw_poll(n.dev, f, pollTime) == 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := n.failure(); err != nil {
+			return err
+		}
+	}
+	if f.status != 0 {
+		return fmt.Errorf("the device reported status %d", f.status)
+	}
+	return n.failure()
+}
+
+func (n *native) wait(ctx context.Context) error { return n.finish(ctx, C.lw_on_done(n.dev)) }
+
+func (n *native) startRead(ctx context.Context, src handle, off uint64, staging handle, size uint64) (pending, error) {
+	if n.adapter.Type == "cpu" {
+		// A software driver blocks in the next submission until this one is done, deaf to ctx.
+		if err := n.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	enc := C.lw_encoder(n.dev)
+	C.lw_encode_copy(enc, C.uintptr_t(src), C.uint64_t(off), C.uintptr_t(staging), C.uint64_t(size))
+	C.lw_submit(n.dev, enc, 0)
+	if err := n.err(); err != nil {
+		return nil, err
+	}
+	f := C.lw_map(C.uintptr_t(staging), C.uint64_t(size))
+	if err := n.err(); err != nil {
+		if f != nil {
+			C.lw_flag_drop(f)
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+func (n *native) finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error {
+	f := p.(*C.lw_flag)
+	// Unmapping also takes back a mapping that has not come yet.
+	defer C.lw_unmap(C.uintptr_t(staging))
+	if err := n.finish(ctx, f); err != nil {
+		return err
+	}
+	size := (skip + uint64(len(dst)) + 3) &^ 3
+	if C.lw_mapped(C.uintptr_t(staging), C.uint64_t(skip), unsafe.Pointer(&dst[0]), C.size_t(len(dst)), C.uint64_t(size)) == 0 {
+		return errors.New("the staging buffer is not mapped")
+	}
+	return nil
+}
+
+// maxTimed is how many dispatches are timed in one submission: a query set holds 4096 queries.
+const maxTimed = 2048
+
+func (n *native) runTimed(ctx context.Context, steps []step) ([]time.Duration, error) {
+	if err := n.calibrate(ctx); err != nil {
+		return nil, err
+	}
+	var times []time.Duration
+	for len(steps) > 0 {
+		k := min(len(steps), maxTimed)
+		ticks, err := n.timed(ctx, steps[:k])
+		if err != nil {
+			return nil, err
+		}
+		for i := 0; i < len(ticks); i += 2 {
+			times = append(times, time.Duration(float64(ticks[i+1]-ticks[i])*n.period))
+		}
+		steps = steps[k:]
+	}
+	return times, nil
+}
+
+// timed runs steps and returns the timestamps before and after each dispatch, in ticks.
+func (n *native) timed(ctx context.Context, steps []step) ([]uint64, error) {
+	count := 0
+	for _, s := range steps {
+		if s.pipeline != 0 {
+			count++
+		}
+	}
+	return n.ticks(ctx, count, func(enc, queries, resolved C.uintptr_t) {
+		C.lw_encode_timed(enc, cSteps(steps), C.size_t(len(steps)), queries, resolved)
+	})
+}
+
+// ticks submits what encode records and returns the 2·count timestamps that it resolves.
+func (n *native) ticks(ctx context.Context, count int, encode func(enc, queries, resolved C.uintptr_t)) ([]uint64, error) {
+	size := uint64(max(count, 1)) * 16 // bytes: two queries of 8
+	resolved, err := n.newBuffer("queries", size, queries)
+	if err != nil {
+		return nil, err
+	}
+	defer n.freeBuffer(resolved)
+	st, err := n.newBuffer("queries", size, staging)
+	if err != nil {
+		return nil, err
+	}
+	defer n.freeBuffer(st)
+	qs, err := n.made(C.lw_queries(n.dev, C.uint32_t(max(count, 1)*2)), func(h C.uintptr_t) { C.lw_queries_free(h) })
+	if err != nil {
+		return nil, err
+	}
+	defer C.lw_queries_free(C.uintptr_t(qs))
+	enc := C.lw_encoder(n.dev)
+	encode(enc, C.uintptr_t(qs), C.uintptr_t(resolved))
+	C.lw_submit(n.dev, enc, 0)
+	if err := n.err(); err != nil || count == 0 {
+		return nil, err
+	}
+	p, err := n.startRead(ctx, resolved, 0, st, size)
+	if err != nil {
+		return nil, err
+	}
+	ticks := make([]uint64, 2*count)
+	dst := unsafe.Slice((*byte)(unsafe.Pointer(&ticks[0])), size)
+	return ticks, n.finishRead(ctx, p, st, dst, 0)
+}
+
+// calibrate measures how long a timestamp tick is: wgpu-native returns the driver's ticks and
+// keeps the driver's period to itself.
+func (n *native) calibrate(ctx context.Context) error {
+	if n.period != 0 {
+		return nil
+	}
+	stamp := func() (uint64, time.Time, error) {
+		t, err := n.ticks(ctx, 1, func(enc, queries, resolved C.uintptr_t) { C.lw_encode_stamp(enc, queries, resolved) })
+		if err != nil {
+			return 0, time.Time{}, err
+		}
+		return t[0], time.Now(), nil
+	}
+	if _, _, err := stamp(); err != nil { // the first one of a device is slow
+		return err
+	}
+	t0, wall0, err := stamp()
+	if err != nil {
+		return err
+	}
+	time.Sleep(50 * time.Millisecond)
+	t1, wall1, err := stamp()
+	if err != nil {
+		return err
+	}
+	if t1 <= t0 {
+		return fmt.Errorf("timestamps do not advance: %d, then %d", t0, t1)
+	}
+	n.period = snap(float64(wall1.Sub(wall0)) / float64(t1-t0))
+	return nil
+}
+
+// periods are the clocks drivers have, in nanoseconds a tick: NVIDIA, Apple and software 1,
+// AMD 10, Intel 83.3 and 52.1, Apple's CPU clock 41.7, Direct3D's usual 100.
+var periods = []float64{1, 10, 1000 / 12., 1000 / 19.2, 1000 / 24., 100}
+
+// snap returns the known period within a tenth of a measured one, or else the measured one.
+func snap(measured float64) float64 {
+	best := measured
+	for _, p := range periods {
+		if d := math.Abs(measured/p - 1); d < 0.1 && (best == measured || d < math.Abs(measured/best-1)) {
+			best = p
+		}
+	}
+	return best
+}

@@ -1,0 +1,93 @@
+package sample
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// lseTolerance is how far exp(logSumExp) may be off, relatively: a sum of 10⁵ exponentials made in
+// float32 on a device is good to some 10⁻⁵.
+const lseTolerance = 1e-4
+
+// SampleTop chooses as Sample would, but from the largest logits alone, so that a device need not
+// hand over its whole vocabulary.
+//
+// cands are the len(cands) first logits of the vocabulary in rank order (the larger logit first,
+// then the lower id), listed in any order. logSumExp is ln Σ exp(logit) over the vocabulary, vocab
+// the number of its tokens. SampleTop reports false if tokens that are not among cands could change
+// the choice, or if a value is NaN or infinite; the caller then reads all logits and calls Sample,
+// which makes the choice with the same random number.
+func (s *Sampler) SampleTop(cands []Candidate, logSumExp float64, vocab int) (id int32, ok bool) {
+	if len(cands) == 0 || len(cands) > vocab || math.IsNaN(logSumExp) || math.IsInf(logSumExp, 0) {
+		return 0, false
+	}
+	worst := cands[0]
+	for _, c := range cands {
+		if c.Logit != c.Logit || math.IsInf(float64(c.Logit), 0) {
+			return 0, false
+		}
+		if worst.before(c) {
+			worst = c
+		}
+	}
+	adjusted, unknown := s.penalizeTop(cands)
+	if unknown > 0 && s.o.RepeatPenalty < 1 {
+		return 0, false // an unknown logit was raised above the others, maybe
+	}
+	if len(cands) == vocab {
+		// Sums over everything are made in this order by Sample.
+		slices.SortFunc(adjusted, func(a, b Candidate) int { return cmp.Compare(a.ID, b.ID) })
+		return s.choose(newPool(adjusted, vocab))
+	}
+	p := newPool(keepAbove(adjusted, worst), vocab)
+	if p.known == 0 {
+		return 0, false
+	}
+	p.floor = worst.Logit
+	s.bound(p, cands, logSumExp, unknown)
+	return s.choose(p)
+}
+
+// bound derives Σ exp(logit − max) over the penalized vocabulary from the sum before the penalty.
+// unknown recent tokens only lost weight, each at most that of the floor.
+func (s *Sampler) bound(p *pool, cands []Candidate, logSumExp float64, unknown int) {
+	sum := math.Exp(logSumExp - float64(p.max()))
+	lost := 0.0
+	for id := range s.recent() {
+		for _, c := range cands {
+			if c.ID == id {
+				lost += p.weight(c.Logit, 1) - p.weight(s.penalize(c.Logit), 1)
+			}
+		}
+	}
+	p.lo = sum*(1-lseTolerance) - lost - float64(unknown)*p.weight(p.floor, 1)
+	p.hi = sum*(1+lseTolerance) - lost
+}
+
+// penalizeTop copies cands into s.work with the penalty applied, and counts the recent tokens that
+// are not among them.
+func (s *Sampler) penalizeTop(cands []Candidate) (adjusted []Candidate, unknown int) {
+	s.work = append(s.work[:0], cands...)
+	recent := s.recent()
+	unknown = len(recent)
+	for i := range s.work {
+		if c := &s.work[i]; recent[c.ID] {
+			c.Logit = s.penalize(c.Logit)
+			unknown--
+		}
+	}
+	return s.work, unknown
+}
+
+// keepAbove drops the tokens that the penalty moved below the worst candidate: unknown ones may
+// rank above them now.
+func keepAbove(cands []Candidate, worst Candidate) []Candidate {
+	kept := cands[:0]
+	for _, c := range cands {
+		if !worst.before(c) {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,129 @@
+package sample
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// top does what a device does: the n first logits in rank order, shuffled, and a sum that is as
+// wrong as SampleTop allows.
+func top(r *rand.Rand, logits []float32, n int) ([]Candidate, float64) {
+	all := make([]Candidate, len(logits))
+	sum := 0.0
+	for i, l := range logits {
+		all[i] = Candidate{int32(i), l}
+		sum += math.Exp(float64(l))
+	}
+	slices.SortFunc(all, func(a, b Candidate) int {
+		if a.before(b) {
+			return -1
+		}
+		return 1
+	})
+	all = all[:n]
+	r.Shuffle(n, func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all, math.Log(sum * (1 + (2*r.Float64()-1)*lseTolerance*.9))
+}
+
+// Whatever the options, the logits and the number of candidates: SampleTop chooses what Sample
+// chooses, or says that it cannot, and then Sample chooses the same as if it had not been asked.
+func TestTopEqualsAll(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	pick := func(v ...float32) float32 { return v[r.IntN(len(v))] }
+	decided, asked := map[string]int{}, map[string]int{}
+	for range 1500 {
+		o := Options{
+			Temperature: pick(0, .5, 1, 1, 2), TopK: int(pick(0, 0, 1, 5, 20, 40)),
+			TopP: pick(0, .3, .9, .99), MinP: pick(0, 0, .1), RepeatPenalty: pick(0, 1.1, 2, .7),
+			RepeatLast: int(pick(0, 3, -1)), Seed: r.Uint64(),
+		}
+		all, few := newSampler(t, o), newSampler(t, o)
+		vocab := 5 + r.IntN(300)
+		n := 1 + r.IntN(min(vocab, 40))
+		if r.IntN(10) == 0 {
+			n = vocab
+		}
+		class := fmt.Sprintf("k=%d", min(o.TopK, 1))
+		for range 8 {
+			logits := randomLogits(r, vocab, float64(pick(.5, 3, 10)))
+			if r.IntN(3) == 0 { // many ties
+				for i := range logits {
+					logits[i] = float32(math.Round(float64(logits[i])))
+				}
+			}
+			want := sampled(t, all, logits)
+			cands, lse := top(r, logits, n)
+			got, ok := few.SampleTop(cands, lse, vocab)
+			asked[class]++
+			if ok {
+				decided[class]++
+			} else {
+				got = sampled(t, few, logits)
+			}
+			if got != want {
+				t.Fatalf("%+v, %d of %d candidates: SampleTop (%v) chose %d, Sample %d", o, n, vocab, ok, got, want)
+			}
+			all.Accept(want)
+			few.Accept(want)
+		}
+	}
+	for class := range asked {
+		// One that always declines would pass the loop above.
+		if decided[class]*3 < asked[class] {
+			t.Errorf("%s: SampleTop decided only %d of %d", class, decided[class], asked[class])
+		}
+	}
+}
+
+func TestTopDecides(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	logits := randomLogits(r, 1000, 3)
+	for _, c := range []struct {
+		o    Options
+		n    int
+		want bool
+	}{
+		{Options{}, 1, true},                                    // greedy needs one
+		{Options{Temperature: 1, TopK: 40}, 40, true},           // top-k needs k
+		{Options{Temperature: 1, TopK: 40}, 39, false},          // the draw is in the tail
+		{Options{Temperature: 2, TopK: 40, TopP: .9}, 64, true}, //
+		{Options{Temperature: 1, TopP: .999}, 10, false},        // the nucleus is larger
+		{Options{Temperature: 1, MinP: .5}, 64, true},           // min-p needs no sum
+		{Options{Temperature: 100}, 64, false},                  // flat: everything can be drawn
+		{Options{Temperature: 1, TopK: 9, RepeatPenalty: 2}, 64, true},
+		{Options{Temperature: 1, TopK: 9, RepeatPenalty: .5}, 64, false}, // raised an unknown token
+	} {
+		s := newSampler(t, c.o)
+		s.Accept(int32(slices.Index(logits, slices.Min(logits))))
+		s.draw = .9999
+		cands, lse := top(r, logits, c.n)
+		if _, ok := s.SampleTop(cands, lse, len(logits)); ok != c.want {
+			t.Errorf("%+v with %d candidates: decided is %v, want %v", c.o, c.n, ok, c.want)
+		}
+	}
+}
+
+func TestTopDeclinesBadValues(t *testing.T) {
+	s := newSampler(t, Options{})
+	nan, inf := math.NaN(), math.Inf(1)
+	one := []Candidate{{3, 1}}
+	for _, c := range []struct {
+		cands []Candidate
+		lse   float64
+		vocab int
+	}{
+		{nil, 1, 10},
+		{one, nan, 10},
+		{one, inf, 10},
+		{[]Candidate{{3, float32(nan)}, {4, 1}}, 1, 10},
+		{[]Candidate{{3, 1}, {4, float32(inf)}}, 1, 10},
+		{[]Candidate{{3, 1}, {4, 1}}, 1, 1},
+	} {
+		if id, ok := s.SampleTop(c.cands, c.lse, c.vocab); ok {
+			t.Errorf("%+v: chose %d", c, id)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package transformer
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+)
+
+// Forward feeds tokens after those already fed, and calls each with the logits [VocabSize] of
+// tokens[i] for i ≥ from, in order. The slice is used again. After an error the sequence is to
+// be Reset.
+func (t *Transformer) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
+	if err := t.accept(tokens); err != nil {
+		return err
+	}
+	var logits []float32
+	for at := 0; at < len(tokens); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := t.chunk(len(tokens) - at)
+		first := min(max(from-at, 0), n) // the first token of the chunk that each is called with
+		if err := t.feed(ctx, tokens[at:at+n]); err != nil {
+			return err
+		}
+		for r := first; r < n; {
+			m := min(n-r, t.act.headRows)
+			if err := t.runHead(r, m); err != nil {
+				return err
+			}
+			if err := t.read(ctx, t.act.logits, m*t.spec.Vocab, &logits); err != nil {
+				return err
+			}
+			for j := range m {
+				if err := each(at+r+j, logits[j*t.spec.Vocab:(j+1)*t.spec.Vocab]); err != nil {
+					return err
+				}
+			}
+			r += m
+		}
+		at += n
+	}
+	return nil
+}
+
+// accept checks tokens against the vocabulary and the positions there are.
+func (t *Transformer) accept(tokens []int32) error {
+	for i, id := range tokens {
+		if id < 0 || int(id) >= t.spec.Vocab {
+			return fmt.Errorf("token %d is %d: the vocabulary has %d", i, id, t.spec.Vocab)
+		}
+	}
+	end, most := t.position+len(tokens), maxPositions
+	if t.spec.Positions > 0 {
+		most = t.spec.Positions
+	}
+	if end > most {
+		return fmt.Errorf("%d tokens: this model has %d positions", end, most)
+	}
+	return nil
+}
+
+// chunk reports how many of the next n tokens may run at once: no cache may overwrite what one
+// of them still has to see.
+func (t *Transformer) chunk(n int) int {
+	n = min(n, t.opts.Chunk)
+	for _, c := range t.kv {
+		if t.position+n > c.cap {
+			n = min(n, max(c.cap-c.window+1, c.cap-t.position))
+		}
+	}
+	return n
+}
+
+// feed runs one chunk through the layers.
+func (t *Transformer) feed(ctx context.Context, tokens []int32) error {
+	n := len(tokens)
+	rows := make([]byte, 16*n)
+	for i, id := range tokens {
+		binary.LittleEndian.PutUint32(rows[16*i:], uint32(id))
+		binary.LittleEndian.PutUint32(rows[16*i+4:], uint32(t.position+i))
+	}
+	if err := t.rows.Write(0, rows); err != nil {
+		return err
+	}
+	if err := t.setStep(0, n, 0); err != nil {
+		return err
+	}
+	programs, err := t.body(n)
+	if err != nil {
+		return err
+	}
+	t.position += n
+	if t.trace != nil {
+		return t.traced(ctx, n, programs)
+	}
+	return t.dev.Run(programs...)
+}
+
+func (t *Transformer) setStep(offset uint64, n, from int) error {
+	b := make([]byte, 16)
+	binary.LittleEndian.PutUint32(b, uint32(n))
+	binary.LittleEndian.PutUint32(b[4:], uint32(from))
+	return t.step.Write(offset, b)
+}
+
+// runHead makes the logits of n tokens of the chunk, from the given one on.
+func (t *Transformer) runHead(from, n int) error {
+	if err := t.setStep(headStep, n, from); err != nil {
+		return err
+	}
+	p, err := t.head(n)
+	if err != nil {
+		return err
+	}
+	return t.dev.Run(p)
+}
+
+// traced runs the programs one by one and hands out the residual stream after each.
+func (t *Transformer) traced(ctx context.Context, n int, programs []*gpu.Program) error {
+	var hidden []float32
+	for i, p := range programs {
+		if err := t.dev.Run(p); err != nil {
+			return err
+		}
+		if err := t.read(ctx, t.act.x, n*t.act.hidden, &hidden); err != nil {
+			return err
+		}
+		t.trace(i, t.dense(hidden, n))
+	}
+	final := make([]float32, 0, n*t.spec.Hidden)
+	for r := 0; r < n; r += t.act.headRows {
+		m := min(n-r, t.act.headRows)
+		if err := t.setStep(headStep, m, r); err != nil {
+			return err
+		}
+		rec := recorder{t: t, n: m, p: new(gpu.Program)}
+		rec.finalNorm()
+		if rec.err != nil {
+			return rec.err
+		}
+		if err := t.dev.Run(rec.p); err != nil {
+			return err
+		}
+		if err := t.read(ctx, t.act.final, m*t.act.hidden, &hidden); err != nil {
+			return err
+		}
+		final = append(final, t.dense(hidden, m)...)
+	}
+	t.trace(len(programs), final)
+	return nil
+}
+
+// dense returns n vectors of the residual stream without what lies between them.
+func (t *Transformer) dense(x []float32, n int) []float32 {
+	for i := range n {
+		copy(x[i*t.spec.Hidden:(i+1)*t.spec.Hidden], x[i*t.act.hidden:])
+	}
+	return x[:n*t.spec.Hidden]
+}
+
+// read waits for the device and reads n float32 from the start of b.
+func (t *Transformer) read(ctx context.Context, b *gpu.Buffer, n int, to *[]float32) error {
+	raw := make([]byte, 4*n)
+	if err := t.dev.Read(ctx, b, 0, raw); err != nil {
+		return err
+	}
+	if cap(*to) < n {
+		*to = make([]float32, n)
+	}
+	*to = (*to)[:n]
+	for i := range *to {
+		(*to)[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+	}
+	return nil
+}

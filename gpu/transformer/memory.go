@@ -1,0 +1,95 @@
+package transformer
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+)
+
+// ErrTooLarge says that a model needs more memory than the device has.
+var ErrTooLarge = errors.New("the model does not fit into GPU memory")
+
+// count adds up what allocate will ask for.
+func (t *Transformer) count() error {
+	t.dry, t.need = true, map[string]uint64{}
+	defer func() { t.dry = false }()
+	if _, err := t.buffer(purposeLoading, stagingBytes(t.w), gpu.Storage); err != nil {
+		return err
+	}
+	return t.allocate()
+}
+
+// Need reports the bytes of device memory that the model takes, by purpose.
+func (t *Transformer) Need() map[string]uint64 { return maps.Clone(t.need) }
+
+func (t *Transformer) total() uint64 {
+	var n uint64
+	for _, bytes := range t.need {
+		n += bytes
+	}
+	return n
+}
+
+// fits refuses a model that needs more than Options.Memory.
+func (t *Transformer) fits(src Source) error {
+	if t.opts.Memory == 0 || t.total() <= t.opts.Memory {
+		return nil
+	}
+	return fmt.Errorf("%w: %s are needed (%s), %s are there; %s",
+		ErrTooLarge, humanize.IBytes(t.total()), t.breakdown(), humanize.IBytes(t.opts.Memory), t.advice(src))
+}
+
+// explain adds to an allocation's failure what would have been needed.
+func (t *Transformer) explain(src Source, err error) error {
+	if !errors.Is(err, gpu.ErrOutOfMemory) {
+		return err
+	}
+	return fmt.Errorf("%w: %s are needed (%s): %w; %s", ErrTooLarge, humanize.IBytes(t.total()), t.breakdown(), err, t.advice(src))
+}
+
+func (t *Transformer) breakdown() string {
+	var parts []string
+	for _, purpose := range slices.Sorted(maps.Keys(t.need)) {
+		parts = append(parts, purpose+" "+humanize.IBytes(t.need[purpose]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// advice says what would make the model smaller: a shorter context, then fewer bits.
+func (t *Transformer) advice(src Source) string {
+	have, rest := t.opts.Memory, t.total()-t.need[purposeKV]
+	if have > rest && t.need[purposeKV] > 0 {
+		length := uint64(t.opts.MaxSeqLen) * (have - rest) / t.need[purposeKV]
+		if length >= 64 {
+			return fmt.Sprintf("a context of at most %d positions fits", length/64*64)
+		}
+	}
+	var weights uint64
+	for _, tensor := range src.Tensors() {
+		if tensor.Quantizable() {
+			weights += uint64(tensor.Rows()) * uint64(tensor.Cols())
+		}
+	}
+	for _, bits := range []uint64{8, 4, 2} {
+		need := t.total() - min(t.total(), t.need[purposeWeights]) + weights*bits/8
+		if need < t.total() && (have == 0 || need <= have) {
+			return fmt.Sprintf("int%d needs about %s", bits, humanize.IBytes(need))
+		}
+	}
+	return "a smaller model or a device with more memory is needed"
+}
+
+// What memory is counted as.
+const (
+	purposeWeights     = "weights"
+	purposeKV          = "kv cache"
+	purposeActivations = "activations"
+	purposeSampling    = "sampling"
+	purposeLoading     = "loading"
+)

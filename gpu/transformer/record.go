@@ -1,0 +1,281 @@
+package transformer
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// recorder writes down the dispatches of a pass of n tokens.
+type recorder struct {
+	t   *Transformer
+	n   int
+	p   *gpu.Program
+	err error
+}
+
+// dispatch records one kernel. Bind groups are made once and shared by all programs.
+func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ...gpu.Range) {
+	if r.err != nil {
+		return
+	}
+	k, err := kernels.Specialize(kernel, c)
+	if err != nil {
+		r.err = err
+		return
+	}
+	p, err := r.t.dev.Pipeline(k)
+	if err != nil {
+		r.err = err
+		return
+	}
+	g, err := r.t.group(p, ranges)
+	if err != nil {
+		r.err = err
+		return
+	}
+	r.p.Dispatch(p, g, uint32(x), uint32(y), 1)
+	r.err = r.p.Err()
+}
+
+// group returns the bind group of a pipeline and ranges.
+func (t *Transformer) group(p *gpu.Pipeline, ranges []gpu.Range) (*gpu.BindGroup, error) {
+	var key strings.Builder
+	key.WriteString(p.Key())
+	for _, g := range ranges {
+		fmt.Fprintf(&key, " %p+%d:%d", g.Buffer, g.Offset, g.Size)
+	}
+	if g := t.groups[key.String()]; g != nil {
+		return g, nil
+	}
+	g, err := t.dev.BindGroup(p, ranges...)
+	if err != nil {
+		return nil, err
+	}
+	t.groups[key.String()] = g
+	return g, nil
+}
+
+// body returns the programs of a pass of n tokens: the embedding, then each layer.
+func (t *Transformer) body(n int) ([]*gpu.Program, error) {
+	if ps := t.bodies[n]; ps != nil {
+		return ps, nil
+	}
+	r := recorder{t: t, n: n}
+	var ps []*gpu.Program
+	next := func() {
+		r.p = new(gpu.Program)
+		ps = append(ps, r.p)
+	}
+	next()
+	r.embed()
+	for i := range t.spec.Layers {
+		next()
+		r.layer(i)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	t.bodies[n] = ps
+	return ps, nil
+}
+
+func (r *recorder) embed() {
+	t := r.t
+	r.lookUp(t.w.embed, kernels.Consts{"SCALE": t.spec.EmbedScale})
+	if t.w.positions != nil {
+		r.lookUp(t.w.positions, kernels.Consts{"FIELD": 1, "ADD": 1})
+	}
+}
+
+func (r *recorder) lookUp(m *matrix, more kernels.Consts) {
+	t := r.t
+	for _, p := range m.parts {
+		c := p.consts()
+		maps.Copy(c, more)
+		maps.Copy(c, kernels.Consts{"COLS": p.cols(m.width), "WIDTH": m.width, "ROW0": p.row0, "OUT": p.rows, "X_STRIDE": t.act.hidden})
+		r.dispatch("embed", c, r.n, 1, whole(p.codes), whole(p.heads), whole(t.rows), whole(t.act.x))
+	}
+}
+
+func (r *recorder) layer(i int) {
+	a, w, y := &r.t.act, &r.t.w.layers[i], r.t.spec.Layer(i)
+	x := vectors{a.x, a.hidden}
+	attnIn, mlpIn := x, x
+	if w.attnNorm != nil {
+		attnIn.buffer = a.normed
+		r.norm(a.x, attnIn.buffer, w.attnNorm, w.attnNormBias, nil)
+	}
+	if w.mlpNorm != nil {
+		mlpIn.buffer = a.mlpIn
+	}
+	if y.Parallel {
+		r.norm(a.x, mlpIn.buffer, w.mlpNorm, w.mlpNormBias, nil)
+	}
+	r.branch(w.postAttnNorm, y, func(out vectors, e epilogue) { r.attention(i, attnIn, out, e) })
+	if w.mlpNorm != nil && !y.Parallel {
+		r.norm(a.x, mlpIn.buffer, w.mlpNorm, w.mlpNormBias, nil)
+	}
+	r.branch(w.postMLPNorm, y, func(out vectors, e epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
+}
+
+// branch records a branch and its way back into the residual stream: added to it at once, or
+// normalized before.
+func (r *recorder) branch(post *vector, y *model.Layer, record func(out vectors, e epilogue)) {
+	a := &r.t.act
+	if post == nil {
+		record(vectors{a.x, a.hidden}, epilogue{add: true, scale: y.ResidualScale})
+		return
+	}
+	record(vectors{a.branch, a.hidden}, epilogue{scale: 1})
+	r.norm(a.branch, a.x, post, nil, kernels.Consts{"ADD": 1, "SCALE": y.ResidualScale})
+}
+
+// norm records y = norm(x), both [n][hidden].
+func (r *recorder) norm(x, y *gpu.Buffer, w, b *vector, more kernels.Consts) {
+	t := r.t
+	c := t.normConsts(b)
+	maps.Copy(c, more)
+	r.dispatch("norm", c, r.n, 1, whole(x), whole(w.buffer), t.bias(b), whole(y), t.stepAt(0))
+}
+
+func (t *Transformer) normConsts(bias *vector) kernels.Consts {
+	s := t.spec
+	return kernels.Consts{
+		"WIDTH": s.Hidden, "X_STRIDE": t.act.hidden, "Y_STRIDE": t.act.hidden, "EPS": s.Norm.Eps,
+		"CENTER": flag(s.Norm.Kind == model.LayerNorm), "BIAS": flag(bias != nil),
+	}
+}
+
+func (t *Transformer) bias(b *vector) gpu.Range {
+	if b == nil {
+		return whole(t.none)
+	}
+	return whole(b.buffer)
+}
+
+func (t *Transformer) stepAt(offset uint64) gpu.Range {
+	return gpu.Range{Buffer: t.step, Offset: offset, Size: 16}
+}
+
+func flag(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// matvecTokens is the most tokens that matvec takes; more are matmul's.
+const matvecTokens = 8
+
+// vectors are the activations of tokens: [tokens][stride] float32.
+type vectors struct {
+	buffer *gpu.Buffer
+	stride int
+}
+
+// epilogue is what becomes of a product v: v·scale, then softcap unless 0, then added or stored.
+type epilogue struct {
+	add            bool
+	scale, softcap float32
+}
+
+// linear records y = W·x for the n tokens of the pass.
+func (r *recorder) linear(m *matrix, bias *vector, x, y vectors, e epilogue) {
+	r.product(m, bias, x, y, e, r.t.stepAt(0))
+}
+
+func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, step gpu.Range) {
+	for _, p := range m.parts {
+		if r.err != nil {
+			return
+		}
+		c := p.consts()
+		sizes, err := r.t.shape(shape{
+			cols: p.cols(p.width), rows: p.rows, xStride: x.stride, yStride: y.stride, y0: p.row0, bias: bias != nil, epilogue: e,
+		})
+		r.err = err
+		operands := []gpu.Range{whole(p.codes), whole(p.heads), whole(x.buffer), r.t.bias(bias), whole(y.buffer), sizes}
+		if r.n <= matvecTokens {
+			const rows = 4
+			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "ROWS": rows})
+			gx, gy := grid((p.rows + rows - 1) / rows)
+			r.dispatch("matvec", c, int(gx), int(gy), operands...)
+			continue
+		}
+		r.dispatch("matmul", c, (p.rows+63)/64, (r.n+63)/64, append(operands, step)...)
+	}
+}
+
+// powerOfTwo returns the least one that is at least n.
+func powerOfTwo(n int) int {
+	p := 1
+	for p < n {
+		p *= 2
+	}
+	return p
+}
+
+// attention records the attention of a layer.
+func (r *recorder) attention(i int, in, out vectors, e epilogue) {
+	t, a, w, at, kv := r.t, &r.t.act, &r.t.w.layers[i], &r.t.spec.Layer(i).Attention, &r.t.kv[i]
+	r.linear(w.qkv, w.qkvBias, in, vectors{a.qkv, a.qkvWidth}, epilogue{scale: 1})
+
+	angles, rot, interleaved := t.none, 0, false
+	if at.RoPE >= 0 {
+		rope := &t.spec.RoPE[at.RoPE]
+		angles, rot, interleaved = t.angles[at.RoPE], rope.Dim, rope.Interleaved
+	}
+	weight := t.none
+	if w.qkNorm != nil {
+		weight = w.qkNorm.buffer
+	}
+	shape := kernels.Consts{
+		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "Q_STRIDE": a.qWidth, "CAP": kv.cap, "KV_BITS": t.opts.KVBits,
+	}
+	c := maps.Clone(shape)
+	maps.Copy(c, kernels.Consts{
+		"ROT": rot, "INTERLEAVED": flag(interleaved), "X_STRIDE": a.qkvWidth, "NORM": qkNorms[at.QKNorm], "EPS": t.spec.Norm.Eps,
+		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale,
+	})
+	r.dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
+		whole(t.rows), whole(a.qkv), whole(angles), whole(weight), whole(a.q), whole(kv.k), whole(kv.v))
+
+	c = maps.Clone(shape)
+	maps.Copy(c, kernels.Consts{"O_STRIDE": a.qWidth, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
+	r.dispatch("attention", c, at.Heads, r.n, whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(a.heads))
+	r.linear(w.o, w.oBias, vectors{a.heads, a.qWidth}, out, e)
+}
+
+// qkNorms are what rope.wgsl calls these.
+var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, model.QKNormProjection: 2, model.QKNormUnweighted: 3}
+
+// head returns the program that makes the logits of n tokens, from step's row of the residual
+// stream on.
+func (t *Transformer) head(n int) (*gpu.Program, error) {
+	if p := t.heads[n]; p != nil {
+		return p, nil
+	}
+	r := recorder{t: t, n: n, p: new(gpu.Program)}
+	r.finalNorm()
+	r.product(t.w.head, t.w.headBias, vectors{t.act.final, t.act.hidden}, vectors{t.act.logits, t.spec.Vocab},
+		epilogue{scale: t.spec.LogitScale, softcap: t.spec.LogitSoftcap}, t.stepAt(headStep))
+	if r.err != nil {
+		return nil, r.err
+	}
+	t.heads[n] = r.p
+	return r.p, nil
+}
+
+// headStep is where the head's (n, from) lies in the step buffer.
+const headStep = 256
+
+func (r *recorder) finalNorm() {
+	t := r.t
+	r.dispatch("norm", t.normConsts(t.w.finalBias), r.n, 1,
+		whole(t.act.x), whole(t.w.final.buffer), t.bias(t.w.finalBias), whole(t.act.final), t.stepAt(headStep))
+}

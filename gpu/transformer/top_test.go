@@ -1,0 +1,164 @@
+package transformer
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/verify"
+)
+
+// TestCandidates compares the candidates with the sorted logits.
+func TestCandidates(t *testing.T) {
+	dev := gputest.Open(t)
+	rng := rand.New(rand.NewPCG(5, 6))
+	cases := []struct {
+		name  string
+		vocab int
+		logit func(i int) float32
+	}{
+		{"normal", 5000, func(int) float32 { return float32(4 * rng.NormFloat64()) }},
+		{"fewer than wanted", 100, func(int) float32 { return float32(rng.NormFloat64()) }},
+		{"one far above", 3001, func(i int) float32 { return []float32{0, 500}[btoi(i == 2999)] }},
+		{"all equal", 4096, func(int) float32 { return -7 }},
+		{"steep", 1500, func(i int) float32 { return -float32(i) }},
+		{"forbidden tokens", 2048, func(i int) float32 {
+			if i%3 == 0 {
+				return -math.MaxFloat32
+			}
+			return float32(rng.NormFloat64())
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			logits := make([]float32, c.vocab)
+			for i := range logits {
+				logits[i] = c.logit(i)
+			}
+			checkCandidates(t, topOf(t, dev, logits), logits)
+		})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// top is what readTop returns.
+type top struct {
+	candidates []sample.Candidate
+	logSumExp  float64
+}
+
+// topOf runs the topk kernels on logits.
+func topOf(t *testing.T, dev *gpu.Device, logits []float32) top {
+	t.Helper()
+	tr := &Transformer{dev: dev, groups: map[string]*gpu.BindGroup{}}
+	t.Cleanup(tr.Close)
+	s := plainSpec()
+	s.Vocab = len(logits)
+	tr.spec = &s
+	err := tr.buffers(purposeSampling, map[**gpu.Buffer]int{
+		&tr.act.logits: 4 * s.Vocab, &tr.act.top: 4 * topWords(s.Vocab), &tr.act.hist: 4 * topBuckets,
+	})
+	if err == nil {
+		err = tr.act.logits.Write(0, floatBytes(logits))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := tr.topProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r top
+	for range 2 { // the second run must not see what the first left
+		if err := dev.Run(p); err != nil {
+			t.Fatal(err)
+		}
+		if r.candidates, r.logSumExp, err = tr.readTop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+func checkCandidates(t *testing.T, got top, logits []float32) {
+	t.Helper()
+	var sum float64
+	most := float64(slices.Max(logits))
+	for _, l := range logits {
+		sum += math.Exp(float64(l) - most)
+	}
+	if want := most + math.Log(sum); math.Abs(got.logSumExp-want) > 1e-4 {
+		t.Errorf("log Σ exp %v, want %v", got.logSumExp, want)
+	}
+	sorted := slices.SortedFunc(slices.Values(logits), func(a, b float32) int { return -compare(a, b) })
+	n := len(got.candidates)
+	if n == 0 {
+		if more := slices.IndexFunc(sorted, func(l float32) bool { return l < sorted[0]-1 }); more >= 0 && more < topCap {
+			t.Fatalf("no candidates, though only %d logits are near the largest", more)
+		}
+		return
+	}
+	near := slices.IndexFunc(sorted, func(l float32) bool { return l < sorted[0]-31 })
+	if want := min(topMin, len(logits)); n < want && n < near {
+		t.Errorf("%d candidates, want at least %d", n, want)
+	}
+	seen := map[int32]bool{}
+	found := make([]float32, n)
+	for i, c := range got.candidates {
+		if seen[c.ID] || c.Logit != logits[c.ID] {
+			t.Fatalf("candidate %d: token %d, logit %v, twice or not %v", i, c.ID, c.Logit, logits[c.ID])
+		}
+		seen[c.ID], found[i] = true, c.Logit
+	}
+	slices.SortFunc(found, func(a, b float32) int { return -compare(a, b) })
+	if !slices.Equal(found, sorted[:n]) {
+		t.Errorf("the %d candidates are not the largest logits", n)
+	}
+}
+
+func compare(a, b float32) int { return btoi(a > b) - btoi(a < b) }
+
+// TestGenerate checks that the tokens chosen from the GPU's candidates are those chosen from all
+// its logits.
+func TestGenerate(t *testing.T) {
+	dev := gputest.Open(t)
+	src := newModel(t, plainSpec(), scheme{8, 64})
+	for _, o := range []sample.Options{{}, {Temperature: 0.8, TopK: 20, TopP: 0.9, Seed: 7, RepeatPenalty: 1.2}, {Temperature: 1, Seed: 1}} {
+		tr, err := New(context.Background(), dev, src, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		generate := func(m sample.Model) []int32 {
+			tr.Reset()
+			s, err := sample.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ids []int32
+			for id, err := range sample.Generate(context.Background(), m, s, []int32{1, 2, 3}, 30) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids = append(ids, id)
+			}
+			return ids
+		}
+		fast := generate(tr)
+		full := generate(struct{ verify.Forwarder }{tr})
+		if len(fast) != 30 || !slices.Equal(fast, full) {
+			t.Errorf("%+v: %v from candidates, %v from all logits", o, fast, full)
+		}
+		tr.Close()
+	}
+}

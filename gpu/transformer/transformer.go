@@ -1,0 +1,340 @@
+// Package transformer runs a model.Spec with the weights of a bundle on a GPU: it lays the
+// weights out, keeps the KV cache, and records a forward step once to replay it for every token.
+// It never computes on the CPU what belongs to the model, and never chooses a token.
+package transformer
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+)
+
+// Options shape a Transformer.
+type Options struct {
+	MaxSeqLen int               // positions that the KV cache holds; 0: the model's, at most 4096
+	Chunk     int               // most tokens in one pass; 0: 256
+	KVBits    int               // 16 or 32 bits a cached value; 0: 16
+	Memory    uint64            // bytes that the device has to give, if known: a model that needs more is refused
+	Progress  func(done uint64) // told how many bytes of the weights are uploaded
+}
+
+// Transformer is a model on a device, with the state of one sequence. It is to be used by one
+// goroutine at a time.
+type Transformer struct {
+	dev  *gpu.Device
+	spec *model.Spec
+	opts Options
+	w    *weights
+
+	owned []*gpu.Buffer     // all buffers, to be released
+	need  map[string]uint64 // bytes by purpose, counted before anything is allocated
+	dry   bool              // buffers are being counted, not made
+	none  *gpu.Buffer       // stands where a kernel binds something that it does not read
+	sink  *gpu.Buffer       // … or does not write
+	step  *gpu.Buffer       // uniform: (n, from) of the body at 0, of the head at 256
+	rows  *gpu.Buffer       // [Chunk] (token, position, sequence, 0) u32
+	act   activations
+	kv    []cache
+
+	angles []*gpu.Buffer // by index of Spec.RoPE
+	shapes shapes
+	groups map[string]*gpu.BindGroup
+	bodies map[int][]*gpu.Program // by number of tokens: the embedding, then each layer
+	heads  map[int]*gpu.Program   // by number of tokens: final norm and head
+	topK   *gpu.Program
+
+	position int // of the next token
+	trace    func(layer int, hidden []float32)
+}
+
+// cache is the KV cache of one layer.
+type cache struct {
+	k, v   *gpu.Buffer
+	cap    int // positions; position p is in slot p mod cap
+	window int // positions that a token sees
+}
+
+// tailChunk is how many tokens may run at once when the cache has begun to wrap around.
+const tailChunk = 32
+
+// maxPositions is how far the table of angles reaches.
+const maxPositions = 1 << 20
+
+// New lays out and uploads the model and allocates all it will ever need. On an error nothing
+// stays on the device.
+func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transformer, error) {
+	t := &Transformer{
+		dev: dev, spec: src.Spec(), opts: o.withDefaults(src.Spec()),
+		groups: map[string]*gpu.BindGroup{}, bodies: map[int][]*gpu.Program{}, heads: map[int]*gpu.Program{},
+	}
+	if err := t.open(ctx, src); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (o Options) withDefaults(s *model.Spec) Options {
+	if o.MaxSeqLen == 0 {
+		o.MaxSeqLen = 4096
+		if s.MaxPositions > 0 {
+			o.MaxSeqLen = min(o.MaxSeqLen, s.MaxPositions)
+		}
+	}
+	if o.Chunk == 0 {
+		o.Chunk = 256
+	}
+	if o.KVBits == 0 {
+		o.KVBits = 16
+	}
+	return o
+}
+
+func (t *Transformer) open(ctx context.Context, src Source) error {
+	o := t.opts
+	switch {
+	case o.MaxSeqLen < 1 || o.MaxSeqLen > maxPositions:
+		return fmt.Errorf("max sequence length %d: want 1 to %d", o.MaxSeqLen, maxPositions)
+	case o.Chunk < 1 || o.Chunk > 4096:
+		return fmt.Errorf("chunk of %d tokens: want 1 to 4096", o.Chunk)
+	case o.KVBits != 16 && o.KVBits != 32:
+		return fmt.Errorf("KV cache of %d bits: want 16 or 32", o.KVBits)
+	}
+	if err := supported(t.spec); err != nil {
+		return err
+	}
+	var err error
+	if t.w, err = plan(src, t.dev.Limits().MaxBinding); err != nil {
+		return err
+	}
+	if err := t.count(); err != nil {
+		return err
+	}
+	if err := t.fits(src); err != nil {
+		return err
+	}
+	if err := t.allocate(); err != nil {
+		return t.explain(src, err)
+	}
+	return t.load(ctx, src)
+}
+
+// allocate makes all buffers.
+func (t *Transformer) allocate() error {
+	for _, allocate := range []func() error{t.allocateSmall, t.allocateActivations, t.allocateCache, t.allocateAngles, t.allocateWeights} {
+		if err := allocate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// supported says what of a Spec the kernels cannot do.
+func supported(s *model.Spec) error {
+	for i := range s.Kinds {
+		a := s.Kinds[i].Attention
+		if a.HeadDim%2 != 0 || a.HeadDim > 512 {
+			return fmt.Errorf("heads of %d elements: the runtime takes even sizes up to 512", a.HeadDim)
+		}
+	}
+	return nil
+}
+
+// buffer allocates a buffer that Close releases.
+func (t *Transformer) buffer(purpose string, bytes int, u gpu.Usage) (*gpu.Buffer, error) {
+	if t.dry {
+		t.need[purpose] += uint64(bytes)
+		return nil, nil
+	}
+	b, err := t.dev.NewBuffer(purpose, uint64(bytes), u)
+	if err != nil {
+		return nil, err
+	}
+	t.owned = append(t.owned, b)
+	return b, nil
+}
+
+// buffers allocates several storage buffers of so many bytes each.
+func (t *Transformer) buffers(purpose string, to map[**gpu.Buffer]int) error {
+	for p, n := range to {
+		b, err := t.buffer(purpose, n, gpu.Storage)
+		if err != nil {
+			return err
+		}
+		*p = b
+	}
+	return nil
+}
+
+func (t *Transformer) allocateSmall() error {
+	var err error
+	if t.step, err = t.buffer(purposeActivations, 512, gpu.Uniform); err != nil {
+		return err
+	}
+	return t.buffers(purposeActivations, map[**gpu.Buffer]int{&t.none: 256, &t.sink: 256, &t.rows: 16 * t.opts.Chunk})
+}
+
+// activations are the vectors of a chunk of tokens on their way through a layer, [Chunk][stride]
+// float32; strides are multiples of 256 and the elements past the width stay zero.
+type activations struct {
+	x      *gpu.Buffer // the residual stream
+	normed *gpu.Buffer // attention's input
+	mlpIn  *gpu.Buffer // the MLP's input
+	qkv    *gpu.Buffer
+	q      *gpu.Buffer // queries, rotated
+	heads  *gpu.Buffer // attention's output
+	gateUp *gpu.Buffer
+	inner  *gpu.Buffer // between the halves of the MLP
+	branch *gpu.Buffer // what a post-norm reads
+
+	router  *gpu.Buffer // router logits
+	chosen  *gpu.Buffer // experts and their weights, as route.wgsl describes them
+	order   *gpu.Buffer // the choices by expert, as group.wgsl describes them
+	slotOut *gpu.Buffer // outputs of the chosen experts
+
+	final  *gpu.Buffer // the head's input
+	logits *gpu.Buffer // [headRows][Vocab]
+	top    *gpu.Buffer // candidates, as topk_max.wgsl describes them
+	hist   *gpu.Buffer
+
+	hidden, qkvWidth, qWidth int // strides
+	headRows                 int // tokens that the head takes at once
+}
+
+// stride is the distance of two tokens' vectors of n elements.
+func stride(n int) int { return roundUp(n, 256) }
+
+// logitBytes bounds what the logits of several tokens may take.
+const logitBytes = 32 << 20
+
+// tokens reports for how many tokens there are activations: a chunk, up to whole tiles of matmul.
+func (t *Transformer) tokens() int { return roundUp(t.opts.Chunk, 64) }
+
+func (t *Transformer) allocateActivations() error {
+	s, a, n := t.spec, &t.act, t.tokens()
+	a.hidden = stride(s.Hidden)
+	var gateUp, inner, experts, choices, order int // elements
+	for i := range s.Kinds {
+		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
+		a.qkvWidth = max(a.qkvWidth, stride((at.Heads+2*at.KVHeads)*at.HeadDim))
+		a.qWidth = max(a.qWidth, stride(at.Heads*at.HeadDim))
+		k := max(1, m.TopK)
+		gateUp = max(gateUp, n*k*stride(2*m.Intermediate), n*stride(2*m.Shared))
+		inner = max(inner, n*k*stride(m.Intermediate), n*stride(m.Shared))
+		if m.Experts > 0 {
+			experts, choices = max(experts, m.Experts), max(choices, n*k)
+			order = max(order, n*k+4*(n*k/64+m.Experts))
+		}
+	}
+	most := min(logitBytes, t.dev.Limits().MaxBinding) / uint64(4*s.Vocab)
+	if most == 0 {
+		return fmt.Errorf("a vocabulary of %d tokens: its logits are larger than this device's binding limit", s.Vocab)
+	}
+	a.headRows = min(int(most), t.opts.Chunk, 64)
+	want := map[**gpu.Buffer]int{
+		&a.x: n * a.hidden, &a.normed: n * a.hidden, &a.mlpIn: n * a.hidden, &a.branch: n * a.hidden,
+		&a.qkv: n * a.qkvWidth, &a.q: n * a.qWidth, &a.heads: n * a.qWidth,
+		&a.gateUp: gateUp, &a.inner: inner,
+		&a.final: 64 * a.hidden, &a.logits: a.headRows * s.Vocab,
+	}
+	if experts > 0 {
+		want[&a.router], want[&a.chosen], want[&a.order] = n*stride(experts), 2*choices, order
+		want[&a.slotOut] = choices * a.hidden
+	}
+	for p := range want {
+		want[p] *= 4
+	}
+	if err := t.buffers(purposeActivations, want); err != nil {
+		return err
+	}
+	return t.buffers(purposeSampling, map[**gpu.Buffer]int{&a.top: 4 * topWords(s.Vocab), &a.hist: 4 * topBuckets})
+}
+
+// allocateCache makes each layer's cache as long as what its tokens see, and longer by what one
+// pass overwrites.
+func (t *Transformer) allocateCache() error {
+	for i := range t.spec.Layers {
+		a := &t.spec.Layer(i).Attention
+		c := cache{window: t.opts.MaxSeqLen}
+		for _, w := range []int{a.Window, a.Chunk} {
+			if w > 0 {
+				c.window = min(c.window, w)
+			}
+		}
+		c.cap = c.window + tailChunk - 1
+		if c.window < t.opts.MaxSeqLen {
+			c.cap = min(c.window+t.opts.Chunk-1, t.opts.MaxSeqLen+tailChunk-1)
+		}
+		n := a.KVHeads * c.cap * a.HeadDim * t.opts.KVBits / 8
+		if err := t.buffers(purposeKV, map[**gpu.Buffer]int{&c.k: n, &c.v: n}); err != nil {
+			return err
+		}
+		if !t.dry {
+			t.kv = append(t.kv, c)
+		}
+	}
+	return nil
+}
+
+// allocateAngles makes the tables of cos and sin that rope.wgsl combines: of positions 0 … 255,
+// and of every 256th position after.
+func (t *Transformer) allocateAngles() error {
+	for i := range t.spec.RoPE {
+		freq, factor := t.spec.RoPE[i].For(t.opts.MaxSeqLen)
+		var table []float32
+		add := func(position int, scale float64) {
+			for _, f := range freq {
+				s, c := math.Sincos(float64(position) * float64(f))
+				table = append(table, float32(c*scale), float32(s*scale))
+			}
+		}
+		for p := range 256 {
+			add(p, float64(factor))
+		}
+		for p := range maxPositions / 256 {
+			add(256*p, 1)
+		}
+		b, err := t.buffer(purposeWeights, 4*len(table), gpu.Storage)
+		if err != nil {
+			return err
+		}
+		if t.dry {
+			continue
+		}
+		if err := b.Write(0, floatBytes(table)); err != nil {
+			return err
+		}
+		t.angles = append(t.angles, b)
+	}
+	return nil
+}
+
+// Spec returns the model's description.
+func (t *Transformer) Spec() *model.Spec { return t.spec }
+
+// VocabSize reports how many logits a token has.
+func (t *Transformer) VocabSize() int { return t.spec.Vocab }
+
+// Position reports how many tokens have been fed since the last Reset.
+func (t *Transformer) Position() int { return t.position }
+
+// Reset forgets the sequence.
+func (t *Transformer) Reset() { t.position = 0 }
+
+// SetTrace has f called with the residual stream [tokens][Hidden] of every chunk of tokens after
+// the embedding (layer 0), after each layer (1 … N) and after the final norm (N+1). nil ends it.
+func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) { t.trace = f }
+
+// Close releases all that the Transformer has on the device.
+func (t *Transformer) Close() {
+	for _, g := range t.groups {
+		g.Release()
+	}
+	for _, b := range t.owned {
+		b.Release()
+	}
+	t.owned, t.groups = nil, nil
+}

@@ -1,0 +1,40 @@
+// act: y = act(gate)·up, or act(up) of an MLP that is not gated
+//   x [t][X_STRIDE] f32: gate [WIDTH], up [WIDTH]; or up [WIDTH] alone   y [t][Y_STRIDE] f32, zero past WIDTH
+//   one thread makes one element; groups (x, y) are (elements, token)
+const WIDTH: u32 = 768u;
+const X_STRIDE: u32 = 1536u;
+const Y_STRIDE: u32 = 768u;
+const GATED: u32 = 1u;
+const ACT: u32 = 0u;       // 0 SiLU, 1 GELU by erf, 2 GELU by tanh, 3 ReLU
+const LANES: u32 = 64u;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(clamp(-v, -87.0, 87.0))); }
+
+// erf by Abramowitz and Stegun 7.1.26, |error| < 1.5e-7.
+fn erf(v: f32) -> f32 {
+  let t = 1.0 / (1.0 + 0.3275911 * abs(v));
+  let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  return sign(v) * (1.0 - p * exp(-min(v * v, 87.0)));
+}
+
+fn activate(v: f32) -> f32 {
+  if (ACT == 0u) { return v * sigmoid(v); }
+  if (ACT == 1u) { return 0.5 * v * (1.0 + erf(v * 0.7071067811865476)); }
+  if (ACT == 2u) { return v * sigmoid(1.5957691216057308 * (v + 0.044715 * v * v * v)); }
+  return max(v, 0.0);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  if (id.x >= Y_STRIDE) { return; }
+  var v = 0.0;
+  if (id.x < WIDTH) {
+    let i = id.y * X_STRIDE + id.x;
+    v = activate(x[i]);
+    if (GATED == 1u) { v *= x[i + WIDTH]; }
+  }
+  y[id.y * Y_STRIDE + id.x] = v;
+}

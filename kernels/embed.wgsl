@@ -1,0 +1,48 @@
+// embed: x[t] = SCALE·W[id], id the token or the position of row t.
+//   w, h as in matvec, w as single words   rows [t] (token, position, sequence, 0)   x [t][X_STRIDE] f32
+//   one workgroup makes one token's row; the rows ROW0 … ROW0+OUT−1 of a split W are here
+const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
+const BLOCK: u32 = 128u;   // weights that share a scale
+const COLS: u32 = 256u;    // columns stored, a multiple of BLOCK and of 128/BITS
+const WIDTH: u32 = 256u;   // columns of the model
+const ROW0: u32 = 0u;
+const OUT: u32 = 64u;
+const X_STRIDE: u32 = 256u;
+const FIELD: u32 = 0u;     // 0: the token is looked up, 1: the position
+const ADD: u32 = 0u;       // 1: x is added to, else overwritten
+const SCALE: f32 = 1.0;
+const LANES: u32 = 64u;
+
+const WORDS: u32 = COLS * BITS / 32u;
+const SHIFT: u32 = BITS % 16u;
+const MASK: u32 = (1u << SHIFT) - 1u;
+
+@group(0) @binding(0) var<storage, read> w: array<u32>;
+@group(0) @binding(1) var<storage, read> h: array<u32>;
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> x: array<f32>;
+
+fn weight(row: u32, k: u32) -> f32 {
+  let word = w[row * WORDS + k * BITS / 32u];
+  if (BITS == 32u) { return bitcast<f32>(word); }
+  if (BITS == 16u) {
+    let pair = unpack2x16float(word);
+    return select(pair.x, pair.y, k % 2u == 1u);
+  }
+  let q = f32((word >> ((k * SHIFT) % 32u)) & MASK);
+  let head = h[row * (COLS / BLOCK) + k / BLOCK];
+  return (q - f32(bitcast<i32>(head) >> 16u)) * unpack2x16float(head).x;
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  var row = rows[group.x];
+  let id = row[FIELD];
+  if (id < ROW0 || id >= ROW0 + OUT) { return; }
+  for (var k = lane; k < WIDTH; k += LANES) {
+    let i = group.x * X_STRIDE + k;
+    var v = SCALE * weight(id - ROW0, k);
+    if (ADD == 1u) { v += x[i]; }
+    x[i] = v;
+  }
+}

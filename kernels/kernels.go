@@ -1,0 +1,185 @@
+// Package kernels holds the compute kernels (*.wgsl) and specializes them: it rewrites the
+// constants at the top of a file, names the result, and says what it binds and how much
+// workgroup memory it takes. It knows WGSL only as far as that needs, and never touches a GPU.
+package kernels
+
+import (
+	"embed"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+//go:embed *.wgsl
+var files embed.FS
+
+// Consts are the values a kernel is specialized with: the name of a top-level constant and
+// its value, an int, int32, uint32, float32, float64 or bool that the constant's type can hold.
+type Consts map[string]any
+
+// Binding is how a kernel binds one buffer.
+type Binding int
+
+// The kinds of binding, by what stands in var<…>.
+const (
+	Uniform     Binding = iota // var<uniform>
+	ReadStorage                // var<storage, read>
+	Storage                    // var<storage, read_write>
+)
+
+// String returns the binding as WGSL writes it.
+func (b Binding) String() string {
+	switch b {
+	case Uniform:
+		return "uniform"
+	case ReadStorage:
+		return "storage, read"
+	case Storage:
+		return "storage, read_write"
+	}
+	return "Binding(" + strconv.Itoa(int(b)) + ")"
+}
+
+// Kernel is one specialized kernel, ready to be compiled.
+type Kernel struct {
+	Key            string    // Name and the constants given: "matvec_q/BITS=4/ROWS=8"
+	Name           string    // the file's name without .wgsl
+	Entry          string    // the @compute function's name
+	Source         string    // WGSL with the constants in place
+	Bindings       []Binding // by binding number; all in group 0
+	MinSizes       []uint64  // bytes each binding must have, as far as its type says: one element of an array<T>
+	WorkgroupSize  [3]uint32 // invocations per workgroup along x, y, z
+	WorkgroupBytes int       // bytes of var<workgroup> memory
+}
+
+// Invocations reports how many invocations one workgroup has.
+func (k Kernel) Invocations() int {
+	return int(k.WorkgroupSize[0]) * int(k.WorkgroupSize[1]) * int(k.WorkgroupSize[2])
+}
+
+// Names lists the kernels there are, sorted.
+func Names() []string {
+	var names []string
+	entries, _ := files.ReadDir(".")
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".wgsl"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Specialize returns the kernel of file name.wgsl with its constants set to c. Constants
+// that c does not name keep the value the file gives them.
+func Specialize(name string, c Consts) (Kernel, error) {
+	src, err := files.ReadFile(name + ".wgsl")
+	if err != nil {
+		return Kernel{}, fmt.Errorf("kernel %q: there is no such kernel", name)
+	}
+	return Parse(name, string(src), c)
+}
+
+// Parse does for WGSL text what Specialize does for a file.
+func Parse(name, source string, c Consts) (Kernel, error) {
+	k := Kernel{Key: name, Name: name}
+	src, err := rewrite(source, c)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("kernel %s: %w", name, err)
+	}
+	k.Source = src
+	for _, n := range slices.Sorted(maps.Keys(c)) {
+		k.Key += fmt.Sprintf("/%s=%v", n, c[n])
+	}
+	if err := k.parse(); err != nil {
+		return Kernel{}, fmt.Errorf("kernel %s: %w", k.Key, err)
+	}
+	return k, nil
+}
+
+// rewrite returns source with the values of the constants in c replaced.
+func rewrite(source string, c Consts) (string, error) {
+	if len(c) == 0 {
+		return source, nil
+	}
+	type edit struct {
+		from, to int
+		text     string
+	}
+	var edits []edit
+	decls := constDecls(blankComments(source))
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		i := slices.IndexFunc(decls, func(d constDecl) bool { return d.name == name })
+		if i < 0 {
+			return "", fmt.Errorf("it has no constant %s", name)
+		}
+		d := decls[i]
+		if d.typ == "" {
+			return "", fmt.Errorf("constant %s has no type: write `const %s: u32 = …;`", name, name)
+		}
+		text, err := literal(d.typ, c[name])
+		if err != nil {
+			return "", fmt.Errorf("constant %s: %w", name, err)
+		}
+		edits = append(edits, edit{d.from, d.to, text})
+	}
+	slices.SortFunc(edits, func(a, b edit) int { return a.from - b.from })
+	var b strings.Builder
+	at := 0
+	for _, e := range edits {
+		b.WriteString(source[at:e.from])
+		b.WriteString(e.text)
+		at = e.to
+	}
+	b.WriteString(source[at:])
+	return b.String(), nil
+}
+
+// literal writes v as a WGSL literal of the type typ, or says why it cannot.
+func literal(typ string, v any) (string, error) {
+	wrong := fmt.Errorf("%v (%T) is no %s", v, v, typ)
+	switch typ {
+	case "u32", "i32":
+		n, ok := integer(v)
+		if !ok || typ == "u32" && (n < 0 || n > math.MaxUint32) || typ == "i32" && (n <= math.MinInt32 || n > math.MaxInt32) {
+			return "", wrong
+		}
+		return strconv.FormatInt(n, 10) + typ[:1], nil
+	case "f32":
+		f, ok := float(v)
+		if !ok || math.IsNaN(f) || math.IsInf(float64(float32(f)), 0) {
+			return "", wrong
+		}
+		return strconv.FormatFloat(f, 'e', -1, 32) + "f", nil
+	case "bool":
+		if b, ok := v.(bool); ok {
+			return strconv.FormatBool(b), nil
+		}
+	}
+	return "", wrong
+}
+
+func integer(v any) (int64, bool) {
+	switch v := v.(type) {
+	case int:
+		return int64(v), true
+	case int32:
+		return int64(v), true
+	case uint32:
+		return int64(v), true
+	}
+	return 0, false
+}
+
+func float(v any) (float64, bool) {
+	switch v := v.(type) {
+	case float32:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	n, ok := integer(v)
+	return float64(n), ok
+}

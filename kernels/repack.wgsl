@@ -1,0 +1,73 @@
+// repack: rows as they are at rest become the planes that matvec, matmul and embed read.
+//   raw: bytes of a chunk of the file: rows of [scale f16][zero i8][codes] records, or of plain
+//   float16 (BITS = 16) or float32 (32)
+//   w [row][cols·BITS/32] u32 codes, low bits first, int8 shifted to 0 … 255
+//   h [row][cols/BLOCK] u32: float16 scale, then int16 zero, shifted as the codes
+//   one thread makes one word; groups (x, y) count on: x + 65535·y
+const BITS: u32 = 4u;
+const BLOCK: u32 = 128u;
+const LANES: u32 = 64u;
+
+const RECORD: u32 = 3u + BLOCK * BITS / 8u; // bytes
+const PLAIN: u32 = (BITS / 16u + 1u) / 2u;  // 1: no records
+
+struct Chunk {
+  width: u32, // columns of the model
+  cols: u32,  // columns stored, at least width
+  rows: u32,  // in raw
+  row0: u32,  // where the first one goes
+  step: u32,  // rows from one to the next there
+}
+
+@group(0) @binding(0) var<storage, read> raw: array<u32>;
+@group(0) @binding(1) var<storage, read_write> w: array<u32>;
+@group(0) @binding(2) var<storage, read_write> h: array<u32>;
+@group(0) @binding(3) var<uniform> chunk: Chunk;
+
+fn records() -> u32 { return (chunk.width + BLOCK - 1u) / BLOCK; } // of a row
+
+// load returns the four bytes from byte i on.
+fn load(i: u32) -> u32 {
+  let shift = i % 4u * 8u;
+  let low = raw[i / 4u] >> shift;
+  if (shift == 0u) { return low; }
+  return low | (raw[i / 4u + 1u] << (32u - shift));
+}
+
+// plain returns the word with the weights of a row from k on, zero past the last one.
+fn plain(row: u32, k: u32) -> u32 {
+  if (k >= chunk.width) { return 0u; }
+  let word = load(row + k * BITS / 8u);
+  return select(word, word & 0xffffu, BITS == 16u && k + 1u == chunk.width);
+}
+
+fn codes(row: u32, k: u32) -> u32 {
+  if (PLAIN == 1u) { return plain(row, k); }
+  if (k / BLOCK >= records()) { return 0u; }
+  let word = load(row + k / BLOCK * RECORD + 3u + k % BLOCK * BITS / 8u);
+  return select(word, word ^ 0x80808080u, BITS == 8u);
+}
+
+fn header(row: u32, block: u32) -> u32 {
+  if (block >= records()) { return 0u; }
+  let word = load(row + block * RECORD);
+  let zero = (bitcast<i32>(word << 8u) >> 24u) + select(0, 128, BITS == 8u);
+  return (word & 0xffffu) | (bitcast<u32>(zero) << 16u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let words = chunk.cols * BITS / 32u;
+  let heads = chunk.cols / BLOCK * (1u - PLAIN);
+  let i = (group.x + 65535u * group.y) * LANES + lane;
+  let r = i / (words + heads);
+  if (r >= chunk.rows) { return; }
+  let j = i % (words + heads);
+  let row = r * (records() * RECORD * (1u - PLAIN) + chunk.width * BITS / 8u * PLAIN);
+  let to = chunk.row0 + r * chunk.step;
+  if (j < words) {
+    w[to * words + j] = codes(row, j * 32u / BITS);
+  } else {
+    h[to * heads + j - words] = header(row, j - words);
+  }
+}

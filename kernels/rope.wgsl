@@ -1,0 +1,128 @@
+// rope: takes the projections of a token apart into heads: normalizes and rotates queries and
+// keys, scales queries, appends keys and values to the cache.
+//   rows [t] (token, position, sequence, 0)   x [t][X_STRIDE] f32: q [HEADS][DIM], k [KV_HEADS][DIM], v
+//   angles: (cos, sin) [256][ROT/2] of positions 0 … 255, then [n][ROT/2] of positions 0, 256, …
+//   g: weights of the norm of q, then of k   q [t][Q_STRIDE] f32
+//   kc, vc [sequence][KV_HEADS][CAP][DIM/2] u32 pairs of float16 (KV_BITS = 16), [DIM] f32 (32)
+//   one workgroup makes one head (x: queries, keys, values) of one token (y)
+const HEADS: u32 = 4u;
+const KV_HEADS: u32 = 2u;
+const DIM: u32 = 64u;        // of a head, even
+const ROT: u32 = 64u;        // rotated elements of a head, 0: none
+const INTERLEAVED: u32 = 0u; // 1: pairs (2j, 2j+1), 0: (j, j+ROT/2)
+const X_STRIDE: u32 = 512u;
+const Q_STRIDE: u32 = 256u;
+const CAP: u32 = 1024u;      // positions in the cache; position p is in slot p mod CAP
+const KV_BITS: u32 = 16u;
+const NORM: u32 = 0u;        // 0 none, 1 each head with g [DIM], 2 the projection with g, 3 each head without g, after the rotation
+const EPS: f32 = 0.00001;
+const SCALE: f32 = 0.125;    // of queries
+const TEMP_FLOOR: u32 = 0u;  // unless 0: queries ·= 1 + TEMP_SCALE·ln(1 + ⌊(position+1)/TEMP_FLOOR⌋)
+const TEMP_SCALE: f32 = 0.1;
+const LANES: u32 = 64u;      // a power of two
+
+@group(0) @binding(0) var<storage, read> rows: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> angles: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> g: array<f32>;
+@group(0) @binding(4) var<storage, read_write> q: array<f32>;
+@group(0) @binding(5) var<storage, read_write> kc: array<u32>;
+@group(0) @binding(6) var<storage, read_write> vc: array<u32>;
+
+var<workgroup> head: array<f32, DIM>;
+var<workgroup> turned: array<f32, DIM>; // after the rotation
+var<workgroup> sums: array<f32, LANES>;
+
+// inverse returns 1/√(Σ/n+EPS), Σ the sum of what each lane brings.
+fn inverse(lane: u32, part: f32, n: u32) -> f32 {
+  sums[lane] = part;
+  workgroupBarrier();
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { sums[lane] += sums[lane + half]; }
+    workgroupBarrier();
+  }
+  return 1.0 / sqrt(sums[0] / f32(n) + EPS);
+}
+
+// rotated returns element e of the head after the rotation.
+fn rotated(e: u32, position: u32) -> f32 {
+  if (e >= ROT) { return head[e]; }
+  let half = max(ROT / 2u, 1u);
+  let j = select(e % half, e / 2u, INTERLEAVED == 1u);
+  let first = select(e < half, e % 2u == 0u, INTERLEAVED == 1u);
+  let span = select(half, 1u, INTERLEAVED == 1u);
+  let fine = angles[position % 256u * half + j];
+  let coarse = angles[(256u + position / 256u) * half + j];
+  let c = coarse.x * fine.x - coarse.y * fine.y;
+  let s = coarse.y * fine.x + coarse.x * fine.y;
+  if (first) { return head[e] * c - head[e + span] * s; }
+  return head[e] * c + head[e - span] * s;
+}
+
+fn temperature(position: u32) -> f32 {
+  if (TEMP_FLOOR == 0u) { return 1.0; }
+  return 1.0 + TEMP_SCALE * log(1.0 + f32((position + 1u) / max(TEMP_FLOOR, 1u)));
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row = rows[group.y];
+  let isQ = group.x < HEADS;
+  let isV = group.x >= HEADS + KV_HEADS;
+  let in = group.y * X_STRIDE;
+  var scale = 1.0;
+  if ((NORM == 1u || NORM == 2u) && !isV) {
+    let all = NORM == 2u; // heads together
+    let start = in + select(group.x * DIM, select(HEADS * DIM, 0u, isQ), all);
+    let n = select(DIM, select(KV_HEADS, HEADS, isQ) * DIM, all);
+    var part = 0.0;
+    for (var k = lane; k < n; k += LANES) { part += x[start + k] * x[start + k]; }
+    scale = inverse(lane, part, n);
+  }
+  for (var e = lane; e < DIM; e += LANES) {
+    var v = x[in + group.x * DIM + e] * scale;
+    if (NORM == 1u && !isV) { v *= g[select(DIM, 0u, isQ) + e]; }
+    if (NORM == 2u && !isV) { v *= g[group.x * DIM + e]; }
+    head[e] = v;
+  }
+  workgroupBarrier();
+  var part = 0.0;
+  for (var e = lane; e < DIM; e += LANES) {
+    var v = head[e];
+    if (!isV) { v = rotated(e, row.y); }
+    turned[e] = v;
+    part += v * v;
+  }
+  workgroupBarrier();
+  scale = 1.0;
+  if (NORM == 3u && !isV) { scale = inverse(lane, part, DIM); }
+  if (isQ) { scale *= SCALE * temperature(row.y); }
+  let kv = (group.x - HEADS) % KV_HEADS;
+  let slot = ((row.z * KV_HEADS + kv) * CAP + row.y % CAP) * (DIM / 2u);
+  for (var i = lane; i < DIM / 2u; i += LANES) {
+    let pair = vec2<f32>(turned[2u * i], turned[2u * i + 1u]) * scale;
+    if (isQ) {
+      let o = group.y * Q_STRIDE + group.x * DIM + 2u * i;
+      q[o] = pair.x;
+      q[o + 1u] = pair.y;
+    } else {
+      put(isV, slot + i, pair);
+    }
+  }
+}
+
+// put stores pair i of the values or keys.
+fn put(value: bool, i: u32, pair: vec2<f32>) {
+  if (KV_BITS == 16u) {
+    if (value) { vc[i] = pack2x16float(pair); } else { kc[i] = pack2x16float(pair); }
+    return;
+  }
+  let words = bitcast<vec2<u32>>(pair);
+  if (value) {
+    vc[2u * i] = words.x;
+    vc[2u * i + 1u] = words.y;
+  } else {
+    kc[2u * i] = words.x;
+    kc[2u * i + 1u] = words.y;
+  }
+}

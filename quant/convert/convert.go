@@ -1,0 +1,150 @@
+// Package convert turns a checkpoint into a bundle. It streams: tiles of rows are read, encoded
+// by several workers and written in order, so that memory does not grow with the model and the
+// bytes do not depend on the number of workers. What a block looks like is package quant's affair,
+// what a bundle looks like package bundle's.
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+// Source is what is converted.
+type Source struct {
+	Weights      model.Weights
+	Bytes        []int64  // of each tensor in the checkpoint; nil: two for each element
+	Files        []string // paths of the files that the model is read from
+	Tokenizer    string   // path of tokenizer.json, "" if there is none
+	BOS          int      // −1: none
+	EOS          []int
+	ChatTemplate string
+	Notes        []string // what people should know about the checkpoint
+}
+
+// Report says what was done.
+type Report struct {
+	Manifest *bundle.Manifest
+	Tensors  []TensorReport
+	In, Out  int64 // bytes of tensors in the checkpoint, bytes of the blob
+	Elapsed  time.Duration
+}
+
+// TensorReport says what was done to a tensor.
+type TensorReport struct {
+	Name    string
+	Type    bundle.Type
+	Weights int64
+	In, Out int64   // bytes
+	Bits    float64 // per weight
+	Error   float64 // √(Σ(w−ŵ)²/Σw²)
+}
+
+// Progress says how far a conversion is.
+type Progress struct {
+	Tensor      string // being written
+	Done, Total int64  // bytes of the checkpoint
+}
+
+// Run converts src to a bundle that will be the directory out. After an error, or when ctx ends,
+// nothing is left of it.
+func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err error) {
+	begun := time.Now()
+	if err := apart(src, out); err != nil {
+		return nil, err
+	}
+	files, err := statFiles(src.Files)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPlan(ctx, src, o)
+	if err != nil {
+		return nil, err
+	}
+	w, err := bundle.Create(out, o.Force)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.Abort()) }()
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return files.hash(ctx) })
+	group.Go(func() error { return p.write(ctx, w) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := copyVocab(w, src.Tokenizer); err != nil {
+		return nil, err
+	}
+	if err := files.unchanged(); err != nil {
+		return nil, err
+	}
+	m := p.manifest(files.list)
+	if err := w.Commit(m); err != nil {
+		return nil, err
+	}
+	return p.report(m, time.Since(begun)), nil
+}
+
+func copyVocab(w *bundle.Writer, path string) (err error) {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := w.Vocab(f); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// manifest returns the manifest but for what the writer completes.
+func (p *plan) manifest(files []bundle.SourceFile) *bundle.Manifest {
+	return &bundle.Manifest{
+		Generator:    p.opts.Generator,
+		Spec:         *p.src.Weights.Spec(),
+		Source:       bundle.Source{Files: files},
+		Quantization: p.opts.record(),
+		Tokenizer:    bundle.Tokenizer{BOS: p.src.BOS, EOS: p.src.EOS, ChatTemplate: p.src.ChatTemplate},
+		Notes:        p.src.Notes,
+	}
+}
+
+func (p *plan) report(m *bundle.Manifest, elapsed time.Duration) *Report {
+	r := &Report{Manifest: m, Out: m.Files[0].Size, Elapsed: elapsed}
+	for i := range m.Tensors {
+		t := &m.Tensors[i]
+		n := int64(t.Model().Rows()) * int64(t.Model().Cols())
+		r.In += p.src.bytes(i)
+		r.Tensors = append(r.Tensors, TensorReport{
+			Name: t.Name, Type: t.Type, Weights: n, In: p.src.bytes(i), Out: t.Length,
+			Bits: float64(t.Length) * 8 / float64(n), Error: t.Error,
+		})
+	}
+	return r
+}
+
+// bytes reports how many bytes tensor i has in the checkpoint.
+func (s *Source) bytes(i int) int64 {
+	if s.Bytes != nil {
+		return s.Bytes[i]
+	}
+	t := s.Weights.Tensors()[i]
+	return 2 * int64(t.Rows()) * int64(t.Cols())
+}
+
+// outcome turns statistics into what a manifest says.
+func outcome(s quant.Stats) bundle.Outcome {
+	return bundle.Outcome{Error: s.RelRMS(), Raised: s.Raised, Sanitized: s.Sanitized, Saturated: s.Saturated}
+}

@@ -1,0 +1,105 @@
+package convert
+
+import (
+	"fmt"
+	"regexp"
+	"runtime"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+// Options say how to convert.
+type Options struct {
+	Format      string // of matrices: int8, int4, int2 or f16
+	Block       int    // weights that share a scale; 0: 128, for int2 256
+	Method      quant.Method
+	EmbedFormat string           // of the embedding, "": Format
+	HeadFormat  string           // of the head, "": Format
+	KeepF16     []*regexp.Regexp // matrices with these names are kept as f16
+	Sanitize    bool             // see quant.Options
+	Saturate    bool             // see quant.Options
+
+	Generator string // program and version, for the manifest
+	Threads   int    // workers; 0: one for each processor
+	Force     bool   // replace a bundle that is there
+	Progress  func(Progress)
+}
+
+// complete checks the options and fills in defaults.
+func (o *Options) complete() error {
+	for _, f := range []struct{ name, value string }{
+		{"format", o.Format}, {"embed format", o.EmbedFormat}, {"head format", o.HeadFormat},
+	} {
+		t := bundle.Type(f.value)
+		if !t.Quantized() && t != bundle.F16 && (f.value != "" || f.name == "format") {
+			return fmt.Errorf("%s %q: want int8, int4 or int2, or f16 to keep the values", f.name, f.value)
+		}
+	}
+	if o.Method == "" {
+		o.Method = quant.Search
+	}
+	if o.Method != quant.RTN && o.Method != quant.Search {
+		return fmt.Errorf("method %q: want %s or %s", o.Method, quant.RTN, quant.Search)
+	}
+	if o.Block != 0 {
+		if err := (quant.Scheme{Bits: 8, Block: o.Block}).Validate(); err != nil {
+			return err
+		}
+	}
+	if o.Threads < 0 {
+		return fmt.Errorf("%d threads", o.Threads)
+	}
+	if o.Threads == 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.Generator == "" {
+		o.Generator = "llama-webgpu"
+	}
+	return nil
+}
+
+// block returns the block size for a type, 0 for one without blocks.
+func (o *Options) block(t bundle.Type) int {
+	switch {
+	case !t.Quantized():
+		return 0
+	case o.Block != 0:
+		return o.Block
+	case t == bundle.Int2:
+		return 256
+	}
+	return 128
+}
+
+// matrix returns the type that a matrix is stored as.
+func (o *Options) matrix(t model.Tensor) bundle.Type {
+	for _, re := range o.KeepF16 {
+		if re.MatchString(t.Name) {
+			return bundle.F16
+		}
+	}
+	switch {
+	case t.Role == model.RoleEmbed && o.EmbedFormat != "":
+		return bundle.Type(o.EmbedFormat)
+	case t.Role == model.RoleHead && o.HeadFormat != "":
+		return bundle.Type(o.HeadFormat)
+	}
+	return bundle.Type(o.Format)
+}
+
+// record returns what the manifest says of the options.
+func (o *Options) record() bundle.Quantization {
+	q := bundle.Quantization{
+		Format: o.Format, Block: o.block(bundle.Type(o.Format)), EmbedFormat: o.EmbedFormat, HeadFormat: o.HeadFormat,
+		Sanitize: o.Sanitize, Saturate: o.Saturate,
+	}
+	if o.Format != string(bundle.F16) || o.EmbedFormat != "" || o.HeadFormat != "" {
+		q.Method = string(o.Method)
+	}
+	for _, re := range o.KeepF16 {
+		q.KeepF16 = append(q.KeepF16, re.String())
+	}
+	return q
+}

@@ -1,0 +1,166 @@
+package convert
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+// tile is some rows of a tensor on their way: from produce, which makes it, through a worker,
+// which fills in the rest and closes done, to consume, which writes it.
+type tile struct {
+	tensor, row0, rows int
+
+	out   []byte
+	stats quant.Stats
+	done  chan struct{}
+}
+
+// ahead is how many tiles may be on their way for each worker.
+const ahead = 4
+
+// write encodes all tensors and writes them to w in order.
+func (p *plan) write(ctx context.Context, w *bundle.Writer) error {
+	group, ctx := errgroup.WithContext(ctx)
+	work := make(chan *tile)
+	order := make(chan *tile, ahead*p.opts.Threads)
+	buffers := &sync.Pool{New: func() any { return new([]byte) }}
+	group.Go(func() error {
+		defer close(work)
+		defer close(order)
+		return p.produce(ctx, work, order)
+	})
+	for range p.opts.Threads {
+		group.Go(func() error {
+			k := worker{plan: p, buffers: buffers}
+			for t := range work {
+				if err := k.encode(t); err != nil {
+					return fmt.Errorf("tensor %q: %w", p.tensors[t.tensor].Name, err)
+				}
+				close(t.done)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error { return p.consume(ctx, w, order, buffers) })
+	return group.Wait()
+}
+
+// produce cuts the tensors into tiles.
+func (p *plan) produce(ctx context.Context, work, order chan<- *tile) error {
+	for i := range p.tensors {
+		m := p.tensors[i].Model()
+		step := tileRows(m)
+		for r := 0; r < m.Rows(); r += step {
+			t := &tile{tensor: i, row0: r, rows: min(step, m.Rows()-r), done: make(chan struct{})}
+			for _, ch := range []chan<- *tile{order, work} {
+				select {
+				case ch <- t:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// consume writes the tiles in order.
+func (p *plan) consume(ctx context.Context, w *bundle.Writer, order <-chan *tile, buffers *sync.Pool) error {
+	var stats quant.Stats
+	var finished int64 // bytes of the checkpoint, of whole tensors
+	for t := range order {
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		e := &p.tensors[t.tensor]
+		if t.row0 == 0 {
+			stats = quant.Stats{}
+			if err := w.Begin(*e); err != nil {
+				return err
+			}
+		}
+		stats.Add(t.stats)
+		if _, err := w.Write(t.out); err != nil {
+			return err
+		}
+		buffers.Put(&t.out)
+		rows, size := e.Model().Rows(), p.src.bytes(t.tensor)
+		end := t.row0 + t.rows
+		if end == rows {
+			if err := w.End(outcome(stats)); err != nil {
+				return err
+			}
+			finished += size
+		}
+		if p.opts.Progress != nil {
+			part := int64(float64(size) * float64(end%rows) / float64(rows))
+			p.opts.Progress(Progress{Tensor: e.Name, Done: finished + part, Total: p.total})
+		}
+	}
+	return ctx.Err()
+}
+
+// worker encodes tiles, one at a time.
+type worker struct {
+	plan    *plan
+	rows    []float32 // [rows of a tile][cols]
+	buffers *sync.Pool
+}
+
+// encode fills t.out and t.stats.
+func (k *worker) encode(t *tile) error {
+	e := &k.plan.tensors[t.tensor]
+	cols, size := e.Model().Cols(), e.RowBytes()
+	k.rows = resize(k.rows, t.rows*cols)
+	if err := k.plan.src.Weights.Rows(t.tensor, t.row0, t.rows, k.rows); err != nil {
+		return err
+	}
+	t.out = resize(*k.buffers.Get().(*[]byte), t.rows*size)
+	row, err := k.rowEncoder(e)
+	if err != nil {
+		return err
+	}
+	for r := range t.rows {
+		if err := row.Row(t.out[r*size:(r+1)*size], k.rows[r*cols:(r+1)*cols]); err != nil {
+			return fmt.Errorf("row %d: %w", t.row0+r, err)
+		}
+	}
+	t.stats = row.stats()
+	return nil
+}
+
+// rowEncoder encodes one row after the other and keeps statistics.
+type rowEncoder interface {
+	Row(dst []byte, w []float32) error
+	stats() quant.Stats
+}
+
+// blocks is a rowEncoder of blocks.
+type blocks struct{ *quant.Encoder }
+
+func (b blocks) stats() quant.Stats { return b.Stats }
+
+func (k *worker) rowEncoder(e *bundle.Tensor) (rowEncoder, error) {
+	o := &k.plan.opts
+	if !e.Type.Quantized() {
+		return &plain{width: e.Type.Bits() / 8, sanitize: o.Sanitize, saturate: o.Saturate}, nil
+	}
+	enc, err := quant.NewEncoder(e.Scheme(), quant.Options{Method: o.Method, Sanitize: o.Sanitize, Saturate: o.Saturate})
+	return blocks{enc}, err
+}
+
+// resize returns s with n elements, whose values mean nothing.
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}

@@ -1,0 +1,58 @@
+package convert
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+// plain is a rowEncoder of float16 or float32 values.
+type plain struct {
+	width              int // bytes of an element: 2 or 4
+	sanitize, saturate bool
+	sum                quant.Stats
+}
+
+func (p *plain) stats() quant.Stats { return p.sum }
+
+// Row encodes a row. With sanitize it changes w.
+func (p *plain) Row(dst []byte, w []float32) error {
+	if p.sanitize {
+		p.sum.Sanitized += quant.Sanitize(w)
+	}
+	p.sum.Weights += int64(len(w))
+	for i, v := range w {
+		if v-v != 0 {
+			return &quant.WeightError{Col: i, Value: v, Reason: quant.ErrNotFinite}
+		}
+		if p.width == 4 {
+			binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(v))
+			continue
+		}
+		h, err := p.float16(v)
+		if err != nil {
+			return &quant.WeightError{Col: i, Value: v, Reason: err}
+		}
+		binary.LittleEndian.PutUint16(dst[2*i:], h)
+	}
+	return nil
+}
+
+// float16 rounds v and adds what that cost to the sums.
+func (p *plain) float16(v float32) (uint16, error) {
+	const inf = 0x7c00
+	h := quant.Float16(v)
+	if h&^0x8000 == inf {
+		if !p.saturate {
+			return 0, quant.ErrOverflow
+		}
+		h--
+		p.sum.Saturated++
+	}
+	x := float64(v)
+	r := x - float64(quant.FromFloat16(h))
+	p.sum.Error += float64(r * r)
+	p.sum.Power += float64(x * x)
+	return h, nil
+}

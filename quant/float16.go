@@ -1,0 +1,52 @@
+package quant
+
+import "math"
+
+const (
+	maxFloat16    = 65504     // the largest finite float16
+	normalFloat16 = 0x1p-14   // the smallest normal float16
+	infFloat16    = 0x7c00    // bits of +Inf; greater ones are NaN or negative
+	unitFloat16   = 0x1p-24   // the smallest subnormal float16
+	keepFloat16   = 1<<42 - 1 // the bits of a float64 fraction beyond those of a float16
+)
+
+// roundFloat16 rounds x ≥ 0 to the nearest float16, ties to even; from 65520 on that is +Inf.
+func roundFloat16(x float64) float64 {
+	if x < normalFloat16 {
+		return math.RoundToEven(x/unitFloat16) * unitFloat16
+	}
+	b := math.Float64bits(x)
+	r := math.Float64frombits((b + keepFloat16>>1 + b>>42&1) &^ keepFloat16)
+	if r > maxFloat16 {
+		return math.Inf(1)
+	}
+	return r
+}
+
+// Float16 returns the bits of the float16 that is nearest to x, ties to even.
+func Float16(x float32) uint16 {
+	b := math.Float32bits(x)
+	sign, b := uint16(b>>16&0x8000), b&0x7fffffff
+	switch {
+	case b > 0x7f800000:
+		return sign | 0x7e00
+	case b >= 0x477ff000: // 65520, half a step above the largest
+		return sign | infFloat16
+	case b < 0x38800000: // 2⁻¹⁴: the sum below leaves the subnormal in the low bits, rounded
+		const half = 0.5
+		return sign | uint16(math.Float32bits(math.Float32frombits(b)+half)-math.Float32bits(half))
+	}
+	return sign | uint16((b-0x38000000+0xfff+b>>13&1)>>13)
+}
+
+// FromFloat16 returns the value of a float16.
+func FromFloat16(h uint16) float32 {
+	sign, h := uint32(h&0x8000)<<16, h&0x7fff
+	switch {
+	case h >= infFloat16:
+		return math.Float32frombits(sign | 0x7f800000 | uint32(h&0x3ff)<<13)
+	case h < 0x400: // subnormal
+		return math.Float32frombits(sign | math.Float32bits(float32(h)*unitFloat16))
+	}
+	return math.Float32frombits(sign | uint32(h)<<13 + 0x38000000)
+}

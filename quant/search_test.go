@@ -1,0 +1,108 @@
+package quant
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// full is the search without short cuts: 41 shrinks of each span, five zero-points for each (for
+// int2 all within the codes as well), then up to four least-squares fits of the scale.
+func (b *block) full(best candidate) candidate {
+	for _, r := range b.spans() {
+		for k := range 41 {
+			p := .11 + .94*float64(k)/40
+			x := (r.hi - r.lo) * p / float64(b.scheme.steps())
+			s, _ := scale(x)
+			z := span{r.lo * p, r.hi * p}.zero(b.scheme, s)
+			first, last := max(z-2, -128), min(z+2, 127)
+			if b.scheme.Bits == 2 {
+				first, last = min(first, 0), max(last, 3)
+			}
+			for zz := first; zz <= last; zz++ {
+				if c := b.try(x, zz); c.cost < best.cost {
+					best = c
+				}
+			}
+		}
+	}
+	for range 4 {
+		lo := float64(b.scheme.low() - best.z)
+		hi := lo + float64(b.scheme.steps())
+		var wd, dd float64
+		for _, v := range b.w {
+			d := min(max(math.RoundToEven(float64(v)/best.s), lo), hi)
+			wd, dd = wd+float64(v)*d, dd+d*d
+		}
+		if !(wd > 0) {
+			break
+		}
+		c := b.try(wd/dd, best.z)
+		if !(c.cost < best.cost) {
+			break
+		}
+		best = c
+	}
+	return best
+}
+
+// TestSearchAgainstFull holds the search to the full one: not more than a part of what the full one
+// gains over rtn may be lost, in sum over many blocks.
+func TestSearchAgainstFull(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 8))
+	for _, name := range []string{"normal", "laplace", "positive", "negative"} {
+		for _, s := range []Scheme{{8, 128}, {4, 32}, {4, 128}, {2, 64}, {2, 256}} {
+			var rtn, full, found float64
+			for range 60 {
+				w := make([]float32, s.Block)
+				rows[name](rnd, w)
+				lo, hi := extent(w)
+				b := &block{scheme: s, w: w, lo: float64(lo), hi: float64(hi)}
+				base := b.rtn()
+				rtn += base.cost
+				full += b.full(base).cost
+				found += b.search(base).cost
+			}
+			t.Logf("%s, %v: squared error %.4g of rtn's, the full search %.4g", name, s, found/rtn, full/rtn)
+			if found > full+.1*(rtn-full) && found > 1.01*full {
+				t.Errorf("%s, %v: search %g, full search %g, rtn %g", name, s, found, full, rtn)
+			}
+		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	rnd := rand.New(rand.NewPCG(9, 10))
+	for _, m := range []Method{RTN, Search} {
+		for _, s := range []Scheme{{8, 128}, {4, 128}, {2, 256}} {
+			b.Run(string(m)+"/"+s.String(), func(b *testing.B) {
+				w := make([]float32, 1<<14)
+				rows["normal"](rnd, w)
+				e, err := NewEncoder(s, Options{Method: m})
+				if err != nil {
+					b.Fatal(err)
+				}
+				dst := make([]byte, s.RowBytes(len(w)))
+				for b.Loop() {
+					if err := e.Row(dst, w); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(w)), "ns/weight")
+			})
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for _, s := range []Scheme{{8, 128}, {4, 128}, {2, 256}} {
+		b.Run(s.String(), func(b *testing.B) {
+			w := make([]float32, 1<<14)
+			src := make([]byte, s.RowBytes(len(w)))
+			for b.Loop() {
+				s.DecodeRow(w, src)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(w)), "ns/weight")
+		})
+	}
+}

@@ -1,0 +1,128 @@
+"""Makes testdata/families: a tiny checkpoint with random weights for each family of decoder-only
+transformers, and what transformers computes with it.
+
+  python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.17.0 torch==2.15.0 safetensors==0.8.0
+  /tmp/venv/bin/python testdata/make_fixtures.py [NAME...]
+
+Weights are float16, arithmetic is float32: the checkpoint is saved and loaded again as float32, so
+that RoPE frequencies and other buffers are those of the checkpoint (model.half() would round them).
+golden.safetensors holds input_ids [tokens], logits [tokens][vocab] and hidden.0 ... hidden.N
+[tokens][hidden]: transformers' hidden_states, of which the last is after the final norm. Sizes are
+small, but windows, chunks, experts and rotations are set so that each of them matters.
+"""
+
+import pathlib
+import shutil
+import sys
+
+import safetensors.torch
+import torch
+import transformers
+
+assert transformers.__version__ == "5.17.0", transformers.__version__
+assert torch.__version__.startswith("2.15.0"), torch.__version__
+
+HERE = pathlib.Path(__file__).parent / "families"
+TOKENS = 32
+COMMON = dict(
+    vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    tie_word_embeddings=False,
+)
+THETA = dict(rope_theta=10000.0)
+LONG = [1.0 + 0.5 * j for j in range(3)]
+
+# name: (config class, changes to COMMON)
+FIXTURES = {
+    "llama": ("LlamaConfig", dict(
+        tie_word_embeddings=True, head_dim=8,
+        rope_parameters=dict(rope_theta=500000.0, rope_type="llama3", factor=8.0, low_freq_factor=1.0,
+                             high_freq_factor=4.0, original_max_position_embeddings=32))),
+    "llama_bias": ("LlamaConfig", dict(attention_bias=True, mlp_bias=True, head_dim=16, hidden_act="gelu")),
+    "llama_linear": ("LlamaConfig", dict(rope_parameters=dict(rope_type="linear", factor=2.5, **THETA))),
+    "llama_dynamic": ("LlamaConfig", dict(
+        max_position_embeddings=20, rope_parameters=dict(rope_type="dynamic", factor=3.0, **THETA))),
+    "llama_yarn": ("LlamaConfig", dict(
+        head_dim=16, rope_parameters=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32, **THETA))),
+    "mistral": ("MistralConfig", dict(sliding_window=10, head_dim=16)),
+    "mixtral": ("MixtralConfig", dict(sliding_window=12, num_local_experts=4, num_experts_per_tok=2)),
+    "qwen2": ("Qwen2Config", dict(use_sliding_window=True, sliding_window=10, max_window_layers=2, tie_word_embeddings=True)),
+    "qwen3": ("Qwen3Config", dict(use_sliding_window=True, sliding_window=10, max_window_layers=1, head_dim=16, attention_bias=True)),
+    "qwen3_moe": ("Qwen3MoeConfig", dict(
+        head_dim=12, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, norm_topk_prob=True, mlp_only_layers=[1])),
+    "qwen3_moe_plain": ("Qwen3MoeConfig", dict(
+        head_dim=8, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=20, norm_topk_prob=False,
+        decoder_sparse_step=2, use_sliding_window=True, sliding_window=9)),
+    "gemma2": ("Gemma2Config", dict(
+        head_dim=12, query_pre_attn_scalar=20, sliding_window=10, attn_logit_softcapping=3.0,
+        final_logit_softcapping=5.0, tie_word_embeddings=True)),
+    "gemma3": ("Gemma3TextConfig", dict(
+        num_hidden_layers=4, head_dim=12, query_pre_attn_scalar=20, sliding_window=10, tie_word_embeddings=True,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
+        rope_parameters=dict(full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1000000.0),
+                             sliding_attention=dict(rope_type="default", rope_theta=10000.0)))),
+    "phi3": ("Phi3Config", dict(sliding_window=12)),
+    "phi3_longrope": ("Phi3Config", dict(
+        original_max_position_embeddings=16,
+        rope_parameters=dict(rope_type="longrope", partial_rotary_factor=0.75, short_factor=[1.0, 1.1, 1.2],
+                             long_factor=LONG, **THETA))),
+    "phi3_longrope_short": ("Phi3Config", dict(
+        original_max_position_embeddings=64,
+        rope_parameters=dict(rope_type="longrope", partial_rotary_factor=0.75, short_factor=[1.0, 1.1, 1.2],
+                             long_factor=LONG, **THETA))),
+    "llama4": ("Llama4TextConfig", dict(
+        num_hidden_layers=4, head_dim=12, intermediate_size=24, intermediate_size_mlp=40, num_local_experts=4,
+        num_experts_per_tok=2, interleave_moe_layer_step=2, attention_chunk_size=8, floor_scale=4, attn_scale=0.3,
+        no_rope_layers=[1, 0, 1, 0])),
+    "gpt2": ("GPT2Config", dict(scale_attn_by_inverse_layer_idx=True, n_inner=40, tie_word_embeddings=True)),
+    "olmo2": ("Olmo2Config", dict(attention_bias=True)),
+    "smollm3": ("SmolLM3Config", dict(
+        num_hidden_layers=4, no_rope_layer_interval=2, use_sliding_window=True, sliding_window=10,
+        tie_word_embeddings=True)),
+    "granite": ("GraniteConfig", dict(
+        embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5,
+        attention_bias=True, mlp_bias=True)),
+    "starcoder2": ("Starcoder2Config", dict(sliding_window=10, use_bias=True, tie_word_embeddings=True)),
+    "gpt_neox": ("GPTNeoXConfig", dict(
+        rope_parameters=dict(rope_type="default", partial_rotary_factor=0.5, **THETA))),
+    "gpt_neox_serial": ("GPTNeoXConfig", dict(use_parallel_residual=False, attention_bias=False,
+        rope_parameters=dict(rope_type="default", partial_rotary_factor=1.0, **THETA))),
+}
+
+
+def randomize(model, seed):
+    """Fills all weights so that no norm is the identity, no bias zero and no attention uniform."""
+    g = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape, generator=g)
+        norm = p.dim() == 1 and not name.endswith("bias")
+        p.data = p.data + 0.3 * noise if norm else 0.3 * noise
+
+
+def make(name, seed):
+    kind, changes = FIXTURES[name]
+    config = getattr(transformers, kind)(**{**COMMON, **changes})
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    randomize(model, seed)
+    out = HERE / name
+    shutil.rmtree(out, ignore_errors=True)
+    sharded = dict(max_shard_size="20KB") if name == "llama" else {}
+    model.half().save_pretrained(out, **sharded)
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager")
+    ids = torch.randint(3, config.vocab_size, (TOKENS,), generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        result = model.eval()(ids[None], output_hidden_states=True, use_cache=False)
+    golden = {"input_ids": ids, "logits": result.logits[0].float().contiguous()}
+    for i, h in enumerate(result.hidden_states):
+        golden[f"hidden.{i}"] = h[0].float().contiguous()
+    safetensors.torch.save_file(golden, out / "golden.safetensors")
+    size = sum(f.stat().st_size for f in out.iterdir())
+    assert size < 300_000, size
+    print(f"{name:20} {size // 1000:4} KB  largest logit {result.logits.abs().max():.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    for seed, name in enumerate(FIXTURES):
+        if not sys.argv[1:] or name in sys.argv[1:]:
+            make(name, seed)

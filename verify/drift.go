@@ -1,0 +1,112 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// driftChunk is how many tokens both models read before their logits are compared: it bounds the
+// memory to 2·driftChunk·vocab float32.
+const driftChunk = 32
+
+// Windows cuts a stream of token ids into at most n windows (n = 0: as many as there are) of
+// windowTokens each, one after the other, and drops the rest. As in llama-perplexity the first token
+// of each window is replaced by bos, unless bos is negative (a model without one).
+func Windows(ids []int32, bos int32, windowTokens, n int) ([][]int32, error) {
+	if windowTokens < 4 || n < 0 {
+		return nil, fmt.Errorf("%d windows of %d tokens: want 0 or more windows of 4 or more tokens", n, windowTokens)
+	}
+	if len(ids) < windowTokens {
+		return nil, fmt.Errorf("the text has %d tokens, one window needs %d", len(ids), windowTokens)
+	}
+	have := len(ids) / windowTokens
+	if n > 0 {
+		have = min(have, n)
+	}
+	windows := make([][]int32, have)
+	for i := range windows {
+		windows[i] = slices.Clone(ids[i*windowTokens : (i+1)*windowTokens])
+		if bos >= 0 {
+			windows[i][0] = bos
+		}
+	}
+	return windows, nil
+}
+
+// MeasureDrift runs both models over the windows and compares the predictions in the second half of
+// each: of n tokens, positions n/2 to n−2 predict the tokens after them (255 of a window of 512).
+// Both run at the same time and must not share state. The windows have the same length; progress may
+// be nil. An error that is a *NonFiniteError says which model made NaN or Inf, and where.
+func MeasureDrift(ctx context.Context, reference, candidate Forwarder, windows [][]int32, progress func(done, total int)) (*Drift, error) {
+	if len(windows) == 0 || len(windows[0]) < 4 {
+		return nil, errors.New("drift: want at least one window of at least 4 tokens")
+	}
+	vocab := reference.VocabSize()
+	if v := candidate.VocabSize(); v != vocab {
+		return nil, fmt.Errorf("drift: the reference model has %d tokens, the bundle %d", vocab, v)
+	}
+	ref := &side{name: "reference model", f: reference, vocab: vocab}
+	cand := &side{name: "bundle", f: candidate, vocab: vocab}
+	var m Metrics
+	for i, w := range windows {
+		if len(w) != len(windows[0]) {
+			return nil, fmt.Errorf("drift: window %d has %d tokens, window 0 has %d", i, len(w), len(windows[0]))
+		}
+		if err := driftWindow(ctx, ref, cand, w, &m); err != nil {
+			return nil, fmt.Errorf("drift: window %d: %w", i, err)
+		}
+		if progress != nil {
+			progress(i+1, len(windows))
+		}
+	}
+	d := m.Drift()
+	d.Windows, d.WindowTokens = len(windows), len(windows[0])
+	return d, nil
+}
+
+// driftWindow feeds one window to both sides in lock-step. The last token is only predicted.
+func driftWindow(ctx context.Context, ref, cand *side, w []int32, m *Metrics) error {
+	ref.reset()
+	cand.reset()
+	first := len(w) / 2
+	for pos, from := 0, first; pos < len(w)-1; from = 0 {
+		end := min(pos+from+driftChunk, len(w)-1)
+		err := both(ctx,
+			func(ctx context.Context) error { return ref.keep(ctx, w[pos:end], from) },
+			func(ctx context.Context) error { return cand.keep(ctx, w[pos:end], from) })
+		if err != nil {
+			return err
+		}
+		for i := pos + from; i < end; i++ {
+			row := i - pos - from
+			if err := m.Add(ref.row(row), cand.row(row), w[i+1]); err != nil {
+				return fmt.Errorf("token %d: %w", i, err)
+			}
+		}
+		pos = end
+	}
+	return nil
+}
+
+// both runs a beside b, cancels the other when one fails, and returns the error that came first.
+func both(ctx context.Context, a, b func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	run := func(f func(context.Context) error) error {
+		err := f(ctx)
+		if err != nil {
+			cancel(err)
+		}
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- run(a) }()
+	errB := run(b)
+	errA := <-done
+	if errA == nil && errB == nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}

@@ -1,0 +1,248 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// batchTokens is how many tokens pass through a layer together: each weight row is decoded once
+// for all of them. headFloats bounds the logits that are held at a time.
+const (
+	batchTokens = 512
+	headFloats  = 8 << 20
+)
+
+// ReferenceOptions say how a Reference computes.
+type ReferenceOptions struct {
+	// KVFloat16 rounds keys (after RoPE) and values to float16, as a GPU cache stores them.
+	KVFloat16 bool
+	// Threads is how many goroutines share the work; 0: one for each CPU.
+	Threads int
+	// MaxSeqLen is the context: a token sees itself and the MaxSeqLen−1 tokens before it, and
+	// rotations that depend on the length of the context take this one. 0: Spec.MaxPositions.
+	MaxSeqLen int
+}
+
+// Reference runs a model on the CPU in float32, slowly and obviously. A sum is taken in the same
+// order however many tokens are fed at a time, so that cutting a prompt changes no bit of its
+// logits. It is not safe for concurrent use.
+type Reference struct {
+	spec    *model.Spec
+	weights model.Weights
+	options ReferenceOptions
+
+	index  map[key]int          // tensors by role and layer
+	small  map[key][]float32    // norms and biases, decoded
+	ropes  []rotation           // one for each Spec.RoPE
+	caches []cache              // one for each layer
+	length int                  // tokens in the KV cache, also those that fell out of it
+	trace  func(int, []float32) // nil if nobody looks
+}
+
+var (
+	_ Forwarder = (*Reference)(nil)
+	_ Tracer    = (*Reference)(nil)
+)
+
+type key struct {
+	role  model.Role
+	layer int
+}
+
+// NewReference prepares a reference for the weights, which must stay open as long as it is used.
+func NewReference(w model.Weights, o ReferenceOptions) (*Reference, error) {
+	spec := w.Spec()
+	if err := spec.Validate(); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	if o.Threads <= 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.MaxSeqLen <= 0 {
+		o.MaxSeqLen = spec.MaxPositions
+	}
+	if o.MaxSeqLen <= 0 {
+		return nil, fmt.Errorf("the model does not say its context: MaxSeqLen must be set")
+	}
+	r := &Reference{
+		spec: spec, weights: w, options: o,
+		index: map[key]int{}, small: map[key][]float32{},
+	}
+	if err := r.loadSmall(); err != nil {
+		return nil, err
+	}
+	for i := range spec.RoPE {
+		r.ropes = append(r.ropes, newRotation(&spec.RoPE[i], o.MaxSeqLen))
+	}
+	r.Reset()
+	return r, nil
+}
+
+// loadSmall indexes the tensors and decodes the vectors among them.
+func (r *Reference) loadSmall() error {
+	for i, t := range r.weights.Tensors() {
+		k := key{t.Role, t.Layer}
+		r.index[k] = i
+		if t.Quantizable() || t.Role == model.RolePositions || t.Role == model.RoleRouter {
+			continue
+		}
+		v := make([]float32, t.Rows()*t.Cols())
+		if err := r.weights.Rows(i, 0, t.Rows(), v); err != nil {
+			return err
+		}
+		r.small[k] = v
+	}
+	for _, t := range r.spec.Tensors() {
+		if _, ok := r.index[key{t.Role, t.Layer}]; !ok {
+			return fmt.Errorf("the weights have no tensor %s of layer %d", t.Role, t.Layer)
+		}
+	}
+	return nil
+}
+
+// VocabSize reports how many logits a token has.
+func (r *Reference) VocabSize() int { return r.spec.Vocab }
+
+// SetTrace implements Tracer.
+func (r *Reference) SetTrace(f func(layer int, hidden []float32)) { r.trace = f }
+
+// Reset forgets the KV cache.
+func (r *Reference) Reset() {
+	r.length = 0
+	r.caches = make([]cache, len(r.spec.Layers))
+	for i := range r.caches {
+		r.caches[i].capacity = r.reach(i) + batchTokens
+	}
+}
+
+// Forward implements Forwarder. After an error the KV cache is as it was before the batch that
+// failed.
+func (r *Reference) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
+	for start := 0; start < len(tokens); start += batchTokens {
+		batch := tokens[start:min(start+batchTokens, len(tokens))]
+		x, err := r.embed(batch)
+		if err != nil {
+			return err
+		}
+		if err := r.layers(ctx, x, len(batch)); err != nil {
+			return err
+		}
+		skip := min(max(from-start, 0), len(batch))
+		err = r.head(ctx, x, skip, len(batch), func(i int, logits []float32) error {
+			return each(start+i, logits)
+		})
+		if err != nil {
+			return err
+		}
+		r.length += len(batch)
+	}
+	return nil
+}
+
+// embed returns the residual stream [tokens][hidden] before the first layer.
+func (r *Reference) embed(tokens []int32) ([]float32, error) {
+	h := r.spec.Hidden
+	x := make([]float32, len(tokens)*h)
+	position := make([]float32, h)
+	for t, token := range tokens {
+		row := x[t*h : (t+1)*h]
+		if token < 0 || int(token) >= r.spec.Vocab {
+			return nil, fmt.Errorf("token %d is not in the vocabulary of %d", token, r.spec.Vocab)
+		}
+		if err := r.rows(model.RoleEmbed, model.NoLayer, int(token), 1, row); err != nil {
+			return nil, err
+		}
+		for i := range row {
+			row[i] *= r.spec.EmbedScale
+		}
+		if r.spec.Positions == 0 {
+			continue
+		}
+		p := r.length + t
+		if p >= r.spec.Positions {
+			return nil, fmt.Errorf("position %d: the model has learned %d positions", p, r.spec.Positions)
+		}
+		if err := r.rows(model.RolePositions, model.NoLayer, p, 1, position); err != nil {
+			return nil, err
+		}
+		add(row, position, 1)
+	}
+	r.show(0, x)
+	return x, nil
+}
+
+// layers passes x [tokens][hidden] through all layers.
+func (r *Reference) layers(ctx context.Context, x []float32, tokens int) error {
+	for i := range r.spec.Layers {
+		y := r.spec.Layer(i)
+		mlpInput := x
+		if y.Parallel {
+			mlpInput = append([]float32(nil), x...)
+		}
+		a, err := r.attention(ctx, i, x, tokens)
+		if err != nil {
+			return fmt.Errorf("layer %d: attention: %w", i, err)
+		}
+		if y.PostNorm {
+			r.norm(a, model.RolePostAttnNorm, "", i)
+		}
+		add(x, a, y.ResidualScale)
+		m, err := r.mlp(ctx, i, mlpInput, tokens)
+		if err != nil {
+			return fmt.Errorf("layer %d: mlp: %w", i, err)
+		}
+		if y.PostNorm {
+			r.norm(m, model.RolePostMLPNorm, "", i)
+		}
+		add(x, m, y.ResidualScale)
+		r.show(i+1, x)
+	}
+	return nil
+}
+
+// head hands out the logits of tokens first to tokens−1 of x [tokens][hidden].
+func (r *Reference) head(ctx context.Context, x []float32, first, tokens int, each func(int, []float32) error) error {
+	if first == tokens && r.trace == nil {
+		return nil
+	}
+	r.norm(x, model.RoleFinalNorm, model.RoleFinalNormBias, model.NoLayer)
+	r.show(len(r.spec.Layers)+1, x)
+	role := model.RoleHead
+	if r.spec.TiedHead {
+		role = model.RoleEmbed
+	}
+	h, vocab := r.spec.Hidden, r.spec.Vocab
+	step := max(1, headFloats/vocab)
+	for ; first < tokens; first += step {
+		n := min(step, tokens-first)
+		logits, err := r.multiply(ctx, role, model.NoLayer, x[first*h:(first+n)*h], n, vocab)
+		if err != nil {
+			return fmt.Errorf("head: %w", err)
+		}
+		r.bias(logits, model.RoleHeadBias, model.NoLayer)
+		for t := range n {
+			row := logits[t*vocab : (t+1)*vocab]
+			for i, v := range row {
+				row[i] = softcap(v*r.spec.LogitScale, r.spec.LogitSoftcap)
+			}
+			if err := each(first+t, row); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Reference) show(layer int, x []float32) {
+	if r.trace != nil {
+		r.trace(layer, x)
+	}
+}
+
+// rows reads rows of the tensor with the role.
+func (r *Reference) rows(role model.Role, layer, row0, n int, dst []float32) error {
+	return r.weights.Rows(r.index[key{role, layer}], row0, n, dst)
+}

@@ -1,0 +1,212 @@
+package verify
+
+import (
+	"context"
+	"math"
+
+	"github.com/x448/float16"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// cache holds the keys and values of one layer, [positions][KVHeads·HeadDim] each. It grows up to
+// capacity positions; from then on position p replaces p−capacity.
+type cache struct {
+	capacity     int
+	keys, values []float32
+}
+
+func (c *cache) put(p int, k, v []float32) {
+	if at := p % c.capacity * len(k); at < len(c.keys) {
+		copy(c.keys[at:], k)
+		copy(c.values[at:], v)
+		return
+	}
+	c.keys = append(c.keys, k...)
+	c.values = append(c.values, v...)
+}
+
+// rotation is a RoPE for the context in use.
+type rotation struct {
+	freq        []float32
+	scale       float32
+	interleaved bool
+}
+
+func newRotation(r *model.RoPE, context int) rotation {
+	freq, scale := r.For(context)
+	return rotation{freq, scale, r.Interleaved}
+}
+
+// apply rotates the head x at position p. The angle is rounded to float32, as models were trained.
+func (r rotation) apply(x []float32, p int) {
+	for j, f := range r.freq {
+		angle := float64(float32(p) * f)
+		sin, cos := float32(math.Sin(angle))*r.scale, float32(math.Cos(angle))*r.scale
+		a, b := j, j+len(r.freq)
+		if r.interleaved {
+			a, b = 2*j, 2*j+1
+		}
+		x[a], x[b] = x[a]*cos-x[b]*sin, x[b]*cos+x[a]*sin
+	}
+}
+
+// reach reports how many positions a token of the layer can see at most, itself included.
+func (r *Reference) reach(layer int) int {
+	a := &r.spec.Layer(layer).Attention
+	n := r.options.MaxSeqLen
+	if a.Window > 0 {
+		n = min(n, a.Window)
+	}
+	if a.Chunk > 0 {
+		n = min(n, a.Chunk)
+	}
+	return n
+}
+
+// oldest returns the first position that the one at p sees.
+func (r *Reference) oldest(a *model.Attention, p int) int {
+	first := max(0, p-r.options.MaxSeqLen+1)
+	if a.Window > 0 {
+		first = max(first, p-a.Window+1)
+	}
+	if a.Chunk > 0 {
+		first = max(first, p-p%a.Chunk)
+	}
+	return first
+}
+
+// attention returns the output [tokens][hidden] of a layer's attention for the residual stream x,
+// and stores keys and values.
+func (r *Reference) attention(ctx context.Context, layer int, x []float32, tokens int) ([]float32, error) {
+	y := r.spec.Layer(layer)
+	a := &y.Attention
+	if y.PreNorm {
+		x = append([]float32(nil), x...)
+		r.norm(x, model.RoleAttnNorm, model.RoleAttnNormBias, layer)
+	}
+	q, k, v, err := r.project(ctx, layer, x, tokens)
+	if err != nil {
+		return nil, err
+	}
+	qn, kn := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
+	for t := range tokens {
+		r.prepareQuery(layer, a, q[t*qn:(t+1)*qn], r.length+t)
+		r.prepareKey(layer, a, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn], r.length+t)
+		r.caches[layer].put(r.length+t, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn])
+	}
+	out := make([]float32, tokens*qn)
+	err = r.parallel(ctx, tokens, func() func(int) error {
+		return func(t int) error {
+			r.attend(layer, a, q[t*qn:(t+1)*qn], out[t*qn:(t+1)*qn], r.length+t)
+			return nil
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	o, err := r.multiply(ctx, model.RoleO, layer, out, tokens, r.spec.Hidden)
+	r.bias(o, model.RoleOBias, layer)
+	return o, err
+}
+
+// project returns queries [tokens][Heads·HeadDim], keys and values [tokens][KVHeads·HeadDim].
+func (r *Reference) project(ctx context.Context, layer int, x []float32, tokens int) (q, k, v []float32, err error) {
+	a := &r.spec.Layer(layer).Attention
+	for _, p := range []struct {
+		to           *[]float32
+		weight, bias model.Role
+		rows         int
+	}{
+		{&q, model.RoleQ, model.RoleQBias, a.Heads * a.HeadDim},
+		{&k, model.RoleK, model.RoleKBias, a.KVHeads * a.HeadDim},
+		{&v, model.RoleV, model.RoleVBias, a.KVHeads * a.HeadDim},
+	} {
+		*p.to, err = r.multiply(ctx, p.weight, layer, x, tokens, p.rows)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		r.bias(*p.to, p.bias, layer)
+	}
+	return q, k, v, nil
+}
+
+// prepareQuery normalizes, rotates and tempers the heads q at position p.
+func (r *Reference) prepareQuery(layer int, a *model.Attention, q []float32, p int) {
+	r.normAndRotate(layer, a, model.RoleQNorm, q, p)
+	if a.TemperatureFloor > 0 {
+		steps := math.Floor(float64(p+1) / float64(a.TemperatureFloor))
+		scale := 1 + a.TemperatureScale*float32(math.Log1p(steps))
+		for i := range q {
+			q[i] *= scale
+		}
+	}
+}
+
+// prepareKey normalizes and rotates the heads k at position p, and rounds k and v as the cache
+// stores them.
+func (r *Reference) prepareKey(layer int, a *model.Attention, k, v []float32, p int) {
+	r.normAndRotate(layer, a, model.RoleKNorm, k, p)
+	if r.options.KVFloat16 {
+		roundFloat16(k)
+		roundFloat16(v)
+	}
+}
+
+func (r *Reference) normAndRotate(layer int, a *model.Attention, role model.Role, x []float32, p int) {
+	if a.QKNorm == model.QKNormHead || a.QKNorm == model.QKNormProjection {
+		r.norm(x, role, "", layer)
+	}
+	for ; len(x) > 0; x = x[a.HeadDim:] {
+		head := x[:a.HeadDim]
+		if a.RoPE >= 0 {
+			r.ropes[a.RoPE].apply(head, p)
+		}
+		if a.QKNorm == model.QKNormUnweighted {
+			r.normRow(head, nil, nil)
+		}
+	}
+}
+
+func roundFloat16(x []float32) {
+	for i, v := range x {
+		x[i] = float16.Fromfloat32(v).Float32()
+	}
+}
+
+// attend sets out [Heads·HeadDim] to what the queries q at position p read.
+func (r *Reference) attend(layer int, a *model.Attention, q, out []float32, p int) {
+	c := &r.caches[layer]
+	d, width := a.HeadDim, a.KVHeads*a.HeadDim
+	first := r.oldest(a, p)
+	weights := make([]float32, p-first+1)
+	for h := range a.Heads {
+		kv := h / (a.Heads / a.KVHeads) * d
+		query, read := q[h*d:(h+1)*d], out[h*d:(h+1)*d]
+		for i := range weights {
+			k := c.keys[(first+i)%c.capacity*width+kv:][:d]
+			weights[i] = softcap(dot(k, query)*a.Scale, a.Softcap)
+		}
+		softmax(weights)
+		for i, w := range weights {
+			add(read, c.values[(first+i)%c.capacity*width+kv:][:d], w)
+		}
+	}
+}
+
+// softmax turns x into probabilities.
+func softmax(x []float32) {
+	most := x[0]
+	for _, v := range x {
+		most = max(most, v)
+	}
+	sum := 0.0
+	for i, v := range x {
+		e := math.Exp(float64(v - most))
+		x[i] = float32(e)
+		sum += e
+	}
+	for i, v := range x {
+		x[i] = float32(float64(v) / sum)
+	}
+}

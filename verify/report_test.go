@@ -1,0 +1,202 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// passing is a report that every default for int4 lets pass.
+func passing() *Report {
+	one := Distance{MaxAbs: .001, RelRMS: 1e-4, RelMax: .001}
+	stages := []Stage{{"embedding", one}, {"layer 0", one}, {"final norm", one}}
+	return &Report{
+		Environment: map[string]string{"device": "software"},
+		Runtime: &Parity{Distance: one, Top1: 1, Tokens: 80, Layers: stages, Schedules: []Schedule{
+			{"in one go", one, 1}, {"token by token", one, 1},
+		}},
+		Drift: &Drift{Windows: 2, WindowTokens: 512, Scored: 510, MeanKLD: .03, Top1: .95, PPL: 31.5, PPLReference: 31},
+		Golden: &GoldenReport{
+			Reference: &GoldenResult{Distance: one, Tokens: 80, Top1: 1},
+			Bundle:    &GoldenResult{Distance: Distance{MaxAbs: 2}, MeanKLD: .03, Tokens: 80, Top1: .9, Layers: stages},
+		},
+	}
+}
+
+func defaults(t *testing.T, format string, weights int64) Thresholds {
+	t.Helper()
+	th, err := DefaultThresholds(format, weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return th
+}
+
+// Each limit by itself stops a report that passes without the change.
+func TestEveryThresholdFails(t *testing.T) {
+	nan := math.NaN()
+	for want, change := range map[string]func(*Report, float64){
+		"runtime, tokens token by token: relative RMS":       func(r *Report, x float64) { r.Runtime.Schedules[1].RelRMS = 1.1e-3 * x },
+		"runtime, tokens in one go: largest difference":      func(r *Report, x float64) { r.Runtime.Schedules[0].RelMax = .051 * x },
+		"drift: mean KL divergence of the bundle":            func(r *Report, x float64) { r.Drift.MeanKLD = .041 * x },
+		"drift: the bundle's most likely token":              func(r *Report, x float64) { r.Drift.Top1 = .9 * x },
+		"golden: largest difference of the reference's":      func(r *Report, x float64) { r.Golden.Reference.MaxAbs = 2.1e-3 * x },
+		"golden: mean KL divergence of the bundle is 0.041,": func(r *Report, x float64) { r.Golden.Bundle.MeanKLD = .041 * x },
+	} {
+		for _, x := range []float64{1, nan} {
+			r := passing()
+			r.Judge(defaults(t, "int4", 8e9))
+			if !r.Pass || len(r.Failures) != 0 {
+				t.Fatalf("does not pass: %q", r.Failures)
+			}
+			change(r, x)
+			r.Judge(defaults(t, "int4", 8e9))
+			what, _, _ := strings.Cut(want, " is ")
+			if r.Pass || len(r.Failures) != 1 || !strings.HasPrefix(r.Failures[0], what) {
+				t.Errorf("%s with %v: pass %v, %q", want, x, r.Pass, r.Failures)
+			}
+			if x == 1 && !strings.Contains(r.Failures[0], strings.TrimPrefix(want, what)) {
+				t.Errorf("%q does not contain %q", r.Failures[0], want)
+			}
+		}
+	}
+}
+
+func TestNothingMeasuredDoesNotPass(t *testing.T) {
+	var r Report
+	r.Judge(defaults(t, "int8", 1e9))
+	if r.Pass || !slices.Equal(r.Failures, []string{"nothing was measured"}) {
+		t.Errorf("pass %v, %q", r.Pass, r.Failures)
+	}
+}
+
+// What was measured on models of 5.8 and 26.2 million weights: mean KLD and top-1 agreement. The
+// ones that work pass, and min-max int2, which talks nonsense, does not.
+func TestDefaultsOnMeasuredModels(t *testing.T) {
+	for _, c := range []struct {
+		format  string
+		weights int64
+		kld     float64
+		top1    float64
+		pass    bool
+	}{
+		{"int8", 5.8e6, .00027, .990, true},
+		{"int8", 26.2e6, .00014, .9935, true},
+		{"int8", 5.8e6, .070, .813, false}, // int4's drift is no int8
+		{"int4", 5.8e6, .070, .813, true},
+		{"int4", 5.8e6, .0955, .784, true}, // blocks of 256, min-max
+		{"int4", 26.2e6, .048, .843, true}, // the same
+		{"int4", 5.8e6, 1.48, .3225, false},
+		{"int4", 8e9, .048, .843, false},
+		{"int2", 5.8e6, 1.48, .3225, true},
+		{"int2", 26.2e6, .837, .4235, true},
+		{"int2", 5.8e6, 3.63, .103, false},
+		{"int2", 26.2e6, 1.91, .2196, false},
+		{"int2", 8e9, .837, .4235, false},
+		{"f16", 5.8e6, 1e-6, .999, true},
+		{"f16", 5.8e6, .00027, .99, false},
+	} {
+		r := &Report{Drift: &Drift{MeanKLD: c.kld, Top1: c.top1}}
+		r.Judge(defaults(t, c.format, c.weights))
+		if r.Pass != c.pass {
+			t.Errorf("%s, %d weights: pass %v (%q)", c.format, c.weights, r.Pass, r.Failures)
+		}
+	}
+	if _, err := DefaultThresholds("int3", 1); err == nil || err.Error() != `format "int3": want int8, int4, int2 or f16` {
+		t.Errorf("error %v", err)
+	}
+	for format := range formats {
+		small, large := defaults(t, format, 1), defaults(t, format, 1<<60)
+		if small.MaxKLD > 4*large.MaxKLD || small.MaxKLD < large.MaxKLD || small.MinTop1 <= 0 || large.MinTop1 >= 1 {
+			t.Errorf("%s: %+v and %+v", format, small, large)
+		}
+	}
+}
+
+// The keys that others rely on.
+func TestReportKeys(t *testing.T) {
+	r := passing()
+	r.Judge(defaults(t, "int4", 8e9))
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]float64{
+		"runtime.max_abs": .001, "runtime.rel_rms": 1e-4,
+		"drift.mean_kld": .03, "drift.top1": .95, "drift.ppl": 31.5, "drift.ppl_reference": 31,
+		"golden.reference.max_abs": .001, "golden.bundle.max_abs": 2, "golden.bundle.mean_kld": .03,
+	} {
+		var at any = got
+		for key := range strings.SplitSeq(path, ".") {
+			m, _ := at.(map[string]any)
+			at = m[key]
+		}
+		if at != want {
+			t.Errorf("%s is %v, want %v", path, at, want)
+		}
+	}
+	if got["pass"] != true || !bytes.Contains(b, []byte(`"failures":[]`)) {
+		t.Errorf("pass %v, failures %v", got["pass"], got["failures"])
+	}
+	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, []string{"drift", "environment", "failures", "golden", "pass", "runtime", "thresholds"}) {
+		t.Errorf("keys %v", keys)
+	}
+	r.Drift, r.Golden, r.Runtime.RelRMS, r.Runtime.Schedules[0].RelRMS = nil, nil, 1, 1
+	r.Judge(r.Thresholds)
+	if b, err = json.Marshal(r); err != nil || !bytes.Contains(b, []byte(`"pass":false,"failures":["runtime,`)) || bytes.Contains(b, []byte("drift\":")) {
+		t.Errorf("%s, %v", b, err)
+	}
+}
+
+// Models that are finite but far off must still make a report that JSON can hold.
+func TestExtremesAreFinite(t *testing.T) {
+	var m Metrics
+	for range 3 {
+		if err := m.Add([]float32{0, 3e38}, []float32{3e38, 0}, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := json.Marshal(m.Drift()); err != nil {
+		t.Error(err)
+	}
+	var d deltas
+	d.add([]float32{0, 0}, []float32{0, 3e38})
+	if _, err := json.Marshal(d.distance()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReportText(t *testing.T) {
+	r := passing()
+	r.Runtime.Schedules[1].RelRMS = .5
+	r.Judge(defaults(t, "int4", 8e9))
+	var text, layers strings.Builder
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WriteLayers(&layers); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Runtime parity", "token by token", "Model drift", "mean KLD", "0.03", "allowed 0.04", "Golden logits", "FAIL\n- runtime, tokens token by token: relative RMS"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	for _, want := range []string{"runtime and reference", "bundle and golden", "layer 0", "final norm"} {
+		if !strings.Contains(layers.String(), want) {
+			t.Errorf("no %q in\n%s", want, layers.String())
+		}
+	}
+	if strings.Contains(layers.String(), "checkpoint on the reference") {
+		t.Error("a table that was not measured")
+	}
+	t.Log("\n" + text.String() + layers.String())
+}

@@ -1,0 +1,103 @@
+package verify
+
+import (
+	"fmt"
+	"math"
+)
+
+// Thresholds are the limits that a report is judged by.
+type Thresholds struct {
+	// The runtime against the reference, on the same weights.
+	MaxRelRMS float64 `json:"max_rel_rms"`
+	MaxRelMax float64 `json:"max_rel_max"`
+	// The bundle against the checkpoint that it was made of.
+	MaxKLD  float64 `json:"max_kld"`
+	MinTop1 float64 `json:"min_top1"`
+	// Against golden values: the checkpoint on the reference, and the bundle.
+	GoldenMaxAbs float64 `json:"golden_max_abs"`
+	GoldenMaxKLD float64 `json:"golden_max_kld"`
+}
+
+// Formats that have default thresholds.
+var formats = map[string]struct {
+	kld   float64 // nats, allowed for a model of eight billion weights
+	grows bool    // more is allowed for smaller models
+}{
+	// Nothing is lost but rounding: of activations, of the KV cache to float16. That costs some
+	// 10⁻⁶ nats; 10⁻⁴ is a third of what int8 costs the smallest models.
+	"f16": {1e-4, false},
+	// int8 costs 0.0001 to 0.0003 nats on models of 26 and 6 million weights, less on larger ones.
+	"int8": {.002, false},
+	"int4": {.04, true},
+	// At 0.45 a model is still usable, at 0.8 it is broken.
+	"int2": {.45, true},
+}
+
+// DefaultThresholds returns the limits for a bundle whose matrices are stored as format (int8, int4,
+// int2 or f16) and that has this many weights.
+//
+// Runtime: float32 sums over a few thousand terms in another order differ by 10⁻⁶ to 10⁻⁵,
+// relatively, and a float16 KV cache may round a value to its other neighbor (5·10⁻⁴ of it). RelRMS
+// 10⁻³ leaves room for that through many layers, and is far below what a wrong block, scale or
+// position does. It cannot see a single wrong logit among millions; RelMax can, and is 50 times as
+// wide because the largest of 10⁷ normal deviations is 5 times their RMS, and logits have heavier
+// tails than that.
+//
+// Drift: small models have little redundancy and lose more. Measured on models of 6 and 26 million
+// weights, everything quantized: int4 (blocks of 128, of 256) 0.070, 0.096 and 0.037, 0.048 nats;
+// int2 by search 1.5 and 0.84, by min-max 3.6 and 1.9, which no longer is the model. A limit that is
+// right at eight billion weights and grows by the fifth root of the size ratio, up to four times, lets
+// pass the ones that still work (with 1.2 to 3 times room) and stops the others.
+//
+// Top-1: over all these measurements, quantizers and both sizes, the agreement lies between
+// exp(−0.6·√KLD) and exp(−0.95·√KLD), and large models agree at exp(−0.5·√KLD). The limit is the
+// agreement that goes with the largest KLD allowed.
+func DefaultThresholds(format string, weights int64) (Thresholds, error) {
+	f, ok := formats[format]
+	if !ok {
+		return Thresholds{}, fmt.Errorf("format %q: want int8, int4, int2 or f16", format)
+	}
+	growth := 1.0
+	if f.grows && weights > 0 {
+		growth = min(max(math.Pow(8e9/float64(weights), .2), 1), 4)
+	}
+	kld := f.kld * growth
+	return Thresholds{
+		MaxRelRMS:    1e-3,
+		MaxRelMax:    .05,
+		MaxKLD:       kld,
+		MinTop1:      math.Exp(-.5 * math.Sqrt(growth*kld)),
+		GoldenMaxAbs: 2e-3,
+		GoldenMaxKLD: kld,
+	}, nil
+}
+
+// failures judges everything that was measured, in plain sentences.
+func (t Thresholds) failures(r *Report) []string {
+	var f []string
+	atMost := func(got, limit float64, what string) {
+		if !(got <= limit) { // NaN fails
+			f = append(f, fmt.Sprintf("%s is %.3g, allowed is %.3g", what, got, limit))
+		}
+	}
+	if p := r.Runtime; p != nil {
+		for _, s := range p.Schedules {
+			atMost(s.RelRMS, t.MaxRelRMS, "runtime, tokens "+s.Name+": relative RMS of the logits' difference from the reference")
+			atMost(s.RelMax, t.MaxRelMax, "runtime, tokens "+s.Name+": largest difference of a logit from the reference, over the logits' RMS,")
+		}
+	}
+	if d := r.Drift; d != nil {
+		atMost(d.MeanKLD, t.MaxKLD, "drift: mean KL divergence of the bundle from the checkpoint")
+		if !(d.Top1 >= t.MinTop1) {
+			f = append(f, fmt.Sprintf("drift: the bundle's most likely token is the checkpoint's at %.4g %% of the positions, at least %.4g %% are wanted",
+				100*d.Top1, 100*t.MinTop1))
+		}
+	}
+	if g := r.Golden; g != nil && g.Reference != nil {
+		atMost(g.Reference.MaxAbs, t.GoldenMaxAbs, "golden: largest difference of the reference's logits on the checkpoint")
+	}
+	if g := r.Golden; g != nil && g.Bundle != nil {
+		atMost(g.Bundle.MeanKLD, t.GoldenMaxKLD, "golden: mean KL divergence of the bundle")
+	}
+	return f
+}

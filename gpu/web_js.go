@@ -133,6 +133,8 @@ func (w *web) newBindGroup(label string, layout handle, entries []entry) (handle
 
 func (w *web) freeBindGroup(h handle) { w.b.Call("drop", int(h)) }
 
+var _ [72]byte = [unsafe.Sizeof(step{})]byte{} // as backend.js counts on
+
 // record hands steps to JavaScript as they lie in memory.
 func (w *web) record(steps []step) (js.Value, error) {
 	n := len(steps) * int(unsafe.Sizeof(step{}))

@@ -1,10 +1,11 @@
 // act: y = act(gate)·up, or act(up) of an MLP that is not gated
-//   x [t][X_STRIDE] f32: gate [WIDTH], up [WIDTH]; or up [WIDTH] alone   y [t][Y_STRIDE] f32, zero past WIDTH
+//   x [t][X_STRIDE] f32: gate [WIDTH], up [WIDTH], by turns if PAIRED; or up alone   y [t][Y_STRIDE] f32, zero past WIDTH
 //   one thread makes one element; groups (x, y) are (elements, token)
 const WIDTH: u32 = 768u;
 const X_STRIDE: u32 = 1536u;
 const Y_STRIDE: u32 = 768u;
 const GATED: u32 = 1u;
+const PAIRED: u32 = 0u;
 const ACT: u32 = 0u;       // 0 SiLU, 1 GELU by erf, 2 GELU by tanh, 3 ReLU
 const LANES: u32 = 64u;
 
@@ -32,9 +33,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x >= Y_STRIDE) { return; }
   var v = 0.0;
   if (id.x < WIDTH) {
-    let i = id.y * X_STRIDE + id.x;
+    let i = id.y * X_STRIDE + id.x * (1u + PAIRED);
     v = activate(x[i]);
-    if (GATED == 1u) { v *= x[i + WIDTH]; }
+    if (GATED == 1u) { v *= x[i + select(WIDTH, 1u, PAIRED == 1u)]; }
   }
   y[id.y * Y_STRIDE + id.x] = v;
 }

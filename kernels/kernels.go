@@ -17,7 +17,8 @@ import (
 var files embed.FS
 
 // Consts are the values a kernel is specialized with: the name of a top-level constant and
-// its value, an int, int32, uint32, float32, float64 or bool that the constant's type can hold.
+// its value: an int, int32, int64, uint32, uint64, float32, float64 or bool that the constant's
+// type can hold.
 type Consts map[string]any
 
 // Binding is how a kernel binds one buffer.
@@ -167,6 +168,10 @@ func integer(v any) (int64, bool) {
 		return int64(v), true
 	case int32:
 		return int64(v), true
+	case int64:
+		return v, true
+	case uint64:
+		return int64(v), v <= math.MaxInt64
 	case uint32:
 		return int64(v), true
 	}

@@ -1,5 +1,6 @@
 """Makes testdata/families: a tiny checkpoint with random weights for each family of decoder-only
-transformers, and what transformers computes with it.
+transformers, and what transformers computes with it; and testdata/rope.json, the rotation
+frequencies that it derives from parameters.
 
   python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.17.0 torch==2.15.0 safetensors==0.8.0
   /tmp/venv/bin/python testdata/make_fixtures.py [NAME...]
@@ -11,6 +12,7 @@ golden.safetensors holds input_ids [tokens], logits [tokens][vocab] and hidden.0
 small, but windows, chunks, experts and rotations are set so that each of them matters.
 """
 
+import json
 import pathlib
 import shutil
 import sys
@@ -122,7 +124,42 @@ def make(name, seed):
     print(f"{name:20} {size // 1000:4} KB  largest logit {result.logits.abs().max():.2f}", flush=True)
 
 
+ROPE = {
+    "default": dict(rope_theta=10000.0),
+    "linear": dict(rope_theta=10000.0, rope_type="linear", factor=4.0),
+    "dynamic": dict(rope_theta=10000.0, rope_type="dynamic", factor=2.0),
+    "llama3": dict(rope_theta=500000.0, rope_type="llama3", factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                   original_max_position_embeddings=8192),
+    "yarn": dict(rope_theta=1000000.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=32768),
+    "yarn_mscale": dict(rope_theta=10000.0, rope_type="yarn", factor=40.0, original_max_position_embeddings=4096,
+                        mscale=1.0, mscale_all_dim=0.707, beta_fast=24, beta_slow=2, truncate=False),
+    "yarn_factor": dict(rope_theta=10000.0, rope_type="yarn", factor=8.0, attention_factor=0.9,
+                        original_max_position_embeddings=2048),
+    "longrope": dict(rope_theta=10000.0, rope_type="longrope", original_max_position_embeddings=4096,
+                     short_factor=[1 + 0.01 * j for j in range(32)], long_factor=[1 + 1.7 * j for j in range(32)]),
+}
+
+
+def make_rope():
+    """Frequencies of heads of 64 elements, of a context of 131072 and of one a quarter longer."""
+    cases = {}
+    for name, params in ROPE.items():
+        config = transformers.LlamaConfig(hidden_size=256, num_attention_heads=4, max_position_embeddings=131072,
+                                          rope_parameters=dict(params))
+        rotary = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config)
+        case = dict(rope_parameters=params, inv_freq=rotary.inv_freq.tolist(), scale=rotary.attention_scaling)
+        if params.get("rope_type") in ("dynamic", "longrope"):
+            rotary(torch.zeros(1), torch.tensor([[131072 + 32768 - 1]]))
+            case["long_inv_freq"] = rotary.inv_freq.tolist()
+        cases[name] = case
+    path = HERE.parent / "rope.json"
+    path.write_text(json.dumps(cases, indent=1) + "\n")
+    print(path, path.stat().st_size)
+
+
 if __name__ == "__main__":
     for seed, name in enumerate(FIXTURES):
         if not sys.argv[1:] or name in sys.argv[1:]:
             make(name, seed)
+    if not sys.argv[1:] or "rope" in sys.argv[1:]:
+        make_rope()

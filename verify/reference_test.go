@@ -130,8 +130,9 @@ func furthest(t *testing.T, have, want []float32) float64 {
 }
 
 // Both sides round to float32 after every operation, but sum in different orders: each of some
-// ten sums in a row, of 32 to 48 products, adds an error of a few 2⁻²⁴ of the largest number.
-const roundingOfOrder = 10 * 8 / float64(1<<24)
+// twenty sums in a row (six a layer), of 32 to 48 products, adds an error of a few 2⁻²⁴ of the
+// largest number.
+const roundingOfOrder = 20 * 8 / float64(1<<24)
 
 func largest(x []float32) float64 {
 	most := 0.0

@@ -67,7 +67,7 @@ func load(c *cli.Context, dev *gpu.Device, s *source, maxSeqLen int) (*transform
 	if c.String("kv") == "f32" {
 		bits = 32
 	}
-	return transformer.New(c.Context, dev, s.bundle, transformer.Options{
+	return transformer.New(c.Context, dev, s.packed(), transformer.Options{
 		MaxSeqLen: maxSeqLen, KVBits: bits,
 		Progress: func(done uint64) { progress.set(int64(done), "") },
 	})

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -129,17 +130,17 @@ func newSampler(c *cli.Context) (*sample.Sampler, uint64, error) {
 	return s, seed, nil
 }
 
-// readPrompt returns the text to continue.
+// readPrompt returns the text to continue. The end of the last line of a file is not part of it.
 func readPrompt(c *cli.Context) (string, error) {
 	switch text, file := c.String("prompt"), c.String("prompt-file"); {
 	case file != "" && c.IsSet("prompt"):
 		return "", usagef("infer: want --prompt or --prompt-file, not both")
 	case file != "":
 		data, err := os.ReadFile(file)
-		return string(data), err
+		return strings.TrimSuffix(string(data), "\n"), err
 	case text == "-":
 		data, err := io.ReadAll(c.App.Reader)
-		return string(data), err
+		return strings.TrimSuffix(string(data), "\n"), err
 	case c.IsSet("prompt"):
 		return text, nil
 	}

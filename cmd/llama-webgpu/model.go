@@ -11,6 +11,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
+	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // source is a model on disk: a bundle or a checkpoint.
@@ -55,6 +56,25 @@ func (s *source) close() error {
 	}
 	return s.hf.Close()
 }
+
+// halved returns the model as it computes after PyTorch's model.half(), see verify.Halved. It shares
+// the files of s.
+func (s *source) halved() *source {
+	h := *s
+	h.weights = verify.Halved(s.weights)
+	return &h
+}
+
+// packed is a bundle with the Spec that its weights are to be used with.
+type packed struct {
+	*bundle.Bundle
+	spec *model.Spec
+}
+
+func (p packed) Spec() *model.Spec { return p.spec }
+
+// packed hands the stored bytes to the GPU; there must be a bundle.
+func (s *source) packed() packed { return packed{s.bundle, s.weights.Spec()} }
 
 // context is how many positions the model was trained for, or 4096 if it does not say.
 func (s *source) context() int {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 
@@ -71,7 +72,10 @@ func quantize(c *cli.Context) (err error) {
 	}
 	report, err := convert.Run(c.Context, convertSource(src), c.String("output-dir"), options)
 	progress.end()
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w (--force)", err)
+	case err != nil:
 		return err
 	}
 	switch {

@@ -47,6 +47,7 @@ Examples:
 		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "checkpoint: `DIR` (required)", Category: "What to compare"},
 		&cli.StringFlag{Name: "text", Usage: "text to predict: `FILE`", DefaultText: "a story", Category: "What to compare"},
 		&cli.StringFlag{Name: "golden", Usage: "logits of another implementation to compare with as well: `FILE` (golden.safetensors)", Category: "What to compare"},
+		&cli.StringFlag{Name: "golden-rope", Value: "auto", Usage: "RoPE frequencies behind the golden logits: `TYPE` f32 as they are, f16 as PyTorch's half() rounds them, auto: whichever is met", Category: "What to compare"},
 		&cli.IntFlag{Name: "windows", Value: 2, Usage: "measure the drift over `N` windows of the text; 0: all", Category: "What to compare"},
 		&cli.IntFlag{Name: "window-tokens", Value: 512, Usage: "a window has `N` tokens, of which the second half is scored", Category: "What to compare"},
 		&cli.IntFlag{Name: "runtime-tokens", Value: 160, Usage: "compare the runtime over the first `N` tokens of the text", Category: "What to compare"},
@@ -74,7 +75,7 @@ func verifyBundle(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := errors.Join(check(c, "model", "reference"), checkDevice(c)); err != nil {
+	if err := errors.Join(check(c, "model", "reference"), checkDevice(c), oneOf(c, "golden-rope", "auto", "f32", "f16")); err != nil {
 		return err
 	}
 	v := verification{c: c}
@@ -104,7 +105,6 @@ type verification struct {
 	windows        [][]int32 // BOS and text
 	limits         verify.Thresholds
 	engine         *engine
-	context        int // tokens that the models are to see
 	report         verify.Report
 }
 
@@ -147,13 +147,12 @@ func (v *verification) open() (err error) {
 	if err := v.checkBundle(); err != nil {
 		return err
 	}
-	v.context = len(v.windows[0])
-	if v.golden != nil {
-		v.context = max(v.context, len(v.golden.IDs))
-	}
-	v.engine, err = openEngine(c, v.bundle, v.context)
+	v.engine, err = openEngine(c, v.bundle, v.context())
 	return err
 }
+
+// context is how many tokens the models are to see.
+func (v *verification) context() int { return len(v.windows[0]) }
 
 // thresholds returns the default ones with those of the flags in their places.
 func (v *verification) thresholds() (verify.Thresholds, error) {
@@ -244,7 +243,7 @@ func (v *verification) runtime(ctx context.Context) error {
 	if v.engine.gpu == nil {
 		return nil // the CPU would be compared with itself
 	}
-	ref, err := newReference(v.bundle, v.context, v.c.String("kv") == "f16")
+	ref, err := newReference(v.bundle, v.context(), v.c.String("kv") == "f16")
 	if err != nil {
 		return err
 	}
@@ -258,7 +257,7 @@ func (v *verification) runtime(ctx context.Context) error {
 
 // drift compares the bundle with the checkpoint.
 func (v *verification) drift(ctx context.Context) error {
-	ref, err := newReference(v.source, v.context, false)
+	ref, err := newReference(v.source, v.context(), false)
 	if err != nil {
 		return err
 	}
@@ -273,16 +272,51 @@ func (v *verification) goldenLogits(ctx context.Context) error {
 	if v.golden == nil {
 		return nil
 	}
-	ref, err := newReference(v.source, v.context, false)
+	v.report.Golden = &verify.GoldenReport{}
+	halved, err := v.goldenReference(ctx)
 	if err != nil {
 		return err
 	}
-	v.report.Golden = &verify.GoldenReport{}
-	if v.report.Golden.Reference, err = v.golden.Compare(ctx, "checkpoint", ref); err != nil {
+	bundle := v.bundle
+	v.report.Environment["golden_rope"] = "f32"
+	if halved {
+		bundle = bundle.halved()
+		v.report.Environment["golden_rope"] = "f16"
+	}
+	v.engine.close() // one model at a time is enough for the device
+	if v.engine, err = openEngine(v.c, bundle, len(v.golden.IDs)); err != nil {
 		return err
 	}
 	v.report.Golden.Bundle, err = v.golden.Compare(ctx, "bundle", v.engine.Forwarder)
 	return err
+}
+
+// goldenReference compares the checkpoint with the golden logits. It reports whether they were met
+// with RoPE frequencies rounded to float16: logits are often recorded from a model after
+// PyTorch's half(), which rounds these as well as the weights.
+func (v *verification) goldenReference(ctx context.Context) (halved bool, err error) {
+	compare := func(s *source) (*verify.GoldenResult, error) {
+		ref, err := newReference(s, len(v.golden.IDs), false)
+		if err != nil {
+			return nil, err
+		}
+		return v.golden.Compare(ctx, "checkpoint", ref)
+	}
+	rope, to := v.c.String("golden-rope"), &v.report.Golden.Reference
+	if rope != "f16" {
+		*to, err = compare(v.source)
+		if err != nil || rope == "f32" || (*to).MaxAbs <= v.limits.GoldenMaxAbs {
+			return false, err
+		}
+	}
+	rounded, err := compare(v.source.halved())
+	if err != nil {
+		return false, err
+	}
+	if *to == nil || rounded.MaxAbs < (*to).MaxAbs {
+		*to, halved = rounded, true
+	}
+	return halved, nil
 }
 
 // show writes the report where it is wanted.
@@ -304,7 +338,10 @@ func (v *verification) show() error {
 		return nil
 	}
 	out := stdout(v.c)
-	fmt.Fprintf(out, "%s on %s\n\n", v.bundle.dir, v.engine)
+	fmt.Fprintf(out, "%s on %s\n\n", v.bundle.dir, v.report.Environment["device"])
+	if v.report.Environment["golden_rope"] == "f16" {
+		fmt.Fprint(out, "The golden logits were computed with RoPE frequencies rounded to float16; for them, so are the models here.\n\n")
+	}
 	if v.c.Bool("layers") {
 		if err := v.report.WriteLayers(out); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -91,11 +92,9 @@ func parseConfig(data []byte) (*config, error) {
 func (c *config) nest() error {
 	c.text = c.top.object("text_config")
 	if c.text == nil {
-		return cmpError(c.top.firstError(), errors.New("text_config is missing"))
+		return cmp.Or(c.top.firstError(), errors.New("text_config is missing"))
 	}
-	c.text.bool("tie_word_embeddings", false) // the outer one decides
-	c.text.ignore([]string{"tie_word_embeddings"})
-	if v, ok := c.top.values["tie_word_embeddings"]; ok {
+	if v, ok := c.top.values["tie_word_embeddings"]; ok { // the outer one decides
 		c.text.values["tie_word_embeddings"] = v
 	}
 	if v := c.text.value("quantization_config"); v != nil {
@@ -107,15 +106,6 @@ func (c *config) nest() error {
 		vision_feature_select_strategy projector_hidden_act multimodal_projector_bias spatial_merge_size`))
 	if c.top.has("vision_config") {
 		c.notes = append(c.notes, "the vision part of the model is left out")
-	}
-	return nil
-}
-
-func cmpError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -145,11 +145,18 @@ func maps(d dump) {
 	if len(unknown["NFC"]) > 0 {
 		log.Fatal("NFC differs")
 	}
-	compat := join(append(unknown["NFKC"], unknown["NFKD"]...))
-	fmt.Fprintf(&out, "// compatUnknown are characters that NFKC and NFKD leave as they are, unlike Go's.\n")
-	fmt.Fprintf(&out, "var compatUnknown = rangeTable([]rune{%s})\n\n", list(compat))
-	fmt.Fprintf(&out, "// decomposeUnknown are the same for NFD.\n")
-	fmt.Fprintf(&out, "var decomposeUnknown = rangeTable([]rune{%s})\n\n", list(join(unknown["NFD"])))
+	_, marks := differ(d.Class["ordered"], func(r rune) bool { return class(r) != 0 })
+	for i := 0; i < len(unknown["NFD"]); i += 2 { // what Go composes to it, the library does not
+		parts := []rune(norm.NFD.String(string(unknown["NFD"][i])))
+		marks = join(append(marks, parts[1], parts[1]))
+	}
+	table := func(name, doc string, more ...rune) {
+		fmt.Fprintf(&out, "// %s are characters that %s in Go and not in the library.\n", name, doc)
+		fmt.Fprintf(&out, "var %s = rangeTable([]rune{%s})\n\n", name, list(join(append(more, marks...))))
+	}
+	table("composeUnknown", "NFC orders or composes")
+	table("decomposeUnknown", "NFD orders or decomposes", unknown["NFD"]...)
+	table("compatUnknown", "NFKC or NFKD change", append(append(unknown["NFD"], unknown["NFKC"]...), unknown["NFKD"]...)...)
 	fmt.Fprintf(&out, "// lowerUnknown is the lower case that Go's tables do not know yet.\n")
 	fmt.Fprintf(&out, "var lowerUnknown = map[rune]rune{%s}\n", strings.Join(lower, ", "))
 }
@@ -190,6 +197,9 @@ func join(ranges []rune) (joined []rune) {
 	}
 	return joined
 }
+
+// class returns the canonical combining class.
+func class(r rune) uint8 { return norm.NFD.PropertiesString(string(r)).CCC() }
 
 func list(runes []rune) string {
 	var s []string

@@ -9,29 +9,25 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// manyMarks is a number of combining characters in a row that x/text certainly still leaves
-// as they are. From 31 on it puts a joiner between them (Unicode's stream-safe format), which
-// the tokenizers library does not.
+// manyMarks is a number of characters in a row that may combine with those before them which
+// x/text certainly still leaves as it is. Between more than 30 such, after decomposition, it puts
+// joiners (Unicode's stream-safe format), which the tokenizers library does not.
 const manyMarks = 8
 
 // normalForm returns s in a Unicode normal form.
 func normalForm(s string, form norm.Form) string {
-	var keep *unicode.RangeTable
+	keep := compatUnknown
 	switch form {
-	case norm.NFKC, norm.NFKD:
-		keep = compatUnknown
+	case norm.NFC:
+		keep = composeUnknown
 	case norm.NFD:
 		keep = decomposeUnknown
 	}
-	if keep == nil {
-		return normalFormOf(s, form)
-	}
-	// What the library's tables do not know stays. Such characters neither combine nor are
-	// reordered, so the text between them is normalized on its own.
+	// What the library's tables do not know stays, and what is around it is normalized on its own.
 	var b strings.Builder
 	done := 0
 	for i, r := range s {
-		if unicode.Is(keep, r) {
+		if r >= 0x300 && unicode.Is(keep, r) {
 			b.WriteString(normalFormOf(s[done:i], form))
 			b.WriteRune(r)
 			done = i + utf8.RuneLen(r)
@@ -44,7 +40,7 @@ func normalForm(s string, form norm.Form) string {
 func normalFormOf(s string, form norm.Form) string {
 	marks := 0
 	for _, r := range s {
-		if r < 0x300 || class(r) == 0 {
+		if r < 0x300 || form.PropertiesString(string(r)).BoundaryBefore() {
 			marks = 0
 		} else if marks++; marks > manyMarks {
 			return normalizeSlowly(s, form)

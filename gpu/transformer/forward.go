@@ -112,7 +112,7 @@ func (t *Transformer) runHead(from, n int) error {
 	if err := t.setStep(headStep, n, from); err != nil {
 		return err
 	}
-	p, err := t.head(n)
+	p, err := t.head(from, n)
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ func (s scheme) consts() kernels.Consts {
 // the other.
 type matrix struct {
 	rows, width int
+	paired      bool // rows 2i and 2i+1 are row i of two tensors
 	parts       []*part
 }
 
@@ -68,7 +69,7 @@ type part struct {
 // piece is a run of a tensor's rows within a part.
 type piece struct {
 	tensor, from, rows int // rows from … from+rows−1 of the tensor
-	to                 int // row of the part where the first one goes
+	to, step           int // row of the part where the first one goes, and from one to the next
 }
 
 // layOut plans a matrix of the given tensors for bindings of at most limit bytes. Parts are cut
@@ -92,6 +93,31 @@ func layOut(src Source, limit uint64, unit int, tensors ...int) (*matrix, error)
 	return m, nil
 }
 
+// layOutPair plans a matrix whose rows are by turns those of two tensors, so that one workgroup has
+// what belongs together. Tensors that are packed differently cannot be paired.
+func layOutPair(src Source, limit uint64, a, b int) (*matrix, error) {
+	s, err := schemeOf(src, a)
+	if err != nil {
+		return nil, err
+	}
+	if other, err := schemeOf(src, b); err != nil || other != s {
+		return layOut(src, limit, 1, a, b)
+	}
+	t := src.Tensors()[a]
+	m := &matrix{rows: 2 * t.Rows(), width: t.Cols(), paired: true}
+	most := int(limit) / (2 * max(s.codeBytes(m.width), s.headBytes(m.width)))
+	if most == 0 {
+		return nil, fmt.Errorf("tensor %q: 2 rows of %d columns are larger than this device's binding limit of %d bytes", t.Name, m.width, limit)
+	}
+	for from := 0; from < t.Rows(); from += most {
+		n := min(most, t.Rows()-from)
+		m.parts = append(m.parts, &part{scheme: s, width: m.width, row0: 2 * from, rows: 2 * n, pieces: []piece{
+			{tensor: a, from: from, rows: n, to: 0, step: 2}, {tensor: b, from: from, rows: n, to: 1, step: 2},
+		}})
+	}
+	return m, nil
+}
+
 // add appends the rows of a tensor, at most most of them to a part.
 func (m *matrix) add(s scheme, tensor, rows, most int) {
 	for from := 0; from < rows; {
@@ -101,7 +127,7 @@ func (m *matrix) add(s scheme, tensor, rows, most int) {
 			m.parts = append(m.parts, p)
 		}
 		n := min(rows-from, most-p.rows)
-		p.pieces = append(p.pieces, piece{tensor: tensor, from: from, rows: n, to: p.rows})
+		p.pieces = append(p.pieces, piece{tensor: tensor, from: from, rows: n, to: p.rows, step: 1})
 		p.rows += n
 		m.rows += n
 		from += n

@@ -16,7 +16,7 @@ const chunkBytes = 8 << 20
 func (t *Transformer) allocateWeights() error {
 	var err error
 	for _, v := range t.w.vectors {
-		if v.buffer, err = t.buffer(purposeWeights, 4*v.n, gpu.Storage); err != nil {
+		if v.buffer, err = t.buffer(purposeWeights, 4*stride(v.n), gpu.Storage); err != nil {
 			return err
 		}
 	}
@@ -144,7 +144,7 @@ func (l *loader) piece(p *part, c piece, pipeline *gpu.Pipeline, group *gpu.Bind
 		if err := l.raw.Write(0, buf); err != nil {
 			return err
 		}
-		head := words32(p.width, p.cols(p.width), n, c.to+r, 1, 0, 0, 0)
+		head := words32(p.width, p.cols(p.width), n, c.to+r*c.step, c.step, 0, 0, 0)
 		if err := l.chunk.Write(0, head); err != nil {
 			return err
 		}

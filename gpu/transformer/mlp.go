@@ -12,12 +12,15 @@ var acts = map[model.Activation]int{model.SiLU: 0, model.GELU: 1, model.GELUTanh
 
 // mlp records an MLP, or the expert that all tokens share and then the chosen ones.
 func (r *recorder) mlp(w *layerWeights, m *model.MLP, in, out vectors, e epilogue) {
-	a := &r.t.act
-	if w.gateUp != nil {
-		width := w.down.width
-		gateUp, inner := vectors{a.gateUp, stride(w.gateUp.rows)}, vectors{a.inner, stride(width)}
-		r.linear(w.gateUp, w.gateUpBias, in, gateUp, epilogue{scale: 1})
-		r.activate(m, width, r.n, gateUp, inner)
+	if a := &r.t.act; w.gateUp != nil {
+		inner := a.of(w.down.width)
+		if w.gateUp.paired && r.n <= matvecTokens {
+			r.linear(w.gateUp, w.gateUpBias, in, inner, epilogue{scale: 1, act: 1 + acts[m.Activation]})
+		} else {
+			gateUp := vectors{buffer: a.gateUp, stride: stride(w.gateUp.rows)}
+			r.linear(w.gateUp, w.gateUpBias, in, gateUp, epilogue{scale: 1})
+			r.activate(m, w.down.width, r.n, gateUp, inner, w.gateUp.paired)
+		}
 		r.linear(w.down, w.downBias, inner, out, e)
 		e.add = true
 	}
@@ -27,15 +30,15 @@ func (r *recorder) mlp(w *layerWeights, m *model.MLP, in, out vectors, e epilogu
 }
 
 // activate records the function between the halves of an MLP of the given width, for n vectors.
-func (r *recorder) activate(m *model.MLP, width, n int, x, y vectors) {
-	c := kernels.Consts{"WIDTH": width, "X_STRIDE": x.stride, "Y_STRIDE": y.stride, "GATED": flag(m.Gated), "ACT": acts[m.Activation]}
+func (r *recorder) activate(m *model.MLP, width, n int, x, y vectors, paired bool) {
+	c := kernels.Consts{"WIDTH": width, "X_STRIDE": x.stride, "Y_STRIDE": y.stride, "GATED": flag(m.Gated), "PAIRED": flag(paired), "ACT": acts[m.Activation]}
 	r.dispatch("act", c, (y.stride+63)/64, n, whole(x.buffer), whole(y.buffer))
 }
 
 // experts records the choice of experts and what they do. The choice stays on the device.
 func (r *recorder) experts(w *layerWeights, m *model.MLP, in, out vectors, e epilogue) {
 	a := &r.t.act
-	logits := vectors{a.router, stride(m.Experts)}
+	logits := vectors{buffer: a.router, stride: stride(m.Experts)}
 	r.linear(w.router, nil, in, logits, epilogue{scale: 1})
 	r.dispatch("route", kernels.Consts{
 		"EXPERTS": m.Experts, "TOP": m.TopK, "X_STRIDE": logits.stride, "SIGMOID": flag(m.Sigmoid), "NORMALIZE": flag(m.NormalizeTopK),
@@ -48,7 +51,7 @@ func (r *recorder) experts(w *layerWeights, m *model.MLP, in, out vectors, e epi
 	}
 	slots := r.n * m.TopK
 	halves := m.Intermediate * (1 + flag(m.Gated))
-	gateUp, inner := vectors{a.gateUp, stride(halves)}, vectors{a.inner, stride(m.Intermediate)}
+	gateUp, inner := vectors{buffer: a.gateUp, stride: stride(halves)}, a.of(m.Intermediate)
 	weigh := flag(m.WeightInput)
 	for i, half := range []*matrix{w.expertGate, w.expertUp} {
 		if half != nil {
@@ -56,12 +59,12 @@ func (r *recorder) experts(w *layerWeights, m *model.MLP, in, out vectors, e epi
 			r.expertProduct(half, m, many, kernels.Consts{"WEIGH": weigh}, in, gateUp, y0, epilogue{scale: 1})
 		}
 	}
-	r.activate(m, m.Intermediate, slots, gateUp, inner)
+	r.activate(m, m.Intermediate, slots, gateUp, inner, false)
 	if !many {
 		r.expertProduct(w.expertDown, m, false, kernels.Consts{"WEIGH": 1 - weigh, "SUM": 1}, inner, out, 0, e)
 		return
 	}
-	slotOut := vectors{a.slotOut, a.hidden}
+	slotOut := vectors{buffer: a.slotOut, stride: a.hidden}
 	r.expertProduct(w.expertDown, m, true, kernels.Consts{"WEIGH": 1 - weigh, "BY_TOKEN": 0}, inner, slotOut, 0, epilogue{scale: 1})
 	r.dispatch("combine", kernels.Consts{
 		"WIDTH": r.t.spec.Hidden, "STRIDE": a.hidden, "TOP": m.TopK, "ADD": flag(e.add), "SCALE": e.scale,

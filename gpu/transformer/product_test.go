@@ -15,7 +15,7 @@ import (
 // bench is a Transformer with nothing but matrices.
 func newBench(t *testing.T, dev *gpu.Device) *Transformer {
 	t.Helper()
-	b := &Transformer{dev: dev, opts: Options{Chunk: 256}, groups: map[string]*gpu.BindGroup{}, w: &weights{}}
+	b := &Transformer{dev: dev, opts: Options{Chunk: 256}, spec: &model.Spec{}, groups: map[string]*gpu.BindGroup{}, w: &weights{}}
 	if err := b.allocateSmall(); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func runProduct(t *testing.T, b *Transformer, m *matrix, tokens int, x, y, bias 
 	xb := upload(x, roundUp(tokens, 64)*stride(m.width))
 	yb, bb := upload(y, len(y)), upload(bias, len(bias))
 	r := recorder{t: b, n: tokens, p: new(gpu.Program)}
-	r.linear(m, &vector{buffer: bb}, vectors{xb, stride(m.width)}, vectors{yb, stride(m.rows)}, epilogue{add: true, scale: testScale})
+	r.linear(m, &vector{buffer: bb}, vectors{buffer: xb, stride: stride(m.width)}, vectors{buffer: yb, stride: stride(m.rows)}, epilogue{add: true, scale: testScale})
 	if r.err != nil {
 		t.Fatal(r.err)
 	}

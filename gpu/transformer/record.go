@@ -104,23 +104,31 @@ func (r *recorder) lookUp(m *matrix, more kernels.Consts) {
 
 func (r *recorder) layer(i int) {
 	a, w, y := &r.t.act, &r.t.w.layers[i], r.t.spec.Layer(i)
-	x := vectors{a.x, a.hidden}
-	attnIn, mlpIn := x, x
-	if w.attnNorm != nil {
-		attnIn.buffer = a.normed
-		r.norm(a.x, attnIn.buffer, w.attnNorm, w.attnNormBias, nil)
-	}
-	if w.mlpNorm != nil {
-		mlpIn.buffer = a.mlpIn
-	}
+	x := vectors{buffer: a.x, stride: a.hidden}
+	in := r.normed(x, w.attnNorm, w.attnNormBias, a.normed, true)
+	var mlpIn vectors
 	if y.Parallel {
-		r.norm(a.x, mlpIn.buffer, w.mlpNorm, w.mlpNormBias, nil)
+		mlpIn = r.normed(x, w.mlpNorm, w.mlpNormBias, a.mlpIn, false)
 	}
-	r.branch(w.postAttnNorm, y, func(out vectors, e epilogue) { r.attention(i, attnIn, out, e) })
-	if w.mlpNorm != nil && !y.Parallel {
-		r.norm(a.x, mlpIn.buffer, w.mlpNorm, w.mlpNormBias, nil)
+	r.branch(w.postAttnNorm, y, func(out vectors, e epilogue) { r.attention(i, in, out, e) })
+	if !y.Parallel {
+		mlpIn = r.normed(x, w.mlpNorm, w.mlpNormBias, a.mlpIn, w.router == nil)
 	}
 	r.branch(w.postMLPNorm, y, func(out vectors, e epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
+}
+
+// normed returns x normalized, if there is a norm: by a pass of its own, or by the product that
+// reads it, if that is the only one.
+func (r *recorder) normed(x vectors, w, bias *vector, to *gpu.Buffer, alone bool) vectors {
+	if w == nil {
+		return x
+	}
+	if alone && r.n <= matvecTokens && r.t.spec.Norm.Kind == model.RMSNorm && bias == nil {
+		x.norm = w
+		return x
+	}
+	r.norm(x.buffer, to, w, bias, nil)
+	return vectors{buffer: to, stride: x.stride}
 }
 
 // branch records a branch and its way back into the residual stream: added to it at once, or
@@ -128,10 +136,10 @@ func (r *recorder) layer(i int) {
 func (r *recorder) branch(post *vector, y *model.Layer, record func(out vectors, e epilogue)) {
 	a := &r.t.act
 	if post == nil {
-		record(vectors{a.x, a.hidden}, epilogue{add: true, scale: y.ResidualScale})
+		record(vectors{buffer: a.x, stride: a.hidden}, epilogue{add: true, scale: y.ResidualScale})
 		return
 	}
-	record(vectors{a.branch, a.hidden}, epilogue{scale: 1})
+	record(vectors{buffer: a.branch, stride: a.hidden}, epilogue{scale: 1})
 	r.norm(a.branch, a.x, post, nil, kernels.Consts{"ADD": 1, "SCALE": y.ResidualScale})
 }
 
@@ -176,12 +184,14 @@ const matvecTokens = 8
 type vectors struct {
 	buffer *gpu.Buffer
 	stride int
+	norm   *vector // by which they are still to be normalized, if not nil
 }
 
 // epilogue is what becomes of a product v: v·scale, then softcap unless 0, then added or stored.
 type epilogue struct {
 	add            bool
 	scale, softcap float32
+	act            int // unless 0, what matvec.wgsl calls the function between paired rows
 }
 
 // linear records y = W·x for the n tokens of the pass.
@@ -194,22 +204,25 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 		if r.err != nil {
 			return
 		}
-		c := p.consts()
 		sizes, err := r.t.shape(shape{
 			cols: p.cols(p.width), rows: p.rows, xStride: x.stride, yStride: y.stride, y0: p.row0, bias: bias != nil, epilogue: e,
+			width: p.width, eps: r.t.spec.Norm.Eps,
 		})
 		r.err = err
-		operands := []gpu.Range{whole(p.codes), whole(p.heads), whole(x.buffer), r.t.bias(bias), whole(y.buffer), sizes}
+		c := p.consts()
+		weights, in := []gpu.Range{whole(p.codes), whole(p.heads)}, whole(x.buffer)
 		if r.n <= matvecTokens {
-			const rows = 4
-			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "ROWS": rows})
-			gx, gy := grid((p.rows + rows - 1) / rows)
-			r.dispatch("matvec", c, int(gx), int(gy), operands...)
+			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "ROWS": matvecRows, "NORM": flag(x.norm != nil), "ACT": e.act})
+			gx, gy := grid((p.rows + matvecRows - 1) / matvecRows)
+			r.dispatch("matvec", c, int(gx), int(gy), append(weights, in, r.t.bias(x.norm), r.t.bias(bias), whole(y.buffer), sizes)...)
 			continue
 		}
-		r.dispatch("matmul", c, (p.rows+63)/64, (r.n+63)/64, append(operands, step)...)
+		r.dispatch("matmul", c, (p.rows+63)/64, (r.n+63)/64, append(weights, in, r.t.bias(bias), whole(y.buffer), sizes, step)...)
 	}
 }
+
+// matvecRows is how many rows a workgroup of matvec makes, an even number.
+const matvecRows = 4
 
 // powerOfTwo returns the least one that is at least n.
 func powerOfTwo(n int) int {
@@ -223,8 +236,9 @@ func powerOfTwo(n int) int {
 // attention records the attention of a layer.
 func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 	t, a, w, at, kv := r.t, &r.t.act, &r.t.w.layers[i], &r.t.spec.Layer(i).Attention, &r.t.kv[i]
-	r.linear(w.qkv, w.qkvBias, in, vectors{a.qkv, a.qkvWidth}, epilogue{scale: 1})
+	r.linear(w.qkv, w.qkvBias, in, vectors{buffer: a.qkv, stride: a.qkvWidth}, epilogue{scale: 1})
 
+	heads := a.of(at.Heads * at.HeadDim)
 	angles, rot, interleaved := t.none, 0, false
 	if at.RoPE >= 0 {
 		rope := &t.spec.RoPE[at.RoPE]
@@ -246,29 +260,41 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 		whole(t.rows), whole(a.qkv), whole(angles), whole(weight), whole(a.q), whole(kv.k), whole(kv.v))
 
 	c = maps.Clone(shape)
-	maps.Copy(c, kernels.Consts{"O_STRIDE": a.qWidth, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
-	r.dispatch("attention", c, at.Heads, r.n, whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(a.heads))
-	r.linear(w.o, w.oBias, vectors{a.heads, a.qWidth}, out, e)
+	maps.Copy(c, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
+	r.dispatch("attention", c, at.Heads, r.n, whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(heads.buffer))
+	r.linear(w.o, w.oBias, heads, out, e)
 }
 
 // qkNorms are what rope.wgsl calls these.
 var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, model.QKNormProjection: 2, model.QKNormUnweighted: 3}
 
 // head returns the program that makes the logits of n tokens, from step's row of the residual
-// stream on.
-func (t *Transformer) head(n int) (*gpu.Program, error) {
-	if p := t.heads[n]; p != nil {
+// stream on. Of the first rows, if they are few, the product normalizes itself.
+func (t *Transformer) head(from, n int) (*gpu.Program, error) {
+	first := from == 0
+	if p := t.heads[headKey{n, first}]; p != nil {
 		return p, nil
 	}
 	r := recorder{t: t, n: n, p: new(gpu.Program)}
-	r.finalNorm()
-	r.product(t.w.head, t.w.headBias, vectors{t.act.final, t.act.hidden}, vectors{t.act.logits, t.spec.Vocab},
+	in := vectors{buffer: t.act.final, stride: t.act.hidden}
+	if first && n <= matvecTokens && t.spec.Norm.Kind == model.RMSNorm && t.w.finalBias == nil {
+		in = vectors{buffer: t.act.x, stride: t.act.hidden, norm: t.w.final}
+	} else {
+		r.finalNorm()
+	}
+	r.product(t.w.head, t.w.headBias, in, vectors{buffer: t.act.logits, stride: t.spec.Vocab},
 		epilogue{scale: t.spec.LogitScale, softcap: t.spec.LogitSoftcap}, t.stepAt(headStep))
 	if r.err != nil {
 		return nil, r.err
 	}
-	t.heads[n] = r.p
+	t.heads[headKey{n, first}] = r.p
 	return r.p, nil
+}
+
+// headKey names a program of head.
+type headKey struct {
+	n     int
+	first bool
 }
 
 // headStep is where the head's (n, from) lies in the step buffer.

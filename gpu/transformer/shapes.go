@@ -12,13 +12,16 @@ type shape struct {
 	cols, rows, xStride, yStride, y0 int
 	bias                             bool
 	epilogue
-	first, here int // of the experts
+	first, here int     // of the experts
+	width       int     // columns of the model
+	eps         float32 // of a norm before the product
 }
 
 // words returns the uniform's bytes.
 func (s *shape) words() []byte {
 	return words32(s.cols, s.rows, s.xStride, s.yStride, s.y0, flag(s.bias), flag(s.add),
-		int(math.Float32bits(s.scale)), int(math.Float32bits(s.softcap)), s.first, s.here, 0)
+		int(math.Float32bits(s.scale)), int(math.Float32bits(s.softcap)), s.first, s.here,
+		s.width, int(math.Float32bits(s.eps)), 0, 0, 0)
 }
 
 // shapes keeps the uniforms; equal ones are kept once.

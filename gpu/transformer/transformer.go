@@ -42,8 +42,8 @@ type Transformer struct {
 	angles []*gpu.Buffer // by index of Spec.RoPE
 	shapes shapes
 	groups map[string]*gpu.BindGroup
-	bodies map[int][]*gpu.Program // by number of tokens: the embedding, then each layer
-	heads  map[int]*gpu.Program   // by number of tokens: final norm and head
+	bodies map[int][]*gpu.Program   // by number of tokens: the embedding, then each layer
+	heads  map[headKey]*gpu.Program // final norm and head
 	topK   *gpu.Program
 
 	position int // of the next token
@@ -68,7 +68,7 @@ const maxPositions = 1 << 20
 func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transformer, error) {
 	t := &Transformer{
 		dev: dev, spec: src.Spec(), opts: o.withDefaults(src.Spec()),
-		groups: map[string]*gpu.BindGroup{}, bodies: map[int][]*gpu.Program{}, heads: map[int]*gpu.Program{},
+		groups: map[string]*gpu.BindGroup{}, bodies: map[int][]*gpu.Program{}, heads: map[headKey]*gpu.Program{},
 	}
 	if err := t.open(ctx, src); err != nil {
 		t.Close()
@@ -185,9 +185,10 @@ type activations struct {
 	mlpIn  *gpu.Buffer // the MLP's input
 	qkv    *gpu.Buffer
 	q      *gpu.Buffer // queries, rotated
-	heads  *gpu.Buffer // attention's output
 	gateUp *gpu.Buffer
-	inner  *gpu.Buffer // between the halves of the MLP
+	// inner are the outputs of attention's heads and of the first halves of MLPs, by width: what
+	// is between width and stride was never written
+	inner  map[int]*gpu.Buffer
 	branch *gpu.Buffer // what a post-norm reads
 
 	router  *gpu.Buffer // router logits
@@ -204,6 +205,11 @@ type activations struct {
 	headRows                 int // tokens that the head takes at once
 }
 
+// of returns the vectors of attention's or an MLP's inner width.
+func (a *activations) of(width int) vectors {
+	return vectors{buffer: a.inner[width], stride: stride(width)}
+}
+
 // stride is the distance of two tokens' vectors of n elements.
 func stride(n int) int { return roundUp(n, 256) }
 
@@ -216,14 +222,19 @@ func (t *Transformer) tokens() int { return roundUp(t.opts.Chunk, 64) }
 func (t *Transformer) allocateActivations() error {
 	s, a, n := t.spec, &t.act, t.tokens()
 	a.hidden = stride(s.Hidden)
-	var gateUp, inner, experts, choices, order int // elements
+	var gateUp, experts, choices, order int // elements
+	inner := map[int]int{}                  // vectors by width
 	for i := range s.Kinds {
 		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
 		a.qkvWidth = max(a.qkvWidth, stride((at.Heads+2*at.KVHeads)*at.HeadDim))
 		a.qWidth = max(a.qWidth, stride(at.Heads*at.HeadDim))
 		k := max(1, m.TopK)
 		gateUp = max(gateUp, n*k*stride(2*m.Intermediate), n*stride(2*m.Shared))
-		inner = max(inner, n*k*stride(m.Intermediate), n*stride(m.Shared))
+		for _, width := range []int{at.Heads * at.HeadDim, m.Intermediate, m.Shared} {
+			if width > 0 {
+				inner[width] = max(inner[width], n*k)
+			}
+		}
 		if m.Experts > 0 {
 			experts, choices = max(experts, m.Experts), max(choices, n*k)
 			order = max(order, n*k+4*(n*k/64+m.Experts))
@@ -236,8 +247,7 @@ func (t *Transformer) allocateActivations() error {
 	a.headRows = min(int(most), t.opts.Chunk, 64)
 	want := map[**gpu.Buffer]int{
 		&a.x: n * a.hidden, &a.normed: n * a.hidden, &a.mlpIn: n * a.hidden, &a.branch: n * a.hidden,
-		&a.qkv: n * a.qkvWidth, &a.q: n * a.qWidth, &a.heads: n * a.qWidth,
-		&a.gateUp: gateUp, &a.inner: inner,
+		&a.qkv: n * a.qkvWidth, &a.q: n * a.qWidth, &a.gateUp: gateUp,
 		&a.final: 64 * a.hidden, &a.logits: a.headRows * s.Vocab,
 	}
 	if experts > 0 {
@@ -249,6 +259,13 @@ func (t *Transformer) allocateActivations() error {
 	}
 	if err := t.buffers(purposeActivations, want); err != nil {
 		return err
+	}
+	a.inner = map[int]*gpu.Buffer{}
+	for width, count := range inner {
+		var err error
+		if a.inner[width], err = t.buffer(purposeActivations, 4*count*stride(width), gpu.Storage); err != nil {
+			return err
+		}
 	}
 	return t.buffers(purposeSampling, map[**gpu.Buffer]int{&a.top: 4 * topWords(s.Vocab), &a.hist: 4 * topBuckets})
 }

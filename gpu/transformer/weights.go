@@ -12,6 +12,7 @@ import (
 type vector struct {
 	tensors []int
 	plusOne bool // the weights are stored less one
+	paired  bool // elements are by turns those of two tensors
 	n       int
 	buffer  *gpu.Buffer
 }
@@ -94,14 +95,16 @@ func (p *planner) layer(i int, y *model.Layer) layerWeights {
 		postMLPNorm: p.norm(in(model.RolePostMLPNorm)...),
 	}
 	if y.MLP.Experts == 0 {
-		w.gateUp = p.matrix(in(model.RoleGate, model.RoleUp)...)
-		w.gateUpBias = p.vector(in(model.RoleGateBias, model.RoleUpBias)...)
+		w.gateUp = p.pair(in(model.RoleGate, model.RoleUp)...)
+		if w.gateUpBias = p.vector(in(model.RoleGateBias, model.RoleUpBias)...); w.gateUpBias != nil {
+			w.gateUpBias.paired = w.gateUp != nil && w.gateUp.paired
+		}
 		w.down, w.downBias = p.matrix(in(model.RoleDown)...), p.vector(in(model.RoleDownBias)...)
 		return w
 	}
 	h, n := p.src.Spec().Hidden, y.MLP.Intermediate
 	w.router = p.matrix(in(model.RoleRouter)...)
-	w.gateUp = p.matrix(in(model.RoleSharedGate, model.RoleSharedUp)...)
+	w.gateUp = p.pair(in(model.RoleSharedGate, model.RoleSharedUp)...)
 	w.down = p.matrix(in(model.RoleSharedDown)...)
 	w.expertGate = p.stack(n, in(model.RoleGate)...)
 	w.expertUp = p.stack(n, in(model.RoleUp)...)
@@ -122,13 +125,25 @@ func (p *planner) tensors(slots []slot) []int {
 
 func (p *planner) matrix(slots ...slot) *matrix { return p.stack(1, slots...) }
 
-// stack lays out the tensors of the slots, cut between runs of unit rows only.
+// stack lays out the tensors of the slots one below the other, cut between runs of unit rows only.
 func (p *planner) stack(unit int, slots ...slot) *matrix {
 	found := p.tensors(slots)
 	if len(found) == 0 || p.err != nil {
 		return nil
 	}
-	m, err := layOut(p.src, p.limit, unit, found...)
+	return p.keep(layOut(p.src, p.limit, unit, found...))
+}
+
+// pair lays out the tensors of two slots row by row.
+func (p *planner) pair(slots ...slot) *matrix {
+	found := p.tensors(slots)
+	if len(found) != 2 || p.err != nil {
+		return p.matrix(slots...)
+	}
+	return p.keep(layOutPair(p.src, p.limit, found[0], found[1]))
+}
+
+func (p *planner) keep(m *matrix, err error) *matrix {
 	if err != nil {
 		p.err = err
 		return nil
@@ -166,7 +181,7 @@ func (w *weights) bytes() uint64 {
 		n += m.bytes()
 	}
 	for _, v := range w.vectors {
-		n += uint64(4 * v.n)
+		n += uint64(4 * stride(v.n))
 	}
 	return n
 }
@@ -187,5 +202,12 @@ func (v *vector) values(src Source) ([]float32, error) {
 			all[i]++
 		}
 	}
-	return all, nil
+	if !v.paired {
+		return all, nil
+	}
+	turns := make([]float32, len(all))
+	for i := range all {
+		turns[i] = all[i%2*len(all)/2+i/2]
+	}
+	return turns, nil
 }

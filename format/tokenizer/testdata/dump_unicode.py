@@ -5,10 +5,14 @@
     /tmp/venv/bin/python dump_unicode.py unicode.json SCRIPT...
     go run gen_tables.go unicode.json tables.go      (in format/tokenizer)
 
+Writes classes.json beside itself, too: hashes of the sets, for a test.
+
 The library's parts carry tables of different Unicode versions, and Go carries one of its own.
 gen_tables.go writes down the differences. SCRIPT... are names of Unicode scripts.
 """
+import hashlib
 import json
+import pathlib
 import sys
 
 from tokenizers import Regex, normalizers, pre_tokenizers
@@ -52,11 +56,15 @@ def main(path, scripts):
     out["class"]["numeric"] = ranges(p for p, (a, b) in pieces if len(p) == 1 and a % 2 == 0)
     pieces = pre_tokenizers.Whitespace().pre_tokenize_str("".join(" a" + c for c in CHARS))
     out["class"]["word"] = ranges(p[1] for p, _ in pieces if len(p) == 2)
+    nfd = normalizers.NFD().normalize_str  # marks that it orders: before U+0345 of the last class, behind U+0334 of the first
+    out["class"]["ordered"] = ranges(c for c in CHARS if nfd(c + "\u0334") != c + "\u0334" or nfd("\u0345" + c) != "\u0345" + c)
     for name in ["NFC", "NFD", "NFKC", "NFKD", "Lowercase"]:
         n = getattr(normalizers, name)()
         out["map"][name] = {ord(c): n.normalize_str(c) for c in CHARS if n.normalize_str(c) != c}
     with open(path, "w") as f:
         json.dump(out, f)
+    hashes = {k: hashlib.sha256("".join("%d-%d," % tuple(r) for r in v).encode()).hexdigest()[:16] for k, v in out["class"].items()}
+    (pathlib.Path(__file__).parent / "classes.json").write_text(json.dumps(hashes, indent=0) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	root   = "../.."
+	module = "github.com/llama-webgpu/llama-webgpu/"
+)
+
+// allowed says which packages of the module a package may import: the direction in which data
+// flows, from the checkpoint to the device.
+var allowed = map[string][]string{
+	"format/model":     {},
+	"format/tokenizer": {},
+	"format/hf":        {"format/model"},
+	"format/bundle":    {"format/model", "quant"},
+	"quant":            {},
+	"quant/convert":    {"format/bundle", "format/hf", "format/model", "quant"},
+	"kernels":          {},
+	"gpu":              {"kernels"},
+	"gpu/gputest":      {"gpu"},
+	"gpu/sample":       {},
+	"gpu/transformer":  {"format/model", "gpu", "gpu/sample", "kernels", "quant"},
+	"verify":           {"format/model"}, // never gpu: it compares two Forwarders
+	"cmd/llama-webgpu": {"format/bundle", "format/hf", "format/model", "format/tokenizer", "gpu", "gpu/sample", "gpu/transformer", "quant", "quant/convert", "verify"},
+}
+
+// TestImportDirection reads the imports of all files but tests, whatever system they are for.
+func TestImportDirection(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, file)
+		if d.IsDir() && rel != "." && (rel == "build" || d.Name() == "testdata" || d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".")) {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, "_test.go") {
+			pkg := path.Dir(filepath.ToSlash(rel))
+			seen[pkg] = true
+			checkImports(t, file, pkg)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range allowed {
+		if !seen[pkg] {
+			t.Errorf("package %s is in the list of allowed imports, and nowhere else", pkg)
+		}
+	}
+}
+
+func checkImports(t *testing.T, file, pkg string) {
+	t.Helper()
+	to, ok := allowed[pkg]
+	if !ok {
+		t.Errorf("%s: package %s is not in the list of allowed imports", file, pkg)
+		return
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, spec := range f.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Error(err)
+		}
+		if ours, ok := strings.CutPrefix(name, module); ok && !slices.Contains(to, ours) {
+			t.Errorf("%s: package %s must not import %s", file, pkg, ours)
+		}
+	}
+}
+
+// TestTopLevel finds nothing at the top of the repository but what belongs there. Dotfiles and
+// what is built do not count.
+func TestTopLevel(t *testing.T) {
+	belongs := strings.Fields(`cmd docs format gpu kernels quant testdata verify web build
+		go.mod go.sum LICENSE Makefile README.md`)
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(belongs, e.Name()) {
+			t.Errorf("%s: does not belong at the top of the repository", e.Name())
+		}
+	}
+}

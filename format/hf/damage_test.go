@@ -1,0 +1,195 @@
+package hf
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// damage is one thing that may be wrong with a checkpoint, and what the error must say.
+type damage struct {
+	name   string
+	family string // the fixture that is damaged
+	do     func(t *testing.T, dir string)
+	want   string
+}
+
+// inConfig damages a key of config.json.
+func inConfig(name, family, key string, value any, want string) damage {
+	return damage{name, family, func(t *testing.T, dir string) { edit(t, configOf(dir), set(key, value)) }, want}
+}
+
+// inFile replaces model.safetensors.
+func inFile(name string, file []byte, want string) damage {
+	return damage{name, "mistral", func(t *testing.T, dir string) {
+		write(t, filepath.Join(dir, "model.safetensors"), file)
+	}, want}
+}
+
+// inTensors changes the tensors of model.safetensors.
+func inTensors(name, family string, change func(map[string]*tensorData), want string) damage {
+	return damage{name, family, func(t *testing.T, dir string) {
+		path := filepath.Join(dir, "model.safetensors")
+		all := unpack(t, path)
+		change(all)
+		pack(t, path, all)
+	}, want}
+}
+
+// inIndex changes the weight_map of the sharded fixture.
+func inIndex(name string, change func(weights map[string]any), want string) damage {
+	return damage{name, "llama", func(t *testing.T, dir string) {
+		edit(t, filepath.Join(dir, indexFile), func(m map[string]any) { change(m["weight_map"].(map[string]any)) })
+	}, want}
+}
+
+const (
+	qProj   = "model.layers.1.self_attn.q_proj.weight"
+	oneHalf = `{"a":{"dtype":"F16","shape":[4],"data_offsets":[0,8]}}`
+)
+
+var damages = []damage{
+	{"no directory", "llama", func(t *testing.T, dir string) { os.RemoveAll(dir) }, "config.json: no such file"},
+	{"config is no JSON", "llama", func(t *testing.T, dir string) { write(t, configOf(dir), []byte("{")) }, "config.json: "},
+	{"config is null", "llama", func(t *testing.T, dir string) { write(t, configOf(dir), []byte("null")) }, "want an object"},
+	{"duplicate key", "llama", func(t *testing.T, dir string) {
+		write(t, configOf(dir), []byte(`{"model_type":"llama","model_type":"llama"}`))
+	}, `duplicate object member name "model_type"`},
+	{"text after config", "llama", func(t *testing.T, dir string) {
+		write(t, configOf(dir), append(read(t, configOf(dir)), " {}"...))
+	}, "config.json: "},
+	inConfig("unknown family", "llama", "model_type", "mamba", `unsupported model_type "mamba"; supported: gemma2, gemma3, `),
+	{"unknown family and keys", "llama", func(t *testing.T, dir string) {
+		edit(t, configOf(dir), func(m map[string]any) { m["model_type"] = "mamba"; m["conv_kernel"] = 4 })
+	}, "keys that were not understood: conv_kernel"},
+	inConfig("no family", "llama", "model_type", nil, `unsupported model_type ""`),
+	inConfig("unknown key", "llama", "use_magic", true, `model_type "llama": keys not understood: use_magic`),
+	inConfig("unknown activation", "llama", "hidden_act", "swiglu7", `key "hidden_act": unknown activation "swiglu7"; supported: gelu`),
+	inConfig("unknown rope type", "llama", "rope_parameters", map[string]any{"rope_type": "spiral", "rope_theta": 1e4}, `unsupported rope type "spiral"; supported: default, dynamic, linear, llama3, longrope, yarn`),
+	inConfig("unknown rope key", "llama", "rope_parameters", map[string]any{"rope_type": "default", "mrope_section": []int{2, 2}}, "keys not understood: rope_parameters.mrope_section"),
+	inConfig("rope without factor", "llama", "rope_parameters", map[string]any{"rope_type": "linear"}, `key "rope_parameters.factor": want a number above 0`),
+	inConfig("rope theta below 0", "llama", "rope_parameters", map[string]any{"rope_theta": -1}, `"rope_parameters.rope_theta": want a number above 0`),
+	inConfig("partial rotation", "llama", "partial_rotary_factor", 0.5, "this family rotates whole heads"),
+	inConfig("longrope factors", "phi3_longrope", "rope_parameters", map[string]any{"rope_type": "longrope", "short_factor": []int{1}, "long_factor": []int{1}}, "short_factor has 1 and long_factor 1 numbers, want 4"),
+	inConfig("quantized", "llama", "quantization_config", map[string]any{"bits": 4}, "quantized checkpoints are not supported"),
+	inConfig("hidden size is text", "llama", "hidden_size", "32", `key "hidden_size": want a whole number, have "32"`),
+	inConfig("hidden size has a fraction", "llama", "hidden_size", 32.5, `key "hidden_size": want a whole number`),
+	inConfig("hidden size of 0", "llama", "hidden_size", 0, `key "hidden_size": want a number from 1 to`),
+	inConfig("hidden size missing", "llama", "hidden_size", nil, `key "hidden_size": missing`),
+	inConfig("a million layers", "llama", "num_hidden_layers", 1000000, `key "num_hidden_layers": 1000000 are too many`),
+	inConfig("heads and groups", "llama", "num_key_value_heads", 3, "4 heads are not a multiple of 3"),
+	inConfig("bool is a number", "llama", "attention_bias", 1, `key "attention_bias": want true or false, have 1`),
+	inConfig("layer types too few", "gemma2", "layer_types", []string{"full_attention"}, "1 entries for 3 layers"),
+	inConfig("unknown layer type", "gemma2", "layer_types", []string{"full_attention", "linear_attention", "full_attention"}, `layer 1: "linear_attention" is unknown`),
+	inConfig("bidirectional", "gemma3", "use_bidirectional_attention", true, "only causal attention is supported"),
+	inConfig("cross attention", "gpt2", "add_cross_attention", true, "cross attention is not supported"),
+	inConfig("top-k of experts", "mixtral", "num_experts_per_tok", 5, "top_k: 5 of 4 experts"),
+	inConfig("no_rope_layers too few", "smollm3", "no_rope_layers", []int{1}, "1 entries for 4 layers"),
+	inConfig("eos is text", "llama", "eos_token_id", "</s>", `key "eos_token_id": want a whole number`),
+	{"generation config is no JSON", "llama", func(t *testing.T, dir string) {
+		write(t, filepath.Join(dir, "generation_config.json"), []byte("[]"))
+	}, "generation_config.json: want an object"},
+
+	{"no weights", "mistral", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "model.safetensors")) }, "neither model.safetensors nor model.safetensors.index.json is there"},
+	{"only pickled weights", "mistral", func(t *testing.T, dir string) {
+		os.Rename(filepath.Join(dir, "model.safetensors"), filepath.Join(dir, "pytorch_model.bin"))
+	}, "pytorch_model.bin; safetensors as transformers saves them are supported"},
+	{"index missing", "llama", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, indexFile)) }, "found golden.safetensors, model-00001-of-00003.safetensors"},
+	{"missing shard", "llama", func(t *testing.T, dir string) {
+		os.Remove(filepath.Join(dir, "model-00002-of-00003.safetensors"))
+	}, "model-00002-of-00003.safetensors: missing shard"},
+	{"weights are a directory", "mistral", func(t *testing.T, dir string) {
+		os.Remove(filepath.Join(dir, "model.safetensors"))
+		os.Mkdir(filepath.Join(dir, "model.safetensors"), 0o755)
+	}, "not a regular file"},
+	{"index is no JSON", "llama", func(t *testing.T, dir string) { write(t, filepath.Join(dir, indexFile), []byte("{")) }, indexFile + ": "},
+	{"index is empty", "llama", func(t *testing.T, dir string) { write(t, filepath.Join(dir, indexFile), []byte(`{"metadata":{}}`)) }, "weight_map is missing or empty"},
+	inIndex("index leaves the directory", func(w map[string]any) { w[qProj] = "../model.safetensors" }, `"../model.safetensors" is not the name of a file beside the index`),
+	inIndex("index without a tensor", func(w map[string]any) { delete(w, qProj) }, `tensor "`+qProj+`": it is here, but the index does not list it`),
+	inIndex("index names the wrong shard", func(w map[string]any) { w["model.norm.weight"] = "model-00001-of-00003.safetensors" }, "the index says it is "),
+	inIndex("index has a tensor more", func(w map[string]any) { w["model.more"] = "model-00001-of-00003.safetensors" }, `tensor "model.more": the index says it is here, but it is not`),
+
+	inFile("empty file", nil, "0 bytes are too few"),
+	inFile("seven bytes", make([]byte, 7), "7 bytes are too few"),
+	inFile("no header", make([]byte, 64), "header does not begin with {"),
+	inFile("text", []byte("version https://git-lfs.github.com/spec/v1\n"), "is this a safetensors file?"),
+	inFile("header longer than the file", safefile(oneHalf, nil)[:30], "truncated: the header needs bytes 8–"),
+	inFile("huge header", append([]byte{0, 0, 0, 2, 0, 0, 0, 0}, make([]byte, 100)...), "header of 33554432 bytes: at most 16777216 are read"),
+	inFile("null header", safefile("null", nil), "header does not begin with {"),
+	inFile("header is cut", safefile(oneHalf[:40], nil), "header: "),
+	inFile("text after the header", safefile(oneHalf+"{}", make([]byte, 8)), "header: there is something after the object"),
+	inFile("duplicate tensor", safefile(`{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"a":{"dtype":"F16","shape":[2],"data_offsets":[4,8]}}`, make([]byte, 8)), `duplicate object member name "a"`),
+	inFile("name is no UTF-8", safefile("{\"\xff\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[0,8]}}", make([]byte, 8)), "invalid UTF-8"),
+	inFile("name is empty", safefile(strings.Replace(oneHalf, `"a"`, `""`, 1), make([]byte, 8)), "name of 0 bytes"),
+	inFile("name too long", safefile(strings.Replace(oneHalf, `"a"`, `"`+strings.Repeat("n", 2000)+`"`, 1), make([]byte, 8)), "name of 2000 bytes"),
+	inFile("entry is a number", safefile(`{"a":1}`, nil), `tensor "a": want an object`),
+	inFile("metadata is a list", safefile(`{"__metadata__":[]}`, nil), "__metadata__: want an object"),
+	inFile("metadata holds a number", safefile(`{"__metadata__":{"a":1}}`, nil), "__metadata__: "),
+	inFile("unknown key in entry", safefile(strings.Replace(oneHalf, `"shape"`, `"x":1,"shape"`, 1), make([]byte, 8)), `tensor "a": unknown key "x"`),
+	inFile("entry without shape", safefile(`{"a":{"dtype":"F16","data_offsets":[0,8]}}`, make([]byte, 8)), "want dtype, shape and data_offsets"),
+	inFile("unknown dtype", safefile(strings.Replace(oneHalf, "F16", "F8_E4M3", 1), make([]byte, 8)), `unsupported dtype "F8_E4M3"; supported: BF16, F16, F32`),
+	inFile("negative dimension", safefile(strings.Replace(oneHalf, "[4]", "[-4]", 1), make([]byte, 8)), "-4 is no whole number"),
+	inFile("dimension with a point", safefile(strings.Replace(oneHalf, "[4]", "[4.0]", 1), make([]byte, 8)), "4.0 is no whole number"),
+	inFile("dimension is huge", safefile(strings.Replace(oneHalf, "[4]", "[18446744073709551616]", 1), make([]byte, 8)), "is no whole number"),
+	inFile("shape overflows", safefile(strings.Replace(oneHalf, "[4]", "[4294967296,4294967296,4]", 1), make([]byte, 8)), "overflows"),
+	inFile("rank of 100", safefile(strings.Replace(oneHalf, "[4]", "["+strings.Repeat("1,", 99)+"4]", 1), make([]byte, 8)), "100 dimensions, at most 8"),
+	inFile("one offset", safefile(strings.Replace(oneHalf, "[0,8]", "[0]", 1), make([]byte, 8)), "data_offsets: want 2 numbers, have 1"),
+	inFile("offsets backwards", safefile(strings.Replace(oneHalf, "[0,8]", "[8,0]", 1), make([]byte, 8)), "run backwards"),
+	inFile("size is not the shape's", safefile(strings.Replace(oneHalf, "[4]", "[3]", 1), make([]byte, 8)), "F16 [3] needs 6 bytes, data_offsets give 8"),
+	inFile("truncated data", safefile(oneHalf, make([]byte, 6)), "truncated: needs bytes"),
+	inFile("bytes at the end", safefile(oneHalf, make([]byte, 9)), "1 bytes after the last tensor belong to no tensor"),
+	inFile("hole", safefile(`{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"F16","shape":[1],"data_offsets":[6,8]}} `, make([]byte, 8)), `tensor "b": bytes 4–6 before it belong to no tensor`),
+	inFile("overlap", safefile(`{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"F16","shape":[3],"data_offsets":[2,8]}} `, make([]byte, 8)), `tensor "b": bytes 2–8 overlap`),
+	inFile("unaligned", safefile(oneHalf+" ", make([]byte, 8)), `tensor "a": byte 63 is not aligned to F16`),
+
+	inTensors("missing tensor", "mistral", func(m map[string]*tensorData) { delete(m, qProj) }, `tensor "`+qProj+`" is missing`),
+	inTensors("missing head", "mistral", func(m map[string]*tensorData) { delete(m, "lm_head.weight") }, `tensor "lm_head.weight" is missing; config.json has tie_word_embeddings false`),
+	inTensors("missing expert", "mixtral", func(m map[string]*tensorData) { delete(m, "model.layers.1.block_sparse_moe.experts.3.w2.weight") }, "experts.3.w2.weight\" is missing"),
+	inTensors("extra tensor", "mistral", func(m map[string]*tensorData) {
+		m["model.layers.7.more"] = &tensorData{DType: "F16", Shape: []int{1}, data: make([]byte, 2)}
+	}, `tensor "model.layers.7.more": unexpected`),
+	inTensors("bias that config does not know", "mistral", func(m map[string]*tensorData) {
+		m["model.layers.0.self_attn.q_proj.bias"] = &tensorData{DType: "F16", Shape: []int{1}, data: make([]byte, 2)}
+	}, "q_proj.bias\": unexpected"),
+	inTensors("wrong shape", "mistral", func(m map[string]*tensorData) { m[qProj].Shape = []int{32, 64} }, `tensor "`+qProj+`": shape [32 64], but config.json makes it [64 32]`),
+	inTensors("wrong shape of a fused one", "phi3", func(m map[string]*tensorData) { m["model.layers.0.self_attn.qkv_proj.weight"].Shape = []int{32, 64} }, "shape [32 64], but config.json makes it [64 32]"),
+	inTensors("integers", "mistral", func(m map[string]*tensorData) { m[qProj].DType = "I16" }, `tensor "`+qProj+`": unsupported dtype I16; supported: BF16, F16, F32`),
+	inTensors("expert of another dtype", "mixtral", func(m map[string]*tensorData) {
+		m["model.layers.0.block_sparse_moe.experts.2.w1.weight"].DType = "BF16"
+	}, "dtype BF16, but other experts are F16"),
+	inTensors("head beside a tied embedding", "qwen2", func(m map[string]*tensorData) {
+		embed := *m["model.embed_tokens.weight"]
+		embed.data = append([]byte{1}, embed.data[1:]...)
+		m["lm_head.weight"] = &embed
+	}, `tensor "lm_head.weight": it differs from the embedding, but config.json has tie_word_embeddings true`),
+	{"tensor in two shards", "llama", func(t *testing.T, dir string) {
+		from := unpack(t, filepath.Join(dir, "model-00001-of-00003.safetensors"))
+		path := filepath.Join(dir, "model-00003-of-00003.safetensors")
+		to := unpack(t, path)
+		for name, d := range from {
+			to[name] = d
+		}
+		pack(t, path, to)
+	}, "model-00003-of-00003.safetensors: tensor"},
+}
+
+func TestDamage(t *testing.T) {
+	if len(damages) < 80 {
+		t.Errorf("%d kinds of damage", len(damages))
+	}
+	for _, d := range damages {
+		t.Run(d.name, func(t *testing.T) {
+			dir := copyOf(t, d.family)
+			d.do(t, dir)
+			c, err := Open(dir)
+			if err == nil {
+				c.Close()
+				t.Fatalf("opened, want an error with %q", d.want)
+			}
+			if !strings.Contains(err.Error(), d.want) {
+				t.Errorf("error %q, want one with %q", err, d.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,18 @@
+//go:build unix
+
+package outdir
+
+import (
+	"errors"
+	"os"
+)
+
+// SyncDir waits until the disk knows the names in dir.
+func SyncDir(dir string) (err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return f.Sync()
+}

@@ -1,0 +1,154 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+// small is a tokenizer.json with a part of each kind, for changing.
+const small = `{"version":"1.0","truncation":null,"padding":null,
+"added_tokens":[{"id":3,"content":"<s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],
+"normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"}]},
+"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true},
+"post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
+ "pair":[],"special_tokens":{"<s>":{"id":"<s>","ids":[3],"tokens":["<s>"]}}},
+"decoder":{"type":"Strip","content":" ","start":1,"stop":0},
+"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}}`
+
+func TestParseErrors(t *testing.T) {
+	if _, err := Parse([]byte(small)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ from, to, want string }{
+		{`{"version"`, `x{"version"`, "tokenizer:"},
+		{`"1.0"`, `"2.0"`, `version "2.0"`},
+		{`"truncation":null`, `"trumpet":null`, `"trumpet"`},
+		{`"padding":null`, `"truncation":null`, `duplicate`},
+		{`"single_word":false`, `"single_word":false,"bold":true`, `"bold"`},
+		{`{"id":3`, `{"id":7`, `"<s>" has id 7, but its place is 3`},
+		{`"content":"<s>"`, `"content":""`, "empty or there twice"},
+		{`"content":"<s>"`, `"content":"a"`, `"a" has id 3, but its place is 0`},
+		{`{"type":"NFC"}`, `{"type":"NFX"}`, `normalizer: 0: NFX: type "NFX" is not supported: want`},
+		{`{"type":"NFC"}`, `{"type":"NFC","loud":1}`, `"loud"`},
+		{`{"type":"NFC"}`, `null`, `normalizer: 0: is missing`},
+		{`{"type":"NFC"}`, `{}`, `has no type`},
+		{`{"type":"NFC"}`, `{"type":"Precompiled","precompiled_charsmap":"ALQC"}`, "precompiled_charsmap of 4 characters is not supported"},
+		{`{"type":"NFC"}`, `{"type":"Strip","strip_left":true}`, "missing strip_right"},
+		{`{"type":"NFC"}`, `{"type":"Replace","pattern":{},"content":""}`, "want a String or a Regex"},
+		{`{"type":"NFC"}`, `{"type":"Replace","pattern":{"Regex":"(a"},"content":""}`, `regex "(a"`},
+		{`{"type":"NFC"}`, strings.Repeat(`{"type":"Sequence","normalizers":[`, 9) + strings.Repeat(`]}`, 9), "more than 8 Sequences"},
+		{`{"type":"ByteLevel","add_prefix_space":false`, `{"type":"ByteLevel","add_prefix_spice":false`, "add_prefix_spice"},
+		{`"add_prefix_space":false,"trim_offsets":true`, `"trim_offsets":true`, "missing add_prefix_space"},
+		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"BertPreTokenizer"}`, `type "BertPreTokenizer" is not supported: want ByteLevel, Digits`},
+		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Split","pattern":{"String":" "},"behavior":"isolated","invert":false}`, `behavior "isolated"`},
+		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Metaspace","replacement":"▁▁"}`, `replacement "▁▁"`},
+		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Metaspace","replacement":"▁","prepend_scheme":"last"}`, `prepend_scheme "last"`},
+		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Digits"}`, "missing individual_digits"},
+		{`{"type":"TemplateProcessing"`, `{"type":"RobertaProcessing"`, `type "RobertaProcessing" is not supported`},
+		{`{"Sequence":{"id":"A"`, `{"Sequence":{"id":"B"`, "want pieces SpecialToken or Sequence A"},
+		{`,{"Sequence":{"id":"A","type_id":0}}`, ``, "has the text 0 times"},
+		{`{"SpecialToken":{"id":"<s>"`, `{"SpecialToken":{"id":"<t>"`, `"<t>" is not among special_tokens`},
+		{`"ids":[3]`, `"ids":[9]`, "id 9 is not in the vocabulary"},
+		{`{"type":"Strip","content":" "`, `{"type":"Strip","content":""`, "want one character"},
+		{`"start":1`, `"start":-1`, "start -1"},
+		{`{"type":"Strip","content":" ","start":1,"stop":0}`, `{"type":"CTC"}`, `type "CTC" is not supported: want`},
+		{`"type":"BPE"`, `"type":"WordPiece"`, `model: type "WordPiece" is not supported: want BPE, Unigram`},
+		{`"type":"BPE"`, `"type":"BPE","dropout":0.1`, "dropout 0.1"},
+		{`"type":"BPE"`, `"type":"BPE","end_of_word_suffix":"</w>"`, `end_of_word_suffix "</w>"`},
+		{`"type":"BPE"`, `"type":"BPE","continuing_subword_prefix":"##"`, `continuing_subword_prefix "##"`},
+		{`"type":"BPE"`, `"type":"BPE","unk_token":"?"`, `unk_token "?" is not in the vocabulary`},
+		{`"b":1`, `"b":0`, "have the same id 0"},
+		{`"b":1`, `"b":-1`, `token "b" has id -1`},
+		{`"b":1`, `"b":99999999`, `token "b" has id 99999999`},
+		{`"a b"`, `"a b c"`, `merge "a b c"`},
+		{`"a b"`, `["a"]`, "merges"},
+		{`"a b"`, `["b","a"]`, `merge of "b" and "a"`},
+		{`{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`, `null`, "model: is missing"},
+		{`{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`, `{"type":"Unigram","vocab":[["a",0]]}`, "unk_id is missing"},
+		{`{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`, `{"type":"Unigram","unk_id":1,"vocab":[["a",0]]}`, "unk_id 1 is outside"},
+		{`{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`, `{"type":"Unigram","unk_id":0,"vocab":[["a",0],["a",1]]}`, `"a" is in the vocabulary twice`},
+		{`{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`, `{"type":"Unigram","unk_id":0,"vocab":[["a"]]}`, "want a token and its score"},
+	} {
+		changed := strings.Replace(small, c.from, c.to, 1)
+		if changed == small {
+			t.Fatalf("%s is not in the file", c.from)
+		}
+		_, err := Parse([]byte(changed))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want %q", c.to, err, c.want)
+		}
+	}
+}
+
+func TestLoadNamesTheFile(t *testing.T) {
+	path := t.TempDir() + "/t.json"
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, []byte(`{"version":"1.0"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), path+": model: is missing") {
+		t.Error(err)
+	}
+}
+
+func TestRegexErrors(t *testing.T) {
+	for expr, want := range map[string]string{
+		`\p{Foo}`:     `\p{Foo} is not supported`,
+		`\pL`:         `want a name in braces`,
+		`[[:alpha:]]`: `[: in a class is not supported`,
+		`[a[b]]`:      `[b in a class`,
+		`[a&&b]`:      `&& in a class`,
+		`[]`:          `a class is empty`,
+		`[a`:          `a [ is not closed`,
+		`[z-a]`:       `range z-a is empty`,
+		`\K`:          `\K is not supported`,
+		`\G`:          `\G is not supported`,
+		`\xFF`:        `want up to 7F`,
+		`(a`:          `a ( is not closed`,
+		`a)`:          `a ) closes nothing`,
+		`*a`:          `repeats nothing`,
+		`(?x: a)`:     `group (?x: is not supported`,
+		`a(?i)b`:      `supported at the start only`,
+		`(?<n>a)`:     `is not supported`,
+		`a{2000}`:     `more than 1000 times`,
+		`\`:           `escapes nothing`,
+	} {
+		if _, err := compileRegex(expr); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", expr, err, want)
+		}
+	}
+}
+
+// TestMergesAsStrings: the older spelling of merges gives the same tokenizer.
+func TestMergesAsStrings(t *testing.T) {
+	data, err := os.ReadFile("testdata/families/llama3.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file map[string]any
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	model := file["model"].(map[string]any)
+	lines := []string{"#version: 0.2"}
+	for _, m := range model["merges"].([]any) {
+		lines = append(lines, m.([]any)[0].(string)+" "+m.([]any)[1].(string))
+	}
+	model["merges"] = lines
+	data, err = json.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := readText(t)
+	if hashIDs(tok.Encode(text, true)) != hashIDs(family(t, "llama3").Encode(text, true)) {
+		t.Error("merges as strings give other ids")
+	}
+}

@@ -1,0 +1,89 @@
+package tokenizer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// hashRunes hashes ranges, as pairs of the first and the last, as dump_unicode.py does.
+func hashRunes(pairs []rune) string {
+	h := sha256.New()
+	for i := 0; i < len(pairs); i += 2 {
+		fmt.Fprintf(h, "%d-%d,", pairs[i], pairs[i+1])
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+func rangesOf(is func(rune) bool) (out []rune) {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if r >= 0xD800 && r <= 0xDFFF || !is(r) {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1] == r-1 {
+			out[n-1] = r
+		} else {
+			out = append(out, r, r)
+		}
+	}
+	return out
+}
+
+// TestTables compares what characters are with what the tokenizers library takes them for.
+func TestTables(t *testing.T) {
+	if unicode.Version != tablesFor {
+		t.Skipf("Go's tables are of Unicode %s, the differences from %s", unicode.Version, tablesFor)
+	}
+	var want map[string]string
+	readJSON(t, "testdata/classes.json", &want)
+	not := func(is func(rune) bool) func(rune) bool { return func(r rune) bool { return !is(r) } }
+	got := map[string]string{
+		"word": hashRunes(rangesOf(isWord)), "numeric": hashRunes(rangesOf(isNumeric)),
+		"not mark": hashRunes(rangesOf(not(isCombining))), "not punctuation": hashRunes(rangesOf(not(isPunctuation))),
+		"not space": hashRunes(rangesOf(not(unicode.IsSpace))), `\s`: hashRunes(rangesOf(unicode.IsSpace)),
+		`\w`: hashRunes(regexWord()), `[\w]`: hashRunes(classWord()), `\d`: hashRunes(propertyRanges("Nd")),
+	}
+	for name := range properties {
+		got[name] = hashRunes(propertyRanges(name))
+	}
+	delete(want, "ordered") // which differs on purpose, see normalForm
+	if len(want) < 190 || len(want) != len(got) {
+		t.Errorf("%d sets, want %d", len(got), len(want))
+	}
+	for name, hash := range want {
+		if got[name] != hash {
+			t.Errorf("%s has other characters", name)
+		}
+	}
+}
+
+func propertyRanges(name string) []rune {
+	table := unicode.Categories[name]
+	if table == nil {
+		table = unicode.Scripts[name]
+	}
+	return properties[name].ranges(table)
+}
+
+// TestNormalizeSlowly: the definition of the normal forms and x/text agree where x/text follows
+// the definition.
+func TestNormalizeSlowly(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	alphabet := []rune("aeoAKΩ가각ᄒ\u1161\u11abÅÅ\u0301\u0316\u0323\u0308\u0344\u0345\u0f71\u0f72\u0f73ﬁ½\u09c7\u09be\u0958\u1e9b\u2126\u30ab\u3099\uff76\uff9e")
+	for range 20000 {
+		s := make([]rune, rnd.IntN(9))
+		for i := range s {
+			s[i] = alphabet[rnd.IntN(len(alphabet))]
+		}
+		for name, form := range map[string]norm.Form{"NFC": norm.NFC, "NFD": norm.NFD, "NFKC": norm.NFKC, "NFKD": norm.NFKD} {
+			if got, want := normalizeSlowly(string(s), form), form.String(string(s)); got != want {
+				t.Fatalf("%s of %+q is %+q, x/text has %+q", name, string(s), got, want)
+			}
+		}
+	}
+}

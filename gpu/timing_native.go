@@ -1,0 +1,131 @@
+//go:build cgo && !js
+
+package gpu
+
+/*
+#include "native.h"
+*/
+import "C"
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+	"unsafe"
+)
+
+// maxTimed is how many dispatches are timed in one submission: a query set holds 4096 queries.
+const maxTimed = 2048
+
+func (n *native) runTimed(ctx context.Context, steps []step) ([]time.Duration, error) {
+	if err := n.calibrate(ctx); err != nil {
+		return nil, err
+	}
+	var times []time.Duration
+	for len(steps) > 0 {
+		k := min(len(steps), maxTimed)
+		ticks, err := n.timed(ctx, steps[:k])
+		if err != nil {
+			return nil, err
+		}
+		for i := 0; i < len(ticks); i += 2 {
+			times = append(times, time.Duration(float64(ticks[i+1]-ticks[i])*n.period))
+		}
+		steps = steps[k:]
+	}
+	return times, nil
+}
+
+// timed runs steps and returns the timestamps before and after each dispatch, in ticks.
+func (n *native) timed(ctx context.Context, steps []step) ([]uint64, error) {
+	count := 0
+	for _, s := range steps {
+		if s.pipeline != 0 {
+			count++
+		}
+	}
+	return n.ticks(ctx, count, func(enc, queries, resolved C.uintptr_t) {
+		C.lw_encode_timed(enc, cSteps(steps), C.size_t(len(steps)), queries, resolved)
+	})
+}
+
+// ticks submits what encode records and returns the 2·count timestamps that it resolves.
+func (n *native) ticks(ctx context.Context, count int, encode func(enc, queries, resolved C.uintptr_t)) ([]uint64, error) {
+	size := uint64(max(count, 1)) * 16 // bytes: two queries of 8
+	resolved, err := n.newBuffer("queries", size, queries)
+	if err != nil {
+		return nil, err
+	}
+	defer n.freeBuffer(resolved)
+	st, err := n.newBuffer("queries", size, staging)
+	if err != nil {
+		return nil, err
+	}
+	defer n.freeBuffer(st)
+	qs, err := n.made(C.lw_queries(n.dev, C.uint32_t(max(count, 1)*2)), func(h C.uintptr_t) { C.lw_queries_free(h) })
+	if err != nil {
+		return nil, err
+	}
+	defer C.lw_queries_free(C.uintptr_t(qs))
+	enc := C.lw_encoder(n.dev)
+	encode(enc, C.uintptr_t(qs), C.uintptr_t(resolved))
+	C.lw_submit(n.dev, enc, 0)
+	if err := n.err(); err != nil || count == 0 {
+		return nil, err
+	}
+	p, err := n.startRead(ctx, resolved, 0, st, size)
+	if err != nil {
+		return nil, err
+	}
+	ticks := make([]uint64, 2*count)
+	dst := unsafe.Slice((*byte)(unsafe.Pointer(&ticks[0])), size)
+	return ticks, n.finishRead(ctx, p, st, dst, 0)
+}
+
+// calibrate measures how long a timestamp tick is: wgpu-native returns the driver's ticks and
+// keeps the driver's period to itself.
+func (n *native) calibrate(ctx context.Context) error {
+	if n.period != 0 {
+		return nil
+	}
+	stamp := func() (uint64, time.Time, error) {
+		t, err := n.ticks(ctx, 1, func(enc, queries, resolved C.uintptr_t) { C.lw_encode_stamp(enc, queries, resolved) })
+		if err != nil {
+			return 0, time.Time{}, err
+		}
+		return t[0], time.Now(), nil
+	}
+	if _, _, err := stamp(); err != nil { // the first one of a device is slow
+		return err
+	}
+	t0, wall0, err := stamp()
+	if err != nil {
+		return err
+	}
+	time.Sleep(50 * time.Millisecond)
+	t1, wall1, err := stamp()
+	if err != nil {
+		return err
+	}
+	if t1 <= t0 {
+		return fmt.Errorf("timestamps do not advance: %d, then %d", t0, t1)
+	}
+	n.period = snap(float64(wall1.Sub(wall0)) / float64(t1-t0))
+	return nil
+}
+
+// periods are the clocks drivers have, in nanoseconds a tick: NVIDIA, Apple and software 1,
+// AMD 10, Intel 83.3 and 52.1, Apple's CPU clock 41.7, Direct3D's usual 100.
+var periods = []float64{1, 10, 1000 / 12., 1000 / 19.2, 1000 / 24., 100}
+
+// snap returns the known period within a tenth of a measured one, or else the measured one.
+func snap(measured float64) float64 {
+	best := measured
+	for _, p := range periods {
+		if d := math.Abs(measured/p - 1); d < 0.1 && (best == measured || d < math.Abs(measured/best-1)) {
+			best = p
+		}
+	}
+	return best
+}

@@ -1,0 +1,179 @@
+package kernels_test
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// What float32 arithmetic may lose. A sum, difference or product is off by unit of its value at
+// most, a division by 2.5·ulp, exp(x) by (3+2|x|)·ulp: the bounds that WGSL sets.
+const (
+	ulp  = 0x1p-23
+	unit = ulp / 2
+)
+
+// expError bounds the relative error of exp(x).
+func expError(x float64) float64 { return (3 + 2*math.Abs(x)) * ulp }
+
+var (
+	device *gpu.Device // of all tests
+	atExit []func()
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, f := range atExit {
+		f()
+	}
+	os.Exit(code)
+}
+
+// lasting is the test that opens the device; the device outlives it.
+type lasting struct{ testing.TB }
+
+func (lasting) Cleanup(f func()) { atExit = append(atExit, f) }
+
+func open(t *testing.T) *gpu.Device {
+	t.Helper()
+	if device == nil {
+		device = gputest.Open(lasting{t})
+	}
+	return device
+}
+
+// launch runs a kernel with x·y workgroups. Operands are a []float32 or []uint32 for each
+// binding; what the kernel may write is read back into them. nil stands for a buffer that the
+// kernel does not use.
+func launch(t *testing.T, name string, c kernels.Consts, x, y int, operands ...any) {
+	t.Helper()
+	dev := open(t)
+	k, err := kernels.Specialize(name, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipeline, err := dev.Pipeline(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(operands) != len(k.Bindings) {
+		t.Fatalf("%s: %d operands for %d bindings", k.Key, len(operands), len(k.Bindings))
+	}
+	ranges := make([]gpu.Range, len(operands))
+	for i, o := range operands {
+		b := upload(t, dev, k.Bindings[i], o)
+		defer b.Release()
+		ranges[i] = gpu.Range{Buffer: b}
+	}
+	group, err := dev.BindGroup(pipeline, ranges...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p gpu.Program
+	defer p.Release()
+	p.Dispatch(pipeline, group, uint32(x), uint32(y), 1)
+	if err := dev.Run(&p); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range operands {
+		if k.Bindings[i] == kernels.Storage {
+			download(t, dev, ranges[i].Buffer, o)
+		}
+	}
+}
+
+// upload makes a buffer of exactly the operand's size, so that a kernel that reads or writes
+// past its end shows; a uniform one is made whole rows of 16 bytes, as structs are.
+func upload(t *testing.T, dev *gpu.Device, kind kernels.Binding, operand any) *gpu.Buffer {
+	t.Helper()
+	var data []byte
+	switch v := operand.(type) {
+	case nil:
+		data = make([]byte, 256)
+	case []float32:
+		for _, f := range v {
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(f))
+		}
+	case []uint32:
+		for _, w := range v {
+			data = binary.LittleEndian.AppendUint32(data, w)
+		}
+	default:
+		t.Fatalf("operand of type %T", operand)
+	}
+	usage := gpu.Storage
+	if kind == kernels.Uniform {
+		usage = gpu.Uniform
+		data = append(data, make([]byte, -len(data)&15)...)
+	}
+	b, err := dev.NewBuffer("test", uint64(len(data)), usage)
+	if err == nil {
+		err = b.Write(0, data)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func download(t *testing.T, dev *gpu.Device, b *gpu.Buffer, operand any) {
+	t.Helper()
+	raw := make([]byte, b.Size())
+	if err := dev.Read(context.Background(), b, 0, raw); err != nil {
+		t.Fatal(err)
+	}
+	switch v := operand.(type) {
+	case []float32:
+		for i := range v {
+			v[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		}
+	case []uint32:
+		for i := range v {
+			v[i] = binary.LittleEndian.Uint32(raw[4*i:])
+		}
+	}
+}
+
+// value is what an element ought to be, and how far off it may be.
+type value struct{ want, within float64 }
+
+// check compares an element; NaN is never right.
+func (v value) check(t *testing.T, what string, i int, got float32) {
+	t.Helper()
+	if d := math.Abs(float64(got) - v.want); !(d <= v.within) {
+		t.Fatalf("%s: element %d: got %v, want %v: off by %g, bound %g", what, i, got, v.want, d, v.within)
+	}
+}
+
+// untouched fills what a kernel must leave alone, or must overwrite.
+const untouched = float32(-77.25)
+
+func filled(n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = untouched
+	}
+	return v
+}
+
+func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
+
+// normals returns n numbers with the given mean and spread.
+func normals(rng *rand.Rand, n int, mean, spread float64) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(mean + spread*rng.NormFloat64())
+	}
+	return v
+}
+
+func bits(f float32) uint32 { return math.Float32bits(f) }
+
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }

@@ -1,0 +1,193 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// activation returns act(v) and how far off the kernel may be.
+func activation(act int, v float64) value {
+	switch act {
+	case 0:
+		return sigmoidTimes(v, v, 0)
+	case 1:
+		// The formula for erf is good to 1.5e-7. Its polynomial loses 10 ulp at most in float32
+		// (5 in Horner's steps, the largest of which is 1.45, and as much from its argument), the
+		// exponential 5 (its own error where it is not yet small), the sums around it 2.
+		y := 0.5 * v * (1 + math.Erf(v/math.Sqrt2))
+		return value{y, 0.5*math.Abs(v)*(1.5e-7+17*ulp) + 2*ulp*math.Abs(y)}
+	case 2:
+		// Terms of one sign, six roundings: 3 ulp of the exponent.
+		z := 2 * math.Sqrt(2/math.Pi) * (v + 0.044715*v*v*v)
+		return sigmoidTimes(v, z, 3*ulp*math.Abs(z))
+	}
+	return value{max(v, 0), 0}
+}
+
+// sigmoidTimes returns v/(1+exp(−z)), z being off by as much as dz. Past ±87 the exponential is
+// held, and results below the least normal float32 may become 0.
+func sigmoidTimes(v, z, dz float64) value {
+	s := 1 / (1 + math.Exp(-z))
+	relative := 5 * ulp // of sum, division and product
+	if math.Abs(z) < 87 {
+		relative += (1 - s) * (expError(z) + dz)
+	}
+	return value{v * s, math.Abs(v*s)*relative + (math.Abs(v)+1)*0x1p-125}
+}
+
+func TestAct(t *testing.T) {
+	const width, tokens = 70, 2
+	for act := range 4 {
+		for gated := range 2 {
+			t.Run(fmt.Sprintf("act%d/gated%d", act, gated), func(t *testing.T) {
+				rng := random(uint64(act))
+				xStride, yStride := width*(1+gated)+3*act, 70+29*act
+				x := normals(rng, tokens*xStride, 0, 3)
+				copy(x, []float32{0, 100, -100, 87, -87, 88.5, -88.5, 1e4, -1e4, 1e-20, -1e-20, 1e10, -1e10, 0.5, -0.5, 6, -6})
+				y := filled(tokens * yStride)
+				launch(t, "act", kernels.Consts{"WIDTH": width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "GATED": gated, "ACT": act},
+					(yStride+63)/64, tokens, x, y)
+				for i := range y {
+					row, k := i/yStride, i%yStride
+					var v value // zero past the width
+					if k < width {
+						v = activation(act, float64(x[row*xStride+k]))
+						if gated == 1 {
+							up := float64(x[row*xStride+width+k])
+							v = value{v.want * up, v.within*math.Abs(up)*(1+unit) + math.Abs(v.want*up)*unit + 0x1p-126}
+						}
+					}
+					v.check(t, "y", i, y[i])
+				}
+			})
+		}
+	}
+}
+
+type normCase struct {
+	width, center, bias, add int
+	scale, eps               float64
+	mean                     float64 // of x
+	first                    int
+}
+
+func TestNorm(t *testing.T) {
+	for _, c := range []normCase{
+		{1, 0, 0, 0, 1, 1e-5, 0, 0},
+		{1, 1, 1, 1, 2, 1e-5, 3, 1},
+		{33, 0, 1, 1, 0.3, 1e-6, 1, 2},
+		{33, 1, 0, 0, 1, 1e-12, -10, 0},
+		{256, 1, 1, 0, 1, 1e-5, 0.1, 3},
+		{256, 0, 0, 1, -1.5, 1e-5, 0, 1},
+		{1000, 0, 0, 0, 1, 1e-6, 0, 5},
+		{1000, 1, 1, 1, 0.7, 1e-5, 5, 0},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testNorm(t, c) })
+	}
+}
+
+func testNorm(t *testing.T, c normCase) {
+	const n = 3
+	xStride, yStride := c.width+7, c.width+2
+	rng := random(uint64(c.width))
+	x := normals(rng, (c.first+n)*xStride, c.mean, 1)
+	for k := range xStride { // a row as small as EPS matters for
+		x[c.first*xStride+k] *= 1e-3
+	}
+	w, b := normals(rng, c.width, 1, 0.5), normals(rng, c.width, 0, 1)
+	y := normals(rng, (n+1)*yStride, 0, 1) // the last row is nobody's
+	before := slices.Clone(y)
+	launch(t, "norm", kernels.Consts{
+		"WIDTH": c.width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "CENTER": c.center, "BIAS": c.bias, "ADD": c.add, "SCALE": c.scale, "EPS": c.eps,
+	}, n, 1, x, w, b, y, []uint32{n, uint32(c.first)})
+	for r := range n + 1 {
+		want := make([]value, 0, yStride)
+		if r < n {
+			want = c.define(x[(c.first+r)*xStride:][:c.width], w, b, before[r*yStride:])
+		}
+		for k := range yStride {
+			i := r*yStride + k
+			if k < len(want) {
+				want[k].check(t, "y", i, y[i])
+			} else if y[i] != before[i] {
+				t.Fatalf("y: element %d, which is not the kernel's: %v became %v", i, before[i], y[i])
+			}
+		}
+	}
+}
+
+// define is the definition of norm for one row. No term of a sum passes more than depth
+// additions: those of its lane, then seven halvings of 128 lanes.
+func (c normCase) define(x, w, b, y []float32) []value {
+	n := float64(c.width)
+	depth := float64((c.width+127)/128 + 7)
+	var mean, size, squares, distance float64
+	for _, v := range x {
+		mean += float64(v) / n
+		size += math.Abs(float64(v)) / n
+	}
+	meanError := depth*unit*size + 3*ulp*math.Abs(mean)
+	if c.center == 0 {
+		mean, meanError = 0, 0
+	}
+	for _, v := range x {
+		d := float64(v) - mean
+		squares += d * d / n
+		distance += math.Abs(d) / n
+	}
+	// Relative error of the variance, then of its root: half of that, and sqrt (2 ulp and a
+	// division), division and the product with SCALE.
+	lost := (2*distance*meanError+meanError*meanError+(depth+3)*unit*squares)/(squares+c.eps) + 4*ulp
+	relative := lost/2 + 9*ulp
+	out := make([]value, c.width)
+	for k := range out {
+		scale := c.scale / math.Sqrt(squares+c.eps) * float64(w[k])
+		v := (float64(x[k]) - mean) * scale
+		bias, old := 0.0, 0.0
+		if c.bias == 1 {
+			bias = c.scale * float64(b[k])
+		}
+		if c.add == 1 {
+			old = float64(y[k])
+		}
+		within := meanError*math.Abs(scale)*(1+relative) + math.Abs(v)*(relative+3*unit) + 4*unit*(math.Abs(v)+math.Abs(bias)+math.Abs(old))
+		out[k] = value{v + bias + old, within}
+	}
+	return out
+}
+
+// TestCombine adds up at most TOP+2 rounded terms.
+func TestCombine(t *testing.T) {
+	for _, c := range []struct {
+		width, stride, top, add int
+		scale                   float64
+	}{{1, 1, 1, 0, 1}, {33, 40, 3, 1, 0.3}, {200, 256, 8, 0, -2}} {
+		const n = 3
+		rng := random(uint64(c.width))
+		x, y := normals(rng, n*c.top*c.stride, 0, 1), normals(rng, n*c.stride, 0, 1)
+		before := slices.Clone(y)
+		launch(t, "combine", kernels.Consts{"WIDTH": c.width, "STRIDE": c.stride, "TOP": c.top, "ADD": c.add, "SCALE": c.scale},
+			(c.width+63)/64, n, x, y)
+		for i := range y {
+			if i%c.stride >= c.width {
+				value{float64(before[i]), 0}.check(t, "y past the width", i, y[i])
+				continue
+			}
+			var sum, size float64
+			for k := range c.top {
+				v := c.scale * float64(x[(i/c.stride*c.top+k)*c.stride+i%c.stride])
+				sum += v
+				size += math.Abs(v)
+			}
+			if c.add == 1 {
+				sum += float64(before[i])
+				size += math.Abs(float64(before[i]))
+			}
+			value{sum, size * float64(c.top+2) * unit}.check(t, "y", i, y[i])
+		}
+	}
+}

@@ -53,7 +53,7 @@ func (t *Transformer) accept(tokens []int32) error {
 			return fmt.Errorf("token %d is %d: the vocabulary has %d", i, id, t.spec.Vocab)
 		}
 	}
-	end, most := t.position+len(tokens), maxPositions
+	end, most := t.Position()+len(tokens), maxPositions
 	if t.spec.Positions > 0 {
 		most = t.spec.Positions
 	}
@@ -68,22 +68,41 @@ func (t *Transformer) accept(tokens []int32) error {
 func (t *Transformer) chunk(n int) int {
 	n = min(n, t.opts.Chunk)
 	for _, c := range t.kv {
-		if t.position+n > c.cap {
-			n = min(n, max(c.cap-c.window+1, c.cap-t.position))
+		if t.Position()+n > c.cap {
+			n = min(n, max(c.cap-c.window+1, c.cap-t.Position()))
 		}
 	}
 	return n
 }
 
-// feed runs one chunk through the layers.
+// row is what the kernels know of a token that is fed.
+type row struct {
+	token    int32
+	position int
+	sequence int
+}
+
+// feed runs one chunk of the sequence through the layers.
 func (t *Transformer) feed(ctx context.Context, tokens []int32) error {
-	n := len(tokens)
-	rows := make([]byte, 16*n)
+	rows := make([]row, len(tokens))
 	for i, id := range tokens {
-		binary.LittleEndian.PutUint32(rows[16*i:], uint32(id))
-		binary.LittleEndian.PutUint32(rows[16*i+4:], uint32(t.position+i))
+		rows[i] = row{id, t.Position() + i, t.sequence}
 	}
-	if err := t.rows.Write(0, rows); err != nil {
+	if err := t.feedRows(ctx, rows); err != nil {
+		return err
+	}
+	t.positions[t.sequence] += len(tokens)
+	return nil
+}
+
+// feedRows runs tokens of any sequences through the layers.
+func (t *Transformer) feedRows(ctx context.Context, rows []row) error {
+	n := len(rows)
+	words := make([]int, 0, 4*n)
+	for _, r := range rows {
+		words = append(words, int(r.token), r.position, r.sequence, 0)
+	}
+	if err := t.rows.Write(0, words32(words...)); err != nil {
 		return err
 	}
 	if err := t.setStep(0, n, 0); err != nil {
@@ -93,18 +112,14 @@ func (t *Transformer) feed(ctx context.Context, tokens []int32) error {
 	if err != nil {
 		return err
 	}
-	t.position += n
 	if t.trace != nil {
 		return t.traced(ctx, n, programs)
 	}
-	return t.dev.Run(programs...)
+	return t.run(programs...)
 }
 
 func (t *Transformer) setStep(offset uint64, n, from int) error {
-	b := make([]byte, 16)
-	binary.LittleEndian.PutUint32(b, uint32(n))
-	binary.LittleEndian.PutUint32(b[4:], uint32(from))
-	return t.step.Write(offset, b)
+	return t.step.Write(offset, words32(n, from, 0, 0))
 }
 
 // runHead makes the logits of n tokens of the chunk, from the given one on.
@@ -116,7 +131,7 @@ func (t *Transformer) runHead(from, n int) error {
 	if err != nil {
 		return err
 	}
-	return t.dev.Run(p)
+	return t.run(p)
 }
 
 // traced runs the programs one by one and hands out the residual stream after each.

@@ -141,13 +141,9 @@ func (m *matrix) last() *part {
 	return m.parts[len(m.parts)-1]
 }
 
-// bytes reports what the matrix takes on the device.
-func (m *matrix) bytes() uint64 {
-	var n uint64
-	for _, p := range m.parts {
-		n += uint64(p.rows) * uint64(p.codeBytes(p.width)+p.headBytes(p.width))
-	}
-	return n
+// bytes reports what the part takes on the device.
+func (p *part) bytes() uint64 {
+	return uint64(p.rows) * uint64(p.codeBytes(p.width)+p.headBytes(p.width))
 }
 
 // schemeOf reports how a matrix of the source is packed.

@@ -84,6 +84,8 @@ func (r *recorder) expertProduct(m *matrix, mlp *model.MLP, many bool, more kern
 			first: p.row0 / rows, here: p.rows / rows,
 		})
 		r.err = err
+		used := min(r.n*mlp.TopK, mlp.Experts)
+		r.next = cost{p.bytes() / uint64(mlp.Experts) * uint64(used), 2 * uint64(rows) * uint64(p.width) * uint64(r.n*mlp.TopK)}
 		c := p.consts()
 		maps.Copy(c, more)
 		c["TOP"] = mlp.TopK

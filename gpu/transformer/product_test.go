@@ -15,7 +15,7 @@ import (
 // bench is a Transformer with nothing but matrices.
 func newBench(t *testing.T, dev *gpu.Device) *Transformer {
 	t.Helper()
-	b := &Transformer{dev: dev, opts: Options{Chunk: 256}, spec: &model.Spec{}, groups: map[string]*gpu.BindGroup{}, w: &weights{}}
+	b := &Transformer{dev: dev, opts: Options{Chunk: 256}, spec: &model.Spec{}, groups: map[string]*gpu.BindGroup{}, costs: map[*gpu.Program][]cost{}, w: &weights{}}
 	if err := b.allocateSmall(); err != nil {
 		t.Fatal(err)
 	}

@@ -12,10 +12,11 @@ import (
 
 // recorder writes down the dispatches of a pass of n tokens.
 type recorder struct {
-	t   *Transformer
-	n   int
-	p   *gpu.Program
-	err error
+	t    *Transformer
+	n    int
+	p    *gpu.Program
+	next cost // of the dispatch that comes next
+	err  error
 }
 
 // dispatch records one kernel. Bind groups are made once and shared by all programs.
@@ -39,7 +40,8 @@ func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ..
 		return
 	}
 	r.p.Dispatch(p, g, uint32(x), uint32(y), 1)
-	r.err = r.p.Err()
+	r.t.costs[r.p] = append(r.t.costs[r.p], r.next)
+	r.next, r.err = cost{}, r.p.Err()
 }
 
 // group returns the bind group of a pipeline and ranges.
@@ -209,6 +211,7 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 			width: p.width, eps: r.t.spec.Norm.Eps,
 		})
 		r.err = err
+		r.next = cost{p.bytes(), 2 * uint64(p.rows) * uint64(p.width) * uint64(r.n)}
 		c := p.consts()
 		weights, in := []gpu.Range{whole(p.codes), whole(p.heads)}, whole(x.buffer)
 		if r.n <= matvecTokens {

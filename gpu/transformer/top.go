@@ -3,6 +3,7 @@ package transformer
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -41,14 +42,46 @@ func (t *Transformer) Top(ctx context.Context, tokens []int32) ([]sample.Candida
 		}
 		tokens = tokens[n:]
 	}
-	p, err := t.topProgram()
+	tops, err := t.runTop(ctx, 1)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := t.dev.Run(p); err != nil {
-		return nil, 0, err
+	return tops[0].Candidates, tops[0].LogSumExp, nil
+}
+
+// Top is what a sampler needs of one token's logits: the largest, in no order, and the logarithm of
+// the sum of all exponentials. Without candidates there were more than fit.
+type Top struct {
+	Candidates []sample.Candidate
+	LogSumExp  float64
+}
+
+// TopBatch feeds one token to each of the first len(tokens) sequences and returns what Top returns,
+// for each. The weights are read once for all of them.
+func (t *Transformer) TopBatch(ctx context.Context, tokens []int32) ([]Top, error) {
+	if len(tokens) < 1 || len(tokens) > len(t.positions) {
+		return nil, fmt.Errorf("tokens for %d sequences: there are %d", len(tokens), len(t.positions))
 	}
-	return t.readTop(ctx)
+	selected := t.sequence
+	defer func() { t.sequence = selected }()
+	rows := make([]row, len(tokens))
+	for i := range tokens {
+		t.sequence = i
+		if err := t.accept(tokens[i : i+1]); err != nil {
+			return nil, fmt.Errorf("sequence %d: %w", i, err)
+		}
+		rows[i] = row{tokens[i], t.Position(), i}
+	}
+	if err := t.feedRows(ctx, rows); err != nil {
+		return nil, err
+	}
+	for i := range tokens {
+		t.positions[i]++
+	}
+	if err := t.runHead(0, len(tokens)); err != nil {
+		return nil, err
+	}
+	return t.runTop(ctx, len(tokens))
 }
 
 // Logits reads all logits [VocabSize] of the token that Top was last asked for.
@@ -58,9 +91,32 @@ func (t *Transformer) Logits(ctx context.Context) ([]float32, error) {
 	return logits, err
 }
 
-func (t *Transformer) topProgram() (*gpu.Program, error) {
-	if t.topK != nil {
-		return t.topK, nil
+// runTop finds the candidates of n sequences' logits.
+func (t *Transformer) runTop(ctx context.Context, n int) ([]Top, error) {
+	p, err := t.topProgram(n)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.dev.Run(p); err != nil {
+		return nil, err
+	}
+	words := topWords(t.spec.Vocab)
+	raw := make([]byte, 4*n*words)
+	if err := t.dev.Read(ctx, t.act.top, 0, raw); err != nil {
+		return nil, err
+	}
+	tops := make([]Top, n)
+	for i := range tops {
+		if tops[i], err = parseTop(raw[4*i*words:4*(i+1)*words], t.spec.Vocab); err != nil {
+			return nil, fmt.Errorf("sequence %d: %w", i, err)
+		}
+	}
+	return tops, nil
+}
+
+func (t *Transformer) topProgram(n int) (*gpu.Program, error) {
+	if p := t.tops[n]; p != nil {
+		return p, nil
 	}
 	r := recorder{t: t, p: new(gpu.Program)}
 	for _, k := range []string{"topk_max", "topk_count", "topk_pick"} {
@@ -68,23 +124,20 @@ func (t *Transformer) topProgram() (*gpu.Program, error) {
 		if k == "topk_pick" {
 			c["K"] = min(topMin, t.spec.Vocab)
 		}
-		r.dispatch(k, c, topGroups(t.spec.Vocab), 1, whole(t.act.logits), whole(t.act.top), whole(t.act.hist))
+		r.dispatch(k, c, topGroups(t.spec.Vocab), n, whole(t.act.logits), whole(t.act.top), whole(t.act.hist))
 	}
 	if r.err != nil {
 		return nil, r.err
 	}
-	t.topK = r.p
-	return t.topK, nil
+	t.tops[n] = r.p
+	return r.p, nil
 }
 
-func (t *Transformer) readTop(ctx context.Context) ([]sample.Candidate, float64, error) {
-	raw := make([]byte, 4*topWords(t.spec.Vocab))
-	if err := t.dev.Read(ctx, t.act.top, 0, raw); err != nil {
-		return nil, 0, err
-	}
+// parseTop reads what the kernels wrote for one sequence.
+func parseTop(raw []byte, vocab int) (Top, error) {
 	word := func(i int) uint32 { return binary.LittleEndian.Uint32(raw[4*i:]) }
 	float := func(i int) float64 { return float64(math.Float32frombits(word(i))) }
-	groups := topGroups(t.spec.Vocab)
+	groups := topGroups(vocab)
 	most := math.Inf(-1)
 	for g := range groups {
 		most = math.Max(most, float(4+4*g))
@@ -94,16 +147,16 @@ func (t *Transformer) readTop(ctx context.Context) ([]sample.Candidate, float64,
 		sum += float(6+4*g) * math.Exp(float(4+4*g)-most)
 	}
 	if math.IsNaN(sum) || math.IsInf(sum, 0) || most < -3e38 {
-		return nil, 0, fmt.Errorf("the logits at position %d are not finite", t.position-1)
+		return Top{}, errors.New("the logits are not finite")
 	}
 	n := int(word(0))
 	if n > topCap {
-		return nil, most + math.Log(sum), nil
+		return Top{LogSumExp: most + math.Log(sum)}, nil
 	}
-	top := make([]sample.Candidate, n)
-	for i := range top {
+	top := Top{Candidates: make([]sample.Candidate, n), LogSumExp: most + math.Log(sum)}
+	for i := range top.Candidates {
 		at := 4 + 4*groups + 2*i
-		top[i] = sample.Candidate{ID: int32(word(at)), Logit: float32(float(at + 1))}
+		top.Candidates[i] = sample.Candidate{ID: int32(word(at)), Logit: float32(float(at + 1))}
 	}
-	return top, most + math.Log(sum), nil
+	return top, nil
 }

@@ -52,16 +52,10 @@ func btoi(b bool) int {
 	return 0
 }
 
-// top is what readTop returns.
-type top struct {
-	candidates []sample.Candidate
-	logSumExp  float64
-}
-
 // topOf runs the topk kernels on logits.
-func topOf(t *testing.T, dev *gpu.Device, logits []float32) top {
+func topOf(t *testing.T, dev *gpu.Device, logits []float32) (r Top) {
 	t.Helper()
-	tr := &Transformer{dev: dev, groups: map[string]*gpu.BindGroup{}}
+	tr := &Transformer{dev: dev, groups: map[string]*gpu.BindGroup{}, costs: map[*gpu.Program][]cost{}, tops: map[int]*gpu.Program{}}
 	t.Cleanup(tr.Close)
 	s := plainSpec()
 	s.Vocab = len(logits)
@@ -75,34 +69,28 @@ func topOf(t *testing.T, dev *gpu.Device, logits []float32) top {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := tr.topProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var r top
 	for range 2 { // the second run must not see what the first left
-		if err := dev.Run(p); err != nil {
+		tops, err := tr.runTop(context.Background(), 1)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if r.candidates, r.logSumExp, err = tr.readTop(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+		r = tops[0]
 	}
 	return r
 }
 
-func checkCandidates(t *testing.T, got top, logits []float32) {
+func checkCandidates(t *testing.T, got Top, logits []float32) {
 	t.Helper()
 	var sum float64
 	most := float64(slices.Max(logits))
 	for _, l := range logits {
 		sum += math.Exp(float64(l) - most)
 	}
-	if want := most + math.Log(sum); math.Abs(got.logSumExp-want) > 1e-4 {
-		t.Errorf("log Σ exp %v, want %v", got.logSumExp, want)
+	if want := most + math.Log(sum); math.Abs(got.LogSumExp-want) > 1e-4 {
+		t.Errorf("log Σ exp %v, want %v", got.LogSumExp, want)
 	}
 	sorted := slices.SortedFunc(slices.Values(logits), func(a, b float32) int { return -compare(a, b) })
-	n := len(got.candidates)
+	n := len(got.Candidates)
 	if n == 0 {
 		if more := slices.IndexFunc(sorted, func(l float32) bool { return l < sorted[0]-1 }); more >= 0 && more < topCap {
 			t.Fatalf("no candidates, though only %d logits are near the largest", more)
@@ -115,7 +103,7 @@ func checkCandidates(t *testing.T, got top, logits []float32) {
 	}
 	seen := map[int32]bool{}
 	found := make([]float32, n)
-	for i, c := range got.candidates {
+	for i, c := range got.Candidates {
 		if seen[c.ID] || c.Logit != logits[c.ID] {
 			t.Fatalf("candidate %d: token %d, logit %v, twice or not %v", i, c.ID, c.Logit, logits[c.ID])
 		}
@@ -160,5 +148,55 @@ func TestGenerate(t *testing.T) {
 			t.Errorf("%+v: %v from candidates, %v from all logits", o, fast, full)
 		}
 		tr.Close()
+	}
+}
+
+// TestBatch feeds sequences of different lengths together and checks each against itself alone.
+func TestBatch(t *testing.T) {
+	dev := gputest.Open(t)
+	src := newModel(t, plainSpec(), scheme{4, 32})
+	ctx := context.Background()
+	const batch = 3
+	tr, err := New(ctx, dev, src, Options{MaxBatch: batch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	alone, err := New(ctx, dev, src, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alone.Close()
+	tokens := testTokens(60, src.spec.Vocab)
+	var prompts [batch][]int32
+	for s := range prompts {
+		prompts[s] = tokens[10*s : 10*s+5+4*s]
+		if err := tr.Select(s); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := tr.Top(ctx, prompts[s]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for step := range 4 {
+		next := tokens[40+batch*step : 40+batch*(step+1)]
+		tops, err := tr.TopBatch(ctx, next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s := range prompts {
+			prompts[s] = append(slices.Clone(prompts[s]), next[s])
+			alone.Reset()
+			_, want, err := alone.Top(ctx, prompts[s])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := tops[s].LogSumExp; math.Abs(got-want) > 1e-3 {
+				t.Errorf("step %d, sequence %d: log Σ exp %v, alone %v", step, s, got, want)
+			}
+		}
+	}
+	if _, err := tr.TopBatch(ctx, make([]int32, batch+1)); err == nil {
+		t.Error("more tokens than sequences were taken")
 	}
 }

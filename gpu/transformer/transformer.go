@@ -16,13 +16,14 @@ import (
 type Options struct {
 	MaxSeqLen int               // positions that the KV cache holds; 0: the model's, at most 4096
 	Chunk     int               // most tokens in one pass; 0: 256
+	MaxBatch  int               // sequences that the KV cache holds; 0: 1
 	KVBits    int               // 16 or 32 bits a cached value; 0: 16
-	Memory    uint64            // bytes that the device has to give, if known: a model that needs more is refused
+	Memory    uint64            // bytes that the device has to give: a model that needs more is refused; 0: what the device says
 	Progress  func(done uint64) // told how many bytes of the weights are uploaded
 }
 
-// Transformer is a model on a device, with the state of one sequence. It is to be used by one
-// goroutine at a time.
+// Transformer is a model on a device, with the state of its sequences: there are MaxBatch of them,
+// numbered from 0, and one is selected. It is to be used by one goroutine at a time.
 type Transformer struct {
 	dev  *gpu.Device
 	spec *model.Spec
@@ -44,10 +45,13 @@ type Transformer struct {
 	groups map[string]*gpu.BindGroup
 	bodies map[int][]*gpu.Program   // by number of tokens: the embedding, then each layer
 	heads  map[headKey]*gpu.Program // final norm and head
-	topK   *gpu.Program
+	tops   map[int]*gpu.Program     // by number of sequences
 
-	position int // of the next token
-	trace    func(layer int, hidden []float32)
+	positions []int                       // of each sequence's next token
+	sequence  int                         // the selected one
+	run       func(...*gpu.Program) error // dev.Run, or what stands in for it
+	costs     map[*gpu.Program][]cost     // of each dispatch
+	trace     func(layer int, hidden []float32)
 }
 
 // cache is the KV cache of one layer.
@@ -67,8 +71,8 @@ const maxPositions = 1 << 20
 // stays on the device.
 func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transformer, error) {
 	t := &Transformer{
-		dev: dev, spec: src.Spec(), opts: o.withDefaults(src.Spec()),
-		groups: map[string]*gpu.BindGroup{}, bodies: map[int][]*gpu.Program{}, heads: map[headKey]*gpu.Program{},
+		dev: dev, run: dev.Run, costs: map[*gpu.Program][]cost{}, spec: src.Spec(), opts: o.withDefaults(src.Spec()),
+		groups: map[string]*gpu.BindGroup{}, bodies: map[int][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
 	}
 	if err := t.open(ctx, src); err != nil {
 		t.Close()
@@ -90,6 +94,9 @@ func (o Options) withDefaults(s *model.Spec) Options {
 	if o.KVBits == 0 {
 		o.KVBits = 16
 	}
+	if o.MaxBatch == 0 {
+		o.MaxBatch = 1
+	}
 	return o
 }
 
@@ -100,11 +107,17 @@ func (t *Transformer) open(ctx context.Context, src Source) error {
 		return fmt.Errorf("max sequence length %d: want 1 to %d", o.MaxSeqLen, maxPositions)
 	case o.Chunk < 1 || o.Chunk > 4096:
 		return fmt.Errorf("chunk of %d tokens: want 1 to 4096", o.Chunk)
+	case o.MaxBatch < 1 || o.MaxBatch > matvecTokens:
+		return fmt.Errorf("batch of %d sequences: want 1 to %d", o.MaxBatch, matvecTokens)
 	case o.KVBits != 16 && o.KVBits != 32:
 		return fmt.Errorf("KV cache of %d bits: want 16 or 32", o.KVBits)
 	}
 	if err := supported(t.spec); err != nil {
 		return err
+	}
+	t.positions = make([]int, o.MaxBatch)
+	if free, ok := t.dev.FreeMemory(); ok && o.Memory == 0 {
+		t.opts.Memory = free
 	}
 	var err error
 	if t.w, err = plan(src, t.dev.Limits().MaxBinding); err != nil {
@@ -174,7 +187,7 @@ func (t *Transformer) allocateSmall() error {
 	if t.step, err = t.buffer(purposeActivations, 512, gpu.Uniform); err != nil {
 		return err
 	}
-	return t.buffers(purposeActivations, map[**gpu.Buffer]int{&t.none: 256, &t.sink: 256, &t.rows: 16 * t.opts.Chunk})
+	return t.buffers(purposeActivations, map[**gpu.Buffer]int{&t.none: 256, &t.sink: 256, &t.rows: 16 * t.tokens()})
 }
 
 // activations are the vectors of a chunk of tokens on their way through a layer, [Chunk][stride]
@@ -217,7 +230,7 @@ func stride(n int) int { return roundUp(n, 256) }
 const logitBytes = 32 << 20
 
 // tokens reports for how many tokens there are activations: a chunk, up to whole tiles of matmul.
-func (t *Transformer) tokens() int { return roundUp(t.opts.Chunk, 64) }
+func (t *Transformer) tokens() int { return roundUp(max(t.opts.Chunk, t.opts.MaxBatch), 64) }
 
 func (t *Transformer) allocateActivations() error {
 	s, a, n := t.spec, &t.act, t.tokens()
@@ -244,7 +257,10 @@ func (t *Transformer) allocateActivations() error {
 	if most == 0 {
 		return fmt.Errorf("a vocabulary of %d tokens: its logits are larger than this device's binding limit", s.Vocab)
 	}
-	a.headRows = min(int(most), t.opts.Chunk, 64)
+	a.headRows = min(int(most), max(t.opts.Chunk, t.opts.MaxBatch), 64)
+	if a.headRows < t.opts.MaxBatch {
+		return fmt.Errorf("a batch of %d sequences: its logits are larger than this device's binding limit", t.opts.MaxBatch)
+	}
 	want := map[**gpu.Buffer]int{
 		&a.x: n * a.hidden, &a.normed: n * a.hidden, &a.mlpIn: n * a.hidden, &a.branch: n * a.hidden,
 		&a.qkv: n * a.qkvWidth, &a.q: n * a.qWidth, &a.gateUp: gateUp,
@@ -267,7 +283,7 @@ func (t *Transformer) allocateActivations() error {
 			return err
 		}
 	}
-	return t.buffers(purposeSampling, map[**gpu.Buffer]int{&a.top: 4 * topWords(s.Vocab), &a.hist: 4 * topBuckets})
+	return t.buffers(purposeSampling, map[**gpu.Buffer]int{&a.top: 4 * t.opts.MaxBatch * topWords(s.Vocab), &a.hist: 4 * t.opts.MaxBatch * topBuckets})
 }
 
 // allocateCache makes each layer's cache as long as what its tokens see, and longer by what one
@@ -285,7 +301,7 @@ func (t *Transformer) allocateCache() error {
 		if c.window < t.opts.MaxSeqLen {
 			c.cap = min(c.window+t.opts.Chunk-1, t.opts.MaxSeqLen+tailChunk-1)
 		}
-		n := a.KVHeads * c.cap * a.HeadDim * t.opts.KVBits / 8
+		n := t.opts.MaxBatch * a.KVHeads * c.cap * a.HeadDim * t.opts.KVBits / 8
 		if err := t.buffers(purposeKV, map[**gpu.Buffer]int{&c.k: n, &c.v: n}); err != nil {
 			return err
 		}
@@ -335,11 +351,30 @@ func (t *Transformer) Spec() *model.Spec { return t.spec }
 // VocabSize reports how many logits a token has.
 func (t *Transformer) VocabSize() int { return t.spec.Vocab }
 
-// Position reports how many tokens have been fed since the last Reset.
-func (t *Transformer) Position() int { return t.position }
+// Select makes Forward, Top, Position, Rewind and Reset those of the given sequence.
+func (t *Transformer) Select(sequence int) error {
+	if sequence < 0 || sequence >= len(t.positions) {
+		return fmt.Errorf("sequence %d: there are %d", sequence, len(t.positions))
+	}
+	t.sequence = sequence
+	return nil
+}
+
+// Position reports how many tokens have been fed to the sequence.
+func (t *Transformer) Position() int { return t.positions[t.sequence] }
+
+// Rewind makes the next token one at the given position. What the cache holds of positions before
+// it stays, if a token was ever fed there.
+func (t *Transformer) Rewind(position int) error {
+	if position < 0 || position >= maxPositions {
+		return fmt.Errorf("position %d: want 0 to %d", position, maxPositions-1)
+	}
+	t.positions[t.sequence] = position
+	return nil
+}
 
 // Reset forgets the sequence.
-func (t *Transformer) Reset() { t.position = 0 }
+func (t *Transformer) Reset() { t.positions[t.sequence] = 0 }
 
 // SetTrace has f called with the residual stream [tokens][Hidden] of every chunk of tokens after
 // the embedding (layer 0), after each layer (1 … N) and after the final norm (N+1). nil ends it.

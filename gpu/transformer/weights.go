@@ -174,18 +174,6 @@ func (p *planner) norm(slots ...slot) *vector {
 	return v
 }
 
-// bytes reports what all weights take on the device.
-func (w *weights) bytes() uint64 {
-	var n uint64
-	for _, m := range w.matrices {
-		n += m.bytes()
-	}
-	for _, v := range w.vectors {
-		n += uint64(4 * stride(v.n))
-	}
-	return n
-}
-
 // values reads the vector.
 func (v *vector) values(src Source) ([]float32, error) {
 	all := make([]float32, 0, v.n)

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package gpu
+
+func systemMemory() (uint64, bool) { return 0, false }

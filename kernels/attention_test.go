@@ -1,0 +1,130 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+type attentionCase struct {
+	heads, kvHeads, dim, cap, kvBits, window, chunk int
+	softcap, spread                                 float64 // spread of the scores
+	positions                                       []int
+}
+
+func TestAttention(t *testing.T) {
+	for _, c := range []attentionCase{
+		{4, 2, 64, 300, 16, 300, 0, 0, 2, []int{0, 63, 64, 127, 128, 299}},
+		{4, 2, 64, 300, 32, 300, 0, 0, 100, []int{5, 200}}, // one score above all others
+		{3, 3, 2, 16, 32, 5, 0, 0, 1, []int{0, 3, 4, 17, 1000, 1<<20 - 1}},
+		{4, 1, 80, 110, 32, 110, 100, 0, 2, []int{0, 99, 100, 250, 299, 300}},
+		{2, 1, 256, 101, 16, 70, 0, 30, 20, []int{7, 65, 69, 70, 500}},
+		{6, 3, 64, 200, 16, 66, 128, 50, 3, []int{10, 128, 150, 193, 194, 1023}},
+		{1, 1, 130, 70, 32, 1, 0, 0, 2, []int{0, 100}},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c) })
+	}
+}
+
+func testAttention(t *testing.T, c attentionCase) {
+	n := 2 * len(c.positions) // each in two sequences
+	qStride, oStride := c.heads*c.dim+2, roundUp(c.heads*c.dim, 128)+64
+	rng := random(uint64(c.dim + c.window))
+	q := normals(rng, n*qStride, 0, c.spread/math.Sqrt(float64(c.dim)))
+	size := 2 * c.kvHeads * c.cap * c.dim
+	kc, k := packCache(normals(rng, size, 0, 1), c.kvBits)
+	vc, v := packCache(normals(rng, size, 0.5, 1), c.kvBits)
+	var rows []uint32
+	for i, p := range c.positions {
+		rows = append(rows, 7, uint32(p), uint32(i%2), 0, 7, uint32(p), uint32(1-i%2), 0)
+	}
+	o := filled(n * oStride)
+	launch(t, "attention", kernels.Consts{
+		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "Q_STRIDE": qStride, "O_STRIDE": oStride, "CAP": c.cap,
+		"KV_BITS": c.kvBits, "WINDOW": c.window, "CHUNK": c.chunk, "SOFTCAP": c.softcap,
+	}, c.heads, n, rows, q, kc, vc, o)
+	for i := range n {
+		position, sequence := int(rows[4*i+1]), int(rows[4*i+2])
+		for h := range c.heads {
+			base := (sequence*c.kvHeads + h/(c.heads/c.kvHeads)) * c.cap * c.dim
+			span := c.cap * c.dim
+			want := c.define(q[i*qStride+h*c.dim:][:c.dim], k[base:base+span], v[base:base+span], position)
+			for e, w := range want {
+				w.check(t, fmt.Sprintf("position %d, sequence %d, head %d", position, sequence, h), e, o[i*oStride+h*c.dim+e])
+			}
+		}
+		for e := c.heads * c.dim; e < oStride; e++ {
+			value{}.check(t, "o past the heads", e, o[i*oStride+e])
+		}
+	}
+}
+
+// packCache packs values for a cache, and returns what it holds.
+func packCache(values []float32, kvBits int) ([]uint32, []float32) {
+	words := make([]uint32, len(values)*kvBits/32)
+	held := make([]float32, len(values))
+	for i, v := range values {
+		if kvBits == 32 {
+			words[i] = bits(v)
+		} else {
+			words[i/2] |= uint32(quant.Float16(v)) << (i % 2 * 16)
+		}
+		held[i] = cached(words, i, kvBits)
+	}
+	return words, held
+}
+
+// define is the definition of attention for one head of a token; k and v are the head's cache.
+//
+// What float32 loses: a score is off by dim+1 roundings of its terms, and a capped one by the
+// 1e-5 that tanh may be. A share exp(score−best) is off by that, by the rounding of the
+// difference and by the exponential's own error, which grows with the difference; going from
+// tile to tile adds an exponential each. A sum then passes count additions. Each bound holds
+// above and below the fraction bar.
+func (c attentionCase) define(q, k, v []float32, position int) []value {
+	first := max(0, position+1-c.window)
+	if c.chunk > 0 {
+		first = max(first, position/c.chunk*c.chunk)
+	}
+	count := position + 1 - first
+	scores := make([]float64, count)
+	best, least, scoreError := math.Inf(-1), math.Inf(1), 0.0
+	for j := range scores {
+		at := (first + j) % c.cap * c.dim
+		var s, size float64
+		for e := range c.dim {
+			p := float64(q[e]) * float64(k[at+e])
+			s += p
+			size += math.Abs(p)
+		}
+		lost := size * float64(c.dim+1) * unit
+		if c.softcap != 0 {
+			s = c.softcap * math.Tanh(s/c.softcap)
+			lost += c.softcap*1e-5 + 4*ulp*math.Abs(s)
+		}
+		scores[j] = s
+		best, least, scoreError = max(best, s), min(least, s), max(scoreError, lost)
+	}
+	span := best - least
+	tiles := float64(count/64 + 1)
+	relative := 2*scoreError + span*unit + 3*tiles*ulp + 2*span*ulp + float64(count+4)*unit + tiles*unit
+	out := make([]value, c.dim)
+	var sum float64
+	for j, s := range scores {
+		share := math.Exp(s - best)
+		sum += share
+		for e := range out {
+			p := share * float64(v[(first+j)%c.cap*c.dim+e])
+			out[e].want += p
+			out[e].within += math.Abs(p)
+		}
+	}
+	for e := range out {
+		out[e].want /= sum
+		out[e].within *= 2 * relative / sum
+	}
+	return out
+}

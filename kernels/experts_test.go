@@ -1,0 +1,358 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+type routeCase struct{ experts, top, sigmoid, normalize int }
+
+// TestRoute has logits among which there are many equals, and some far apart.
+func TestRoute(t *testing.T) {
+	for _, c := range []routeCase{
+		{1, 1, 0, 0},
+		{2, 1, 1, 0},
+		{8, 2, 0, 1},
+		{8, 8, 1, 1},
+		{60, 4, 0, 0},
+		{64, 6, 0, 0},
+		{65, 1, 0, 1},
+		{130, 8, 1, 1},
+		{130, 130, 0, 1},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			const tokens = 6
+			stride := c.experts + 3
+			rng := random(uint64(c.experts))
+			x := normals(rng, tokens*stride, 0, 3)
+			for i := range x {
+				switch i / stride {
+				case 1:
+					x[i] = float32(rng.IntN(3) - 1)
+				case 2:
+					x[i] = 5
+				case 3:
+					x[i] *= 30
+				case 4:
+					x[i] = -x[i]*x[i] - 20
+				}
+			}
+			chosen := make([]uint32, 2*tokens*c.top)
+			launch(t, "route", kernels.Consts{
+				"EXPERTS": c.experts, "TOP": c.top, "X_STRIDE": stride, "SIGMOID": c.sigmoid, "NORMALIZE": c.normalize,
+			}, tokens, 1, x, chosen)
+			for i := range tokens {
+				c.check(t, x[i*stride:][:c.experts], chosen[2*i*c.top:][:2*c.top])
+			}
+		})
+	}
+}
+
+// check compares one token's choice. A weight is an exponential, of a rounded difference where
+// it is a softmax, over a sum of such; normalizing divides by a sum of weights.
+func (c routeCase) check(t *testing.T, x []float32, chosen []uint32) {
+	t.Helper()
+	order := make([]int, c.experts)
+	for e := range order {
+		order[e] = e
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return compare(x[b], x[a]) })
+	best, least := float64(slices.Max(x)), float64(slices.Min(x))
+	var sum float64
+	for _, v := range x {
+		sum += math.Exp(float64(v) - best)
+	}
+	weights := make([]float64, c.top)
+	var all, relative float64
+	for k := range weights {
+		v := float64(x[order[k]])
+		if c.sigmoid == 1 {
+			weights[k] = 1 / (1 + math.Exp(-v))
+			relative = max(relative, expError(v)+5*ulp)
+		} else {
+			weights[k] = math.Exp(v-best) / sum
+			relative = 2*(expError(best-least)+(best-least)*unit) + float64(c.experts)*unit + 3*ulp
+		}
+		all += weights[k]
+	}
+	if c.normalize == 1 {
+		relative = 2*relative + float64(c.top)*unit + 3*ulp
+		for k := range weights {
+			weights[k] /= all
+		}
+	}
+	for k, w := range weights {
+		if int(chosen[2*k]) != order[k] {
+			t.Fatalf("choice %d: expert %d, want %d", k, chosen[2*k], order[k])
+		}
+		// Below the least normal float32 the exponential and the weight may be 0.
+		v := value{w, w*relative + 0x1p-125}
+		v.check(t, "weight", k, math.Float32frombits(chosen[2*k+1]))
+	}
+}
+
+func compare(a, b float32) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+const tileSlots = 64 // of matmul_experts
+
+// grouped is what group makes of choices: the slots by expert, then tiles (expert, first, count,
+// 0) from word slots on. It also reports how many tiles there are.
+func grouped(chosen []uint32, experts, slots int) (order []uint32, tiles int) {
+	order = make([]uint32, slots+4*(slots/tileSlots+experts))
+	at := 0
+	for e := range experts {
+		from := at
+		for s := range len(chosen) / 2 {
+			if int(chosen[2*s]) == e {
+				order[at] = uint32(s)
+				at++
+			}
+		}
+		for ; from < at; from += tileSlots {
+			copy(order[slots+4*tiles:], []uint32{uint32(e), uint32(from), uint32(min(tileSlots, at-from)), 0})
+			tiles++
+		}
+	}
+	return order, tiles
+}
+
+// choices makes up which experts n tokens choose. The higher a token's first choice, the rarer.
+func choices(seed uint64, n, top, experts int) []uint32 {
+	rng := random(seed)
+	var chosen []uint32
+	for range n {
+		e := rng.IntN(rng.IntN(experts) + 1)
+		for range top {
+			chosen = append(chosen, uint32(e), bits(0.1+rng.Float32()))
+			e = (e + 1 + experts/(2*top)) % experts
+		}
+	}
+	return chosen
+}
+
+func TestGroup(t *testing.T) {
+	for _, c := range []struct{ experts, top, n, slots int }{
+		{8, 2, 70, 512}, {8, 2, 256, 512}, {130, 4, 5, 256}, {300, 8, 64, 512}, {1, 1, 200, 256}, {1, 1, 64, 64}, {1, 1, 65, 128}, {5, 1, 1, 64}, {3, 3, 64, 192},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			chosen := choices(uint64(c.n), c.n, c.top, c.experts)
+			want, tiles := grouped(chosen, c.experts, c.slots)
+			got := make([]uint32, len(want))
+			for i := range got {
+				got[i] = 0xabcd1234
+			}
+			// The buffer has room for the largest pass; this one is smaller.
+			room := append(slices.Clone(chosen), make([]uint32, 2*c.slots-len(chosen))...)
+			launch(t, "group", kernels.Consts{"EXPERTS": c.experts, "TOP": c.top, "SLOTS": c.slots}, 1, 1, room, got, []uint32{uint32(c.n), 0})
+			if n := c.n * c.top; !slices.Equal(got[:n], want[:n]) {
+				t.Errorf("slots %v, want %v", got[:n], want[:n])
+			}
+			for i := c.slots; i < len(got); i += 4 {
+				if tile := (i - c.slots) / 4; tile < tiles && !slices.Equal(got[i:i+3], want[i:i+3]) || got[i+2] != want[i+2] {
+					t.Fatalf("tile %d: %v, want %v", tile, got[i:i+4], want[i:i+4])
+				}
+			}
+		})
+	}
+}
+
+// expertCase is a product with experts' matrices.
+type expertCase struct {
+	packing
+	experts, rows, width, top, n int
+	weigh, add                   int
+	scale                        float64
+	parts                        int // that the experts are split into
+}
+
+func (c expertCase) String() string {
+	return fmt.Sprintf("%v/%dx%dx%d/top%d/n%d/weigh%d/parts%d", c.packing, c.experts, c.rows, c.width, c.top, c.n, c.weigh, c.parts)
+}
+
+// stack is the matrices of experts, one below the other.
+type stack struct {
+	w, h   []uint32
+	values []float32 // [experts·rows][width]
+}
+
+func (c expertCase) stack() stack {
+	rest, values := c.packing.rows(random(uint64(c.rows+c.width)), c.experts*c.rows, c.width)
+	w, h := c.planes(rest, c.experts*c.rows, c.width)
+	return stack{w, h, values}
+}
+
+// each calls f for every part with its planes and the uniform of the product.
+func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(part int, w []uint32, h any, shape []uint32)) {
+	per := (c.experts + c.parts - 1) / c.parts
+	for part := range c.parts {
+		first := part * per
+		here := min(per, c.experts-first)
+		cut := func(plane []uint32) []uint32 {
+			n := len(plane) / c.experts
+			return plane[first*n : (first+here)*n]
+		}
+		heads := any(nil)
+		if c.block != 0 {
+			heads = cut(s.h)
+		}
+		f(part, cut(s.w), heads, []uint32{
+			uint32(c.cols(c.width)), uint32(c.rows), uint32(xStride), uint32(yStride), uint32(y0), 0, uint32(c.add),
+			bits(float32(c.scale)), 0, uint32(first), uint32(here), 0,
+		})
+	}
+}
+
+// inputs makes up n vectors, zero from the width to the stride as all activations are.
+func (c expertCase) inputs(n, stride int) []float32 {
+	x := make([]float32, n*stride)
+	for i := range n {
+		copy(x[i*stride:], normals(random(uint64(i+5)), c.width, 0, 1))
+	}
+	return x
+}
+
+// row returns weight·W[e][r]·x, and the sum of its terms' sizes.
+func (c expertCase) row(s stack, choice []uint32, r int, x []float32) (sum, size float64) {
+	weight := 1.0
+	if c.weigh == 1 {
+		weight = float64(math.Float32frombits(choice[1]))
+	}
+	w := s.values[(int(choice[0])*c.rows+r)*c.width:]
+	for k := range c.width {
+		p := weight * float64(w[k]) * float64(x[k])
+		sum += p
+		size += math.Abs(p)
+	}
+	return sum, size
+}
+
+// within bounds what float32 loses of a product of terms of the given size. Weights are exact; a
+// term is rounded when it is made, weighed, scaled and at each addition that it passes: fewer
+// than columns, halvings of the lanes, parts and choices together.
+func (c expertCase) within(size float64) float64 {
+	return size * float64(c.cols(c.width)+c.parts+c.top+12) * unit
+}
+
+// TestMatvecExperts goes over all packings, with results kept apart and summed up.
+func TestMatvecExperts(t *testing.T) {
+	for i, p := range packings {
+		c := expertCase{
+			packing: p, experts: 3 + i%4, rows: 5 + 3*i, width: 33 + 61*(i%5), top: 1 + i%3, n: 1 + i%4, weigh: i % 2, add: i / 2 % 2, scale: 1, parts: 1 + i%3,
+		}
+		t.Run(c.String(), func(t *testing.T) { c.testApart(t) })
+		c.weigh, c.scale, c.parts, c.rows = 1-c.weigh, 0.7, 1+(i+1)%3, 70-3*i
+		t.Run("sum/"+c.String(), func(t *testing.T) { c.testSum(t) })
+	}
+}
+
+func (c expertCase) testApart(t *testing.T) {
+	s := c.stack()
+	xStride, yStride, y0 := roundUp(c.width, 256), c.rows+9, 4
+	chosen, x := choices(3, c.n, c.top, c.experts), c.inputs(c.n, xStride)
+	y := filled(c.n * c.top * yStride)
+	consts := c.consts()
+	consts["TOP"], consts["WEIGH"] = c.top, c.weigh
+	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, shape []uint32) {
+		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n*c.top, w, h, x, chosen, y, shape)
+	})
+	c.checkSlots(t, s, chosen, y, yStride, y0, func(slot int) []float32 { return x[slot/c.top*xStride:] })
+}
+
+// checkSlots compares results that are kept apart: row slot of y for each choice.
+func (c expertCase) checkSlots(t *testing.T, s stack, chosen []uint32, y []float32, yStride, y0 int, x func(slot int) []float32) {
+	t.Helper()
+	for i, got := range y {
+		slot, r := i/yStride, i%yStride-y0
+		v := value{want: float64(untouched)}
+		if r >= 0 && r < c.rows && slot < c.n*c.top {
+			sum, size := c.row(s, chosen[2*slot:], r, x(slot))
+			v = value{sum, c.within(size)}
+			if c.add == 1 {
+				v = value{sum + float64(untouched), c.within(size + math.Abs(float64(untouched)))}
+			}
+		}
+		v.check(t, "y", i, got)
+	}
+}
+
+func (c expertCase) testSum(t *testing.T) {
+	s := c.stack()
+	xStride, yStride, y0 := roundUp(c.width, 256), c.rows+9, 4
+	chosen, x := choices(3, c.n, c.top, c.experts), c.inputs(c.n*c.top, xStride)
+	y := filled(c.n * yStride)
+	consts := c.consts()
+	consts["TOP"], consts["WEIGH"], consts["SUM"] = c.top, c.weigh, 1
+	c.each(s, xStride, yStride, y0, func(part int, w []uint32, h any, shape []uint32) {
+		if part > 0 {
+			shape[6] = 1 // add
+		}
+		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n, w, h, x, chosen, y, shape)
+	})
+	for i, got := range y {
+		token, r := i/yStride, i%yStride-y0
+		if r < 0 || r >= c.rows {
+			value{want: float64(untouched)}.check(t, "y beside the rows", i, got)
+			continue
+		}
+		var want, sizes float64
+		for k := range c.top {
+			slot := token*c.top + k
+			sum, size := c.row(s, chosen[2*slot:], r, x[slot*xStride:])
+			want += c.scale * sum
+			sizes += c.scale * size
+		}
+		if c.add == 1 {
+			want += float64(untouched)
+			sizes += math.Abs(float64(untouched))
+		}
+		value{want, c.within(sizes)}.check(t, "y", i, got)
+	}
+}
+
+// TestMatmulExperts goes over all packings, with inputs by token and by slot.
+func TestMatmulExperts(t *testing.T) {
+	for i, p := range packings {
+		c := expertCase{
+			packing: p, experts: 2 + i%5, rows: 5 + 11*i, width: 17 + 61*(i%5), top: 1 + i%2, n: 9 + 21*(i%5), weigh: i / 2 % 2, scale: 1, parts: 1 + i%3,
+		}
+		byToken := (i + i/2) % 2
+		t.Run(fmt.Sprintf("%v/byToken%d", c, byToken), func(t *testing.T) { c.testMany(t, byToken) })
+	}
+}
+
+func (c expertCase) testMany(t *testing.T, byToken int) {
+	s := c.stack()
+	xStride, yStride, y0 := roundUp(c.width, 256), c.rows+9, 4
+	inputs := c.n
+	if byToken == 0 {
+		inputs *= c.top
+	}
+	chosen, x := choices(3, c.n, c.top, c.experts), c.inputs(inputs, xStride)
+	slots := roundUp(c.n*c.top, 64)
+	order, tiles := grouped(chosen, c.experts, slots)
+	tiles = min(tiles+1, slots/tileSlots+c.experts) // one that is empty
+	y := filled(slots * yStride)
+	consts := c.consts()
+	consts["TOP"], consts["SLOTS"], consts["BY_TOKEN"], consts["WEIGH"] = c.top, slots, byToken, c.weigh
+	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, shape []uint32) {
+		launch(t, "matmul_experts", consts, (c.rows+63)/64, tiles, w, h, x, chosen, order, y, shape)
+	})
+	c.checkSlots(t, s, chosen, y, yStride, y0, func(slot int) []float32 {
+		if byToken == 1 {
+			slot /= c.top
+		}
+		return x[slot*xStride:]
+	})
+}

@@ -1,0 +1,131 @@
+package kernels_test
+
+import (
+	"math"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+var (
+	lintComment = regexp.MustCompile(`//.*`)
+	lintConst   = regexp.MustCompile(`(?m)^const ([A-Z][A-Z0-9_]*): (u32|i32|f32|bool) = ([^;\n]+);`)
+	lintNumber  = regexp.MustCompile(`^-?[0-9][0-9.e+-]*[uif]?$`)
+	// What either compiler refuses, or a device may not have.
+	lintForeign = regexp.MustCompile(`\b(enable|requires|diagnostic|override|const_assert|alias|f16|vec[234]h|subgroup\w*|quad[A-Z]\w*|` +
+		`(un)?pack4x[IU]8\w*|pack4xU8Clamp|dot4[IU]8Packed)\b|@(id|must_use|diagnostic)\b|ptr<\s*(storage|workgroup)|/\*`)
+)
+
+func readKernel(t *testing.T, name string) string {
+	t.Helper()
+	src, err := os.ReadFile(name + ".wgsl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(src)
+}
+
+// literals returns the constants of a kernel, or those named, that are given a number: what Go
+// may set. The others are computed from them.
+func literals(t *testing.T, name string, only ...string) kernels.Consts {
+	t.Helper()
+	c := kernels.Consts{}
+	for _, m := range lintConst.FindAllStringSubmatch(readKernel(t, name), -1) {
+		if len(only) > 0 && m[1] != only[0] || !lintNumber.MatchString(m[3]) {
+			continue
+		}
+		v, err := strconv.ParseFloat(strings.TrimRight(m[3], "uif"), 32)
+		if err != nil {
+			t.Fatalf("%s: constant %s: %v", name, m[1], err)
+		}
+		if m[2] == "f32" {
+			c[m[1]] = float32(v)
+		} else {
+			c[m[1]] = int64(v)
+		}
+	}
+	return c
+}
+
+// TestLint holds every kernel file to the form that docs and compilers expect of it.
+func TestLint(t *testing.T) {
+	for _, name := range kernels.Names() {
+		t.Run(name, func(t *testing.T) {
+			src := readKernel(t, name)
+			lines := strings.Split(strings.TrimSuffix(src, "\n"), "\n")
+			if !strings.HasPrefix(src, "// "+name+": ") {
+				t.Errorf("it opens with %q: want // %s: and what it computes", lines[0], name)
+			}
+			if len(lines) >= 120 {
+				t.Errorf("it has %d lines: want fewer than 120", len(lines))
+			}
+			typed := map[string]bool{}
+			for i, line := range lines {
+				code := lintComment.ReplaceAllString(line, "")
+				if m := lintForeign.FindString(code); m != "" {
+					t.Errorf("line %d: %q is not in the dialect that every device has", i+1, m)
+				}
+				if m := lintConst.FindStringSubmatch(line); m != nil {
+					typed[m[1]] = true
+				} else if regexp.MustCompile(`\bconst\b`).MatchString(code) {
+					t.Errorf("line %d: %s: want a line of its own at the top: const NAME: type = value;", i+1, code)
+				}
+				if strings.TrimRight(line, " \t") != line || strings.Contains(line, "\t") || strings.Contains(code, "}  ") {
+					t.Errorf("line %d: stray white space", i+1)
+				}
+			}
+			lintUse(t, src, typed)
+			lintSpecialize(t, name)
+		})
+	}
+}
+
+// lintUse: a constant that nothing reads would be set in vain.
+func lintUse(t *testing.T, src string, names map[string]bool) {
+	t.Helper()
+	code := lintComment.ReplaceAllString(src, "")
+	for name := range names {
+		if len(regexp.MustCompile(`\b`+name+`\b`).FindAllString(code, 2)) < 2 {
+			t.Errorf("constant %s is not used", name)
+		}
+	}
+}
+
+// lintSpecialize sets every number to the value it has, all at once, and finds them there again.
+func lintSpecialize(t *testing.T, name string) {
+	t.Helper()
+	c := literals(t, name)
+	if len(c) == 0 {
+		t.Fatal("it has no constants")
+	}
+	k, err := kernels.Specialize(name, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, m := range lintConst.FindAllStringSubmatch(k.Source, -1) {
+		want, ok := c[m[1]]
+		if !ok {
+			continue
+		}
+		found++
+		got, err := strconv.ParseFloat(strings.TrimRight(m[3], "uif"), 32)
+		switch w := want.(type) {
+		case float32:
+			if err != nil || math.Float32bits(float32(got)) != math.Float32bits(w) {
+				t.Errorf("constant %s became %s, want %v", m[1], m[3], w)
+			}
+		case int64:
+			if err != nil || int64(got) != w {
+				t.Errorf("constant %s became %s, want %v", m[1], m[3], w)
+			}
+		}
+	}
+	if found != len(c) {
+		t.Errorf("%d of %d constants were found again", found, len(c))
+	}
+}

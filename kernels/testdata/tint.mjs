@@ -1,0 +1,51 @@
+// Compiles kernels with Dawn, whose compiler (Tint) is Chrome's, within WebGPU's default limits.
+//   node tint.mjs KERNELS.json [PATH-OF-DAWN'S-PACKAGE]
+// KERNELS.json is what `go test -dump` writes: [{Key, Source, Entry}].
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { resolve } from "node:path";
+
+const [file, from = "."] = process.argv.slice(2);
+const require = createRequire(resolve(from) + "/");
+const dawn = await import(require.resolve("webgpu"));
+Object.assign(globalThis, dawn.globals);
+
+const gpu = dawn.create([]);
+const adapter = await gpu.requestAdapter();
+if (!adapter) {
+  console.error("Dawn finds no adapter; a Vulkan driver such as Chromium's SwiftShader is wanted (VK_ICD_FILENAMES)");
+  process.exit(1);
+}
+const device = await adapter.requestDevice();
+device.lost.then((l) => l.reason !== "destroyed" && console.error("device lost:", l.message));
+
+const kernels = JSON.parse(readFileSync(file, "utf8"));
+let bad = 0;
+for (const k of kernels) {
+  const problems = await compile(k);
+  if (problems.length === 0) continue;
+  bad++;
+  console.error(`${k.Key}\n  ${problems.join("\n  ")}`);
+}
+const { device: name, description } = adapter.info;
+console.log(`${kernels.length - bad} of ${kernels.length} kernels compile (Dawn on ${description || name || "unknown"})`);
+process.exit(bad ? 1 : 0); // Dawn's own event loop would keep Node alive
+
+// compile returns what the compiler has to say of one kernel, warnings included.
+async function compile(k) {
+  device.pushErrorScope("validation");
+  const module = device.createShaderModule({ label: k.Key, code: k.Source });
+  const { messages } = await module.getCompilationInfo();
+  const problems = messages.map((m) => `${m.type} at ${m.lineNum}:${m.linePos}: ${m.message}`);
+  const invalid = await device.popErrorScope();
+  if (invalid) {
+    if (problems.length === 0) problems.push(invalid.message);
+    return problems;
+  }
+  try {
+    await device.createComputePipelineAsync({ label: k.Key, layout: "auto", compute: { module, entryPoint: k.Entry } });
+  } catch (e) {
+    problems.push(e.message);
+  }
+  return problems;
+}

@@ -1,0 +1,102 @@
+package kernels_test
+
+import (
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile compiles to this file, as JSON for testdata/tint.mjs")
+
+// variants specialize each kernel so that every branch that its constants choose between is
+// taken once. Kernels that read packed weights are given every packing besides.
+var variants = map[string][]kernels.Consts{
+	"act":       {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2}, {"ACT": 3}},
+	"attention": {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
+	"combine":   {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
+	"embed":     {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
+	"group":     {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},
+	"matmul":    {{}},
+	"matmul_experts": {
+		{"BY_TOKEN": 0, "WEIGH": 1, "TOP": 8},
+	},
+	"matvec": {{"TOKENS": 1}, {"TOKENS": 2}, {"TOKENS": 4}, {"TOKENS": 8, "ROWS": 4}},
+	"matvec_experts": {
+		{"SUM": 1, "WEIGH": 1, "TOP": 8},
+	},
+	"norm":   {{"CENTER": 0, "BIAS": 1, "ADD": 1}, {"CENTER": 1, "WIDTH": 33, "SCALE": 0.5}},
+	"repack": {{}},
+	"rope": {
+		{"NORM": 0, "ROT": 0, "KV_BITS": 32},
+		{"NORM": 1, "ROT": 32, "INTERLEAVED": 1},
+		{"NORM": 2, "DIM": 256, "TEMP_FLOOR": 8192},
+		{"NORM": 3, "DIM": 2, "ROT": 2},
+	},
+	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}},
+	"topk_count": {{"VOCAB": 151936}, {"VOCAB": 1}},
+	"topk_max":   {{"VOCAB": 151936}, {"VOCAB": 1}},
+	"topk_pick":  {{"VOCAB": 151936, "K": 192}, {"VOCAB": 1, "K": 1}},
+}
+
+// specialized returns every kernel as its file has it, and its variants.
+func specialized(t *testing.T) []kernels.Kernel {
+	t.Helper()
+	var all []kernels.Kernel
+	add := func(name string, c kernels.Consts) {
+		k, err := kernels.Specialize(name, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, k)
+	}
+	for _, name := range kernels.Names() {
+		if variants[name] == nil {
+			t.Errorf("kernel %s has no variants: list them here", name)
+		}
+		add(name, nil)
+		packed := len(literals(t, name, "BITS")) > 0
+		for i, c := range variants[name] {
+			if !packed {
+				add(name, c)
+				continue
+			}
+			for j, p := range packings {
+				if i > 0 && j%4 != i%4 {
+					continue // all packings with the first, some with each other
+				}
+				c := maps.Clone(c)
+				maps.Copy(c, p.consts())
+				if name == "embed" {
+					c["COLS"] = p.cols(256)
+				}
+				add(name, c)
+			}
+		}
+	}
+	return all
+}
+
+// TestKernelsCompile compiles every variant with the driver's compiler.
+func TestKernelsCompile(t *testing.T) {
+	all := specialized(t)
+	if *dump != "" {
+		data, err := json.Marshal(all)
+		if err == nil {
+			err = os.WriteFile(*dump, data, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	dev := open(t)
+	for _, k := range all {
+		if _, err := dev.Pipeline(k); err != nil {
+			t.Error(err)
+		}
+	}
+}

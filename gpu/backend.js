@@ -15,22 +15,25 @@
   };
 
   const describe = (adapter) => {
-    const i = adapter.info ?? {};
+    const i = adapter.info ?? adapter.adapterInfo ?? {};
     const name = i.description || i.device || [i.vendor, i.architecture].filter(Boolean).join(' ') || 'WebGPU adapter';
     return { name, vendor: i.vendor ?? '', fallback: !!(i.isFallbackAdapter ?? adapter.isFallbackAdapter) };
   };
 
   class Backend {
-    constructor(adapter, device) {
+    // lent says that the device is another's, who destroys it.
+    constructor(adapter, device, lent = false) {
       this.adapter = describe(adapter);
       this.device = device;
+      this.lent = lent;
       this.failure = ''; // the first error that no call has returned
       this.lost = '';
       this.closed = false;
       this.objects = new Map();
       this.last = 0;
       this.scratch = new Uint8Array(0);
-      device.addEventListener('uncapturederror', (e) => { this.failure ||= e.error.message; });
+      this.listener = (e) => { this.failure ||= e.error.message; };
+      device.addEventListener('uncapturederror', this.listener);
       device.lost.then((info) => { if (!this.closed) this.lost ||= info.message || 'lost'; });
     }
 
@@ -207,7 +210,8 @@
 
     close() {
       this.closed = true;
-      this.device.destroy();
+      this.device.removeEventListener('uncapturederror', this.listener);
+      if (!this.lent) this.device.destroy();
       this.objects.clear();
     }
   }
@@ -217,6 +221,7 @@
       const adapter = await requestAdapter();
       return adapter && describe(adapter);
     },
+    lend(device) { return new Backend(device, device, true); },
     async open() {
       const adapter = await requestAdapter();
       if (!adapter) return null;

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 )
@@ -15,7 +14,7 @@ type Device struct {
 	adapter  AdapterInfo
 	limits   Limits
 	features Features
-	log      *slog.Logger
+	log      Logger
 
 	life       sync.RWMutex  // held for reading during every call, for writing by Close
 	generation atomic.Uint64 // counts releases: a program checked since the last one is still good
@@ -38,7 +37,7 @@ func Open(ctx context.Context, o Options) (*Device, error) {
 		return nil, err
 	}
 	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+		o.Log = silent{}
 	}
 	b, err := openBackend(ctx, o)
 	if err != nil {

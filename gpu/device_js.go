@@ -68,6 +68,19 @@ func openBackend(ctx context.Context, o Options) (backend, error) {
 	return w, nil
 }
 
+// OpenDevice opens a GPUDevice that JavaScript has made. It is lent: Close releases what was made on
+// it and does not destroy it.
+func OpenDevice(device js.Value, o Options) (*Device, error) {
+	if device.Type() != js.TypeObject || device.Get("createComputePipeline").Type() != js.TypeFunction {
+		return nil, errors.New("no device: what was given is no GPUDevice")
+	}
+	if o.Log == nil {
+		o.Log = silent{}
+	}
+	b := helper().Call("lend", device)
+	return newDevice(&web{b: b, adapter: adapterInfo(b.Get("adapter"))}, o), nil
+}
+
 // await waits for a promise, or until ctx ends.
 func await(ctx context.Context, promise js.Value) (js.Value, error) {
 	type result struct {

@@ -10,7 +10,6 @@ package gpu
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 )
 
@@ -26,10 +25,22 @@ var (
 
 // Options choose and shape a device.
 type Options struct {
-	Adapter    string       // an index of Adapters, or a part of a name or driver; "" chooses the best
-	MaxBinding uint64       // bytes; lowers Limits.MaxBinding, for tests of what happens on small devices
-	Log        *slog.Logger // nil logs nothing
+	Adapter    string // an index of Adapters, or a part of a name or driver; "" chooses the best
+	MaxBinding uint64 // bytes; lowers Limits.MaxBinding, for tests of what happens on small devices
+	Log        Logger // nil logs nothing
 }
+
+// Logger is told what happens: a *slog.Logger. The package does not import log/slog, which would
+// make a program for the browser a good deal larger.
+type Logger interface {
+	Debug(msg string, args ...any)
+	Error(msg string, args ...any)
+}
+
+type silent struct{}
+
+func (silent) Debug(string, ...any) {}
+func (silent) Error(string, ...any) {}
 
 // AdapterInfo says what an adapter is.
 type AdapterInfo struct {

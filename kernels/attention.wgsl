@@ -95,7 +95,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       o[out + 2u * pair] = acc[i].x / sum;
       o[out + 2u * pair + 1u] = acc[i].y / sum;
     }
-  }  if (group.x == HEADS - 1u) {
+  }
+  if (group.x == HEADS - 1u) {
     for (var e = HEADS * DIM + lane; e < O_STRIDE; e += LANES) { o[group.y * O_STRIDE + e] = 0.0; }
   }
 }

@@ -193,12 +193,18 @@ func (c expertCase) stack() stack {
 	return stack{w, h, values}
 }
 
-// each calls f for every part with its planes and the uniform of the product.
-func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(part int, w []uint32, h any, shape []uint32)) {
-	per := (c.experts + c.parts - 1) / c.parts
-	for part := range c.parts {
-		first := part * per
-		here := min(per, c.experts-first)
+// each calls f for every part with its planes and the uniform of the product: in some cases from
+// the first to the last, in others the other way, so that what a part makes of an expert that is
+// not its own is seen, whichever side it is on.
+func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(done int, w []uint32, h any, shape []uint32)) {
+	parts := min(c.parts, c.experts)
+	for done := range parts {
+		part := done
+		if c.rows%2 == 1 {
+			part = parts - 1 - done
+		}
+		first := part * c.experts / parts
+		here := (part+1)*c.experts/parts - first
 		cut := func(plane []uint32) []uint32 {
 			n := len(plane) / c.experts
 			return plane[first*n : (first+here)*n]
@@ -207,7 +213,7 @@ func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(part int, w [
 		if c.block != 0 {
 			heads = cut(s.h)
 		}
-		f(part, cut(s.w), heads, []uint32{
+		f(done, cut(s.w), heads, []uint32{
 			uint32(c.cols(c.width)), uint32(c.rows), uint32(xStride), uint32(yStride), uint32(y0), 0, uint32(c.add),
 			bits(float32(c.scale)), 0, uint32(first), uint32(here), 0,
 		})
@@ -294,8 +300,8 @@ func (c expertCase) testSum(t *testing.T) {
 	y := filled(c.n * yStride)
 	consts := c.consts()
 	consts["TOP"], consts["WEIGH"], consts["SUM"] = c.top, c.weigh, 1
-	c.each(s, xStride, yStride, y0, func(part int, w []uint32, h any, shape []uint32) {
-		if part > 0 {
+	c.each(s, xStride, yStride, y0, func(done int, w []uint32, h any, shape []uint32) {
+		if done > 0 {
 			shape[6] = 1 // add
 		}
 		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n, w, h, x, chosen, y, shape)

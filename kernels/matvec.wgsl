@@ -9,7 +9,9 @@ const TOKENS: u32 = 1u;
 const ROWS: u32 = 4u;
 const LANES: u32 = 64u;    // threads of a workgroup, a power of two ≥ ROWS·TOKENS
 const NORM: u32 = 0u;      // 1: x is normalized first, x·g/√(mean(x²)+eps)
-const ACT: u32 = 0u;       // 1 SiLU, 2 GELU by erf, 3 by tanh, 4 ReLU: row i of y is act(row 2i)·(row 2i+1)
+const GATED: u32 = 0u;     // 1: row i of y is act(row 2i)·(row 2i+1), act(v) = v·sigmoid(SLOPE·v + CUBIC·v³)
+const SLOPE: f32 = 1.0;    // SiLU: 1 and 0; GELU by tanh: 2·√(2/π) and that times 0.044715
+const CUBIC: f32 = 0.0;
 
 const QUADS: u32 = 32u / BITS; // groups of four weights in a vec4<u32>
 const SHIFT: u32 = BITS % 16u; // BITS where codes are masked out of a word
@@ -27,7 +29,7 @@ struct Shape {
   add: u32,      // 1: y is added to, else overwritten
   scale: f32,
   softcap: f32,  // unless 0, y = c·tanh(y/c) at last
-  first: u32,
+  first: u32,    // … here: of experts
   here: u32,
   width: u32,    // columns of the model
   eps: f32,
@@ -43,28 +45,18 @@ struct Shape {
 
 var<workgroup> sums: array<f32, SUMS>; // [lane][row][token], [lane][token]
 
-// quad returns codes or weights 4i to 4i+3 of a word or two. A code masked out of a word, with the
+// quad returns codes or weights 4i to 4i+3 of the vector v. A code masked out of a word, with the
 // exponent of 2²³ above it, is the float 2²³ + code·2^position: one fma makes it the code, exactly.
 fn quad(v: vec4<u32>, i: u32) -> vec4<f32> {
   if (BITS == 32u) { return bitcast<vec4<f32>>(v); }
-  if (BITS == 16u) {
-    let p = select(v.xy, v.zw, i == 1u);
-    return vec4<f32>(unpack2x16float(p.x), unpack2x16float(p.y));
-  }
+  if (BITS == 16u) { return vec4<f32>(unpack2x16float(select(v.x, v.z, i == 1u)), unpack2x16float(select(v.y, v.w, i == 1u))); }
   var words = v;
   let word = words[(i * SHIFT / 8u) % 4u] >> ((i * 4u * SHIFT) % 32u);
-  let m = (1u << SHIFT) - 1u;
-  if (BITS == 8u) {
-    let pairs = vec4<u32>(word, word, word >> 16u, word >> 16u) & vec4<u32>(m, m << 8u, m, m << 8u);
-    return fma(bitcast<vec4<f32>>(pairs | vec4<u32>(0x4b000000u)), vec4<f32>(1.0, 0.00390625, 1.0, 0.00390625),
-      vec4<f32>(-8388608.0, -32768.0, -8388608.0, -32768.0));
-  }
-  let codes = vec4<u32>(word) & vec4<u32>(m, m << SHIFT, m << (2u * SHIFT % 32u), m << (3u * SHIFT % 32u));
-  let f = bitcast<vec4<f32>>(codes | vec4<u32>(0x4b000000u));
-  if (BITS == 4u) {
-    return fma(f, vec4<f32>(1.0, 0.0625, 0.00390625, 0.000244140625), vec4<f32>(-8388608.0, -524288.0, -32768.0, -2048.0));
-  }
-  return fma(f, vec4<f32>(1.0, 0.25, 0.0625, 0.015625), vec4<f32>(-8388608.0, -2097152.0, -524288.0, -131072.0));
+  let high = select(word, word >> 16u, BITS == 8u); // a float has room for 23 bits
+  let position = vec4<u32>(0u, SHIFT, 2u * SHIFT % 16u, 3u * SHIFT % 16u);
+  let unit = 1.0 / vec4<f32>(vec4<u32>(1u) << position);
+  let codes = vec4<u32>(word, word, high, high) & (vec4<u32>((1u << SHIFT) - 1u) << position);
+  return fma(bitcast<vec4<f32>>(codes | vec4<u32>(0x4b000000u)), unit, -8388608.0 * unit);
 }
 
 // header returns (scale, −scale·zero) of the block with weight k of a row.
@@ -73,22 +65,6 @@ fn header(row: u32, k: u32) -> vec2<f32> {
   let word = h[row * (shape.cols / BLOCK) + k / BLOCK];
   let scale = unpack2x16float(word).x;
   return vec2<f32>(scale, -scale * f32(bitcast<i32>(word) >> 16u));
-}
-
-fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(clamp(-v, -87.0, 87.0))); }
-
-// erf by Abramowitz and Stegun 7.1.26, |error| < 1.5e-7.
-fn erf(v: f32) -> f32 {
-  let t = 1.0 / (1.0 + 0.3275911 * abs(v));
-  let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-  return sign(v) * (1.0 - p * exp(-min(v * v, 87.0)));
-}
-
-fn activate(v: f32) -> f32 {
-  if (ACT == 1u) { return v * sigmoid(v); }
-  if (ACT == 2u) { return 0.5 * v * (1.0 + erf(v * 0.7071067811865476)); }
-  if (ACT == 3u) { return v * sigmoid(1.5957691216057308 * (v + 0.044715 * v * v * v)); }
-  return max(v, 0.0);
 }
 
 // total returns row r of token t, all lanes together, before bias and scale.
@@ -103,11 +79,11 @@ fn store(row: u32, r: u32, t: u32) {
   var v = total(r, t);
   if (shape.bias == 1u) { v += b[shape.y0 + row]; }
   var i = t * shape.y_stride + shape.y0 + row;
-  if (ACT != 0u) {
+  if (GATED == 1u) {
     if (r % 2u == 1u) { return; }
     var up = total(r + 1u, t);
     if (shape.bias == 1u) { up += b[shape.y0 + row + 1u]; }
-    v = activate(v) * up;
+    v *= up / (1.0 + exp(clamp(-v * (SLOPE + CUBIC * v * v), -87.0, 87.0)));
     i = t * shape.y_stride + (shape.y0 + row) / 2u;
   }
   v *= shape.scale;

@@ -1,6 +1,6 @@
 // matvec_experts: products with the matrices of the experts that a few tokens have chosen.
 //   w, h as in matvec, the experts' matrices one below the other   chosen [t][TOP] (expert, weight)
-//   SUM = 0: y[s] = weight·W[expert(s)]·x[t], s = t·TOP + k, the weight only if WEIGH = 1
+//   SUM = 0: y[s] = scale·weight·W[expert(s)]·x[t], s = t·TOP + k, the weight only if WEIGH = 1
 //   SUM = 1: y[t] += or = scale·Σ_k weight·W[expert(s)]·x[s], the weights only if WEIGH = 1
 //   one workgroup makes ROWS rows (x) of one s or t (y); the experts FIRST … FIRST+HERE−1 are here
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
@@ -13,7 +13,6 @@ const LANES: u32 = 64u;    // a power of two ≥ ROWS
 
 const QUADS: u32 = 32u / BITS;
 const SHIFT: u32 = BITS % 16u;
-const MASK: u32 = (1u << SHIFT) - 1u;
 const SUMS: u32 = LANES * ROWS;
 const CHOICES: u32 = 1u + SUM * (TOP - 1u); // that a workgroup sums over
 
@@ -40,16 +39,18 @@ struct Shape {
 
 var<workgroup> sums: array<f32, SUMS>; // [lane][row]
 
-// quad returns weights 4g to 4g+3 of the vector v.
-fn quad(v: vec4<u32>, g: u32) -> vec4<f32> {
+// quad returns codes or weights 4i to 4i+3 of the vector v. A code masked out of a word, with the
+// exponent of 2²³ above it, is the float 2²³ + code·2^position: one fma makes it the code, exactly.
+fn quad(v: vec4<u32>, i: u32) -> vec4<f32> {
   if (BITS == 32u) { return bitcast<vec4<f32>>(v); }
-  if (BITS == 16u) {
-    let p = select(v.xy, v.zw, g == 1u);
-    return vec4<f32>(unpack2x16float(p.x), unpack2x16float(p.y));
-  }
+  if (BITS == 16u) { return vec4<f32>(unpack2x16float(select(v.x, v.z, i == 1u)), unpack2x16float(select(v.y, v.w, i == 1u))); }
   var words = v;
-  let word = words[(g * SHIFT / 8u) % 4u] >> ((g * 4u * SHIFT) % 32u);
-  return vec4<f32>(vec4<u32>(word, word >> SHIFT, word >> ((2u * SHIFT) % 32u), word >> ((3u * SHIFT) % 32u)) & vec4<u32>(MASK));
+  let word = words[(i * SHIFT / 8u) % 4u] >> ((i * 4u * SHIFT) % 32u);
+  let high = select(word, word >> 16u, BITS == 8u); // a float has room for 23 bits
+  let position = vec4<u32>(0u, SHIFT, 2u * SHIFT % 16u, 3u * SHIFT % 16u);
+  let unit = 1.0 / vec4<f32>(vec4<u32>(1u) << position);
+  let codes = vec4<u32>(word, word, high, high) & (vec4<u32>((1u << SHIFT) - 1u) << position);
+  return fma(bitcast<vec4<f32>>(codes | vec4<u32>(0x4b000000u)), unit, -8388608.0 * unit);
 }
 
 // header returns (scale, −scale·zero) of the block with weight k of a row.

@@ -39,26 +39,37 @@ func sigmoidTimes(v, z, dz float64) value {
 	return value{v * s, math.Abs(v*s)*relative + (math.Abs(v)+1)*0x1p-125}
 }
 
+// times is the product of two values, rounded; below the least normal float32 it may be 0.
+func (v value) times(o value) value {
+	p := v.want * o.want
+	within := v.within*math.Abs(o.want) + o.within*(math.Abs(v.want)+v.within)
+	return value{p, within*(1+unit) + math.Abs(p)*unit + 0x1p-126}
+}
+
 func TestAct(t *testing.T) {
 	const width, tokens = 70, 2
 	for act := range 4 {
-		for gated := range 2 {
-			t.Run(fmt.Sprintf("act%d/gated%d", act, gated), func(t *testing.T) {
+		for mode := range 3 {
+			gated, paired := min(mode, 1), mode/2
+			t.Run(fmt.Sprintf("act%d/gated%d/paired%d", act, gated, paired), func(t *testing.T) {
 				rng := random(uint64(act))
 				xStride, yStride := width*(1+gated)+3*act, 70+29*act
 				x := normals(rng, tokens*xStride, 0, 3)
 				copy(x, []float32{0, 100, -100, 87, -87, 88.5, -88.5, 1e4, -1e4, 1e-20, -1e-20, 1e10, -1e10, 0.5, -0.5, 6, -6})
 				y := filled(tokens * yStride)
-				launch(t, "act", kernels.Consts{"WIDTH": width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "GATED": gated, "ACT": act},
+				launch(t, "act", kernels.Consts{"WIDTH": width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "GATED": gated, "PAIRED": paired, "ACT": act},
 					(yStride+63)/64, tokens, x, y)
 				for i := range y {
 					row, k := i/yStride, i%yStride
 					var v value // zero past the width
 					if k < width {
-						v = activation(act, float64(x[row*xStride+k]))
+						gate, up := row*xStride+k, row*xStride+width+k
+						if paired == 1 {
+							gate, up = row*xStride+2*k, row*xStride+2*k+1
+						}
+						v = activation(act, float64(x[gate]))
 						if gated == 1 {
-							up := float64(x[row*xStride+width+k])
-							v = value{v.want * up, v.within*math.Abs(up)*(1+unit) + math.Abs(v.want*up)*unit + 0x1p-126}
+							v = v.times(value{want: float64(x[up])})
 						}
 					}
 					v.check(t, "y", i, y[i])

@@ -105,24 +105,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let o = group.y * Q_STRIDE + group.x * DIM + 2u * i;
       q[o] = pair.x;
       q[o + 1u] = pair.y;
+    } else if (KV_BITS == 16u) {
+      put(isV, slot + i, pack2x16float(pair));
     } else {
-      put(isV, slot + i, pair);
+      put(isV, 2u * (slot + i), bitcast<u32>(pair.x));
+      put(isV, 2u * (slot + i) + 1u, bitcast<u32>(pair.y));
     }
   }
 }
 
-// put stores pair i of the values or keys.
-fn put(value: bool, i: u32, pair: vec2<f32>) {
-  if (KV_BITS == 16u) {
-    if (value) { vc[i] = pack2x16float(pair); } else { kc[i] = pack2x16float(pair); }
-    return;
-  }
-  let words = bitcast<vec2<u32>>(pair);
-  if (value) {
-    vc[2u * i] = words.x;
-    vc[2u * i + 1u] = words.y;
-  } else {
-    kc[2u * i] = words.x;
-    kc[2u * i + 1u] = words.y;
-  }
-}
+// put stores a word of the values or keys.
+fn put(value: bool, i: u32, word: u32) { if (value) { vc[i] = word; } else { kc[i] = word; } }

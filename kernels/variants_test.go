@@ -13,9 +13,9 @@ import (
 var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile compiles to this file, as JSON for testdata/tint.mjs")
 
 // variants specialize each kernel so that every branch that its constants choose between is
-// taken once. Kernels that read packed weights are given every packing besides.
+// taken once. Kernels that read packed weights are given every width of them besides.
 var variants = map[string][]kernels.Consts{
-	"act":       {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2}, {"ACT": 3}},
+	"act":       {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}},
 	"attention": {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
 	"combine":   {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"embed":     {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
@@ -24,7 +24,7 @@ var variants = map[string][]kernels.Consts{
 	"matmul_experts": {
 		{"BY_TOKEN": 0, "WEIGH": 1, "TOP": 8},
 	},
-	"matvec": {{"TOKENS": 1}, {"TOKENS": 2}, {"TOKENS": 4}, {"TOKENS": 8, "ROWS": 4}},
+	"matvec": {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
 	"matvec_experts": {
 		{"SUM": 1, "WEIGH": 1, "TOP": 8},
 	},
@@ -41,6 +41,9 @@ var variants = map[string][]kernels.Consts{
 	"topk_max":   {{"VOCAB": 151936}, {"VOCAB": 1}},
 	"topk_pick":  {{"VOCAB": 151936, "K": 192}, {"VOCAB": 1, "K": 1}},
 }
+
+// widths are a packing for each width of weights.
+var widths = []packing{{32, 0}, {16, 0}, {8, 128}, {4, 32}, {2, 256}}
 
 // specialized returns every kernel as its file has it, and its variants.
 func specialized(t *testing.T) []kernels.Kernel {
@@ -64,9 +67,9 @@ func specialized(t *testing.T) []kernels.Kernel {
 				add(name, c)
 				continue
 			}
-			for j, p := range packings {
-				if i > 0 && j%4 != i%4 {
-					continue // all packings with the first, some with each other
+			for j, p := range widths {
+				if i > 1 && (i+j)%2 == 0 {
+					continue // every width with the first two, half of them with each other
 				}
 				c := maps.Clone(c)
 				maps.Copy(c, p.consts())

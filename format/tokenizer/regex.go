@@ -13,7 +13,8 @@ import (
 
 // translate rewrites an expression of Oniguruma's Ruby syntax, which tokenizer.json has, for
 // regexp2. What has the same spelling and another meaning is respelled; what is not known to
-// mean the same is an error.
+// mean the same is an error. One difference stays: with (?i) Oniguruma also takes ß for ss and
+// ﬁ for fi, while here characters only match characters. No known tokenizer depends on it.
 func translate(expr string) (string, error) {
 	t := translator{in: []rune(expr)}
 	for t.at < len(t.in) {

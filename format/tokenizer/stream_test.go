@@ -15,7 +15,7 @@ func TestStreamPieces(t *testing.T) {
 		want         []string
 	}{
 		{"gpt2", "a 🙂b", []string{"a", " ", "", "", "🙂", "b", ""}},
-		{"gemma", "a 語b", []string{"a ", "", "", "", "語b", ""}},
+		{"gemma", "a 한b", []string{"a ", "", "", "", "한b", ""}},
 		{"llama2", " a", []string{"", " a", ""}},
 	} {
 		tok := family(t, c.family)

@@ -3,7 +3,9 @@ package transformer
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
@@ -35,34 +37,54 @@ func (t *Transformer) allocateWeights() error {
 	return nil
 }
 
-// load brings the weights to the device. A matrix travels in chunks of whole rows as it is at
-// rest; a compute pass rearranges each into planes.
+// load brings the weights to the device in the order of the source, which may come over a network.
+// A matrix travels in chunks of whole rows as it is at rest; a compute pass rearranges each into
+// planes.
 func (t *Transformer) load(ctx context.Context, src Source) error {
-	for _, v := range t.w.vectors {
-		values, err := v.values(src)
-		if err != nil {
-			return err
-		}
-		if err := v.buffer.Write(0, floatBytes(values)); err != nil {
-			return err
-		}
-	}
-	l := loader{t: t, src: src}
+	l := loader{ctx: ctx, t: t, src: src}
 	if err := l.open(stagingBytes(t.w)); err != nil {
 		return err
 	}
 	defer l.release()
-	for _, m := range t.w.matrices {
-		for _, p := range m.parts {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := l.part(p); err != nil {
-				return err
-			}
+	for _, load := range l.inOrder() {
+		if err := load(); err != nil {
+			return err
 		}
 	}
 	return t.dev.Wait(ctx)
+}
+
+// inOrder returns what loads each vector and matrix, in the order of their first tensors.
+func (l *loader) inOrder() []func() error {
+	at := map[int]func() error{}
+	for _, v := range l.t.w.vectors {
+		at[v.tensors[0]] = func() error { return l.vector(v) }
+	}
+	for _, m := range l.t.w.matrices {
+		at[m.parts[0].pieces[0].tensor] = func() error { return l.matrix(m) }
+	}
+	var loads []func() error
+	for _, i := range slices.Sorted(maps.Keys(at)) {
+		loads = append(loads, at[i])
+	}
+	return loads
+}
+
+func (l *loader) vector(v *vector) error {
+	values, err := v.values(l.src)
+	if err != nil {
+		return err
+	}
+	return v.buffer.Write(0, floatBytes(values))
+}
+
+func (l *loader) matrix(m *matrix) error {
+	for _, p := range m.parts {
+		if err := l.part(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stagingBytes reports how large the buffer on the way is: chunkBytes, or less if no matrix is
@@ -80,6 +102,7 @@ func stagingBytes(w *weights) int {
 
 // loader holds what the chunks pass through.
 type loader struct {
+	ctx   context.Context // of the loading, between whose chunks it may end
 	t     *Transformer
 	src   Source
 	done  uint64 // bytes
@@ -136,6 +159,9 @@ func (l *loader) piece(p *part, c piece, pipeline *gpu.Pipeline, group *gpu.Bind
 	row := p.restBytes(p.width)
 	words := (p.codeBytes(p.width) + p.headBytes(p.width)) / 4
 	for r := 0; r < c.rows; {
+		if err := l.ctx.Err(); err != nil {
+			return err
+		}
 		n := min(c.rows-r, max(1, (len(l.bytes)-8)/row))
 		buf := l.bytes[:roundUp(n*row, 4)]
 		if err := l.src.ReadAt(c.tensor, buf[:n*row], int64(c.from+r)*int64(row)); err != nil {

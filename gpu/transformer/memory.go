@@ -7,20 +7,20 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 )
 
 // ErrTooLarge says that a model needs more memory than the device has.
 var ErrTooLarge = errors.New("the model does not fit into GPU memory")
 
-// count adds up what allocate will ask for.
-func (t *Transformer) count() error {
+// count adds up what allocate will ask for, and loading if there is to be any.
+func (t *Transformer) count(loading bool) error {
 	t.dry, t.need = true, map[string]uint64{}
 	defer func() { t.dry = false }()
-	if _, err := t.buffer(purposeLoading, stagingBytes(t.w), gpu.Storage); err != nil {
-		return err
+	if loading {
+		if _, err := t.buffer(purposeLoading, stagingBytes(t.w), gpu.Storage); err != nil {
+			return err
+		}
 	}
 	return t.allocate()
 }
@@ -42,7 +42,7 @@ func (t *Transformer) fits(src Source) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %s are needed (%s), %s are there; %s",
-		ErrTooLarge, humanize.IBytes(t.total()), t.breakdown(), humanize.IBytes(t.opts.Memory), t.advice(src))
+		ErrTooLarge, binarySize(t.total()), t.breakdown(), binarySize(t.opts.Memory), t.advice(src))
 }
 
 // explain adds to an allocation's failure what would have been needed.
@@ -50,13 +50,13 @@ func (t *Transformer) explain(src Source, err error) error {
 	if !errors.Is(err, gpu.ErrOutOfMemory) {
 		return err
 	}
-	return fmt.Errorf("%w: %s are needed (%s): %w; %s", ErrTooLarge, humanize.IBytes(t.total()), t.breakdown(), err, t.advice(src))
+	return fmt.Errorf("%w: %s are needed (%s): %w; %s", ErrTooLarge, binarySize(t.total()), t.breakdown(), err, t.advice(src))
 }
 
 func (t *Transformer) breakdown() string {
 	var parts []string
 	for _, purpose := range slices.Sorted(maps.Keys(t.need)) {
-		parts = append(parts, purpose+" "+humanize.IBytes(t.need[purpose]))
+		parts = append(parts, purpose+" "+binarySize(t.need[purpose]))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -79,7 +79,7 @@ func (t *Transformer) advice(src Source) string {
 	for _, bits := range []uint64{8, 4, 2} {
 		need := t.total() - min(t.total(), t.need[purposeWeights]) + weights*bits/8
 		if need < t.total() && (have == 0 || need <= have) {
-			return fmt.Sprintf("int%d needs about %s", bits, humanize.IBytes(need))
+			return fmt.Sprintf("int%d needs about %s", bits, binarySize(need))
 		}
 	}
 	return "a smaller model or a device with more memory is needed"
@@ -93,3 +93,19 @@ const (
 	purposeSampling    = "sampling"
 	purposeLoading     = "loading"
 )
+
+// binarySize writes a number of bytes as people read it.
+func binarySize(n uint64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n)/1024, 0
+	for v >= 1024 && unit < 4 {
+		v, unit = v/1024, unit+1
+	}
+	digits := 0
+	if v < 10 {
+		digits = 1
+	}
+	return fmt.Sprintf("%.*f %ciB", digits, v, "KMGTP"[unit])
+}

@@ -10,12 +10,17 @@ import (
 // acts are what act.wgsl calls these.
 var acts = map[model.Activation]int{model.SiLU: 0, model.GELU: 1, model.GELUTanh: 2, model.ReLU: 3}
 
+// gate is an activation v·sigmoid(slope·v + cubic·v³), which matvec can compute itself.
+type gate struct{ slope, cubic float32 }
+
+var gates = map[model.Activation]*gate{model.SiLU: {1, 0}, model.GELUTanh: {1.5957691, 1.5957691 * 0.044715}}
+
 // mlp records an MLP, or the expert that all tokens share and then the chosen ones.
 func (r *recorder) mlp(w *layerWeights, m *model.MLP, in, out vectors, e epilogue) {
 	if a := &r.t.act; w.gateUp != nil {
 		inner := a.of(w.down.width)
-		if w.gateUp.paired && r.n <= matvecTokens {
-			r.linear(w.gateUp, w.gateUpBias, in, inner, epilogue{scale: 1, act: 1 + acts[m.Activation]})
+		if g := gates[m.Activation]; g != nil && w.gateUp.paired && r.n <= matvecTokens {
+			r.linear(w.gateUp, w.gateUpBias, in, inner, epilogue{scale: 1, gate: g})
 		} else {
 			gateUp := vectors{buffer: a.gateUp, stride: stride(w.gateUp.rows)}
 			r.linear(w.gateUp, w.gateUpBias, in, gateUp, epilogue{scale: 1})

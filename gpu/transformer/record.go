@@ -193,7 +193,7 @@ type vectors struct {
 type epilogue struct {
 	add            bool
 	scale, softcap float32
-	act            int // unless 0, what matvec.wgsl calls the function between paired rows
+	gate           *gate // unless nil, the function between paired rows
 }
 
 // linear records y = W·x for the n tokens of the pass.
@@ -215,7 +215,10 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 		c := p.consts()
 		weights, in := []gpu.Range{whole(p.codes), whole(p.heads)}, whole(x.buffer)
 		if r.n <= matvecTokens {
-			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "ROWS": matvecRows, "NORM": flag(x.norm != nil), "ACT": e.act})
+			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "ROWS": matvecRows, "NORM": flag(x.norm != nil), "GATED": flag(e.gate != nil)})
+			if e.gate != nil {
+				c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
+			}
 			gx, gy := grid((p.rows + matvecRows - 1) / matvecRows)
 			r.dispatch("matvec", c, int(gx), int(gy), append(weights, in, r.t.bias(x.norm), r.t.bias(bias), whole(y.buffer), sizes)...)
 			continue

@@ -17,6 +17,7 @@ type memory struct {
 	schemes []scheme
 	stored  [][]byte
 	values  [][]float32 // what stored decodes to
+	sizes   [][]float32 // scale·(|code|+|zero|) of each weight, as the device has them
 }
 
 func (m *memory) Spec() *model.Spec        { return &m.spec }
@@ -42,13 +43,36 @@ func (m *memory) add(t testing.TB, rng *rand.Rand, tensor model.Tensor, s scheme
 		values[i] = mean + spread*float32(rng.NormFloat64())
 	}
 	stored := make([]byte, rows*s.restBytes(cols))
+	var sizes []float32
 	for r := range rows {
-		encodeRow(t, s, stored[r*s.restBytes(cols):(r+1)*s.restBytes(cols)], values[r*cols:(r+1)*cols])
+		row := stored[r*s.restBytes(cols) : (r+1)*s.restBytes(cols)]
+		encodeRow(t, s, row, values[r*cols:(r+1)*cols])
+		sizes = append(sizes, termSizes(s, row, values[r*cols:(r+1)*cols])...)
 	}
+	m.sizes = append(m.sizes, sizes)
 	m.tensors = append(m.tensors, tensor)
 	m.schemes = append(m.schemes, s)
 	m.stored = append(m.stored, stored)
 	m.values = append(m.values, values)
+}
+
+// termSizes returns how large the terms are from which the device makes a row's weights.
+func termSizes(s scheme, row []byte, w []float32) []float32 {
+	sizes := make([]float32, len(w))
+	for k, v := range w {
+		sizes[k] = float32(math.Abs(float64(v)))
+		if s.block == 0 {
+			continue
+		}
+		head := row[k/s.block*(3+s.block*s.bits/8):]
+		scale := float64(quant.FromFloat16(binary.LittleEndian.Uint16(head)))
+		zero := float64(int8(head[2]))
+		if s.bits == 8 {
+			zero += 128
+		}
+		sizes[k] = float32(math.Abs(float64(v)/max(scale, 1e-30)+zero)*scale + math.Abs(zero)*scale)
+	}
+	return sizes
 }
 
 // encodeRow packs w and replaces it by what it decodes to.

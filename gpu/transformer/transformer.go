@@ -25,11 +25,13 @@ type Options struct {
 // Transformer is a model on a device, with the state of its sequences: there are MaxBatch of them,
 // numbered from 0, and one is selected. It is to be used by one goroutine at a time.
 type Transformer struct {
-	dev  *gpu.Device
-	spec *model.Spec
-	opts Options
-	w    *weights
+	dev   *gpu.Device
+	spec  *model.Spec
+	opts  Options
+	limit uint64 // bytes that a binding holds
+	w     *weights
 
+	makes []func() error    // make the buffers
 	owned []*gpu.Buffer     // all buffers, to be released
 	need  map[string]uint64 // bytes by purpose, counted before anything is allocated
 	dry   bool              // buffers are being counted, not made
@@ -70,15 +72,21 @@ const maxPositions = 1 << 20
 // New lays out and uploads the model and allocates all it will ever need. On an error nothing
 // stays on the device.
 func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transformer, error) {
-	t := &Transformer{
-		dev: dev, run: dev.Run, costs: map[*gpu.Program][]cost{}, spec: src.Spec(), opts: o.withDefaults(src.Spec()),
-		groups: map[string]*gpu.BindGroup{}, bodies: map[int][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
-	}
+	t := prepare(dev, src, o)
+	t.makes = []func() error{t.allocateSmall, t.allocateActivations, t.allocateCache, t.allocateAngles, t.allocateWeights}
 	if err := t.open(ctx, src); err != nil {
 		t.Close()
 		return nil, err
 	}
 	return t, nil
+}
+
+// prepare returns a Transformer that has nothing on the device yet.
+func prepare(dev *gpu.Device, src Source, o Options) *Transformer {
+	return &Transformer{
+		dev: dev, run: dev.Run, costs: map[*gpu.Program][]cost{}, spec: src.Spec(), opts: o.withDefaults(src.Spec()), limit: dev.Limits().MaxBinding,
+		groups: map[string]*gpu.BindGroup{}, bodies: map[int][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
+	}
 }
 
 func (o Options) withDefaults(s *model.Spec) Options {
@@ -101,6 +109,27 @@ func (o Options) withDefaults(s *model.Spec) Options {
 }
 
 func (t *Transformer) open(ctx context.Context, src Source) error {
+	shared := t.w != nil
+	if err := t.design(src); err != nil {
+		return err
+	}
+	if free, ok := t.dev.FreeMemory(); ok && t.opts.Memory == 0 {
+		t.opts.Memory = free
+	}
+	if err := t.fits(src); err != nil {
+		return err
+	}
+	if err := t.allocate(); err != nil {
+		return t.explain(src, err)
+	}
+	if shared {
+		return nil
+	}
+	return t.load(ctx, src)
+}
+
+// design lays the model out and counts what it needs. It uses no device.
+func (t *Transformer) design(src Source) error {
 	o := t.opts
 	switch {
 	case o.MaxSeqLen < 1 || o.MaxSeqLen > maxPositions:
@@ -116,28 +145,19 @@ func (t *Transformer) open(ctx context.Context, src Source) error {
 		return err
 	}
 	t.positions = make([]int, o.MaxBatch)
-	if free, ok := t.dev.FreeMemory(); ok && o.Memory == 0 {
-		t.opts.Memory = free
+	shared := t.w != nil
+	if !shared {
+		var err error
+		if t.w, err = plan(src, t.limit); err != nil {
+			return err
+		}
 	}
-	var err error
-	if t.w, err = plan(src, t.dev.Limits().MaxBinding); err != nil {
-		return err
-	}
-	if err := t.count(); err != nil {
-		return err
-	}
-	if err := t.fits(src); err != nil {
-		return err
-	}
-	if err := t.allocate(); err != nil {
-		return t.explain(src, err)
-	}
-	return t.load(ctx, src)
+	return t.count(!shared)
 }
 
 // allocate makes all buffers.
 func (t *Transformer) allocate() error {
-	for _, allocate := range []func() error{t.allocateSmall, t.allocateActivations, t.allocateCache, t.allocateAngles, t.allocateWeights} {
+	for _, allocate := range t.makes {
 		if err := allocate(); err != nil {
 			return err
 		}
@@ -253,7 +273,7 @@ func (t *Transformer) allocateActivations() error {
 			order = max(order, n*k+4*(n*k/64+m.Experts))
 		}
 	}
-	most := min(logitBytes, t.dev.Limits().MaxBinding) / uint64(4*s.Vocab)
+	most := min(logitBytes, t.limit) / uint64(4*s.Vocab)
 	if most == 0 {
 		return fmt.Errorf("a vocabulary of %d tokens: its logits are larger than this device's binding limit", s.Vocab)
 	}

@@ -11,6 +11,7 @@ Everything follows from text.txt, this script and the version of tokenizers.
 import copy
 import hashlib
 import json
+import math
 import pathlib
 import random
 import struct
@@ -65,13 +66,13 @@ MIXED = [expand(c) for c in AWKWARD[:60]] * 3
 SPECIAL = dict(special=True, normalized=False)
 
 
-def trained(model, trainer, special=(), normalizer=None, pre=None, decoder=None, post=None, added=()):
+def trained(model, trainer, special=(), normalizer=None, pre=None, decoder=None, post=None, added=(), texts=None):
     tok = Tokenizer(model)
     if normalizer is not None:
         tok.normalizer = normalizer
     if pre is not None:
         tok.pre_tokenizer = pre
-    tok.train_from_iterator([TEXT[:30000]] + MIXED, trainer)
+    tok.train_from_iterator(texts or [TEXT[:30000]] + MIXED, trainer)
     if decoder is not None:
         tok.decoder = decoder
     tok.add_special_tokens([AddedToken(s, **SPECIAL) for s in special])
@@ -94,7 +95,9 @@ BYTES = ["<0x%02X>" % b for b in range(256)]
 
 
 def sentencepiece(normalizer, pre=None, vocab=760, **more):
-    trainer = trainers.BpeTrainer(vocab_size=vocab, show_progress=False, special_tokens=["<unk>", "<s>", "</s>"] + BYTES, limit_alphabet=120)
+    # Most characters of AWKWARD stay out of the vocabulary, so that they become bytes.
+    more.setdefault("texts", [TEXT[:30000], "naïve café Это проверка 日本語"])
+    trainer = trainers.BpeTrainer(vocab_size=vocab, show_progress=False, special_tokens=["<unk>", "<s>", "</s>"] + BYTES)
     train_pre = pre or pre_tokenizers.Split("▁", "merged_with_next")
     tok = trained(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True), trainer, normalizer=normalizer, pre=train_pre, **more)
     if pre is None:
@@ -143,20 +146,19 @@ def families():
     yield "llama2", sentencepiece(n.Sequence([n.Prepend("▁"), space]), decoder=d.Sequence(fallback + [d.Strip(" ", 1, 0)]), post=begin("<s>"))
     yield "phi3", sentencepiece(n.Sequence([n.Prepend("▁"), space]), decoder=d.Sequence(fallback + [d.Strip(" ", 1, 0)]), special=["<|endoftext|>"],
                                 added=tags(rstrip=True) + [AddedToken("word", normalized=True), AddedToken("<right>", rstrip=True, normalized=False)])
-    unigram = trainers.UnigramTrainer(vocab_size=760, show_progress=False, special_tokens=["<unk>", "<s>", "</s>"] + BYTES, unk_token="<unk>", max_piece_length=8)
-    tok = trained(models.Unigram(), unigram, normalizer=n.Sequence([n.Nmt(), n.NFKC(), n.Replace(Regex(" {2,}"), " ")]), pre=p.Metaspace(),
-                  decoder=d.Sequence([d.ByteFallback(), d.Metaspace()]), post=begin("<s>"), added=tags())
-    keep = [t for t in json.loads(tok.to_str())["added_tokens"] if t["content"] not in BYTES]
-    tok = patched(tok, {"added_tokens": keep})
+    # The library's trainer of Unigram models gives something else each time. So the pieces are
+    # those of a BPE model, with the logarithms of how often they stand in the text.
+    bpe = json.loads(sentencepiece(space, pre=p.Split("▁", "merged_with_next")).to_str())["model"]["vocab"]
+    marked = TEXT.replace(" ", "▁")
+    score = lambda t: round(math.log((marked.count(t) + 0.5) / len(TEXT)), 4)
+    tok = Tokenizer(models.Unigram([(t, score(t)) for t in sorted(bpe, key=bpe.get)], unk_id=bpe["<unk>"], byte_fallback=True))
+    tok.normalizer = n.Sequence([n.Nmt(), n.NFKC(), n.Replace(Regex(" {2,}"), " ")])
+    tok.pre_tokenizer = p.Metaspace()
+    tok.decoder = d.Sequence([d.ByteFallback(), d.Metaspace()])
+    tok.add_special_tokens([AddedToken(t, **SPECIAL) for t in ("<unk>", "<s>", "</s>")])
+    tok.add_tokens(tags())
+    tok.post_processor = begin("<s>")(tok)
     whole = json.loads(tok.to_str())
-    # The trainer wants every character it sees in the vocabulary; without most of them the
-    # tokenizer needs its bytes and its <unk>.
-    vocab = whole["model"]["vocab"]
-    for entry in vocab:
-        entry[1] = round(entry[1], 4)
-        if len(entry[0]) == 1 and ord(entry[0]) > 0x17F and entry[0] != "▁":
-            entry[0] += "\u2400" * 2
-    whole["model"]["byte_fallback"] = True
     yield "unigram", Tokenizer.from_str(json.dumps(whole))
     whole["model"]["byte_fallback"] = False
     whole["decoder"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}

@@ -1,0 +1,80 @@
+package transformer
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
+	"github.com/llama-webgpu/llama-webgpu/verify"
+)
+
+const families = "../../testdata/families"
+
+// TestFamilies converts a checkpoint of every family, the first layer to float16 and the others to
+// one of the formats by turns, and compares the GPU's logits with the CPU reference's on the same
+// weights, fed in one go, in uneven chunks and token by token. That the reference computes what
+// transformers does is a test of package hf.
+func TestFamilies(t *testing.T) {
+	dev := gputest.Open(t)
+	dirs, err := os.ReadDir(families)
+	if err != nil {
+		t.Fatal(err)
+	}
+	formats := []string{"int8", "int4", "int2"}
+	for i, d := range dirs {
+		t.Run(d.Name(), func(t *testing.T) {
+			dir := filepath.Join(families, d.Name())
+			b := convertFamily(t, dir, formats[i%3], formats[(i+1)%3])
+			golden, err := verify.ReadGolden(filepath.Join(dir, "golden.safetensors"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr, err := New(context.Background(), dev, b, Options{MaxSeqLen: len(golden.IDs), Chunk: 32})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tr.Close()
+			ref, err := verify.NewReference(b, verify.ReferenceOptions{KVFloat16: true, MaxSeqLen: len(golden.IDs)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := run(t, ref, golden.IDs)
+			for _, pieces := range [][]int{nil, {5, 17, 2, 11}, {1}} {
+				if d := relRMS(t, run(t, tr, golden.IDs, pieces...), want); !(d <= 1e-3) {
+					t.Errorf("pieces %v: relative RMS %.2g", pieces, d)
+				}
+			}
+		})
+	}
+	if len(dirs) < 17 {
+		t.Errorf("%d families, want 17 or more", len(dirs))
+	}
+}
+
+// convertFamily makes a bundle of a checkpoint.
+func convertFamily(t *testing.T, dir, format, embed string) *bundle.Bundle {
+	t.Helper()
+	checkpoint, err := hf.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { checkpoint.Close() })
+	out := filepath.Join(t.TempDir(), "out")
+	if _, err := convert.Run(context.Background(), convert.Source{Weights: checkpoint}, out, convert.Options{
+		Format: format, EmbedFormat: embed, Method: "rtn", KeepF16: []*regexp.Regexp{regexp.MustCompile(`\.0\.`)},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := bundle.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}

@@ -9,10 +9,10 @@ FUZZTIME ?= 60s
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build setup bench fuzz golden wgsl cross clean
+.PHONY: help demo test check build setup bench fuzz formats golden readme wgsl cross clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 build: ## Build build/llama-webgpu
 	@.ci/tools $(GO)
@@ -24,7 +24,14 @@ setup: build ## Make sure that a GPU driver is there; on Debian and Ubuntu, inst
 demo: setup ## Quantize the embedded model to int4, verify it against FP16, let it write
 	$(BIN) quantize --input-dir $(MODEL) --output-dir build/demo --format int4 --force
 	$(BIN) verify --model build/demo --reference $(MODEL)
-	$(BIN) infer --model build/demo --prompt "$(PROMPT)" -n 64 --temperature 0 --stats
+	$(BIN) infer --model build/demo --prompt "$(PROMPT)" -n 64 --temperature 0.6 --repeat-penalty 1.1 --seed 3 --echo --stats
+
+# The tests come last, so that what they say is the end of the output.
+test: setup ## Everything: check, cross, a short fuzz, all tests
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory cross
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
+	$(GO) test ./...
 
 check: ## Formatting, vet, staticcheck
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; } >&2
@@ -47,15 +54,22 @@ wgsl: setup ## Compile every kernel with the driver's compiler
 bench: setup ## Run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+formats: build ## Print the README's table of formats
+	@.ci/formats $(BIN) $(MODEL)
+
+readme: setup ## Put what the commands print now into README.md (developers; wants Python)
+	@.ci/readme $(BIN)
+
 golden: ## Make the golden files again (developers; wants Python and the network)
 	@.ci/golden
 
-# The tests come last, so that what they say is the end of the output.
-test: setup ## Everything: check, cross, a short fuzz, all tests
-	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory cross
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
-	$(GO) test ./...
-
 clean: ## Remove build/
 	rm -rf build
+
+.PHONY: bench-quantize
+bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, made once in build/
+	$(GO) run ./cmd/bench-quantize -bin $(BIN)
+
+.PHONY: faults
+faults: build ## Kill quantize 50 times, fill its disk, cut its input: the figures of docs/reliability.md
+	KILLS=50 PROGRAM=$(CURDIR)/$(BIN) $(GO) test -count=1 -v -run '^TestFaults' ./cmd/llama-webgpu

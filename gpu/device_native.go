@@ -25,7 +25,7 @@ import (
 
 // prepare readies the process for the first instance.
 var prepare = sync.OnceFunc(func() {
-	wgpu.SetLogLevel(wgpu.LogLevelError)
+	wgpu.SetLogLevel(wgpu.LogLevelOff) // every error is returned
 	if runtime.GOOS == "linux" && os.Getenv("XDG_RUNTIME_DIR") == "" {
 		// Mesa complains on standard error without it, and puts nothing there for computing.
 		_ = os.Setenv("XDG_RUNTIME_DIR", os.TempDir())

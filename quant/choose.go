@@ -2,12 +2,17 @@ package quant
 
 import "math"
 
-// candidate is a choice for a block and what it costs.
+// candidate is a choice for a block.
 type candidate struct {
 	s      float64 // a float16 value ≥ 2⁻¹⁴
 	z      int
-	raised bool    // s was less
-	cost   float64 // Σh(w−ŵ)², +Inf if some |ŵ| is beyond float16
+	raised bool // s was less
+}
+
+// trial returns what the passes over the weights need of c.
+func (c candidate) trial(sc Scheme) trial {
+	lo := float32(sc.low() - c.z)
+	return trial{float32(1 / c.s), float32(c.s), lo, lo + float32(sc.steps())}
 }
 
 // block is what the choice is made for.
@@ -16,52 +21,29 @@ type block struct {
 	w, h   []float32 // h may be nil
 	lo, hi float64   // the least and the greatest of w, not both 0
 
-	x, weight [256]float64 // w and h, or ones, for the search
+	found tries // for the search
 }
 
-// choose returns the parameters for a block with the given extent, and whether float16 can hold it:
-// that does not depend on the method.
-func (e *Encoder) choose(w, h []float32, lo, hi float64) (candidate, bool) {
-	b := &e.cur
-	b.scheme, b.w, b.h, b.lo, b.hi = e.scheme, w, h, lo, hi
-	if lo == hi {
-		return e.hold(b, b.constant())
-	}
-	best, ok := e.hold(b, b.rtn())
-	if ok && e.opts.Method == Search {
-		best = b.search(best)
-	}
-	return best, ok
-}
-
-// hold returns c, lowered if it is beyond float16 and that is allowed.
-func (e *Encoder) hold(b *block, c candidate) (candidate, bool) {
-	if !math.IsInf(c.cost, 1) {
+// choose returns the parameters of rtn, and whether float16 can hold the block: that does not
+// depend on the method.
+func (e *Encoder) choose(b *block) (candidate, bool) {
+	c := b.rtn()
+	switch {
+	case b.holds(c.s, c.z):
 		return c, true
-	}
-	if !e.opts.Saturate {
+	case !e.opts.Saturate:
 		return c, false
 	}
 	e.Stats.Saturated++
 	return b.saturate(c), true
 }
 
-// constant makes all weights one step from zero, so that they are exact but for the rounding of s.
-func (b *block) constant() candidate {
-	z := 0
-	if b.lo < 0 && b.scheme.low() == 0 {
-		z = 1
-	}
-	return b.try(math.Abs(b.lo), z)
-}
-
 // saturate lowers the scale until every weight stays within float16.
 func (b *block) saturate(c candidate) candidate {
 	c.s = min(c.s, maxFloat16)
-	for math.IsInf(c.cost, 1) {
+	for !b.holds(c.s, c.z) {
 		c.s = math.Nextafter(c.s, 0)
 		c.s = math.Float64frombits(math.Float64bits(c.s) &^ keepFloat16) // the float16 below
-		c.cost = b.cost(c.s, c.z)
 	}
 	return c
 }
@@ -76,26 +58,28 @@ func scale(x float64) (s float64, raised bool) {
 	return s, false
 }
 
-// try returns the candidate with scale x and zero-point z.
-func (b *block) try(x float64, z int) candidate {
-	s, raised := scale(x)
-	return candidate{s: s, z: z, raised: raised, cost: b.cost(s, z)}
-}
-
 // span is a range of values that the codes of a block shall cover.
 type span struct{ lo, hi float64 }
 
-// zero returns the zero-point that puts the lowest code on the span's low end.
+// zero returns the zero-point that puts the lowest code on the span's low end. The quotient fits an
+// int: s, if it is not infinite, is a 255th of the span or more.
 func (r span) zero(sc Scheme, s float64) int {
-	return int(min(max(float64(sc.low())-math.RoundToEven(r.lo/s), -128), 127))
+	return min(max(sc.low()-int(math.RoundToEven(r.lo/s)), -128), 127)
+}
+
+// cover returns the candidate that covers the span shrunk by p.
+func (b *block) cover(r span, p float64) candidate {
+	r.lo, r.hi = r.lo*p, r.hi*p
+	s, raised := scale((r.hi - r.lo) / float64(b.scheme.steps()))
+	return candidate{s, r.zero(b.scheme, s), raised}
 }
 
 // spans returns the ranges worth covering: that of the weights and zero and, if all the weights
 // have one sign, that of the weights alone, as far as a zero-point can be away from the codes.
-func (b *block) spans() []span {
-	r := []span{{min(b.lo, 0), max(b.hi, 0)}}
+func (b *block) spans() (r [2]span, n int) {
+	r[0] = span{min(b.lo, 0), max(b.hi, 0)}
 	if b.lo <= 0 && b.hi >= 0 {
-		return r
+		return r, 1
 	}
 	// A zero-point in −128..127 puts the lowest code on lo only if lo/s has at most this
 	// magnitude; a wider range has a greater s.
@@ -104,32 +88,44 @@ func (b *block) spans() []span {
 		far = float64(127 - b.scheme.low())
 	}
 	if far == 0 {
-		return r
+		return r, 1
 	}
 	width := max(b.hi-b.lo, math.Abs(b.lo)/far*float64(b.scheme.steps()))
-	return append(r, span{b.lo, b.lo + width})
+	r[1] = span{b.lo, b.lo + width}
+	return r, 2
 }
 
-// rtn covers each span from end to end and returns the better result.
+// rtn covers each span from end to end and returns the better result. What is constant is one
+// step from zero, so that it is exact but for the rounding of s.
 func (b *block) rtn() candidate {
-	best := candidate{cost: math.Inf(1)}
-	for i, r := range b.spans() {
-		s, raised := scale((r.hi - r.lo) / float64(b.scheme.steps()))
-		z := r.zero(b.scheme, s)
-		if c := (candidate{s, z, raised, b.cost(s, z)}); i == 0 || c.cost < best.cost {
-			best = c
+	if b.lo == b.hi {
+		s, raised := scale(math.Abs(b.lo))
+		z := 0
+		if b.lo < 0 && b.scheme.low() == 0 {
+			z = 1
+		}
+		return candidate{s, z, raised}
+	}
+	if b.lo <= 0 && b.hi >= 0 {
+		return b.cover(span{b.lo, b.hi}, 1)
+	}
+	r, n := b.spans()
+	best := b.cover(r[0], 1)
+	if n == 2 {
+		if c := b.cover(r[1], 1); b.cost(c.s, c.z) < b.cost(best.s, best.z) {
+			return c
 		}
 	}
 	return best
 }
 
-// cost returns Σh(w−ŵ)², or +Inf if some |ŵ| is beyond float16.
+// cost returns Σh(w−ŵ)² in float64, or +Inf if some |ŵ| is beyond float16.
 func (b *block) cost(s float64, z int) float64 {
-	lo := float64(b.scheme.low() - z)
-	hi := lo + float64(b.scheme.steps())
-	if max(-lo, hi)*s > maxFloat16 && b.overflows(s, lo, hi) {
+	if !b.holds(s, z) {
 		return math.Inf(1)
 	}
+	lo := float64(b.scheme.low() - z)
+	hi := lo + float64(b.scheme.steps())
 	var sum float64
 	for i, v := range b.w {
 		x := float64(v)
@@ -143,12 +139,17 @@ func (b *block) cost(s float64, z int) float64 {
 	return sum
 }
 
-// overflows reports whether the weights of greatest magnitude leave float16 when decoded.
-func (b *block) overflows(s, lo, hi float64) bool {
-	for _, x := range []float64{b.lo, b.hi} {
+// holds reports whether no |ŵ| is beyond float16: the weights of greatest magnitude decide.
+func (b *block) holds(s float64, z int) bool {
+	lo := float64(b.scheme.low() - z)
+	hi := lo + float64(b.scheme.steps())
+	if max(-lo, hi)*s <= maxFloat16 {
+		return true
+	}
+	for _, x := range [2]float64{b.lo, b.hi} {
 		if math.Abs(min(max(math.RoundToEven(x/s), lo), hi)*s) > maxFloat16 {
-			return true
+			return false
 		}
 	}
-	return math.IsInf(s, 1)
+	return !math.IsInf(s, 1)
 }

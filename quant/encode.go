@@ -86,6 +86,7 @@ type Encoder struct {
 	opts   Options
 	w      []float32 // the weights of a block after Sanitize and Saturate
 	u      []uint8   // the codes of a block, from 0
+	other  []byte    // a block that may be better
 	cur    block     // what a choice is being made for
 }
 
@@ -102,7 +103,7 @@ func NewEncoder(s Scheme, o Options) (*Encoder, error) {
 			return nil, fmt.Errorf("importance of column %d is %v: want a finite one that is not negative", i, h)
 		}
 	}
-	return &Encoder{scheme: s, opts: o, w: make([]float32, s.Block), u: make([]uint8, s.Block)}, nil
+	return &Encoder{scheme: s, opts: o, w: make([]float32, s.Block), u: make([]uint8, s.Block), other: make([]byte, s.BlockBytes())}, nil
 }
 
 // Row encodes the row w to dst. An error is a *WeightError. It panics if dst is not
@@ -133,57 +134,73 @@ func (e *Encoder) block(dst []byte, w, h []float32) *WeightError {
 	if err != nil {
 		return err
 	}
-	var p Params
-	if lo != 0 || hi != 0 {
-		c, ok := e.choose(w, h, float64(lo), float64(hi))
-		if !ok {
-			return &WeightError{Value: largest(lo, hi), Reason: fmt.Errorf("in a block %w", ErrOverflow)}
-		}
-		if c.raised {
-			e.Stats.Raised++
-		}
-		p = Params{Scale: float32(c.s), Zero: int8(c.z)}
+	e.Stats.Weights += int64(len(w))
+	e.Stats.Blocks++
+	if lo == 0 && hi == 0 { // scale, zero-point, codes and padding are 0
+		clear(dst)
+		return nil
 	}
-	e.quantize(w, p)
-	e.write(dst, p)
+	b := &e.cur
+	b.scheme, b.w, b.h, b.lo, b.hi = e.scheme, w, h, float64(lo), float64(hi)
+	c, ok := e.choose(b)
+	if !ok {
+		return &WeightError{Value: largest(lo, hi), Reason: fmt.Errorf("in a block %w", ErrOverflow)}
+	}
+	loss, power := e.put(dst, w, c)
+	if e.opts.Method == Search && lo != hi {
+		if found := b.search(c); found != c {
+			if l, _ := e.put(e.other, w, found); b.less(found, l, c, loss) {
+				copy(dst, e.other)
+				c, loss = found, l
+			}
+		}
+	}
+	if c.raised {
+		e.Stats.Raised++
+	}
+	e.Stats.Error += float64(loss)
+	e.Stats.Power += float64(power)
 	return nil
+}
+
+// put writes a block to dst and returns Σ(w−ŵ)² and Σw².
+func (e *Encoder) put(dst []byte, w []float32, c candidate) (loss, power float32) {
+	bits := Float16(float32(c.s))
+	dst[0], dst[1], dst[2] = byte(bits), byte(bits>>8), byte(c.z)
+	if len(w) < len(e.u) {
+		pad := uint8(min(max(c.z-e.scheme.low(), 0), e.scheme.steps()))
+		for i := len(w); i < len(e.u); i++ {
+			e.u[i] = pad
+		}
+	}
+	return emit(e.scheme, dst[headerBytes:], e.u, w, c.trial(e.scheme))
 }
 
 // finite returns the block's weights and their least and greatest, or the first weight that
 // cannot be encoded. Where it has to change weights, it does so in a copy.
 func (e *Encoder) finite(w []float32) (_ []float32, lo, hi float32, _ *WeightError) {
-	lo, hi = extent(w)
-	bad := math.IsInf(float64(lo), 0) || math.IsInf(float64(hi), 0) || lo != lo
-	if bad && !e.opts.Sanitize {
+	lo, hi, ok := extent(w)
+	if !ok && !e.opts.Sanitize {
 		for i, v := range w {
 			if v-v != 0 {
 				return nil, 0, 0, &WeightError{Col: i, Value: v, Reason: ErrNotFinite}
 			}
 		}
 	}
-	if bad {
+	if !ok {
 		w = e.w[:copy(e.w, w)]
 		e.Stats.Sanitized += Sanitize(w)
-		lo, hi = extent(w)
+		lo, hi, _ = extent(w)
 	}
 	if e.opts.Saturate && (lo < -maxFloat16 || hi > maxFloat16) {
 		w = e.w[:copy(e.w, w)]
 		for i, v := range w {
 			w[i] = min(max(v, -maxFloat16), maxFloat16)
 		}
-		lo, hi = extent(w)
+		lo, hi, _ = extent(w)
 		e.Stats.Saturated++
 	}
 	return w, lo, hi, nil
-}
-
-// extent returns the least and the greatest of w, NaN if there is one.
-func extent(w []float32) (lo, hi float32) {
-	lo, hi = w[0], w[0]
-	for _, v := range w {
-		lo, hi = min(lo, v), max(hi, v)
-	}
-	return lo, hi
 }
 
 // largest returns the one of greater magnitude.
@@ -217,37 +234,4 @@ func Sanitize(w []float32) (n int64) {
 		n++
 	}
 	return n
-}
-
-// quantize fills e.u with the codes of w, pads them, and adds to the statistics.
-func (e *Encoder) quantize(w []float32, p Params) {
-	low, steps := e.scheme.low(), e.scheme.steps()
-	lo, hi := float64(low-int(p.Zero)), float64(low-int(p.Zero)+steps)
-	s := float64(p.Scale)
-	var loss, power float64
-	for i, v := range w {
-		x, d := float64(v), min(max(0, lo), hi)
-		if s != 0 {
-			d = min(max(math.RoundToEven(x/s), lo), hi)
-		}
-		r := x - float64(d*s)
-		loss += float64(r * r) // the conversions keep the compiler from fusing the two operations
-		power += float64(x * x)
-		e.u[i] = uint8(int(d) - int(lo))
-	}
-	pad := uint8(min(max(int(p.Zero)-low, 0), steps))
-	for i := len(w); i < len(e.u); i++ {
-		e.u[i] = pad
-	}
-	e.Stats.Error += loss
-	e.Stats.Power += power
-	e.Stats.Weights += int64(len(w))
-	e.Stats.Blocks++
-}
-
-// write writes a block: its parameters and the codes in e.u.
-func (e *Encoder) write(dst []byte, p Params) {
-	bits := Float16(p.Scale)
-	dst[0], dst[1], dst[2] = byte(bits), byte(bits>>8), byte(p.Zero)
-	e.scheme.pack(dst[headerBytes:], e.u)
 }

@@ -1,6 +1,9 @@
 package quant
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 const (
 	maxFloat16    = 65504     // the largest finite float16
@@ -23,13 +26,24 @@ func roundFloat16(x float64) float64 {
 	return r
 }
 
-// Float16 returns the bits of the float16 that is nearest to x, ties to even.
+// float16sGo writes the float16s nearest to w to dst, little-endian.
+func float16sGo(dst []byte, w []float32) {
+	for i, v := range w {
+		binary.LittleEndian.PutUint16(dst[2*i:], Float16(v))
+	}
+}
+
+// Float16s writes the float16s nearest to w to dst, little-endian, 2·len(w) bytes.
+func Float16s(dst []byte, w []float32) { float16s(dst, w) }
+
+// Float16 returns the bits of the float16 that is nearest to x, ties to even. A NaN keeps the
+// upper bits of its fraction.
 func Float16(x float32) uint16 {
 	b := math.Float32bits(x)
 	sign, b := uint16(b>>16&0x8000), b&0x7fffffff
 	switch {
 	case b > 0x7f800000:
-		return sign | 0x7e00
+		return sign | 0x7e00 | uint16(b>>13&0x3ff)
 	case b >= 0x477ff000: // 65520, half a step above the largest
 		return sign | infFloat16
 	case b < 0x38800000: // 2⁻¹⁴: the sum below leaves the subnormal in the low bits, rounded

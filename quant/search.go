@@ -17,11 +17,11 @@ func (b *block) grid() grid {
 	var g grid
 	switch b.scheme.Bits {
 	case 8:
-		g = grid{.94, 1.01, 8, 0}
+		g = grid{.95, 1.01, 5, 0}
 	case 4:
-		g = grid{.65, 1, 8, 0}
+		g = grid{.7, 1, 6, 0}
 	default:
-		g = grid{.25, 1, 6, 1}
+		g = grid{.3, .8, 4, 1}
 	}
 	if b.scheme.Bits == 4 && len(b.w) <= 64 {
 		g = grid{.7, 1.05, 12, 1}
@@ -32,132 +32,126 @@ func (b *block) grid() grid {
 	return g
 }
 
-// fits is the most least-squares fits after the grid.
-const fits = 4
+const (
+	fits     = 4            // the most least-squares fits after the grid
+	maxTries = 2*16*5 + 1   // the most candidates at a time: two spans and the best before
+	margin   = 2 * sumError // what a sum must be less by to be less for sure
+)
 
-// search returns the candidate of least cost: best, which is that of rtn, or one with a shrunk span,
-// refined by least squares. It compares by rough costs, but what it returns is better than best
-// by the exact one.
+// tries are candidates whose costs are wanted.
+type tries struct {
+	n          int
+	candidates [maxTries]candidate
+	trials     [maxTries]trial
+	costs      [maxTries]float32
+	h          [256]float32 // importances, of which the greatest is 1: sums stay within float32
+}
+
+// search returns the candidate of least cost: best, which is that of rtn, or one with a shrunk
+// span, refined by least squares. It compares rough costs, with w·(1/s) for w/s; the caller
+// has to compare what it returns with best.
 func (b *block) search(best candidate) candidate {
-	b.fill()
+	h := b.importances()
+	b.found.n = 0
+	b.add(best)
 	g := b.grid()
-	found := best
-	found.cost = b.rough(best.s, best.z)
-	for _, r := range b.spans() {
+	spans, n := b.spans()
+	for _, r := range spans[:n] {
 		for k := range g.shrinks {
-			p := g.least + float64((g.most-g.least)*float64(k)/float64(g.shrinks-1))
-			x := (r.hi - r.lo) * p / float64(b.scheme.steps())
-			s, _ := scale(x)
-			z := span{r.lo * p, r.hi * p}.zero(b.scheme, s)
+			c := b.cover(r, g.least+float64((g.most-g.least)*float64(k)/float64(g.shrinks-1)))
 			for d := -g.zeros; d <= g.zeros; d++ {
-				b.consider(&found, x, z+d)
+				b.propose(candidate{c.s, c.z + d, c.raised})
 			}
 		}
 	}
+	found, cost := b.cheapest(h)
 	for range fits {
-		if !b.fit(&found) {
+		if !b.fit(found, h) {
 			break
 		}
-	}
-	if found.cost = b.cost(found.s, found.z); found.cost < best.cost {
-		return found
-	}
-	return best
-}
-
-// fill converts the weights for rough and fit.
-func (b *block) fill() {
-	for i, v := range b.w {
-		b.x[i], b.weight[i] = float64(v), 1
-		if b.h != nil {
-			b.weight[i] = float64(b.h[i])
+		c, least := b.cheapest(h)
+		if !(least < cost) {
+			break
 		}
+		found, cost = c, least
 	}
+	return found
 }
 
-// consider takes scale x and zero-point z if they cost less than c.
-func (b *block) consider(c *candidate, x float64, z int) {
-	s, raised := scale(x)
-	z = min(max(z, -128), 127)
-	if cost := b.rough(s, z); cost < c.cost {
-		*c = candidate{s, z, raised, cost}
-	}
-}
-
-// roundMagic rounds a number of magnitude below 2⁵¹ to an integer, ties to even, by being added and
-// taken away.
-const roundMagic = 3 << 51
-
-// level returns (q−z) for the weight x, given 1/s and the range of q−z.
-func level(x, inv, lo, hi float64) float64 {
-	t := x * inv
-	if t < lo {
-		return lo
-	}
-	if t > hi {
-		return hi
-	}
-	return float64(t+roundMagic) - roundMagic
-}
-
-// rough is cost but for the rounding of x/s, which it computes as x·(1/s), and for the order of its
-// sum.
-func (b *block) rough(s float64, z int) float64 {
-	lo := float64(b.scheme.low() - z)
-	hi := lo + float64(b.scheme.steps())
-	if max(-lo, hi)*s > maxFloat16 {
-		return b.cost(s, z)
-	}
-	n := len(b.w)
-	x, inv := b.x[:n], 1/s
-	var a [4]float64 // four sums do not wait for one another
+// less reports whether found, with Σ(w−ŵ)² of l, costs less than c with loss.
+func (b *block) less(found candidate, l float32, c candidate, loss float32) bool {
 	if b.h != nil {
-		for i, v := range x {
-			r := v - float64(level(v, inv, lo, hi)*s)
-			a[i&3] += float64(r * r * b.weight[i])
-		}
-		return a[0] + a[1] + (a[2] + a[3])
+		return b.cost(found.s, found.z) < b.cost(c.s, c.z)
 	}
-	for ; len(x) >= 4; x = x[4:] {
-		r0 := x[0] - float64(level(x[0], inv, lo, hi)*s)
-		r1 := x[1] - float64(level(x[1], inv, lo, hi)*s)
-		r2 := x[2] - float64(level(x[2], inv, lo, hi)*s)
-		r3 := x[3] - float64(level(x[3], inv, lo, hi)*s)
-		a[0] += float64(r0 * r0)
-		a[1] += float64(r1 * r1)
-		a[2] += float64(r2 * r2)
-		a[3] += float64(r3 * r3)
-	}
-	for _, v := range x {
-		r := v - float64(level(v, inv, lo, hi)*s)
-		a[0] += float64(r * r)
-	}
-	return a[0] + a[1] + (a[2] + a[3])
+	return loss > sumLeast && l < float32(loss*(1-margin))
 }
 
-// fit tries two candidates that suit the codes of c better, and reports whether one costs less.
+// importances returns the block's, scaled.
+func (b *block) importances() []float32 {
+	if b.h == nil {
+		return nil
+	}
+	var top float32
+	for _, v := range b.h {
+		top = max(top, v)
+	}
+	h := b.found.h[:len(b.h)]
+	for i, v := range b.h {
+		if h[i] = 1; top > 0 {
+			h[i] = v / top
+		}
+	}
+	return h
+}
+
+// propose adds c, with its zero-point brought into −128..127, unless its codes reach beyond
+// float16.
+func (b *block) propose(c candidate) {
+	c.z = min(max(c.z, -128), 127)
+	lo := b.scheme.low() - c.z
+	if float64(max(-lo, lo+b.scheme.steps()))*c.s <= maxFloat16 {
+		b.add(c)
+	}
+}
+
+func (b *block) add(c candidate) {
+	t := &b.found
+	t.candidates[t.n], t.trials[t.n] = c, c.trial(b.scheme)
+	t.n++
+}
+
+// cheapest returns the first candidate of least cost, and forgets all.
+func (b *block) cheapest(h []float32) (candidate, float32) {
+	t := &b.found
+	costs(t.costs[:], b.w, h, t.trials[:t.n])
+	best := 0
+	for i, c := range t.costs[:t.n] {
+		if c < t.costs[best] {
+			best = i
+		}
+	}
+	t.n = 0
+	return t.candidates[best], t.costs[best]
+}
+
+// fit proposes candidates that suit the codes of c better, and reports whether there are any.
 // With d = q−z, the scale that fits w ≈ d·s best is Σhwd/Σhd². The line w ≈ d·a+t that fits best
 // says in addition where the zero-point should be, −t/a from where it is.
-func (b *block) fit(c *candidate) bool {
-	lo := float64(b.scheme.low() - c.z)
-	hi := lo + float64(b.scheme.steps())
-	var n, d1, d2, w1, wd float64
-	inv := 1 / c.s
-	for i, x := range b.x[:len(b.w)] {
-		d, h := level(x, inv, lo, hi), b.weight[i]
-		hd := h * d
-		n += h
-		d1 += hd
-		d2 += float64(hd * d)
-		w1 += float64(h * x)
-		wd += float64(hd * x)
+func (b *block) fit(c candidate, h []float32) bool {
+	m := measure(b.w, h, c.trial(b.scheme))
+	n := float64(len(b.w))
+	if h != nil {
+		n = 0
+		for _, v := range h {
+			n += float64(v)
+		}
 	}
+	d1, d2, w1, wd := float64(m.d1), float64(m.d2), float64(m.w1), float64(m.wd)
 	if !(wd > 0) {
 		return false
 	}
-	old := c.cost
-	z := c.z
-	b.consider(c, wd/d2, z)
+	s, raised := scale(wd / d2)
+	b.propose(candidate{s, c.z, raised})
 	slope := float64(n*wd) - float64(d1*w1) // both over the same determinant, which is positive
 	shift := float64(w1*d2) - float64(wd*d1)
 	if slope > 0 {
@@ -166,7 +160,10 @@ func (b *block) fit(c *candidate) bool {
 			k = math.Copysign(1, -shift)
 		}
 		// With the zero-point moved by k and the same codes, d becomes d−k.
-		b.consider(c, (wd-float64(k*w1))/(d2-float64(2*k*d1)+float64(k*k*n)), z+int(k))
+		if x := (wd - float64(k*w1)) / (d2 - float64(2*k*d1) + float64(k*k*n)); x > 0 {
+			s, raised := scale(x)
+			b.propose(candidate{s, c.z + int(k), raised})
+		}
 	}
-	return c.cost < old
+	return b.found.n > 0
 }

@@ -8,8 +8,19 @@ import (
 
 // full is the search without short cuts: 41 shrinks of each span, five zero-points for each (for
 // int2 all within the codes as well), then up to four least-squares fits of the scale.
-func (b *block) full(best candidate) candidate {
-	for _, r := range b.spans() {
+func (b *block) full(best candidate) (candidate, float64) {
+	least := b.cost(best.s, best.z)
+	consider := func(x float64, z int) bool {
+		s, raised := scale(x)
+		cost := b.cost(s, z)
+		if cost < least {
+			best, least = candidate{s, z, raised}, cost
+			return true
+		}
+		return false
+	}
+	spans, n := b.spans()
+	for _, r := range spans[:n] {
 		for k := range 41 {
 			p := .11 + .94*float64(k)/40
 			x := (r.hi - r.lo) * p / float64(b.scheme.steps())
@@ -20,9 +31,7 @@ func (b *block) full(best candidate) candidate {
 				first, last = min(first, 0), max(last, 3)
 			}
 			for zz := first; zz <= last; zz++ {
-				if c := b.try(x, zz); c.cost < best.cost {
-					best = c
-				}
+				consider(x, zz)
 			}
 		}
 	}
@@ -34,16 +43,11 @@ func (b *block) full(best candidate) candidate {
 			d := min(max(math.RoundToEven(float64(v)/best.s), lo), hi)
 			wd, dd = wd+float64(v)*d, dd+d*d
 		}
-		if !(wd > 0) {
+		if !(wd > 0) || !consider(wd/dd, best.z) {
 			break
 		}
-		c := b.try(wd/dd, best.z)
-		if !(c.cost < best.cost) {
-			break
-		}
-		best = c
 	}
-	return best
+	return best, least
 }
 
 // TestSearchAgainstFull holds the search to the full one: not more than a part of what the full one
@@ -56,12 +60,14 @@ func TestSearchAgainstFull(t *testing.T) {
 			for range 60 {
 				w := make([]float32, s.Block)
 				rows[name](rnd, w)
-				lo, hi := extent(w)
+				lo, hi, _ := extent(w)
 				b := &block{scheme: s, w: w, lo: float64(lo), hi: float64(hi)}
 				base := b.rtn()
-				rtn += base.cost
-				full += b.full(base).cost
-				found += b.search(base).cost
+				rtn += b.cost(base.s, base.z)
+				_, least := b.full(base)
+				full += least
+				c := b.search(base)
+				found += b.cost(c.s, c.z)
 			}
 			t.Logf("%s, %v: squared error %.4g of rtn's, the full search %.4g", name, s, found/rtn, full/rtn)
 			if found > full+.1*(rtn-full) && found > 1.01*full {

@@ -343,10 +343,14 @@ func TestActivation(t *testing.T) {
 		x    float32
 		want float64
 	}{
-		{model.SiLU, 1, 0.7310586}, {model.SiLU, -50, 0},
-		{model.GELU, 1, 0.8413447}, {model.GELU, -1, -0.1586553},
-		{model.GELUTanh, 1, 0.8411920}, {model.GELUTanh, -1, -0.1588080},
-		{model.ReLU, 2, 2}, {model.ReLU, -2, 0},
+		{model.SiLU, 1, 0.7310586},
+		{model.SiLU, -50, 0},
+		{model.GELU, 1, 0.8413447},
+		{model.GELU, -1, -0.1586553},
+		{model.GELUTanh, 1, 0.8411920},
+		{model.GELUTanh, -1, -0.1588080},
+		{model.ReLU, 2, 2},
+		{model.ReLU, -2, 0},
 	} {
 		if have := activation(c.kind, c.x); math.Abs(float64(have)-c.want) > 1e-6 {
 			t.Errorf("%s(%g) = %g, want %g", c.kind, c.x, have, c.want)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/urfave/cli/v2"
 
@@ -71,10 +70,8 @@ func noGPU(err error) error {
 	switch {
 	case errors.Is(err, gpu.ErrNoGPU):
 		return fmt.Errorf("%w: build it with cgo, or use --device cpu", err)
-	case errors.Is(err, gpu.ErrNoAdapter) && runtime.GOOS == "linux":
-		return fmt.Errorf("%w: install a Vulkan driver (Debian, Ubuntu: libvulkan1 mesa-vulkan-drivers), or use --device cpu", err)
 	case errors.Is(err, gpu.ErrNoAdapter):
-		return fmt.Errorf("%w: install the driver of the graphics card, or use --device cpu", err)
+		return fmt.Errorf("%w; or use --device cpu", err)
 	}
 	return err
 }

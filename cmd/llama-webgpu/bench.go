@@ -304,12 +304,12 @@ func (b *benchmark) profile(ctx context.Context, n int) ([]kernelResult, error) 
 func (b *benchmark) show() {
 	w, r := stdout(b.c), &b.report
 	fmt.Fprintf(w, "%s %s on %s\n", r.Model, r.Format, r.Device)
-	fmt.Fprintf(w, "copy bandwidth %.0f GB/s; loaded %s in %.2f s; %d pipelines in %.2f s\n", r.Copy/1e9, bytes(int64(r.LoadBytes)), r.Load, r.Pipelines, r.Compile)
+	fmt.Fprintf(w, "copy bandwidth %.0f GB/s; loaded %s in %.2f s; %d pipelines in %.2f s\n", r.Copy/1e9, humanSize(int64(r.LoadBytes)), r.Load, r.Pipelines, r.Compile)
 	var total uint64
 	for _, n := range r.Memory {
 		total += n
 	}
-	fmt.Fprintf(w, "GPU memory %s\n\n", bytes(int64(total)))
+	fmt.Fprintf(w, "GPU memory %s\n\n", humanSize(int64(total)))
 	t := newTable(table.Row{"test", "context", "batch", "tokens/s", "±", "MB/step", "GB/s", "of copy", "TFLOP/s"})
 	for _, x := range r.Results {
 		row := table.Row{x.Test, x.Context, x.Batch, fmt.Sprintf("%.1f", x.Speed), fmt.Sprintf("%.1f", x.Spread), "", "", "", ""}

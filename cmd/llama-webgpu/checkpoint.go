@@ -1,8 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
@@ -30,10 +36,15 @@ const tokenizerName = "tokenizer.json"
 func convertSource(s *source) convert.Source {
 	src := convert.Source{
 		Weights: s.weights, Tokenizer: tokenizerPath(s.dir), BOS: s.bos, EOS: s.eos,
-		ChatTemplate: s.hf.ChatTemplate(), Notes: s.hf.Notes(),
+		ChatTemplate: s.hf.ChatTemplate(), Notes: s.hf.Notes(), Documents: map[string]string{},
 	}
-	for i, t := range s.weights.Tensors() {
-		src.Bytes = append(src.Bytes, int64(t.Rows())*int64(t.Cols())*int64(typeBits[s.hf.SourceType(i)])/8)
+	for _, name := range bundle.DocumentNames {
+		if exists(s.dir, name) {
+			src.Documents[name] = filepath.Join(s.dir, name)
+		}
+	}
+	for i := range s.weights.Tensors() {
+		src.Bytes = append(src.Bytes, s.hf.Bytes(i))
 	}
 	for _, f := range s.hf.Files() {
 		src.Files = append(src.Files, f.Path)
@@ -41,5 +52,34 @@ func convertSource(s *source) convert.Source {
 	return src
 }
 
-// typeBits are the bits of an element in a checkpoint.
-var typeBits = map[string]int{"F16": 16, "BF16": 16, "F32": 32}
+// loraFlag names adapters.
+func loraFlag(category string) cli.Flag {
+	return &cli.StringSliceFlag{
+		Name: "lora", KeepSpace: true, Category: category,
+		Usage: "merge the PEFT adapter in `DIR[:SCALE]` into the checkpoint's weights (repeatable)",
+	}
+}
+
+// merge merges the adapters of --lora into a checkpoint.
+func merge(c *cli.Context, s *source) error {
+	for _, arg := range c.StringSlice("lora") {
+		if s.hf == nil {
+			return fmt.Errorf("lora: %s: is a bundle, want a checkpoint", s.dir)
+		}
+		dir, scale := splitScale(arg)
+		if err := s.hf.Merge(dir, scale); err != nil {
+			return fmt.Errorf("lora: %w", err)
+		}
+	}
+	return nil
+}
+
+// splitScale cuts DIR:SCALE; without a number after the last colon, the scale is 1.
+func splitScale(arg string) (dir string, scale float64) {
+	if at := strings.LastIndexByte(arg, ':'); at > 0 {
+		if v, err := strconv.ParseFloat(arg[at+1:], 64); err == nil {
+			return arg[:at], v
+		}
+	}
+	return arg, 1
+}

@@ -60,7 +60,7 @@ func openEngine(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
 
 // load uploads the model.
 func load(c *cli.Context, dev *gpu.Device, s *source, maxSeqLen int) (*transformer.Transformer, error) {
-	total := s.bundle.Manifest.Files[0].Size
+	total := s.bundle.Manifest.Size()
 	progress := newBar(c, "loading", total, true)
 	defer progress.end()
 	bits := 16

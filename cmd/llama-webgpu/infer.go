@@ -35,7 +35,7 @@ Examples:
 		&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: "text to continue: `TEXT`, - for standard input", Category: "Text"},
 		&cli.StringFlag{Name: "prompt-file", Usage: "read the prompt from `FILE`", Category: "Text"},
 		&cli.IntFlag{Name: "n", Aliases: []string{"max-tokens"}, Value: 128, Usage: "generate at most `N` tokens", Category: "Text"},
-		&cli.StringSliceFlag{Name: "stop", Usage: "end before `TEXT` would appear (repeatable)", Category: "Text"},
+		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "end before `TEXT` would appear (repeatable)", Category: "Text"},
 		&cli.IntFlag{Name: "max-seq-len", Usage: "the model sees the last `N` tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
 		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the token for the beginning of a text before the prompt", Category: "Text", DisableDefaultText: true},
 

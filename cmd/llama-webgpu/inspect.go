@@ -96,7 +96,7 @@ func checkHashes(c *cli.Context, s *source) error {
 	if s.bundle == nil {
 		return usagef("inspect: --check is for bundles, %s is a checkpoint", s.dir)
 	}
-	progress := newBar(c, "checking", s.bundle.Manifest.Files[0].Size, true)
+	progress := newBar(c, "checking", s.bundle.Manifest.Size(), true)
 	defer progress.end()
 	if err := s.bundle.Check(c.Context, func(done, _ int64) { progress.set(done, "") }); err != nil {
 		return fmt.Errorf("%s: %w", s.dir, err)
@@ -129,7 +129,7 @@ func newInspection(s *source) *inspection {
 func (s *source) stored(i int, t *tensorInfo) {
 	if s.bundle == nil {
 		t.Type = s.hf.SourceType(i)
-		t.Bytes = t.weights() * int64(typeBits[t.Type]) / 8
+		t.Bytes = s.hf.Bytes(i)
 		return
 	}
 	e := s.bundle.Manifest.Tensors[i]
@@ -166,7 +166,7 @@ func (in *inspection) showModel(c *cli.Context) {
 		line("layers", "%s", describeKind(s, k))
 	}
 	line("head", "%s", map[bool]string{true: "is the embedding", false: "has its own weights"}[s.TiedHead])
-	line("size", "%s, %.2f bits/weight", bytes(in.Bytes), in.Bits)
+	line("size", "%s, %.2f bits/weight", humanSize(in.Bytes), in.Bits)
 }
 
 // storedAs names a type and its block size.
@@ -245,7 +245,7 @@ func (in *inspection) showRoles(c *cli.Context) {
 	}
 	w := newTable(table.Row{"role", "tensors", "shape", "stored as", "bytes", "bits/weight"}, 3, 4)
 	for _, g := range groups {
-		w.AppendRow(table.Row{g.role, g.tensors, g.shape, g.stored, bytes(g.bytes), fmt.Sprintf("%.2f", g.bits)})
+		w.AppendRow(table.Row{g.role, g.tensors, g.shape, g.stored, humanSize(g.bytes), fmt.Sprintf("%.2f", g.bits)})
 	}
 	showTable(c, w)
 }

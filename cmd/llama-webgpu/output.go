@@ -27,8 +27,8 @@ func printJSON(c *cli.Context, v any) error {
 	return e.Encode(v)
 }
 
-// bytes writes a size as people read it.
-func bytes(n int64) string { return humanize.Bytes(uint64(n)) }
+// humanSize writes a size as people read it.
+func humanSize(n int64) string { return humanize.Bytes(uint64(n)) }
 
 // newTable returns a table without borders whose columns from the second on are numbers, except
 // the named ones.

@@ -2,15 +2,16 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
@@ -20,37 +21,61 @@ var quantizeCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "turn a Hugging Face checkpoint into a bundle: model.wgpu, manifest.json, vocab.json",
 	UsageText: "llama-webgpu quantize --input-dir DIR --output-dir DIR --format int8|int4|int2|f16 [options]",
-	Description: `Reads config.json, tokenizer.json and *.safetensors (float16, bfloat16 or float32), stores the
-matrices as blocks of integers that share a float16 scale and an int8 zero-point, and keeps norms
-and biases as they are. The output directory appears when all is done, or not at all.
+	Description: `Reads config.json, tokenizer.json and *.safetensors (float16, bfloat16, float32, 8-bit floats with
+their scales, GPTQ, AWQ, compressed-tensors), merges the adapters of --lora, stores the matrices as
+blocks of integers that share a float16 scale and an int8 zero-point, and keeps norms and biases as
+they are. Integers of the checkpoint are taken over as they are where their groups make blocks. The
+output directory appears when all is done, or not at all. If it is interrupted, --resume goes on with
+the first tensor that is not whole, and gives the same bytes.
+
+A matrix is kept as f16 if --keep-f16 matches its name; else the first --override that matches says
+what it becomes; else --embed-format, --head-format or --format. --config reads such choices from a
+YAML file, which --write-config writes; flags come before the file.
+
+With --json-progress, standard output gets a JSON object a line: event "progress" with tensor, done,
+total, bytes_per_second and seconds_left, at the end event "done" with the summary, or "error".
 
 Examples:
 
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out --format int4
-  llama-webgpu quantize --input-dir testdata/tiny --output-dir out2 --format int2 --embed-format int8 --keep-f16 'layers\.0\.'`,
-	Flags: []cli.Flag{
+  llama-webgpu quantize --input-dir testdata/tiny --output-dir out2 --format int2 --embed-format int8 --keep-f16 'layers\.0\.'
+  llama-webgpu quantize --input-dir testdata/tiny --format int4 --override 'down_proj=int8:32' --dry-run`,
+	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "input-dir", Aliases: []string{"i"}, Usage: "checkpoint to read: `DIR` (required)", Category: "Input and output"},
 		&cli.StringFlag{Name: "output-dir", Aliases: []string{"o"}, Usage: "bundle to write: `DIR` (required)", Category: "Input and output"},
+		loraFlag("Input and output"),
 		&cli.BoolFlag{Name: "force", Usage: "replace an output directory that is there", Category: "Input and output", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "resume", Usage: "go on where an interrupted run ended, if there was one", Category: "Input and output", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "discard", Usage: "remove what an interrupted run left, and start anew", Category: "Input and output", DisableDefaultText: true},
+		&cli.StringFlag{Name: "max-shard-size", Usage: "split model.wgpu into files of at most `SIZE` (2GB, 100MB)", DefaultText: "one file", Category: "Input and output"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done, and do nothing", Category: "Input and output", DisableDefaultText: true},
+		&cli.IntFlag{Name: "context", Usage: "with --dry-run: GPU memory at a context of `N` tokens", DefaultText: "what it was trained for, at most 4096", Category: "Input and output"},
 
 		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "of the matrices: `TYPE` int8, int4, int2, or f16 to keep them (required)", Category: "Format"},
 		&cli.IntFlag{Name: "block-size", Usage: "weights that share a scale: `N` 32, 64, 128 or 256", DefaultText: "128, for int2 256", Category: "Format"},
 		&cli.StringFlag{Name: "embed-format", Usage: "of the embedding: `TYPE`", DefaultText: "as --format", Category: "Format"},
 		&cli.StringFlag{Name: "head-format", Usage: "of the head, where it is not the embedding: `TYPE`", DefaultText: "as --format", Category: "Format"},
-		&cli.StringSliceFlag{Name: "keep-f16", Usage: "keep matrices as float16 whose names match `REGEX` (repeatable)", Category: "Format"},
+		&cli.StringSliceFlag{Name: "keep-f16", KeepSpace: true, Usage: "keep matrices as float16 whose names match `REGEX` (repeatable)", Category: "Format"},
+		&cli.StringSliceFlag{Name: "override", KeepSpace: true, Usage: "`REGEX=TYPE[:BLOCK]`: what matrices become whose names match (repeatable, the first that matches wins)", Category: "Format"},
+		&cli.StringFlag{Name: "config", Usage: "read format and encoding from `FILE` (YAML)", Category: "Format"},
+		&cli.StringFlag{Name: "write-config", Usage: "record format and encoding in `FILE` (YAML)", Category: "Format"},
 
-		&cli.StringFlag{Name: "method", Value: string(quant.Search), Usage: "how blocks are fitted: `METHOD` search (better) or rtn (min-max, faster)", Category: "Encoding"},
+		&cli.StringFlag{Name: "method", DefaultText: string(quant.Search), Usage: "how blocks are fitted: `METHOD` search, rtn (min-max, faster), or gptq (best, wants --calibration and a GPU)", Category: "Encoding"},
 		&cli.BoolFlag{Name: "sanitize", Usage: "replace NaN by 0, and infinities by the largest value of their block", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "saturate", Usage: "clamp what does not fit in a float16 scale instead of failing", Category: "Encoding", DisableDefaultText: true},
 		&cli.IntFlag{Name: "threads", Usage: "workers: `N`; the output does not depend on it", DefaultText: "one for each CPU", Category: "Encoding"},
 
-		quietFlag, jsonFlag("print the summary as JSON"),
-	},
+		quietFlag, jsonFlag("print the summary as JSON"), jsonProgressFlag,
+	}, calibrationFlags),
 	Action: quantize,
 }
 
 func quantize(c *cli.Context) (err error) {
-	if err := check(c, "input-dir", "output-dir", "format"); err != nil {
+	required := []string{"input-dir", "output-dir"}
+	if c.Bool("dry-run") {
+		required = required[:1]
+	}
+	if err := check(c, required...); err != nil {
 		return err
 	}
 	options, err := convertOptions(c)
@@ -62,23 +87,28 @@ func quantize(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.close()) }()
-
-	var progress bar
-	options.Progress = func(p convert.Progress) {
-		if progress.bar == nil {
-			progress = newBar(c, "", p.Total, true)
-		}
-		progress.set(p.Done, p.Tensor)
-	}
-	report, err := convert.Run(c.Context, convertSource(src), c.String("output-dir"), options)
-	progress.end()
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%w (--force)", err)
-	case err != nil:
+	if err := merge(c, src); err != nil {
 		return err
 	}
+	if c.Bool("dry-run") {
+		return showPlan(c, src, options)
+	}
+	progress := &meter{c: c}
+	done, err := calibrate(c, src, &options)
+	if err != nil {
+		return err
+	}
+	defer done()
+	options.Progress = func(p convert.Progress) { progress.set(p.Done, p.Total, p.Tensor) }
+	report, err := convert.Run(c.Context, convertSource(src), c.String("output-dir"), options)
+	progress.end()
+	if err != nil {
+		return failed(progress, err)
+	}
 	switch {
+	case c.Bool(jsonProgressFlag.Name):
+		s := newSummary(c, report)
+		return progress.line(progressJSON{Event: "done", Result: &s})
 	case c.Bool("json"):
 		return printJSON(c, newSummary(c, report))
 	case !c.Bool(quietFlag.Name):
@@ -87,22 +117,55 @@ func quantize(c *cli.Context) (err error) {
 	return nil
 }
 
+// failed adds to a conversion's error what to do next.
+func failed(m *meter, err error) error {
+	var stopped *convert.Interrupted
+	resumable := errors.As(err, &stopped)
+	switch {
+	case resumable && errors.Is(err, context.Canceled):
+		err = fmt.Errorf("interrupted: %d of %d tensors are whole in %s: go on with --resume, or start anew with --discard", stopped.Whole, stopped.Tensors, stopped.Work)
+	case resumable:
+		err = fmt.Errorf("%w: go on with --resume when that is mended, or start anew with --discard", err)
+	case errors.Is(err, outdir.ErrUnfinished):
+		err = fmt.Errorf("%w: go on with it with --resume, or remove it with --discard", err)
+	case errors.Is(err, convert.ErrChanged):
+		err = fmt.Errorf("%w: start anew with --discard", err)
+	case errors.Is(err, fs.ErrExist):
+		err = fmt.Errorf("%w (--force)", err)
+	}
+	if m.c.Bool(jsonProgressFlag.Name) {
+		err = errors.Join(err, m.line(progressJSON{Event: "error", Error: oneLine(err), Resume: resumable}))
+	}
+	return err
+}
+
+// convertOptions reads the flags. It writes the file of --write-config, too.
 func convertOptions(c *cli.Context) (convert.Options, error) {
-	o := convert.Options{
-		Format: c.String("format"), Block: c.Int("block-size"), Method: quant.Method(c.String("method")),
-		EmbedFormat: c.String("embed-format"), HeadFormat: c.String("head-format"),
-		Sanitize: c.Bool("sanitize"), Saturate: c.Bool("saturate"),
-		Generator: "llama-webgpu " + version,
-		Threads:   c.Int("threads"), Force: c.Bool("force"),
+	p, err := newPolicy(c)
+	if err != nil {
+		return convert.Options{}, err
 	}
-	for _, pattern := range c.StringSlice("keep-f16") {
-		re, err := regexp.Compile(pattern)
-		if err != nil {
-			return o, usagef("keep-f16: %v", err)
-		}
-		o.KeepF16 = append(o.KeepF16, re)
+	o, err := p.options()
+	if err != nil {
+		return o, err
 	}
-	return o, nil
+	o.Generator = "llama-webgpu " + version
+	o.Threads, o.Force = c.Int("threads"), c.Bool("force")
+	switch resume, discard := c.Bool("resume"), c.Bool("discard"); {
+	case resume && discard:
+		return o, usagef("quantize: want --resume or --discard, not both")
+	case resume:
+		o.Stale = outdir.Resume
+	case discard:
+		o.Stale = outdir.Discard
+	}
+	if c.Int("context") < 0 {
+		return o, usagef("context %d: want 1 or more", c.Int("context"))
+	}
+	if path := c.String("write-config"); path != "" {
+		err = p.write(path, o.Force)
+	}
+	return o, err
 }
 
 // summary is what quantize prints with --json.
@@ -161,7 +224,7 @@ func (s *sum) add(t convert.TensorReport) {
 func (s sum) bits() float64 { return float64(s.out) * 8 / float64(s.weights) }
 
 func (s sum) row(name string) table.Row {
-	return table.Row{name, s.tensors, s.weights, bytes(s.in), bytes(s.out), fmt.Sprintf("%.2f", s.bits())}
+	return table.Row{name, s.tensors, s.weights, humanSize(s.in), humanSize(s.out), fmt.Sprintf("%.2f", s.bits())}
 }
 
 func total(tensors []convert.TensorReport) sum {

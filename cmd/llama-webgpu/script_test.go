@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"llama-webgpu": main})
 }
 
-// TestScripts runs the command as people do. $TINY is the checkpoint that comes with the source.
+// TestScripts runs the command as people do. $TINY is the checkpoint that comes with the source,
+// $TESTDATA the folder that it is in.
 func TestScripts(t *testing.T) {
 	tiny, err := filepath.Abs("../../testdata/tiny")
 	if err != nil {
@@ -33,6 +34,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TINY", tiny)
+			e.Setenv("TESTDATA", filepath.Dir(tiny))
 			for _, kv := range os.Environ() { // which driver to use is a matter of the machine
 				if strings.HasPrefix(kv, "VK_") || strings.HasPrefix(kv, "XDG_") {
 					e.Vars = append(e.Vars, kv)
@@ -76,16 +78,17 @@ func empty(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// replace FILE OLD NEW changes the first OLD in a file.
+// replace FILE OLD NEW changes the first OLD in a file; \n is the end of a line.
 func replace(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: replace FILE OLD NEW")
 	}
-	text := ts.ReadFile(args[0])
-	if !strings.Contains(text, args[1]) {
+	text, lines := ts.ReadFile(args[0]), strings.NewReplacer(`\n`, "\n")
+	before, after, found := strings.Cut(text, lines.Replace(args[1]))
+	if !found {
 		ts.Fatalf("%s: no %q", args[0], args[1])
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o666))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(before+lines.Replace(args[2])+after), 0o666))
 }
 
 // flip DIR TENSOR turns over a bit in the middle of a tensor of a bundle.

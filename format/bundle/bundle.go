@@ -14,7 +14,7 @@ import (
 type Bundle struct {
 	Manifest *Manifest
 
-	blob    io.ReaderAt
+	blobs   []Blob // for each of Manifest.Files
 	close   func() error
 	vocab   func() ([]byte, error) // reads vocab.json
 	tensors []model.Tensor
@@ -28,16 +28,35 @@ type slicer interface {
 	Slice(offset, length int64) ([]byte, error)
 }
 
-// New returns the bundle that a manifest and a blob of the given size make. The blob may be read
-// from several goroutines.
+// Blob is a file that holds tensors.
+type Blob struct {
+	io.ReaderAt // to be read from several goroutines
+	Size        int64
+}
+
+// New returns the bundle that a manifest and a blob of the given size make.
 func New(manifest []byte, blob io.ReaderAt, size int64) (*Bundle, error) {
+	return NewFiles(manifest, Blob{blob, size})
+}
+
+// NewFiles returns the bundle that a manifest and its files, in the order of Manifest.Files, make.
+func NewFiles(manifest []byte, blobs ...Blob) (*Bundle, error) {
 	m, err := ParseManifest(manifest)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ManifestName, err)
 	}
-	b := &Bundle{Manifest: m, blob: blob, close: func() error { return nil }, vocab: func() ([]byte, error) { return nil, nil }}
-	if err := b.checkBlob(size); err != nil {
-		return nil, fmt.Errorf("%s: %w", BlobName, err)
+	return assemble(m, blobs)
+}
+
+func assemble(m *Manifest, blobs []Blob) (*Bundle, error) {
+	b := &Bundle{Manifest: m, blobs: blobs, close: func() error { return nil }, vocab: func() ([]byte, error) { return nil, nil }}
+	if len(blobs) != len(m.Files) {
+		return nil, fmt.Errorf("%s: %w", ManifestName, corrupt("the tensors are in %d files: there are %d", len(m.Files), len(blobs)))
+	}
+	for i, f := range m.Files {
+		if err := b.checkBlob(i); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
 	}
 	for i := range m.Tensors {
 		b.tensors = append(b.tensors, m.Tensors[i].Model())
@@ -45,16 +64,22 @@ func New(manifest []byte, blob io.ReaderAt, size int64) (*Bundle, error) {
 	return b, nil
 }
 
-// checkBlob compares size and header of the blob with the manifest.
-func (b *Bundle) checkBlob(size int64) error {
-	if want := b.Manifest.Files[0].Size; size != want {
-		return corrupt("the file has %d bytes: the manifest says %d", size, want)
+// checkBlob compares size and header of a file with the manifest.
+func (b *Bundle) checkBlob(i int) error {
+	if got, want := b.blobs[i].Size, b.Manifest.Files[i].Size; got != want {
+		return corrupt("the file has %d bytes: the manifest says %d", got, want)
 	}
 	head := make([]byte, headerSize)
-	if err := readAt(b.blob, head, 0); err != nil {
+	if err := readAt(b.blobs[i], head, 0); err != nil {
 		return err
 	}
-	return checkHeader(head, b.Manifest.ID, size)
+	return checkHeader(head, b.Manifest.ID, i, b.blobs[i].Size)
+}
+
+// where names tensor i and its file.
+func (b *Bundle) where(i int) string {
+	t := &b.Manifest.Tensors[i]
+	return fmt.Sprintf("%s: tensor %q", b.Manifest.Files[t.File].Name, t.Name)
 }
 
 // Close releases the blob. No method may be called after it.
@@ -82,7 +107,7 @@ func (b *Bundle) Vocab() ([]byte, error) {
 // Raw reads the bytes of tensor i as they are stored, row after row.
 func (b *Bundle) Raw(i int) *io.SectionReader {
 	t := &b.Manifest.Tensors[i]
-	return io.NewSectionReader(b.blob, t.Offset, t.Length)
+	return io.NewSectionReader(b.blobs[t.File], t.Offset, t.Length)
 }
 
 // Rows fills dst, [n][Cols], with rows row0 to row0+n−1 of tensor i, dequantized.
@@ -95,9 +120,9 @@ func (b *Bundle) Rows(i, row0, n int, dst []float32) error {
 		return fmt.Errorf("tensor %q: %d rows from %d into %d numbers: it has %d rows of %d", t.Name, n, row0, len(dst), rows, cols)
 	}
 	size := t.RowBytes()
-	src, done, err := b.bytes(t.Offset+int64(row0)*int64(size), n*size)
+	src, done, err := b.bytes(t.File, t.Offset+int64(row0)*int64(size), n*size)
 	if err != nil {
-		return fmt.Errorf("%s: tensor %q: %w", BlobName, t.Name, err)
+		return fmt.Errorf("%s: %w", b.where(i), err)
 	}
 	defer done()
 	for r := range n {
@@ -106,9 +131,9 @@ func (b *Bundle) Rows(i, row0, n int, dst []float32) error {
 	return nil
 }
 
-// bytes returns n bytes of the blob. They may be used until done is called.
-func (b *Bundle) bytes(off int64, n int) (_ []byte, done func(), _ error) {
-	if s, ok := b.blob.(slicer); ok {
+// bytes returns n bytes of a file. They may be used until done is called.
+func (b *Bundle) bytes(file int, off int64, n int) (_ []byte, done func(), _ error) {
+	if s, ok := b.blobs[file].ReaderAt.(slicer); ok {
 		p, err := s.Slice(off, int64(n))
 		return p, func() {}, err
 	}
@@ -117,7 +142,7 @@ func (b *Bundle) bytes(off int64, n int) (_ []byte, done func(), _ error) {
 		buf = new(make([]byte, n))
 	}
 	*buf = (*buf)[:n]
-	return *buf, func() { b.buffers.Put(buf) }, readAt(b.blob, *buf, off)
+	return *buf, func() { b.buffers.Put(buf) }, readAt(b.blobs[file], *buf, off)
 }
 
 // readAt fills p from off on.

@@ -7,6 +7,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,6 +24,7 @@ var formats = map[string]convert.Options{
 	"int8": {Format: "int8", Block: 32},
 	"int4": {Format: "int4", Method: quant.RTN, EmbedFormat: "int8", HeadFormat: "f16"},
 	"int2": {Format: "int2", Block: 64},
+	"many": {Format: "int4", MaxFile: 10 << 10, Overrides: []convert.Override{{Match: regexp.MustCompile("down"), Format: "int8", Block: 64}}},
 	"f16":  {Format: "f16"},
 }
 
@@ -57,7 +60,7 @@ func TestRows(t *testing.T) {
 				r := float64(v) - float64(got[k])
 				loss, power = loss+r*r, power+float64(v)*float64(v)
 			}
-			if e := math.Sqrt(loss / power); math.Abs(e-b.Manifest.Tensors[i].Error) > 1e-9 {
+			if e := math.Sqrt(loss / power); math.Abs(e-b.Manifest.Tensors[i].Error) > 1e-7 { // what was encoded fast is summed up in float32
 				t.Errorf("%s: %s: error %g, the manifest says %g", name, mt.Name, e, b.Manifest.Tensors[i].Error)
 			}
 			one := make([]float32, mt.Cols())
@@ -194,28 +197,20 @@ func TestParity(t *testing.T) {
 
 func TestWriter(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
-	begin := func() *bundle.Writer {
-		t.Helper()
-		w, err := bundle.Create(dir, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w
-	}
 	vector := bundle.Tensor{Name: "x", Role: "final_norm", Layer: -1, Shape: []int{3}, Type: bundle.F16}
 	for name, misuse := range map[string]func(w *bundle.Writer) error{
 		"write outside": func(w *bundle.Writer) error { _, err := w.Write([]byte{1}); return err },
 		"end outside":   func(w *bundle.Writer) error { return w.End(bundle.Outcome{}) },
 		"begin twice":   func(w *bundle.Writer) error { return errors.Join(w.Begin(vector), w.Begin(vector)) },
+		"begin another": func(w *bundle.Writer) error { return w.Begin(bundle.Tensor{Name: "y"}) },
 		"too short":     func(w *bundle.Writer) error { return errors.Join(w.Begin(vector), w.End(bundle.Outcome{})) },
-		"empty shape":   func(w *bundle.Writer) error { return w.Begin(bundle.Tensor{Name: "x", Type: bundle.F16}) },
-		"bad type": func(w *bundle.Writer) error {
-			return w.Begin(bundle.Tensor{Name: "x", Role: "q", Shape: []int{3, 3}, Type: "int3"})
-		},
-		"no tensors": func(w *bundle.Writer) error { return w.Commit(&bundle.Manifest{}) },
-		"no vocab":   func(w *bundle.Writer) error { return w.Vocab(bytes.NewReader(nil)) },
+		"no tensors":    func(w *bundle.Writer) error { return w.Commit(&bundle.Manifest{}) },
+		"no vocab":      func(w *bundle.Writer) error { return w.Vocab(bytes.NewReader(nil)) },
 	} {
-		w := begin()
+		w, err := bundle.Create(context.Background(), dir, []bundle.Tensor{vector}, bundle.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := misuse(w); err == nil {
 			t.Errorf("%s: no error", name)
 		}
@@ -223,8 +218,15 @@ func TestWriter(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "*")); len(left) != 0 {
-		t.Errorf("left behind: %v", left)
+	for name, bad := range map[string]bundle.Tensor{
+		"shape":  {Name: "x", Type: bundle.F16},
+		"type":   {Name: "x", Role: "q", Shape: []int{3, 3}, Type: "int3"},
+		"number": {Name: "x", Role: "q", Shape: []int{1 << 40, 1 << 40}, Type: bundle.F16},
+	} {
+		_, err := bundle.Create(context.Background(), dir, []bundle.Tensor{bad}, bundle.Options{})
+		if err == nil || !strings.Contains(err.Error(), `tensor "x"`) {
+			t.Errorf("bad %s: %v", name, err)
+		}
 	}
 	if left, _ := os.ReadDir(filepath.Dir(dir)); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
@@ -233,7 +235,7 @@ func TestWriter(t *testing.T) {
 
 func TestCreateRefuses(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := bundle.Create(dir, false); !errors.Is(err, os.ErrExist) {
+	if _, err := bundle.Create(context.Background(), dir, nil, bundle.Options{}); !errors.Is(err, os.ErrExist) {
 		t.Errorf("existing directory: %v", err)
 	}
 	file := filepath.Join(dir, "thesis.tex")
@@ -241,7 +243,7 @@ func TestCreateRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, target := range []string{dir, file, filepath.Join(file, "out")} {
-		if _, err := bundle.Create(target, true); err == nil {
+		if _, err := bundle.Create(context.Background(), target, nil, bundle.Options{Force: true}); err == nil {
 			t.Errorf("%s: no error", target)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -37,6 +38,11 @@ func (m *Manifest) check() error {
 	for _, f := range m.Source.Files {
 		if !isSHA256(f.SHA256) || f.Size < 0 {
 			return corrupt("source file %q: size %d, sha256 %q", f.Name, f.Size, f.SHA256)
+		}
+	}
+	for name := range m.Documents {
+		if !slices.Contains(DocumentNames, name) {
+			return corrupt("documents: %q: want %s", name, strings.Join(DocumentNames, ", "))
 		}
 	}
 	return m.checkTokenizer()
@@ -125,13 +131,25 @@ func (m *Manifest) checkQuantization() error {
 	if q.Format == "" {
 		return corrupt("quantization: no format")
 	}
+	if q.MaxFile < 0 {
+		return corrupt("quantization: max_shard_size is %d", q.MaxFile)
+	}
+	for _, o := range q.Overrides {
+		t := Type(o.Format)
+		if !t.Quantized() && (t != F16 || o.Block != 0) {
+			return corrupt("quantization: override %q: format %q, block %d: want int8, int4, int2, or f16 without a block", o.Match, o.Format, o.Block)
+		}
+	}
 	return nil
 }
 
 // checkTensors compares the tensors with the spec, and where they lie with what they need.
 func (m *Manifest) checkTensors() error {
 	want := m.Spec.Tensors()
-	end := int64(headerSize)
+	if err := m.checkFiles(); err != nil {
+		return err
+	}
+	file, end := 0, int64(headerSize)
 	names := map[string]int{}
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
@@ -142,6 +160,15 @@ func (m *Manifest) checkTensors() error {
 			return corrupt("tensor %q: number %d and number %d have this name", t.Name, j, i)
 		}
 		names[t.Name] = i
+		if t.File == file+1 && t.File < len(m.Files) {
+			if err := m.checkEnd(file, end); err != nil {
+				return err
+			}
+			file, end = t.File, headerSize
+		}
+		if t.File != file {
+			return corrupt("tensor %q: file is %d: want %d, or the next of %d", t.Name, t.File, file, len(m.Files))
+		}
 		if err := t.check(&want[i], end); err != nil {
 			return corrupt("tensor %q: %w", t.Name, err)
 		}
@@ -150,11 +177,29 @@ func (m *Manifest) checkTensors() error {
 	if n := len(m.Tensors); n < len(want) {
 		return corrupt("the %s of layer %d is missing: the spec has %d tensors, the manifest %d", want[n].Role, want[n].Layer, len(want), n)
 	}
-	if len(m.Files) != 1 || m.Files[0].Name != BlobName {
-		return corrupt("files: want one, %s", BlobName)
+	if file != len(m.Files)-1 {
+		return corrupt("%s: holds no tensor", m.Files[file+1].Name)
 	}
-	if m.Files[0].Size != end {
-		return corrupt("%s: size is %d, its tensors end at %d", BlobName, m.Files[0].Size, end)
+	return m.checkEnd(file, end)
+}
+
+// checkFiles reports names that are not those of a blob in one or several files.
+func (m *Manifest) checkFiles() error {
+	if len(m.Files) == 0 {
+		return corrupt("files: want one, %s, or several", BlobName)
+	}
+	for i, f := range m.Files {
+		if want := blobName(i, len(m.Files)); f.Name != want {
+			return corrupt("files: %q is number %d of %d: want %s", f.Name, i+1, len(m.Files), want)
+		}
+	}
+	return nil
+}
+
+// checkEnd reports a file that does not end where its tensors do.
+func (m *Manifest) checkEnd(file int, end int64) error {
+	if f := m.Files[file]; f.Size != end || end == headerSize {
+		return corrupt("%s: size is %d, its tensors end at %d", f.Name, f.Size, end)
 	}
 	return nil
 }

@@ -107,7 +107,8 @@ var damages = []damage{
 	{"header size", poke(12, 1), "header size is 257"},
 	{"blob of another bundle", poke(16, 0xde, 0xad), "bundle id dead"},
 	{"file size in header", poke(32, 1), "file size"},
-	{"reserved header bytes", poke(200, 7), "bytes 40 to 255"},
+	{"number of the file in header", poke(40, 1), "file number 1"},
+	{"reserved header bytes", poke(200, 7), "bytes 44 to 255"},
 
 	{"vocab cut", cut("vocab.json", 1), "vocab.json: damaged bundle: the file has 11 bytes"},
 	{"vocab changed", func(b *broken) { b.files["vocab.json"][3] ^= 1 }, "vocab.json: damaged bundle: sha256"},
@@ -132,6 +133,17 @@ var damages = []damage{
     "name": "model.safetensors"`, `"files": [
    {
     "name": "other.safetensors"`), "id is"},
+	{"document of another name", edit(`"config.json":`, `"../config.json":`), `"../config.json"`},
+	{"file of a tensor", set(2, "file", 1), `tensor "model.0.q": file is 1`},
+	{"file of a tensor negative", set(2, "file", -1), `tensor "model.0.q": file is -1`},
+	{"file too many", edit(`"files": [
+  {
+   "name": "model.wgpu",`, `"files": [
+  {
+   "name": "model-00002-of-00002.wgpu", "size": 512
+  },
+  {
+   "name": "model.wgpu",`), "number 1 of 2: want model-00001-of-00002.wgpu"},
 	{"source hash malformed", edit(`"size": 7,
     "sha256": "`, `"size": 7,
     "sha256": "z`), `source file "model.safetensors"`},

@@ -19,8 +19,9 @@ const magic = "LLWGPU\r\n"
 //	12  4  header size, uint32
 //	16 16  bundle id
 //	32  8  file size, uint64
-//	40     zeros up to 256
-func header(id string, size int64) []byte {
+//	40  4  number of the file, from 0, uint32
+//	44     zeros up to 256
+func header(id string, number int, size int64) []byte {
 	b := make([]byte, headerSize)
 	copy(b, magic)
 	binary.LittleEndian.PutUint32(b[8:], Version)
@@ -28,11 +29,12 @@ func header(id string, size int64) []byte {
 	raw, _ := hex.DecodeString(id)
 	copy(b[16:32], raw)
 	binary.LittleEndian.PutUint64(b[32:], uint64(size))
+	binary.LittleEndian.PutUint32(b[40:], uint32(number))
 	return b
 }
 
 // checkHeader compares the header b with what the manifest says.
-func checkHeader(b []byte, id string, size int64) error {
+func checkHeader(b []byte, id string, number int, size int64) error {
 	if string(b[:8]) != magic {
 		return corrupt("starts with %q: want %q", b[:8], magic)
 	}
@@ -48,8 +50,11 @@ func checkHeader(b []byte, id string, size int64) error {
 	if n := binary.LittleEndian.Uint64(b[32:]); n != uint64(size) {
 		return corrupt("header: file size %d, the manifest's is %d", n, size)
 	}
-	if !bytes.Equal(b, header(id, size)) {
-		return corrupt("header: bytes 40 to %d are not all zero", headerSize-1)
+	if n := binary.LittleEndian.Uint32(b[40:]); n != uint32(number) {
+		return corrupt("header: file number %d: in this place the manifest has number %d", n, number)
+	}
+	if !bytes.Equal(b, header(id, number, size)) {
+		return corrupt("header: bytes 44 to %d are not all zero", headerSize-1)
 	}
 	return nil
 }

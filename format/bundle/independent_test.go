@@ -20,6 +20,7 @@ type stored struct {
 	Shape          []int
 	Type           string
 	Block          int
+	File           int
 	Offset, Length int
 	SHA256         string
 }
@@ -90,17 +91,32 @@ func TestIndependentReader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := files(t, o)
 			ours := open(t, store(t, f))
-			blob := f["model.wgpu"]
 			var manifest struct {
-				ID      string
+				ID    string
+				Files []struct {
+					Name string
+					Size int
+				}
 				Tensors []stored
 			}
 			if err := json.Unmarshal(f["manifest.json"], &manifest); err != nil {
 				t.Fatal(err)
 			}
-			checkHead(t, f, blob, manifest.ID)
-			at := 256
+			for i, file := range manifest.Files {
+				if len(f[file.Name]) != file.Size {
+					t.Errorf("%s: %d bytes, want %d", file.Name, len(f[file.Name]), file.Size)
+				}
+				checkHead(t, f, f[file.Name], manifest.ID, i)
+			}
+			file, at := 0, 256
 			for i, s := range manifest.Tensors {
+				blob := f[manifest.Files[s.File].Name]
+				if s.File != file {
+					if s.File != file+1 || at != manifest.Files[file].Size {
+						t.Fatalf("%s: in file %d after byte %d of file %d", s.Name, s.File, at, file)
+					}
+					file, at = s.File, 256
+				}
 				if s.Offset != at {
 					t.Fatalf("%s: at %d, want %d", s.Name, s.Offset, at)
 				}
@@ -124,15 +140,18 @@ func TestIndependentReader(t *testing.T) {
 					}
 				}
 			}
-			if at != len(blob) {
-				t.Errorf("%d bytes after the last tensor", len(blob)-at)
+			if n := manifest.Files[file].Size; at != n || file != len(manifest.Files)-1 {
+				t.Errorf("the last tensor ends at %d in file %d", at, file)
+			}
+			if (len(manifest.Files) > 1) != (name == "many") {
+				t.Errorf("there are %d files", len(manifest.Files))
 			}
 		})
 	}
 }
 
 // checkHead reads the header and computes the id from the manifest's text.
-func checkHead(t *testing.T, f map[string][]byte, blob []byte, id string) {
+func checkHead(t *testing.T, f map[string][]byte, blob []byte, id string, number int) {
 	t.Helper()
 	want := "LLWGPU\r\n" + "\x01\x00\x00\x00" + "\x00\x01\x00\x00"
 	raw, err := hex.DecodeString(id)
@@ -143,7 +162,7 @@ func checkHead(t *testing.T, f map[string][]byte, blob []byte, id string) {
 	for n, k := len(blob), 0; k < 8; k, n = k+1, n/256 {
 		want += string([]byte{byte(n)})
 	}
-	want += strings.Repeat("\x00", 216)
+	want += string([]byte{byte(number)}) + strings.Repeat("\x00", 215)
 	if string(blob[:256]) != want {
 		t.Errorf("header is % x, want % x", blob[:256], want)
 	}

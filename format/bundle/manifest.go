@@ -1,5 +1,5 @@
-// Package bundle writes and reads bundles: model.wgpu, which holds the tensors of a model,
-// manifest.json, which says what they are, and vocab.json, the tokenizer. It packs and decodes
+// Package bundle writes and reads bundles: model.wgpu, or several files in its place, which holds the
+// tensors of a model, manifest.json, which says what they are, and vocab.json, the tokenizer. It packs and decodes
 // rows that others computed; it chooses no format and runs no model.
 package bundle
 
@@ -41,9 +41,10 @@ type Manifest struct {
 	Spec          model.Spec   `json:"spec"`
 	Source        Source       `json:"source"`
 	Quantization  Quantization `json:"quantization"`
-	Files         []File       `json:"files"`   // the one blob
+	Files         []File       `json:"files"`   // the blob, in one or several files
 	Tensors       []Tensor     `json:"tensors"` // in the order of Spec.Tensors, which is that of the blob
 	Tokenizer     Tokenizer    `json:"tokenizer"`
+	Documents     Documents    `json:"documents,omitempty"`
 	Notes         []string     `json:"notes,omitempty"`  // what people should know about the conversion
 	Parity        *Parity      `json:"parity,omitempty"` // what verification measured, if it ran
 }
@@ -62,15 +63,32 @@ type SourceFile struct {
 
 // Quantization holds the options of the conversion that change the bytes of the blob.
 type Quantization struct {
-	Format      string   `json:"format"`          // of matrices: int8, int4, int2 or f16
-	Block       int      `json:"block,omitzero"`  // weights that share a scale, 0 for f16
-	Method      string   `json:"method,omitzero"` // rtn or search, "" for f16
-	EmbedFormat string   `json:"embed_format,omitzero"`
-	HeadFormat  string   `json:"head_format,omitzero"`
-	KeepF16     []string `json:"keep_f16,omitempty"` // regular expressions of names kept as f16
-	Sanitize    bool     `json:"sanitize,omitzero"`
-	Saturate    bool     `json:"saturate,omitzero"`
+	Format      string     `json:"format"`          // of matrices: int8, int4, int2 or f16
+	Block       int        `json:"block,omitzero"`  // weights that share a scale, 0 for f16
+	Method      string     `json:"method,omitzero"` // rtn, search or gptq, "" for f16
+	EmbedFormat string     `json:"embed_format,omitzero"`
+	HeadFormat  string     `json:"head_format,omitzero"`
+	KeepF16     []string   `json:"keep_f16,omitempty"`  // regular expressions of names kept as f16
+	Overrides   []Override `json:"overrides,omitempty"` // for matrices that KeepF16 does not match, the first that matches
+	Sanitize    bool       `json:"sanitize,omitzero"`
+	Saturate    bool       `json:"saturate,omitzero"`
+	MaxFile     int64      `json:"max_shard_size,omitzero"` // bytes that a file may have, 0: any
+	Calibration string     `json:"calibration,omitzero"`    // the text of method gptq: its hash and extent
 }
+
+// Override is a format for matrices of some names.
+type Override struct {
+	Match  string `json:"match"`  // a regular expression
+	Format string `json:"format"` // int8, int4, int2 or f16
+	Block  int    `json:"block,omitzero"`
+}
+
+// Documents are the small JSON files of the checkpoint that whoever makes a checkpoint of the bundle
+// again will need, by name. They say the same as the files do; white space is not kept.
+type Documents map[string]jsontext.Value
+
+// DocumentNames are the names that Documents may have.
+var DocumentNames = []string{"config.json", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json"}
 
 // File is a file of the bundle that holds tensors.
 type File struct {
@@ -118,7 +136,8 @@ type Tensor struct {
 	Shape  []int      `json:"shape"`
 	Type   Type       `json:"type"`
 	Block  int        `json:"block,omitzero"` // weights that share a scale, 0 for f16 and f32
-	Offset int64      `json:"offset"`         // bytes from the start of the blob, a multiple of 256
+	File   int        `json:"file,omitzero"`  // index in Manifest.Files
+	Offset int64      `json:"offset"`         // bytes from the start of the file, a multiple of 256
 	Length int64      `json:"length"`         // bytes, without padding
 	SHA256 string     `json:"sha256"`         // of these bytes
 	Method string     `json:"method,omitzero"`
@@ -175,6 +194,15 @@ func (t *Tensor) RowBytes() int {
 	return cols * t.Type.Bits() / 8
 }
 
+// Size returns the bytes of all files that hold tensors.
+func (m *Manifest) Size() int64 {
+	var n int64
+	for _, f := range m.Files {
+		n += f.Size
+	}
+	return n
+}
+
 // Model returns what package model knows of the tensor.
 func (t *Tensor) Model() model.Tensor {
 	return model.Tensor{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
@@ -182,7 +210,7 @@ func (t *Tensor) Model() model.Tensor {
 
 // jsonOptions make zero fields of the spec vanish, and unknown ones an error.
 func jsonOptions() json.Options {
-	return json.JoinOptions(jsonv1.OmitEmptyWithLegacySemantics(true), json.RejectUnknownMembers(true))
+	return json.JoinOptions(jsonv1.OmitEmptyWithLegacySemantics(true), json.RejectUnknownMembers(true), json.Deterministic(true))
 }
 
 // ParseManifest reads and checks a manifest by itself. It tolerates no unknown or duplicate key and

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/edsrzf/mmap-go"
+
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 )
 
 // maxManifest is the size of the largest manifest that is read.
@@ -21,20 +23,27 @@ func Open(dir string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, BlobName)
-	blob, err := mapFile(path)
+	m, err := ParseManifest(manifest)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, ManifestName), err)
+	}
+	maps, err := mapFiles(dir, m.Files)
 	if err != nil {
 		return nil, err
 	}
-	b, err := New(manifest, blob, int64(len(blob)))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), blob.unmap())
+	var blobs []Blob
+	for _, data := range maps {
+		blobs = append(blobs, Blob{data, int64(len(data))})
 	}
-	b.close = blob.unmap
+	b, err := assemble(m, blobs)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), unmap(maps))
+	}
+	b.close = func() error { return unmap(maps) }
 	if size := b.Manifest.Tokenizer.Size; size > 0 {
 		vocab := filepath.Join(dir, VocabName)
 		if err := checkVocab(vocab, size); err != nil {
-			return nil, errors.Join(err, blob.unmap())
+			return nil, errors.Join(err, unmap(maps))
 		}
 		b.vocab = func() ([]byte, error) { return os.ReadFile(vocab) }
 	}
@@ -50,6 +59,27 @@ func readManifest(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, corrupt("%d bytes: want at most %d", info.Size(), maxManifest))
 	}
 	return os.ReadFile(path)
+}
+
+// mapFiles maps the files of a bundle.
+func mapFiles(dir string, files []File) ([]mapped, error) {
+	var maps []mapped
+	for _, f := range files {
+		blob, err := mapFile(filepath.Join(dir, f.Name))
+		if err != nil {
+			return nil, errors.Join(err, unmap(maps))
+		}
+		maps = append(maps, blob)
+	}
+	return maps, nil
+}
+
+func unmap(maps []mapped) error {
+	var err error
+	for _, m := range maps {
+		err = errors.Join(err, m.unmap())
+	}
+	return err
 }
 
 // mapped is a file in memory.
@@ -125,11 +155,11 @@ func SetParity(dir string, p *Parity) error {
 	if _, err := ParseManifest(data); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := writeFile(path+".tmp", data); err != nil {
+	if err := outdir.WriteFile(path+".tmp", data); err != nil {
 		return errors.Join(err, os.Remove(path+".tmp"))
 	}
 	if err := os.Rename(path+".tmp", path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return outdir.SyncDir(dir)
 }

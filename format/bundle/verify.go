@@ -23,7 +23,7 @@ const checkChunk = 1 << 20
 func (b *Bundle) Check(ctx context.Context, progress func(done, total int64)) error {
 	var (
 		errs  = make([]error, len(b.tensors))
-		count = counter{total: b.Manifest.Files[0].Size - headerSize, report: progress}
+		count = counter{total: b.Manifest.Size() - headerSize*int64(len(b.blobs)), report: progress}
 		next  atomic.Int64
 		group sync.WaitGroup
 	)
@@ -31,7 +31,7 @@ func (b *Bundle) Check(ctx context.Context, progress func(done, total int64)) er
 		group.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(errs); i = int(next.Add(1)) - 1 {
 				if err := b.checkTensor(ctx, i, &count); err != nil {
-					errs[i] = fmt.Errorf("%s: tensor %q: %w", BlobName, b.tensors[i].Name, err)
+					errs[i] = fmt.Errorf("%s: %w", b.where(i), err)
 				}
 			}
 		})
@@ -70,7 +70,7 @@ func (b *Bundle) checkTensor(ctx context.Context, i int, count *counter) error {
 			return err
 		}
 		n := min(step, rows-r)
-		src, done, err := b.bytes(t.Offset+int64(r)*int64(size), n*size)
+		src, done, err := b.bytes(t.File, t.Offset+int64(r)*int64(size), n*size)
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (t *Tensor) checkRows(src []byte, row0 int) error {
 
 func (b *Bundle) checkPadding(t *Tensor, count *counter) error {
 	end := t.Offset + t.Length
-	pad, done, err := b.bytes(end, int(aligned(end)-end))
+	pad, done, err := b.bytes(t.File, end, int(aligned(end)-end))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package bundle
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,136 +11,256 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
+	"sync"
+	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 )
 
-// Writer writes a bundle. Everything goes to a temporary directory beside the target, which Commit
-// renames. A caller defers Abort, which removes what was not committed.
+// Writer writes a bundle. Everything goes to a directory beside the target, which Commit renames; a
+// journal there says which tensors are whole. A caller defers Abort, which removes what was neither
+// committed nor kept.
 type Writer struct {
-	dir, tmp string
-	force    bool
-	blob     *os.File
-	at       int64 // where the next byte goes
-	tensors  []Tensor
-	hash     hash.Hash // of the tensor being written, nil between tensors
-	vocab    Tokenizer // its size and hash
+	dir     *outdir.Dir
+	files   []File
+	tensors []Tensor // as laid out; those before next are whole
+	next    int
+	whole   int // tensors that an earlier run had written
+	begun   bool
+	at      int64 // bytes written of the tensor begun
+	hash    hash.Hash
+	blob    *os.File // of the tensor that was last begun
+	journal *journal
+	vocab   Tokenizer // its size and hash
+
+	stop    func()        // ends the syncing in the background
+	syncing sync.Mutex    // guards blob and syncErr while that runs
+	syncErr error         // what it met
+	failed  error         // the first error of a write
+	done    chan struct{} // closed when it has ended
 }
 
-// Create starts a bundle that will be dir. If there is something, it must be a bundle and force
-// must be set; it is replaced at Commit.
-func Create(dir string, force bool) (*Writer, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
+// Options say how a bundle is written.
+type Options struct {
+	Force   bool  // replace a bundle that is there
+	MaxFile int64 // bytes that a file of tensors may have; 0: any
+	Stale   outdir.Stale
+
+	// Origin is JSON that says what the bytes follow from. It is kept with unfinished work, and
+	// Accept, if it is not nil, reports why work of another origin cannot be gone on with; notes
+	// are what Note kept.
+	Origin []byte
+	Accept func(origin []byte, notes map[string]string) error
+}
+
+// syncEvery is how often the disk is made to know what is written.
+const syncEvery = 3 * time.Second
+
+// Create starts a bundle of the given tensors that will be dir. Of the tensors, name, role, layer,
+// shape, type, block and method are the caller's; the writer sees to the rest. With outdir.Resume it
+// goes on after the tensors that an earlier run left whole, see Whole.
+func Create(ctx context.Context, dir string, tensors []Tensor, o Options) (*Writer, error) {
+	w := &Writer{tensors: slices.Clone(tensors)}
+	var err error
+	if w.files, err = Layout(w.tensors, o.MaxFile); err != nil {
 		return nil, err
 	}
-	if err := checkTarget(dir, force); err != nil {
+	owns := func(name string) bool { return name == ManifestName || name == VocabName || isBlobName(name) }
+	if w.dir, err = outdir.Open(dir, outdir.Options{Force: o.Force, Stale: o.Stale, Owns: owns}); err != nil {
 		return nil, err
 	}
-	parent, name := filepath.Split(dir)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return nil, err
-	}
-	tmp, err := os.MkdirTemp(parent, "."+name+".tmp-")
-	if err != nil {
-		return nil, err
-	}
-	w := &Writer{dir: dir, tmp: tmp, force: force, at: headerSize}
-	if err := w.start(); err != nil {
+	if err := w.open(ctx, o); err != nil {
+		if w.dir.Resumed() { // it is not ours to remove
+			return nil, errors.Join(err, w.Keep())
+		}
 		return nil, errors.Join(err, w.Abort())
 	}
+	w.background()
 	return w, nil
 }
 
-// start makes the blob, with zeros where the header goes when all is done.
-func (w *Writer) start() error {
-	// MkdirTemp makes a directory for its owner only.
-	if err := os.Chmod(w.tmp, 0o755); err != nil {
+// open starts the journal, or goes on with the one that is there.
+func (w *Writer) open(ctx context.Context, o Options) error {
+	path := w.dir.Beside(journalName)
+	if w.dir.Resumed() {
+		was, err := readJournal(path)
+		if err != nil {
+			return err
+		}
+		if o.Accept != nil {
+			if err := o.Accept(was.origin, was.notes); err != nil {
+				return fmt.Errorf("%s: %w", w.dir.Work(), err)
+			}
+		}
+		if err := w.adopt(ctx, was); err != nil {
+			return err
+		}
+		o.Origin = was.origin
+		w.journal, err = startJournal(path, o.Origin, was.notes, w.tensors[:w.whole])
 		return err
 	}
-	f, err := os.Create(filepath.Join(w.tmp, BlobName))
-	if err != nil {
-		return err
-	}
-	w.blob = f
-	_, err = f.Write(make([]byte, headerSize))
+	var err error
+	w.journal, err = startJournal(path, o.Origin, nil, nil)
 	return err
 }
 
-// checkTarget reports why dir cannot be written.
-func checkTarget(dir string, force bool) error {
-	info, err := os.Lstat(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s: exists and is no directory", dir)
-	}
-	if !force {
-		return fmt.Errorf("%s: %w: it is only replaced if forced", dir, os.ErrExist)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !slices.Contains([]string{BlobName, ManifestName, VocabName}, e.Name()) {
-			return fmt.Errorf("%s: holds %s, which is no part of a bundle: not replaced", dir, e.Name())
+// background makes the disk know, every now and then, what is written. That is only to lose little
+// when the power fails: whoever resumes hashes what is there.
+func (w *Writer) background() {
+	w.done = make(chan struct{})
+	stop := make(chan struct{})
+	w.stop = sync.OnceFunc(func() { close(stop); <-w.done })
+	go func() {
+		defer close(w.done)
+		tick := time.NewTicker(syncEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				w.sync()
+			case <-stop:
+				return
+			}
 		}
+	}()
+}
+
+func (w *Writer) sync() {
+	w.syncing.Lock()
+	blob := w.blob
+	w.syncing.Unlock()
+	var err error
+	if blob != nil {
+		err = blob.Sync()
 	}
+	if errors.Is(err, os.ErrClosed) { // whoever closed it has synced it
+		err = nil
+	}
+	err = errors.Join(err, w.journal.sync())
+	w.syncing.Lock()
+	w.syncErr = errors.Join(w.syncErr, err)
+	w.syncing.Unlock()
+}
+
+// Whole reports how many tensors, from the first, an earlier run has written.
+func (w *Writer) Whole() int { return w.whole }
+
+// Tensors returns the tensors; those that have ended are complete.
+func (w *Writer) Tensors() []Tensor { return w.tensors }
+
+// Work returns the directory where everything is until Commit.
+func (w *Writer) Work() string { return w.dir.Work() }
+
+// Failed reports an error of writing, as of a full disk: work that is worth keeping.
+func (w *Writer) Failed() bool { return w.failed != nil }
+
+// Done reports how many tensors are written.
+func (w *Writer) Done() int { return w.next }
+
+// ReadTensor fills p with the bytes of tensor i, which is whole.
+func (w *Writer) ReadTensor(i int, p []byte) error {
+	t := &w.tensors[i]
+	f, err := os.Open(w.dir.Path(w.files[t.File].Name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return readAt(f, p, t.Offset)
+}
+
+// Note keeps a value beside the unfinished work.
+func (w *Writer) Note(key, value string) error {
+	return w.keepError(w.journal.add(&record{Note: &note{key, value}}))
+}
+
+// keepError remembers that writing failed.
+func (w *Writer) keepError(err error) error {
+	if err != nil && w.failed == nil {
+		w.failed = err
+	}
+	return err
+}
+
+// Begin starts the next tensor, which is to be written as Create was told.
+func (w *Writer) Begin(t Tensor) error {
+	switch {
+	case w.begun:
+		return fmt.Errorf("tensor %q: begun before %q ended", t.Name, w.tensors[w.next].Name)
+	case w.next == len(w.tensors) || w.tensors[w.next].Name != t.Name:
+		return fmt.Errorf("tensor %q: it is not its turn", t.Name)
+	}
+	if err := w.keepError(w.enter(&w.tensors[w.next])); err != nil {
+		return err
+	}
+	w.begun, w.at, w.hash = true, 0, sha256.New()
 	return nil
 }
 
-// Begin starts the next tensor. Name, role, layer, shape, type, block and method are the caller's;
-// the writer sees to the rest.
-func (w *Writer) Begin(t Tensor) error {
-	if w.hash != nil {
-		return fmt.Errorf("tensor %q: begun before %q ended", t.Name, w.tensors[len(w.tensors)-1].Name)
+// enter opens the file of t at the place of t. A file that is new gets zeros where its header goes
+// when all is done.
+func (w *Writer) enter(t *Tensor) error {
+	first := w.next == 0 || w.tensors[w.next-1].File != t.File
+	if w.blob != nil && !first {
+		return nil
 	}
-	if len(t.Shape) == 0 || slices.Min(t.Shape) < 1 {
-		return fmt.Errorf("tensor %q: shape %v has no elements", t.Name, t.Shape)
+	if err := w.leave(); err != nil {
+		return err
 	}
-	if err := t.checkType(t.Model().Quantizable()); err != nil {
-		return fmt.Errorf("tensor %q: %w", t.Name, err)
+	f, err := os.OpenFile(w.dir.Path(w.files[t.File].Name), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
 	}
-	length, ok := t.bytes()
-	if !ok {
-		return fmt.Errorf("tensor %q: shape %v is too large", t.Name, t.Shape)
+	w.syncing.Lock()
+	w.blob = f
+	w.syncing.Unlock()
+	if err := f.Truncate(t.Offset); err != nil {
+		return err
 	}
-	t.Offset, t.Length = w.at, length
-	w.tensors = append(w.tensors, t)
-	w.hash = sha256.New()
-	return nil
+	_, err = f.Seek(t.Offset, io.SeekStart)
+	return err
+}
+
+// leave closes the file that was written to.
+func (w *Writer) leave() error {
+	w.syncing.Lock()
+	f := w.blob
+	w.blob = nil
+	w.syncing.Unlock()
+	if f == nil {
+		return nil
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Write writes the next bytes of the tensor begun.
 func (w *Writer) Write(p []byte) (int, error) {
-	if w.hash == nil {
+	if !w.begun {
 		return 0, errors.New("bundle: Write outside a tensor")
 	}
 	w.hash.Write(p)
 	n, err := w.blob.Write(p)
 	w.at += int64(n)
-	return n, err
+	return n, w.keepError(err)
 }
 
 // End ends the tensor begun, of which all bytes must have been written.
 func (w *Writer) End(o Outcome) error {
-	if w.hash == nil {
+	if !w.begun {
 		return errors.New("bundle: End outside a tensor")
 	}
-	t := &w.tensors[len(w.tensors)-1]
-	if n := w.at - t.Offset; n != t.Length {
-		return fmt.Errorf("tensor %q: %d bytes written: want %d", t.Name, n, t.Length)
+	t := &w.tensors[w.next]
+	if w.at != t.Length {
+		return fmt.Errorf("tensor %q: %d bytes written: want %d", t.Name, w.at, t.Length)
 	}
 	t.SHA256, t.Outcome = hex.EncodeToString(w.hash.Sum(nil)), o
-	w.hash = nil
-	n, err := w.blob.Write(make([]byte, aligned(w.at)-w.at))
-	w.at += int64(n)
-	return err
+	end := t.Offset + t.Length
+	if _, err := w.blob.Write(make([]byte, aligned(end)-end)); err != nil {
+		return w.keepError(err)
+	}
+	w.begun = false
+	w.next++
+	return w.keepError(w.journal.add(tensorRecord(w.next-1, t)))
 }
 
 // Vocab writes vocab.json.
@@ -152,31 +273,25 @@ func (w *Writer) Vocab(r io.Reader) error {
 		return fmt.Errorf("%s: the tokenizer is empty", VocabName)
 	}
 	w.vocab.Size, w.vocab.SHA256 = int64(len(data)), hexSHA256(data)
-	return writeFile(filepath.Join(w.tmp, VocabName), data)
+	return w.keepError(outdir.WriteFile(w.dir.Path(VocabName), data))
 }
 
 // Commit completes m with version, id, files, tensors and the tokenizer's size and hash, and makes
 // the bundle appear. After an error nothing has appeared.
 func (w *Writer) Commit(m *Manifest) error {
-	m.FormatVersion = Version
-	m.Files = []File{{Name: BlobName, Size: w.at}}
-	m.Tensors = w.tensors
+	if w.begun {
+		return fmt.Errorf("tensor %q: not ended", w.tensors[w.next].Name)
+	}
+	m.FormatVersion, m.Files, m.Tensors = Version, w.files, w.tensors[:w.next]
 	m.Tokenizer.Size, m.Tokenizer.SHA256 = w.vocab.Size, w.vocab.SHA256
 	data, err := m.complete()
 	if err != nil {
-		return fmt.Errorf("%s: %w", w.dir, err)
-	}
-	if w.hash != nil {
-		return fmt.Errorf("tensor %q: not ended", w.tensors[len(w.tensors)-1].Name)
-	}
-	if err := w.finish(header(m.ID, w.at), data); err != nil {
 		return err
 	}
-	if err := w.replace(); err != nil {
+	if err := w.keepError(w.finish(m.ID, data)); err != nil {
 		return err
 	}
-	w.tmp = ""
-	return syncDir(filepath.Dir(w.dir))
+	return w.keepError(w.dir.Commit())
 }
 
 // complete sets the id and returns the manifest as it is stored, checked as a reader will.
@@ -195,67 +310,53 @@ func (m *Manifest) complete() ([]byte, error) {
 	return data, err
 }
 
-// finish writes header and manifest and waits until the disk has everything.
-func (w *Writer) finish(head, manifest []byte) error {
-	if _, err := w.blob.WriteAt(head, 0); err != nil {
+// finish writes headers and manifest and waits until the disk has everything. The journal is closed,
+// for it is about to be removed.
+func (w *Writer) finish(id string, manifest []byte) error {
+	w.stop()
+	if err := errors.Join(w.leave(), w.syncErr, w.journal.close()); err != nil {
 		return err
 	}
-	if err := w.blob.Sync(); err != nil {
-		return err
+	for i, f := range w.files {
+		if err := writeHeader(w.dir.Path(f.Name), header(id, i, f.Size)); err != nil {
+			return err
+		}
 	}
-	blob := w.blob
-	w.blob = nil
-	if err := blob.Close(); err != nil {
-		return err
-	}
-	if err := writeFile(filepath.Join(w.tmp, ManifestName), manifest); err != nil {
-		return err
-	}
-	return syncDir(w.tmp)
+	return outdir.WriteFile(w.dir.Path(ManifestName), manifest)
 }
 
-// replace puts the new directory in the place of the old one, if there is one.
-func (w *Writer) replace() error {
-	if err := checkTarget(w.dir, w.force); err != nil {
-		return err
-	}
-	if _, err := os.Lstat(w.dir); errors.Is(err, os.ErrNotExist) {
-		return os.Rename(w.tmp, w.dir)
-	}
-	old := w.tmp + ".old"
-	if err := os.Rename(w.dir, old); err != nil {
-		return err
-	}
-	if err := os.Rename(w.tmp, w.dir); err != nil {
-		return errors.Join(err, os.Rename(old, w.dir))
-	}
-	return os.RemoveAll(old)
-}
-
-// Abort removes what was written, unless it was committed.
-func (w *Writer) Abort() error {
-	if w.tmp == "" {
-		return nil
-	}
-	var err error
-	if w.blob != nil {
-		err = w.blob.Close()
-		w.blob = nil
-	}
-	err = errors.Join(err, os.RemoveAll(w.tmp))
-	w.tmp = ""
-	return err
-}
-
-// writeFile writes a file and waits until the disk has it.
-func writeFile(path string, data []byte) (err error) {
-	f, err := os.Create(path)
+func writeHeader(path string, head []byte) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.Write(data); err != nil {
+	if _, err := f.WriteAt(head, 0); err != nil {
 		return err
 	}
 	return f.Sync()
+}
+
+// Abort removes what was written, unless it was committed or kept.
+func (w *Writer) Abort() error { return errors.Join(w.close(), w.dir.Abort()) }
+
+// Keep leaves what was written for a run that resumes.
+func (w *Writer) Keep() error { return errors.Join(w.close(), w.dir.Keep()) }
+
+func (w *Writer) close() error {
+	if w.stop != nil {
+		w.stop()
+	}
+	w.syncing.Lock()
+	f := w.blob
+	w.blob = nil
+	w.syncing.Unlock()
+	var err error
+	if f != nil {
+		err = f.Close()
+	}
+	if w.journal != nil {
+		err = errors.Join(err, w.journal.close())
+	}
+	return err
 }

@@ -15,9 +15,9 @@ import (
 // bound is where a logical tensor lies. Row r of an expert is the stored tensor's row
 // first + ⌊r/group⌋·step + r mod group; a stored tensor has total rows per expert.
 type bound struct {
-	parts       []stored // one, or one for each expert
-	experts     int      // experts in the tensor; 1 without experts
-	rows, cols  int      // of one expert
+	parts       []part // one, or one for each expert
+	experts     int    // experts in the tensor; 1 without experts
+	rows, cols  int    // of one expert
 	first       int
 	group, step int
 	total       int
@@ -26,21 +26,36 @@ type bound struct {
 
 // read fills dst, [n][cols], with rows row to row+n−1 of an expert.
 func (b *bound) read(expert, row, n int, dst []float32) {
-	part, base := b.parts[0], 0
+	b.pieces(expert, row, n, func(p *part, first, at, run int) {
+		to := dst[:run*b.cols]
+		switch {
+		case p.values != nil:
+			p.values.rows(at, run, to)
+		case b.transposed:
+			b.readTransposed(p.stored, first*b.cols+at, run, to)
+		default:
+			p.decode((first+at)*b.cols, to)
+		}
+		for i := range p.deltas {
+			p.deltas[i].add(at, run, to)
+		}
+		dst = dst[run*b.cols:]
+	})
+}
+
+// pieces calls f for each piece of the rows that lies together: rows at to at+run−1 of the matrix that
+// begins at row first of p.
+func (b *bound) pieces(expert, row, n int, f func(p *part, first, at, run int)) {
+	p, first := &b.parts[0], 0
 	if len(b.parts) > 1 {
-		part = b.parts[expert]
+		p = &b.parts[expert]
 	} else {
-		base = expert * b.total * b.cols
+		first = expert * b.total
 	}
 	for n > 0 {
 		run := min(n, b.group-row%b.group)
-		at := b.first + row/b.group*b.step + row%b.group
-		if b.transposed {
-			b.readTransposed(part, base+at, run, dst)
-		} else {
-			part.decode(base+at*b.cols, dst[:run*b.cols])
-		}
-		row, n, dst = row+run, n-run, dst[run*b.cols:]
+		f(p, first, b.first+row/b.group*b.step+row%b.group, run)
+		row, n = row+run, n-run
 	}
 }
 
@@ -68,9 +83,14 @@ type binder struct {
 	spec   *model.Spec
 	shards *shards
 	shapes map[roleAt][]int
+	quant  *quantization // nil: none of the weights is quantized
 	prefix prefix
 	used   map[string]bool
+	owners map[string][]owner
 }
+
+// owner says which part of which tensor a stored matrix is.
+type owner struct{ tensor, part int }
 
 type roleAt struct {
 	role  model.Role
@@ -81,7 +101,7 @@ type roleAt struct {
 func (c *Checkpoint) bind(dir string) error {
 	b := &binder{
 		family: c.config.family, spec: c.config.spec, shards: c.shards,
-		shapes: map[roleAt][]int{}, used: map[string]bool{},
+		quant: c.config.quant, shapes: map[roleAt][]int{}, used: map[string]bool{}, owners: map[string][]owner{},
 	}
 	c.tensors = b.spec.Tensors()
 	for _, t := range c.tensors {
@@ -89,12 +109,14 @@ func (c *Checkpoint) bind(dir string) error {
 	}
 	b.choosePrefix()
 	for i := range c.tensors {
-		bound, err := b.bind(&c.tensors[i])
+		bound, err := b.bind(&c.tensors[i], i)
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
 		c.bound = append(c.bound, bound)
 	}
+	c.owners, c.prefix = b.owners, b.prefix
+	c.notes = append(c.notes, c.kinds()...)
 	notes, err := b.rest()
 	c.notes = append(c.notes, notes...)
 	return err
@@ -126,7 +148,7 @@ func (b *binder) name(s source, layer int, expert string) string {
 }
 
 // bind finds one tensor and sets its name.
-func (b *binder) bind(t *model.Tensor) (bound, error) {
+func (b *binder) bind(t *model.Tensor, index int) (bound, error) {
 	s := b.source(t.Role, t.Layer)
 	if s.name == "" {
 		return bound{}, fmt.Errorf("the family has no name for tensor %s of layer %d", t.Role, t.Layer)
@@ -135,10 +157,10 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 	t.Name = b.name(s, t.Layer, "*") + d.suffix()
 	want := d.storedShape(t)
 	if !strings.Contains(s.name, "{e}") {
-		return d, d.addPart(b, b.name(s, t.Layer, ""), want)
+		return d, d.addPart(b, b.name(s, t.Layer, ""), want, index)
 	}
 	for e := range d.experts {
-		if err := d.addPart(b, b.name(s, t.Layer, strconv.Itoa(e)), want[1:]); err != nil {
+		if err := d.addPart(b, b.name(s, t.Layer, strconv.Itoa(e)), want[1:], index); err != nil {
 			return d, err
 		}
 	}
@@ -209,21 +231,17 @@ func (d *bound) storedShape(t *model.Tensor) []int {
 	return shape
 }
 
-// addPart looks the stored tensor up and checks it.
-func (d *bound) addPart(b *binder, name string, shape []int) error {
-	s, ok := b.shards.tensors[name]
-	switch {
-	case !ok:
-		return fmt.Errorf("tensor %q is missing%s", name, b.hint(name))
-	case !slices.Equal(s.shape, shape):
-		return fmt.Errorf("%s: tensor %q: shape %v, but config.json makes it %v", s.file, name, s.shape, shape)
-	case decoders[s.dtype] == nil:
-		return fmt.Errorf("%s: tensor %q: unsupported dtype %s; supported: %s", s.file, name, s.dtype, supportedDTypes())
-	case len(d.parts) > 0 && d.parts[0].dtype != s.dtype:
-		return fmt.Errorf("%s: tensor %q: dtype %s, but other experts are %s", s.file, name, s.dtype, d.parts[0].dtype)
+// addPart looks a matrix or vector up and checks it.
+func (d *bound) addPart(b *binder, name string, shape []int, tensor int) error {
+	p, err := d.part(b, name, shape)
+	if err != nil {
+		return err
 	}
-	b.used[name] = true
-	d.parts = append(d.parts, s)
+	if len(d.parts) > 0 && d.parts[0].kind != p.kind {
+		return fmt.Errorf("%s: tensor %q: dtype %s, but other experts are %s", p.file, name, p.kind, d.parts[0].kind)
+	}
+	b.owners[name] = append(b.owners[name], owner{tensor, len(d.parts)})
+	d.parts = append(d.parts, p)
 	return nil
 }
 
@@ -247,6 +265,10 @@ func (b *binder) rest() (notes []string, err error) {
 			left["vision tensors"]++
 		case ignorable(name):
 			left["buffers that are computed anew"]++
+		case b.quant != nil && ofActivations(name):
+			left["scales of activations, which are not quantized here"]++
+		case b.quant != nil && b.zeroBias(name):
+			left["biases of zeros that quantization added"]++
 		case b.spec.TiedHead && name == b.name(b.source(model.RoleHead, model.NoLayer), model.NoLayer, ""):
 			if err := b.checkTied(name); err != nil {
 				return nil, err
@@ -261,6 +283,34 @@ func (b *binder) rest() (notes []string, err error) {
 		notes = append(notes, fmt.Sprintf("left out: %s (%d)", what, left[what]))
 	}
 	return notes, nil
+}
+
+// ofActivations reports whether a tensor says how a runtime may quantize what is not a weight.
+func ofActivations(name string) bool {
+	for _, suffix := range []string{
+		".input_scale", ".input_scale_ub", ".input_zero_point", ".output_scale", ".output_zero_point",
+		".activation_scale", ".q_scale", ".k_scale", ".v_scale",
+	} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// zeroBias reports whether a tensor is a bias of zeros beside a quantized matrix: some versions of
+// GPTQ's tools give every matrix one.
+func (b *binder) zeroBias(name string) bool {
+	base, ok := strings.CutSuffix(name, ".bias")
+	if !ok || !b.used[base+".qweight"] {
+		return false
+	}
+	for _, v := range b.shards.tensors[name].data {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // checkTied refuses a head that contradicts tie_word_embeddings.

@@ -1,6 +1,7 @@
 // Package hf reads Hugging Face checkpoints: config.json into a model.Spec, and safetensors files,
-// mapped into memory, into the tensors that the Spec lists. It never writes and never computes
-// with weights.
+// mapped into memory, into the tensors that the Spec lists. Weights that are quantized are handed out
+// as the values that they stand for, and LoRA adapters can be merged into them. It also writes the
+// tensors of a Spec as such a checkpoint. It never quantizes, and never runs a model.
 package hf
 
 import (
@@ -9,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -24,6 +27,10 @@ type Checkpoint struct {
 	bound   []bound // for each of tensors, where it lies
 	files   []File
 	notes   []string
+	owners  map[string][]owner // by the names of stored matrices and vectors, those that are not quantized
+	prefix  prefix
+
+	adapters []*shards
 
 	tokens   Tokens
 	template string
@@ -74,6 +81,9 @@ func Open(dir string) (*Checkpoint, error) {
 	}
 	c := &Checkpoint{config: config, shards: s, notes: config.notes}
 	c.files = append([]File{{path, int64(len(data))}}, s.files...)
+	if err := c.readQuantizationFile(dir); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	if err := c.bind(dir); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -84,7 +94,13 @@ func Open(dir string) (*Checkpoint, error) {
 }
 
 // Close unmaps the files. The slices that Raw returned must not be used any more.
-func (c *Checkpoint) Close() error { return c.shards.close() }
+func (c *Checkpoint) Close() error {
+	err := c.shards.close()
+	for _, s := range c.adapters {
+		err = errors.Join(err, s.close())
+	}
+	return err
+}
 
 // Spec describes the model.
 func (c *Checkpoint) Spec() *model.Spec { return c.config.spec }
@@ -98,14 +114,43 @@ func (c *Checkpoint) Files() []File { return c.files }
 // Notes says what was left out.
 func (c *Checkpoint) Notes() []string { return c.notes }
 
-// SourceType returns the type of tensor i in the checkpoint: F16, BF16 or F32.
-func (c *Checkpoint) SourceType(i int) string { return c.bound[i].parts[0].dtype }
+// SourceType returns the type of tensor i in the checkpoint: F16, BF16, F32, F8_E4M3, F8_E5M2, or a
+// description of how it is quantized.
+func (c *Checkpoint) SourceType(i int) string { return c.bound[i].parts[0].kind }
+
+// Bytes reports how many bytes tensor i has in the checkpoint, with scales and whatever else belongs
+// to it. Of a tensor that is stored together with others, it is a share.
+func (c *Checkpoint) Bytes(i int) int64 {
+	var n int64
+	b := &c.bound[i]
+	for k := range b.parts {
+		n += int64(b.parts[k].bytes)
+	}
+	return n * int64(b.rows) / int64(b.total)
+}
+
+// kinds says how quantized tensors are stored.
+func (c *Checkpoint) kinds() (notes []string) {
+	count := map[string]int{}
+	for i := range c.bound {
+		if c.bound[i].parts[0].values != nil {
+			count[c.SourceType(i)]++
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(count)) {
+		notes = append(notes, fmt.Sprintf("quantized in the checkpoint: %d tensors as %s", count[kind], kind))
+	}
+	return notes
+}
 
 // Raw returns the bytes of tensor i, little-endian and of its SourceType, if they lie in one piece
-// and in the order [rows][cols].
+// and in the order [rows][cols], and are its values.
 func (c *Checkpoint) Raw(i int) ([]byte, bool) {
 	b := &c.bound[i]
 	if len(b.parts) != 1 || b.experts != 1 || b.transposed || b.group != b.rows {
+		return nil, false
+	}
+	if p := &b.parts[0]; p.values != nil || len(p.deltas) > 0 {
 		return nil, false
 	}
 	size := elementSize[b.parts[0].dtype]

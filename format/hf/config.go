@@ -44,8 +44,9 @@ func ParseConfig(data []byte) (*model.Spec, error) {
 type config struct {
 	spec   *model.Spec
 	family *family
-	top    *object // the whole file
-	text   *object // the language model in it: top itself, or its text_config
+	top    *object       // the whole file
+	text   *object       // the language model in it: top itself, or its text_config
+	quant  *quantization // how weights were quantized, nil: not at all
 	notes  []string
 }
 
@@ -61,13 +62,13 @@ func parseConfig(data []byte) (*config, error) {
 		return nil, unknownFamily(name, top)
 	}
 	c.family = f
-	if q := top.value("quantization_config"); q != nil {
-		return nil, fmt.Errorf("quantization_config: quantized checkpoints are not supported; supported: weights in %s", supportedDTypes())
-	}
 	if f.nested {
 		if err := c.nest(); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.readQuantization(); err != nil {
+		return nil, err
 	}
 	c.text.defaults = parsedDefaults[name]
 	c.text.ignore(inert)
@@ -97,15 +98,29 @@ func (c *config) nest() error {
 	if v, ok := c.top.values["tie_word_embeddings"]; ok { // the outer one decides
 		c.text.values["tie_word_embeddings"] = v
 	}
-	if v := c.text.value("quantization_config"); v != nil {
-		return errors.New("text_config.quantization_config: quantized checkpoints are not supported")
-	}
 	c.top.ignore(inert)
 	c.top.ignore(strings.Fields(`tie_word_embeddings vision_config mm_tokens_per_image image_token_index
 		image_token_id boi_token_index eoi_token_index boi_token_id eoi_token_id vision_feature_layer
 		vision_feature_select_strategy projector_hidden_act multimodal_projector_bias spatial_merge_size`))
 	if c.top.has("vision_config") {
 		c.notes = append(c.notes, "the vision part of the model is left out")
+	}
+	return nil
+}
+
+// readQuantization reads the quantization_config of the model, or of the language model in it.
+func (c *config) readQuantization() error {
+	for _, o := range []*object{c.top, c.text} {
+		q := o.object("quantization_config")
+		if err := o.firstError(); err != nil {
+			return err
+		}
+		if q == nil {
+			continue
+		}
+		var err error
+		c.quant, err = readQuantization(q, strings.TrimSuffix(q.path, "."), "")
+		return err
 	}
 	return nil
 }

@@ -140,6 +140,9 @@ func FuzzConfig(f *testing.F) {
 	for _, dir := range dirs {
 		f.Add(read(f, configOf(dir)))
 	}
+	for _, name := range []string{"awq", "ct_int4", "fp8_block", "gptq_act"} {
+		f.Add(read(f, configOf(quantized+name)))
+	}
 	f.Add([]byte(`{"model_type":"gemma3","text_config":{},"vision_config":{}}`))
 	f.Add([]byte(`{"model_type":"llama4","text_config":{"rope_scaling":{"rope_type":"llama3","factor":8}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

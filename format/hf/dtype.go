@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/x448/float16"
 )
 
 // decoder turns the elements in src into as many float32s.
@@ -19,12 +17,15 @@ var decoders = map[string]decoder{
 	"F16":  decodeF16,
 	"BF16": decodeBF16,
 	"F32":  decodeF32,
+
+	float8E4M3: decodeE4M3,
+	float8E5M2: decodeE5M2,
 }
 
 // elementSize are the types that a file may hold, with the bytes of an element. Some of them only
 // occur in tensors that are left out.
 var elementSize = map[string]int{
-	"BOOL": 1, "U8": 1, "I8": 1,
+	"BOOL": 1, "U8": 1, "I8": 1, float8E4M3: 1, float8E5M2: 1, float8E8M0: 1,
 	"I16": 2, "U16": 2, "F16": 2, "BF16": 2,
 	"I32": 4, "U32": 4, "F32": 4,
 	"I64": 8, "U64": 8, "F64": 8,
@@ -34,29 +35,51 @@ func supportedDTypes() string {
 	return strings.Join(slices.Sorted(maps.Keys(decoders)), ", ")
 }
 
-// float16s are the values of all 65536 float16s.
-var float16s = sync.OnceValue(func() *[1 << 16]float32 {
-	table := new([1 << 16]float32)
-	for i := range table {
-		table[i] = float16.Frombits(uint16(i)).Float32()
-	}
-	return table
-})
+func decodeF16(dst []float32, src []byte) { float16sTo32(dst, src) }
 
-func decodeF16(dst []float32, src []byte) {
+func decodeBF16(dst []float32, src []byte) { bfloat16sTo32(dst, src) }
+
+func decodeF32(dst []float32, src []byte) { float32s(dst, src) }
+
+// The bodies without assembly, which define what the others do.
+
+func float16sTo32Go(dst []float32, src []byte) {
 	table := float16s()
 	for i := range dst {
 		dst[i] = table[binary.LittleEndian.Uint16(src[2*i:])]
 	}
 }
 
-func decodeBF16(dst []float32, src []byte) {
+// float16s are the values of all 65536 float16s.
+var float16s = sync.OnceValue(func() *[1 << 16]float32 {
+	table := new([1 << 16]float32)
+	for i := range table {
+		table[i] = float16To32(uint16(i))
+	}
+	return table
+})
+
+// float16To32 returns the value of a float16. A NaN becomes quiet and keeps its other bits.
+func float16To32(h uint16) float32 {
+	const rebias = 0x1p112 // between the exponents of the two types; it makes subnormals right too
+	sign, h := uint32(h&0x8000)<<16, h&0x7fff
+	b := math.Float32bits(math.Float32frombits(uint32(h)<<13) * rebias)
+	if h >= 0x7c00 {
+		b = 0x7f800000 | uint32(h&0x3ff)<<13
+	}
+	if h > 0x7c00 {
+		b |= 0x00400000
+	}
+	return math.Float32frombits(sign | b)
+}
+
+func bfloat16sTo32Go(dst []float32, src []byte) {
 	for i := range dst {
 		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
 	}
 }
 
-func decodeF32(dst []float32, src []byte) {
+func float32sGo(dst []float32, src []byte) {
 	for i := range dst {
 		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
 	}

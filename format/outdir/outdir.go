@@ -80,8 +80,10 @@ func workOf(target string) string {
 
 // stale sees to what an earlier run left.
 func (d *Dir) stale() error {
-	switch content := exists(d.Path("")); {
-	case !content: // nothing, or what is left after a Commit
+	switch content, err := os.ReadDir(d.Path("")); {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return err
+	case len(content) == 0: // a run that had just begun, or one that ended right after Commit
 		return d.empty()
 	case d.opts.Stale == Resume:
 		d.resumed = true

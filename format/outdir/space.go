@@ -5,7 +5,6 @@ package outdir
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/dustin/go-humanize"
@@ -17,28 +16,21 @@ var ErrSpace = errors.New("not enough room on the disk")
 // CheckSpace reports a disk that has less than need bytes for the directory target, which need not
 // exist. Where a system does not say, nothing is reported.
 func CheckSpace(target string, need int64) error {
-	dir, err := filepath.Abs(target)
-	if err != nil {
-		return err
-	}
-	for !exists(dir) && filepath.Dir(dir) != dir {
-		dir = filepath.Dir(dir)
-	}
-	if have, ok := free(dir); ok && need > 0 && uint64(need) > have {
+	if have, ok := Available(target); ok && need > 0 && uint64(need) > have {
 		return fmt.Errorf("%s: %w: %s are needed, %s are available: free some, or choose another output directory",
 			target, ErrSpace, humanize.Bytes(uint64(need)), humanize.Bytes(have))
 	}
 	return nil
 }
 
-// Unfinished returns the directory that an interrupted run left for target, "" if there is none.
-func Unfinished(target string) string {
-	target, err := filepath.Abs(target)
+// Available reports how many bytes may still be written to the disk of target, if the system says.
+func Available(target string) (uint64, bool) {
+	dir, err := filepath.Abs(target)
 	if err != nil {
-		return ""
+		return 0, false
 	}
-	if _, err := os.Lstat(filepath.Join(workOf(target), "content")); err != nil {
-		return ""
+	for !exists(dir) && filepath.Dir(dir) != dir {
+		dir = filepath.Dir(dir)
 	}
-	return workOf(target)
+	return free(dir)
 }

@@ -17,11 +17,14 @@ type recorder struct {
 	p    *gpu.Program
 	next cost // of the dispatch that comes next
 	err  error
+
+	gram *gram // of the inputs of one of the products, if not nil: nothing is recorded after it
+	done bool
 }
 
 // dispatch records one kernel. Bind groups are made once and shared by all programs.
 func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ...gpu.Range) {
-	if r.err != nil {
+	if r.err != nil || r.done {
 		return
 	}
 	k, err := kernels.Specialize(kernel, c)
@@ -125,7 +128,7 @@ func (r *recorder) normed(x vectors, w, bias *vector, to *gpu.Buffer, alone bool
 	if w == nil {
 		return x
 	}
-	if alone && r.n <= matvecTokens && r.t.spec.Norm.Kind == model.RMSNorm && bias == nil {
+	if alone && r.gram == nil && r.n <= matvecTokens && r.t.spec.Norm.Kind == model.RMSNorm && bias == nil {
 		x.norm = w
 		return x
 	}
@@ -202,6 +205,10 @@ func (r *recorder) linear(m *matrix, bias *vector, x, y vectors, e epilogue) {
 }
 
 func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, step gpu.Range) {
+	if r.gram != nil && r.gram.m == m {
+		r.gram.record(r, x)
+		return
+	}
 	for _, p := range m.parts {
 		if r.err != nil {
 			return

@@ -1,6 +1,7 @@
 // Package convert turns a checkpoint into a bundle. It streams: tiles of rows are read, encoded
 // by several workers and written in order, so that memory does not grow with the model and the
-// bytes do not depend on the number of workers. What a block looks like is package quant's affair,
+// bytes do not depend on the number of workers. What was written when it is interrupted can be gone on
+// with, and gives the same bytes. What a block looks like is package quant's affair,
 // what a bundle looks like package bundle's.
 package convert
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -27,7 +29,8 @@ type Source struct {
 	BOS          int      // −1: none
 	EOS          []int
 	ChatTemplate string
-	Notes        []string // what people should know about the checkpoint
+	Documents    map[string]string // by name (of bundle.DocumentNames), the paths of files that travel in the manifest
+	Notes        []string          // what people should know about the checkpoint
 }
 
 // Report says what was done.
@@ -54,8 +57,8 @@ type Progress struct {
 	Done, Total int64  // bytes of the checkpoint
 }
 
-// Run converts src to a bundle that will be the directory out. After an error, or when ctx ends,
-// nothing is left of it.
+// Run converts src to a bundle that will be the directory out. After an error nothing is left of it,
+// unless the error is an *Interrupted.
 func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err error) {
 	begun := time.Now()
 	if err := apart(src, out); err != nil {
@@ -67,19 +70,26 @@ func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err
 	}
 	p, err := newPlan(ctx, src, o)
 	if err != nil {
+		return nil, files.blame(err)
+	}
+	if err := p.opts.checkCalibration(); err != nil {
 		return nil, err
 	}
-	w, err := bundle.Create(out, o.Force)
+	w, err := p.create(ctx, files, out)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, w.Abort()) }()
+	defer func() { err = p.end(w, err) }()
+	p.first = w.Whole()
+	if err := outdir.CheckSpace(out, p.disk(p.first)); err != nil {
+		return nil, err
+	}
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return files.hash(ctx) })
+	group.Go(func() error { return files.hash(ctx, w.Note) })
 	group.Go(func() error { return p.write(ctx, w) })
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return nil, files.blame(err)
 	}
 	if err := copyVocab(w, src.Tokenizer); err != nil {
 		return nil, err
@@ -117,22 +127,25 @@ func (p *plan) manifest(files []bundle.SourceFile) *bundle.Manifest {
 		Source:       bundle.Source{Files: files},
 		Quantization: p.opts.record(),
 		Tokenizer:    bundle.Tokenizer{BOS: p.src.BOS, EOS: p.src.EOS, ChatTemplate: p.src.ChatTemplate},
-		Notes:        p.src.Notes,
+		Documents:    p.documents,
+		Notes:        p.notes(),
 	}
 }
 
 func (p *plan) report(m *bundle.Manifest, elapsed time.Duration) *Report {
-	r := &Report{Manifest: m, Out: m.Files[0].Size, Elapsed: elapsed}
+	r := &Report{Manifest: m, In: p.total, Out: m.Size(), Elapsed: elapsed}
 	for i := range m.Tensors {
-		t := &m.Tensors[i]
-		n := int64(t.Model().Rows()) * int64(t.Model().Cols())
-		r.In += p.src.bytes(i)
-		r.Tensors = append(r.Tensors, TensorReport{
-			Name: t.Name, Type: t.Type, Weights: n, In: p.src.bytes(i), Out: t.Length,
-			Bits: float64(t.Length) * 8 / float64(n), Error: t.Error,
-		})
+		r.Tensors = append(r.Tensors, p.tensorReport(i, &m.Tensors[i]))
 	}
 	return r
+}
+
+func (p *plan) tensorReport(i int, t *bundle.Tensor) TensorReport {
+	n := int64(t.Model().Rows()) * int64(t.Model().Cols())
+	return TensorReport{
+		Name: t.Name, Type: t.Type, Weights: n, In: p.src.bytes(i), Out: t.Length,
+		Bits: float64(t.Length) * 8 / float64(n), Error: t.Error,
+	}
 }
 
 // bytes reports how many bytes tensor i has in the checkpoint.

@@ -309,16 +309,22 @@ func TestCancel(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	f.hook = func(i, _, _ int) error {
-		if i == len(f.tensors)/2 {
+		if i >= len(f.tensors)/2 && f.tensors[i].Quantizable() {
 			cancel()
 		}
 		return nil
 	}
-	if _, err := Run(ctx, src, filepath.Join(dir, "out"), Options{Format: "int4"}); !errors.Is(err, context.Canceled) {
-		t.Errorf("error is %v", err)
+	out := filepath.Join(dir, "out")
+	_, err := Run(ctx, src, out, Options{Format: "int4"})
+	var stopped *Interrupted
+	if !errors.Is(err, context.Canceled) || !errors.As(err, &stopped) || stopped.Whole == 0 || stopped.Whole >= len(f.tensors) {
+		t.Fatalf("error is %v", err)
 	}
-	if left, _ := os.ReadDir(dir); len(left) != 0 {
-		t.Errorf("left behind: %v", left)
+	if left, _ := os.ReadDir(dir); len(left) != 1 || filepath.Join(dir, left[0].Name()) != stopped.Work {
+		t.Errorf("left behind: %v, want %s", left, stopped.Work)
+	}
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is something at the target: %v", err)
 	}
 }
 

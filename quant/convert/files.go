@@ -9,17 +9,22 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
+	"runtime"
+	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 )
 
 // files are the files of a checkpoint.
 type files struct {
 	paths   []string
 	list    []bundle.SourceFile
-	changed []time.Time // when each was last written
+	changed []time.Time       // when each was last written
+	noted   map[string]string // by name, SHA-256 that an earlier run computed
 }
 
 // statFiles notes what the files are like before the conversion.
@@ -30,23 +35,46 @@ func statFiles(paths []string) (*files, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.list = append(f.list, bundle.SourceFile{Name: filepath.Base(path), Size: info.Size()})
+		f.list = append(f.list, bundle.SourceFile{Name: f.name(path), Size: info.Size()})
 		f.changed = append(f.changed, info.ModTime())
 	}
 	return f, nil
 }
 
-// hash computes the SHA-256 of each file.
-func (f *files) hash(ctx context.Context) error {
-	buf := make([]byte, 1<<20)
-	for i, path := range f.paths {
-		sum, err := hashFile(ctx, path, buf)
-		if err != nil {
-			return err
+// name returns the name of a file: the last element of its path, or as many of them as no other file
+// has.
+func (f *files) name(path string) string {
+	name, dir := filepath.Base(path), filepath.Dir(path)
+	for slices.ContainsFunc(f.list, func(s bundle.SourceFile) bool { return s.Name == name }) {
+		if filepath.Dir(dir) == dir {
+			return fmt.Sprintf("%s (%d)", path, len(f.list)) // the same file for a second time
 		}
-		f.list[i].SHA256 = sum
+		name, dir = filepath.Base(dir)+"/"+name, filepath.Dir(dir)
 	}
-	return nil
+	return name
+}
+
+// hash computes the SHA-256 of each file, of several at a time, and notes it.
+func (f *files) hash(ctx context.Context, note func(key, value string) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range f.paths {
+		group.Go(func() error { return f.hashOne(ctx, i, note) })
+	}
+	return group.Wait()
+}
+
+// hashOne hashes a file. The hash must be that of the notes of an earlier run, where there are any.
+func (f *files) hashOne(ctx context.Context, i int, note func(key, value string) error) error {
+	sum, err := hashFile(ctx, f.paths[i], make([]byte, 1<<20))
+	if err != nil {
+		return err
+	}
+	f.list[i].SHA256 = sum
+	if was := f.noted[f.list[i].Name]; was != "" && was != sum {
+		return fmt.Errorf("%s: is not what it was when the conversion began: start anew", f.paths[i])
+	}
+	return note(f.list[i].Name, sum)
 }
 
 func hashFile(ctx context.Context, path string, buf []byte) (_ string, err error) {
@@ -84,42 +112,13 @@ func (f *files) unchanged() error {
 
 // apart reports an output that lies in, over or around the checkpoint.
 func apart(src Source, out string) error {
-	target, err := resolve(out)
-	if err != nil {
-		return err
-	}
 	for _, path := range append([]string{src.Tokenizer}, src.Files...) {
 		if path == "" {
 			continue
 		}
-		dir, err := resolve(filepath.Dir(path))
-		if err != nil {
+		if err := outdir.Apart(out, filepath.Dir(path)); err != nil {
 			return err
-		}
-		if within(target, dir) || within(dir, target) {
-			return fmt.Errorf("%s: the output and the checkpoint %s must not contain each other", out, filepath.Dir(path))
 		}
 	}
 	return nil
-}
-
-// within reports whether path is dir or lies in it.
-func within(path, dir string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
-}
-
-// resolve returns the absolute path without symbolic links, of which the last parts need not
-// exist.
-func resolve(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	real, err := filepath.EvalSymlinks(path)
-	if err == nil || !errors.Is(err, os.ErrNotExist) || filepath.Dir(path) == path {
-		return real, err
-	}
-	dir, err := resolve(filepath.Dir(path))
-	return filepath.Join(dir, filepath.Base(path)), err
 }

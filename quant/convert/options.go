@@ -1,12 +1,14 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"runtime"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -18,13 +20,25 @@ type Options struct {
 	EmbedFormat string           // of the embedding, "": Format
 	HeadFormat  string           // of the head, "": Format
 	KeepF16     []*regexp.Regexp // matrices with these names are kept as f16
+	Overrides   []Override       // for the other matrices, the first that matches, whatever their role
 	Sanitize    bool             // see quant.Options
 	Saturate    bool             // see quant.Options
+	MaxFile     int64            // bytes that a file of the bundle may have; 0: any
+	Calibration Calibration      // for the method GPTQ
+	Text        string           // what the calibration text is, for the manifest: its hash and extent
 
 	Generator string // program and version, for the manifest
 	Threads   int    // workers; 0: one for each processor
 	Force     bool   // replace a bundle that is there
+	Stale     outdir.Stale
 	Progress  func(Progress)
+}
+
+// Override is a format for matrices of some names.
+type Override struct {
+	Match  *regexp.Regexp
+	Format string // int8, int4, int2 or f16
+	Block  int    // 0: as for other matrices of this format
 }
 
 // complete checks the options and fills in defaults.
@@ -40,8 +54,16 @@ func (o *Options) complete() error {
 	if o.Method == "" {
 		o.Method = quant.Search
 	}
-	if o.Method != quant.RTN && o.Method != quant.Search {
-		return fmt.Errorf("method %q: want %s or %s", o.Method, quant.RTN, quant.Search)
+	if o.Method != quant.RTN && o.Method != quant.Search && o.Method != GPTQ {
+		return fmt.Errorf("method %q: want %s, %s or %s", o.Method, quant.RTN, quant.Search, GPTQ)
+	}
+	if o.MaxFile < 0 {
+		return fmt.Errorf("files of at most %d bytes", o.MaxFile)
+	}
+	for _, v := range o.Overrides {
+		if err := v.check(); err != nil {
+			return err
+		}
 	}
 	if o.Block != 0 {
 		if err := (quant.Scheme{Bits: 8, Block: o.Block}).Validate(); err != nil {
@@ -60,6 +82,21 @@ func (o *Options) complete() error {
 	return nil
 }
 
+func (v *Override) check() error {
+	t := bundle.Type(v.Format)
+	switch {
+	case !t.Quantized() && t != bundle.F16:
+		return fmt.Errorf("override %q: format %q: want int8, int4, int2 or f16", v.Match, v.Format)
+	case t == bundle.F16 && v.Block != 0:
+		return fmt.Errorf("override %q: f16 has no blocks", v.Match)
+	case v.Block != 0:
+		if err := (quant.Scheme{Bits: 8, Block: v.Block}).Validate(); err != nil {
+			return fmt.Errorf("override %q: %w", v.Match, err)
+		}
+	}
+	return nil
+}
+
 // block returns the block size for a type, 0 for one without blocks.
 func (o *Options) block(t bundle.Type) int {
 	switch {
@@ -73,29 +110,38 @@ func (o *Options) block(t bundle.Type) int {
 	return 128
 }
 
-// matrix returns the type that a matrix is stored as.
-func (o *Options) matrix(t model.Tensor) bundle.Type {
+// matrix returns the type that a matrix is stored as, and its block size.
+func (o *Options) matrix(t model.Tensor) (bundle.Type, int) {
 	for _, re := range o.KeepF16 {
 		if re.MatchString(t.Name) {
-			return bundle.F16
+			return bundle.F16, 0
 		}
 	}
+	for _, v := range o.Overrides {
+		if v.Match.MatchString(t.Name) {
+			return bundle.Type(v.Format), cmp.Or(v.Block, o.block(bundle.Type(v.Format)))
+		}
+	}
+	format := bundle.Type(o.Format)
 	switch {
 	case t.Role == model.RoleEmbed && o.EmbedFormat != "":
-		return bundle.Type(o.EmbedFormat)
+		format = bundle.Type(o.EmbedFormat)
 	case t.Role == model.RoleHead && o.HeadFormat != "":
-		return bundle.Type(o.HeadFormat)
+		format = bundle.Type(o.HeadFormat)
 	}
-	return bundle.Type(o.Format)
+	return format, o.block(format)
 }
 
 // record returns what the manifest says of the options.
 func (o *Options) record() bundle.Quantization {
 	q := bundle.Quantization{
 		Format: o.Format, Block: o.block(bundle.Type(o.Format)), EmbedFormat: o.EmbedFormat, HeadFormat: o.HeadFormat,
-		Sanitize: o.Sanitize, Saturate: o.Saturate,
+		Sanitize: o.Sanitize, Saturate: o.Saturate, MaxFile: o.MaxFile, Calibration: o.Text,
 	}
-	if o.Format != string(bundle.F16) || o.EmbedFormat != "" || o.HeadFormat != "" {
+	for _, v := range o.Overrides {
+		q.Overrides = append(q.Overrides, bundle.Override{Match: v.Match.String(), Format: v.Format, Block: v.Block})
+	}
+	if o.Format != string(bundle.F16) || o.EmbedFormat != "" || o.HeadFormat != "" || len(o.Overrides) > 0 {
 		q.Method = string(o.Method)
 	}
 	for _, re := range o.KeepF16 {

@@ -15,6 +15,7 @@ import (
 // which fills in the rest and closes done, to consume, which writes it.
 type tile struct {
 	tensor, row0, rows int
+	feedback           *quant.Feedback // of the method GPTQ
 
 	out   []byte
 	stats quant.Stats
@@ -29,17 +30,21 @@ func (p *plan) write(ctx context.Context, w *bundle.Writer) error {
 	group, ctx := errgroup.WithContext(ctx)
 	work := make(chan *tile)
 	order := make(chan *tile, ahead*p.opts.Threads)
-	buffers := &sync.Pool{New: func() any { return new([]byte) }}
+	buffers := newBuffers()
+	c := newCalibrator(p)
+	if err := c.adopt(w, p.first); err != nil {
+		return err
+	}
 	group.Go(func() error {
 		defer close(work)
 		defer close(order)
-		return p.produce(ctx, work, order)
+		return p.produce(ctx, c, work, order)
 	})
 	for range p.opts.Threads {
 		group.Go(func() error {
 			k := worker{plan: p, buffers: buffers}
 			for t := range work {
-				if err := k.encode(t); err != nil {
+				if err := guard(func() error { return k.encode(t) }); err != nil {
 					return fmt.Errorf("tensor %q: %w", p.tensors[t.tensor].Name, err)
 				}
 				close(t.done)
@@ -47,17 +52,20 @@ func (p *plan) write(ctx context.Context, w *bundle.Writer) error {
 			return nil
 		})
 	}
-	group.Go(func() error { return p.consume(ctx, w, order, buffers) })
+	group.Go(func() error { return p.consume(ctx, w, c, order, buffers) })
 	return group.Wait()
 }
 
 // produce cuts the tensors into tiles.
-func (p *plan) produce(ctx context.Context, work, order chan<- *tile) error {
-	for i := range p.tensors {
+func (p *plan) produce(ctx context.Context, c *calibrator, work, order chan<- *tile) error {
+	for i := p.first; i < len(p.tensors); i++ {
+		if err := c.begin(ctx, i); err != nil {
+			return err
+		}
 		m := p.tensors[i].Model()
 		step := tileRows(m)
 		for r := 0; r < m.Rows(); r += step {
-			t := &tile{tensor: i, row0: r, rows: min(step, m.Rows()-r), done: make(chan struct{})}
+			t := &tile{tensor: i, row0: r, rows: min(step, m.Rows()-r), feedback: c.of[i], done: make(chan struct{})}
 			for _, ch := range []chan<- *tile{order, work} {
 				select {
 				case ch <- t:
@@ -71,9 +79,12 @@ func (p *plan) produce(ctx context.Context, work, order chan<- *tile) error {
 }
 
 // consume writes the tiles in order.
-func (p *plan) consume(ctx context.Context, w *bundle.Writer, order <-chan *tile, buffers *sync.Pool) error {
+func (p *plan) consume(ctx context.Context, w *bundle.Writer, c *calibrator, order <-chan *tile, buffers *sync.Pool) error {
 	var stats quant.Stats
 	var finished int64 // bytes of the checkpoint, of whole tensors
+	for i := range p.first {
+		finished += p.src.bytes(i)
+	}
 	for t := range order {
 		select {
 		case <-t.done:
@@ -91,6 +102,7 @@ func (p *plan) consume(ctx context.Context, w *bundle.Writer, order <-chan *tile
 		if _, err := w.Write(t.out); err != nil {
 			return err
 		}
+		c.wrote(t)
 		buffers.Put(&t.out)
 		rows, size := e.Model().Rows(), p.src.bytes(t.tensor)
 		end := t.row0 + t.rows
@@ -98,6 +110,7 @@ func (p *plan) consume(ctx context.Context, w *bundle.Writer, order <-chan *tile
 			if err := w.End(outcome(stats)); err != nil {
 				return err
 			}
+			c.end(t.tensor)
 			finished += size
 		}
 		if p.opts.Progress != nil {
@@ -118,13 +131,16 @@ type worker struct {
 // encode fills t.out and t.stats.
 func (k *worker) encode(t *tile) error {
 	e := &k.plan.tensors[t.tensor]
+	if e.Method == Repacked {
+		return k.repack(t)
+	}
 	cols, size := e.Model().Cols(), e.RowBytes()
 	k.rows = resize(k.rows, t.rows*cols)
 	if err := k.plan.src.Weights.Rows(t.tensor, t.row0, t.rows, k.rows); err != nil {
 		return err
 	}
 	t.out = resize(*k.buffers.Get().(*[]byte), t.rows*size)
-	row, err := k.rowEncoder(e)
+	row, err := k.rowEncoder(t)
 	if err != nil {
 		return err
 	}
@@ -148,12 +164,16 @@ type blocks struct{ *quant.Encoder }
 
 func (b blocks) stats() quant.Stats { return b.Stats }
 
-func (k *worker) rowEncoder(e *bundle.Tensor) (rowEncoder, error) {
-	o := &k.plan.opts
+func (k *worker) rowEncoder(t *tile) (rowEncoder, error) {
+	o, e := &k.plan.opts, &k.plan.tensors[t.tensor]
+	if e.Method == string(GPTQ) {
+		r, err := quant.NewRounder(t.feedback, e.Scheme(), quant.Options{Sanitize: o.Sanitize, Saturate: o.Saturate}, rounds)
+		return rounded{r}, err
+	}
 	if !e.Type.Quantized() {
 		return &plain{width: e.Type.Bits() / 8, sanitize: o.Sanitize, saturate: o.Saturate}, nil
 	}
-	enc, err := quant.NewEncoder(e.Scheme(), quant.Options{Method: o.Method, Sanitize: o.Sanitize, Saturate: o.Saturate})
+	enc, err := quant.NewEncoder(e.Scheme(), quant.Options{Method: quant.Method(e.Method), Sanitize: o.Sanitize, Saturate: o.Saturate})
 	return blocks{enc}, err
 }
 
@@ -164,3 +184,6 @@ func resize[T any](s []T, n int) []T {
 	}
 	return s[:n]
 }
+
+// newBuffers returns a pool of *[]byte.
+func newBuffers() *sync.Pool { return &sync.Pool{New: func() any { return new([]byte) }} }

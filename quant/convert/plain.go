@@ -22,6 +22,9 @@ func (p *plain) Row(dst []byte, w []float32) error {
 		p.sum.Sanitized += quant.Sanitize(w)
 	}
 	p.sum.Weights += int64(len(w))
+	if p.width == 2 {
+		quant.Float16s(dst, w)
+	}
 	for i, v := range w {
 		if v-v != 0 {
 			return &quant.WeightError{Col: i, Value: v, Reason: quant.ErrNotFinite}
@@ -30,29 +33,28 @@ func (p *plain) Row(dst []byte, w []float32) error {
 			binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(v))
 			continue
 		}
-		h, err := p.float16(v)
-		if err != nil {
+		if err := p.rounded(dst[2*i:], v); err != nil {
 			return &quant.WeightError{Col: i, Value: v, Reason: err}
 		}
-		binary.LittleEndian.PutUint16(dst[2*i:], h)
 	}
 	return nil
 }
 
-// float16 rounds v and adds what that cost to the sums.
-func (p *plain) float16(v float32) (uint16, error) {
+// rounded adds what it cost to make v the float16 at dst, which saturates if need be.
+func (p *plain) rounded(dst []byte, v float32) error {
 	const inf = 0x7c00
-	h := quant.Float16(v)
+	h := binary.LittleEndian.Uint16(dst)
 	if h&^0x8000 == inf {
 		if !p.saturate {
-			return 0, quant.ErrOverflow
+			return quant.ErrOverflow
 		}
 		h--
+		binary.LittleEndian.PutUint16(dst, h)
 		p.sum.Saturated++
 	}
 	x := float64(v)
 	r := x - float64(quant.FromFloat16(h))
 	p.sum.Error += float64(r * r)
 	p.sum.Power += float64(x * x)
-	return h, nil
+	return nil
 }

@@ -3,6 +3,11 @@ package convert
 import (
 	"context"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -17,45 +22,102 @@ const tileWeights = 1 << 16
 type plan struct {
 	src     Source
 	opts    Options
-	tensors []bundle.Tensor
+	tensors []bundle.Tensor // as they will lie in files
+	files   []bundle.File
 	total   int64 // bytes of the checkpoint's tensors
+	first   int   // tensor to begin with: those before are there
+
+	documents bundle.Documents
+	repacked  int            // matrices that are taken over, see Ready
+	again     map[string]int // matrices that are quantized a second time, by the reason
 }
 
 func newPlan(ctx context.Context, src Source, o Options) (*plan, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	p := &plan{src: src, opts: o}
+	p := &plan{src: src, opts: o, again: map[string]int{}}
 	for i, t := range src.Weights.Tensors() {
 		e := bundle.Tensor{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
 		var err error
 		if t.Quantizable() {
-			e.Type = o.matrix(t)
-		} else if e.Type, err = floats(ctx, src.Weights, i, o.Sanitize); err != nil {
+			e.Type, e.Block = o.matrix(t)
+		} else if err = guard(func() (err error) { e.Type, err = floats(ctx, src.Weights, i, o.Sanitize); return err }); err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
-		if e.Block = o.block(e.Type); e.Block != 0 {
-			e.Method = string(o.Method)
+		if e.Block != 0 {
+			p.settle(i, &e)
 		}
 		p.tensors = append(p.tensors, e)
 		p.total += src.bytes(i)
 	}
-	return p, p.checkKept()
+	if err := p.checkPatterns(); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.files, err = bundle.Layout(p.tensors, o.MaxFile); err != nil {
+		return nil, err
+	}
+	p.documents, err = readDocuments(src.Documents)
+	return p, err
 }
 
-// checkKept reports a pattern that keeps nothing: it is more likely a mistake than a wish.
-func (p *plan) checkKept() error {
+// checkPatterns reports a pattern that matches nothing: it is more likely a mistake than a wish.
+func (p *plan) checkPatterns() error {
 	for _, re := range p.opts.KeepF16 {
-		used := false
-		for i := range p.tensors {
-			t := p.tensors[i].Model()
-			used = used || t.Quantizable() && re.MatchString(t.Name)
-		}
-		if !used {
+		if !p.matches(re) {
 			return fmt.Errorf("keep f16 %q: matches the name of no matrix", re)
 		}
 	}
+	for _, v := range p.opts.Overrides {
+		if !p.matches(v.Match) {
+			return fmt.Errorf("override %q: matches the name of no matrix", v.Match)
+		}
+	}
 	return nil
+}
+
+// matches reports whether a matrix has such a name.
+func (p *plan) matches(re *regexp.Regexp) bool {
+	return slices.ContainsFunc(p.tensors, func(e bundle.Tensor) bool {
+		return e.Model().Quantizable() && re.MatchString(e.Name)
+	})
+}
+
+// readDocuments reads the files that travel in the manifest.
+func readDocuments(paths map[string]string) (bundle.Documents, error) {
+	docs := bundle.Documents{}
+	for name, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		v := jsontext.Value(data)
+		if err := v.Format(); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		docs[name] = v
+	}
+	return docs, nil
+}
+
+// disk reports how many bytes the bundle will take beside its first tensors, which are there; of the
+// manifest, about.
+func (p *plan) disk(first int) int64 {
+	n := int64(64<<10) + 1<<10*int64(len(p.tensors))
+	for _, f := range p.files {
+		n += f.Size
+	}
+	for _, t := range p.tensors[:first] {
+		n -= t.Length
+	}
+	for _, v := range p.documents {
+		n += int64(len(v))
+	}
+	if info, err := os.Stat(p.src.Tokenizer); p.src.Tokenizer != "" && err == nil {
+		n += info.Size()
+	}
+	return n
 }
 
 // tileRows reports how many rows of the tensor make a tile.

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
+	"github.com/llama-webgpu/llama-webgpu/verify"
+)
+
+// calibrationWindow is how many tokens of calibration text are read together.
+const calibrationWindow = 512
+
+var calibrationFlags = []cli.Flag{
+	&cli.StringFlag{Name: "calibration", Usage: "for --method gptq: text of the kind that the model shall read and write, `FILE`", Category: "Encoding"},
+	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of 512 tokens of it", Category: "Encoding"},
+	&cli.StringFlag{Name: "adapter", Usage: "for --method gptq: GPU adapter, its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Encoding"},
+}
+
+// calibrate prepares the calibration that the flags ask for; done ends it.
+func calibrate(c *cli.Context, src *source, o *convert.Options) (done func(), err error) {
+	path := c.String("calibration")
+	switch {
+	case path == "" && o.Method == convert.GPTQ:
+		return nil, usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
+	case path == "":
+		return func() {}, nil
+	case o.Method != convert.GPTQ:
+		return nil, usagef("quantize: --calibration is for --method gptq")
+	}
+	windows, err := calibrationText(c, path, src, o)
+	if err != nil {
+		return nil, err
+	}
+	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter"), Log: slog.Default()})
+	if err != nil {
+		return nil, noGPU(err)
+	}
+	k, err := transformer.NewCalibrator(dev, src.weights, windows)
+	if err != nil {
+		dev.Close()
+		return nil, err
+	}
+	o.Calibration = k
+	return func() {
+		if err := k.Close(); err != nil {
+			slog.Warn("calibration: temporary file", "error", err)
+		}
+		dev.Close()
+	}, nil
+}
+
+// calibrationText cuts the text into windows and records which text it is.
+func calibrationText(c *cli.Context, path string, src *source, o *convert.Options) ([][]int32, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := src.tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	size := min(calibrationWindow, src.context())
+	windows, err := verify.Windows(tok.Encode(string(text), false), int32(src.bos), size, c.Int("calibration-windows"))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	o.Text = fmt.Sprintf("%d windows of %d tokens of sha256:%x", len(windows), size, sha256.Sum256(text))
+	return windows, nil
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+)
+
+var exportCommand = &cli.Command{
+	Name:      "export",
+	Category:  "Models",
+	Usage:     "turn a bundle back into a Hugging Face checkpoint",
+	UsageText: "llama-webgpu export --model DIR --output-dir DIR [options]",
+	Description: `Writes the weights as the bundle has them, dequantized, to safetensors files, with config.json and
+tokenizer files beside them, so that other tools can evaluate what quantization did. The bundle is
+checked against its hashes first.
+
+With --type f16 a weight is rounded to float16, which it then has anyway in most tools; with f32 it
+is exactly the bundle's. Tensors that the bundle keeps as f32 stay so.
+
+Example:
+
+  llama-webgpu export --model out --output-dir checkpoint`,
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle: `DIR` (required)", Category: "Input and output"},
+		&cli.StringFlag{Name: "output-dir", Aliases: []string{"o"}, Usage: "checkpoint to write: `DIR` (required)", Category: "Input and output"},
+		&cli.BoolFlag{Name: "force", Usage: "replace a checkpoint that is there", Category: "Input and output", DisableDefaultText: true},
+		&cli.StringFlag{Name: "type", Value: "f16", Usage: "of the weights: `TYPE` f16 or f32", Category: "Format"},
+		&cli.StringFlag{Name: "max-shard-size", Value: "5GB", Usage: "begin another file before one gets larger than `SIZE`", Category: "Format"},
+		quietFlag, jsonFlag("print files and sizes as JSON"),
+	},
+	Action: exportBundle,
+}
+
+// exported is what export prints with --json.
+type exported struct {
+	Output  string   `json:"output"`
+	Files   []string `json:"files"` // of weights
+	Tensors int      `json:"tensors"`
+	Bytes   int64    `json:"bytes"`
+}
+
+func exportBundle(c *cli.Context) (err error) {
+	if err := errors.Join(check(c, "model", "output-dir"), oneOf(c, "type", "f16", "f32")); err != nil {
+		return err
+	}
+	most, err := parseSize("max-shard-size", c.String("max-shard-size"))
+	if err != nil {
+		return err
+	}
+	out := c.String("output-dir")
+	if err := outdir.Apart(out, c.String("model")); err != nil {
+		return err
+	}
+	b, err := bundle.Open(c.String("model"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	config, files, err := documents(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.String("model"), err)
+	}
+	if err := checkHashes(c, &source{dir: c.String("model"), weights: b, bundle: b}); err != nil {
+		return err
+	}
+	var progress bar
+	w, err := hf.Write(c.Context, out, b, config, hf.WriteOptions{
+		Type: strings.ToUpper(c.String("type")), MaxFile: most, Force: c.Bool("force"), Files: files,
+		Keep32: func(i int) bool { return b.Manifest.Tensors[i].Type == bundle.F32 },
+		Progress: func(done, all int64) {
+			if progress.bar == nil {
+				progress = newBar(c, "writing weights", all, false)
+			}
+			progress.set(done, "")
+		},
+	})
+	progress.end()
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w (--force)", err)
+	case err != nil:
+		return err
+	case c.Bool("json"):
+		return printJSON(c, exported{out, w.Files, w.Tensors, w.Bytes})
+	case !c.Bool(quietFlag.Name):
+		fmt.Fprintf(stdout(c), "%s: %d tensors, %s, in %d file(s) of weights\n", out, w.Tensors, humanSize(w.Bytes), len(w.Files))
+	}
+	return nil
+}
+
+const configName = "config.json"
+
+// documents returns the configuration that came with a bundle, and the files that go beside it.
+func documents(b *bundle.Bundle) (config []byte, files map[string][]byte, err error) {
+	m := b.Manifest
+	if config = m.Documents[configName]; config == nil {
+		return nil, nil, fmt.Errorf("the manifest has no %s, without which nothing opens a checkpoint: quantize the checkpoint anew", configName)
+	}
+	files = map[string][]byte{}
+	for name, v := range m.Documents {
+		if name != configName {
+			files[name] = append(v, '\n')
+		}
+	}
+	vocab, err := b.Vocab()
+	if err != nil {
+		return nil, nil, err
+	}
+	if vocab != nil {
+		files[tokenizerName] = vocab
+	}
+	if m.Tokenizer.ChatTemplate != "" && !hasMember(m.Documents["tokenizer_config.json"], "chat_template") {
+		files["chat_template.jinja"] = []byte(m.Tokenizer.ChatTemplate)
+	}
+	return config, files, nil
+}
+
+// hasMember reports whether an object has a member.
+func hasMember(object jsontext.Value, name string) bool {
+	d := jsontext.NewDecoder(strings.NewReader(string(object)))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return false
+	}
+	for d.PeekKind() == '"' {
+		t, err := d.ReadToken()
+		if err != nil {
+			return false
+		}
+		if t.String() == name {
+			return true
+		}
+		if err := d.SkipValue(); err != nil {
+			return false
+		}
+	}
+	return false
+}

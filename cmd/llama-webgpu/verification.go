@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+	"github.com/llama-webgpu/llama-webgpu/verify"
+)
+
+// verification is one run of verify.
+type verification struct {
+	c              *cli.Context
+	bundle, source *source
+	damage         error // values in the bundle that are not finite
+	golden         *verify.Golden
+	windows        [][]int32 // BOS and text
+	limits         verify.Thresholds
+	engine         *engine
+	report         verify.Report
+}
+
+func (v *verification) close() error {
+	if v.engine != nil {
+		v.engine.close()
+	}
+	var errs []error
+	for _, s := range []*source{v.bundle, v.source} {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// open opens and checks all that is read.
+func (v *verification) open() (err error) {
+	c := v.c
+	if v.bundle, err = openSource(c.String("model")); err != nil {
+		return err
+	}
+	if v.bundle.bundle == nil {
+		return fmt.Errorf("%s: is a checkpoint, want a bundle", v.bundle.dir)
+	}
+	if v.limits, err = v.thresholds(); err != nil {
+		return err
+	}
+	if v.source, err = openSource(c.String("reference")); err != nil {
+		return err
+	}
+	if err := merge(c, v.source); err != nil {
+		return err
+	}
+	if path := c.String("golden"); path != "" {
+		if v.golden, err = verify.ReadGolden(path); err != nil {
+			return err
+		}
+	}
+	if err := v.cutText(); err != nil {
+		return err
+	}
+	if err := v.checkBundle(); err != nil {
+		return err
+	}
+	v.engine, err = openEngine(c, v.bundle, v.context())
+	return err
+}
+
+// context is how many tokens the models are to see.
+func (v *verification) context() int { return len(v.windows[0]) }
+
+// thresholds returns the default ones with those of the flags in their places.
+func (v *verification) thresholds() (verify.Thresholds, error) {
+	t, err := verify.DefaultThresholds(v.bundle.bundle.Manifest.Quantization.Format, weights(v.bundle.weights.Tensors()))
+	for name, limit := range map[string]*float64{
+		"max-rel-rms": &t.MaxRelRMS, "max-rel-max": &t.MaxRelMax, "max-kld": &t.MaxKLD, "min-top1": &t.MinTop1,
+		"golden-max-abs": &t.GoldenMaxAbs, "golden-max-kld": &t.GoldenMaxKLD,
+	} {
+		if v.c.IsSet(name) {
+			*limit = v.c.Float64(name)
+		}
+	}
+	return t, err
+}
+
+// weights reports how many weights the tensors have.
+func weights(tensors []model.Tensor) int64 {
+	var n int64
+	for _, t := range tensors {
+		n += int64(t.Rows()) * int64(t.Cols())
+	}
+	return n
+}
+
+// cutText makes the windows of the text.
+func (v *verification) cutText() error {
+	tok, err := v.bundle.tokenizer()
+	if err != nil {
+		return err
+	}
+	text := evalText
+	if path := v.c.String("text"); path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		text = string(data)
+	}
+	size := v.c.Int("window-tokens")
+	if most := v.bundle.context(); size > most {
+		return usagef("--window-tokens %d: the model was trained for %d", size, most)
+	}
+	if v.c.Int("runtime-tokens") < 1 {
+		return usagef("--runtime-tokens %d: want 1 or more", v.c.Int("runtime-tokens"))
+	}
+	v.windows, err = verify.Windows(tok.Encode(text, false), int32(v.bundle.bos), size, v.c.Int("windows"))
+	return err
+}
+
+// checkBundle reads the whole bundle. Values that are not finite do not end the verification: it
+// is to show what they do.
+func (v *verification) checkBundle() error {
+	progress := newBar(v.c, "checking "+v.bundle.dir, v.bundle.bundle.Manifest.Size(), true)
+	defer progress.end()
+	err := v.bundle.bundle.Check(v.c.Context, func(done, _ int64) { progress.set(done, "") })
+	var scale *quant.ScaleError
+	if errors.As(err, &scale) || errors.Is(err, quant.ErrNotFinite) {
+		v.damage, err = err, nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", v.bundle.dir, err)
+	}
+	return nil
+}
+
+// measure fills in the report. NaN and infinities end it, and are a failure of the report.
+func (v *verification) measure(ctx context.Context) error {
+	v.report.Environment = map[string]string{
+		"program": "llama-webgpu " + version, "device": v.engine.String(), "kv": v.c.String("kv"),
+		"bundle": v.bundle.bundle.Manifest.ID, "format": v.bundle.bundle.Manifest.Quantization.Format,
+	}
+	for _, step := range []func(context.Context) error{v.runtime, v.drift, v.goldenLogits} {
+		if err := v.report.Note(step(ctx), func(int) error { return v.damage }); err != nil {
+			return err
+		}
+		if len(v.report.Failures) > 0 {
+			return nil
+		}
+	}
+	if v.damage != nil {
+		v.report.Failures = append(v.report.Failures, "the bundle is damaged: "+v.damage.Error())
+	}
+	return nil
+}
+
+// runtime compares the GPU with the CPU on the bundle's weights.
+func (v *verification) runtime(ctx context.Context) error {
+	if v.engine.gpu == nil {
+		return nil // the CPU would be compared with itself
+	}
+	ref, err := newReference(v.bundle, v.context(), v.c.String("kv") == "f16")
+	if err != nil {
+		return err
+	}
+	tokens := v.windows[0]
+	tokens = tokens[:min(len(tokens), v.c.Int("runtime-tokens"))]
+	wait := newBar(v.c, "runtime parity", -1, false)
+	defer wait.end()
+	v.report.Runtime, err = verify.MeasureParity(ctx, ref, v.engine.Forwarder, tokens)
+	return err
+}
+
+// drift compares the bundle with the checkpoint.
+func (v *verification) drift(ctx context.Context) error {
+	ref, err := newReference(v.source, v.context(), false)
+	if err != nil {
+		return err
+	}
+	progress := newBar(v.c, "model drift", int64(len(v.windows)), false)
+	defer progress.end()
+	v.report.Drift, err = verify.MeasureDrift(ctx, ref, v.engine.Forwarder, v.windows, func(done, _ int) { progress.set(int64(done), "") })
+	return err
+}
+
+// goldenLogits compares checkpoint and bundle with the golden logits, if there are any.
+func (v *verification) goldenLogits(ctx context.Context) error {
+	if v.golden == nil {
+		return nil
+	}
+	v.report.Golden = &verify.GoldenReport{}
+	halved, err := v.goldenReference(ctx)
+	if err != nil {
+		return err
+	}
+	bundle := v.bundle
+	v.report.Environment["golden_rope"] = "f32"
+	if halved {
+		bundle = bundle.halved()
+		v.report.Environment["golden_rope"] = "f16"
+	}
+	v.engine.close() // one model at a time is enough for the device
+	if v.engine, err = openEngine(v.c, bundle, len(v.golden.IDs)); err != nil {
+		return err
+	}
+	v.report.Golden.Bundle, err = v.golden.Compare(ctx, "bundle", v.engine.Forwarder)
+	return err
+}
+
+// goldenReference compares the checkpoint with the golden logits. It reports whether they were met
+// with RoPE frequencies rounded to float16: logits are often recorded from a model after
+// PyTorch's half(), which rounds these as well as the weights.
+func (v *verification) goldenReference(ctx context.Context) (halved bool, err error) {
+	compare := func(s *source) (*verify.GoldenResult, error) {
+		ref, err := newReference(s, len(v.golden.IDs), false)
+		if err != nil {
+			return nil, err
+		}
+		return v.golden.Compare(ctx, "checkpoint", ref)
+	}
+	rope, to := v.c.String("golden-rope"), &v.report.Golden.Reference
+	if rope != "f16" {
+		*to, err = compare(v.source)
+		if err != nil || rope == "f32" || (*to).MaxAbs <= v.limits.GoldenMaxAbs {
+			return false, err
+		}
+	}
+	rounded, err := compare(v.source.halved())
+	if err != nil {
+		return false, err
+	}
+	if *to == nil || rounded.MaxAbs < (*to).MaxAbs {
+		*to, halved = rounded, true
+	}
+	return halved, nil
+}
+
+// show writes the report where it is wanted.
+func (v *verification) show() error {
+	path := v.c.String("json")
+	if path == "-" {
+		return printJSON(v.c, &v.report)
+	}
+	if path != "" {
+		data, err := json.MarshalIndent(&v.report, "", " ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if v.c.Bool(quietFlag.Name) {
+		return nil
+	}
+	out := stdout(v.c)
+	fmt.Fprintf(out, "%s on %s\n\n", v.bundle.dir, v.report.Environment["device"])
+	if v.report.Environment["golden_rope"] == "f16" {
+		fmt.Fprint(out, "The golden logits were computed with RoPE frequencies rounded to float16; for them, so are the models here.\n\n")
+	}
+	if v.c.Bool("layers") {
+		if err := v.report.WriteLayers(out); err != nil {
+			return err
+		}
+	}
+	return v.report.WriteText(out)
+}

@@ -1,0 +1,135 @@
+//go:build js
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"syscall/js"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+)
+
+// model is a bundle whose weights are on the device.
+type model struct {
+	app     *app
+	bundle  *bundle.Bundle
+	weights *transformer.Weights
+	tok     *tokenizer.Tokenizer // nil if the bundle has none
+
+	sessions map[*session]bool // that are open
+	closed   bool
+	object   *object
+}
+
+// load ({manifest, vocab, files, progress}) uploads a bundle. manifest and vocab are Uint8Arrays, the
+// latter may be null; files are functions (offset, length) → Promise of a Uint8Array of 1 to length
+// bytes; progress is called with (bytes done).
+func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
+	in := args[0]
+	m := &model{app: a, sessions: map[*session]bool{}, object: newObject()}
+	if err := m.read(in); err != nil {
+		return nil, err
+	}
+	progress := in.Get("progress")
+	var err error
+	m.weights, err = transformer.LoadWeights(ctx, a.dev, m.bundle, transformer.Options{
+		Progress: func(done uint64) { progress.Invoke(float64(done)) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := m.bundle.AllChecked(); err != nil {
+		m.weights.Close()
+		return nil, err
+	}
+	m.methods()
+	a.models[m] = true
+	return m.object.v, nil
+}
+
+// read opens manifest, blobs and tokenizer.
+func (m *model) read(in js.Value) error {
+	manifest, err := bundle.ParseManifest(toGo(in.Get("manifest")))
+	if err != nil {
+		return fmt.Errorf("%s: %w", bundle.ManifestName, err)
+	}
+	var blobs []bundle.Blob
+	for i, f := range manifest.Files {
+		blobs = append(blobs, bundle.Blob{ReaderAt: blob{in.Get("files").Index(i), f.Size}, Size: f.Size})
+	}
+	if m.bundle, err = bundle.Streamed(manifest, blobs...); err != nil {
+		return err
+	}
+	if manifest.Tokenizer.Size == 0 {
+		return nil
+	}
+	vocab := toGo(in.Get("vocab"))
+	if err := manifest.CheckVocab(vocab); err != nil {
+		return err
+	}
+	if m.tok, err = tokenizer.Parse(vocab); err != nil {
+		return fmt.Errorf("%s: %w", bundle.VocabName, err)
+	}
+	return nil
+}
+
+// blob reads a file through JavaScript.
+type blob struct {
+	read js.Value
+	size int64 // bytes
+}
+
+// ReadAt fills p, waiting for promises: the goroutine stands still, the page does not.
+func (b blob) ReadAt(p []byte, off int64) (int, error) {
+	for n := 0; n < len(p); {
+		if off+int64(n) >= b.size {
+			return n, io.ErrUnexpectedEOF
+		}
+		v, err := await(b.read.Invoke(float64(off)+float64(n), len(p)-n))
+		if err != nil {
+			return n, err
+		}
+		got := js.CopyBytesToGo(p[n:], v)
+		if got == 0 {
+			return n, io.ErrUnexpectedEOF
+		}
+		n += got
+	}
+	return len(p), nil
+}
+
+// await waits for a promise.
+func await(p js.Value) (js.Value, error) {
+	done := make(chan struct{})
+	var v js.Value
+	var err error
+	resolve := js.FuncOf(func(_ js.Value, args []js.Value) any {
+		v = args[0]
+		close(done)
+		return nil
+	})
+	defer resolve.Release()
+	reject := js.FuncOf(func(_ js.Value, args []js.Value) any {
+		err = &thrown{args[0]}
+		close(done)
+		return nil
+	})
+	defer reject.Release()
+	p.Call("then", resolve, reject)
+	<-done
+	return v, err
+}
+
+// toGo copies a Uint8Array; null is nothing.
+func toGo(v js.Value) []byte {
+	if !v.Truthy() {
+		return nil
+	}
+	b := make([]byte, v.Length())
+	js.CopyBytesToGo(b, v)
+	return b
+}

@@ -1,0 +1,162 @@
+//go:build js
+
+// Command wasm hands the runtime to JavaScript: a model's weights on a GPUDevice, its tokenizer,
+// transformers and samplers. It fetches nothing and keeps nothing: bytes come from functions that
+// JavaScript gives it. The package in web/ is what people use; this is its other half, and what
+// passes between the two is declared in web/src/runtime.ts.
+//
+// One instance serves one GPUDevice.
+package main
+
+import (
+	"context"
+	"sync"
+	"syscall/js"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+)
+
+func main() {
+	quit := make(chan struct{})
+	a := &app{object: newObject(), models: map[*model]bool{}}
+	a.object.sync("open", a.open)
+	a.object.async("load", a.load)
+	a.object.sync("memory", a.memory)
+	a.object.closing(func() {
+		a.close()
+		close(quit)
+	})
+	js.Global().Call("ready", a.object.v)
+	<-quit
+}
+
+// app is what one instance has.
+type app struct {
+	dev    *gpu.Device
+	models map[*model]bool // that are open
+	object *object
+}
+
+func (a *app) close() {
+	for m := range a.models {
+		m.close()
+	}
+	a.object.end()
+	a.object.calls.Wait()
+	if a.dev != nil {
+		a.dev.Close()
+	}
+}
+
+// open (GPUDevice) says on what the instance runs.
+func (a *app) open(args []js.Value) (any, error) {
+	dev, err := gpu.OpenDevice(args[0], gpu.Options{})
+	if err != nil {
+		return nil, err
+	}
+	a.dev = dev
+	info, l, f := dev.Info(), dev.Limits(), dev.Features()
+	return map[string]any{
+		"adapter": info.Name, "type": info.Type,
+		"maxBufferSize": float64(l.MaxBufferSize), "maxBinding": float64(l.MaxBinding),
+		"shaderF16": f.ShaderF16, "subgroups": f.Subgroups, "timestamps": f.TimestampQuery, "dotProduct": f.DotProduct4x8,
+	}, nil
+}
+
+// memory () says what lies on the device, and what was done there.
+func (a *app) memory([]js.Value) (any, error) {
+	purposes := map[string]any{}
+	for purpose, n := range a.dev.Memory() {
+		purposes[purpose] = float64(n)
+	}
+	s := a.dev.Stats()
+	return map[string]any{
+		"memory": purposes, "pipelines": s.Pipelines, "compileSeconds": s.CompileTime.Seconds(),
+		"bytesRead": float64(s.BytesRead), "submits": float64(s.Submits),
+	}, nil
+}
+
+// object is a JavaScript object with methods in Go.
+type object struct {
+	v     js.Value
+	funcs []js.Func
+	calls sync.WaitGroup // that have not returned
+	ctx   context.Context
+	end   context.CancelFunc
+}
+
+func newObject() *object {
+	o := &object{v: js.Global().Get("Object").New()}
+	o.ctx, o.end = context.WithCancel(context.Background())
+	return o
+}
+
+func (o *object) add(name string, f func(args []js.Value) any) {
+	fn := js.FuncOf(func(_ js.Value, args []js.Value) any { return f(args) })
+	o.funcs = append(o.funcs, fn)
+	o.v.Set(name, fn)
+}
+
+// sync adds a method that never waits. What it fails with is returned as {failure}: a Go function
+// cannot throw.
+func (o *object) sync(name string, f func(args []js.Value) (any, error)) {
+	o.add(name, func(args []js.Value) any {
+		v, err := f(args)
+		if err != nil {
+			return map[string]any{"failure": failure(err)}
+		}
+		return v
+	})
+}
+
+// async adds a method that returns a promise. It runs in a goroutine of its own, so that the event
+// loop goes on while it waits.
+func (o *object) async(name string, f func(ctx context.Context, args []js.Value) (any, error)) {
+	o.add(name, func(args []js.Value) any {
+		o.calls.Add(1)
+		return promise(func() (any, error) {
+			defer o.calls.Done()
+			return f(o.ctx, args)
+		})
+	})
+}
+
+// closing adds the method close, which returns a promise.
+func (o *object) closing(f func()) {
+	o.add("close", func([]js.Value) any {
+		return promise(func() (any, error) {
+			f()
+			return nil, nil
+		})
+	})
+}
+
+// release ends what is under way, waits for it, and gives the functions back. It is not for methods
+// of o that are waited for.
+func (o *object) release() {
+	o.end()
+	o.calls.Wait()
+	for _, f := range o.funcs {
+		f.Release()
+	}
+	o.funcs = nil
+}
+
+// promise returns a Promise of what f returns.
+func promise(f func() (any, error)) js.Value {
+	var executor js.Func
+	executor = js.FuncOf(func(_ js.Value, args []js.Value) any {
+		resolve, reject := args[0], args[1]
+		go func() {
+			v, err := f()
+			if err != nil {
+				reject.Invoke(failure(err))
+				return
+			}
+			resolve.Invoke(v)
+		}()
+		return nil
+	})
+	defer executor.Release()
+	return js.Global().Get("Promise").New(executor)
+}

@@ -1,0 +1,134 @@
+//go:build js
+
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"syscall/js"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+)
+
+// methods gives the model's object what JavaScript may ask of it.
+func (m *model) methods() {
+	o, man := m.object, m.bundle.Manifest
+	var eos []any
+	for _, id := range man.Tokenizer.EOS {
+		eos = append(eos, id)
+	}
+	o.v.Set("vocab", man.Spec.Vocab)
+	o.v.Set("bos", man.Tokenizer.BOS)
+	o.v.Set("eos", eos)
+	o.v.Set("context", man.Spec.MaxPositions)
+	o.v.Set("hasTokenizer", m.tok != nil)
+	if m.tok != nil {
+		o.sync("encode", m.encode)
+		o.sync("decode", m.decode)
+		o.sync("token", m.token)
+	}
+	o.async("transformer", m.transformer)
+	o.closing(m.close)
+}
+
+// close ends what uses the model and gives its weights back.
+func (m *model) close() {
+	if m.closed {
+		return
+	}
+	m.closed = true
+	delete(m.app.models, m)
+	m.object.end()
+	m.object.calls.Wait()
+	for s := range m.sessions {
+		s.close()
+	}
+	m.weights.Close()
+	m.object.release()
+}
+
+// encode (text, special) returns an Int32Array; special says whether the text begins with what the
+// tokenizer puts before a text, such as the token for its beginning.
+func (m *model) encode(args []js.Value) (any, error) {
+	return int32Array(m.tok.Encode(args[0].String(), args[1].Bool())), nil
+}
+
+// decode (Int32Array, skipSpecial) returns a text.
+func (m *model) decode(args []js.Value) (any, error) {
+	return m.tok.Decode(int32s(args[0]), args[1].Bool()), nil
+}
+
+// token (id) returns the token as the vocabulary spells it, or null.
+func (m *model) token(args []js.Value) (any, error) {
+	if t, ok := m.tok.Token(int32(args[0].Int())); ok {
+		return t, nil
+	}
+	return nil, nil
+}
+
+// transformer ({maxSeqLen, maxBatch, kvBits, chunk}) makes one.
+func (m *model) transformer(ctx context.Context, args []js.Value) (any, error) {
+	in := args[0]
+	o := transformer.Options{
+		MaxSeqLen: number(in, "maxSeqLen"), MaxBatch: number(in, "maxBatch"), KVBits: number(in, "kvBits"), Chunk: number(in, "chunk"),
+	}
+	t, err := m.weights.New(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s := newSession(m, t, max(1, o.MaxBatch))
+	m.sessions[s] = true
+	return s.object.v, nil
+}
+
+// number reads a whole number of an object, 0 if it is not there.
+func number(o js.Value, name string) int {
+	if v := o.Get(name); v.Type() == js.TypeNumber {
+		return v.Int()
+	}
+	return 0
+}
+
+// float reads a number of an object, or says what it is if it is not there.
+func float(o js.Value, name string, absent float64) float64 {
+	if v := o.Get(name); v.Type() == js.TypeNumber {
+		return v.Float()
+	}
+	return absent
+}
+
+// int32s copies an Int32Array.
+func int32s(v js.Value) []int32 {
+	raw := make([]byte, 4*v.Length())
+	js.CopyBytesToGo(raw, js.Global().Get("Uint8Array").New(v.Get("buffer"), v.Get("byteOffset"), len(raw)))
+	ids := make([]int32, len(raw)/4)
+	for i := range ids {
+		ids[i] = int32(binary.LittleEndian.Uint32(raw[4*i:]))
+	}
+	return ids
+}
+
+// int32Array makes an Int32Array.
+func int32Array(ids []int32) js.Value {
+	raw := make([]byte, 0, 4*len(ids))
+	for _, id := range ids {
+		raw = binary.LittleEndian.AppendUint32(raw, uint32(id))
+	}
+	return js.Global().Get("Int32Array").New(bytesToJS(raw).Get("buffer"))
+}
+
+// bytesToJS makes a Uint8Array.
+func bytesToJS(b []byte) js.Value {
+	v := js.Global().Get("Uint8Array").New(len(b))
+	js.CopyBytesToJS(v, b)
+	return v
+}
+
+// checkTokens reports tokens that no model has.
+func checkTokens(ids []int32) error {
+	if len(ids) == 0 {
+		return fmt.Errorf("%w: no tokens", errInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package hf
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// blueprint says how a checkpoint stores the tensors of a Spec: which stored tensors there are, and
+// which rows of which logical tensor go where.
+type blueprint struct {
+	config  *config
+	tensors []model.Tensor // logical ones
+	stored  []*target
+	byName  map[string]*target
+}
+
+// target is a tensor to be stored.
+type target struct {
+	name   string
+	shape  []int
+	dtype  string
+	pieces []piece
+}
+
+// piece is a logical tensor, or one expert of it, in a target.
+type piece struct {
+	tensor int // index of the logical tensor
+	expert int // −1: all of them
+	place  bound
+}
+
+// newBlueprint derives the layout from a configuration. Tensors have the names that transformers gives
+// them.
+func newBlueprint(data []byte) (*blueprint, error) {
+	c, err := parseConfig(data)
+	if err != nil {
+		return nil, err
+	}
+	l := &blueprint{config: c, tensors: c.spec.Tensors(), byName: map[string]*target{}}
+	b := &binder{family: c.family, spec: c.spec, shapes: map[roleAt][]int{}, prefix: c.family.prefixes[0]}
+	for _, t := range l.tensors {
+		b.shapes[roleAt{t.Role, t.Layer}] = t.Shape
+	}
+	for i := range l.tensors {
+		t := &l.tensors[i]
+		s := b.source(t.Role, t.Layer)
+		if s.name == "" {
+			return nil, fmt.Errorf("the family has no name for tensor %s of layer %d", t.Role, t.Layer)
+		}
+		d := b.layout(s, t)
+		shape := d.storedShape(t)
+		if !strings.Contains(s.name, "{e}") {
+			l.add(b.name(s, t.Layer, ""), shape, piece{i, -1, d})
+			continue
+		}
+		for e := range d.experts {
+			l.add(b.name(s, t.Layer, strconv.Itoa(e)), shape[1:], piece{i, e, d})
+		}
+	}
+	return l, nil
+}
+
+func (l *blueprint) add(name string, shape []int, p piece) {
+	t := l.byName[name]
+	if t == nil {
+		t = &target{name: name, shape: shape}
+		l.byName[name] = t
+		l.stored = append(l.stored, t)
+	}
+	t.pieces = append(t.pieces, p)
+}
+
+// elements reports how many elements the target has.
+func (t *target) elements() int64 {
+	n := int64(1)
+	for _, d := range t.shape {
+		n *= int64(d)
+	}
+	return n
+}
+
+// languageModels are, for the families that are a language model inside another, what that is by
+// itself.
+var languageModels = map[string]struct{ modelType, architecture string }{
+	"gemma3": {"gemma3_text", "Gemma3ForCausalLM"},
+	"llama4": {"llama4_text", "Llama4ForCausalLM"},
+}
+
+// plainConfig returns a config.json for weights of the given torch type: of a multimodal model that of
+// the language model in it, and nothing of how weights were quantized.
+func plainConfig(data []byte, dtype string) ([]byte, error) {
+	list, err := members(data)
+	if err != nil {
+		return nil, err
+	}
+	c := configText{list}
+	var family string
+	if err := json.Unmarshal(c.get("model_type"), &family); err != nil {
+		return nil, fmt.Errorf("key %q: %w", "model_type", err)
+	}
+	if alone, ok := languageModels[family]; ok {
+		if c, err = c.languageModel(alone.modelType, alone.architecture); err != nil {
+			return nil, err
+		}
+	}
+	c.remove("quantization_config")
+	c.remove("compression_config")
+	for _, key := range []string{"torch_dtype", "dtype"} {
+		if c.get(key) != nil {
+			c.set(key, strconv.Quote(dtype))
+		}
+	}
+	return c.marshal()
+}
+
+// configText are the members of a configuration in their order.
+type configText struct{ list []member }
+
+func (c *configText) index(key string) int {
+	return slices.IndexFunc(c.list, func(m member) bool { return m.name == key })
+}
+
+// get returns a value, nil if there is none.
+func (c *configText) get(key string) jsontext.Value {
+	if i := c.index(key); i >= 0 {
+		return c.list[i].value
+	}
+	return nil
+}
+
+func (c *configText) set(key, value string) {
+	if i := c.index(key); i >= 0 {
+		c.list[i].value = jsontext.Value(value)
+		return
+	}
+	c.list = append(c.list, member{key, jsontext.Value(value)})
+}
+
+func (c *configText) remove(key string) {
+	c.list = slices.DeleteFunc(c.list, func(m member) bool { return m.name == key })
+}
+
+// languageModel returns the text_config as a configuration by itself.
+func (c *configText) languageModel(modelType, architecture string) (configText, error) {
+	inner := c.get("text_config")
+	if inner == nil {
+		return configText{}, errors.New("text_config is missing")
+	}
+	list, err := members(inner)
+	if err != nil {
+		return configText{}, err
+	}
+	text := configText{list}
+	text.set("model_type", strconv.Quote(modelType))
+	text.set("architectures", "["+strconv.Quote(architecture)+"]")
+	if v := c.get("tie_word_embeddings"); v != nil {
+		text.set("tie_word_embeddings", string(v))
+	}
+	for _, key := range []string{"bos_token_id", "eos_token_id", "pad_token_id", "torch_dtype", "dtype", "transformers_version"} {
+		if v := c.get(key); v != nil && text.get(key) == nil {
+			text.set(key, string(v))
+		}
+	}
+	return text, nil
+}
+
+func (c *configText) marshal() ([]byte, error) {
+	out := jsontext.Value("{")
+	for i, m := range c.list {
+		name, err := json.Marshal(m.name)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, name...), ':'), m.value...)
+	}
+	out = append(out, '}')
+	if err := out.Indent(jsontext.WithIndent("  ")); err != nil {
+		return nil, err
+	}
+	return append(out, '\n'), nil
+}

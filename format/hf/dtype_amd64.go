@@ -1,0 +1,48 @@
+package hf
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+// vectors says whether the bodies in assembly run. They use AVX2 and F16C, which every processor
+// with AVX2 and FMA has. They take 16 elements at a time.
+var vectors = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+
+const stride = 16
+
+func float16sTo32(dst []float32, src []byte) {
+	n := whole(len(dst))
+	if n > 0 {
+		float16sAVX2(&dst[0], &src[:2*n][0], n)
+	}
+	float16sTo32Go(dst[n:], src[2*n:])
+}
+
+func bfloat16sTo32(dst []float32, src []byte) {
+	n := whole(len(dst))
+	if n > 0 {
+		bfloat16sAVX2(&dst[0], &src[:2*n][0], n)
+	}
+	bfloat16sTo32Go(dst[n:], src[2*n:])
+}
+
+// float32s copies: the processor is little-endian, as the file is.
+func float32s(dst []float32, src []byte) {
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), 4*len(dst)), src)
+}
+
+// whole returns how many of n elements the bodies in assembly take.
+func whole(n int) int {
+	if !vectors {
+		return 0
+	}
+	return n / stride * stride
+}
+
+//go:noescape
+func float16sAVX2(dst *float32, src *byte, n int)
+
+//go:noescape
+func bfloat16sAVX2(dst *float32, src *byte, n int)

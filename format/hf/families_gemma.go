@@ -1,0 +1,114 @@
+package hf
+
+import (
+	"math"
+	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// gemmaTensors names a norm before and after each branch.
+var gemmaTensors = with(llamaTensors, named(map[model.Role]string{
+	model.RolePostAttnNorm: "{p}layers.{l}.post_attention_layernorm.weight",
+	model.RoleMLPNorm:      "{p}layers.{l}.pre_feedforward_layernorm.weight",
+	model.RolePostMLPNorm:  "{p}layers.{l}.post_feedforward_layernorm.weight",
+}))
+
+// gemma reads what Gemma 2 and 3 have in common.
+func gemma(d *draft) {
+	d.groupedHeads()
+	d.rms()
+	d.spec.Norm.PlusOne = true
+	d.spec.EmbedScale = float32(math.Sqrt(float64(d.spec.Hidden)))
+	d.mlp(true, "hidden_activation", "")
+	d.attentionBias("attention_bias", false)
+	scalar := d.float("query_pre_attn_scalar", 0)
+	if !(scalar > 0) {
+		d.fail("query_pre_attn_scalar", "want a number above 0")
+	}
+	d.each(func(_ int, y *model.Layer) {
+		y.PostNorm = true
+		y.Attention.Scale = invSqrt(scalar)
+	})
+	if d.bool("use_bidirectional_attention", false) {
+		d.fail("use_bidirectional_attention", "only causal attention is supported")
+	}
+	d.spec.LogitSoftcap = d.softcap("final_logit_softcapping")
+}
+
+func (d *draft) softcap(key string) float32 {
+	c := d.float(key, 0)
+	if c < 0 || d.has(key) && c == 0 {
+		d.fail(key, "want a number above 0 or null, have %g", c)
+	}
+	return float32(c)
+}
+
+func readGemma2(d *draft) {
+	gemma(d)
+	d.rope(false)
+	d.windows(d.slidingWindow(), 0, func(i int) string {
+		return []string{"sliding_attention", "full_attention"}[i%2]
+	})
+	c := d.softcap("attn_logit_softcapping")
+	d.each(func(_ int, y *model.Layer) { y.Attention.Softcap = c })
+}
+
+// gemma3 is the entry of Gemma 3, alone or inside the multimodal model. The sizes of its 4B model
+// are defaults, since files leave them out.
+func gemma3(nested bool) *family {
+	return &family{
+		read:     readGemma3,
+		tensors:  gemmaTensors,
+		prefixes: textPrefix,
+		nested:   nested,
+		defaults: `{"vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8,
+			"num_key_value_heads": 4, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 131072,
+			"tie_word_embeddings": true, "query_pre_attn_scalar": 256, "sliding_window": 4096, "sliding_window_pattern": 6,
+			"rope_theta": 1000000, "rope_local_base_freq": 10000}`,
+		inert: strings.Fields("hidden_act"),
+	}
+}
+
+func readGemma3(d *draft) {
+	gemma(d)
+	d.qkNorm(model.QKNormHead)
+	if d.has("attn_logit_softcapping") {
+		d.fail("attn_logit_softcapping", "this family does not cap attention")
+	}
+	pattern := d.size("sliding_window_pattern", 6)
+	d.windows(d.slidingWindow(), 0, func(i int) string {
+		if (i+1)%pattern == 0 {
+			return "full_attention"
+		}
+		return "sliding_attention"
+	})
+	d.localAndGlobalRoPE()
+}
+
+// localAndGlobalRoPE gives layers with a window another RoPE than the others.
+func (d *draft) localAndGlobalRoPE() {
+	var global, local *object
+	if params := d.object.object("rope_parameters"); params != nil {
+		global, local = params.object("full_attention"), params.object("sliding_attention")
+	}
+	if scaling := d.object.object("rope_scaling"); scaling != nil {
+		global = scaling
+	}
+	for _, o := range []**object{&global, &local} {
+		if *o == nil {
+			*o = &object{path: "rope_parameters.", read: map[string]bool{}}
+			d.children = append(d.children, *o)
+		}
+	}
+	d.spec.RoPE = []model.RoPE{
+		d.frequencies(global, d.float("rope_theta", 0), false, ropeNames),
+		d.frequencies(local, d.float("rope_local_base_freq", 0), false, ropeNames),
+	}
+	d.each(func(_ int, y *model.Layer) {
+		y.Attention.RoPE = 0
+		if y.Attention.Window > 0 {
+			y.Attention.RoPE = 1
+		}
+	})
+}

@@ -1,0 +1,182 @@
+package hf
+
+import (
+	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+func readLlama(d *draft) {
+	d.groupedHeads()
+	d.rms()
+	d.mlp(true, "hidden_act", "mlp_bias")
+	d.attentionBias("attention_bias", false)
+	d.rope(false)
+}
+
+func readMistral(d *draft) {
+	d.groupedHeads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.rope(false)
+	d.uniformWindow(d.slidingWindow())
+}
+
+// uniformWindow gives all layers the same window; families that call it know no layer_types, but
+// some files list equal ones.
+func (d *draft) uniformWindow(window int) {
+	d.windows(window, 0, everywhere(window))
+	for _, y := range d.layers {
+		if y.Attention.Window != window {
+			d.fail("layer_types", "this family has the same window in all layers")
+			return
+		}
+	}
+}
+
+func readMixtral(d *draft) {
+	readMistral(d)
+	d.each(func(_ int, y *model.Layer) {
+		y.MLP.Experts = d.size("num_local_experts", 0)
+		y.MLP.TopK = d.size("num_experts_per_tok", 0)
+		y.MLP.NormalizeTopK = true
+	})
+}
+
+func readQwen2(d *draft) {
+	d.groupedHeads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.rope(false)
+	d.qwenWindows()
+	d.each(func(_ int, y *model.Layer) { y.Attention.QKVBias = true })
+}
+
+// qwenWindows reads the window of the layers from max_window_layers on.
+func (d *draft) qwenWindows() {
+	from := d.int("max_window_layers", 0)
+	window := d.switchedWindow()
+	d.windows(window, 0, func(i int) string {
+		if window > 0 && i >= from {
+			return "sliding_attention"
+		}
+		return "full_attention"
+	})
+}
+
+// switchedWindow reads the width of the window, 0 unless use_sliding_window.
+func (d *draft) switchedWindow() int {
+	if window := d.slidingWindow(); d.bool("use_sliding_window", false) {
+		return window
+	}
+	return 0
+}
+
+func readQwen3(d *draft) {
+	d.groupedHeads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.attentionBias("attention_bias", false)
+	d.rope(false)
+	d.qwenWindows()
+	d.qkNorm(model.QKNormHead)
+}
+
+func (d *draft) qkNorm(kind model.QKNorm) {
+	d.each(func(_ int, y *model.Layer) { y.Attention.QKNorm = kind })
+}
+
+func readQwen3MoE(d *draft) {
+	d.groupedHeads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.attentionBias("attention_bias", false)
+	d.rope(false)
+	d.uniformWindow(d.switchedWindow())
+	d.qkNorm(model.QKNormHead)
+	alias(d.object, "num_experts", "num_local_experts")
+	dense, _ := d.ints("mlp_only_layers")
+	step := d.size("decoder_sparse_step", 1)
+	experts := model.MLP{
+		Gated:         true,
+		Activation:    d.layers[0].MLP.Activation,
+		Intermediate:  d.size("moe_intermediate_size", 0),
+		Experts:       d.size("num_experts", 0),
+		TopK:          d.size("num_experts_per_tok", 0),
+		NormalizeTopK: d.bool("norm_topk_prob", false),
+	}
+	d.each(func(i int, y *model.Layer) {
+		if !slices.Contains(dense, i) && (i+1)%step == 0 {
+			y.MLP = experts
+		}
+	})
+}
+
+// phi3RopeNames: files call longrope by three names.
+var phi3RopeNames = map[string]string{"default": "default", "longrope": "longrope", "su": "longrope", "yarn": "longrope"}
+
+func readPhi3(d *draft) {
+	d.groupedHeads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.spec.RoPE = []model.RoPE{d.frequencies(d.ropeObject(), d.float("rope_theta", 0), true, phi3RopeNames)}
+	d.each(func(_ int, y *model.Layer) { y.Attention.RoPE = 0 })
+	d.uniformWindow(d.slidingWindow())
+}
+
+func readOLMo2(d *draft) {
+	d.groupedHeads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.attentionBias("attention_bias", false)
+	d.rope(false)
+	d.qkNorm(model.QKNormProjection)
+	d.each(func(_ int, y *model.Layer) { y.PreNorm, y.PostNorm = false, true })
+}
+
+func readSmolLM3(d *draft) {
+	readLlama(d)
+	d.noRoPELayers()
+	window := d.switchedWindow()
+	d.windows(window, 0, func(i int) string {
+		if window > 0 && d.layers[i].Attention.RoPE < 0 {
+			return "sliding_attention"
+		}
+		return "full_attention"
+	})
+}
+
+// noRoPELayers takes the RoPE from the layers where no_rope_layers has a 0; without the list, from
+// every no_rope_layer_interval-th.
+func (d *draft) noRoPELayers() {
+	list, present := d.ints("no_rope_layers")
+	interval := d.size("no_rope_layer_interval", 4)
+	if present && len(list) > 0 && len(list) != len(d.layers) {
+		d.fail("no_rope_layers", "%d entries for %d layers", len(list), len(d.layers))
+		return
+	}
+	d.each(func(i int, y *model.Layer) {
+		rotate := (i+1)%interval != 0
+		if len(list) > 0 {
+			rotate = list[i] != 0
+		}
+		if !rotate {
+			y.Attention.RoPE = -1
+		}
+	})
+}
+
+func readGranite(d *draft) {
+	readLlama(d)
+	d.spec.EmbedScale = float32(d.float("embedding_multiplier", 1))
+	scaling := d.float("logits_scaling", 1)
+	if scaling == 0 {
+		d.fail("logits_scaling", "the logits cannot be divided by 0")
+	}
+	d.spec.LogitScale = float32(1 / scaling)
+	attention, residual := d.float("attention_multiplier", 1), d.float("residual_multiplier", 1)
+	d.each(func(_ int, y *model.Layer) {
+		y.Attention.Scale = float32(attention)
+		y.ResidualScale = float32(residual)
+	})
+}

@@ -1,0 +1,199 @@
+package hf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// part is a matrix, a stack of matrices or a vector of the checkpoint.
+type part struct {
+	stored         // of a quantized matrix, the tensor with the codes
+	kind   string  // the type in the file, for people
+	bytes  int     // in the file, with scales and whatever else belongs to it
+	values values  // nil: as they are stored
+	deltas []delta // what adapters add, in this order
+}
+
+// values computes the values of a quantized matrix.
+type values interface {
+	// rows fills dst, [n][columns], with rows row to row+n−1. Rows are those that outputs have,
+	// however the matrix is stored.
+	rows(row, n int, dst []float32)
+}
+
+// part finds the tensors that a matrix or vector is made of and checks them. Its name is that which it
+// has where it is not quantized.
+func (d *bound) part(b *binder, name string, shape []int) (part, error) {
+	s, ok := b.shards.tensors[name]
+	if base, found := strings.CutSuffix(name, ".weight"); found && len(shape) == 2 {
+		m := &module{b: b, name: base, rows: d.total, cols: d.cols}
+		switch {
+		case !ok && b.has(base+".qweight"):
+			return m.integers()
+		case !ok && b.has(base+".weight_packed"):
+			return m.packed()
+		case ok && s.dtype == "I8" && b.quant != nil:
+			return m.int8s(s)
+		case ok && isFloat8(s.dtype) && b.quant != nil:
+			return m.float8s(s, d.transposed)
+		}
+	}
+	switch {
+	case !ok:
+		return part{}, fmt.Errorf("tensor %q is missing%s", name, b.hint(name))
+	case decoders[s.dtype] == nil:
+		return part{}, fmt.Errorf("%s: tensor %q: unsupported dtype %s; supported: %s", s.file, name, s.dtype, supportedDTypes())
+	}
+	if err := s.checkShape(name, shape); err != nil {
+		return part{}, err
+	}
+	b.used[name] = true
+	return part{stored: s, kind: s.dtype, bytes: len(s.data)}, nil
+}
+
+// module is a matrix [rows][cols] with tensors that belong to it, like NAME.weight and
+// NAME.weight_scale.
+type module struct {
+	b          *binder
+	name       string
+	rows, cols int
+	bytes      int // of the tensors that were taken
+}
+
+func (b *binder) has(name string) bool {
+	_, ok := b.shards.tensors[name]
+	return ok
+}
+
+// tensor takes a tensor of the module, which must have one of the types and the shape.
+func (m *module) tensor(suffix string, dtypes []string, shape ...int) (stored, error) {
+	s, err := m.take(suffix, dtypes)
+	if err != nil {
+		return s, err
+	}
+	return s, s.checkShape(m.name+suffix, shape)
+}
+
+// take takes a tensor of the module, which must have one of the types.
+func (m *module) take(suffix string, dtypes []string) (stored, error) {
+	name := m.name + suffix
+	s, ok := m.b.shards.tensors[name]
+	if !ok {
+		return s, fmt.Errorf("tensor %q is missing; a matrix quantized by %s has it", name, m.b.quant.method)
+	}
+	for _, t := range dtypes {
+		if s.dtype == t {
+			m.b.used[name] = true
+			m.bytes += len(s.data)
+			return s, nil
+		}
+	}
+	return s, fmt.Errorf("%s: tensor %q: unsupported dtype %s; supported: %s", s.file, name, s.dtype, strings.Join(dtypes, ", "))
+}
+
+func (s *stored) checkShape(name string, shape []int) error {
+	if !slices.Equal(s.shape, shape) {
+		return fmt.Errorf("%s: tensor %q: shape %v, but config.json makes it %v", s.file, name, s.shape, shape)
+	}
+	return nil
+}
+
+// scaleTypes are the types that scales may have.
+var scaleTypes = []string{"BF16", "F16", "F32", float8E8M0}
+
+// floats decodes elements of a tensor of one of the scaleTypes.
+func (s *stored) floats(at int, dst []float32) {
+	size := elementSize[s.dtype]
+	src := s.data[at*size : (at+len(dst))*size]
+	if s.dtype == float8E8M0 {
+		decodeE8M0(dst, src)
+		return
+	}
+	decoders[s.dtype](dst, src)
+}
+
+// float8s takes a matrix of 8-bit floats with its scales. Scales of 8-bit floats multiply.
+func (m *module) float8s(s stored, transposed bool) (part, error) {
+	name := m.name + ".weight"
+	if transposed {
+		return part{}, fmt.Errorf("%s: tensor %q: a matrix of 8-bit floats that is stored by columns is not supported", s.file, name)
+	}
+	if _, err := m.tensor(".weight", []string{float8E4M3, float8E5M2}, m.rows, m.cols); err != nil {
+		return part{}, err
+	}
+	suffix := ".weight_scale"
+	if q := m.b.quant; m.b.has(m.name+".weight_scale_inv") || q.method == methodFP8 && q.block[0] > 0 && !m.b.has(m.name+suffix) {
+		suffix = ".weight_scale_inv"
+	}
+	scales, err := m.take(suffix, scaleTypes)
+	if err != nil {
+		return part{}, err
+	}
+	f := &scaled{weights: s, scales: scales, cols: m.cols}
+	if !f.divide(m.rows, m.b.quant) {
+		return part{}, fmt.Errorf("%s: tensor %q: shape %v: want one scale for each row, for all, or for each block that %s says",
+			scales.file, m.name+suffix, scales.shape, m.b.quant.where)
+	}
+	return part{stored: s, kind: s.dtype + f.kind, bytes: m.bytes, values: f}, nil
+}
+
+// scaled is a matrix of floats of which each is multiplied by the scale of its block.
+type scaled struct {
+	weights, scales stored
+	cols            int
+	high, wide      int // rows and columns of a block
+	across          int // blocks in a row
+	kind            string
+}
+
+// divide finds the size of a block from the shapes.
+func (f *scaled) divide(rows int, q *quantization) bool {
+	n := 1
+	for _, d := range f.scales.shape {
+		n *= d
+	}
+	f.across = 1
+	switch shape := f.scales.shape; {
+	case q.block[0] > 0 && slices.Equal(shape, []int{ceil(rows, q.block[0]), ceil(f.cols, q.block[1])}):
+		f.high, f.wide, f.across = q.block[0], q.block[1], shape[1]
+		f.kind = fmt.Sprintf(" with blocks of %d×%d", f.high, f.wide)
+	case n == 1:
+		f.high, f.wide, f.kind = rows, f.cols, " with one scale"
+	case n == rows && (len(shape) == 1 || slices.Equal(shape, []int{rows, 1})):
+		f.high, f.wide, f.kind = 1, f.cols, " with a scale for each row"
+	default:
+		return f.grouped(rows, q.groups)
+	}
+	return true
+}
+
+// grouped takes groups along a row.
+func (f *scaled) grouped(rows int, sizes []int) bool {
+	for _, size := range sizes {
+		if across := ceil(f.cols, size); slices.Equal(f.scales.shape, []int{rows, across}) {
+			f.high, f.wide, f.across = 1, size, across
+			f.kind = fmt.Sprintf(" with groups of %d", size)
+			return true
+		}
+	}
+	return false
+}
+
+func (f *scaled) rows(row, n int, dst []float32) {
+	f.weights.decode(row*f.cols, dst)
+	scales := make([]float32, f.across)
+	for r := range n {
+		f.scales.floats((row+r)/f.high*f.across, scales)
+		line := dst[r*f.cols : (r+1)*f.cols]
+		for b, s := range scales {
+			block := line[b*f.wide : min((b+1)*f.wide, f.cols)]
+			for i := range block {
+				block[i] *= s
+			}
+		}
+	}
+}
+
+// ceil returns ⌈n/d⌉.
+func ceil(n, d int) int { return (n + d - 1) / d }

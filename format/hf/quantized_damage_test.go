@@ -1,0 +1,222 @@
+package hf
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+)
+
+// inQuantization changes the quantization_config of a fixture.
+func inQuantization(key string, value any) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		edit(t, configOf(dir), func(m map[string]any) {
+			m["quantization_config"].(map[string]any)[key] = value
+		})
+	}
+}
+
+// inScheme changes the weights of the first group of compressed-tensors.
+func inScheme(key string, value any) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		edit(t, configOf(dir), func(m map[string]any) {
+			groups := m["quantization_config"].(map[string]any)["config_groups"].(map[string]any)
+			groups["group_0"].(map[string]any)["weights"].(map[string]any)[key] = value
+		})
+	}
+}
+
+// inWeights changes the tensors of a fixture.
+func inWeights(change func(map[string]*tensorData)) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		path := filepath.Join(dir, "model.safetensors")
+		all := unpack(t, path)
+		change(all)
+		pack(t, path, all)
+	}
+}
+
+func without(name string) func(*testing.T, string) {
+	return inWeights(func(m map[string]*tensorData) { delete(m, name) })
+}
+
+func shaped(name string, shape ...int) func(*testing.T, string) {
+	return inWeights(func(m map[string]*tensorData) { m[name].Shape = shape })
+}
+
+func typed(name, dtype string) func(*testing.T, string) {
+	return inWeights(func(m map[string]*tensorData) { m[name].DType = dtype })
+}
+
+// upProj is a module of all fixtures.
+const upProj = "model.layers.0.mlp.up_proj"
+
+var quantizedDamages = []struct {
+	name, fixture string
+	do            func(t *testing.T, dir string)
+	want          string
+}{
+	{"unknown method", "awq", inQuantization("quant_method", "bitsandbytes"), `config.json: quantization_config: quant_method "bitsandbytes" is not supported; supported: fp8, fbgemm_fp8, gptq`},
+	{"method is a number", "awq", inQuantization("quant_method", 4), `key "quantization_config.quant_method": want a string`},
+	{"unknown key", "awq", inQuantization("rotation", "hadamard"), "keys not understood: quantization_config.rotation"},
+	{"not an object", "awq", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", []int{4})) }, `key "quantization_config": `},
+	{"awq of 3 bits", "awq", inQuantization("bits", 3), `key "quantization_config.bits": codes of 3 bits are not supported; supported: [4]`},
+	{"awq for a matrix kernel", "awq", inQuantization("version", "gemv"), `"gemv" is not supported; supported: gemm`},
+	{"awq of llm-awq", "awq", inQuantization("backend", "llm-awq"), "the order of llm-awq is not supported"},
+	{"awq group", "awq", inQuantization("group_size", 32), `scales": shape [2 128], want [groups 128] with groups of 32 columns of 128`},
+	{"awq group of 0", "awq", inQuantization("group_size", 0), `key "quantization_config.group_size": want a number above 0`},
+	{"awq read as gptq", "awq", inQuantization("quant_method", "gptq"), "keys not understood: quantization_config.version, quantization_config.zero_point"},
+	{"awq without scales", "awq", without(upProj + ".scales"), `tensor "` + upProj + `.scales" is missing; a matrix quantized by awq has it`},
+	{"awq without zeros", "awq", without(upProj + ".qzeros"), `.qzeros" is missing`},
+	{"awq zeros of another shape", "awq", shaped(upProj+".qzeros", 24, 2), `.qzeros": shape [24 2], but config.json makes it [2 24]`},
+	{"awq codes of another shape", "awq", shaped(upProj+".qweight", 24, 128), `.qweight": shape [24 128], but a matrix [192 128] quantized by awq to 4 bits has [128 24]`},
+	{"awq codes are floats", "awq", typed(upProj+".qweight", "F32"), `.qweight": unsupported dtype F32; supported: I32, U32`},
+	{"awq scales are integers", "awq", typed(upProj+".scales", "I16"), `.scales": unsupported dtype I16; supported: BF16, F16, F32`},
+	{"awq without its configuration", "awq", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, "tensors were quantized, but neither config.json has a quantization_config nor is quantize_config.json there"},
+	{"awq as compressed-tensors", "awq", func(t *testing.T, dir string) {
+		edit(t, configOf(dir), set("quantization_config", map[string]any{"quant_method": "compressed-tensors", "config_groups": map[string]any{}}))
+	}, "the configuration does not say that gptq or awq quantized it"},
+	{"weights beside codes", "awq", inWeights(func(m map[string]*tensorData) {
+		m[upProj+".weight"] = &tensorData{DType: "F16", Shape: []int{192, 128}, data: make([]byte, 2*192*128)}
+	}), `tensor "` + upProj + `.qweight": unexpected`},
+
+	{"gptq of 3 bits", "gptq_act", inQuantization("bits", 3), `codes of 3 bits are not supported; supported: [2 4 8]`},
+	{"gptq of other bits", "gptq_act", inQuantization("bits", 8), `shape [16 128], but a matrix [128 128] quantized by gptq to 8 bits has [32 128]`},
+	{"gptq for marlin", "gptq_act", inQuantization("checkpoint_format", "marlin"), `"marlin" is not supported; supported: gptq, gptq_v2`},
+	{"gptq for old marlin", "gptq_act", inQuantization("is_marlin_format", true), "the order of Marlin is not supported"},
+	{"gptq in other words", "gptq_act", inQuantization("pack_dtype", "int16"), "codes packed in int16 are not supported"},
+	{"gptq group", "gptq_act", inQuantization("group_size", 128), "with groups of 128 columns of 128"},
+	{"gptq whole rows", "gptq_act", inQuantization("group_size", -1), "want [groups 128] with groups of -1 columns of 128"},
+	{"gptq column out of all groups", "gptq_act", inWeights(func(m map[string]*tensorData) {
+		binary.LittleEndian.PutUint32(m[upProj+".g_idx"].data[12:], 4)
+	}), `.g_idx": column 3 is in group 4 of 4`},
+	{"gptq column before all groups", "gptq_act", inWeights(func(m map[string]*tensorData) {
+		binary.LittleEndian.PutUint32(m[upProj+".g_idx"].data[12:], 0xffffffff)
+	}), `.g_idx": column 3 is in group -1 of 4`},
+	{"gptq order of another length", "gptq_act", inWeights(func(m map[string]*tensorData) {
+		d := m[upProj+".g_idx"]
+		d.Shape, d.data = []int{64}, d.data[:256]
+	}), `.g_idx": shape [64], but config.json makes it [128]`},
+	{"gptq bias that is none", "gptq", inWeights(func(m map[string]*tensorData) { m[upProj+".bias"].data[7] = 1 }), `tensor "` + upProj + `.bias": unexpected`},
+	{"gptq file is no JSON", "gptq", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "quantize_config.json"), []byte("{")) }, "quantize_config.json: "},
+	{"gptq file with unknown keys", "gptq", func(t *testing.T, dir string) { edit(t, filepath.Join(dir, "quantize_config.json"), set("spin", true)) }, "quantize_config.json: keys not understood: spin"},
+	{"gptq file of another method", "gptq", func(t *testing.T, dir string) {
+		edit(t, filepath.Join(dir, "quantize_config.json"), set("quant_method", "quip"))
+	}, `quant_method "quip" is not supported`},
+
+	{"fp8 without scales", "fp8_block", without(upProj + ".weight_scale_inv"), `tensor "` + upProj + `.weight_scale_inv" is missing; a matrix quantized by fp8 has it`},
+	{"fp8 block of another size", "fp8_block", inQuantization("weight_block_size", []int{64, 128}), `.weight_scale_inv": shape [2 1]: want one scale`},
+	{"fp8 block of 0", "fp8_block", inQuantization("weight_block_size", []int{0, 128}), "want two numbers above 0, have [0 128]"},
+	{"fp8 block of three", "fp8_block", inQuantization("weight_block_size", []int{1, 1, 1}), "want two numbers above 0"},
+	{"fp8 scales are integers", "fp8_block", typed(upProj+".weight_scale_inv", "I32"), `unsupported dtype I32; supported: BF16, F16, F32, F8_E8M0`},
+	{"fp8 scales of no block", "fp8_block", shaped(upProj+".weight_scale_inv", 1, 2), "shape [1 2]: want one scale for each row, for all, or for each block that quantization_config says"},
+	{"fp8 of another shape", "fp8_block", shaped(upProj+".weight", 128, 256), `.weight": shape [128 256], but config.json makes it [256 128]`},
+	{"fp8 scales without a method", "fp8_block", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, `.weight_scale_inv": unexpected`},
+	{"fp8 scale of nothing", "fp8_tensor", inWeights(func(m map[string]*tensorData) {
+		m["model.norm.weight_scale"] = &tensorData{DType: "F32", Shape: []int{1}, data: make([]byte, 4)}
+	}), `tensor "model.norm.weight_scale": unexpected`},
+
+	{"compressed without groups", "ct_int4", inQuantization("config_groups", nil), `key "quantization_config.config_groups": missing`},
+	{"compressed to 4-bit floats", "ct_int4", inQuantization("format", "nvfp4-pack-quantized"), `"nvfp4-pack-quantized" is not supported; supported: pack-quantized`},
+	{"compressed sparsely", "ct_int4", inQuantization("sparsity_config", map[string]any{"format": "sparse-24-bitmask"}), `key "quantization_config.sparsity_config.format": "sparse-24-bitmask" is not supported`},
+	{"compressed after a transform", "ct_int4", inQuantization("transform_config", map[string]any{"config_groups": map[string]any{"R1": map[string]any{"type": "hadamard"}}}), "keys not understood: quantization_config.transform_config"},
+	{"compressed groups of another size", "ct_int4", inScheme("group_size", 16), `.weight_scale": shape [`},
+	{"compressed blocks of text", "ct_int4", inScheme("block_structure", "128x128"), "want an array of whole numbers"},
+	{"compressed with an unknown key", "ct_int4", inScheme("curve", "log"), "keys not understood: quantization_config.config_groups.group_0.weights.curve"},
+	{"compressed codes cut", "ct_int4", inWeights(func(m map[string]*tensorData) {
+		d := m[upProj+".weight_packed"]
+		d.Shape, d.data = []int{160, 7}, d.data[:160*28]
+	}), "shape [160 7] is not that of a matrix [160 64] in 2, 4 or 8 bits"},
+	{"compressed with another shape", "ct_int4", inWeights(func(m map[string]*tensorData) { m[upProj+".weight_shape"].data[0]++ }), `.weight_shape": dimension 0 is 161, but config.json makes it 160`},
+	{"compressed without scales", "ct_int4", without(upProj + ".weight_scale"), `.weight_scale" is missing; a matrix quantized by compressed-tensors has it`},
+	{"compressed zeros of another shape", "ct_int4", shaped(upProj+".weight_zero_point", 2, 20), `.weight_zero_point": shape [2 20], but config.json makes it [20 2]`},
+	{"compressed bytes as fp8", "ct_int8", func(t *testing.T, dir string) {
+		edit(t, configOf(dir), set("quantization_config", map[string]any{"quant_method": "fp8"}))
+	}, `dtype I8 of quant_method "fp8" is not supported`},
+	{"compressed without its configuration", "ct_int8", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, `unsupported dtype I8; supported: BF16`},
+	{"compressed words without their configuration", "ct_int4", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, "the configuration does not say that compressed-tensors quantized it"},
+}
+
+func TestQuantizedDamage(t *testing.T) {
+	for _, d := range quantizedDamages {
+		t.Run(d.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(quantized+d.fixture)); err != nil {
+				t.Fatal(err)
+			}
+			d.do(t, dir)
+			c, err := Open(dir)
+			if err == nil {
+				c.Close()
+				t.Fatalf("opened, want an error with %q", d.want)
+			}
+			if !strings.Contains(err.Error(), d.want) {
+				t.Errorf("error %q, want one with %q", err, d.want)
+			}
+		})
+	}
+}
+
+// Whatever a header says, its tensors are bound to a quantized model, all rows of which can be read, or
+// there is an error.
+func FuzzQuantized(f *testing.F) {
+	names := []string{"awq", "ct_int4", "ct_int8", "fp8_block", "fp8_tensor", "gptq", "gptq_act"}
+	var configs []*config
+	for i, name := range names {
+		c := mustOpen(f, quantized+name)
+		configs = append(configs, c.config)
+		header, err := headerBytes(read(f, quantized+name+"/model.safetensors"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(uint8(i), header)
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, header []byte) {
+		entries, data, err := parseFile(safefile(string(header), make([]byte, sizeOf(header))))
+		if err != nil {
+			return
+		}
+		c := &Checkpoint{config: configs[int(kind)%len(configs)], shards: &shards{tensors: map[string]stored{}}}
+		for i, e := range entries {
+			c.shards.tensors[e.name] = stored{"f", e.dtype, e.shape, data[i]}
+		}
+		if c.bind("d") != nil {
+			return
+		}
+		for i, x := range c.Tensors() {
+			if err := c.Rows(i, 0, x.Rows(), make([]float32, x.Rows()*x.Cols())); err != nil {
+				t.Error(err)
+			}
+			for _, bits := range []int{8, 4, 2} {
+				if ok, _ := c.Ready(i, bits, 32); ok {
+					size := (x.Cols() + 31) / 32 * (3 + 4*bits)
+					if err := c.Blocks(i, bits, 32, 0, x.Rows(), make([]byte, x.Rows()*size)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}
+	})
+}
+
+// sizeOf returns where the last tensor of a header ends, at most 1 MB.
+func sizeOf(header []byte) int {
+	list, err := members(header)
+	if err != nil {
+		return 0
+	}
+	size := 0
+	for _, m := range list {
+		var d struct {
+			Ends []int `json:"data_offsets"`
+		}
+		if json.Unmarshal(m.value, &d) == nil && len(d.Ends) > 0 {
+			size = max(size, slices.Max(d.Ends))
+		}
+	}
+	return min(size, 1<<20)
+}

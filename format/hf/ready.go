@@ -1,0 +1,154 @@
+package hf
+
+import (
+	"fmt"
+
+	"github.com/x448/float16"
+)
+
+// Ready reports whether the values of tensor i are exactly those of blocks of integers of the given
+// width, of which each has block columns, a float16 scale that is 0 or normal, and an int8 zero-point.
+// If they are not, although the tensor is quantized, why says what is in the way.
+func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
+	for k := range c.bound[i].parts {
+		p := &c.bound[i].parts[k]
+		g, quantized := p.values.(*grid)
+		switch {
+		case !quantized:
+			return false, ""
+		case len(p.deltas) > 0:
+			return false, "an adapter is merged into them"
+		}
+		if why := g.fits(bits, block); why != "" {
+			return false, why
+		}
+		if why := g.scalesFit(bits); why != "" {
+			return false, why
+		}
+	}
+	return true, ""
+}
+
+// codeRange returns the codes that a block of the given width has.
+func codeRange(bits int) (low, high int) {
+	if bits == 8 {
+		return -128, 127
+	}
+	return 0, 1<<bits - 1
+}
+
+// shift returns what must be added to a code, and to a zero-point, to make it a code of a block.
+func (g *grid) shift(bits int) (add int, ok bool) {
+	low, high := codeRange(bits)
+	if g.high > high {
+		add = high - g.high
+	}
+	return add, g.low+add >= low
+}
+
+// fits says what keeps codes and groups from being those of blocks, "" if nothing does.
+func (g *grid) fits(bits, block int) string {
+	if _, ok := g.shift(bits); !ok {
+		return fmt.Sprintf("their codes %d to %d do not fit in %d bits", g.low, g.high, bits)
+	}
+	for c := range g.cols {
+		if c%block == 0 || g.at(c) == g.at(c-1) {
+			continue
+		}
+		if g.group != nil {
+			return "their columns are in act-order: the columns of a group do not lie together"
+		}
+		return fmt.Sprintf("their groups of %d do not fill blocks of %d", g.size, block)
+	}
+	return ""
+}
+
+// scalesFit says what keeps scales and zero-points from being those of blocks.
+func (g *grid) scalesFit(bits int) string {
+	add, _ := g.shift(bits)
+	const step = 64
+	scales, zeros := make([]float32, step*g.groups), make([]int16, step*g.groups)
+	for row := 0; row < g.height; row += step {
+		n := min(step, g.height-row) * g.groups
+		g.params(row, n/g.groups, scales[:n], zeros[:n])
+		for i, s := range scales[:n] {
+			largest := float32(max(g.high-int(zeros[i]), int(zeros[i])-g.low)) * s
+			z := int(zeros[i]) + add
+			switch {
+			case s != 0 && !(s >= 0x1p-14 && largest <= 65504) || float16.Fromfloat32(s).Float32() != s:
+				return fmt.Sprintf("the scale %g is none that a block may have", s)
+			case z < -128 || z > 127:
+				return fmt.Sprintf("the zero-point %d is none that a block may have", z)
+			}
+		}
+	}
+	return ""
+}
+
+// Blocks fills dst with rows row0 to row0+n−1 of a tensor that is Ready for blocks of this kind: for
+// each block the scale, the zero-point and the codes, low bits first. The codes that pad the last
+// block of a row are its zero-point, as far as codes go.
+func (c *Checkpoint) Blocks(i, bits, block, row0, n int, dst []byte) error {
+	b, t := &c.bound[i], &c.tensors[i]
+	size := ceil(b.cols, block) * (3 + block*bits/8)
+	if row0 < 0 || n < 0 || row0 > t.Rows()-n || len(dst) != n*size {
+		return fmt.Errorf("tensor %q: rows %d–%d of %d into %d bytes of %d", t.Name, row0, row0+n, t.Rows(), len(dst), n*size)
+	}
+	for n > 0 {
+		run := min(n, b.rows-row0%b.rows)
+		b.pieces(row0/b.rows, row0%b.rows, run, func(p *part, _, at, n int) {
+			p.values.(*grid).blocks(at, n, bits, block, dst[:n*size])
+			dst = dst[n*size:]
+		})
+		row0, n = row0+run, n-run
+	}
+	return nil
+}
+
+// blocks writes rows row to row+n−1.
+func (g *grid) blocks(row, n, bits, block int, dst []byte) {
+	codes := make([]int16, n*g.cols)
+	scales, zeros := make([]float32, n*g.groups), make([]int16, n*g.groups)
+	g.codes(row, n, codes)
+	g.params(row, n, scales, zeros)
+	add, _ := g.shift(bits)
+	size := 3 + block*bits/8
+	for r := range n {
+		for c := 0; c < g.cols; c += block {
+			k := r*g.groups + g.at(c)
+			put(dst[:size], codes[r*g.cols+c:r*g.cols+min(c+block, g.cols)], scales[k], int(zeros[k])+add, add, bits)
+			dst = dst[size:]
+		}
+	}
+}
+
+// put writes one block.
+func put(dst []byte, codes []int16, scale float32, zero, add, bits int) {
+	if scale == 0 {
+		clear(dst)
+		return
+	}
+	s := float16.Fromfloat32(scale).Bits()
+	dst[0], dst[1], dst[2] = byte(s), byte(s>>8), byte(zero)
+	dst = dst[3:]
+	low, high := codeRange(bits)
+	per, mask := 8/bits, 1<<bits-1
+	whole := len(codes) / per
+	for i := range whole {
+		b := 0
+		for j, q := range codes[i*per : (i+1)*per] {
+			b |= (int(q) + add) & mask << (j * bits)
+		}
+		dst[i] = byte(b)
+	}
+	for i := whole * per; i < len(dst)*per; i++ {
+		q := min(max(zero, low), high)
+		if i < len(codes) {
+			q = int(codes[i]) + add
+		}
+		if i%per == 0 {
+			dst[i/per] = 0
+		}
+		dst[i/per] |= byte(q & mask << (i % per * bits))
+	}
+}

@@ -1,0 +1,186 @@
+package transformer
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/verify"
+)
+
+// TestGram compares the sums over the inputs of every kind of matrix with what the CPU reference's
+// residual streams say: of q, k and v the normalized stream itself, of o, and of down, that the
+// layer changes the stream by their product with it, if the other branch adds nothing.
+func TestGram(t *testing.T) {
+	for _, limit := range []uint64{0, 1 << 19} {
+		dev := gputest.OpenWith(t, gpu.Options{MaxBinding: limit})
+		for _, quiet := range []model.Role{model.RoleO, model.RoleDown} {
+			testGram(t, dev, quiet)
+		}
+	}
+}
+
+func testGram(t *testing.T, dev *gpu.Device, quiet model.Role) {
+	spec := plainSpec()
+	spec.Kinds[0].MLP.Intermediate = 370 // the sums are larger than the smaller binding
+	src := newModel(t, spec, scheme{bits: 32})
+	for i, tensor := range src.tensors {
+		if tensor.Role == quiet {
+			clear(src.values[i])
+			clear(src.stored[i])
+		}
+	}
+	windows := [][]int32{testTokens(40, spec.Vocab), testTokens(70, spec.Vocab)[40:], testTokens(75, spec.Vocab)[70:]}
+	hidden := streams(t, src, windows)
+	c, err := NewCalibrator(dev, src, windows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	for i, tensor := range src.tensors {
+		switch {
+		case tensor.Role == model.RoleQ:
+			h, err := c.Gram(ctx, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			norm := src.values[i-1]
+			compareGram(t, "q", h, normalized(hidden[tensor.Layer], norm, spec.Norm.Eps), spec.Hidden)
+		case (tensor.Role == model.RoleO || tensor.Role == model.RoleDown) && tensor.Role != quiet:
+			h, err := c.Gram(ctx, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			product := sandwich(src.values[i], h, tensor.Rows(), tensor.Cols())
+			change := make([]float32, len(hidden[0]))
+			for k := range change {
+				change[k] = hidden[tensor.Layer+1][k] - hidden[tensor.Layer][k]
+			}
+			compareGram(t, string(tensor.Role), product, change, spec.Hidden)
+		}
+		bits, block := src.Packing(i)
+		c.Set(i, bits, block, 0, src.stored[i])
+	}
+}
+
+// streams returns the residual streams [tokens][hidden] of all windows after the embedding and after
+// each layer.
+func streams(t *testing.T, src *memory, windows [][]int32) [][]float32 {
+	t.Helper()
+	ref, err := verify.NewReference(src, verify.ReferenceOptions{KVFloat16: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make([][]float32, len(src.spec.Layers)+2)
+	ref.SetTrace(func(layer int, h []float32) { all[layer] = append(all[layer], h...) })
+	for _, w := range windows {
+		run(t, ref, w)
+	}
+	return all
+}
+
+func normalized(x, weight []float32, eps float32) []float32 {
+	n := len(weight)
+	out := make([]float32, len(x))
+	for at := 0; at < len(x); at += n {
+		var sum float64
+		for _, v := range x[at : at+n] {
+			sum += float64(v) * float64(v)
+		}
+		for k := range n {
+			out[at+k] = float32(float64(x[at+k]) / math.Sqrt(sum/float64(n)+float64(eps)) * float64(weight[k]))
+		}
+	}
+	return out
+}
+
+// sandwich returns W·h·Wᵀ, h's lower triangle given, the lower triangle of the result.
+func sandwich(w, h []float32, rows, cols int) []float32 {
+	out := make([]float32, rows*rows)
+	half := make([]float64, cols)
+	for i := range rows {
+		for k := range cols {
+			half[k] = 0
+			for j := range cols {
+				half[k] += float64(w[i*cols+j]) * float64(h[max(j, k)*cols+min(j, k)])
+			}
+		}
+		for j := range i + 1 {
+			var sum float64
+			for k := range cols {
+				sum += half[k] * float64(w[j*cols+k])
+			}
+			out[i*rows+j] = float32(sum)
+		}
+	}
+	return out
+}
+
+// compareGram compares a lower triangle with that of Σ x·xᵀ.
+func compareGram(t *testing.T, name string, got, x []float32, n int) {
+	t.Helper()
+	var d, size float64
+	for i := range n {
+		for j := range i + 1 {
+			var want float64
+			for at := 0; at < len(x); at += n {
+				want += float64(x[at+i]) * float64(x[at+j])
+			}
+			d += (float64(got[i*n+j]) - want) * (float64(got[i*n+j]) - want)
+			size += want * want
+		}
+	}
+	if r := math.Sqrt(d / size); !(r <= 1e-3) {
+		t.Errorf("%s: relative RMS %.2g", name, r)
+	}
+}
+
+// TestCalibratorUsesWhatIsSet checks that a tensor counts as it was handed over.
+func TestCalibratorUsesWhatIsSet(t *testing.T) {
+	dev := gputest.Open(t)
+	full := newModel(t, plainSpec(), scheme{bits: 32})
+	coarse := newModel(t, plainSpec(), scheme{2, 32})
+	windows := [][]int32{testTokens(33, full.spec.Vocab)}
+	hidden := streams(t, coarse, windows)
+	c, err := NewCalibrator(dev, full, windows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for i, tensor := range full.tensors {
+		if tensor.Role == model.RoleQ && tensor.Layer == 1 {
+			h, err := c.Gram(context.Background(), i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGram(t, "q of layer 1", h, normalized(hidden[1], coarse.values[i-1], full.spec.Norm.Eps), full.spec.Hidden)
+			return
+		}
+		bits, block := coarse.Packing(i)
+		size, at := coarse.schemes[i].restBytes(tensor.Cols()), 0
+		for row := range tensor.Rows() { // one by one
+			c.Set(i, bits, block, row, coarse.stored[i][at:at+size])
+			at += size
+		}
+	}
+}
+
+func TestCalibratorErrors(t *testing.T) {
+	dev := gputest.Open(t)
+	src := newModel(t, plainSpec(), scheme{bits: 32})
+	if _, err := NewCalibrator(dev, src, nil); err == nil {
+		t.Error("no windows: no error")
+	}
+	c, err := NewCalibrator(dev, src, [][]int32{testTokens(4, 100)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Gram(context.Background(), 0); err == nil {
+		t.Error("of the embedding: no error")
+	}
+}

@@ -1,0 +1,139 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+// GPTQ is the method that rounds the matrices of layers by what their inputs are in calibration text,
+// see quant.Rounder. The embedding and the head get the search.
+const GPTQ quant.Method = "gptq"
+
+// Calibration runs calibration text through the model while it is being quantized.
+type Calibration interface {
+	// Set hands over the next rows of tensor i, from row0 on, as they are in the bundle.
+	Set(i, bits, block, row0 int, rows []byte)
+	// Gram returns Σ x·xᵀ over the inputs x of matrix i, [Cols][Cols], at least the lower triangle.
+	// All tensors before were handed over, but for others with the same inputs.
+	Gram(ctx context.Context, i int) ([]float32, error)
+}
+
+// What GPTQ does with the sums and after the feedback.
+const (
+	damping = 0.01
+	rounds  = 3
+)
+
+// calibrator brings calibration into the pipeline. Without calibration it does nothing.
+type calibrator struct {
+	Calibration
+	tensors []bundle.Tensor
+	ended   []chan struct{}         // for each tensor, closed when it is written
+	of      map[int]*quant.Feedback // matrices that are being encoded
+}
+
+func newCalibrator(p *plan) *calibrator {
+	c := &calibrator{Calibration: p.opts.Calibration, tensors: p.tensors, of: map[int]*quant.Feedback{}}
+	if c.Calibration != nil {
+		for range p.tensors {
+			c.ended = append(c.ended, make(chan struct{}))
+		}
+	}
+	return c
+}
+
+// begin prepares the feedback of matrix i, before its first tile is made.
+func (c *calibrator) begin(ctx context.Context, i int) error {
+	e := &c.tensors[i]
+	if c.Calibration == nil || e.Method != string(GPTQ) {
+		return nil
+	}
+	if i > 0 && c.of[i-1] != nil && sameInputs(e, &c.tensors[i-1]) {
+		c.of[i] = c.of[i-1]
+		return nil
+	}
+	if i > 0 {
+		select {
+		case <-c.ended[i-1]:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	clear(c.of)
+	cols := e.Model().Cols()
+	h, err := c.Gram(ctx, i)
+	if err != nil {
+		return err
+	}
+	if c.of[i], err = quant.NewFeedback(h, cols, damping); err != nil {
+		return fmt.Errorf("calibration: tensor %q: %w", e.Name, err)
+	}
+	return nil
+}
+
+// sameInputs reports whether two matrices multiply the same vectors.
+func sameInputs(a, b *bundle.Tensor) bool {
+	group := func(r model.Role) int {
+		switch r {
+		case model.RoleQ, model.RoleK, model.RoleV:
+			return 1
+		case model.RoleGate, model.RoleUp:
+			return 2
+		}
+		return 0
+	}
+	return a.Layer == b.Layer && group(a.Role) != 0 && group(a.Role) == group(b.Role)
+}
+
+// wrote hands over rows that were written.
+func (c *calibrator) wrote(t *tile) {
+	if c.Calibration != nil {
+		e := &c.tensors[t.tensor]
+		c.Set(t.tensor, e.Type.Bits(), e.Block, t.row0, t.out)
+	}
+}
+
+// end says that a tensor is written.
+func (c *calibrator) end(i int) {
+	if c.Calibration != nil {
+		close(c.ended[i])
+	}
+}
+
+// adopt hands over the tensors that an earlier run wrote.
+func (c *calibrator) adopt(w *bundle.Writer, n int) error {
+	if c.Calibration == nil {
+		return nil
+	}
+	for i := range n {
+		e := &c.tensors[i]
+		bytes := make([]byte, e.Length)
+		if err := w.ReadTensor(i, bytes); err != nil {
+			return fmt.Errorf("tensor %q: %w", e.Name, err)
+		}
+		c.Set(i, e.Type.Bits(), e.Block, 0, bytes)
+		c.end(i)
+	}
+	return nil
+}
+
+// checkCalibration reports a method without what it needs, or the other way around.
+func (o *Options) checkCalibration() error {
+	switch {
+	case o.Method == GPTQ && o.Calibration == nil:
+		return errors.New("method gptq: wants calibration text")
+	case o.Method != GPTQ && o.Calibration != nil:
+		return fmt.Errorf("method %s: takes no calibration text", o.Method)
+	}
+	return nil
+}
+
+// rounded is a rowEncoder with feedback.
+type rounded struct{ *quant.Rounder }
+
+func (r rounded) stats() quant.Stats { return r.Stats() }

@@ -1,0 +1,75 @@
+package convert
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+// Ready is what Source.Weights may implement if the checkpoint was quantized before. A matrix that is
+// blocks of the wanted kind already is then taken over as it is, with Repacked as its method.
+type Ready interface {
+	model.Weights
+	// Ready reports whether the values of tensor i are exactly those of blocks of this kind. If they
+	// are not, although the tensor was quantized, why says what is in the way.
+	Ready(i, bits, block int) (ok bool, why string)
+	// Blocks fills dst with the blocks of rows row0 to row0+n−1 of a tensor that is ready.
+	Blocks(i, bits, block, row0, n int, dst []byte) error
+}
+
+// Repacked is the method of matrices whose blocks are those of the checkpoint.
+const Repacked = "repacked"
+
+// settle chooses the method of matrix i, and its block size where nobody asked for one: the largest,
+// not above the default, with which its blocks are those of the checkpoint.
+func (p *plan) settle(i int, e *bundle.Tensor) {
+	if e.Method = string(p.opts.Method); p.opts.Method == GPTQ && e.Layer == model.NoLayer {
+		e.Method = string(quant.Search)
+	}
+	ready, ok := p.src.Weights.(Ready)
+	if !ok {
+		return
+	}
+	blocks := []int{e.Block}
+	if p.opts.Block == 0 && e.Block == p.opts.block(e.Type) {
+		for b := e.Block / 2; b >= 32; b /= 2 {
+			blocks = append(blocks, b)
+		}
+	}
+	for k, b := range blocks {
+		ok, why := ready.Ready(i, e.Type.Bits(), b)
+		switch {
+		case ok:
+			e.Block, e.Method = b, Repacked
+			p.repacked++
+			return
+		case k == len(blocks)-1 && why != "":
+			p.again[why]++
+		}
+	}
+}
+
+// notes says what became of matrices that were quantized before.
+func (p *plan) notes() []string {
+	notes := slices.Clone(p.src.Notes)
+	if p.repacked > 0 {
+		notes = append(notes, fmt.Sprintf("taken over as they are in the checkpoint, without a second loss: %d matrices", p.repacked))
+	}
+	for _, why := range slices.Sorted(maps.Keys(p.again)) {
+		notes = append(notes, fmt.Sprintf("warning: quantized a second time, at a second loss: %d matrices: %s", p.again[why], why))
+	}
+	return notes
+}
+
+// repack fills t.out with blocks of the checkpoint.
+func (k *worker) repack(t *tile) error {
+	e := &k.plan.tensors[t.tensor]
+	t.out = resize(*k.buffers.Get().(*[]byte), t.rows*e.RowBytes())
+	err := k.plan.src.Weights.(Ready).Blocks(t.tensor, e.Type.Bits(), e.Block, t.row0, t.rows, t.out)
+	t.stats = quant.Stats{Weights: int64(t.rows * e.Model().Cols())}
+	return err
+}

@@ -1,0 +1,160 @@
+package convert
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+)
+
+// Interrupted is the error of a conversion that can be gone on with: the caller ended it, or the disk
+// was full.
+type Interrupted struct {
+	Err            error
+	Work           string // directory where everything is
+	Whole, Tensors int    // tensors that are written, and that there are
+}
+
+func (e *Interrupted) Error() string {
+	return fmt.Sprintf("%v; %d of %d tensors are whole in %s", e.Err, e.Whole, e.Tensors, e.Work)
+}
+
+func (e *Interrupted) Unwrap() error { return e.Err }
+
+// ErrChanged says that unfinished work does not belong to what was asked for.
+var ErrChanged = errors.New("cannot be gone on with")
+
+// origin is what the bytes of a bundle follow from.
+type origin struct {
+	Generator    string              `json:"generator"`
+	Quantization bundle.Quantization `json:"quantization"`
+	Plan         string              `json:"plan"` // SHA-256 of what else the manifest will say, but for hashes
+	Files        []originFile        `json:"files"`
+}
+
+type originFile struct {
+	Name     string    `json:"name"`
+	Size     int64     `json:"size"`
+	Modified time.Time `json:"modified"`
+}
+
+// origin describes the conversion for whoever goes on with it.
+func (p *plan) origin(f *files) (*origin, error) {
+	m := p.manifest(nil)
+	m.Tensors, m.Files = p.tensors, p.files
+	text, err := m.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	o := &origin{Generator: p.opts.Generator, Quantization: p.opts.record(), Plan: hex.EncodeToString(sum[:])}
+	list := *f
+	if p.src.Tokenizer != "" {
+		t, err := statFiles([]string{p.src.Tokenizer})
+		if err != nil {
+			return nil, err
+		}
+		list.list, list.changed = append(list.list[:len(list.list):len(list.list)], t.list...), append(list.changed[:len(list.changed):len(list.changed)], t.changed...)
+	}
+	for i, file := range list.list {
+		o.Files = append(o.Files, originFile{file.Name, file.Size, list.changed[i].UTC()})
+	}
+	return o, nil
+}
+
+// create starts the bundle, or goes on with one.
+func (p *plan) create(ctx context.Context, f *files, out string) (*bundle.Writer, error) {
+	now, err := p.origin(f)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(now)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.Create(ctx, out, p.tensors, bundle.Options{
+		Force: p.opts.Force, MaxFile: p.opts.MaxFile, Stale: p.opts.Stale, Origin: text,
+		Accept: func(text []byte, notes map[string]string) error {
+			var was origin
+			if err := json.Unmarshal(text, &was); err != nil {
+				return fmt.Errorf("%w: %w", ErrChanged, err)
+			}
+			f.noted = notes
+			return now.accept(ctx, &was, f)
+		},
+	})
+}
+
+// accept reports why work of the origin was cannot be gone on with. A file that has its size but
+// another time is hashed: it may only have been copied.
+func (o *origin) accept(ctx context.Context, was *origin, f *files) error {
+	switch {
+	case was.Generator != o.Generator:
+		return fmt.Errorf("%w: %s began it, this is %s", ErrChanged, was.Generator, o.Generator)
+	case !reflect.DeepEqual(was.Quantization, o.Quantization):
+		return fmt.Errorf("%w: it was begun with other options: %s, now %s", ErrChanged, text(was.Quantization), text(o.Quantization))
+	case len(was.Files) != len(o.Files):
+		return fmt.Errorf("%w: the checkpoint had %d files, now it has %d", ErrChanged, len(was.Files), len(o.Files))
+	}
+	for i, then := range was.Files {
+		now := o.Files[i]
+		switch {
+		case then.Name != now.Name:
+			return fmt.Errorf("%w: the checkpoint had %s, now %s", ErrChanged, then.Name, now.Name)
+		case then.Size != now.Size:
+			return fmt.Errorf("%w: %s had %d bytes, now it has %d", ErrChanged, then.Name, then.Size, now.Size)
+		case !then.Modified.Equal(now.Modified):
+			if err := f.same(ctx, i); err != nil {
+				return err
+			}
+		}
+	}
+	if was.Plan != o.Plan {
+		return fmt.Errorf("%w: what the checkpoint says of the model or its tokens was something else", ErrChanged)
+	}
+	return nil
+}
+
+// same reports a file of another time whose SHA-256 is not the one that was noted.
+func (f *files) same(ctx context.Context, i int) error {
+	if i < len(f.list) && f.noted[f.list[i].Name] != "" {
+		sum, err := hashFile(ctx, f.paths[i], make([]byte, 1<<20))
+		if err != nil {
+			return err
+		}
+		if sum == f.noted[f.list[i].Name] {
+			return nil
+		}
+	}
+	name := "the tokenizer"
+	if i < len(f.paths) {
+		name = filepath.Base(f.paths[i])
+	}
+	return fmt.Errorf("%w: %s was written since it began", ErrChanged, name)
+}
+
+func text(q bundle.Quantization) string {
+	data, err := json.Marshal(q)
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
+}
+
+// end removes what Run wrote and did not commit, or keeps it if it can be gone on with.
+func (p *plan) end(w *bundle.Writer, err error) error {
+	stopped := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	if err == nil || w.Done() == 0 || !stopped && !w.Failed() && !errors.Is(err, outdir.ErrSpace) {
+		return errors.Join(err, w.Abort())
+	}
+	return &Interrupted{errors.Join(err, w.Keep()), w.Work(), w.Done(), len(p.tensors)}
+}

@@ -1,0 +1,280 @@
+// The demo page. The model runs in a Worker; this file draws.
+import { LlamaError } from '../src/errors.js';
+import type { LoadProgress, Stats, TextModel } from '../src/index.js';
+import { showChart, showMemory } from './draw.js';
+import { compare } from './parity.js';
+
+// The package lies beside the page, as its files are: the Worker and the WebAssembly are found from there.
+const base = './llama-webgpu/';
+const { load } = (await import(`${base}worker.js`)) as typeof import('../src/worker.js');
+const { cachedModels: listCached, deleteCached: forgetCached } = (await import(`${base}index.js`)) as typeof import('../src/index.js');
+
+const $ = <T extends HTMLElement = HTMLElement>(id: string) => document.getElementById(id) as T;
+const input = (id: string) => $<HTMLInputElement>(id);
+const button = (id: string) => $<HTMLButtonElement>(id);
+
+interface Listing {
+  models: { name: string; title: string; bytes: number }[];
+  reference: boolean;
+}
+
+let listing: Listing = { models: [], reference: false };
+let model: TextModel | undefined;
+let modelUrl = '';
+let ender: AbortController | undefined; // of what is under way: loading, or writing
+
+// --- what people read
+
+function bytes(n: number): string {
+  const units = ['B', 'kB', 'MB', 'GB'];
+  let i = 0;
+  for (; n >= 1000 && i < 3; i++) n /= 1000;
+  return `${n.toFixed(n < 10 && i > 0 ? 1 : 0)} ${units[i]}`;
+}
+
+const titles: Record<string, string> = {
+  'corrupt': 'The model is damaged', 'not-found': 'There is no such model', 'network': 'The server does not answer',
+  'out-of-memory': 'The GPU has not enough memory', 'too-large': 'The model is too large for this GPU',
+  'device-lost': 'The GPU has gone away', 'unsupported-version': 'The model is of another version',
+  'invalid-argument': 'That cannot be done', 'webgpu-unavailable': 'There is no WebGPU', 'no-adapter': 'There is no GPU',
+};
+
+function complain(e: unknown): void {
+  const error = e as LlamaError;
+  if (error.code === 'aborted') return;
+  $('alert-title').textContent = titles[error.code] ?? 'Something went wrong';
+  $('alert-text').textContent = error.message;
+  $('alert').hidden = false;
+}
+
+function facts(list: HTMLElement, rows: [name: string, value: string, look?: string][]): void {
+  list.replaceChildren(...rows.flatMap(([name, value, look]) => {
+    const dt = document.createElement('dt');
+    const dd = document.createElement('dd');
+    dt.textContent = name;
+    dd.textContent = value;
+    if (look) dd.className = look;
+    return [dt, dd];
+  }));
+  list.hidden = false;
+}
+
+// --- the GPU
+
+async function lookForGPU(): Promise<boolean> {
+  const gpu = navigator.gpu as GPU | undefined;
+  const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
+  if (adapter) {
+    const { vendor, architecture, device, description } = adapter.info;
+    const name = description || [vendor, architecture, device].filter(Boolean).join(' ') || 'a GPU';
+    const has = [...(['shader-f16', 'subgroups'] as const)].filter((f) => adapter.features.has(f));
+    $('adapter').textContent = `${name} · bindings to ${bytes(adapter.limits.maxStorageBufferBindingSize)}${has.length ? ` · ${has.join(', ')}` : ''}`;
+    return true;
+  }
+  $('adapter').textContent = 'No GPU';
+  $('missing-why').textContent = !isSecureContext
+    ? `WebGPU works on secure pages only: https, or localhost. This page is ${location.origin}.`
+    : gpu ? 'WebGPU is here, but the browser offers no GPU: its driver may be blocked, or hardware acceleration turned off.'
+      : 'WebGPU is the way for pages to compute on the GPU. Here it is missing, or turned off.';
+  $('missing').hidden = false;
+  button('load').disabled = true;
+  return false;
+}
+
+// --- choosing and loading
+
+async function listModels(): Promise<void> {
+  const response = await fetch('models.json').catch(() => undefined);
+  if (response?.ok) listing = (await response.json()) as Listing;
+  const select = $<HTMLSelectElement>('model');
+  select.replaceChildren(...listing.models.map((m) => new Option(`${m.title} · ${bytes(m.bytes)}`, `models/${m.name}/manifest.json`)), new Option('Another address …', ''));
+  chosen();
+}
+
+function chosen(): void {
+  $('url-row').hidden = $<HTMLSelectElement>('model').value !== '';
+  void showKept();
+}
+
+function wantedUrl(): string {
+  return new URL($<HTMLSelectElement>('model').value || input('url').value, location.href).href;
+}
+
+async function showKept(): Promise<void> {
+  const kept = await listCached().catch(() => []);
+  button('forget').hidden = !kept.some((m) => m.url === safely(wantedUrl));
+}
+
+function safely(f: () => string): string | undefined {
+  try { return f(); } catch { return undefined; }
+}
+
+async function loadModel(): Promise<void> {
+  $('alert').hidden = true;
+  await model?.dispose();
+  model = undefined;
+  ender = new AbortController();
+  busy('loading');
+  try {
+    modelUrl = wantedUrl();
+    model = await load(modelUrl, { signal: ender.signal, onProgress: showProgress });
+    const { info } = model;
+    const { where, reason } = info.cache;
+    facts($('facts'), [
+      ['Format', `${info.format}${info.block ? `, blocks of ${info.block}` : ''}`], ['Layers', String(info.layers)],
+      ['Context', info.context ? `${info.context} tokens` : 'not said'], ['Weights', bytes(info.bytes)],
+      ['Kept', where === 'none' ? `no: ${reason ?? ''}` : where === 'opfs' ? 'in this browser' : 'in the browser’s cache'],
+    ]);
+    $('chat-row').hidden = !info.hasChat;
+    $('progress-text').textContent = 'Ready.';
+    showStats(await model.stats());
+  } catch (e) {
+    $('progress-box').hidden = true;
+    complain(e);
+  } finally {
+    busy();
+    void showKept();
+  }
+}
+
+let shown = 0;
+function showProgress(p: LoadProgress): void {
+  const now = performance.now();
+  if (now - shown < 80 && p.loaded < p.total) return;
+  shown = now;
+  const bar = $<HTMLProgressElement>('progress');
+  bar.value = p.loaded / p.total;
+  const left = p.rate > 0 ? ` · ${Math.ceil((p.total - p.loaded) / p.rate)} s left` : '';
+  $('progress-text').textContent = p.loaded < p.total
+    ? `${bytes(p.loaded)} of ${bytes(p.total)} · ${bytes(p.rate)}/s${left}${p.received === 0 ? ' · from storage' : ''}`
+    : 'Checking, and making room for the text …';
+}
+
+/** Turns the controls to what can be done now. */
+function busy(what?: 'loading' | 'writing' | 'checking'): void {
+  button('load').disabled = what !== undefined;
+  button('cancel').hidden = what !== 'loading';
+  if (what === 'loading') {
+    $('progress-box').hidden = false;
+    $('facts').hidden = true;
+    $<HTMLProgressElement>('progress').value = 0;
+    $('progress-text').textContent = 'Asking the server …';
+  }
+  button('generate').disabled = !model || what !== undefined;
+  button('stop-button').disabled = what !== 'writing';
+  button('parity').disabled = !model || what !== undefined;
+  $('output').classList.toggle('busy', what === 'writing');
+  document.body.dataset['state'] = what ?? (model ? 'ready' : 'empty');
+}
+
+// --- writing
+
+function options() {
+  const n = (id: string) => Number(input(id).value);
+  return {
+    maxTokens: Math.max(1, n('maxTokens') || 128), temperature: n('temperature'), topK: n('topK'), topP: n('topP'), minP: n('minP'),
+    repeatPenalty: n('repeatPenalty'), ...(input('seed').value === '' ? {} : { seed: n('seed') }), stop: input('stop').value ? [input('stop').value] : [],
+  };
+}
+
+async function write(): Promise<void> {
+  if (!model || button('generate').disabled) return;
+  $('alert').hidden = true;
+  ender = new AbortController();
+  const prompt = $<HTMLTextAreaElement>('prompt').value;
+  const output = $('output');
+  const chat = model.info.hasChat && input('chat').checked;
+  const before = document.createElement('span');
+  before.className = 'prompt';
+  before.textContent = chat ? '' : prompt;
+  const text = document.createTextNode('');
+  output.replaceChildren(before, text);
+  busy('writing');
+  const times: number[] = [];
+  const begun = performance.now();
+  const onToken = ({ ms }: { ms: number }) => {
+    times.push(ms);
+    $('count').textContent = String(times.length);
+    if (times.length === 1) $('first').textContent = `${(ms / 1000).toFixed(2)} s`;
+    else $('rate').textContent = (1000 * (times.length - 1) / (performance.now() - begun - times[0]!)).toFixed(1);
+    showChart($('chart'), $('chart-text'), times);
+  };
+  $('rate').textContent = $('first').textContent = $('count').textContent = '–';
+  const all = { ...options(), signal: ender.signal, onToken };
+  try {
+    const pieces = chat ? model.chat([{ role: 'user', content: prompt }], all) : model.generate(prompt, all);
+    for await (const piece of pieces) {
+      const atEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
+      text.data += piece;
+      if (atEnd) output.scrollTop = output.scrollHeight;
+    }
+  } catch (e) {
+    complain(e);
+  }
+  busy();
+  if (model) showStats(await model.stats());
+}
+
+function showStats(s: Stats): void {
+  $('memory').textContent = bytes(s.memoryBytes);
+  showMemory($('memory-bar'), $('memory-list'), s.memory, bytes);
+}
+
+// --- checking
+
+const sampleText = 'The sea was calm that evening, and the little boat lay still.';
+
+async function checkParity(): Promise<void> {
+  if (!model) return;
+  $('alert').hidden = true;
+  busy('checking');
+  const name = /\/models\/([^/]+)\/manifest\.json$/.exec(modelUrl)?.[1];
+  facts($('parity-result'), [['Computing', 'here and on the server …']]);
+  try {
+    const tokens = Array.from(await model.encode(sampleText)).slice(0, 16);
+    const [here, response] = await Promise.all([
+      model.logits(tokens, 0), fetch(`reference/${name}`, { method: 'POST', body: JSON.stringify(tokens) }),
+    ]);
+    if (!response.ok) throw new LlamaError('network', `The server computes no reference: ${await response.text()}`);
+    const r = compare(new Float32Array(await response.arrayBuffer()), here, tokens.length);
+    facts($('parity-result'), [
+      ['Result', r.pass ? '✓ the same, up to rounding' : '✗ not the same', r.pass ? 'good' : 'bad'],
+      ['Relative RMS', `${r.relRMS.toExponential(1)} of 1e-3`], ['Largest |Δ|', r.maxAbs.toExponential(1)],
+      ['KL divergence', `${r.kld.toExponential(1)} nats`], ['Same top token', `${r.same} of ${tokens.length}`],
+    ]);
+  } catch (e) {
+    $('parity-result').hidden = true;
+    complain(e);
+  }
+  busy();
+}
+
+// --- wiring
+
+for (const control of document.querySelectorAll<HTMLInputElement>('.controls input')) {
+  const show = () => {
+    const v = Number(control.value);
+    const off = (control.id === 'topK' && v === 0) || (control.id === 'topP' && v === 1) || (control.id === 'repeatPenalty' && v === 1) || (control.id === 'minP' && v === 0);
+    document.querySelector(`output[for=${control.id}]`)!.textContent = off ? 'off' : control.id === 'temperature' && v === 0 ? 'greedy' : control.value;
+  };
+  control.addEventListener('input', show);
+  show();
+}
+$('model').addEventListener('change', chosen);
+$('load').addEventListener('click', () => void loadModel());
+$('cancel').addEventListener('click', () => ender?.abort());
+$('forget').addEventListener('click', () => void forgetCached(wantedUrl()).then(showKept, complain));
+$('generate').addEventListener('click', () => void write());
+$('stop-button').addEventListener('click', () => ender?.abort());
+$('parity').addEventListener('click', () => void checkParity());
+$('alert-close').addEventListener('click', () => { $('alert').hidden = true; });
+document.addEventListener('keydown', (e) => {
+  if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void write();
+  if (e.key === 'Escape') ender?.abort();
+});
+
+busy();
+const there = await lookForGPU();
+await listModels();
+$('parity-card').hidden = !listing.reference;
+document.body.dataset['state'] = there ? 'empty' : 'missing';

@@ -1,0 +1,310 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// require ends a test that lacks something: it fails where the makefile has said that all is there, and is
+// skipped elsewhere.
+func require(t *testing.T, ok bool, what string) {
+	t.Helper()
+	if ok {
+		return
+	}
+	if os.Getenv("LLAMA_WEBGPU_WEB") != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what + " (make web-test sees to it)")
+}
+
+// world is what the suites run against: `llama-webgpu serve` with tiny in three formats, and in front of it
+// a server that can do what a good one does not.
+type world struct {
+	url      string
+	expected []byte // what suite.js compares with
+}
+
+var (
+	worldOnce sync.Once
+	worldIs   *world
+	worldErr  error
+	worldEnd  []func()
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, f := range worldEnd {
+		f()
+	}
+	os.Exit(code)
+}
+
+func theWorld(t *testing.T) *world {
+	t.Helper()
+	_, err := os.Stat("site/llama-webgpu/llama-webgpu.wasm.gz")
+	require(t, err == nil, "site/llama-webgpu/llama-webgpu.wasm.gz is missing: make wasm")
+	worldOnce.Do(func() { worldIs, worldErr = newWorld() })
+	if worldErr != nil {
+		t.Fatal(worldErr)
+	}
+	return worldIs
+}
+
+const (
+	prompt    = "It was a cold morning of the early spring, and we sat after breakfast"
+	newTokens = 12
+)
+
+func newWorld() (*world, error) {
+	dir, err := os.MkdirTemp("", "llama-webgpu-web-*")
+	if err != nil {
+		return nil, err
+	}
+	worldEnd = append(worldEnd, func() { _ = os.RemoveAll(dir) })
+	program := filepath.Join(dir, "llama-webgpu")
+	if out, err := exec.Command("go", "build", "-o", program, "../cmd/llama-webgpu").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	expected := map[string]any{}
+	models := filepath.Join(dir, "models")
+	for _, format := range []string{"int8", "int4", "int2"} {
+		if expected[format], err = prepare(program, models, format); err != nil {
+			return nil, err
+		}
+	}
+	address, err := startServe(program, models)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{}
+	if w.expected, err = json.Marshal(map[string]any{"models": expected}); err != nil {
+		return nil, err
+	}
+	s := httptest.NewServer(w.handler(address, models))
+	worldEnd = append(worldEnd, s.Close)
+	w.url = s.URL
+	return w, nil
+}
+
+// prepare makes a bundle and has the native program continue a text with it.
+func prepare(program, models, format string) (map[string]any, error) {
+	out := filepath.Join(models, format)
+	run := func(args ...string) ([]byte, error) {
+		cmd := exec.Command(program, args...)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		data, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("llama-webgpu %s: %w\n%s", strings.Join(args, " "), err, stderr.Bytes())
+		}
+		return data, nil
+	}
+	if _, err := run("quantize", "--input-dir", "../testdata/tiny", "--output-dir", out, "--format", format, "--quiet"); err != nil {
+		return nil, err
+	}
+	data, err := run("infer", "--model", out, "--prompt", prompt, "-n", fmt.Sprint(newTokens), "--temperature", "0", "--max-seq-len", "256", "--json")
+	if err != nil {
+		return nil, err
+	}
+	var native struct {
+		PromptTokens []int32 `json:"prompt_tokens"`
+		Tokens       []int32 `json:"tokens"`
+		Text         string  `json:"text"`
+	}
+	if err := json.Unmarshal(data, &native); err != nil {
+		return nil, err
+	}
+	if len(native.Tokens) != newTokens {
+		return nil, fmt.Errorf("%s: the native program made %d tokens, want %d", format, len(native.Tokens), newTokens)
+	}
+	return map[string]any{"prompt": prompt, "promptTokens": native.PromptTokens, "tokens": native.Tokens, "text": native.Text}, nil
+}
+
+// startServe starts `llama-webgpu serve` on a free port and returns its address.
+func startServe(program, models string) (*url.URL, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, program, "serve", "--port", "0", models)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		cancel()
+		return nil, err
+	}
+	worldEnd = append(worldEnd, func() {
+		cancel()
+		_ = cmd.Wait()
+	})
+	buf := make([]byte, 1024)
+	n, err := stdout.Read(buf)
+	if err != nil {
+		return nil, fmt.Errorf("serve: %w", err)
+	}
+	address := regexp.MustCompile(`http://\S+`).FindString(string(buf[:n]))
+	if address == "" {
+		return nil, fmt.Errorf("serve: %q names no address", buf[:n])
+	}
+	return url.Parse(address)
+}
+
+// handler serves the suites, what serve serves, and under /bad/KIND/MODEL/ models that are damaged or
+// come badly.
+func (w *world) handler(address *url.URL, models string) http.Handler {
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(address) }}
+	mux := http.NewServeMux()
+	mux.Handle("/", proxy)
+	mux.Handle("/test/", http.StripPrefix("/test/", http.FileServer(http.Dir("test"))))
+	mux.HandleFunc("/test/expected.json", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(w.expected) })
+	large := sync.OnceValues(newLarge)
+	mux.HandleFunc("/test/large.json", func(rw http.ResponseWriter, _ *http.Request) {
+		l, err := large()
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_, _ = rw.Write(l.description)
+	})
+	mux.HandleFunc("/test/large.head", func(rw http.ResponseWriter, _ *http.Request) {
+		l, _ := large() // whoever asks has had the description
+		_, _ = rw.Write(l.header)
+	})
+	mux.HandleFunc("/test/pattern.bin", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(pattern()) })
+	var offline atomic.Bool
+	mux.HandleFunc("POST /test/offline", func(_ http.ResponseWriter, r *http.Request) { offline.Store(r.FormValue("on") == "1") })
+	// The article's addresses.
+	mux.Handle("/models/m/", http.StripPrefix("/models/m/", http.FileServer(http.Dir(filepath.Join(models, "int4")))))
+	b := bad{models: models, offline: &offline, seen: map[string]bool{}}
+	mux.HandleFunc("/bad/{kind}/{model}/{file}", func(rw http.ResponseWriter, r *http.Request) {
+		if err := b.serve(rw, r); err != nil {
+			http.Error(rw, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	return mux
+}
+
+// bad serves files as they should not be served.
+type bad struct {
+	models  string
+	offline *atomic.Bool
+	mu      sync.Mutex
+	seen    map[string]bool
+}
+
+func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
+	kind, file := r.PathValue("kind"), r.PathValue("file")
+	data, err := os.ReadFile(filepath.Join(b.models, r.PathValue("model"), file))
+	if errors.Is(err, os.ErrNotExist) {
+		http.NotFound(w, r)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	manifest, blob := file == "manifest.json", file == "model.wgpu"
+	switch {
+	case kind == "flip" && blob:
+		data[len(data)/2] ^= 0x10
+	case kind == "short" && blob:
+		data = data[:len(data)-256]
+	case kind == "version" && manifest:
+		data = bytes.Replace(data, []byte(`"format_version": 1`), []byte(`"format_version": 99`), 1)
+	case kind == "nojson" && manifest:
+		data = []byte("<!doctype html><p>Not found</p>")
+	case kind == "vocab" && file == "vocab.json":
+		data = bytes.Replace(data, []byte("the"), []byte("thE"), 1)
+	case kind == "chat" && manifest:
+		data = bytes.Replace(data, []byte(`"bos": 0`), []byte(`"chat_template": "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}", "bos": 0`), 1)
+	case kind == "norange":
+		r.Header.Del("Range")
+	case kind == "slow" && blob:
+		return trickle(w, r, data)
+	case kind == "flaky" && blob && b.first(r.Header.Get("Range")) && strings.HasPrefix(r.Header.Get("Range"), "bytes=0-"):
+		return breakOff(w, r, data)
+	case kind == "switched" && b.offline.Load():
+		panic(http.ErrAbortHandler) // the connection is cut
+	}
+	if kind == "norange" {
+		_, err = w.Write(data)
+		return err
+	}
+	http.ServeContent(w, r, file, time.Time{}, bytes.NewReader(data))
+	return nil
+}
+
+// first reports whether a range is asked for the first time.
+func (b *bad) first(ask string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.seen[ask]
+	b.seen[ask] = true
+	return !was
+}
+
+// asked returns the bytes that a request wants of data.
+func asked(r *http.Request, data []byte) (from, to int, err error) {
+	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err != nil {
+		return 0, 0, err
+	}
+	return from, min(to+1, len(data)), nil
+}
+
+// breakOff sends a third of what was asked for and cuts the connection.
+func breakOff(w http.ResponseWriter, r *http.Request, data []byte) error {
+	from, to, err := asked(r, data)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(data)))
+	w.Header().Set("Content-Length", fmt.Sprint(to-from))
+	w.WriteHeader(http.StatusPartialContent)
+	_, _ = w.Write(data[from : from+(to-from)/3])
+	_ = http.NewResponseController(w).Flush()
+	time.Sleep(50 * time.Millisecond) // so that it arrives
+	panic(http.ErrAbortHandler)
+}
+
+// trickle sends what was asked for slowly.
+func trickle(w http.ResponseWriter, r *http.Request, data []byte) error {
+	from, to, err := asked(r, data)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(data)))
+	w.WriteHeader(http.StatusPartialContent)
+	const step = 64 << 10
+	for at := from; at < to; at += step {
+		if _, err := io.Copy(w, bytes.NewReader(data[at:min(at+step, to)])); err != nil {
+			return nil // the page has given up
+		}
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-r.Context().Done():
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+import { LlamaError } from './errors.js';
+/** Writes messages as the model's chat template does, up to where the answer begins. */
+export async function renderChat(model, messages) {
+    const template = model.manifest.tokenizer.chat_template;
+    if (!template)
+        throw new LlamaError('invalid-argument', 'This model has no chat template: it continues texts, with generate().');
+    const { Template } = await import('./jinja.js');
+    const { bos, eos } = model.go;
+    const spell = (id) => (id !== undefined && id >= 0 ? model.tokenizer.token(id) ?? '' : '');
+    try {
+        return new Template(template).render({
+            messages, add_generation_prompt: true, bos_token: spell(bos), eos_token: spell(eos?.[0]),
+        });
+    }
+    catch (e) {
+        throw new LlamaError('invalid-argument', `The chat template refuses: ${e.message}`, { cause: e });
+    }
+}

@@ -1,0 +1,242 @@
+import { LlamaError, throwIfAborted } from './errors.js';
+/** How much travels in one request, in bytes. Nothing larger is ever held in one piece. */
+export const blockBytes = 4 << 20;
+/** How often a block that does not arrive is asked for again, and how long to wait before, in ms. */
+const retries = 5;
+const firstDelay = 300;
+/**
+ * A file of known size that is read from front to back. It asks for the blocks ahead of the reader, several
+ * at once, forgets those behind, and goes on where a broken response stopped.
+ */
+export class WireFile {
+    url;
+    size;
+    key;
+    o;
+    blocks = new Map();
+    stream; // of a server that does not know ranges
+    whole = false; // such a server
+    /** Whether any block came from the store. */
+    fromStore = false;
+    constructor(url, size, key, // of the file within the store
+    o) {
+        this.url = url;
+        this.size = size;
+        this.key = key;
+        this.o = o;
+    }
+    /** 1 to length bytes from offset on. */
+    async read(offset, length) {
+        throwIfAborted(this.o.signal);
+        const first = Math.floor(offset / blockBytes);
+        for (const i of this.blocks.keys())
+            if (i < first - 1)
+                this.blocks.delete(i);
+        for (let i = first; i < first + this.o.concurrency && i * blockBytes < this.size; i++)
+            void this.block(i);
+        const bytes = await this.block(first);
+        const at = offset - first * blockBytes;
+        return bytes.subarray(at, at + length);
+    }
+    block(i) {
+        let b = this.blocks.get(i);
+        if (!b) {
+            b = this.fetchBlock(i);
+            b.catch(() => this.blocks.delete(i)); // whoever reads it is told
+            this.blocks.set(i, b);
+        }
+        return b;
+    }
+    async fetchBlock(i) {
+        const n = Math.min(blockBytes, this.size - i * blockBytes);
+        const name = `${this.key}-${i}`;
+        const kept = await this.o.store?.get(name);
+        if (kept?.length === n) {
+            this.fromStore = true;
+            return kept;
+        }
+        const bytes = new Uint8Array(n);
+        await this.fill(bytes, i);
+        await this.o.store?.put(name, bytes);
+        return bytes;
+    }
+    /** Fills a block, in several requests if need be. */
+    async fill(bytes, i) {
+        let got = 0;
+        for (let failures = 0; got < bytes.length;) {
+            throwIfAborted(this.o.signal);
+            try {
+                if (this.whole) {
+                    await this.fromStream(bytes, i);
+                    return;
+                }
+                await this.request(i * blockBytes + got, i * blockBytes + bytes.length, (part) => {
+                    bytes.set(part, got);
+                    got += part.length;
+                    failures = 0; // it does go on
+                });
+            }
+            catch (e) {
+                throwIfAborted(this.o.signal);
+                if ((e instanceof LlamaError && e.code !== 'network') || ++failures > retries)
+                    throw e;
+                await pause(firstDelay * 2 ** (failures - 1), this.o.signal);
+            }
+        }
+    }
+    /** Asks for the bytes from `from` to before `to`. */
+    async request(from, to, take) {
+        const response = await this.response({ Range: `bytes=${from}-${to - 1}` });
+        if (response.status === 200) {
+            this.whole = true; // the server does not know ranges
+            void response.body?.cancel().catch(() => { });
+            return;
+        }
+        const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.headers.get('Content-Range') ?? '');
+        if (response.status !== 206 || !range || Number(range[1]) !== from) {
+            throw new LlamaError('network', `${this.url}: asked for bytes ${from} to ${to - 1}, the server answered ${response.status} ${range?.[0] ?? ''}`);
+        }
+        if (range[3] !== '*' && Number(range[3]) !== this.size) {
+            throw new LlamaError('corrupt', `${this.url}: the file has ${range[3]} bytes: the manifest says ${this.size}`);
+        }
+        let left = to - from;
+        for await (const part of chunks(response)) {
+            const some = part.subarray(0, left);
+            take(some);
+            this.o.received(some.length);
+            left -= some.length;
+        }
+        if (left > 0)
+            throw new LlamaError('network', `${this.url}: the connection broke ${left} bytes before the end`);
+    }
+    async response(headers) {
+        const init = this.o.signal ? { headers, signal: this.o.signal } : { headers };
+        const response = await this.o.fetch(this.url, init).catch((e) => {
+            throwIfAborted(this.o.signal);
+            throw new LlamaError('network', `${this.url}: ${e.message}`, { cause: e });
+        });
+        if (response.status === 416)
+            throw new LlamaError('corrupt', `${this.url}: the file is shorter than the ${this.size} bytes of the manifest`);
+        checkStatus(this.url, response);
+        return response;
+    }
+    /** Fills a block from the one response of a server without ranges, which starts again if need be. */
+    async fromStream(bytes, i) {
+        for (;;) {
+            this.stream ??= new SequentialBody(this.url, () => this.response({}), this.o.received);
+            const stream = this.stream;
+            try {
+                if (await stream.take(bytes, i * blockBytes))
+                    return;
+            }
+            catch (e) {
+                if (this.stream === stream)
+                    this.stream = undefined;
+                throw e;
+            }
+            if (this.stream === stream)
+                this.stream = undefined; // it is past that
+            stream.cancel();
+        }
+    }
+}
+/** A response that is read in order by readers who come in any order. */
+class SequentialBody {
+    url;
+    open;
+    received;
+    at = 0; // bytes read
+    rest = new Uint8Array(0); // read and not taken
+    reader;
+    queue = Promise.resolve();
+    constructor(url, open, received) {
+        this.url = url;
+        this.open = open;
+        this.received = received;
+    }
+    /** Fills bytes from offset on; false if that lies behind. */
+    take(bytes, offset) {
+        const turn = this.queue.then(() => this.skipAndFill(bytes, offset));
+        this.queue = turn.catch(() => { });
+        return turn;
+    }
+    async skipAndFill(bytes, offset) {
+        if (offset < this.at)
+            return false;
+        this.reader ??= (await this.open()).body.getReader();
+        while (this.at < offset + bytes.length) {
+            if (this.rest.length === 0) {
+                const { done, value } = await this.reader.read().catch((e) => {
+                    throw new LlamaError('network', `${this.url}: ${e.message}`, { cause: e });
+                });
+                if (done)
+                    throw new LlamaError('corrupt', `${this.url}: the file ends at byte ${this.at}`);
+                this.rest = value;
+                this.received(value.length);
+            }
+            const into = this.at - offset;
+            const n = Math.min(this.rest.length, into < 0 ? -into : bytes.length - into);
+            if (into >= 0)
+                bytes.set(this.rest.subarray(0, n), into);
+            this.rest = this.rest.subarray(n);
+            this.at += n;
+        }
+        return true;
+    }
+    cancel() {
+        void this.reader?.cancel().catch(() => { });
+    }
+}
+/** The pieces of a body. */
+async function* chunks(response) {
+    const reader = response.body.getReader();
+    try {
+        for (;;) {
+            const { done, value } = await reader.read();
+            if (done)
+                return;
+            yield value;
+        }
+    }
+    catch (e) {
+        throw new LlamaError('network', `${response.url}: ${e.message}`, { cause: e });
+    }
+    finally {
+        void reader.cancel().catch(() => { });
+    }
+}
+/** Throws unless the server has given something. Errors that may pass are 'network'. */
+export function checkStatus(url, response) {
+    const s = response.status;
+    if (response.ok)
+        return;
+    if (s === 404 || s === 410)
+        throw new LlamaError('not-found', `${url}: the server says ${s}`);
+    if (s >= 500 || s === 408 || s === 429)
+        throw new LlamaError('network', `${url}: the server says ${s}`);
+    throw new LlamaError('invalid-argument', `${url}: the server refuses with ${s}`);
+}
+function pause(ms, signal) {
+    return new Promise((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        signal?.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
+    });
+}
+/** Reads a small file as a whole, trying again as for blocks. */
+export async function fetchSmall(url, o) {
+    for (let failures = 0;;) {
+        throwIfAborted(o.signal);
+        try {
+            const response = await o.fetch(url, o.signal ? { signal: o.signal } : {});
+            checkStatus(url, response);
+            return new Uint8Array(await response.arrayBuffer());
+        }
+        catch (e) {
+            throwIfAborted(o.signal);
+            const error = e instanceof LlamaError ? e : new LlamaError('network', `${url}: ${e.message}`, { cause: e });
+            if (error.code !== 'network' || ++failures > 2)
+                throw error;
+            await pause(firstDelay * 2 ** (failures - 1), o.signal);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+// The inside of the Worker that worker.ts starts.
+import { asError } from './errors.js';
+import { load } from './text.js';
+const post = (reply) => globalThis.postMessage(reply);
+const running = new Map();
+let model;
+async function answer(id, call, signal) {
+    if (call.op === 'load') {
+        model = await load(call.url, { ...call.options, signal, onProgress: (progress) => post({ id, progress }) });
+        return { info: model.info, device: model.device };
+    }
+    const m = model; // the first call is load, and there is no other until it has been answered
+    switch (call.op) {
+        case 'generate':
+        case 'chat': {
+            const options = { ...call.options, signal, onToken: (token) => post({ id, token }) };
+            const pieces = call.op === 'chat' ? m.chat(call.messages, options) : m.generate(call.prompt, options);
+            for await (const text of pieces)
+                post({ id, text });
+            return undefined;
+        }
+        case 'encode': return m.encode(call.text);
+        case 'decode': return m.decode(call.ids);
+        case 'logits': return m.logits(call.tokens, call.from);
+        case 'stats': return m.stats();
+        case 'dispose': return m.dispose();
+    }
+}
+globalThis.onmessage = async (event) => {
+    const request = event.data;
+    if ('abort' in request) {
+        running.get(request.id)?.abort();
+        return;
+    }
+    const { id, call } = request;
+    const ender = new AbortController();
+    running.set(id, ender);
+    try {
+        post({ id, value: await answer(id, call, ender.signal) });
+    }
+    catch (e) {
+        const { code, message } = asError(e);
+        post({ id, error: { code, message } });
+    }
+    finally {
+        running.delete(id);
+    }
+};

@@ -1,0 +1,2 @@
+/** The JavaScript half of Go's package gpu, from gpu/backend.js. */
+export const backend: object;

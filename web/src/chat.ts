@@ -1,0 +1,23 @@
+import { LlamaError } from './errors.js';
+import type { Model } from './loader.js';
+
+export interface ChatMessage {
+  role: 'system' | 'user' | 'assistant' | 'tool' | (string & {});
+  content: string;
+}
+
+/** Writes messages as the model's chat template does, up to where the answer begins. */
+export async function renderChat(model: Model, messages: readonly ChatMessage[]): Promise<string> {
+  const template = model.manifest.tokenizer.chat_template;
+  if (!template) throw new LlamaError('invalid-argument', 'This model has no chat template: it continues texts, with generate().');
+  const { Template } = await import('./jinja.js');
+  const { bos, eos } = model.go;
+  const spell = (id: number | undefined) => (id !== undefined && id >= 0 ? model.tokenizer.token(id) ?? '' : '');
+  try {
+    return new Template(template).render({
+      messages, add_generation_prompt: true, bos_token: spell(bos), eos_token: spell(eos?.[0]),
+    });
+  } catch (e) {
+    throw new LlamaError('invalid-argument', `The chat template refuses: ${(e as Error).message}`, { cause: e });
+  }
+}

@@ -1,0 +1,278 @@
+import { openStore, freeBytes, manifestOf, type CacheReport, type Store } from './cache.js';
+import { asError, LlamaError, throwIfAborted } from './errors.js';
+import { runtimeOf, unwrap, type GoModel, type Runtime, type WasmSource } from './runtime.js';
+import { blockBytes, fetchSmall, WireFile, type Fetch, type WireOptions } from './wire.js';
+
+export { cachedModels, deleteCached, type CachedModel, type CacheReport } from './cache.js';
+
+/** How far loading is. */
+export interface LoadProgress {
+  /** Bytes of the weights that are on the GPU, of how many. */
+  loaded: number;
+  total: number;
+  /** Bytes that came over the network. */
+  received: number;
+  /** Bytes per second onto the GPU, over the last seconds. */
+  rate: number;
+}
+
+export interface LoadModelOptions {
+  manifestUrl: string | URL;
+  /** model.wgpu, or where its parts lie; beside the manifest unless told. */
+  weightUrl?: string | URL;
+  /** vocab.json; beside the manifest unless told. */
+  vocabUrl?: string | URL;
+  onProgress?: (progress: LoadProgress) => void;
+  signal?: AbortSignal;
+  /** Whether to keep the model in the browser's storage, as by default; Node has none. */
+  cache?: boolean;
+  /** Requests in flight, 4 unless told. */
+  concurrency?: number;
+  /** What to use instead of fetch. */
+  fetch?: Fetch;
+  /** The WebAssembly, if it is not beside this file. */
+  wasm?: WasmSource;
+}
+
+/** What this package reads of a manifest; docs/format.md has all of it. */
+export interface Manifest {
+  id: string;
+  generator: string;
+  spec: { vocab: number; hidden: number; max_positions?: number; layers: number[] };
+  quantization: { format: string; block?: number };
+  files: { name: string; size: number }[];
+  tensors: { name: string; type: string; length: number }[];
+  tokenizer: { size?: number; sha256?: string; bos?: number; eos: number[] | null; chat_template?: string };
+}
+
+/** Text to token ids and back. */
+export class Tokenizer {
+  constructor(private readonly go: GoModel) {}
+
+  /** The ids of a text, led by the token for its beginning where the model wants one. */
+  encode(text: string, options: { special?: boolean } = {}): Int32Array {
+    return this.go.encode(text, options.special ?? true);
+  }
+
+  /** The text of ids, without special tokens unless they are asked for. */
+  decode(ids: Iterable<number>, options: { special?: boolean } = {}): string {
+    return this.go.decode(Int32Array.from(ids), !options.special);
+  }
+
+  /** A token as the vocabulary spells it. */
+  token(id: number): string | undefined {
+    return this.go.token(id) ?? undefined;
+  }
+}
+
+/** A model whose weights are on a GPU. Transformers compute with it. */
+export class Model {
+  private disposed = false;
+
+  /** @internal */
+  constructor(
+    readonly device: GPUDevice,
+    readonly manifest: Manifest,
+    /** Whether and where the model is kept for the next visit. */
+    readonly cache: CacheReport,
+    /** Whether it was read from there. */
+    readonly fromCache: boolean,
+    /** @internal */
+    readonly runtime: Runtime,
+    private readonly goModel: GoModel,
+  ) {}
+
+  /** @internal */
+  get go(): GoModel {
+    if (this.disposed) throw new LlamaError('disposed', 'The model has been disposed of.');
+    return this.goModel;
+  }
+
+  /** @internal */
+  get isDisposed(): boolean {
+    return this.disposed;
+  }
+
+  get tokenizer(): Tokenizer {
+    if (!this.go.hasTokenizer) throw new LlamaError('invalid-argument', 'The bundle has no tokenizer.');
+    return new Tokenizer(this.go);
+  }
+
+  /** How most of its matrices are stored: int8, int4, int2 or f16. */
+  get format(): string {
+    return this.manifest.quantization.format;
+  }
+
+  /** Bytes on the GPU by purpose, of all that runs on this device. */
+  memory(): Record<string, number> {
+    return this.runtime.api.memory().memory;
+  }
+
+  /** Gives the memory on the GPU back, that of its Transformers too. */
+  async dispose(): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    await this.goModel.close();
+  }
+}
+
+/** Brings a bundle from a server to the GPU. */
+export async function loadModel(device: GPUDevice, options: LoadModelOptions): Promise<Model> {
+  try {
+    throwIfAborted(options.signal);
+    const first = await new Loading(device, options).run().catch((e: unknown) => e);
+    if (first instanceof Model) return first;
+    if (!(first instanceof KeptDamage)) throw first;
+    return await new Loading(device, { ...options, cache: false }).run(first.reason);
+  } catch (e) {
+    throw asError(e);
+  }
+}
+
+/** What was kept is damaged, and has been removed. */
+class KeptDamage {
+  constructor(readonly reason: string) {}
+}
+
+/** One attempt at loading. */
+class Loading {
+  private readonly manifestUrl: string;
+  private readonly wire: WireOptions;
+  private received = 0;
+  private readonly speed = new Speed();
+
+  constructor(private readonly device: GPUDevice, private readonly o: LoadModelOptions) {
+    this.manifestUrl = manifestOf(o.manifestUrl);
+    this.wire = {
+      fetch: o.fetch ?? ((url, init) => fetch(url, init)),
+      signal: o.signal,
+      concurrency: Math.max(1, o.concurrency ?? 4),
+      received: (n) => { this.received += n; },
+    };
+  }
+
+  async run(whyNotKept?: string): Promise<Model> {
+    const runtime = runtimeOf(this.device, this.o.wasm);
+    runtime.catch(() => {}); // it is waited for below, if nothing else fails before
+    const opened: Store | string = this.o.cache ?? hasStorage() ? await openStore(this.manifestUrl) : whyNotKept ?? 'It was not asked for.';
+    const store = typeof opened === 'string' ? undefined : opened;
+    const text = await this.manifest(store);
+    const manifest = parse(this.manifestUrl, text);
+    const total = manifest.files.reduce((n, f) => n + f.size, 0);
+    const report = await this.prepare(store, opened, manifest, text, total);
+    this.wire.store = report.where === 'none' ? undefined : store;
+
+    const files = manifest.files.map((f, i) => new WireFile(this.weightUrl(manifest, f.name), f.size, `block-${i}`, this.wire));
+    const vocab = manifest.tokenizer.size ? await this.vocab(manifest) : null;
+    const rt = await runtime;
+    try {
+      const go = unwrap(await rt.wait(rt.api.load({
+        manifest: text, vocab,
+        files: files.map((f) => (offset, length) => f.read(offset, length)),
+        progress: (loaded) => this.progress(loaded, total),
+      })));
+      if (this.o.signal?.aborted) {
+        await go.close();
+        throwIfAborted(this.o.signal);
+      }
+      if (store?.broken) Object.assign(report, { where: 'none', reason: store.broken });
+      return new Model(this.device, manifest, report, files.some((f) => f.fromStore), rt, go);
+    } catch (e) {
+      const kept = store && (files.some((f) => f.fromStore) || this.keptVocab);
+      if (!kept || asError(e).code !== 'corrupt') throw e;
+      await store.clear();
+      throw new KeptDamage(`What was kept was damaged (${asError(e).message}), so it was loaded anew.`);
+    }
+  }
+
+  private keptVocab = false;
+
+  /** The manifest: from the server, or the one that is kept if the server cannot be reached. */
+  private async manifest(store: Store | undefined): Promise<Uint8Array> {
+    try {
+      return await fetchSmall(this.manifestUrl, this.wire);
+    } catch (e) {
+      const kept = asError(e).code === 'network' ? await store?.get('manifest.json') : undefined;
+      if (!kept) throw e;
+      return kept;
+    }
+  }
+
+  /** Makes room in the store, or says why the model will not be kept. */
+  private async prepare(store: Store | undefined, opened: Store | string, m: Manifest, text: Uint8Array, total: number): Promise<CacheReport> {
+    if (!store) return { where: 'none', reason: opened as string };
+    const meta = new TextEncoder().encode(JSON.stringify({ url: this.manifestUrl, id: m.id, bytes: total }));
+    const old = await store.get('meta.json');
+    const same = old !== undefined && new TextDecoder().decode(old) === new TextDecoder().decode(meta);
+    if (!same) {
+      await store.clear();
+      const free = await freeBytes();
+      if (total + blockBytes > free) {
+        return { where: 'none', reason: `The model takes ${size(total)}, the browser lets this page keep ${size(free)} more: it will be loaded again next time.` };
+      }
+      await store.put('meta.json', meta);
+    }
+    await store.put('manifest.json', text);
+    return store.broken ? { where: 'none', reason: store.broken } : { where: store.where };
+  }
+
+  private async vocab(m: Manifest): Promise<Uint8Array> {
+    const name = `vocab-${m.tokenizer.sha256}`;
+    const kept = await this.wire.store?.get(name);
+    if (kept) {
+      this.keptVocab = true;
+      return kept;
+    }
+    const bytes = await fetchSmall(String(this.o.vocabUrl ?? new URL('vocab.json', this.manifestUrl)), this.wire);
+    await this.wire.store?.put(name, bytes);
+    return bytes;
+  }
+
+  private weightUrl(m: Manifest, name: string): string {
+    if (this.o.weightUrl === undefined) return new URL(name, this.manifestUrl).href;
+    const given = new URL(this.o.weightUrl, globalThis.location?.href ?? this.manifestUrl);
+    return m.files.length === 1 ? given.href : new URL(name, given).href;
+  }
+
+  private progress(loaded: number, total: number): void {
+    if (!this.o.onProgress) return;
+    const rate = this.speed.at(loaded);
+    this.o.onProgress({ loaded, total, received: this.received, rate });
+  }
+}
+
+/** Bytes per second over the last three seconds. */
+class Speed {
+  private readonly seen: { t: number; n: number }[] = [{ t: performance.now(), n: 0 }];
+
+  at(n: number): number {
+    const t = performance.now();
+    this.seen.push({ t, n });
+    while (this.seen.length > 2 && t - this.seen[1]!.t > 3000) this.seen.shift();
+    const old = this.seen[0]!;
+    return t > old.t ? (1000 * (n - old.n)) / (t - old.t) : 0;
+  }
+}
+
+function hasStorage(): boolean {
+  return globalThis.navigator?.storage !== undefined;
+}
+
+function size(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
+/** What is needed of a manifest before Go has checked it. */
+function parse(url: string, text: Uint8Array): Manifest {
+  let m: Partial<Manifest>;
+  try {
+    m = JSON.parse(new TextDecoder().decode(text)) as Partial<Manifest>;
+  } catch (e) {
+    throw new LlamaError('corrupt', `${url}: ${(e as Error).message}`, { cause: e });
+  }
+  const files = m.files;
+  if (!Array.isArray(files) || !files.every((f) => typeof f.name === 'string' && Number.isSafeInteger(f.size))) {
+    throw new LlamaError('corrupt', `${url}: this is no manifest of a bundle: it lists no files`);
+  }
+  return m as Manifest;
+}

@@ -1,0 +1,57 @@
+// Node has no WebGPU of its own: the npm package "webgpu" (Dawn) brings it.
+import { open, readFile, stat } from 'node:fs/promises';
+import { resolve, sep } from 'node:path';
+import { Readable } from 'node:stream';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { LlamaError } from './errors.js';
+import { setWasmReader } from './runtime.js';
+import { load as loadUrl, type LoadOptions, type TextModel } from './text.js';
+import type { Fetch } from './wire.js';
+
+export * from './index.js';
+
+setWasmReader(() => readFile(new URL('./llama-webgpu.wasm', import.meta.url)));
+
+/** Makes navigator.gpu what the package "webgpu" offers, unless there is one. `flags` are Dawn's. */
+export async function installWebGPU(flags: string[] = []): Promise<void> {
+  if ((globalThis.navigator as { gpu?: unknown } | undefined)?.gpu) return;
+  let dawn: { create(flags: string[]): GPU; globals: object };
+  try {
+    dawn = (await import('webgpu' as string)) as typeof dawn;
+  } catch (e) {
+    throw new LlamaError('webgpu-unavailable', 'The package "webgpu" is missing: npm install webgpu', { cause: e });
+  }
+  Object.assign(globalThis, dawn.globals);
+  const gpu = dawn.create(flags);
+  const navigator = globalThis.navigator as object | undefined;
+  if (navigator) Object.defineProperty(navigator, 'gpu', { value: gpu, configurable: true });
+  else Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
+}
+
+/** Loads a bundle from a directory, or from a URL. */
+export async function load(where: string | URL, options: LoadOptions = {}): Promise<TextModel> {
+  if (!options.device) await installWebGPU();
+  return loadUrl(urlOf(where), { fetch: fetchAny, ...options });
+}
+
+/** A URL as it is; everything else is a path. */
+function urlOf(where: string | URL): URL {
+  if (where instanceof URL) return where;
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(where) ? new URL(where) : pathToFileURL(resolve(where) + (where.endsWith(sep) ? sep : ''));
+}
+
+/** fetch, also of file: URLs and their ranges. */
+export const fetchAny: Fetch = async (url, init) => {
+  if (!url.startsWith('file:')) return fetch(url, init);
+  const path = fileURLToPath(url);
+  const info = await stat(path).catch(() => undefined);
+  if (!info?.isFile()) return new Response(null, { status: 404 });
+  const range = /^bytes=(\d+)-(\d+)$/.exec(init.headers?.['Range'] ?? '');
+  if (!range) return new Response(await readFile(path));
+  const start = Number(range[1]);
+  const end = Math.min(Number(range[2]), info.size - 1);
+  if (start > end) return new Response(null, { status: 416 });
+  const file = await open(path);
+  const body = Readable.toWeb(file.createReadStream({ start, end, highWaterMark: 1 << 20 })) as ReadableStream;
+  return new Response(body, { status: 206, headers: { 'Content-Range': `bytes ${start}-${end}/${info.size}` } });
+};

@@ -1,0 +1,34 @@
+import type { ChatMessage } from './chat.js';
+import type { ErrorCode } from './errors.js';
+import type { LoadProgress } from './loader.js';
+import type { DeviceInfo } from './runtime.js';
+import type { GenerateOptions, LoadOptions, ModelInfo } from './text.js';
+
+/** What can travel to a Worker of the options of load. */
+export type WorkerLoadOptions = Omit<LoadOptions, 'signal' | 'onProgress' | 'device' | 'fetch'>;
+export type WorkerGenerateOptions = Omit<GenerateOptions, 'signal' | 'onToken'>;
+
+/** To the Worker. Each call has a number, and one answer. */
+export type Call =
+  | { op: 'load'; url: string; options: WorkerLoadOptions }
+  | { op: 'generate'; prompt: string; options: WorkerGenerateOptions }
+  | { op: 'chat'; messages: ChatMessage[]; options: WorkerGenerateOptions }
+  | { op: 'encode'; text: string }
+  | { op: 'decode'; ids: Int32Array }
+  | { op: 'logits'; tokens: Int32Array; from: number }
+  | { op: 'stats' }
+  | { op: 'dispose' };
+export type Request = { id: number; call: Call } | { id: number; abort: true };
+
+export interface Loaded {
+  info: ModelInfo;
+  device: DeviceInfo;
+}
+
+/** From the Worker: pieces on the way, then the answer. */
+export type Reply =
+  | { id: number; progress: LoadProgress }
+  | { id: number; token: { id: number; ms: number } }
+  | { id: number; text: string }
+  | { id: number; value: unknown }
+  | { id: number; error: { code: ErrorCode; message: string } };

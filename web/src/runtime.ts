@@ -1,0 +1,168 @@
+import { backend } from './backend.js';
+import { asError, LlamaError } from './errors.js';
+import { goFor } from './wasm_exec.js';
+
+/** Where the WebAssembly comes from, if not from llama-webgpu.wasm beside this file. */
+export type WasmSource = string | URL | BufferSource | WebAssembly.Module;
+
+/** What a method of Go returns that cannot throw. */
+type Result<T> = T | { failure: { code: string; message: string } };
+
+export interface GoToken {
+  token?: number;
+  text: string;
+  end?: 'eos' | 'length';
+}
+
+export interface GoGeneration {
+  next(): Promise<GoToken>;
+  stop(): null;
+}
+
+export interface GoTransformer {
+  forward(tokens: Int32Array, options: { sequence?: number; append?: boolean; from?: number }): Promise<Float32Array>;
+  generate(tokens: Int32Array, options: object): Result<GoGeneration>;
+  reset(): null;
+  close(): Promise<null>;
+}
+
+export interface GoModel {
+  vocab: number;
+  bos: number;
+  eos: number[];
+  context: number;
+  hasTokenizer: boolean;
+  encode(text: string, special: boolean): Int32Array;
+  decode(tokens: Int32Array, skipSpecial: boolean): string;
+  token(id: number): string | null;
+  transformer(options: object): Promise<GoTransformer>;
+  close(): Promise<null>;
+}
+
+export interface GoMemory {
+  memory: Record<string, number>;
+  pipelines: number;
+  compileSeconds: number;
+}
+
+/** How Go reads a file: 1 to length bytes from offset on. */
+export type GoRead = (offset: number, length: number) => Promise<Uint8Array>;
+
+/** What cmd/wasm offers. */
+interface GoApi {
+  open(device: GPUDevice): Result<DeviceInfo>;
+  load(bundle: {
+    manifest: Uint8Array;
+    vocab: Uint8Array | null;
+    files: GoRead[];
+    progress: (bytes: number) => void;
+  }): Promise<GoModel>;
+  memory(): GoMemory;
+  close(): Promise<null>;
+}
+
+/** What a device is and has. */
+export interface DeviceInfo {
+  adapter: string;
+  type: string; // "cpu" for a software renderer, else "unknown": WebGPU does not tell
+  maxBufferSize: number; // bytes
+  maxBinding: number; // bytes
+  shaderF16: boolean;
+  subgroups: boolean;
+  timestamps: boolean;
+  dotProduct: boolean;
+}
+
+/** Unwraps a result of Go. */
+export function unwrap<T>(r: Result<T>): T {
+  if (typeof r === 'object' && r !== null && 'failure' in r) throw asError(r.failure);
+  return r as T;
+}
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+let fallback: (() => Promise<BufferSource>) | undefined;
+
+/** Says how to read the WebAssembly where fetch cannot: in Node. */
+export function setWasmReader(read: () => Promise<BufferSource>): void {
+  fallback = read;
+}
+
+async function compile(source: WasmSource): Promise<WebAssembly.Module> {
+  if (source instanceof WebAssembly.Module) return source;
+  if (!(typeof source === 'string' || source instanceof URL)) return WebAssembly.compile(source);
+  const response = await fetch(source).catch((e: unknown) => {
+    throw new LlamaError('network', `${String(source)}: ${(e as Error).message}`, { cause: e });
+  });
+  if (!response.ok) throw new LlamaError('not-found', `${String(source)}: the server says ${response.status}`);
+  if (response.headers.get('Content-Type')?.startsWith('application/wasm')) return WebAssembly.compileStreaming(response);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+function moduleOf(source: WasmSource | undefined): Promise<WebAssembly.Module> {
+  if (source !== undefined) return compile(source);
+  compiled ??= (async () => compile(fallback ? await fallback() : new URL('./llama-webgpu.wasm', import.meta.url)))();
+  compiled.catch(() => { compiled = undefined; }); // the next one tries again
+  return compiled;
+}
+
+/** One instance of the WebAssembly, on one GPUDevice. */
+export class Runtime {
+  private constructor(
+    readonly api: GoApi,
+    readonly info: DeviceInfo,
+    private readonly instance: WebAssembly.Instance,
+    private readonly exited: Promise<never>,
+  ) {}
+
+  static async start(device: GPUDevice, source?: WasmSource): Promise<Runtime> {
+    let ready!: (api: GoApi) => void;
+    const api = new Promise<GoApi>((resolve) => { ready = resolve; });
+    const scope = {
+      Object, Array, Uint8Array, Int32Array, Float32Array, Promise, Date, Error, Function,
+      TextEncoder, TextDecoder, crypto: globalThis.crypto, performance: globalThis.performance,
+      navigator: globalThis.navigator, llamaWebGPUBackend: backend, ready,
+    };
+    const go = goFor(scope);
+    const instance = await WebAssembly.instantiate(await moduleOf(source), go.importObject);
+    const exited = go.run(instance).then(() => {
+      throw new LlamaError('runtime', 'The WebAssembly has ended; the console says why.');
+    });
+    exited.catch(() => {}); // whoever waits is told
+    const a = await Promise.race([api, exited]);
+    return new Runtime(a, unwrap(a.open(device)), instance, exited);
+  }
+
+  /** Waits for Go; what it fails with becomes a LlamaError. */
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await Promise.race([promise, this.exited]);
+    } catch (e) {
+      throw asError(e);
+    }
+  }
+
+  /** The bytes of WebAssembly memory; it never shrinks. */
+  get wasmBytes(): number {
+    return (this.instance.exports['mem'] as WebAssembly.Memory).buffer.byteLength;
+  }
+}
+
+const runtimes = new WeakMap<GPUDevice, Promise<Runtime>>();
+
+/** The runtime of a device; it is started once. */
+export function runtimeOf(device: GPUDevice, source?: WasmSource): Promise<Runtime> {
+  let r = runtimes.get(device);
+  if (!r) {
+    r = Runtime.start(device, source);
+    runtimes.set(device, r);
+    r.catch(() => runtimes.delete(device));
+  }
+  return r;
+}
+
+/** Ends the runtime of a device that is about to be destroyed. */
+export async function endRuntime(device: GPUDevice): Promise<void> {
+  const r = runtimes.get(device);
+  runtimes.delete(device);
+  await (await r?.catch(() => undefined))?.api.close();
+}

@@ -1,0 +1,74 @@
+import { LlamaError } from './errors.js';
+
+/** How to choose a token. What is left out is off; with temperature 0 the largest logit wins. */
+export interface SampleOptions {
+  /** 1 unless told; 0: the likeliest. */
+  temperature?: number;
+  /** Among this many of the likeliest. */
+  topK?: number;
+  /** Among the likeliest that together have this probability. */
+  topP?: number;
+  /** Among those at least this many times as likely as the likeliest. */
+  minP?: number;
+  /** Makes the choice repeatable. */
+  seed?: number;
+}
+
+/**
+ * Chooses the next token from logits: top-p, or all the options. The order is top-k, top-p, min-p,
+ * temperature; equal logits are ranked by the lower id.
+ */
+export function sample(logits: Float32Array, options: number | SampleOptions = {}): number {
+  const o = typeof options === 'number' ? { topP: options } : options;
+  check(o);
+  const temperature = o.temperature ?? 1;
+  if (logits.length === 0) throw new LlamaError('invalid-argument', 'sample: no logits');
+  if (logits.some((l) => !(l < Infinity))) throw new LlamaError('invalid-argument', 'sample: a logit is not a number');
+  if (temperature === 0 || o.topK === 1) return largest(logits);
+
+  const max = logits[largest(logits)]!;
+  const ids = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
+  let n = Math.min(o.topK || ids.length, ids.length);
+  if (o.topP && o.topP < 1) n = nucleus(ids, logits, max, n, o.topP);
+  if (o.minP) {
+    const least = max + Math.log(o.minP);
+    while (n > 1 && logits[ids[n - 1]!]! < least) n--;
+  }
+  const weights = ids.slice(0, n).map((id) => Math.exp((logits[id]! - max) / temperature));
+  let left = random(o.seed) * weights.reduce((a, b) => a + b, 0);
+  for (let i = 0; i < n; i++) if ((left -= weights[i]!) < 0) return ids[i]!;
+  return ids[0]!;
+}
+
+function check(o: SampleOptions): void {
+  const bad = (name: string, want: string) => new LlamaError('invalid-argument', `sample: ${name}: want ${want}`);
+  if (o.temperature !== undefined && !(o.temperature >= 0 && o.temperature < Infinity)) throw bad('temperature', '0 or a finite number above it');
+  if (o.topK !== undefined && !(Number.isInteger(o.topK) && o.topK >= 0)) throw bad('topK', '0 (off) or a whole number above it');
+  if (o.topP !== undefined && !(o.topP >= 0 && o.topP <= 1)) throw bad('topP', 'a number from 0 to 1');
+  if (o.minP !== undefined && !(o.minP >= 0 && o.minP <= 1)) throw bad('minP', 'a number from 0 to 1');
+}
+
+function largest(logits: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
+  return best;
+}
+
+/** How many of the first n ids together have the share p of their probability. */
+function nucleus(ids: number[], logits: Float32Array, max: number, n: number, p: number): number {
+  const weight = (i: number) => Math.exp(logits[ids[i]!]! - max);
+  let all = 0;
+  for (let i = 0; i < n; i++) all += weight(i);
+  let sum = 0;
+  for (let i = 0; i < n; i++) if ((sum += weight(i)) >= p * all) return i + 1;
+  return n;
+}
+
+/** A number in [0, 1): Math.random, or the one that belongs to a seed (splitmix32). */
+function random(seed: number | undefined): number {
+  if (seed === undefined) return Math.random();
+  let x = (seed + 0x9e3779b9) | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
+  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+  return ((x ^ (x >>> 15)) >>> 0) / 2 ** 32;
+}

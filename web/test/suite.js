@@ -1,0 +1,392 @@
+// What the package must do, in a browser and in Node alike. Each test is a function that throws. The server is
+// web_test.go's; it knows what the native program makes of the same models.
+import { gpuDevice } from 'llama-webgpu/device';
+import { cachedModels, deleteCached, loadModel } from 'llama-webgpu/loader';
+import { sample, Transformer } from 'llama-webgpu/transformer';
+import { load } from 'llama-webgpu';
+
+const base = new URL('/', globalThis.location.href);
+const at = (path) => new URL(path, base).href;
+const node = globalThis.process?.versions?.node !== undefined;
+
+function check(ok, message) {
+  if (!ok) throw new Error(message);
+}
+
+function equal(got, want, what) {
+  const [g, w] = [got, want].map((v) => JSON.stringify(v));
+  check(g === w, `${what}: got ${g}, want ${w}`);
+}
+
+/** Runs f, which must fail with this code; returns the error. */
+async function fails(code, f) {
+  try {
+    await f();
+  } catch (e) {
+    check(e.code === code, `want an error with code ${code}, got ${e.code}: ${e.message}`);
+    return e;
+  }
+  throw new Error(`want an error with code ${code}, got none`);
+}
+
+async function all(pieces) {
+  let text = '';
+  for await (const piece of pieces) text += piece;
+  return text;
+}
+
+async function expected() {
+  return (await fetch(at('/test/expected.json'))).json();
+}
+
+let shared;
+/** The device that most tests share: kernels are compiled once. */
+const device = () => (shared ??= gpuDevice());
+
+/** Loads without keeping, on the shared device. */
+const open = async (path, options = {}) => load(at(path), { device: await device(), cache: false, maxSeqLen: 256, ...options });
+
+function empty(memory) {
+  const left = Object.entries(memory).filter(([purpose]) => purpose !== 'staging');
+  check(left.length === 0, `after dispose the GPU still holds ${JSON.stringify(left)}`);
+}
+
+/** Root of mean square of the differences, against that of the reference. */
+function relRMS(got, want) {
+  let d = 0;
+  let p = 0;
+  for (let i = 0; i < want.length; i++) {
+    d += (got[i] - want[i]) ** 2;
+    p += want[i] ** 2;
+  }
+  return Math.sqrt(d / p);
+}
+
+export const tests = {};
+
+for (const format of ['int8', 'int4', 'int2']) {
+  tests[`${format}: greedy tokens as native, logits as the reference`] = async () => {
+    const want = (await expected()).models[format];
+    const seen = [];
+    const model = await open(`/models/${format}/`, { onProgress: (p) => seen.push(p) });
+    equal(model.info.format, format, 'format');
+    check(seen.length > 0 && seen.at(-1).loaded > 0.98 * seen.at(-1).total, 'progress does not come to an end');
+    const tokens = [];
+    const text = await all(model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+    equal(tokens, want.tokens, 'greedy tokens');
+    equal(text, want.text, 'text');
+
+    const ids = want.promptTokens;
+    equal(Array.from(await model.encode(want.prompt)), ids, 'tokens of the prompt');
+    const reference = await fetch(at(`/reference/${format}`), { method: 'POST', body: JSON.stringify(ids) });
+    const r = relRMS(await model.logits(ids, 0), new Float32Array(await reference.arrayBuffer()));
+    check(r <= 1e-3, `logits are off by a relative RMS of ${r}`);
+
+    const stats = await model.stats();
+    equal([stats.generatedTokens, stats.end, stats.promptTokens], [tokens.length, 'length', ids.length], 'stats');
+    check(stats.memory.weights > 1e6 && stats.memory['kv cache'] > 0 && stats.firstTokenSeconds > 0, `stats: ${JSON.stringify(stats)}`);
+    await model.dispose();
+    empty((await model.stats()).memory);
+    await fails('disposed', () => all(model.generate('x')));
+  };
+}
+
+tests['the article’s code'] = async () => {
+  const want = (await expected()).models.int4;
+  const code = await (await fetch(at('/test/article.js'))).text();
+  const run = new Function('gpuDevice', 'loadModel', 'Transformer', 'sample', 'prompt', 'withTokenizer', `return (async () => {
+    ${code.replace(/^import.*$/gm, '').replaceAll(/\btokenizer\./g, 'model.tokenizer.')}
+    return { model, transformer, tokens, logits, nextId };
+  })()`);
+  const { model, transformer, tokens, logits, nextId } = await run(gpuDevice, loadModel, Transformer, sample, want.prompt);
+  equal(Array.from(tokens), want.promptTokens, 'tokens');
+  equal(sample(logits, { temperature: 0 }), want.tokens[0], 'greedy token');
+  check(Number.isInteger(nextId) && nextId >= 0 && nextId < logits.length, `sampled token ${nextId}`);
+
+  // Only what is new is computed, and it makes no difference.
+  const longer = [...tokens, want.tokens[0]];
+  const cached = await transformer.forward(longer);
+  equal(sample(cached, { temperature: 0 }), want.tokens[1], 'second greedy token');
+  await transformer.reset();
+  check(relRMS(await transformer.forward(longer), cached) < 1e-3, 'logits from the cache differ from those without it');
+  const back = await transformer.forward(tokens);
+  check(relRMS(back, logits) < 1e-3, 'logits after going back differ');
+  await fails('invalid-argument', async () => new Transformer(model.device, model, { kernelSet: 'int8' }));
+  await fails('invalid-argument', () => transformer.forward([]));
+  await transformer.dispose();
+  await model.dispose();
+  empty(model.memory());
+  model.device.destroy();
+};
+
+tests['sample: top-k, top-p, min-p, temperature, seed'] = async () => {
+  const logits = Float32Array.from([0, 3, 1, 2.5, -1]);
+  equal(sample(logits, { temperature: 0 }), 1, 'greedy');
+  for (let seed = 0; seed < 200; seed++) {
+    check([1, 3].includes(sample(logits, { topK: 2, seed })), 'top-k lets another token through');
+    check([1, 3].includes(sample(logits, { topP: 0.8, seed })), 'top-p lets another token through');
+    check([1, 3].includes(sample(logits, { minP: 0.5, seed })), 'min-p lets another token through');
+    equal(sample(logits, { seed }), sample(logits, { seed }), 'the same seed');
+  }
+  const seen = new Set(Array.from({ length: 500 }, (_, seed) => sample(logits, { seed, temperature: 2 })));
+  equal(seen.size, 5, 'kinds of tokens at temperature 2');
+  await fails('invalid-argument', async () => sample(logits, { topP: 2 }));
+  await fails('invalid-argument', async () => sample(Float32Array.of(NaN), 0.9));
+};
+
+tests['stop, abort, break, one at a time, chat'] = async () => {
+  const want = (await expected()).models.int4;
+  const model = await open('/models/int4/');
+  const whole = want.text;
+  const stop = whole.slice(6, 10);
+  equal(await all(model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, stop })), whole.slice(0, whole.indexOf(stop)), 'text before the stop string');
+  equal((await model.stats()).end, 'stop', 'why it ended');
+
+  const ender = new AbortController();
+  await fails('aborted', async () => {
+    for await (const _ of model.generate(want.prompt, { maxTokens: 50, temperature: 0, signal: ender.signal })) ender.abort();
+  });
+  for await (const _ of model.generate(want.prompt, { maxTokens: 50 })) break;
+  const first = model.generate(want.prompt, { maxTokens: 3 });
+  await first.next();
+  await fails('busy', () => all(model.generate(want.prompt, { maxTokens: 3 })));
+  await first.return();
+  const again = [];
+  await all(model.generate(want.prompt, { maxTokens: 4, temperature: 0, onToken: (t) => again.push(t.id) }));
+  equal(again, want.tokens.slice(0, 4), 'greedy tokens after all that');
+
+  await fails('invalid-argument', () => all(model.chat([{ role: 'user', content: 'x' }])));
+  await fails('invalid-argument', () => all(model.generate('x', { temperature: -1 })));
+  await fails('invalid-argument', () => all(model.generate('x', { stop: '' })));
+  await model.dispose();
+
+  const chatty = await open('/bad/chat/int4/manifest.json');
+  check(chatty.info.hasChat, 'the chat template is not seen');
+  const answers = [];
+  await all(chatty.chat([{ role: 'user', content: want.prompt }], { maxTokens: 4, temperature: 0, onToken: (t) => answers.push(t.id) }));
+  equal(answers, want.tokens.slice(0, 4), 'the answer to a template that is just BOS and the text');
+  await chatty.dispose();
+};
+
+tests['errors say what is wrong'] = async () => {
+  const damaged = await fails('corrupt', () => open('/bad/flip/int4/'));
+  check(/tensor "model\.layers\.\d+\.[\w.]+": .*sha256/.test(damaged.message), `the message names no tensor: ${damaged.message}`);
+  await fails('not-found', () => open('/models/nothing/'));
+  await fails('corrupt', () => open('/bad/short/int4/'));
+  await fails('unsupported-version', () => open('/bad/version/int4/'));
+  await fails('corrupt', () => open('/bad/nojson/int4/'));
+  await fails('corrupt', () => open('/bad/vocab/int4/'));
+  await fails('aborted', () => open('/models/int4/', { signal: AbortSignal.abort() }));
+  const ender = new AbortController();
+  await fails('aborted', () => open('/models/int4/', { signal: ender.signal, onProgress: () => ender.abort() }));
+  await fails('invalid-argument', () => open('/models/int4/', { maxBatch: 0 }));
+  const d = await device();
+  const limited = new Proxy(d, {
+    get: (o, k) => (k === 'limits' ? new Proxy(o.limits, { get: (l, n) => (n === 'maxStorageBufferBindingSize' ? 256 : l[n]) }) : typeof o[k] === 'function' ? o[k].bind(o) : o[k]),
+  });
+  const small = await fails('runtime', () => load(at('/models/int4/'), { device: limited, cache: false }));
+  check(/binding limit of 256 bytes/.test(small.message), small.message);
+};
+
+tests['a broken connection is gone on with; a server without ranges will do'] = async () => {
+  const want = (await expected()).models.int4;
+  for (const path of ['/bad/flaky/int4/', '/bad/norange/int4/']) {
+    let received = 0;
+    const model = await open(path, { onProgress: (p) => { received = p.received; } });
+    check(received < 1.2 * model.info.bytes, `${path}: ${received} bytes were received for ${model.info.bytes}`);
+    const tokens = [];
+    await all(model.generate(want.prompt, { maxTokens: 2, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+    equal(tokens, want.tokens.slice(0, 2), `${path}: greedy tokens`);
+    await model.dispose();
+  }
+};
+
+tests['fifty times load, generate, dispose'] = async () => {
+  const want = (await expected()).models.int2;
+  let after;
+  for (let i = 0; i < 50; i++) {
+    const model = await open('/models/int2/', { maxSeqLen: 64, chunk: 16 });
+    const tokens = [];
+    await all(model.generate(want.prompt, { maxTokens: 1, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+    equal(tokens, want.tokens.slice(0, 1), `tokens in round ${i}`);
+    await model.dispose();
+    const stats = await model.stats();
+    empty(stats.memory);
+    if (i === 9) after = stats;
+    if (i > 9) {
+      check(stats.wasmBytes <= after.wasmBytes, `WebAssembly memory grew from ${after.wasmBytes} to ${stats.wasmBytes} by round ${i}`);
+      equal(stats.pipelines, after.pipelines, 'kernels compiled');
+    }
+  }
+};
+
+tests['five gigabytes pass through'] = async () => {
+  // The GPU is a stand-in that keeps nothing, the server one that makes up what it is asked for; what is between is real.
+  const fake = fakeDevice(await device());
+  const { manifest, tensors } = await (await fetch(at('/test/large.json'))).json();
+  const size = manifest.files[0].size;
+  check(size > 5e9, `the model has ${size} bytes`);
+  let inFlight = 0;
+  let most = 0;
+  let largest = 0;
+  let read = 0;
+  const pattern = new Uint8Array(await (await fetch(at('/test/pattern.bin'))).arrayBuffer());
+  const header = new Uint8Array(await (await fetch(at('/test/large.head'))).arrayBuffer());
+  const fetchLarge = async (url, init) => {
+    if (url.endsWith('manifest.json')) return new Response(JSON.stringify(manifest));
+    const [, from, to] = /bytes=(\d+)-(\d+)/.exec(init.headers.Range).map(Number);
+    most = Math.max(most, ++inFlight);
+    largest = Math.max(largest, to - from + 1);
+    await new Promise((resolve) => setTimeout(resolve));
+    inFlight--;
+    read += to + 1 - from;
+    const bytes = new Uint8Array(to + 1 - from);
+    for (let n = 0; n < bytes.length;) { // each tensor repeats the pattern from its beginning
+      const offset = from + n;
+      if (offset < header.length) {
+        bytes.set(header.subarray(offset, offset + bytes.length - n), n);
+        n += header.length - offset;
+        continue;
+      }
+      const t = tensors.findLast((x) => x.offset <= offset);
+      const begin = (offset - t.offset) % pattern.length;
+      const part = pattern.subarray(begin, begin + Math.min(bytes.length - n, t.offset + t.space - offset));
+      bytes.set(part, n);
+      n += part.length;
+    }
+    return new Response(bytes, { status: 206, headers: { 'Content-Range': `bytes ${from}-${to}/${size}` } });
+  };
+  const model = await loadModel(fake, { manifestUrl: at('/large/manifest.json'), cache: false, fetch: fetchLarge });
+  check(read >= size - 4096, `${read} of ${size} bytes were read`);
+  check(most > 1, 'never more than one request in flight');
+  check(largest <= 8 << 20, `one request for ${largest} bytes`);
+  check(fake.written > 0.98 * size, `${fake.written} bytes were written to the GPU`);
+  check(fake.largestWrite <= 32 << 20, `one write of ${fake.largestWrite} bytes`);
+  check(model.runtime.wasmBytes < 128 << 20, `WebAssembly took ${model.runtime.wasmBytes} bytes`);
+  await model.dispose();
+};
+
+/** A GPUDevice whose buffers are but numbers. */
+function fakeDevice(real) {
+  const nothing = async () => null;
+  const device = {
+    written: 0, largestWrite: 0, adapterInfo: real.adapterInfo, features: real.features, lost: new Promise(() => {}),
+    limits: new Proxy(real.limits, { get: (l, k) => (k === 'maxBufferSize' || k === 'maxStorageBufferBindingSize' ? 2 ** 31 : l[k]) }),
+    addEventListener() {}, removeEventListener() {}, pushErrorScope() {}, popErrorScope: nothing,
+    createBuffer: ({ size }) => ({ size, destroy() {} }), createBindGroupLayout: () => ({}), createPipelineLayout: () => ({}),
+    createShaderModule: () => ({}), createComputePipeline: () => ({}), createBindGroup: () => ({}),
+    createCommandEncoder: () => ({
+      beginComputePass: () => ({ setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} }), copyBufferToBuffer() {}, finish() {},
+    }),
+    queue: {
+      submit() {}, onSubmittedWorkDone: nothing,
+      writeBuffer(_buffer, _offset, _data, _from, n) {
+        device.written += n;
+        device.largestWrite = Math.max(device.largestWrite, n);
+      },
+    },
+  };
+  return device;
+}
+
+if (!node) {
+  tests['in a Worker'] = async () => {
+    const { load: loadInWorker } = await import('llama-webgpu/worker');
+    const want = (await expected()).models.int4;
+    let progress = 0;
+    const model = await loadInWorker(at('/models/int4/'), { cache: false, maxSeqLen: 256, onProgress: () => { progress++; } });
+    check(progress > 0, 'no progress is told');
+    const tokens = [];
+    const text = await all(model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+    equal([tokens, text], [want.tokens, want.text], 'greedy tokens and text');
+    const ender = new AbortController();
+    await fails('aborted', async () => {
+      for await (const _ of model.generate(want.prompt, { maxTokens: 200, temperature: 0, signal: ender.signal })) ender.abort();
+    });
+    for await (const _ of model.generate(want.prompt, { maxTokens: 200 })) break;
+    equal(Array.from(await model.encode(want.prompt)), want.promptTokens, 'tokens of the prompt');
+    equal((await model.stats()).device.type, 'cpu', 'kind of device');
+    await model.dispose();
+    await fails('disposed', () => model.stats());
+    await fails('not-found', () => loadInWorker(at('/models/nothing/')));
+    await fails('corrupt', () => loadInWorker(at('/bad/flip/int4/'), { cache: false }));
+  };
+
+  tests['the second load needs no network; what is kept can be removed'] = async () => {
+    const want = (await expected()).models.int4;
+    await deleteCached();
+    const run = async (path) => {
+      const model = await open(path, { cache: true });
+      const tokens = [];
+      await all(model.generate(want.prompt, { maxTokens: 2, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+      equal(tokens, want.tokens.slice(0, 2), 'greedy tokens');
+      const stats = await model.stats();
+      const { cache } = model.info;
+      await model.dispose();
+      return [cache.where, stats.fromCache];
+    };
+    equal(await run('/bad/switched/int4/'), ['opfs', false], 'the first load');
+    equal((await cachedModels()).map((m) => m.url), [at('/bad/switched/int4/manifest.json')], 'models that are kept');
+    await fetch(at('/test/offline?on=1'), { method: 'POST' });
+    try {
+      equal(await run('/bad/switched/int4/'), ['opfs', true], 'the second load');
+    } finally {
+      await fetch(at('/test/offline?on=0'), { method: 'POST' });
+    }
+    await spoilKept();
+    equal(await run('/bad/switched/int4/'), ['none', false], 'a load when what is kept is damaged');
+    await deleteCached(at('/bad/switched/int4/'));
+    equal(await cachedModels(), [], 'models that are kept after all are removed');
+
+    // Where there is no room the model works all the same, and says why it is not kept.
+    const { estimate } = navigator.storage;
+    navigator.storage.estimate = async () => ({ quota: 2e6, usage: 1e6 });
+    try {
+      const model = await open('/models/int4/', { cache: true });
+      check(model.info.cache.where === 'none' && /takes 3\.0 MB.*1\.0 MB more/.test(model.info.cache.reason), JSON.stringify(model.info.cache));
+      await model.dispose();
+    } finally {
+      navigator.storage.estimate = estimate;
+    }
+
+    // Without a private file system the Cache API serves.
+    const { getDirectory } = navigator.storage;
+    navigator.storage.getDirectory = async () => { throw new Error('not here'); };
+    try {
+      equal(await run('/models/int4/'), ['cache-api', false], 'the first load with the Cache API');
+      equal(await run('/models/int4/'), ['cache-api', true], 'the second load with the Cache API');
+      await deleteCached(at('/models/int4/'));
+      equal(await cachedModels(), [], 'models that are kept in the Cache API');
+    } finally {
+      navigator.storage.getDirectory = getDirectory;
+    }
+  };
+}
+
+/** Turns a bit over in the middle of the first block that is kept. */
+async function spoilKept() {
+  const root = await (await navigator.storage.getDirectory()).getDirectoryHandle('llama-webgpu');
+  for await (const dir of root.values()) {
+    const file = await dir.getFileHandle('block-0-0');
+    const bytes = new Uint8Array(await (await file.getFile()).arrayBuffer());
+    bytes[bytes.length >> 1] ^= 16;
+    const w = await file.createWritable();
+    await w.write(bytes);
+    await w.close();
+  }
+}
+
+/** Runs the tests whose names match and tells of each. */
+export async function run(tell, match = /./) {
+  for (const [name, test] of Object.entries(tests)) {
+    if (!match.test(name)) continue;
+    const begun = performance.now();
+    let error = null;
+    try {
+      await test();
+    } catch (e) {
+      error = `${e.message}\n${e.stack}`;
+    }
+    tell({ name, error, seconds: (performance.now() - begun) / 1000 });
+  }
+}

@@ -1,0 +1,193 @@
+// Package web serves the demo page, the npm package that it uses, and models to load with it. The files
+// that it serves are those of site/, as they were when the program was built. It computes nothing.
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"embed"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+//go:embed all:site
+var site embed.FS
+
+const wasmName = "llama-webgpu/llama-webgpu.wasm"
+
+// ErrNoWasm says that the program was built without the browser's half.
+var ErrNoWasm = errors.New("this build has no runtime for the browser: build the program with make, in a clone of its source")
+
+// Check returns ErrNoWasm if there is nothing to serve but a page that cannot work.
+func Check() error {
+	for _, name := range []string{wasmName + ".gz", "llama-webgpu/wasm_exec.js"} {
+		if _, err := fs.Stat(site, path.Join("site", name)); err != nil {
+			return ErrNoWasm
+		}
+	}
+	return nil
+}
+
+// Model is a bundle to serve.
+type Model struct {
+	Name  string   `json:"name"` // one element of a path
+	Title string   `json:"title"`
+	Bytes int64    `json:"bytes"`
+	Dir   string   `json:"-"`
+	Files []string `json:"-"` // that may be asked for
+}
+
+// Options say what to serve.
+type Options struct {
+	Models []Model
+	// Reference computes the logits [len(tokens)][vocab] of a model on the CPU, for the page to compare with; nil:
+	// it cannot.
+	Reference func(ctx context.Context, model string, tokens []int32) ([]float32, error)
+	// Hosts are the names by which the server is known. A request for another one is refused, so that no
+	// page of another site can reach a server on this machine by a name of its own. Empty: any.
+	Hosts []string
+}
+
+// maxReferenceTokens bounds what Reference is asked for: it is slow.
+const maxReferenceTokens = 64
+
+// Handler serves what Options say.
+func Handler(o Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /models.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"models": o.Models, "reference": o.Reference != nil}) // who has left cannot be told
+	})
+	for _, m := range o.Models {
+		for _, name := range m.Files {
+			mux.HandleFunc("GET /models/"+m.Name+"/"+name, func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, filepath.Join(m.Dir, name)) })
+		}
+	}
+	mux.HandleFunc("POST /reference/{model}", o.reference)
+	mux.HandleFunc("GET /"+wasmName, serveWasm)
+	pages, err := fs.Sub(site, "site")
+	if err != nil {
+		panic(err) // site is embedded
+	}
+	mux.Handle("GET /", http.FileServerFS(pages))
+	return o.guard(mux)
+}
+
+// guard checks the host and adds the headers that every answer has.
+func (o *Options) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !o.known(r.Host) {
+			http.Error(w, "this server is not called "+r.Host, http.StatusMisdirectedRequest)
+			return
+		}
+		h := w.Header()
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Embedder-Policy", "require-corp")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src *; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-cache") // ask whether it is still the same
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (o *Options) known(host string) bool {
+	if len(o.Hosts) == 0 {
+		return true
+	}
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	for _, h := range o.Hosts {
+		if strings.EqualFold(strings.Trim(host, "[]"), h) {
+			return true
+		}
+	}
+	return false
+}
+
+// serveFile serves a file, also in ranges.
+func serveFile(w http.ResponseWriter, r *http.Request, name string) {
+	f, err := os.Open(name)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.Size(), info.ModTime().UnixNano()))
+	if strings.HasSuffix(name, ".wgpu") {
+		w.Header().Set("Content-Type", "application/octet-stream")
+	}
+	http.ServeContent(w, r, name, info.ModTime(), f)
+}
+
+// serveWasm serves the WebAssembly as it is packed, or unpacks it for who cannot.
+func serveWasm(w http.ResponseWriter, r *http.Request) {
+	packed, err := fs.ReadFile(site, path.Join("site", wasmName+".gz"))
+	if err != nil {
+		http.Error(w, ErrNoWasm.Error(), http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/wasm")
+	w.Header().Set("Vary", "Accept-Encoding")
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(packed) // who has left cannot be told
+		return
+	}
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err == nil {
+		var raw []byte
+		if raw, err = io.ReadAll(z); err == nil {
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(raw))
+			return
+		}
+	}
+	http.Error(w, err.Error(), http.StatusInternalServerError)
+}
+
+// reference answers a JSON list of tokens with their logits, little-endian float32.
+func (o *Options) reference(w http.ResponseWriter, r *http.Request) {
+	if o.Reference == nil {
+		http.NotFound(w, r)
+		return
+	}
+	var tokens []int32
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&tokens)
+	if err != nil || len(tokens) == 0 || len(tokens) > maxReferenceTokens {
+		http.Error(w, fmt.Sprintf("want a JSON list of 1 to %d tokens", maxReferenceTokens), http.StatusBadRequest)
+		return
+	}
+	logits, err := o.Reference(r.Context(), r.PathValue("model"), tokens)
+	if errors.Is(err, fs.ErrNotExist) {
+		http.NotFound(w, r)
+		return
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	raw := make([]byte, 0, 4*len(logits))
+	for _, v := range logits {
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = w.Write(raw) // who has left cannot be told
+}

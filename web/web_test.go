@@ -1,0 +1,249 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// result is what suite.js tells of a test.
+type result struct {
+	Name    string  `json:"name"`
+	Error   *string `json:"error"`
+	Seconds float64 `json:"seconds"`
+}
+
+// report makes a subtest of each result.
+func report(t *testing.T, results []result) {
+	t.Helper()
+	if len(results) == 0 {
+		t.Fatal("no test was run")
+	}
+	for _, r := range results {
+		t.Run(r.Name, func(t *testing.T) {
+			t.Logf("%.1f s", r.Seconds)
+			if r.Error != nil {
+				t.Error(*r.Error)
+			}
+		})
+	}
+}
+
+// match chooses tests of the suite by a regular expression, for work on one of them.
+func match() string {
+	if m := os.Getenv("LLAMA_WEBGPU_SUITE"); m != "" {
+		return m
+	}
+	return "."
+}
+
+// browser starts Chromium, with a software GPU that is the same everywhere.
+func browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	program := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if p, err := exec.LookPath(name); err == nil && program == "" {
+			program = p
+		}
+	}
+	require(t, program != "", "Chromium is missing")
+	options = append([]chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(program), chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("hide-scrollbars", true),
+		chromedp.UserDataDir(t.TempDir()),
+	}, options...)
+	allocator, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	chromedp.ListenTarget(ctx, func(event any) {
+		switch e := event.(type) {
+		case *runtime.EventExceptionThrown:
+			t.Logf("exception: %s", e.ExceptionDetails.Error())
+		case *runtime.EventConsoleAPICalled:
+			for _, arg := range e.Args {
+				t.Logf("console: %s", arg.Value)
+			}
+		}
+	})
+	return ctx
+}
+
+func withGPU() []chromedp.ExecAllocatorOption {
+	return []chromedp.ExecAllocatorOption{
+		chromedp.Flag("enable-unsafe-webgpu", true), chromedp.Flag("use-webgpu-adapter", "swiftshader"),
+	}
+}
+
+func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+
+func TestChromium(t *testing.T) {
+	w := theWorld(t)
+	ctx, cancel := context.WithTimeout(browser(t, withGPU()...), 9*time.Minute)
+	defer cancel()
+	var results []result
+	err := chromedp.Run(ctx,
+		chromedp.Navigate(w.url+"/test/suite.html?match="+url.QueryEscape(match())),
+		chromedp.Evaluate("finished", nil, awaited),
+		chromedp.Evaluate("results", &results),
+	)
+	if err != nil {
+		t.Error(err)
+		if err := chromedp.Run(browser(t), chromedp.Evaluate("results", &results)); err != nil {
+			t.Log(err)
+		}
+	}
+	report(t, results)
+}
+
+func TestNode(t *testing.T) {
+	w := theWorld(t)
+	node, err := exec.LookPath("node")
+	require(t, err == nil, "Node is missing")
+	_, err = os.Stat("node_modules/webgpu")
+	require(t, err == nil, "node_modules/webgpu is missing: npm ci")
+	_, err = os.Stat("dist/node.js")
+	require(t, err == nil, "dist is missing: make web")
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, "test/node.mjs", w.url, match())
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
+	if icd := swiftshader(); icd != "" && os.Getenv("VK_ICD_FILENAMES") == "" {
+		cmd.Env = append(cmd.Env, "VK_ICD_FILENAMES="+icd) // Dawn does not take lavapipe
+	}
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var results []result
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		var r result
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			t.Logf("node: %s", lines.Text())
+			continue
+		}
+		results = append(results, r)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	report(t, results)
+}
+
+// swiftshader returns the description of the software Vulkan driver that comes with Chromium, "" without.
+func swiftshader() string {
+	found, _ := filepath.Glob("/usr/lib/chromium*/vk_swiftshader_icd.json") // the pattern is good
+	if len(found) == 0 {
+		return ""
+	}
+	return found[0]
+}
+
+// TestPage uses the page as a person does, and takes pictures on the way: ../build/screenshots.
+func TestPage(t *testing.T) {
+	w := theWorld(t)
+	ctx, cancel := context.WithTimeout(browser(t, append(withGPU(), chromedp.WindowSize(1180, 1000))...), 4*time.Minute)
+	defer cancel()
+	state := func(s string) chromedp.Action {
+		return chromedp.WaitVisible(`body[data-state="`+s+`"]`, chromedp.ByQuery)
+	}
+	scheme := func(name string) chromedp.Action {
+		return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
+	}
+	var text, alert, parity, rate string
+	var bars int
+	run := func(actions ...chromedp.Action) {
+		t.Helper()
+		if err := chromedp.Run(ctx, actions...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(chromedp.Navigate(w.url), scheme("light"), state("empty"), picture(t, "empty"))
+	run(chromedp.SetValue("#model", ""), chromedp.Evaluate(`document.querySelector('#model').dispatchEvent(new Event('change'))`, nil),
+		chromedp.SetValue("#url", w.url+"/bad/slow/int8/manifest.json"), chromedp.Click("#load"), state("loading"),
+		chromedp.Sleep(time.Second), picture(t, "loading"), chromedp.Click("#cancel"), state("empty"))
+	run(chromedp.SetValue("#url", w.url+"/bad/flip/int4/manifest.json"), chromedp.Click("#load"), state("loading"), state("empty"),
+		chromedp.WaitVisible("#alert"), chromedp.Text("#alert-text", &alert), picture(t, "error"), chromedp.Click("#alert-close"))
+	if !strings.Contains(alert, "sha256") {
+		t.Errorf("the message is %q", alert)
+	}
+	run(chromedp.SetValue("#model", "models/int4/manifest.json"), chromedp.Evaluate(`document.querySelector('#model').dispatchEvent(new Event('change'))`, nil),
+		chromedp.Click("#load"), state("loading"), state("ready"))
+	run(chromedp.Focus("#prompt"), chromedp.Evaluate(`for (const [id, v] of [['temperature', 0], ['maxTokens', 40]]) { const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('input')); }`, nil),
+		chromedp.KeyEvent("\r", chromedp.KeyModifiers(2)), state("writing"), chromedp.Poll("Number(document.querySelector('#count').textContent) > 20", nil),
+		picture(t, "generating"), scheme("dark"), picture(t, "dark"), chromedp.KeyEvent("\x1b"), state("ready"))
+	run(chromedp.Text("#output", &text), chromedp.Text("#rate", &rate), chromedp.Evaluate("document.querySelectorAll('#chart rect').length", &bars))
+	var want struct {
+		Models map[string]struct{ Text string }
+	}
+	if err := json.Unmarshal(w.expected, &want); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(text, prompt+want.Models["int4"].Text) {
+		t.Errorf("the page writes %q, want a text that begins with %q", text, prompt+want.Models["int4"].Text)
+	}
+	if bars < 19 || rate == "–" {
+		t.Errorf("%d bars in the chart, %s tokens/s", bars, rate)
+	}
+	run(chromedp.Click("#parity"), state("checking"), state("ready"), chromedp.Text("#parity-result", &parity), scheme("light"), picture(t, "parity"))
+	if !strings.Contains(parity, "the same, up to rounding") {
+		t.Errorf("the parity check says %q", parity)
+	}
+	run(emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.Sleep(200*time.Millisecond), picture(t, "narrow"))
+	var wide bool
+	run(chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide))
+	if wide {
+		t.Error("on a phone the page is wider than the screen")
+	}
+}
+
+// TestPageWithoutWebGPU reads what the page says where it cannot work.
+func TestPageWithoutWebGPU(t *testing.T) {
+	w := theWorld(t)
+	ctx, cancel := context.WithTimeout(browser(t, chromedp.Flag("disable-features", "WebGPUService,WebGPU"), chromedp.Flag("disable-blink-features", "WebGPU"), chromedp.WindowSize(1180, 900)), time.Minute)
+	defer cancel()
+	var text string
+	err := chromedp.Run(ctx, chromedp.Navigate(w.url), chromedp.WaitVisible(`body[data-state="missing"]`, chromedp.ByQuery),
+		chromedp.Text("#missing", &text), picture(t, "missing"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"Chrome", "Firefox", "Safari"} {
+		if !strings.Contains(text, name) {
+			t.Errorf("the page does not say what to do in %s", name)
+		}
+	}
+}
+
+// picture writes what the page looks like to build/screenshots.
+func picture(t *testing.T, name string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		var png []byte
+		if err := chromedp.FullScreenshot(&png, 100).Do(ctx); err != nil {
+			return err
+		}
+		dir := filepath.Join("..", "build", "screenshots")
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+		t.Logf("build/screenshots/%s.png", name)
+		return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o666)
+	})
+}

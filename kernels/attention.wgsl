@@ -1,9 +1,11 @@
 // attention: o = Σ softmax(q·k)·v over the cached positions that a token sees, online softmax.
 //   rows [t] (token, position, sequence, 0)   q [t][Q_STRIDE] f32, scaled   o [t][O_STRIDE] f32, zero past the heads
-//   kc, vc as rope appends them   one workgroup makes one query head (x) of one token (y)
+//   kc, vc as rope appends them   one workgroup makes one query head (x) of QUERIES tokens (y); if there
+//   are several they are of one sequence, at positions one after the other
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
-const DIM: u32 = 64u;      // of a head, even, at most 4·LANES
+const DIM: u32 = 64u;      // of a head, even
+const QUERIES: u32 = 1u;
 const Q_STRIDE: u32 = 256u;
 const O_STRIDE: u32 = 256u;
 const CAP: u32 = 1024u;    // positions in the cache
@@ -14,7 +16,15 @@ const SOFTCAP: f32 = 0.0;  // unless 0: scores become c·tanh(score/c)
 const LANES: u32 = 64u;
 
 const PAIRS: u32 = DIM / 2u;
-const PER_LANE: u32 = (PAIRS + LANES - 1u) / LANES; // pairs of the output that a lane keeps
+const PER_LANE: u32 = (PAIRS + LANES - 1u) / LANES; // pairs of an output that a lane keeps
+const KEPT: u32 = PER_LANE * QUERIES;
+const IN: u32 = PAIRS * QUERIES;
+const SCORES: u32 = LANES * QUERIES;
+
+struct Step {
+  n: u32,    // tokens
+  first: u32,
+}
 
 @group(0) @binding(0) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
@@ -22,9 +32,12 @@ const PER_LANE: u32 = (PAIRS + LANES - 1u) / LANES; // pairs of the output that 
 @group(0) @binding(3) var<storage, read> vc: array<u32>;
 @group(0) @binding(4) var<storage, read_write> o: array<f32>;
 
-var<workgroup> query: array<vec2<f32>, PAIRS>;
-var<workgroup> scores: array<f32, LANES>;
-var<workgroup> shares: array<f32, LANES>;
+@group(0) @binding(5) var<uniform> step: Step;
+
+var<workgroup> query: array<vec2<f32>, IN>;   // [query][pair]
+var<workgroup> scores: array<f32, SCORES>;    // [query][key]
+var<workgroup> best: array<f32, QUERIES>;     // the largest score so far
+var<workgroup> fade: array<f32, QUERIES>;     // what a new best makes of the sums so far
 
 fn key(i: u32) -> vec2<f32> {
   if (KV_BITS == 16u) { return unpack2x16float(kc[i]); }
@@ -43,60 +56,79 @@ fn first(p: u32) -> u32 {
   return f;
 }
 
-fn score(base: u32, position: u32) -> f32 {
+// score fills in the scores of the key at a position.
+fn score(base: u32, position: u32, newest: u32, lane: u32) {
   let at = (base + position % CAP) * PAIRS;
-  var s = 0.0;
-  for (var i = 0u; i < PAIRS; i++) { s += dot(query[i], key(at + i)); }
-  if (SOFTCAP != 0.0) { s = SOFTCAP * tanh(clamp(s / SOFTCAP, -15.0, 15.0)); }
-  return s;
+  var s: array<f32, QUERIES>;
+  for (var i = 0u; i < PAIRS; i++) {
+    let k = key(at + i);
+    for (var t = 0u; t < QUERIES; t++) { s[t] += dot(query[t * PAIRS + i], k); }
+  }
+  for (var t = 0u; t < QUERIES; t++) {
+    let p = newest + 1u + t - QUERIES; // of the query; wraps around for those before the first
+    if (SOFTCAP != 0.0) { s[t] = SOFTCAP * tanh(clamp(s[t] / SOFTCAP, -15.0, 15.0)); }
+    let seen = newest + 1u + t >= QUERIES && position <= p && position >= first(p);
+    scores[t * LANES + lane] = select(-1e30, s[t], seen);
+  }
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let row = rows[group.y];
+  // The queries are the QUERIES positions up to the newest; of the last group, some belong to the one before.
+  let last = min((group.y + 1u) * QUERIES, step.n) - 1u;
+  let row = rows[last];
   let base = (row.z * KV_HEADS + group.x / (HEADS / KV_HEADS)) * CAP;
-  let in = group.y * Q_STRIDE + group.x * DIM;
-  for (var i = lane; i < PAIRS; i += LANES) { query[i] = vec2<f32>(q[in + 2u * i], q[in + 2u * i + 1u]); }
+  for (var i = lane; i < IN; i += LANES) {
+    let t = max(last + 1u + i / PAIRS, QUERIES) - QUERIES;
+    let in = t * Q_STRIDE + group.x * DIM + 2u * (i % PAIRS);
+    query[i] = vec2<f32>(q[in], q[in + 1u]);
+  }
+  for (var t = lane; t < QUERIES; t += LANES) { best[t] = -1e30; }
   workgroupBarrier();
-  var acc: array<vec2<f32>, PER_LANE>;
-  var top = -1e30;
-  var sum = 0.0;
-  let f = first(row.y);
+  var acc: array<vec2<f32>, KEPT>; // [query][pair]
+  var sum: array<f32, QUERIES>;
+  let f = first(max(row.y + 1u, QUERIES) - QUERIES);
   let tiles = (row.y - f) / LANES + 1u;
   for (var tile = 0u; tile < tiles; tile++) {
     let p0 = f + tile * LANES;
     let count = min(LANES, row.y + 1u - p0);
-    var s = -1e30;
-    if (lane < count) { s = score(base, p0 + lane); }
-    scores[lane] = s;
+    score(base, min(p0 + lane, row.y), row.y, lane);
     workgroupBarrier();
-    var best = top;
-    for (var j = 0u; j < count; j++) { best = max(best, scores[j]); }
-    shares[lane] = exp(s - best);
+    for (var t = lane; t < QUERIES; t += LANES) {
+      var top = best[t];
+      for (var j = 0u; j < count; j++) { top = max(top, scores[t * LANES + j]); }
+      fade[t] = exp(best[t] - top);
+      best[t] = top;
+    }
     workgroupBarrier();
-    let fade = exp(top - best);
-    top = best;
-    sum *= fade;
-    for (var i = 0u; i < PER_LANE; i++) { acc[i] *= fade; }
+    for (var t = 0u; t < QUERIES; t++) {
+      let s = scores[t * LANES + lane];
+      scores[t * LANES + lane] = select(0.0, exp(s - best[t]), lane < count && s > -1e30);
+      sum[t] *= fade[t];
+      for (var i = 0u; i < PER_LANE; i++) { acc[t * PER_LANE + i] *= fade[t]; }
+    }
+    workgroupBarrier();
     for (var j = 0u; j < count; j++) {
-      sum += shares[j];
       let at = (base + (p0 + j) % CAP) * PAIRS;
       for (var i = 0u; i < PER_LANE; i++) {
-        let pair = min(i * LANES + lane, PAIRS - 1u);
-        acc[i] += shares[j] * value(at + pair);
+        let v = value(at + min(i * LANES + lane, PAIRS - 1u));
+        for (var t = 0u; t < QUERIES; t++) { acc[t * PER_LANE + i] += scores[t * LANES + j] * v; }
       }
+      for (var t = 0u; t < QUERIES; t++) { sum[t] += scores[t * LANES + j]; }
     }
     workgroupBarrier();
   }
-  let out = group.y * O_STRIDE + group.x * DIM;
-  for (var i = 0u; i < PER_LANE; i++) {
-    let pair = i * LANES + lane;
-    if (pair < PAIRS) {
-      o[out + 2u * pair] = acc[i].x / sum;
-      o[out + 2u * pair + 1u] = acc[i].y / sum;
+  for (var t = group.y * QUERIES; t <= last; t++) {
+    let k = QUERIES + t - last - 1u;
+    for (var i = 0u; i < PER_LANE; i++) {
+      let out = t * O_STRIDE + group.x * DIM + 2u * (i * LANES + lane);
+      if (i * LANES + lane < PAIRS) {
+        o[out] = acc[k * PER_LANE + i].x / sum[k];
+        o[out + 1u] = acc[k * PER_LANE + i].y / sum[k];
+      }
     }
-  }
-  if (group.x == HEADS - 1u) {
-    for (var e = HEADS * DIM + lane; e < O_STRIDE; e += LANES) { o[group.y * O_STRIDE + e] = 0.0; }
+    if (group.x == HEADS - 1u) {
+      for (var e = HEADS * DIM + lane; e < O_STRIDE; e += LANES) { o[t * O_STRIDE + e] = 0.0; }
+    }
   }
 }

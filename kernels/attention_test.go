@@ -13,24 +13,32 @@ type attentionCase struct {
 	heads, kvHeads, dim, cap, kvBits, window, chunk int
 	softcap, spread                                 float64 // spread of the scores
 	positions                                       []int
+	queries                                         int // 0: one, and each position in two sequences
 }
 
 func TestAttention(t *testing.T) {
 	for _, c := range []attentionCase{
-		{4, 2, 64, 300, 16, 300, 0, 0, 2, []int{0, 63, 64, 127, 128, 299}},
-		{4, 2, 64, 300, 32, 300, 0, 0, 100, []int{5, 200}}, // one score above all others
-		{3, 3, 2, 16, 32, 5, 0, 0, 1, []int{0, 3, 4, 17, 1000, 1<<20 - 1}},
-		{4, 1, 80, 110, 32, 110, 100, 0, 2, []int{0, 99, 100, 250, 299, 300}},
-		{2, 1, 256, 101, 16, 70, 0, 30, 20, []int{7, 65, 69, 70, 500}},
-		{6, 3, 64, 200, 16, 66, 128, 50, 3, []int{10, 128, 150, 193, 194, 1023}},
-		{1, 1, 130, 70, 32, 1, 0, 0, 2, []int{0, 100}},
+		{4, 2, 64, 300, 16, 300, 0, 0, 2, []int{0, 63, 64, 127, 128, 299}, 0},
+		{4, 2, 64, 300, 32, 300, 0, 0, 100, []int{5, 200}, 0}, // one score above all others
+		{3, 3, 2, 16, 32, 5, 0, 0, 1, []int{0, 3, 4, 17, 1000, 1<<20 - 1}, 0},
+		{4, 1, 80, 110, 32, 110, 100, 0, 2, []int{0, 99, 100, 250, 299, 300}, 0},
+		{2, 1, 256, 101, 16, 70, 0, 30, 20, []int{7, 65, 69, 70, 500}, 0},
+		{6, 3, 64, 200, 16, 66, 128, 50, 3, []int{10, 128, 150, 193, 194, 1023}, 0},
+		{1, 1, 130, 70, 32, 1, 0, 0, 2, []int{0, 100}, 0},
+		{4, 2, 64, 300, 16, 300, 0, 0, 2, span(0, 9), 8},
+		{2, 1, 34, 300, 32, 300, 0, 0, 2, span(120, 21), 8},
+		{3, 1, 130, 90, 32, 40, 0, 20, 3, span(2000, 13), 4},
+		{2, 2, 16, 120, 16, 64, 64, 0, 2, span(180, 30), 8},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c) })
 	}
 }
 
 func testAttention(t *testing.T, c attentionCase) {
-	n := 2 * len(c.positions) // each in two sequences
+	n, queries := len(c.positions), max(1, c.queries)
+	if c.queries == 0 {
+		n *= 2
+	}
 	qStride, oStride := c.heads*c.dim+2, roundUp(c.heads*c.dim, 128)+64
 	rng := random(uint64(c.dim + c.window))
 	q := normals(rng, n*qStride, 0, c.spread/math.Sqrt(float64(c.dim)))
@@ -39,13 +47,17 @@ func testAttention(t *testing.T, c attentionCase) {
 	vc, v := packCache(normals(rng, size, 0.5, 1), c.kvBits)
 	var rows []uint32
 	for i, p := range c.positions {
+		if c.queries > 0 {
+			rows = append(rows, 7, uint32(p), 1, 0)
+			continue
+		}
 		rows = append(rows, 7, uint32(p), uint32(i%2), 0, 7, uint32(p), uint32(1-i%2), 0)
 	}
 	o := filled(n * oStride)
 	launch(t, "attention", kernels.Consts{
 		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "Q_STRIDE": qStride, "O_STRIDE": oStride, "CAP": c.cap,
-		"KV_BITS": c.kvBits, "WINDOW": c.window, "CHUNK": c.chunk, "SOFTCAP": c.softcap,
-	}, c.heads, n, rows, q, kc, vc, o)
+		"KV_BITS": c.kvBits, "QUERIES": queries, "WINDOW": c.window, "CHUNK": c.chunk, "SOFTCAP": c.softcap,
+	}, c.heads, (n+queries-1)/queries, rows, q, kc, vc, o, []uint32{uint32(n), 0})
 	for i := range n {
 		position, sequence := int(rows[4*i+1]), int(rows[4*i+2])
 		for h := range c.heads {
@@ -60,6 +72,15 @@ func testAttention(t *testing.T, c attentionCase) {
 			value{}.check(t, "o past the heads", e, o[i*oStride+e])
 		}
 	}
+}
+
+// span returns n positions one after the other.
+func span(from, n int) []int {
+	p := make([]int, n)
+	for i := range p {
+		p[i] = from + i
+	}
+	return p
 }
 
 // packCache packs values for a cache, and returns what it holds.

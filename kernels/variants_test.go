@@ -16,7 +16,7 @@ var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile co
 // taken once. Kernels that read packed weights are given every width of them besides.
 var variants = map[string][]kernels.Consts{
 	"act":       {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}},
-	"attention": {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
+	"attention": {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
 	"combine":   {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"embed":     {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
 	"gram":      {{"WIDTH": 130, "STRIDE": 256, "ROW0": 64, "ROWS": 66}},

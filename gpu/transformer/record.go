@@ -222,7 +222,7 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 		c := p.consts()
 		weights, in := []gpu.Range{whole(p.codes), whole(p.heads)}, whole(x.buffer)
 		if r.n <= matvecTokens {
-			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "ROWS": matvecRows, "NORM": flag(x.norm != nil), "GATED": flag(e.gate != nil)})
+			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "ROWS": matvecRows, "LANES": r.lanes(p), "NORM": flag(x.norm != nil), "GATED": flag(e.gate != nil)})
 			if e.gate != nil {
 				c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
 			}
@@ -232,6 +232,16 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 		}
 		r.dispatch("matmul", c, (p.rows+63)/64, (r.n+63)/64, append(weights, in, r.t.bias(bias), whole(y.buffer), sizes, step)...)
 	}
+}
+
+// lanes reports how many threads share a row of a part in matvec: no more than it has vectors, for a
+// CPU runs idle ones too, and no fewer than make the workgroup's outputs. GPUs have 32 at least.
+func (r *recorder) lanes(p *part) int {
+	least := 32
+	if r.t.dev.Info().Type == "cpu" {
+		least = 8
+	}
+	return max(least, matvecRows*powerOfTwo(r.n), min(64, powerOfTwo(p.codeBytes(p.width)/16)))
 }
 
 // matvecRows is how many rows a workgroup of matvec makes, an even number.
@@ -272,9 +282,14 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 	r.dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
 		whole(t.rows), whole(a.qkv), whole(angles), whole(weight), whole(a.q), whole(kv.k), whole(kv.v))
 
+	queries := 1 // of a workgroup; several are of one sequence
+	if r.n > matvecTokens {
+		queries = max(1, min(8, 2048/at.HeadDim))
+	}
 	c = maps.Clone(shape)
-	maps.Copy(c, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
-	r.dispatch("attention", c, at.Heads, r.n, whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(heads.buffer))
+	maps.Copy(c, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "QUERIES": queries})
+	r.dispatch("attention", c, at.Heads, (r.n+queries-1)/queries,
+		whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(heads.buffer), t.stepAt(0))
 	r.linear(w.o, w.oBias, heads, out, e)
 }
 

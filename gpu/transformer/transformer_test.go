@@ -226,7 +226,8 @@ func TestTrace(t *testing.T) {
 	hidden := func(f interface {
 		verify.Forwarder
 		verify.Tracer
-	}) [][]float32 {
+	},
+	) [][]float32 {
 		layers := make([][]float32, len(src.spec.Layers)+2)
 		f.SetTrace(func(layer int, h []float32) { layers[layer] = append(layers[layer], h...) })
 		defer f.SetTrace(nil)

@@ -73,3 +73,18 @@ bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, ma
 .PHONY: faults
 faults: build ## Kill quantize 50 times, fill its disk, cut its input: the figures of docs/reliability.md
 	KILLS=50 PROGRAM=$(CURDIR)/$(BIN) $(GO) test -count=1 -v -run '^TestFaults' ./cmd/llama-webgpu
+
+.PHONY: wasm
+wasm: ## Build the runtime for browsers and Node (wants nothing but Go)
+	@.ci/wasm $(GO)
+
+.PHONY: web
+web: wasm ## Build the npm package and the demo page; install Node and Chromium if need be
+	@.ci/web
+
+# With this, what is missing for the tests in browsers is a failure.
+.PHONY: web-test
+web-test: export LLAMA_WEBGPU_WEB = 1
+web-test: export PATH := $(CURDIR)/build/bin:$(PATH)
+web-test: web ## Test the package in Chromium and in Node; pictures of the page in build/screenshots
+	$(GO) test -count=1 -timeout 30m ./web

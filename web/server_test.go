@@ -247,8 +247,8 @@ func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 		panic(http.ErrAbortHandler) // the connection is cut
 	}
 	if kind == "norange" {
-		_, err = w.Write(data)
-		return err
+		_, _ = w.Write(data) // who has left cannot be told
+		return nil
 	}
 	http.ServeContent(w, r, file, time.Time{}, bytes.NewReader(data))
 	return nil

@@ -29,7 +29,8 @@ same prompt gives the same text. Ctrl-C ends it cleanly.
 Examples:
 
   llama-webgpu infer --model out --prompt "It was a cold morning" -n 40 --temperature 0 --stats
-  echo "It was a cold morning" | llama-webgpu infer --model out --prompt - --stop . --echo`,
+  echo "It was a cold morning" | llama-webgpu infer --model out --prompt - --stop . --echo
+  llama-webgpu infer --model out --chat --system "Answer in one sentence." --prompt "Why is the sky blue?"`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle, or with --device cpu a checkpoint: `DIR` (required)", Category: "Text"},
 		&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: "text to continue: `TEXT`, - for standard input", Category: "Text"},
@@ -49,7 +50,7 @@ Examples:
 		&cli.BoolFlag{Name: "echo", Usage: "write the prompt before its continuation", Category: "Output", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "stats", Usage: "write times, speeds and memory to standard error", Category: "Output", DisableDefaultText: true},
 		quietFlag, jsonFlag("print prompt_tokens, tokens, text and stats as JSON when all is done"),
-	}, deviceFlags()),
+	}, chatFlags, deviceFlags()),
 	Action: infer,
 }
 
@@ -57,7 +58,7 @@ func infer(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := errors.Join(check(c, "model"), checkDevice(c)); err != nil {
+	if err := errors.Join(check(c, "model"), checkDevice(c), checkChat(c)); err != nil {
 		return err
 	}
 	sampler, seed, err := newSampler(c)
@@ -78,7 +79,7 @@ func infer(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	ids, err := promptIDs(c, src, tok, prompt)
+	ids, talk, err := opening(c, src, tok, prompt)
 	if err != nil {
 		return err
 	}
@@ -87,6 +88,9 @@ func infer(c *cli.Context) (err error) {
 		return err
 	}
 	defer e.close()
+	if talk != nil {
+		return talk(e, sampler)
+	}
 
 	g := generation{tok: tok, eos: src.eos, stopper: stopper{stops: c.StringSlice("stop")}, prompt: ids}
 	if !c.Bool("json") {
@@ -143,8 +147,27 @@ func readPrompt(c *cli.Context) (string, error) {
 		return strings.TrimSuffix(string(data), "\n"), err
 	case c.IsSet("prompt"):
 		return text, nil
+	case talks(c):
+		return "", nil
 	}
 	return "", usagef("infer: --prompt is missing; see llama-webgpu infer --help")
+}
+
+// opening returns the tokens that the model is to go on from, or what to do instead.
+func opening(c *cli.Context, s *source, tok *tokenizer.Tokenizer, prompt string) (ids []int32, instead func(*engine, *sample.Sampler) error, err error) {
+	if !c.Bool("chat") {
+		ids, err = promptIDs(c, s, tok, prompt)
+		return ids, nil, err
+	}
+	v, err := newConversation(c, s, tok)
+	if err != nil {
+		return nil, nil, err
+	}
+	if talks(c) {
+		return nil, func(e *engine, sampler *sample.Sampler) error { return talk(c, v, e, sampler, s.eos) }, nil
+	}
+	ids, err = v.ask(prompt)
+	return ids, nil, err
 }
 
 // promptIDs returns the tokens of the prompt.

@@ -102,3 +102,11 @@ func (s *source) tokenizer() (*tokenizer.Tokenizer, error) {
 	}
 	return t, nil
 }
+
+// chatTemplate returns the model's chat template, "" if it has none.
+func (s *source) chatTemplate() string {
+	if s.hf != nil {
+		return s.hf.ChatTemplate()
+	}
+	return s.bundle.Manifest.Tokenizer.ChatTemplate
+}

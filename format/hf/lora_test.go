@@ -196,6 +196,13 @@ func TestMergeRefuses(t *testing.T) {
 				m[strings.Replace(name, "q_proj", "x_proj", 1)] = &d
 			}
 		}), `the checkpoint has no matrix "model.layers.0.self_attn.x_proj.weight"`},
+		{"a pair for a module of two names", tensors(func(m map[string]*tensorData) {
+			for _, half := range []string{"_A", "_B"} {
+				name := strings.Replace(qA, "_A", half, 1)
+				d := *m[name]
+				m[strings.Replace(name, "model.model.", "model.", 1)] = &d
+			}
+		}), `a second pair for matrix "model.layers.0.self_attn.q_proj.weight"`},
 		{"integers", tensors(func(m map[string]*tensorData) { m[qA].DType = "I32" }), "unsupported dtype I32"},
 		{"shape of the pair", tensors(func(m map[string]*tensorData) {
 			d := m[strings.Replace(qA, "_A", "_B", 1)]

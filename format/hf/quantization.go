@@ -14,13 +14,14 @@ import (
 // quantization is what a checkpoint says of how its weights were quantized. Which of them were is not
 // there: the names and types of the tensors tell.
 type quantization struct {
-	method  string // quant_method
-	where   string // the file, and in config.json the key, for errors
-	bits    int    // of a code, GPTQ and AWQ; 0: it differs from matrix to matrix
-	group   int    // columns that share a scale, GPTQ and AWQ; −1: all of a row; 0: it differs
-	lessOne bool   // zero-points are stored less one, GPTQ
-	block   [2]int // rows and columns that share a scale, in block-wise float8; 0: none are
-	groups  []int  // compressed-tensors: the sizes that groups may have
+	method    string // quant_method
+	where     string // the file, and in config.json the key, for errors
+	bits      int    // of a code, GPTQ and AWQ; 0: it differs from matrix to matrix
+	group     int    // columns that share a scale, GPTQ and AWQ; −1: all of a row; 0: it differs
+	lessOne   bool   // zero-points are stored less one, GPTQ
+	scattered bool   // the columns of a group do not lie together: a list says which they are
+	block     [2]int // rows and columns that share a scale, in block-wise float8; 0: none are
+	groups    []int  // compressed-tensors: the sizes that groups may have
 }
 
 // The values of quant_method that are read.
@@ -102,7 +103,7 @@ func (c *Checkpoint) readQuantizationFile(dir string) error {
 }
 
 func (q *quantization) readGPTQ(o *object) {
-	o.ignore(strings.Fields(`damp_percent damp_auto_increment true_sequential static_groups sym desc_act model_name_or_path
+	o.ignore(strings.Fields(`damp_percent damp_auto_increment true_sequential static_groups sym model_name_or_path
 		model_file_base_name modules_in_block_to_quantize tokenizer dataset module_name_preceding_first_block
 		block_name_to_quantize batch_size pad_token_id use_exllama max_input_length exllama_config cache_block_outputs
 		use_cuda_fp16 model_seqlen meta backend act_group_aware mse lm_head quantizer method quant_method`))
@@ -122,6 +123,7 @@ func (q *quantization) readGPTQ(o *object) {
 			o.fail(key, "codes packed in %s are not supported; supported: int32", t)
 		}
 	}
+	q.scattered = o.bool("desc_act", false)
 	q.readBits(o, 2, 4, 8)
 	if o.has("dynamic") {
 		q.bits, q.group = 0, 0
@@ -211,8 +213,15 @@ func (q *quantization) readScheme(o *object) {
 	if w == nil {
 		return
 	}
-	w.ignore(strings.Fields(`num_bits type symmetric strategy dynamic observer observer_kwargs actorder scale_dtype zp_dtype
+	w.ignore(strings.Fields(`num_bits type symmetric strategy dynamic observer observer_kwargs scale_dtype zp_dtype
 		is_symmetric`))
+	switch order := string(w.value("actorder")); order { // "weight" and "static" leave columns where they are
+	case `"group"`, `"dynamic"`, "true":
+		q.scattered = true
+	case "", "false", `"weight"`, `"static"`:
+	default:
+		w.fail("actorder", "%s is not supported; supported: group, weight", order)
+	}
 	if n := w.int("group_size", -1); n > 0 {
 		q.groups = append(q.groups, n)
 	}

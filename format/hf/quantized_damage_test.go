@@ -101,6 +101,15 @@ var quantizedDamages = []struct {
 		d := m[upProj+".g_idx"]
 		d.Shape, d.data = []int{64}, d.data[:256]
 	}), `.g_idx": shape [64], but config.json makes it [128]`},
+	{"gptq in an order that is not there", "gptq_act", without(upProj + ".g_idx"), `.g_idx" is missing; a matrix quantized by gptq has it`},
+	{"gptq groups of an unknown size", "gptq", func(t *testing.T, dir string) {
+		edit(t, filepath.Join(dir, "quantize_config.json"), set("dynamic", map[string]any{"+:up": map[string]any{"group_size": 48}}))
+		inWeights(func(m map[string]*tensorData) {
+			delete(m, upProj+".g_idx")
+			m[upProj+".scales"].Shape[0] = 3
+			m[upProj+".scales"].data = make([]byte, 3*192*2)
+		})(t, dir)
+	}, `.scales": shape [3 192], want [groups 192]`},
 	{"gptq bias that is none", "gptq", inWeights(func(m map[string]*tensorData) { m[upProj+".bias"].data[7] = 1 }), `tensor "` + upProj + `.bias": unexpected`},
 	{"gptq file is no JSON", "gptq", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "quantize_config.json"), []byte("{")) }, "quantize_config.json: "},
 	{"gptq file with unknown keys", "gptq", func(t *testing.T, dir string) { edit(t, filepath.Join(dir, "quantize_config.json"), set("spin", true)) }, "quantize_config.json: keys not understood: spin"},
@@ -125,6 +134,8 @@ var quantizedDamages = []struct {
 	{"compressed sparsely", "ct_int4", inQuantization("sparsity_config", map[string]any{"format": "sparse-24-bitmask"}), `key "quantization_config.sparsity_config.format": "sparse-24-bitmask" is not supported`},
 	{"compressed after a transform", "ct_int4", inQuantization("transform_config", map[string]any{"config_groups": map[string]any{"R1": map[string]any{"type": "hadamard"}}}), "keys not understood: quantization_config.transform_config"},
 	{"compressed groups of another size", "ct_int4", inScheme("group_size", 16), `.weight_scale": shape [`},
+	{"compressed in an order that is not there", "ct_int4", inScheme("actorder", "group"), `.weight_g_idx" is missing; a matrix quantized by compressed-tensors has it`},
+	{"compressed in an unknown order", "ct_int4", inScheme("actorder", "random"), `actorder": "random" is not supported; supported: group, weight`},
 	{"compressed blocks of text", "ct_int4", inScheme("block_structure", "128x128"), "want an array of whole numbers"},
 	{"compressed with an unknown key", "ct_int4", inScheme("curve", "log"), "keys not understood: quantization_config.config_groups.group_0.weights.curve"},
 	{"compressed codes cut", "ct_int4", inWeights(func(m map[string]*tensorData) {

@@ -202,13 +202,14 @@ tests['a broken connection is gone on with; a server without ranges will do'] = 
 };
 
 tests['fifty times load, generate, dispose'] = async () => {
-  const want = (await expected()).models.int2;
   let after;
+  let first;
   for (let i = 0; i < 50; i++) {
     const model = await open('/models/int2/', { maxSeqLen: 64, chunk: 16 });
     const tokens = [];
-    await all(model.generate(want.prompt, { maxTokens: 1, temperature: 0, onToken: (t) => tokens.push(t.id) }));
-    equal(tokens, want.tokens.slice(0, 1), `tokens in round ${i}`);
+    await all(model.generate('It was', { maxTokens: 1, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+    first ??= tokens;
+    equal(tokens, first, `tokens in round ${i}`);
     await model.dispose();
     const stats = await model.stats();
     empty(stats.memory);

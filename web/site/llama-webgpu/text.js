@@ -12,15 +12,15 @@ export async function load(url, options = {}) {
     const device = options.device ?? await gpuDevice(options);
     try {
         const model = await loadModel(device, { ...options, manifestUrl: manifestOf(url) });
-        const transformer = new Transformer(device, model, options);
         try {
+            const transformer = new Transformer(device, model, options);
             await transformer.ready();
+            return new LocalModel(model, transformer, options.device === undefined, (performance.now() - begun) / 1000);
         }
         catch (e) {
             await model.dispose();
             throw e;
         }
-        return new LocalModel(model, transformer, options.device === undefined, (performance.now() - begun) / 1000);
     }
     catch (e) {
         if (!options.device) {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -176,7 +178,10 @@ func TestPage(t *testing.T) {
 		}
 	}
 	run(chromedp.Navigate(w.url), scheme("light"), state("empty"), picture(t, "empty"))
-	run(chromedp.SetValue("#model", ""), chromedp.Evaluate(`document.querySelector('#model').dispatchEvent(new Event('change'))`, nil),
+	choose := func(value string) chromedp.Action {
+		return chromedp.Evaluate(`{ const s = document.querySelector('#model'); s.value = '`+value+`'; s.dispatchEvent(new Event('change')); }`, nil)
+	}
+	run(choose(""),
 		chromedp.SetValue("#url", w.url+"/bad/slow/int8/manifest.json"), chromedp.Click("#load"), state("loading"),
 		chromedp.Sleep(time.Second), picture(t, "loading"), chromedp.Click("#cancel"), state("empty"))
 	run(chromedp.SetValue("#url", w.url+"/bad/flip/int4/manifest.json"), chromedp.Click("#load"), state("loading"), state("empty"),
@@ -184,7 +189,7 @@ func TestPage(t *testing.T) {
 	if !strings.Contains(alert, "sha256") {
 		t.Errorf("the message is %q", alert)
 	}
-	run(chromedp.SetValue("#model", "models/int4/manifest.json"), chromedp.Evaluate(`document.querySelector('#model').dispatchEvent(new Event('change'))`, nil),
+	run(choose("models/int4/manifest.json"),
 		chromedp.Click("#load"), state("loading"), state("ready"))
 	run(chromedp.Focus("#prompt"), chromedp.Evaluate(`for (const [id, v] of [['temperature', 0], ['maxTokens', 40]]) { const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('input')); }`, nil),
 		chromedp.KeyEvent("\r", chromedp.KeyModifiers(2)), state("writing"), chromedp.Poll("Number(document.querySelector('#count').textContent) > 20", nil),
@@ -206,7 +211,8 @@ func TestPage(t *testing.T) {
 	if !strings.Contains(parity, "the same, up to rounding") {
 		t.Errorf("the parity check says %q", parity)
 	}
-	run(emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.Sleep(200*time.Millisecond), picture(t, "narrow"))
+	run(emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.Reload(), state("empty"), choose("models/int4/manifest.json"),
+		chromedp.Click("#load"), state("loading"), state("ready"), picture(t, "narrow"))
 	var wide bool
 	run(chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide))
 	if wide {
@@ -246,4 +252,59 @@ func picture(t *testing.T, name string) chromedp.Action {
 		t.Logf("build/screenshots/%s.png", name)
 		return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o666)
 	})
+}
+
+// TestWasmSize holds the WebAssembly to what a page can be asked to fetch.
+func TestWasmSize(t *testing.T) {
+	const limit = 1.5e6 // bytes, packed by brotli
+	node, err := exec.LookPath("node")
+	require(t, err == nil, "Node, which packs with brotli, is missing")
+	_, err = os.Stat("dist/llama-webgpu.wasm")
+	require(t, err == nil, "dist/llama-webgpu.wasm is missing: make wasm")
+	out, err := exec.Command(node, "-e", `
+		const z = require('node:zlib'), c = z.constants;
+		const b = require('node:fs').readFileSync('dist/llama-webgpu.wasm');
+		console.log(z.brotliCompressSync(b, { params: { [c.BROTLI_PARAM_QUALITY]: 11, [c.BROTLI_PARAM_LGWIN]: 24 } }).length);`).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", n)
+	if n > limit {
+		t.Errorf("llama-webgpu.wasm has %d bytes when packed, at most %.0f are wanted", n, limit)
+	}
+	list := exec.Command("go", "list", "-deps", "../cmd/wasm")
+	list.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	deps, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, heavy := range []string{"text/template", "encoding/json", "log/slog", "net/http", "github.com/dustin/go-humanize"} {
+		if slices.Contains(strings.Fields(string(deps)), heavy) {
+			t.Errorf("the WebAssembly contains %s", heavy)
+		}
+	}
+}
+
+// TestPackage has the tools that know say whether the package installs and type-checks as it should, and
+// whether site/ in git is what its sources make.
+func TestPackage(t *testing.T) {
+	node, err := exec.LookPath("node")
+	require(t, err == nil, "Node is missing")
+	_, err = os.Stat("dist/index.d.ts")
+	require(t, err == nil, "dist is missing: make web")
+	for _, args := range [][]string{
+		{"node_modules/publint/src/cli.js", "--strict", "--pack", "npm"},
+		{"node_modules/@arethetypeswrong/cli/dist/index.js", "--pack", ".", "--profile", "esm-only", "--exclude-entrypoints", "llama-webgpu.wasm"},
+	} {
+		if out, err := exec.Command(node, args...).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", args[0], err, out)
+		}
+	}
+	if out, err := exec.Command("git", "status", "--porcelain", "site").CombinedOutput(); err == nil && len(out) > 0 && os.Getenv("CI") != "" {
+		t.Errorf("site is not what its sources make: commit what make web has built\n%s", out)
+	}
 }

@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"gpu/gputest":                          {"gpu"},
 	"gpu/sample":                           {},
 	"gpu/transformer":                      {"format/model", "gpu", "gpu/sample", "kernels", "quant"},
+	"web":                                  {},
 	"verify":                               {"format/model"}, // never gpu: it compares two Forwarders
 }
 

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -148,6 +149,9 @@ func (b *Bundle) bytes(file int, off int64, n int) (_ []byte, done func(), _ err
 // readAt fills p from off on.
 func readAt(r io.ReaderAt, p []byte, off int64) error {
 	n, err := r.ReadAt(p, off)
+	if errors.Is(err, ErrCorrupt) {
+		return err // from one that looks at what it reads
+	}
 	if n == len(p) {
 		return nil
 	}

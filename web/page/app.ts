@@ -77,7 +77,7 @@ async function lookForGPU(): Promise<boolean> {
     : gpu ? 'WebGPU is here, but the browser offers no GPU: its driver may be blocked, or hardware acceleration turned off.'
       : 'WebGPU is the way for pages to compute on the GPU. Here it is missing, or turned off.';
   $('missing').hidden = false;
-  button('load').disabled = true;
+  $('main').hidden = true;
   return false;
 }
 
@@ -126,7 +126,7 @@ async function loadModel(): Promise<void> {
       ['Kept', where === 'none' ? `no: ${reason ?? ''}` : where === 'opfs' ? 'in this browser' : 'in the browser’s cache'],
     ]);
     $('chat-row').hidden = !info.hasChat;
-    $('progress-text').textContent = 'Ready.';
+    $('progress-box').hidden = true;
     showStats(await model.stats());
   } catch (e) {
     $('progress-box').hidden = true;
@@ -137,17 +137,13 @@ async function loadModel(): Promise<void> {
   }
 }
 
-let shown = 0;
 function showProgress(p: LoadProgress): void {
-  const now = performance.now();
-  if (now - shown < 80 && p.loaded < p.total) return;
-  shown = now;
-  const bar = $<HTMLProgressElement>('progress');
-  bar.value = p.loaded / p.total;
-  const left = p.rate > 0 ? ` · ${Math.ceil((p.total - p.loaded) / p.rate)} s left` : '';
-  $('progress-text').textContent = p.loaded < p.total
-    ? `${bytes(p.loaded)} of ${bytes(p.total)} · ${bytes(p.rate)}/s${left}${p.received === 0 ? ' · from storage' : ''}`
-    : 'Checking, and making room for the text …';
+  const there = Math.min(p.total, Math.max(p.loaded, p.received));
+  $<HTMLProgressElement>('progress').value = there / p.total;
+  const left = p.rate > 0 ? ` · ${Math.ceil((p.total - there) / p.rate)} s left` : '';
+  $('progress-text').textContent = there < p.total
+    ? `${bytes(there)} of ${bytes(p.total)} · ${bytes(p.rate)}/s${left}${p.received === 0 ? ' · from storage' : ''}`
+    : 'Making room for the text …';
 }
 
 /** Turns the controls to what can be done now. */
@@ -197,6 +193,7 @@ async function write(): Promise<void> {
     $('count').textContent = String(times.length);
     if (times.length === 1) $('first').textContent = `${(ms / 1000).toFixed(2)} s`;
     else $('rate').textContent = (1000 * (times.length - 1) / (performance.now() - begun - times[0]!)).toFixed(1);
+    $('chart-figure').hidden = false;
     showChart($('chart'), $('chart-text'), times);
   };
   $('rate').textContent = $('first').textContent = $('count').textContent = '–';
@@ -217,6 +214,7 @@ async function write(): Promise<void> {
 
 function showStats(s: Stats): void {
   $('memory').textContent = bytes(s.memoryBytes);
+  $('memory-figure').hidden = false;
   showMemory($('memory-bar'), $('memory-list'), s.memory, bytes);
 }
 
@@ -273,6 +271,7 @@ document.addEventListener('keydown', (e) => {
   if (e.key === 'Escape') ender?.abort();
 });
 
+if (matchMedia('(max-width: 800px)').matches) $<HTMLDetailsElement>('sampling').open = false;
 busy();
 const there = await lookForGPU();
 await listModels();

@@ -11,17 +11,17 @@ var LlamaError = class extends Error {
 // page/draw.ts
 var svg = "http://www.w3.org/2000/svg";
 function showChart(chart, text, times) {
-  const shown2 = times.slice(1).slice(-120);
-  if (shown2.length === 0) {
+  const shown = times.slice(1).slice(-120);
+  if (shown.length === 0) {
     chart.replaceChildren();
     text.textContent = "";
     return;
   }
-  const sorted = [...shown2].sort((a, b) => a - b);
+  const sorted = [...shown].sort((a, b) => a - b);
   const at = (q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
   const most = Math.max(at(0.98) * 1.15, 1);
-  const width = 600 / Math.max(shown2.length, 30);
-  const shapes = shown2.map((ms, i) => {
+  const width = 600 / Math.max(shown.length, 30);
+  const shapes = shown.map((ms, i) => {
     const h = Math.min(1, ms / most) * 88;
     return element("rect", { x: i * width, y: 90 - h, width: Math.max(1, width - 1.5), height: h, rx: 1 });
   });
@@ -155,7 +155,7 @@ async function lookForGPU() {
   $("adapter").textContent = "No GPU";
   $("missing-why").textContent = !isSecureContext ? `WebGPU works on secure pages only: https, or localhost. This page is ${location.origin}.` : gpu ? "WebGPU is here, but the browser offers no GPU: its driver may be blocked, or hardware acceleration turned off." : "WebGPU is the way for pages to compute on the GPU. Here it is missing, or turned off.";
   $("missing").hidden = false;
-  button("load").disabled = true;
+  $("main").hidden = true;
   return false;
 }
 async function listModels() {
@@ -202,7 +202,7 @@ async function loadModel() {
       ["Kept", where === "none" ? `no: ${reason ?? ""}` : where === "opfs" ? "in this browser" : "in the browser\u2019s cache"]
     ]);
     $("chat-row").hidden = !info.hasChat;
-    $("progress-text").textContent = "Ready.";
+    $("progress-box").hidden = true;
     showStats(await model.stats());
   } catch (e) {
     $("progress-box").hidden = true;
@@ -212,15 +212,11 @@ async function loadModel() {
     void showKept();
   }
 }
-var shown = 0;
 function showProgress(p) {
-  const now = performance.now();
-  if (now - shown < 80 && p.loaded < p.total) return;
-  shown = now;
-  const bar = $("progress");
-  bar.value = p.loaded / p.total;
-  const left = p.rate > 0 ? ` \xB7 ${Math.ceil((p.total - p.loaded) / p.rate)} s left` : "";
-  $("progress-text").textContent = p.loaded < p.total ? `${bytes(p.loaded)} of ${bytes(p.total)} \xB7 ${bytes(p.rate)}/s${left}${p.received === 0 ? " \xB7 from storage" : ""}` : "Checking, and making room for the text \u2026";
+  const there2 = Math.min(p.total, Math.max(p.loaded, p.received));
+  $("progress").value = there2 / p.total;
+  const left = p.rate > 0 ? ` \xB7 ${Math.ceil((p.total - there2) / p.rate)} s left` : "";
+  $("progress-text").textContent = there2 < p.total ? `${bytes(there2)} of ${bytes(p.total)} \xB7 ${bytes(p.rate)}/s${left}${p.received === 0 ? " \xB7 from storage" : ""}` : "Making room for the text \u2026";
 }
 function busy(what) {
   button("load").disabled = what !== void 0;
@@ -270,6 +266,7 @@ async function write() {
     $("count").textContent = String(times.length);
     if (times.length === 1) $("first").textContent = `${(ms / 1e3).toFixed(2)} s`;
     else $("rate").textContent = (1e3 * (times.length - 1) / (performance.now() - begun - times[0])).toFixed(1);
+    $("chart-figure").hidden = false;
     showChart($("chart"), $("chart-text"), times);
   };
   $("rate").textContent = $("first").textContent = $("count").textContent = "\u2013";
@@ -289,6 +286,7 @@ async function write() {
 }
 function showStats(s) {
   $("memory").textContent = bytes(s.memoryBytes);
+  $("memory-figure").hidden = false;
   showMemory($("memory-bar"), $("memory-list"), s.memory, bytes);
 }
 var sampleText = "The sea was calm that evening, and the little boat lay still.";
@@ -342,6 +340,7 @@ document.addEventListener("keydown", (e) => {
   if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) void write();
   if (e.key === "Escape") ender?.abort();
 });
+if (matchMedia("(max-width: 800px)").matches) $("sampling").open = false;
 busy();
 var there = await lookForGPU();
 await listModels();

@@ -10,9 +10,9 @@ export interface LoadProgress {
   /** Bytes of the weights that are on the GPU, of how many. */
   loaded: number;
   total: number;
-  /** Bytes that came over the network. */
+  /** Bytes that came over the network; they are ahead of those on the GPU, and 0 if the model was kept. */
   received: number;
-  /** Bytes per second onto the GPU, over the last seconds. */
+  /** Bytes per second over the last three seconds. */
   rate: number;
 }
 
@@ -138,7 +138,10 @@ class KeptDamage {
 class Loading {
   private readonly manifestUrl: string;
   private readonly wire: WireOptions;
-  private received = 0;
+  private received = 0; // bytes over the network
+  private loaded = 0; // bytes on the GPU
+  private total = 0;
+  private told = 0; // when, in ms
   private readonly speed = new Speed();
 
   constructor(private readonly device: GPUDevice, private readonly o: LoadModelOptions) {
@@ -147,7 +150,10 @@ class Loading {
       fetch: o.fetch ?? ((url, init) => fetch(url, init)),
       signal: o.signal,
       concurrency: Math.max(1, o.concurrency ?? 4),
-      received: (n) => { this.received += n; },
+      received: (n) => {
+        this.received += n;
+        this.progress(this.loaded);
+      },
     };
   }
 
@@ -159,6 +165,7 @@ class Loading {
     const text = await this.manifest(store);
     const manifest = parse(this.manifestUrl, text);
     const total = manifest.files.reduce((n, f) => n + f.size, 0);
+    this.total = total;
     const report = await this.prepare(store, opened, manifest, text, total);
     this.wire.store = report.where === 'none' ? undefined : store;
 
@@ -169,8 +176,9 @@ class Loading {
       const go = unwrap(await rt.wait(rt.api.load({
         manifest: text, vocab,
         files: files.map((f) => (offset, length) => f.read(offset, length)),
-        progress: (loaded) => this.progress(loaded, total),
+        progress: (loaded) => this.progress(loaded),
       })));
+      this.progress(total, true);
       if (this.o.signal?.aborted) {
         await go.close();
         throwIfAborted(this.o.signal);
@@ -234,10 +242,14 @@ class Loading {
     return m.files.length === 1 ? given.href : new URL(name, given).href;
   }
 
-  private progress(loaded: number, total: number): void {
-    if (!this.o.onProgress) return;
-    const rate = this.speed.at(loaded);
-    this.o.onProgress({ loaded, total, received: this.received, rate });
+  /** Tells how far it is, but not more often than a page can draw. */
+  private progress(loaded: number, last = false): void {
+    this.loaded = loaded;
+    const now = performance.now();
+    if (!this.o.onProgress || this.total === 0 || (now - this.told < 30 && !last)) return;
+    this.told = now;
+    const rate = this.speed.at(Math.max(loaded, Math.min(this.received, this.total)));
+    this.o.onProgress({ loaded, total: this.total, received: this.received, rate });
   }
 }
 

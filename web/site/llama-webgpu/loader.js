@@ -105,7 +105,10 @@ class Loading {
     o;
     manifestUrl;
     wire;
-    received = 0;
+    received = 0; // bytes over the network
+    loaded = 0; // bytes on the GPU
+    total = 0;
+    told = 0; // when, in ms
     speed = new Speed();
     constructor(device, o) {
         this.device = device;
@@ -115,7 +118,10 @@ class Loading {
             fetch: o.fetch ?? ((url, init) => fetch(url, init)),
             signal: o.signal,
             concurrency: Math.max(1, o.concurrency ?? 4),
-            received: (n) => { this.received += n; },
+            received: (n) => {
+                this.received += n;
+                this.progress(this.loaded);
+            },
         };
     }
     async run(whyNotKept) {
@@ -126,6 +132,7 @@ class Loading {
         const text = await this.manifest(store);
         const manifest = parse(this.manifestUrl, text);
         const total = manifest.files.reduce((n, f) => n + f.size, 0);
+        this.total = total;
         const report = await this.prepare(store, opened, manifest, text, total);
         this.wire.store = report.where === 'none' ? undefined : store;
         const files = manifest.files.map((f, i) => new WireFile(this.weightUrl(manifest, f.name), f.size, `block-${i}`, this.wire));
@@ -135,8 +142,9 @@ class Loading {
             const go = unwrap(await rt.wait(rt.api.load({
                 manifest: text, vocab,
                 files: files.map((f) => (offset, length) => f.read(offset, length)),
-                progress: (loaded) => this.progress(loaded, total),
+                progress: (loaded) => this.progress(loaded),
             })));
+            this.progress(total, true);
             if (this.o.signal?.aborted) {
                 await go.close();
                 throwIfAborted(this.o.signal);
@@ -201,11 +209,15 @@ class Loading {
         const given = new URL(this.o.weightUrl, globalThis.location?.href ?? this.manifestUrl);
         return m.files.length === 1 ? given.href : new URL(name, given).href;
     }
-    progress(loaded, total) {
-        if (!this.o.onProgress)
+    /** Tells how far it is, but not more often than a page can draw. */
+    progress(loaded, last = false) {
+        this.loaded = loaded;
+        const now = performance.now();
+        if (!this.o.onProgress || this.total === 0 || (now - this.told < 30 && !last))
             return;
-        const rate = this.speed.at(loaded);
-        this.o.onProgress({ loaded, total, received: this.received, rate });
+        this.told = now;
+        const rate = this.speed.at(Math.max(loaded, Math.min(this.received, this.total)));
+        this.o.onProgress({ loaded, total: this.total, received: this.received, rate });
     }
 }
 /** Bytes per second over the last three seconds. */

@@ -31,7 +31,8 @@ test: setup ## Everything: check, cross, a short fuzz, all tests
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory cross
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
-	$(GO) test ./...
+	@$(MAKE) --no-print-directory web
+	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -timeout 30m ./...
 
 check: ## Formatting, vet, staticcheck
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; } >&2
@@ -82,9 +83,7 @@ wasm: ## Build the runtime for browsers and Node (wants nothing but Go)
 web: wasm ## Build the npm package and the demo page; install Node and Chromium if need be
 	@.ci/web
 
-# With this, what is missing for the tests in browsers is a failure.
+# With LLAMA_WEBGPU_WEB, what is missing for the tests in browsers is a failure.
 .PHONY: web-test
-web-test: export LLAMA_WEBGPU_WEB = 1
-web-test: export PATH := $(CURDIR)/build/bin:$(PATH)
-web-test: web ## Test the package in Chromium and in Node; pictures of the page in build/screenshots
-	$(GO) test -count=1 -timeout 30m ./web
+web-test: setup web ## Test the package in Chromium and in Node; pictures of the page in build/screenshots
+	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -timeout 30m ./web

@@ -13,16 +13,29 @@ import (
 // ErrTooLarge says that a model needs more memory than the device has.
 var ErrTooLarge = errors.New("the model does not fit into GPU memory")
 
-// count adds up what allocate will ask for, and loading if there is to be any.
+// leastChunk is the fewest tokens of a pass to which it is cut down for a small device's sake.
+const leastChunk = 16
+
+// count adds up what allocate will ask for, and loading if there is to be any. While the activations
+// of a pass are larger than a binding, passes take fewer tokens.
 func (t *Transformer) count(loading bool) error {
-	t.dry, t.need = true, map[string]uint64{}
+	t.dry = true
 	defer func() { t.dry = false }()
-	if loading {
-		if _, err := t.buffer(purposeLoading, stagingBytes(t.w), gpu.Storage); err != nil {
+	for {
+		t.need, t.largest = map[string]uint64{}, 0
+		if loading {
+			if _, err := t.buffer(purposeLoading, stagingBytes(t.w), gpu.Storage); err != nil {
+				return err
+			}
+		}
+		if err := t.allocate(); err != nil {
 			return err
 		}
+		if t.largest <= t.limit || t.opts.Chunk <= leastChunk {
+			return nil
+		}
+		t.opts.Chunk /= 2
 	}
-	return t.allocate()
 }
 
 // Need reports the bytes of device memory that the model takes, by purpose.

@@ -31,16 +31,17 @@ type Transformer struct {
 	limit uint64 // bytes that a binding holds
 	w     *weights
 
-	makes []func() error    // make the buffers
-	owned []*gpu.Buffer     // all buffers, to be released
-	need  map[string]uint64 // bytes by purpose, counted before anything is allocated
-	dry   bool              // buffers are being counted, not made
-	none  *gpu.Buffer       // stands where a kernel binds something that it does not read
-	sink  *gpu.Buffer       // … or does not write
-	step  *gpu.Buffer       // uniform: (n, from) of the body at 0, of the head at 256
-	rows  *gpu.Buffer       // [Chunk] (token, position, sequence, 0) u32
-	act   activations
-	kv    []cache
+	makes   []func() error    // make the buffers
+	owned   []*gpu.Buffer     // all buffers, to be released
+	need    map[string]uint64 // bytes by purpose, counted before anything is allocated
+	dry     bool              // buffers are being counted, not made
+	largest uint64            // bytes of the largest of the activations counted
+	none    *gpu.Buffer       // stands where a kernel binds something that it does not read
+	sink    *gpu.Buffer       // … or does not write
+	step    *gpu.Buffer       // uniform: (n, from) of the body at 0, of the head at 256
+	rows    *gpu.Buffer       // [Chunk] (token, position, sequence, 0) u32
+	act     activations
+	kv      []cache
 
 	angles []*gpu.Buffer // by index of Spec.RoPE
 	shapes shapes
@@ -180,6 +181,9 @@ func supported(s *model.Spec) error {
 func (t *Transformer) buffer(purpose string, bytes int, u gpu.Usage) (*gpu.Buffer, error) {
 	if t.dry {
 		t.need[purpose] += uint64(bytes)
+		if purpose == purposeActivations {
+			t.largest = max(t.largest, uint64(bytes))
+		}
 		return nil, nil
 	}
 	b, err := t.dev.NewBuffer(purpose, uint64(bytes), u)
@@ -321,7 +325,13 @@ func (t *Transformer) allocateCache() error {
 		if c.window < t.opts.MaxSeqLen {
 			c.cap = min(c.window+t.opts.Chunk-1, t.opts.MaxSeqLen+tailChunk-1)
 		}
-		n := t.opts.MaxBatch * a.KVHeads * c.cap * a.HeadDim * t.opts.KVBits / 8
+		position := t.opts.MaxBatch * a.KVHeads * a.HeadDim * t.opts.KVBits / 8 // bytes
+		n := position * c.cap
+		if uint64(n) > t.limit {
+			fits := max(0, int(t.limit)/position-(c.cap-c.window))
+			return fmt.Errorf("a context of %d positions: the keys of a layer take %s, this device binds at most %s: a context of at most %d positions fits",
+				t.opts.MaxSeqLen, binarySize(uint64(n)), binarySize(t.limit), fits)
+		}
 		if err := t.buffers(purposeKV, map[**gpu.Buffer]int{&c.k: n, &c.v: n}); err != nil {
 			return err
 		}

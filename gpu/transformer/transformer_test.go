@@ -277,6 +277,25 @@ func left(m map[string]uint64) bool {
 	return false
 }
 
+// TestLongContext checks what is said of a context that is longer than a binding, and that passes
+// take fewer tokens where the activations of as many as usual are too large.
+func TestLongContext(t *testing.T) {
+	dev := gputest.OpenWith(t, gpu.Options{MaxBinding: 1 << 19})
+	src := newModel(t, plainSpec(), scheme{8, 32})
+	_, err := New(context.Background(), dev, src, Options{MaxSeqLen: 100000})
+	if err == nil || !strings.Contains(err.Error(), "a context of at most 5430 positions fits") {
+		t.Errorf("100000 positions: %v", err)
+	}
+	tr, err := New(context.Background(), dev, src, Options{MaxSeqLen: 5430, Chunk: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	if len(run(t, tr, testTokens(600, src.spec.Vocab))) != 600*src.spec.Vocab {
+		t.Error("logits are missing")
+	}
+}
+
 // TestTooLarge checks what is said of a model that does not fit, and that what is said to be
 // needed is what is then taken.
 func TestTooLarge(t *testing.T) {

@@ -14,12 +14,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
-// calibrationWindow is how many tokens of calibration text are read together.
-const calibrationWindow = 512
-
 var calibrationFlags = []cli.Flag{
 	&cli.StringFlag{Name: "calibration", Usage: "for --method gptq: text of the kind that the model shall read and write, `FILE`", Category: "Encoding"},
-	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of 512 tokens of it", Category: "Encoding"},
+	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of it", Category: "Encoding"},
+	&cli.IntFlag{Name: "calibration-tokens", Value: 512, Usage: "a window has `N` tokens", Category: "Encoding"},
 	&cli.StringFlag{Name: "adapter", Usage: "for --method gptq: GPU adapter, its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Encoding"},
 }
 
@@ -66,7 +64,7 @@ func calibrationText(c *cli.Context, path string, src *source, o *convert.Option
 	if err != nil {
 		return nil, err
 	}
-	size := min(calibrationWindow, src.context())
+	size := min(c.Int("calibration-tokens"), src.context())
 	windows, err := verify.Windows(tok.Encode(string(text), false), int32(src.bos), size, c.Int("calibration-windows"))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

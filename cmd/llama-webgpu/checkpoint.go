@@ -36,7 +36,7 @@ const tokenizerName = "tokenizer.json"
 func convertSource(s *source) convert.Source {
 	src := convert.Source{
 		Weights: s.weights, Tokenizer: tokenizerPath(s.dir), BOS: s.bos, EOS: s.eos,
-		ChatTemplate: s.hf.ChatTemplate(), Notes: s.hf.Notes(), Documents: map[string]string{},
+		ChatTemplate: s.hf.ChatTemplate(), Notes: s.hf.Notes(), Documents: map[string]string{}, Merged: s.merged,
 	}
 	for _, name := range bundle.DocumentNames {
 		if exists(s.dir, name) {
@@ -70,6 +70,7 @@ func merge(c *cli.Context, s *source) error {
 		if err := s.hf.Merge(dir, scale); err != nil {
 			return fmt.Errorf("lora: %w", err)
 		}
+		s.merged = append(s.merged, fmt.Sprintf("%s × %g", filepath.Base(dir), scale))
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type source struct {
 	hf      *hf.Checkpoint // nil for a bundle
 	bos     int            // −1: none
 	eos     []int
+	merged  []string // adapters, with their scales
 }
 
 // openSource opens what is in dir.

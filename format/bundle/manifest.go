@@ -51,7 +51,8 @@ type Manifest struct {
 
 // Source says what a bundle was made from.
 type Source struct {
-	Files []SourceFile `json:"files"`
+	Files  []SourceFile `json:"files"`
+	Merged []string     `json:"merged,omitempty"` // adapters that were merged, with their scales
 }
 
 // SourceFile is one file of the checkpoint.

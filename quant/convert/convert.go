@@ -30,6 +30,7 @@ type Source struct {
 	EOS          []int
 	ChatTemplate string
 	Documents    map[string]string // by name (of bundle.DocumentNames), the paths of files that travel in the manifest
+	Merged       []string          // adapters that were merged, with their scales
 	Notes        []string          // what people should know about the checkpoint
 }
 
@@ -124,7 +125,7 @@ func (p *plan) manifest(files []bundle.SourceFile) *bundle.Manifest {
 	return &bundle.Manifest{
 		Generator:    p.opts.Generator,
 		Spec:         *p.src.Weights.Spec(),
-		Source:       bundle.Source{Files: files},
+		Source:       bundle.Source{Files: files, Merged: p.src.Merged},
 		Quantization: p.opts.record(),
 		Tokenizer:    bundle.Tokenizer{BOS: p.src.BOS, EOS: p.src.EOS, ChatTemplate: p.src.ChatTemplate},
 		Documents:    p.documents,

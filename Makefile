@@ -16,6 +16,7 @@ help: ## List the targets
 
 build: ## Build build/llama-webgpu
 	@.ci/tools $(GO)
+	@.ci/wasm $(GO)
 	$(GO) build -o $(BIN) ./cmd/llama-webgpu
 
 setup: build ## Make sure that a GPU driver is there; on Debian and Ubuntu, install a software one

@@ -39,6 +39,7 @@ func require(t *testing.T, ok bool, what string) {
 // a server that can do what a good one does not.
 type world struct {
 	url      string
+	models   string // the directory of the bundles
 	expected []byte // what suite.js compares with
 }
 
@@ -94,7 +95,7 @@ func newWorld() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{}
+	w := &world{models: models}
 	if w.expected, err = json.Marshal(map[string]any{"models": expected}); err != nil {
 		return nil, err
 	}

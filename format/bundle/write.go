@@ -54,8 +54,9 @@ type Options struct {
 	Accept func(origin []byte, notes map[string]string) error
 }
 
-// syncEvery is how often the disk is made to know what is written.
-const syncEvery = 3 * time.Second
+// syncEvery is how often the disk is made to know what is written: so often that little is left for the
+// end.
+const syncEvery = 400 * time.Millisecond
 
 // Create starts a bundle of the given tensors that will be dir. Of the tensors, name, role, layer,
 // shape, type, block and method are the caller's; the writer sees to the rest. With outdir.Resume it

@@ -127,6 +127,8 @@ async function loadModel(): Promise<void> {
     ]);
     $('chat-row').hidden = !info.hasChat;
     $('progress-box').hidden = true;
+    const hint = document.querySelector('.output .empty');
+    if (hint) hint.textContent = 'The model is loaded. What it writes appears here.';
     showStats(await model.stats());
   } catch (e) {
     $('progress-box').hidden = true;

@@ -203,6 +203,8 @@ async function loadModel() {
     ]);
     $("chat-row").hidden = !info.hasChat;
     $("progress-box").hidden = true;
+    const hint = document.querySelector(".output .empty");
+    if (hint) hint.textContent = "The model is loaded. What it writes appears here.";
     showStats(await model.stats());
   } catch (e) {
     $("progress-box").hidden = true;

@@ -33,6 +33,7 @@ test: setup ## Everything: check, cross, a short fuzz, all tests
 	@$(MAKE) --no-print-directory cross
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
 	@$(MAKE) --no-print-directory web
+	@PATH="$(CURDIR)/build/bin:$$PATH" $(MAKE) --no-print-directory wgsl
 	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -timeout 30m ./...
 
 check: ## Formatting, vet, staticcheck
@@ -50,8 +51,9 @@ cross: ## Build for six platforms without cgo
 fuzz: ## Run every fuzz test for FUZZTIME (60s)
 	@.ci/fuzz $(FUZZTIME) $(GO)
 
-wgsl: setup ## Compile every kernel with the driver's compiler
-	$(GO) test -count=1 -run Compile ./kernels
+wgsl: setup ## Compile every kernel with the native compiler and, where there is npm, with Tint
+	$(GO) test -count=1 -run '^TestKernelsCompile$$' ./kernels
+	@if command -v npm >/dev/null; then kernels/testdata/tint.sh $(GO); else echo "no npm: kernels were not compiled with Tint"; fi
 
 bench: setup ## Run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

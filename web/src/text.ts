@@ -169,7 +169,7 @@ class LocalModel implements TextModel {
       throw error;
     } finally {
       if (this.run.end === 'error') this.run.end = 'aborted'; // whoever read it has left
-      generation.stop();
+      if (!this.ended) generation.stop(); // else dispose() has
     }
   }
 

@@ -180,12 +180,30 @@ tests['errors say what is wrong'] = async () => {
   const ender = new AbortController();
   await fails('aborted', () => open('/models/int4/', { signal: ender.signal, onProgress: () => ender.abort() }));
   await fails('invalid-argument', () => open('/models/int4/', { maxBatch: 0 }));
+  await fails('invalid-argument', () => open('/models/int4/', { maxSeqLen: 2e6 }));
   const d = await device();
   const limited = new Proxy(d, {
     get: (o, k) => (k === 'limits' ? new Proxy(o.limits, { get: (l, n) => (n === 'maxStorageBufferBindingSize' ? 256 : l[n]) }) : typeof o[k] === 'function' ? o[k].bind(o) : o[k]),
   });
   const small = await fails('runtime', () => load(at('/models/int4/'), { device: limited, cache: false }));
   check(/binding limit of 256 bytes/.test(small.message), small.message);
+};
+
+tests['the device is lost; the model is disposed of while it writes'] = async () => {
+  const options = { device: undefined, maxSeqLen: 64, chunk: 16 };
+  const own = await gpuDevice();
+  const lost = await open('/models/int2/', { ...options, device: own });
+  own.destroy();
+  await fails('device-lost', () => all(lost.generate('It was', { maxTokens: 2 })));
+  await lost.dispose();
+
+  const model = await open('/models/int2/', options);
+  const pieces = model.generate('It was', { maxTokens: 50 });
+  await pieces.next();
+  const over = model.dispose();
+  await fails('disposed', async () => { for (let i = 0; i < 3; i++) await pieces.next(); });
+  await over;
+  await fails('disposed', () => all(model.generate('It was')));
 };
 
 tests['a broken connection is gone on with; a server without ranges will do'] = async () => {

@@ -52,7 +52,7 @@ export class Runtime {
         const scope = {
             Object, Array, Uint8Array, Int32Array, Float32Array, Promise, Date, Error, Function,
             TextEncoder, TextDecoder, crypto: globalThis.crypto, performance: globalThis.performance,
-            navigator: globalThis.navigator, llamaWebGPUBackend: backend, ready,
+            console: globalThis.console, navigator: globalThis.navigator, llamaWebGPUBackend: backend, ready,
         };
         const go = goFor(scope);
         const instance = await WebAssembly.instantiate(await moduleOf(source), go.importObject);

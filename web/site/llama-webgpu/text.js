@@ -115,7 +115,8 @@ class LocalModel {
         finally {
             if (this.run.end === 'error')
                 this.run.end = 'aborted'; // whoever read it has left
-            generation.stop();
+            if (!this.ended)
+                generation.stop(); // else dispose() has
         }
     }
     throwIfEnded() {

@@ -1,6 +1,8 @@
 import { asError, LlamaError } from './errors.js';
 import { unwrap } from './runtime.js';
 export { sample } from './sample.js';
+/** The most that Go takes. */
+const limits = [['maxBatch', 8], ['maxSeqLen', 1 << 20], ['chunk', 4096]];
 /** A model with a KV cache. The cache is made at the first use, or by ready(). */
 export class Transformer {
     model;
@@ -15,11 +17,14 @@ export class Transformer {
         if (options.kernelSet !== undefined && options.kernelSet !== model.format) {
             throw new LlamaError('invalid-argument', `The model is ${model.format}: its kernels are not those of ${options.kernelSet}.`);
         }
-        for (const name of ['maxBatch', 'maxSeqLen', 'chunk']) {
+        for (const [name, most] of limits) {
             const n = options[name];
-            if (n !== undefined && !(Number.isInteger(n) && n > 0))
-                throw new LlamaError('invalid-argument', `${name}: want a whole number above 0`);
+            if (n !== undefined && !(Number.isInteger(n) && n > 0 && n <= most)) {
+                throw new LlamaError('invalid-argument', `${name} is ${n}: want a whole number from 1 to ${most}`);
+            }
         }
+        if (![undefined, 16, 32].includes(options.kvBits))
+            throw new LlamaError('invalid-argument', `kvBits is ${options.kvBits}: want 16 or 32`);
     }
     /** Allocates what is needed, if that has not been done. */
     async ready() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -15,17 +14,22 @@ import (
 )
 
 // Calibrator runs calibration text through a model that is being quantized, layer by layer, and
-// gathers Σ x·xᵀ over the inputs of each matrix. Device memory holds one layer; the residual streams
-// of the text lie in a temporary file. Rows are to be handed over with Set in the order of
-// Spec.Tensors, as they will be in the bundle; Gram is of a matrix whose predecessors all were.
+// gathers Σ x·xᵀ over the inputs of each matrix. Device memory holds one layer; what the text has
+// become on its way lies in temporary files, so that little of a layer is computed twice. Rows are to
+// be handed over with Set in the order of Spec.Tensors, as they will be in the bundle; Gram is of a
+// matrix whose predecessors all were.
 type Calibrator struct {
 	dev     *gpu.Device
 	src     model.Weights
 	windows [][]int32
 	stored  map[int]*stored // tensors handed over that are still needed
 	used    map[int]bool    // tokens of the windows
-	layer   int             // whose inputs are in the file; NoLayer: none yet
-	file    *os.File        // [windows][tokens][hidden] f32
+
+	layer  int     // whose inputs are in input; NoLayer: none yet
+	input  *stream // residual stream before the layer
+	heads  *stream // outputs of its heads …
+	middle *stream // … and residual stream after attention, as far as have says
+	have   place
 }
 
 // stored is a tensor as it will be in the bundle.
@@ -45,11 +49,14 @@ func NewCalibrator(dev *gpu.Device, src model.Weights, windows [][]int32) (*Cali
 			return nil, errors.New("calibration: mixtures of experts are not supported: use the search method")
 		}
 	}
-	file, err := os.CreateTemp("", "llama-webgpu-calibration-*")
-	if err != nil {
-		return nil, fmt.Errorf("calibration: %w", err)
+	input, errI := newStream(src.Spec().Hidden, windows)
+	middle, errM := newStream(src.Spec().Hidden, windows)
+	c := &Calibrator{
+		dev: dev, src: src, windows: windows, stored: map[int]*stored{}, used: map[int]bool{}, layer: model.NoLayer, input: input, middle: middle,
 	}
-	c := &Calibrator{dev: dev, src: src, windows: windows, stored: map[int]*stored{}, used: map[int]bool{}, layer: model.NoLayer, file: file}
+	if err := errors.Join(errI, errM); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	for _, w := range windows {
 		for _, id := range w {
 			c.used[int(id)] = true
@@ -58,9 +65,9 @@ func NewCalibrator(dev *gpu.Device, src model.Weights, windows [][]int32) (*Cali
 	return c, nil
 }
 
-// Close removes the temporary file.
+// Close removes the temporary files.
 func (c *Calibrator) Close() error {
-	return errors.Join(c.file.Close(), os.Remove(c.file.Name()))
+	return errors.Join(c.input.close(), c.middle.close(), c.heads.close())
 }
 
 // Set hands over the next rows of tensor i, from row0 on, as they will be in the bundle: bits a weight
@@ -99,11 +106,7 @@ func (c *Calibrator) Gram(ctx context.Context, i int) ([]float32, error) {
 		}
 	}
 	h := make([]float32, t.Cols()*t.Cols())
-	err := c.pass(ctx, func(tr *Transformer) (*gram, error) {
-		m := tr.w.layers[0].of(t.Role)
-		return newGram(tr, m)
-	}, h, nil)
-	return h, err
+	return h, c.pass(ctx, t.Role, h)
 }
 
 // of returns the matrix that has a role, one of those that are quantized.
@@ -119,25 +122,28 @@ func (w *layerWeights) of(r model.Role) *matrix {
 	return w.down
 }
 
-// advance moves the file on to the inputs of the next layer.
+// advance moves on to the inputs of the next layer.
 func (c *Calibrator) advance(ctx context.Context) error {
 	if c.layer == model.NoLayer {
 		if err := c.embed(); err != nil {
 			return err
 		}
-	} else if err := c.pass(ctx, nil, nil, c.save); err != nil {
+	} else if err := c.pass(ctx, "", nil); err != nil {
 		return err
 	}
 	c.layer++
+	c.have = atInput
 	for i, t := range c.src.Tensors() {
 		if t.Layer < c.layer {
 			delete(c.stored, i)
 		}
 	}
-	return nil
+	err := c.heads.close()
+	c.heads = nil
+	return err
 }
 
-// embed fills the file with the embeddings of all tokens.
+// embed fills input with the embeddings of all tokens.
 func (c *Calibrator) embed() error {
 	s := c.src.Spec()
 	index := map[model.Role]int{}
@@ -166,7 +172,7 @@ func (c *Calibrator) embed() error {
 				x[len(x)-s.Hidden+k] += v
 			}
 		}
-		if err := c.save(w, x); err != nil {
+		if err := c.input.save(w, x); err != nil {
 			return err
 		}
 	}
@@ -201,66 +207,69 @@ func (c *Calibrator) rows(i, row0, n int, dst []float32) error {
 	return nil
 }
 
-// offset is where the stream of a window lies in the file.
-func (c *Calibrator) offset(window int) int64 {
-	n := 0
-	for _, w := range c.windows[:window] {
-		n += len(w)
-	}
-	return 4 * int64(n) * int64(c.src.Spec().Hidden)
-}
-
-func (c *Calibrator) save(window int, x []float32) error {
-	_, err := c.file.WriteAt(floatBytes(x), c.offset(window))
-	return err
-}
-
-// pass runs the layer over all windows: up to the matrix that gather wants and adding up its inputs
-// to h, or to the end, and then after is called with the residual stream.
-func (c *Calibrator) pass(ctx context.Context, gather func(*Transformer) (*gram, error), h []float32, after func(window int, x []float32) error) error {
+// pass runs the layer over all windows, from where it can: up to the matrix of the given role, adding
+// up its inputs to h, or to the end, which makes the next layer's inputs.
+func (c *Calibrator) pass(ctx context.Context, role model.Role, h []float32) (err error) {
 	longest := 0
 	for _, w := range c.windows {
 		longest = max(longest, len(w))
 	}
-	tr, err := New(ctx, c.dev, newLayerSource(c), Options{MaxSeqLen: longest, Chunk: longest})
+	t, err := New(ctx, c.dev, newLayerSource(c), Options{MaxSeqLen: longest, Chunk: longest})
 	if err != nil {
 		return fmt.Errorf("calibration: layer %d: %w", c.layer, err)
 	}
-	defer tr.Close()
+	defer t.Close()
 	var g *gram
-	if gather != nil {
-		if g, err = gather(tr); err != nil {
+	if h != nil {
+		if g, err = newGram(t, t.w.layers[0].of(role)); err != nil {
 			return err
 		}
 	}
+	reached, to, v, err := c.kept(t, g)
+	if err != nil {
+		return err
+	}
 	for w, tokens := range c.windows {
-		if err := c.window(ctx, tr, g, w, len(tokens), after); err != nil {
+		if err := c.window(ctx, t, g, w, len(tokens), to, v); err != nil {
 			return fmt.Errorf("calibration: layer %d: %w", c.layer, err)
 		}
 	}
+	c.have = max(c.have, reached)
 	if g != nil {
 		return g.read(ctx, h)
 	}
 	return nil
 }
 
-// window runs the layer over one window.
-func (c *Calibrator) window(ctx context.Context, t *Transformer, g *gram, w, n int, after func(window int, x []float32) error) error {
-	hidden, wide := t.spec.Hidden, t.act.hidden
-	raw := make([]byte, 4*n*hidden)
-	if _, err := c.file.ReadAt(raw, c.offset(w)); err != nil {
-		return err
+// kept says what a pass leaves that a later one begins with: which vectors, in which stream, and how
+// far they are. A layer whose branches run side by side begins at its input every time.
+func (c *Calibrator) kept(t *Transformer, g *gram) (reached place, to *stream, v vectors, err error) {
+	w, y := &t.w.layers[0], t.spec.Layer(0)
+	residual := vectors{buffer: t.act.x, stride: t.act.hidden}
+	switch {
+	case g == nil:
+		return c.have, c.input, residual, nil
+	case g.m == w.o && !y.Parallel:
+		if c.heads == nil {
+			c.heads, err = newStream(w.o.width, c.windows)
+		}
+		return afterHeads, c.heads, t.act.of(w.o.width), err
+	case g.m == w.gateUp && !y.Parallel:
+		return afterAttention, c.middle, residual, nil
 	}
-	x := make([]byte, 4*n*wide)
+	return c.have, nil, vectors{}, nil
+}
+
+// window runs the layer over one window and, unless to is nil, saves v there.
+func (c *Calibrator) window(ctx context.Context, t *Transformer, g *gram, w, n int, to *stream, v vectors) error {
 	rows := make([]int, 0, 4*n)
 	for i := range n {
-		copy(x[4*i*wide:], raw[4*i*hidden:4*(i+1)*hidden])
 		rows = append(rows, 0, i, 0, 0)
 	}
-	if err := errors.Join(t.act.x.Write(0, x), t.rows.Write(0, words32(rows...)), t.setStep(0, n, 0)); err != nil {
+	if err := errors.Join(c.upload(t, w, n), t.rows.Write(0, words32(rows...)), t.setStep(0, n, 0)); err != nil {
 		return err
 	}
-	r := recorder{t: t, n: n, p: new(gpu.Program), gram: g}
+	r := recorder{t: t, n: n, p: new(gpu.Program), begin: c.have, gram: g}
 	r.layer(0)
 	if r.err != nil {
 		return r.err
@@ -268,12 +277,26 @@ func (c *Calibrator) window(ctx context.Context, t *Transformer, g *gram, w, n i
 	if err := t.dev.Run(r.p); err != nil {
 		return err
 	}
-	if after == nil {
+	if to == nil {
 		return t.dev.Wait(ctx)
 	}
 	var out []float32
-	if err := t.read(ctx, t.act.x, n*wide, &out); err != nil {
+	if err := t.read(ctx, v.buffer, n*v.stride, &out); err != nil {
 		return err
 	}
-	return after(w, t.dense(out, n))
+	return to.save(w, dense(out, n, to.width, v.stride))
+}
+
+// upload writes a window's vectors to where the layer begins.
+func (c *Calibrator) upload(t *Transformer, w, n int) error {
+	residual := vectors{buffer: t.act.x, stride: t.act.hidden}
+	switch c.have {
+	case afterAttention:
+		return c.middle.upload(w, n, residual)
+	case afterHeads:
+		if err := c.heads.upload(w, n, t.act.of(c.heads.width)); err != nil {
+			return err
+		}
+	}
+	return c.input.upload(w, n, residual)
 }

@@ -18,14 +18,17 @@ func TestGram(t *testing.T) {
 	for _, limit := range []uint64{0, 1 << 19} {
 		dev := gputest.OpenWith(t, gpu.Options{MaxBinding: limit})
 		for _, quiet := range []model.Role{model.RoleO, model.RoleDown} {
-			testGram(t, dev, quiet)
+			for _, parallel := range []bool{false, true} {
+				testGram(t, dev, quiet, parallel)
+			}
 		}
 	}
 }
 
-func testGram(t *testing.T, dev *gpu.Device, quiet model.Role) {
+func testGram(t *testing.T, dev *gpu.Device, quiet model.Role, parallel bool) {
 	spec := plainSpec()
 	spec.Kinds[0].MLP.Intermediate = 370 // the sums are larger than the smaller binding
+	spec.Kinds[0].Parallel = parallel
 	src := newModel(t, spec, scheme{bits: 32})
 	for i, tensor := range src.tensors {
 		if tensor.Role == quiet {
@@ -50,6 +53,14 @@ func testGram(t *testing.T, dev *gpu.Device, quiet model.Role) {
 			}
 			norm := src.values[i-1]
 			compareGram(t, "q", h, normalized(hidden[tensor.Layer], norm, spec.Norm.Eps), spec.Hidden)
+		case tensor.Role == model.RoleGate: // what follows begins where this ends
+			h, err := c.Gram(ctx, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if quiet == model.RoleO { // attention adds nothing
+				compareGram(t, "gate", h, normalized(hidden[tensor.Layer], src.values[i-1], spec.Norm.Eps), spec.Hidden)
+			}
 		case (tensor.Role == model.RoleO || tensor.Role == model.RoleDown) && tensor.Role != quiet:
 			h, err := c.Gram(ctx, i)
 			if err != nil {

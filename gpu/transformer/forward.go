@@ -144,7 +144,7 @@ func (t *Transformer) traced(ctx context.Context, n int, programs []*gpu.Program
 		if err := t.read(ctx, t.act.x, n*t.act.hidden, &hidden); err != nil {
 			return err
 		}
-		t.trace(i, t.dense(hidden, n))
+		t.trace(i, dense(hidden, n, t.spec.Hidden, t.act.hidden))
 	}
 	final := make([]float32, 0, n*t.spec.Hidden)
 	for r := 0; r < n; r += t.act.headRows {
@@ -163,18 +163,18 @@ func (t *Transformer) traced(ctx context.Context, n int, programs []*gpu.Program
 		if err := t.read(ctx, t.act.final, m*t.act.hidden, &hidden); err != nil {
 			return err
 		}
-		final = append(final, t.dense(hidden, m)...)
+		final = append(final, dense(hidden, m, t.spec.Hidden, t.act.hidden)...)
 	}
 	t.trace(len(programs), final)
 	return nil
 }
 
-// dense returns n vectors of the residual stream without what lies between them.
-func (t *Transformer) dense(x []float32, n int) []float32 {
+// dense moves n vectors of the given width together that lie a stride apart.
+func dense(x []float32, n, width, stride int) []float32 {
 	for i := range n {
-		copy(x[i*t.spec.Hidden:(i+1)*t.spec.Hidden], x[i*t.act.hidden:])
+		copy(x[i*width:(i+1)*width], x[i*stride:])
 	}
-	return x[:n*t.spec.Hidden]
+	return x[:n*width]
 }
 
 // read waits for the device and reads n float32 from the start of b.

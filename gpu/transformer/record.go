@@ -18,13 +18,16 @@ type recorder struct {
 	next cost // of the dispatch that comes next
 	err  error
 
-	gram *gram // of the inputs of one of the products, if not nil: nothing is recorded after it
-	done bool
+	// Calibration records a part of a layer: from a place on, whose vectors are given, and up to the
+	// product whose inputs are added up.
+	begin place
+	gram  *gram
+	done  bool // nothing more is recorded
 }
 
 // dispatch records one kernel. Bind groups are made once and shared by all programs.
 func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ...gpu.Range) {
-	if r.err != nil || r.done {
+	if r.err != nil || r.done || r.begin != atInput {
 		return
 	}
 	k, err := kernels.Specialize(kernel, c)
@@ -116,6 +119,7 @@ func (r *recorder) layer(i int) {
 		mlpIn = r.normed(x, w.mlpNorm, w.mlpNormBias, a.mlpIn, false)
 	}
 	r.branch(w.postAttnNorm, y, func(out vectors, e epilogue) { r.attention(i, in, out, e) })
+	r.reach(afterAttention)
 	if !y.Parallel {
 		mlpIn = r.normed(x, w.mlpNorm, w.mlpNormBias, a.mlpIn, w.router == nil)
 	}
@@ -134,6 +138,22 @@ func (r *recorder) normed(x vectors, w, bias *vector, to *gpu.Buffer, alone bool
 	}
 	r.norm(x.buffer, to, w, bias, nil)
 	return vectors{buffer: to, stride: x.stride}
+}
+
+// place is where in a layer recording begins.
+type place int
+
+const (
+	atInput        place = iota
+	afterHeads           // the outputs of attention's heads are there
+	afterAttention       // what attention adds to the residual stream is there
+)
+
+// reach begins to record, if this is the place.
+func (r *recorder) reach(p place) {
+	if r.begin == p {
+		r.begin = atInput
+	}
 }
 
 // branch records a branch and its way back into the residual stream: added to it at once, or
@@ -205,7 +225,7 @@ func (r *recorder) linear(m *matrix, bias *vector, x, y vectors, e epilogue) {
 }
 
 func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, step gpu.Range) {
-	if r.gram != nil && r.gram.m == m {
+	if r.gram != nil && r.gram.m == m && r.begin == atInput {
 		r.gram.record(r, x)
 		return
 	}
@@ -290,6 +310,7 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 	maps.Copy(c, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "QUERIES": queries})
 	r.dispatch("attention", c, at.Heads, (r.n+queries-1)/queries,
 		whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(heads.buffer), t.stepAt(0))
+	r.reach(afterHeads)
 	r.linear(w.o, w.oBias, heads, out, e)
 }
 

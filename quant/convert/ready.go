@@ -56,6 +56,9 @@ func (p *plan) settle(i int, e *bundle.Tensor) {
 // notes says what became of matrices that were quantized before.
 func (p *plan) notes() []string {
 	notes := slices.Clone(p.src.Notes)
+	if n := p.weights(); p.opts.Format == string(bundle.Int2) && n < enoughForInt2 {
+		notes = append(notes, fmt.Sprintf("warning: a model of %.3g million weights loses much of what it knows at two bits a weight: int4 is recommended below 3 billion; verify says how much was lost", float64(n)/1e6))
+	}
 	if p.repacked > 0 {
 		notes = append(notes, fmt.Sprintf("taken over as they are in the checkpoint, without a second loss: %d matrices", p.repacked))
 	}
@@ -72,4 +75,16 @@ func (k *worker) repack(t *tile) error {
 	err := k.plan.src.Weights.(Ready).Blocks(t.tensor, e.Type.Bits(), e.Block, t.row0, t.rows, t.out)
 	t.stats = quant.Stats{Weights: int64(t.rows * e.Model().Cols())}
 	return err
+}
+
+// enoughForInt2 is how many weights a model should have to bear two bits a weight without training.
+const enoughForInt2 = 3e9
+
+func (p *plan) weights() int64 {
+	var n int64
+	for i := range p.tensors {
+		m := p.tensors[i].Model()
+		n += int64(m.Rows()) * int64(m.Cols())
+	}
+	return n
 }

@@ -14,12 +14,12 @@ import (
 )
 
 // openCheckpoint opens a Hugging Face checkpoint.
-func openCheckpoint(dir string) (*source, error) {
-	ck, err := hf.Open(dir)
+func openCheckpoint(dir string, edits ...hf.Edit) (*source, error) {
+	ck, err := hf.Open(dir, edits...)
 	if err != nil {
 		return nil, err
 	}
-	return &source{dir: dir, weights: ck, hf: ck, bos: ck.Tokens().BOS, eos: ck.Tokens().EOS}, nil
+	return &source{dir: dir, weights: ck, hf: ck, edited: len(edits) > 0, bos: ck.Tokens().BOS, eos: ck.Tokens().EOS}, nil
 }
 
 // tokenizerPath is where a checkpoint has its tokenizer, "" if it has none.
@@ -43,6 +43,9 @@ func convertSource(s *source) convert.Source {
 			src.Documents[name] = filepath.Join(s.dir, name)
 		}
 	}
+	if s.edited {
+		src.Config = s.hf.Config()
+	}
 	for i := range s.weights.Tensors() {
 		src.Bytes = append(src.Bytes, s.hf.Bytes(i))
 	}
@@ -50,6 +53,26 @@ func convertSource(s *source) convert.Source {
 		src.Files = append(src.Files, f.Path)
 	}
 	return src
+}
+
+// ropeFlag stretches the context.
+func ropeFlag(category string) cli.Flag {
+	return &cli.StringFlag{
+		Name: "rope-scaling", Category: category,
+		Usage: "give the checkpoint another RoPE scaling: `TYPE:FACTOR` linear, dynamic or yarn, or a JSON object as in config.json, for longrope and llama3 too",
+	}
+}
+
+// ropeEdits returns what --rope-scaling does to a configuration.
+func ropeEdits(c *cli.Context) ([]hf.Edit, error) {
+	if !c.IsSet("rope-scaling") {
+		return nil, nil
+	}
+	edit, err := hf.ScaleRoPE(c.String("rope-scaling"))
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	return []hf.Edit{edit}, nil
 }
 
 // loraFlag names adapters.

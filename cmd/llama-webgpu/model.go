@@ -23,15 +23,16 @@ type source struct {
 	bos     int            // −1: none
 	eos     []int
 	merged  []string // adapters, with their scales
+	edited  bool     // the configuration is not that of config.json
 }
 
 // openSource opens what is in dir.
-func openSource(dir string) (*source, error) {
+func openSource(dir string, edits ...hf.Edit) (*source, error) {
 	switch {
 	case exists(dir, bundle.ManifestName):
 		return openBundle(dir)
 	case exists(dir, "config.json"):
-		return openCheckpoint(dir)
+		return openCheckpoint(dir, edits...)
 	case exists(dir, "."):
 		return nil, fmt.Errorf("%s: neither a bundle (no %s) nor a checkpoint (no config.json)", dir, bundle.ManifestName)
 	}

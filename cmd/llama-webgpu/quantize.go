@@ -44,6 +44,7 @@ Examples:
 		&cli.StringFlag{Name: "input-dir", Aliases: []string{"i"}, Usage: "checkpoint to read: `DIR` (required)", Category: "Input and output"},
 		&cli.StringFlag{Name: "output-dir", Aliases: []string{"o"}, Usage: "bundle to write: `DIR` (required)", Category: "Input and output"},
 		loraFlag("Input and output"),
+		ropeFlag("Input and output"),
 		&cli.BoolFlag{Name: "force", Usage: "replace an output directory that is there", Category: "Input and output", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "resume", Usage: "go on where an interrupted run ended, if there was one", Category: "Input and output", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "discard", Usage: "remove what an interrupted run left, and start anew", Category: "Input and output", DisableDefaultText: true},
@@ -82,7 +83,11 @@ func quantize(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	src, err := openCheckpoint(c.String("input-dir"))
+	edits, err := ropeEdits(c)
+	if err != nil {
+		return err
+	}
+	src, err := openCheckpoint(c.String("input-dir"), edits...)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,11 @@ func (v *verification) open() (err error) {
 	if v.limits, err = v.thresholds(); err != nil {
 		return err
 	}
-	if v.source, err = openSource(c.String("reference")); err != nil {
+	edits, err := ropeEdits(c)
+	if err != nil {
+		return err
+	}
+	if v.source, err = openSource(c.String("reference"), edits...); err != nil {
 		return err
 	}
 	if err := merge(c, v.source); err != nil {

@@ -39,6 +39,7 @@ Examples:
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle: `DIR` (required)", Category: "What to compare"},
 		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "checkpoint: `DIR` (required)", Category: "What to compare"},
 		loraFlag("What to compare"),
+		ropeFlag("What to compare"),
 		&cli.StringFlag{Name: "text", Usage: "text to predict: `FILE`", DefaultText: "a story", Category: "What to compare"},
 		&cli.StringFlag{Name: "golden", Usage: "logits of another implementation to compare with as well: `FILE` (golden.safetensors)", Category: "What to compare"},
 		&cli.StringFlag{Name: "golden-rope", Value: "auto", Usage: "RoPE frequencies behind the golden logits: `TYPE` f32 as they are, f16 as PyTorch's half() rounds them, auto: whichever is met", Category: "What to compare"},

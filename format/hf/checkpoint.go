@@ -22,6 +22,7 @@ import (
 // several goroutines, but not after Close. The files must not change while it is open.
 type Checkpoint struct {
 	config  *config
+	text    []byte // config.json, edited
 	shards  *shards
 	tensors []model.Tensor
 	bound   []bound // for each of tensors, where it lies
@@ -65,11 +66,19 @@ func (f File) SHA256() (string, error) {
 // "…qkv_proj.weight[0:128]", or, where the parts alternate head by head,
 // "…query_key_value.weight[0:32 of 96]". One that stacks the tensors of all experts has a * in
 // place of their number.
-func Open(dir string) (*Checkpoint, error) {
+//
+// Edits, in their order, change the configuration before it is read.
+func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 	path := filepath.Join(dir, "config.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
+	}
+	size := int64(len(data))
+	for _, edit := range edits {
+		if data, err = edit(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	config, err := parseConfig(data)
 	if err != nil {
@@ -79,8 +88,8 @@ func Open(dir string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{config: config, shards: s, notes: config.notes}
-	c.files = append([]File{{path, int64(len(data))}}, s.files...)
+	c := &Checkpoint{config: config, text: data, shards: s, notes: config.notes}
+	c.files = append([]File{{path, size}}, s.files...)
 	if err := c.readQuantizationFile(dir); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -101,6 +110,9 @@ func (c *Checkpoint) Close() error {
 	}
 	return err
 }
+
+// Config returns the text of config.json, edited.
+func (c *Checkpoint) Config() []byte { return c.text }
 
 // Spec describes the model.
 func (c *Checkpoint) Spec() *model.Spec { return c.config.spec }

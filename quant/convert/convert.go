@@ -30,6 +30,7 @@ type Source struct {
 	EOS          []int
 	ChatTemplate string
 	Documents    map[string]string // by name (of bundle.DocumentNames), the paths of files that travel in the manifest
+	Config       []byte            // in place of the document config.json, unless nil
 	Merged       []string          // adapters that were merged, with their scales
 	Notes        []string          // what people should know about the checkpoint
 }

@@ -59,6 +59,9 @@ func newPlan(ctx context.Context, src Source, o Options) (*plan, error) {
 		return nil, err
 	}
 	p.documents, err = readDocuments(src.Documents)
+	if src.Config != nil && err == nil {
+		p.documents["config.json"] = src.Config
+	}
 	return p, err
 }
 

@@ -119,12 +119,17 @@ func findBundles(dir string) ([]web.Model, error) {
 		return nil, err
 	}
 	var models []web.Model
+	named := map[string]bool{}
 	for _, e := range entries {
 		if sub := filepath.Join(dir, e.Name()); exists(sub, bundle.ManifestName) {
 			m, err := describeBundle(sub)
 			if err != nil {
 				return nil, err
 			}
+			for n := 2; named[m.Name]; n++ { // directories whose names differ only in what a path cannot have
+				m.Name = fmt.Sprintf("%s-%d", pathName(filepath.Base(sub)), n)
+			}
+			named[m.Name] = true
 			models = append(models, m)
 		}
 	}

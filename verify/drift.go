@@ -40,22 +40,29 @@ func Windows(ids []int32, bos int32, windowTokens, n int) ([][]int32, error) {
 // Both run at the same time and must not share state. The windows have the same length; progress may
 // be nil. An error that is a *NonFiniteError says which model made NaN or Inf, and where.
 func MeasureDrift(ctx context.Context, reference, candidate Forwarder, windows [][]int32, progress func(done, total int)) (*Drift, error) {
+	d, _, err := MeasureDriftDetails(ctx, reference, candidate, windows, 0, progress)
+	return d, err
+}
+
+// MeasureDriftDetails is MeasureDrift that also says how the KL divergences are distributed, and
+// where the worst ones are, at most as many as given.
+func MeasureDriftDetails(ctx context.Context, reference, candidate Forwarder, windows [][]int32, worst int, progress func(done, total int)) (*Drift, *Details, error) {
 	if len(windows) == 0 || len(windows[0]) < 4 {
-		return nil, errors.New("drift: want at least one window of at least 4 tokens")
+		return nil, nil, errors.New("drift: want at least one window of at least 4 tokens")
 	}
 	vocab := reference.VocabSize()
 	if v := candidate.VocabSize(); v != vocab {
-		return nil, fmt.Errorf("drift: the reference model has %d tokens, the bundle %d", vocab, v)
+		return nil, nil, fmt.Errorf("drift: the reference model has %d tokens, the bundle %d", vocab, v)
 	}
 	ref := &side{name: "reference model", f: reference, vocab: vocab}
 	cand := &side{name: "bundle", f: candidate, vocab: vocab}
-	var m Metrics
+	m := Metrics{worst: worstList{most: worst}}
 	for i, w := range windows {
 		if len(w) != len(windows[0]) {
-			return nil, fmt.Errorf("drift: window %d has %d tokens, window 0 has %d", i, len(w), len(windows[0]))
+			return nil, nil, fmt.Errorf("drift: window %d has %d tokens, window 0 has %d", i, len(w), len(windows[0]))
 		}
-		if err := driftWindow(ctx, ref, cand, w, &m); err != nil {
-			return nil, fmt.Errorf("drift: window %d: %w", i, err)
+		if err := driftWindow(ctx, ref, cand, i, w, &m); err != nil {
+			return nil, nil, fmt.Errorf("drift: window %d: %w", i, err)
 		}
 		if progress != nil {
 			progress(i+1, len(windows))
@@ -63,11 +70,11 @@ func MeasureDrift(ctx context.Context, reference, candidate Forwarder, windows [
 	}
 	d := m.Drift()
 	d.Windows, d.WindowTokens = len(windows), len(windows[0])
-	return d, nil
+	return d, &Details{Histogram: histogram(m.klds), Worst: m.worst.list}, nil
 }
 
-// driftWindow feeds one window to both sides in lock-step. The last token is only predicted.
-func driftWindow(ctx context.Context, ref, cand *side, w []int32, m *Metrics) error {
+// driftWindow feeds window number n to both sides in lock-step. The last token is only predicted.
+func driftWindow(ctx context.Context, ref, cand *side, n int, w []int32, m *Metrics) error {
 	ref.reset()
 	cand.reset()
 	first := len(w) / 2
@@ -81,8 +88,12 @@ func driftWindow(ctx context.Context, ref, cand *side, w []int32, m *Metrics) er
 		}
 		for i := pos + from; i < end; i++ {
 			row := i - pos - from
-			if err := m.Add(ref.row(row), cand.row(row), w[i+1]); err != nil {
+			c, err := m.add(ref.row(row), cand.row(row), w[i+1])
+			if err != nil {
 				return fmt.Errorf("token %d: %w", i, err)
+			}
+			if m.worst.wants(c.kld) {
+				m.worst.put(newPosition(n, i, w[i+1], c, ref.row(row), cand.row(row)))
 			}
 		}
 		pos = end

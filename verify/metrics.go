@@ -16,6 +16,7 @@ type Metrics struct {
 	dp, dp2     moments // p − p_ref of the token that follows, and its square
 	same        int     // positions where both have the same most likely token
 	klds, dps   []float32
+	worst       worstList // filled by whoever knows the positions
 }
 
 // moments are a running mean and sum of squared deviations.
@@ -42,12 +43,18 @@ func (m *moments) stderr() float64 {
 // Add scores one position: reference and candidate are its logits [vocab] from the two models,
 // next is the token that follows in the text.
 func (m *Metrics) Add(reference, candidate []float32, next int32) error {
+	_, err := m.add(reference, candidate, next)
+	return err
+}
+
+// add is Add, and returns what it saw.
+func (m *Metrics) add(reference, candidate []float32, next int32) (comparison, error) {
 	if len(reference) != len(candidate) || next < 0 || int(next) >= len(reference) {
-		return fmt.Errorf("metrics: token %d with %d reference logits and %d candidate logits", next, len(reference), len(candidate))
+		return comparison{}, fmt.Errorf("metrics: token %d with %d reference logits and %d candidate logits", next, len(reference), len(candidate))
 	}
 	c, err := compare(reference, candidate)
 	if err != nil {
-		return err
+		return c, err
 	}
 	nllRef, nll := c.lnZRef-float64(reference[next]), c.lnZ-float64(candidate[next])
 	dp := math.Exp(-nll) - math.Exp(-nllRef)
@@ -62,7 +69,7 @@ func (m *Metrics) Add(reference, candidate []float32, next int32) error {
 	}
 	m.klds = append(m.klds, float32(c.kld))
 	m.dps = append(m.dps, float32(dp))
-	return nil
+	return c, nil
 }
 
 // comparison is what one position's two rows of logits have to say.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -16,6 +17,7 @@ type Report struct {
 	Runtime     *Parity           `json:"runtime,omitempty"` // is the runtime right?
 	Drift       *Drift            `json:"drift,omitempty"`   // is the model still itself?
 	Golden      *GoldenReport     `json:"golden,omitempty"`
+	Details     *Details          `json:"details,omitempty"` // of Drift, if they were asked for
 }
 
 // GoldenReport compares with golden values: the checkpoint on the CPU reference, and the bundle on
@@ -49,6 +51,24 @@ func (r *Report) Judge(t Thresholds) {
 		r.Failures = []string{}
 	}
 	r.Pass = len(r.Failures) == 0
+}
+
+// Checks returns every check that a judged report was put to: first whether everything could be
+// measured (no damage, no NaN), then each measure.
+func (r *Report) Checks() []Check {
+	checks := r.Thresholds.checks(r)
+	judged := map[string]bool{}
+	for _, c := range checks {
+		judged[c.Fail] = true
+	}
+	var others []string
+	for _, f := range r.Failures {
+		if !judged[f] {
+			others = append(others, f)
+		}
+	}
+	whole := Check{Group: "verification", Name: "sound and measured to the end", Fail: strings.Join(others, "; ")}
+	return append([]Check{whole}, checks...)
 }
 
 // WriteText writes the report for a terminal.

@@ -72,32 +72,58 @@ func DefaultThresholds(format string, weights int64) (Thresholds, error) {
 	}, nil
 }
 
-// failures judges everything that was measured, in plain sentences.
-func (t Thresholds) failures(r *Report) []string {
-	var f []string
-	atMost := func(got, limit float64, what string) {
+// Check is one measure and the limit that it is held to.
+type Check struct {
+	Group string // verification, runtime, drift or golden
+	Name  string
+	Value float64
+	Limit float64
+	Least bool   // the limit is the least that is wanted, not the most that is allowed
+	Fail  string // a plain sentence; "" if the check passes
+}
+
+// checks judges everything that was measured.
+func (t Thresholds) checks(r *Report) []Check {
+	var all []Check
+	atMost := func(group, name string, got, limit float64, what string) {
+		c := Check{Group: group, Name: name, Value: got, Limit: limit}
 		if !(got <= limit) { // NaN fails
-			f = append(f, fmt.Sprintf("%s is %.3g, allowed is %.3g", what, got, limit))
+			c.Fail = fmt.Sprintf("%s is %.3g, allowed is %.3g", what, got, limit)
 		}
+		all = append(all, c)
 	}
 	if p := r.Runtime; p != nil {
 		for _, s := range p.Schedules {
-			atMost(s.RelRMS, t.MaxRelRMS, "runtime, tokens "+s.Name+": relative RMS of the logits' difference from the reference")
-			atMost(s.RelMax, t.MaxRelMax, "runtime, tokens "+s.Name+": largest difference of a logit from the reference, over the logits' RMS,")
+			from := "runtime, tokens " + s.Name
+			atMost("runtime", "relative RMS, tokens "+s.Name, s.RelRMS, t.MaxRelRMS, from+": relative RMS of the logits' difference from the reference")
+			atMost("runtime", "largest difference, tokens "+s.Name, s.RelMax, t.MaxRelMax, from+": largest difference of a logit from the reference, over the logits' RMS,")
 		}
 	}
 	if d := r.Drift; d != nil {
-		atMost(d.MeanKLD, t.MaxKLD, "drift: mean KL divergence of the bundle from the checkpoint")
+		atMost("drift", "mean KL divergence", d.MeanKLD, t.MaxKLD, "drift: mean KL divergence of the bundle from the checkpoint")
+		c := Check{Group: "drift", Name: "same most likely token", Value: d.Top1, Limit: t.MinTop1, Least: true}
 		if !(d.Top1 >= t.MinTop1) {
-			f = append(f, fmt.Sprintf("drift: the bundle's most likely token is the checkpoint's at %.4g %% of the positions, at least %.4g %% are wanted",
-				100*d.Top1, 100*t.MinTop1))
+			c.Fail = fmt.Sprintf("drift: the bundle's most likely token is the checkpoint's at %.4g %% of the positions, at least %.4g %% are wanted",
+				100*d.Top1, 100*t.MinTop1)
 		}
+		all = append(all, c)
 	}
 	if g := r.Golden; g != nil && g.Reference != nil {
-		atMost(g.Reference.MaxAbs, t.GoldenMaxAbs, "golden: largest difference of the reference's logits on the checkpoint")
+		atMost("golden", "checkpoint, largest difference", g.Reference.MaxAbs, t.GoldenMaxAbs, "golden: largest difference of the reference's logits on the checkpoint")
 	}
 	if g := r.Golden; g != nil && g.Bundle != nil {
-		atMost(g.Bundle.MeanKLD, t.GoldenMaxKLD, "golden: mean KL divergence of the bundle")
+		atMost("golden", "bundle, mean KL divergence", g.Bundle.MeanKLD, t.GoldenMaxKLD, "golden: mean KL divergence of the bundle")
+	}
+	return all
+}
+
+// failures has the sentences of the checks that fail.
+func (t Thresholds) failures(r *Report) []string {
+	var f []string
+	for _, c := range t.checks(r) {
+		if c.Fail != "" {
+			f = append(f, c.Fail)
+		}
 	}
 	return f
 }

@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"gpu/transformer":                      {"format/model", "gpu", "gpu/sample", "kernels", "quant"},
 	"web":                                  {},
 	"verify":                               {"format/model"}, // never gpu: it compares two Forwarders
+	"verify/report":                        {"verify"},
 }
 
 // TestImportDirection reads the imports of all files but tests, whatever system they are for.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ Examples:
 		&cli.IntFlag{Name: "n", Aliases: []string{"max-tokens"}, Value: 128, Usage: "generate at most `N` tokens", Category: "Text"},
 		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "end before `TEXT` would appear (repeatable)", Category: "Text"},
 		&cli.IntFlag{Name: "max-seq-len", Usage: "the model sees the last `N` tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
+		&cli.BoolFlag{Name: "no-verify", Usage: "do not compare the bundle with its hashes before it is loaded", Category: "Text", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the token for the beginning of a text before the prompt", Category: "Text", DisableDefaultText: true},
 
 		&cli.Float64Flag{Name: "temperature", Aliases: []string{"t"}, Value: 0.8, Usage: "`T`; 0: always the likeliest token", Category: "Sampling"},
@@ -82,6 +84,11 @@ func infer(c *cli.Context) (err error) {
 	ids, talk, err := opening(c, src, tok, prompt)
 	if err != nil {
 		return err
+	}
+	if src.bundle != nil && !c.Bool("no-verify") {
+		if err := checkHashes(c, src); err != nil {
+			return err
+		}
 	}
 	e, err := openEngine(c, src, contextOf(c, src))
 	if err != nil {
@@ -208,6 +215,7 @@ type generation struct {
 	prompt []int32
 	tokens []int32 // generated, without one that ended the text
 	text   string  // of these, without a stop string
+	failed error   // the first time that out did not take text
 	stats  stats
 }
 
@@ -241,6 +249,9 @@ func (g *generation) run(ctx context.Context, e *engine, s *sample.Sampler, n in
 			g.stats.End = endStop
 			break
 		}
+		if g.failed != nil {
+			return g.failed
+		}
 	}
 	if g.stats.End != endStop && !g.show(stream.Flush()) {
 		g.write(g.stopper.flush())
@@ -259,7 +270,8 @@ func (g *generation) show(text string) (stopped bool) {
 func (g *generation) write(text string) {
 	g.text += text
 	if g.out != nil {
-		_, _ = io.WriteString(g.out, text) // a reader that has left is told by its pipe
+		_, err := io.WriteString(g.out, text)
+		g.failed = cmp.Or(g.failed, err)
 	}
 }
 
@@ -273,7 +285,9 @@ func (g *generation) finish(c *cli.Context) error {
 			Stats        *stats  `json:"stats"`
 		}{g.prompt, append([]int32{}, g.tokens...), g.text, &g.stats})
 	}
-	fmt.Fprintln(g.out)
+	if _, err := fmt.Fprintln(g.out); err != nil {
+		return err
+	}
 	if c.Bool("stats") {
 		g.stats.print(os.Stderr)
 	}

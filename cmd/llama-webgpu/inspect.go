@@ -47,6 +47,7 @@ type inspection struct {
 	Quantization *bundle.Quantization `json:"quantization,omitempty"`
 	Source       *bundle.Source       `json:"source,omitempty"`
 	Notes        []string             `json:"notes,omitempty"`
+	Parity       *bundle.Parity       `json:"parity,omitempty"`  // what verify --record found
 	Checked      bool                 `json:"checked,omitempty"` // hashes and values are right
 }
 
@@ -121,7 +122,7 @@ func newInspection(s *source) *inspection {
 	}
 	m := s.bundle.Manifest
 	in.Kind, in.ID, in.Generator, in.Notes = "bundle", m.ID, m.Generator, m.Notes
-	in.Quantization, in.Source = &m.Quantization, &m.Source
+	in.Quantization, in.Source, in.Parity = &m.Quantization, &m.Source, m.Parity
 	return in
 }
 
@@ -167,6 +168,21 @@ func (in *inspection) showModel(c *cli.Context) {
 	}
 	line("head", "%s", map[bool]string{true: "is the embedding", false: "has its own weights"}[s.TiedHead])
 	line("size", "%s, %.2f bits/weight", humanSize(in.Bytes), in.Bits)
+	if in.Parity != nil {
+		line("verified", "%s", describeParity(in.Parity))
+	}
+}
+
+// describeParity says what verification noted in a bundle.
+func describeParity(p *bundle.Parity) string {
+	s := map[bool]string{true: "passed", false: "FAILED"}[p.Pass]
+	if r := p.Runtime; r != nil {
+		s += fmt.Sprintf("; runtime relative RMS %.3g", r.RelRMS)
+	}
+	if d := p.Drift; d != nil {
+		s += fmt.Sprintf("; mean KLD %.4g, same top token %.2f %%, perplexity %.4g (checkpoint %.4g)", d.MeanKLD, 100*d.Top1, d.PPL, d.PPLReference)
+	}
+	return s
 }
 
 // storedAs names a type and its block size.

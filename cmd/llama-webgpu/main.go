@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 )
 
 // Exit codes.
@@ -48,6 +50,8 @@ func run(ctx context.Context, args []string) int {
 		code = exitParity
 	case errors.Is(err, context.Canceled):
 		err = errors.New("interrupted")
+	case errors.Is(err, bundle.ErrCorrupt):
+		err = fmt.Errorf("%w; copy the bundle again, or make it again with llama-webgpu quantize --force", err)
 	}
 	fmt.Fprintf(os.Stderr, "llama-webgpu: %s\n", oneLine(err))
 	return code
@@ -75,7 +79,7 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its t
 			listAdaptersFlag(""),
 		},
 		Commands: []*cli.Command{
-			quantizeCommand, exportCommand, verifyCommand, inferCommand, benchCommand, serveCommand, inspectCommand, adaptersCommand, versionCommand,
+			quantizeCommand, exportCommand, verifyCommand, compareCommand, inferCommand, benchCommand, serveCommand, inspectCommand, adaptersCommand, versionCommand,
 		},
 		Before:                    setLog,
 		Action:                    rootAction,

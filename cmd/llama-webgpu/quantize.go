@@ -127,6 +127,10 @@ func failed(m *meter, err error) error {
 	var stopped *convert.Interrupted
 	resumable := errors.As(err, &stopped)
 	switch {
+	case errors.Is(err, quant.ErrNotFinite):
+		err = fmt.Errorf("%s: %w: --sanitize replaces such values, with --discard if a run was interrupted by this", m.c.String("input-dir"), err)
+	case errors.Is(err, quant.ErrOverflow):
+		err = fmt.Errorf("%s: %w: --saturate clamps such values, with --discard if a run was interrupted by this", m.c.String("input-dir"), err)
 	case resumable && errors.Is(err, context.Canceled):
 		err = fmt.Errorf("interrupted: %d of %d tensors are whole in %s: go on with --resume, or start anew with --discard", stopped.Whole, stopped.Tensors, stopped.Work)
 	case resumable:
@@ -166,6 +170,9 @@ func convertOptions(c *cli.Context) (convert.Options, error) {
 	}
 	if c.Int("context") < 0 {
 		return o, usagef("context %d: want 1 or more", c.Int("context"))
+	}
+	if err := o.Check(); err != nil {
+		return o, usagef("quantize: %v", err)
 	}
 	if path := c.String("write-config"); path != "" {
 		err = p.write(path, o.Force)

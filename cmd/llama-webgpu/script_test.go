@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "empty": empty, "replace": replace, "flip": flip, "spoil": spoil,
+			"exits": exits, "empty": empty, "replace": replace, "flip": flip, "spoil": spoil, "samevalue": sameValue,
 		},
 	})
 }
@@ -105,6 +105,24 @@ func spoil(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: spoil DIR TENSOR")
 	}
 	change(ts, args[0], args[1], true, func(data []byte) { data[0], data[1] = 0x00, 0x7e })
+}
+
+// sameValue KEY FILE FILE fails if the first number with that key is not the same in two JSON files.
+func sameValue(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: samevalue KEY FILE FILE")
+	}
+	var values [2]string
+	for i, file := range args[1:] {
+		_, after, found := strings.Cut(ts.ReadFile(file), `"`+args[0]+`": `)
+		if !found {
+			ts.Fatalf("%s: no %q", file, args[0])
+		}
+		values[i], _, _ = strings.Cut(after, ",")
+	}
+	if values[0] != values[1] {
+		ts.Fatalf("%s: %s and %s", args[0], values[0], values[1])
+	}
 }
 
 // change lets edit change the bytes of a tensor of a bundle.

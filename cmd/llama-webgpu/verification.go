@@ -12,6 +12,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/verify"
+	"github.com/llama-webgpu/llama-webgpu/verify/report"
 )
 
 // verification is one run of verify.
@@ -24,6 +25,7 @@ type verification struct {
 	limits         verify.Thresholds
 	engine         *engine
 	report         verify.Report
+	text           *report.Text // nil unless a page is wanted
 }
 
 func (v *verification) close() error {
@@ -103,28 +105,38 @@ func weights(tensors []model.Tensor) int64 {
 }
 
 // cutText makes the windows of the text.
-func (v *verification) cutText() error {
-	tok, err := v.bundle.tokenizer()
+func (v *verification) cutText() (err error) {
+	for _, name := range []string{"runtime-tokens", "worst"} {
+		if v.c.Int(name) < 1 {
+			return usagef("--%s %d: want 1 or more", name, v.c.Int(name))
+		}
+	}
+	if v.c.Int("generate") < 0 {
+		return usagef("--generate %d: want 0 or more", v.c.Int("generate"))
+	}
+	v.windows, err = cutWindows(v.c, v.bundle)
+	return err
+}
+
+// cutWindows makes windows of the text as textFlags say, in the tokens of a bundle.
+func cutWindows(c *cli.Context, s *source) ([][]int32, error) {
+	tok, err := s.tokenizer()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text := evalText
-	if path := v.c.String("text"); path != "" {
+	if path := c.String("text"); path != "" {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		text = string(data)
 	}
-	size := v.c.Int("window-tokens")
-	if most := v.bundle.context(); size > most {
-		return usagef("--window-tokens %d: the model was trained for %d", size, most)
+	size := c.Int("window-tokens")
+	if most := s.context(); size > most {
+		return nil, usagef("--window-tokens %d: the model was trained for %d", size, most)
 	}
-	if v.c.Int("runtime-tokens") < 1 {
-		return usagef("--runtime-tokens %d: want 1 or more", v.c.Int("runtime-tokens"))
-	}
-	v.windows, err = verify.Windows(tok.Encode(text, false), int32(v.bundle.bos), size, v.c.Int("windows"))
-	return err
+	return verify.Windows(tok.Encode(text, false), int32(s.bos), size, c.Int("windows"))
 }
 
 // checkBundle reads the whole bundle. Values that are not finite do not end the verification: it
@@ -149,7 +161,7 @@ func (v *verification) measure(ctx context.Context) error {
 		"program": "llama-webgpu " + version, "device": v.engine.String(), "kv": v.c.String("kv"),
 		"bundle": v.bundle.bundle.Manifest.ID, "format": v.bundle.bundle.Manifest.Quantization.Format,
 	}
-	for _, step := range []func(context.Context) error{v.runtime, v.drift, v.goldenLogits} {
+	for _, step := range []func(context.Context) error{v.runtime, v.drift, v.details, v.goldenLogits} {
 		if err := v.report.Note(step(ctx), func(int) error { return v.damage }); err != nil {
 			return err
 		}
@@ -188,7 +200,15 @@ func (v *verification) drift(ctx context.Context) error {
 	}
 	progress := newBar(v.c, "model drift", int64(len(v.windows)), false)
 	defer progress.end()
-	v.report.Drift, err = verify.MeasureDrift(ctx, ref, v.engine.Forwarder, v.windows, func(done, _ int) { progress.set(int64(done), "") })
+	worst := 0
+	if v.c.String("html") != "" {
+		worst = v.c.Int("worst")
+	}
+	drift, details, err := verify.MeasureDriftDetails(ctx, ref, v.engine.Forwarder, v.windows, worst, func(done, _ int) { progress.set(int64(done), "") })
+	v.report.Drift = drift
+	if worst > 0 {
+		v.report.Details = details
+	}
 	return err
 }
 

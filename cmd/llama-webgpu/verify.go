@@ -34,17 +34,16 @@ The exit code is 0 if all measures are within them, 3 if one is not, 1 if someth
 Examples:
 
   llama-webgpu verify --model out --reference testdata/tiny
+  llama-webgpu verify --model out --reference testdata/tiny --html report.html --record
   llama-webgpu verify --model out --reference testdata/tiny --golden testdata/tiny/golden.safetensors --json -`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle: `DIR` (required)", Category: "What to compare"},
 		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "checkpoint: `DIR` (required)", Category: "What to compare"},
 		loraFlag("What to compare"),
+	}, textFlags, []cli.Flag{
 		ropeFlag("What to compare"),
-		&cli.StringFlag{Name: "text", Usage: "text to predict: `FILE`", DefaultText: "a story", Category: "What to compare"},
 		&cli.StringFlag{Name: "golden", Usage: "logits of another implementation to compare with as well: `FILE` (golden.safetensors)", Category: "What to compare"},
 		&cli.StringFlag{Name: "golden-rope", Value: "auto", Usage: "RoPE frequencies behind the golden logits: `TYPE` f32 as they are, f16 as PyTorch's half() rounds them, auto: whichever is met", Category: "What to compare"},
-		&cli.IntFlag{Name: "windows", Value: 2, Usage: "measure the drift over `N` windows of the text; 0: all", Category: "What to compare"},
-		&cli.IntFlag{Name: "window-tokens", Value: 512, Usage: "a window has `N` tokens, of which the second half is scored", Category: "What to compare"},
 		&cli.IntFlag{Name: "runtime-tokens", Value: 160, Usage: "compare the runtime over the first `N` tokens of the text", Category: "What to compare"},
 
 		limitFlag("max-rel-rms", "runtime: relative RMS of the logits' difference is at most `X`"),
@@ -57,8 +56,15 @@ Examples:
 		&cli.BoolFlag{Name: "layers", Usage: "show the differences after each layer", Category: "Output", DisableDefaultText: true},
 		&cli.StringFlag{Name: "json", Usage: "write the report as JSON to `FILE`, - for standard output", Category: "Output"},
 		quietFlag,
-	}, deviceFlags()),
+	}, reportFlags, deviceFlags()),
 	Action: verifyBundle,
+}
+
+// textFlags say what models are to predict.
+var textFlags = []cli.Flag{
+	&cli.StringFlag{Name: "text", Usage: "text to predict: `FILE`", DefaultText: "a story", Category: "What to compare"},
+	&cli.IntFlag{Name: "windows", Value: 2, Usage: "measure the drift over `N` windows of the text; 0: all", Category: "What to compare"},
+	&cli.IntFlag{Name: "window-tokens", Value: 512, Usage: "a window has `N` tokens, of which the second half is scored", Category: "What to compare"},
 }
 
 // limitFlag is a flag for a threshold.
@@ -82,7 +88,7 @@ func verifyBundle(c *cli.Context) (err error) {
 		return err
 	}
 	v.report.Judge(v.limits)
-	if err := v.show(); err != nil {
+	if err := errors.Join(v.record(), v.writeFiles(), v.show()); err != nil {
 		return err
 	}
 	if !v.report.Pass {

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -230,6 +232,24 @@ func TestDamage(t *testing.T) {
 				t.Errorf("error is %v\nwant one with %s", err, d.want)
 			}
 		})
+	}
+}
+
+// What is no file is told apart before anything waits for it.
+func TestNotAFile(t *testing.T) {
+	for _, name := range []string{"manifest.json", "model.wgpu", "vocab.json"} {
+		dir := store(t, files(t, formatInt4))
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		b, err := bundle.Open(dir)
+		if err == nil {
+			b.Close()
+		}
+		if !errors.Is(err, bundle.ErrCorrupt) || !strings.Contains(err.Error(), path+": ") || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("%s: error is %v", name, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -51,7 +52,7 @@ func Open(dir string) (*Bundle, error) {
 }
 
 func readManifest(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	info, err := statFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +60,15 @@ func readManifest(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, corrupt("%d bytes: want at most %d", info.Size(), maxManifest))
 	}
 	return os.ReadFile(path)
+}
+
+// statFile describes a file that can be read: opening a pipe would wait for who writes to it.
+func statFile(path string) (fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w", path, corrupt("not a regular file"))
+	}
+	return info, err
 }
 
 // mapFiles maps the files of a bundle.
@@ -87,15 +97,15 @@ type mapped []byte
 
 // mapFile maps a file. An empty one cannot be mapped and is damaged anyway.
 func mapFile(path string) (mapped, error) {
+	info, err := statFile(path)
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	if info.Size() < headerSize {
 		return nil, fmt.Errorf("%s: %w", path, corrupt("%d bytes: the header alone has %d", info.Size(), headerSize))
 	}
@@ -127,9 +137,12 @@ func (m mapped) ReadAt(p []byte, off int64) (int, error) {
 
 // checkVocab reports a vocab.json of the wrong size.
 func checkVocab(path string, want int64) error {
-	info, err := os.Stat(path)
+	info, err := statFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", path, corrupt("missing: the manifest has it with %d bytes", want))
+	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return err
 	}
 	if info.Size() != want {
 		return fmt.Errorf("%s: %w", path, corrupt("the file has %d bytes: the manifest says %d", info.Size(), want))

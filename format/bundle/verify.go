@@ -82,7 +82,11 @@ func (b *Bundle) checkTensor(ctx context.Context, i int, count *counter) error {
 		count.add(int64(n * size))
 	}
 	if got := hex.EncodeToString(hash.Sum(nil)); got != t.SHA256 {
-		return errors.Join(corrupt("sha256 is %s: the manifest says %s", got, t.SHA256), values)
+		err := corrupt("sha256 is %s: the manifest says %s", got, t.SHA256)
+		if values != nil {
+			err = fmt.Errorf("%w, and %w", err, values)
+		}
+		return err
 	}
 	if values != nil {
 		return values

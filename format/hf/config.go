@@ -232,12 +232,21 @@ func (d *draft) groupedHeads() {
 
 // rms reads the usual normalization.
 func (d *draft) rms() {
-	d.spec.Norm = model.Norm{Kind: model.RMSNorm, Eps: float32(d.float("rms_norm_eps", 1e-6))}
+	d.spec.Norm = model.Norm{Kind: model.RMSNorm, Eps: d.epsilon("rms_norm_eps", 1e-6)}
+}
+
+// epsilon reads what a normalization adds to the variance.
+func (d *draft) epsilon(key string, fallback float64) float32 {
+	eps := d.float(key, fallback)
+	if !(eps >= 0 && eps < 1) {
+		d.fail(key, "want a number from 0 to 1, have %g", eps)
+	}
+	return float32(eps)
 }
 
 // layerNorm reads the normalization with mean and bias.
 func (d *draft) layerNorm(eps string) {
-	d.spec.Norm = model.Norm{Kind: model.LayerNorm, Eps: float32(d.float(eps, 1e-5)), Bias: true}
+	d.spec.Norm = model.Norm{Kind: model.LayerNorm, Eps: d.epsilon(eps, 1e-5), Bias: true}
 }
 
 // activations are the names that configurations give them.

@@ -75,6 +75,7 @@ var damages = []damage{
 	inConfig("quantized", "llama", "quantization_config", map[string]any{"bits": 4}, `quantization_config: quant_method "" is not supported; supported: fp8, `),
 	inConfig("hidden size is text", "llama", "hidden_size", "32", `key "hidden_size": want a whole number, have "32"`),
 	inConfig("hidden size has a fraction", "llama", "hidden_size", 32.5, `key "hidden_size": want a whole number`),
+	inConfig("epsilon below 0", "llama", "rms_norm_eps", -1, `key "rms_norm_eps": want a number from 0 to 1, have -1`),
 	inConfig("hidden size of 0", "llama", "hidden_size", 0, `key "hidden_size": want a number from 1 to`),
 	inConfig("hidden size missing", "llama", "hidden_size", nil, `key "hidden_size": missing`),
 	inConfig("a million layers", "llama", "num_hidden_layers", 1000000, `key "num_hidden_layers": 1000000 are too many`),

@@ -177,18 +177,18 @@ func elsewhere(file string) string {
 }
 
 func mapFile(path string) (mmap.MMap, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(path) // before it is opened: a pipe would wait for who writes to it
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
 	if info.Size() < 8 { // nothing can be mapped of an empty file
 		return nil, fmt.Errorf("%d bytes are too few for a safetensors file", info.Size())
 	}

@@ -41,6 +41,9 @@ type Override struct {
 	Block  int    // 0: as for other matrices of this format
 }
 
+// Check reports options that make no sense whatever the source is.
+func (o Options) Check() error { return o.complete() }
+
 // complete checks the options and fills in defaults.
 func (o *Options) complete() error {
 	for _, f := range []struct{ name, value string }{
@@ -71,7 +74,7 @@ func (o *Options) complete() error {
 		}
 	}
 	if o.Threads < 0 {
-		return fmt.Errorf("%d threads", o.Threads)
+		return fmt.Errorf("%d threads: want 1 or more, or 0 for one per CPU", o.Threads)
 	}
 	if o.Threads == 0 {
 		o.Threads = runtime.GOMAXPROCS(0)

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/verify"
+	"github.com/llama-webgpu/llama-webgpu/verify/report"
+)
+
+var compareCommand = &cli.Command{
+	Name:      "compare",
+	Category:  "Models",
+	Usage:     "compare several bundles of one checkpoint",
+	UsageText: "llama-webgpu compare --reference DIR BUNDLE… [options]",
+	ArgsUsage: "BUNDLE…",
+	Description: `Measures how far each bundle's predictions are from those of the checkpoint, as verify does, and
+puts them beside their size. The checkpoint is run once; its logits wait in a temporary file
+(4 bytes for each scored position and token of the vocabulary). Bundles are loaded one at a time.
+
+Example:
+
+  llama-webgpu compare --reference testdata/tiny int8 int4 int2 --html compare.html`,
+	Flags: slices.Concat([]cli.Flag{
+		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "checkpoint: `DIR` (required)", Category: "What to compare"},
+		loraFlag("What to compare"),
+	}, textFlags, []cli.Flag{
+		&cli.StringFlag{Name: "html", Usage: "write a page with a chart to `FILE`", Category: "Output"},
+		quietFlag, jsonFlag("print the results as JSON"),
+	}, deviceFlags()),
+	Action: compareBundles,
+}
+
+// comparing is one run of compare.
+type comparing struct {
+	c         *cli.Context
+	source    *source
+	bundles   []*source
+	windows   [][]int32
+	recording *verify.Recording
+	device    string
+	rows      []report.Row
+}
+
+func compareBundles(c *cli.Context) (err error) {
+	if c.Bool(listAdaptersName) {
+		return listAdapters(c)
+	}
+	if err := checkDevice(c); err != nil {
+		return err
+	}
+	if c.String("reference") == "" || c.NArg() == 0 {
+		return usagef("compare: want --reference and at least one bundle; see llama-webgpu compare --help")
+	}
+	r := comparing{c: c}
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err := r.open(); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp("", "llama-webgpu-logits-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	if err := r.record(c.Context, file); err != nil {
+		return err
+	}
+	for i, b := range r.bundles {
+		if err := r.measure(c.Context, c.Args().Get(i), b); err != nil {
+			return err
+		}
+	}
+	return r.show()
+}
+
+func (r *comparing) close() error {
+	var errs []error
+	for _, s := range append(r.bundles, r.source) {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// open opens and checks everything, so that nothing is found to be missing after long work.
+func (r *comparing) open() (err error) {
+	if r.source, err = openSource(r.c.String("reference")); err != nil {
+		return err
+	}
+	if err := merge(r.c, r.source); err != nil {
+		return err
+	}
+	for _, dir := range r.c.Args().Slice() {
+		s, err := openSource(dir)
+		if err != nil {
+			return err
+		}
+		r.bundles = append(r.bundles, s)
+		if s.bundle == nil {
+			return fmt.Errorf("%s: is a checkpoint, want a bundle", dir)
+		}
+		first := r.bundles[0]
+		if s.bundle.Manifest.Tokenizer.SHA256 != first.bundle.Manifest.Tokenizer.SHA256 || s.bos != first.bos {
+			return fmt.Errorf("%s: has another tokenizer than %s", dir, first.dir)
+		}
+		if a, b := s.weights.Spec().Vocab, r.source.weights.Spec().Vocab; a != b {
+			return fmt.Errorf("%s: has a vocabulary of %d, %s one of %d", dir, a, r.source.dir, b)
+		}
+	}
+	r.windows, err = cutWindows(r.c, r.bundles[0])
+	return err
+}
+
+// record runs the checkpoint.
+func (r *comparing) record(ctx context.Context, file *os.File) error {
+	ref, err := newReference(r.source, len(r.windows[0]), false)
+	if err != nil {
+		return err
+	}
+	progress := newBar(r.c, "checkpoint", int64(len(r.windows)), false)
+	defer progress.end()
+	r.recording, err = verify.Record(ctx, ref, r.windows, file, func(done, _ int) { progress.set(int64(done), "") })
+	return err
+}
+
+// measure compares one bundle.
+func (r *comparing) measure(ctx context.Context, name string, s *source) error {
+	if err := checkHashes(r.c, s); err != nil {
+		return err
+	}
+	e, err := openEngine(r.c, s, len(r.windows[0]))
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	progress := newBar(r.c, name, int64(len(r.windows)), false)
+	defer progress.end()
+	d, err := verify.MeasureDrift(ctx, r.recording.Play(), e.Forwarder, r.windows, func(done, _ int) { progress.set(int64(done), "") })
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.dir, err)
+	}
+	m := s.bundle.Manifest
+	row := report.Row{Name: name, ID: m.ID, Method: describe(&m.Quantization), Bytes: m.Size(), Drift: d}
+	row.Bits, row.Total = layerBits(m)
+	r.rows, r.device = append(r.rows, row), e.String()
+	return nil
+}
+
+// show writes the results where they are wanted.
+func (r *comparing) show() error {
+	if path := r.c.String("html"); path != "" {
+		page := &report.Comparison{
+			Reference: baseName(r.source.dir), Rows: r.rows,
+			Facts: slices.Concat([]report.Fact{{Name: "device", Value: r.device}, {Name: "cached keys and values", Value: r.c.String("kv")}}, commonFacts(r.c)),
+		}
+		if err := writeFile(path, func(w io.Writer) error { return report.WriteComparison(w, page) }); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.c.Bool("json"):
+		return printJSON(r.c, struct {
+			Reference string       `json:"reference"`
+			Device    string       `json:"device"`
+			Bundles   []report.Row `json:"bundles"`
+		}{r.source.dir, r.device, r.rows})
+	case !r.c.Bool(quietFlag.Name):
+		r.showTable()
+	}
+	return nil
+}
+
+func (r *comparing) showTable() {
+	w := newTable(table.Row{"bundle", "quantization", "bits/weight", "size", "mean KLD", "99 %", "same top token", "perplexity"}, 2)
+	for _, row := range r.rows {
+		d := row.Drift
+		w.AppendRow(table.Row{
+			row.Name, row.Method, fmt.Sprintf("%.2f", row.Bits), humanSize(row.Bytes), fmt.Sprintf("%.4g ± %.2g", d.MeanKLD, d.MeanKLDError),
+			fmt.Sprintf("%.3g", d.KLD.P99), fmt.Sprintf("%.2f %%", 100*d.Top1), fmt.Sprintf("%.4g", d.PPL),
+		})
+	}
+	showTable(r.c, w)
+	d := r.rows[0].Drift
+	fmt.Fprintf(stdout(r.c), "\n%d positions of %d windows of %d tokens; bits/weight of the matrices in the layers; the checkpoint's perplexity is %.4g\n",
+		d.Scored, d.Windows, d.WindowTokens, d.PPLReference)
+}

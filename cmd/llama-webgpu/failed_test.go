@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"flag"
+	"io"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/urfave/cli/v2"
@@ -20,5 +23,21 @@ func TestFailedWeights(t *testing.T) {
 		if msg := err.Error(); !strings.HasPrefix(msg, "checkpoint: column 3: ") || !strings.Contains(msg, want) {
 			t.Errorf("%v: error is %v\nwant one with %s", reason, err, want)
 		}
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// Text that nobody got is an error, not a success.
+func TestGenerationKeepsWriteError(t *testing.T) {
+	g := generation{out: full{}}
+	g.write("a")
+	g.out = io.Discard
+	g.write("b")
+	if !errors.Is(g.failed, syscall.ENOSPC) {
+		t.Errorf("error is %v, want %v", g.failed, syscall.ENOSPC)
 	}
 }

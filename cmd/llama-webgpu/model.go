@@ -86,6 +86,14 @@ func (s *source) context() int {
 	return 4096
 }
 
+// hasTokenizer reports whether there is one to read.
+func (s *source) hasTokenizer() bool {
+	if s.hf != nil {
+		return exists(s.dir, tokenizerName)
+	}
+	return s.bundle.Manifest.Tokenizer.Size > 0
+}
+
 // tokenizer reads the tokenizer of the model.
 func (s *source) tokenizer() (*tokenizer.Tokenizer, error) {
 	if s.hf != nil {

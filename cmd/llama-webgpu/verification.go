@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -22,6 +24,7 @@ type verification struct {
 	damage         error // values in the bundle that are not finite
 	golden         *verify.Golden
 	windows        [][]int32 // BOS and text
+	tokens         string    // what they are if they are no text
 	limits         verify.Thresholds
 	engine         *engine
 	report         verify.Report
@@ -114,9 +117,35 @@ func (v *verification) cutText() (err error) {
 	if v.c.Int("generate") < 0 {
 		return usagef("--generate %d: want 0 or more", v.c.Int("generate"))
 	}
-	v.windows, err = cutWindows(v.c, v.bundle)
-	return err
+	if v.bundle.hasTokenizer() || v.c.String("text") != "" {
+		v.windows, err = cutWindows(v.c, v.bundle)
+		return err
+	}
+	if v.c.String("html") != "" {
+		return fmt.Errorf("%s: has no tokenizer: the page of --html shows text", v.bundle.dir)
+	}
+	v.windows = v.tokensWithoutText()
+	return nil
 }
+
+// tokensWithoutText returns a window for a model without a tokenizer: the golden tokens or, without
+// them, tokens drawn at random, the same ones each time.
+func (v *verification) tokensWithoutText() [][]int32 {
+	if v.golden != nil && len(v.golden.IDs) >= leastTokens {
+		v.tokens = "the golden tokens: there is no tokenizer"
+		return [][]int32{v.golden.IDs}
+	}
+	v.tokens = "random tokens: there is no tokenizer"
+	rng := rand.New(rand.NewPCG(1, 1))
+	ids := make([]int32, min(v.c.Int("window-tokens"), v.bundle.context()))
+	for i := range ids {
+		ids[i] = rng.Int32N(int32(v.bundle.weights.Spec().Vocab))
+	}
+	return [][]int32{ids}
+}
+
+// leastTokens is how many tokens a window must have for its second half to be scored.
+const leastTokens = 4
 
 // cutWindows makes windows of the text as textFlags say, in the tokens of a bundle.
 func cutWindows(c *cli.Context, s *source) ([][]int32, error) {
@@ -159,7 +188,7 @@ func (v *verification) checkBundle() error {
 func (v *verification) measure(ctx context.Context) error {
 	v.report.Environment = map[string]string{
 		"program": "llama-webgpu " + version, "device": v.engine.String(), "kv": v.c.String("kv"),
-		"bundle": v.bundle.bundle.Manifest.ID, "format": v.bundle.bundle.Manifest.Quantization.Format,
+		"tokens": cmp.Or(v.tokens, "text"), "bundle": v.bundle.bundle.Manifest.ID, "format": v.bundle.bundle.Manifest.Quantization.Format,
 	}
 	for _, step := range []func(context.Context) error{v.runtime, v.drift, v.details, v.goldenLogits} {
 		if err := v.report.Note(step(ctx), func(int) error { return v.damage }); err != nil {
@@ -284,6 +313,9 @@ func (v *verification) show() error {
 	}
 	out := stdout(v.c)
 	fmt.Fprintf(out, "%s on %s\n\n", v.bundle.dir, v.report.Environment["device"])
+	if v.tokens != "" {
+		fmt.Fprintf(out, "Compared over %s.\n\n", v.tokens)
+	}
 	if v.report.Environment["golden_rope"] == "f16" {
 		fmt.Fprint(out, "The golden logits were computed with RoPE frequencies rounded to float16; for them, so are the models here.\n\n")
 	}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,6 +13,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
@@ -36,7 +40,7 @@ const tokenizerName = "tokenizer.json"
 func convertSource(s *source) convert.Source {
 	src := convert.Source{
 		Weights: s.weights, Tokenizer: tokenizerPath(s.dir), BOS: s.bos, EOS: s.eos,
-		ChatTemplate: s.hf.ChatTemplate(), Notes: s.hf.Notes(), Documents: map[string]string{}, Merged: s.merged,
+		ChatTemplate: s.hf.ChatTemplate(), Notes: append(slices.Clone(s.hf.Notes()), s.notes...), Documents: map[string]string{}, Merged: s.merged,
 	}
 	for _, name := range bundle.DocumentNames {
 		if exists(s.dir, name) {
@@ -53,6 +57,26 @@ func convertSource(s *source) convert.Source {
 		src.Files = append(src.Files, f.Path)
 	}
 	return src
+}
+
+// checkTokenizer reports a tokenizer.json that is no JSON. One that is, but of a kind that is not
+// supported, makes a note: it travels with the bundle all the same.
+func checkTokenizer(s *source) error {
+	path := tokenizerPath(s.dir)
+	if path == "" {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !json.Valid(data) {
+		return fmt.Errorf("%s: is not JSON, or not all of it", path)
+	}
+	if _, err := tokenizer.Parse(data); err != nil {
+		s.notes = append(s.notes, fmt.Sprintf("warning: %s: %v: infer will not be able to read or write text with it", tokenizerName, err))
+	}
+	return nil
 }
 
 // ropeFlag stretches the context.

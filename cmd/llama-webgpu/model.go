@@ -23,6 +23,7 @@ type source struct {
 	bos     int            // −1: none
 	eos     []int
 	merged  []string // adapters, with their scales
+	notes   []string // what else people should know
 	edited  bool     // the configuration is not that of config.json
 }
 

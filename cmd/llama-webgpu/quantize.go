@@ -92,7 +92,7 @@ func quantize(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.close()) }()
-	if err := merge(c, src); err != nil {
+	if err := errors.Join(merge(c, src), checkTokenizer(src)); err != nil {
 		return err
 	}
 	if c.Bool("dry-run") {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -41,6 +42,9 @@ func (b *Bundle) Check(ctx context.Context, progress func(done, total int64)) er
 		return err
 	}
 	_, err := b.Vocab()
+	if bad := slices.DeleteFunc(errs, func(err error) bool { return err == nil }); len(bad) > mostNamed {
+		errs = append(bad[:mostNamed:mostNamed], corrupt("%d more tensors are damaged", len(bad)-mostNamed))
+	}
 	return errors.Join(append(errs, err)...)
 }
 
@@ -139,3 +143,6 @@ func hexSHA256(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }
+
+// mostNamed is how many damaged tensors Check names.
+const mostNamed = 10

@@ -94,16 +94,13 @@ func (v *conversation) ask(message string) ([]int32, error) {
 	return ids, nil
 }
 
-// rewindable is how many tokens a model's cache can surely forget and take anew.
-const rewindable = 16
-
 // reuse makes the model forget what differs from ids, and returns those that it has yet to be fed.
 func (v *conversation) reuse(e *engine, ids []int32) ([]int32, error) {
 	same := 0
 	for same < min(len(ids)-1, len(v.fed)) && ids[same] == v.fed[same] {
 		same++
 	}
-	if e.gpu == nil || len(v.fed)-same > rewindable {
+	if e.gpu == nil || !e.gpu.CanRewind(same) {
 		e.Reset()
 		return ids, nil
 	}

@@ -21,11 +21,11 @@ var variants = map[string][]kernels.Consts{
 	"embed":     {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
 	"gram":      {{"WIDTH": 130, "STRIDE": 256, "ROW0": 64, "ROWS": 66}},
 	"group":     {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},
-	"matmul":    {{}},
+	"matmul":    {{}, {"ROWS": 4, "TOKENS": 4}, {"TILE_ROWS": 128, "DEPTH": 8}},
 	"matmul_experts": {
 		{"BY_TOKEN": 0, "WEIGH": 1, "TOP": 8},
 	},
-	"matvec": {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
+	"matvec": {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
 	"matvec_experts": {
 		{"SUM": 1, "WEIGH": 1, "TOP": 8},
 	},

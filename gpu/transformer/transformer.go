@@ -43,12 +43,14 @@ type Transformer struct {
 	act     activations
 	kv      []cache
 
-	angles []*gpu.Buffer // by index of Spec.RoPE
-	shapes shapes
-	groups map[string]*gpu.BindGroup
-	bodies map[int][]*gpu.Program   // by number of tokens: the embedding, then each layer
-	heads  map[headKey]*gpu.Program // final norm and head
-	tops   map[int]*gpu.Program     // by number of sequences
+	angles  []*gpu.Buffer // by index of Spec.RoPE
+	shapes  shapes
+	groups  map[string]*gpu.BindGroup
+	bodies  map[int][]*gpu.Program   // by number of tokens: the embedding, then each layer
+	heads   map[headKey]*gpu.Program // final norm and head
+	tops    map[int]*gpu.Program     // by number of sequences
+	squares map[int]int              // by number of tokens: sums of squares of the final norm that a pass has prepared
+	ready   int                      // those of the last pass
 
 	positions []int                       // of each sequence's next token
 	sequence  int                         // the selected one
@@ -87,6 +89,7 @@ func prepare(dev *gpu.Device, src Source, o Options) *Transformer {
 	return &Transformer{
 		dev: dev, run: dev.Run, costs: map[*gpu.Program][]cost{}, spec: src.Spec(), opts: o.withDefaults(src.Spec()), limit: dev.Limits().MaxBinding,
 		groups: map[string]*gpu.BindGroup{}, bodies: map[int][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
+		squares: map[int]int{},
 	}
 }
 
@@ -227,6 +230,7 @@ type activations struct {
 	// is between width and stride was never written
 	inner  map[int]*gpu.Buffer
 	branch *gpu.Buffer // what a post-norm reads
+	ahead  *gpu.Buffer // [matvecTokens][aheadStride]: the input of the product after a norm, as matvec prepares it
 
 	router  *gpu.Buffer // router logits
 	chosen  *gpu.Buffer // experts and their weights, as route.wgsl describes them
@@ -238,8 +242,8 @@ type activations struct {
 	top    *gpu.Buffer // candidates, as topk_max.wgsl describes them
 	hist   *gpu.Buffer
 
-	hidden, qkvWidth, qWidth int // strides
-	headRows                 int // tokens that the head takes at once
+	hidden, qkvWidth, qWidth, aheadStride int // strides
+	headRows                              int // tokens that the head takes at once
 }
 
 // of returns the vectors of attention's or an MLP's inner width.
@@ -259,8 +263,9 @@ func (t *Transformer) tokens() int { return roundUp(max(t.opts.Chunk, t.opts.Max
 func (t *Transformer) allocateActivations() error {
 	s, a, n := t.spec, &t.act, t.tokens()
 	a.hidden = stride(s.Hidden)
-	var gateUp, experts, choices, order int // elements
-	inner := map[int]int{}                  // vectors by width
+	a.aheadStride = a.hidden + stride(s.Hidden/2+4) // a workgroup of matvec makes two rows at least
+	var gateUp, experts, choices, order int         // elements
+	inner := map[int]int{}                          // vectors by width
 	for i := range s.Kinds {
 		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
 		a.qkvWidth = max(a.qkvWidth, stride((at.Heads+2*at.KVHeads)*at.HeadDim))
@@ -287,7 +292,8 @@ func (t *Transformer) allocateActivations() error {
 	}
 	want := map[**gpu.Buffer]int{
 		&a.x: n * a.hidden, &a.normed: n * a.hidden, &a.mlpIn: n * a.hidden, &a.branch: n * a.hidden,
-		&a.qkv: n * a.qkvWidth, &a.q: n * a.qWidth, &a.gateUp: gateUp,
+		&a.ahead: matvecTokens * a.aheadStride,
+		&a.qkv:   n * a.qkvWidth, &a.q: n * a.qWidth, &a.gateUp: gateUp,
 		&a.final: 64 * a.hidden, &a.logits: a.headRows * s.Vocab,
 	}
 	if experts > 0 {

@@ -12,11 +12,12 @@ import (
 
 // recorder writes down the dispatches of a pass of n tokens.
 type recorder struct {
-	t    *Transformer
-	n    int
-	p    *gpu.Program
-	next cost // of the dispatch that comes next
-	err  error
+	t      *Transformer
+	n      int
+	p      *gpu.Program
+	splits int  // parts of the cached positions that attention of few tokens is cut into
+	next   cost // of the dispatch that comes next
+	err    error
 
 	ahead ahead // what the product that came last has prepared in activations.ahead
 
@@ -77,12 +78,14 @@ func (t *Transformer) group(p *gpu.Pipeline, ranges []gpu.Range) (*gpu.BindGroup
 	return g, nil
 }
 
-// body returns the programs of a pass of n tokens: the embedding, then each layer.
-func (t *Transformer) body(n int) ([]*gpu.Program, error) {
-	if ps := t.bodies[n]; ps != nil {
+// body returns the programs of a pass of n tokens, the embedding, then each layer, at a context of the
+// given length.
+func (t *Transformer) body(n, context int) ([]*gpu.Program, error) {
+	key := bodyKey{n, t.splits(n, context)}
+	if ps := t.bodies[key]; ps != nil {
 		return ps, nil
 	}
-	r := recorder{t: t, n: n}
+	r := recorder{t: t, n: n, splits: key.splits}
 	var ps []*gpu.Program
 	next := func() {
 		r.p = new(gpu.Program)
@@ -97,7 +100,7 @@ func (t *Transformer) body(n int) ([]*gpu.Program, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	t.bodies[n] = ps
+	t.bodies[key] = ps
 	t.squares[n] = r.ahead.squares
 	return ps, nil
 }
@@ -348,14 +351,8 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 	r.dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
 		whole(t.rows), whole(a.qkv), whole(angles), whole(weight), whole(a.q), whole(kv.k), whole(kv.v))
 
-	queries := 1 // of a workgroup; several are of one sequence
-	if r.n > matvecTokens {
-		queries = max(1, min(8, 2048/at.HeadDim))
-	}
-	c = maps.Clone(shape)
-	maps.Copy(c, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "QUERIES": queries})
-	r.dispatch("attention", c, at.Heads, (r.n+queries-1)/queries,
-		whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(heads.buffer), t.stepAt(0))
+	maps.Copy(shape, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
+	r.attend(at, kv, shape, heads)
 	r.reach(afterHeads)
 	r.linear(w.o, w.oBias, heads, out, e)
 }

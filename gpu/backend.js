@@ -55,9 +55,8 @@
       for (const filter of ['internal', 'validation', 'out-of-memory']) this.device.pushErrorScope(filter);
       let object, thrown;
       try { object = make(); } catch (e) { thrown = e; }
-      const memory = await this.device.popErrorScope();
-      const validation = await this.device.popErrorScope();
-      const internal = await this.device.popErrorScope();
+      // All are popped before anything is waited for: another call may push its own meanwhile.
+      const [memory, validation, internal] = await Promise.all([0, 1, 2].map(() => this.device.popErrorScope()));
       if (memory) throw Object.assign(new Error(memory.message), { kind: 'out-of-memory' });
       const e = thrown ?? validation ?? internal;
       if (e) throw new Error(e.message);

@@ -35,6 +35,10 @@ func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ..
 		r.err = err
 		return
 	}
+	if r.t.collect != nil {
+		r.t.collect(k)
+		return
+	}
 	p, err := r.t.dev.Pipeline(k)
 	if err != nil {
 		r.err = err

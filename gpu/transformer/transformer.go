@@ -10,6 +10,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // Options shape a Transformer.
@@ -19,7 +20,8 @@ type Options struct {
 	MaxBatch  int               // sequences that the KV cache holds; 0: 1
 	KVBits    int               // 16 or 32 bits a cached value; 0: 16
 	Memory    uint64            // bytes that the device has to give: a model that needs more is refused; 0: what the device says
-	Progress  func(done uint64) // told how many bytes of the weights are uploaded
+	Progress  func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
+	Ready     []int             // passes whose programs are made while the weights load: of so many tokens of a sequence, or of one each of so many
 }
 
 // Transformer is a model on a device, with the state of its sequences: there are MaxBatch of them,
@@ -55,6 +57,7 @@ type Transformer struct {
 	run       func(...*gpu.Program) error // dev.Run, or what stands in for it
 	costs     map[*gpu.Program][]cost     // of each dispatch
 	trace     func(layer int, hidden []float32)
+	collect   func(kernels.Kernel) // if not nil, takes the kernels that would be dispatched
 }
 
 // cache is the KV cache of one layer.
@@ -153,7 +156,7 @@ func (t *Transformer) design(src Source) error {
 			return err
 		}
 	}
-	return t.count(!shared)
+	return t.count(src, !shared)
 }
 
 // allocate makes all buffers.

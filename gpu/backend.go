@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"context"
-	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
@@ -47,9 +46,9 @@ type backend interface {
 
 	// run submits the steps in order; with none it only sends the pending writes on their way.
 	run(programs []*Program) error
-	// runTimed submits steps with each dispatch in a pass of its own, and returns how long
-	// each took on the device.
-	runTimed(ctx context.Context, steps []step) ([]time.Duration, error)
+	// runTimed submits steps with each dispatch in a pass of its own, and returns when each
+	// began and ended on the device, by a clock that starts anywhere.
+	runTimed(ctx context.Context, steps []step) ([]Timing, error)
 
 	// startRead submits a copy of n bytes to a staging buffer and asks for it to be mapped;
 	// finishRead waits for that, copies to dst and unmaps.

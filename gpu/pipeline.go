@@ -18,9 +18,6 @@ type Pipeline struct {
 	took      time.Duration
 }
 
-// CompileTime reports how long the driver took to compile it.
-func (p *Pipeline) CompileTime() time.Duration { return p.took }
-
 // Key names the kernel and its constants.
 func (p *Pipeline) Key() string { return p.k.Key }
 
@@ -87,6 +84,16 @@ func (d *Device) compile(k kernels.Kernel) (*Pipeline, error) {
 	p := &Pipeline{d: d, k: k, h: h, layout: layout, took: took}
 	d.pipelines[k.Key] = p
 	return p, nil
+}
+
+// CompileTime reports how long the driver took to compile the kernel of a key, 0 if it never has.
+func (d *Device) CompileTime(key string) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p := d.pipelines[key]; p != nil {
+		return p.took
+	}
+	return 0
 }
 
 // fits checks a kernel against the limits; some of them no driver checks.

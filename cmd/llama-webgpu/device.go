@@ -93,11 +93,11 @@ func load(c *cli.Context, dev *gpu.Device, s *source, o loadOptions) (*transform
 	if !o.check {
 		return transformer.New(c.Context, dev, s.packed(), options)
 	}
-	return loadChecked(c.Context, dev, s, options)
+	return loadCompared(c.Context, dev, s, options)
 }
 
-// loadChecked uploads the model and compares it with its hashes on the way.
-func loadChecked(ctx context.Context, dev *gpu.Device, s *source, o transformer.Options) (*transformer.Transformer, error) {
+// loadCompared uploads the model and compares it with its hashes on the way.
+func loadCompared(ctx context.Context, dev *gpu.Device, s *source, o transformer.Options) (*transformer.Transformer, error) {
 	hashing := s.bundle.Hashing()
 	t, err := transformer.New(ctx, dev, packed{hashing, s.weights.Spec()}, o)
 	if err != nil {

@@ -51,17 +51,24 @@ func (n *native) err() error {
 	var message *C.char
 	kind := C.lw_error(n.dev, &message)
 	if text := takeString(message); kind != C.LW_OK {
-		// The library calls these two validation errors.
-		switch {
-		case kind == C.LW_OUT_OF_MEMORY || strings.Contains(text, "Not enough memory left"):
-			return fmt.Errorf("%w: %s", ErrOutOfMemory, text)
-		case kind == C.LW_LOST || strings.Contains(text, "Parent device is lost"):
-			return fmt.Errorf("%w: %s", ErrDeviceLost, text)
-		}
-		return errors.New(text)
+		return errorOf(kind, text)
 	}
 	return n.failure()
 }
+
+// errorOf returns an error that the library has reported.
+func errorOf(kind C.int, text string) error {
+	// The library calls these two validation errors.
+	switch {
+	case kind == C.LW_OUT_OF_MEMORY || strings.Contains(text, "Not enough memory left"):
+		return fmt.Errorf("%w: %s", ErrOutOfMemory, text)
+	case kind == C.LW_LOST || strings.Contains(text, "Parent device is lost"):
+		return fmt.Errorf("%w: %s", ErrDeviceLost, text)
+	}
+	return errors.New(text)
+}
+
+var errUnexplained = errors.New("the driver made none and did not say why")
 
 func (n *native) failure() error {
 	var message *C.char
@@ -80,7 +87,7 @@ func (n *native) close() {
 func (n *native) made(h C.uintptr_t, free func(C.uintptr_t)) (handle, error) {
 	err := n.err()
 	if err == nil && h == 0 {
-		err = errors.New("the driver made none and did not say why")
+		err = errUnexplained
 	}
 	if err != nil {
 		if h != 0 {
@@ -113,25 +120,21 @@ func (n *native) newPipeline(k kernels.Kernel) (pipeline, layout handle, err err
 	defer C.free(unsafe.Pointer(label))
 	defer C.free(unsafe.Pointer(code))
 	defer C.free(unsafe.Pointer(entry))
-	module, err := n.made(C.lw_module(n.dev, label, code), func(h C.uintptr_t) { C.lw_module_free(h) })
-	if err != nil {
-		return 0, 0, err
-	}
-	defer C.lw_module_free(C.uintptr_t(module))
 	types := make([]C.uint32_t, len(k.Bindings), len(k.Bindings)+1)
 	for i, b := range k.Bindings {
 		types[i] = bindingTypes[b]
 	}
-	h := C.lw_layout(n.dev, label, unsafe.SliceData(types), C.size_t(len(types)))
-	if layout, err = n.made(h, func(h C.uintptr_t) { C.lw_layout_free(h) }); err != nil {
-		return 0, 0, err
+	c := C.lw_compile(n.dev, label, code, entry, unsafe.SliceData(types), C.size_t(len(types)))
+	if text := takeString(c.message); c.error != C.LW_OK {
+		return 0, 0, errorOf(c.error, text)
 	}
-	h = C.lw_pipeline(n.dev, label, C.uintptr_t(module), entry, C.uintptr_t(layout))
-	if pipeline, err = n.made(h, func(h C.uintptr_t) { C.lw_pipeline_free(h) }); err != nil {
-		C.lw_layout_free(C.uintptr_t(layout))
-		return 0, 0, err
+	if c.pipeline == 0 {
+		if err := n.failure(); err != nil {
+			return 0, 0, err
+		}
+		return 0, 0, errUnexplained
 	}
-	return pipeline, layout, nil
+	return handle(c.pipeline), handle(c.layout), nil
 }
 
 func (n *native) freePipeline(pipeline, layout handle) {

@@ -159,7 +159,7 @@ func (w *web) run(programs []*Program) error {
 	return err
 }
 
-func (w *web) runTimed(ctx context.Context, steps []step) ([]time.Duration, error) {
+func (w *web) runTimed(ctx context.Context, steps []step) ([]Timing, error) {
 	list, err := w.record(steps)
 	if err != nil {
 		return nil, err
@@ -168,9 +168,10 @@ func (w *web) runTimed(ctx context.Context, steps []step) ([]time.Duration, erro
 	if err != nil {
 		return nil, err
 	}
-	times := make([]time.Duration, v.Length())
+	times := make([]Timing, v.Length()/2)
+	at := func(i int) time.Duration { return time.Duration(v.Index(i).Float()) }
 	for i := range times {
-		times[i] = time.Duration(v.Index(i).Float())
+		times[i] = Timing{at(2 * i), at(2*i + 1)}
 	}
 	return times, nil
 }

@@ -33,6 +33,7 @@ var variants = map[string][]kernels.Consts{
 	},
 	"norm":   {{"CENTER": 0, "BIAS": 1, "ADD": 1}, {"CENTER": 1, "WIDTH": 33, "SCALE": 0.5}},
 	"repack": {{}},
+	"roof":   {{"ROUNDS": 1}},
 	"rope": {
 		{"NORM": 0, "ROT": 0, "KV_BITS": 32},
 		{"NORM": 1, "ROT": 32, "INTERLEAVED": 1},

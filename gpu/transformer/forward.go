@@ -116,7 +116,7 @@ func (t *Transformer) feedRows(ctx context.Context, rows []row) error {
 	if err != nil {
 		return err
 	}
-	t.ready = t.squares[n]
+	t.leaves = t.squares[n]
 	if t.trace != nil {
 		return t.traced(ctx, n, programs)
 	}

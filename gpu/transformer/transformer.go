@@ -10,17 +10,20 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // Options shape a Transformer.
 type Options struct {
-	MaxSeqLen   int               // positions that the KV cache holds; 0: the model's, at most 4096
-	Chunk       int               // most tokens in one pass; 0: 256
-	MaxBatch    int               // sequences that the KV cache holds; 0: 1
-	KVBits      int               // 16 or 32 bits a cached value; 0: 16
-	Memory      uint64            // bytes that the device has to give: a model that needs more is refused; 0: what the device says
-	splitLength int               // cached positions that a workgroup of attention reads; 0: by the device
-	Progress    func(done uint64) // told how many bytes of the weights are uploaded
+	MaxSeqLen int               // positions that the KV cache holds; 0: the model's, at most 4096
+	Chunk     int               // most tokens in one pass; 0: 256
+	MaxBatch  int               // sequences that the KV cache holds; 0: 1
+	KVBits    int               // 16 or 32 bits a cached value; 0: 16
+	Memory    uint64            // bytes that the device has to give: a model that needs more is refused; 0: what the device says
+	Progress  func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
+	Ready     []int             // passes whose programs are made while the weights load: of so many tokens of a sequence, or of one each of so many
+
+	splitLength int // cached positions that a workgroup of attention reads; 0: by the device
 }
 
 // Transformer is a model on a device, with the state of its sequences: there are MaxBatch of them,
@@ -51,13 +54,14 @@ type Transformer struct {
 	heads   map[headKey]*gpu.Program   // final norm and head
 	tops    map[int]*gpu.Program       // by number of sequences
 	squares map[int]int                // by number of tokens: sums of squares of the final norm that a pass has prepared
-	ready   int                        // those of the last pass
+	leaves  int                        // those of the last pass
 
 	positions []int                       // of each sequence's next token
 	sequence  int                         // the selected one
 	run       func(...*gpu.Program) error // dev.Run, or what stands in for it
 	costs     map[*gpu.Program][]cost     // of each dispatch
 	trace     func(layer int, hidden []float32)
+	collect   func(kernels.Kernel) // if not nil, takes the kernels that would be dispatched
 }
 
 // cache is the KV cache of one layer.
@@ -157,7 +161,7 @@ func (t *Transformer) design(src Source) error {
 			return err
 		}
 	}
-	return t.count(!shared)
+	return t.count(src, !shared)
 }
 
 // allocate makes all buffers.
@@ -272,7 +276,7 @@ func (t *Transformer) allocateActivations() error {
 		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
 		a.qkvWidth = max(a.qkvWidth, stride((at.Heads+2*at.KVHeads)*at.HeadDim))
 		a.qWidth = max(a.qWidth, stride(at.Heads*at.HeadDim))
-		parts = max(parts, t.opts.MaxBatch*t.splits(1, t.opts.MaxSeqLen)*at.Heads*(at.HeadDim+2))
+		parts = max(parts, matvecTokens*t.splits(1, t.opts.MaxSeqLen)*at.Heads*(at.HeadDim+2))
 		k := max(1, m.TopK)
 		gateUp = max(gateUp, n*k*stride(2*m.Intermediate), n*stride(2*m.Shared))
 		for _, width := range []int{at.Heads * at.HeadDim, m.Intermediate, m.Shared} {

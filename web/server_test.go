@@ -24,7 +24,7 @@ import (
 
 // require ends a test that lacks something: it fails where the makefile has said that all is there, and is
 // skipped elsewhere.
-func require(t *testing.T, ok bool, what string) {
+func require(t testing.TB, ok bool, what string) {
 	t.Helper()
 	if ok {
 		return

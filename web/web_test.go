@@ -51,7 +51,7 @@ func match() string {
 }
 
 // browser starts Chromium, with a software GPU that is the same everywhere.
-func browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
+func browser(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	program := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {

@@ -72,7 +72,7 @@ func (a *app) memory([]js.Value) (any, error) {
 	s := a.dev.Stats()
 	return map[string]any{
 		"memory": purposes, "pipelines": s.Pipelines, "compileSeconds": s.CompileTime.Seconds(),
-		"bytesRead": float64(s.BytesRead), "submits": float64(s.Submits),
+		"bytesRead": float64(s.BytesRead), "submits": float64(s.Submits), "dispatches": float64(s.Dispatches),
 	}, nil
 }
 

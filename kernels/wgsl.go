@@ -72,6 +72,7 @@ func constDecls(src string) []constDecl {
 func (k *Kernel) parse() error {
 	src := blankComments(k.Source)
 	ev := newEvaluator(src)
+	k.Needs = needs(src)
 	if err := k.parseEntry(ev); err != nil {
 		return err
 	}
@@ -98,6 +99,20 @@ func (k *Kernel) parse() error {
 		k.WorkgroupBytes += int(size)
 	}
 	return nil
+}
+
+// needs finds what is enabled or required before the first declaration.
+func needs(src string) []string {
+	var names []string
+	for s := scan(src); s.ok; {
+		if w := s.name(); w != "enable" && w != "requires" {
+			break
+		}
+		for _, name := range strings.Split(s.until(';'), ",") {
+			names = append(names, strings.TrimSpace(name))
+		}
+	}
+	return names
 }
 
 // parseEntry finds the one @compute function and its workgroup size.

@@ -247,7 +247,7 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 				c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
 			}
 			gx, gy := grid((p.rows + matvecRows - 1) / matvecRows)
-			r.dispatch("matvec", c, int(gx), int(gy), append(weights, in, r.t.bias(x.norm), r.t.bias(bias), whole(y.buffer), sizes)...)
+			r.dispatch(r.t.opts.Kernels.matvec(p.scheme, c), c, int(gx), int(gy), append(weights, in, r.t.bias(x.norm), r.t.bias(bias), whole(y.buffer), sizes)...)
 			continue
 		}
 		r.dispatch("matmul", c, (p.rows+63)/64, (r.n+63)/64, append(weights, in, r.t.bias(bias), whole(y.buffer), sizes, step)...)

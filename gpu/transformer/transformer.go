@@ -19,6 +19,7 @@ type Options struct {
 	MaxBatch  int               // sequences that the KV cache holds; 0: 1
 	KVBits    int               // 16 or 32 bits a cached value; 0: 16
 	Memory    uint64            // bytes that the device has to give: a model that needs more is refused; 0: what the device says
+	Kernels   *Kernels          // what runs in place of the baseline's kernels; nil: nothing
 	Progress  func(done uint64) // told how many bytes of the weights are uploaded
 }
 

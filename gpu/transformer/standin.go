@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -176,9 +175,10 @@ type trialGround struct {
 	t        Transformer // makes buffers and records
 	s        scheme
 	p        *part
-	x, g, y  *gpu.Buffer
+	x, y     *gpu.Buffer
+	norm     *vector
 	rounds   int // dispatches that are timed together
-	baseline struct{ plain, fused []float32 }
+	baseline []float32
 }
 
 // newTrialGround makes one, and has matvec compute what the others are held to.
@@ -189,17 +189,14 @@ func newTrialGround(ctx context.Context, dev *gpu.Device, s scheme) (*trialGroun
 	}
 	b := &trialGround{ctx: ctx, s: s, p: &part{scheme: s, width: width, rows: rows}, rounds: 1}
 	b.t = Transformer{dev: dev, run: dev.Run, groups: map[string]*gpu.BindGroup{}, costs: map[*gpu.Program][]cost{}}
-	if err := b.fill(rand.New(rand.NewPCG(1, 2))); err != nil {
-		b.close()
-		return nil, err
-	}
-	var err error
-	if b.baseline.plain, err = b.result("matvec", false); err == nil {
-		b.baseline.fused, err = b.result("matvec", true)
+	b.t.act.aheadStride = stride(rows) + stride(rows/matvecRows)
+	err := b.fill(rand.New(rand.NewPCG(1, 2)))
+	if err == nil {
+		b.baseline, err = b.results("")
 	}
 	for err == nil { // as many rounds as take long enough to be measured
 		var took time.Duration
-		if took, err = b.time("matvec"); took >= 15*time.Millisecond || b.rounds >= 512 {
+		if took, err = b.time(""); took >= 15*time.Millisecond || b.rounds >= 512 {
 			break
 		}
 		b.rounds *= 2
@@ -212,38 +209,34 @@ func newTrialGround(ctx context.Context, dev *gpu.Device, s scheme) (*trialGroun
 
 func (b *trialGround) close() { b.t.Close() }
 
-// fill makes weights, activations and the norm's weights.
+// fill makes weights, activations with a sum of squares for each four of them behind, and a norm.
 func (b *trialGround) fill(rng *rand.Rand) error {
-	t, p := &b.t, b.p
-	codes := make([]byte, 0, p.rows*p.codeBytes(p.width))
-	for len(codes) < cap(codes) {
-		switch b.s.bits {
-		case 32:
-			codes = binary.LittleEndian.AppendUint32(codes, math.Float32bits(float32(rng.NormFloat64()/64)))
-		case 16:
-			codes = binary.LittleEndian.AppendUint16(codes, quant.Float16(float32(rng.NormFloat64()/64)))
-		default:
-			codes = binary.LittleEndian.AppendUint32(codes, rng.Uint32())
-		}
-	}
-	heads := make([]byte, 0, p.rows*p.headBytes(p.width))
-	for len(heads) < cap(heads) {
-		zero := 1<<(b.s.bits-1) + rng.IntN(5) - 2
-		scale := quant.Float16(float32((1 + rng.Float64()) / 64 / math.Exp2(float64(b.s.bits))))
-		heads = binary.LittleEndian.AppendUint32(heads, uint32(zero)<<16|uint32(scale))
-	}
-	x, g := make([]float32, stride(p.width)), make([]float32, stride(p.width))
+	p := b.p
+	x, g := make([]float32, stride(p.width), stride(p.width)+p.width/4), make([]float32, max(p.width, p.rows))
 	for i := range p.width {
-		x[i], g[i] = float32(rng.NormFloat64()), float32(1+0.1*rng.NormFloat64())
+		x[i] = float32(rng.NormFloat64())
 	}
-	if len(heads) == 0 {
-		heads = make([]byte, 4)
+	for i := 0; i < p.width; i += 4 {
+		x = append(x, x[i]*x[i]+x[i+1]*x[i+1]+x[i+2]*x[i+2]+x[i+3]*x[i+3])
 	}
+	for i := range g {
+		g[i] = float32(1 + 0.1*rng.NormFloat64())
+	}
+	b.norm = &vector{n: len(g)}
 	for _, c := range []struct {
 		to   **gpu.Buffer
 		data []byte
-	}{{&p.codes, codes}, {&p.heads, heads}, {&b.x, floatBytes(x)}, {&b.g, floatBytes(g)}, {&b.y, make([]byte, 4*stride(p.rows))}} {
-		buffer, err := t.buffer("trial", len(c.data), gpu.Storage)
+	}{
+		{&p.codes, randomCodes(rng, b.s, p.rows*p.codeBytes(p.width))},
+		{&p.heads, randomHeads(rng, b.s, p.rows*p.headBytes(p.width))},
+		{&b.x, floatBytes(x)},
+		{&b.norm.buffer, floatBytes(g)},
+		{&b.y, make([]byte, 4*stride(p.rows))},
+		{&b.t.act.ahead, make([]byte, 4*b.t.act.aheadStride)},
+		{&b.t.none, make([]byte, 256)},
+		{&b.t.sink, make([]byte, 256)},
+	} {
+		buffer, err := b.t.buffer("trial", max(4, len(c.data)), gpu.Storage)
 		if err != nil {
 			return err
 		}
@@ -252,57 +245,87 @@ func (b *trialGround) fill(rng *rand.Rand) error {
 		}
 		*c.to = buffer
 	}
-	var err error
-	t.none, err = t.buffer("trial", 256, gpu.Storage)
-	return err
+	return nil
 }
 
-// record returns n dispatches of a kernel: of a product alone, or of one with a norm and an activation.
-func (b *trialGround) record(kernel string, fused bool, n int) (*gpu.Program, error) {
-	c := kernels.Consts{"TOKENS": 1, "ROWS": matvecRows, "NORM": flag(fused), "GATED": flag(fused)}
-	maps.Copy(c, b.s.consts())
-	r := recorder{t: &b.t, n: 1, p: new(gpu.Program)}
-	c["LANES"] = r.lanes(b.p)
-	g := b.t.none
-	if fused {
-		g = b.g
+// randomCodes returns n bytes of codes, or of floats of small spread.
+func randomCodes(rng *rand.Rand, s scheme, n int) []byte {
+	b := make([]byte, 0, n)
+	for len(b) < n {
+		switch s.bits {
+		case 32:
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(rng.NormFloat64()/64)))
+		case 16:
+			b = binary.LittleEndian.AppendUint16(b, quant.Float16(float32(rng.NormFloat64()/64)))
+		default:
+			b = binary.LittleEndian.AppendUint32(b, rng.Uint32())
+		}
 	}
+	return b
+}
+
+// randomHeads returns n bytes of scales, and of zero-points about the middle of the codes.
+func randomHeads(rng *rand.Rand, s scheme, n int) []byte {
+	b := make([]byte, 0, n)
+	for len(b) < n {
+		zero := 1<<(s.bits-1) + rng.IntN(5) - 2
+		scale := quant.Float16(float32((1 + rng.Float64()) / 64 / math.Exp2(float64(s.bits))))
+		b = binary.LittleEndian.AppendUint32(b, uint32(zero)<<16|uint32(scale))
+	}
+	return b
+}
+
+// record returns n dispatches of a kernel, "" for the baseline's.
+func (b *trialGround) record(kernel string, squares int, e epilogue, n int) (*gpu.Program, error) {
+	b.t.opts.Kernels = &Kernels{chosen: map[scheme]string{b.s: kernel}}
+	r := recorder{t: &b.t, n: 1, p: new(gpu.Program)}
+	x, y := vectors{buffer: b.x, stride: stride(b.p.width), squares: squares}, vectors{buffer: b.y, stride: stride(b.p.rows)}
+	e.scale = 1
 	sizes, err := b.t.shape(shape{
-		cols: b.p.cols(b.p.width), rows: b.p.rows, xStride: stride(b.p.width), yStride: stride(b.p.rows), epilogue: epilogue{scale: 1},
-		width: b.p.width, eps: 1e-5,
+		cols: b.p.cols(b.p.width), rows: b.p.rows, xStride: x.stride, yStride: y.stride, epilogue: e,
+		width: b.p.width, eps: 1e-5, squares: squares, nextStride: b.t.act.aheadStride,
 	})
 	if err != nil {
 		return nil, err
 	}
-	name := (&Kernels{chosen: map[scheme]string{b.s: kernel}}).matvec(b.s, c)
-	x, y := grid((b.p.rows + matvecRows - 1) / matvecRows)
 	for range n {
-		r.dispatch(name, c, int(x), int(y), whole(b.p.codes), whole(b.p.heads), whole(b.x), whole(g), whole(b.t.none), whole(b.y), sizes)
+		r.matvec(b.p, b.s.consts(), nil, x, y, e, sizes, true)
 	}
 	return r.p, r.err
 }
 
-// result returns what a kernel computes.
-func (b *trialGround) result(kernel string, fused bool) ([]float32, error) {
-	p, err := b.record(kernel, fused, 1)
-	if err != nil {
-		return nil, err
+// results returns what a kernel computes: a product, one of a normalized vector with an activation, and
+// the product again, prepared for a norm.
+func (b *trialGround) results(kernel string) ([]float32, error) {
+	var all, some []float32
+	for _, run := range []struct {
+		squares int
+		e       epilogue
+		from    *gpu.Buffer
+		n       int
+	}{
+		{0, epilogue{}, b.y, b.p.rows},
+		{b.p.width / 4, epilogue{gate: &gate{1, 0}}, b.y, b.p.rows / 2},
+		{0, epilogue{next: b.norm}, b.t.act.ahead, stride(b.p.rows) + b.p.rows/matvecRows},
+	} {
+		p, err := b.record(kernel, run.squares, run.e, 1)
+		if err == nil {
+			err = b.t.dev.Run(p)
+		}
+		if err == nil {
+			err = b.t.read(b.ctx, run.from, run.n, &some)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
 	}
-	if err := b.t.dev.Run(p); err != nil {
-		return nil, err
-	}
-	n := b.p.rows
-	if fused {
-		n /= 2
-	}
-	var y []float32
-	err = b.t.read(b.ctx, b.y, n, &y)
-	return y, err
+	return all, nil
 }
 
 // time runs a kernel as often as there are rounds.
 func (b *trialGround) time(kernel string) (time.Duration, error) {
-	p, err := b.record(kernel, false, b.rounds)
+	p, err := b.record(kernel, 0, epilogue{}, b.rounds)
 	if err != nil {
 		return 0, err
 	}
@@ -316,21 +339,16 @@ func (b *trialGround) time(kernel string) (time.Duration, error) {
 	return time.Since(begun), nil
 }
 
-// compare returns how far a kernel's results are from the baseline's, and how many times as fast it is: the
+// compare returns how far off a kernel's results are from the baseline's, and how many times as fast it is: the
 // best of three runs each, by turns.
 func (b *trialGround) compare(kernel string) (off, speed float64, err error) {
-	plain, err := b.result(kernel, false)
+	got, err := b.results(kernel)
 	if err != nil {
 		return 0, 0, err
 	}
-	fused, err := b.result(kernel, true)
-	if err != nil {
-		return 0, 0, err
-	}
-	off = max(relativeRMS(plain, b.baseline.plain), relativeRMS(fused, b.baseline.fused))
 	least := map[string]time.Duration{}
 	for range 3 {
-		for _, name := range []string{"matvec", kernel} {
+		for _, name := range []string{"", kernel} {
 			took, err := b.time(name)
 			if err != nil {
 				return 0, 0, err
@@ -340,7 +358,7 @@ func (b *trialGround) compare(kernel string) (off, speed float64, err error) {
 			}
 		}
 	}
-	return off, float64(least["matvec"]) / float64(least[kernel]), nil
+	return relativeRMS(got, b.baseline), float64(least[""]) / float64(least[kernel]), nil
 }
 
 // relativeRMS is that of the differences, against that of want; NaN if any is.

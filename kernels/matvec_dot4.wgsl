@@ -131,8 +131,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         let unit = max(max(most.x, most.y), max(most.z, most.w)) / LIMIT;
         let inverse = select(1.0 / unit, 0.0, unit < 1e-30);
-        var high: array<i32, ROWS>;
-        var low: array<i32, ROWS>;
+        var high = array<i32, ROWS>(); // spelled out: not every compiler clears a variable of a loop again
+        var low = array<i32, ROWS>();
         var plain = vec4<i32>();
         for (var i = 0u; i < WORDS; i++) {
           var own: array<vec4<f32>, PLACES>;

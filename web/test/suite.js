@@ -100,6 +100,33 @@ for (const format of ['int8', 'int4', 'int2']) {
   };
 }
 
+tests['kernels for what the device has: right, and chosen by a trial'] = async () => {
+  const d = await device();
+  const has = { subgroups: d.features.has('subgroups'), dot4: Boolean(navigator.gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product')), f16: d.features.has('shader-f16') };
+  check(has.subgroups && has.dot4, `this test is for a device with subgroups and dot4I8Packed; it has ${JSON.stringify(has)}`);
+  for (const format of ['int8', 'int4', 'int2']) {
+    const want = (await expected()).models[format];
+    const ids = want.promptTokens.slice(0, 8);
+    const reference = new Float32Array(await (await fetch(at(`/reference/${format}`), { method: 'POST', body: JSON.stringify(ids) })).arrayBuffer());
+    for (const kernels of format === 'int4' ? ['baseline', 'auto', 'subgroups', 'dot4'] : ['dot4']) {
+      const model = await open(`/models/${format}/`, { kernels, chunk: 1 }); // so that these kernels read the prompt, too
+      const trials = (await model.stats()).kernels.filter((t) => t.packing.startsWith(`${format}/`));
+      const chosen = trials.filter((t) => t.chosen).map((t) => t.kernel);
+      if (kernels === 'baseline') equal(trials, [], 'trials');
+      else if (kernels !== 'auto') equal(chosen, [`matvec_${kernels}`], `${format}: chosen kernels`);
+      else check(trials.length === 2 && trials.every((t) => t.error === '' && t.relativeRMS < 1e-4 && t.chosen === (t.speed >= 1.05 && t.speed === Math.max(...trials.map((o) => o.speed)))), JSON.stringify(trials));
+      const r = relRMS(await model.logits(ids, 0), reference);
+      check(r <= 1e-3, `${format} with ${kernels}: logits are off by a relative RMS of ${r}`);
+      const tokens = [];
+      await all(model.generate(want.prompt, { maxTokens: 3, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+      equal(tokens, want.tokens.slice(0, 3), `${format} with ${kernels}: greedy tokens`);
+      await model.dispose();
+    }
+  }
+  if (!has.f16) await fails('invalid-argument', () => open('/models/int4/', { kernels: 'f16' }));
+  await fails('invalid-argument', () => open('/models/int4/', { kernels: 'fast' }));
+};
+
 tests['the article’s code'] = async () => {
   const want = (await expected()).models.int4;
   // What the article leaves to the reader: the tokenizer, the prompt, and where sample comes from.

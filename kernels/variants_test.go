@@ -65,6 +65,12 @@ func specialized(t *testing.T) []kernels.Kernel {
 			t.Fatal(err)
 		}
 		all = append(all, k)
+		if k, err = k.Unrolled(); err != nil {
+			t.Fatal(err)
+		}
+		if k.Source != all[len(all)-1].Source {
+			all = append(all, k)
+		}
 	}
 	for _, name := range kernels.Names() {
 		if variants[name] == nil {

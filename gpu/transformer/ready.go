@@ -7,8 +7,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// ready makes the programs of Options.Ready. Their kernels are compiled by several goroutines at once.
-func (t *Transformer) ready(ctx context.Context) error {
+// warm makes the programs of Options.Ready. Their kernels are compiled by several goroutines at once.
+func (t *Transformer) warm(ctx context.Context) error {
 	list, err := t.kernels()
 	if err != nil {
 		return err

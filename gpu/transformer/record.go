@@ -246,14 +246,16 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 		c := p.consts()
 		weights, in := []gpu.Range{whole(p.codes), whole(p.heads)}, whole(x.buffer)
 		if r.n <= matvecTokens {
-			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "ROWS": matvecRows, "LANES": r.lanes(p), "NORM": flag(x.norm != nil), "GATED": flag(e.gate != nil)})
+			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(x.norm != nil), "GATED": flag(e.gate != nil)})
+			rows := r.t.tuned("matvec", p, r.n, c, Tuned{"ROWS": matvecRows, "LANES": r.lanes(p)})["ROWS"]
 			if e.gate != nil {
 				c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
 			}
-			gx, gy := grid((p.rows + matvecRows - 1) / matvecRows)
+			gx, gy := grid((p.rows + rows - 1) / rows)
 			r.dispatch("matvec", c, int(gx), int(gy), append(weights, in, r.t.bias(x.norm), r.t.bias(bias), whole(y.buffer), sizes)...)
 			continue
 		}
+		r.t.tuned("matmul", p, r.n, c, Tuned{"DEPTH": 16})
 		r.dispatch("matmul", c, (p.rows+63)/64, (r.n+63)/64, append(weights, in, r.t.bias(bias), whole(y.buffer), sizes, step)...)
 	}
 }

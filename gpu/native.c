@@ -286,13 +286,16 @@ static void on_device(uint32_t status, void *device, const char *message, void *
 	}
 }
 
+// known keeps "no limit", all bits set, from being read as "the default".
+static uint64_t known(uint64_t limit) { return limit == UINT64_MAX ? limit - 1 : limit; }
+
 lw_device *lw_open(uintptr_t adapter, const lw_adapter_info *info, char **message) {
 	lw_device *d = calloc(1, sizeof *d);
 	if (d == NULL) return NULL;
 	chained_limits want;
 	memset(&want, 0xff, sizeof want); // all bits set: the default
 	want.next = NULL;
-	want.limits.max_buffer_size = info->max_buffer;
+	want.limits.max_buffer_size = known(info->max_buffer);
 	want.limits.max_storage_binding = info->max_storage;
 	want.limits.max_uniform_binding = info->max_uniform;
 	want.limits.max_workgroup_bytes = info->max_workgroup_bytes;
@@ -490,6 +493,13 @@ void lw_encode_timed(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t qu
 		w.end += 2;
 	}
 	if (w.begin > 0) wgpuCommandEncoderResolveQuerySet(ptr(encoder), ptr(queries), 0, w.begin, ptr(buffer), 0);
+}
+
+void lw_encode_span(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t queries, uintptr_t buffer) {
+	timestamp_writes w = {ptr(queries), 0, 1};
+	void *pass = begin(ptr(encoder), &w);
+	end(ptr(lw_encode(encoder, (uintptr_t)pass, s, n)));
+	wgpuCommandEncoderResolveQuerySet(ptr(encoder), ptr(queries), 0, 2, ptr(buffer), 0);
 }
 
 void lw_encode_stamp(uintptr_t encoder, uintptr_t queries, uintptr_t buffer) {

@@ -30,16 +30,62 @@ func TestAttention(t *testing.T) {
 		{3, 1, 130, 90, 32, 40, 0, 20, 3, span(2000, 13), 4},
 		{2, 2, 16, 120, 16, 64, 64, 0, 2, span(180, 30), 8},
 	} {
-		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c) })
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c, c.launch) })
 	}
 }
 
-func testAttention(t *testing.T, c attentionCase) {
-	n, queries := len(c.positions), max(1, c.queries)
+// TestAttentionInParts cuts the positions into parts of every kind: many, one, more than there are positions.
+func TestAttentionInParts(t *testing.T) {
+	for _, c := range []partsCase{
+		{attentionCase{4, 2, 64, 300, 16, 300, 0, 0, 2, []int{0, 63, 127, 128, 299}, 0}, 1, 2, 128},
+		{attentionCase{4, 1, 80, 110, 16, 110, 100, 0, 2, []int{0, 99, 100, 250, 300}, 0}, 4, 4, 64},
+		{attentionCase{2, 1, 256, 301, 16, 270, 0, 30, 20, []int{7, 65, 269, 270, 500}, 0}, 2, 2, 64},
+		{attentionCase{6, 2, 64, 700, 16, 566, 512, 50, 3, []int{10, 128, 600, 1023}, 0}, 16, 3, 128},
+		{attentionCase{3, 3, 8, 2000, 16, 2000, 0, 0, 1, []int{0, 5, 1999}, 0}, 64, 1, 64},
+		{attentionCase{8, 1, 128, 900, 16, 900, 0, 0, 100, []int{888}, 0}, 8, 4, 128},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c.attentionCase, c.launch) })
+	}
+}
+
+// partsCase is one of attention_split and attention_join.
+type partsCase struct {
+	attentionCase
+	splits, shared, lanes int
+}
+
+func (c partsCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
+	delete(consts, "KV_BITS")
+	consts["QUERIES"], consts["SPLITS"], consts["LANES"] = c.shared, c.splits, c.lanes
+	oStride := consts["O_STRIDE"].(int)
+	for i := range n { // which only attention zeroes
+		clear(o[i*oStride+c.heads*c.dim : (i+1)*oStride])
+	}
+	to := o
+	if c.splits > 1 {
+		to = filled(n * c.heads * c.splits * (c.dim + 2))
+	}
+	launch(t, "attention_split", consts, c.heads/c.shared*c.splits, n, rows, q, kc, vc, to)
+	if c.splits > 1 {
+		launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.dim, "SPLITS": c.splits, "O_STRIDE": oStride}, c.heads, n, to, o)
+	}
+}
+
+// launch runs attention.
+func (c attentionCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
+	queries := max(1, c.queries)
+	consts["QUERIES"] = queries
+	launch(t, "attention", consts, c.heads, (n+queries-1)/queries, rows, q, kc, vc, o, []uint32{uint32(n), 0})
+}
+
+type attentionLaunch func(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32)
+
+func testAttention(t *testing.T, c attentionCase, launch attentionLaunch) {
+	n := len(c.positions)
 	if c.queries == 0 {
 		n *= 2
 	}
-	qStride, oStride := c.heads*c.dim+2, roundUp(c.heads*c.dim, 128)+64
+	qStride, oStride := c.heads*c.dim+4, roundUp(c.heads*c.dim, 128)+64
 	rng := random(uint64(c.dim + c.window))
 	q := normals(rng, n*qStride, 0, c.spread/math.Sqrt(float64(c.dim)))
 	size := 2 * c.kvHeads * c.cap * c.dim
@@ -54,10 +100,10 @@ func testAttention(t *testing.T, c attentionCase) {
 		rows = append(rows, 7, uint32(p), uint32(i%2), 0, 7, uint32(p), uint32(1-i%2), 0)
 	}
 	o := filled(n * oStride)
-	launch(t, "attention", kernels.Consts{
+	launch(t, kernels.Consts{
 		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "Q_STRIDE": qStride, "O_STRIDE": oStride, "CAP": c.cap,
-		"KV_BITS": c.kvBits, "QUERIES": queries, "WINDOW": c.window, "CHUNK": c.chunk, "SOFTCAP": c.softcap,
-	}, c.heads, (n+queries-1)/queries, rows, q, kc, vc, o, []uint32{uint32(n), 0})
+		"KV_BITS": c.kvBits, "WINDOW": c.window, "CHUNK": c.chunk, "SOFTCAP": c.softcap,
+	}, n, rows, q, kc, vc, o)
 	for i := range n {
 		position, sequence := int(rows[4*i+1]), int(rows[4*i+2])
 		for h := range c.heads {

@@ -13,6 +13,8 @@ const ADD: u32 = 0u;       // 1: x is added to, else overwritten
 const SCALE: f32 = 1.0;
 const LANES: u32 = 64u;
 
+const VEC: u32 = 32u / BITS;                     // quads of a vec4<u32>
+const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // of them in a block
 const WORDS: u32 = COLS * BITS / 32u;
 const SHIFT: u32 = BITS % 16u;
 const MASK: u32 = (1u << SHIFT) - 1u;
@@ -22,6 +24,7 @@ const MASK: u32 = (1u << SHIFT) - 1u;
 @group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;
 
+// weight returns weight k of a row as it is stored.
 fn weight(row: u32, k: u32) -> f32 {
   let word = w[row * WORDS + k * BITS / 32u];
   if (BITS == 32u) { return bitcast<f32>(word); }
@@ -39,8 +42,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var row = rows[group.x];
   let id = row[FIELD];
   if (id < ROW0 || id >= ROW0 + OUT) { return; }
-  for (var k = lane; k < WIDTH; k += LANES) {
-    let i = group.x * X_STRIDE + k;
+  for (var k = lane; k < COLS; k += LANES) {
+    let p = k / 4u;
+    let vec = p / VEC;
+    let column = 4u * (vec / SHARE * SHARE * VEC + p % VEC * SHARE + vec % SHARE) + k % 4u; // see matmul
+    let i = group.x * X_STRIDE + column;
+    if (column >= WIDTH) { continue; }
     var v = SCALE * weight(id - ROW0, k);
     if (ADD == 1u) { v += x[i]; }
     x[i] = v;

@@ -1,20 +1,34 @@
 // matmul: y[t] = W·x[t] for many tokens, W packed at BITS bits a weight.
 //   operands and epilogue as in matvec; w as single words
-//   one workgroup makes TILE rows × TILE tokens: a step dequantizes TILE × DEPTH weights once into
-//   workgroup memory, and each of its 256 threads keeps 4 rows × 4 tokens in registers
+//   one workgroup makes TILE_ROWS rows × TILE_TOKENS tokens: a step dequantizes DEPTH·4 columns of them once
+//   into workgroup memory, while the next step's are on their way; each thread keeps ROWS × TOKENS sums
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
-const DEPTH: u32 = 16u;    // columns of a step, a multiple of 4
+const TILE_ROWS: u32 = 64u;
+const TILE_TOKENS: u32 = 64u;
+const ROWS: u32 = 8u;
+const TOKENS: u32 = 8u;
+const DEPTH: u32 = 4u;     // quads (of four columns) of a step, a multiple of 8/BITS
 
-const TILE: u32 = 64u;
-const LANES: u32 = 256u;
-const QUADS: u32 = DEPTH / 4u;
-const SLAB: u32 = QUADS * TILE;
-const SHIFT: u32 = BITS % 16u;
-const MASK: u32 = (1u << SHIFT) - 1u;
+const ACROSS: u32 = TILE_TOKENS / TOKENS;
+const DOWN: u32 = TILE_ROWS / ROWS;
+const LANES: u32 = ACROSS * DOWN;
+const SUMS: u32 = ROWS * TOKENS;
+const VEC: u32 = 32u / BITS;                     // quads of a vec4<u32>
+const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // of them in a block
+const UNIT: u32 = (8u + BITS - 1u) / BITS;       // quads that a thread dequantizes at a time
+const WORDS: u32 = (BITS + 7u) / 8u;             // words of a unit
+const UNITS: u32 = DEPTH / UNIT;                 // of a row in a step
+const ALL: u32 = TILE_ROWS * UNITS;
+const MINE: u32 = (ALL + LANES - 1u) / LANES;
+const HELD: u32 = MINE * WORDS;
+const W_SLAB: u32 = DEPTH * TILE_ROWS;
+const X_SLAB: u32 = DEPTH * TILE_TOKENS;
+const INPUTS: u32 = (X_SLAB + LANES - 1u) / LANES;
+const MASK: u32 = (1u << (BITS % 16u)) - 1u;
 
 struct Shape {
-  cols: u32,     // columns stored, a multiple of BLOCK, of DEPTH and of 128/BITS
+  cols: u32,     // columns stored, a multiple of BLOCK, of 16 and of 128/BITS
   rows: u32,
   x_stride: u32,
   y_stride: u32,
@@ -38,18 +52,20 @@ struct Step {
 @group(0) @binding(5) var<uniform> shape: Shape;
 @group(0) @binding(6) var<uniform> step: Step;
 
-var<workgroup> ws: array<vec4<f32>, SLAB>; // [quad][row]
-var<workgroup> xs: array<vec4<f32>, SLAB>; // [quad][token]
+var<workgroup> ws: array<vec4<f32>, W_SLAB>; // [quad][row]
+var<workgroup> xs: array<vec4<f32>, X_SLAB>; // [quad][token]
 
-// weights returns W[row][k … k+3].
-fn weights(row: u32, k: u32) -> vec4<f32> {
-  let i = row * (shape.cols * BITS / 32u) + k * BITS / 32u;
-  if (BITS == 32u) { return bitcast<vec4<f32>>(vec4<u32>(w[i], w[i + 1u], w[i + 2u], w[i + 3u])); }
-  if (BITS == 16u) { return vec4<f32>(unpack2x16float(w[i]), unpack2x16float(w[i + 1u])); }
-  let word = w[i] >> ((k * SHIFT) % 32u);
-  let q = vec4<f32>(vec4<u32>(word, word >> SHIFT, word >> ((2u * SHIFT) % 32u), word >> ((3u * SHIFT) % 32u)) & vec4<u32>(MASK));
-  let head = h[row * (shape.cols / BLOCK) + k / BLOCK];
-  return (q - f32(bitcast<i32>(head) >> 16u)) * unpack2x16float(head).x;
+// natural returns which four columns the quad p of a stored row holds: in a block they lie by turns in its
+// vectors, so that lanes side by side that read a vector each read inputs side by side.
+fn natural(p: u32) -> u32 {
+  let v = p / VEC;
+  return v / SHARE * SHARE * VEC + p % VEC * SHARE + v % SHARE;
+}
+
+// codes returns the codes of quad i of a word.
+fn codes(word: u32, i: u32) -> vec4<f32> {
+  let shift = (vec4<u32>(0u, 1u, 2u, 3u) + i * 4u) * (BITS % 16u);
+  return vec4<f32>((vec4<u32>(word) >> (shift % 32u)) & vec4<u32>(MASK));
 }
 
 fn store(row: u32, t: u32, sum: f32) {
@@ -63,39 +79,81 @@ fn store(row: u32, t: u32, sum: f32) {
   y[i] = v;
 }
 
+// Ahead is what a thread has read for the next step: weights, their heads, inputs.
+struct Ahead {
+  words: array<u32, HELD>,
+  heads: array<u32, MINE>,
+  inputs: array<vec4<f32>, INPUTS>,
+}
+
+// fetch reads this thread's share of the step at quad p.
+fn fetch(ahead: ptr<function, Ahead>, row0: u32, t0: u32, p: u32, lane: u32) {
+  let quads = shape.cols / 4u;
+  for (var i = 0u; i < MINE; i++) {
+    let e = lane + i * LANES;
+    let row = min(row0 + e / UNITS, shape.rows - 1u);
+    let q = p + e % UNITS * UNIT;
+    for (var k = 0u; k < WORDS; k++) { (*ahead).words[i * WORDS + k] = w[row * (quads * BITS / 8u) + q * BITS / 8u + k]; }
+    if (BITS < 16u) { (*ahead).heads[i] = h[row * (shape.cols / BLOCK) + q * 4u / BLOCK]; }
+  }
+  for (var i = 0u; i < INPUTS; i++) {
+    let e = lane + i * LANES;
+    (*ahead).inputs[i] = x[min(t0 + e / DEPTH, step.n - 1u) * shape.x_stride / 4u + natural(p + e % DEPTH)];
+  }
+}
+
+// unpack dequantizes what was read into workgroup memory.
+fn unpack(ahead: ptr<function, Ahead>, lane: u32) {
+  for (var i = 0u; i < MINE; i++) {
+    let e = lane + i * LANES;
+    let to = e % UNITS * UNIT * TILE_ROWS + e / UNITS;
+    let k = i * WORDS;
+    if (e >= ALL) { break; }
+    if (BITS == 32u) {
+      ws[to] = bitcast<vec4<f32>>(vec4<u32>((*ahead).words[k], (*ahead).words[k + 1u % WORDS], (*ahead).words[k + 2u % WORDS], (*ahead).words[k + 3u % WORDS]));
+    } else if (BITS == 16u) {
+      ws[to] = vec4<f32>(unpack2x16float((*ahead).words[k]), unpack2x16float((*ahead).words[k + 1u % WORDS]));
+    } else {
+      let head = (*ahead).heads[i];
+      let zero = f32(bitcast<i32>(head) >> 16u);
+      for (var j = 0u; j < UNIT; j++) { ws[to + j * TILE_ROWS] = (codes((*ahead).words[k], j) - zero) * unpack2x16float(head).x; }
+    }
+  }
+  for (var i = 0u; i < INPUTS; i++) {
+    let e = lane + i * LANES;
+    if (e < X_SLAB) { xs[e % DEPTH * TILE_TOKENS + e / DEPTH] = (*ahead).inputs[i]; }
+  }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let row0 = group.x * TILE;
-  let t0 = group.y * TILE;
-  let tr = lane / 16u; // this thread's rows are row0 + tr + 16i
-  let tt = lane % 16u; // and its tokens t0 + tt + 16j
-  var acc: array<vec4<f32>, 4>; // [i][j]
-  for (var k0 = 0u; k0 < shape.cols; k0 += DEPTH) {
-    for (var i = lane; i < QUADS * TILE; i += LANES) {
-      let k = k0 + i % QUADS * 4u;
-      let j = i / QUADS;
-      ws[i % QUADS * TILE + j] = weights(min(row0 + j, shape.rows - 1u), k);
-      xs[i % QUADS * TILE + j] = x[(min(t0 + j, step.n - 1u) * shape.x_stride + k) / 4u];
-    }
+  let row0 = group.x * TILE_ROWS;
+  let t0 = group.y * TILE_TOKENS;
+  let tr = lane / ACROSS; // this thread's rows are row0 + tr + i·DOWN
+  let tt = lane % ACROSS; // and its tokens t0 + tt + j·ACROSS
+  let quads = shape.cols / 4u;
+  var sums: array<f32, SUMS>; // [row][token]
+  var ahead: Ahead;
+  fetch(&ahead, row0, t0, 0u, lane);
+  for (var p = 0u; p < quads; p += DEPTH) {
+    unpack(&ahead, lane);
     workgroupBarrier();
-    for (var q = 0u; q < QUADS; q++) {
-      let p = q * TILE + tt;
-      let x0 = xs[p];
-      let x1 = xs[p + 16u];
-      let x2 = xs[p + 32u];
-      let x3 = xs[p + 48u];
-      for (var i = 0u; i < 4u; i++) {
-        let row = ws[q * TILE + tr + 16u * i];
-        acc[i] += vec4<f32>(dot(row, x0), dot(row, x1), dot(row, x2), dot(row, x3));
+    fetch(&ahead, row0, t0, min(p + DEPTH, quads - DEPTH), lane);
+    for (var q = 0u; q < DEPTH; q++) {
+      var mine: array<vec4<f32>, TOKENS>;
+      for (var j = 0u; j < TOKENS; j++) { mine[j] = xs[q * TILE_TOKENS + tt + j * ACROSS]; }
+      for (var i = 0u; i < ROWS; i++) {
+        let a = ws[q * TILE_ROWS + tr + i * DOWN];
+        for (var j = 0u; j < TOKENS; j++) {
+          let v = mine[j];
+          let k = i * TOKENS + j;
+          sums[k] = fma(a.w, v.w, fma(a.z, v.z, fma(a.y, v.y, fma(a.x, v.x, sums[k]))));
+        }
       }
     }
     workgroupBarrier();
   }
-  for (var i = 0u; i < 4u; i++) {
-    let row = row0 + tr + 16u * i;
-    store(row, t0 + tt, acc[i].x);
-    store(row, t0 + tt + 16u, acc[i].y);
-    store(row, t0 + tt + 32u, acc[i].z);
-    store(row, t0 + tt + 48u, acc[i].w);
+  for (var i = 0u; i < ROWS; i++) {
+    for (var j = 0u; j < TOKENS; j++) { store(row0 + tr + i * DOWN, t0 + tt + j * ACROSS, sums[i * TOKENS + j]); }
   }
 }

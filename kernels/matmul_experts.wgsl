@@ -14,6 +14,8 @@ const TILE: u32 = 64u;
 const LANES: u32 = 256u;
 const QUADS: u32 = DEPTH / 4u;
 const SLAB: u32 = QUADS * TILE;
+const VEC: u32 = 32u / BITS;                     // quads of a vec4<u32>
+const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // of them in a block
 const SHIFT: u32 = BITS % 16u;
 const MASK: u32 = (1u << SHIFT) - 1u;
 
@@ -42,7 +44,13 @@ struct Shape {
 var<workgroup> ws: array<vec4<f32>, SLAB>; // [quad][row]
 var<workgroup> xs: array<vec4<f32>, SLAB>; // [quad][slot]
 
-// weights returns W[row][k … k+3].
+// natural: see matmul.
+fn natural(p: u32) -> u32 {
+  let v = p / VEC;
+  return v / SHARE * SHARE * VEC + p % VEC * SHARE + v % SHARE;
+}
+
+// weights returns weights k to k+3 of a row as it is stored.
 fn weights(row: u32, k: u32) -> vec4<f32> {
   let i = row * (shape.cols * BITS / 32u) + k * BITS / 32u;
   if (BITS == 32u) { return bitcast<vec4<f32>>(vec4<u32>(w[i], w[i + 1u], w[i + 2u], w[i + 3u])); }
@@ -72,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let j = i / QUADS;
       let slot = order[start + min(j, count - 1u)];
       ws[i % QUADS * TILE + j] = weights(base + min(row0 + j, shape.rows - 1u), k);
-      xs[i % QUADS * TILE + j] = x[(select(slot, slot / TOP, BY_TOKEN == 1u) * shape.x_stride + k) / 4u];
+      xs[i % QUADS * TILE + j] = x[select(slot, slot / TOP, BY_TOKEN == 1u) * shape.x_stride / 4u + natural(k / 4u)];
     }
     workgroupBarrier();
     for (var q = 0u; q < QUADS; q++) {

@@ -12,6 +12,7 @@ const WEIGH: u32 = 0u;
 const LANES: u32 = 64u;    // a power of two ≥ ROWS
 
 const QUADS: u32 = 32u / BITS;
+const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // vectors that share a block
 const SHIFT: u32 = BITS % 16u;
 const SUMS: u32 = LANES * ROWS;
 const CHOICES: u32 = 1u + SUM * (TOP - 1u); // that a workgroup sums over
@@ -88,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
               if ((g * 4u) % BLOCK == 0u) { scales[r] = header(row, k); }
               q = q * scales[r].x + scales[r].y;
             }
-            part += dot(q, x[(in + k) / 4u]);
+            part += dot(q, x[in / 4u + v / SHARE * SHARE * QUADS + g * SHARE + v % SHARE]);
           }
           acc[r] += weight * part;
         }

@@ -6,24 +6,26 @@ import (
 	"testing"
 )
 
-// fusedCase is what matvec does besides a product: the norm of its input before, the activation
-// of pairs of rows after.
+// fusedCase is what matvec does besides a product: the end of a norm before, the activation of pairs of
+// rows after, and what prepares the next norm.
 type fusedCase struct {
 	packing
-	rows, width, tokens, norm, act, bias, add int
-	scale, softcap                            float64
+	rows, width, tokens, norm, act, bias, add, next int
+	scale, softcap                                  float64
 }
 
 // TestMatvecFused; products alone are tested with the program that launches them.
 func TestMatvecFused(t *testing.T) {
 	for _, c := range []fusedCase{
-		{packing{4, 128}, 22, 300, 1, 1, 0, 0, 0, 1, 0},
-		{packing{2, 32}, 7, 65, 2, 1, 0, 1, 1, 0.5, 0},
-		{packing{8, 256}, 18, 513, 4, 1, 1, 0, 0, 1, 0},
-		{packing{4, 32}, 10, 97, 2, 0, 3, 1, 0, 1, 0},
-		{packing{16, 0}, 6, 2100, 1, 1, 3, 1, 1, 0.3, 0},
-		{packing{32, 0}, 4, 33, 8, 0, 1, 0, 0, 1, 0},
-		{packing{2, 256}, 9, 255, 1, 0, 0, 1, 1, 0.1, 2},
+		{packing{4, 128}, 22, 300, 1, 1, 0, 0, 0, 0, 1, 0},
+		{packing{2, 32}, 7, 65, 2, 1, 0, 1, 1, 0, 0.5, 0},
+		{packing{8, 256}, 18, 513, 4, 1, 1, 0, 0, 0, 1, 0},
+		{packing{4, 32}, 10, 97, 2, 0, 3, 1, 0, 0, 1, 0},
+		{packing{16, 0}, 6, 2100, 1, 1, 3, 1, 1, 0, 0.3, 0},
+		{packing{32, 0}, 4, 33, 8, 0, 1, 0, 0, 0, 1, 0},
+		{packing{2, 256}, 9, 255, 1, 0, 0, 1, 1, 1, 0.1, 2},
+		{packing{4, 64}, 261, 130, 4, 0, 0, 1, 1, 1, 1, 0},
+		{packing{8, 128}, 18, 300, 8, 0, 0, 0, 1, 1, 0.5, 0},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t) })
 	}
@@ -40,32 +42,39 @@ func (c fusedCase) test(t *testing.T) {
 	if c.act > 0 {
 		made /= 2
 	}
-	const y0 = 2 // rows
-	xStride, yStride := roundUp(cols, 4), made+y0+3
+	const y0 = 2       // rows
+	const squares = 12 // sums behind x
+	behind := roundUp(cols, 256)
+	xStride, yStride := behind+squares, made+y0+3
 	x, y := make([]float32, c.tokens*xStride), filled(c.tokens*yStride)
 	for i := range c.tokens {
 		copy(x[i*xStride:], normals(rng, c.width, 0, 1))
+		for j := range squares {
+			x[i*xStride+behind+j] = rng.Float32() * float32(c.width)
+		}
 	}
-	g, b := make([]float32, cols), normals(rng, c.rows+y0, 0, 1)
-	copy(g, normals(rng, c.width, 1, 0.3))
-	heads, weights := any(h), any(nil)
+	g, b := normals(rng, c.rows, 1, 0.3), normals(rng, c.rows+y0, 0, 1)
+	heads, weights, next := any(h), any(nil), any(nil)
 	if c.block == 0 {
 		heads = nil
 	}
-	if c.norm == 1 {
-		weights = g
+	groups, nextStride := (c.rows+3)/4, roundUp(c.rows, 256)+(c.rows+3)/4+4
+	ahead := filled(c.tokens * nextStride)
+	if c.next == 1 {
+		weights, next = g, ahead
 	}
 	consts := c.consts()
-	consts["TOKENS"], consts["ROWS"], consts["NORM"] = c.tokens, 4, c.norm
+	consts["TOKENS"], consts["ROWS"], consts["NORM"], consts["NEXT"] = c.tokens, 4, c.norm, c.next
 	switch c.act { // 1 SiLU, 3 GELU by tanh
 	case 1:
 		consts["GATED"] = 1
 	case 3:
 		consts["GATED"], consts["SLOPE"], consts["CUBIC"] = 1, 1.5957691216057308, 1.5957691216057308*0.044715
 	}
-	launch(t, "matvec", consts, (c.rows+3)/4, 1, w, heads, x, weights, b, y, []uint32{
+	launch(t, "matvec", consts, groups, 1, w, heads, x, weights, b, y, next, []uint32{
 		uint32(cols), uint32(c.rows), uint32(xStride), uint32(yStride), y0, uint32(c.bias), uint32(c.add),
 		bits(float32(c.scale)), bits(float32(c.softcap)), 0, 0, uint32(c.width), bits(fusedEps),
+		squares / 4, uint32(nextStride), 0x4b000000,
 	})
 	first := y0
 	if c.act > 0 {
@@ -75,26 +84,46 @@ func (c fusedCase) test(t *testing.T) {
 		token, k := i/yStride, i%yStride-first
 		v := value{want: float64(untouched)}
 		if k >= 0 && k < made {
-			product := func(r int) value { return c.product(w, h, values, r, x[token*xStride:], g, float64(b[y0+r])) }
+			in := x[token*xStride:][:xStride]
+			product := func(r int) value { return c.product(values, r, in, in[behind:], float64(b[y0+r])) }
 			v = c.finish(product, k)
 		}
 		v.check(t, "y", i, got)
 	}
+	if c.next == 1 {
+		c.checkNext(t, y, yStride, y0, g, ahead, nextStride)
+	}
 }
 
-// product is one row's product, with its bias. The kernel sums scale·Σ code·x and −scale·zero·Σ x
-// apart, so its terms are of the size of codes and zero-points, not of their differences. A term
-// passes fewer roundings than there are columns, six halvings of the lanes and a few products.
-func (c fusedCase) product(w, h []uint32, values []float32, r int, x, g []float32, bias float64) value {
-	var sum, size, squares float64
-	for k := range c.width {
-		in := float64(x[k])
-		squares += in * in
-		if c.norm == 1 {
-			in *= float64(g[k])
+// checkNext compares what is prepared for the next norm with y as the kernel has made it.
+func (c fusedCase) checkNext(t *testing.T, y []float32, yStride, y0 int, g, ahead []float32, stride int) {
+	t.Helper()
+	behind := roundUp(c.rows, 256)
+	for token := range c.tokens {
+		row, made := ahead[token*stride:][:stride], y[token*yStride+y0:]
+		sums := make([]float64, (c.rows+3)/4+3) // the last three are zero
+		for r := range c.rows {
+			want := float64(made[r]) * float64(g[r])
+			value{want, unit * math.Abs(want)}.check(t, "next", r, row[r])
+			sums[r/4] += float64(made[r]) * float64(made[r])
 		}
-		sum += float64(values[r*c.width+k]) * in
-		size += c.weightSize(w, h, values, r, k) * math.Abs(in)
+		for i, want := range sums {
+			value{want, 8 * unit * want}.check(t, "squares", i, row[behind+i])
+		}
+	}
+}
+
+// product is one row's product, with its bias. Codes less their zero-points are exact. A term passes fewer
+// roundings than there are columns, six halvings of the lanes and a few products.
+func (c fusedCase) product(values []float32, r int, x, behind []float32, bias float64) value {
+	var sum, size, squares float64
+	for _, s := range behind {
+		squares += float64(s)
+	}
+	for k := range c.width {
+		p := float64(values[r*c.width+k]) * float64(x[k])
+		sum += p
+		size += math.Abs(p)
 	}
 	lost := float64(c.cols(c.width)+12) * unit
 	v := value{sum, size * lost}
@@ -106,17 +135,6 @@ func (c fusedCase) product(w, h []uint32, values []float32, r int, x, g []float3
 		v = value{v.want + bias, v.within + unit*(math.Abs(v.want)+math.Abs(bias))}
 	}
 	return v
-}
-
-func (c fusedCase) weightSize(w, h []uint32, values []float32, r, k int) float64 {
-	if c.block == 0 {
-		return math.Abs(float64(values[r*c.width+k]))
-	}
-	cols := c.cols(c.width)
-	code := w[(r*cols+k)*c.bits/32] >> (k * c.bits % 32) & (1<<c.bits - 1)
-	head := h[(r*cols+k)/c.block]
-	scale := math.Abs(float64(cached([]uint32{head}, 0, 16)))
-	return scale * (float64(code) + math.Abs(float64(int16(head>>16))))
 }
 
 // finish is element k of y: activation, scale, softcap and addition. An activation's slope is

@@ -36,7 +36,10 @@ func (p packing) String() string { return fmt.Sprintf("%d.%d", p.bits, p.block) 
 
 // consts are those by which a kernel knows the packing.
 func (p packing) consts() kernels.Consts {
-	return kernels.Consts{"BITS": p.bits, "BLOCK": max(p.block, 16)}
+	if p.block == 0 {
+		return kernels.Consts{"BITS": p.bits, "BLOCK": 128 / p.bits} // a vector
+	}
+	return kernels.Consts{"BITS": p.bits, "BLOCK": p.block}
 }
 
 // cols reports the columns stored for so many of the model: whole blocks, whole vec4<u32>, whole
@@ -95,7 +98,10 @@ func (p packing) planes(rest []byte, n, width int) (w, h []uint32) {
 	cols := p.cols(width)
 	words := cols * p.bits / 32
 	w = make([]uint32, n*words)
-	put := func(r, k int, code uint32) { w[r*words+k*p.bits/32] |= code << (k * p.bits % 32) }
+	put := func(r, k int, code uint32) {
+		k = p.stored(k)
+		w[r*words+k*p.bits/32] |= code << (k * p.bits % 32)
+	}
 	for r := range n {
 		row := rest[r*p.rowBytes(width):][:p.rowBytes(width)]
 		if p.block == 0 {
@@ -125,6 +131,18 @@ func (p packing) planes(rest []byte, n, width int) (w, h []uint32) {
 		h = append(h, heads...)
 	}
 	return w, h
+}
+
+// stored reports where in a stored row the weight of column k lies: the four-column quads of a block lie
+// by turns in its vectors of 128 bits.
+func (p packing) stored(k int) int {
+	vec := 128 / p.bits // weights of a vector
+	if p.block <= vec {
+		return k
+	}
+	share, at := p.block/vec, k%p.block
+	quad := at / 4
+	return k - at + (quad%share)*vec + quad/share*4 + at%4
 }
 
 // words32 pads bytes at rest to whole words, and by the one word that repack may read past the end.

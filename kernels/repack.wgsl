@@ -1,7 +1,8 @@
 // repack: rows as they are at rest become the planes that matvec, matmul and embed read.
 //   raw: bytes of a chunk of the file: rows of [scale f16][zero i8][codes] records, or of plain
 //   float16 (BITS = 16) or float32 (32)
-//   w [row][cols·BITS/32] u32 codes, low bits first, int8 shifted to 0 … 255
+//   w [row][cols·BITS/32] u32 codes, low bits first, int8 shifted to 0 … 255; the quads of a block, of four
+//   columns each, lie by turns in its vec4<u32>: n vectors hold quads (0, n, 2n …), (1, n+1 …) …
 //   h [row][cols/BLOCK] u32: float16 scale, then int16 zero, shifted as the codes
 //   one thread makes one word; groups (x, y) count on: x + 65535·y
 const BITS: u32 = 4u;
@@ -9,6 +10,10 @@ const BLOCK: u32 = 128u;
 const LANES: u32 = 64u;
 
 const RECORD: u32 = 3u + BLOCK * BITS / 8u; // bytes
+const VEC: u32 = 32u / BITS;               // quads of a vec4<u32>
+const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // of them in a block
+const QUADS: u32 = 8u / BITS;              // of a word
+const WIDE: u32 = 4u * BITS % 32u;         // bits of a quad, 0: all of a word
 const PLAIN: u32 = (BITS / 16u + 1u) / 2u;  // 1: no records
 
 struct Chunk {
@@ -41,11 +46,21 @@ fn plain(row: u32, k: u32) -> u32 {
   return select(word, word & 0xffffu, BITS == 16u && k + 1u == chunk.width);
 }
 
-fn codes(row: u32, k: u32) -> u32 {
-  if (PLAIN == 1u) { return plain(row, k); }
-  if (k / BLOCK >= records()) { return 0u; }
-  let word = load(row + k / BLOCK * RECORD + 3u + k % BLOCK * BITS / 8u);
-  return select(word, word ^ 0x80808080u, BITS == 8u);
+// codes returns word j of a stored row.
+fn codes(row: u32, j: u32) -> u32 {
+  if (PLAIN == 1u) { return plain(row, j * 32u / BITS); }
+  var word = 0u;
+  for (var i = 0u; i < QUADS; i++) {
+    let p = j * QUADS + i;
+    let v = p / VEC;
+    let k = 4u * (v / SHARE * SHARE * VEC + p % VEC * SHARE + v % SHARE);
+    if (k / BLOCK < records()) {
+      let quad = load(row + k / BLOCK * RECORD + 3u + k % BLOCK * BITS / 8u);
+      word |= (quad & (0xffffffffu >> ((32u - WIDE) % 32u))) << (i * WIDE);
+    }
+  }
+  if (BITS != 8u || j * 4u / BLOCK >= records()) { return word; }
+  return word ^ 0x80808080u;
 }
 
 fn header(row: u32, block: u32) -> u32 {
@@ -66,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let row = r * (records() * RECORD * (1u - PLAIN) + chunk.width * BITS / 8u * PLAIN);
   let to = chunk.row0 + r * chunk.step;
   if (j < words) {
-    w[to * words + j] = codes(row, j * 32u / BITS);
+    w[to * words + j] = codes(row, j);
   } else {
     h[to * heads + j - words] = header(row, j - words);
   }

@@ -15,17 +15,19 @@ var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile co
 // variants specialize each kernel so that every branch that its constants choose between is
 // taken once. Kernels that read packed weights are given every width of them besides.
 var variants = map[string][]kernels.Consts{
-	"act":       {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}},
-	"attention": {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
-	"combine":   {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
-	"embed":     {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
-	"gram":      {{"WIDTH": 130, "STRIDE": 256, "ROW0": 64, "ROWS": 66}},
-	"group":     {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},
-	"matmul":    {{}},
+	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}},
+	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
+	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}},
+	"attention_split": {{"DIM": 8, "WINDOW": 5}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2}, {"DIM": 80, "CHUNK": 128, "LANES": 64}},
+	"combine":         {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
+	"embed":           {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
+	"gram":            {{"WIDTH": 130, "STRIDE": 256, "ROW0": 64, "ROWS": 66}},
+	"group":           {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},
+	"matmul":          {{}, {"ROWS": 4, "TOKENS": 4}, {"TILE_ROWS": 128, "DEPTH": 8}},
 	"matmul_experts": {
 		{"BY_TOKEN": 0, "WEIGH": 1, "TOP": 8},
 	},
-	"matvec": {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
+	"matvec": {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
 	"matvec_experts": {
 		{"SUM": 1, "WEIGH": 1, "TOP": 8},
 	},

@@ -108,10 +108,15 @@ func (t *Transformer) feedRows(ctx context.Context, rows []row) error {
 	if err := t.setStep(0, n, 0); err != nil {
 		return err
 	}
-	programs, err := t.body(n)
+	context := 0
+	for _, r := range rows {
+		context = max(context, r.position+1)
+	}
+	programs, err := t.body(n, context)
 	if err != nil {
 		return err
 	}
+	t.leaves = t.squares[n]
 	if t.trace != nil {
 		return t.traced(ctx, n, programs)
 	}

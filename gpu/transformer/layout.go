@@ -45,7 +45,7 @@ func (s scheme) String() string {
 // consts returns the constants by which a kernel knows the packing.
 func (s scheme) consts() kernels.Consts {
 	if s.block == 0 {
-		return kernels.Consts{"BITS": s.bits, "BLOCK": 16} // any divisor of the columns
+		return kernels.Consts{"BITS": s.bits, "BLOCK": 128 / s.bits} // a vector
 	}
 	return kernels.Consts{"BITS": s.bits, "BLOCK": s.block}
 }

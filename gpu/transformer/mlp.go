@@ -26,6 +26,9 @@ func (r *recorder) mlp(w *layerWeights, m *model.MLP, in, out vectors, e epilogu
 			r.linear(w.gateUp, w.gateUpBias, in, gateUp, epilogue{scale: 1})
 			r.activate(m, w.down.width, r.n, gateUp, inner, w.gateUp.paired)
 		}
+		if w.router != nil {
+			e.next = nil // the experts add to it
+		}
 		r.linear(w.down, w.downBias, inner, out, e)
 		e.add = true
 	}

@@ -63,9 +63,10 @@ func (t *Transformer) kernels() ([]kernels.Kernel, error) {
 func (t *Transformer) recordReady() error {
 	for _, n := range t.opts.Ready {
 		n = min(n, max(t.opts.Chunk, t.opts.MaxBatch))
-		if _, err := t.body(n); err != nil {
+		if _, err := t.body(n, n); err != nil {
 			return err
 		}
+		t.leaves = t.squares[n]
 		from, count := n-1, 1
 		if n <= t.opts.MaxBatch {
 			from, count = 0, n

@@ -12,17 +12,27 @@ import (
 
 // recorder writes down the dispatches of a pass of n tokens.
 type recorder struct {
-	t    *Transformer
-	n    int
-	p    *gpu.Program
-	next cost // of the dispatch that comes next
-	err  error
+	t      *Transformer
+	n      int
+	p      *gpu.Program
+	splits int  // parts of the cached positions that attention of few tokens is cut into
+	next   cost // of the dispatch that comes next
+	err    error
+
+	ahead ahead // what the product that came last has prepared in activations.ahead
 
 	// Calibration records a part of a layer: from a place on, whose vectors are given, and up to the
 	// product whose inputs are added up.
 	begin place
 	gram  *gram
 	done  bool // nothing more is recorded
+}
+
+// ahead are the vectors of the residual stream times the weights of a norm, with sums of their squares
+// behind: all that a product needs to normalize what it reads.
+type ahead struct {
+	norm    *vector // nil: nothing is prepared
+	squares int     // sums for each token
 }
 
 // dispatch records one kernel. Bind groups are made once and shared by all programs.
@@ -72,12 +82,14 @@ func (t *Transformer) group(p *gpu.Pipeline, ranges []gpu.Range) (*gpu.BindGroup
 	return g, nil
 }
 
-// body returns the programs of a pass of n tokens: the embedding, then each layer.
-func (t *Transformer) body(n int) ([]*gpu.Program, error) {
-	if ps := t.bodies[n]; ps != nil {
+// body returns the programs of a pass of n tokens, the embedding, then each layer, at a context of the
+// given length.
+func (t *Transformer) body(n, context int) ([]*gpu.Program, error) {
+	key := bodyKey{n, t.splits(n, context)}
+	if ps := t.bodies[key]; ps != nil {
 		return ps, nil
 	}
-	r := recorder{t: t, n: n}
+	r := recorder{t: t, n: n, splits: key.splits}
 	var ps []*gpu.Program
 	next := func() {
 		r.p = new(gpu.Program)
@@ -92,7 +104,8 @@ func (t *Transformer) body(n int) ([]*gpu.Program, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	t.bodies[n] = ps
+	t.bodies[key] = ps
+	t.squares[n] = r.ahead.squares
 	return ps, nil
 }
 
@@ -119,26 +132,27 @@ func (r *recorder) layer(i int) {
 	x := vectors{buffer: a.x, stride: a.hidden}
 	in := r.normed(x, w.attnNorm, w.attnNormBias, a.normed, true)
 	var mlpIn vectors
+	afterAttn := w.mlpNorm
 	if y.Parallel {
+		afterAttn = nil
 		mlpIn = r.normed(x, w.mlpNorm, w.mlpNormBias, a.mlpIn, false)
 	}
-	r.branch(w.postAttnNorm, y, func(out vectors, e epilogue) { r.attention(i, in, out, e) })
+	r.branch(w.postAttnNorm, y, afterAttn, func(out vectors, e epilogue) { r.attention(i, in, out, e) })
 	r.reach(afterAttention)
 	if !y.Parallel {
 		mlpIn = r.normed(x, w.mlpNorm, w.mlpNormBias, a.mlpIn, w.router == nil)
 	}
-	r.branch(w.postMLPNorm, y, func(out vectors, e epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
+	r.branch(w.postMLPNorm, y, r.t.w.normAfter(i), func(out vectors, e epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
 }
 
-// normed returns x normalized, if there is a norm: by a pass of its own, or by the product that
-// reads it, if that is the only one.
+// normed returns x normalized, if there is a norm: by a pass of its own, or as the product before has
+// prepared it, if only one product reads it.
 func (r *recorder) normed(x vectors, w, bias *vector, to *gpu.Buffer, alone bool) vectors {
 	if w == nil {
 		return x
 	}
-	if alone && r.gram == nil && r.n <= matvecTokens && r.t.spec.Norm.Kind == model.RMSNorm && bias == nil {
-		x.norm = w
-		return x
+	if alone && bias == nil && r.ahead.norm == w {
+		return r.t.prepared(r.ahead.squares)
 	}
 	r.norm(x.buffer, to, w, bias, nil)
 	return vectors{buffer: to, stride: x.stride}
@@ -161,11 +175,15 @@ func (r *recorder) reach(p place) {
 }
 
 // branch records a branch and its way back into the residual stream: added to it at once, or
-// normalized before.
-func (r *recorder) branch(post *vector, y *model.Layer, record func(out vectors, e epilogue)) {
+// normalized before. next is the norm that comes after, if any.
+func (r *recorder) branch(post *vector, y *model.Layer, next *vector, record func(out vectors, e epilogue)) {
 	a := &r.t.act
+	r.ahead = ahead{}
 	if post == nil {
-		record(vectors{buffer: a.x, stride: a.hidden}, epilogue{add: true, scale: y.ResidualScale})
+		if r.t.spec.Norm.Kind != model.RMSNorm || r.gram != nil || r.n > matvecTokens {
+			next = nil
+		}
+		record(vectors{buffer: a.x, stride: a.hidden}, epilogue{add: true, scale: y.ResidualScale, next: next})
 		return
 	}
 	record(vectors{buffer: a.branch, stride: a.hidden}, epilogue{scale: 1})
@@ -213,14 +231,17 @@ const matvecTokens = 8
 type vectors struct {
 	buffer *gpu.Buffer
 	stride int
-	norm   *vector // by which they are still to be normalized, if not nil
+	// squares is how many sums of squares lie behind each vector, if it is still to be divided by their
+	// root mean square; it is multiplied with the norm's weights already.
+	squares int
 }
 
 // epilogue is what becomes of a product v: v·scale, then softcap unless 0, then added or stored.
 type epilogue struct {
 	add            bool
 	scale, softcap float32
-	gate           *gate // unless nil, the function between paired rows
+	gate           *gate   // unless nil, the function between paired rows
+	next           *vector // unless nil, the norm that reads the result: it is to be prepared
 }
 
 // linear records y = W·x for the n tokens of the pass.
@@ -239,26 +260,55 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 		}
 		sizes, err := r.t.shape(shape{
 			cols: p.cols(p.width), rows: p.rows, xStride: x.stride, yStride: y.stride, y0: p.row0, bias: bias != nil, epilogue: e,
-			width: p.width, eps: r.t.spec.Norm.Eps,
+			width: p.width, eps: r.t.spec.Norm.Eps, squares: x.squares, nextStride: r.t.act.aheadStride,
 		})
 		r.err = err
 		r.next = cost{p.bytes(), 2 * uint64(p.rows) * uint64(p.width) * uint64(r.n)}
 		c := p.consts()
-		weights, in := []gpu.Range{whole(p.codes), whole(p.heads)}, whole(x.buffer)
 		if r.n <= matvecTokens {
-			maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(x.norm != nil), "GATED": flag(e.gate != nil)})
-			rows := r.t.tuned("matvec", p, r.n, c, Tuned{"ROWS": matvecRows, "LANES": r.lanes(p)})["ROWS"]
-			if e.gate != nil {
-				c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
-			}
-			gx, gy := grid((p.rows + rows - 1) / rows)
-			r.dispatch("matvec", c, int(gx), int(gy), append(weights, in, r.t.bias(x.norm), r.t.bias(bias), whole(y.buffer), sizes)...)
+			r.matvec(p, c, bias, x, y, e, sizes, len(m.parts) == 1)
 			continue
 		}
-		r.t.tuned("matmul", p, r.n, c, Tuned{"DEPTH": 16})
-		r.dispatch("matmul", c, (p.rows+63)/64, (r.n+63)/64, append(weights, in, r.t.bias(bias), whole(y.buffer), sizes, step)...)
+		tile := r.t.tuned("matmul", p, r.n, c, matmulTile)
+		r.dispatch("matmul", c, (p.rows+tile["TILE_ROWS"]-1)/tile["TILE_ROWS"], (r.n+tile["TILE_TOKENS"]-1)/tile["TILE_TOKENS"],
+			whole(p.codes), whole(p.heads), whole(x.buffer), r.t.bias(bias), whole(y.buffer), sizes, step)
 	}
 }
+
+// matvec records the product of a part with few vectors.
+func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors, e epilogue, sizes gpu.Range, entire bool) {
+	t := r.t
+	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(x.squares > 0), "GATED": flag(e.gate != nil)})
+	if e.gate != nil {
+		c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
+	}
+	rows := t.tuned("matvec", p, r.n, c, Tuned{"ROWS": matvecRows, "LANES": r.lanes(p)})["ROWS"]
+	groups := (p.rows + rows - 1) / rows
+	next := t.sink
+	if e.next != nil && entire && r.begin == atInput {
+		c["NEXT"], next = 1, t.act.ahead
+		r.ahead = ahead{e.next, groups}
+	}
+	gx, gy := grid(groups)
+	r.dispatch("matvec", c, int(gx), int(gy),
+		whole(p.codes), whole(p.heads), whole(x.buffer), t.bias(e.next), t.bias(bias), whole(y.buffer), whole(next), sizes)
+}
+
+// normAfter returns the norm that reads the residual stream after a layer.
+func (w *weights) normAfter(layer int) *vector {
+	if layer+1 < len(w.layers) {
+		return w.layers[layer+1].attnNorm
+	}
+	return w.final
+}
+
+// prepared returns the vectors that a product has prepared for the norm after it.
+func (t *Transformer) prepared(squares int) vectors {
+	return vectors{buffer: t.act.ahead, stride: t.act.aheadStride, squares: squares}
+}
+
+// matmulTile is what a workgroup of matmul makes, and each of its threads.
+var matmulTile = Tuned{"TILE_ROWS": 64, "TILE_TOKENS": 64, "ROWS": 8, "TOKENS": 8, "DEPTH": 4}
 
 // lanes reports how many threads share a row of a part in matvec: no more than it has vectors, for a
 // CPU runs idle ones too, and no fewer than make the workgroup's outputs. GPUs have 32 at least.
@@ -308,14 +358,8 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 	r.dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
 		whole(t.rows), whole(a.qkv), whole(angles), whole(weight), whole(a.q), whole(kv.k), whole(kv.v))
 
-	queries := 1 // of a workgroup; several are of one sequence
-	if r.n > matvecTokens {
-		queries = max(1, min(8, 2048/at.HeadDim))
-	}
-	c = maps.Clone(shape)
-	maps.Copy(c, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "QUERIES": queries})
-	r.dispatch("attention", c, at.Heads, (r.n+queries-1)/queries,
-		whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(heads.buffer), t.stepAt(0))
+	maps.Copy(shape, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
+	r.attend(at, kv, shape, heads)
 	r.reach(afterHeads)
 	r.linear(w.o, w.oBias, heads, out, e)
 }
@@ -324,16 +368,19 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, model.QKNormProjection: 2, model.QKNormUnweighted: 3}
 
 // head returns the program that makes the logits of n tokens, from step's row of the residual
-// stream on. Of the first rows, if they are few, the product normalizes itself.
+// stream on. Of the first rows, the norm may be prepared.
 func (t *Transformer) head(from, n int) (*gpu.Program, error) {
-	first := from == 0
-	if p := t.heads[headKey{n, first}]; p != nil {
+	squares := 0
+	if from == 0 && n <= matvecTokens {
+		squares = t.leaves
+	}
+	if p := t.heads[headKey{n, squares}]; p != nil {
 		return p, nil
 	}
 	r := recorder{t: t, n: n, p: new(gpu.Program)}
 	in := vectors{buffer: t.act.final, stride: t.act.hidden}
-	if first && n <= matvecTokens && t.spec.Norm.Kind == model.RMSNorm && t.w.finalBias == nil {
-		in = vectors{buffer: t.act.x, stride: t.act.hidden, norm: t.w.final}
+	if squares > 0 && t.w.finalBias == nil {
+		in = t.prepared(squares)
 	} else {
 		r.finalNorm()
 	}
@@ -342,14 +389,14 @@ func (t *Transformer) head(from, n int) (*gpu.Program, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	t.heads[headKey{n, first}] = r.p
+	t.heads[headKey{n, squares}] = r.p
 	return r.p, nil
 }
 
 // headKey names a program of head.
 type headKey struct {
-	n     int
-	first bool
+	n       int
+	squares int // the input is prepared with so many sums of squares, if not 0
 }
 
 // headStep is where the head's (n, from) lies in the step buffer.

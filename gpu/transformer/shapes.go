@@ -15,13 +15,18 @@ type shape struct {
 	first, here int     // of the experts
 	width       int     // columns of the model
 	eps         float32 // of a norm before the product
+	squares     int     // workgroups' sums of squares behind x
+	nextStride  int
 }
+
+// exponent23 is the exponent of 2²³ as it stands in a float32.
+const exponent23 = 0x4b000000
 
 // words returns the uniform's bytes.
 func (s *shape) words() []byte {
 	return words32(s.cols, s.rows, s.xStride, s.yStride, s.y0, flag(s.bias), flag(s.add),
 		int(math.Float32bits(s.scale)), int(math.Float32bits(s.softcap)), s.first, s.here,
-		s.width, int(math.Float32bits(s.eps)), 0, 0, 0)
+		s.width, int(math.Float32bits(s.eps)), (s.squares+3)/4, s.nextStride, exponent23)
 }
 
 // shapes keeps the uniforms; equal ones are kept once.

@@ -23,6 +23,8 @@ type Options struct {
 	Tuning    Tuning            // constants of kernels that are fast on this device
 	Progress  func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
 	Ready     []int             // passes whose programs are made while the weights load: of so many tokens of a sequence, or of one each of so many
+
+	splitLength int // cached positions that a workgroup of attention reads; 0: by the device
 }
 
 // Transformer is a model on a device, with the state of its sequences: there are MaxBatch of them,
@@ -46,12 +48,14 @@ type Transformer struct {
 	act     activations
 	kv      []cache
 
-	angles []*gpu.Buffer // by index of Spec.RoPE
-	shapes shapes
-	groups map[string]*gpu.BindGroup
-	bodies map[int][]*gpu.Program   // by number of tokens: the embedding, then each layer
-	heads  map[headKey]*gpu.Program // final norm and head
-	tops   map[int]*gpu.Program     // by number of sequences
+	angles  []*gpu.Buffer // by index of Spec.RoPE
+	shapes  shapes
+	groups  map[string]*gpu.BindGroup
+	bodies  map[bodyKey][]*gpu.Program // the embedding, then each layer
+	heads   map[headKey]*gpu.Program   // final norm and head
+	tops    map[int]*gpu.Program       // by number of sequences
+	squares map[int]int                // by number of tokens: sums of squares of the final norm that a pass has prepared
+	leaves  int                        // those of the last pass
 
 	positions []int                       // of each sequence's next token
 	sequence  int                         // the selected one
@@ -90,7 +94,8 @@ func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transfor
 func prepare(dev *gpu.Device, src Source, o Options) *Transformer {
 	return &Transformer{
 		dev: dev, run: dev.Run, costs: map[*gpu.Program][]cost{}, spec: src.Spec(), opts: o.withDefaults(src.Spec()), limit: dev.Limits().MaxBinding,
-		groups: map[string]*gpu.BindGroup{}, bodies: map[int][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
+		groups: map[string]*gpu.BindGroup{}, bodies: map[bodyKey][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
+		squares: map[int]int{},
 	}
 }
 
@@ -231,6 +236,8 @@ type activations struct {
 	// is between width and stride was never written
 	inner  map[int]*gpu.Buffer
 	branch *gpu.Buffer // what a post-norm reads
+	parts  *gpu.Buffer // of attention that is cut, as attention_split describes them
+	ahead  *gpu.Buffer // [matvecTokens][aheadStride]: the input of the product after a norm, as matvec prepares it
 
 	router  *gpu.Buffer // router logits
 	chosen  *gpu.Buffer // experts and their weights, as route.wgsl describes them
@@ -242,8 +249,8 @@ type activations struct {
 	top    *gpu.Buffer // candidates, as topk_max.wgsl describes them
 	hist   *gpu.Buffer
 
-	hidden, qkvWidth, qWidth int // strides
-	headRows                 int // tokens that the head takes at once
+	hidden, qkvWidth, qWidth, aheadStride int // strides
+	headRows                              int // tokens that the head takes at once
 }
 
 // of returns the vectors of attention's or an MLP's inner width.
@@ -263,12 +270,14 @@ func (t *Transformer) tokens() int { return roundUp(max(t.opts.Chunk, t.opts.Max
 func (t *Transformer) allocateActivations() error {
 	s, a, n := t.spec, &t.act, t.tokens()
 	a.hidden = stride(s.Hidden)
-	var gateUp, experts, choices, order int // elements
-	inner := map[int]int{}                  // vectors by width
+	a.aheadStride = a.hidden + stride(s.Hidden/2+4) // a workgroup of matvec makes two rows at least
+	var gateUp, experts, choices, order, parts int  // elements
+	inner := map[int]int{}                          // vectors by width
 	for i := range s.Kinds {
 		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
 		a.qkvWidth = max(a.qkvWidth, stride((at.Heads+2*at.KVHeads)*at.HeadDim))
 		a.qWidth = max(a.qWidth, stride(at.Heads*at.HeadDim))
+		parts = max(parts, matvecTokens*t.splits(1, t.opts.MaxSeqLen)*at.Heads*(at.HeadDim+2))
 		k := max(1, m.TopK)
 		gateUp = max(gateUp, n*k*stride(2*m.Intermediate), n*stride(2*m.Shared))
 		for _, width := range []int{at.Heads * at.HeadDim, m.Intermediate, m.Shared} {
@@ -291,6 +300,7 @@ func (t *Transformer) allocateActivations() error {
 	}
 	want := map[**gpu.Buffer]int{
 		&a.x: n * a.hidden, &a.normed: n * a.hidden, &a.mlpIn: n * a.hidden, &a.branch: n * a.hidden,
+		&a.ahead: matvecTokens * a.aheadStride, &a.parts: max(parts, 64),
 		&a.qkv: n * a.qkvWidth, &a.q: n * a.qWidth, &a.gateUp: gateUp,
 		&a.final: 64 * a.hidden, &a.logits: a.headRows * s.Vocab,
 	}

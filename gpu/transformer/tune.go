@@ -190,7 +190,7 @@ func (s *trial) settle(ctx context.Context, r *TuneResult) error {
 func (t *tunable) starts(dev *gpu.Device, quick bool) []Tuned {
 	var list []Tuned
 	for _, vendor := range slices.Sorted(maps.Keys(t.presets)) {
-		if !quick || vendor == dev.Info().Driver {
+		if !quick || vendor == strings.ToLower(dev.Info().Driver) {
 			list = append(list, t.presets[vendor])
 		}
 	}

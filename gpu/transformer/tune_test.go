@@ -74,7 +74,7 @@ func TestTuningIsUsed(t *testing.T) {
 	defer tr.Close()
 	p := tr.w.layers[0].o.parts[0]
 	tr.opts.Tuning = Tuning{{"matvec", classOf(p, 1)}: {"ROWS": 8, "LANES": 128}}
-	programs, err := tr.body(1)
+	programs, err := tr.body(1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +154,28 @@ func TestTunables(t *testing.T) {
 		for _, preset := range all {
 			if err := (Tuning{{row.kernel, "any"}: preset}).Check(); err != nil {
 				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestPresets runs every preset on matrices of every packing.
+func TestPresets(t *testing.T) {
+	dev, ctx := gputest.Open(t), context.Background()
+	for _, s := range []scheme{{16, 0}, {8, 32}, {4, 128}, {2, 256}} {
+		for _, row := range tunables {
+			for vendor, preset := range row.presets {
+				tr, err := newTrial(ctx, dev, &tuneCase{kernel: row.kernel, part: &part{scheme: s, width: 512, rows: 150}, n: 70}, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer tr.close()
+				if err := tr.possible(preset); err != nil {
+					t.Errorf("%s, %v: %v", vendor, s, err)
+				}
+				if _, right, err := tr.run(ctx, preset); err != nil || !right {
+					t.Errorf("%s, %v: %v computes something else (%v)", vendor, s, preset, err)
+				}
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
@@ -25,7 +26,7 @@ type tunable struct {
 	// valid reports whether the kernel is right with c, for n tokens; that the device has room for it is
 	// seen to elsewhere. nil: always.
 	valid func(c Tuned, p *part, n int) bool
-	// presets are starting points known to be good on a vendor's devices, by AdapterInfo.Driver.
+	// presets are starting points that others found good on a vendor's devices, by AdapterInfo.Driver.
 	presets map[string]Tuned
 }
 
@@ -43,9 +44,28 @@ var tunables = []tunable{
 	},
 	{
 		kernel: "matmul",
-		values: []choice{{"DEPTH", []int{4, 8, 16}}},
-		valid:  func(c Tuned, p *part, _ int) bool { return p.cols(p.width)%c["DEPTH"] == 0 },
+		values: []choice{
+			{"TILE_TOKENS", []int{16, 32, 64, 128}},
+			{"TILE_ROWS", []int{32, 64, 128}},
+			{"TOKENS", []int{2, 4, 8, 16}},
+			{"ROWS", []int{2, 4, 8, 16}},
+			{"DEPTH", []int{2, 4, 8}},
+		},
+		valid: validTile,
+		presets: map[string]Tuned{
+			"intel": {"TILE_TOKENS": 64, "TILE_ROWS": 64, "TOKENS": 8, "ROWS": 8, "DEPTH": 8},
+			"apple": {"TILE_TOKENS": 32, "TILE_ROWS": 128, "TOKENS": 4, "ROWS": 16, "DEPTH": 4},
+			"amd":   {"TILE_TOKENS": 128, "TILE_ROWS": 64, "TOKENS": 16, "ROWS": 4, "DEPTH": 8},
+		},
 	},
+}
+
+// validTile: threads divide the tile among them, steps the columns, and a step is whole units of a row; no
+// thread keeps more sums than GPUs have registers for.
+func validTile(c Tuned, p *part, _ int) bool {
+	unit := (8 + p.bits - 1) / p.bits
+	return c["TILE_TOKENS"]%c["TOKENS"] == 0 && c["TILE_ROWS"]%c["ROWS"] == 0 && c["ROWS"]*c["TOKENS"] <= 128 &&
+		c["DEPTH"]%unit == 0 && p.cols(p.width)/4%c["DEPTH"] == 0
 }
 
 // tunableOf returns the row of a kernel.
@@ -73,7 +93,7 @@ func (t *Transformer) tuned(kernel string, p *part, n int, c kernels.Consts, def
 	use, ok := t.opts.Tuning[TuningKey{kernel, classOf(p, n)}]
 	if !ok {
 		use = defaults
-		if preset := tunableOf(kernel).presets[t.dev.Info().Driver]; preset != nil && t.possible(kernel, p, n, c, preset) == nil {
+		if preset := tunableOf(kernel).presets[strings.ToLower(t.dev.Info().Driver)]; preset != nil && t.possible(kernel, p, n, c, preset) == nil {
 			use = preset
 		}
 	}

@@ -46,13 +46,19 @@ type backend interface {
 
 	// run submits the steps in order; with none it only sends the pending writes on their way.
 	run(programs []*Program) error
+	// encode does what run does short of submitting; send submits what it has made, drop gives that
+	// back if it is not to be sent. Where there is nothing to be done ahead, encode returns 0 and send runs programs.
+	encode(programs []*Program) (handle, error)
+	send(h handle, programs []*Program) error
+	drop(h handle)
 	// runTimed submits steps with each dispatch in a pass of its own, and returns when each
 	// began and ended on the device, by a clock that starts anywhere.
 	runTimed(ctx context.Context, steps []step) ([]Timing, error)
 
 	// startRead submits a copy of n bytes to a staging buffer and asks for it to be mapped;
-	// finishRead waits for that, copies to dst and unmaps.
+	// startMap does the latter only. finishRead waits for that, copies to dst and unmaps.
 	startRead(ctx context.Context, src handle, off uint64, staging handle, n uint64) (pending, error)
+	startMap(staging handle, n uint64) (pending, error)
 	finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error
 	// newStage makes n bytes of memory that the device can copy from, and hands it to the CPU.
 	newStage(label string, n uint64) (h handle, mem []byte, err error)

@@ -194,6 +194,10 @@
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(this.objects.get(src), offset, this.objects.get(staging), 0, n);
       this.device.queue.submit([encoder.finish()]);
+      return this.startMap(staging, n);
+    }
+
+    startMap(staging, n) {
       const mapped = this.objects.get(staging).mapAsync(1, 0, n);
       mapped.catch(() => {}); // Go may have stopped waiting
       return mapped;

@@ -512,20 +512,32 @@ void lw_encode_copy(uintptr_t encoder, uintptr_t src, uint64_t off, uintptr_t ds
 	wgpuCommandEncoderCopyBufferToBuffer(ptr(encoder), ptr(src), off, ptr(dst), 0, size);
 }
 
-void lw_submit(lw_device *d, uintptr_t encoder, uintptr_t pass) {
+uintptr_t lw_finish(lw_device *d, uintptr_t encoder, uintptr_t pass) {
 	end(ptr(pass));
 	label_descriptor desc = {NULL, NULL};
 	// An encoder that met an error still finishes to a command buffer; submitting it aborts.
 	void *cb = wgpuCommandEncoderFinish(ptr(encoder), &desc);
-	if (cb != NULL) {
-		if (failed(d)) {
-			wgpuCommandBufferRelease(cb);
-		} else {
-			wgpuQueueSubmit(d->queue, 1, &cb);
-			wgpuCommandBufferRelease(cb);
-		}
-	}
 	wgpuCommandEncoderRelease(ptr(encoder));
+	if (cb != NULL && failed(d)) {
+		wgpuCommandBufferRelease(cb);
+		return 0;
+	}
+	return (uintptr_t)cb;
+}
+
+void lw_send(lw_device *d, uintptr_t commands) {
+	void *cb = ptr(commands);
+	wgpuQueueSubmit(d->queue, 1, &cb);
+	wgpuCommandBufferRelease(cb);
+}
+
+void lw_drop(uintptr_t commands) {
+	if (commands != 0) wgpuCommandBufferRelease(ptr(commands));
+}
+
+void lw_submit(lw_device *d, uintptr_t encoder, uintptr_t pass) {
+	uintptr_t commands = lw_finish(d, encoder, pass);
+	if (commands != 0) lw_send(d, commands);
 }
 
 void lw_flush(lw_device *d) { wgpuQueueSubmit(d->queue, 0, NULL); }
@@ -594,13 +606,14 @@ static void nap(uint64_t microseconds) {
 
 // Polling never asks wgpu to wait: its wait gives up after five seconds and then takes work
 // for done that is not.
-int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds) {
+int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds, uint64_t spin) {
 	uint64_t start = now();
 	for (;;) {
 		wgpuDevicePoll(d->device, 0, NULL);
 		if (__atomic_load_n(&f->raised, __ATOMIC_ACQUIRE)) return 1;
 		uint64_t waited = now() - start;
 		if (waited >= microseconds) return 0;
+		if (waited < spin) continue;
 		uint64_t t = 10 + waited / 16; // a nap costs at most a sixteenth of the wait
 		nap(t < 500 ? t : 500);
 	}

@@ -157,14 +157,28 @@ func (n *native) run(programs []*Program) error {
 		C.lw_flush(n.dev)
 		return n.err()
 	}
+	h, err := n.encode(programs)
+	if err != nil {
+		return err
+	}
+	return n.send(h, programs)
+}
+
+func (n *native) encode(programs []*Program) (handle, error) {
 	enc := C.lw_encoder(n.dev)
 	var pass C.uintptr_t
 	for _, p := range programs {
 		pass = C.lw_encode(enc, pass, cSteps(p.steps), C.size_t(len(p.steps)))
 	}
-	C.lw_submit(n.dev, enc, pass)
+	return n.made(C.lw_finish(n.dev, enc, pass), func(h C.uintptr_t) { C.lw_drop(h) })
+}
+
+func (n *native) send(h handle, _ []*Program) error {
+	C.lw_send(n.dev, C.uintptr_t(h))
 	return n.err()
 }
+
+func (n *native) drop(h handle) { C.lw_drop(C.uintptr_t(h)) }
 
 // Go and C must mean the same by these.
 var (
@@ -175,7 +189,9 @@ var (
 func cSteps(s []step) *C.lw_step { return (*C.lw_step)(unsafe.Pointer(unsafe.SliceData(s))) }
 
 // pollTime is how long one call into C polls before the context is looked at, in microseconds.
-const pollTime = 2000
+// spinTime is for how long it does not sleep in between: a step of a GPU is shorter than what the system adds
+// to a sleep. A CPU that computes itself is left alone.
+const pollTime, spinTime = 2000, 6000
 
 // finish polls until the callback has come, and drops the flag.
 func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
@@ -183,7 +199,12 @@ func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
 		return fmt.Errorf("%w: no room for a callback", ErrOutOfMemory)
 	}
 	defer C.lw_flag_drop(f)
-	for C.lw_poll(n.dev, f, pollTime) == 0 {
+	spin := C.uint64_t(spinTime)
+	if n.adapter.Type == "cpu" {
+		spin = 0
+	}
+	for C.lw_poll(n.dev, f, pollTime, spin) == 0 {
+		spin -= min(spin, pollTime)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -212,6 +233,10 @@ func (n *native) startRead(ctx context.Context, src handle, off uint64, staging 
 	if err := n.err(); err != nil {
 		return nil, err
 	}
+	return n.startMap(staging, size)
+}
+
+func (n *native) startMap(staging handle, size uint64) (pending, error) {
 	f := C.lw_map(C.uintptr_t(staging), C.uint64_t(size))
 	if err := n.err(); err != nil {
 		if f != nil {

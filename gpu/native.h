@@ -92,6 +92,10 @@ void lw_encode_stamp(uintptr_t encoder, uintptr_t queries, uintptr_t buffer);
 void lw_encode_copy(uintptr_t encoder, uintptr_t src, uint64_t off, uintptr_t dst, uint64_t size);
 // lw_submit ends the pass and submits, unless an error was met since lw_error was last called.
 void lw_submit(lw_device *d, uintptr_t encoder, uintptr_t pass);
+// lw_finish ends the pass and returns what lw_send submits or lw_drop gives back; 0 after an error.
+uintptr_t lw_finish(lw_device *d, uintptr_t encoder, uintptr_t pass);
+void lw_send(lw_device *d, uintptr_t commands);
+void lw_drop(uintptr_t commands);
 // lw_flush submits pending writes.
 void lw_flush(lw_device *d);
 uintptr_t lw_queries(lw_device *d, uint32_t n);
@@ -99,8 +103,9 @@ void lw_queries_free(uintptr_t queries);
 
 lw_flag *lw_on_done(lw_device *d);
 lw_flag *lw_map(uintptr_t buffer, uint64_t size);
-// lw_poll lets callbacks run until the flag is raised or about microseconds have passed.
-int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds);
+// lw_poll lets callbacks run until the flag is raised or about microseconds have passed; it does not sleep for
+// the first spin of them.
+int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds, uint64_t spin);
 void lw_flag_drop(lw_flag *f);
 // lw_mapped copies from a mapped buffer; it returns 0 if the buffer is not mapped.
 int lw_mapped(uintptr_t buffer, uint64_t skip, void *dst, size_t n, uint64_t size);

@@ -184,6 +184,21 @@ func (w *web) startRead(_ context.Context, src handle, off uint64, staging handl
 	return v, nil
 }
 
+func (w *web) startMap(staging handle, n uint64) (pending, error) {
+	v, err := w.call("startMap", int(staging), float64(n))
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// encode leaves everything to send: a recorded list is replayed by one call.
+func (w *web) encode([]*Program) (handle, error) { return 0, nil }
+
+func (w *web) send(_ handle, programs []*Program) error { return w.run(programs) }
+
+func (w *web) drop(handle) {}
+
 func (w *web) finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error {
 	defer w.b.Call("unmap", int(staging)) // also takes back a mapping that has not come yet
 	if _, err := await(ctx, p.(js.Value)); err != nil {

@@ -57,6 +57,15 @@ type Transformer struct {
 	squares map[int]int                // by number of tokens: sums of squares of the final norm that a pass has prepared
 	leaves  int                        // those of the last pass
 
+	out      *gpu.Readback              // where candidates are read
+	next     step                       // encoded ahead of its tokens
+	sequel   map[bodyKey][]*gpu.Program // of steps
+	steps    [2][2]int                  // what stands in the step buffer
+	fed      []row                      // and what follows are used again, so that a token allocates nothing
+	rowBytes []byte
+	topBytes []byte
+	found    []Top
+
 	positions []int                       // of each sequence's next token
 	sequence  int                         // the selected one
 	run       func(...*gpu.Program) error // dev.Run, or what stands in for it
@@ -95,7 +104,7 @@ func prepare(dev *gpu.Device, src Source, o Options) *Transformer {
 	return &Transformer{
 		dev: dev, run: dev.Run, costs: map[*gpu.Program][]cost{}, spec: src.Spec(), opts: o.withDefaults(src.Spec()), limit: dev.Limits().MaxBinding,
 		groups: map[string]*gpu.BindGroup{}, bodies: map[bodyKey][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
-		squares: map[int]int{},
+		squares: map[int]int{}, sequel: map[bodyKey][]*gpu.Program{},
 	}
 }
 
@@ -321,7 +330,16 @@ func (t *Transformer) allocateActivations() error {
 			return err
 		}
 	}
-	return t.buffers(purposeSampling, map[**gpu.Buffer]int{&a.top: 4 * t.opts.MaxBatch * topWords(s.Vocab), &a.hist: 4 * t.opts.MaxBatch * topBuckets})
+	found := 4 * t.opts.MaxBatch * topWords(s.Vocab)
+	if t.dry {
+		t.need[purposeSampling] += uint64(found)
+	} else {
+		var err error
+		if t.out, err = t.dev.NewReadback(purposeSampling, uint64(found)); err != nil {
+			return err
+		}
+	}
+	return t.buffers(purposeSampling, map[**gpu.Buffer]int{&a.top: found, &a.hist: 4 * t.opts.MaxBatch * topBuckets})
 }
 
 // allocateCache makes each layer's cache as long as what its tokens see, and longer by what one
@@ -426,6 +444,8 @@ func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) { t.trace = 
 
 // Close releases all that the Transformer has on the device.
 func (t *Transformer) Close() {
+	t.next.submission.Release()
+	t.out.Release()
 	for _, g := range t.groups {
 		g.Release()
 	}

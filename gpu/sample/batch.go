@@ -85,7 +85,7 @@ func (b *batch) begin(ctx context.Context, r *Request) error {
 	for _, id := range r.Prompt {
 		r.Sampler.Accept(id)
 	}
-	id, err := next(ctx, b.m, r.Sampler, r.Prompt)
+	id, err := nextTop(ctx, b.m, r.Sampler, r.Prompt)
 	if err != nil {
 		return err
 	}

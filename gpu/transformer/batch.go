@@ -2,7 +2,9 @@ package transformer
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
@@ -56,9 +58,12 @@ func (t *Transformer) LogitsOf(ctx context.Context, i int) ([]float32, error) {
 	if err := t.dev.Read(ctx, t.act.logits, uint64(i*len(raw)), raw); err != nil {
 		return nil, err
 	}
-	return floatsOf(raw), nil
+	logits := make([]float32, t.spec.Vocab)
+	for j := range logits {
+		logits[j] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*j:]))
+	}
+	return logits, nil
 }
 
 // Sequences reports how many sequences there are.
 func (t *Transformer) Sequences() int { return len(t.positions) }
-

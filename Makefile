@@ -87,6 +87,9 @@ web: wasm ## Build the npm package and the demo page; install Node and Chromium 
 	@.ci/web
 
 # With LLAMA_WEBGPU_WEB, what is missing for the tests in browsers is a failure.
-.PHONY: web-test
+.PHONY: web-test web-bench
 web-test: setup web ## Test the package in Chromium and in Node; pictures of the page in build/screenshots
 	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -timeout 30m ./web
+
+web-bench: web ## Measure the processor time of a token in Chromium, on the shape of a model of 1.2·10⁹ weights
+	$(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkToken$$' -benchtime 32x ./web

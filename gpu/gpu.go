@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // What a caller may want to branch on.
@@ -81,6 +83,29 @@ type Features struct {
 	ShaderF16      bool // `enable f16;` compiles
 	Subgroups      bool // `enable subgroups;` compiles
 	DotProduct4x8  bool // dot4I8Packed compiles
+}
+
+// has reports whether kernels may enable or require what WGSL calls name.
+func (f Features) has(name string) bool {
+	switch name {
+	case "f16":
+		return f.ShaderF16
+	case "subgroups":
+		return f.Subgroups
+	case "packed_4x8_integer_dot_product":
+		return f.DotProduct4x8
+	}
+	return false
+}
+
+// Runs reports whether the device has what the kernel needs.
+func (f Features) Runs(k kernels.Kernel) bool {
+	for _, name := range k.Needs {
+		if !f.has(name) {
+			return false
+		}
+	}
+	return true
 }
 
 // Usage says how kernels bind a buffer. Every buffer can also be copied, written and read.

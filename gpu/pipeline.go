@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -121,6 +122,8 @@ func (d *Device) fits(k kernels.Kernel) error {
 		}
 	}
 	switch {
+	case !d.features.Runs(k):
+		return fmt.Errorf("it needs %s: this device does not have all of that", strings.Join(k.Needs, ", "))
 	case k.Entry == "" || len(k.MinSizes) != len(k.Bindings):
 		return errors.New("it was not made by package kernels")
 	case !utf8.ValidString(k.Key + k.Source):

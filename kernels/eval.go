@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // layout is the size and alignment of a type in workgroup memory, in bytes.
@@ -121,12 +122,19 @@ func (ev *evaluator) eval(expr string) (int64, error) {
 }
 
 func (ev *evaluator) next() {
-	m := reToken.FindStringSubmatchIndex(ev.rest)
-	if m == nil || strings.TrimSpace(ev.rest) == "" {
-		ev.tok, ev.rest = "", ""
-		return
+	rest := strings.TrimLeft(ev.rest, space)
+	n := 0
+	for n < len(rest) && isWordByte(rest[n]) {
+		n++
 	}
-	ev.tok, ev.rest = ev.rest[m[2]:m[3]], ev.rest[m[1]:]
+	switch {
+	case n > 0 || rest == "":
+	case strings.HasPrefix(rest, "<<") || strings.HasPrefix(rest, ">>"):
+		n = 2
+	default:
+		_, n = utf8.DecodeRuneInString(rest)
+	}
+	ev.tok, ev.rest = rest[:n], rest[n:]
 }
 
 var precedence = map[string]int{"|": 1, "&": 2, "<<": 3, ">>": 3, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5}

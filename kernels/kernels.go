@@ -56,6 +56,7 @@ type Kernel struct {
 	MinSizes       []uint64  // bytes each binding must have, as far as its type says: one element of an array<T>
 	WorkgroupSize  [3]uint32 // invocations per workgroup along x, y, z
 	WorkgroupBytes int       // bytes of var<workgroup> memory
+	Needs          []string  // what it enables or requires, by the names of WGSL: "f16", "subgroups" …
 }
 
 // Invocations reports how many invocations one workgroup has.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
 )
 
@@ -13,17 +12,6 @@ type constDecl struct {
 	name, typ string
 	from, to  int
 }
-
-var (
-	reConst     = regexp.MustCompile(`(?m)^const\s+([A-Za-z_]\w*)\s*(?::\s*(\w+)\s*)?=\s*([^;]*);`)
-	reBinding   = regexp.MustCompile(`@group\(\s*(\w+)\s*\)\s*@binding\(\s*(\w+)\s*\)\s*var\s*<([^>]*)>\s*\w+\s*:([^;]*);`)
-	reAnyBind   = regexp.MustCompile(`@binding\b`)
-	reWorkgroup = regexp.MustCompile(`var\s*<\s*workgroup\s*>\s*([A-Za-z_]\w*)\s*:([^;]*);`)
-	reSize      = regexp.MustCompile(`@workgroup_size\s*\(`)
-	reEntry     = regexp.MustCompile(`@compute\b`)
-	reFn        = regexp.MustCompile(`\bfn\s+([A-Za-z_]\w*)`)
-	reToken     = regexp.MustCompile(`^\s*(0[xX][0-9a-fA-F]+[ui]?|[0-9]+[ui]?|[A-Za-z_]\w*|<<|>>|.)`)
-)
 
 // blankComments replaces comments by spaces, so that offsets stay what they were.
 func blankComments(src string) string {
@@ -60,12 +48,22 @@ func blankComments(src string) string {
 // constDecls finds the top-level constants; src has no comments.
 func constDecls(src string) []constDecl {
 	var ds []constDecl
-	for _, m := range reConst.FindAllStringSubmatchIndex(src, -1) {
-		d := constDecl{name: src[m[2]:m[3]], from: m[6], to: m[7]}
-		if m[4] >= 0 {
-			d.typ = src[m[4]:m[5]]
+	for _, i := range words(src, "const") {
+		if i > 0 && src[i-1] != '\n' {
+			continue
 		}
-		ds = append(ds, d)
+		s := scan(src[i+len("const"):])
+		d := constDecl{name: s.name()}
+		if strings.HasPrefix(strings.TrimLeft(s.rest, space), ":") {
+			s.is(":")
+			d.typ = s.word()
+		}
+		s.is("=")
+		s.rest = strings.TrimLeft(s.rest, space)
+		d.from = len(src) - len(s.rest)
+		if d.to = d.from + len(s.until(';')); s.ok {
+			ds = append(ds, d)
+		}
 	}
 	return ds
 }
@@ -74,36 +72,63 @@ func constDecls(src string) []constDecl {
 func (k *Kernel) parse() error {
 	src := blankComments(k.Source)
 	ev := newEvaluator(src)
+	k.Needs = needs(src)
 	if err := k.parseEntry(ev); err != nil {
 		return err
 	}
 	if err := k.parseBindings(ev); err != nil {
 		return err
 	}
-	for _, m := range reWorkgroup.FindAllStringSubmatch(src, -1) {
-		l, err := ev.layout(m[2])
+	for _, i := range words(src, "var") {
+		s := scan(src[i+len("var"):])
+		s.is("<", "workgroup", ">")
+		name := s.name()
+		s.is(":")
+		typ := s.until(';')
+		if !s.ok {
+			continue
+		}
+		l, err := ev.layout(typ)
 		if err != nil {
-			return fmt.Errorf("workgroup variable %s: %w", m[1], err)
+			return fmt.Errorf("workgroup variable %s: %w", name, err)
 		}
 		size := roundUp(l.size, 16) // as the WebGPU limit counts it
 		if size > math.MaxInt32-int64(k.WorkgroupBytes) {
-			return fmt.Errorf("workgroup variable %s: too large", m[1])
+			return fmt.Errorf("workgroup variable %s: too large", name)
 		}
 		k.WorkgroupBytes += int(size)
 	}
 	return nil
 }
 
+// needs finds what is enabled or required before the first declaration.
+func needs(src string) []string {
+	var names []string
+	for s := scan(src); s.ok; {
+		if w := s.name(); w != "enable" && w != "requires" {
+			break
+		}
+		for _, name := range strings.Split(s.until(';'), ",") {
+			names = append(names, strings.TrimSpace(name))
+		}
+	}
+	return names
+}
+
 // parseEntry finds the one @compute function and its workgroup size.
 func (k *Kernel) parseEntry(ev *evaluator) error {
-	if n := len(reEntry.FindAllString(ev.src, -1)); n != 1 {
+	if n := len(words(ev.src, "@compute")); n != 1 {
 		return fmt.Errorf("it has %d @compute functions, want 1", n)
 	}
-	loc := reSize.FindStringIndex(ev.src)
-	if loc == nil {
+	at := word(ev.src, "@workgroup_size", 0)
+	if at < 0 {
 		return errors.New("it has no @workgroup_size")
 	}
-	args, rest, err := arguments(ev.src[loc[1]:], '(', ')')
+	s := scan(ev.src[at+len("@workgroup_size"):])
+	if s.is("("); !s.ok {
+		return errors.New("it has no @workgroup_size")
+	}
+	args, rest, err := arguments(s.rest, '(', ')')
 	if err != nil || len(args) > 3 {
 		return errors.New("@workgroup_size is not understood")
 	}
@@ -118,36 +143,61 @@ func (k *Kernel) parseEntry(ev *evaluator) error {
 		}
 		k.WorkgroupSize[i] = uint32(n)
 	}
-	fn := reFn.FindStringSubmatch(rest)
-	if fn == nil {
+	fn := word(rest, "fn", 0)
+	if fn >= 0 {
+		s = scan(rest[fn+len("fn"):])
+		k.Entry = s.name()
+	}
+	if fn < 0 || !s.ok {
 		return errors.New("@workgroup_size stands before no function")
 	}
-	k.Entry = fn[1]
 	return nil
+}
+
+// bindingDecl is one `@group(group) @binding(binding) var<space> name: typ;`.
+type bindingDecl struct{ group, binding, space, typ string }
+
+func bindingDecls(src string) []bindingDecl {
+	var ds []bindingDecl
+	for _, i := range words(src, "@group") {
+		s, d := scan(src[i+len("@group"):]), bindingDecl{}
+		s.is("(")
+		d.group = s.word()
+		s.is(")", "@binding", "(")
+		d.binding = s.word()
+		s.is(")", "var", "<")
+		d.space = s.until('>')
+		s.name()
+		s.is(":")
+		if d.typ = s.until(';'); s.ok {
+			ds = append(ds, d)
+		}
+	}
+	return ds
 }
 
 // parseBindings reads the `@group(0) @binding(N) var<…>` declarations; the numbers must be
 // 0, 1, 2 … in any order.
 func (k *Kernel) parseBindings(ev *evaluator) error {
-	ms := reBinding.FindAllStringSubmatch(ev.src, -1)
-	if n := len(reAnyBind.FindAllString(ev.src, -1)); n != len(ms) {
+	ms := bindingDecls(ev.src)
+	if n := len(words(ev.src, "@binding")); n != len(ms) {
 		return fmt.Errorf("%d of its %d bindings are not written `@group(0) @binding(N) var<…>`", n-len(ms), n)
 	}
 	k.Bindings = make([]Binding, len(ms))
 	k.MinSizes = make([]uint64, len(ms))
 	seen := make([]bool, len(ms))
 	for _, m := range ms {
-		group, err := ev.eval(m[1])
+		group, err := ev.eval(m.group)
 		if err != nil || group != 0 {
-			return fmt.Errorf("@group(%s): want group 0", m[1])
+			return fmt.Errorf("@group(%s): want group 0", m.group)
 		}
-		n, err := ev.eval(m[2])
+		n, err := ev.eval(m.binding)
 		if err != nil || n < 0 || n >= int64(len(ms)) || seen[n] {
-			return fmt.Errorf("@binding(%s): want the numbers 0 to %d, each once", m[2], len(ms)-1)
+			return fmt.Errorf("@binding(%s): want the numbers 0 to %d, each once", m.binding, len(ms)-1)
 		}
 		seen[n] = true
-		k.MinSizes[n] = ev.minSize(m[4])
-		switch strings.Join(strings.Fields(m[3]), "") {
+		k.MinSizes[n] = ev.minSize(m.typ)
+		switch strings.Join(strings.Fields(m.space), "") {
 		case "uniform":
 			k.Bindings[n] = Uniform
 		case "storage", "storage,read":
@@ -155,7 +205,7 @@ func (k *Kernel) parseBindings(ev *evaluator) error {
 		case "storage,read_write":
 			k.Bindings[n] = Storage
 		default:
-			return fmt.Errorf("@binding(%s): var<%s>: want uniform or storage", m[2], m[3])
+			return fmt.Errorf("@binding(%s): var<%s>: want uniform or storage", m.binding, m.space)
 		}
 	}
 	return nil

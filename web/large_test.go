@@ -47,34 +47,8 @@ func largeSpec() model.Spec {
 }
 
 func newLarge() (*large, error) {
-	m := bundle.Manifest{
-		FormatVersion: bundle.Version, Generator: "test", Spec: largeSpec(),
-		Quantization: bundle.Quantization{Format: "int8", Block: 128, Method: "rtn"},
-		Tokenizer:    bundle.Tokenizer{BOS: -1},
-	}
-	type place struct {
-		Offset int64 `json:"offset"`
-		Space  int64 `json:"space"` // with the zeros after it, which nobody reads
-	}
-	var places []place
-	end, sums, block := int64(256), map[int64]string{}, pattern()
-	for i, t := range m.Spec.Tensors() {
-		e := bundle.Tensor{Name: fmt.Sprintf("t%d", i), Role: t.Role, Layer: t.Layer, Shape: t.Shape, Type: bundle.F16, Offset: end}
-		if t.Quantizable() {
-			e.Type, e.Block, e.Method = bundle.Int8, 128, "rtn"
-		}
-		e.Length = int64(e.RowBytes()) * int64(t.Rows())
-		if sums[e.Length] == "" {
-			sums[e.Length] = sumOf(block, e.Length)
-		}
-		e.SHA256 = sums[e.Length]
-		m.Tensors = append(m.Tensors, e)
-		next := (end + e.Length + 255) &^ 255
-		places = append(places, place{end, next - end})
-		end = next
-	}
-	m.Files = []bundle.File{{Name: bundle.BlobName, Size: end}}
-	text, err := withID(&m)
+	block := pattern()
+	m, places, text, err := madeUp(largeSpec(), bundle.Int8, func(bundle.Type) []byte { return block })
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +56,47 @@ func newLarge() (*large, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &large{description, largeHeader(m.ID, end)}, nil
+	return &large{description, blobHeader(m.ID, m.Files[0].Size)}, nil
+}
+
+// place is where a tensor lies in model.wgpu, in bytes.
+type place struct {
+	Offset int64 `json:"offset"`
+	Space  int64 `json:"space"` // with the zeros after it, which nobody reads
+}
+
+// madeUp describes a bundle whose matrices are of the given type, in blocks of 128, and whose tensors
+// repeat a pattern for each type from their beginning.
+func madeUp(spec model.Spec, kind bundle.Type, pattern func(bundle.Type) []byte) (m *bundle.Manifest, places []place, text []byte, err error) {
+	m = &bundle.Manifest{
+		FormatVersion: bundle.Version, Generator: "test", Spec: spec,
+		Quantization: bundle.Quantization{Format: string(kind), Block: 128, Method: "rtn"},
+		Tokenizer:    bundle.Tokenizer{BOS: -1},
+	}
+	type content struct {
+		kind   bundle.Type
+		length int64
+	}
+	end, sums := int64(256), map[content]string{}
+	for i, t := range m.Spec.Tensors() {
+		e := bundle.Tensor{Name: fmt.Sprintf("t%d", i), Role: t.Role, Layer: t.Layer, Shape: t.Shape, Type: bundle.F16, Offset: end}
+		if t.Quantizable() {
+			e.Type, e.Block, e.Method = kind, 128, "rtn"
+		}
+		e.Length = int64(e.RowBytes()) * int64(t.Rows())
+		c := content{e.Type, e.Length}
+		if sums[c] == "" {
+			sums[c] = sumOf(pattern(e.Type), e.Length)
+		}
+		e.SHA256 = sums[c]
+		m.Tensors = append(m.Tensors, e)
+		next := (end + e.Length + 255) &^ 255
+		places = append(places, place{end, next - end})
+		end = next
+	}
+	m.Files = []bundle.File{{Name: bundle.BlobName, Size: end}}
+	text, err = withID(m)
+	return m, places, text, err
 }
 
 // sumOf returns the SHA-256 of n bytes that repeat a pattern.
@@ -121,7 +135,8 @@ func withID(m *bundle.Manifest) ([]byte, error) {
 	return m.Marshal()
 }
 
-func largeHeader(id string, size int64) []byte {
+// blobHeader is how model.wgpu begins.
+func blobHeader(id string, size int64) []byte {
 	var b bytes.Buffer
 	b.WriteString("LLWGPU\r\n")
 	raw, _ := hex.DecodeString(id)

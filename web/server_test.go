@@ -24,7 +24,7 @@ import (
 
 // require ends a test that lacks something: it fails where the makefile has said that all is there, and is
 // skipped elsewhere.
-func require(t *testing.T, ok bool, what string) {
+func require(t testing.TB, ok bool, what string) {
 	t.Helper()
 	if ok {
 		return
@@ -91,6 +91,9 @@ func newWorld() (*world, error) {
 			return nil, err
 		}
 	}
+	if _, err := quantize(program, filepath.Join(models, "parts"), "--format", "int4", "--max-shard-size", "1MB"); err != nil {
+		return nil, err
+	}
 	address, err := startServe(program, models)
 	if err != nil {
 		return nil, err
@@ -105,23 +108,30 @@ func newWorld() (*world, error) {
 	return w, nil
 }
 
+// execute runs the program and returns its output.
+func execute(program string, args ...string) ([]byte, error) {
+	cmd := exec.Command(program, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	data, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("llama-webgpu %s: %w\n%s", strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return data, nil
+}
+
+// quantize makes a bundle of tiny.
+func quantize(program, out string, options ...string) ([]byte, error) {
+	return execute(program, append([]string{"quantize", "--input-dir", "../testdata/tiny", "--output-dir", out, "--quiet"}, options...)...)
+}
+
 // prepare makes a bundle and has the native program continue a text with it.
 func prepare(program, models, format string) (map[string]any, error) {
 	out := filepath.Join(models, format)
-	run := func(args ...string) ([]byte, error) {
-		cmd := exec.Command(program, args...)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		data, err := cmd.Output()
-		if err != nil {
-			return nil, fmt.Errorf("llama-webgpu %s: %w\n%s", strings.Join(args, " "), err, stderr.Bytes())
-		}
-		return data, nil
-	}
-	if _, err := run("quantize", "--input-dir", "../testdata/tiny", "--output-dir", out, "--format", format, "--quiet"); err != nil {
+	if _, err := quantize(program, out, "--format", format); err != nil {
 		return nil, err
 	}
-	data, err := run("infer", "--model", out, "--prompt", prompt, "-n", fmt.Sprint(newTokens), "--temperature", "0", "--max-seq-len", "256", "--json")
+	data, err := execute(program, "infer", "--model", out, "--prompt", prompt, "-n", fmt.Sprint(newTokens), "--temperature", "0", "--max-seq-len", "256", "--json")
 	if err != nil {
 		return nil, err
 	}

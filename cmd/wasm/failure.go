@@ -28,8 +28,8 @@ var codes = []struct {
 	{errBusy, "busy"},
 	{bundle.ErrVersion, "unsupported-version"},
 	{bundle.ErrCorrupt, "corrupt"},
+	{gpu.ErrOutOfMemory, "out-of-memory"}, // before too-large, which then says what would have been needed
 	{transformer.ErrTooLarge, "too-large"},
-	{gpu.ErrOutOfMemory, "out-of-memory"},
 	{gpu.ErrDeviceLost, "device-lost"},
 	{gpu.ErrNoAdapter, "no-adapter"},
 	{gpu.ErrClosed, "disposed"},

@@ -17,6 +17,7 @@ import (
 type model struct {
 	app     *app
 	bundle  *bundle.Bundle
+	kernels *transformer.Kernels
 	weights *transformer.Weights
 	tok     *tokenizer.Tokenizer // nil if the bundle has none
 
@@ -25,9 +26,9 @@ type model struct {
 	object   *object
 }
 
-// load ({manifest, vocab, files, progress}) uploads a bundle. manifest and vocab are Uint8Arrays, the
+// load ({manifest, vocab, files, progress, kernels}) uploads a bundle. manifest and vocab are Uint8Arrays, the
 // latter may be null; files are functions (offset, length) → Promise of a Uint8Array of 1 to length
-// bytes; progress is called with (bytes done).
+// bytes; progress is called with (bytes done); kernels is what transformer.NewKernels wants.
 func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 	in := args[0]
 	m := &model{app: a, sessions: map[*session]bool{}, object: newObject()}
@@ -36,8 +37,11 @@ func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 	}
 	progress := in.Get("progress")
 	var err error
+	if m.kernels, err = a.kernelsFor(in.Get("kernels").String()); err != nil {
+		return nil, err
+	}
 	m.weights, err = transformer.LoadWeights(ctx, a.dev, m.bundle, transformer.Options{
-		Progress: func(done uint64) { progress.Invoke(float64(done)) },
+		Kernels: m.kernels, Progress: func(done uint64) { progress.Invoke(float64(done)) },
 	})
 	if err != nil {
 		return nil, err

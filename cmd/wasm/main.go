@@ -10,15 +10,17 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"syscall/js"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 )
 
 func main() {
 	quit := make(chan struct{})
-	a := &app{object: newObject(), models: map[*model]bool{}}
+	a := &app{object: newObject(), models: map[*model]bool{}, kernels: map[string]*transformer.Kernels{}}
 	a.object.sync("open", a.open)
 	a.object.async("load", a.load)
 	a.object.sync("memory", a.memory)
@@ -32,9 +34,23 @@ func main() {
 
 // app is what one instance has.
 type app struct {
-	dev    *gpu.Device
-	models map[*model]bool // that are open
-	object *object
+	dev     *gpu.Device
+	models  map[*model]bool                 // that are open
+	kernels map[string]*transformer.Kernels // chosen, by what was asked for
+	object  *object
+}
+
+// kernelsFor returns the choice of kernels, which is made once for the device.
+func (a *app) kernelsFor(want string) (*transformer.Kernels, error) {
+	if k := a.kernels[want]; k != nil {
+		return k, nil
+	}
+	k, err := transformer.NewKernels(a.dev, want)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	a.kernels[want] = k
+	return k, nil
 }
 
 func (a *app) close() {
@@ -72,7 +88,7 @@ func (a *app) memory([]js.Value) (any, error) {
 	s := a.dev.Stats()
 	return map[string]any{
 		"memory": purposes, "pipelines": s.Pipelines, "compileSeconds": s.CompileTime.Seconds(),
-		"bytesRead": float64(s.BytesRead), "submits": float64(s.Submits),
+		"bytesRead": float64(s.BytesRead), "submits": float64(s.Submits), "dispatches": float64(s.Dispatches),
 	}, nil
 }
 

@@ -29,6 +29,7 @@ func (m *model) methods() {
 		o.sync("token", m.token)
 	}
 	o.async("transformer", m.transformer)
+	o.sync("kernels", m.trials)
 	o.closing(m.close)
 }
 
@@ -57,6 +58,17 @@ func (m *model) encode(args []js.Value) (any, error) {
 // decode (Int32Array, skipSpecial) returns a text.
 func (m *model) decode(args []js.Value) (any, error) {
 	return m.tok.Decode(int32s(args[0]), args[1].Bool()), nil
+}
+
+// trials () says how the kernels did that were tried on the device, by packing of weights.
+func (m *model) trials([]js.Value) (any, error) {
+	list := []any{}
+	for _, t := range m.kernels.Trials() {
+		list = append(list, map[string]any{
+			"kernel": t.Kernel, "packing": t.Packing, "relativeRMS": t.RelativeRMS, "speed": t.Speed, "chosen": t.Chosen, "error": t.Err,
+		})
+	}
+	return list, nil
 }
 
 // token (id) returns the token as the vocabulary spells it, or null.

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/text/unicode/rangetable"
 )
 
-// translate rewrites an expression of Oniguruma's Ruby syntax, which tokenizer.json has, for
-// regexp2. What has the same spelling and another meaning is respelled; what is not known to
+// translate rewrites an expression of Oniguruma's Ruby syntax, which tokenizer.json has, for compile, in the syntax of
+// .NET (and of regexp2, which tests compare with). What has the same spelling and another meaning is respelled; what is not known to
 // mean the same is an error. One difference stays: with (?i) Oniguruma also takes ß for ss and
 // ﬁ for fi, while here characters only match characters. No known tokenizer depends on it.
 func translate(expr string) (string, error) {
@@ -124,7 +124,7 @@ func (t *translator) quantifier() error {
 	}
 	if c == '{' && n == 0 { // not an interval, so it is a character
 		t.atom = len(t.out)
-		t.emit(`\{`)
+		t.emit(quote(c))
 		t.at++
 		return nil
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/dlclark/regexp2/v2"
 )
 
 // span is the bytes [from, to) of a text.
@@ -76,8 +74,7 @@ func compileRegex(expr string) (pattern, error) {
 	if err != nil {
 		return nil, fmt.Errorf("regex %q: %w", expr, err)
 	}
-	// Without a limit to its stack a match cannot fail, it only takes its time.
-	re, err := regexp2.Compile(translated, regexp2.Multiline, regexp2.OptionMaxBacktrackingStackSize(-1))
+	re, err := compile(translated)
 	if err != nil {
 		return nil, fmt.Errorf("regex %q: %w", expr, err)
 	}
@@ -85,7 +82,7 @@ func compileRegex(expr string) (pattern, error) {
 }
 
 // findAll returns all matches but the empty ones that directly follow a match.
-func findAll(re *regexp2.Regexp, s string) []span {
+func findAll(re *expression, s string) []span {
 	if s == "" {
 		return nil
 	}
@@ -99,18 +96,13 @@ func findAll(re *regexp2.Regexp, s string) []span {
 		return offset
 	}
 	end := -1
-	err := re.FindRunesMatches(text, 0, func(m regexp2.MatchView) bool {
-		i, n, _ := m.GroupRange(0)
-		if n > 0 || i != end {
-			from := byteOf(i)
-			spans = append(spans, span{from, byteOf(i + n)})
-			end = i + n
+	re.find(text, func(from, to int) {
+		if to > from || from != end {
+			f := byteOf(from)
+			spans = append(spans, span{f, byteOf(to)})
+			end = to
 		}
-		return true
 	})
-	if err != nil {
-		panic("tokenizer: a match without limits failed: " + err.Error())
-	}
 	return spans
 }
 

@@ -86,7 +86,7 @@ func layOut(src Source, limit uint64, unit int, tensors ...int) (*matrix, error)
 		row := max(s.codeBytes(m.width), s.headBytes(m.width))
 		most := int(limit) / (row * unit) * unit
 		if most == 0 {
-			return nil, fmt.Errorf("tensor %q: %d rows of %d columns are larger than this device's binding limit of %d bytes", t.Name, unit, m.width, limit)
+			return nil, fmt.Errorf("%w: tensor %q: %d rows of %d columns are larger than this device's binding limit of %d bytes", ErrTooLarge, t.Name, unit, m.width, limit)
 		}
 		m.add(s, i, t.Rows(), most)
 	}
@@ -107,7 +107,7 @@ func layOutPair(src Source, limit uint64, a, b int) (*matrix, error) {
 	m := &matrix{rows: 2 * t.Rows(), width: t.Cols(), paired: true}
 	most := int(limit) / (2 * max(s.codeBytes(m.width), s.headBytes(m.width)))
 	if most == 0 {
-		return nil, fmt.Errorf("tensor %q: 2 rows of %d columns are larger than this device's binding limit of %d bytes", t.Name, m.width, limit)
+		return nil, fmt.Errorf("%w: tensor %q: 2 rows of %d columns are larger than this device's binding limit of %d bytes", ErrTooLarge, t.Name, m.width, limit)
 	}
 	for from := 0; from < t.Rows(); from += most {
 		n := min(most, t.Rows()-from)

@@ -10,8 +10,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 )
 
-// ErrTooLarge says that a model needs more memory than the device has.
-var ErrTooLarge = errors.New("the model does not fit into GPU memory")
+// ErrTooLarge says that a model needs more memory than the device has, or larger bindings.
+var ErrTooLarge = errors.New("the model does not fit on this GPU")
 
 // leastChunk is the fewest tokens of a pass to which it is cut down for a small device's sake.
 const leastChunk = 16

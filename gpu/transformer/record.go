@@ -290,7 +290,7 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 		r.ahead = ahead{e.next, groups}
 	}
 	gx, gy := grid(groups)
-	r.dispatch("matvec", c, int(gx), int(gy),
+	r.dispatch(t.opts.Kernels.matvec(p.scheme, c), c, int(gx), int(gy),
 		whole(p.codes), whole(p.heads), whole(x.buffer), t.bias(e.next), t.bias(bias), whole(y.buffer), whole(next), sizes)
 }
 

@@ -13,20 +13,25 @@ type Weights struct {
 	src Source
 }
 
-// LoadWeights uploads the weights of a model and nothing else. Of Options it heeds Memory and
-// Progress. On an error nothing stays on the device.
+// LoadWeights uploads the weights of a model and nothing else. Of Options it heeds Memory, Kernels
+// and Progress. On an error nothing stays on the device.
 func LoadWeights(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Weights, error) {
 	t := prepare(dev, src, o)
 	t.makes = []func() error{t.allocateSmall, t.allocateWeights}
-	if err := t.open(ctx, src); err != nil {
+	err := t.open(ctx, src)
+	if err == nil {
+		err = o.Kernels.try(ctx, t.w)
+	}
+	if err != nil {
 		t.Close()
 		return nil, err
 	}
 	return &Weights{t, src}, nil
 }
 
-// New makes a Transformer with sequences of its own. It is to be closed before w is.
+// New makes a Transformer with sequences of its own and the Kernels of w. It is to be closed before w is.
 func (w *Weights) New(ctx context.Context, o Options) (*Transformer, error) {
+	o.Kernels = w.t.opts.Kernels
 	t := prepare(w.t.dev, w.src, o)
 	t.w = w.t.w
 	t.makes = []func() error{t.allocateSmall, t.allocateActivations, t.allocateCache, t.allocateAngles}

@@ -24,7 +24,8 @@ type Options struct {
 	Progress  func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
 	Ready     []int             // passes whose programs are made while the weights load: of so many tokens of a sequence, or of one each of so many
 
-	splitLength int // cached positions that a workgroup of attention reads; 0: by the device
+	splitLength int      // cached positions that a workgroup of attention reads; 0: by the device
+	Kernels     *Kernels // what runs in place of the baseline's kernels; nil: nothing
 }
 
 // Transformer is a model on a device, with the state of its sequences: there are MaxBatch of them,
@@ -301,11 +302,11 @@ func (t *Transformer) allocateActivations() error {
 	}
 	most := min(logitBytes, t.limit) / uint64(4*s.Vocab)
 	if most == 0 {
-		return fmt.Errorf("a vocabulary of %d tokens: its logits are larger than this device's binding limit", s.Vocab)
+		return fmt.Errorf("%w: a vocabulary of %d tokens: its logits are larger than this device's binding limit", ErrTooLarge, s.Vocab)
 	}
 	a.headRows = min(int(most), max(t.opts.Chunk, t.opts.MaxBatch), 64)
 	if a.headRows < t.opts.MaxBatch {
-		return fmt.Errorf("a batch of %d sequences: its logits are larger than this device's binding limit", t.opts.MaxBatch)
+		return fmt.Errorf("%w: a batch of %d sequences: its logits are larger than this device's binding limit", ErrTooLarge, t.opts.MaxBatch)
 	}
 	want := map[**gpu.Buffer]int{
 		&a.x: n * a.hidden, &a.normed: n * a.hidden, &a.mlpIn: n * a.hidden, &a.branch: n * a.hidden,
@@ -361,8 +362,8 @@ func (t *Transformer) allocateCache() error {
 		n := position * c.cap
 		if uint64(n) > t.limit {
 			fits := max(0, int(t.limit)/position-(c.cap-c.window))
-			return fmt.Errorf("a context of %d positions: the keys of a layer take %s, this device binds at most %s: a context of at most %d positions fits",
-				t.opts.MaxSeqLen, binarySize(uint64(n)), binarySize(t.limit), fits)
+			return fmt.Errorf("%w: a context of %d positions: the keys of a layer take %s, this device binds at most %s: a context of at most %d positions fits",
+				ErrTooLarge, t.opts.MaxSeqLen, binarySize(uint64(n)), binarySize(t.limit), fits)
 		}
 		if err := t.buffers(purposeKV, map[**gpu.Buffer]int{&c.k: n, &c.v: n}); err != nil {
 			return err

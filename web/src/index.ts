@@ -7,4 +7,4 @@ export {
 export { sample, Transformer, type ForwardOptions, type SampleOptions, type TransformerOptions } from './transformer.js';
 export { load, type GenerateOptions, type LoadOptions, type ModelInfo, type Stats, type TextModel } from './text.js';
 export type { ChatMessage } from './chat.js';
-export type { DeviceInfo, WasmSource } from './runtime.js';
+export type { DeviceInfo, KernelTrial, WasmSource } from './runtime.js';

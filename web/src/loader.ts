@@ -1,6 +1,6 @@
 import { openStore, freeBytes, manifestOf, type CacheReport, type Store } from './cache.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
-import { runtimeOf, unwrap, type GoModel, type Runtime, type WasmSource } from './runtime.js';
+import { runtimeOf, unwrap, type GoModel, type KernelTrial, type Runtime, type WasmSource } from './runtime.js';
 import { blockBytes, fetchSmall, WireFile, type Fetch, type WireOptions } from './wire.js';
 
 export { cachedModels, deleteCached, type CachedModel, type CacheReport } from './cache.js';
@@ -32,6 +32,11 @@ export interface LoadModelOptions {
   fetch?: Fetch;
   /** The WebAssembly, if it is not beside this file. */
   wasm?: WasmSource;
+  /**
+   * Which kernels multiply: unless told, those that a trial on this device finds right and fastest. `baseline` needs
+   * nothing of a device; the others need what they are called after, and are an error where that is missing.
+   */
+  kernels?: 'auto' | 'baseline' | 'subgroups' | 'dot4' | 'f16';
 }
 
 /** What this package reads of a manifest; docs/format.md has all of it. */
@@ -108,6 +113,11 @@ export class Model {
     return this.runtime.api.memory().memory;
   }
 
+  /** How the kernels did that were tried on this device. */
+  kernels(): KernelTrial[] {
+    return this.go.kernels();
+  }
+
   /** Gives the memory on the GPU back, that of its Transformers too. */
   async dispose(): Promise<void> {
     if (this.disposed) return;
@@ -176,7 +186,7 @@ class Loading {
       const go = unwrap(await rt.wait(rt.api.load({
         manifest: text, vocab,
         files: files.map((f) => (offset, length) => f.read(offset, length)),
-        progress: (loaded) => this.progress(loaded),
+        progress: (loaded) => this.progress(loaded), kernels: this.o.kernels ?? 'auto',
       })));
       this.progress(total, true);
       if (this.o.signal?.aborted) {

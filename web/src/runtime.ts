@@ -36,7 +36,18 @@ export interface GoModel {
   decode(tokens: Int32Array, skipSpecial: boolean): string;
   token(id: number): string | null;
   transformer(options: object): Promise<GoTransformer>;
+  kernels(): KernelTrial[];
   close(): Promise<null>;
+}
+
+/** How a kernel did that needs more of a device than the baseline's does: it is used if it is right and faster. */
+export interface KernelTrial {
+  kernel: string;
+  packing: string; // of the weights: "int4/128"
+  relativeRMS: number; // of the differences from the baseline's results
+  speed: number; // how many times as fast as the baseline
+  chosen: boolean;
+  error: string; // why it could not be tried, or empty
 }
 
 export interface GoMemory {
@@ -56,6 +67,7 @@ interface GoApi {
     vocab: Uint8Array | null;
     files: GoRead[];
     progress: (bytes: number) => void;
+    kernels: string;
   }): Promise<GoModel>;
   memory(): GoMemory;
   close(): Promise<null>;

@@ -3,7 +3,7 @@ import { manifestOf, type CacheReport } from './cache.js';
 import { gpuDevice, type DeviceOptions } from './device.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { loadModel, type LoadModelOptions, type Manifest, type Model } from './loader.js';
-import { endRuntime, type DeviceInfo } from './runtime.js';
+import { endRuntime, type DeviceInfo, type KernelTrial } from './runtime.js';
 import { Stopper } from './stop.js';
 import { Transformer, type GenerateTokensOptions, type TransformerOptions } from './transformer.js';
 
@@ -34,6 +34,8 @@ export interface Stats {
   /** Bytes on the GPU by purpose. */
   memory: Record<string, number>;
   memoryBytes: number;
+  /** How the kernels did that were tried in place of the baseline's. */
+  kernels: KernelTrial[];
   /** Kernels compiled, and how long that took. */
   pipelines: number;
   compileSeconds: number;
@@ -99,6 +101,7 @@ class LocalModel implements TextModel {
   private readonly run: Pick<Stats, 'promptTokens' | 'generatedTokens' | 'firstTokenSeconds' | 'tokensPerSecond' | 'end'> = {
     promptTokens: 0, generatedTokens: 0, firstTokenSeconds: 0, tokensPerSecond: 0, end: undefined,
   };
+  private readonly trials: KernelTrial[];
   private ended = false;
 
   constructor(
@@ -108,6 +111,7 @@ class LocalModel implements TextModel {
     private readonly loadSeconds: number,
   ) {
     this.info = infoOf(model.manifest, model.cache);
+    this.trials = model.kernels();
   }
 
   get device(): DeviceInfo {
@@ -194,7 +198,7 @@ class LocalModel implements TextModel {
     return {
       device: this.device, loadSeconds: this.loadSeconds, fromCache: this.model.fromCache, ...this.run,
       memory, memoryBytes: Object.values(memory).reduce((a, b) => a + b, 0),
-      pipelines, compileSeconds, wasmBytes: this.model.runtime.wasmBytes,
+      kernels: this.trials, pipelines, compileSeconds, wasmBytes: this.model.runtime.wasmBytes,
     };
   }
 

@@ -62,6 +62,15 @@ function relRMS(got, want) {
   return Math.sqrt(d / p);
 }
 
+/** Runs a text as a module. */
+async function importText(code) {
+  if (!node) return import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
+  const { rm, writeFile } = await import('node:fs/promises');
+  const file = new URL(`./article-${process.pid}.mjs`, import.meta.url); // here, where Node finds the package
+  await writeFile(file, code);
+  return import(file).finally(() => rm(file));
+}
+
 export const tests = {};
 
 for (const format of ['int8', 'int4', 'int2']) {
@@ -91,14 +100,41 @@ for (const format of ['int8', 'int4', 'int2']) {
   };
 }
 
+tests['kernels for what the device has: right, and chosen by a trial'] = async () => {
+  const d = await device();
+  const has = { subgroups: d.features.has('subgroups'), dot4: Boolean(navigator.gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product')), f16: d.features.has('shader-f16') };
+  check(has.subgroups && has.dot4, `this test is for a device with subgroups and dot4I8Packed; it has ${JSON.stringify(has)}`);
+  for (const format of ['int8', 'int4', 'int2']) {
+    const want = (await expected()).models[format];
+    const ids = want.promptTokens.slice(0, 8);
+    const reference = new Float32Array(await (await fetch(at(`/reference/${format}`), { method: 'POST', body: JSON.stringify(ids) })).arrayBuffer());
+    for (const kernels of format === 'int4' ? ['baseline', 'auto', 'subgroups', 'dot4'] : ['dot4']) {
+      const model = await open(`/models/${format}/`, { kernels, chunk: 1 }); // so that these kernels read the prompt, too
+      const trials = (await model.stats()).kernels.filter((t) => t.packing.startsWith(`${format}/`));
+      const chosen = trials.filter((t) => t.chosen).map((t) => t.kernel);
+      if (kernels === 'baseline') equal(trials, [], 'trials');
+      else if (kernels !== 'auto') equal(chosen, [`matvec_${kernels}`], `${format}: chosen kernels`);
+      else check(trials.length === 2 && trials.every((t) => t.error === '' && t.relativeRMS < 1e-4 && t.chosen === (t.speed >= 1.05 && t.speed === Math.max(...trials.map((o) => o.speed)))), JSON.stringify(trials));
+      const r = relRMS(await model.logits(ids, 0), reference);
+      check(r <= 1e-3, `${format} with ${kernels}: logits are off by a relative RMS of ${r}`);
+      const tokens = [];
+      await all(model.generate(want.prompt, { maxTokens: 3, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+      equal(tokens, want.tokens.slice(0, 3), `${format} with ${kernels}: greedy tokens`);
+      await model.dispose();
+    }
+  }
+  if (!has.f16) await fails('invalid-argument', () => open('/models/int4/', { kernels: 'f16' }));
+  await fails('invalid-argument', () => open('/models/int4/', { kernels: 'fast' }));
+};
+
 tests['the article’s code'] = async () => {
   const want = (await expected()).models.int4;
+  // What the article leaves to the reader: the tokenizer, the prompt, and where sample comes from.
+  const other = await loadModel(await device(), { manifestUrl: at('/models/m/'), cache: false });
+  Object.assign(globalThis, { tokenizer: other.tokenizer, prompt: want.prompt, sample });
   const code = await (await fetch(at('/test/article.js'))).text();
-  const run = new Function('gpuDevice', 'loadModel', 'Transformer', 'sample', 'prompt', 'withTokenizer', `return (async () => {
-    ${code.replace(/^import.*$/gm, '').replaceAll(/\btokenizer\./g, 'model.tokenizer.')}
-    return { model, transformer, tokens, logits, nextId };
-  })()`);
-  const { model, transformer, tokens, logits, nextId } = await run(gpuDevice, loadModel, Transformer, sample, want.prompt);
+  const { model, transformer, tokens, logits, nextId } = await importText(`${code}\nexport { model, transformer, tokens, logits, nextId };\n`);
+  await other.dispose();
   equal(Array.from(tokens), want.promptTokens, 'tokens');
   equal(sample(logits, { temperature: 0 }), want.tokens[0], 'greedy token');
   check(Number.isInteger(nextId) && nextId >= 0 && nextId < logits.length, `sampled token ${nextId}`);
@@ -185,9 +221,29 @@ tests['errors say what is wrong'] = async () => {
   const limited = new Proxy(d, {
     get: (o, k) => (k === 'limits' ? new Proxy(o.limits, { get: (l, n) => (n === 'maxStorageBufferBindingSize' ? 256 : l[n]) }) : typeof o[k] === 'function' ? o[k].bind(o) : o[k]),
   });
-  const small = await fails('runtime', () => load(at('/models/int4/'), { device: limited, cache: false }));
+  const small = await fails('too-large', () => load(at('/models/int4/'), { device: limited, cache: false }));
   check(/binding limit of 256 bytes/.test(small.message), small.message);
+  const full = await fails('out-of-memory', () => load(at('/models/int4/'), { device: fullDevice(d, 300e3), cache: false }));
+  check(/MiB are needed \(.*weights.*\).*\d+ bytes asked for/.test(full.message), full.message);
 };
+
+/** A device on which only buffers of at most so many bytes find room. */
+function fullDevice(real, most) {
+  let full = false;
+  const own = {
+    createBuffer(o) {
+      full ||= o.size > most;
+      return real.createBuffer(o.size > most ? { ...o, size: 4 } : o);
+    },
+    async popErrorScope() {
+      const error = await real.popErrorScope();
+      const none = full ? { message: 'there is no room' } : error;
+      full = false;
+      return none;
+    },
+  };
+  return new Proxy(real, { get: (o, k) => own[k] ?? (typeof o[k] === 'function' ? o[k].bind(o) : o[k]) });
+}
 
 tests['the device is lost; the model is disposed of while it writes'] = async () => {
   const options = { device: undefined, maxSeqLen: 64, chunk: 16 };
@@ -215,6 +271,19 @@ tests['a broken connection is gone on with; a server without ranges will do'] = 
     const tokens = [];
     await all(model.generate(want.prompt, { maxTokens: 2, temperature: 0, onToken: (t) => tokens.push(t.id) }));
     equal(tokens, want.tokens.slice(0, 2), `${path}: greedy tokens`);
+    await model.dispose();
+  }
+};
+
+tests['a model in parts'] = async () => {
+  const want = (await expected()).models.int4;
+  const { files } = await (await fetch(at('/models/parts/manifest.json'))).json();
+  check(files.length > 2 && files.every((f) => /^model-\d{5}-of-\d{5}\.wgpu$/.test(f.name)), `the bundle's files are ${JSON.stringify(files)}`);
+  for (const options of [{}, { weightUrl: at('/models/parts/') }]) {
+    const model = await open('/models/parts/', options);
+    const tokens = [];
+    await all(model.generate(want.prompt, { maxTokens: 2, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+    equal(tokens, want.tokens.slice(0, 2), 'greedy tokens');
     await model.dispose();
   }
 };

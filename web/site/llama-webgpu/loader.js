@@ -69,6 +69,10 @@ export class Model {
     memory() {
         return this.runtime.api.memory().memory;
     }
+    /** How the kernels did that were tried on this device. */
+    kernels() {
+        return this.go.kernels();
+    }
     /** Gives the memory on the GPU back, that of its Transformers too. */
     async dispose() {
         if (this.disposed)
@@ -142,7 +146,7 @@ class Loading {
             const go = unwrap(await rt.wait(rt.api.load({
                 manifest: text, vocab,
                 files: files.map((f) => (offset, length) => f.read(offset, length)),
-                progress: (loaded) => this.progress(loaded),
+                progress: (loaded) => this.progress(loaded), kernels: this.o.kernels ?? 'auto',
             })));
             this.progress(total, true);
             if (this.o.signal?.aborted) {

@@ -40,6 +40,7 @@ class LocalModel {
     run = {
         promptTokens: 0, generatedTokens: 0, firstTokenSeconds: 0, tokensPerSecond: 0, end: undefined,
     };
+    trials;
     ended = false;
     constructor(model, transformer, ownDevice, loadSeconds) {
         this.model = model;
@@ -47,6 +48,7 @@ class LocalModel {
         this.ownDevice = ownDevice;
         this.loadSeconds = loadSeconds;
         this.info = infoOf(model.manifest, model.cache);
+        this.trials = model.kernels();
     }
     get device() {
         return this.model.runtime.info;
@@ -137,7 +139,7 @@ class LocalModel {
         return {
             device: this.device, loadSeconds: this.loadSeconds, fromCache: this.model.fromCache, ...this.run,
             memory, memoryBytes: Object.values(memory).reduce((a, b) => a + b, 0),
-            pipelines, compileSeconds, wasmBytes: this.model.runtime.wasmBytes,
+            kernels: this.trials, pipelines, compileSeconds, wasmBytes: this.model.runtime.wasmBytes,
         };
     }
     async dispose() {

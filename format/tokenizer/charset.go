@@ -1,0 +1,71 @@
+package tokenizer
+
+import (
+	"slices"
+	"sort"
+	"unicode"
+)
+
+// A runeSet is what a class, a property or a single character of an expression matches.
+type runeSet struct {
+	ranges []rune // pairs of the first and the last, sorted and apart from each other once closed
+	tables []*unicode.RangeTable
+	others []*unicode.RangeTable // of which characters outside belong to the set
+	negate bool
+
+	ascii [4]uint32 // whether a character below 128 belongs to it, when closed
+}
+
+func (s *runeSet) add(low, high rune) { s.ranges = append(s.ranges, low, high) }
+
+// addFolded adds a range along with the characters that differ from its own in case only.
+func (s *runeSet) addFolded(low, high rune) {
+	s.add(low, high)
+	for r := low; r <= high; r++ {
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			s.add(f, f)
+		}
+	}
+}
+
+// close makes the set ready for has.
+func (s *runeSet) close() {
+	pairs := make([][2]rune, 0, len(s.ranges)/2)
+	for i := 0; i < len(s.ranges); i += 2 {
+		pairs = append(pairs, [2]rune{s.ranges[i], s.ranges[i+1]})
+	}
+	slices.SortFunc(pairs, func(a, b [2]rune) int { return int(a[0] - b[0]) })
+	s.ranges = s.ranges[:0:0]
+	for _, p := range pairs {
+		if n := len(s.ranges); n > 0 && p[0] <= s.ranges[n-1]+1 {
+			s.ranges[n-1] = max(s.ranges[n-1], p[1])
+			continue
+		}
+		s.ranges = append(s.ranges, p[0], p[1])
+	}
+	for r := range rune(128) {
+		if s.find(r) {
+			s.ascii[r/32] |= 1 << (r % 32)
+		}
+	}
+}
+
+func (s *runeSet) has(r rune) bool {
+	if r < 128 {
+		return s.ascii[r/32]>>(r%32)&1 != 0
+	}
+	return s.find(r)
+}
+
+func (s *runeSet) find(r rune) bool {
+	n := len(s.ranges) / 2
+	i := sort.Search(n, func(i int) bool { return s.ranges[2*i+1] >= r })
+	in := i < n && s.ranges[2*i] <= r
+	for _, t := range s.tables {
+		in = in || unicode.Is(t, r)
+	}
+	for _, t := range s.others {
+		in = in || !unicode.Is(t, r)
+	}
+	return in != s.negate
+}

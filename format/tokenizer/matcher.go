@@ -1,0 +1,259 @@
+package tokenizer
+
+import (
+	"slices"
+	"unicode"
+)
+
+// A matcher matches text from i on, and then whatever follows it in the expression: what comes next is
+// part of it. So a search is one call, and going back is returning false.
+type matcher func(m *machine, i int) bool
+
+// machine is the state of one search.
+type machine struct {
+	text   []rune
+	end    int         // where what was last accepted ends
+	target int         // where what lies before must end
+	loops  []iteration // by number of the loop
+	groups []span      // by number of the group, in runes; from is −1 for none
+	begun  []int       // where the groups under way begin
+}
+
+// iteration is how often a loop has gone round, and where it last began.
+type iteration struct{ count, from int }
+
+// expression is a compiled regular expression.
+type expression struct {
+	start         matcher
+	loops, groups int
+}
+
+// find calls each with the matches in text, from left to right and not overlapping. After an empty one
+// the search goes on a character further.
+func (e *expression) find(text []rune, each func(from, to int)) {
+	m := &machine{text: text, loops: make([]iteration, e.loops), groups: make([]span, e.groups), begun: make([]int, e.groups)}
+	for i := 0; i <= len(text); {
+		for g := range m.groups {
+			m.groups[g] = span{-1, -1}
+		}
+		if !e.start(m, i) {
+			i++
+			continue
+		}
+		each(i, m.end)
+		i = max(m.end, i+1)
+	}
+}
+
+func accept(m *machine, i int) bool {
+	m.end = i
+	return true
+}
+
+// one matches a character of a set.
+func one(s *runeSet, next matcher) matcher {
+	return func(m *machine, i int) bool {
+		return i < len(m.text) && s.has(m.text[i]) && next(m, i+1)
+	}
+}
+
+// quantity is how often something repeats.
+type quantity struct {
+	low, high int // high may be unbounded
+	kind      byte
+}
+
+const unbounded = -1
+
+// The kinds of repetition: as often as possible, as seldom as possible, as often as possible and nothing given back.
+const (
+	greedy     = 0
+	lazy       = '?'
+	possessive = '+'
+)
+
+// run matches characters of a set, most characters first unless lazy. Of a possessive run nothing is given
+// back.
+func run(s *runeSet, q quantity, next matcher) matcher {
+	if q.kind == lazy {
+		return func(m *machine, i int) bool {
+			for n := 0; ; n++ {
+				if n >= q.low && next(m, i+n) {
+					return true
+				}
+				if n == q.high || i+n == len(m.text) || !s.has(m.text[i+n]) {
+					return false
+				}
+			}
+		}
+	}
+	return func(m *machine, i int) bool {
+		n := 0
+		for n != q.high && i+n < len(m.text) && s.has(m.text[i+n]) {
+			n++
+		}
+		if n < q.low {
+			return false
+		}
+		if q.kind == possessive {
+			return next(m, i+n)
+		}
+		for ; n >= q.low; n-- {
+			if next(m, i+n) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// loop matches what body makes, as the quantity says; number is the loop's own. A round that matches
+// nothing is the last one.
+func loop(number int, q quantity, body func(next matcher) matcher, next matcher) matcher {
+	var round matcher
+	once := func(m *machine, i int) bool {
+		was := m.loops[number]
+		if was.count == q.high {
+			return false
+		}
+		m.loops[number] = iteration{was.count + 1, i}
+		ok := round(m, i)
+		m.loops[number] = was
+		return ok
+	}
+	step := func(m *machine, i int) bool {
+		at := m.loops[number]
+		switch {
+		case at.count < q.low && at.from != i:
+			return once(m, i)
+		case at.from == i:
+			return next(m, i)
+		case q.kind == lazy:
+			return next(m, i) || once(m, i)
+		}
+		return once(m, i) || next(m, i)
+	}
+	round = body(step)
+	return func(m *machine, i int) bool {
+		was := m.loops[number]
+		m.loops[number] = iteration{from: -1}
+		ok := step(m, i)
+		m.loops[number] = was
+		return ok
+	}
+}
+
+// either matches the first of several ways that works.
+func either(ways []matcher) matcher {
+	return func(m *machine, i int) bool {
+		for _, w := range ways {
+			if w(m, i) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// atomic matches body, which ends in accept, once and for all.
+func atomic(body, next matcher) matcher {
+	return func(m *machine, i int) bool {
+		groups := m.captured()
+		return m.keep(body(m, i) && next(m, m.end), groups)
+	}
+}
+
+// ahead wants body, which ends in accept, to match what follows, or not to.
+func ahead(body matcher, want bool, next matcher) matcher {
+	return func(m *machine, i int) bool {
+		groups := m.captured()
+		return m.keep(body(m, i) == want && next(m, i), groups)
+	}
+}
+
+// behind wants body, which ends in arrived, to match low to high characters up to here, or not to. high may
+// be unbounded.
+func behind(body matcher, low, high int, want bool, next matcher) matcher {
+	return func(m *machine, i int) bool {
+		was, groups := m.target, m.captured()
+		m.target = i
+		found := false
+		for n := low; n <= i && (n <= high || high == unbounded) && !found; n++ {
+			found = body(m, i-n)
+		}
+		m.target = was
+		return m.keep(found == want && next(m, i), groups)
+	}
+}
+
+func arrived(m *machine, i int) bool { return i == m.target }
+
+// capture remembers what body, which ends in captureEnd, matches as a group's.
+func capture(number int, body matcher) matcher {
+	return func(m *machine, i int) bool {
+		was := m.begun[number]
+		m.begun[number] = i
+		ok := body(m, i)
+		m.begun[number] = was
+		return ok
+	}
+}
+
+func captureEnd(number int, next matcher) matcher {
+	return func(m *machine, i int) bool {
+		was := m.groups[number]
+		m.groups[number] = span{m.begun[number], i}
+		return next(m, i) || m.forget(number, was)
+	}
+}
+
+func (m *machine) forget(number int, to span) bool {
+	m.groups[number] = to
+	return false
+}
+
+// captured remembers the groups before something that does not go back, and keep takes them back unless ok.
+func (m *machine) captured() []span {
+	if len(m.groups) == 0 {
+		return nil
+	}
+	return slices.Clone(m.groups)
+}
+
+func (m *machine) keep(ok bool, groups []span) bool {
+	if !ok {
+		copy(m.groups, groups)
+	}
+	return ok
+}
+
+// again matches what a group has matched.
+func again(number int, fold bool, next matcher) matcher {
+	return func(m *machine, i int) bool {
+		g := m.groups[number]
+		if g.from < 0 || i+g.to-g.from > len(m.text) {
+			return false
+		}
+		for n := range g.to - g.from {
+			a, b := m.text[g.from+n], m.text[i+n]
+			if a != b && !(fold && sameFolded(a, b)) {
+				return false
+			}
+		}
+		return next(m, i+g.to-g.from)
+	}
+}
+
+func sameFolded(a, b rune) bool {
+	for f := unicode.SimpleFold(a); f != a; f = unicode.SimpleFold(f) {
+		if f == b {
+			return true
+		}
+	}
+	return false
+}
+
+// where matches nothing, at places that is holds for.
+func where(is func(text []rune, i int) bool, next matcher) matcher {
+	return func(m *machine, i int) bool { return is(m.text, i) && next(m, i) }
+}

@@ -1,0 +1,130 @@
+package tokenizer
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/dlclark/regexp2/v2"
+)
+
+// expressions are what tokenizers split with, and what else the matcher can do.
+var expressions = []string{
+	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
+	`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`,
+	`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
+	`\d{1,3}(?=(?:\d{3})*\b)|[一-龥぀-ゟ]+`, `(?<=\w)-(?=\w)`, `(?<!a|bc)x`, `(a|b)\1`, `(?i)(ab)\1|straße`, `(?:a|ab)*?c|[^\n]`,
+	`a++b|(?>a|ab)c|\w+`, `(?:a?){3}b`, `(?:)|b`, `^.|.$`, `(?m:.)+?\z`, `\A.|\Z`, `\b`, `\B`, `(a*)*b|c`, `(?:a{2}){1,2}?`, `[^\x{61}-c\s]{2,}`,
+	`(?<=^|\s)(?!\d)\S*+`, `((a)|b)+\2`, `(?=(a|ab))\1c?`, `\p{Han}|\p{^L}+`, `(?i:[k-s]+)`, `(?:a+)+?$`,
+}
+
+// sample texts, made of what the expressions are about.
+func sampleTexts(rng *rand.Rand, n int) []string {
+	parts := []string{"a", "b", "ab", "abc", "aa", "x", "-", "'s", "'LL", " ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u2028", "1", "23", "4567", "é", "É", "ſ", "K", "ß", "漢字", "かな", "и", "٣", "²", "½", "_", ".", "…", "🙂", "e\u0301", "/"}
+	texts := []string{"", "abcabc x-y", "ab\nab\n"}
+	for range n {
+		var b strings.Builder
+		for range rng.IntN(14) {
+			b.WriteString(parts[rng.IntN(len(parts))])
+		}
+		texts = append(texts, b.String())
+	}
+	return texts
+}
+
+// oracle is what regexp2 finds with a translated expression.
+func oracle(t *testing.T, translated, text string) []span {
+	t.Helper()
+	re, err := regexp2.Compile(translated, regexp2.Multiline, regexp2.OptionMaxBacktrackingStackSize(-1))
+	if err != nil {
+		t.Skip("regexp2 does not take it:", err)
+	}
+	var all []span
+	if err := re.FindRunesMatches([]rune(text), 0, func(m regexp2.MatchView) bool {
+		i, n, _ := m.GroupRange(0)
+		all = append(all, span{i, i + n})
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// sameMatches compares what an expression finds in a text with what regexp2 finds.
+func sameMatches(t *testing.T, e *expression, translated, text string) {
+	t.Helper()
+	var got []span
+	e.find([]rune(text), func(from, to int) { got = append(got, span{from, to}) })
+	want := oracle(t, translated, text)
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || got[i] != want[i] {
+			t.Fatalf("%q in %q: got %v, want %v", translated, text, got, want)
+		}
+	}
+}
+
+// TestMatcher holds the matcher to regexp2, which knows far more than it.
+func TestMatcher(t *testing.T) {
+	texts := sampleTexts(rand.New(rand.NewPCG(1, 2)), 200)
+	for _, expr := range expressions {
+		t.Run(expr, func(t *testing.T) {
+			translated, err := translate(expr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := compile(translated)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range texts {
+				sameMatches(t, e, translated, text)
+			}
+		})
+	}
+}
+
+// TestCharSets holds the sets that have names to regexp2, character by character.
+func TestCharSets(t *testing.T) {
+	var all []rune
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if r < 0xd800 || r > 0xdfff {
+			all = append(all, r)
+		}
+	}
+	for _, translated := range []string{`\s+`, `\S+`, `[\s\p{Lu}x]+`, `\P{Ll}+`, `[^\P{N}a-z]+`, `(?i)[a-z\p{Nd}]+`, `(?i:[^k-s]+)`} {
+		e, err := compile(translated)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []span
+		e.find(all, func(from, to int) { got = append(got, span{from, to}) })
+		want := oracle(t, translated, string(all))
+		if len(got) != len(want) {
+			t.Errorf("%s: %d runs, want %d", translated, len(got), len(want))
+		}
+		for i := range min(len(got), len(want)) {
+			if got[i] != want[i] {
+				t.Fatalf("%s: run %d is %U–%U, want %U–%U", translated, i, all[got[i].from], all[got[i].to-1], all[want[i].from], all[want[i].to-1])
+			}
+		}
+	}
+}
+
+// FuzzMatcher compares the two on any expression.
+func FuzzMatcher(f *testing.F) {
+	for i, expr := range expressions {
+		f.Add(expr, sampleTexts(rand.New(rand.NewPCG(uint64(i), 3)), 1)[3])
+	}
+	f.Fuzz(func(t *testing.T, expr, text string) {
+		translated, err := translate(expr)
+		if err != nil || len(expr) > 60 || len(text) > 40 {
+			t.Skip("not an expression, or one that may take long")
+		}
+		e, err := compile(translated)
+		if err != nil {
+			t.Skip("a reference to a group that comes later, or does not come")
+		}
+		sameMatches(t, e, translated, strings.ToValidUTF8(text, "?"))
+	})
+}

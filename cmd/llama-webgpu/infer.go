@@ -93,7 +93,7 @@ func infer(c *cli.Context) (err error) {
 		return err
 	}
 	e, err := openEngineWith(c, src, loadOptions{
-		maxSeqLen: contextOf(c, src), ready: []int{1, max(1, len(ids))}, check: !c.Bool("no-verify"),
+		maxSeqLen: contextOf(c, src), ready: readyFor(c.Int("n"), len(ids)), check: !c.Bool("no-verify"),
 	})
 	if err != nil {
 		return err
@@ -187,4 +187,16 @@ func contextOf(c *cli.Context, s *source) int {
 		return n
 	}
 	return min(s.context(), 4096)
+}
+
+// readyFor returns the passes that n tokens after a prompt of some length will take; 0: it is not known yet.
+func readyFor(n, prompt int) []int {
+	var passes []int
+	if prompt > 0 {
+		passes = append(passes, prompt)
+	}
+	if n > 1 {
+		passes = append(passes, 1)
+	}
+	return passes
 }

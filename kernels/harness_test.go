@@ -59,6 +59,10 @@ func launch(t *testing.T, name string, c kernels.Consts, x, y int, operands ...a
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A GPU gets the unrolled form; models are tested with the plain one on the software driver.
+	if k, err = k.Unrolled(); err != nil {
+		t.Fatal(err)
+	}
 	pipeline, err := dev.Pipeline(k)
 	if err != nil {
 		t.Fatal(err)

@@ -117,9 +117,6 @@ tests['kernels for what the device has: right, and chosen by a trial'] = async (
       else check(trials.length === 2 && trials.every((t) => t.error === '' && t.relativeRMS < 1e-4 && t.chosen === (t.speed >= 1.05 && t.speed === Math.max(...trials.map((o) => o.speed)))), JSON.stringify(trials));
       const r = relRMS(await model.logits(ids, 0), reference);
       check(r <= 1e-3, `${format} with ${kernels}: logits are off by a relative RMS of ${r}`);
-      const tokens = [];
-      await all(model.generate(want.prompt, { maxTokens: 3, temperature: 0, onToken: (t) => tokens.push(t.id) }));
-      equal(tokens, want.tokens.slice(0, 3), `${format} with ${kernels}: greedy tokens`);
       await model.dispose();
     }
   }

@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"context"
-	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
@@ -27,8 +26,8 @@ type entry struct {
 }
 
 // backend is the one door to a WebGPU implementation. Device checks every argument before it
-// gets here and holds its lock around every call but wait and read, so that an error belongs
-// to the call that returns it.
+// gets here and holds its lock around every call but those that wait or compile, so that an error
+// belongs to the call that returns it.
 type backend interface {
 	info() AdapterInfo
 	limits() Limits
@@ -38,7 +37,8 @@ type backend interface {
 	freeBuffer(h handle) // also returns the memory
 	write(h handle, off uint64, data []byte) error
 
-	// newPipeline compiles a kernel; layout is that of its bind group.
+	// newPipeline compiles a kernel; layout is that of its bind group. It may be called by several
+	// goroutines at once, without the lock.
 	newPipeline(k kernels.Kernel) (pipeline, layout handle, err error)
 	freePipeline(pipeline, layout handle)
 	newBindGroup(label string, layout handle, entries []entry) (handle, error)
@@ -46,14 +46,28 @@ type backend interface {
 
 	// run submits the steps in order; with none it only sends the pending writes on their way.
 	run(programs []*Program) error
-	// runTimed submits steps with each dispatch in a pass of its own, and returns how long
-	// each took on the device.
-	runTimed(ctx context.Context, steps []step) ([]time.Duration, error)
+	// encode does what run does short of submitting; send submits what it has made, drop gives that
+	// back if it is not to be sent. Where there is nothing to be done ahead, encode returns 0 and send runs programs.
+	encode(programs []*Program) (handle, error)
+	send(h handle, programs []*Program) error
+	drop(h handle)
+	// runTimed submits steps with each dispatch in a pass of its own, and returns when each
+	// began and ended on the device, by a clock that starts anywhere.
+	runTimed(ctx context.Context, steps []step) ([]Timing, error)
 
 	// startRead submits a copy of n bytes to a staging buffer and asks for it to be mapped;
-	// finishRead waits for that, copies to dst and unmaps.
+	// startMap does the latter only. finishRead waits for that, copies to dst and unmaps.
 	startRead(ctx context.Context, src handle, off uint64, staging handle, n uint64) (pending, error)
+	startMap(staging handle, n uint64) (pending, error)
 	finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error
+	// newStage makes n bytes of memory that the device can copy from, and hands it to the CPU.
+	newStage(label string, n uint64) (h handle, mem []byte, err error)
+	// sendStage takes the memory back, submits the copies from it (their src is not set) and then the
+	// programs, and asks for the memory; finishStage waits for it, without the lock.
+	sendStage(h handle, mem []byte, copies []step, programs []*Program) (pending, error)
+	finishStage(ctx context.Context, h handle, mem []byte, p pending) ([]byte, error)
+	freeStage(h handle, p pending) // p is not nil if nobody waited
+
 	// wait blocks until all submitted work is done.
 	wait(ctx context.Context) error
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Device is an open adapter. Its methods may be called from several goroutines.
@@ -26,9 +27,13 @@ type Device struct {
 	memory    map[string]uint64
 	buffers   map[*Buffer]struct{}
 	groups    map[*BindGroup]struct{}
+	stages    map[*Stage]struct{}
 	pipelines map[string]*Pipeline
-	free      []*Buffer // staging buffers nobody reads into
-	stats     Stats
+	compiling map[string]chan struct{} // closed when the kernel of this key is compiled, or is not to be
+
+	compileSince time.Time // when the first of those being compiled was begun
+	free         []*Buffer // staging buffers nobody reads into
+	stats        Stats
 }
 
 // Open opens the adapter that o chooses. Close it after use.
@@ -52,7 +57,9 @@ func newDevice(b backend, o Options) *Device {
 		memory:    map[string]uint64{},
 		buffers:   map[*Buffer]struct{}{},
 		groups:    map[*BindGroup]struct{}{},
+		stages:    map[*Stage]struct{}{},
 		pipelines: map[string]*Pipeline{},
+		compiling: map[string]chan struct{}{},
 	}
 	if o.MaxBinding > 0 {
 		d.limits.MaxBinding = min(d.limits.MaxBinding, o.MaxBinding)
@@ -92,6 +99,9 @@ func (d *Device) Close() {
 	}
 	for g := range d.groups {
 		d.freeBindGroup(g)
+	}
+	for s := range d.stages {
+		d.freeStage(s)
 	}
 	for b := range d.buffers {
 		d.freeBuffer(b)

@@ -126,10 +126,10 @@ const Align = 256
 // Stats count what a device has done since it was opened.
 type Stats struct {
 	Pipelines    int           // compiled
-	CompileTime  time.Duration // of these, together
+	CompileTime  time.Duration // in which at least one of these was being compiled
 	Dispatches   uint64
 	Copies       uint64
 	Submits      uint64
-	BytesWritten uint64 // by Buffer.Write
+	BytesWritten uint64 // by Buffer.Write and Stage.Send
 	BytesRead    uint64 // by Device.Read
 }

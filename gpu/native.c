@@ -18,7 +18,7 @@ typedef const struct chain { const void *next; uint32_t type; } chain;
 
 enum { STYPE_WGSL = 6, STYPE_INSTANCE_EXTRAS = 0x00030006 };
 enum { BACKEND_VULKAN = 1, BACKEND_METAL = 4, BACKEND_DX12 = 8 };
-enum { FEATURE_TIMESTAMP_QUERY = 3, QUERY_TIMESTAMP = 1, STAGE_COMPUTE = 4, MAP_READ = 1 };
+enum { FEATURE_TIMESTAMP_QUERY = 3, QUERY_TIMESTAMP = 1, STAGE_COMPUTE = 4, MAP_READ = 1, MAP_WRITE = 2, COPY_SRC = 4 };
 
 typedef struct {
 	chain chain;
@@ -115,6 +115,7 @@ extern void wgpuBufferDestroy(void *);
 extern void wgpuBufferRelease(void *);
 extern void wgpuBufferMapAsync(void *, uint32_t, size_t, size_t, done_callback, void *);
 extern const void *wgpuBufferGetConstMappedRange(void *, size_t, size_t);
+extern void *wgpuBufferGetMappedRange(void *, size_t, size_t);
 extern void wgpuBufferUnmap(void *);
 extern void wgpuShaderModuleRelease(void *);
 extern void wgpuBindGroupLayoutRelease(void *);
@@ -161,10 +162,21 @@ static void lock(lw_device *d) {
 
 static void unlock(lw_device *d) { __atomic_clear(&d->lock, __ATOMIC_RELEASE); }
 
+// Where the errors of this thread go instead of to the device, while it compiles: the library
+// reports an error on the thread whose call has met it, before that call returns.
+static __thread lw_compiled *compiling;
+
 // on_error keeps the first error: those after it tend to be its consequences.
 static void on_error(uint32_t type, const char *message, void *user) {
 	lw_device *d = user;
 	if (type == LW_OK) return;
+	if (compiling != NULL) {
+		if (compiling->error == LW_OK) {
+			compiling->error = type;
+			compiling->message = copy_string(message);
+		}
+		return;
+	}
 	lock(d);
 	if (d->error == LW_OK) {
 		d->error = type;
@@ -334,21 +346,26 @@ void lw_buffer_free(uintptr_t buffer) {
 	wgpuBufferRelease(ptr(buffer));
 }
 
+uintptr_t lw_stage(lw_device *d, const char *label, uint64_t size) {
+	buffer_descriptor desc = {NULL, label, MAP_WRITE | COPY_SRC, size, 1};
+	return (uintptr_t)wgpuDeviceCreateBuffer(d->device, &desc);
+}
+
+void *lw_stage_memory(uintptr_t stage, uint64_t size) { return wgpuBufferGetMappedRange(ptr(stage), 0, size); }
+
 void lw_write(lw_device *d, uintptr_t buffer, uint64_t offset, const void *data, size_t size) {
 	wgpuQueueWriteBuffer(d->queue, ptr(buffer), offset, data, size);
 }
 
-uintptr_t lw_module(lw_device *d, const char *label, const char *code) {
+static void *make_module(lw_device *d, const char *label, const char *code) {
 	wgsl_descriptor wgsl = {{NULL, STYPE_WGSL}, code};
 	module_descriptor desc = {&wgsl, label, 0, NULL};
-	return (uintptr_t)wgpuDeviceCreateShaderModule(d->device, &desc);
+	return wgpuDeviceCreateShaderModule(d->device, &desc);
 }
 
-void lw_module_free(uintptr_t module) { wgpuShaderModuleRelease(ptr(module)); }
-
-uintptr_t lw_layout(lw_device *d, const char *label, const uint32_t *types, size_t n) {
+static void *make_layout(lw_device *d, const char *label, const uint32_t *types, size_t n) {
 	layout_entry *e = calloc(n + 1, sizeof *e);
-	if (e == NULL) return 0;
+	if (e == NULL) return NULL;
 	for (size_t i = 0; i < n; i++) {
 		e[i].binding = i;
 		e[i].visibility = STAGE_COMPUTE;
@@ -357,29 +374,45 @@ uintptr_t lw_layout(lw_device *d, const char *label, const uint32_t *types, size
 	layout_descriptor desc = {NULL, label, n, e};
 	void *layout = wgpuDeviceCreateBindGroupLayout(d->device, &desc);
 	free(e);
-	return (uintptr_t)layout;
+	return layout;
+}
+
+static void *make_pipeline(lw_device *d, const char *label, void *module, const char *entry, void *layout) {
+	pipeline_layout_descriptor ldesc = {NULL, label, 1, &layout};
+	void *pl = wgpuDeviceCreatePipelineLayout(d->device, &ldesc);
+	void *p = NULL;
+	if (pl != NULL && compiling->error == LW_OK) {
+		pipeline_descriptor desc;
+		memset(&desc, 0, sizeof desc);
+		desc.label = label;
+		desc.layout = pl;
+		desc.compute.module = module;
+		desc.compute.entry = entry;
+		p = wgpuDeviceCreateComputePipeline(d->device, &desc);
+	}
+	if (pl != NULL) wgpuPipelineLayoutRelease(pl);
+	return p;
+}
+
+lw_compiled lw_compile(lw_device *d, const char *label, const char *code, const char *entry, const uint32_t *types, size_t n) {
+	lw_compiled c = {0, 0, LW_OK, NULL};
+	compiling = &c;
+	void *layout = NULL, *pipeline = NULL, *module = make_module(d, label, code);
+	if (module != NULL && c.error == LW_OK) layout = make_layout(d, label, types, n);
+	if (layout != NULL && c.error == LW_OK) pipeline = make_pipeline(d, label, module, entry, layout);
+	if (pipeline != NULL && c.error == LW_OK) {
+		c.pipeline = (uintptr_t)pipeline;
+		c.layout = (uintptr_t)layout;
+	} else {
+		if (pipeline != NULL) wgpuComputePipelineRelease(pipeline);
+		if (layout != NULL) wgpuBindGroupLayoutRelease(layout);
+	}
+	if (module != NULL) wgpuShaderModuleRelease(module);
+	compiling = NULL;
+	return c;
 }
 
 void lw_layout_free(uintptr_t layout) { wgpuBindGroupLayoutRelease(ptr(layout)); }
-
-uintptr_t lw_pipeline(lw_device *d, const char *label, uintptr_t module, const char *entry, uintptr_t layout) {
-	void *layouts[] = {ptr(layout)};
-	pipeline_layout_descriptor ldesc = {NULL, label, 1, layouts};
-	void *pl = wgpuDeviceCreatePipelineLayout(d->device, &ldesc);
-	if (pl == NULL || failed(d)) {
-		if (pl != NULL) wgpuPipelineLayoutRelease(pl);
-		return 0;
-	}
-	pipeline_descriptor desc;
-	memset(&desc, 0, sizeof desc);
-	desc.label = label;
-	desc.layout = pl;
-	desc.compute.module = ptr(module);
-	desc.compute.entry = entry;
-	void *p = wgpuDeviceCreateComputePipeline(d->device, &desc);
-	wgpuPipelineLayoutRelease(pl);
-	return (uintptr_t)p;
-}
 
 void lw_pipeline_free(uintptr_t pipeline) { wgpuComputePipelineRelease(ptr(pipeline)); }
 
@@ -479,20 +512,32 @@ void lw_encode_copy(uintptr_t encoder, uintptr_t src, uint64_t off, uintptr_t ds
 	wgpuCommandEncoderCopyBufferToBuffer(ptr(encoder), ptr(src), off, ptr(dst), 0, size);
 }
 
-void lw_submit(lw_device *d, uintptr_t encoder, uintptr_t pass) {
+uintptr_t lw_finish(lw_device *d, uintptr_t encoder, uintptr_t pass) {
 	end(ptr(pass));
 	label_descriptor desc = {NULL, NULL};
 	// An encoder that met an error still finishes to a command buffer; submitting it aborts.
 	void *cb = wgpuCommandEncoderFinish(ptr(encoder), &desc);
-	if (cb != NULL) {
-		if (failed(d)) {
-			wgpuCommandBufferRelease(cb);
-		} else {
-			wgpuQueueSubmit(d->queue, 1, &cb);
-			wgpuCommandBufferRelease(cb);
-		}
-	}
 	wgpuCommandEncoderRelease(ptr(encoder));
+	if (cb != NULL && failed(d)) {
+		wgpuCommandBufferRelease(cb);
+		return 0;
+	}
+	return (uintptr_t)cb;
+}
+
+void lw_send(lw_device *d, uintptr_t commands) {
+	void *cb = ptr(commands);
+	wgpuQueueSubmit(d->queue, 1, &cb);
+	wgpuCommandBufferRelease(cb);
+}
+
+void lw_drop(uintptr_t commands) {
+	if (commands != 0) wgpuCommandBufferRelease(ptr(commands));
+}
+
+void lw_submit(lw_device *d, uintptr_t encoder, uintptr_t pass) {
+	uintptr_t commands = lw_finish(d, encoder, pass);
+	if (commands != 0) lw_send(d, commands);
 }
 
 void lw_flush(lw_device *d) { wgpuQueueSubmit(d->queue, 0, NULL); }
@@ -527,11 +572,15 @@ lw_flag *lw_on_done(lw_device *d) {
 	return f;
 }
 
-lw_flag *lw_map(uintptr_t buffer, uint64_t size) {
+static lw_flag *map(uintptr_t buffer, uint32_t mode, uint64_t size) {
 	lw_flag *f = new_flag();
-	if (f != NULL) wgpuBufferMapAsync(ptr(buffer), MAP_READ, 0, size, on_flag, f);
+	if (f != NULL) wgpuBufferMapAsync(ptr(buffer), mode, 0, size, on_flag, f);
 	return f;
 }
+
+lw_flag *lw_map(uintptr_t buffer, uint64_t size) { return map(buffer, MAP_READ, size); }
+
+lw_flag *lw_stage_map(uintptr_t stage, uint64_t size) { return map(stage, MAP_WRITE, size); }
 
 static uint64_t now(void) { // microseconds
 #ifdef _WIN32
@@ -557,13 +606,14 @@ static void nap(uint64_t microseconds) {
 
 // Polling never asks wgpu to wait: its wait gives up after five seconds and then takes work
 // for done that is not.
-int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds) {
+int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds, uint64_t spin) {
 	uint64_t start = now();
 	for (;;) {
 		wgpuDevicePoll(d->device, 0, NULL);
 		if (__atomic_load_n(&f->raised, __ATOMIC_ACQUIRE)) return 1;
 		uint64_t waited = now() - start;
 		if (waited >= microseconds) return 0;
+		if (waited < spin) continue;
 		uint64_t t = 10 + waited / 16; // a nap costs at most a sixteenth of the wait
 		nap(t < 500 ? t : 500);
 	}

@@ -51,17 +51,24 @@ func (n *native) err() error {
 	var message *C.char
 	kind := C.lw_error(n.dev, &message)
 	if text := takeString(message); kind != C.LW_OK {
-		// The library calls these two validation errors.
-		switch {
-		case kind == C.LW_OUT_OF_MEMORY || strings.Contains(text, "Not enough memory left"):
-			return fmt.Errorf("%w: %s", ErrOutOfMemory, text)
-		case kind == C.LW_LOST || strings.Contains(text, "Parent device is lost"):
-			return fmt.Errorf("%w: %s", ErrDeviceLost, text)
-		}
-		return errors.New(text)
+		return errorOf(kind, text)
 	}
 	return n.failure()
 }
+
+// errorOf returns an error that the library has reported.
+func errorOf(kind C.int, text string) error {
+	// The library calls these two validation errors.
+	switch {
+	case kind == C.LW_OUT_OF_MEMORY || strings.Contains(text, "Not enough memory left"):
+		return fmt.Errorf("%w: %s", ErrOutOfMemory, text)
+	case kind == C.LW_LOST || strings.Contains(text, "Parent device is lost"):
+		return fmt.Errorf("%w: %s", ErrDeviceLost, text)
+	}
+	return errors.New(text)
+}
+
+var errUnexplained = errors.New("the driver made none and did not say why")
 
 func (n *native) failure() error {
 	var message *C.char
@@ -80,7 +87,7 @@ func (n *native) close() {
 func (n *native) made(h C.uintptr_t, free func(C.uintptr_t)) (handle, error) {
 	err := n.err()
 	if err == nil && h == 0 {
-		err = errors.New("the driver made none and did not say why")
+		err = errUnexplained
 	}
 	if err != nil {
 		if h != 0 {
@@ -113,25 +120,21 @@ func (n *native) newPipeline(k kernels.Kernel) (pipeline, layout handle, err err
 	defer C.free(unsafe.Pointer(label))
 	defer C.free(unsafe.Pointer(code))
 	defer C.free(unsafe.Pointer(entry))
-	module, err := n.made(C.lw_module(n.dev, label, code), func(h C.uintptr_t) { C.lw_module_free(h) })
-	if err != nil {
-		return 0, 0, err
-	}
-	defer C.lw_module_free(C.uintptr_t(module))
 	types := make([]C.uint32_t, len(k.Bindings), len(k.Bindings)+1)
 	for i, b := range k.Bindings {
 		types[i] = bindingTypes[b]
 	}
-	h := C.lw_layout(n.dev, label, unsafe.SliceData(types), C.size_t(len(types)))
-	if layout, err = n.made(h, func(h C.uintptr_t) { C.lw_layout_free(h) }); err != nil {
-		return 0, 0, err
+	c := C.lw_compile(n.dev, label, code, entry, unsafe.SliceData(types), C.size_t(len(types)))
+	if text := takeString(c.message); c.error != C.LW_OK {
+		return 0, 0, errorOf(c.error, text)
 	}
-	h = C.lw_pipeline(n.dev, label, C.uintptr_t(module), entry, C.uintptr_t(layout))
-	if pipeline, err = n.made(h, func(h C.uintptr_t) { C.lw_pipeline_free(h) }); err != nil {
-		C.lw_layout_free(C.uintptr_t(layout))
-		return 0, 0, err
+	if c.pipeline == 0 {
+		if err := n.failure(); err != nil {
+			return 0, 0, err
+		}
+		return 0, 0, errUnexplained
 	}
-	return pipeline, layout, nil
+	return handle(c.pipeline), handle(c.layout), nil
 }
 
 func (n *native) freePipeline(pipeline, layout handle) {
@@ -154,14 +157,28 @@ func (n *native) run(programs []*Program) error {
 		C.lw_flush(n.dev)
 		return n.err()
 	}
+	h, err := n.encode(programs)
+	if err != nil {
+		return err
+	}
+	return n.send(h, programs)
+}
+
+func (n *native) encode(programs []*Program) (handle, error) {
 	enc := C.lw_encoder(n.dev)
 	var pass C.uintptr_t
 	for _, p := range programs {
 		pass = C.lw_encode(enc, pass, cSteps(p.steps), C.size_t(len(p.steps)))
 	}
-	C.lw_submit(n.dev, enc, pass)
+	return n.made(C.lw_finish(n.dev, enc, pass), func(h C.uintptr_t) { C.lw_drop(h) })
+}
+
+func (n *native) send(h handle, _ []*Program) error {
+	C.lw_send(n.dev, C.uintptr_t(h))
 	return n.err()
 }
+
+func (n *native) drop(h handle) { C.lw_drop(C.uintptr_t(h)) }
 
 // Go and C must mean the same by these.
 var (
@@ -172,7 +189,9 @@ var (
 func cSteps(s []step) *C.lw_step { return (*C.lw_step)(unsafe.Pointer(unsafe.SliceData(s))) }
 
 // pollTime is how long one call into C polls before the context is looked at, in microseconds.
-const pollTime = 2000
+// spinTime is for how long it does not sleep in between: a step of a GPU is shorter than what the system adds
+// to a sleep. A CPU that computes itself is left alone.
+const pollTime, spinTime = 2000, 6000
 
 // finish polls until the callback has come, and drops the flag.
 func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
@@ -180,7 +199,12 @@ func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
 		return fmt.Errorf("%w: no room for a callback", ErrOutOfMemory)
 	}
 	defer C.lw_flag_drop(f)
-	for C.lw_poll(n.dev, f, pollTime) == 0 {
+	spin := C.uint64_t(spinTime)
+	if n.adapter.Type == "cpu" {
+		spin = 0
+	}
+	for C.lw_poll(n.dev, f, pollTime, spin) == 0 {
+		spin -= min(spin, pollTime)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -209,6 +233,10 @@ func (n *native) startRead(ctx context.Context, src handle, off uint64, staging 
 	if err := n.err(); err != nil {
 		return nil, err
 	}
+	return n.startMap(staging, size)
+}
+
+func (n *native) startMap(staging handle, size uint64) (pending, error) {
 	f := C.lw_map(C.uintptr_t(staging), C.uint64_t(size))
 	if err := n.err(); err != nil {
 		if f != nil {

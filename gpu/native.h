@@ -58,13 +58,25 @@ int lw_lost(lw_device *d, char **message);
 
 uintptr_t lw_buffer(lw_device *d, const char *label, uint64_t size, uint32_t usage);
 void lw_buffer_free(uintptr_t buffer);
+// lw_stage makes a buffer that is mapped to be written and can be copied from.
+uintptr_t lw_stage(lw_device *d, const char *label, uint64_t size);
+// lw_stage_memory returns the mapped memory, or NULL.
+void *lw_stage_memory(uintptr_t stage, uint64_t size);
+lw_flag *lw_stage_map(uintptr_t stage, uint64_t size);
 void lw_write(lw_device *d, uintptr_t buffer, uint64_t offset, const void *data, size_t size);
-uintptr_t lw_module(lw_device *d, const char *label, const char *code);
-void lw_module_free(uintptr_t module);
-uintptr_t lw_layout(lw_device *d, const char *label, const uint32_t *types, size_t n);
-void lw_layout_free(uintptr_t layout);
-uintptr_t lw_pipeline(lw_device *d, const char *label, uintptr_t module, const char *entry, uintptr_t layout);
+
+typedef struct {
+	uintptr_t pipeline, layout; // 0 unless both are there
+	int error;                  // LW_OK or what was met on the way
+	char *message;              // to be freed
+} lw_compiled;
+
+// lw_compile makes a pipeline and the layout of its bind group, of n bindings of the given types.
+// Several threads may compile at once: errors are told to the one that met them.
+lw_compiled lw_compile(lw_device *d, const char *label, const char *code, const char *entry, const uint32_t *types, size_t n);
 void lw_pipeline_free(uintptr_t pipeline);
+void lw_layout_free(uintptr_t layout);
+
 uintptr_t lw_group(lw_device *d, const char *label, uintptr_t layout, const lw_entry *e, size_t n);
 void lw_group_free(uintptr_t group);
 
@@ -80,6 +92,10 @@ void lw_encode_stamp(uintptr_t encoder, uintptr_t queries, uintptr_t buffer);
 void lw_encode_copy(uintptr_t encoder, uintptr_t src, uint64_t off, uintptr_t dst, uint64_t size);
 // lw_submit ends the pass and submits, unless an error was met since lw_error was last called.
 void lw_submit(lw_device *d, uintptr_t encoder, uintptr_t pass);
+// lw_finish ends the pass and returns what lw_send submits or lw_drop gives back; 0 after an error.
+uintptr_t lw_finish(lw_device *d, uintptr_t encoder, uintptr_t pass);
+void lw_send(lw_device *d, uintptr_t commands);
+void lw_drop(uintptr_t commands);
 // lw_flush submits pending writes.
 void lw_flush(lw_device *d);
 uintptr_t lw_queries(lw_device *d, uint32_t n);
@@ -87,8 +103,9 @@ void lw_queries_free(uintptr_t queries);
 
 lw_flag *lw_on_done(lw_device *d);
 lw_flag *lw_map(uintptr_t buffer, uint64_t size);
-// lw_poll lets callbacks run until the flag is raised or about microseconds have passed.
-int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds);
+// lw_poll lets callbacks run until the flag is raised or about microseconds have passed; it does not sleep for
+// the first spin of them.
+int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds, uint64_t spin);
 void lw_flag_drop(lw_flag *f);
 // lw_mapped copies from a mapped buffer; it returns 0 if the buffer is not mapped.
 int lw_mapped(uintptr_t buffer, uint64_t skip, void *dst, size_t n, uint64_t size);

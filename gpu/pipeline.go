@@ -16,6 +16,7 @@ type Pipeline struct {
 	d         *Device
 	k         kernels.Kernel
 	h, layout handle
+	took      time.Duration
 }
 
 // Key names the kernel and its constants.
@@ -24,7 +25,7 @@ func (p *Pipeline) Key() string { return p.k.Key }
 // Kernel returns what the pipeline was compiled from.
 func (p *Pipeline) Kernel() kernels.Kernel { return p.k }
 
-// Pipeline compiles k, the first time k.Key is asked for.
+// Pipeline compiles k, the first time k.Key is asked for. Several goroutines may compile at once.
 func (d *Device) Pipeline(k kernels.Kernel) (*Pipeline, error) {
 	if err := d.enter(context.Background()); err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", k.Key, err)
@@ -32,27 +33,68 @@ func (d *Device) Pipeline(k kernels.Kernel) (*Pipeline, error) {
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if p := d.pipelines[k.Key]; p != nil {
-		if p.k.Source != k.Source {
-			return nil, fmt.Errorf("kernel %s: two kernels have this key", k.Key)
+	for {
+		if p := d.pipelines[k.Key]; p != nil {
+			if p.k.Source != k.Source {
+				return nil, fmt.Errorf("kernel %s: two kernels have this key", k.Key)
+			}
+			return p, nil
 		}
-		return p, nil
+		done := d.compiling[k.Key]
+		if done == nil {
+			break
+		}
+		d.mu.Unlock() // another goroutine is at it
+		<-done
+		d.mu.Lock()
 	}
 	if err := d.fits(k); err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", k.Key, err)
 	}
-	start := time.Now()
-	h, layout, err := d.b.newPipeline(k)
+	p, err := d.compile(k)
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", k.Key, d.note(err))
 	}
+	return p, nil
+}
+
+// compile makes a pipeline. It needs d.mu, and gives it back while the driver works.
+func (d *Device) compile(k kernels.Kernel) (*Pipeline, error) {
+	done := make(chan struct{})
+	d.compiling[k.Key] = done
+	defer func() {
+		delete(d.compiling, k.Key)
+		close(done)
+	}()
+	if len(d.compiling) == 1 {
+		d.compileSince = time.Now()
+	}
+	d.mu.Unlock()
+	start := time.Now()
+	h, layout, err := d.b.newPipeline(k)
 	took := time.Since(start)
+	d.mu.Lock()
+	if len(d.compiling) == 1 {
+		d.stats.CompileTime += time.Since(d.compileSince)
+	}
+	if err != nil {
+		return nil, err
+	}
 	d.stats.Pipelines++
-	d.stats.CompileTime += took
 	d.log.Debug("kernel compiled", "kernel", k.Key, "time", took)
-	p := &Pipeline{d: d, k: k, h: h, layout: layout}
+	p := &Pipeline{d: d, k: k, h: h, layout: layout, took: took}
 	d.pipelines[k.Key] = p
 	return p, nil
+}
+
+// CompileTime reports how long the driver took to compile the kernel of a key, 0 if it never has.
+func (d *Device) CompileTime(key string) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p := d.pipelines[key]; p != nil {
+		return p.took
+	}
+	return 0
 }
 
 // fits checks a kernel against the limits; some of them no driver checks.

@@ -205,9 +205,15 @@ func (d *Device) count(programs ...*Program) {
 	}
 }
 
-// RunTimed runs p with every dispatch in a pass of its own and returns how long each took on
-// the device. The device must have Features.TimestampQuery.
-func (d *Device) RunTimed(p *Program) ([]time.Duration, error) {
+// Timing says when a dispatch began and ended on the device, from the first one's beginning on.
+type Timing struct{ Begin, End time.Duration }
+
+// Time reports how long the dispatch took.
+func (t Timing) Time() time.Duration { return t.End - t.Begin }
+
+// RunTimed runs programs, one after the other, with every dispatch in a pass of its own, and returns when
+// each of them ran. The device must have Features.TimestampQuery.
+func (d *Device) RunTimed(programs ...*Program) ([]Timing, error) {
 	if err := d.enter(context.Background()); err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
@@ -217,14 +223,23 @@ func (d *Device) RunTimed(p *Program) ([]time.Duration, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := p.check(d); err != nil {
-		return nil, fmt.Errorf("run: %w", err)
+	var steps []step
+	for _, p := range programs {
+		if err := p.check(d); err != nil {
+			return nil, fmt.Errorf("run: %w", err)
+		}
+		steps = append(steps, p.steps...)
 	}
-	times, err := d.b.runTimed(context.Background(), p.steps)
+	times, err := d.b.runTimed(context.Background(), steps)
 	if err != nil {
 		return nil, d.spoil(err)
 	}
-	d.count(p)
+	if len(times) > 0 {
+		for i, first := len(times)-1, times[0].Begin; i >= 0; i-- {
+			times[i].Begin, times[i].End = times[i].Begin-first, times[i].End-first
+		}
+	}
+	d.count(programs...)
 	return times, nil
 }
 

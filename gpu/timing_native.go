@@ -18,19 +18,24 @@ import (
 // maxTimed is how many dispatches are timed in one submission: a query set holds 4096 queries.
 const maxTimed = 2048
 
-func (n *native) runTimed(ctx context.Context, steps []step) ([]time.Duration, error) {
+func (n *native) runTimed(ctx context.Context, steps []step) ([]Timing, error) {
 	if err := n.calibrate(ctx); err != nil {
 		return nil, err
 	}
-	var times []time.Duration
+	var times []Timing
+	var first uint64 // ticks: float64 is exact for what lies between, not for all there may be
 	for len(steps) > 0 {
 		k := min(len(steps), maxTimed)
 		ticks, err := n.timed(ctx, steps[:k])
 		if err != nil {
 			return nil, err
 		}
+		if len(times) == 0 && len(ticks) > 0 {
+			first = ticks[0]
+		}
+		at := func(tick uint64) time.Duration { return time.Duration(float64(int64(tick-first)) * n.period) }
 		for i := 0; i < len(ticks); i += 2 {
-			times = append(times, time.Duration(float64(ticks[i+1]-ticks[i])*n.period))
+			times = append(times, Timing{at(ticks[i]), at(ticks[i+1])})
 		}
 		steps = steps[k:]
 	}

@@ -159,7 +159,7 @@ func (w *web) run(programs []*Program) error {
 	return err
 }
 
-func (w *web) runTimed(ctx context.Context, steps []step) ([]time.Duration, error) {
+func (w *web) runTimed(ctx context.Context, steps []step) ([]Timing, error) {
 	list, err := w.record(steps)
 	if err != nil {
 		return nil, err
@@ -168,9 +168,10 @@ func (w *web) runTimed(ctx context.Context, steps []step) ([]time.Duration, erro
 	if err != nil {
 		return nil, err
 	}
-	times := make([]time.Duration, v.Length())
+	times := make([]Timing, v.Length()/2)
+	at := func(i int) time.Duration { return time.Duration(v.Index(i).Float()) }
 	for i := range times {
-		times[i] = time.Duration(v.Index(i).Float())
+		times[i] = Timing{at(2 * i), at(2*i + 1)}
 	}
 	return times, nil
 }
@@ -182,6 +183,21 @@ func (w *web) startRead(_ context.Context, src handle, off uint64, staging handl
 	}
 	return v, nil
 }
+
+func (w *web) startMap(staging handle, n uint64) (pending, error) {
+	v, err := w.call("startMap", int(staging), float64(n))
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// encode leaves everything to send: a recorded list is replayed by one call.
+func (w *web) encode([]*Program) (handle, error) { return 0, nil }
+
+func (w *web) send(_ handle, programs []*Program) error { return w.run(programs) }
+
+func (w *web) drop(handle) {}
 
 func (w *web) finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error {
 	defer w.b.Call("unmap", int(staging)) // also takes back a mapping that has not come yet

@@ -33,6 +33,7 @@ var variants = map[string][]kernels.Consts{
 	"matvec_experts": {
 		{"SUM": 1, "WEIGH": 1, "TOP": 8},
 	},
+	"roof":             {{"ROUNDS": 1}},
 	"matvec_subgroups": {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
 	"norm":             {{"CENTER": 0, "BIAS": 1, "ADD": 1}, {"CENTER": 1, "WIDTH": 33, "SCALE": 0.5}},
 	"repack":           {{}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -37,10 +38,28 @@ type engine struct {
 	dev              *gpu.Device              // nil on the CPU
 }
 
+// loadOptions say how a model is loaded.
+type loadOptions struct {
+	maxSeqLen int
+	maxBatch  int   // sequences; 0: 1
+	ready     []int // see transformer.Options
+	check     bool  // compare a bundle with its hashes
+}
+
 // openEngine loads the model where the flags say.
 func openEngine(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
+	return openEngineWith(c, s, loadOptions{maxSeqLen: maxSeqLen})
+}
+
+// openEngineWith is openEngine with options.
+func openEngineWith(c *cli.Context, s *source, o loadOptions) (*engine, error) {
 	if c.String("device") == "cpu" {
-		r, err := newReference(s, maxSeqLen, c.String("kv") == "f16")
+		if o.check && s.bundle != nil {
+			if err := checkHashes(c, s); err != nil {
+				return nil, err
+			}
+		}
+		r, err := newReference(s, o.maxSeqLen, c.String("kv") == "f16")
 		return &engine{Forwarder: r}, err
 	}
 	if s.bundle == nil {
@@ -50,7 +69,7 @@ func openEngine(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
 	if err != nil {
 		return nil, noGPU(err)
 	}
-	t, err := load(c, dev, s, maxSeqLen)
+	t, err := load(c, dev, s, o)
 	if err != nil {
 		dev.Close()
 		return nil, fmt.Errorf("%s: %w", s.dir, err)
@@ -59,7 +78,7 @@ func openEngine(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
 }
 
 // load uploads the model.
-func load(c *cli.Context, dev *gpu.Device, s *source, maxSeqLen int) (*transformer.Transformer, error) {
+func load(c *cli.Context, dev *gpu.Device, s *source, o loadOptions) (*transformer.Transformer, error) {
 	total := s.bundle.Manifest.Size()
 	progress := newBar(c, "loading", total, true)
 	defer progress.end()
@@ -67,10 +86,28 @@ func load(c *cli.Context, dev *gpu.Device, s *source, maxSeqLen int) (*transform
 	if c.String("kv") == "f32" {
 		bits = 32
 	}
-	return transformer.New(c.Context, dev, s.packed(), transformer.Options{
-		MaxSeqLen: maxSeqLen, KVBits: bits,
+	options := transformer.Options{
+		MaxSeqLen: o.maxSeqLen, MaxBatch: o.maxBatch, KVBits: bits, Ready: o.ready,
 		Progress: func(done uint64) { progress.set(int64(done), "") },
-	})
+	}
+	if !o.check {
+		return transformer.New(c.Context, dev, s.packed(), options)
+	}
+	return loadCompared(c.Context, dev, s, options)
+}
+
+// loadCompared uploads the model and compares it with its hashes on the way.
+func loadCompared(ctx context.Context, dev *gpu.Device, s *source, o transformer.Options) (*transformer.Transformer, error) {
+	hashing := s.bundle.Hashing()
+	t, err := transformer.New(ctx, dev, packed{hashing, s.weights.Spec()}, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := hashing.AllChecked(); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
 }
 
 // newReference returns the CPU's model of s. With kvFloat16 it rounds keys and values as a GPU does.

@@ -39,7 +39,7 @@ Examples:
 		&cli.IntFlag{Name: "n", Aliases: []string{"max-tokens"}, Value: 128, Usage: "generate at most `N` tokens", Category: "Text"},
 		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "end before `TEXT` would appear (repeatable)", Category: "Text"},
 		&cli.IntFlag{Name: "max-seq-len", Usage: "the model sees the last `N` tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
-		&cli.BoolFlag{Name: "no-verify", Usage: "do not compare the bundle with its hashes before it is loaded", Category: "Text", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "no-verify", Usage: "do not compare the bundle with its hashes", Category: "Text", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the token for the beginning of a text before the prompt", Category: "Text", DisableDefaultText: true},
 
 		&cli.Float64Flag{Name: "temperature", Aliases: []string{"t"}, Value: 0.8, Usage: "`T`; 0: always the likeliest token", Category: "Sampling"},
@@ -85,12 +85,9 @@ func infer(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if src.bundle != nil && !c.Bool("no-verify") {
-		if err := checkHashes(c, src); err != nil {
-			return err
-		}
-	}
-	e, err := openEngine(c, src, contextOf(c, src))
+	e, err := openEngineWith(c, src, loadOptions{
+		maxSeqLen: contextOf(c, src), ready: []int{1, max(1, len(ids))}, check: !c.Bool("no-verify"),
+	})
 	if err != nil {
 		return err
 	}

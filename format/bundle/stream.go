@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -10,18 +11,25 @@ import (
 	"sync"
 )
 
-// Streamed returns the bundle that a manifest and its files make, for reading it once: what is read
-// of a tensor, from its first byte to its last, is hashed on the way, and the read that completes it
-// fails if that is not what the manifest says. AllChecked says at the end that nothing was left out.
+// Streamed returns the bundle that a manifest and its files make, to be read as Hashing says.
 func Streamed(m *Manifest, blobs ...Blob) (*Bundle, error) {
 	b, err := assemble(m, blobs)
 	if err != nil {
 		return nil, err
 	}
-	for i := range b.blobs {
-		b.blobs[i].ReaderAt = newHashing(b, i)
+	return b.Hashing(), nil
+}
+
+// Hashing returns the same bundle for reading it once: what ReadAt and Rows read of a tensor, from its
+// first byte to its last, is hashed on the way, and the read that completes it fails if that is not what
+// the manifest says. Different tensors may be read at once. AllChecked says at the end that nothing was
+// left out. The files are those of b, whose Close closes them.
+func (b *Bundle) Hashing() *Bundle {
+	h := &Bundle{Manifest: b.Manifest, close: func() error { return nil }, vocab: b.vocab, tensors: b.tensors}
+	for i, blob := range b.blobs {
+		h.blobs = append(h.blobs, Blob{newHashing(b.Manifest, i, blob.ReaderAt), blob.Size})
 	}
-	return b, nil
+	return h
 }
 
 // AllChecked reports a tensor of a bundle made by Streamed that was not read as a whole.
@@ -29,11 +37,11 @@ func (b *Bundle) AllChecked() error {
 	for i := range b.blobs {
 		h, ok := b.blobs[i].ReaderAt.(*hashing)
 		if !ok {
-			return fmt.Errorf("%s: was not opened for streaming", b.Manifest.Files[i].Name)
+			return fmt.Errorf("%s: is not read by Hashing", b.Manifest.Files[i].Name)
 		}
 		for _, t := range h.tensors {
-			if !t.ok {
-				return fmt.Errorf("tensor %q: %d of %d bytes were read in order: its hash is not known", t.tensor.Name, t.done, t.tensor.Length)
+			if err := t.checked(); err != nil {
+				return err
 			}
 		}
 	}
@@ -43,48 +51,77 @@ func (b *Bundle) AllChecked() error {
 // hashing is a file whose tensors are hashed as they are read.
 type hashing struct {
 	io.ReaderAt
-	mu      sync.Mutex
 	tensors []*hashed // by offset
 }
 
 // hashed is a tensor of which the first done bytes were read.
 type hashed struct {
 	tensor *Tensor
-	sum    hash.Hash // nil before the first and after the last
-	done   int64     // bytes
+	mu     sync.Mutex // guards what follows
+	sum    hash.Hash  // nil before the first byte and after the last
+	done   int64      // bytes
 	ok     bool
 }
 
-func newHashing(b *Bundle, file int) *hashing {
-	h := &hashing{ReaderAt: b.blobs[file].ReaderAt}
-	for i := range b.Manifest.Tensors {
-		if t := &b.Manifest.Tensors[i]; t.File == file {
+func newHashing(m *Manifest, file int, r io.ReaderAt) *hashing {
+	h := &hashing{ReaderAt: r}
+	for i := range m.Tensors {
+		if t := &m.Tensors[i]; t.File == file {
 			h.tensors = append(h.tensors, &hashed{tensor: t})
 		}
 	}
 	return h
 }
 
-// ReadAt reads and hashes. A read lies within one tensor.
+// hashStep is how many bytes of a file in memory are copied and hashed at a time: few enough to be in the
+// processor's cache the second time.
+const hashStep = 64 << 10
+
+// ReadAt reads and hashes. A read lies within one tensor. Of a file in memory it hashes what is there,
+// not what it has copied to p, which may be memory that is slow to read.
 func (h *hashing) ReadAt(p []byte, off int64) (int, error) {
-	n, err := h.ReaderAt.ReadAt(p, off)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	at, found := slices.BinarySearchFunc(h.tensors, off, func(t *hashed, off int64) int { return int(min(max(t.tensor.Offset-off, -1), 1)) })
+	t := h.at(off)
+	s, ok := h.ReaderAt.(slicer)
+	if !ok {
+		n, err := h.ReaderAt.ReadAt(p, off)
+		if bad := t.add(p[:n], off); bad != nil {
+			return 0, bad
+		}
+		return n, err
+	}
+	src, err := s.Slice(off, int64(len(p)))
+	if err != nil {
+		return 0, err
+	}
+	for i := 0; i < len(src); i += hashStep {
+		piece := src[i:min(i+hashStep, len(src))]
+		copy(p[i:], piece)
+		if bad := t.add(piece, off+int64(i)); bad != nil {
+			return 0, bad
+		}
+	}
+	return len(p), nil
+}
+
+// at returns the tensor that begins at off or is the last to begin before it, nil for the header.
+func (h *hashing) at(off int64) *hashed {
+	at, found := slices.BinarySearchFunc(h.tensors, off, func(t *hashed, off int64) int { return cmp.Compare(t.tensor.Offset, off) })
 	if !found {
 		at--
 	}
 	if at < 0 {
-		return n, err // the header
+		return nil
 	}
-	if bad := h.tensors[at].add(p[:n], off); bad != nil {
-		return 0, bad
-	}
-	return n, err
+	return h.tensors[at]
 }
 
 // add hashes bytes that follow those hashed before.
 func (t *hashed) add(p []byte, off int64) error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if off != t.tensor.Offset+t.done || t.ok || t.done+int64(len(p)) > t.tensor.Length {
 		return nil // read again, or not in order: AllChecked tells
 	}
@@ -103,6 +140,15 @@ func (t *hashed) add(p []byte, off int64) error {
 	}
 	t.ok = true
 	return nil
+}
+
+func (t *hashed) checked() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ok {
+		return nil
+	}
+	return fmt.Errorf("tensor %q: %d of %d bytes were read in order: its hash is not known", t.tensor.Name, t.done, t.tensor.Length)
 }
 
 // CheckVocab reports whether data is the vocab.json that belongs to the manifest.

@@ -3,7 +3,11 @@ package bundle_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
@@ -80,6 +84,60 @@ func TestStreamedDamage(t *testing.T) {
 		if !errors.Is(err, bundle.ErrCorrupt) || !strings.Contains(err.Error(), `"`+name+`"`) || !strings.Contains(err.Error(), "sha256") {
 			t.Errorf("tensor %q is damaged: %v", name, err)
 		}
+	}
+}
+
+// TestHashing reads a bundle on disk, a tensor in each goroutine: the bytes are the file's, and a damaged
+// tensor is named.
+func TestHashing(t *testing.T) {
+	all := files(t, formatInt4)
+	dir := store(t, all)
+	read := func(i int, b *bundle.Bundle) error {
+		tensor := &b.Manifest.Tensors[i]
+		p := make([]byte, tensor.Length)
+		for off := int64(0); off < tensor.Length; off += 1000 {
+			if err := b.ReadAt(i, p[off:min(off+1000, tensor.Length)], off); err != nil {
+				return err
+			}
+		}
+		if !bytes.Equal(p, all[bundle.BlobName][tensor.Offset:][:tensor.Length]) {
+			return fmt.Errorf("tensor %q: not the bytes of the file", tensor.Name)
+		}
+		return nil
+	}
+	readAll := func(b *bundle.Bundle) error {
+		errs := make([]error, len(b.Manifest.Tensors))
+		var group sync.WaitGroup
+		for i := range errs {
+			group.Go(func() { errs[i] = read(i, b) })
+		}
+		group.Wait()
+		return errors.Join(errs...)
+	}
+	b, err := bundle.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.AllChecked(); err == nil {
+		t.Error("a bundle that hashes nothing says that all is checked")
+	}
+	h := b.Hashing()
+	if err := errors.Join(readAll(h), h.AllChecked()); err != nil {
+		t.Error(err)
+	}
+	const damaged = 3
+	tensor := b.Manifest.Tensors[damaged]
+	all[bundle.BlobName][tensor.Offset+tensor.Length/2] ^= 4
+	if err := os.WriteFile(filepath.Join(dir, bundle.BlobName), all[bundle.BlobName], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	h = b.Hashing()
+	if err := readAll(h); !errors.Is(err, bundle.ErrCorrupt) || !strings.Contains(err.Error(), tensor.Name) {
+		t.Errorf("tensor %q is damaged: %v", tensor.Name, err)
+	}
+	if err := h.AllChecked(); err == nil {
+		t.Error("a damaged tensor, and all is said to be checked")
 	}
 }
 

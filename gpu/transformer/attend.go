@@ -52,7 +52,7 @@ func (r *recorder) attendInParts(at *model.Attention, kv *cache, c kernels.Const
 			queries = q
 		}
 	}
-	splits := min(r.splits, t.splits(r.n, kv.window))
+	splits := max(1, min(r.splits, t.splits(r.n, kv.window)))
 	delete(c, "KV_BITS")
 	maps.Copy(c, kernels.Consts{"QUERIES": queries, "SPLITS": splits})
 	to := out.buffer

@@ -98,32 +98,31 @@ func (t *Transformer) feed(ctx context.Context, tokens []int32) error {
 // feedRows runs tokens of any sequences through the layers.
 func (t *Transformer) feedRows(ctx context.Context, rows []row) error {
 	n := len(rows)
-	words := make([]int, 0, 4*n)
-	for _, r := range rows {
-		words = append(words, int(r.token), r.position, r.sequence, 0)
-	}
-	if err := t.rows.Write(0, words32(words...)); err != nil {
+	if err := t.writeRows(rows); err != nil {
 		return err
 	}
 	if err := t.setStep(0, n, 0); err != nil {
 		return err
 	}
-	context := 0
-	for _, r := range rows {
-		context = max(context, r.position+1)
-	}
-	programs, err := t.body(n, context)
+	programs, err := t.body(n, longest(rows))
 	if err != nil {
 		return err
 	}
-	t.ready = t.squares[n]
+	t.leaves = t.squares[n]
 	if t.trace != nil {
 		return t.traced(ctx, n, programs)
 	}
 	return t.run(programs...)
 }
 
+// setStep tells the kernels how many tokens the body or the head takes, and from which on. It is written only
+// when it changes.
 func (t *Transformer) setStep(offset uint64, n, from int) error {
+	now := &t.steps[offset/headStep]
+	if *now == [2]int{n, from} {
+		return nil
+	}
+	*now = [2]int{n, from}
 	return t.step.Write(offset, words32(n, from, 0, 0))
 }
 

@@ -163,7 +163,8 @@ type Source interface {
 	// Packing reports how tensor i is stored: bits a weight and weights a block. 16 and 0 is
 	// float16, 32 and 0 float32.
 	Packing(i int) (bits, block int)
-	// ReadAt fills p with the stored bytes of tensor i from byte off on.
+	// ReadAt fills p with the stored bytes of tensor i from byte off on. Tensors are read by several
+	// goroutines at once, each from its first byte to its last. p may be slow to be read from.
 	ReadAt(i int, p []byte, off int64) error
 }
 

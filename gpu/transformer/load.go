@@ -3,16 +3,13 @@ package transformer
 import (
 	"context"
 	"encoding/binary"
-	"maps"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
-
-// chunkBytes is how much of a tensor travels to the device at once.
-const chunkBytes = 8 << 20
 
 // allocateWeights makes the buffers of all matrices and vectors.
 func (t *Transformer) allocateWeights() error {
@@ -37,40 +34,105 @@ func (t *Transformer) allocateWeights() error {
 	return nil
 }
 
-// load brings the weights to the device in the order of the source, which may come over a network.
-// A matrix travels in chunks of whole rows as it is at rest; a compute pass rearranges each into
-// planes.
+// load brings the weights to the device. Several goroutines read, hash if the source does that, and
+// send, each one tensor at a time, from its first byte to its last; what is on the device afterwards does
+// not depend on their number. Meanwhile the programs of Options.Ready are made.
 func (t *Transformer) load(ctx context.Context, src Source) error {
-	l := loader{ctx: ctx, t: t, src: src}
-	if err := l.open(stagingBytes(t.w)); err != nil {
-		return err
+	jobs, most := t.jobs(src)
+	l := loading{t: t, src: src, next: make(chan job, len(jobs))}
+	for _, j := range jobs {
+		l.next <- j
 	}
-	defer l.release()
-	for _, load := range l.inOrder() {
-		if err := load(); err != nil {
-			return err
-		}
+	close(l.next)
+	var work []func(context.Context) error
+	for range min(readers(), len(jobs)) {
+		work = append(work, func(ctx context.Context) error { return l.work(ctx, most) })
+	}
+	if len(t.opts.Ready) > 0 {
+		work = append(work, t.ready)
+	}
+	if err := together(ctx, work...); err != nil {
+		return err
 	}
 	return t.dev.Wait(ctx)
 }
 
-// inOrder returns what loads each vector and matrix, in the order of their first tensors.
-func (l *loader) inOrder() []func() error {
-	at := map[int]func() error{}
-	for _, v := range l.t.w.vectors {
-		at[v.tensors[0]] = func() error { return l.vector(v) }
-	}
-	for _, m := range l.t.w.matrices {
-		at[m.parts[0].pieces[0].tensor] = func() error { return l.matrix(m) }
-	}
-	var loads []func() error
-	for _, i := range slices.Sorted(maps.Keys(at)) {
-		loads = append(loads, at[i])
-	}
-	return loads
+// mostReaders bounds how many tensors are on their way at once: each takes three chunks of memory.
+const mostReaders = 12
+
+// readers reports how many goroutines load.
+func readers() int { return min(runtime.GOMAXPROCS(0), mostReaders) }
+
+// job is a tensor to be loaded, or several if they make a vector.
+type job struct {
+	bytes  int
+	vector *vector
+	tensor int // of a matrix
+	spans  []span
 }
 
-func (l *loader) vector(v *vector) error {
+// span is a run of a tensor's rows and the part of a matrix that they belong to.
+type span struct {
+	*part
+	piece
+}
+
+// jobs returns what is to be loaded, and the bytes of the largest matrix. A single reader goes through
+// the source in its order, which may come over a network; several begin with what takes longest.
+func (t *Transformer) jobs(src Source) (jobs []job, most int) {
+	list := src.Tensors()
+	all := make([]job, len(list))
+	for _, v := range t.w.vectors {
+		all[v.tensors[0]] = job{bytes: 2 * v.n, vector: v}
+	}
+	for _, m := range t.w.matrices {
+		for _, p := range m.parts {
+			for _, c := range p.pieces {
+				j := &all[c.tensor]
+				j.tensor, j.spans, j.bytes = c.tensor, append(j.spans, span{p, c}), j.bytes+c.rows*p.restBytes(p.width)
+				most = max(most, j.bytes)
+			}
+		}
+	}
+	jobs = slices.DeleteFunc(all, func(j job) bool { return j.bytes == 0 })
+	if readers() > 1 {
+		slices.SortStableFunc(jobs, func(a, b job) int { return b.bytes - a.bytes })
+	}
+	return jobs, most
+}
+
+// loading is what the goroutines that load share.
+type loading struct {
+	t    *Transformer
+	src  Source
+	next chan job
+
+	mu   sync.Mutex
+	done uint64 // bytes
+}
+
+// work loads one job after the other.
+func (l *loading) work(ctx context.Context, most int) error {
+	u := uploader{ctx: ctx, loading: l}
+	defer u.release()
+	for j := range l.next {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if j.vector != nil {
+			if err := l.vector(j.vector); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := u.tensor(j, most); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loading) vector(v *vector) error {
 	values, err := v.values(l.src)
 	if err != nil {
 		return err
@@ -78,118 +140,40 @@ func (l *loader) vector(v *vector) error {
 	return v.buffer.Write(0, floatBytes(values))
 }
 
-func (l *loader) matrix(m *matrix) error {
-	for _, p := range m.parts {
-		if err := l.part(p); err != nil {
-			return err
-		}
+// progress counts bytes that are on their way.
+func (l *loading) progress(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done += uint64(n)
+	if l.t.opts.Progress != nil {
+		l.t.opts.Progress(l.done)
 	}
-	return nil
 }
 
-// stagingBytes reports how large the buffer on the way is: chunkBytes, or less if no matrix is
-// so large, or the longest row. repack may read one word on.
-func stagingBytes(w *weights) int {
-	row, most := 0, 0
-	for _, m := range w.matrices {
-		for _, p := range m.parts {
-			row = max(row, p.restBytes(p.width))
-			most = max(most, p.rows*p.restBytes(p.width))
-		}
+// together runs functions at once and returns the first error that one of them meets; it ends the
+// context of the others.
+func together(ctx context.Context, work ...func(context.Context) error) error {
+	if len(work) == 1 {
+		return work[0](ctx)
 	}
-	return roundUp(max(row, min(most, chunkBytes)), 4) + 8
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		group sync.WaitGroup
+		once  sync.Once
+		first error
+	)
+	for _, f := range work {
+		group.Go(func() {
+			if err := f(ctx); err != nil {
+				once.Do(func() { first = err })
+				cancel()
+			}
+		})
+	}
+	group.Wait()
+	return first
 }
-
-// loader holds what the chunks pass through.
-type loader struct {
-	ctx   context.Context // of the loading, between whose chunks it may end
-	t     *Transformer
-	src   Source
-	done  uint64 // bytes
-	bytes []byte
-	raw   *gpu.Buffer
-	chunk *gpu.Buffer // the uniform of repack
-}
-
-func (l *loader) open(n int) (err error) {
-	l.bytes = make([]byte, n)
-	if l.raw, err = l.t.dev.NewBuffer(purposeLoading, uint64(n), gpu.Storage); err != nil {
-		return err
-	}
-	if l.chunk, err = l.t.dev.NewBuffer(purposeLoading, 32, gpu.Uniform); err != nil {
-		l.release()
-	}
-	return err
-}
-
-func (l *loader) release() {
-	l.raw.Release()
-	l.chunk.Release()
-}
-
-// part fills a part.
-func (l *loader) part(p *part) error {
-	k, err := kernels.Specialize("repack", p.consts())
-	if err != nil {
-		return err
-	}
-	pipeline, err := l.t.dev.Pipeline(k)
-	if err != nil {
-		return err
-	}
-	heads := p.heads
-	if heads == l.t.none {
-		heads = l.t.sink
-	}
-	group, err := l.t.dev.BindGroup(pipeline, whole(l.raw), whole(p.codes), whole(heads), whole(l.chunk))
-	if err != nil {
-		return err
-	}
-	defer group.Release()
-	for _, c := range p.pieces {
-		if err := l.piece(p, c, pipeline, group); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// piece uploads the rows of one tensor that belong to a part.
-func (l *loader) piece(p *part, c piece, pipeline *gpu.Pipeline, group *gpu.BindGroup) error {
-	row := p.restBytes(p.width)
-	words := (p.codeBytes(p.width) + p.headBytes(p.width)) / 4
-	for r := 0; r < c.rows; {
-		if err := l.ctx.Err(); err != nil {
-			return err
-		}
-		n := min(c.rows-r, max(1, (len(l.bytes)-8)/row))
-		buf := l.bytes[:roundUp(n*row, 4)]
-		if err := l.src.ReadAt(c.tensor, buf[:n*row], int64(c.from+r)*int64(row)); err != nil {
-			return err
-		}
-		if err := l.raw.Write(0, buf); err != nil {
-			return err
-		}
-		head := words32(p.width, p.cols(p.width), n, c.to+r*c.step, c.step, 0, 0, 0)
-		if err := l.chunk.Write(0, head); err != nil {
-			return err
-		}
-		var prog gpu.Program
-		x, y := grid((n*words + repackLanes - 1) / repackLanes)
-		prog.Dispatch(pipeline, group, x, y, 1)
-		if err := l.t.dev.Run(&prog); err != nil {
-			return err
-		}
-		r += n
-		l.done += uint64(n * row)
-		if l.t.opts.Progress != nil {
-			l.t.opts.Progress(l.done)
-		}
-	}
-	return nil
-}
-
-const repackLanes = 64
 
 // grid spreads n workgroups over two dimensions as the kernels count them: x + 65535·y.
 func grid(n int) (x, y uint32) {
@@ -198,7 +182,11 @@ func grid(n int) (x, y uint32) {
 
 // words32 returns numbers as little-endian uint32.
 func words32(numbers ...int) []byte {
-	b := make([]byte, 0, 4*len(numbers))
+	return appendWords(make([]byte, 0, 4*len(numbers)), numbers...)
+}
+
+// appendWords appends numbers as little-endian uint32.
+func appendWords(b []byte, numbers ...int) []byte {
 	for _, n := range numbers {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	}

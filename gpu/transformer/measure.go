@@ -3,8 +3,6 @@ package transformer
 import (
 	"context"
 	"time"
-
-	"github.com/llama-webgpu/llama-webgpu/gpu"
 )
 
 // MeasurePrompt times n prompt tokens of an empty sequence, until the last one's logits are made.
@@ -85,44 +83,6 @@ func (t *Transformer) TokenBytes(context, batch int) (weights, cache uint64) {
 	}
 	add(t.w.head, 1, 1)
 	return weights, cache
-}
-
-// CopyBandwidth measures how many bytes a second the device moves when it copies a large buffer,
-// read and written bytes counted.
-func CopyBandwidth(ctx context.Context, dev *gpu.Device) (float64, error) {
-	size := min(uint64(1)<<30, dev.Limits().MaxBufferSize)
-	if dev.Info().Type == "cpu" {
-		size = 64 << 20
-	}
-	a, err := dev.NewBuffer("bandwidth", size, gpu.Storage)
-	if err != nil {
-		return 0, err
-	}
-	defer a.Release()
-	b, err := dev.NewBuffer("bandwidth", size, gpu.Storage)
-	if err != nil {
-		return 0, err
-	}
-	defer b.Release()
-	const copies = 8
-	var p gpu.Program
-	for range copies {
-		p.Copy(whole(b), whole(a))
-	}
-	var best time.Duration
-	for i := range 4 {
-		begun := time.Now()
-		if err := dev.Run(&p); err != nil {
-			return 0, err
-		}
-		if err := dev.Wait(ctx); err != nil {
-			return 0, err
-		}
-		if d := time.Since(begun); i > 0 && (best == 0 || d < best) {
-			best = d
-		}
-	}
-	return 2 * copies * float64(size) / best.Seconds(), nil
 }
 
 // LayerWeights reports how many weights of the layers one token is multiplied with.

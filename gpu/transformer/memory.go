@@ -18,13 +18,13 @@ const leastChunk = 16
 
 // count adds up what allocate will ask for, and loading if there is to be any. While the activations
 // of a pass are larger than a binding, passes take fewer tokens.
-func (t *Transformer) count(loading bool) error {
+func (t *Transformer) count(src Source, loading bool) error {
 	t.dry = true
 	defer func() { t.dry = false }()
 	for {
 		t.need, t.largest = map[string]uint64{}, 0
 		if loading {
-			if _, err := t.buffer(purposeLoading, stagingBytes(t.w), gpu.Storage); err != nil {
+			if _, err := t.buffer(purposeLoading, t.loadingBytes(src), gpu.Storage); err != nil {
 				return err
 			}
 		}
@@ -105,6 +105,7 @@ const (
 	purposeActivations = "activations"
 	purposeSampling    = "sampling"
 	purposeLoading     = "loading"
+	purposeStaging     = "staging" // on its way, in memory of the CPU
 )
 
 // binarySize writes a number of bytes as people read it.

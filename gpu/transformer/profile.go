@@ -3,6 +3,7 @@ package transformer
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -12,32 +13,35 @@ import (
 // cost is what a dispatch has to do at least.
 type cost struct{ bytes, flops uint64 }
 
+// Dispatch is one dispatch of a profiled pass.
+type Dispatch struct {
+	Key   string // the kernel and its constants
+	Part  string // of the pass: "embedding", "layer 0", …, "head", "candidates"
+	Bytes uint64 // of weights and cache that it must read
+	FLOPs uint64 // of products that it must compute
+	gpu.Timing
+}
+
 // KernelTime says how long the dispatches of one kernel took in one pass.
 type KernelTime struct {
-	Key        string // the kernel and its constants
+	Key        string
 	Dispatches int
 	Time       time.Duration // on the device, together
-	Bytes      uint64        // of weights and cache that they must read
-	FLOPs      uint64        // of products that they must compute
+	Gap        time.Duration // from the end of the dispatch before to the beginning of each, together
+	Bytes      uint64
+	FLOPs      uint64
+	Compile    time.Duration // what its compilation took
 }
 
 // Profile feeds tokens, one chunk of them, and times every dispatch by the device's clock, each in
-// a pass of its own; the head's are those of the last token. The slowest kernel comes first.
-func (t *Transformer) Profile(ctx context.Context, tokens []int32) ([]KernelTime, error) {
+// a pass of its own: from the embedding to the candidates of the last token.
+func (t *Transformer) Profile(ctx context.Context, tokens []int32) ([]Dispatch, error) {
 	if err := t.accept(tokens); err != nil {
 		return nil, err
 	}
-	var times []KernelTime
-	t.run = func(programs ...*gpu.Program) error {
-		for _, p := range programs {
-			durations, err := t.dev.RunTimed(p)
-			if err != nil {
-				return err
-			}
-			for i, key := range p.Keys() {
-				times = addTime(times, key, durations[i], t.costs[p][i])
-			}
-		}
+	var programs []*gpu.Program
+	t.run = func(ps ...*gpu.Program) error {
+		programs = append(programs, ps...)
 		return nil
 	}
 	defer func() { t.run = t.dev.Run }()
@@ -48,21 +52,57 @@ func (t *Transformer) Profile(ctx context.Context, tokens []int32) ([]KernelTime
 	if err := t.runHead(len(tokens)-1, 1); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(times, func(a, b KernelTime) int { return cmp.Compare(b.Time, a.Time) })
-	return times, nil
+	top, err := t.topProgram(1)
+	if err != nil {
+		return nil, err
+	}
+	programs = append(programs, top)
+	times, err := t.dev.RunTimed(programs...)
+	if err != nil {
+		return nil, err
+	}
+	return t.dispatches(programs, times), nil
 }
 
-// addTime adds the time of one dispatch.
-func addTime(list []KernelTime, key string, d time.Duration, c cost) []KernelTime {
-	i := slices.IndexFunc(list, func(k KernelTime) bool { return k.Key == key })
-	if i < 0 {
-		list = append(list, KernelTime{Key: key})
-		i = len(list) - 1
+// dispatches joins what was recorded with when it ran.
+func (t *Transformer) dispatches(programs []*gpu.Program, times []gpu.Timing) []Dispatch {
+	var list []Dispatch
+	for i, p := range programs {
+		part := fmt.Sprintf("layer %d", i-1)
+		switch i {
+		case 0:
+			part = "embedding"
+		case len(programs) - 2:
+			part = "head"
+		case len(programs) - 1:
+			part = "candidates"
+		}
+		for j, key := range p.Keys() {
+			c := t.costs[p][j]
+			list = append(list, Dispatch{key, part, c.bytes, c.flops, times[len(list)]})
+		}
 	}
-	k := &list[i]
-	k.Dispatches++
-	k.Time += d
-	k.Bytes += c.bytes
-	k.FLOPs += c.flops
 	return list
+}
+
+// Kernels adds up the dispatches of each kernel; the slowest kernel comes first.
+func (t *Transformer) Kernels(list []Dispatch) []KernelTime {
+	var times []KernelTime
+	for i, d := range list {
+		at := slices.IndexFunc(times, func(k KernelTime) bool { return k.Key == d.Key })
+		if at < 0 {
+			at = len(times)
+			times = append(times, KernelTime{Key: d.Key, Compile: t.dev.CompileTime(d.Key)})
+		}
+		k := &times[at]
+		k.Dispatches++
+		k.Time += d.Time()
+		k.Bytes += d.Bytes
+		k.FLOPs += d.FLOPs
+		if i > 0 {
+			k.Gap += d.Begin - list[i-1].End
+		}
+	}
+	slices.SortStableFunc(times, func(a, b KernelTime) int { return cmp.Compare(b.Time, a.Time) })
+	return times
 }

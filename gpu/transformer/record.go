@@ -45,6 +45,10 @@ func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ..
 		r.err = err
 		return
 	}
+	if r.t.collect != nil {
+		r.t.collect(k)
+		return
+	}
 	p, err := r.t.dev.Pipeline(k)
 	if err != nil {
 		r.err = err
@@ -365,7 +369,7 @@ var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, mod
 func (t *Transformer) head(from, n int) (*gpu.Program, error) {
 	squares := 0
 	if from == 0 && n <= matvecTokens {
-		squares = t.ready
+		squares = t.leaves
 	}
 	if p := t.heads[headKey{n, squares}]; p != nil {
 		return p, nil

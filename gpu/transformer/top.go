@@ -1,11 +1,13 @@
 package transformer
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
@@ -25,10 +27,18 @@ func topWords(vocab int) int  { return 4 + 4*topGroups(vocab) + 2*topCap }
 
 // Top feeds tokens and returns the largest logits of the last one, in no order, and the logarithm
 // of the sum of all its exponentials. If there are more candidates than fit it returns none:
-// Logits has them all.
+// Logits has them all. The slice is used again.
 func (t *Transformer) Top(ctx context.Context, tokens []int32) ([]sample.Candidate, float64, error) {
 	if err := t.accept(tokens); err != nil {
 		return nil, 0, err
+	}
+	if len(tokens) == 1 {
+		t.fed = append(t.fed[:0], row{tokens[0], t.Position(), t.sequence})
+		tops, err := t.advance(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		return tops[0].Candidates, tops[0].LogSumExp, nil
 	}
 	for len(tokens) > 0 {
 		n := t.chunk(len(tokens))
@@ -57,31 +67,22 @@ type Top struct {
 }
 
 // TopBatch feeds one token to each of the first len(tokens) sequences and returns what Top returns,
-// for each. The weights are read once for all of them.
+// for each. The weights are read once for all of them. The slices are used again.
 func (t *Transformer) TopBatch(ctx context.Context, tokens []int32) ([]Top, error) {
 	if len(tokens) < 1 || len(tokens) > len(t.positions) {
 		return nil, fmt.Errorf("tokens for %d sequences: there are %d", len(tokens), len(t.positions))
 	}
 	selected := t.sequence
 	defer func() { t.sequence = selected }()
-	rows := make([]row, len(tokens))
+	t.fed = t.fed[:0]
 	for i := range tokens {
 		t.sequence = i
 		if err := t.accept(tokens[i : i+1]); err != nil {
 			return nil, fmt.Errorf("sequence %d: %w", i, err)
 		}
-		rows[i] = row{tokens[i], t.Position(), i}
+		t.fed = append(t.fed, row{tokens[i], t.Position(), i})
 	}
-	if err := t.feedRows(ctx, rows); err != nil {
-		return nil, err
-	}
-	for i := range tokens {
-		t.positions[i]++
-	}
-	if err := t.runHead(0, len(tokens)); err != nil {
-		return nil, err
-	}
-	return t.runTop(ctx, len(tokens))
+	return t.advance(ctx)
 }
 
 // Logits reads all logits [VocabSize] of the token that Top was last asked for.
@@ -100,20 +101,26 @@ func (t *Transformer) runTop(ctx context.Context, n int) ([]Top, error) {
 	if err := t.dev.Run(p); err != nil {
 		return nil, err
 	}
-	words := topWords(t.spec.Vocab)
-	raw := make([]byte, 4*n*words)
-	if err := t.dev.Read(ctx, t.act.top, 0, raw); err != nil {
+	return t.readTops(ctx, n)
+}
+
+// readTops waits for the candidates of n sequences' logits.
+func (t *Transformer) readTops(ctx context.Context, n int) ([]Top, error) {
+	size := 4 * topWords(t.spec.Vocab)
+	t.topBytes = slices.Grow(t.topBytes[:0], n*size)[:n*size]
+	if err := t.out.Read(ctx, t.topBytes); err != nil {
 		return nil, err
 	}
-	tops := make([]Top, n)
-	for i := range tops {
-		if tops[i], err = parseTop(raw[4*i*words:4*(i+1)*words], t.spec.Vocab); err != nil {
+	t.found = slices.Grow(t.found[:0], n)[:n]
+	for i := range t.found {
+		if err := t.found[i].parse(t.topBytes[i*size:(i+1)*size], t.spec.Vocab); err != nil {
 			return nil, fmt.Errorf("sequence %d: %w", i, err)
 		}
 	}
-	return tops, nil
+	return t.found, nil
 }
 
+// topProgram finds the candidates of n sequences' logits and copies them to where readTops reads.
 func (t *Transformer) topProgram(n int) (*gpu.Program, error) {
 	if p := t.tops[n]; p != nil {
 		return p, nil
@@ -126,15 +133,17 @@ func (t *Transformer) topProgram(n int) (*gpu.Program, error) {
 		}
 		r.dispatch(k, c, topGroups(t.spec.Vocab), n, whole(t.act.logits), whole(t.act.top), whole(t.act.hist))
 	}
-	if r.err != nil {
+	size := uint64(4 * n * topWords(t.spec.Vocab))
+	r.p.Copy(t.out.Range(size), gpu.Range{Buffer: t.act.top, Size: size})
+	if r.err = cmp.Or(r.err, r.p.Err()); r.err != nil {
 		return nil, r.err
 	}
 	t.tops[n] = r.p
 	return r.p, nil
 }
 
-// parseTop reads what the kernels wrote for one sequence.
-func parseTop(raw []byte, vocab int) (Top, error) {
+// parse reads what the kernels wrote for one sequence.
+func (top *Top) parse(raw []byte, vocab int) error {
 	word := func(i int) uint32 { return binary.LittleEndian.Uint32(raw[4*i:]) }
 	float := func(i int) float64 { return float64(math.Float32frombits(word(i))) }
 	groups := topGroups(vocab)
@@ -147,16 +156,16 @@ func parseTop(raw []byte, vocab int) (Top, error) {
 		sum += float(6+4*g) * math.Exp(float(4+4*g)-most)
 	}
 	if math.IsNaN(sum) || math.IsInf(sum, 0) || most < -3e38 {
-		return Top{}, errors.New("the logits are not finite")
+		return errors.New("the logits are not finite")
 	}
+	top.LogSumExp, top.Candidates = most+math.Log(sum), top.Candidates[:0]
 	n := int(word(0))
 	if n > topCap {
-		return Top{LogSumExp: most + math.Log(sum)}, nil
+		return nil
 	}
-	top := Top{Candidates: make([]sample.Candidate, n), LogSumExp: most + math.Log(sum)}
-	for i := range top.Candidates {
+	for i := range n {
 		at := 4 + 4*groups + 2*i
-		top.Candidates[i] = sample.Candidate{ID: int32(word(at)), Logit: float32(float(at + 1))}
+		top.Candidates = append(top.Candidates, sample.Candidate{ID: int32(word(at)), Logit: float32(float(at + 1))})
 	}
-	return top, nil
+	return nil
 }

@@ -64,6 +64,9 @@ func topOf(t *testing.T, dev *gpu.Device, logits []float32) (r Top) {
 		&tr.act.logits: 4 * s.Vocab, &tr.act.top: 4 * topWords(s.Vocab), &tr.act.hist: 4 * topBuckets,
 	})
 	if err == nil {
+		tr.out, err = dev.NewReadback(purposeSampling, uint64(4*topWords(s.Vocab)))
+	}
+	if err == nil {
 		err = tr.act.logits.Write(0, floatBytes(logits))
 	}
 	if err != nil {

@@ -10,18 +10,21 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // Options shape a Transformer.
 type Options struct {
-	MaxSeqLen   int               // positions that the KV cache holds; 0: the model's, at most 4096
-	Chunk       int               // most tokens in one pass; 0: 256
-	MaxBatch    int               // sequences that the KV cache holds; 0: 1
-	KVBits      int               // 16 or 32 bits a cached value; 0: 16
-	Memory      uint64            // bytes that the device has to give: a model that needs more is refused; 0: what the device says
-	splitLength int               // cached positions that a workgroup of attention reads; 0: by the device
-	Kernels     *Kernels          // what runs in place of the baseline's kernels; nil: nothing
-	Progress    func(done uint64) // told how many bytes of the weights are uploaded
+	MaxSeqLen int               // positions that the KV cache holds; 0: the model's, at most 4096
+	Chunk     int               // most tokens in one pass; 0: 256
+	MaxBatch  int               // sequences that the KV cache holds; 0: 1
+	KVBits    int               // 16 or 32 bits a cached value; 0: 16
+	Memory    uint64            // bytes that the device has to give: a model that needs more is refused; 0: what the device says
+	Progress  func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
+	Ready     []int             // passes whose programs are made while the weights load: of so many tokens of a sequence, or of one each of so many
+
+	splitLength int      // cached positions that a workgroup of attention reads; 0: by the device
+	Kernels     *Kernels // what runs in place of the baseline's kernels; nil: nothing
 }
 
 // Transformer is a model on a device, with the state of its sequences: there are MaxBatch of them,
@@ -52,13 +55,23 @@ type Transformer struct {
 	heads   map[headKey]*gpu.Program   // final norm and head
 	tops    map[int]*gpu.Program       // by number of sequences
 	squares map[int]int                // by number of tokens: sums of squares of the final norm that a pass has prepared
-	ready   int                        // those of the last pass
+	leaves  int                        // those of the last pass
+
+	out      *gpu.Readback              // where candidates are read
+	next     step                       // encoded ahead of its tokens
+	sequel   map[bodyKey][]*gpu.Program // of steps
+	steps    [2][2]int                  // what stands in the step buffer
+	fed      []row                      // and what follows are used again, so that a token allocates nothing
+	rowBytes []byte
+	topBytes []byte
+	found    []Top
 
 	positions []int                       // of each sequence's next token
 	sequence  int                         // the selected one
 	run       func(...*gpu.Program) error // dev.Run, or what stands in for it
 	costs     map[*gpu.Program][]cost     // of each dispatch
 	trace     func(layer int, hidden []float32)
+	collect   func(kernels.Kernel) // if not nil, takes the kernels that would be dispatched
 }
 
 // cache is the KV cache of one layer.
@@ -91,7 +104,7 @@ func prepare(dev *gpu.Device, src Source, o Options) *Transformer {
 	return &Transformer{
 		dev: dev, run: dev.Run, costs: map[*gpu.Program][]cost{}, spec: src.Spec(), opts: o.withDefaults(src.Spec()), limit: dev.Limits().MaxBinding,
 		groups: map[string]*gpu.BindGroup{}, bodies: map[bodyKey][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
-		squares: map[int]int{},
+		squares: map[int]int{}, sequel: map[bodyKey][]*gpu.Program{},
 	}
 }
 
@@ -158,7 +171,7 @@ func (t *Transformer) design(src Source) error {
 			return err
 		}
 	}
-	return t.count(!shared)
+	return t.count(src, !shared)
 }
 
 // allocate makes all buffers.
@@ -273,7 +286,7 @@ func (t *Transformer) allocateActivations() error {
 		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
 		a.qkvWidth = max(a.qkvWidth, stride((at.Heads+2*at.KVHeads)*at.HeadDim))
 		a.qWidth = max(a.qWidth, stride(at.Heads*at.HeadDim))
-		parts = max(parts, t.opts.MaxBatch*t.splits(1, t.opts.MaxSeqLen)*at.Heads*(at.HeadDim+2))
+		parts = max(parts, matvecTokens*t.splits(1, t.opts.MaxSeqLen)*at.Heads*(at.HeadDim+2))
 		k := max(1, m.TopK)
 		gateUp = max(gateUp, n*k*stride(2*m.Intermediate), n*stride(2*m.Shared))
 		for _, width := range []int{at.Heads * at.HeadDim, m.Intermediate, m.Shared} {
@@ -317,7 +330,16 @@ func (t *Transformer) allocateActivations() error {
 			return err
 		}
 	}
-	return t.buffers(purposeSampling, map[**gpu.Buffer]int{&a.top: 4 * t.opts.MaxBatch * topWords(s.Vocab), &a.hist: 4 * t.opts.MaxBatch * topBuckets})
+	found := 4 * t.opts.MaxBatch * topWords(s.Vocab)
+	if t.dry {
+		t.need[purposeSampling] += uint64(found)
+	} else {
+		var err error
+		if t.out, err = t.dev.NewReadback(purposeSampling, uint64(found)); err != nil {
+			return err
+		}
+	}
+	return t.buffers(purposeSampling, map[**gpu.Buffer]int{&a.top: found, &a.hist: 4 * t.opts.MaxBatch * topBuckets})
 }
 
 // allocateCache makes each layer's cache as long as what its tokens see, and longer by what one
@@ -422,6 +444,8 @@ func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) { t.trace = 
 
 // Close releases all that the Transformer has on the device.
 func (t *Transformer) Close() {
+	t.next.submission.Release()
+	t.out.Release()
 	for _, g := range t.groups {
 		g.Release()
 	}

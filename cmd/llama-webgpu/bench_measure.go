@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+)
+
+// benchReport is what bench prints as JSON. Speeds are in tokens a second, bandwidths in bytes.
+type benchReport struct {
+	Device    string            `json:"device"`
+	Model     string            `json:"model"`
+	Format    string            `json:"format,omitempty"` // of made-up weights
+	Roof      transformer.Roof  `json:"roof"`
+	Loads     []loadResult      `json:"loads"`
+	Memory    map[string]uint64 `json:"gpu_memory_bytes"`
+	Pipelines int               `json:"pipelines"`
+	Compile   float64           `json:"compile_seconds"`
+	Results   []benchResult     `json:"results,omitempty"`
+	Profiles  []profile         `json:"profiles,omitempty"`
+}
+
+type benchResult struct {
+	Test    string  `json:"test"`
+	Context int     `json:"context"`
+	Batch   int     `json:"batch"`
+	Tokens  int     `json:"tokens"` // of all sequences
+	Speed   float64 `json:"tokens_per_second"`
+	Spread  float64 `json:"standard_deviation"`
+	Bytes   uint64  `json:"bytes_per_step,omitempty"` // that a step must read
+	Rate    float64 `json:"bytes_per_second,omitempty"`
+	FLOPs   float64 `json:"flops_per_second,omitempty"`
+}
+
+// repeat measures several times, after once that is not counted.
+func (b *benchmark) repeat(r benchResult, measure func() (time.Duration, error)) error {
+	var speeds []float64
+	for i := range b.c.Int("repetitions") + 1 {
+		d, err := measure()
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			speeds = append(speeds, float64(r.Tokens)/d.Seconds())
+		}
+	}
+	r.Speed, r.Spread = meanAndDeviation(speeds)
+	r.Rate = r.Speed / float64(r.Batch) * float64(r.Bytes)
+	r.FLOPs *= r.Speed
+	b.report.Results = append(b.report.Results, r)
+	return nil
+}
+
+func meanAndDeviation(v []float64) (mean, deviation float64) {
+	for _, x := range v {
+		mean += x / float64(len(v))
+	}
+	for _, x := range v {
+		deviation += (x - mean) * (x - mean) / float64(max(1, len(v)-1))
+	}
+	return mean, math.Sqrt(deviation)
+}
+
+func (b *benchmark) prompts(ctx context.Context) error {
+	for _, n := range b.c.IntSlice("prompt") {
+		r := benchResult{Test: "pp" + strconv.Itoa(n), Batch: 1, Tokens: n, FLOPs: 2 * float64(b.t.LayerWeights())}
+		if err := b.repeat(r, func() (time.Duration, error) { return b.t.MeasurePrompt(ctx, n) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// generations measures one sequence at each context, and each larger batch at the first of them.
+func (b *benchmark) generations(ctx context.Context) error {
+	n, contexts, batches := b.c.Int("n"), b.c.IntSlice("context"), b.c.IntSlice("batch")
+	measure := func(length, batch int) error {
+		weights, cache := b.t.TokenBytes(length, batch)
+		r := benchResult{Test: "tg" + strconv.Itoa(n), Context: length, Batch: batch, Tokens: n * batch, Bytes: weights + cache}
+		return b.repeat(r, func() (time.Duration, error) { return b.t.MeasureGeneration(ctx, length, n, batch) })
+	}
+	for _, length := range contexts {
+		if slices.Contains(batches, 1) {
+			if err := measure(length, 1); err != nil {
+				return err
+			}
+		}
+	}
+	for _, batch := range batches {
+		if batch > 1 && len(contexts) > 0 {
+			if err := measure(contexts[0], batch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+)
+
+func (b *benchmark) show() {
+	w, r := stdout(b.c), &b.report
+	fmt.Fprintf(w, "%s %s on %s\n", r.Model, r.Format, r.Device)
+	if b.c.Bool("load") {
+		b.showLoads()
+		return
+	}
+	fmt.Fprintf(w, "roof        copies %.0f GB/s, %.2f TFLOP/s in float32\n", r.Roof.Copy/1e9, r.Roof.FLOPs/1e12)
+	for _, l := range r.Loads {
+		fmt.Fprintf(w, "load        %s, %s, in %.2f s: %.2f GB/s\n", humanSize(int64(l.Bytes)), l.Test, l.Seconds, l.Rate/1e9)
+	}
+	fmt.Fprintf(w, "pipelines   %d compiled in %.2f s\n", r.Pipelines, r.Compile)
+	var total uint64
+	for _, n := range r.Memory {
+		total += n
+	}
+	fmt.Fprintf(w, "GPU memory  %s\n\n", humanSize(int64(total)))
+	t := newTable(table.Row{"test", "context", "batch", "tokens/s", "±", "MB/step", "GB/s", "of copy", "TFLOP/s"})
+	for _, x := range r.Results {
+		row := table.Row{x.Test, x.Context, x.Batch, fmt.Sprintf("%.1f", x.Speed), fmt.Sprintf("%.1f", x.Spread), "", "", "", ""}
+		if x.Bytes > 0 {
+			row[5], row[6], row[7] = fmt.Sprintf("%.1f", float64(x.Bytes)/1e6), fmt.Sprintf("%.0f", x.Rate/1e9), fmt.Sprintf("%.0f %%", 100*x.Rate/r.Roof.Copy)
+		}
+		if x.FLOPs > 0 {
+			row[8] = fmt.Sprintf("%.2f", x.FLOPs/1e12)
+		}
+		t.AppendRow(row)
+	}
+	showTable(b.c, t)
+	if b.c.Bool("profile") {
+		for i := range r.Profiles {
+			b.showProfile(&r.Profiles[i])
+		}
+	}
+}
+
+func (b *benchmark) showLoads() {
+	fmt.Fprintln(stdout(b.c))
+	t := newTable(table.Row{"loading", "size", "s", "±", "GB/s"})
+	for _, l := range b.report.Loads {
+		t.AppendRow(table.Row{l.Test, humanSize(int64(l.Bytes)), fmt.Sprintf("%.3f", l.Seconds), fmt.Sprintf("%.3f", l.Spread), fmt.Sprintf("%.2f", l.Rate/1e9)})
+	}
+	showTable(b.c, t)
+}
+
+func (b *benchmark) showProfile(p *profile) {
+	t := newTable(table.Row{p.Title, "dispatches", "µs", "share", "µs each", "gap each", "GB/s", "TFLOP/s", "of roof", "compiled in ms"})
+	for _, k := range p.Kernels {
+		row := table.Row{
+			k.Kernel, k.Dispatches, fmt.Sprintf("%.1f", 1e6*k.Seconds), fmt.Sprintf("%.1f %%", 100*k.Seconds/p.Seconds),
+			fmt.Sprintf("%.1f", 1e6*k.Seconds/float64(k.Dispatches)), fmt.Sprintf("%.1f", 1e6*k.Gap/float64(k.Dispatches)), "", "", "",
+			fmt.Sprintf("%.1f", 1e3*k.Compile),
+		}
+		if k.Bytes > 0 {
+			row[6] = fmt.Sprintf("%.0f", float64(k.Bytes)/k.Seconds/1e9)
+		}
+		if k.FLOPs > 0 {
+			row[7] = fmt.Sprintf("%.2f", float64(k.FLOPs)/k.Seconds/1e12)
+		}
+		if k.Bound != "" {
+			row[8] = fmt.Sprintf("%.0f %% %s", 100*k.Roof, k.Bound)
+		}
+		t.AppendRow(row)
+	}
+	t.AppendFooter(table.Row{"kernels", "", fmt.Sprintf("%.1f", 1e6*p.Kernel), fmt.Sprintf("%.1f %%", 100*p.Kernel/p.Seconds)})
+	t.AppendFooter(table.Row{"gaps", "", fmt.Sprintf("%.1f", 1e6*p.Gap), fmt.Sprintf("%.1f %%", 100*p.Gap/p.Seconds)})
+	t.AppendFooter(table.Row{"all", "", fmt.Sprintf("%.1f", 1e6*p.Seconds)})
+	fmt.Fprintln(stdout(b.c))
+	showTable(b.c, t)
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+)
+
+// TestShapes lays out every shape that comes with bench, in every format, for a device with bindings of
+// 2 GiB, and checks the size of the weights.
+func TestShapes(t *testing.T) {
+	weights := map[string]float64{"llama-3.1-8b": 8.03e9, "llama-3.2-1b": 1.236e9, "llama-4-scout-1layer": 4.27e9, "qwen3-4b": 4.02e9}
+	bits := map[string]float64{"int8": 8.25, "int4": 4.25, "int2": 2.125, "f16": 16} // on the device
+	for _, name := range shapeNames() {
+		for format, each := range bits {
+			set := flag.NewFlagSet("", flag.PanicOnError)
+			set.String("shape", name, "")
+			set.String("format", format, "")
+			set.Int("block-size", 0, "")
+			b := benchmark{c: cli.NewContext(nil, set, nil)}
+			src, err := b.source()
+			if err != nil {
+				t.Fatal(err)
+			}
+			need, err := transformer.Need(src.made, transformer.Options{MaxBatch: 8, MaxSeqLen: 1024}, 2<<30)
+			if err != nil {
+				t.Errorf("%s %s: %v", name, format, err)
+				continue
+			}
+			if got, want := float64(need["weights"]), weights[name]*each/8; got < want*0.99 || got > want*1.02 {
+				t.Errorf("%s %s: %.0f bytes of weights, want about %.0f", name, format, got, want)
+			}
+		}
+	}
+}
+
+// TestTrace reads a trace back: events in order, times in microseconds.
+func TestTrace(t *testing.T) {
+	list := []transformer.Dispatch{
+		{Key: "embed/BITS=4", Part: "embedding", Timing: gpu.Timing{Begin: 0, End: 1500}},
+		{Key: "matvec/BITS=4", Part: "layer 0", Bytes: 1000, FLOPs: 4000, Timing: gpu.Timing{Begin: 2500, End: 2500 + time.Millisecond}},
+	}
+	path := filepath.Join(t.TempDir(), "trace.json")
+	if err := writeTrace(path, []profile{{Title: "a prompt", list: list[:1]}, {Title: "a token", list: list}}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trace struct{ TraceEvents []traceEvent }
+	if err := json.Unmarshal(data, &trace); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(trace.TraceEvents); n != 5 {
+		t.Fatalf("%d events, want 5", n)
+	}
+	e := trace.TraceEvents[4]
+	if e.Name != "matvec" || e.Category != "layer 0" || e.Phase != "X" || e.Process != 2 || e.Time != 2.5 || e.Duration != 1000 {
+		t.Errorf("the last event is %+v", e)
+	}
+	if e.Args["bytes"] != 1000.0 || e.Args["flops"] != 4000.0 || e.Args["kernel"] != "matvec/BITS=4" {
+		t.Errorf("its arguments are %v", e.Args)
+	}
+}

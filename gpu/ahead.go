@@ -1,0 +1,137 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Submission is a list of programs that is ready to be sent to the device: what encoding them costs on the
+// CPU is behind it. It is for one goroutine, and for one Send after each Encode.
+type Submission struct {
+	d          *Device
+	programs   []*Program
+	h          handle
+	generation uint64 // when all was alive
+	ready      bool
+}
+
+// Encode prepares the programs, one after the other, to be run by one Send; s is zero, sent or released.
+func (d *Device) Encode(s *Submission, programs []*Program) error {
+	if s.ready {
+		return errors.New("encode: the submission was not sent yet")
+	}
+	if err := d.enter(context.Background()); err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	defer d.leave()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range programs {
+		if err := p.check(d); err != nil {
+			return fmt.Errorf("encode: %w", err)
+		}
+	}
+	h, err := d.b.encode(programs)
+	if err != nil {
+		return fmt.Errorf("encode: %w", d.note(err))
+	}
+	*s = Submission{d: d, programs: programs, h: h, generation: d.generation.Load(), ready: true}
+	return nil
+}
+
+// Send submits the programs and does not wait for them. Writes made before come first. If anything that
+// they use was released in the meantime, it is an error and nothing is submitted.
+func (s *Submission) Send() error {
+	d := s.d
+	if !s.ready {
+		return errors.New("run: the submission is not encoded, or was sent before")
+	}
+	if err := d.enter(context.Background()); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	defer d.leave()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.generation != d.generation.Load() {
+		for _, p := range s.programs {
+			if err := p.check(d); err != nil {
+				return fmt.Errorf("run: %w", err)
+			}
+		}
+	}
+	s.ready = false
+	if err := d.b.send(s.h, s.programs); err != nil {
+		return d.spoil(err)
+	}
+	d.count(s.programs...)
+	return nil
+}
+
+// Release gives back what was not sent.
+func (s *Submission) Release() {
+	if !s.ready || !s.d.life.TryRLock() {
+		return // nothing to do, or Close is at it
+	}
+	defer s.d.life.RUnlock()
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	s.ready = false
+	if !s.d.closed {
+		s.d.b.drop(s.h)
+	}
+}
+
+// Readback is memory that programs copy results to, for the CPU to read.
+type Readback struct{ b *Buffer }
+
+// NewReadback allocates size bytes, counted in Memory under purpose.
+func (d *Device) NewReadback(purpose string, size uint64) (*Readback, error) {
+	if err := d.enter(context.Background()); err != nil {
+		return nil, fmt.Errorf("buffer %q: %w", purpose, err)
+	}
+	defer d.leave()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b, err := d.alloc(purpose, size, staging)
+	if err != nil {
+		return nil, err
+	}
+	return &Readback{b}, nil
+}
+
+// Range is where programs copy to.
+func (r *Readback) Range(size uint64) Range { return Range{Buffer: r.b, Size: size} }
+
+// Read waits for what was submitted and copies the first len(dst) bytes, a multiple of 4, to dst. Until it
+// returns, nothing that copies to r may be submitted.
+func (r *Readback) Read(ctx context.Context, dst []byte) error {
+	d := r.b.d
+	if err := d.enter(ctx); err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	defer d.leave()
+	if _, err := d.usable(r.Range(uint64(len(dst)))); err != nil || len(dst) == 0 || len(dst)%4 != 0 {
+		return fmt.Errorf("read: %d bytes: %w", len(dst), errors.Join(err, errors.New("want a multiple of 4 within the buffer")))
+	}
+	d.mu.Lock()
+	p, err := d.b.startMap(r.b.h, uint64(len(dst)))
+	d.mu.Unlock()
+	if err == nil {
+		err = d.b.finishRead(ctx, p, r.b.h, dst, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("read: %w", d.lockedNote(err))
+	}
+	d.mu.Lock()
+	d.stats.BytesRead += uint64(len(dst))
+	d.mu.Unlock()
+	return nil
+}
+
+// Release gives the memory back.
+func (r *Readback) Release() {
+	if r != nil {
+		r.b.Release()
+	}
+}

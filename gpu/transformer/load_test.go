@@ -1,0 +1,150 @@
+package transformer
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+)
+
+// logitsAfter loads a model with so many readers and returns the logits after a few tokens.
+func logitsAfter(t *testing.T, src Source, procs int, o Options) []float32 {
+	t.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+	dev := gputest.Open(t)
+	tr, err := New(context.Background(), dev, src, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	if m := dev.Memory(); m[purposeLoading]+m[purposeStaging] != 0 {
+		t.Errorf("after loading there is still %v", m)
+	}
+	var logits []float32
+	err = tr.Forward(context.Background(), []int32{1, 2, 3}, 2, func(_ int, l []float32) error {
+		logits = slices.Clone(l)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logits
+}
+
+// TestReaders loads with one goroutine and with many: the device holds the same.
+func TestReaders(t *testing.T) {
+	src := newModel(t, plainSpec(), scheme{4, 32})
+	want := logitsAfter(t, src, 1, Options{})
+	for range 3 {
+		if got := logitsAfter(t, src, 8, Options{Ready: []int{1, 3}}); !slices.Equal(got, want) {
+			t.Fatal("eight readers load another model than one")
+		}
+	}
+}
+
+// inTurn is a Source that wants what a Source may want: every tensor read once, from its first byte to
+// its last.
+type inTurn struct {
+	*memory
+	mu   sync.Mutex
+	read map[int]int64 // bytes by tensor
+	bad  error         // what reading tensor 3 returns
+}
+
+func (s *inTurn) ReadAt(i int, p []byte, off int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.read[i] != off {
+		return errors.New("not in turn")
+	}
+	s.read[i] += int64(len(p))
+	if i == 3 && s.bad != nil {
+		return s.bad
+	}
+	return s.memory.ReadAt(i, p, off)
+}
+
+func TestReadInTurn(t *testing.T) {
+	for _, procs := range []int{1, 8} {
+		src := &inTurn{memory: newModel(t, plainSpec(), scheme{4, 32}), read: map[int]int64{}}
+		logitsAfter(t, src, procs, Options{})
+		for i, tensor := range src.Tensors() {
+			if tensor.Role == model.RoleQ && src.read[i] != int64(len(src.stored[i])) {
+				t.Errorf("%d readers: tensor %d: %d bytes of %d were read", procs, i, src.read[i], len(src.stored[i]))
+			}
+		}
+	}
+}
+
+// TestLoadFails has one tensor fail: loading ends with that error, whoever meets it.
+func TestLoadFails(t *testing.T) {
+	dev := gputest.Open(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, procs := range []int{1, 8} {
+		runtime.GOMAXPROCS(procs)
+		src := &inTurn{memory: newModel(t, plainSpec(), scheme{4, 32}), read: map[int]int64{}, bad: errors.New("the disk is on fire")}
+		_, err := New(context.Background(), dev, src, Options{Ready: []int{1}})
+		if !errors.Is(err, src.bad) {
+			t.Errorf("%d readers: %v, want %v", procs, err, src.bad)
+		}
+		if m := dev.Memory(); len(m) != 0 {
+			t.Errorf("%d readers: what failed leaves %v", procs, m)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	src := newModel(t, plainSpec(), scheme{4, 32})
+	_, err := New(ctx, dev, src, Options{Progress: func(uint64) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled while it loads: %v", err)
+	}
+}
+
+// TestReady checks that what Ready names needs no compilation afterwards, and no new bind groups.
+func TestReady(t *testing.T) {
+	dev := gputest.Open(t)
+	src := newModel(t, plainSpec(), scheme{4, 32})
+	ctx := context.Background()
+	tr, err := New(ctx, dev, src, Options{MaxBatch: 2, Ready: []int{1, 2, 20}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	compiled, groups := dev.Stats().Pipelines, len(tr.groups)
+	prompt := make([]int32, 20)
+	for _, feed := range []func() error{
+		func() error { _, _, err := tr.Top(ctx, prompt); return err },
+		func() error { _, _, err := tr.Top(ctx, prompt[:1]); return err },
+		func() error { _, err := tr.TopBatch(ctx, prompt[:2]); return err },
+	} {
+		if err := feed(); err != nil {
+			t.Fatal(err)
+		}
+		if s := dev.Stats(); s.Pipelines != compiled || len(tr.groups) != groups {
+			t.Fatalf("%d pipelines and %d bind groups were made ready, and now there are %d and %d", compiled, groups, s.Pipelines, len(tr.groups))
+		}
+	}
+}
+
+// TestSynthetic loads made-up weights, of which the device gets one pattern for all chunks: tensors of one
+// chunk are what ReadAt says.
+func TestSynthetic(t *testing.T) {
+	spec := plainSpec()
+	for _, s := range []scheme{{4, 32}, {8, 64}, {2, 32}, {16, 0}} {
+		made, err := NewSynthetic(&spec, s.bits, s.block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := struct{ Source }{made} // is read like any other
+		want := logitsAfter(t, plain, 1, Options{})
+		for _, procs := range []int{1, 4} {
+			if got := logitsAfter(t, made, procs, Options{}); !slices.Equal(got, want) {
+				t.Errorf("%v, %d readers: not the weights that ReadAt returns", s, procs)
+			}
+		}
+	}
+}

@@ -48,7 +48,8 @@ func specializedFor(t *testing.T, name string, c kernels.Consts) kernels.Kernel 
 		delete(c, "BLOCK")
 		for _, r := range [][2]string{
 			{"enable f16;", "fn unpacked(v: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y)); }"},
-			{"array<vec4<f16>>", "array<vec2<u32>>"}, {"vec4<f32>(w[", "unpacked(w["},
+			{"array<vec4<f16>>", "array<vec2<u32>>"},
+			{"vec4<f32>(w[", "unpacked(w["},
 		} {
 			if strings.Count(source, r[0]) != 1 {
 				t.Fatalf("%s has %q %d times", name, r[0], strings.Count(source, r[0]))

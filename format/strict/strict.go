@@ -27,9 +27,9 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	return v, nil
 }
 
-// An Unmarshaler reads itself from the text of a value.
-type Unmarshaler interface {
-	UnmarshalJSON(text []byte) error
+// A Reader reads itself from the text of a value. (A method that other types have as well would keep theirs in the program.)
+type Reader interface {
+	ReadJSON(text []byte) error
 }
 
 // Unmarshal reads data into what v points at. Members that its structs do not name are errors.
@@ -82,15 +82,15 @@ func (r *reader) enter(name string) error {
 func (r *reader) leave() { r.path = r.path[:len(r.path)-1] }
 
 var (
-	valueType     = reflect.TypeFor[Value]()
-	unmarshalType = reflect.TypeFor[Unmarshaler]()
-	tokenIDsType  = reflect.TypeFor[map[string]int32]()
+	valueType    = reflect.TypeFor[Value]()
+	readerType   = reflect.TypeFor[Reader]()
+	tokenIDsType = reflect.TypeFor[map[string]int32]()
 )
 
 // value reads the next value into v.
 func (r *reader) value(v reflect.Value) error {
 	r.space()
-	if v.Type() == valueType || reflect.PointerTo(v.Type()).Implements(unmarshalType) {
+	if v.Type() == valueType || reflect.PointerTo(v.Type()).Implements(readerType) {
 		text, err := r.skip()
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func (r *reader) value(v reflect.Value) error {
 			v.SetBytes(bytes.Clone(text))
 			return nil
 		}
-		return v.Addr().Interface().(Unmarshaler).UnmarshalJSON(text)
+		return v.Addr().Interface().(Reader).ReadJSON(text)
 	}
 	if r.next() == 'n' {
 		v.SetZero()

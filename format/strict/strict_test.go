@@ -108,7 +108,7 @@ type later struct {
 
 type own struct{ text string }
 
-func (o *own) UnmarshalJSON(text []byte) error {
+func (o *own) ReadJSON(text []byte) error {
 	o.text = string(text)
 	return nil
 }

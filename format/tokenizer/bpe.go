@@ -191,8 +191,8 @@ type mergeJSON struct {
 	comment     bool // the "#version" line that merges.txt starts with
 }
 
-// UnmarshalJSON reads either.
-func (p *mergeJSON) UnmarshalJSON(text []byte) error {
+// ReadJSON reads either.
+func (p *mergeJSON) ReadJSON(text []byte) error {
 	if text[0] == '[' {
 		var both [2]string
 		if err := strict.Unmarshal(text, &both); err != nil {

@@ -113,8 +113,8 @@ type scored struct {
 	score float64
 }
 
-// UnmarshalJSON reads the array.
-func (s *scored) UnmarshalJSON(text []byte) error {
+// ReadJSON reads the array.
+func (s *scored) ReadJSON(text []byte) error {
 	var parts []strict.Value
 	if err := strict.Unmarshal(text, &parts); err != nil {
 		return err

@@ -45,13 +45,13 @@ fn first(p: u32) -> u32 {
 // score fills in the scores of the key in row at, or of none.
 fn score(at: u32, seen: bool, lane: u32) {
   var s: array<f32, QUERIES>;
-  for (var i = 0u; i < OCTETS; i++) {
+  for (var i = 0u; i < OCTETS; i++) { // unroll
     let k = kc[at + i];
     let a = vec4<f32>(unpack2x16float(k.x), unpack2x16float(k.y));
     let b = vec4<f32>(unpack2x16float(k.z), unpack2x16float(k.w));
-    for (var t = 0u; t < QUERIES; t++) { s[t] += dot(query[t * OCTETS * 2u + 2u * i], a) + dot(query[t * OCTETS * 2u + 2u * i + 1u], b); }
+    for (var t = 0u; t < QUERIES; t++) { s[t] += dot(query[t * OCTETS * 2u + 2u * i], a) + dot(query[t * OCTETS * 2u + 2u * i + 1u], b); } // unroll
   }
-  for (var t = 0u; t < QUERIES; t++) {
+  for (var t = 0u; t < QUERIES; t++) { // unroll
     if (SOFTCAP != 0.0) { s[t] = SOFTCAP * tanh(clamp(s[t] / SOFTCAP, -15.0, 15.0)); }
     scores[t * LANES + lane] = select(-1e30, s[t], seen);
     tops[t * LANES + lane] = select(-1e30, s[t], seen);
@@ -74,16 +74,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var acc: array<vec4<f32>, ACC>;
   var sum: array<f32, QUERIES>;
   var best: array<f32, QUERIES>;
-  for (var t = 0u; t < QUERIES; t++) { best[t] = -1e30; }
+  for (var t = 0u; t < QUERIES; t++) { best[t] = -1e30; } // unroll
   for (var p = p0; p < end; p += LANES) {
     let mine = min(p + lane, end - 1u);
     score((base + mine % CAP) * OCTETS, p + lane < end, lane);
     for (var half = LANES / 2u; half > 0u; half /= 2u) {
       workgroupBarrier();
-      for (var t = 0u; t < QUERIES && lane < half; t++) { tops[t * LANES + lane] = max(tops[t * LANES + lane], tops[t * LANES + lane + half]); }
+      if (lane < half) {
+        for (var t = 0u; t < QUERIES; t++) { tops[t * LANES + lane] = max(tops[t * LANES + lane], tops[t * LANES + lane + half]); } // unroll
+      }
     }
     workgroupBarrier();
-    for (var t = 0u; t < QUERIES; t++) {
+    for (var t = 0u; t < QUERIES; t++) { // unroll
       let top = max(best[t], tops[t * LANES]);
       let fade = exp(best[t] - top);
       best[t] = top;
@@ -98,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let v = vc[(base + (p + j) % CAP) * OCTETS + octet];
       let a = vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
       let b = vec4<f32>(unpack2x16float(v.z), unpack2x16float(v.w));
-      for (var t = 0u; t < QUERIES; t++) {
+      for (var t = 0u; t < QUERIES; t++) { // unroll
         let e = scores[t * LANES + j];
         sum[t] += e;
         acc[2u * t] += e * a;
@@ -107,7 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
   }
-  for (var t = 0u; t < QUERIES; t++) {
+  for (var t = 0u; t < QUERIES; t++) { // unroll
     if (side < SIDE) {
       for (var i = 0u; i < 4u; i++) {
         outs[side * DIM + 8u * octet + i] = acc[2u * t][i];

@@ -1,6 +1,6 @@
 // embed: x[t] = SCALE·W[id], id the token or the position of row t.
 //   w, h as in matvec, w as single words   rows [t] (token, position, sequence, 0)   x [t][X_STRIDE] f32
-//   one workgroup makes one token's row; the rows ROW0 … ROW0+OUT−1 of a split W are here
+//   one workgroup makes SPAN columns (y), as they are stored, of one token's row (x); the rows ROW0 … ROW0+OUT−1 of a split W are here
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const COLS: u32 = 256u;    // columns stored, a multiple of BLOCK and of 128/BITS
@@ -11,6 +11,7 @@ const X_STRIDE: u32 = 256u;
 const FIELD: u32 = 0u;     // 0: the token is looked up, 1: the position
 const ADD: u32 = 0u;       // 1: x is added to, else overwritten
 const SCALE: f32 = 1.0;
+const SPAN: u32 = 256u;
 const LANES: u32 = 64u;
 
 const VEC: u32 = 32u / BITS;                     // quads of a vec4<u32>
@@ -42,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var row = rows[group.x];
   let id = row[FIELD];
   if (id < ROW0 || id >= ROW0 + OUT) { return; }
-  for (var k = lane; k < COLS; k += LANES) {
+  for (var k = group.y * SPAN + lane; k < min(COLS, (group.y + 1u) * SPAN); k += LANES) {
     let p = k / 4u;
     let vec = p / VEC;
     let column = 4u * (vec / SHARE * SHARE * VEC + p % VEC * SHARE + vec % SHARE) + k % 4u; // see matmul

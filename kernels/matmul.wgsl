@@ -79,50 +79,24 @@ fn store(row: u32, t: u32, sum: f32) {
   y[i] = v;
 }
 
-// Ahead is what a thread has read for the next step: weights, their heads, inputs.
-struct Ahead {
-  words: array<u32, HELD>,
-  heads: array<u32, MINE>,
-  inputs: array<vec4<f32>, INPUTS>,
+// word reads word k of this thread's unit i of the step at quad p, and head its header.
+fn word(row0: u32, p: u32, i: u32, k: u32, lane: u32) -> u32 {
+  let e = lane + i * LANES;
+  let row = min(row0 + e / UNITS, shape.rows - 1u);
+  return w[(row * (shape.cols / 4u) + p + e % UNITS * UNIT) * BITS / 8u + k];
 }
 
-// fetch reads this thread's share of the step at quad p.
-fn fetch(ahead: ptr<function, Ahead>, row0: u32, t0: u32, p: u32, lane: u32) {
-  let quads = shape.cols / 4u;
-  for (var i = 0u; i < MINE; i++) {
-    let e = lane + i * LANES;
-    let row = min(row0 + e / UNITS, shape.rows - 1u);
-    let q = p + e % UNITS * UNIT;
-    for (var k = 0u; k < WORDS; k++) { (*ahead).words[i * WORDS + k] = w[row * (quads * BITS / 8u) + q * BITS / 8u + k]; }
-    if (BITS < 16u) { (*ahead).heads[i] = h[row * (shape.cols / BLOCK) + q * 4u / BLOCK]; }
-  }
-  for (var i = 0u; i < INPUTS; i++) {
-    let e = lane + i * LANES;
-    (*ahead).inputs[i] = x[min(t0 + e / DEPTH, step.n - 1u) * shape.x_stride / 4u + natural(p + e % DEPTH)];
-  }
+fn head(row0: u32, p: u32, i: u32, lane: u32) -> u32 {
+  if (BITS >= 16u) { return 0u; }
+  let e = lane + i * LANES;
+  let row = min(row0 + e / UNITS, shape.rows - 1u);
+  return h[row * (shape.cols / BLOCK) + (p + e % UNITS * UNIT) * 4u / BLOCK];
 }
 
-// unpack dequantizes what was read into workgroup memory.
-fn unpack(ahead: ptr<function, Ahead>, lane: u32) {
-  for (var i = 0u; i < MINE; i++) {
-    let e = lane + i * LANES;
-    let to = e % UNITS * UNIT * TILE_ROWS + e / UNITS;
-    let k = i * WORDS;
-    if (e >= ALL) { break; }
-    if (BITS == 32u) {
-      ws[to] = bitcast<vec4<f32>>(vec4<u32>((*ahead).words[k], (*ahead).words[k + 1u % WORDS], (*ahead).words[k + 2u % WORDS], (*ahead).words[k + 3u % WORDS]));
-    } else if (BITS == 16u) {
-      ws[to] = vec4<f32>(unpack2x16float((*ahead).words[k]), unpack2x16float((*ahead).words[k + 1u % WORDS]));
-    } else {
-      let head = (*ahead).heads[i];
-      let zero = f32(bitcast<i32>(head) >> 16u);
-      for (var j = 0u; j < UNIT; j++) { ws[to + j * TILE_ROWS] = (codes((*ahead).words[k], j) - zero) * unpack2x16float(head).x; }
-    }
-  }
-  for (var i = 0u; i < INPUTS; i++) {
-    let e = lane + i * LANES;
-    if (e < X_SLAB) { xs[e % DEPTH * TILE_TOKENS + e / DEPTH] = (*ahead).inputs[i]; }
-  }
+// input reads this thread's quad i of the inputs of the step at quad p.
+fn input(t0: u32, p: u32, i: u32, lane: u32) -> vec4<f32> {
+  let e = lane + i * LANES;
+  return x[min(t0 + e / DEPTH, step.n - 1u) * shape.x_stride / 4u + natural(p + e % DEPTH)];
 }
 
 @compute @workgroup_size(LANES)
@@ -132,19 +106,46 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let tr = lane / ACROSS; // this thread's rows are row0 + tr + i·DOWN
   let tt = lane % ACROSS; // and its tokens t0 + tt + j·ACROSS
   let quads = shape.cols / 4u;
-  var sums: array<f32, SUMS>; // [row][token]
-  var ahead: Ahead;
-  fetch(&ahead, row0, t0, 0u, lane);
+  var sums: array<f32, SUMS>;   // [row][token]
+  var held: array<u32, HELD>;   // what is read for the next step: words, their heads, inputs
+  var heads: array<u32, MINE>;
+  var inputs: array<vec4<f32>, INPUTS>;
+  for (var i = 0u; i < MINE; i++) { // unroll
+    for (var k = 0u; k < WORDS; k++) { held[i * WORDS + k] = word(row0, 0u, i, k, lane); } // unroll
+    heads[i] = head(row0, 0u, i, lane);
+  }
+  for (var i = 0u; i < INPUTS; i++) { inputs[i] = input(t0, 0u, i, lane); } // unroll
   for (var p = 0u; p < quads; p += DEPTH) {
-    unpack(&ahead, lane);
+    for (var i = 0u; i < MINE; i++) { // unroll
+      let e = lane + i * LANES;
+      let to = e % UNITS * UNIT * TILE_ROWS + e / UNITS;
+      let zero = f32(bitcast<i32>(heads[i]) >> 16u);
+      let scale = unpack2x16float(heads[i]).x;
+      let k = i * WORDS;
+      for (var j = 0u; j < UNIT; j++) { // unroll
+        var q = (codes(held[k], j) - zero) * scale;
+        if (BITS == 16u) { q = vec4<f32>(unpack2x16float(held[k]), unpack2x16float(held[k + 1u % WORDS])); }
+        if (BITS == 32u) { q = bitcast<vec4<f32>>(vec4<u32>(held[k], held[k + 1u % WORDS], held[k + 2u % WORDS], held[k + 3u % WORDS])); }
+        if (e < ALL) { ws[to + j * TILE_ROWS] = q; }
+      }
+    }
+    for (var i = 0u; i < INPUTS; i++) { // unroll
+      let e = lane + i * LANES;
+      if (e < X_SLAB) { xs[e % DEPTH * TILE_TOKENS + e / DEPTH] = inputs[i]; }
+    }
     workgroupBarrier();
-    fetch(&ahead, row0, t0, min(p + DEPTH, quads - DEPTH), lane);
+    let next = min(p + DEPTH, quads - DEPTH);
+    for (var i = 0u; i < MINE; i++) { // unroll
+      for (var k = 0u; k < WORDS; k++) { held[i * WORDS + k] = word(row0, next, i, k, lane); } // unroll
+      heads[i] = head(row0, next, i, lane);
+    }
+    for (var i = 0u; i < INPUTS; i++) { inputs[i] = input(t0, next, i, lane); } // unroll
     for (var q = 0u; q < DEPTH; q++) {
       var mine: array<vec4<f32>, TOKENS>;
-      for (var j = 0u; j < TOKENS; j++) { mine[j] = xs[q * TILE_TOKENS + tt + j * ACROSS]; }
-      for (var i = 0u; i < ROWS; i++) {
+      for (var j = 0u; j < TOKENS; j++) { mine[j] = xs[q * TILE_TOKENS + tt + j * ACROSS]; } // unroll
+      for (var i = 0u; i < ROWS; i++) { // unroll
         let a = ws[q * TILE_ROWS + tr + i * DOWN];
-        for (var j = 0u; j < TOKENS; j++) {
+        for (var j = 0u; j < TOKENS; j++) { // unroll
           let v = mine[j];
           let k = i * TOKENS + j;
           sums[k] = fma(a.w, v.w, fma(a.z, v.z, fma(a.y, v.y, fma(a.x, v.x, sums[k]))));
@@ -153,7 +154,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
   }
-  for (var i = 0u; i < ROWS; i++) {
-    for (var j = 0u; j < TOKENS; j++) { store(row0 + tr + i * DOWN, t0 + tt + j * ACROSS, sums[i * TOKENS + j]); }
+  for (var i = 0u; i < ROWS; i++) { // unroll
+    for (var j = 0u; j < TOKENS; j++) { store(row0 + tr + i * DOWN, t0 + tt + j * ACROSS, sums[i * TOKENS + j]); } // unroll
   }
 }

@@ -19,6 +19,7 @@ var variants = map[string][]kernels.Consts{
 	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
 	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}},
 	"attention_split": {{"DIM": 8, "WINDOW": 5}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2}, {"DIM": 80, "CHUNK": 128, "LANES": 64}},
+	"copy":            {{"EACH": 2}},
 	"combine":         {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"embed":           {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
 	"gram":            {{"WIDTH": 130, "STRIDE": 256, "ROW0": 64, "ROWS": 66}},
@@ -65,6 +66,12 @@ func specialized(t *testing.T) []kernels.Kernel {
 			t.Fatal(err)
 		}
 		all = append(all, k)
+		if k, err = k.Unrolled(); err != nil {
+			t.Fatal(err)
+		}
+		if k.Source != all[len(all)-1].Source {
+			all = append(all, k)
+		}
 	}
 	for _, name := range kernels.Names() {
 		if variants[name] == nil {

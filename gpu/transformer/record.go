@@ -40,7 +40,7 @@ func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ..
 	if r.err != nil || r.done || r.begin != atInput {
 		return
 	}
-	k, err := kernels.Specialize(kernel, c)
+	k, err := specialize(r.t.dev, kernel, c)
 	if err != nil {
 		r.err = err
 		return
@@ -62,6 +62,16 @@ func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ..
 	r.p.Dispatch(p, g, uint32(x), uint32(y), 1)
 	r.t.costs[r.p] = append(r.t.costs[r.p], r.next)
 	r.next, r.err = cost{}, r.p.Err()
+}
+
+// specialize returns a kernel in the form that suits the device: a CPU takes longer to compile unrolled loops
+// than it gains by them.
+func specialize(dev *gpu.Device, name string, c kernels.Consts) (kernels.Kernel, error) {
+	k, err := kernels.Specialize(name, c)
+	if err != nil || dev.Info().Type == "cpu" {
+		return k, err
+	}
+	return k.Unrolled()
 }
 
 // group returns the bind group of a pipeline and ranges.
@@ -123,7 +133,7 @@ func (r *recorder) lookUp(m *matrix, more kernels.Consts) {
 		c := p.consts()
 		maps.Copy(c, more)
 		maps.Copy(c, kernels.Consts{"COLS": p.cols(m.width), "WIDTH": m.width, "ROW0": p.row0, "OUT": p.rows, "X_STRIDE": t.act.hidden})
-		r.dispatch("embed", c, r.n, 1, whole(p.codes), whole(p.heads), whole(t.rows), whole(t.act.x))
+		r.dispatch("embed", c, r.n, (p.cols(m.width)+255)/256, whole(p.codes), whole(p.heads), whole(t.rows), whole(t.act.x))
 	}
 }
 

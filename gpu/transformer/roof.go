@@ -29,10 +29,10 @@ func (r Roof) Share(bytes, flops uint64, d time.Duration) (share float64, memory
 	return max(moved, computed), moved >= computed
 }
 
-// CopyBandwidth measures how many bytes a second the device moves when it copies a large buffer,
-// read and written bytes counted.
+// CopyBandwidth measures how many bytes a second the device moves when a kernel copies a large buffer, read and
+// written bytes counted. A driver's own copies may be slower by far.
 func CopyBandwidth(ctx context.Context, dev *gpu.Device) (float64, error) {
-	size := min(uint64(1)<<30, dev.Limits().MaxBufferSize)
+	size := min(uint64(1)<<30, dev.Limits().MaxBinding&^(1<<20-1))
 	if dev.Info().Type == "cpu" {
 		size = 64 << 20
 	}
@@ -46,10 +46,24 @@ func CopyBandwidth(ctx context.Context, dev *gpu.Device) (float64, error) {
 		return 0, err
 	}
 	defer b.Release()
+	k, err := specialize(dev, "copy", nil)
+	if err != nil {
+		return 0, err
+	}
+	pipeline, err := dev.Pipeline(k)
+	if err != nil {
+		return 0, err
+	}
+	group, err := dev.BindGroup(pipeline, whole(a), whole(b))
+	if err != nil {
+		return 0, err
+	}
 	const copies = 8
 	var p gpu.Program
+	defer p.Release()
+	x, y := grid(int(size) / (16 * 4 * k.Invocations()))
 	for range copies {
-		p.Copy(whole(b), whole(a))
+		p.Dispatch(pipeline, group, x, y, 1)
 	}
 	best, err := quickest(ctx, dev, &p)
 	return 2 * copies * float64(size) / best.Seconds(), err

@@ -1,6 +1,6 @@
 // Compiles kernels with Dawn, whose compiler (Tint) is Chrome's, within WebGPU's default limits.
 //   node tint.mjs KERNELS.json [FOLDER-OF-DAWN'S-PACKAGE [BACKEND]]
-// KERNELS.json is what `go test -dump` writes: [{Key, Source, Entry}]. The backend null, which is
+// KERNELS.json is what `go test -dump` writes: [{Key, Source, Entry, Needs, WorkgroupBytes}]. The backend null, which is
 // the default, needs no driver: Tint checks the source and Dawn the pipeline, and no more. With
 // vulkan, metal or d3d12 the driver compiles the kernels as well.
 import { readFileSync } from "node:fs";
@@ -21,10 +21,19 @@ if (!adapter) {
 const requiredFeatures = ["shader-f16", "subgroups"];
 const missing = requiredFeatures.filter((f) => !adapter.features.has(f));
 if (missing.length) console.error(`${backend} has no ${missing}: kernels that need it are not compiled`);
-const device = await adapter.requestDevice({ requiredFeatures: requiredFeatures.filter((f) => !missing.includes(f)) });
-device.lost.then((l) => l.reason !== "destroyed" && console.error("device lost:", l.message));
-
 const kernels = JSON.parse(readFileSync(file, "utf8"));
+
+// Two devices: one with the default limits, and one for kernels that are chosen where there is more workgroup memory.
+const usual = 16384; // bytes
+const open = async (maxComputeWorkgroupStorageSize) => {
+  const device = await (await gpu.requestAdapter()).requestDevice({ // an adapter gives one device
+    requiredFeatures: requiredFeatures.filter((f) => !missing.includes(f)), requiredLimits: { maxComputeWorkgroupStorageSize },
+  });
+  device.lost.then((l) => l.reason !== "destroyed" && console.error("device lost:", l.message));
+  return device;
+};
+const small = await open(usual);
+const large = await open(Math.max(usual, ...kernels.map((k) => k.WorkgroupBytes)));
 const features = { f16: "shader-f16", subgroups: "subgroups" };
 let bad = 0;
 let skipped = 0;
@@ -33,7 +42,7 @@ for (const k of kernels) {
     skipped++;
     continue;
   }
-  const problems = await compile(k);
+  const problems = await compile(k, k.WorkgroupBytes > usual ? large : small);
   if (problems.length === 0) continue;
   bad++;
   console.error(`${k.Key}\n  ${problems.join("\n  ")}`);
@@ -42,7 +51,7 @@ console.log(`${kernels.length - bad - skipped} of ${kernels.length} kernels comp
 process.exit(bad || (skipped && backend === "null") ? 1 : 0); // Dawn's own event loop would keep Node alive
 
 // compile returns what the compiler has to say of one kernel, warnings included.
-async function compile(k) {
+async function compile(k, device) {
   device.pushErrorScope("validation");
   const module = device.createShaderModule({ label: k.Key, code: k.Source });
   const { messages } = await module.getCompilationInfo();

@@ -54,15 +54,22 @@ func open(t *testing.T) *gpu.Device {
 // kernel does not use.
 func launch(t *testing.T, name string, c kernels.Consts, x, y int, operands ...any) {
 	t.Helper()
-	dev := open(t)
 	k, err := kernels.Specialize(name, c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	launchKernel(t, k, x, y, operands...)
+}
+
+// launchKernel does the same for a kernel that is specialized.
+func launchKernel(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
+	t.Helper()
 	// A GPU gets the unrolled form; models are tested with the plain one on the software driver.
-	if k, err = k.Unrolled(); err != nil {
+	k, err := k.Unrolled()
+	if err != nil {
 		t.Fatal(err)
 	}
+	dev := open(t)
 	pipeline, err := dev.Pipeline(k)
 	if err != nil {
 		t.Fatal(err)

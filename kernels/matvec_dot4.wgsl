@@ -119,13 +119,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var acc: array<f32, PARTS>;
   var codes: array<vec4<u32>, ROWS>;
   for (var v = lane; v < vecs; v += LANES) {
-    for (var r = 0u; r < ROWS; r++) { codes[r] = w[min(row0 + r, last) * vecs + v]; }
-    for (var s = 0u; s < SPANS; s++) {
+    for (var r = 0u; r < ROWS; r++) { codes[r] = w[min(row0 + r, last) * vecs + v]; } // unroll
+    for (var s = 0u; s < SPANS; s++) { // unroll
       let at = v / SHARE * SHARE * QUADS + v % SHARE + s * SPAN * SHARE;
-      for (var t = 0u; t < TOKENS; t++) {
+      for (var t = 0u; t < TOKENS; t++) { // unroll
         var all: array<vec4<f32>, SPAN>;
         var most = vec4<f32>();
-        for (var i = 0u; i < SPAN; i++) {
+        for (var i = 0u; i < SPAN; i++) { // unroll
           all[i] = x[t * shape.x_stride / 4u + at + i * SHARE];
           most = max(most, abs(all[i]));
         }
@@ -134,15 +134,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var high = array<i32, ROWS>(); // spelled out: not every compiler clears a variable of a loop again
         var low = array<i32, ROWS>();
         var plain = vec4<i32>();
-        for (var i = 0u; i < WORDS; i++) {
+        for (var i = 0u; i < WORDS; i++) { // unroll
           var own: array<vec4<f32>, PLACES>;
-          for (var p = 0u; p < PLACES; p++) { own[p] = all[i * PLACES + p] * inverse; }
-          for (var p = 0u; p < PLACES; p++) {
+          for (var p = 0u; p < PLACES; p++) { own[p] = all[i * PLACES + p] * inverse; } // unroll
+          for (var p = 0u; p < PLACES; p++) { // unroll
             let whole = vec4<i32>(round(beside(own, p)));
             let hi = (whole + vec4<i32>(64)) >> vec4<u32>(7u);
             let limbs = vec2<u32>(pack4xI8(hi), pack4xI8(whole - 128 * hi));
             plain += whole;
-            for (var r = 0u; r < ROWS; r++) {
+            for (var r = 0u; r < ROWS; r++) { // unroll
               let four = ((codes[r][s * WORDS + i] >> (p * BITS)) & MASK) ^ FLIP;
               high[r] += dot4I8Packed(four, limbs.x);
               low[r] += dot4I8Packed(four, limbs.y);
@@ -150,14 +150,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
           }
         }
         let sum = f32(plain.x + plain.y + plain.z + plain.w);
-        for (var r = 0u; r < ROWS; r++) {
+        for (var r = 0u; r < ROWS; r++) { // unroll
           let head = header(min(row0 + r, last), (v * QUADS + s * SPAN) * 4u / BLOCK);
           acc[r * TOKENS + t] += unit * head.x * fma(-head.y, sum, f32(128 * high[r] + low[r]));
         }
       }
     }
   }
-  for (var k = 0u; k < PARTS; k++) { sums[k * LANES + lane] = acc[k]; }
+  for (var k = 0u; k < PARTS; k++) { sums[k * LANES + lane] = acc[k]; } // unroll
   if (NORM == 1u) {
     for (var t = 0u; t < TOKENS; t++) {
       var s = vec4<f32>();

@@ -90,17 +90,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var acc: array<f32, PARTS>;
   var weights: array<vec4<f32>, ROWS>;
   for (var v = lane; v < quads; v += LANES) {
-    for (var r = 0u; r < ROWS; r++) { weights[r] = vec4<f32>(w[min(row0 + r, last) * quads + v]); }
-    for (var t = 0u; t < TOKENS; t++) {
+    for (var r = 0u; r < ROWS; r++) { weights[r] = vec4<f32>(w[min(row0 + r, last) * quads + v]); } // unroll
+    for (var t = 0u; t < TOKENS; t++) { // unroll
       let value = x[t * shape.x_stride / 4u + v];
-      for (var r = 0u; r < ROWS; r++) {
+      for (var r = 0u; r < ROWS; r++) { // unroll
         let k = r * TOKENS + t;
         let q = weights[r];
         acc[k] = fma(q.w, value.w, fma(q.z, value.z, fma(q.y, value.y, fma(q.x, value.x, acc[k]))));
       }
     }
   }
-  for (var k = 0u; k < PARTS; k++) { sums[k * LANES + lane] = acc[k]; }
+  for (var k = 0u; k < PARTS; k++) { sums[k * LANES + lane] = acc[k]; } // unroll
   if (NORM == 1u) {
     for (var t = 0u; t < TOKENS; t++) {
       var s = vec4<f32>();

@@ -113,29 +113,29 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var weights: array<vec4<f32>, ROWS>;
   var heads: array<vec2<f32>, ROWS>; // scale, zero
   for (var v = lane; v < vecs; v += LANES) {
-    for (var r = 0u; r < ROWS; r++) { codes[r] = w[min(row0 + r, last) * vecs + v]; }
+    for (var r = 0u; r < ROWS; r++) { codes[r] = w[min(row0 + r, last) * vecs + v]; } // unroll
     let at = v / SHARE * SHARE * QUADS + v % SHARE;
-    for (var i = 0u; i < QUADS; i++) {
+    for (var i = 0u; i < QUADS; i++) { // unroll
       if (BITS < 16u && i * 4u % BLOCK == 0u) {
-        for (var r = 0u; r < ROWS; r++) {
+        for (var r = 0u; r < ROWS; r++) { // unroll
           let word = h[min(row0 + r, last) * (shape.cols / BLOCK) + (v * QUADS + i) * 4u / BLOCK];
           heads[r] = vec2<f32>(unpack2x16float(word).x, f32(bitcast<i32>(word) >> 16u));
         }
       }
-      for (var r = 0u; r < ROWS; r++) {
+      for (var r = 0u; r < ROWS; r++) { // unroll
         weights[r] = quad(codes[r], i, heads[r].y);
         if (BITS < 16u && TOKENS > 1u) { weights[r] *= heads[r].x; }
       }
-      for (var t = 0u; t < TOKENS; t++) {
+      for (var t = 0u; t < TOKENS; t++) { // unroll
         let value = x[t * shape.x_stride / 4u + at + i * SHARE];
-        for (var r = 0u; r < ROWS; r++) {
+        for (var r = 0u; r < ROWS; r++) { // unroll
           let k = r * TOKENS + t;
           let q = weights[r];
           part[k] = fma(q.w, value.w, fma(q.z, value.z, fma(q.y, value.y, fma(q.x, value.x, part[k]))));
         }
       }
       if (BITS < 16u && TOKENS == 1u && (i + 1u == QUADS || (i + 1u) * 4u % BLOCK == 0u)) {
-        for (var r = 0u; r < ROWS; r++) {
+        for (var r = 0u; r < ROWS; r++) { // unroll
           acc[r] = fma(heads[r].x, part[r], acc[r]);
           part[r] = 0.0;
         }
@@ -143,7 +143,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
   }
   let own = lane / size;
-  for (var k = 0u; k < PARTS; k++) {
+  for (var k = 0u; k < PARTS; k++) { // unroll
     let sum = subgroupAdd(acc[k] + part[k]);
     if (first == 0u) { sums[k * GROUPS + own] = sum; }
   }

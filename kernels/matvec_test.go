@@ -3,7 +3,10 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // fusedCase is what matvec does besides a product: the end of a norm before, the activation of pairs of
@@ -26,14 +29,44 @@ func TestMatvecFused(t *testing.T) {
 		{packing{2, 256}, 9, 255, 1, 0, 0, 1, 1, 1, 0.1, 2},
 		{packing{4, 64}, 261, 130, 4, 0, 0, 1, 1, 1, 1, 0},
 		{packing{8, 128}, 18, 300, 8, 0, 0, 0, 1, 1, 0.5, 0},
+		{packing{16, 0}, 18, 300, 4, 0, 0, 0, 1, 1, 0.5, 0},
 	} {
-		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t) })
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t, "matvec") })
+		if c.bits == 16 {
+			t.Run(fmt.Sprintf("f16 %+v", c), func(t *testing.T) { c.test(t, "matvec_f16") })
+		}
 	}
+}
+
+// specializedFor returns a kernel for the native compiler, which does not know float16: what matvec_f16 reads
+// as vec4<f16> is unpacked instead, the rest of it stays as it is. The other kernels of this kind run in the
+// tests of package web.
+func specializedFor(t *testing.T, name string, c kernels.Consts) kernels.Kernel {
+	t.Helper()
+	source := readKernel(t, name)
+	if name == "matvec_f16" {
+		delete(c, "BLOCK")
+		for _, r := range [][2]string{
+			{"enable f16;", "fn unpacked(v: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y)); }"},
+			{"array<vec4<f16>>", "array<vec2<u32>>"},
+			{"vec4<f32>(w[", "unpacked(w["},
+		} {
+			if strings.Count(source, r[0]) != 1 {
+				t.Fatalf("%s has %q %d times", name, r[0], strings.Count(source, r[0]))
+			}
+			source = strings.Replace(source, r[0], r[1], 1)
+		}
+	}
+	k, err := kernels.Parse(name, source, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
 }
 
 const fusedEps = 0.1 // large enough to be missed
 
-func (c fusedCase) test(t *testing.T) {
+func (c fusedCase) test(t *testing.T, name string) {
 	cols := c.cols(c.width)
 	rng := random(uint64(c.rows * c.width))
 	rest, values := c.packing.rows(rng, c.rows, c.width)
@@ -71,7 +104,7 @@ func (c fusedCase) test(t *testing.T) {
 	case 3:
 		consts["GATED"], consts["SLOPE"], consts["CUBIC"] = 1, 1.5957691216057308, 1.5957691216057308*0.044715
 	}
-	launch(t, "matvec", consts, groups, 1, w, heads, x, weights, b, y, next, []uint32{
+	launchKernel(t, specializedFor(t, name, consts), groups, 1, w, heads, x, weights, b, y, next, []uint32{
 		uint32(cols), uint32(c.rows), uint32(xStride), uint32(yStride), y0, uint32(c.bias), uint32(c.add),
 		bits(float32(c.scale)), bits(float32(c.softcap)), 0, 0, uint32(c.width), bits(fusedEps),
 		squares / 4, uint32(nextStride), 0x4b000000,

@@ -118,7 +118,7 @@ func documents(b *bundle.Bundle) (config []byte, files map[string][]byte, err er
 	if vocab != nil {
 		files[tokenizerName] = vocab
 	}
-	if m.Tokenizer.ChatTemplate != "" && !hasMember(m.Documents["tokenizer_config.json"], "chat_template") {
+	if m.Tokenizer.ChatTemplate != "" && !hasMember(jsontext.Value(m.Documents["tokenizer_config.json"]), "chat_template") {
 		files["chat_template.jinja"] = []byte(m.Tokenizer.ChatTemplate)
 	}
 	return config, files, nil

@@ -22,11 +22,12 @@ const (
 // flows, from the checkpoint to the device. Commands put the others together and may import all.
 var allowed = map[string][]string{
 	"format/model":                         {},
-	"format/tokenizer":                     {},
+	"format/strict":                        {},
+	"format/tokenizer":                     {"format/strict"},
 	"format/tokenizer/chat":                {"format/tokenizer/chat/internal/jinja"},
 	"format/tokenizer/chat/internal/jinja": {},
 	"format/hf":                            {"format/model", "format/outdir"},
-	"format/bundle":                        {"format/model", "format/outdir", "quant"},
+	"format/bundle":                        {"format/model", "format/outdir", "format/strict", "quant"},
 	"format/outdir":                        {},
 	"quant":                                {},
 	"quant/convert":                        {"format/bundle", "format/hf", "format/model", "format/outdir", "quant"},

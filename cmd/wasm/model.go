@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"syscall/js"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
@@ -47,6 +48,7 @@ func (m *model) close() {
 	}
 	m.weights.Close()
 	m.object.release()
+	runtime.GC() // so that the next model takes its place: WebAssembly memory never shrinks
 }
 
 // encode (text, special) returns an Int32Array; special says whether the text begins with what the

@@ -115,9 +115,9 @@ var damages = []damage{
 	{"vocab cut", cut("vocab.json", 1), "vocab.json: damaged bundle: the file has 11 bytes"},
 	{"vocab changed", func(b *broken) { b.files["vocab.json"][3] ^= 1 }, "vocab.json: damaged bundle: sha256"},
 
-	{"manifest empty", func(b *broken) { b.files["manifest.json"] = nil }, "EOF"},
-	{"manifest cut", cut("manifest.json", 20), "EOF"},
-	{"manifest with a tail", func(b *broken) { b.files["manifest.json"] = append(b.files["manifest.json"], '{') }, "after top-level value"},
+	{"manifest empty", func(b *broken) { b.files["manifest.json"] = nil }, "the end of the text"},
+	{"manifest cut", cut("manifest.json", 20), "the end of the text"},
+	{"manifest with a tail", func(b *broken) { b.files["manifest.json"] = append(b.files["manifest.json"], '{') }, "there is more behind the value"},
 	{"manifest not JSON", edit("{", "["), "manifest.json"},
 	{"unknown key", edit(`"generator"`, `"x":1,"generator"`), `"x"`},
 	{"unknown key in a tensor", set(2, "colour", "red"), "colour"},

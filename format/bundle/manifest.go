@@ -9,11 +9,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
-
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -86,7 +83,7 @@ type Override struct {
 
 // Documents are the small JSON files of the checkpoint that whoever makes a checkpoint of the bundle
 // again will need, by name. They say the same as the files do; white space is not kept.
-type Documents map[string]jsontext.Value
+type Documents map[string]strict.Value
 
 // DocumentNames are the names that Documents may have.
 var DocumentNames = []string{"config.json", "generation_config.json", "special_tokens_map.json", "tokenizer_config.json"}
@@ -209,25 +206,20 @@ func (t *Tensor) Model() model.Tensor {
 	return model.Tensor{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
 }
 
-// jsonOptions make zero fields of the spec vanish, and unknown ones an error.
-func jsonOptions() json.Options {
-	return json.JoinOptions(jsonv1.OmitEmptyWithLegacySemantics(true), json.RejectUnknownMembers(true), json.Deterministic(true))
-}
-
 // ParseManifest reads and checks a manifest by itself. It tolerates no unknown or duplicate key and
 // nothing after the manifest.
 func ParseManifest(data []byte) (*Manifest, error) {
 	var head struct {
 		FormatVersion int `json:"format_version"`
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
+	if err := strict.UnmarshalSome(data, &head); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if head.FormatVersion != Version {
 		return nil, fmt.Errorf("%w: %d: this program reads %d", ErrVersion, head.FormatVersion, Version)
 	}
 	m := &Manifest{Tokenizer: Tokenizer{BOS: -1}}
-	if err := json.Unmarshal(data, m, jsonOptions()); err != nil {
+	if err := strict.Unmarshal(data, m); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if err := m.check(); err != nil {
@@ -243,34 +235,41 @@ func ParseManifest(data []byte) (*Manifest, error) {
 	return m, nil
 }
 
-// Marshal returns the manifest as it is stored.
-func (m *Manifest) Marshal() ([]byte, error) {
-	data, err := json.Marshal(m, jsonOptions(), jsontext.WithIndent(" "))
-	return append(data, '\n'), err
-}
-
 // identity has the members of the manifest that decide what is in the blob.
 type identity struct {
-	FormatVersion jsontext.Value `json:"format_version"`
-	Generator     jsontext.Value `json:"generator"`
-	Quantization  jsontext.Value `json:"quantization"`
-	Source        jsontext.Value `json:"source"`
-	Spec          jsontext.Value `json:"spec"`
+	FormatVersion strict.Value `json:"format_version"`
+	Generator     strict.Value `json:"generator"`
+	Quantization  strict.Value `json:"quantization"`
+	Source        strict.Value `json:"source"`
+	Spec          strict.Value `json:"spec"`
 }
 
 // idOf computes the id that a stored manifest must have: the first 16 bytes of the SHA-256 of the
 // canonical JSON (RFC 8785) of the members of identity, in hex.
 func idOf(manifest []byte) (string, error) {
 	var id identity
-	if err := json.Unmarshal(manifest, &id); err != nil {
+	if err := strict.UnmarshalSome(manifest, &id); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	text, err := json.Marshal(&id)
+	text := []byte{'{'}
+	for _, m := range []struct {
+		name string
+		v    strict.Value
+	}{
+		{"format_version", id.FormatVersion},
+		{"generator", id.Generator},
+		{"quantization", id.Quantization},
+		{"source", id.Source},
+		{"spec", id.Spec},
+	} {
+		if len(m.v) == 0 {
+			m.v = strict.Value("null")
+		}
+		text = fmt.Appendf(text, "%q:%s,", m.name, m.v)
+	}
+	text[len(text)-1] = '}'
+	v, err := strict.Canonical(text)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	v := jsontext.Value(text)
-	if err := v.Canonicalize(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	sum := sha256.Sum256(v)

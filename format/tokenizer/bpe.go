@@ -5,8 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // bpe is byte pair encoding: a word starts as its characters, and the adjacent pair whose merge
@@ -192,17 +191,18 @@ type mergeJSON struct {
 	comment     bool // the "#version" line that merges.txt starts with
 }
 
-func (p *mergeJSON) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if dec.PeekKind() == '[' {
+// ReadJSON reads either.
+func (p *mergeJSON) ReadJSON(text []byte) error {
+	if text[0] == '[' {
 		var both [2]string
-		if err := json.UnmarshalDecode(dec, &both); err != nil {
+		if err := strict.Unmarshal(text, &both); err != nil {
 			return err
 		}
 		p.left, p.right = both[0], both[1]
 		return nil
 	}
 	var line string
-	if err := json.UnmarshalDecode(dec, &line); err != nil {
+	if err := strict.Unmarshal(text, &line); err != nil {
 		return err
 	}
 	if strings.HasPrefix(line, "#version") {
@@ -230,8 +230,8 @@ type bpeJSON struct {
 	Merges       []mergeJSON      `json:"merges"`
 }
 
-func parseBPE(raw jsontext.Value) (model, error) {
-	c, err := strict[bpeJSON](raw)
+func parseBPE(raw strict.Value) (model, error) {
+	c, err := read[bpeJSON](raw)
 	switch {
 	case err != nil:
 		return nil, err

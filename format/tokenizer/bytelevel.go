@@ -4,7 +4,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // byteChars spells each byte as a printable character, as GPT-2's vocabulary does: those that
@@ -49,8 +49,8 @@ type byteLevelJSON struct {
 	UseRegex       *bool  `json:"use_regex"`    // true where it is missing
 }
 
-func readByteLevel(raw jsontext.Value) (byteLevelJSON, error) {
-	c, err := strict[byteLevelJSON](raw)
+func readByteLevel(raw strict.Value) (byteLevelJSON, error) {
+	c, err := read[byteLevelJSON](raw)
 	if err != nil {
 		return c, err
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // A decoder is one step from tokens to text. It takes tokens as parts, of which the last says
@@ -21,7 +21,7 @@ type sink func(part string, end bool)
 
 // parseDecoder returns what makes the steps of a decoder. Without a decoder tokens are joined
 // by spaces.
-func parseDecoder(raw jsontext.Value, depth int) ([]func() decoder, error) {
+func parseDecoder(raw strict.Value, depth int) ([]func() decoder, error) {
 	if absent(raw) && depth == 0 {
 		return []func() decoder{func() decoder { return &joinBySpaces{} }}, nil
 	}
@@ -30,9 +30,9 @@ func parseDecoder(raw jsontext.Value, depth int) ([]func() decoder, error) {
 		return nil, err
 	}
 	if kind == "Sequence" {
-		c, err := strict[struct {
-			Type string           `json:"type"`
-			List []jsontext.Value `json:"decoders"`
+		c, err := read[struct {
+			Type string         `json:"type"`
+			List []strict.Value `json:"decoders"`
 		}](raw)
 		if err != nil {
 			return nil, err
@@ -46,16 +46,16 @@ func parseDecoder(raw jsontext.Value, depth int) ([]func() decoder, error) {
 	return []func() decoder{d}, nil
 }
 
-func parseOneDecoder(kind string, raw jsontext.Value) (func() decoder, error) {
+func parseOneDecoder(kind string, raw strict.Value) (func() decoder, error) {
 	switch kind {
 	case "ByteLevel":
 		_, err := readByteLevel(raw)
 		return func() decoder { return &whole{next: &byteLevel{}} }, err
 	case "ByteFallback":
-		_, err := strict[plainJSON](raw)
+		_, err := read[plainJSON](raw)
 		return func() decoder { return &whole{next: &byteFallback{}} }, err
 	case "Fuse":
-		_, err := strict[plainJSON](raw)
+		_, err := read[plainJSON](raw)
 		return func() decoder { return fuse{} }, err
 	case "Replace":
 		find, content, err := readReplace(raw)
@@ -182,8 +182,8 @@ type strip struct {
 	held     int  // at its end so far, at most stop
 }
 
-func parseStripDecoder(raw jsontext.Value) (func() decoder, error) {
-	c, err := strict[struct {
+func parseStripDecoder(raw strict.Value) (func() decoder, error) {
+	c, err := read[struct {
 		Type    string `json:"type"`
 		Content string `json:"content"`
 		Start   *int   `json:"start"`

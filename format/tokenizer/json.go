@@ -6,8 +6,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // maxDepth is how deep Sequences may hold Sequences.
@@ -15,20 +14,20 @@ const maxDepth = 8
 
 // fileJSON is a tokenizer.json. Its parts differ by their "type" and are read on their own.
 type fileJSON struct {
-	Version       string         `json:"version"`
-	Truncation    jsontext.Value `json:"truncation"`
-	Padding       jsontext.Value `json:"padding"`
-	AddedTokens   []addedToken   `json:"added_tokens"`
-	Normalizer    jsontext.Value `json:"normalizer"`
-	PreTokenizer  jsontext.Value `json:"pre_tokenizer"`
-	PostProcessor jsontext.Value `json:"post_processor"`
-	Decoder       jsontext.Value `json:"decoder"`
-	Model         jsontext.Value `json:"model"`
+	Version       string       `json:"version"`
+	Truncation    strict.Value `json:"truncation"`
+	Padding       strict.Value `json:"padding"`
+	AddedTokens   []addedToken `json:"added_tokens"`
+	Normalizer    strict.Value `json:"normalizer"`
+	PreTokenizer  strict.Value `json:"pre_tokenizer"`
+	PostProcessor strict.Value `json:"post_processor"`
+	Decoder       strict.Value `json:"decoder"`
+	Model         strict.Value `json:"model"`
 }
 
 // Parse reads the bytes of a tokenizer.json.
 func Parse(data []byte) (*Tokenizer, error) {
-	f, err := strict[fileJSON](data)
+	f, err := read[fileJSON](data)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
@@ -57,7 +56,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 	return t, t.checkPost()
 }
 
-func parseModel(raw jsontext.Value) (model, error) {
+func parseModel(raw strict.Value) (model, error) {
 	kind, err := kindOf(raw)
 	if err != nil {
 		return nil, err
@@ -154,25 +153,25 @@ func (t *Tokenizer) splitAdded(added []addedToken) (err error) {
 	return err
 }
 
-// strict reads JSON into a struct. Unknown members, doubled members, bytes behind the value and
+// read reads JSON into a struct. Unknown members, doubled members, bytes behind the value and
 // text that is not UTF-8 are errors.
-func strict[T any](raw []byte) (v T, err error) {
-	err = json.Unmarshal(raw, &v, json.RejectUnknownMembers(true))
+func read[T any](raw []byte) (v T, err error) {
+	err = strict.Unmarshal(raw, &v)
 	return v, err
 }
 
 // absent reports whether an optional part is missing or null.
-func absent(raw jsontext.Value) bool { return len(raw) == 0 || raw.Kind() == 'n' }
+func absent(raw strict.Value) bool { return raw.Absent() }
 
 // kindOf returns the "type" of a part.
-func kindOf(raw jsontext.Value) (string, error) {
+func kindOf(raw strict.Value) (string, error) {
 	if absent(raw) {
 		return "", errors.New("is missing")
 	}
 	var v struct {
 		Type string `json:"type"`
 	}
-	if err := json.Unmarshal(raw, &v); err != nil {
+	if err := strict.UnmarshalSome(raw, &v); err != nil {
 		return "", err
 	}
 	if v.Type == "" {
@@ -204,7 +203,7 @@ func need(members map[string]bool) error {
 }
 
 // sequence reads each part of a list and joins what they give.
-func sequence[T any](parts []jsontext.Value, depth int, parse func(jsontext.Value, int) ([]T, error)) ([]T, error) {
+func sequence[T any](parts []strict.Value, depth int, parse func(strict.Value, int) ([]T, error)) ([]T, error) {
 	if depth >= maxDepth {
 		return nil, errTooDeep
 	}

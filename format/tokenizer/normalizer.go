@@ -6,7 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -15,7 +15,7 @@ import (
 type normalizer func(p *piece)
 
 // parseNormalizer returns the steps of a normalizer, none if it is null.
-func parseNormalizer(raw jsontext.Value, depth int) ([]normalizer, error) {
+func parseNormalizer(raw strict.Value, depth int) ([]normalizer, error) {
 	if absent(raw) && depth == 0 {
 		return nil, nil
 	}
@@ -24,9 +24,9 @@ func parseNormalizer(raw jsontext.Value, depth int) ([]normalizer, error) {
 		return nil, err
 	}
 	if kind == "Sequence" {
-		c, err := strict[struct {
-			Type string           `json:"type"`
-			List []jsontext.Value `json:"normalizers"`
+		c, err := read[struct {
+			Type string         `json:"type"`
+			List []strict.Value `json:"normalizers"`
 		}](raw)
 		if err != nil {
 			return nil, err
@@ -54,9 +54,9 @@ var plainNormalizers = map[string]normalizer{
 	"Nmt":          nmt,
 }
 
-func parseOneNormalizer(kind string, raw jsontext.Value) (normalizer, error) {
+func parseOneNormalizer(kind string, raw strict.Value) (normalizer, error) {
 	if n, ok := plainNormalizers[kind]; ok {
-		_, err := strict[plainJSON](raw)
+		_, err := read[plainJSON](raw)
 		return n, err
 	}
 	switch kind {
@@ -91,8 +91,8 @@ func dropRunes(drop func(rune) bool) normalizer {
 	}
 }
 
-func parsePrepend(raw jsontext.Value) (normalizer, error) {
-	c, err := strict[struct {
+func parsePrepend(raw strict.Value) (normalizer, error) {
+	c, err := read[struct {
 		Type    string  `json:"type"`
 		Prepend *string `json:"prepend"`
 	}](raw)
@@ -116,8 +116,8 @@ type replaceJSON struct {
 }
 
 // readReplace returns the parts of a Replace, which is a normalizer and a decoder.
-func readReplace(raw jsontext.Value) (find pattern, content string, err error) {
-	c, err := strict[replaceJSON](raw)
+func readReplace(raw strict.Value) (find pattern, content string, err error) {
+	c, err := read[replaceJSON](raw)
 	if err != nil {
 		return nil, "", err
 	}
@@ -128,7 +128,7 @@ func readReplace(raw jsontext.Value) (find pattern, content string, err error) {
 	return find, *c.Content, err
 }
 
-func parseReplace(raw jsontext.Value) (normalizer, error) {
+func parseReplace(raw strict.Value) (normalizer, error) {
 	find, content, err := readReplace(raw)
 	if err != nil {
 		return nil, err
@@ -156,8 +156,8 @@ func replaceSpans(s string, spans []span, content string) string {
 	return b.String()
 }
 
-func parseStrip(raw jsontext.Value) (normalizer, error) {
-	c, err := strict[struct {
+func parseStrip(raw strict.Value) (normalizer, error) {
+	c, err := read[struct {
 		Type  string `json:"type"`
 		Left  *bool  `json:"strip_left"`
 		Right *bool  `json:"strip_right"`
@@ -181,8 +181,8 @@ func parseStrip(raw jsontext.Value) (normalizer, error) {
 }
 
 // parsePrecompiled accepts the table of SentencePiece only where it is empty and changes nothing.
-func parsePrecompiled(raw jsontext.Value) (normalizer, error) {
-	c, err := strict[struct {
+func parsePrecompiled(raw strict.Value) (normalizer, error) {
+	c, err := read[struct {
 		Type string  `json:"type"`
 		Map  *string `json:"precompiled_charsmap"`
 	}](raw)

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // template is what the post-processor puts around the ids of a text.
@@ -25,9 +25,9 @@ type pieceJSON struct {
 }
 
 type templateJSON struct {
-	Type          string         `json:"type"`
-	Single        []pieceJSON    `json:"single"`
-	Pair          jsontext.Value `json:"pair"` // about pairs of texts, which we do not encode
+	Type          string       `json:"type"`
+	Single        []pieceJSON  `json:"single"`
+	Pair          strict.Value `json:"pair"` // about pairs of texts, which we do not encode
 	SpecialTokens map[string]struct {
 		ID     string   `json:"id"`
 		IDs    []int32  `json:"ids"`
@@ -35,7 +35,7 @@ type templateJSON struct {
 	} `json:"special_tokens"`
 }
 
-func parsePost(raw jsontext.Value, depth int) (template, error) {
+func parsePost(raw strict.Value, depth int) (template, error) {
 	if absent(raw) && depth == 0 {
 		return template{}, nil
 	}
@@ -60,15 +60,15 @@ func parsePost(raw jsontext.Value, depth int) (template, error) {
 	return t, nil
 }
 
-func parsePostSequence(raw jsontext.Value, depth int) (template, error) {
-	c, err := strict[struct {
-		Type string           `json:"type"`
-		List []jsontext.Value `json:"processors"`
+func parsePostSequence(raw strict.Value, depth int) (template, error) {
+	c, err := read[struct {
+		Type string         `json:"type"`
+		List []strict.Value `json:"processors"`
 	}](raw)
 	if err != nil {
 		return template{}, err
 	}
-	all, err := sequence(c.List, depth, func(raw jsontext.Value, depth int) ([]template, error) {
+	all, err := sequence(c.List, depth, func(raw strict.Value, depth int) ([]template, error) {
 		t, err := parsePost(raw, depth)
 		return []template{t}, err
 	})
@@ -84,9 +84,9 @@ func parsePostSequence(raw jsontext.Value, depth int) (template, error) {
 	return only, err
 }
 
-func parseTemplate(raw jsontext.Value) (template, error) {
+func parseTemplate(raw strict.Value) (template, error) {
 	t := template{set: true}
-	c, err := strict[templateJSON](raw)
+	c, err := read[templateJSON](raw)
 	if err != nil {
 		return t, err
 	}

@@ -7,14 +7,14 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // A preTokenizer appends the pieces that it cuts p into, which it may also change.
 type preTokenizer func(p piece, out []piece) []piece
 
 // parsePreTokenizer returns the steps of a pre-tokenizer, none if it is null.
-func parsePreTokenizer(raw jsontext.Value, depth int) ([]preTokenizer, error) {
+func parsePreTokenizer(raw strict.Value, depth int) ([]preTokenizer, error) {
 	if absent(raw) && depth == 0 {
 		return nil, nil
 	}
@@ -23,9 +23,9 @@ func parsePreTokenizer(raw jsontext.Value, depth int) ([]preTokenizer, error) {
 		return nil, err
 	}
 	if kind == "Sequence" {
-		c, err := strict[struct {
-			Type string           `json:"type"`
-			List []jsontext.Value `json:"pretokenizers"`
+		c, err := read[struct {
+			Type string         `json:"type"`
+			List []strict.Value `json:"pretokenizers"`
 		}](raw)
 		if err != nil {
 			return nil, err
@@ -39,7 +39,7 @@ func parsePreTokenizer(raw jsontext.Value, depth int) ([]preTokenizer, error) {
 	return []preTokenizer{p}, nil
 }
 
-func parseOnePreTokenizer(kind string, raw jsontext.Value) (preTokenizer, error) {
+func parseOnePreTokenizer(kind string, raw strict.Value) (preTokenizer, error) {
 	switch kind {
 	case "Split":
 		return parseSplit(raw)
@@ -52,10 +52,10 @@ func parseOnePreTokenizer(kind string, raw jsontext.Value) (preTokenizer, error)
 	case "Digits":
 		return parseDigits(raw)
 	case "Whitespace":
-		_, err := strict[plainJSON](raw)
+		_, err := read[plainJSON](raw)
 		return splitBy(words, removed, true), err
 	case "WhitespaceSplit":
-		_, err := strict[plainJSON](raw)
+		_, err := read[plainJSON](raw)
 		return splitBy(runes(unicode.IsSpace), removed, false), err
 	case "Punctuation":
 		return parsePunctuation(raw)
@@ -70,8 +70,8 @@ func splitBy(find pattern, b behavior, invert bool) preTokenizer {
 	}
 }
 
-func parseSplit(raw jsontext.Value) (preTokenizer, error) {
-	c, err := strict[struct {
+func parseSplit(raw strict.Value) (preTokenizer, error) {
+	c, err := read[struct {
 		Type     string      `json:"type"`
 		Pattern  patternJSON `json:"pattern"`
 		Behavior behavior    `json:"behavior"`
@@ -90,8 +90,8 @@ func parseSplit(raw jsontext.Value) (preTokenizer, error) {
 	return splitBy(find, c.Behavior, *c.Invert), c.Behavior.check()
 }
 
-func parseDigits(raw jsontext.Value) (preTokenizer, error) {
-	c, err := strict[struct {
+func parseDigits(raw strict.Value) (preTokenizer, error) {
+	c, err := read[struct {
 		Type       string `json:"type"`
 		Individual *bool  `json:"individual_digits"`
 	}](raw)
@@ -107,8 +107,8 @@ func parseDigits(raw jsontext.Value) (preTokenizer, error) {
 	return splitBy(runes(isNumeric), contiguous, false), nil
 }
 
-func parsePunctuation(raw jsontext.Value) (preTokenizer, error) {
-	c, err := strict[struct {
+func parsePunctuation(raw strict.Value) (preTokenizer, error) {
+	c, err := read[struct {
 		Type     string   `json:"type"`
 		Behavior behavior `json:"behavior"`
 	}](raw)
@@ -154,8 +154,8 @@ type metaspace struct {
 	cut    bool   // pieces end before marks
 }
 
-func readMetaspace(raw jsontext.Value) (metaspace, error) {
-	c, err := strict[struct {
+func readMetaspace(raw strict.Value) (metaspace, error) {
+	c, err := read[struct {
 		Type        string  `json:"type"`
 		Replacement string  `json:"replacement"`
 		StrRep      *string `json:"str_rep"`

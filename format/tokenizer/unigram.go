@@ -6,8 +6,7 @@ import (
 	"math"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // unigram takes the way through a word whose tokens have the greatest sum of scores.
@@ -114,18 +113,19 @@ type scored struct {
 	score float64
 }
 
-func (s *scored) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	var parts []jsontext.Value
-	if err := json.UnmarshalDecode(dec, &parts); err != nil {
+// ReadJSON reads the array.
+func (s *scored) ReadJSON(text []byte) error {
+	var parts []strict.Value
+	if err := strict.Unmarshal(text, &parts); err != nil {
 		return err
 	}
 	if len(parts) != 2 {
 		return fmt.Errorf("vocab entry of %d values: want a token and its score", len(parts))
 	}
-	if err := json.Unmarshal(parts[0], &s.token); err != nil {
+	if err := strict.Unmarshal(parts[0], &s.token); err != nil {
 		return err
 	}
-	return json.Unmarshal(parts[1], &s.score)
+	return strict.Unmarshal(parts[1], &s.score)
 }
 
 type unigramJSON struct {
@@ -135,8 +135,8 @@ type unigramJSON struct {
 	Vocab        []scored `json:"vocab"`
 }
 
-func parseUnigram(raw jsontext.Value) (model, error) {
-	c, err := strict[unigramJSON](raw)
+func parseUnigram(raw strict.Value) (model, error) {
+	c, err := read[unigramJSON](raw)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func readDocuments(paths map[string]string) (bundle.Documents, error) {
 		if err := v.Format(); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		docs[name] = v
+		docs[name] = []byte(v)
 	}
 	return docs, nil
 }

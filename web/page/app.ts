@@ -119,17 +119,18 @@ async function loadModel(): Promise<void> {
     modelUrl = wantedUrl();
     model = await load(modelUrl, { signal: ender.signal, onProgress: showProgress });
     const { info } = model;
+    const stats = await model.stats();
     const { where, reason } = info.cache;
     facts($('facts'), [
       ['Format', `${info.format}${info.block ? `, blocks of ${info.block}` : ''}`], ['Layers', String(info.layers)],
       ['Context', info.context ? `${info.context} tokens` : 'not said'], ['Weights', bytes(info.bytes)],
-      ['Kept', where === 'none' ? `no: ${reason ?? ''}` : where === 'opfs' ? 'in this browser' : 'in the browser’s cache'],
+      ['Kernels', kernelsOf(stats)], ['Kept', where === 'none' ? `no: ${reason ?? ''}` : where === 'opfs' ? 'in this browser' : 'in the browser’s cache'],
     ]);
     $('chat-row').hidden = !info.hasChat;
     $('progress-box').hidden = true;
     const hint = document.querySelector('.output .empty');
     if (hint) hint.textContent = 'The model is loaded. What it writes appears here.';
-    showStats(await model.stats());
+    showStats(stats);
   } catch (e) {
     $('progress-box').hidden = true;
     complain(e);
@@ -137,6 +138,12 @@ async function loadModel(): Promise<void> {
     busy();
     void showKept();
   }
+}
+
+/** Which kernels multiply, and what it gains. */
+function kernelsOf(s: Stats): string {
+  const chosen = s.kernels.filter((k) => k.chosen).map((k) => `${k.kernel.replace(/^matvec_/, '')}, ${k.speed.toFixed(1)}× as fast`);
+  return chosen.join('; ') || 'baseline';
 }
 
 function showProgress(p: LoadProgress): void {

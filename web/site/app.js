@@ -193,19 +193,21 @@ async function loadModel() {
     modelUrl = wantedUrl();
     model = await load(modelUrl, { signal: ender.signal, onProgress: showProgress });
     const { info } = model;
+    const stats = await model.stats();
     const { where, reason } = info.cache;
     facts($("facts"), [
       ["Format", `${info.format}${info.block ? `, blocks of ${info.block}` : ""}`],
       ["Layers", String(info.layers)],
       ["Context", info.context ? `${info.context} tokens` : "not said"],
       ["Weights", bytes(info.bytes)],
+      ["Kernels", kernelsOf(stats)],
       ["Kept", where === "none" ? `no: ${reason ?? ""}` : where === "opfs" ? "in this browser" : "in the browser\u2019s cache"]
     ]);
     $("chat-row").hidden = !info.hasChat;
     $("progress-box").hidden = true;
     const hint = document.querySelector(".output .empty");
     if (hint) hint.textContent = "The model is loaded. What it writes appears here.";
-    showStats(await model.stats());
+    showStats(stats);
   } catch (e) {
     $("progress-box").hidden = true;
     complain(e);
@@ -213,6 +215,10 @@ async function loadModel() {
     busy();
     void showKept();
   }
+}
+function kernelsOf(s) {
+  const chosen2 = s.kernels.filter((k) => k.chosen).map((k) => `${k.kernel.replace(/^matvec_/, "")}, ${k.speed.toFixed(1)}\xD7 as fast`);
+  return chosen2.join("; ") || "baseline";
 }
 function showProgress(p) {
   const there2 = Math.min(p.total, Math.max(p.loaded, p.received));

@@ -51,9 +51,8 @@ export const backend = (() => {
       for (const filter of ['internal', 'validation', 'out-of-memory']) this.device.pushErrorScope(filter);
       let object, thrown;
       try { object = make(); } catch (e) { thrown = e; }
-      const memory = await this.device.popErrorScope();
-      const validation = await this.device.popErrorScope();
-      const internal = await this.device.popErrorScope();
+      // All are popped before anything is waited for: another call may push its own meanwhile.
+      const [memory, validation, internal] = await Promise.all([0, 1, 2].map(() => this.device.popErrorScope()));
       if (memory) throw Object.assign(new Error(memory.message), { kind: 'out-of-memory' });
       const e = thrown ?? validation ?? internal;
       if (e) throw new Error(e.message);
@@ -145,11 +144,11 @@ export const backend = (() => {
       this.device.queue.submit([encoder.finish()]);
     }
 
-    // runTimed returns the nanoseconds of each dispatch.
+    // runTimed returns the beginning and the end of each dispatch, in nanoseconds from the first beginning on.
     async runTimed(steps) {
-      const times = [];
-      for (let i = 0; i < steps.length; i += 2048) times.push(...await this.timed(steps.slice(i, i + 2048)));
-      return times;
+      const ticks = [];
+      for (let i = 0; i < steps.length; i += 2048) ticks.push(...await this.timed(steps.slice(i, i + 2048)));
+      return ticks.map((t) => Number(t - ticks[0]));
     }
 
     async timed(steps) {
@@ -179,8 +178,7 @@ export const backend = (() => {
         encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
         this.device.queue.submit([encoder.finish()]);
         await staging.mapAsync(1);
-        const ticks = new BigUint64Array(staging.getMappedRange());
-        return Array.from({ length: count }, (_, i) => Number(ticks[2 * i + 1] - ticks[2 * i]));
+        return [...new BigInt64Array(staging.getMappedRange())].slice(0, 2 * count);
       } finally {
         querySet.destroy();
         resolved.destroy();
@@ -192,6 +190,10 @@ export const backend = (() => {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(this.objects.get(src), offset, this.objects.get(staging), 0, n);
       this.device.queue.submit([encoder.finish()]);
+      return this.startMap(staging, n);
+    }
+
+    startMap(staging, n) {
       const mapped = this.objects.get(staging).mapAsync(1, 0, n);
       mapped.catch(() => {}); // Go may have stopped waiting
       return mapped;

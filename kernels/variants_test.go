@@ -19,7 +19,7 @@ var variants = map[string][]kernels.Consts{
 	"attention": {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
 	"combine":   {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"embed":     {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
-	"gram":      {{"WIDTH": 130, "STRIDE": 256, "ROW0": 64, "ROWS": 66}},
+	"gram":      {{"WIDTH": 130, "STRIDE": 256, "HEIGHT": 130, "ROW0": 64, "ROWS": 66}, {"LOWER": 0, "DIFF": 1, "Y_STRIDE": 64, "HEIGHT": 64}},
 	"group":     {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},
 	"matmul":    {{}},
 	"matmul_experts": {

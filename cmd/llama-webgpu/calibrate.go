@@ -18,6 +18,7 @@ var calibrationFlags = []cli.Flag{
 	&cli.StringFlag{Name: "calibration", Usage: "for --method gptq: text of the kind that the model shall read and write, `FILE`", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of it", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-tokens", Value: 512, Usage: "a window has `N` tokens", Category: "Encoding"},
+	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "for --method gptq: `SHARE` of the earlier layers' errors that each matrix makes good; 0: none, which takes half the time", Category: "Encoding"},
 	&cli.StringFlag{Name: "adapter", Usage: "for --method gptq: GPU adapter, its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Encoding"},
 }
 
@@ -32,6 +33,9 @@ func calibrate(c *cli.Context, src *source, o *convert.Options) (done func(), er
 	case o.Method != convert.GPTQ:
 		return nil, usagef("quantize: --calibration is for --method gptq")
 	}
+	if o.Correction = c.Float64("correction"); !(o.Correction >= 0 && o.Correction <= 1) {
+		return nil, usagef("quantize: --correction %v: want 0 to 1", o.Correction)
+	}
 	windows, err := calibrationText(c, path, src, o)
 	if err != nil {
 		return nil, err
@@ -40,7 +44,7 @@ func calibrate(c *cli.Context, src *source, o *convert.Options) (done func(), er
 	if err != nil {
 		return nil, noGPU(err)
 	}
-	k, err := transformer.NewCalibrator(dev, src.weights, windows)
+	k, err := transformer.NewCalibrator(dev, src.weights, windows, o.Correction > 0)
 	if err != nil {
 		dev.Close()
 		return nil, err

@@ -75,6 +75,7 @@ type Quantization struct {
 	Saturate    bool       `json:"saturate,omitzero"`
 	MaxFile     int64      `json:"max_shard_size,omitzero"` // bytes that a file may have, 0: any
 	Calibration string     `json:"calibration,omitzero"`    // the text of method gptq: its hash and extent
+	Correction  float64    `json:"correction,omitzero"`     // share of earlier layers' errors that gptq made good
 }
 
 // Override is a format for matrices of some names.

@@ -25,6 +25,7 @@ type Options struct {
 	Saturate    bool             // see quant.Options
 	MaxFile     int64            // bytes that a file of the bundle may have; 0: any
 	Calibration Calibration      // for the method GPTQ
+	Correction  float64          // share of earlier layers' errors that GPTQ makes good, see quant.Feedback.Toward
 	Text        string           // what the calibration text is, for the manifest: its hash and extent
 
 	Generator string // program and version, for the manifest
@@ -139,7 +140,7 @@ func (o *Options) matrix(t model.Tensor) (bundle.Type, int) {
 func (o *Options) record() bundle.Quantization {
 	q := bundle.Quantization{
 		Format: o.Format, Block: o.block(bundle.Type(o.Format)), EmbedFormat: o.EmbedFormat, HeadFormat: o.HeadFormat,
-		Sanitize: o.Sanitize, Saturate: o.Saturate, MaxFile: o.MaxFile, Calibration: o.Text,
+		Sanitize: o.Sanitize, Saturate: o.Saturate, MaxFile: o.MaxFile, Calibration: o.Text, Correction: o.Correction,
 	}
 	for _, v := range o.Overrides {
 		q.Overrides = append(q.Overrides, bundle.Override{Match: v.Match.String(), Format: v.Format, Block: v.Block})

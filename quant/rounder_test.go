@@ -194,7 +194,7 @@ func TestToward(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Toward(&Sums{Gap: gap, Debt: debt}, share); err != nil {
+		if err := f.Toward(&Sums{Tokens: 1 << 40, Gap: gap, Debt: debt}, share); err != nil {
 			t.Fatal(err)
 		}
 		got := slices.Clone(w)
@@ -237,7 +237,7 @@ func TestTowardOutputs(t *testing.T) {
 	loss := func(share float64) (sum float64) {
 		f, err := NewFeedback(h, n, 0.01)
 		if err == nil && share > 0 {
-			err = f.Toward(&Sums{Gap: gap}, share)
+			err = f.Toward(&Sums{Tokens: 1 << 40, Gap: gap}, share)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 // Sums are what typical text says of the inputs of a matrix.
 type Sums struct {
+	Tokens int // how many inputs were added up
 	// Inputs is Σ x·xᵀ over the inputs x, [cols][cols], at least the lower triangle.
 	Inputs []float32
 	// Gap is Σ (y−x)·xᵀ, where y is what the float model has in place of x, [cols][cols].
@@ -19,10 +20,11 @@ type Sums struct {
 
 // Toward makes rows aim at the outputs of the float model, of which Gap and Debt of s tell. The weights
 // that make w·y+d of x with the least error are w + (w·Gap+Debt)·Inputs⁻¹ (for d = 0 GPTAQ, Li et al.
-// 2025); rows are moved by the given share of that. It is to be called before any row is rounded.
+// 2025); rows are moved by the given share of that, less where the tokens are few for so many columns. It
+// is to be called before any row is rounded.
 func (f *Feedback) Toward(s *Sums, share float64) error {
-	gap, debt := s.Gap, s.Debt
-	n := f.n
+	gap, debt, n := s.Gap, s.Debt, f.n
+	share *= float64(s.Tokens) / float64(s.Tokens+2*n)
 	if len(gap) != n*n || len(debt)%n != 0 {
 		return fmt.Errorf("matrices of %d and %d numbers for %d columns", len(gap), len(debt), n)
 	}

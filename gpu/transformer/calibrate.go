@@ -172,7 +172,19 @@ func (c *Calibrator) pass(ctx context.Context, role model.Role) (*quant.Sums, er
 	if role == "" {
 		return nil, nil
 	}
-	return runs[len(runs)-1].g.read(ctx)
+	sums, err := runs[len(runs)-1].g.read(ctx)
+	if err == nil {
+		sums.Tokens = c.tokens()
+	}
+	return sums, err
+}
+
+// tokens reports how many tokens the windows have.
+func (c *Calibrator) tokens() (n int) {
+	for _, w := range c.windows {
+		n += len(w)
+	}
+	return n
 }
 
 // run loads the layer of a track. What it returns is to be closed in spite of an error.

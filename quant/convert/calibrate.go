@@ -25,9 +25,15 @@ type Calibration interface {
 
 // What GPTQ does with the sums and after the feedback.
 const (
-	damping = 0.01
-	rounds  = 3
+	damping    = 0.01 // of what many tokens say; ten times as much of what a few do
+	manyTokens = 4096
+	rounds     = 3
 )
+
+// dampingOf returns how much of the mean is added to the diagonal of sums over so many tokens.
+func dampingOf(tokens int) float64 {
+	return damping * min(max(manyTokens/float64(max(tokens, 1)), 1), 10)
+}
 
 // calibrator brings calibration into the pipeline. Without calibration it does nothing.
 type calibrator struct {
@@ -71,7 +77,7 @@ func (c *calibrator) begin(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	if c.of[i], err = quant.NewFeedback(sums.Inputs, cols, damping); err == nil && sums.Gap != nil {
+	if c.of[i], err = quant.NewFeedback(sums.Inputs, cols, dampingOf(sums.Tokens)); err == nil && sums.Gap != nil {
 		err = c.of[i].Toward(sums, c.share)
 	}
 	if err != nil {

@@ -58,7 +58,7 @@ func (c *inputsOf) Sums(_ context.Context, i int) (*quant.Sums, error) {
 			h[j*t.Cols()+j-1] = 0.4
 		}
 	}
-	return &quant.Sums{Inputs: h}, nil
+	return &quant.Sums{Tokens: 5000, Inputs: h}, nil
 }
 
 func newInputs(t *testing.T, f *fake) *inputsOf {

@@ -290,18 +290,3 @@ func (r *Rounder) close(dst []byte) {
 		s.pack(rec[headerBytes:], r.codes)
 	}
 }
-
-// axpy adds a·x to y. They are equally long.
-func axpy(y []float32, a float32, x []float32) {
-	x = x[:len(y)]
-	for len(y) >= 4 {
-		y[0] += a * x[0]
-		y[1] += a * x[1]
-		y[2] += a * x[2]
-		y[3] += a * x[3]
-		y, x = y[4:], x[4:]
-	}
-	for i := range y {
-		y[i] += a * x[i]
-	}
-}

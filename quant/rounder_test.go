@@ -300,3 +300,29 @@ func TestRounderSanitize(t *testing.T) {
 		t.Error("NaN and infinity are not rounded as what replaces them")
 	}
 }
+
+func BenchmarkRounder(b *testing.B) {
+	for _, n := range []int{512, 1536} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			f, err := NewFeedback(inputs(rng, n), n, 0.01)
+			if err != nil {
+				b.Fatal(err)
+			}
+			s := Scheme{4, 128}
+			r, err := NewRounder(f, s, Options{}, 3)
+			if err != nil {
+				b.Fatal(err)
+			}
+			w, row := make([]float32, n), make([]byte, s.RowBytes(n))
+			for j := range w {
+				w[j] = float32(rng.NormFloat64())
+			}
+			for b.Loop() {
+				if err := r.Row(row, w); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -29,6 +29,7 @@ type policy struct {
 	HeadFormat   string     `yaml:"head_format,omitempty"`
 	KeepF16      []string   `yaml:"keep_f16,omitempty"`
 	Overrides    []override `yaml:"overrides,omitempty"` // the first that matches wins
+	Rotate       bool       `yaml:"rotate,omitempty"`
 	Sanitize     bool       `yaml:"sanitize,omitempty"`
 	Saturate     bool       `yaml:"saturate,omitempty"`
 	MaxShardSize string     `yaml:"max_shard_size,omitempty"`
@@ -58,7 +59,7 @@ func newPolicy(c *cli.Context) (*policy, error) {
 			*s = c.String(name)
 		}
 	}
-	for name, b := range map[string]*bool{"sanitize": &p.Sanitize, "saturate": &p.Saturate} {
+	for name, b := range map[string]*bool{"rotate": &p.Rotate, "sanitize": &p.Sanitize, "saturate": &p.Saturate} {
 		if c.IsSet(name) {
 			*b = c.Bool(name)
 		}
@@ -146,7 +147,7 @@ func parseOverride(text string) (override, error) {
 func (p *policy) options() (convert.Options, error) {
 	o := convert.Options{
 		Format: p.Format, Block: p.BlockSize, Method: quant.Method(p.Method), EmbedFormat: p.EmbedFormat, HeadFormat: p.HeadFormat,
-		Sanitize: p.Sanitize, Saturate: p.Saturate,
+		Rotate: p.Rotate, Sanitize: p.Sanitize, Saturate: p.Saturate,
 	}
 	for _, pattern := range p.KeepF16 {
 		re, err := regexp.Compile(pattern)

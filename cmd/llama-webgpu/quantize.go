@@ -62,6 +62,7 @@ Examples:
 		&cli.StringFlag{Name: "write-config", Usage: "record format and encoding in `FILE` (YAML)", Category: "Format"},
 
 		&cli.StringFlag{Name: "method", DefaultText: string(quant.Search), Usage: "how blocks are fitted: `METHOD` search, rtn (min-max, faster), or gptq (best, wants --calibration and a GPU)", Category: "Encoding"},
+		&cli.BoolFlag{Name: "rotate", Usage: "turn the residual stream by an orthogonal matrix first, which spreads what sticks out; a head that is the embedding becomes a matrix of its own", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "sanitize", Usage: "replace NaN by 0, and infinities by the largest value of their block", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "saturate", Usage: "clamp what does not fit in a float16 scale instead of failing", Category: "Encoding", DisableDefaultText: true},
 		&cli.IntFlag{Name: "threads", Usage: "workers: `N`; the output does not depend on it", DefaultText: "one for each CPU", Category: "Encoding"},
@@ -94,6 +95,11 @@ func quantize(c *cli.Context) (err error) {
 	defer func() { err = errors.Join(err, src.close()) }()
 	if err := errors.Join(merge(c, src), checkTokenizer(src)); err != nil {
 		return err
+	}
+	if options.Rotate {
+		if err := rotate(src); err != nil {
+			return err
+		}
 	}
 	if c.Bool("dry-run") {
 		return showPlan(c, src, options)

@@ -7,6 +7,8 @@ import (
 
 // Rounder encodes rows with a Feedback. It is not for use by several goroutines at a time.
 type Rounder struct {
+	Loss float64 // Σ (w−ŵ)ᵀ·h·(w−ŵ) of the rows so far, with the damped h of the Feedback
+
 	f      *Feedback
 	e      *Encoder
 	grid   *Encoder // for rows that aim at something else
@@ -99,6 +101,7 @@ func (r *Rounder) Row(dst []byte, w []float32) error {
 	}
 	r.open(dst)
 	r.round()
+	r.Loss += r.keep.cost
 	r.close(dst)
 	r.e.Stats.Error = before.Error
 	for j, v := range r.given {

@@ -23,11 +23,13 @@ var calibrationFlags = []cli.Flag{
 }
 
 // calibrate prepares the calibration that the flags ask for; done ends it.
-func calibrate(c *cli.Context, src *source, o *convert.Options) (done func(), err error) {
+func calibrate(c *cli.Context, p *policy, src *source, o *convert.Options) (done func(), err error) {
 	path := c.String("calibration")
 	switch {
 	case path == "" && o.Method == convert.GPTQ:
 		return nil, usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
+	case path == "" && o.Bits > 0:
+		return nil, usagef("quantize: --bits wants --method gptq and --calibration FILE")
 	case path == "":
 		return func() {}, nil
 	case o.Method != convert.GPTQ:
@@ -43,6 +45,10 @@ func calibrate(c *cli.Context, src *source, o *convert.Options) (done func(), er
 	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter"), Log: slog.Default()})
 	if err != nil {
 		return nil, noGPU(err)
+	}
+	if err := allocate(c, p, src, dev, windows, o); err != nil {
+		dev.Close()
+		return nil, err
 	}
 	k, err := transformer.NewCalibrator(dev, src.weights, windows, o.Correction > 0)
 	if err != nil {

@@ -63,7 +63,7 @@ type floats struct {
 }
 
 func (f floats) Packing(i int) (bits, block int) {
-	if f.source.hf.SourceType(i) == "F16" && len(f.source.merged) == 0 && f.Tensors()[i].Quantizable() {
+	if f.source.rotated == nil && f.source.hf.SourceType(i) == "F16" && len(f.source.merged) == 0 && f.Tensors()[i].Quantizable() {
 		return 16, 0
 	}
 	return 32, 0

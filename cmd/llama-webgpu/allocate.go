@@ -28,7 +28,7 @@ func allocate(c *cli.Context, p *policy, src *source, dev *gpu.Device, windows [
 	if o.Bits == 0 {
 		return nil
 	}
-	j, err := newJudge(c, src, dev, windows)
+	j, err := newJudge(c.Context, src, dev, windows)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,6 @@ func allocate(c *cli.Context, p *policy, src *source, dev *gpu.Device, windows [
 
 // judge is a convert.Judge that runs the float model on the GPU, with one matrix replaced.
 type judge struct {
-	c         *cli.Context
 	dev       *gpu.Device
 	src       *source
 	sums      *transformer.Calibrator
@@ -57,8 +56,8 @@ type judge struct {
 	recording *verify.Recording
 }
 
-func newJudge(c *cli.Context, src *source, dev *gpu.Device, windows [][]int32) (_ *judge, err error) {
-	j := &judge{c: c, dev: dev, src: src, windows: spread(windows, driftWindows)}
+func newJudge(ctx context.Context, src *source, dev *gpu.Device, windows [][]int32) (_ *judge, err error) {
+	j := &judge{dev: dev, src: src, windows: spread(windows, driftWindows)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.close())
@@ -70,8 +69,8 @@ func newJudge(c *cli.Context, src *source, dev *gpu.Device, windows [][]int32) (
 	if j.file, err = os.CreateTemp("", "llama-webgpu-logits-"); err != nil {
 		return nil, err
 	}
-	err = j.run(c.Context, floats{src.weights, src}, func(f verify.Forwarder) (err error) {
-		j.recording, err = verify.Record(c.Context, f, j.windows, j.file, nil)
+	err = j.run(ctx, floats{src.weights, src}, func(f verify.Forwarder) (err error) {
+		j.recording, err = verify.Record(ctx, f, j.windows, j.file, nil)
 		return err
 	})
 	return j, err

@@ -52,11 +52,14 @@ func Allocate(ctx context.Context, src model.Weights, o Options, bits float64, j
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
+	tensors := src.Tensors()
+	budget, err := o.budget(tensors, bits)
+	if err != nil {
+		return nil, err
+	}
 	a := &allocator{src: src, o: &o, judge: judge}
 	var choices [][]quant.Choice
 	var names []string // "" for what is not chosen here
-	var weights int64
-	tensors := src.Tensors()
 	for i, t := range tensors {
 		if progress != nil {
 			progress(i, len(tensors))
@@ -64,7 +67,6 @@ func Allocate(ctx context.Context, src model.Weights, o Options, bits float64, j
 		if t.Layer == model.NoLayer || !t.Quantizable() {
 			continue
 		}
-		weights += int64(t.Rows()) * int64(t.Cols())
 		if fixed, ok := o.fixed(t); ok {
 			choices, names = append(choices, []quant.Choice{fixed}), append(names, "")
 			continue
@@ -75,9 +77,9 @@ func Allocate(ctx context.Context, src model.Weights, o Options, bits float64, j
 		}
 		choices, names = append(choices, list), append(names, t.Name)
 	}
-	picks, err := quant.Allocate(choices, int64(math.Floor(bits*float64(weights))))
+	picks, err := quant.Allocate(choices, budget)
 	if err != nil {
-		return nil, fmt.Errorf("allocation: %v bits a weight: %w", bits, err)
+		return nil, fmt.Errorf("allocation: %w", err)
 	}
 	var overrides []Override
 	for m, pick := range picks {
@@ -86,6 +88,30 @@ func Allocate(ctx context.Context, src model.Weights, o Options, bits float64, j
 		}
 	}
 	return overrides, nil
+}
+
+// budget returns the bits of all layers, and reports if there is no choice that keeps within them.
+func (o *Options) budget(tensors []model.Tensor, bits float64) (int64, error) {
+	var weights, least int64
+	for _, t := range tensors {
+		if t.Layer == model.NoLayer || !t.Quantizable() {
+			continue
+		}
+		weights += int64(t.Rows()) * int64(t.Cols())
+		fixed, ok := o.fixed(t)
+		if !ok {
+			fixed = choice(t, schemes[0], 0)
+			for _, s := range schemes {
+				fixed.Bits = min(fixed.Bits, choice(t, s, 0).Bits)
+			}
+		}
+		least += fixed.Bits
+	}
+	budget := int64(math.Floor(bits * float64(weights)))
+	if least > budget {
+		return 0, fmt.Errorf("allocation: %v bits a weight: the least there is for this model is %.3f", bits, math.Ceil(1000*float64(least)/float64(weights))/1000)
+	}
+	return budget, nil
 }
 
 // fixed returns what the options say of a matrix, if they name it.

@@ -22,21 +22,11 @@ var calibrationFlags = []cli.Flag{
 	&cli.StringFlag{Name: "adapter", Usage: "for --method gptq: GPU adapter, its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Encoding"},
 }
 
-// calibrate prepares the calibration that the flags ask for; done ends it.
+// calibrate prepares the calibration that the flags ask for, which were checked; done ends it.
 func calibrate(c *cli.Context, p *policy, src *source, o *convert.Options) (done func(), err error) {
 	path := c.String("calibration")
-	switch {
-	case path == "" && o.Method == convert.GPTQ:
-		return nil, usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
-	case path == "" && o.Bits > 0:
-		return nil, usagef("quantize: --bits wants --method gptq and --calibration FILE")
-	case path == "":
+	if path == "" {
 		return func() {}, nil
-	case o.Method != convert.GPTQ:
-		return nil, usagef("quantize: --calibration is for --method gptq")
-	}
-	if o.Correction = c.Float64("correction"); !(o.Correction >= 0 && o.Correction <= 1) {
-		return nil, usagef("quantize: --correction %v: want 0 to 1", o.Correction)
 	}
 	windows, err := calibrationText(c, path, src, o)
 	if err != nil {
@@ -62,6 +52,24 @@ func calibrate(c *cli.Context, p *policy, src *source, o *convert.Options) (done
 		}
 		dev.Close()
 	}, nil
+}
+
+// checkCalibration reports flags of calibration that do not go together, and takes over --correction.
+func checkCalibration(c *cli.Context, path string, o *convert.Options) error {
+	switch {
+	case path == "" && o.Method == convert.GPTQ:
+		return usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
+	case path == "" && o.Bits > 0:
+		return usagef("quantize: --bits wants --method gptq and --calibration FILE")
+	case path == "":
+		return nil
+	case o.Method != convert.GPTQ:
+		return usagef("quantize: --calibration is for --method gptq")
+	}
+	if o.Correction = c.Float64("correction"); !(o.Correction >= 0 && o.Correction <= 1) {
+		return usagef("quantize: --correction %v: want 0 to 1", o.Correction)
+	}
+	return nil
 }
 
 // calibrationText cuts the text into windows and records which text it is.

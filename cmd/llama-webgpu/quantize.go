@@ -103,6 +103,9 @@ func quantize(c *cli.Context) (err error) {
 			return err
 		}
 	}
+	if err := checkCalibration(c, c.String("calibration"), &options); err != nil {
+		return err
+	}
 	if c.Bool("dry-run") {
 		return showPlan(c, src, options)
 	}

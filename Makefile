@@ -71,6 +71,11 @@ formats: build ## Print the README's table of formats
 readme: setup ## Put what the commands print now into README.md (developers; wants Python)
 	@.ci/readme $(BIN)
 
+.PHONY: quality
+quality: setup ## Print the tables of docs/quality.md: CHECKPOINT=DIR CALIBRATION=FILE TEXT=FILE (wants a GPU)
+	@test -n "$(CHECKPOINT)" -a -n "$(CALIBRATION)" -a -n "$(TEXT)" || { echo "make quality: want CHECKPOINT=DIR CALIBRATION=FILE TEXT=FILE" >&2; exit 2; }
+	@REFERENCE="$${REFERENCE:-gpu}" .ci/quality $(BIN) "$(CHECKPOINT)" "$(CALIBRATION)" "$(TEXT)"
+
 golden: ## Make the golden files again (developers; wants Python and the network)
 	@.ci/golden
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -82,18 +83,8 @@ func (f *Feedback) factor() error {
 			l[i][j] = float64(f.hess[f.order[n-1-i]*n+f.order[n-1-j]])
 		}
 	}
-	for i := range n {
-		for j := range i + 1 {
-			sum := l[i][j] - dot64(l[i][:j], l[j][:j])
-			if j < i {
-				l[i][j] = sum / l[j][j]
-				continue
-			}
-			if !(sum > 0) {
-				return fmt.Errorf("the inputs of column %d depend on the others': more damping or more calibration text is needed", f.order[n-1-i])
-			}
-			l[i][i] = math.Sqrt(sum)
-		}
+	if i := cholesky(l); i >= 0 {
+		return fmt.Errorf("the inputs of column %d depend on the others': more damping or more calibration text is needed", f.order[n-1-i])
 	}
 	f.unit, f.pivot = make([][]float32, n), make([]float32, n)
 	for i := range n { // step i is row n−1−i of l; R[i][j] = l[n−1−i][n−1−j]
@@ -104,6 +95,43 @@ func (f *Feedback) factor() error {
 		}
 	}
 	return nil
+}
+
+// panel is how many columns cholesky finishes at a time.
+const panel = 64
+
+// cholesky replaces a lower triangle by its Cholesky factor, with several threads, and returns −1, or the
+// first row that depends on those before.
+func cholesky(l [][]float64) int {
+	for j0 := 0; j0 < len(l); j0 += panel {
+		j1 := min(j0+panel, len(l))
+		for i := j0; i < j1; i++ {
+			eliminate(l, i, j0, i)
+			sum := l[i][i] - dot64(l[i][:i], l[i][:i])
+			if !(sum > 0) {
+				return i
+			}
+			l[i][i] = math.Sqrt(sum)
+		}
+		threads := min(runtime.GOMAXPROCS(0), (len(l)-j1)/panel+1)
+		var group sync.WaitGroup
+		for k := range threads {
+			group.Go(func() {
+				for i := j1 + k; i < len(l); i += threads {
+					eliminate(l, i, j0, j1)
+				}
+			})
+		}
+		group.Wait()
+	}
+	return -1
+}
+
+// eliminate finishes the columns j0 to j1 of row i, those before it being done.
+func eliminate(l [][]float64, i, j0, j1 int) {
+	for j := j0; j < j1; j++ {
+		l[i][j] = (l[i][j] - dot64(l[i][:j], l[j][:j])) / l[j][j]
+	}
 }
 
 func dot64(a, b []float64) float64 {

@@ -152,6 +152,9 @@ func (r *trackRun) begin(windows [][]int32) (err error) {
 	return err
 }
 
+// queued is how many windows the device may have before it, where nothing of them is read.
+const queued = 8
+
 // window runs the layer over one window of n tokens and saves what is kept of it.
 func (r *trackRun) window(ctx context.Context, w, n int) error {
 	rows := make([]int, 0, 4*n)
@@ -171,7 +174,10 @@ func (r *trackRun) window(ctx context.Context, w, n int) error {
 		return err
 	}
 	if r.to == nil {
-		return t.dev.Wait(ctx)
+		if w%queued == queued-1 {
+			return t.dev.Wait(ctx)
+		}
+		return nil
 	}
 	var out []float32
 	if err := t.read(ctx, r.v.buffer, n*r.v.stride, &out); err != nil {

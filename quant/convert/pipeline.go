@@ -64,6 +64,9 @@ func (p *plan) produce(ctx context.Context, c *calibrator, work, order chan<- *t
 		}
 		m := p.tensors[i].Model()
 		step := tileRows(m)
+		if c.of[i] != nil {
+			step = feedbackRows(m)
+		}
 		for r := 0; r < m.Rows(); r += step {
 			t := &tile{tensor: i, row0: r, rows: min(step, m.Rows()-r), feedback: c.of[i], done: make(chan struct{})}
 			for _, ch := range []chan<- *tile{order, work} {

@@ -357,10 +357,7 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 	if w.qkNorm != nil {
 		weight = w.qkNorm.buffer
 	}
-	shape := kernels.Consts{
-		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "Q_STRIDE": a.qWidth, "CAP": kv.cap, "KV_BITS": t.opts.KVBits,
-	}
-	c := maps.Clone(shape)
+	c := t.headConsts(at, kv)
 	maps.Copy(c, kernels.Consts{
 		"ROT": rot, "INTERLEAVED": flag(interleaved), "X_STRIDE": a.qkvWidth, "NORM": qkNorms[at.QKNorm], "EPS": t.spec.Norm.Eps,
 		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale,
@@ -368,10 +365,16 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 	r.dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
 		whole(t.rows), whole(a.qkv), whole(angles), whole(weight), whole(a.q), whole(kv.k), whole(kv.v))
 
-	maps.Copy(shape, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
-	r.attend(at, kv, shape, heads)
+	r.attend(at, kv, heads)
 	r.reach(afterHeads)
 	r.linear(w.o, w.oBias, heads, out, e)
+}
+
+// headConsts returns what the kernels of attention are told of its heads and its cache.
+func (t *Transformer) headConsts(at *model.Attention, kv *cache) kernels.Consts {
+	return kernels.Consts{
+		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "Q_STRIDE": t.act.qWidth, "CAP": kv.cap, "KV_BITS": t.opts.KVBits,
+	}
 }
 
 // qkNorms are what rope.wgsl calls these.

@@ -49,7 +49,8 @@ func Tune(ctx context.Context, dev *gpu.Device, src Source, o TuneOptions) ([]Tu
 		}
 		results = append(results, r)
 	}
-	return results, nil
+	more, err := tuneAttention(ctx, dev, src, o)
+	return append(results, more...), err
 }
 
 // tuneCase is a product to be tuned.
@@ -117,6 +118,15 @@ func tuneCases(src Source, limit uint64, quick bool) ([]*tuneCase, error) {
 // faster is how much less time a candidate must take than the best one so far, for noise not to decide.
 const faster = 0.98
 
+// trier tries candidates out: trial and attentionTrial.
+type trier interface {
+	defaults() Tuned           // what is used without tuning
+	possible(with Tuned) error // why a candidate cannot be had
+	// run compares a candidate with the definition and, if it is right, times it.
+	run(ctx context.Context, with Tuned) (took time.Duration, right bool, err error)
+	close()
+}
+
 // tune looks for the best constants of one case.
 func (c *tuneCase) tune(ctx context.Context, dev *gpu.Device, o TuneOptions) (TuneResult, error) {
 	r := TuneResult{TuningKey: TuningKey{c.kernel, c.class()}, What: strings.Join(c.what, "; "), Uses: c.uses}
@@ -125,13 +135,18 @@ func (c *tuneCase) tune(ctx context.Context, dev *gpu.Device, o TuneOptions) (Tu
 		return r, err
 	}
 	defer s.close()
-	seen := map[string]time.Duration{}
+	return r, r.search(ctx, dev, s, o.Quick)
+}
+
+// search tries the default, presets, and then what is beside the best.
+func (r *TuneResult) search(ctx context.Context, dev *gpu.Device, s trier, quick bool) error {
+	seen := map[string]bool{}
 	try := func(with Tuned) error {
-		if _, ok := seen[with.String()]; ok || s.possible(with) != nil {
+		if seen[with.String()] || s.possible(with) != nil {
 			return nil
 		}
+		seen[with.String()] = true
 		took, right, err := s.run(ctx, with)
-		seen[with.String()] = took
 		switch {
 		case err != nil:
 			return err
@@ -148,22 +163,22 @@ func (c *tuneCase) tune(ctx context.Context, dev *gpu.Device, o TuneOptions) (Tu
 	}
 	r.Default = s.defaults()
 	if err := try(r.Default); err != nil {
-		return r, err
+		return err
 	}
 	r.Before = r.After
-	for _, with := range tunableOf(c.kernel).starts(dev, o.Quick) {
+	for _, with := range tunableOf(r.Kernel).starts(dev, quick) {
 		if err := try(with); err != nil {
-			return r, err
+			return err
 		}
 	}
-	if err := c.descend(&r, try, o.Quick); err != nil {
-		return r, err
+	if err := r.descend(try, quick); err != nil {
+		return err
 	}
-	return r, s.settle(ctx, &r)
+	return r.settle(ctx, s)
 }
 
 // settle times the best candidate and the default by turns once more: what won by chance loses again.
-func (s *trial) settle(ctx context.Context, r *TuneResult) error {
+func (r *TuneResult) settle(ctx context.Context, s trier) error {
 	if maps.Equal(r.Best, r.Default) {
 		return nil
 	}
@@ -199,8 +214,8 @@ func (t *tunable) starts(dev *gpu.Device, quick bool) []Tuned {
 
 // descend tries all values of one constant after the other, beside the best of the others, until nothing
 // is gained; for a kernel with two constants it tries all pairs.
-func (c *tuneCase) descend(r *TuneResult, try func(Tuned) error, quick bool) error {
-	values := tunableOf(c.kernel).values
+func (r *TuneResult) descend(try func(Tuned) error, quick bool) error {
+	values := tunableOf(r.Kernel).values
 	if len(values) == 2 && !quick {
 		for _, a := range values[0].values {
 			for _, b := range values[1].values {

@@ -39,19 +39,31 @@ func Tune(ctx context.Context, dev *gpu.Device, src Source, o TuneOptions) ([]Tu
 	if err != nil {
 		return nil, err
 	}
+	var all []toTune
+	for _, c := range cases {
+		all = append(all, toTune{c.kernel, c.class(), c.tune})
+	}
+	for _, c := range attentionCases(src.Spec(), o.passes()) {
+		all = append(all, toTune{"attention_split", c.class(), c.tune})
+	}
 	var results []TuneResult
-	for i, c := range cases {
+	for i, c := range all {
 		if o.Progress != nil {
-			o.Progress(i, len(cases), c.kernel+" "+c.class())
+			o.Progress(i, len(all), c.kernel+" "+c.class)
 		}
 		r, err := c.tune(ctx, dev, o)
 		if err != nil {
-			return nil, fmt.Errorf("%s, %s: %w", c.kernel, c.class(), err)
+			return nil, fmt.Errorf("%s, %s: %w", c.kernel, c.class, err)
 		}
 		results = append(results, r)
 	}
-	more, err := tuneAttention(ctx, dev, src, o)
-	return append(results, more...), err
+	return results, nil
+}
+
+// toTune is a kernel and class, and what tunes for it.
+type toTune struct {
+	kernel, class string
+	tune          func(context.Context, *gpu.Device, TuneOptions) (TuneResult, error)
 }
 
 // passes returns how many tokens the passes have that are tuned for.

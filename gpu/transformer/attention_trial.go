@@ -286,4 +286,3 @@ func (s *attentionTrial) definition(token, head, length int) (want, within []flo
 	}
 	return want, within
 }
-

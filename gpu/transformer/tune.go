@@ -33,7 +33,7 @@ type TuneResult struct {
 
 // Tune looks for the fastest constants for the products of a model on a device: each candidate is
 // compared with the definition, computed on the CPU, and timed only if it is right. Of src it wants the
-// shapes and how they are packed, no weights: those it makes up.
+// shapes and how they are packed, no weights: those it makes up. With an error it returns what it has found before.
 func Tune(ctx context.Context, dev *gpu.Device, src Source, o TuneOptions) ([]TuneResult, error) {
 	cases, err := tuneCases(src, dev.Limits().MaxBinding, o.passes())
 	if err != nil {
@@ -53,7 +53,7 @@ func Tune(ctx context.Context, dev *gpu.Device, src Source, o TuneOptions) ([]Tu
 		}
 		r, err := c.tune(ctx, dev, o)
 		if err != nil {
-			return nil, fmt.Errorf("%s, %s: %w", c.kernel, c.class, err)
+			return results, fmt.Errorf("%s, %s: %w", c.kernel, c.class, err)
 		}
 		results = append(results, r)
 	}
@@ -166,6 +166,9 @@ func (r *TuneResult) search(ctx context.Context, dev *gpu.Device, s trier, quick
 			return nil
 		}
 		seen[with.String()] = true
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		took, right, err := s.run(ctx, with)
 		switch {
 		case err != nil:

@@ -2,6 +2,7 @@ package transformer
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -48,6 +49,22 @@ func TestTune(t *testing.T) {
 				t.Fatalf("logit %d is %v with %v, and %v without", i, got[i], choice, want[i])
 			}
 		}
+	}
+}
+
+// TestTuneInterrupted ends a search: what was found before is returned.
+func TestTuneInterrupted(t *testing.T) {
+	dev := gputest.Open(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	spec := plainSpec()
+	spec.Hidden, spec.Vocab = 256, 512
+	results, err := Tune(ctx, dev, newModel(t, spec, scheme{4, 32}), TuneOptions{Quick: true, Tokens: []int{1}, Progress: func(done, _ int, _ string) {
+		if done == 1 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) || len(results) != 1 || results[0].Best == nil {
+		t.Errorf("%v, %v: want one result and %v", results, err, context.Canceled)
 	}
 }
 

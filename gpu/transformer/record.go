@@ -279,7 +279,7 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 			r.matvec(p, c, bias, x, y, e, sizes, len(m.parts) == 1)
 			continue
 		}
-		tile := r.t.tuned("matmul", p, r.n, c, matmulTile)
+		tile := r.t.tuned("matmul", p, r.n, c, r.t.tileFor(r.n))
 		r.dispatch("matmul", c, (p.rows+tile["TILE_ROWS"]-1)/tile["TILE_ROWS"], (r.n+tile["TILE_TOKENS"]-1)/tile["TILE_TOKENS"],
 			whole(p.codes), whole(p.heads), whole(x.buffer), r.t.bias(bias), whole(y.buffer), sizes, step)
 	}
@@ -321,6 +321,16 @@ func (t *Transformer) prepared(squares int) vectors {
 
 // matmulTile is what a workgroup of matmul makes, and each of its threads.
 var matmulTile = Tuned{"TILE_ROWS": 64, "TILE_TOKENS": 64, "ROWS": 8, "TOKENS": 8, "DEPTH": 4}
+
+// tileFor returns the tile for n tokens. A GPU computes those past the last one in passing, a CPU does not.
+func (t *Transformer) tileFor(n int) Tuned {
+	if t.dev.Info().Type != "cpu" {
+		return matmulTile
+	}
+	tile := maps.Clone(matmulTile)
+	tile["TILE_TOKENS"] = max(16, min(tile["TILE_TOKENS"], powerOfTwo(n)))
+	return tile
+}
 
 // lanes reports how many threads share a row of a part in matvec: no more than it has vectors, for a
 // CPU runs idle ones too, and no fewer than make the workgroup's outputs. GPUs have 32 at least.

@@ -84,14 +84,17 @@ func (r *recorder) attend(at *model.Attention, kv *cache, out vectors) {
 func (r *recorder) attendInParts(at *model.Attention, kv *cache, c kernels.Consts, out vectors) {
 	t, a := r.t, &r.t.act
 	use := t.parts(at, r.n)
-	splits := max(1, min(r.splits, t.splits(r.n, kv.window)))
+	queries, splits := use["QUERIES"], max(1, min(r.splits, t.splits(r.n, kv.window)))
+	if splits == 1 && use["SPLIT"] > 0 {
+		queries = 1 // few positions: more workgroups gain more than keys that are read once
+	}
 	delete(c, "KV_BITS")
-	maps.Copy(c, kernels.Consts{"QUERIES": use["QUERIES"], "LANES": use["LANES"], "SPLITS": splits})
+	maps.Copy(c, kernels.Consts{"QUERIES": queries, "LANES": use["LANES"], "SPLITS": splits})
 	to := out.buffer
 	if splits > 1 {
 		to = a.parts
 	}
-	r.dispatch("attention_split", c, at.Heads/use["QUERIES"]*splits, r.n, whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(to))
+	r.dispatch("attention_split", c, at.Heads/queries*splits, r.n, whole(t.rows), whole(a.q), whole(kv.k), whole(kv.v), whole(to))
 	if splits > 1 {
 		r.dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.HeadDim, "SPLITS": splits, "O_STRIDE": out.stride},
 			at.Heads, r.n, whole(to), whole(out.buffer))

@@ -1,14 +1,18 @@
-// gram: h += Σ_t x[t]·x[t]ᵀ, the lower triangle
-//   x [t][STRIDE] f32   h [rows from ROW0][WIDTH] f32
+// gram: h += Σ_t (y[t] − z[t])·x[t]ᵀ, without z unless DIFF, and the lower triangle alone if LOWER
+//   x [t][STRIDE] f32   y, z [t][Y_STRIDE] f32   h [rows from ROW0][WIDTH] f32
 //   one workgroup makes TILE × TILE elements, groups (x, y) are (columns, rows); its threads have 4 × 4 each
-const WIDTH: u32 = 256u;
+const WIDTH: u32 = 256u;    // of x
 const STRIDE: u32 = 256u;
-const ROW0: u32 = 0u;      // of the part of h that is bound, a multiple of TILE
-const ROWS: u32 = 256u;    // of that part
+const HEIGHT: u32 = 256u;   // of y
+const Y_STRIDE: u32 = 256u;
+const ROW0: u32 = 0u;       // of the part of h that is bound, a multiple of TILE
+const ROWS: u32 = 256u;     // of that part
+const LOWER: u32 = 1u;
+const DIFF: u32 = 0u;
 
 const TILE: u32 = 64u;
 const LANES: u32 = 256u;
-const DEPTH: u32 = 16u;    // tokens of a step
+const DEPTH: u32 = 16u;     // tokens of a step
 const SLAB: u32 = DEPTH * TILE;
 
 struct Step {
@@ -17,13 +21,21 @@ struct Step {
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> h: array<f32>;
-@group(0) @binding(2) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> y: array<f32>;
+@group(0) @binding(2) var<storage, read> z: array<f32>;
+@group(0) @binding(3) var<storage, read_write> h: array<f32>;
+@group(0) @binding(4) var<uniform> step: Step;
 
-var<workgroup> a: array<f32, SLAB>; // [token][row]
-var<workgroup> b: array<f32, SLAB>; // [token][column]
+var<workgroup> a: array<f32, SLAB>; // of y − z, [token][row]
+var<workgroup> b: array<f32, SLAB>; // of x, [token][column]
 
-fn load(t: u32, k: u32) -> f32 {
+fn left(t: u32, k: u32) -> f32 {
+  if (t >= step.n || k >= HEIGHT) { return 0.0; }
+  if (DIFF == 1u) { return y[t * Y_STRIDE + k] - z[t * Y_STRIDE + k]; }
+  return y[t * Y_STRIDE + k];
+}
+
+fn right(t: u32, k: u32) -> f32 {
   if (t >= step.n || k >= WIDTH) { return 0.0; }
   return x[t * STRIDE + k];
 }
@@ -35,11 +47,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let tr = lane / 16u; // this thread's rows are row0 + tr + 16i
   let tc = lane % 16u; // and its columns col0 + tc + 16j
   var acc: array<vec4<f32>, 4>; // [i][j]
-  let n = select(0u, step.n, col0 <= row0);
+  let n = select(0u, step.n, LOWER == 0u || col0 <= row0);
   for (var t0 = 0u; t0 < n; t0 += DEPTH) {
     for (var i = lane; i < SLAB; i += LANES) {
-      a[i] = load(t0 + i / TILE, row0 + i % TILE);
-      b[i] = load(t0 + i / TILE, col0 + i % TILE);
+      a[i] = left(t0 + i / TILE, row0 + i % TILE);
+      b[i] = right(t0 + i / TILE, col0 + i % TILE);
     }
     workgroupBarrier();
     for (var t = 0u; t < SLAB; t += TILE) {
@@ -53,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = row0 + tr + 16u * i;
     for (var j = 0u; j < 4u; j++) {
       let col = col0 + tc + 16u * j;
-      if (row < min(WIDTH, ROW0 + ROWS) && col < WIDTH) { h[(row - ROW0) * WIDTH + col] += acc[i][j]; }
+      if (row < min(HEIGHT, ROW0 + ROWS) && col < WIDTH) { h[(row - ROW0) * WIDTH + col] += acc[i][j]; }
     }
   }
 }

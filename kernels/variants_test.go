@@ -22,9 +22,9 @@ var variants = map[string][]kernels.Consts{
 	"copy":            {{"EACH": 2}},
 	"combine":         {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"embed":           {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
-	"gram":            {{"WIDTH": 130, "STRIDE": 256, "ROW0": 64, "ROWS": 66}},
 	"group":           {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},
 	"matmul":          {{}, {"ROWS": 4, "TOKENS": 4}, {"TILE_ROWS": 128, "DEPTH": 8}},
+	"gram":            {{"WIDTH": 130, "STRIDE": 256, "HEIGHT": 130, "ROW0": 64, "ROWS": 66}, {"LOWER": 0, "DIFF": 1, "Y_STRIDE": 64, "HEIGHT": 64}},
 	"matmul_experts": {
 		{"BY_TOKEN": 0, "WEIGH": 1, "TOP": 8},
 	},

@@ -98,6 +98,17 @@ func float16s(dst []byte, w []float32) {
 	float16sGo(dst[2*n:], w[n:])
 }
 
+// axpy adds a·x to y. They are equally long.
+func axpy(y []float32, a float32, x []float32) {
+	n := 0
+	if bodies != scalar {
+		if n = len(y) &^ (stride - 1); n > 0 {
+			axpyAVX2(&y[0], a, &x[:n][0], n)
+		}
+	}
+	axpyGo(y[n:], a, x[n:len(y)])
+}
+
 // The bodies in assembly; n is a multiple of stride (of 8 for float16s).
 
 //go:noescape
@@ -123,3 +134,6 @@ func encodeAVX512(dst *byte, w *float32, n int, t trial, bits int) (loss, power 
 
 //go:noescape
 func float16sAVX2(dst *byte, w *float32, n int)
+
+//go:noescape
+func axpyAVX2(y *float32, a float32, x *float32, n int)

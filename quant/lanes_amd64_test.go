@@ -147,3 +147,24 @@ func checkFloat16s(t *testing.T, w []float32) {
 		}
 	}
 }
+
+// TestAxpy compares the body in assembly with the scalar one, bit by bit.
+func TestAxpy(t *testing.T) {
+	withBody(t, func(t *testing.T) {
+		rnd := rand.New(rand.NewPCG(12, 13))
+		for n := range 150 {
+			x, y := make([]float32, n+1)[1:], make([]float32, n+1)[1:]
+			anyFinite(rnd, x)
+			anyFinite(rnd, y)
+			want := append([]float32(nil), y...)
+			a := float32(rnd.NormFloat64())
+			axpyGo(want, a, x)
+			axpy(y, a, x)
+			for i := range y {
+				if math.Float32bits(y[i]) != math.Float32bits(want[i]) && want[i] == want[i] {
+					t.Fatalf("%d numbers, number %d: %v, want %v", n, i, y[i], want[i])
+				}
+			}
+		}
+	})
+}

@@ -19,3 +19,5 @@ func emit(s Scheme, dst []byte, u []uint8, w []float32, t trial) (loss, power fl
 }
 
 func float16s(dst []byte, w []float32) { float16sGo(dst, w) }
+
+func axpy(y []float32, a float32, x []float32) { axpyGo(y, a, x) }

@@ -17,7 +17,10 @@ type Feedback struct {
 	n     int
 	order []int       // column at each step
 	unit  [][]float32 // [step][later steps] how an error moves on: row i of R̃ from column i+1 on
+	pivot []float32   // by step, R_ii²: hess in the order of steps is R̃·diag(pivot)·R̃ᵀ
 	hess  []float32   // [n][n] damped, in the order of columns
+
+	gap, debt []float32 // [n][n] and [rows][n], see Toward; or nil
 
 	mu   sync.Mutex
 	sums map[int][][]float32 // by block size, see blockSums
@@ -92,8 +95,9 @@ func (f *Feedback) factor() error {
 			l[i][i] = math.Sqrt(sum)
 		}
 	}
-	f.unit = make([][]float32, n)
+	f.unit, f.pivot = make([][]float32, n), make([]float32, n)
 	for i := range n { // step i is row n−1−i of l; R[i][j] = l[n−1−i][n−1−j]
+		f.pivot[i] = float32(l[n-1-i][n-1-i] * l[n-1-i][n-1-i])
 		f.unit[i] = make([]float32, n-1-i)
 		for j := i + 1; j < n; j++ {
 			f.unit[i][j-i-1] = float32(l[n-1-i][n-1-j] / l[n-1-j][n-1-j])

@@ -7,12 +7,17 @@ import (
 
 // Rounder encodes rows with a Feedback. It is not for use by several goroutines at a time.
 type Rounder struct {
+	Loss float64 // Σ (w−ŵ)ᵀ·h·(w−ŵ) of the rows so far, with the damped h of the Feedback
+
 	f      *Feedback
 	e      *Encoder
+	grid   *Encoder // for rows that aim at something else
 	rounds int
+	row    int         // number of the next row
 	sums   [][]float32 // by block: Σ of the block's columns of hess, [n]
 
-	w, back, g []float32 // the row, what later columns make good, hess·(w−ŵ)
+	given      []float32 // the row
+	w, back, g []float32 // what it aims at, what later columns make good, hess·(w−ŵ)
 	u          []int32   // levels q−z
 	s          []float32 // by block
 	z          []int32
@@ -40,9 +45,14 @@ func NewRounder(f *Feedback, s Scheme, o Options, rounds int) (*Rounder, error) 
 	if err != nil {
 		return nil, err
 	}
+	o.Saturate = true // that the row itself can be encoded is known by then
+	grid, err := NewEncoder(s, o)
+	if err != nil {
+		return nil, err
+	}
 	n, blocks := f.n, s.Blocks(f.n)
 	r := &Rounder{
-		f: f, e: e, rounds: rounds, sums: f.blockSums(s.Block),
+		f: f, e: e, grid: grid, rounds: rounds, sums: f.blockSums(s.Block), given: make([]float32, n),
 		w: make([]float32, n), back: make([]float32, n), g: make([]float32, n), u: make([]int32, n),
 		s: make([]float32, blocks), z: make([]int32, blocks), codes: make([]uint8, s.Block),
 	}
@@ -72,23 +82,51 @@ func (f *Feedback) blockSums(block int) [][]float32 {
 // Stats reports what the rows so far have lost.
 func (r *Rounder) Stats() Stats { return r.e.Stats }
 
-// Row encodes the row w to dst, as Encoder.Row does.
+// Seek says which row of the matrix comes next; at first it is 0.
+func (r *Rounder) Seek(row int) { r.row = row }
+
+// Row encodes the next row, w, to dst, as Encoder.Row does.
 func (r *Rounder) Row(dst []byte, w []float32) error {
 	before := r.e.Stats
 	if err := r.e.Row(dst, w); err != nil {
 		return err
 	}
-	copy(r.w, w)
+	r.take(w)
+	defer func() { r.row++ }()
+	if r.f.gap != nil {
+		r.f.aim(r.w, r.row, r.g, r.back)
+		if err := r.grid.Row(dst, r.w); err != nil {
+			return err
+		}
+	}
 	r.open(dst)
-	r.feed()
-	r.refine()
+	r.round()
+	r.Loss += r.keep.cost
 	r.close(dst)
 	r.e.Stats.Error = before.Error
-	for j := range r.w {
-		d := float64(r.w[j]) - float64(r.value(j))
+	for j, v := range r.given {
+		d := float64(v) - float64(r.value(j))
 		r.e.Stats.Error += d * d
 	}
 	return nil
+}
+
+// take takes a row that was encoded, with what the encoder had to replace replaced.
+func (r *Rounder) take(w []float32) {
+	copy(r.given, w)
+	block := r.e.scheme.Block
+	for at := 0; at < len(w); at += block {
+		b := r.given[at:min(at+block, len(w))]
+		if r.e.opts.Sanitize {
+			Sanitize(b)
+		}
+		if r.e.opts.Saturate {
+			for i, v := range b {
+				b[i] = min(max(v, -maxFloat16), maxFloat16)
+			}
+		}
+	}
+	copy(r.w, r.given)
 }
 
 // open takes scales and zero-points from an encoded row.
@@ -122,9 +160,30 @@ func (r *Rounder) feed() {
 	}
 }
 
-// refine improves the row in rounds, as long as they do.
+// restarts is how often feedback begins anew, with the scales and zero-points that suited the codes
+// before: it finds other codes than small moves do.
+const restarts = 2
+
+// round finds codes, scales and zero-points for the row.
+func (r *Rounder) round() {
+	r.keep.cost = math.Inf(1)
+	for range restarts + 1 {
+		before := r.keep.cost
+		r.feed()
+		r.refine()
+		r.restore()
+		if r.rounds == 0 || !(r.keep.cost < before) {
+			return
+		}
+	}
+}
+
+// refine improves the row in rounds, as long as they do, and keeps the best.
 func (r *Rounder) refine() {
-	r.save(r.gradient())
+	if cost := r.gradient(); cost < r.keep.cost {
+		r.save(cost)
+	}
+	last := math.Inf(1)
 	for range r.rounds {
 		r.fitScales()
 		r.gradient()
@@ -132,11 +191,13 @@ func (r *Rounder) refine() {
 		r.moveZeros()
 		r.moveCodes()
 		cost := r.gradient()
-		if !(cost < r.keep.cost) {
-			r.restore()
+		if cost < r.keep.cost {
+			r.save(cost)
+		}
+		if !(cost < last) {
 			return
 		}
-		r.save(cost)
+		last = cost
 	}
 }
 
@@ -230,20 +291,5 @@ func (r *Rounder) close(dst []byte) {
 			r.codes[i] = uint8(q)
 		}
 		s.pack(rec[headerBytes:], r.codes)
-	}
-}
-
-// axpy adds a·x to y. They are equally long.
-func axpy(y []float32, a float32, x []float32) {
-	x = x[:len(y)]
-	for len(y) >= 4 {
-		y[0] += a * x[0]
-		y[1] += a * x[1]
-		y[2] += a * x[2]
-		y[3] += a * x[3]
-		y, x = y[4:], x[4:]
-	}
-	for i := range y {
-		y[i] += a * x[i]
 	}
 }

@@ -18,19 +18,15 @@ var calibrationFlags = []cli.Flag{
 	&cli.StringFlag{Name: "calibration", Usage: "for --method gptq: text of the kind that the model shall read and write, `FILE`", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of it", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-tokens", Value: 512, Usage: "a window has `N` tokens", Category: "Encoding"},
+	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "for --method gptq: `SHARE` of the earlier layers' errors that each matrix makes good; 0: none, which takes half the time", Category: "Encoding"},
 	&cli.StringFlag{Name: "adapter", Usage: "for --method gptq: GPU adapter, its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Encoding"},
 }
 
-// calibrate prepares the calibration that the flags ask for; done ends it.
-func calibrate(c *cli.Context, src *source, o *convert.Options) (done func(), err error) {
+// calibrate prepares the calibration that the flags ask for, which were checked; done ends it.
+func calibrate(c *cli.Context, p *policy, src *source, o *convert.Options) (done func(), err error) {
 	path := c.String("calibration")
-	switch {
-	case path == "" && o.Method == convert.GPTQ:
-		return nil, usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
-	case path == "":
+	if path == "" {
 		return func() {}, nil
-	case o.Method != convert.GPTQ:
-		return nil, usagef("quantize: --calibration is for --method gptq")
 	}
 	windows, err := calibrationText(c, path, src, o)
 	if err != nil {
@@ -40,7 +36,11 @@ func calibrate(c *cli.Context, src *source, o *convert.Options) (done func(), er
 	if err != nil {
 		return nil, noGPU(err)
 	}
-	k, err := transformer.NewCalibrator(dev, src.weights, windows)
+	if err := allocate(c, p, src, dev, windows, o); err != nil {
+		dev.Close()
+		return nil, err
+	}
+	k, err := transformer.NewCalibrator(dev, src.weights, windows, o.Correction > 0)
 	if err != nil {
 		dev.Close()
 		return nil, err
@@ -52,6 +52,24 @@ func calibrate(c *cli.Context, src *source, o *convert.Options) (done func(), er
 		}
 		dev.Close()
 	}, nil
+}
+
+// checkCalibration reports flags of calibration that do not go together, and takes over --correction.
+func checkCalibration(c *cli.Context, path string, o *convert.Options) error {
+	switch {
+	case path == "" && o.Method == convert.GPTQ:
+		return usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
+	case path == "" && o.Bits > 0:
+		return usagef("quantize: --bits wants --method gptq and --calibration FILE")
+	case path == "":
+		return nil
+	case o.Method != convert.GPTQ:
+		return usagef("quantize: --calibration is for --method gptq")
+	}
+	if o.Correction = c.Float64("correction"); !(o.Correction >= 0 && o.Correction <= 1) {
+		return usagef("quantize: --correction %v: want 0 to 1", o.Correction)
+	}
+	return nil
 }
 
 // calibrationText cuts the text into windows and records which text it is.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
@@ -47,16 +48,53 @@ func convertSource(s *source) convert.Source {
 			src.Documents[name] = filepath.Join(s.dir, name)
 		}
 	}
-	if s.edited {
+	if s.edited || s.rotated != nil {
 		src.Config = s.hf.Config()
 	}
-	for i := range s.weights.Tensors() {
-		src.Bytes = append(src.Bytes, s.hf.Bytes(i))
+	if s.rotated != nil && s.hf.Spec().TiedHead {
+		src.Config = untied(src.Config)
+	}
+	for i, t := range s.weights.Tensors() {
+		switch r := s.rotated; {
+		case r == nil:
+			src.Bytes = append(src.Bytes, s.hf.Bytes(i))
+		case t.Role == model.RoleHead && s.hf.Spec().TiedHead:
+			src.Bytes = append(src.Bytes, 0) // it is the embedding's
+		default:
+			src.Bytes = append(src.Bytes, s.hf.Bytes(r.Origin(i)))
+		}
 	}
 	for _, f := range s.hf.Files() {
 		src.Files = append(src.Files, f.Path)
 	}
 	return src
+}
+
+// headName is what the head is called that was the embedding.
+const headName = "lm_head.weight"
+
+// rotate puts the rotated model in the place of a checkpoint's.
+func rotate(s *source) error {
+	r, err := convert.Rotate(s.weights, headName)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.dir, err)
+	}
+	s.weights, s.rotated = r, r
+	return nil
+}
+
+// untied returns a config.json that says that the head is a matrix of its own.
+func untied(config []byte) []byte {
+	var c map[string]json.RawMessage
+	if json.Unmarshal(config, &c) != nil {
+		return config // of a checkpoint that was opened, it is an object
+	}
+	c["tie_word_embeddings"] = json.RawMessage("false")
+	out, err := json.Marshal(c)
+	if err != nil {
+		return config
+	}
+	return out
 }
 
 // checkTokenizer reports a tokenizer.json that is no JSON. One that is, but of a kind that is not

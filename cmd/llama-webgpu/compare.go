@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -22,8 +21,9 @@ var compareCommand = &cli.Command{
 	UsageText: "llama-webgpu compare --reference DIR BUNDLE… [options]",
 	ArgsUsage: "BUNDLE…",
 	Description: `Measures how far each bundle's predictions are from those of the checkpoint, as verify does, and
-puts them beside their size. The checkpoint is run once; its logits wait in a temporary file
-(4 bytes for each scored position and token of the vocabulary). Bundles are loaded one at a time.
+puts them beside their size. The checkpoint is run once; its logits wait in a temporary file, or in
+that of --reference-cache for later runs (4 bytes for each scored position and token of the
+vocabulary). Bundles are loaded one at a time.
 
 Example:
 
@@ -34,7 +34,7 @@ Example:
 	}, textFlags, []cli.Flag{
 		&cli.StringFlag{Name: "html", Usage: "write a page with a chart to `FILE`", Category: "Output"},
 		quietFlag, jsonFlag("print the results as JSON"),
-	}, deviceFlags()),
+	}, deviceFlags(), referenceFlags),
 	Action: compareBundles,
 }
 
@@ -44,7 +44,7 @@ type comparing struct {
 	source    *source
 	bundles   []*source
 	windows   [][]int32
-	recording *verify.Recording
+	recording *recorded
 	device    string
 	rows      []report.Row
 }
@@ -53,7 +53,7 @@ func compareBundles(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := checkDevice(c); err != nil {
+	if err := errors.Join(checkDevice(c), checkReference(c)); err != nil {
 		return err
 	}
 	if c.String("reference") == "" || c.NArg() == 0 {
@@ -64,12 +64,7 @@ func compareBundles(c *cli.Context) (err error) {
 	if err := r.open(); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp("", "llama-webgpu-logits-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
-	if err := r.record(c.Context, file); err != nil {
+	if r.recording, err = record(c, r.source, r.windows); err != nil {
 		return err
 	}
 	for i, b := range r.bundles {
@@ -81,7 +76,7 @@ func compareBundles(c *cli.Context) (err error) {
 }
 
 func (r *comparing) close() error {
-	var errs []error
+	errs := []error{r.recording.close()}
 	for _, s := range append(r.bundles, r.source) {
 		if s != nil {
 			errs = append(errs, s.close())
@@ -116,18 +111,6 @@ func (r *comparing) open() (err error) {
 		}
 	}
 	r.windows, err = cutWindows(r.c, r.bundles[0])
-	return err
-}
-
-// record runs the checkpoint.
-func (r *comparing) record(ctx context.Context, file *os.File) error {
-	ref, err := newReference(r.source, len(r.windows[0]), false)
-	if err != nil {
-		return err
-	}
-	progress := newBar(r.c, "checkpoint", int64(len(r.windows)), false)
-	defer progress.end()
-	r.recording, err = verify.Record(ctx, ref, r.windows, file, func(done, _ int) { progress.set(int64(done), "") })
 	return err
 }
 

@@ -29,6 +29,8 @@ type dryRun struct {
 	GPU       map[string]uint64 `json:"gpu_bytes"` // by purpose, at that context
 	GPUTotal  uint64            `json:"gpu_bytes_total"`
 	Notes     []string          `json:"notes"`
+
+	Calibration *convert.CalibrationNeed `json:"calibration,omitempty"`
 }
 
 type plannedTensor struct {
@@ -84,6 +86,14 @@ func showPlan(c *cli.Context, src *source, options convert.Options) error {
 	for _, n := range d.GPU {
 		d.GPUTotal += n
 	}
+	if options.Method == convert.GPTQ {
+		windows, err := calibrationText(c, c.String("calibration"), src, &options)
+		if err != nil {
+			return err
+		}
+		need := convert.LookCalibration(src.weights, len(windows)*len(windows[0]), c.Float64("correction") > 0)
+		d.Calibration = &need
+	}
 	if out := c.String("output-dir"); out != "" {
 		d.Available, _ = outdir.Available(out)
 	}
@@ -109,6 +119,10 @@ func (d *dryRun) show(c *cli.Context, v *convert.Preview) {
 		fmt.Fprintf(out, "files       %d, the first %s\n", len(d.Files), humanSize(d.Files[0].Size))
 	}
 	fmt.Fprintf(out, "time        about %.1f s\n", d.Seconds)
+	if n := d.Calibration; n != nil {
+		fmt.Fprintf(out, "calibration %d tokens: on top, %.3g·10¹² operations on the GPU, %s of its memory, %s of temporary files\n",
+			n.Tokens, n.Operations/1e12, humanSize(n.GPU), humanSize(n.Disk))
+	}
 	fmt.Fprintf(out, "disk        %s needed", humanSize(d.Disk))
 	if d.Available > 0 {
 		fmt.Fprintf(out, ", %s available", humanSize(int64(d.Available)))

@@ -11,6 +11,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -22,9 +23,10 @@ type source struct {
 	hf      *hf.Checkpoint // nil for a bundle
 	bos     int            // −1: none
 	eos     []int
-	merged  []string // adapters, with their scales
-	notes   []string // what else people should know
-	edited  bool     // the configuration is not that of config.json
+	merged  []string         // adapters, with their scales
+	notes   []string         // what else people should know
+	rotated *convert.Rotated // weights, if they are
+	edited  bool             // the configuration is not that of config.json
 }
 
 // openSource opens what is in dir.

@@ -23,12 +23,14 @@ import (
 // policy is what decides the bytes of a bundle, as flags or a file say it.
 type policy struct {
 	Format       string     `yaml:"format,omitempty"`
+	Bits         float64    `yaml:"-"` // a wish, of which the overrides are what came out
 	BlockSize    int        `yaml:"block_size,omitempty"`
 	Method       string     `yaml:"method,omitempty"`
 	EmbedFormat  string     `yaml:"embed_format,omitempty"`
 	HeadFormat   string     `yaml:"head_format,omitempty"`
 	KeepF16      []string   `yaml:"keep_f16,omitempty"`
 	Overrides    []override `yaml:"overrides,omitempty"` // the first that matches wins
+	Rotate       bool       `yaml:"rotate,omitempty"`
 	Sanitize     bool       `yaml:"sanitize,omitempty"`
 	Saturate     bool       `yaml:"saturate,omitempty"`
 	MaxShardSize string     `yaml:"max_shard_size,omitempty"`
@@ -58,7 +60,7 @@ func newPolicy(c *cli.Context) (*policy, error) {
 			*s = c.String(name)
 		}
 	}
-	for name, b := range map[string]*bool{"sanitize": &p.Sanitize, "saturate": &p.Saturate} {
+	for name, b := range map[string]*bool{"rotate": &p.Rotate, "sanitize": &p.Sanitize, "saturate": &p.Saturate} {
 		if c.IsSet(name) {
 			*b = c.Bool(name)
 		}
@@ -77,6 +79,10 @@ func newPolicy(c *cli.Context) (*policy, error) {
 		first = append(first, o)
 	}
 	p.Overrides = append(first, p.Overrides...)
+	if p.Bits = c.Float64("bits"); c.IsSet("bits") && !(p.Bits > 0 && p.Bits <= 16) {
+		return nil, usagef("quantize: --bits %v: want more than 0 and at most 16", p.Bits)
+	}
+	allocated(p)
 	if p.Format == "" {
 		return nil, usagef("quantize: --format is missing; see llama-webgpu quantize --help")
 	}
@@ -146,7 +152,7 @@ func parseOverride(text string) (override, error) {
 func (p *policy) options() (convert.Options, error) {
 	o := convert.Options{
 		Format: p.Format, Block: p.BlockSize, Method: quant.Method(p.Method), EmbedFormat: p.EmbedFormat, HeadFormat: p.HeadFormat,
-		Sanitize: p.Sanitize, Saturate: p.Saturate,
+		Bits: p.Bits, Rotate: p.Rotate, Sanitize: p.Sanitize, Saturate: p.Saturate,
 	}
 	for _, pattern := range p.KeepF16 {
 		re, err := regexp.Compile(pattern)

@@ -39,6 +39,7 @@ Examples:
 
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out --format int4
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out2 --format int2 --embed-format int8 --keep-f16 'layers\.0\.'
+  llama-webgpu quantize --input-dir testdata/tiny --output-dir out3 --bits 2.9 --method gptq --calibration text.txt
   llama-webgpu quantize --input-dir testdata/tiny --format int4 --override 'down_proj=int8:32' --dry-run`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "input-dir", Aliases: []string{"i"}, Usage: "checkpoint to read: `DIR` (required)", Category: "Input and output"},
@@ -52,7 +53,8 @@ Examples:
 		&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done, and do nothing", Category: "Input and output", DisableDefaultText: true},
 		&cli.IntFlag{Name: "context", Usage: "with --dry-run: GPU memory at a context of `N` tokens", DefaultText: "what it was trained for, at most 4096", Category: "Input and output"},
 
-		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "of the matrices: `TYPE` int8, int4, int2, or f16 to keep them (required)", Category: "Format"},
+		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "of the matrices: `TYPE` int8, int4, int2, or f16 to keep them (required, unless --bits is given)", Category: "Format"},
+		&cli.Float64Flag{Name: "bits", Usage: "at most `N` bits a weight in the layers, scales included: measures what each matrix stands, and chooses bits and block sizes (wants --method gptq)", Category: "Format"},
 		&cli.IntFlag{Name: "block-size", Usage: "weights that share a scale: `N` 32, 64, 128 or 256", DefaultText: "128, for int2 256", Category: "Format"},
 		&cli.StringFlag{Name: "embed-format", Usage: "of the embedding: `TYPE`", DefaultText: "as --format", Category: "Format"},
 		&cli.StringFlag{Name: "head-format", Usage: "of the head, where it is not the embedding: `TYPE`", DefaultText: "as --format", Category: "Format"},
@@ -62,6 +64,7 @@ Examples:
 		&cli.StringFlag{Name: "write-config", Usage: "record format and encoding in `FILE` (YAML)", Category: "Format"},
 
 		&cli.StringFlag{Name: "method", DefaultText: string(quant.Search), Usage: "how blocks are fitted: `METHOD` search, rtn (min-max, faster), or gptq (best, wants --calibration and a GPU)", Category: "Encoding"},
+		&cli.BoolFlag{Name: "rotate", Usage: "turn the residual stream by an orthogonal matrix first, which spreads what sticks out; a head that is the embedding becomes a matrix of its own", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "sanitize", Usage: "replace NaN by 0, and infinities by the largest value of their block", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "saturate", Usage: "clamp what does not fit in a float16 scale instead of failing", Category: "Encoding", DisableDefaultText: true},
 		&cli.IntFlag{Name: "threads", Usage: "workers: `N`; the output does not depend on it", DefaultText: "one for each CPU", Category: "Encoding"},
@@ -79,7 +82,7 @@ func quantize(c *cli.Context) (err error) {
 	if err := check(c, required...); err != nil {
 		return err
 	}
-	options, err := convertOptions(c)
+	p, options, err := convertOptions(c)
 	if err != nil {
 		return err
 	}
@@ -95,15 +98,28 @@ func quantize(c *cli.Context) (err error) {
 	if err := errors.Join(merge(c, src), checkTokenizer(src)); err != nil {
 		return err
 	}
+	if options.Rotate {
+		if err := rotate(src); err != nil {
+			return err
+		}
+	}
+	if err := checkCalibration(c, c.String("calibration"), &options); err != nil {
+		return err
+	}
 	if c.Bool("dry-run") {
 		return showPlan(c, src, options)
 	}
 	progress := &meter{c: c}
-	done, err := calibrate(c, src, &options)
+	done, err := calibrate(c, p, src, &options)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if path := c.String("write-config"); path != "" && options.Bits > 0 {
+		if err := p.write(path, options.Force); err != nil {
+			return err
+		}
+	}
 	options.Progress = func(p convert.Progress) { progress.set(p.Done, p.Total, p.Tensor) }
 	report, err := convert.Run(c.Context, convertSource(src), c.String("output-dir"), options)
 	progress.end()
@@ -148,36 +164,40 @@ func failed(m *meter, err error) error {
 	return err
 }
 
-// convertOptions reads the flags. It writes the file of --write-config, too.
-func convertOptions(c *cli.Context) (convert.Options, error) {
+// convertOptions reads the flags. It writes the file of --write-config, too, unless the policy is yet to
+// be completed.
+func convertOptions(c *cli.Context) (*policy, convert.Options, error) {
 	p, err := newPolicy(c)
 	if err != nil {
-		return convert.Options{}, err
+		return nil, convert.Options{}, err
 	}
 	o, err := p.options()
 	if err != nil {
-		return o, err
+		return nil, o, err
 	}
 	o.Generator = "llama-webgpu " + version
 	o.Threads, o.Force = c.Int("threads"), c.Bool("force")
 	switch resume, discard := c.Bool("resume"), c.Bool("discard"); {
 	case resume && discard:
-		return o, usagef("quantize: want --resume or --discard, not both")
+		return nil, o, usagef("quantize: want --resume or --discard, not both")
 	case resume:
 		o.Stale = outdir.Resume
 	case discard:
 		o.Stale = outdir.Discard
 	}
 	if c.Int("context") < 0 {
-		return o, usagef("context %d: want 1 or more", c.Int("context"))
+		return nil, o, usagef("context %d: want 1 or more", c.Int("context"))
 	}
 	if err := o.Check(); err != nil {
-		return o, usagef("quantize: %v", err)
+		return nil, o, usagef("quantize: %v", err)
 	}
-	if path := c.String("write-config"); path != "" {
+	if o.Bits > 0 && c.Bool("dry-run") {
+		return nil, o, usagef("quantize: what --bits chooses is not known without a run: --dry-run takes the file of --write-config of one")
+	}
+	if path := c.String("write-config"); path != "" && o.Bits == 0 {
 		err = p.write(path, o.Force)
 	}
-	return o, err
+	return p, o, err
 }
 
 // summary is what quantize prints with --json.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "empty": empty, "replace": replace, "flip": flip, "spoil": spoil, "samevalue": sameValue,
+			"exits": exits, "empty": empty, "replace": replace, "flip": flip, "spoil": spoil, "samevalue": sameValue, "near": near,
 		},
 	})
 }
@@ -107,10 +108,28 @@ func spoil(ts *testscript.TestScript, neg bool, args []string) {
 	change(ts, args[0], args[1], true, func(data []byte) { data[0], data[1] = 0x00, 0x7e })
 }
 
-// sameValue KEY FILE FILE fails if the first number with that key is not the same in two JSON files.
+// sameValue KEY FILE FILE fails if the values that two JSON files first have of a key differ.
 func sameValue(ts *testscript.TestScript, neg bool, args []string) {
+	if a, b := values(ts, neg, args); a != b {
+		ts.Fatalf("%s: %s and %s", args[0], a, b)
+	}
+}
+
+// near KEY FILE FILE fails if they differ by more than a hundredth.
+func near(ts *testscript.TestScript, neg bool, args []string) {
+	text, others := values(ts, neg, args)
+	a, errA := strconv.ParseFloat(text, 64)
+	b, errB := strconv.ParseFloat(others, 64)
+	ts.Check(errors.Join(errA, errB))
+	if !(math.Abs(a-b) <= 0.01*math.Abs(a)) {
+		ts.Fatalf("%s: %v and %v", args[0], a, b)
+	}
+}
+
+// values returns what two JSON files first have of a key.
+func values(ts *testscript.TestScript, neg bool, args []string) (a, b string) {
 	if neg || len(args) != 3 {
-		ts.Fatalf("usage: samevalue KEY FILE FILE")
+		ts.Fatalf("usage: samevalue or near KEY FILE FILE")
 	}
 	var values [2]string
 	for i, file := range args[1:] {
@@ -120,9 +139,7 @@ func sameValue(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		values[i], _, _ = strings.Cut(after, ",")
 	}
-	if values[0] != values[1] {
-		ts.Fatalf("%s: %s and %s", args[0], values[0], values[1])
-	}
+	return values[0], values[1]
 }
 
 // change lets edit change the bytes of a tensor of a bundle.

@@ -222,11 +222,12 @@ func (v *verification) runtime(ctx context.Context) error {
 }
 
 // drift compares the bundle with the checkpoint.
-func (v *verification) drift(ctx context.Context) error {
-	ref, err := newReference(v.source, v.context(), false)
+func (v *verification) drift(ctx context.Context) (err error) {
+	ref, done, err := v.reference()
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	progress := newBar(v.c, "model drift", int64(len(v.windows)), false)
 	defer progress.end()
 	worst := 0
@@ -239,6 +240,23 @@ func (v *verification) drift(ctx context.Context) error {
 		v.report.Details = details
 	}
 	return err
+}
+
+// reference returns the checkpoint for the drift, running or recorded; done ends it.
+func (v *verification) reference() (_ verify.Forwarder, done func() error, err error) {
+	v.report.Environment["reference"] = v.c.String("reference-device")
+	if v.c.String("reference-cache") == "" {
+		e, err := openReference(v.c, v.source, v.context())
+		if err != nil {
+			return nil, nil, err
+		}
+		return e.Forwarder, func() error { e.close(); return nil }, nil
+	}
+	r, err := record(v.c, v.source, v.windows)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.Play(), r.close, nil
 }
 
 // goldenLogits compares checkpoint and bundle with the golden logits, if there are any.

@@ -56,7 +56,7 @@ Examples:
 		&cli.BoolFlag{Name: "layers", Usage: "show the differences after each layer", Category: "Output", DisableDefaultText: true},
 		&cli.StringFlag{Name: "json", Usage: "write the report as JSON to `FILE`, - for standard output", Category: "Output"},
 		quietFlag,
-	}, reportFlags, deviceFlags()),
+	}, reportFlags, deviceFlags(), referenceFlags),
 	Action: verifyBundle,
 }
 
@@ -76,7 +76,7 @@ func verifyBundle(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := errors.Join(check(c, "model", "reference"), checkDevice(c), oneOf(c, "golden-rope", "auto", "f32", "f16")); err != nil {
+	if err := errors.Join(check(c, "model", "reference"), checkDevice(c), checkReference(c), oneOf(c, "golden-rope", "auto", "f32", "f16")); err != nil {
 		return err
 	}
 	v := verification{c: c}

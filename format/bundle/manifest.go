@@ -68,10 +68,13 @@ type Quantization struct {
 	HeadFormat  string     `json:"head_format,omitzero"`
 	KeepF16     []string   `json:"keep_f16,omitempty"`  // regular expressions of names kept as f16
 	Overrides   []Override `json:"overrides,omitempty"` // for matrices that KeepF16 does not match, the first that matches
+	Bits        float64    `json:"bits,omitzero"`       // a weight in the layers, which overrides were chosen for
+	Rotate      bool       `json:"rotate,omitzero"`     // the residual stream was turned by an orthogonal matrix
 	Sanitize    bool       `json:"sanitize,omitzero"`
 	Saturate    bool       `json:"saturate,omitzero"`
 	MaxFile     int64      `json:"max_shard_size,omitzero"` // bytes that a file may have, 0: any
 	Calibration string     `json:"calibration,omitzero"`    // the text of method gptq: its hash and extent
+	Correction  float64    `json:"correction,omitzero"`     // share of earlier layers' errors that gptq made good
 }
 
 // Override is a format for matrices of some names.

@@ -38,7 +38,7 @@ func testGram(t *testing.T, dev *gpu.Device, quiet model.Role, parallel bool) {
 	}
 	windows := [][]int32{testTokens(40, spec.Vocab), testTokens(70, spec.Vocab)[40:], testTokens(75, spec.Vocab)[70:]}
 	hidden := streams(t, src, windows)
-	c, err := NewCalibrator(dev, src, windows)
+	c, err := NewCalibrator(dev, src, windows, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,26 +47,26 @@ func testGram(t *testing.T, dev *gpu.Device, quiet model.Role, parallel bool) {
 	for i, tensor := range src.tensors {
 		switch {
 		case tensor.Role == model.RoleQ:
-			h, err := c.Gram(ctx, i)
+			sums, err := c.Sums(ctx, i)
 			if err != nil {
 				t.Fatal(err)
 			}
 			norm := src.values[i-1]
-			compareGram(t, "q", h, normalized(hidden[tensor.Layer], norm, spec.Norm.Eps), spec.Hidden)
+			compareGram(t, "q", sums.Inputs, normalized(hidden[tensor.Layer], norm, spec.Norm.Eps), spec.Hidden)
 		case tensor.Role == model.RoleGate: // what follows begins where this ends
-			h, err := c.Gram(ctx, i)
+			sums, err := c.Sums(ctx, i)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if quiet == model.RoleO { // attention adds nothing
-				compareGram(t, "gate", h, normalized(hidden[tensor.Layer], src.values[i-1], spec.Norm.Eps), spec.Hidden)
+				compareGram(t, "gate", sums.Inputs, normalized(hidden[tensor.Layer], src.values[i-1], spec.Norm.Eps), spec.Hidden)
 			}
 		case (tensor.Role == model.RoleO || tensor.Role == model.RoleDown) && tensor.Role != quiet:
-			h, err := c.Gram(ctx, i)
+			sums, err := c.Sums(ctx, i)
 			if err != nil {
 				t.Fatal(err)
 			}
-			product := sandwich(src.values[i], h, tensor.Rows(), tensor.Cols())
+			product := sandwich(src.values[i], sums.Inputs, tensor.Rows(), tensor.Cols())
 			change := make([]float32, len(hidden[0]))
 			for k := range change {
 				change[k] = hidden[tensor.Layer+1][k] - hidden[tensor.Layer][k]
@@ -134,12 +134,21 @@ func sandwich(w, h []float32, rows, cols int) []float32 {
 // compareGram compares a lower triangle with that of Σ x·xᵀ.
 func compareGram(t *testing.T, name string, got, x []float32, n int) {
 	t.Helper()
+	compareSums(t, name, got, x, x, n, true)
+}
+
+// compareSums compares [n][n], or its lower triangle, with Σ y·xᵀ.
+func compareSums(t *testing.T, name string, got, y, x []float32, n int, lower bool) {
+	t.Helper()
 	var d, size float64
 	for i := range n {
-		for j := range i + 1 {
+		for j := range n {
+			if lower && j > i {
+				continue
+			}
 			var want float64
 			for at := 0; at < len(x); at += n {
-				want += float64(x[at+i]) * float64(x[at+j])
+				want += float64(y[at+i]) * float64(x[at+j])
 			}
 			d += (float64(got[i*n+j]) - want) * (float64(got[i*n+j]) - want)
 			size += want * want
@@ -150,25 +159,29 @@ func compareGram(t *testing.T, name string, got, x []float32, n int) {
 	}
 }
 
-// TestCalibratorUsesWhatIsSet checks that a tensor counts as it was handed over.
+// TestCalibratorUsesWhatIsSet checks that a tensor counts as it was handed over, and beside it as it
+// was.
 func TestCalibratorUsesWhatIsSet(t *testing.T) {
 	dev := gputest.Open(t)
 	full := newModel(t, plainSpec(), scheme{bits: 32})
 	coarse := newModel(t, plainSpec(), scheme{2, 32})
 	windows := [][]int32{testTokens(33, full.spec.Vocab)}
-	hidden := streams(t, coarse, windows)
-	c, err := NewCalibrator(dev, full, windows)
+	hidden, exact := streams(t, coarse, windows), streams(t, full, windows)
+	c, err := NewCalibrator(dev, full, windows, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	for i, tensor := range full.tensors {
 		if tensor.Role == model.RoleQ && tensor.Layer == 1 {
-			h, err := c.Gram(context.Background(), i)
+			sums, err := c.Sums(context.Background(), i)
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareGram(t, "q of layer 1", h, normalized(hidden[1], coarse.values[i-1], full.spec.Norm.Eps), full.spec.Hidden)
+			x := normalized(hidden[1], coarse.values[i-1], full.spec.Norm.Eps)
+			y := normalized(exact[1], full.values[i-1], full.spec.Norm.Eps)
+			compareGram(t, "q of layer 1", sums.Inputs, x, full.spec.Hidden)
+			compareSums(t, "q of layer 1, float model", sums.Gap, minus(y, x), x, full.spec.Hidden, false)
 			return
 		}
 		bits, block := coarse.Packing(i)
@@ -183,15 +196,23 @@ func TestCalibratorUsesWhatIsSet(t *testing.T) {
 func TestCalibratorErrors(t *testing.T) {
 	dev := gputest.Open(t)
 	src := newModel(t, plainSpec(), scheme{bits: 32})
-	if _, err := NewCalibrator(dev, src, nil); err == nil {
+	if _, err := NewCalibrator(dev, src, nil, false); err == nil {
 		t.Error("no windows: no error")
 	}
-	c, err := NewCalibrator(dev, src, [][]int32{testTokens(4, 100)})
+	c, err := NewCalibrator(dev, src, [][]int32{testTokens(4, 100)}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Gram(context.Background(), 0); err == nil {
+	if _, err := c.Sums(context.Background(), 0); err == nil {
 		t.Error("of the embedding: no error")
 	}
+}
+
+func minus(y, x []float32) []float32 {
+	d := make([]float32, len(x))
+	for i := range d {
+		d[i] = y[i] - x[i]
+	}
+	return d
 }

@@ -9,55 +9,139 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
+	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
-// gram adds up x·xᵀ of the inputs of one matrix, in stripes of rows that fit into a binding.
+// gram adds up quant.Sums on the device.
 type gram struct {
-	t       *Transformer
-	m       *matrix
-	rows    int // of a stripe
-	stripes []*gpu.Buffer
+	t *Transformer
+	m *matrix
+
+	x, residual vectors // once they are known
+	float       *gram   // of the float model, which has only these; or nil
+	sums        []*sum
 }
 
-func newGram(t *Transformer, m *matrix) (*gram, error) {
-	limit := t.dev.Limits().MaxBinding
-	g := &gram{t: t, m: m, rows: min(roundUp(m.width, 64), int(limit)/(4*m.width)/64*64)}
-	if g.rows == 0 {
-		return nil, fmt.Errorf("64 rows of %d columns are larger than this device's binding limit", m.width)
-	}
-	for at := 0; at < m.width; at += g.rows {
-		b, err := t.buffer(purposeActivations, 4*min(g.rows, m.width-at)*m.width, gpu.Storage)
-		if err != nil {
-			return nil, err
+// sum is one matrix of quant.Sums, in stripes of rows that fit into a binding.
+type sum struct {
+	kind         sumKind
+	height, rows int // all rows, those of a stripe
+	stripes      []*gpu.Buffer
+}
+
+type sumKind int
+
+const (
+	sumInputs sumKind = iota
+	sumGap
+	sumDebt
+)
+
+// newGram prepares the sums over the inputs of m, with those against the float model if there is one.
+func newGram(t *Transformer, m *matrix, float *gram) (*gram, error) {
+	g := &gram{t: t, m: m, float: float, residual: vectors{buffer: t.act.x, stride: t.act.hidden}}
+	kinds := []sumKind{sumInputs}
+	if float != nil {
+		kinds = append(kinds, sumGap)
+		if g.addsToResidual() {
+			kinds = append(kinds, sumDebt)
 		}
-		g.stripes = append(g.stripes, b)
+	}
+	for _, k := range kinds {
+		s := &sum{kind: k, height: m.width}
+		if k == sumDebt {
+			s.height = t.spec.Hidden
+		}
+		limit := int(t.dev.Limits().MaxBinding)
+		if s.rows = min(roundUp(s.height, 64), limit/(4*m.width)/64*64); s.rows == 0 {
+			return nil, fmt.Errorf("64 rows of %d columns are larger than this device's binding limit", m.width)
+		}
+		for at := 0; at < s.height; at += s.rows {
+			b, err := t.buffer(purposeActivations, 4*min(s.rows, s.height-at)*m.width, gpu.Storage)
+			if err != nil {
+				return nil, err
+			}
+			s.stripes = append(s.stripes, b)
+		}
+		g.sums = append(g.sums, s)
 	}
 	return g, nil
 }
 
+// newProbe returns a gram that only finds out where the inputs of m are.
+func newProbe(t *Transformer, m *matrix) *gram {
+	return &gram{t: t, m: m, residual: vectors{buffer: t.act.x, stride: t.act.hidden}}
+}
+
+// addsToResidual reports whether what m makes is added to the residual stream as it is, but for a
+// factor, and the stream is by then what the layer's other branch made of it.
+func (g *gram) addsToResidual() bool {
+	w, y := &g.t.w.layers[0], g.t.spec.Layer(0)
+	return (g.m == w.o || g.m == w.down) && !y.Parallel && !y.PostNorm
+}
+
 // record records the sums over the vectors x, and that nothing more is to be recorded.
 func (g *gram) record(r *recorder, x vectors) {
-	for i, b := range g.stripes {
-		row0, width := i*g.rows, g.m.width
-		rows := min(g.rows, width-row0)
-		r.dispatch("gram", kernels.Consts{"WIDTH": width, "STRIDE": x.stride, "ROW0": row0, "ROWS": rows},
-			(width+63)/64, (rows+63)/64, whole(x.buffer), whole(b), r.t.stepAt(0))
+	g.x = x
+	for _, s := range g.sums {
+		for i, b := range s.stripes {
+			g.add(r, s, i, b)
+		}
 	}
 	r.done = true
 }
 
-// read fills h [width][width].
-func (g *gram) read(ctx context.Context, h []float32) error {
-	width := g.m.width
-	for i, b := range g.stripes {
-		to := h[i*g.rows*width : min((i+1)*g.rows, width)*width]
-		raw := make([]byte, 4*len(to))
-		if err := g.t.dev.Read(ctx, b, 0, raw); err != nil {
-			return err
+// add records the sum of stripe i.
+func (g *gram) add(r *recorder, s *sum, i int, stripe *gpu.Buffer) {
+	y, z, width := g.x, g.x, g.m.width
+	switch s.kind {
+	case sumGap:
+		y = g.float.x
+	case sumDebt:
+		y, z = g.float.residual, g.residual
+	}
+	rows := min(s.rows, s.height-i*s.rows)
+	c := kernels.Consts{
+		"WIDTH": width, "STRIDE": g.x.stride, "HEIGHT": s.height, "Y_STRIDE": y.stride, "ROW0": i * s.rows, "ROWS": rows, "LOWER": 0, "DIFF": 1,
+	}
+	if s.kind == sumInputs {
+		c["LOWER"], c["DIFF"] = 1, 0
+	}
+	r.dispatch("gram", c, (width+63)/64, (rows+63)/64, whole(g.x.buffer), whole(y.buffer), whole(z.buffer), whole(stripe), r.t.stepAt(0))
+}
+
+// read returns the sums.
+func (g *gram) read(ctx context.Context) (*quant.Sums, error) {
+	var out quant.Sums
+	for _, s := range g.sums {
+		h := make([]float32, s.height*g.m.width)
+		for i, b := range s.stripes {
+			if err := g.download(ctx, b, h[i*s.rows*g.m.width:min((i+1)*s.rows, s.height)*g.m.width]); err != nil {
+				return nil, err
+			}
 		}
-		for j := range to {
-			to[j] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*j:]))
+		switch s.kind {
+		case sumInputs:
+			out.Inputs = h
+		case sumGap:
+			out.Gap = h
+		case sumDebt:
+			out.Debt = h
+			for i := range h {
+				h[i] /= g.t.spec.Layer(0).ResidualScale
+			}
 		}
+	}
+	return &out, nil
+}
+
+func (g *gram) download(ctx context.Context, b *gpu.Buffer, to []float32) error {
+	raw := make([]byte, 4*len(to))
+	if err := g.t.dev.Read(ctx, b, 0, raw); err != nil {
+		return err
+	}
+	for j := range to {
+		to[j] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*j:]))
 	}
 	return nil
 }
@@ -65,18 +149,18 @@ func (g *gram) read(ctx context.Context, h []float32) error {
 // layerSource is a Source of one layer of a model: tensors that were handed over are as they will be
 // in the bundle, the others are float32.
 type layerSource struct {
-	c       *Calibrator
+	k       *track
 	spec    model.Spec
 	tensors []model.Tensor
 	index   []int // in the model
 }
 
-func newLayerSource(c *Calibrator) *layerSource {
-	s := &layerSource{c: c, spec: *c.src.Spec()}
-	s.spec.Layers = []int{s.spec.Layers[c.layer]}
+func newLayerSource(k *track, src model.Weights, layer int) *layerSource {
+	s := &layerSource{k: k, spec: *src.Spec()}
+	s.spec.Layers = []int{s.spec.Layers[layer]}
 	s.spec.Vocab, s.spec.Positions, s.spec.TiedHead = 1, 0, true
-	for i, t := range c.src.Tensors() {
-		if t.Layer == c.layer {
+	for i, t := range src.Tensors() {
+		if t.Layer == layer {
 			t.Layer = 0
 			s.tensors, s.index = append(s.tensors, t), append(s.index, i)
 		}
@@ -88,24 +172,24 @@ func (s *layerSource) Spec() *model.Spec       { return &s.spec }
 func (s *layerSource) Tensors() []model.Tensor { return s.tensors }
 
 func (s *layerSource) Rows(i, row0, n int, dst []float32) error {
-	return s.c.rows(s.index[i], row0, n, dst)
+	return s.k.rows(s.index[i], row0, n, dst)
 }
 
 func (s *layerSource) Packing(i int) (bits, block int) {
-	if t, ok := s.c.stored[s.index[i]]; ok {
+	if t, ok := s.k.stored[s.index[i]]; ok {
 		return t.bits, t.block
 	}
 	return 32, 0
 }
 
 func (s *layerSource) ReadAt(i int, p []byte, off int64) error {
-	if t, ok := s.c.stored[s.index[i]]; ok {
+	if t, ok := s.k.stored[s.index[i]]; ok {
 		copy(p, t.bytes[off:])
 		return nil
 	}
 	row := 4 * int64(s.tensors[i].Cols()) // the runtime reads whole rows
 	rows := make([]float32, len(p)/4)
-	if err := s.c.src.Rows(s.index[i], int(off/row), len(p)/int(row), rows); err != nil {
+	if err := s.k.src.Rows(s.index[i], int(off/row), len(p)/int(row), rows); err != nil {
 		return err
 	}
 	copy(p, floatBytes(rows))

@@ -450,7 +450,7 @@ func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) { t.trace = 
 
 // Close releases all that the Transformer has on the device.
 func (t *Transformer) Close() {
-	t.next.submission.Release()
+	t.next.release()
 	t.out.Release()
 	for _, g := range t.groups {
 		g.Release()

@@ -18,16 +18,22 @@ const GPTQ quant.Method = "gptq"
 type Calibration interface {
 	// Set hands over the next rows of tensor i, from row0 on, as they are in the bundle.
 	Set(i, bits, block, row0 int, rows []byte)
-	// Gram returns Σ x·xᵀ over the inputs x of matrix i, [Cols][Cols], at least the lower triangle.
-	// All tensors before were handed over, but for others with the same inputs.
-	Gram(ctx context.Context, i int) ([]float32, error)
+	// Sums returns what the text says of the inputs of matrix i. All tensors before were handed over,
+	// but for others with the same inputs.
+	Sums(ctx context.Context, i int) (*quant.Sums, error)
 }
 
 // What GPTQ does with the sums and after the feedback.
 const (
-	damping = 0.01
-	rounds  = 3
+	damping    = 0.01 // of what many tokens say; ten times as much of what a few do
+	manyTokens = 4096
+	rounds     = 3
 )
+
+// dampingOf returns how much of the mean is added to the diagonal of sums over so many tokens.
+func dampingOf(tokens int) float64 {
+	return damping * min(max(manyTokens/float64(max(tokens, 1)), 1), 10)
+}
 
 // calibrator brings calibration into the pipeline. Without calibration it does nothing.
 type calibrator struct {
@@ -35,10 +41,11 @@ type calibrator struct {
 	tensors []bundle.Tensor
 	ended   []chan struct{}         // for each tensor, closed when it is written
 	of      map[int]*quant.Feedback // matrices that are being encoded
+	share   float64                 // see quant.Feedback.Toward
 }
 
 func newCalibrator(p *plan) *calibrator {
-	c := &calibrator{Calibration: p.opts.Calibration, tensors: p.tensors, of: map[int]*quant.Feedback{}}
+	c := &calibrator{Calibration: p.opts.Calibration, tensors: p.tensors, of: map[int]*quant.Feedback{}, share: p.opts.Correction}
 	if c.Calibration != nil {
 		for range p.tensors {
 			c.ended = append(c.ended, make(chan struct{}))
@@ -66,11 +73,14 @@ func (c *calibrator) begin(ctx context.Context, i int) error {
 	}
 	clear(c.of)
 	cols := e.Model().Cols()
-	h, err := c.Gram(ctx, i)
+	sums, err := c.Sums(ctx, i)
 	if err != nil {
 		return err
 	}
-	if c.of[i], err = quant.NewFeedback(h, cols, damping); err != nil {
+	if c.of[i], err = quant.NewFeedback(sums.Inputs, cols, dampingOf(sums.Tokens)); err == nil && sums.Gap != nil {
+		err = c.of[i].Toward(sums, c.share)
+	}
+	if err != nil {
 		return fmt.Errorf("calibration: tensor %q: %w", e.Name, err)
 	}
 	return nil
@@ -129,6 +139,8 @@ func (o *Options) checkCalibration() error {
 		return errors.New("method gptq: wants calibration text")
 	case o.Method != GPTQ && o.Calibration != nil:
 		return fmt.Errorf("method %s: takes no calibration text", o.Method)
+	case !(o.Correction >= 0 && o.Correction <= 1):
+		return fmt.Errorf("correction %v: want 0 to 1", o.Correction)
 	}
 	return nil
 }

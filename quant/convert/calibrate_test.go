@@ -40,7 +40,7 @@ func (c *inputsOf) Set(i, bits, block, row0 int, rows []byte) {
 	c.seen[i] = append(c.seen[i], rows...)
 }
 
-func (c *inputsOf) Gram(_ context.Context, i int) ([]float32, error) {
+func (c *inputsOf) Sums(_ context.Context, i int) (*quant.Sums, error) {
 	for j, t := range c.tensors[:i] {
 		if c.rows[j] != t.Rows() {
 			c.t.Errorf("inputs of %q are asked for when %d of %d rows of %q are known", c.tensors[i].Name, c.rows[j], t.Rows(), t.Name)
@@ -58,7 +58,7 @@ func (c *inputsOf) Gram(_ context.Context, i int) ([]float32, error) {
 			h[j*t.Cols()+j-1] = 0.4
 		}
 	}
-	return h, nil
+	return &quant.Sums{Tokens: 5000, Inputs: h}, nil
 }
 
 func newInputs(t *testing.T, f *fake) *inputsOf {
@@ -137,12 +137,12 @@ type stopping struct {
 	cancel context.CancelFunc
 }
 
-func (s *stopping) Gram(ctx context.Context, i int) ([]float32, error) {
+func (s *stopping) Sums(ctx context.Context, i int) (*quant.Sums, error) {
 	if len(s.asked) == s.after {
 		s.cancel()
 		return nil, ctx.Err()
 	}
-	return s.inputsOf.Gram(ctx, i)
+	return s.inputsOf.Sums(ctx, i)
 }
 
 func TestCalibrationErrors(t *testing.T) {

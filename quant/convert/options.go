@@ -21,10 +21,13 @@ type Options struct {
 	HeadFormat  string           // of the head, "": Format
 	KeepF16     []*regexp.Regexp // matrices with these names are kept as f16
 	Overrides   []Override       // for the other matrices, the first that matches, whatever their role
+	Bits        float64          // a weight in the layers, which the overrides were chosen for, see Allocate; 0: none were
+	Rotate      bool             // the source's weights are Rotated
 	Sanitize    bool             // see quant.Options
 	Saturate    bool             // see quant.Options
 	MaxFile     int64            // bytes that a file of the bundle may have; 0: any
 	Calibration Calibration      // for the method GPTQ
+	Correction  float64          // share of earlier layers' errors that GPTQ makes good, see quant.Feedback.Toward
 	Text        string           // what the calibration text is, for the manifest: its hash and extent
 
 	Generator string // program and version, for the manifest
@@ -139,7 +142,7 @@ func (o *Options) matrix(t model.Tensor) (bundle.Type, int) {
 func (o *Options) record() bundle.Quantization {
 	q := bundle.Quantization{
 		Format: o.Format, Block: o.block(bundle.Type(o.Format)), EmbedFormat: o.EmbedFormat, HeadFormat: o.HeadFormat,
-		Sanitize: o.Sanitize, Saturate: o.Saturate, MaxFile: o.MaxFile, Calibration: o.Text,
+		Bits: o.Bits, Rotate: o.Rotate, Sanitize: o.Sanitize, Saturate: o.Saturate, MaxFile: o.MaxFile, Calibration: o.Text, Correction: o.Correction,
 	}
 	for _, v := range o.Overrides {
 		q.Overrides = append(q.Overrides, bundle.Override{Match: v.Match.String(), Format: v.Format, Block: v.Block})

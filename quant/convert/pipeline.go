@@ -168,6 +168,9 @@ func (k *worker) rowEncoder(t *tile) (rowEncoder, error) {
 	o, e := &k.plan.opts, &k.plan.tensors[t.tensor]
 	if e.Method == string(GPTQ) {
 		r, err := quant.NewRounder(t.feedback, e.Scheme(), quant.Options{Sanitize: o.Sanitize, Saturate: o.Saturate}, rounds)
+		if err == nil {
+			r.Seek(t.row0)
+		}
 		return rounded{r}, err
 	}
 	if !e.Type.Quantized() {

@@ -47,6 +47,9 @@ func (p *plan) estimate(ctx context.Context) (time.Duration, error) {
 	weights, largest := map[format]int{}, map[format]int{}
 	for i := range p.tensors {
 		e := &p.tensors[i]
+		if e.Method == string(GPTQ) {
+			continue
+		}
 		f := format{e.Type, e.Block}
 		if j, ok := largest[f]; !ok || e.Length > p.tensors[j].Length {
 			largest[f] = i
@@ -61,7 +64,8 @@ func (p *plan) estimate(ctx context.Context) (time.Duration, error) {
 		}
 		seconds += s * float64(weights[f])
 	}
-	return time.Duration(seconds / float64(p.opts.Threads) * float64(time.Second)), nil
+	gptq, err := p.estimateGPTQ()
+	return time.Duration(seconds/float64(p.opts.Threads)*float64(time.Second)) + gptq, err
 }
 
 // measure encodes tiles of a tensor and returns the seconds that a weight takes.

@@ -1,0 +1,114 @@
+package convert
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+// sampleCols is how many columns the matrix has that is rounded to know how fast that is.
+const sampleCols = 256
+
+// estimateGPTQ reports how long the rounding of all matrices of the method GPTQ will take on the CPU: for
+// n columns, that of a row takes n² and what comes before n³ steps. What the GPU does comes on top.
+func (p *plan) estimateGPTQ() (time.Duration, error) {
+	steps := map[quant.Scheme]float64{} // n² for each row
+	var cubes float64
+	for i := range p.tensors {
+		e := &p.tensors[i]
+		if e.Method != string(GPTQ) {
+			continue
+		}
+		rows, cols := float64(e.Model().Rows()), float64(e.Model().Cols())
+		steps[e.Scheme()] += rows * cols * cols
+		if i == 0 || !sameInputs(e, &p.tensors[i-1]) {
+			cubes += cols * cols * cols
+		}
+	}
+	var sum time.Duration
+	for s, n := range steps {
+		row, before, err := roundSample(s)
+		if err != nil {
+			return 0, err
+		}
+		const square, cube = sampleCols * sampleCols, sampleCols * sampleCols * sampleCols
+		sum += time.Duration(n / square / float64(p.opts.Threads) * float64(row))
+		sum += time.Duration(cubes / cube / float64(len(steps)) * float64(before))
+	}
+	return sum, nil
+}
+
+// roundSample rounds random rows and returns what one takes, and what the feedback takes.
+func roundSample(s quant.Scheme) (row, before time.Duration, err error) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	w, out := make([]float32, sampleCols), make([]byte, s.RowBytes(sampleCols))
+	h := make([]float32, sampleCols*sampleCols)
+	for i := range w {
+		w[i], h[i*sampleCols+i] = float32(rng.NormFloat64()), 1
+		for j := range i {
+			h[i*sampleCols+j] = float32(rng.NormFloat64()) / sampleCols
+		}
+	}
+	begun := time.Now()
+	f, err := quant.NewFeedback(h, sampleCols, damping)
+	if err != nil {
+		return 0, 0, err
+	}
+	before = time.Since(begun)
+	r, err := quant.NewRounder(f, s, quant.Options{}, rounds)
+	n := time.Duration(0)
+	for begun = time.Now(); err == nil && (n == 0 || time.Since(begun) < sample); n++ {
+		err = r.Row(out, w)
+	}
+	return time.Since(begun) / max(n, 1), before, err
+}
+
+// CalibrationNeed says what calibration takes beside the rounding, about.
+type CalibrationNeed struct {
+	Tokens     int     `json:"tokens"`
+	Disk       int64   `json:"disk_bytes"` // of temporary files
+	GPU        int64   `json:"gpu_bytes"`  // a layer of float32, and sums
+	Operations float64 `json:"operations"` // on the GPU, multiplications and additions
+}
+
+// LookCalibration counts what calibration with so many tokens takes; with exact, the float model goes
+// along.
+func LookCalibration(src model.Weights, tokens int, exact bool) CalibrationNeed {
+	n := CalibrationNeed{Tokens: tokens}
+	tracks := int64(1)
+	if exact {
+		tracks = 2
+	}
+	s := src.Spec()
+	layers := make([]int64, len(s.Layers))
+	var heads int
+	var sums int64
+	for _, t := range src.Tensors() {
+		if t.Layer == model.NoLayer || !t.Quantizable() {
+			continue
+		}
+		rows, cols := int64(t.Rows()), int64(t.Cols())
+		layers[t.Layer] += rows * cols
+		n.Operations += 2 * float64(tracks*int64(tokens)) * float64(rows*cols)
+		switch t.Role {
+		case model.RoleK, model.RoleV, model.RoleUp:
+			continue // with the same inputs as one that counts
+		case model.RoleO:
+			heads = max(heads, t.Cols())
+		}
+		all := cols * cols * tracks // inputs, and the gap
+		if exact && (t.Role == model.RoleO || t.Role == model.RoleDown) {
+			all += rows * cols
+		}
+		sums = max(sums, all)
+		n.Operations += 2 * float64(tokens) * float64(all)
+	}
+	for _, weights := range layers {
+		n.GPU = max(n.GPU, 4*tracks*weights)
+	}
+	n.GPU += 4 * sums
+	n.Disk = 4 * tracks * int64(tokens) * int64(2*s.Hidden+heads)
+	return n
+}

@@ -1,0 +1,90 @@
+package quant
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Sums are what typical text says of the inputs of a matrix.
+type Sums struct {
+	Tokens int // how many inputs were added up
+	// Inputs is Σ x·xᵀ over the inputs x, [cols][cols], at least the lower triangle.
+	Inputs []float32
+	// Gap is Σ (y−x)·xᵀ, where y is what the float model has in place of x, [cols][cols].
+	Gap []float32
+	// Debt is Σ d·xᵀ for what the residual stream that the outputs are added to lacks to that of the
+	// float model, d, over the factor that the outputs are added with, [rows][cols]. Nil for matrices
+	// whose outputs go elsewhere.
+	Debt []float32
+}
+
+// Toward makes rows aim at the outputs of the float model, of which Gap and Debt of s tell. The weights
+// that make w·y+d of x with the least error are w + (w·Gap+Debt)·Inputs⁻¹ (for d = 0 GPTAQ, Li et al.
+// 2025); rows are moved by the given share of that, less where the tokens are few for so many columns. It
+// is to be called before any row is rounded.
+func (f *Feedback) Toward(s *Sums, share float64) error {
+	gap, debt, n := s.Gap, s.Debt, f.n
+	share *= float64(s.Tokens) / float64(s.Tokens+2*n)
+	if len(gap) != n*n || len(debt)%n != 0 {
+		return fmt.Errorf("matrices of %d and %d numbers for %d columns", len(gap), len(debt), n)
+	}
+	scaled := func(m []float32) ([]float32, error) {
+		to := make([]float32, len(m))
+		for i, v := range m {
+			if to[i] = float32(share) * v; to[i]-to[i] != 0 {
+				return nil, fmt.Errorf("row %d, column %d: the sum over inputs is %v", i/n, i%n, v)
+			}
+		}
+		return to, nil
+	}
+	var errG, errD error
+	f.gap, errG = scaled(gap)
+	f.debt, errD = scaled(debt)
+	return errors.Join(errG, errD)
+}
+
+// aim moves w, the given row of the matrix, to what Toward has said. at and by are [n], for its use.
+func (f *Feedback) aim(w []float32, row int, at, by []float32) {
+	n := f.n
+	clear(at)
+	if len(f.debt) > 0 {
+		copy(at, f.debt[row*n:(row+1)*n])
+	}
+	for i, v := range w {
+		if v != 0 {
+			axpy(at, v, f.gap[i*n:(i+1)*n])
+		}
+	}
+	for t, j := range f.order {
+		by[t] = at[j]
+	}
+	for t := n - 1; t >= 0; t-- { // R̃·x = by
+		by[t] -= dot(f.unit[t], by[t+1:])
+	}
+	for t := range n { // R̃ᵀ·x = by/pivot
+		by[t] /= f.pivot[t]
+	}
+	for t := range n {
+		axpy(by[t+1:], -by[t], f.unit[t])
+	}
+	for t, j := range f.order {
+		w[j] += by[t]
+	}
+}
+
+// dot returns x·y. They are equally long.
+func dot(x, y []float32) float32 {
+	y = y[:len(x)]
+	var s0, s1, s2, s3 float32
+	for len(x) >= 4 {
+		s0 += float32(x[0] * y[0])
+		s1 += float32(x[1] * y[1])
+		s2 += float32(x[2] * y[2])
+		s3 += float32(x[3] * y[3])
+		x, y = x[4:], y[4:]
+	}
+	for i := range x {
+		s0 += float32(x[i] * y[i])
+	}
+	return s0 + s1 + s2 + s3
+}

@@ -25,7 +25,7 @@ compared with the definition, computed on the CPU, and timed only if it is right
 a file in the user's cache directory ($XDG_CACHE_HOME/llama-webgpu/tuning.json), for this adapter, its
 driver and this version of the kernel; infer, verify, compare and bench use it from then on. Only the
 shapes of a model matter: its weights are not read. --tuning off, or LLAMA_WEBGPU_TUNING=off, does
-without.
+without. An interrupted search keeps what it has found.
 
 Examples:
 
@@ -86,17 +86,17 @@ func tune(c *cli.Context) (err error) {
 		return noGPU(err)
 	}
 	defer dev.Close()
-	results, err := search(c, dev, src)
-	if err != nil {
-		return err
+	results, failed := search(c, dev, src)
+	if failed != nil && len(results) == 0 {
+		return failed
 	}
-	if path != "" {
+	if path != "" { // of an interrupted search, too
 		kept.put(dev, results)
 		if err := kept.write(path); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
-	return showTuning(c, dev, path, results)
+	return errors.Join(failed, showTuning(c, dev, path, results))
 }
 
 // search tunes, with a bar.

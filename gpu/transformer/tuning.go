@@ -61,6 +61,11 @@ var tunables = []tunable{
 			"amd":    {"TILE_TOKENS": 128, "TILE_ROWS": 64, "TOKENS": 16, "ROWS": 4, "DEPTH": 8},
 		},
 	},
+	{
+		// SPLIT is no constant of the kernel: so many positions are a part of the cache, or all if it is 0.
+		kernel: "attention_split",
+		values: []choice{{"LANES", []int{64, 128, 256}}, {"QUERIES", []int{1, 2, 3, 4}}, {"SPLIT", []int{0, 32, 64, 128, 256, 512}}},
+	},
 }
 
 // validTile: threads divide the tile among them, steps the columns, and a step is whole units of a row; no

@@ -6,6 +6,8 @@ BIN     := build/llama-webgpu
 MODEL   := testdata/tiny
 PROMPT  ?= It was a cold morning of the early spring, and we sat after breakfast
 FUZZTIME ?= 60s
+BASE ?=
+ROUNDS ?= 5
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .DEFAULT_GOAL := help
@@ -55,8 +57,13 @@ wgsl: setup ## Compile every kernel with the native compiler and, where there is
 	$(GO) test -count=1 -run '^TestKernelsCompile$$' ./kernels
 	@if command -v npm >/dev/null; then kernels/testdata/tint.sh $(GO); else echo "no npm: kernels were not compiled with Tint"; fi
 
-bench: setup ## Run the Go benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: setup ## Run the Go benchmarks; with BASE=REVISION, see whether models run slower than there
+ifeq ($(BASE),)
+	@mkdir -p build/bench
+	$(GO) test -run '^$$' -bench . -benchmem ./... | tee build/bench/go.txt
+else
+	$(GO) run ./cmd/bench-compare -base $(BASE) -rounds $(ROUNDS)
+endif
 
 formats: build ## Print the README's table of formats
 	@.ci/formats $(BIN) $(MODEL)

@@ -5,6 +5,12 @@ package gpu
 /*
 #include <stdlib.h>
 #include "native.h"
+
+// These keep no pointer and call nothing of Go's: what they are handed may stay on the stack.
+#cgo noescape lw_error
+#cgo nocallback lw_error
+#cgo noescape lw_lost
+#cgo nocallback lw_lost
 */
 import "C"
 

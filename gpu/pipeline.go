@@ -97,6 +97,14 @@ func (d *Device) CompileTime(key string) time.Duration {
 	return 0
 }
 
+// Fits reports why a kernel cannot run on the device, as far as its limits tell.
+func (d *Device) Fits(k kernels.Kernel) error {
+	if err := d.fits(k); err != nil {
+		return fmt.Errorf("kernel %s: %w", k.Key, err)
+	}
+	return nil
+}
+
 // fits checks a kernel against the limits; some of them no driver checks.
 func (d *Device) fits(k kernels.Kernel) error {
 	l := d.limits

@@ -108,41 +108,53 @@ func (n *native) calibrate(ctx context.Context) error {
 	if n.period != 0 {
 		return nil
 	}
-	stamp := func() (uint64, time.Time, error) {
-		t, err := n.ticks(ctx, 1, func(enc, queries, resolved C.uintptr_t) { C.lw_encode_stamp(enc, queries, resolved) })
-		if err != nil {
-			return 0, time.Time{}, err
-		}
-		return t[0], time.Now(), nil
-	}
-	if _, _, err := stamp(); err != nil { // the first one of a device is slow
+	if _, err := n.stamp(ctx); err != nil { // the first one of a device is slow
 		return err
 	}
-	t0, wall0, err := stamp()
+	a, err := n.stamp(ctx)
 	if err != nil {
 		return err
 	}
 	time.Sleep(50 * time.Millisecond)
-	t1, wall1, err := stamp()
+	b, err := n.stamp(ctx)
 	if err != nil {
 		return err
 	}
-	if t1 <= t0 {
-		return fmt.Errorf("timestamps do not advance: %d, then %d", t0, t1)
+	if b.tick <= a.tick {
+		return fmt.Errorf("timestamps do not advance: %d, then %d", a.tick, b.tick)
 	}
-	n.period = snap(float64(wall1.Sub(wall0)) / float64(t1-t0))
+	ticks := float64(b.tick - a.tick)
+	n.period = snap(float64(b.before.Sub(a.after))/ticks, float64(b.after.Sub(a.before))/ticks)
 	return nil
+}
+
+// stamped is a timestamp of the device and two of the CPU, between which it was taken.
+type stamped struct {
+	tick          uint64
+	before, after time.Time
+}
+
+func (n *native) stamp(ctx context.Context) (stamped, error) {
+	s := stamped{before: time.Now()}
+	t, err := n.ticks(ctx, 1, func(enc, queries, resolved C.uintptr_t) { C.lw_encode_stamp(enc, queries, resolved) })
+	if err != nil {
+		return s, err
+	}
+	s.tick, s.after = t[0], time.Now()
+	return s, nil
 }
 
 // periods are the clocks drivers have, in nanoseconds a tick: NVIDIA, Apple and software 1,
 // AMD 10, Intel 83.3 and 52.1, Apple's CPU clock 41.7, Direct3D's usual 100.
 var periods = []float64{1, 10, 1000 / 12., 1000 / 19.2, 1000 / 24., 100}
 
-// snap returns the known period within a tenth of a measured one, or else the measured one.
-func snap(measured float64) float64 {
-	best := measured
+// snap returns the known period between two bounds, nanoseconds a tick, or else the middle. The known ones lie
+// so far apart that a device that is slow to answer does no harm.
+func snap(least, most float64) float64 {
+	middle := (least + most) / 2
+	best := middle
 	for _, p := range periods {
-		if d := math.Abs(measured/p - 1); d < 0.1 && (best == measured || d < math.Abs(measured/best-1)) {
+		if p > 0.95*least && p < 1.05*most && (best == middle || math.Abs(p-middle) < math.Abs(best-middle)) {
 			best = p
 		}
 	}

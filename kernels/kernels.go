@@ -4,7 +4,9 @@
 package kernels
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"math"
@@ -60,6 +62,12 @@ type Kernel struct {
 // Invocations reports how many invocations one workgroup has.
 func (k Kernel) Invocations() int {
 	return int(k.WorkgroupSize[0]) * int(k.WorkgroupSize[1]) * int(k.WorkgroupSize[2])
+}
+
+// Constant returns the value of an integer constant of the kernel's file, if there is one of that name.
+func (k Kernel) Constant(name string) (value int, ok bool) {
+	n, err := newEvaluator(blankComments(k.Source)).eval(name)
+	return int(n), err == nil
 }
 
 // Names lists the kernels there are, sorted.
@@ -188,4 +196,15 @@ func float(v any) (float64, bool) {
 	}
 	n, ok := integer(v)
 	return float64(n), ok
+}
+
+// Version names the text of a kernel's file: another text, another version. It is "" for a kernel that
+// there is not.
+func Version(name string) string {
+	src, err := files.ReadFile(name + ".wgsl")
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(src)
+	return hex.EncodeToString(sum[:8])
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -42,11 +43,7 @@ Examples:
   llama-webgpu bench --shape llama-3.1-8b --prompt 512 --context 0 --context 8192 --batch 1 --batch 8
   llama-webgpu bench --shape qwen3-4b --profile --trace trace.json
   llama-webgpu bench --shape llama-3.1-8b --load`,
-	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle: `DIR`", Category: "What to measure"},
-		&cli.StringFlag{Name: "shape", Usage: "made-up weights of the shape `NAME`", Category: "What to measure"},
-		&cli.StringFlag{Name: "format", Value: "int4", Usage: "of the made-up weights: `FORMAT` int8, int4, int2 or f16", Category: "What to measure"},
-		&cli.IntFlag{Name: "block-size", Usage: "`N` made-up weights share a scale", DefaultText: "int8, int4: 128, int2: 256", Category: "What to measure"},
+	Flags: slices.Concat(weightFlags("What to measure"), []cli.Flag{
 		&cli.IntSliceFlag{Name: "prompt", Value: cli.NewIntSlice(512, 2048), Usage: "prompts of `N` tokens (repeatable)", Category: "What to measure"},
 		&cli.IntSliceFlag{Name: "context", Value: cli.NewIntSlice(0, 2048, 8192), Usage: "generation of one sequence after `N` tokens (repeatable)", Category: "What to measure"},
 		&cli.IntSliceFlag{Name: "batch", Value: cli.NewIntSlice(1, 2, 4, 8), Usage: "generation for `N` sequences at once, at the first context (repeatable)", Category: "What to measure"},
@@ -57,9 +54,10 @@ Examples:
 		&cli.BoolFlag{Name: "profile", Usage: "time every kernel of a prompt and of a generated token", Category: "What to measure", DisableDefaultText: true},
 		&cli.StringFlag{Name: "adapter", Usage: "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Device"},
 		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "cached keys and values: `TYPE` f16 or f32", Category: "Device"},
+		tuningFlag("Device"),
 		&cli.StringFlag{Name: "trace", Usage: "write what --profile times to `FILE`, in Chrome's trace format", Category: "Output"},
 		jsonFlag("print everything as JSON"),
-	},
+	}),
 	Action: bench,
 }
 
@@ -82,6 +80,9 @@ func bench(c *cli.Context) error {
 	}
 	defer dev.Close()
 	b := benchmark{c: c, dev: dev, report: benchReport{Device: dev.Info().String(), Model: filepath.Base(c.String("model") + c.String("shape"))}}
+	if c.String("shape") != "" {
+		b.report.Format = c.String("format")
+	}
 	if err := b.run(c.Context); err != nil {
 		return err
 	}
@@ -94,11 +95,8 @@ func bench(c *cli.Context) error {
 
 // checkBench reports flags that make no sense.
 func checkBench(c *cli.Context) error {
-	if err := errors.Join(check(c), oneOf(c, "kv", "f16", "f32")); err != nil {
+	if err := cmp.Or(check(c), checkWeights(c), oneOf(c, "kv", "f16", "f32")); err != nil {
 		return err
-	}
-	if (c.String("model") == "") == (c.String("shape") == "") {
-		return usagef("bench: want either --model or --shape; see llama-webgpu bench --help")
 	}
 	for _, name := range []string{"n", "repetitions"} {
 		if c.Int(name) < 1 {
@@ -124,7 +122,7 @@ type benchmark struct {
 }
 
 func (b *benchmark) run(ctx context.Context) (err error) {
-	src, err := b.source()
+	src, err := openWeights(b.c)
 	if err != nil {
 		return err
 	}

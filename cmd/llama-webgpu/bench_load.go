@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
@@ -27,9 +29,34 @@ func (s *benchSource) close() error {
 	return s.disk.close()
 }
 
-// source opens the bundle or makes up the weights.
-func (b *benchmark) source() (*benchSource, error) {
-	c := b.c
+// weights returns what the device loads.
+func (s *benchSource) weights() transformer.Source {
+	if s.made != nil {
+		return s.made
+	}
+	return s.disk.packed()
+}
+
+// weightFlags choose a bundle or a shape.
+func weightFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle: `DIR`", Category: category},
+		&cli.StringFlag{Name: "shape", Usage: "made-up weights of the shape `NAME`", Category: category},
+		&cli.StringFlag{Name: "format", Value: "int4", Usage: "of the made-up weights: `FORMAT` int8, int4, int2 or f16", Category: category},
+		&cli.IntFlag{Name: "block-size", Usage: "`N` made-up weights share a scale", DefaultText: "int8, int4: 128, int2: 256", Category: category},
+	}
+}
+
+// checkWeights reports weightFlags that make no sense.
+func checkWeights(c *cli.Context) error {
+	if (c.String("model") == "") == (c.String("shape") == "") {
+		return usagef("%s: want either --model or --shape; see llama-webgpu %s --help", c.Command.Name, c.Command.Name)
+	}
+	return oneOf(c, "format", "int8", "int4", "int2", "f16")
+}
+
+// openWeights opens the bundle or makes up the weights.
+func openWeights(c *cli.Context) (*benchSource, error) {
 	if dir := c.String("model"); dir != "" {
 		s, err := openSource(dir)
 		if err != nil {
@@ -50,27 +77,18 @@ func (b *benchmark) source() (*benchSource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shape %s: %w", c.String("shape"), err)
 	}
-	bits, block, err := b.packing()
-	if err != nil {
-		return nil, err
-	}
+	bits, block := packing(c)
 	made, err := transformer.NewSynthetic(spec, bits, block)
 	return &benchSource{made: made}, err
 }
 
 // packing returns the bits and the block size of made-up weights.
-func (b *benchmark) packing() (bits, block int, err error) {
-	format := b.c.String("format")
-	b.report.Format = format
-	defaults := map[string][2]int{"int8": {8, 128}, "int4": {4, 128}, "int2": {2, 256}, "f16": {16, 0}}
-	d, ok := defaults[format]
-	if !ok {
-		return 0, 0, usagef("format %q: want int8, int4, int2 or f16", format)
+func packing(c *cli.Context) (bits, block int) {
+	p := map[string][2]int{"int8": {8, 128}, "int4": {4, 128}, "int2": {2, 256}, "f16": {16, 0}}[c.String("format")]
+	if n := c.Int("block-size"); n != 0 && p[1] != 0 {
+		p[1] = n
 	}
-	if n := b.c.Int("block-size"); n != 0 && d[1] != 0 {
-		d[1] = n
-	}
-	return d[0], d[1], nil
+	return p[0], p[1]
 }
 
 // loadResult is how fast the weights came to the device.
@@ -117,6 +135,9 @@ func (b *benchmark) timeLoad(ctx context.Context, src *benchSource, test string,
 	o.KVBits = 16
 	if b.c.String("kv") == "f32" {
 		o.KVBits = 32
+	}
+	if o.Tuning, err = tuningOf(b.c, b.dev); err != nil {
+		return nil, 0, err
 	}
 	begun := time.Now()
 	switch test {

@@ -25,8 +25,7 @@ func TestShapes(t *testing.T) {
 			set.String("shape", name, "")
 			set.String("format", format, "")
 			set.Int("block-size", 0, "")
-			b := benchmark{c: cli.NewContext(nil, set, nil)}
-			src, err := b.source()
+			src, err := openWeights(cli.NewContext(nil, set, nil))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -37,7 +37,7 @@ func checkChat(c *cli.Context) error {
 
 // talks reports whether messages are read line by line.
 func talks(c *cli.Context) bool {
-	return c.Bool("chat") && !c.IsSet("prompt") && !c.IsSet("prompt-file")
+	return c.Bool("chat") && !c.IsSet("prompt") && !c.IsSet("prompt-file") && !c.IsSet("prompts")
 }
 
 // conversation is a chat on its way through a model.

@@ -19,6 +19,7 @@ func deviceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "where to run the bundle: `DEVICE` gpu, or cpu for the slow reference", Category: "Device"},
 		&cli.StringFlag{Name: "adapter", Usage: "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Device"},
 		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "cached keys and values: `TYPE` f16 or f32", Category: "Device"},
+		tuningFlag("Device"),
 		listAdaptersFlag("Device"),
 	}
 }
@@ -86,7 +87,12 @@ func load(c *cli.Context, dev *gpu.Device, s *source, o loadOptions) (*transform
 	if c.String("kv") == "f32" {
 		bits = 32
 	}
+	tuning, err := tuningOf(c, dev)
+	if err != nil {
+		return nil, err
+	}
 	options := transformer.Options{
+		Tuning:    tuning,
 		MaxSeqLen: o.maxSeqLen, MaxBatch: o.maxBatch, KVBits: bits, Ready: o.ready,
 		Progress: func(done uint64) { progress.set(int64(done), "") },
 	}

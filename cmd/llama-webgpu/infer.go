@@ -1,13 +1,9 @@
 package main
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -27,15 +23,23 @@ var inferCommand = &cli.Command{
 text, or a stop string. With --temperature 0 the likeliest token is always taken, and the
 same prompt gives the same text. Ctrl-C ends it cleanly.
 
+Of several prompts, --batch are continued at once, and the weights are read once for all of these; when
+one ends, the next takes its place. Their texts are written whole, each under its prompt, in order. The
+first one is drawn with --seed, those after it with the numbers that follow.
+
 Examples:
 
   llama-webgpu infer --model out --prompt "It was a cold morning" -n 40 --temperature 0 --stats
+  llama-webgpu infer --model out --prompt "It was" --prompt "She said" -n 40 --stats
+  llama-webgpu infer --model out --prompts prompts.jsonl --batch 8 --json > texts.jsonl
   echo "It was a cold morning" | llama-webgpu infer --model out --prompt - --stop . --echo
   llama-webgpu infer --model out --chat --system "Answer in one sentence." --prompt "Why is the sky blue?"`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle, or with --device cpu a checkpoint: `DIR` (required)", Category: "Text"},
-		&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: "text to continue: `TEXT`, - for standard input", Category: "Text"},
+		&cli.StringSliceFlag{Name: "prompt", Aliases: []string{"p"}, KeepSpace: true, Usage: "text to continue: `TEXT`, - for standard input (repeatable)", Category: "Text"},
 		&cli.StringFlag{Name: "prompt-file", Usage: "read the prompt from `FILE`", Category: "Text"},
+		&cli.StringFlag{Name: "prompts", Usage: "prompts in `FILE`, - for standard input: one a line, in a file called .jsonl a string or {\"prompt\": …} a line", Category: "Text"},
+		&cli.IntFlag{Name: "batch", Usage: "continue `N` prompts at once, 1 to 8", DefaultText: "as many as there are, at most 8", Category: "Text"},
 		&cli.IntFlag{Name: "n", Aliases: []string{"max-tokens"}, Value: 128, Usage: "generate at most `N` tokens", Category: "Text"},
 		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "end before `TEXT` would appear (repeatable)", Category: "Text"},
 		&cli.IntFlag{Name: "max-seq-len", Usage: "the model sees the last `N` tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
@@ -51,7 +55,7 @@ Examples:
 
 		&cli.BoolFlag{Name: "echo", Usage: "write the prompt before its continuation", Category: "Output", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "stats", Usage: "write times, speeds and memory to standard error", Category: "Output", DisableDefaultText: true},
-		quietFlag, jsonFlag("print prompt_tokens, tokens, text and stats as JSON when all is done"),
+		quietFlag, jsonFlag("print prompt_tokens, tokens, text and stats as JSON when all is done; of several prompts, an object a line"),
 	}, chatFlags, deviceFlags()),
 	Action: infer,
 }
@@ -67,7 +71,7 @@ func infer(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	prompt, err := readPrompt(c)
+	prompts, err := readPrompts(c)
 	if err != nil {
 		return err
 	}
@@ -81,12 +85,15 @@ func infer(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	ids, talk, err := opening(c, src, tok, prompt)
+	if len(prompts) > 1 || c.IsSet("prompts") {
+		return inferBatch(c, src, tok, prompts, seed, begun)
+	}
+	ids, talk, err := opening(c, src, tok, strings.Join(prompts, ""))
 	if err != nil {
 		return err
 	}
 	e, err := openEngineWith(c, src, loadOptions{
-		maxSeqLen: contextOf(c, src), ready: []int{1, max(1, len(ids))}, check: !c.Bool("no-verify"),
+		maxSeqLen: contextOf(c, src), ready: readyFor(c.Int("n"), len(ids)), check: !c.Bool("no-verify"),
 	})
 	if err != nil {
 		return err
@@ -121,40 +128,28 @@ func newSampler(c *cli.Context) (*sample.Sampler, uint64, error) {
 	if c.Int("n") < 0 || c.Int("max-seq-len") < 0 {
 		return nil, 0, usagef("-n %d, --max-seq-len %d: want 0 or more", c.Int("n"), c.Int("max-seq-len"))
 	}
+	if n := c.Int("batch"); n < 0 || n > maxBatch || n == 0 && c.IsSet("batch") {
+		return nil, 0, usagef("batch %d: want 1 to %d", n, maxBatch)
+	}
 	if slices.Contains(c.StringSlice("stop"), "") {
 		return nil, 0, usagef("stop: an empty text is everywhere")
 	}
-	s, err := sample.New(sample.Options{
-		Temperature:   float32(c.Float64("temperature")),
-		TopK:          c.Int("top-k"),
-		TopP:          float32(c.Float64("top-p")),
-		MinP:          float32(c.Float64("min-p")),
-		RepeatPenalty: float32(c.Float64("repeat-penalty")),
-		Seed:          seed,
-	})
+	s, err := sample.New(samplerOptions(c, seed))
 	if err != nil {
 		return nil, 0, usagef("%v", err)
 	}
 	return s, seed, nil
 }
 
-// readPrompt returns the text to continue. The end of the last line of a file is not part of it.
-func readPrompt(c *cli.Context) (string, error) {
-	switch text, file := c.String("prompt"), c.String("prompt-file"); {
-	case file != "" && c.IsSet("prompt"):
-		return "", usagef("infer: want --prompt or --prompt-file, not both")
-	case file != "":
-		data, err := os.ReadFile(file)
-		return strings.TrimSuffix(string(data), "\n"), err
-	case text == "-":
-		data, err := io.ReadAll(c.App.Reader)
-		return strings.TrimSuffix(string(data), "\n"), err
-	case c.IsSet("prompt"):
-		return text, nil
-	case talks(c):
-		return "", nil
+func samplerOptions(c *cli.Context, seed uint64) sample.Options {
+	return sample.Options{
+		Temperature:   float32(c.Float64("temperature")),
+		TopK:          c.Int("top-k"),
+		TopP:          float32(c.Float64("top-p")),
+		MinP:          float32(c.Float64("min-p")),
+		RepeatPenalty: float32(c.Float64("repeat-penalty")),
+		Seed:          seed,
 	}
-	return "", usagef("infer: --prompt is missing; see llama-webgpu infer --help")
 }
 
 // opening returns the tokens that the model is to go on from, or what to do instead.
@@ -194,99 +189,14 @@ func contextOf(c *cli.Context, s *source) int {
 	return min(s.context(), 4096)
 }
 
-// Why a generation ended.
-const (
-	endLength      = "length"      // -n tokens
-	endEOS         = "eos"         // the model ended its text
-	endStop        = "stop"        // a stop string
-	endInterrupted = "interrupted" // Ctrl-C
-)
-
-// generation is one run of a model, from prompt to end.
-type generation struct {
-	tok     *tokenizer.Tokenizer
-	eos     []int
-	stopper stopper
-	out     io.Writer // where text goes as it comes, nil: nowhere
-
-	prompt []int32
-	tokens []int32 // generated, without one that ended the text
-	text   string  // of these, without a stop string
-	failed error   // the first time that out did not take text
-	stats  stats
-}
-
-// run generates at most n tokens. That ctx ends is no error.
-func (g *generation) run(ctx context.Context, e *engine, s *sample.Sampler, n int) error {
-	stream := g.tok.Stream(true)
-	for _, id := range g.prompt { // what follows may depend on it: a space, half a character
-		stream.Push(id)
+// readyFor returns the passes that n tokens after a prompt of some length will take; 0: it is not known yet.
+func readyFor(n, prompt int) []int {
+	var passes []int
+	if prompt > 0 {
+		passes = append(passes, prompt)
 	}
-	g.stats.End = endLength
-	begun := time.Now()
-	var first time.Time
-	count := 0
-	for id, err := range sample.Generate(ctx, e.model(), s, g.prompt, n) {
-		if errors.Is(err, context.Canceled) {
-			g.stats.End = endInterrupted
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if count++; count == 1 {
-			first = time.Now()
-		}
-		if slices.Contains(g.eos, int(id)) {
-			g.stats.End = endEOS
-			break
-		}
-		g.tokens = append(g.tokens, id)
-		if g.show(stream.Push(id)) {
-			g.stats.End = endStop
-			break
-		}
-		if g.failed != nil {
-			return g.failed
-		}
+	if n > 1 {
+		passes = append(passes, 1)
 	}
-	if g.stats.End != endStop && !g.show(stream.Flush()) {
-		g.write(g.stopper.flush())
-	}
-	g.stats.measure(len(g.prompt), count, begun, first, time.Now())
-	return nil
-}
-
-// show lets text through until a stop string appears, and reports whether one has.
-func (g *generation) show(text string) (stopped bool) {
-	text, stopped = g.stopper.push(text)
-	g.write(text)
-	return stopped
-}
-
-func (g *generation) write(text string) {
-	g.text += text
-	if g.out != nil {
-		_, err := io.WriteString(g.out, text)
-		g.failed = cmp.Or(g.failed, err)
-	}
-}
-
-// finish prints what is printed at the end.
-func (g *generation) finish(c *cli.Context) error {
-	if c.Bool("json") {
-		return printJSON(c, struct {
-			PromptTokens []int32 `json:"prompt_tokens"`
-			Tokens       []int32 `json:"tokens"`
-			Text         string  `json:"text"`
-			Stats        *stats  `json:"stats"`
-		}{g.prompt, append([]int32{}, g.tokens...), g.text, &g.stats})
-	}
-	if _, err := fmt.Fprintln(g.out); err != nil {
-		return err
-	}
-	if c.Bool("stats") {
-		g.stats.print(os.Stderr)
-	}
-	return nil
+	return passes
 }

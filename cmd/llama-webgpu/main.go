@@ -79,7 +79,7 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its t
 			listAdaptersFlag(""),
 		},
 		Commands: []*cli.Command{
-			quantizeCommand, exportCommand, verifyCommand, compareCommand, inferCommand, benchCommand, serveCommand, inspectCommand, adaptersCommand, versionCommand,
+			quantizeCommand, exportCommand, verifyCommand, compareCommand, inferCommand, benchCommand, tuneCommand, serveCommand, inspectCommand, adaptersCommand, versionCommand,
 		},
 		Before:                    setLog,
 		Action:                    rootAction,

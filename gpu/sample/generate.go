@@ -60,6 +60,11 @@ func next(ctx context.Context, m Model, s *Sampler, tokens []int32) (id int32, e
 		})
 		return id, err
 	}
+	return nextTop(ctx, t, s, tokens)
+}
+
+// nextTop is next for a model that hands over its largest logits.
+func nextTop(ctx context.Context, t topper, s *Sampler, tokens []int32) (int32, error) {
 	candidates, logSumExp, err := t.Top(ctx, tokens)
 	if err != nil {
 		return 0, err

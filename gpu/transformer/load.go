@@ -49,7 +49,7 @@ func (t *Transformer) load(ctx context.Context, src Source) error {
 		work = append(work, func(ctx context.Context) error { return l.work(ctx, most) })
 	}
 	if len(t.opts.Ready) > 0 {
-		work = append(work, t.ready)
+		work = append(work, t.warm)
 	}
 	if err := together(ctx, work...); err != nil {
 		return err

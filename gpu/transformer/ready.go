@@ -7,8 +7,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// ready makes the programs of Options.Ready. Their kernels are compiled by several goroutines at once.
-func (t *Transformer) ready(ctx context.Context) error {
+// warm makes the programs of Options.Ready. Their kernels are compiled by several goroutines at once.
+func (t *Transformer) warm(ctx context.Context) error {
 	list, err := t.kernels()
 	if err != nil {
 		return err
@@ -54,29 +54,45 @@ func (t *Transformer) kernels() ([]kernels.Kernel, error) {
 	clear(t.bodies) // programs without a dispatch
 	clear(t.heads)
 	clear(t.tops)
+	clear(t.sequel)
 	clear(t.costs)
 	return list, err
 }
 
 // recordReady records the programs of Options.Ready: of passes of so many tokens of one sequence, or one
-// token of each of so many sequences.
+// token of each of so many sequences, at every context that asks for other ones.
 func (t *Transformer) recordReady() error {
 	for _, n := range t.opts.Ready {
 		n = min(n, max(t.opts.Chunk, t.opts.MaxBatch))
+		if n <= t.opts.MaxBatch {
+			if err := t.recordSteps(n); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := t.body(n, n); err != nil {
 			return err
 		}
 		t.leaves = t.squares[n]
-		from, count := n-1, 1
-		if n <= t.opts.MaxBatch {
-			from, count = 0, n
-		}
-		if _, err := t.head(from, count); err != nil {
+		if _, err := t.head(n-1, 1); err != nil {
 			return err
 		}
-		if _, err := t.topProgram(count); err != nil {
+		if _, err := t.topProgram(1); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recordSteps records the steps of n sequences.
+func (t *Transformer) recordSteps(n int) error {
+	for context := 1; ; context *= 2 {
+		context = min(context, t.opts.MaxSeqLen)
+		if _, err := t.stepPrograms(bodyKey{n, t.splits(n, context)}, context); err != nil {
+			return err
+		}
+		if context == t.opts.MaxSeqLen {
+			return nil
+		}
+	}
 }

@@ -279,18 +279,21 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 			r.matvec(p, c, bias, x, y, e, sizes, len(m.parts) == 1)
 			continue
 		}
-		r.dispatch("matmul", c, (p.rows+matmulRows-1)/matmulRows, (r.n+matmulTokens-1)/matmulTokens, whole(p.codes), whole(p.heads), whole(x.buffer), r.t.bias(bias), whole(y.buffer), sizes, step)
+		tile := r.t.tuned("matmul", p, r.n, c, matmulTile)
+		r.dispatch("matmul", c, (p.rows+tile["TILE_ROWS"]-1)/tile["TILE_ROWS"], (r.n+tile["TILE_TOKENS"]-1)/tile["TILE_TOKENS"],
+			whole(p.codes), whole(p.heads), whole(x.buffer), r.t.bias(bias), whole(y.buffer), sizes, step)
 	}
 }
 
 // matvec records the product of a part with few vectors.
 func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors, e epilogue, sizes gpu.Range, entire bool) {
 	t := r.t
-	groups := (p.rows + matvecRows - 1) / matvecRows
-	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "ROWS": matvecRows, "LANES": r.lanes(p), "NORM": flag(x.squares > 0), "GATED": flag(e.gate != nil)})
+	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(x.squares > 0), "GATED": flag(e.gate != nil)})
 	if e.gate != nil {
 		c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
 	}
+	rows := t.tuned("matvec", p, r.n, c, Tuned{"ROWS": matvecRows, "LANES": r.lanes(p)})["ROWS"]
+	groups := (p.rows + rows - 1) / rows
 	next := t.sink
 	if e.next != nil && entire && r.begin == atInput {
 		c["NEXT"], next = 1, t.act.ahead
@@ -314,8 +317,8 @@ func (t *Transformer) prepared(squares int) vectors {
 	return vectors{buffer: t.act.ahead, stride: t.act.aheadStride, squares: squares}
 }
 
-// The tile of a workgroup of matmul.
-const matmulRows, matmulTokens = 64, 64
+// matmulTile is what a workgroup of matmul makes, and each of its threads.
+var matmulTile = Tuned{"TILE_ROWS": 64, "TILE_TOKENS": 64, "ROWS": 8, "TOKENS": 8, "DEPTH": 4}
 
 // lanes reports how many threads share a row of a part in matvec: no more than it has vectors, for a
 // CPU runs idle ones too, and no fewer than make the workgroup's outputs. GPUs have 32 at least.

@@ -20,6 +20,7 @@ type Options struct {
 	MaxBatch  int               // sequences that the KV cache holds; 0: 1
 	KVBits    int               // 16 or 32 bits a cached value; 0: 16
 	Memory    uint64            // bytes that the device has to give: a model that needs more is refused; 0: what the device says
+	Tuning    Tuning            // constants of kernels that are fast on this device
 	Progress  func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
 	Ready     []int             // passes whose programs are made while the weights load: of so many tokens of a sequence, or of one each of so many
 

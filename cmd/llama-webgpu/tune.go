@@ -1,0 +1,146 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+)
+
+var tuneCommand = &cli.Command{
+	Name:      "tune",
+	Category:  "Models",
+	Usage:     "find what kernels are fastest with on this GPU, for a bundle or the shape of a model",
+	UsageText: "llama-webgpu tune (--model DIR | --shape NAME) [options]",
+	Description: `Tries tile and workgroup sizes of the kernels on the matrices of a model. Each candidate is first
+compared with the definition, computed on the CPU, and timed only if it is right. What is fastest goes to
+a file in the user's cache directory ($XDG_CACHE_HOME/llama-webgpu/tuning.json), for this adapter, its
+driver and this version of the kernel; infer, verify, compare and bench use it from then on. Only the
+shapes of a model matter: its weights are not read. --tuning off, or LLAMA_WEBGPU_TUNING=off, does
+without.
+
+Examples:
+
+  llama-webgpu tune --model out
+  llama-webgpu tune --shape llama-3.1-8b --format int4 --quick
+  llama-webgpu bench --shape llama-3.1-8b --tuning off`,
+	Flags: slices.Concat(weightFlags("What to tune for"), []cli.Flag{
+		&cli.BoolFlag{Name: "quick", Usage: "only for one token and for long prompts, and one round", Category: "What to tune for", DisableDefaultText: true},
+		&cli.StringFlag{Name: "adapter", Usage: "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Device"},
+		tuningFlag("Output"),
+		quietFlag, jsonFlag("print what was found as JSON"),
+	}),
+	Action: tune,
+}
+
+// tuneReport is what tune prints as JSON.
+type tuneReport struct {
+	Device  string       `json:"device"`
+	File    string       `json:"file,omitempty"` // where it is kept
+	Results []tuneResult `json:"results"`
+}
+
+type tuneResult struct {
+	Kernel  string              `json:"kernel"`
+	Class   string              `json:"class"`
+	What    string              `json:"matrices"`
+	Uses    int                 `json:"uses"` // in a pass
+	Default transformer.Tuned   `json:"default"`
+	Best    transformer.Tuned   `json:"best"`
+	Before  float64             `json:"seconds_before"`
+	After   float64             `json:"seconds_after"`
+	Tried   int                 `json:"tried"`
+	Wrong   []transformer.Tuned `json:"wrong,omitempty"`
+}
+
+func tune(c *cli.Context) (err error) {
+	if err := cmp.Or(check(c), checkWeights(c)); err != nil {
+		return err
+	}
+	path, err := tuningPath(c)
+	if err != nil {
+		return fmt.Errorf("%w: give a file with --tuning", err)
+	}
+	kept := &tuningFile{Version: tuningVersion}
+	if path != "" {
+		if kept, err = readTuning(path); err != nil {
+			return err
+		}
+	}
+	src, err := openWeights(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.close()) }()
+	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter")})
+	if err != nil {
+		return noGPU(err)
+	}
+	defer dev.Close()
+	results, err := search(c, dev, src)
+	if err != nil {
+		return err
+	}
+	if path != "" {
+		kept.put(dev, results)
+		if err := kept.write(path); err != nil {
+			return err
+		}
+	}
+	return showTuning(c, dev, path, results)
+}
+
+// search tunes, with a bar.
+func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]transformer.TuneResult, error) {
+	var progress bar
+	defer func() { progress.end() }()
+	return transformer.Tune(c.Context, dev, src.weights(), transformer.TuneOptions{
+		Quick: c.Bool("quick"),
+		Progress: func(done, total int, now string) {
+			if done == 0 {
+				progress = newBar(c, "tuning", int64(total), false)
+			}
+			progress.set(int64(done), now)
+		},
+	})
+}
+
+// showTuning prints before and after.
+func showTuning(c *cli.Context, dev *gpu.Device, path string, results []transformer.TuneResult) error {
+	if c.Bool("json") {
+		r := tuneReport{Device: dev.Info().String(), File: path}
+		for _, x := range results {
+			r.Results = append(r.Results, tuneResult{
+				x.Kernel, x.Class, x.What, x.Uses, x.Default, x.Best, x.Before.Seconds(), x.After.Seconds(), x.Tried, x.Wrong,
+			})
+		}
+		return printJSON(c, &r)
+	}
+	w := stdout(c)
+	fmt.Fprintf(w, "%s on %s\n\n", filepath.Base(c.String("model")+c.String("shape")), dev.Info())
+	micro := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/1e3) }
+	t := newTable(table.Row{"kernel", "for", "matrices", "before", "µs", "after", "µs", "gain", "tried", "wrong"}, 2, 3, 4, 6)
+	for _, r := range results {
+		after := r.Best.String()
+		if after == r.Default.String() {
+			after = "the same"
+		}
+		t.AppendRow(table.Row{
+			r.Kernel, r.Class, fmt.Sprintf("%d: %s", r.Uses, r.What), r.Default, micro(r.Before), after, micro(r.After),
+			fmt.Sprintf("%.2f×", float64(r.Before)/float64(r.After)), r.Tried, len(r.Wrong),
+		})
+	}
+	showTable(c, t)
+	if path != "" {
+		fmt.Fprintf(w, "\nkept in %s\n", path)
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+package transformer
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+// trial is one matrix on a device with vectors to multiply, for trying kernels out. Weights are small
+// multiples of a power of two and vectors consist of −1, 0 and 1, so that no sum of their products, in
+// whatever order, is ever rounded: a kernel is right if it is exactly so.
+type trial struct {
+	*tuneCase
+	t     *Transformer // has the matrix, and nothing else
+	m     *matrix
+	x, y  vectors
+	flush [2]*gpu.Buffer // a copy of one to the other leaves nothing else in the device's caches
+	void  *gpu.Buffer    // NaN, as large as y
+	rows  []int          // that are compared
+	want  [][]float32    // [token compared][row compared]
+	token []int          // that are compared
+	time  time.Duration  // to be spent on timing a candidate, about
+}
+
+// newTrial makes up a matrix of a case's shape. Close it.
+func newTrial(ctx context.Context, dev *gpu.Device, c *tuneCase, quick bool) (*trial, error) {
+	src := exactSource(c.part)
+	t := prepare(dev, src, Options{Chunk: max(64, c.n)})
+	s := &trial{tuneCase: c, t: t, time: 40 * time.Millisecond}
+	if quick {
+		s.time = 10 * time.Millisecond
+	}
+	if err := s.open(ctx, src); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *trial) close() { s.t.Close() }
+
+// exactSource is a source of one tensor of the part's shape and packing.
+func exactSource(p *part) *Synthetic {
+	tensor := model.Tensor{Name: "weights", Role: model.RoleUp, Shape: []int{p.rows, p.width}}
+	src := &Synthetic{spec: &model.Spec{Vocab: 1, Hidden: p.width}, tensors: []model.Tensor{tensor}, scheme: p.scheme, pattern: map[int][]byte{}}
+	if p.bits < 16 {
+		src.pattern[p.bits] = records(p.bits, p.block) // their scale is a power of two
+		return src
+	}
+	rng := rand.New(rand.NewPCG(1, 3))
+	b := make([]byte, 0, patternBytes)
+	for len(b) < patternBytes {
+		b = binary.LittleEndian.AppendUint16(b, quant.Float16(float32(rng.IntN(17)-8)/64))
+	}
+	src.pattern[16] = b
+	return src
+}
+
+func (s *trial) open(ctx context.Context, src *Synthetic) (err error) {
+	t, p := s.t, s.part
+	if s.m, err = layOut(src, t.limit, 1, 0); err != nil {
+		return err
+	}
+	t.w = &weights{matrices: []*matrix{s.m}}
+	if err := t.allocateSmall(); err != nil {
+		return err
+	}
+	if err := t.allocateWeights(); err != nil {
+		return err
+	}
+	if err := t.load(ctx, struct{ Source }{src}); err != nil { // from its first byte to its last
+		return err
+	}
+	tokens := roundUp(s.n, 128) // whole tiles
+	s.x, s.y = vectors{stride: stride(p.width)}, vectors{stride: stride(p.rows)}
+	want := map[**gpu.Buffer]int{&s.x.buffer: 4 * tokens * s.x.stride, &s.y.buffer: 4 * tokens * s.y.stride, &s.void: 4 * tokens * s.y.stride}
+	if n := flushBytes(t.dev); n > 0 {
+		want[&s.flush[0]], want[&s.flush[1]] = n, n
+	}
+	if err := t.buffers(purposeActivations, want); err != nil {
+		return err
+	}
+	if err := t.setStep(0, s.n, 0); err != nil {
+		return err
+	}
+	return s.fill(src)
+}
+
+// flushBytes is more than a device's caches hold. Software has those of the CPU, and no time to lose.
+func flushBytes(dev *gpu.Device) int {
+	if dev.Info().Type == "cpu" {
+		return 0
+	}
+	return int(min(256<<20, dev.Limits().MaxBufferSize))
+}
+
+// fill makes the vectors up, and computes what some of their products are.
+func (s *trial) fill(src *Synthetic) error {
+	rng := rand.New(rand.NewPCG(7, uint64(s.part.rows)))
+	x := make([]float32, s.n*s.x.stride)
+	for i := range s.n {
+		for k := range s.part.width {
+			x[i*s.x.stride+k] = float32(rng.IntN(3) - 1)
+		}
+	}
+	if err := s.x.buffer.Write(0, floatBytes(x)); err != nil {
+		return err
+	}
+	nan := make([]byte, s.void.Size())
+	for i := range nan {
+		nan[i] = 0xff
+	}
+	if err := s.void.Write(0, nan); err != nil {
+		return err
+	}
+	s.rows, s.token = sampled(rng, s.part.rows, 32), sampled(rng, s.n, 4)
+	s.want = make([][]float32, len(s.token))
+	w, stored := make([]float32, s.part.width), make([]byte, s.part.restBytes(s.part.width))
+	for _, row := range s.rows {
+		if err := src.ReadAt(0, stored, int64(row)*int64(len(stored))); err != nil {
+			return err
+		}
+		s.part.decode(w, stored)
+		for i, token := range s.token {
+			var sum float64
+			for k, v := range w {
+				sum += float64(v) * float64(x[token*s.x.stride+k])
+			}
+			s.want[i] = append(s.want[i], float32(sum))
+		}
+	}
+	return nil
+}
+
+// decode fills w with the weights of a row as it is at rest.
+func (s scheme) decode(w []float32, row []byte) {
+	if s.block > 0 {
+		quant.Scheme{Bits: s.bits, Block: s.block}.DecodeRow(w, row)
+		return
+	}
+	for i := range w {
+		w[i] = quant.FromFloat16(binary.LittleEndian.Uint16(row[2*i:]))
+	}
+}
+
+// sampled returns the first and last of n numbers and some between, about count of them.
+func sampled(rng *rand.Rand, n, count int) []int {
+	list := []int{0, n - 1}
+	for range count - 2 {
+		list = append(list, rng.IntN(n))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// run compares a candidate with the definition and, if it is right, times it.
+func (s *trial) run(ctx context.Context, with Tuned) (took time.Duration, right bool, err error) {
+	p, err := s.recorded(with, 1)
+	if err != nil {
+		return 0, false, err
+	}
+	var clear gpu.Program
+	clear.Copy(whole(s.y.buffer), whole(s.void))
+	if err := s.t.dev.Run(&clear, p); err != nil {
+		return 0, false, err
+	}
+	if right, err = s.compare(ctx); err != nil || !right {
+		return 0, false, err
+	}
+	first, err := s.measure(ctx, p, 1)
+	if err != nil {
+		return 0, false, err
+	}
+	times := int(min(20, max(3, s.time/max(1, first))))
+	if p, err = s.recorded(with, times); err == nil {
+		took, err = s.measure(ctx, p, times)
+	}
+	return took, true, err
+}
+
+// compare reads some vectors: of each every element must have been written, and those of which the
+// product is known must be just that.
+func (s *trial) compare(ctx context.Context) (bool, error) {
+	raw := make([]byte, 4*s.part.rows)
+	for i, token := range s.token {
+		if err := s.t.dev.Read(ctx, s.y.buffer, uint64(4*token*s.y.stride), raw); err != nil {
+			return false, err
+		}
+		at := func(row int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(raw[4*row:])) }
+		for row := range s.part.rows {
+			if v := at(row); v != v {
+				return false, nil
+			}
+		}
+		for j, row := range s.rows {
+			if at(row) != s.want[i][j] {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// measure runs a program of so many products and returns the median of the times they took.
+func (s *trial) measure(ctx context.Context, p *gpu.Program, products int) (time.Duration, error) {
+	dev := s.t.dev
+	if !dev.Features().TimestampQuery {
+		begun := time.Now()
+		if err := dev.Run(p); err != nil {
+			return 0, err
+		}
+		err := dev.Wait(ctx)
+		return time.Since(begun) / time.Duration(products), err
+	}
+	timings, err := dev.RunTimed(p)
+	if err != nil {
+		return 0, err
+	}
+	parts := len(timings) / products // dispatches of one product
+	var times []time.Duration
+	for i := 0; i+parts <= len(timings); i += parts {
+		var sum time.Duration
+		for _, t := range timings[i : i+parts] {
+			sum += t.Time()
+		}
+		times = append(times, sum)
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
+}

@@ -91,7 +91,7 @@ func (a *app) memory([]js.Value) (any, error) {
 	runtime.ReadMemStats(&m)
 	return map[string]any{
 		"heapBytes": float64(m.HeapAlloc),
-		"memory": purposes, "pipelines": s.Pipelines, "compileSeconds": s.CompileTime.Seconds(),
+		"memory":    purposes, "pipelines": s.Pipelines, "compileSeconds": s.CompileTime.Seconds(),
 		"bytesRead": float64(s.BytesRead), "submits": float64(s.Submits), "dispatches": float64(s.Dispatches),
 	}, nil
 }

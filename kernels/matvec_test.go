@@ -98,6 +98,9 @@ func (c fusedCase) test(t *testing.T, name string) {
 	}
 	consts := c.consts()
 	consts["TOKENS"], consts["ROWS"], consts["NORM"], consts["NEXT"] = c.tokens, 4, c.norm, c.next
+	if name == "matvec" {
+		consts["STEP"] = max(1, 32/c.bits/c.tokens)
+	}
 	switch c.act { // 1 SiLU, 3 GELU by tanh
 	case 1:
 		consts["GATED"] = 1

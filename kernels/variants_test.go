@@ -94,6 +94,9 @@ func specialized(t *testing.T) []kernels.Kernel {
 				}
 				c := maps.Clone(c)
 				maps.Copy(c, p.consts())
+				if name == "matvec" {
+					c["STEP"] = max(1, 16/p.bits)
+				}
 				if name == "embed" {
 					c["COLS"] = p.cols(256)
 				}

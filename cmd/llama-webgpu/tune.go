@@ -33,7 +33,8 @@ Examples:
   llama-webgpu tune --shape llama-3.1-8b --format int4 --quick
   llama-webgpu bench --shape llama-3.1-8b --tuning off`,
 	Flags: slices.Concat(weightFlags("What to tune for"), []cli.Flag{
-		&cli.BoolFlag{Name: "quick", Usage: "only for one token and for long prompts, and one round", Category: "What to tune for", DisableDefaultText: true},
+		&cli.IntSliceFlag{Name: "tokens", Usage: "for passes of `N` tokens (repeatable)", DefaultText: "1, 2, 4, 8, 16, 64, 512; with --quick 1, 512", Category: "What to tune for"},
+		&cli.BoolFlag{Name: "quick", Usage: "one round only, and fewer passes", Category: "What to tune for", DisableDefaultText: true},
 		&cli.StringFlag{Name: "adapter", Usage: "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Device"},
 		tuningFlag("Output"),
 		quietFlag, jsonFlag("print what was found as JSON"),
@@ -102,8 +103,14 @@ func tune(c *cli.Context) (err error) {
 func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]transformer.TuneResult, error) {
 	var progress bar
 	defer func() { progress.end() }()
+	tokens := c.IntSlice("tokens")
+	for _, n := range tokens {
+		if n < 1 || n > 4096 {
+			return nil, usagef("tune: --tokens %d: want 1 to 4096", n)
+		}
+	}
 	return transformer.Tune(c.Context, dev, src.weights(), transformer.TuneOptions{
-		Quick: c.Bool("quick"),
+		Quick: c.Bool("quick"), Tokens: tokens,
 		Progress: func(done, total int, now string) {
 			if done == 0 {
 				progress = newBar(c, "tuning", int64(total), false)

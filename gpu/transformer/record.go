@@ -292,7 +292,9 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 	if e.gate != nil {
 		c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
 	}
-	rows := t.tuned("matvec", p, r.n, c, Tuned{"ROWS": matvecRows, "LANES": r.lanes(p)})["ROWS"]
+	rows := t.tuned("matvec", p, r.n, c, Tuned{
+		"ROWS": matvecRows, "LANES": r.lanes(p), "STEP": max(1, min(8, 32/p.bits)/powerOfTwo(r.n)), // few tokens leave registers for more
+	})["ROWS"]
 	groups := (p.rows + rows - 1) / rows
 	next := t.sink
 	if e.next != nil && entire && r.begin == atInput {

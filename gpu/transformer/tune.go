@@ -15,7 +15,8 @@ import (
 
 // TuneOptions say how long to look.
 type TuneOptions struct {
-	Quick    bool                              // one token and long prompts only, one round
+	Tokens   []int                             // of the passes; nil: 1 to 512, or 1 and 512 if Quick
+	Quick    bool                              // one round
 	Progress func(done, total int, now string) // told which product comes next
 }
 
@@ -34,7 +35,7 @@ type TuneResult struct {
 // compared with the definition, computed on the CPU, and timed only if it is right. Of src it wants the
 // shapes and how they are packed, no weights: those it makes up.
 func Tune(ctx context.Context, dev *gpu.Device, src Source, o TuneOptions) ([]TuneResult, error) {
-	cases, err := tuneCases(src, dev.Limits().MaxBinding, o.Quick)
+	cases, err := tuneCases(src, dev.Limits().MaxBinding, o.passes())
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +53,17 @@ func Tune(ctx context.Context, dev *gpu.Device, src Source, o TuneOptions) ([]Tu
 	return results, nil
 }
 
+// passes returns how many tokens the passes have that are tuned for.
+func (o *TuneOptions) passes() []int {
+	switch {
+	case len(o.Tokens) > 0:
+		return o.Tokens
+	case o.Quick:
+		return []int{1, 512}
+	}
+	return []int{1, 2, 4, 8, 16, 64, 512}
+}
+
 // tuneCase is a product to be tuned.
 type tuneCase struct {
 	kernel string
@@ -67,14 +79,10 @@ func (c *tuneCase) class() string { return classOf(c.part, c.n) }
 const leastTuned = 1 << 16
 
 // tuneCases lists the products of a model, those of one class once.
-func tuneCases(src Source, limit uint64, quick bool) ([]*tuneCase, error) {
+func tuneCases(src Source, limit uint64, tokens []int) ([]*tuneCase, error) {
 	w, err := plan(src, limit)
 	if err != nil {
 		return nil, err
-	}
-	tokens := []int{1, 2, 4, 8, 16, 64, 512}
-	if quick {
-		tokens = []int{1, 512}
 	}
 	var cases []*tuneCase
 	at := map[TuningKey]*tuneCase{}

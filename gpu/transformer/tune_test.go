@@ -116,15 +116,15 @@ func TestTrialFindsMistakes(t *testing.T) {
 }
 
 func TestTuningCheck(t *testing.T) {
-	good := Tuning{{"matvec", "any"}: {"ROWS": 2, "LANES": 64}}
+	good := Tuning{{"matvec", "any"}: {"ROWS": 2, "LANES": 64, "STEP": 1}}
 	if err := good.Check(); err != nil {
 		t.Error(err)
 	}
 	for want, bad := range map[string]Tuning{
 		`kernel "norm" cannot be tuned`:      {{"norm", "any"}: {}},
-		"matvec has 2 constants to be tuned": {{"matvec", "any"}: {"ROWS": 2}},
-		"want ROWS to be one of [2 4 8]":     {{"matvec", "any"}: {"ROWS": 3, "LANES": 64}},
-		"want LANES to be one of":            {{"matvec", "any"}: {"ROWS": 2, "LINES": 64}},
+		"matvec has 3 constants to be tuned": {{"matvec", "any"}: {"ROWS": 2}},
+		"want ROWS to be one of [2 4 8]":     {{"matvec", "any"}: {"ROWS": 3, "LANES": 64, "STEP": 1}},
+		"want LANES to be one of":            {{"matvec", "any"}: {"ROWS": 2, "LINES": 64, "STEP": 1}},
 	} {
 		if err := bad.Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", bad, err, want)

@@ -39,8 +39,10 @@ type choice struct {
 var tunables = []tunable{
 	{
 		kernel: "matvec",
-		values: []choice{{"ROWS", []int{2, 4, 8}}, {"LANES", []int{8, 16, 32, 64, 128, 256}}},
-		valid:  func(c Tuned, _ *part, n int) bool { return c["LANES"] >= c["ROWS"]*powerOfTwo(n) },
+		values: []choice{{"ROWS", []int{2, 4, 8}}, {"LANES", []int{8, 16, 32, 64, 128, 256}}, {"STEP", []int{1, 2, 4, 8, 16}}},
+		valid: func(c Tuned, p *part, n int) bool {
+			return c["LANES"] >= c["ROWS"]*powerOfTwo(n) && c["STEP"] <= 32/p.bits
+		},
 	},
 	{
 		kernel: "matmul",
@@ -53,9 +55,10 @@ var tunables = []tunable{
 		},
 		valid: validTile,
 		presets: map[string]Tuned{
-			"intel": {"TILE_TOKENS": 64, "TILE_ROWS": 64, "TOKENS": 8, "ROWS": 8, "DEPTH": 8},
-			"apple": {"TILE_TOKENS": 32, "TILE_ROWS": 128, "TOKENS": 4, "ROWS": 16, "DEPTH": 4},
-			"amd":   {"TILE_TOKENS": 128, "TILE_ROWS": 64, "TOKENS": 16, "ROWS": 4, "DEPTH": 8},
+			"nvidia": {"TILE_TOKENS": 64, "TILE_ROWS": 128, "TOKENS": 8, "ROWS": 8, "DEPTH": 4},
+			"intel":  {"TILE_TOKENS": 64, "TILE_ROWS": 64, "TOKENS": 8, "ROWS": 8, "DEPTH": 8},
+			"apple":  {"TILE_TOKENS": 32, "TILE_ROWS": 128, "TOKENS": 4, "ROWS": 16, "DEPTH": 4},
+			"amd":    {"TILE_TOKENS": 128, "TILE_ROWS": 64, "TOKENS": 16, "ROWS": 4, "DEPTH": 8},
 		},
 	},
 }

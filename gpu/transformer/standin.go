@@ -19,8 +19,9 @@ import (
 
 // standIn is a kernel that computes what matvec does, launched and bound alike, on devices that have what it needs.
 type standIn struct {
-	kernel string
-	takes  func(s scheme) bool
+	kernel  string
+	takes   func(s scheme) bool
+	without []string // constants of matvec that it does not have
 	// loss is how far outputs may be from matvec's, relative RMS, for normal activations: 1e-5 where only
 	// the order of float32 sums differs. dot4 loses up to half a unit an activation, 1/16319 of the largest
 	// one of 16 to 64, so 4e-5 of a usual one.
@@ -28,9 +29,9 @@ type standIn struct {
 }
 
 var standIns = []standIn{
-	{"matvec_subgroups", func(scheme) bool { return true }, 1e-5},
-	{"matvec_dot4", func(s scheme) bool { return s.bits <= 8 }, 1e-4},
-	{"matvec_f16", func(s scheme) bool { return s.bits == 16 }, 1e-5},
+	{"matvec_subgroups", func(scheme) bool { return true }, nil, 1e-5},
+	{"matvec_dot4", func(s scheme) bool { return s.bits <= 8 }, []string{"STEP"}, 1e-4},
+	{"matvec_f16", func(s scheme) bool { return s.bits == 16 }, []string{"BLOCK", "STEP"}, 1e-5},
 }
 
 // What Kernels may be asked for besides "subgroups", "dot4" and "f16".
@@ -93,11 +94,13 @@ func (k *Kernels) matvec(s scheme, c kernels.Consts) string {
 	if k == nil || k.chosen[s] == "" {
 		return "matvec"
 	}
-	if k.chosen[s] != "matvec" { // which a test takes for one
-		delete(c, "STEP")
-	}
-	if k.chosen[s] == "matvec_f16" {
-		delete(c, "BLOCK")
+	for _, i := range standIns {
+		if i.kernel != k.chosen[s] {
+			continue
+		}
+		for _, name := range i.without {
+			delete(c, name)
+		}
 	}
 	return k.chosen[s]
 }

@@ -16,7 +16,6 @@ const WINDOW: u32 = 1024u; // positions that a token sees, itself included
 const CHUNK: u32 = 0u;     // unless 0: only those of its own chunk of so many
 const SOFTCAP: f32 = 0.0;  // unless 0: scores become c·tanh(score/c)
 const LANES: u32 = 128u;   // a power of two
-const AHEAD: u32 = 4u;     // values that a thread reads before it uses them
 
 const OCTETS: u32 = DIM / 8u;       // vec4<u32> of a key
 const SIDE: u32 = LANES / OCTETS;   // values that are read side by side
@@ -97,21 +96,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
     let count = min(LANES, end - p);
-    for (var j0 = 0u; j0 < count; j0 += SIDE * AHEAD) {
-      var values: array<vec4<u32>, AHEAD>; // read together; past the count they are of share 0
-      for (var i = 0u; i < AHEAD; i++) { values[i] = vc[(base + min(p + j0 + i * SIDE + side, end - 1u) % CAP) * OCTETS + octet]; } // unroll
-      for (var i = 0u; i < AHEAD; i++) { // unroll
-        let j = min(j0 + i * SIDE + side, LANES - 1u);
-        let v = values[i];
-        let share = select(0.0, 1.0, j0 + i * SIDE + side < count && side < SIDE);
-        let a = vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
-        let b = vec4<f32>(unpack2x16float(v.z), unpack2x16float(v.w));
-        for (var t = 0u; t < QUERIES; t++) { // unroll
-          let e = share * scores[t * LANES + j];
-          sum[t] += e;
-          acc[2u * t] += e * a;
-          acc[2u * t + 1u] += e * b;
-        }
+    for (var j = side; j < count && side < SIDE; j += SIDE) {
+      let v = vc[(base + (p + j) % CAP) * OCTETS + octet];
+      let a = vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
+      let b = vec4<f32>(unpack2x16float(v.z), unpack2x16float(v.w));
+      for (var t = 0u; t < QUERIES; t++) { // unroll
+        let e = scores[t * LANES + j];
+        sum[t] += e;
+        acc[2u * t] += e * a;
+        acc[2u * t + 1u] += e * b;
       }
     }
     workgroupBarrier();

@@ -53,6 +53,9 @@ func (r *recorder) attendInParts(at *model.Attention, kv *cache, c kernels.Const
 		}
 	}
 	splits := max(1, min(r.splits, t.splits(r.n, kv.window)))
+	if splits == 1 && t.dev.Info().Type != "cpu" {
+		queries = 1 // few positions: more workgroups gain more than keys that are read once
+	}
 	delete(c, "KV_BITS")
 	maps.Copy(c, kernels.Consts{"QUERIES": queries, "SPLITS": splits})
 	to := out.buffer

@@ -292,9 +292,7 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 	if e.gate != nil {
 		c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
 	}
-	rows := t.tuned("matvec", p, r.n, c, Tuned{
-		"ROWS": matvecRows, "LANES": r.lanes(p), "STEP": max(1, min(8, 32/p.bits)/powerOfTwo(r.n)), // few tokens leave registers for more
-	})["ROWS"]
+	rows := t.tuned("matvec", p, r.n, c, r.matvecDefaults(p))["ROWS"]
 	groups := (p.rows + rows - 1) / rows
 	next := t.sink
 	if e.next != nil && entire && r.begin == atInput {
@@ -322,18 +320,25 @@ func (t *Transformer) prepared(squares int) vectors {
 // matmulTile is what a workgroup of matmul makes, and each of its threads.
 var matmulTile = Tuned{"TILE_ROWS": 64, "TILE_TOKENS": 64, "ROWS": 8, "TOKENS": 8, "DEPTH": 4}
 
-// lanes reports how many threads share a row of a part in matvec: no more than it has vectors, for a
-// CPU runs idle ones too, and no fewer than make the workgroup's outputs. GPUs have 32 at least.
-func (r *recorder) lanes(p *part) int {
-	least := 32
-	if r.t.dev.Info().Type == "cpu" {
-		least = 8
+// matvecDefaults are the constants of matvec for the tokens of this pass where nothing better is known.
+func (r *recorder) matvecDefaults(p *part) Tuned {
+	tokens, vectors := powerOfTwo(r.n), powerOfTwo(p.codeBytes(p.width)/16)
+	rows, lanes := 4, min(64, vectors) // no more threads share a row than it has vectors
+	switch {
+	case r.t.dev.Info().Type == "cpu": // which runs idle threads as well
+		return Tuned{"ROWS": rows, "LANES": max(8, rows*tokens, lanes), "STEP": min(8, 32/p.bits)}
+	case tokens > 1: // as few threads as make the outputs, for registers to be many
+		lanes = 32
+	case p.rows <= fullRows: // more threads a row, for all of a large GPU to be busy
+		rows, lanes = 2, min(128, 64*fullRows/max(p.rows, 1), vectors)
+	case p.rows > 16*fullRows: // few, for inputs to be read less often
+		rows = 8
 	}
-	return max(least, matvecRows*powerOfTwo(r.n), min(64, powerOfTwo(p.codeBytes(p.width)/16)))
+	return Tuned{"ROWS": rows, "LANES": max(32, rows*tokens, powerOfTwo(lanes)), "STEP": min(8, 32/p.bits)}
 }
 
-// matvecRows is how many rows a workgroup of matvec makes, an even number.
-const matvecRows = 4
+// fullRows is about how many rows keep a large GPU busy with four rows a workgroup.
+const fullRows = 4096
 
 // powerOfTwo returns the least one that is at least n.
 func powerOfTwo(n int) int {

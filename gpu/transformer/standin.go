@@ -204,7 +204,7 @@ func newTrialGround(ctx context.Context, dev *gpu.Device, s scheme) (*trialGroun
 	rows := bytes / s.codeBytes(width) / 8 * 8
 	b := &trialGround{ctx: ctx, s: s, p: &part{scheme: s, width: width, rows: rows}, rounds: 1}
 	b.t = Transformer{dev: dev, run: dev.Run, groups: map[string]*gpu.BindGroup{}, costs: map[*gpu.Program][]cost{}}
-	b.t.act.aheadStride = stride(rows) + stride(rows/matvecRows)
+	b.t.act.aheadStride = stride(rows) + stride(rows/2)
 	err := b.fill(rand.New(rand.NewPCG(1, 2)))
 	if err == nil {
 		b.baseline, err = b.results("")
@@ -310,6 +310,7 @@ func (b *trialGround) record(kernel string, squares int, e epilogue, n int) (*gp
 // the product again, prepared for a norm.
 func (b *trialGround) results(kernel string) ([]float32, error) {
 	var all, some []float32
+	each := (&recorder{t: &b.t, n: 1}).matvecDefaults(b.p)["ROWS"] // rows of a workgroup
 	for _, run := range []struct {
 		squares int
 		e       epilogue
@@ -318,7 +319,7 @@ func (b *trialGround) results(kernel string) ([]float32, error) {
 	}{
 		{0, epilogue{}, b.y, b.p.rows},
 		{b.p.width / 4, epilogue{gate: &gate{1, 0}}, b.y, b.p.rows / 2},
-		{0, epilogue{next: b.norm}, b.t.act.ahead, stride(b.p.rows) + b.p.rows/matvecRows},
+		{0, epilogue{next: b.norm}, b.t.act.ahead, stride(b.p.rows) + b.p.rows/each},
 	} {
 		p, err := b.record(kernel, run.squares, run.e, 1)
 		if err == nil {

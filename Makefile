@@ -77,6 +77,11 @@ golden: ## Make the golden files again (developers; wants Python and the network
 clean: ## Remove build/
 	rm -rf build
 
+.PHONY: bench-gpu
+bench-gpu: setup ## The figures of docs/performance.md for a real GPU: parity first, then speed
+	$(GO) test -c -o build/tests/ ./kernels ./gpu/transformer
+	@.ci/bench-gpu $(BIN) build/tests
+
 .PHONY: bench-quantize
 bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, made once in build/
 	$(GO) run ./cmd/bench-quantize -bin $(BIN)

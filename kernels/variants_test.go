@@ -94,7 +94,7 @@ func specialized(t *testing.T) []kernels.Kernel {
 				}
 				c := maps.Clone(c)
 				maps.Copy(c, p.consts())
-				if name == "matvec" {
+				if name == "matvec" || name == "matvec_subgroups" {
 					c["STEP"] = max(1, 16/p.bits)
 				}
 				if name == "embed" {

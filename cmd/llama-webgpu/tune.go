@@ -53,7 +53,8 @@ type tuneResult struct {
 	Kernel  string              `json:"kernel"`
 	Class   string              `json:"class"`
 	What    string              `json:"matrices"`
-	Uses    int                 `json:"uses"` // in a pass
+	Tokens  int                 `json:"tokens"` // of the pass
+	Uses    int                 `json:"uses"`   // in a pass
 	Default transformer.Tuned   `json:"default"`
 	Best    transformer.Tuned   `json:"best"`
 	Before  float64             `json:"seconds_before"`
@@ -126,7 +127,7 @@ func showTuning(c *cli.Context, dev *gpu.Device, path string, results []transfor
 		r := tuneReport{Device: dev.Info().String(), File: path}
 		for _, x := range results {
 			r.Results = append(r.Results, tuneResult{
-				x.Kernel, x.Class, x.What, x.Uses, x.Default, x.Best, x.Before.Seconds(), x.After.Seconds(), x.Tried, x.Wrong,
+				x.Kernel, x.Class, x.What, x.Tokens, x.Uses, x.Default, x.Best, x.Before.Seconds(), x.After.Seconds(), x.Tried, x.Wrong,
 			})
 		}
 		return printJSON(c, &r)
@@ -146,8 +147,31 @@ func showTuning(c *cli.Context, dev *gpu.Device, path string, results []transfor
 		})
 	}
 	showTable(c, t)
+	fmt.Fprintln(w)
+	showPasses(c, results)
 	if path != "" {
 		fmt.Fprintf(w, "\nkept in %s\n", path)
 	}
 	return nil
+}
+
+// showPasses prints what all that was tuned takes in a pass.
+func showPasses(c *cli.Context, results []transformer.TuneResult) {
+	var tokens []int
+	before, after := map[int]time.Duration{}, map[int]time.Duration{}
+	for _, r := range results {
+		if before[r.Tokens] == 0 {
+			tokens = append(tokens, r.Tokens)
+		}
+		before[r.Tokens] += time.Duration(r.Uses) * r.Before
+		after[r.Tokens] += time.Duration(r.Uses) * r.After
+	}
+	t := newTable(table.Row{"all of these in a pass", "ms before", "ms after", "gain"})
+	for _, n := range tokens {
+		gain := float64(before[n]) / float64(after[n])
+		t.AppendRow(table.Row{
+			fmt.Sprintf("of %d tokens", n), fmt.Sprintf("%.3f", before[n].Seconds()*1e3), fmt.Sprintf("%.3f", after[n].Seconds()*1e3), fmt.Sprintf("%.2f×", gain),
+		})
+	}
+	showTable(c, t)
 }

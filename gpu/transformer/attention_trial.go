@@ -89,7 +89,7 @@ func attentionCases(spec *model.Spec, tokens []int) []*attentionCase {
 
 // tune looks for the best division among workgroups.
 func (c *attentionCase) tune(ctx context.Context, dev *gpu.Device, o TuneOptions) (TuneResult, error) {
-	r := TuneResult{TuningKey: TuningKey{"attention_split", c.class()}, What: "attention", Uses: c.uses}
+	r := TuneResult{TuningKey: TuningKey{"attention_split", c.class()}, What: "attention", Tokens: c.n, Uses: c.uses}
 	s, err := newAttentionTrial(ctx, dev, c.at, c.n, o.Quick)
 	if err != nil {
 		return r, err

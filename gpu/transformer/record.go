@@ -292,7 +292,11 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 	if e.gate != nil {
 		c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
 	}
-	rows := t.tuned("matvec", p, r.n, c, r.matvecDefaults(p))["ROWS"]
+	kernel := t.opts.Kernels.matvec(p.scheme)
+	if kernel == "matvec" {
+		kernel = t.kernelFor(r.n)
+	}
+	rows := r.tunedVectors(kernel, p, c)
 	groups := (p.rows + rows - 1) / rows
 	next := t.sink
 	if e.next != nil && entire && r.begin == atInput {
@@ -300,8 +304,45 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 		r.ahead = ahead{e.next, groups}
 	}
 	gx, gy := grid(groups)
-	r.dispatch(t.opts.Kernels.matvec(p.scheme, c), c, int(gx), int(gy),
+	r.dispatch(kernel, c, int(gx), int(gy),
 		whole(p.codes), whole(p.heads), whole(x.buffer), t.bias(e.next), t.bias(bias), whole(y.buffer), whole(next), sizes)
+}
+
+// kernelFor names the kernel that multiplies n vectors. A CPU has no use for inputs that threads share.
+func (t *Transformer) kernelFor(n int) string {
+	switch {
+	case n > matvecTokens:
+		return "matmul"
+	case n > 1 && (t.opts.batch || t.dev.Info().Type != "cpu"):
+		return "matvec_batch"
+	}
+	return "matvec"
+}
+
+// tunedVectors adds to c the constants of matvec, matvec_batch or what stands in for matvec, and returns how many
+// rows a workgroup makes.
+func (r *recorder) tunedVectors(kernel string, p *part, c kernels.Consts) int {
+	if kernel == "matvec_batch" {
+		with := r.t.tuned(kernel, p, r.n, c, batchDefaults(p))
+		return with["ROWS"] * with["LANES"] / with["ALONG"]
+	}
+	rows := r.t.tuned("matvec", p, r.n, c, r.matvecDefaults(p))["ROWS"]
+	if kernel != "matvec" {
+		standsIn(kernel, c)
+	}
+	return rows
+}
+
+// batchDefaults are the constants of matvec_batch where nothing better is known.
+func batchDefaults(p *part) Tuned {
+	with := Tuned{"ROWS": 4, "ALONG": 8, "LANES": 128, "STEP": max(1, min(2, 32/p.bits))}
+	if p.bits == 2 {
+		with["ALONG"] = 4 // its vectors have twice the inputs
+	}
+	if p.rows <= 2*fullRows {
+		with["ROWS"], with["LANES"] = 2, 64
+	}
+	return with
 }
 
 // normAfter returns the norm that reads the residual stream after a layer.

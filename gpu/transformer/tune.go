@@ -24,6 +24,7 @@ type TuneOptions struct {
 type TuneResult struct {
 	TuningKey
 	What          string        // the matrices, for people
+	Tokens        int           // of the pass
 	Uses          int           // how many products of a pass are of this class
 	Default, Best Tuned         // what is used without and with tuning
 	Before, After time.Duration // of one product with these
@@ -149,7 +150,7 @@ type trier interface {
 
 // tune looks for the best constants of one case.
 func (c *tuneCase) tune(ctx context.Context, dev *gpu.Device, o TuneOptions) (TuneResult, error) {
-	r := TuneResult{TuningKey: TuningKey{c.kernel, c.class()}, What: strings.Join(c.what, "; "), Uses: c.uses}
+	r := TuneResult{TuningKey: TuningKey{c.kernel, c.class()}, What: strings.Join(c.what, "; "), Tokens: c.n, Uses: c.uses}
 	s, err := newTrial(ctx, dev, c, o.Quick)
 	if err != nil {
 		return r, err

@@ -294,7 +294,7 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 	}
 	kernel := t.opts.Kernels.matvec(p.scheme)
 	if kernel == "matvec" {
-		kernel = t.kernelFor(r.n)
+		kernel = kernelFor(t.dev.Info().Type == "cpu" && !t.opts.batch, r.n)
 	}
 	rows := r.tunedVectors(kernel, p, c)
 	groups := (p.rows + rows - 1) / rows
@@ -309,11 +309,11 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 }
 
 // kernelFor names the kernel that multiplies n vectors. A CPU has no use for inputs that threads share.
-func (t *Transformer) kernelFor(n int) string {
+func kernelFor(cpu bool, n int) string {
 	switch {
 	case n > matvecTokens:
 		return "matmul"
-	case n > 1 && (t.opts.batch || t.dev.Info().Type != "cpu"):
+	case n > 1 && !cpu:
 		return "matvec_batch"
 	}
 	return "matvec"

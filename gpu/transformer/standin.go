@@ -89,20 +89,23 @@ func (k *Kernels) Trials() []Trial {
 	return k.trials
 }
 
-// matvec names the kernel for weights of a packing and fits constants to it.
-func (k *Kernels) matvec(s scheme, c kernels.Consts) string {
+// matvec names the kernel for weights of a packing.
+func (k *Kernels) matvec(s scheme) string {
 	if k == nil || k.chosen[s] == "" {
 		return "matvec"
 	}
+	return k.chosen[s]
+}
+
+// standsIn takes the constants of matvec out of c that a kernel does not have.
+func standsIn(kernel string, c kernels.Consts) {
 	for _, i := range standIns {
-		if i.kernel != k.chosen[s] {
-			continue
-		}
-		for _, name := range i.without {
-			delete(c, name)
+		if i.kernel == kernel {
+			for _, name := range i.without {
+				delete(c, name)
+			}
 		}
 	}
-	return k.chosen[s]
 }
 
 // try makes the choice for the packings that a model mostly consists of.

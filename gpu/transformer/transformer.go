@@ -24,6 +24,7 @@ type Options struct {
 	Progress  func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
 	Ready     []int             // passes whose programs are made while the weights load: of so many tokens of a sequence, or of one each of so many
 
+	batch       bool     // several tokens take matvec_batch on any device
 	splitLength int      // cached positions that a workgroup of attention reads; 0: by the device
 	Kernels     *Kernels // what runs in place of the baseline's kernels; nil: nothing
 }

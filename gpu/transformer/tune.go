@@ -36,7 +36,7 @@ type TuneResult struct {
 // compared with the definition, computed on the CPU, and timed only if it is right. Of src it wants the
 // shapes and how they are packed, no weights: those it makes up. With an error it returns what it has found before.
 func Tune(ctx context.Context, dev *gpu.Device, src Source, o TuneOptions) ([]TuneResult, error) {
-	cases, err := tuneCases(src, dev.Limits().MaxBinding, o.passes())
+	cases, err := tuneCases(src, dev.Limits().MaxBinding, o.passes(), dev.Info().Type == "cpu")
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (c *tuneCase) class() string { return classOf(c.part, c.n) }
 const leastTuned = 1 << 16
 
 // tuneCases lists the products of a model, those of one class once.
-func tuneCases(src Source, limit uint64, tokens []int) ([]*tuneCase, error) {
+func tuneCases(src Source, limit uint64, tokens []int, cpu bool) ([]*tuneCase, error) {
 	w, err := plan(src, limit)
 	if err != nil {
 		return nil, err
@@ -109,10 +109,7 @@ func tuneCases(src Source, limit uint64, tokens []int) ([]*tuneCase, error) {
 				if p.bits == 32 || p.rows*p.width < leastTuned || n > most {
 					continue
 				}
-				c := &tuneCase{kernel: "matvec", part: p, n: n}
-				if n > matvecTokens {
-					c.kernel = "matmul"
-				}
+				c := &tuneCase{kernel: kernelFor(cpu, n), part: p, n: n}
 				key := TuningKey{c.kernel, c.class()}
 				if at[key] == nil {
 					at[key], cases = c, append(cases, c)
@@ -291,7 +288,7 @@ func (s *trial) recorded(with Tuned, times int) (*gpu.Program, error) {
 // possible reports why there is no such kernel.
 func (s *trial) possible(with Tuned) error {
 	c := s.part.consts()
-	if s.kernel == "matvec" {
+	if s.kernel != "matmul" {
 		c["TOKENS"] = powerOfTwo(s.n)
 	}
 	return s.t.possible(s.kernel, s.part, s.n, c, with)

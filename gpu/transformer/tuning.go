@@ -45,6 +45,13 @@ var tunables = []tunable{
 		},
 	},
 	{
+		kernel: "matvec_batch",
+		values: []choice{{"ROWS", []int{2, 4, 8}}, {"ALONG", []int{4, 8, 16}}, {"LANES", []int{32, 64, 128, 256}}, {"STEP", []int{1, 2, 4, 8}}},
+		valid: func(c Tuned, p *part, _ int) bool {
+			return c["ROWS"] <= c["ALONG"] && c["ALONG"] <= c["LANES"] && c["STEP"] <= 32/p.bits
+		},
+	},
+	{
 		kernel: "matmul",
 		values: []choice{
 			{"TILE_TOKENS", []int{16, 32, 64, 128}},

@@ -313,7 +313,7 @@ func kernelFor(cpu bool, n int) string {
 	switch {
 	case n > matvecTokens:
 		return "matmul"
-	case n > 1 && !cpu:
+	case n > 4 && !cpu: // fewer gain less by it than it takes
 		return "matvec_batch"
 	}
 	return "matvec"

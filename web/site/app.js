@@ -352,6 +352,7 @@ document.addEventListener("keydown", (e) => {
 });
 if (matchMedia("(max-width: 800px)").matches) $("sampling").open = false;
 busy();
+document.body.dataset["state"] = "starting";
 var there = await lookForGPU();
 await listModels();
 $("parity-card").hidden = !listing.reference;

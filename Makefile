@@ -82,6 +82,13 @@ bench-gpu: setup ## The figures of docs/performance.md for a real GPU: parity fi
 	$(GO) test -c -o build/tests/ ./kernels ./gpu/transformer
 	@.ci/bench-gpu $(BIN) build/tests
 
+# The texts are read by .ci/quality; see there for what else can be chosen.
+CALIBRATION ?= testdata/text/calibration.txt
+TEXT        ?= testdata/text/evaluation.txt
+.PHONY: quality
+quality: setup ## Print how far each format and method drifts (MODEL=, CALIBRATION=, TEXT=, ROWS=): docs/quality.md
+	@.ci/quality $(BIN) $(MODEL) $(CALIBRATION) $(TEXT) $(WINDOWS)
+
 .PHONY: bench-quantize
 bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, made once in build/
 	$(GO) run ./cmd/bench-quantize -bin $(BIN)

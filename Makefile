@@ -71,16 +71,23 @@ formats: build ## Print the README's table of formats
 readme: setup ## Put what the commands print now into README.md (developers; wants Python)
 	@.ci/readme $(BIN)
 
-.PHONY: quality
-quality: setup ## Print the tables of docs/quality.md: CHECKPOINT=DIR CALIBRATION=FILE TEXT=FILE (wants a GPU)
-	@test -n "$(CHECKPOINT)" -a -n "$(CALIBRATION)" -a -n "$(TEXT)" || { echo "make quality: want CHECKPOINT=DIR CALIBRATION=FILE TEXT=FILE" >&2; exit 2; }
-	@REFERENCE="$${REFERENCE:-gpu}" .ci/quality $(BIN) "$(CHECKPOINT)" "$(CALIBRATION)" "$(TEXT)"
-
 golden: ## Make the golden files again (developers; wants Python and the network)
 	@.ci/golden
 
 clean: ## Remove build/
 	rm -rf build
+
+.PHONY: bench-gpu
+bench-gpu: setup ## The figures of docs/performance.md for a real GPU: parity first, then speed
+	$(GO) test -c -o build/tests/ ./kernels ./gpu/transformer
+	@.ci/bench-gpu $(BIN) build/tests
+
+# The texts are read by .ci/quality; see there for what else can be chosen.
+CALIBRATION ?= testdata/text/calibration.txt
+TEXT        ?= testdata/text/evaluation.txt
+.PHONY: quality
+quality: setup ## Print how far each format and method drifts (MODEL=, CALIBRATION=, TEXT=, ROWS=): docs/quality.md
+	@.ci/quality $(BIN) $(MODEL) $(CALIBRATION) $(TEXT) $(WINDOWS)
 
 .PHONY: bench-quantize
 bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, made once in build/

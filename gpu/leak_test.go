@@ -42,6 +42,13 @@ func TestNoLeak(t *testing.T) {
 			_, err := d.RunTimed(&p)
 			check(t, err)
 		}
+		stage, err := d.NewStage("test", size)
+		check(t, err)
+		mem, err := stage.Bytes(t.Context())
+		check(t, err)
+		copy(mem, data)
+		check(t, stage.Send([]gpu.StageCopy{{Dst: gpu.Range{Buffer: x}}}, &p))
+		stage.Release() // while it is on its way
 		p.Release()
 		params.Release()
 		x.Release()

@@ -53,7 +53,7 @@ func literals(t *testing.T, name string, only ...string) kernels.Consts {
 
 // long are the kernels that may have more than 119 lines, and how many.
 var long = map[string]int{
-	"matvec": 195, "matvec_subgroups": 195, "matvec_dot4": 230, "matvec_f16": 160, "matmul": 165, "attention": 140, "attention_split": 145,
+	"matvec": 195, "matvec_batch": 235, "matvec_subgroups": 195, "matvec_dot4": 230, "matvec_f16": 160, "matmul": 165, "attention": 140, "attention_split": 145,
 }
 
 // foreign is what of lintForeign a kernel may use that enables or requires a feature.
@@ -146,5 +146,41 @@ func lintSpecialize(t *testing.T, name string) {
 	}
 	if found != len(c) {
 		t.Errorf("%d of %d constants were found again", found, len(c))
+	}
+}
+
+// TestSameText: WGSL has no include, so kernels repeat what they have in common. It is to stay the same.
+func TestSameText(t *testing.T) {
+	part := func(name, from, to string) string {
+		src := readKernel(t, name)
+		i := strings.Index(src, from)
+		j := strings.Index(src[max(i, 0):], to)
+		if i < 0 || j < 0 {
+			t.Fatalf("%s has no text from %q to %q", name, from, to)
+		}
+		return src[i : i+j]
+	}
+	const loop, quad, total, store, main = "\n  for (var v = lane;", "// quad returns", "// total returns", "// store ends", "@compute"
+	if part("matvec", loop, "\n  for (var k = 0u; k < PARTS") != part("matvec_subgroups", loop, "\n  let own") {
+		t.Error("the loops of matvec and matvec_subgroups differ")
+	}
+	for _, name := range []string{"matvec_batch", "matvec_subgroups"} {
+		if part("matvec", quad, total) != part(name, quad, total) {
+			t.Errorf("quad of matvec and %s differ", name)
+		}
+	}
+	for _, name := range []string{"matvec_batch", "matvec_subgroups", "matvec_dot4", "matvec_f16"} {
+		if part("matvec", store, main) != part(name, store, main) {
+			t.Errorf("store of matvec and %s differ", name)
+		}
+	}
+	for _, name := range []string{"matvec_dot4", "matvec_f16"} {
+		if part("matvec", total, store) != part(name, total, store) {
+			t.Errorf("total of matvec and %s differ", name)
+		}
+		const tail = "\n  if (NORM == 1u) {\n    for"
+		if part("matvec", tail, "up to a whole vec4") != part(name, tail, "up to a whole vec4") {
+			t.Errorf("what comes after the loop differs between matvec and %s", name)
+		}
 	}
 }

@@ -13,6 +13,7 @@ const BLOCK: u32 = 128u;   // weights that share a scale
 const TOKENS: u32 = 1u;
 const ROWS: u32 = 4u;
 const LANES: u32 = 64u;    // threads of a workgroup; they and ROWS·TOKENS ≤ LANES are powers of two
+const STEP: u32 = 8u;      // quads (of four columns) that are written out, a divisor of 32/BITS: as many as there are registers for
 const NORM: u32 = 0u;      // 1: the product is divided by √(Σ/width + eps), Σ the sums behind x
 const NEXT: u32 = 0u;
 const GATED: u32 = 0u;     // 1: row i of y is act(row 2i)·(row 2i+1), act(v) = v·sigmoid(SLOPE·v + CUBIC·v³)
@@ -63,10 +64,10 @@ var<workgroup> squares: array<f32, SQUARES>; // [token][subgroup]; then [token]
 fn quad(v: vec4<u32>, i: u32, zero: f32) -> vec4<f32> {
   if (BITS == 32u) { return bitcast<vec4<f32>>(v); }
   if (BITS == 16u) { return vec4<f32>(unpack2x16float(select(v.x, v.z, i == 1u)), unpack2x16float(select(v.y, v.w, i == 1u))); }
-  var words = v;
-  let word = words[i * BITS / 8u % 4u] >> (i * 4u * BITS % 32u / 16u * 16u);
+  let k = i * BITS / 8u;
+  let word = select(select(v.x, v.y, k == 1u), select(v.z, v.w, k == 3u), k > 1u) >> (i * 4u * BITS % 32u);
   let high = select(word, word >> 16u, BITS == 8u); // a float has room for 23 bits
-  let position = (vec4<u32>(0u, 1u, 2u, 3u) * BITS + i * 4u * BITS) % 16u;
+  let position = vec4<u32>(0u, 1u, 2u, 3u) * BITS % 16u;
   let unit = 1.0 / vec4<f32>(vec4<u32>(1u) << position);
   let codes = vec4<u32>(word, word, high, high) & (vec4<u32>(MASK) << position);
   return fma(bitcast<vec4<f32>>(codes | vec4<u32>(shape.exponent)), unit, -8388608.0 * unit - zero);
@@ -115,29 +116,32 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var v = lane; v < vecs; v += LANES) {
     for (var r = 0u; r < ROWS; r++) { codes[r] = w[min(row0 + r, last) * vecs + v]; } // unroll
     let at = v / SHARE * SHARE * QUADS + v % SHARE;
-    for (var i = 0u; i < QUADS; i++) { // unroll
-      if (BITS < 16u && i * 4u % BLOCK == 0u) {
-        for (var r = 0u; r < ROWS; r++) { // unroll
-          let word = h[min(row0 + r, last) * (shape.cols / BLOCK) + (v * QUADS + i) * 4u / BLOCK];
-          heads[r] = vec2<f32>(unpack2x16float(word).x, f32(bitcast<i32>(word) >> 16u));
+    for (var i0 = 0u; i0 < QUADS; i0 += STEP) {
+      for (var s = 0u; s < STEP; s++) { // unroll
+        let i = i0 + s;
+        if (BITS < 16u && i * 4u % BLOCK == 0u) {
+          for (var r = 0u; r < ROWS; r++) { // unroll
+            let word = h[min(row0 + r, last) * (shape.cols / BLOCK) + (v * QUADS + i) * 4u / BLOCK];
+            heads[r] = vec2<f32>(unpack2x16float(word).x, f32(bitcast<i32>(word) >> 16u));
+          }
         }
-      }
-      for (var r = 0u; r < ROWS; r++) { // unroll
-        weights[r] = quad(codes[r], i, heads[r].y);
-        if (BITS < 16u && TOKENS > 1u) { weights[r] *= heads[r].x; }
-      }
-      for (var t = 0u; t < TOKENS; t++) { // unroll
-        let value = x[t * shape.x_stride / 4u + at + i * SHARE];
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let k = r * TOKENS + t;
-          let q = weights[r];
-          part[k] = fma(q.w, value.w, fma(q.z, value.z, fma(q.y, value.y, fma(q.x, value.x, part[k]))));
+          weights[r] = quad(codes[r], i, heads[r].y);
+          if (BITS < 16u && TOKENS > 1u) { weights[r] *= heads[r].x; }
         }
-      }
-      if (BITS < 16u && TOKENS == 1u && (i + 1u == QUADS || (i + 1u) * 4u % BLOCK == 0u)) {
-        for (var r = 0u; r < ROWS; r++) { // unroll
-          acc[r] = fma(heads[r].x, part[r], acc[r]);
-          part[r] = 0.0;
+        for (var t = 0u; t < TOKENS; t++) { // unroll
+          let value = x[t * shape.x_stride / 4u + at + i * SHARE];
+          for (var r = 0u; r < ROWS; r++) { // unroll
+            let k = r * TOKENS + t;
+            let q = weights[r];
+            part[k] = fma(q.w, value.w, fma(q.z, value.z, fma(q.y, value.y, fma(q.x, value.x, part[k]))));
+          }
+        }
+        if (BITS < 16u && TOKENS == 1u && (i + 1u == QUADS || (i + 1u) * 4u % BLOCK == 0u)) {
+          for (var r = 0u; r < ROWS; r++) { // unroll
+            acc[r] = fma(heads[r].x, part[r], acc[r]);
+            part[r] = 0.0;
+          }
         }
       }
     }

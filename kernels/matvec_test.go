@@ -32,6 +32,9 @@ func TestMatvecFused(t *testing.T) {
 		{packing{16, 0}, 18, 300, 4, 0, 0, 0, 1, 1, 0.5, 0},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t, "matvec") })
+		if c.tokens > 1 {
+			t.Run(fmt.Sprintf("batch %+v", c), func(t *testing.T) { c.test(t, "matvec_batch") })
+		}
 		if c.bits == 16 {
 			t.Run(fmt.Sprintf("f16 %+v", c), func(t *testing.T) { c.test(t, "matvec_f16") })
 		}
@@ -91,15 +94,26 @@ func (c fusedCase) test(t *testing.T, name string) {
 	if c.block == 0 {
 		heads = nil
 	}
-	groups, nextStride := (c.rows+3)/4, roundUp(c.rows, 256)+(c.rows+3)/4+4
+	each, along := 4, 8 // rows of a workgroup; threads that share a row in matvec_batch
+	if name == "matvec_batch" {
+		if c.bits == 2 {
+			along = 4
+		}
+		each = 4 * 64 / along
+	}
+	groups := (c.rows + each - 1) / each
+	nextStride := roundUp(c.rows, 256) + groups + 4
 	ahead := filled(c.tokens * nextStride)
 	if c.next == 1 {
 		weights, next = g, ahead
 	}
 	consts := c.consts()
 	consts["TOKENS"], consts["ROWS"], consts["NORM"], consts["NEXT"] = c.tokens, 4, c.norm, c.next
-	if name == "matvec" {
+	switch name {
+	case "matvec":
 		consts["STEP"] = max(1, 32/c.bits/c.tokens)
+	case "matvec_batch":
+		consts["STEP"], consts["ALONG"], consts["LANES"] = max(1, 8/c.bits), along, 64
 	}
 	switch c.act { // 1 SiLU, 3 GELU by tanh
 	case 1:
@@ -127,24 +141,24 @@ func (c fusedCase) test(t *testing.T, name string) {
 		v.check(t, "y", i, got)
 	}
 	if c.next == 1 {
-		c.checkNext(t, y, yStride, y0, g, ahead, nextStride)
+		c.checkNext(t, y, yStride, y0, g, ahead, nextStride, each)
 	}
 }
 
 // checkNext compares what is prepared for the next norm with y as the kernel has made it.
-func (c fusedCase) checkNext(t *testing.T, y []float32, yStride, y0 int, g, ahead []float32, stride int) {
+func (c fusedCase) checkNext(t *testing.T, y []float32, yStride, y0 int, g, ahead []float32, stride, each int) {
 	t.Helper()
 	behind := roundUp(c.rows, 256)
 	for token := range c.tokens {
 		row, made := ahead[token*stride:][:stride], y[token*yStride+y0:]
-		sums := make([]float64, (c.rows+3)/4+3) // the last three are zero
+		sums := make([]float64, (c.rows+each-1)/each+3) // the last three are zero
 		for r := range c.rows {
 			want := float64(made[r]) * float64(g[r])
 			value{want, unit * math.Abs(want)}.check(t, "next", r, row[r])
-			sums[r/4] += float64(made[r]) * float64(made[r])
+			sums[r/each] += float64(made[r]) * float64(made[r])
 		}
 		for i, want := range sums {
-			value{want, 8 * unit * want}.check(t, "squares", i, row[behind+i])
+			value{want, float64(each+4) * unit * want}.check(t, "squares", i, row[behind+i])
 		}
 	}
 }

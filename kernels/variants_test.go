@@ -28,9 +28,10 @@ var variants = map[string][]kernels.Consts{
 	"matmul_experts": {
 		{"BY_TOKEN": 0, "WEIGH": 1, "TOP": 8},
 	},
-	"matvec":      {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
-	"matvec_dot4": {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
-	"matvec_f16":  {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
+	"matvec":       {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
+	"matvec_batch": {{"TOKENS": 2}, {"TOKENS": 8, "ALONG": 4}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"TOKENS": 8, "NORM": 1, "GATED": 1, "ALONG": 4, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
+	"matvec_dot4":  {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
+	"matvec_f16":   {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
 	"matvec_experts": {
 		{"SUM": 1, "WEIGH": 1, "TOP": 8},
 	},
@@ -94,7 +95,7 @@ func specialized(t *testing.T) []kernels.Kernel {
 				}
 				c := maps.Clone(c)
 				maps.Copy(c, p.consts())
-				if name == "matvec" {
+				if name == "matvec" || name == "matvec_subgroups" {
 					c["STEP"] = max(1, 16/p.bits)
 				}
 				if name == "embed" {

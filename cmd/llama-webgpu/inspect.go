@@ -196,8 +196,14 @@ func storedAs(typ string, block int) string {
 // describe says how a bundle was quantized.
 func describe(q *bundle.Quantization) string {
 	s := storedAs(q.Format, q.Block)
+	if q.Bits > 0 {
+		s = fmt.Sprintf("%g bits", q.Bits)
+	}
 	if q.Method != "" {
 		s += " by " + q.Method
+	}
+	if q.Rotate {
+		s += ", rotated"
 	}
 	if q.EmbedFormat != "" {
 		s += ", embedding " + q.EmbedFormat

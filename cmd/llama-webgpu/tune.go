@@ -25,7 +25,7 @@ compared with the definition, computed on the CPU, and timed only if it is right
 a file in the user's cache directory ($XDG_CACHE_HOME/llama-webgpu/tuning.json), for this adapter, its
 driver and this version of the kernel; infer, verify, compare and bench use it from then on. Only the
 shapes of a model matter: its weights are not read. --tuning off, or LLAMA_WEBGPU_TUNING=off, does
-without.
+without. An interrupted search keeps what it has found.
 
 Examples:
 
@@ -53,7 +53,8 @@ type tuneResult struct {
 	Kernel  string              `json:"kernel"`
 	Class   string              `json:"class"`
 	What    string              `json:"matrices"`
-	Uses    int                 `json:"uses"` // in a pass
+	Tokens  int                 `json:"tokens"` // of the pass
+	Uses    int                 `json:"uses"`   // in a pass
 	Default transformer.Tuned   `json:"default"`
 	Best    transformer.Tuned   `json:"best"`
 	Before  float64             `json:"seconds_before"`
@@ -86,17 +87,17 @@ func tune(c *cli.Context) (err error) {
 		return noGPU(err)
 	}
 	defer dev.Close()
-	results, err := search(c, dev, src)
-	if err != nil {
-		return err
+	results, failed := search(c, dev, src)
+	if failed != nil && len(results) == 0 {
+		return failed
 	}
-	if path != "" {
+	if path != "" { // of an interrupted search, too
 		kept.put(dev, results)
 		if err := kept.write(path); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
-	return showTuning(c, dev, path, results)
+	return errors.Join(failed, showTuning(c, dev, path, results))
 }
 
 // search tunes, with a bar.
@@ -126,7 +127,7 @@ func showTuning(c *cli.Context, dev *gpu.Device, path string, results []transfor
 		r := tuneReport{Device: dev.Info().String(), File: path}
 		for _, x := range results {
 			r.Results = append(r.Results, tuneResult{
-				x.Kernel, x.Class, x.What, x.Uses, x.Default, x.Best, x.Before.Seconds(), x.After.Seconds(), x.Tried, x.Wrong,
+				x.Kernel, x.Class, x.What, x.Tokens, x.Uses, x.Default, x.Best, x.Before.Seconds(), x.After.Seconds(), x.Tried, x.Wrong,
 			})
 		}
 		return printJSON(c, &r)
@@ -146,8 +147,31 @@ func showTuning(c *cli.Context, dev *gpu.Device, path string, results []transfor
 		})
 	}
 	showTable(c, t)
+	fmt.Fprintln(w)
+	showPasses(c, results)
 	if path != "" {
 		fmt.Fprintf(w, "\nkept in %s\n", path)
 	}
 	return nil
+}
+
+// showPasses prints what all that was tuned takes in a pass.
+func showPasses(c *cli.Context, results []transformer.TuneResult) {
+	var tokens []int
+	before, after := map[int]time.Duration{}, map[int]time.Duration{}
+	for _, r := range results {
+		if before[r.Tokens] == 0 {
+			tokens = append(tokens, r.Tokens)
+		}
+		before[r.Tokens] += time.Duration(r.Uses) * r.Before
+		after[r.Tokens] += time.Duration(r.Uses) * r.After
+	}
+	t := newTable(table.Row{"all of these in a pass", "ms before", "ms after", "gain"})
+	for _, n := range tokens {
+		gain := float64(before[n]) / float64(after[n])
+		t.AppendRow(table.Row{
+			fmt.Sprintf("of %d tokens", n), fmt.Sprintf("%.3f", before[n].Seconds()*1e3), fmt.Sprintf("%.3f", after[n].Seconds()*1e3), fmt.Sprintf("%.2f×", gain),
+		})
+	}
+	showTable(c, t)
 }

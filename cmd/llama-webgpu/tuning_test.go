@@ -22,7 +22,7 @@ func TestTuningFile(t *testing.T) {
 	}
 	key := transformer.TuningKey{Kernel: "matvec", Class: "int4/128 64×64, 1 tokens"}
 	result := func(rows int) []transformer.TuneResult {
-		return []transformer.TuneResult{{TuningKey: key, Best: transformer.Tuned{"ROWS": rows, "LANES": 64}, After: time.Millisecond}}
+		return []transformer.TuneResult{{TuningKey: key, Best: transformer.Tuned{"ROWS": rows, "LANES": 64, "STEP": 1}, After: time.Millisecond}}
 	}
 	f.put(dev, result(2))
 	f.put(dev, result(8)) // in its place
@@ -38,7 +38,7 @@ func TestTuningFile(t *testing.T) {
 		t.Fatalf("read back %v, %v", back, err)
 	}
 	got, err := back.forDevice(dev)
-	if want := (transformer.Tuning{key: {"ROWS": 8, "LANES": 64}}); err != nil || !reflect.DeepEqual(got, want) {
+	if want := (transformer.Tuning{key: {"ROWS": 8, "LANES": 64, "STEP": 1}}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("for this device %v, %v: want %v", got, err, want)
 	}
 	back.Entries[0].Use["ROWS"] = 3

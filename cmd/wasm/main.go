@@ -11,6 +11,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"syscall/js"
 
@@ -86,8 +87,11 @@ func (a *app) memory([]js.Value) (any, error) {
 		purposes[purpose] = float64(n)
 	}
 	s := a.dev.Stats()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
 	return map[string]any{
-		"memory": purposes, "pipelines": s.Pipelines, "compileSeconds": s.CompileTime.Seconds(),
+		"heapBytes": float64(m.HeapAlloc),
+		"memory":    purposes, "pipelines": s.Pipelines, "compileSeconds": s.CompileTime.Seconds(),
 		"bytesRead": float64(s.BytesRead), "submits": float64(s.Submits), "dispatches": float64(s.Dispatches),
 	}, nil
 }

@@ -86,6 +86,7 @@ func (m *model) transformer(ctx context.Context, args []js.Value) (any, error) {
 	in := args[0]
 	o := transformer.Options{
 		MaxSeqLen: number(in, "maxSeqLen"), MaxBatch: number(in, "maxBatch"), KVBits: number(in, "kvBits"), Chunk: number(in, "chunk"),
+		Ready: []int{longPrompt, 1},
 	}
 	t, err := m.weights.New(ctx, o)
 	if err != nil {
@@ -95,6 +96,9 @@ func (m *model) transformer(ctx context.Context, args []js.Value) (any, error) {
 	m.sessions[s] = true
 	return s.object.v, nil
 }
+
+// longPrompt is a pass of many tokens: kernels for such and for a single one are compiled before the first text.
+const longPrompt = 256
 
 // number reads a whole number of an object, 0 if it is not there.
 func number(o js.Value, name string) int {

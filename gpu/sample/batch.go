@@ -33,13 +33,14 @@ type Request struct {
 // rounding of float32 lets a product of several vectors be the same as of one. An error ends all.
 func GenerateBatch(ctx context.Context, m Batch, requests []Request) error {
 	b := batch{m: m}
+	count := len(requests)
 	for s := range m.Sequences() {
 		b.free = append(b.free, s)
 	}
 	for {
 		for len(b.free) > 0 && len(requests) > 0 {
 			if err := b.begin(ctx, &requests[0]); err != nil {
-				return err
+				return fmt.Errorf("prompt %d: %w", count-len(requests)+1, err)
 			}
 			requests = requests[1:]
 		}

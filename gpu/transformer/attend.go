@@ -1,6 +1,7 @@
 package transformer
 
 import (
+	"fmt"
 	"maps"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -17,20 +18,56 @@ const splitLength, maxSplits = 128, 64
 
 // splits reports into how many parts, a power of two, a pass of n tokens cuts its cached positions.
 func (t *Transformer) splits(n, context int) int {
-	length := t.opts.splitLength
-	if length == 0 && t.dev != nil && t.dev.Info().Type != "cpu" {
-		length = splitLength
-	}
-	if n > matvecTokens || length == 0 {
+	if n > matvecTokens || t.splitLengths[n] == 0 {
 		return 1
 	}
-	return min(powerOfTwo((context+length-1)/length), maxSplits)
+	return min(powerOfTwo((context+t.splitLengths[n]-1)/t.splitLengths[n]), maxSplits)
 }
 
-// attend records attention over the cache. c has what all of its kernels are told.
-func (r *recorder) attend(at *model.Attention, kv *cache, c kernels.Consts, out vectors) {
+// setSplits decides how many positions a part of each pass is to have: as suits its first layer.
+func (t *Transformer) setSplits() {
+	for n := 1; n <= matvecTokens && t.dev != nil && len(t.spec.Layers) > 0; n++ {
+		t.splitLengths[n] = t.parts(&t.spec.Layer(0).Attention, n)["SPLIT"]
+		if t.opts.splitLength > 0 {
+			t.splitLengths[n] = t.opts.splitLength
+		}
+	}
+}
+
+// parts returns how attention of n tokens is divided among workgroups: positions of a part (SPLIT, 0: all), heads
+// of a workgroup that share keys (QUERIES), and its threads.
+func (t *Transformer) parts(at *model.Attention, n int) Tuned {
+	if use, ok := t.opts.Tuning[TuningKey{"attention_split", attentionClass(at, n)}]; ok {
+		return use
+	}
+	use := Tuned{"QUERIES": 1, "LANES": 128, "SPLIT": splitLength}
+	for q := 2; q <= 4 && q*at.HeadDim <= 1024; q++ {
+		if at.Heads/at.KVHeads%q == 0 {
+			use["QUERIES"] = q
+		}
+	}
+	if t.dev.Info().Type == "cpu" {
+		use["SPLIT"] = 0
+	}
+	return use
+}
+
+// attentionClass names the attention that one choice is made for.
+func attentionClass(at *model.Attention, n int) string {
+	return fmt.Sprintf("%d heads of %d on %d, %d tokens", at.Heads, at.HeadDim, at.KVHeads, powerOfTwo(n))
+}
+
+// attendsInParts reports whether attention of n tokens can be.
+func (t *Transformer) attendsInParts(at *model.Attention, n int) bool {
+	return n <= matvecTokens && t.opts.KVBits == 16 && at.HeadDim%8 == 0
+}
+
+// attend records attention over the cache.
+func (r *recorder) attend(at *model.Attention, kv *cache, out vectors) {
 	t, a := r.t, &r.t.act
-	if r.n <= matvecTokens && t.opts.KVBits == 16 && at.HeadDim%8 == 0 {
+	c := t.headConsts(at, kv)
+	maps.Copy(c, kernels.Consts{"O_STRIDE": out.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
+	if t.attendsInParts(at, r.n) {
 		r.attendInParts(at, kv, c, out)
 		return
 	}
@@ -46,18 +83,13 @@ func (r *recorder) attend(at *model.Attention, kv *cache, c kernels.Consts, out 
 // attendInParts records attention of few tokens, each workgroup over a part of the cached positions.
 func (r *recorder) attendInParts(at *model.Attention, kv *cache, c kernels.Consts, out vectors) {
 	t, a := r.t, &r.t.act
-	group, queries := at.Heads/at.KVHeads, 1 // heads that share keys; those of a workgroup
-	for q := 2; q <= 4 && q*at.HeadDim <= 1024; q++ {
-		if group%q == 0 {
-			queries = q
-		}
-	}
-	splits := max(1, min(r.splits, t.splits(r.n, kv.window)))
-	if splits == 1 && t.dev.Info().Type != "cpu" {
+	use := t.parts(at, r.n)
+	queries, splits := use["QUERIES"], max(1, min(r.splits, t.splits(r.n, kv.window)))
+	if splits == 1 && use["SPLIT"] > 0 {
 		queries = 1 // few positions: more workgroups gain more than keys that are read once
 	}
 	delete(c, "KV_BITS")
-	maps.Copy(c, kernels.Consts{"QUERIES": queries, "SPLITS": splits})
+	maps.Copy(c, kernels.Consts{"QUERIES": queries, "LANES": use["LANES"], "SPLITS": splits})
 	to := out.buffer
 	if splits > 1 {
 		to = a.parts

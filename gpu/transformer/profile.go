@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -20,6 +21,8 @@ type Dispatch struct {
 	Bytes uint64 // of weights and cache that it must read
 	FLOPs uint64 // of products that it must compute
 	gpu.Timing
+
+	layer int // −1: of none
 }
 
 // KernelTime says how long the dispatches of one kernel took in one pass.
@@ -46,6 +49,7 @@ func (t *Transformer) Profile(ctx context.Context, tokens []int32) ([]Dispatch, 
 	}
 	defer func() { t.run = t.dev.Run }()
 	tokens = tokens[:t.chunk(len(tokens))]
+	first := t.Position()
 	if err := t.feed(ctx, tokens); err != nil {
 		return nil, err
 	}
@@ -61,14 +65,33 @@ func (t *Transformer) Profile(ctx context.Context, tokens []int32) ([]Dispatch, 
 	if err != nil {
 		return nil, err
 	}
-	return t.dispatches(programs, times), nil
+	list := t.dispatches(programs, times)
+	for i := range list {
+		if d := &list[i]; d.layer >= 0 && (strings.HasPrefix(d.Key, "attention/") || strings.HasPrefix(d.Key, "attention_split/")) {
+			d.Bytes, d.FLOPs = t.attentionCost(d.layer, first, len(tokens))
+		}
+	}
+	return list, nil
+}
+
+// attentionCost reports what attention of n tokens from a position on has to read of a layer's cache, once for
+// all of the tokens, and to compute.
+func (t *Transformer) attentionCost(layer, first, n int) (bytes, flops uint64) {
+	a, window := &t.spec.Layer(layer).Attention, t.kv[layer].window
+	seen := 0 // by all tokens together
+	for p := first; p < first+n; p++ {
+		seen += min(p+1, window)
+	}
+	positions := min(first+n, window+n-1)
+	bytes = 2 * uint64(positions*a.KVHeads*a.HeadDim*t.opts.KVBits/8)
+	return bytes, 4 * uint64(seen*a.Heads*a.HeadDim)
 }
 
 // dispatches joins what was recorded with when it ran.
 func (t *Transformer) dispatches(programs []*gpu.Program, times []gpu.Timing) []Dispatch {
 	var list []Dispatch
 	for i, p := range programs {
-		part := fmt.Sprintf("layer %d", i-1)
+		part, layer := fmt.Sprintf("layer %d", i-1), -1
 		switch i {
 		case 0:
 			part = "embedding"
@@ -76,10 +99,12 @@ func (t *Transformer) dispatches(programs []*gpu.Program, times []gpu.Timing) []
 			part = "head"
 		case len(programs) - 1:
 			part = "candidates"
+		default:
+			layer = i - 1
 		}
 		for j, key := range p.Keys() {
 			c := t.costs[p][j]
-			list = append(list, Dispatch{key, part, c.bytes, c.flops, times[len(list)]})
+			list = append(list, Dispatch{key, part, c.bytes, c.flops, times[len(list)], layer})
 		}
 	}
 	return list

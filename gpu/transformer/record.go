@@ -279,7 +279,7 @@ func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, st
 			r.matvec(p, c, bias, x, y, e, sizes, len(m.parts) == 1)
 			continue
 		}
-		tile := r.t.tuned("matmul", p, r.n, c, matmulTile)
+		tile := r.t.tuned("matmul", p, r.n, c, r.t.tileFor(r.n))
 		r.dispatch("matmul", c, (p.rows+tile["TILE_ROWS"]-1)/tile["TILE_ROWS"], (r.n+tile["TILE_TOKENS"]-1)/tile["TILE_TOKENS"],
 			whole(p.codes), whole(p.heads), whole(x.buffer), r.t.bias(bias), whole(y.buffer), sizes, step)
 	}
@@ -292,7 +292,11 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 	if e.gate != nil {
 		c["SLOPE"], c["CUBIC"] = e.gate.slope, e.gate.cubic
 	}
-	rows := t.tuned("matvec", p, r.n, c, r.matvecDefaults(p))["ROWS"]
+	kernel := t.opts.Kernels.matvec(p.scheme)
+	if kernel == "matvec" {
+		kernel = kernelFor(t.dev.Info().Type == "cpu" && !t.opts.batch, r.n)
+	}
+	rows := r.tunedVectors(kernel, p, c)
 	groups := (p.rows + rows - 1) / rows
 	next := t.sink
 	if e.next != nil && entire && r.begin == atInput {
@@ -300,8 +304,45 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 		r.ahead = ahead{e.next, groups}
 	}
 	gx, gy := grid(groups)
-	r.dispatch(t.opts.Kernels.matvec(p.scheme, c), c, int(gx), int(gy),
+	r.dispatch(kernel, c, int(gx), int(gy),
 		whole(p.codes), whole(p.heads), whole(x.buffer), t.bias(e.next), t.bias(bias), whole(y.buffer), whole(next), sizes)
+}
+
+// kernelFor names the kernel that multiplies n vectors. A CPU has no use for inputs that threads share.
+func kernelFor(cpu bool, n int) string {
+	switch {
+	case n > matvecTokens:
+		return "matmul"
+	case n > 4 && !cpu: // fewer gain less by it than it takes
+		return "matvec_batch"
+	}
+	return "matvec"
+}
+
+// tunedVectors adds to c the constants of matvec, matvec_batch or what stands in for matvec, and returns how many
+// rows a workgroup makes.
+func (r *recorder) tunedVectors(kernel string, p *part, c kernels.Consts) int {
+	if kernel == "matvec_batch" {
+		with := r.t.tuned(kernel, p, r.n, c, batchDefaults(p))
+		return with["ROWS"] * with["LANES"] / with["ALONG"]
+	}
+	rows := r.t.tuned("matvec", p, r.n, c, r.matvecDefaults(p))["ROWS"]
+	if kernel != "matvec" {
+		standsIn(kernel, c)
+	}
+	return rows
+}
+
+// batchDefaults are the constants of matvec_batch where nothing better is known.
+func batchDefaults(p *part) Tuned {
+	with := Tuned{"ROWS": 4, "ALONG": 8, "LANES": 128, "STEP": max(1, min(2, 32/p.bits))}
+	if p.bits == 2 {
+		with["ALONG"] = 4 // its vectors have twice the inputs
+	}
+	if p.rows <= 2*fullRows {
+		with["ROWS"], with["LANES"] = 2, 64
+	}
+	return with
 }
 
 // normAfter returns the norm that reads the residual stream after a layer.
@@ -319,6 +360,16 @@ func (t *Transformer) prepared(squares int) vectors {
 
 // matmulTile is what a workgroup of matmul makes, and each of its threads.
 var matmulTile = Tuned{"TILE_ROWS": 64, "TILE_TOKENS": 64, "ROWS": 8, "TOKENS": 8, "DEPTH": 4}
+
+// tileFor returns the tile for n tokens. A GPU computes those past the last one in passing, a CPU does not.
+func (t *Transformer) tileFor(n int) Tuned {
+	if t.dev.Info().Type != "cpu" {
+		return matmulTile
+	}
+	tile := maps.Clone(matmulTile)
+	tile["TILE_TOKENS"] = max(16, min(tile["TILE_TOKENS"], powerOfTwo(n)))
+	return tile
+}
 
 // matvecDefaults are the constants of matvec for the tokens of this pass where nothing better is known.
 func (r *recorder) matvecDefaults(p *part) Tuned {
@@ -364,10 +415,7 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 	if w.qkNorm != nil {
 		weight = w.qkNorm.buffer
 	}
-	shape := kernels.Consts{
-		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "Q_STRIDE": a.qWidth, "CAP": kv.cap, "KV_BITS": t.opts.KVBits,
-	}
-	c := maps.Clone(shape)
+	c := t.headConsts(at, kv)
 	maps.Copy(c, kernels.Consts{
 		"ROT": rot, "INTERLEAVED": flag(interleaved), "X_STRIDE": a.qkvWidth, "NORM": qkNorms[at.QKNorm], "EPS": t.spec.Norm.Eps,
 		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale,
@@ -375,10 +423,16 @@ func (r *recorder) attention(i int, in, out vectors, e epilogue) {
 	r.dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
 		whole(t.rows), whole(a.qkv), whole(angles), whole(weight), whole(a.q), whole(kv.k), whole(kv.v))
 
-	maps.Copy(shape, kernels.Consts{"O_STRIDE": heads.stride, "WINDOW": kv.window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
-	r.attend(at, kv, shape, heads)
+	r.attend(at, kv, heads)
 	r.reach(afterHeads)
 	r.linear(w.o, w.oBias, heads, out, e)
+}
+
+// headConsts returns what the kernels of attention are told of its heads and its cache.
+func (t *Transformer) headConsts(at *model.Attention, kv *cache) kernels.Consts {
+	return kernels.Consts{
+		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "Q_STRIDE": t.act.qWidth, "CAP": kv.cap, "KV_BITS": t.opts.KVBits,
+	}
 }
 
 // qkNorms are what rope.wgsl calls these.

@@ -35,7 +35,11 @@ func (w *Weights) New(ctx context.Context, o Options) (*Transformer, error) {
 	t := prepare(w.t.dev, w.src, o)
 	t.w = w.t.w
 	t.makes = []func() error{t.allocateSmall, t.allocateActivations, t.allocateCache, t.allocateAngles}
-	if err := t.open(ctx, w.src); err != nil {
+	err := t.open(ctx, w.src)
+	if err == nil && len(o.Ready) > 0 {
+		err = t.warm(ctx)
+	}
+	if err != nil {
 		t.Close()
 		return nil, err
 	}

@@ -19,8 +19,9 @@ import (
 
 // standIn is a kernel that computes what matvec does, launched and bound alike, on devices that have what it needs.
 type standIn struct {
-	kernel string
-	takes  func(s scheme) bool
+	kernel  string
+	takes   func(s scheme) bool
+	without []string // constants of matvec that it does not have
 	// loss is how far outputs may be from matvec's, relative RMS, for normal activations: 1e-5 where only
 	// the order of float32 sums differs. dot4 loses up to half a unit an activation, 1/16319 of the largest
 	// one of 16 to 64, so 4e-5 of a usual one.
@@ -28,9 +29,9 @@ type standIn struct {
 }
 
 var standIns = []standIn{
-	{"matvec_subgroups", func(scheme) bool { return true }, 1e-5},
-	{"matvec_dot4", func(s scheme) bool { return s.bits <= 8 }, 1e-4},
-	{"matvec_f16", func(s scheme) bool { return s.bits == 16 }, 1e-5},
+	{"matvec_subgroups", func(scheme) bool { return true }, nil, 1e-5},
+	{"matvec_dot4", func(s scheme) bool { return s.bits <= 8 }, []string{"STEP"}, 1e-4},
+	{"matvec_f16", func(s scheme) bool { return s.bits == 16 }, []string{"BLOCK", "STEP"}, 1e-5},
 }
 
 // What Kernels may be asked for besides "subgroups", "dot4" and "f16".
@@ -88,18 +89,23 @@ func (k *Kernels) Trials() []Trial {
 	return k.trials
 }
 
-// matvec names the kernel for weights of a packing and fits constants to it.
-func (k *Kernels) matvec(s scheme, c kernels.Consts) string {
+// matvec names the kernel for weights of a packing.
+func (k *Kernels) matvec(s scheme) string {
 	if k == nil || k.chosen[s] == "" {
 		return "matvec"
 	}
-	if k.chosen[s] != "matvec" { // which a test takes for one
-		delete(c, "STEP")
-	}
-	if k.chosen[s] == "matvec_f16" {
-		delete(c, "BLOCK")
-	}
 	return k.chosen[s]
+}
+
+// standsIn takes the constants of matvec out of c that a kernel does not have.
+func standsIn(kernel string, c kernels.Consts) {
+	for _, i := range standIns {
+		if i.kernel == kernel {
+			for _, name := range i.without {
+				delete(c, name)
+			}
+		}
+	}
 }
 
 // try makes the choice for the packings that a model mostly consists of.
@@ -128,48 +134,53 @@ func (k *Kernels) try(ctx context.Context, w *weights) error {
 // choose tries the stand-ins for one packing.
 func (k *Kernels) choose(ctx context.Context, s scheme) error {
 	k.chosen[s] = ""
-	var list []standIn
-	for _, i := range standIns {
-		kernel, err := kernels.Specialize(i.kernel, nil)
-		if err != nil {
-			return err
-		}
-		if i.takes(s) && k.dev.Features().Runs(kernel) && (k.want == KernelsAuto || "matvec_"+k.want == i.kernel) {
-			list = append(list, i)
-		}
+	list, err := k.candidates(s)
+	if err != nil || len(list) == 0 {
+		return err
 	}
-	if len(list) == 0 {
-		return nil
-	}
-	b, err := newTrialGround(ctx, k.dev, s)
-	if err != nil {
-		return fmt.Errorf("trying kernels: %w", err)
-	}
-	defer b.close()
-	best := leastGain
+	forced := k.want != KernelsAuto
+	ground, groundErr := newTrialGround(ctx, k.dev, s)
+	defer ground.close()
+	best, from := leastGain, len(k.trials)
 	for _, i := range list {
-		t := Trial{Kernel: i.kernel, Packing: s.String()}
-		t.RelativeRMS, t.Speed, err = b.compare(i.kernel)
-		forced := k.want != KernelsAuto
+		t, err := Trial{Kernel: i.kernel, Packing: s.String()}, groundErr
+		if err == nil {
+			t.RelativeRMS, t.Speed, err = ground.compare(i.kernel)
+		}
+		right := t.RelativeRMS <= i.loss // not so if it is NaN
 		switch {
-		case ctx.Err() != nil || errors.Is(err, gpu.ErrDeviceLost) || forced && err != nil:
+		case err != nil && (forced || ctx.Err() != nil || errors.Is(err, gpu.ErrDeviceLost)):
 			return fmt.Errorf("trying kernel %s: %w", i.kernel, err)
 		case err != nil:
 			t.Err = err.Error()
-		case !(t.RelativeRMS <= i.loss) && forced:
+		case !right && forced:
 			return fmt.Errorf("kernel %s is wrong on this device: off by a relative RMS of %.2g, allowed %.2g", i.kernel, t.RelativeRMS, i.loss)
-		case t.RelativeRMS <= i.loss && (t.Speed >= best || forced):
+		case right && (t.Speed >= best || forced):
 			best = t.Speed
 			k.chosen[s] = i.kernel
 		}
 		k.trials = append(k.trials, t)
 	}
-	for i := range k.trials {
-		if t := &k.trials[i]; t.Packing == s.String() {
-			t.Chosen = t.Kernel == k.chosen[s]
-		}
+	for i := range k.trials[from:] {
+		t := &k.trials[from+i]
+		t.Chosen = t.Kernel == k.chosen[s]
 	}
 	return nil
+}
+
+// candidates returns the stand-ins that the device can run for a packing, and that are wanted.
+func (k *Kernels) candidates(s scheme) ([]standIn, error) {
+	var list []standIn
+	for _, i := range standIns {
+		kernel, err := kernels.Specialize(i.kernel, nil)
+		if err != nil {
+			return nil, err
+		}
+		if i.takes(s) && k.dev.Features().Runs(kernel) && (k.want == KernelsAuto || "matvec_"+k.want == i.kernel) {
+			list = append(list, i)
+		}
+	}
+	return list, nil
 }
 
 // trialGround is a matrix of random weights that kernels are compared on.
@@ -184,12 +195,16 @@ type trialGround struct {
 	baseline []float32
 }
 
-// newTrialGround makes one, and has matvec compute what the others are held to.
+// trialBytes is about what the weights of a trial take; a CPU takes long enough for less.
+const trialBytes, trialBytesCPU = 8 << 20, 128 << 10
+
+// newTrialGround makes one, and has matvec compute what the others are held to. Close it, even after an error.
 func newTrialGround(ctx context.Context, dev *gpu.Device, s scheme) (*trialGround, error) {
-	rows, width := 4096, 4096
+	width, bytes := 4096, trialBytes
 	if dev.Info().Type == "cpu" {
-		rows, width = 128, 2048
+		width, bytes = 2048, trialBytesCPU
 	}
+	rows := bytes / s.codeBytes(width) / 8 * 8
 	b := &trialGround{ctx: ctx, s: s, p: &part{scheme: s, width: width, rows: rows}, rounds: 1}
 	b.t = Transformer{dev: dev, run: dev.Run, groups: map[string]*gpu.BindGroup{}, costs: map[*gpu.Program][]cost{}}
 	b.t.act.aheadStride = stride(rows) + stride(rows/2)
@@ -203,9 +218,6 @@ func newTrialGround(ctx context.Context, dev *gpu.Device, s scheme) (*trialGroun
 			break
 		}
 		b.rounds *= 2
-	}
-	if err != nil {
-		b.close()
 	}
 	return b, err
 }

@@ -22,11 +22,11 @@ func TestStandIns(t *testing.T) {
 		err    string // of the choice
 		trial  string // of the kernel
 	}{
-		{KernelsBaseline, []standIn{{"matvec", all, 0}}, "", "", ""},
-		{KernelsAuto, []standIn{{"matvec", all, -1}}, "", "", ""},
-		{KernelsAuto, []standIn{{"matvec", func(s scheme) bool { return s.bits == 8 }, 0}}, "", "", ""},
-		{KernelsAuto, []standIn{{"matvec_experts", all, 1}}, "", "", "matvec_experts"},
-		{"experts", []standIn{{"matvec_experts", all, 1}}, "", "matvec_experts", ""},
+		{KernelsBaseline, []standIn{{"matvec", all, nil, 0}}, "", "", ""},
+		{KernelsAuto, []standIn{{"matvec", all, nil, -1}}, "", "", ""},
+		{KernelsAuto, []standIn{{"matvec", func(s scheme) bool { return s.bits == 8 }, nil, 0}}, "", "", ""},
+		{KernelsAuto, []standIn{{"matvec_experts", all, nil, 1}}, "", "", "matvec_experts"},
+		{"experts", []standIn{{"matvec_experts", all, nil, 1}}, "", "matvec_experts", ""},
 	} {
 		standIns = c.list
 		k, err := NewKernels(dev, c.want)

@@ -125,6 +125,8 @@ type trackRun struct {
 	t *Transformer
 	g *gram // or nil
 
+	programs map[int]*gpu.Program // by the tokens of a window
+
 	// What the pass leaves that a later one begins with: which vectors, in which stream (nil: none),
 	// and how far they are.
 	reached place
@@ -152,9 +154,6 @@ func (r *trackRun) begin(windows [][]int32) (err error) {
 	return err
 }
 
-// queued is how many windows the device may have before it, where nothing of them is read.
-const queued = 8
-
 // window runs the layer over one window of n tokens and saves what is kept of it.
 func (r *trackRun) window(ctx context.Context, w, n int) error {
 	rows := make([]int, 0, 4*n)
@@ -165,25 +164,41 @@ func (r *trackRun) window(ctx context.Context, w, n int) error {
 	if err := errors.Join(r.upload(w, n), t.rows.Write(0, words32(rows...)), t.setStep(0, n, 0)); err != nil {
 		return err
 	}
-	rec := recorder{t: t, n: n, p: new(gpu.Program), begin: r.have, gram: r.g}
-	rec.layer(0)
-	if rec.err != nil {
-		return rec.err
+	p, err := r.program(n)
+	if err != nil {
+		return err
 	}
-	if err := t.dev.Run(rec.p); err != nil {
+	if err := t.dev.Run(p); err != nil {
 		return err
 	}
 	if r.to == nil {
-		if w%queued == queued-1 {
+		if w%waitEvery == 0 { // what waits to be run takes memory
 			return t.dev.Wait(ctx)
 		}
-		return nil
+		return ctx.Err()
 	}
 	var out []float32
 	if err := t.read(ctx, r.v.buffer, n*r.v.stride, &out); err != nil {
 		return err
 	}
 	return r.to.save(w, dense(out, n, r.to.width, r.v.stride))
+}
+
+// waitEvery is how many windows may wait to be run.
+const waitEvery = 8
+
+// program returns what runs a window of n tokens.
+func (r *trackRun) program(n int) (*gpu.Program, error) {
+	if p := r.programs[n]; p != nil {
+		return p, nil
+	}
+	rec := recorder{t: r.t, n: n, p: new(gpu.Program), begin: r.have, gram: r.g}
+	rec.layer(0)
+	if r.programs == nil {
+		r.programs = map[int]*gpu.Program{}
+	}
+	r.programs[n] = rec.p
+	return rec.p, rec.err
 }
 
 // upload writes a window's vectors to where the layer begins.

@@ -24,6 +24,7 @@ type Options struct {
 	Progress  func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
 	Ready     []int             // passes whose programs are made while the weights load: of so many tokens of a sequence, or of one each of so many
 
+	batch       bool     // several tokens take matvec_batch on any device
 	splitLength int      // cached positions that a workgroup of attention reads; 0: by the device
 	Kernels     *Kernels // what runs in place of the baseline's kernels; nil: nothing
 }
@@ -66,6 +67,8 @@ type Transformer struct {
 	rowBytes []byte
 	topBytes []byte
 	found    []Top
+
+	splitLengths [matvecTokens + 1]int // by number of tokens: cached positions of a part of attention, 0: all
 
 	positions []int                       // of each sequence's next token
 	sequence  int                         // the selected one
@@ -165,6 +168,7 @@ func (t *Transformer) design(src Source) error {
 		return err
 	}
 	t.positions = make([]int, o.MaxBatch)
+	t.setSplits()
 	shared := t.w != nil
 	if !shared {
 		var err error
@@ -287,7 +291,9 @@ func (t *Transformer) allocateActivations() error {
 		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
 		a.qkvWidth = max(a.qkvWidth, stride((at.Heads+2*at.KVHeads)*at.HeadDim))
 		a.qWidth = max(a.qWidth, stride(at.Heads*at.HeadDim))
-		parts = max(parts, matvecTokens*t.splits(1, t.opts.MaxSeqLen)*at.Heads*(at.HeadDim+2))
+		for n := range matvecTokens {
+			parts = max(parts, (n+1)*t.splits(n+1, t.opts.MaxSeqLen)*at.Heads*(at.HeadDim+2))
+		}
 		k := max(1, m.TopK)
 		gateUp = max(gateUp, n*k*stride(2*m.Intermediate), n*stride(2*m.Shared))
 		for _, width := range []int{at.Heads * at.HeadDim, m.Intermediate, m.Shared} {

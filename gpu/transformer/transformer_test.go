@@ -168,7 +168,7 @@ func TestForward(t *testing.T) {
 			s := plainSpec()
 			change(&s)
 			src := newModel(t, s, scheme{16, 0}, scheme{4, 32}, scheme{8, 64}, scheme{8, 64})
-			tr, err := New(context.Background(), dev, src, Options{Chunk: 24, splitLength: 8})
+			tr, err := New(context.Background(), dev, src, Options{Chunk: 24, splitLength: 8, batch: true})
 			if err != nil {
 				t.Fatal(err)
 			}

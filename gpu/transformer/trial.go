@@ -1,6 +1,7 @@
 package transformer
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"math"
@@ -33,15 +34,20 @@ type trial struct {
 func newTrial(ctx context.Context, dev *gpu.Device, c *tuneCase, quick bool) (*trial, error) {
 	src := exactSource(c.part)
 	t := prepare(dev, src, Options{Chunk: max(64, c.n)})
-	s := &trial{tuneCase: c, t: t, time: 40 * time.Millisecond}
-	if quick {
-		s.time = 10 * time.Millisecond
-	}
+	s := &trial{tuneCase: c, t: t, time: trialTime(quick)}
 	if err := s.open(ctx, src); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// trialTime is how long a candidate is timed, about.
+func trialTime(quick bool) time.Duration {
+	if quick {
+		return 10 * time.Millisecond
+	}
+	return 40 * time.Millisecond
 }
 
 func (s *trial) close() { s.t.Close() }
@@ -80,11 +86,14 @@ func (s *trial) open(ctx context.Context, src *Synthetic) (err error) {
 	}
 	tokens := roundUp(s.n, 128) // whole tiles
 	s.x, s.y = vectors{stride: stride(p.width)}, vectors{stride: stride(p.rows)}
-	want := map[**gpu.Buffer]int{&s.x.buffer: 4 * tokens * s.x.stride, &s.y.buffer: 4 * tokens * s.y.stride, &s.void: 4 * tokens * s.y.stride}
-	if n := flushBytes(t.dev); n > 0 {
-		want[&s.flush[0]], want[&s.flush[1]] = n, n
-	}
+	want := map[**gpu.Buffer]int{&s.x.buffer: 4 * tokens * s.x.stride, &s.y.buffer: 4 * tokens * s.y.stride}
 	if err := t.buffers(purposeActivations, want); err != nil {
+		return err
+	}
+	if s.flush, err = flushOf(t); err != nil {
+		return err
+	}
+	if s.void, err = voidOf(t, s.y.buffer); err != nil {
 		return err
 	}
 	if err := t.setStep(0, s.n, 0); err != nil {
@@ -93,12 +102,23 @@ func (s *trial) open(ctx context.Context, src *Synthetic) (err error) {
 	return s.fill(src)
 }
 
-// flushBytes is more than a device's caches hold. Software has those of the CPU, and no time to lose.
-func flushBytes(dev *gpu.Device) int {
-	if dev.Info().Type == "cpu" {
-		return 0
+// flushOf makes two buffers that are larger than a device's caches: a copy of one to the other leaves nothing
+// else there. Software has those of the CPU, and no time to lose.
+func flushOf(t *Transformer) (flush [2]*gpu.Buffer, err error) {
+	if t.dev.Info().Type == "cpu" {
+		return flush, nil
 	}
-	return int(min(256<<20, dev.Limits().MaxBufferSize))
+	n := int(min(256<<20, t.dev.Limits().MaxBufferSize))
+	return flush, t.buffers(purposeActivations, map[**gpu.Buffer]int{&flush[0]: n, &flush[1]: n})
+}
+
+// voidOf makes a buffer of NaN, as large as another.
+func voidOf(t *Transformer, b *gpu.Buffer) (*gpu.Buffer, error) {
+	void, err := t.buffer(purposeActivations, int(b.Size()), gpu.Storage)
+	if err != nil {
+		return nil, err
+	}
+	return void, void.Write(0, bytes.Repeat([]byte{0xff}, int(b.Size())))
 }
 
 // fill makes the vectors up, and computes what some of their products are.
@@ -111,13 +131,6 @@ func (s *trial) fill(src *Synthetic) error {
 		}
 	}
 	if err := s.x.buffer.Write(0, floatBytes(x)); err != nil {
-		return err
-	}
-	nan := make([]byte, s.void.Size())
-	for i := range nan {
-		nan[i] = 0xff
-	}
-	if err := s.void.Write(0, nan); err != nil {
 		return err
 	}
 	s.rows, s.token = sampled(rng, s.part.rows, 32), sampled(rng, s.n, 4)
@@ -174,14 +187,8 @@ func (s *trial) run(ctx context.Context, with Tuned) (took time.Duration, right 
 	if right, err = s.compare(ctx); err != nil || !right {
 		return 0, false, err
 	}
-	first, err := s.measure(ctx, p, 1)
-	if err != nil {
-		return 0, false, err
-	}
-	times := int(min(20, max(3, s.time/max(1, first))))
-	if p, err = s.recorded(with, times); err == nil {
-		took, err = s.measure(ctx, p, times)
-	}
+	record := func(times int) (*gpu.Program, error) { return s.recorded(with, times) }
+	took, err = timed(ctx, s.t.dev, record, s.time)
 	return took, true, err
 }
 
@@ -208,22 +215,40 @@ func (s *trial) compare(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// measure runs a program of so many products and returns the median of the times they took.
-func (s *trial) measure(ctx context.Context, p *gpu.Program, products int) (time.Duration, error) {
-	dev := s.t.dev
+// timed records something so often that it takes about as long as wanted, and returns the median of the times
+// that it took.
+func timed(ctx context.Context, dev *gpu.Device, record func(times int) (*gpu.Program, error), want time.Duration) (time.Duration, error) {
+	var took time.Duration
+	for _, times := range []int{1, 0} { // the first time, which a driver may do more at, only tells how long it takes
+		if times == 0 {
+			times = int(min(20, max(3, want/max(1, took))))
+		}
+		p, err := record(times)
+		if err != nil {
+			return 0, err
+		}
+		if took, err = median(ctx, dev, p, times); err != nil {
+			return 0, err
+		}
+	}
+	return took, nil
+}
+
+// median runs a program that does the same so many times, and returns the median of the times that it took.
+func median(ctx context.Context, dev *gpu.Device, p *gpu.Program, count int) (time.Duration, error) {
 	if !dev.Features().TimestampQuery {
 		begun := time.Now()
 		if err := dev.Run(p); err != nil {
 			return 0, err
 		}
 		err := dev.Wait(ctx)
-		return time.Since(begun) / time.Duration(products), err
+		return time.Since(begun) / time.Duration(count), err
 	}
 	timings, err := dev.RunTimed(p)
 	if err != nil {
 		return 0, err
 	}
-	parts := len(timings) / products // dispatches of one product
+	parts := len(timings) / count // dispatches of one time
 	var times []time.Duration
 	for i := 0; i+parts <= len(timings); i += parts {
 		var sum time.Duration

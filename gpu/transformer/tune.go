@@ -24,6 +24,7 @@ type TuneOptions struct {
 type TuneResult struct {
 	TuningKey
 	What          string        // the matrices, for people
+	Tokens        int           // of the pass
 	Uses          int           // how many products of a pass are of this class
 	Default, Best Tuned         // what is used without and with tuning
 	Before, After time.Duration // of one product with these
@@ -33,24 +34,37 @@ type TuneResult struct {
 
 // Tune looks for the fastest constants for the products of a model on a device: each candidate is
 // compared with the definition, computed on the CPU, and timed only if it is right. Of src it wants the
-// shapes and how they are packed, no weights: those it makes up.
+// shapes and how they are packed, no weights: those it makes up. With an error it returns what it has found before.
 func Tune(ctx context.Context, dev *gpu.Device, src Source, o TuneOptions) ([]TuneResult, error) {
-	cases, err := tuneCases(src, dev.Limits().MaxBinding, o.passes())
+	cases, err := tuneCases(src, dev.Limits().MaxBinding, o.passes(), dev.Info().Type == "cpu")
 	if err != nil {
 		return nil, err
 	}
+	var all []toTune
+	for _, c := range cases {
+		all = append(all, toTune{c.kernel, c.class(), c.tune})
+	}
+	for _, c := range attentionCases(src.Spec(), o.passes()) {
+		all = append(all, toTune{"attention_split", c.class(), c.tune})
+	}
 	var results []TuneResult
-	for i, c := range cases {
+	for i, c := range all {
 		if o.Progress != nil {
-			o.Progress(i, len(cases), c.kernel+" "+c.class())
+			o.Progress(i, len(all), c.kernel+" "+c.class)
 		}
 		r, err := c.tune(ctx, dev, o)
 		if err != nil {
-			return nil, fmt.Errorf("%s, %s: %w", c.kernel, c.class(), err)
+			return results, fmt.Errorf("%s, %s: %w", c.kernel, c.class, err)
 		}
 		results = append(results, r)
 	}
 	return results, nil
+}
+
+// toTune is a kernel and class, and what tunes for it.
+type toTune struct {
+	kernel, class string
+	tune          func(context.Context, *gpu.Device, TuneOptions) (TuneResult, error)
 }
 
 // passes returns how many tokens the passes have that are tuned for.
@@ -79,7 +93,7 @@ func (c *tuneCase) class() string { return classOf(c.part, c.n) }
 const leastTuned = 1 << 16
 
 // tuneCases lists the products of a model, those of one class once.
-func tuneCases(src Source, limit uint64, tokens []int) ([]*tuneCase, error) {
+func tuneCases(src Source, limit uint64, tokens []int, cpu bool) ([]*tuneCase, error) {
 	w, err := plan(src, limit)
 	if err != nil {
 		return nil, err
@@ -95,10 +109,7 @@ func tuneCases(src Source, limit uint64, tokens []int) ([]*tuneCase, error) {
 				if p.bits == 32 || p.rows*p.width < leastTuned || n > most {
 					continue
 				}
-				c := &tuneCase{kernel: "matvec", part: p, n: n}
-				if n > matvecTokens {
-					c.kernel = "matmul"
-				}
+				c := &tuneCase{kernel: kernelFor(cpu, n), part: p, n: n}
 				key := TuningKey{c.kernel, c.class()}
 				if at[key] == nil {
 					at[key], cases = c, append(cases, c)
@@ -125,21 +136,38 @@ func tuneCases(src Source, limit uint64, tokens []int) ([]*tuneCase, error) {
 // faster is how much less time a candidate must take than the best one so far, for noise not to decide.
 const faster = 0.98
 
+// trier tries candidates out: trial and attentionTrial.
+type trier interface {
+	defaults() Tuned           // what is used without tuning
+	possible(with Tuned) error // why a candidate cannot be had
+	// run compares a candidate with the definition and, if it is right, times it.
+	run(ctx context.Context, with Tuned) (took time.Duration, right bool, err error)
+	close()
+}
+
 // tune looks for the best constants of one case.
 func (c *tuneCase) tune(ctx context.Context, dev *gpu.Device, o TuneOptions) (TuneResult, error) {
-	r := TuneResult{TuningKey: TuningKey{c.kernel, c.class()}, What: strings.Join(c.what, "; "), Uses: c.uses}
+	r := TuneResult{TuningKey: TuningKey{c.kernel, c.class()}, What: strings.Join(c.what, "; "), Tokens: c.n, Uses: c.uses}
 	s, err := newTrial(ctx, dev, c, o.Quick)
 	if err != nil {
 		return r, err
 	}
 	defer s.close()
-	seen := map[string]time.Duration{}
+	return r, r.search(ctx, dev, s, o.Quick)
+}
+
+// search tries the default, presets, and then what is beside the best.
+func (r *TuneResult) search(ctx context.Context, dev *gpu.Device, s trier, quick bool) error {
+	seen := map[string]bool{}
 	try := func(with Tuned) error {
-		if _, ok := seen[with.String()]; ok || s.possible(with) != nil {
+		if seen[with.String()] || s.possible(with) != nil {
 			return nil
 		}
+		seen[with.String()] = true
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		took, right, err := s.run(ctx, with)
-		seen[with.String()] = took
 		switch {
 		case err != nil:
 			return err
@@ -156,22 +184,22 @@ func (c *tuneCase) tune(ctx context.Context, dev *gpu.Device, o TuneOptions) (Tu
 	}
 	r.Default = s.defaults()
 	if err := try(r.Default); err != nil {
-		return r, err
+		return err
 	}
 	r.Before = r.After
-	for _, with := range tunableOf(c.kernel).starts(dev, o.Quick) {
+	for _, with := range tunableOf(r.Kernel).starts(dev, quick) {
 		if err := try(with); err != nil {
-			return r, err
+			return err
 		}
 	}
-	if err := c.descend(&r, try, o.Quick); err != nil {
-		return r, err
+	if err := r.descend(try, quick); err != nil {
+		return err
 	}
-	return r, s.settle(ctx, &r)
+	return r.settle(ctx, s)
 }
 
 // settle times the best candidate and the default by turns once more: what won by chance loses again.
-func (s *trial) settle(ctx context.Context, r *TuneResult) error {
+func (r *TuneResult) settle(ctx context.Context, s trier) error {
 	if maps.Equal(r.Best, r.Default) {
 		return nil
 	}
@@ -207,8 +235,8 @@ func (t *tunable) starts(dev *gpu.Device, quick bool) []Tuned {
 
 // descend tries all values of one constant after the other, beside the best of the others, until nothing
 // is gained; for a kernel with two constants it tries all pairs.
-func (c *tuneCase) descend(r *TuneResult, try func(Tuned) error, quick bool) error {
-	values := tunableOf(c.kernel).values
+func (r *TuneResult) descend(try func(Tuned) error, quick bool) error {
+	values := tunableOf(r.Kernel).values
 	if len(values) == 2 && !quick {
 		for _, a := range values[0].values {
 			for _, b := range values[1].values {
@@ -260,7 +288,7 @@ func (s *trial) recorded(with Tuned, times int) (*gpu.Program, error) {
 // possible reports why there is no such kernel.
 func (s *trial) possible(with Tuned) error {
 	c := s.part.consts()
-	if s.kernel == "matvec" {
+	if s.kernel != "matmul" {
 		c["TOKENS"] = powerOfTwo(s.n)
 	}
 	return s.t.possible(s.kernel, s.part, s.n, c, with)

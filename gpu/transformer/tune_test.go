@@ -2,11 +2,13 @@ package transformer
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
@@ -35,7 +37,8 @@ func TestTune(t *testing.T) {
 		}
 		found[r.TuningKey] = r.Best
 	}
-	if len(told) != len(results) || len(kernelsSeen) != len(TunableKernels()) {
+	kinds := len(TunableKernels()) - 1 // one token and long prompts have no use for matvec_batch
+	if len(told) != len(results) || len(kernelsSeen) != kinds {
 		t.Errorf("told of %d cases, %d results for the kernels %v", len(told), len(results), kernelsSeen)
 	}
 	want := logitsAfter(t, src, 1, Options{})
@@ -47,6 +50,22 @@ func TestTune(t *testing.T) {
 				t.Fatalf("logit %d is %v with %v, and %v without", i, got[i], choice, want[i])
 			}
 		}
+	}
+}
+
+// TestTuneInterrupted ends a search: what was found before is returned.
+func TestTuneInterrupted(t *testing.T) {
+	dev := gputest.Open(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	spec := plainSpec()
+	spec.Hidden, spec.Vocab = 256, 512
+	results, err := Tune(ctx, dev, newModel(t, spec, scheme{4, 32}), TuneOptions{Quick: true, Tokens: []int{1}, Progress: func(done, _ int, _ string) {
+		if done == 1 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) || len(results) != 1 || results[0].Best == nil {
+		t.Errorf("%v, %v: want one result and %v", results, err, context.Canceled)
 	}
 }
 
@@ -138,6 +157,9 @@ func TestTunables(t *testing.T) {
 	for _, row := range tunables {
 		all := append([]Tuned{}, slices.Collect(maps.Values(row.presets))...)
 		for _, v := range row.values {
+			if v.name == "SPLIT" { // decides how attention is dispatched
+				continue
+			}
 			k, err := kernels.Specialize(row.kernel, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -176,6 +198,44 @@ func TestPresets(t *testing.T) {
 				if _, right, err := tr.run(ctx, preset); err != nil || !right {
 					t.Errorf("%s, %v: %v computes something else (%v)", vendor, s, preset, err)
 				}
+			}
+		}
+	}
+}
+
+// TestAttentionTrial tries attention of all divisions, with what a model may have, and has the comparison find a
+// wrong output.
+func TestAttentionTrial(t *testing.T) {
+	dev, ctx := gputest.Open(t), context.Background()
+	defer func(c []int) { attentionContexts = c }(attentionContexts)
+	attentionContexts = []int{40, 300}
+	for _, at := range []model.Attention{
+		{Heads: 4, KVHeads: 2, HeadDim: 64, Scale: 1},
+		{Heads: 6, KVHeads: 2, HeadDim: 80, Scale: 1, Window: 100, Softcap: 20},
+		{Heads: 2, KVHeads: 2, HeadDim: 128, Scale: 1, Chunk: 64},
+	} {
+		for _, n := range []int{1, 3} {
+			s, err := newAttentionTrial(ctx, dev, &at, n, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.close()
+			for _, with := range []Tuned{
+				s.defaults(), {"LANES": 64, "QUERIES": 1, "SPLIT": 32}, {"LANES": 256, "QUERIES": at.Heads / at.KVHeads, "SPLIT": 128}, {"LANES": 128, "QUERIES": 1, "SPLIT": 0},
+			} {
+				if err := s.possible(with); err != nil {
+					t.Error(err)
+				}
+				if took, right, err := s.run(ctx, with); err != nil || !right || took <= 0 {
+					t.Errorf("%+v, %d tokens: with %v it is found wrong (%v)", at, n, with, err)
+				}
+			}
+			// Every other key and value is one percent larger.
+			for i := range s.cache {
+				s.cache[i] += 10 * uint16(i%2)
+			}
+			if _, right, _ := s.run(ctx, s.defaults()); right {
+				t.Errorf("%+v, %d tokens: wrong values are found right", at, n)
 			}
 		}
 	}

@@ -45,6 +45,13 @@ var tunables = []tunable{
 		},
 	},
 	{
+		kernel: "matvec_batch",
+		values: []choice{{"ROWS", []int{2, 4, 8}}, {"ALONG", []int{4, 8, 16}}, {"LANES", []int{32, 64, 128, 256}}, {"STEP", []int{1, 2, 4, 8}}},
+		valid: func(c Tuned, p *part, _ int) bool {
+			return c["ROWS"] <= c["ALONG"] && c["ALONG"] <= c["LANES"] && c["STEP"] <= 32/p.bits
+		},
+	},
+	{
 		kernel: "matmul",
 		values: []choice{
 			{"TILE_TOKENS", []int{16, 32, 64, 128}},
@@ -60,6 +67,11 @@ var tunables = []tunable{
 			"apple":  {"TILE_TOKENS": 32, "TILE_ROWS": 128, "TOKENS": 4, "ROWS": 16, "DEPTH": 4},
 			"amd":    {"TILE_TOKENS": 128, "TILE_ROWS": 64, "TOKENS": 16, "ROWS": 4, "DEPTH": 8},
 		},
+	},
+	{
+		// SPLIT is no constant of the kernel: so many positions are a part of the cache, or all if it is 0.
+		kernel: "attention_split",
+		values: []choice{{"LANES", []int{64, 128, 256}}, {"QUERIES", []int{1, 2, 3, 4}}, {"SPLIT", []int{0, 32, 64, 128, 256, 512}}},
 	},
 }
 

@@ -282,6 +282,7 @@ document.addEventListener('keydown', (e) => {
 
 if (matchMedia('(max-width: 800px)').matches) $<HTMLDetailsElement>('sampling').open = false;
 busy();
+document.body.dataset['state'] = 'starting';
 const there = await lookForGPU();
 await listModels();
 $('parity-card').hidden = !listing.reference;

@@ -1,6 +1,9 @@
 const svg = 'http://www.w3.org/2000/svg';
 
-/** Draws the last tokens' times as bars, with a line at their median. The first token, which reads the prompt, is left out. */
+/**
+ * Draws the last tokens' times as bars, with a line at their median. The first token, which reads the prompt, is left out; what
+ * takes far longer than most is cut off and marked, so that it leaves room for the others.
+ */
 export function showChart(chart: HTMLElement, text: HTMLElement, times: readonly number[]): void {
   const shown = times.slice(1).slice(-120);
   if (shown.length === 0) {
@@ -10,16 +13,18 @@ export function showChart(chart: HTMLElement, text: HTMLElement, times: readonly
   }
   const sorted = [...shown].sort((a, b) => a - b);
   const at = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!;
-  const most = Math.max(at(0.98) * 1.15, 1);
+  const most = Math.max(Math.min(at(0.98) * 1.15, at(0.5) * 3), 1);
   const width = 600 / Math.max(shown.length, 30);
   const shapes: Element[] = shown.map((ms, i) => {
     const h = Math.min(1, ms / most) * 88;
-    return element('rect', { x: i * width, y: 90 - h, width: Math.max(1, width - 1.5), height: h, rx: 1 });
+    const bar = element('rect', { x: i * width, y: 90 - h, width: Math.max(1, width - 1.5), height: h, rx: 1 });
+    if (ms > most) bar.setAttribute('class', 'cut');
+    return bar;
   });
   const y = 90 - Math.min(1, at(0.5) / most) * 88;
   shapes.push(element('line', { x1: 0, x2: 600, y1: y, y2: y }));
   chart.replaceChildren(...shapes);
-  text.textContent = `· median ${at(0.5).toFixed(1)}, 95 % within ${at(0.95).toFixed(1)}`;
+  text.textContent = `· median ${at(0.5).toFixed(1)}, 95 % within ${at(0.95).toFixed(1)}, most ${at(1).toFixed(1)}`;
 }
 
 function element(name: string, attributes: Record<string, number>): Element {

@@ -19,16 +19,18 @@ function showChart(chart, text, times) {
   }
   const sorted = [...shown].sort((a, b) => a - b);
   const at = (q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
-  const most = Math.max(at(0.98) * 1.15, 1);
+  const most = Math.max(Math.min(at(0.98) * 1.15, at(0.5) * 3), 1);
   const width = 600 / Math.max(shown.length, 30);
   const shapes = shown.map((ms, i) => {
     const h = Math.min(1, ms / most) * 88;
-    return element("rect", { x: i * width, y: 90 - h, width: Math.max(1, width - 1.5), height: h, rx: 1 });
+    const bar = element("rect", { x: i * width, y: 90 - h, width: Math.max(1, width - 1.5), height: h, rx: 1 });
+    if (ms > most) bar.setAttribute("class", "cut");
+    return bar;
   });
   const y = 90 - Math.min(1, at(0.5) / most) * 88;
   shapes.push(element("line", { x1: 0, x2: 600, y1: y, y2: y }));
   chart.replaceChildren(...shapes);
-  text.textContent = `\xB7 median ${at(0.5).toFixed(1)}, 95 % within ${at(0.95).toFixed(1)}`;
+  text.textContent = `\xB7 median ${at(0.5).toFixed(1)}, 95 % within ${at(0.95).toFixed(1)}, most ${at(1).toFixed(1)}`;
 }
 function element(name, attributes) {
   const e = document.createElementNS(svg, name);
@@ -350,6 +352,7 @@ document.addEventListener("keydown", (e) => {
 });
 if (matchMedia("(max-width: 800px)").matches) $("sampling").open = false;
 busy();
+document.body.dataset["state"] = "starting";
 var there = await lookForGPU();
 await listModels();
 $("parity-card").hidden = !listing.reference;

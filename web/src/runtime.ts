@@ -51,6 +51,7 @@ export interface KernelTrial {
 }
 
 export interface GoMemory {
+  heapBytes: number;
   memory: Record<string, number>;
   pipelines: number;
   compileSeconds: number;

@@ -39,8 +39,9 @@ export interface Stats {
   /** Kernels compiled, and how long that took. */
   pipelines: number;
   compileSeconds: number;
-  /** Bytes of WebAssembly memory. */
+  /** Bytes of WebAssembly memory, and of those the ones in use or not yet collected. */
   wasmBytes: number;
+  heapBytes: number;
 }
 
 /** What is known of a model without asking it. */
@@ -194,11 +195,11 @@ class LocalModel implements TextModel {
   }
 
   async stats(): Promise<Stats> {
-    const { memory, pipelines, compileSeconds } = this.model.runtime.api.memory();
+    const { memory, heapBytes, pipelines, compileSeconds } = this.model.runtime.api.memory();
     return {
       device: this.device, loadSeconds: this.loadSeconds, fromCache: this.model.fromCache, ...this.run,
       memory, memoryBytes: Object.values(memory).reduce((a, b) => a + b, 0),
-      kernels: this.trials, pipelines, compileSeconds, wasmBytes: this.model.runtime.wasmBytes,
+      kernels: this.trials, pipelines, compileSeconds, wasmBytes: this.model.runtime.wasmBytes, heapBytes,
     };
   }
 

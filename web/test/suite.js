@@ -299,7 +299,9 @@ tests['fifty times load, generate, dispose'] = async () => {
     empty(stats.memory);
     if (i === 9) after = stats;
     if (i > 9) {
-      check(stats.wasmBytes <= after.wasmBytes, `WebAssembly memory grew from ${after.wasmBytes} to ${stats.wasmBytes} by round ${i}`);
+      // What is in use is exact, but for a few objects of JavaScript that wait for its own collector; how much is reserved for it is not.
+      check(stats.heapBytes <= after.heapBytes + 100e3, `the heap grew from ${after.heapBytes} to ${stats.heapBytes} by round ${i}`);
+      check(stats.wasmBytes <= after.wasmBytes + (2 << 20), `WebAssembly memory grew from ${after.wasmBytes} to ${stats.wasmBytes} by round ${i}`);
       equal(stats.pipelines, after.pipelines, 'kernels compiled');
     }
   }

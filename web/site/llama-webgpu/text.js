@@ -135,11 +135,11 @@ class LocalModel {
         return this.transformer.forward(tokens, { from });
     }
     async stats() {
-        const { memory, pipelines, compileSeconds } = this.model.runtime.api.memory();
+        const { memory, heapBytes, pipelines, compileSeconds } = this.model.runtime.api.memory();
         return {
             device: this.device, loadSeconds: this.loadSeconds, fromCache: this.model.fromCache, ...this.run,
             memory, memoryBytes: Object.values(memory).reduce((a, b) => a + b, 0),
-            kernels: this.trials, pipelines, compileSeconds, wasmBytes: this.model.runtime.wasmBytes,
+            kernels: this.trials, pipelines, compileSeconds, wasmBytes: this.model.runtime.wasmBytes, heapBytes,
         };
     }
     async dispose() {

@@ -19,7 +19,7 @@ import (
 // How much of the calibration text --bits reads: the inputs of matrices are steadier than the drift
 // costs to measure.
 const (
-	allocationWindows = 24
+	allocationWindows = 48
 	driftWindows      = 4
 )
 

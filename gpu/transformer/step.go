@@ -8,32 +8,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 )
 
-// step is the pass of one token for each of so many sequences, from the embedding to the candidates. It is sent
-// in two submissions: a submission costs the CPU time for each dispatch, and while the device is at the short one,
-// the CPU sends the long one.
+// step is the pass of one token for each of so many sequences, from the embedding to the candidates.
 type step struct {
-	key   bodyKey // of what is encoded
-	parts [2]gpu.Submission
-	first int // of the parts: 1 if there is no short one
-}
-
-// send submits the step.
-func (s *step) send() error {
-	s.key = bodyKey{}
-	for i := s.first; i < len(s.parts); i++ {
-		if err := s.parts[i].Send(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// release gives back what was not sent.
-func (s *step) release() {
-	s.key = bodyKey{}
-	for i := range s.parts {
-		s.parts[i].Release()
-	}
+	key        bodyKey // of what is encoded
+	submission gpu.Submission
 }
 
 // advance feeds the tokens of t.fed, one for each of its sequences, and returns the candidates for what follows.
@@ -56,9 +34,10 @@ func (t *Transformer) advance(ctx context.Context) ([]Top, error) {
 	if err := t.encode(n, context); err != nil {
 		return nil, err
 	}
-	if err := t.next.send(); err != nil {
+	if err := t.next.submission.Send(); err != nil {
 		return nil, err
 	}
+	t.next.key = bodyKey{}
 	for _, r := range t.fed {
 		t.positions[r.sequence]++
 	}
@@ -89,32 +68,17 @@ func (t *Transformer) encode(n, context int) error {
 	if t.next.key == key {
 		return nil
 	}
-	t.next.release()
+	t.next.submission.Release()
+	t.next.key = bodyKey{}
 	programs, err := t.stepPrograms(key, context)
 	if err != nil {
 		return err
 	}
-	short := t.short(programs)
-	if t.next.first = 1; short > 0 {
-		t.next.first = 0
-		if err := t.dev.Encode(&t.next.parts[0], programs[:short]); err != nil {
-			return err
-		}
-	}
-	if err := t.dev.Encode(&t.next.parts[1], programs[short:]); err != nil {
+	if err := t.dev.Encode(&t.next.submission, programs); err != nil {
 		return err
 	}
 	t.next.key = key
 	return nil
-}
-
-// short reports how many of a step's programs the first submission has: the embedding and an eighth of the layers.
-// A software device, which is at work in the submission, and a browser, where a submission costs little, get none.
-func (t *Transformer) short(programs []*gpu.Program) int {
-	if info := t.dev.Info(); info.Type == "cpu" || info.Backend == "WebGPU" {
-		return 0
-	}
-	return 2 + len(programs)/8
 }
 
 // stepPrograms returns the programs of a step.

@@ -451,7 +451,7 @@ func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) { t.trace = 
 
 // Close releases all that the Transformer has on the device.
 func (t *Transformer) Close() {
-	t.next.release()
+	t.next.submission.Release()
 	t.out.Release()
 	for _, g := range t.groups {
 		g.Release()

@@ -495,13 +495,6 @@ void lw_encode_timed(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t qu
 	if (w.begin > 0) wgpuCommandEncoderResolveQuerySet(ptr(encoder), ptr(queries), 0, w.begin, ptr(buffer), 0);
 }
 
-void lw_encode_span(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t queries, uintptr_t buffer) {
-	timestamp_writes w = {ptr(queries), 0, 1};
-	void *pass = begin(ptr(encoder), &w);
-	end(ptr(lw_encode(encoder, (uintptr_t)pass, s, n)));
-	wgpuCommandEncoderResolveQuerySet(ptr(encoder), ptr(queries), 0, 2, ptr(buffer), 0);
-}
-
 void lw_encode_stamp(uintptr_t encoder, uintptr_t queries, uintptr_t buffer) {
 	timestamp_writes w = {ptr(queries), 0, 1};
 	end(begin(ptr(encoder), &w));

@@ -85,8 +85,6 @@ uintptr_t lw_encoder(lw_device *d);
 uintptr_t lw_encode(uintptr_t encoder, uintptr_t pass, const lw_step *s, size_t n);
 // lw_encode_timed gives each dispatch its own pass and two queries, and resolves them to buffer.
 void lw_encode_timed(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t queries, uintptr_t buffer);
-// lw_encode_span takes the time before and after n dispatches in one pass.
-void lw_encode_span(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t queries, uintptr_t buffer);
 // lw_encode_stamp takes the time before and after an empty pass.
 void lw_encode_stamp(uintptr_t encoder, uintptr_t queries, uintptr_t buffer);
 void lw_encode_copy(uintptr_t encoder, uintptr_t src, uint64_t off, uintptr_t dst, uint64_t size);

@@ -242,29 +242,3 @@ func (d *Device) RunTimed(programs ...*Program) ([]Timing, error) {
 	d.count(programs...)
 	return times, nil
 }
-
-// RunSpan runs the dispatches of p in one pass and returns how long they took together on the device,
-// the gaps between them included. The device must have Features.TimestampQuery, and be a native one.
-func (d *Device) RunSpan(p *Program) (time.Duration, error) {
-	if err := d.enter(context.Background()); err != nil {
-		return 0, fmt.Errorf("run: %w", err)
-	}
-	defer d.leave()
-	b, ok := d.b.(interface {
-		runSpan(context.Context, []step) (time.Duration, error)
-	})
-	if !d.features.TimestampQuery || !ok {
-		return 0, fmt.Errorf("run: %s has no timestamp queries", d.adapter.Name)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := p.check(d); err != nil {
-		return 0, fmt.Errorf("run: %w", err)
-	}
-	took, err := b.runSpan(context.Background(), p.steps)
-	if err != nil {
-		return 0, d.spoil(err)
-	}
-	d.count(p)
-	return took, nil
-}

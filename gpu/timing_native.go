@@ -42,20 +42,6 @@ func (n *native) runTimed(ctx context.Context, steps []step) ([]Timing, error) {
 	return times, nil
 }
 
-// runSpan runs dispatches in one pass and returns how long it took, the gaps between them included.
-func (n *native) runSpan(ctx context.Context, steps []step) (time.Duration, error) {
-	if err := n.calibrate(ctx); err != nil {
-		return 0, err
-	}
-	t, err := n.ticks(ctx, 1, func(enc, queries, resolved C.uintptr_t) {
-		C.lw_encode_span(enc, cSteps(steps), C.size_t(len(steps)), queries, resolved)
-	})
-	if err != nil {
-		return 0, err
-	}
-	return time.Duration(float64(t[1]-t[0]) * n.period), nil
-}
-
 // timed runs steps and returns the timestamps before and after each dispatch, in ticks.
 func (n *native) timed(ctx context.Context, steps []step) ([]uint64, error) {
 	count := 0

@@ -94,19 +94,25 @@ func Specialize(name string, c Consts) (Kernel, error) {
 
 // Parse does for WGSL text what Specialize does for a file.
 func Parse(name, source string, c Consts) (Kernel, error) {
-	k := Kernel{Key: name, Name: name}
+	k := Kernel{Key: c.Key(name), Name: name}
 	src, err := rewrite(source, c)
 	if err != nil {
 		return Kernel{}, fmt.Errorf("kernel %s: %w", name, err)
 	}
 	k.Source = src
-	for _, n := range slices.Sorted(maps.Keys(c)) {
-		k.Key += fmt.Sprintf("/%s=%v", n, c[n])
-	}
 	if err := k.parse(); err != nil {
 		return Kernel{}, fmt.Errorf("kernel %s: %w", k.Key, err)
 	}
 	return k, nil
+}
+
+// Key returns the Key of the kernel that Specialize makes with c.
+func (c Consts) Key(name string) string {
+	key := name
+	for _, n := range slices.Sorted(maps.Keys(c)) {
+		key += fmt.Sprintf("/%s=%v", n, c[n])
+	}
+	return key
 }
 
 // rewrite returns source with the values of the constants in c replaced.

@@ -53,7 +53,7 @@ func literals(t *testing.T, name string, only ...string) kernels.Consts {
 
 // long are the kernels that may have more than 119 lines, and how many.
 var long = map[string]int{
-	"matvec": 195, "matvec_batch": 235, "matvec_subgroups": 195, "matvec_dot4": 230, "matvec_f16": 160, "matmul": 165, "attention": 140, "attention_split": 145,
+	"matvec": 205, "matvec_batch": 260, "matvec_subgroups": 205, "matvec_dot4": 230, "matvec_f16": 160, "matmul": 165, "attention": 140, "attention_split": 145,
 }
 
 // foreign is what of lintForeign a kernel may use that enables or requires a feature.
@@ -164,10 +164,8 @@ func TestSameText(t *testing.T) {
 	if part("matvec", loop, "\n  for (var k = 0u; k < PARTS") != part("matvec_subgroups", loop, "\n  let own") {
 		t.Error("the loops of matvec and matvec_subgroups differ")
 	}
-	for _, name := range []string{"matvec_batch", "matvec_subgroups"} {
-		if part("matvec", quad, total) != part(name, quad, total) {
-			t.Errorf("quad of matvec and %s differ", name)
-		}
+	if part("matvec", quad, total) != part("matvec_subgroups", quad, total) {
+		t.Error("quad of matvec and matvec_subgroups differ")
 	}
 	for _, name := range []string{"matvec_batch", "matvec_subgroups", "matvec_dot4", "matvec_f16"} {
 		if part("matvec", store, main) != part(name, store, main) {

@@ -3,28 +3,33 @@
 //   one workgroup makes ROWS·LANES/ALONG rows for TOKENS tokens; groups (x, y) count on: x + 65535·y
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
-const TOKENS: u32 = 8u;
+const TOKENS: u32 = 8u;    // a multiple of 4
 const ROWS: u32 = 4u;      // of a thread
-const ALONG: u32 = 8u;     // threads that share a row, and vectors of it in a step; all of these are powers of two, ROWS ≤ ALONG
+const ALONG: u32 = 8u;     // threads that share a row, and vectors of it in a step; powers of two, TOKENS ≤ ALONG ≤ LANES
 const LANES: u32 = 128u;   // of a workgroup
-const STEP: u32 = 2u;      // quads (of four columns) that are written out, a divisor of 32/BITS
 const NORM: u32 = 0u;      // 1: the product is divided by √(Σ/width + eps), Σ the sums behind x
 const NEXT: u32 = 0u;
 const GATED: u32 = 0u;     // 1: row i of y is act(row 2i)·(row 2i+1), act(v) = v·sigmoid(SLOPE·v + CUBIC·v³)
 const SLOPE: f32 = 1.0;    // SiLU: 1 and 0; GELU by tanh: 2·√(2/π) and that times 0.044715
 const CUBIC: f32 = 0.0;
 
-const QUADS: u32 = 32u / BITS; // groups of four weights in a vec4<u32>
+const QUADS: u32 = 32u / BITS; // groups of four weights in a vec4<u32>, and weights in a word of it
 const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // vectors that share a block
+const HEADS: u32 = (4u * QUADS + BLOCK - 1u) / BLOCK; // blocks that a vector has a part of
+const WORDS: u32 = ROWS * HEADS;
 const MASK: u32 = (1u << (BITS % 16u)) - 1u;
-const PARTS: u32 = ROWS * TOKENS;
-const DOWN: u32 = LANES / ALONG; // runs of ROWS rows
-const PER: u32 = ALONG / ROWS;   // lanes that add up one product
-const SUMS: u32 = LANES * ROWS;
-const CHUNK: u32 = ALONG * QUADS; // quads of a token in a step
-const INPUTS: u32 = CHUNK * TOKENS;
-const MINE: u32 = (INPUTS + LANES - 1u) / LANES; // of them, those that a thread reads
-const SQUARES: u32 = LANES * TOKENS;
+const SLIDE: u32 = (12u + BITS / 16u * 16u) / BITS; // codes that one shift brings to where they are decoded
+const LEVELS: u32 = ROWS * SLIDE;
+const GROUPS: u32 = TOKENS / 4u;
+const COLUMNS: u32 = QUADS * GROUPS;    // inputs of a word's weights, four tokens each
+const SUMS: u32 = ROWS * GROUPS;        // of a thread, four tokens each
+const DOWN: u32 = LANES / ALONG;        // runs of ROWS rows
+const EACH: u32 = DOWN * ROWS;          // rows of a workgroup
+const ITEMS: u32 = ALONG * COLUMNS;     // quads of four tokens in a step
+const MINE: u32 = (ITEMS + LANES - 1u) / LANES; // of them, those that a thread reads
+const STAGED: u32 = MINE * 4u;
+const PARTS: u32 = LANES * TOKENS;
+const TOTALS: u32 = EACH * TOKENS;
 
 struct Shape {
   cols: u32,     // columns stored, a multiple of BLOCK and of 128/BITS
@@ -54,36 +59,22 @@ struct Shape {
 @group(0) @binding(6) var<storage, read_write> next: array<f32>;
 @group(0) @binding(7) var<uniform> shape: Shape;
 
-var<workgroup> sums: array<f32, SUMS>;       // [row][lane], then a product each PER of them
-var<workgroup> inputs: array<vec4<f32>, INPUTS>; // [token][quad][vector]
-var<workgroup> squares: array<f32, SQUARES>; // [token][lane]
-
-// quad returns weights 4i to 4i+3 of the vector v, less zero. A code masked out of a word, with the
-// exponent of 2²³ above it, is the float 2²³ + code·2^position: one fma makes it code − zero, exactly.
-fn quad(v: vec4<u32>, i: u32, zero: f32) -> vec4<f32> {
-  if (BITS == 32u) { return bitcast<vec4<f32>>(v); }
-  if (BITS == 16u) { return vec4<f32>(unpack2x16float(select(v.x, v.z, i == 1u)), unpack2x16float(select(v.y, v.w, i == 1u))); }
-  let k = i * BITS / 8u;
-  let word = select(select(v.x, v.y, k == 1u), select(v.z, v.w, k == 3u), k > 1u) >> (i * 4u * BITS % 32u);
-  let high = select(word, word >> 16u, BITS == 8u); // a float has room for 23 bits
-  let position = vec4<u32>(0u, 1u, 2u, 3u) * BITS % 16u;
-  let unit = 1.0 / vec4<f32>(vec4<u32>(1u) << position);
-  let codes = vec4<u32>(word, word, high, high) & (vec4<u32>(MASK) << position);
-  return fma(bitcast<vec4<f32>>(codes | vec4<u32>(shape.exponent)), unit, -8388608.0 * unit - zero);
-}
+var<workgroup> inputs: array<array<array<vec4<f32>, ALONG>, COLUMNS>, 4>; // [word][column, tokens][vector]
+var<workgroup> parts: array<f32, PARTS>;    // [token][lane], of a row of each thread
+var<workgroup> totals: array<f32, TOTALS>;  // [row][token]
+var<workgroup> squares: array<f32, LANES>;  // [lane / TOKENS][token]
 
 // total returns row r of token t before bias and scale.
 fn total(r: u32, t: u32) -> f32 {
-  if (NORM == 0u) { return sums[r * PER]; }
-  return sums[r * PER] / sqrt(squares[t * LANES] / f32(shape.width) + shape.eps);
+  if (NORM == 0u) { return totals[r * TOKENS + t]; }
+  return totals[r * TOKENS + t] / sqrt(squares[t] / f32(shape.width) + shape.eps);
 }
 
-// input reads this thread's input i of the step at vector v0.
-fn input(v0: u32, i: u32, lane: u32) -> vec4<f32> {
-  let e = lane + i * LANES;
-  let v = min(v0 + e % ALONG, shape.cols * BITS / 128u - 1u);
-  let t = min(e / CHUNK, TOKENS - 1u);
-  return x[t * shape.x_stride / 4u + v / SHARE * SHARE * QUADS + e % CHUNK / ALONG * SHARE + v % SHARE];
+// input reads quad i of a token in vector v; behind the last vector there is zero.
+fn input(t: u32, v: u32, i: u32) -> vec4<f32> {
+  let at = min(v, shape.cols * BITS / 128u - 1u);
+  let value = x[t * shape.x_stride / 4u + at / SHARE * SHARE * QUADS + i * SHARE + at % SHARE];
+  return select(vec4<f32>(), value, v == at);
 }
 
 // store ends row r of token t, and returns what stands in y then.
@@ -109,97 +100,134 @@ fn store(row: u32, r: u32, t: u32) -> f32 {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let id = group.x + 65535u * group.y;
-  let row0 = (id * DOWN + lane / ALONG) * ROWS;
+  let s = lane % ALONG;
+  let row0 = id * EACH + lane / ALONG * ROWS;
   let last = shape.rows - 1u;
   let vecs = shape.cols * BITS / 128u;
   let behind = (shape.width + 255u) / 256u * 64u; // where the squares are, in vec4
-  var part: array<f32, PARTS>; // [row][token]
+  var acc: array<vec4<f32>, SUMS>; // [row][tokens]
   var codes: array<vec4<u32>, ROWS>;
-  var ahead: array<vec4<u32>, ROWS>; // codes and inputs of the next step
-  var next_inputs: array<vec4<f32>, MINE>;
-  var weights: array<vec4<f32>, ROWS>;
-  var heads: array<vec2<f32>, ROWS>; // scale, zero
-  for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + min(lane % ALONG, vecs - 1u)]; } // unroll
-  for (var i = 0u; i < MINE; i++) { next_inputs[i] = input(0u, i, lane); } // unroll
-  for (var v0 = 0u; v0 < vecs; v0 += ALONG) {
-    let v = min(v0 + lane % ALONG, vecs - 1u);
-    let here = v0 + lane % ALONG < vecs;
-    for (var r = 0u; r < ROWS; r++) { codes[r] = select(vec4<u32>(0u), ahead[r], here); } // unroll
-    workgroupBarrier();
-    for (var i = 0u; i < MINE; i++) { // unroll
-      if (lane + i * LANES < INPUTS) { inputs[lane + i * LANES] = next_inputs[i]; }
+  var words: array<u32, WORDS>;      // of h
+  var ahead: array<vec4<u32>, ROWS>; // codes, words and inputs of the next step
+  var next_words: array<u32, WORDS>;
+  var staged: array<vec4<f32>, STAGED>; // [item][token]
+  var scales: array<f32, ROWS>;
+  var levels: array<f32, LEVELS>;  // [row][code of a shift]: what a decoded code has too much, scaled
+  var exponents: array<u32, SLIDE>;
+  var weights: array<f32, ROWS>;
+  var word: array<u32, ROWS>;
+  for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + min(s, vecs - 1u)]; } // unroll
+  if (BITS < 16u) {
+    for (var k = 0u; k < WORDS; k++) { // unroll
+      next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + min(s, vecs - 1u) * QUADS * 4u / BLOCK + k % HEADS];
     }
-    workgroupBarrier();
-    let then = min(v0 + ALONG + lane % ALONG, vecs - 1u);
-    for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + then]; } // unroll
-    for (var i = 0u; i < MINE; i++) { next_inputs[i] = input(v0 + ALONG, i, lane); } // unroll
-    for (var i0 = 0u; i0 < QUADS; i0 += STEP) {
-      for (var s = 0u; s < STEP; s++) { // unroll
-        let i = i0 + s;
-        if (BITS < 16u && i * 4u % BLOCK == 0u) {
-          for (var r = 0u; r < ROWS; r++) { // unroll
-            let word = h[min(row0 + r, last) * (shape.cols / BLOCK) + (v * QUADS + i) * 4u / BLOCK];
-            heads[r] = vec2<f32>(select(0.0, unpack2x16float(word).x, here), f32(bitcast<i32>(word) >> 16u));
-          }
-        }
-        for (var r = 0u; r < ROWS; r++) { // unroll
-          weights[r] = quad(codes[r], i, heads[r].y);
-          if (BITS < 16u) { weights[r] *= heads[r].x; }
-        }
-        for (var t = 0u; t < TOKENS; t++) { // unroll
-          let value = inputs[t * CHUNK + i * ALONG + lane % ALONG];
-          for (var r = 0u; r < ROWS; r++) { // unroll
-            let k = r * TOKENS + t;
-            let q = weights[r];
-            part[k] = fma(q.w, value.w, fma(q.z, value.z, fma(q.y, value.y, fma(q.x, value.x, part[k]))));
-          }
-        }
-      }
-    }
+  }
+  for (var i = 0u; i < STAGED; i++) { // unroll
+    let e = min(lane + i / 4u * LANES, ITEMS - 1u);
+    staged[i] = input(e / ALONG / QUADS * 4u + i % 4u, e % ALONG, e / ALONG % QUADS);
   }
   if (NORM == 1u) {
-    for (var t = 0u; t < TOKENS; t++) {
-      var s = vec4<f32>();
-      for (var i = lane; i < shape.squares; i += LANES) { s += x[t * shape.x_stride / 4u + behind + i]; }
-      squares[t * LANES + lane] = s.x + s.y + s.z + s.w;
+    var all = vec4<f32>();
+    for (var i = lane / TOKENS; i < shape.squares; i += LANES / TOKENS) { all += x[lane % TOKENS * shape.x_stride / 4u + behind + i]; }
+    squares[lane] = all.x + all.y + all.z + all.w;
+    workgroupBarrier();
+    var sum = 0.0;
+    for (var i = lane % TOKENS; i < LANES; i += TOKENS) { sum += squares[i]; }
+    workgroupBarrier();
+    squares[lane] = sum;
+  }
+  for (var v0 = 0u; v0 < vecs; v0 += ALONG) {
+    for (var r = 0u; r < ROWS; r++) { codes[r] = ahead[r]; } // unroll
+    for (var k = 0u; k < WORDS; k++) { words[k] = next_words[k]; } // unroll
+    workgroupBarrier();
+    for (var i = 0u; i < MINE; i++) { // unroll
+      let e = lane + i * LANES;
+      let i0 = e / ALONG % QUADS * 4u; // the quad's first column
+      let g = e / ALONG / QUADS;
+      if (e < ITEMS) {
+        for (var c = 0u; c < 4u; c++) { // unroll
+          inputs[(i0 + c) / QUADS][(i0 + c) % QUADS * GROUPS + g][s] = vec4<f32>(staged[i * 4u][c], staged[i * 4u + 1u][c], staged[i * 4u + 2u][c], staged[i * 4u + 3u][c]);
+        }
+      }
     }
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-      workgroupBarrier();
-      for (var i = 0u; i < TOKENS; i++) {
-        if (lane < half) { squares[i * LANES + lane] += squares[i * LANES + lane + half]; }
+    workgroupBarrier();
+    let then = min(v0 + ALONG + s, vecs - 1u);
+    for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + then]; } // unroll
+    if (BITS < 16u) {
+      for (var k = 0u; k < WORDS; k++) { // unroll
+        next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + then * QUADS * 4u / BLOCK + k % HEADS];
+      }
+    }
+    for (var i = 0u; i < STAGED; i++) { // unroll
+      let e = min(lane + i / 4u * LANES, ITEMS - 1u);
+      staged[i] = input(e / ALONG / QUADS * 4u + i % 4u, v0 + ALONG + e % ALONG, e / ALONG % QUADS);
+    }
+    // A code at position p of a word, with the exponent of 2^(23−p) above it, is the float 2^(23−p) + code. From
+    // position 11 on, one fma makes it (code − zero)·scale, exactly: that and the product with 2^(23−p) have 24 bits.
+    let exponent = shape.exponent | (words[0] & shape.exponent & 1u); // what the compiler does not know: it then masks and sets in one
+    for (var m = 0u; m < SLIDE; m++) { exponents[m] = exponent - ((11u + m * BITS) << 23u); } // unroll
+    for (var k = 0u; k < 4u; k++) {
+      for (var r = 0u; r < ROWS; r++) { // unroll
+        word[r] = select(select(codes[r].x, codes[r].y, k == 1u), select(codes[r].z, codes[r].w, k == 3u), k > 1u);
+        if (BITS < 16u && k * HEADS % 4u == 0u) {
+          var head = words[r * HEADS];
+          for (var i = 0u; i < HEADS; i++) { head = select(head, words[r * HEADS + i], k * HEADS / 4u == i); } // unroll
+          scales[r] = unpack2x16float(head).x;
+          let zero = f32(bitcast<i32>(head) >> 16u);
+          for (var m = 0u; m < SLIDE; m++) { levels[r * SLIDE + m] = -scales[r] * (f32(1u << (12u - m * BITS)) + zero); } // unroll
+        }
+      }
+      for (var j = 0u; j < QUADS; j++) { // unroll
+        for (var r = 0u; r < ROWS; r++) { // unroll
+          if (BITS == 32u) {
+            weights[r] = bitcast<f32>(word[r]);
+          } else if (BITS == 16u) {
+            weights[r] = unpack2x16float(word[r])[j % 2u];
+          } else {
+            let m = j % SLIDE;
+            let first = (j - m) * BITS; // bit of the first code of a shift, to be at position 11
+            let slid = select(word[r] << (11u - min(first, 11u)), word[r] >> (max(first, 11u) - 11u), first > 11u);
+            weights[r] = fma(bitcast<f32>((slid & (MASK << (11u + m * BITS))) | exponents[m]), scales[r], levels[r * SLIDE + m]);
+          }
+        }
+        for (var g = 0u; g < GROUPS; g++) { // unroll
+          let value = inputs[k][j * GROUPS + g][s];
+          for (var r = 0u; r < ROWS; r++) { // unroll
+            acc[r * GROUPS + g] = fma(vec4<f32>(weights[r]), value, acc[r * GROUPS + g]);
+          }
+        }
       }
     }
   }
-  let p = lane / PER; // the row of the workgroup that this lane adds up
-  let own = p % ROWS * LANES + p / ROWS * ALONG + lane % PER;
-  for (var t = 0u; t < TOKENS; t++) { // unroll
+  for (var r = 0u; r < ROWS; r++) { // unroll
+    for (var t = 0u; t < TOKENS; t++) { parts[t * LANES + lane] = acc[r * GROUPS + t / 4u][t % 4u]; } // unroll
     workgroupBarrier();
-    for (var r = 0u; r < ROWS; r++) { sums[r * LANES + lane] = part[r * TOKENS + t]; } // unroll
-    workgroupBarrier();
-    var sum = 0.0;
-    for (var i = 0u; i < ROWS; i++) { sum += sums[own + i * PER]; } // unroll
-    workgroupBarrier();
-    sums[lane] = sum;
-    workgroupBarrier();
-    for (var half = PER / 2u; half > 0u; half /= 2u) {
-      if (lane % PER < half) { sums[lane] += sums[lane + half]; }
-      workgroupBarrier();
+    if (lane < DOWN * TOKENS) {
+      var sum = 0.0;
+      for (var i = 0u; i < ALONG; i++) { sum += parts[lane * ALONG + (i + lane) % ALONG]; }
+      totals[(lane % DOWN * ROWS + r) * TOKENS + lane / DOWN] = sum;
     }
-    var made = 0.0;
-    if (lane % PER == 0u) { made = store(id * DOWN * ROWS + p, p, t); }
-    if (NEXT == 1u) {
-      workgroupBarrier();
-      if (lane % PER == 0u) { sums[p] = made * made; }
-      workgroupBarrier();
-      if (lane == 0u) {
-        var all = 0.0;
-        for (var r = 0u; r < DOWN * ROWS; r++) { all += sums[r]; }
-        let to = t * shape.next_stride + (shape.rows + 255u) / 256u * 256u + id;
-        next[to] = all;
-        if ((id + 1u) * DOWN * ROWS > last) {
-          for (var i = 1u; i < 4u; i++) { next[to + i] = 0.0; } // up to a whole vec4
-        }
-      }
+    workgroupBarrier();
+  }
+  let d = lane % DOWN;
+  let t = lane / DOWN;
+  var all = 0.0;
+  if (t < TOKENS) {
+    for (var r = d * ROWS; r < d * ROWS + ROWS; r++) {
+      let made = store(id * EACH + r, r, t);
+      all += made * made;
+    }
+  }
+  if (NEXT == 0u) { return; }
+  parts[lane] = all;
+  workgroupBarrier();
+  if (lane < TOKENS) {
+    all = 0.0;
+    for (var i = 0u; i < DOWN; i++) { all += parts[lane * DOWN + i]; }
+    let to = lane * shape.next_stride + (shape.rows + 255u) / 256u * 256u + id;
+    next[to] = all;
+    if ((id + 1u) * EACH > last) {
+      for (var i = 1u; i < 4u; i++) { next[to + i] = 0.0; } // up to a whole vec4
     }
   }
 }

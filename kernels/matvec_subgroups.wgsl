@@ -22,6 +22,8 @@ const CUBIC: f32 = 0.0;
 
 const QUADS: u32 = 32u / BITS; // groups of four weights in a vec4<u32>
 const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // vectors that share a block
+const HEADS: u32 = (4u * QUADS + BLOCK - 1u) / BLOCK; // blocks that a vector has a part of
+const WORDS: u32 = ROWS * HEADS;
 const MASK: u32 = (1u << (BITS % 16u)) - 1u;
 const PARTS: u32 = ROWS * TOKENS;
 const GROUPS: u32 = (LANES + 3u) / 4u; // a subgroup has four threads at least
@@ -61,7 +63,7 @@ var<workgroup> squares: array<f32, SQUARES>; // [token][subgroup]; then [token]
 
 // quad returns weights 4i to 4i+3 of the vector v, less zero. A code masked out of a word, with the
 // exponent of 2²³ above it, is the float 2²³ + code·2^position: one fma makes it code − zero, exactly.
-fn quad(v: vec4<u32>, i: u32, zero: f32) -> vec4<f32> {
+fn quad(v: vec4<u32>, i: u32, zero: f32, exponent: u32) -> vec4<f32> {
   if (BITS == 32u) { return bitcast<vec4<f32>>(v); }
   if (BITS == 16u) { return vec4<f32>(unpack2x16float(select(v.x, v.z, i == 1u)), unpack2x16float(select(v.y, v.w, i == 1u))); }
   let k = i * BITS / 8u;
@@ -70,7 +72,7 @@ fn quad(v: vec4<u32>, i: u32, zero: f32) -> vec4<f32> {
   let position = vec4<u32>(0u, 1u, 2u, 3u) * BITS % 16u;
   let unit = 1.0 / vec4<f32>(vec4<u32>(1u) << position);
   let codes = vec4<u32>(word, word, high, high) & (vec4<u32>(MASK) << position);
-  return fma(bitcast<vec4<f32>>(codes | vec4<u32>(shape.exponent)), unit, -8388608.0 * unit - zero);
+  return fma(bitcast<vec4<f32>>(codes | vec4<u32>(exponent)), unit, -8388608.0 * unit - zero);
 }
 
 // total returns row r of token t before bias and scale.
@@ -112,21 +114,33 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var part: array<f32, PARTS>; // of the block at hand, where its scale comes last
   var codes: array<vec4<u32>, ROWS>;
   var weights: array<vec4<f32>, ROWS>;
+  var words: array<u32, WORDS>;      // of h
   var heads: array<vec2<f32>, ROWS>; // scale, zero
   for (var v = lane; v < vecs; v += LANES) {
-    for (var r = 0u; r < ROWS; r++) { codes[r] = w[min(row0 + r, last) * vecs + v]; } // unroll
+    var all = 0u;
+    for (var r = 0u; r < ROWS; r++) { // unroll
+      codes[r] = w[min(row0 + r, last) * vecs + v];
+      all |= codes[r].x;
+    }
+    if (BITS < 16u) {
+      for (var k = 0u; k < WORDS; k++) { // unroll
+        words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + v * QUADS * 4u / BLOCK + k % HEADS];
+        all |= words[k];
+      }
+    }
+    let exponent = shape.exponent | (all & shape.exponent & 1u); // what the compiler does not know: nothing is decoded before all is read
     let at = v / SHARE * SHARE * QUADS + v % SHARE;
     for (var i0 = 0u; i0 < QUADS; i0 += STEP) {
       for (var s = 0u; s < STEP; s++) { // unroll
         let i = i0 + s;
         if (BITS < 16u && i * 4u % BLOCK == 0u) {
           for (var r = 0u; r < ROWS; r++) { // unroll
-            let word = h[min(row0 + r, last) * (shape.cols / BLOCK) + (v * QUADS + i) * 4u / BLOCK];
+            let word = words[r * HEADS + i * 4u / BLOCK];
             heads[r] = vec2<f32>(unpack2x16float(word).x, f32(bitcast<i32>(word) >> 16u));
           }
         }
         for (var r = 0u; r < ROWS; r++) { // unroll
-          weights[r] = quad(codes[r], i, heads[r].y);
+          weights[r] = quad(codes[r], i, heads[r].y, exponent);
           if (BITS < 16u && TOKENS > 1u) { weights[r] *= heads[r].x; }
         }
         for (var t = 0u; t < TOKENS; t++) { // unroll

@@ -30,9 +30,13 @@ func TestMatvecFused(t *testing.T) {
 		{packing{4, 64}, 261, 130, 4, 0, 0, 1, 1, 1, 1, 0},
 		{packing{8, 128}, 18, 300, 8, 0, 0, 0, 1, 1, 0.5, 0},
 		{packing{16, 0}, 18, 300, 4, 0, 0, 0, 1, 1, 0.5, 0},
+		{packing{4, 128}, 70, 5000, 8, 1, 1, 1, 0, 0, 1, 0},
+		{packing{4, 32}, 70, 1100, 8, 1, 0, 0, 1, 1, 1, 0},
+		{packing{2, 32}, 66, 2100, 8, 0, 0, 1, 1, 1, 1, 0},
+		{packing{2, 256}, 66, 1300, 4, 1, 3, 0, 0, 0, 1, 0},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t, "matvec") })
-		if c.tokens > 1 {
+		if c.tokens >= 4 {
 			t.Run(fmt.Sprintf("batch %+v", c), func(t *testing.T) { c.test(t, "matvec_batch") })
 		}
 		if c.bits == 16 {
@@ -96,9 +100,6 @@ func (c fusedCase) test(t *testing.T, name string) {
 	}
 	each, along := 4, 8 // rows of a workgroup; threads that share a row in matvec_batch
 	if name == "matvec_batch" {
-		if c.bits == 2 {
-			along = 4
-		}
 		each = 4 * 64 / along
 	}
 	groups := (c.rows + each - 1) / each
@@ -113,7 +114,7 @@ func (c fusedCase) test(t *testing.T, name string) {
 	case "matvec":
 		consts["STEP"] = max(1, 32/c.bits/c.tokens)
 	case "matvec_batch":
-		consts["STEP"], consts["ALONG"], consts["LANES"] = max(1, 8/c.bits), along, 64
+		consts["ALONG"], consts["LANES"] = along, 64
 	}
 	switch c.act { // 1 SiLU, 3 GELU by tanh
 	case 1:

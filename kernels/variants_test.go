@@ -29,7 +29,7 @@ var variants = map[string][]kernels.Consts{
 		{"BY_TOKEN": 0, "WEIGH": 1, "TOP": 8},
 	},
 	"matvec":       {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
-	"matvec_batch": {{"TOKENS": 2}, {"TOKENS": 8, "ALONG": 4}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"TOKENS": 8, "NORM": 1, "GATED": 1, "ALONG": 4, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
+	"matvec_batch": {{"TOKENS": 4, "ALONG": 8}, {"TOKENS": 8, "ALONG": 8}, {"TOKENS": 4, "NORM": 1, "ALONG": 4}, {"TOKENS": 4, "NEXT": 1, "ALONG": 8}, {"TOKENS": 4, "GATED": 1, "ALONG": 8}, {"TOKENS": 8, "NORM": 1, "GATED": 1, "ALONG": 8, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
 	"matvec_dot4":  {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
 	"matvec_f16":   {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
 	"matvec_experts": {

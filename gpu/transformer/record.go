@@ -40,7 +40,7 @@ func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ..
 	if r.err != nil || r.done || r.begin != atInput {
 		return
 	}
-	k, err := specialize(r.t.dev, kernel, c)
+	k, err := r.t.specialize(kernel, c)
 	if err != nil {
 		r.err = err
 		return
@@ -72,6 +72,19 @@ func specialize(dev *gpu.Device, name string, c kernels.Consts) (kernels.Kernel,
 		return k, err
 	}
 	return k.Unrolled()
+}
+
+// specialize does what the function of this name does, once for each kernel: layers repeat them.
+func (t *Transformer) specialize(name string, c kernels.Consts) (kernels.Kernel, error) {
+	key := c.Key(name)
+	if k, ok := t.specialized[key]; ok {
+		return k, nil
+	}
+	k, err := specialize(t.dev, name, c)
+	if err == nil {
+		t.specialized[key] = k
+	}
+	return k, err
 }
 
 // group returns the bind group of a pipeline and ranges.
@@ -313,7 +326,7 @@ func kernelFor(cpu bool, n int) string {
 	switch {
 	case n > matvecTokens:
 		return "matmul"
-	case n > 4 && !cpu: // fewer gain less by it than it takes
+	case n > 2 && !cpu: // fewer gain less by it than it takes
 		return "matvec_batch"
 	}
 	return "matvec"
@@ -323,7 +336,7 @@ func kernelFor(cpu bool, n int) string {
 // rows a workgroup makes.
 func (r *recorder) tunedVectors(kernel string, p *part, c kernels.Consts) int {
 	if kernel == "matvec_batch" {
-		with := r.t.tuned(kernel, p, r.n, c, batchDefaults(p))
+		with := r.t.tuned(kernel, p, r.n, c, r.batchDefaults(p))
 		return with["ROWS"] * with["LANES"] / with["ALONG"]
 	}
 	rows := r.t.tuned("matvec", p, r.n, c, r.matvecDefaults(p))["ROWS"]
@@ -333,14 +346,15 @@ func (r *recorder) tunedVectors(kernel string, p *part, c kernels.Consts) int {
 	return rows
 }
 
-// batchDefaults are the constants of matvec_batch where nothing better is known.
-func batchDefaults(p *part) Tuned {
-	with := Tuned{"ROWS": 4, "ALONG": 8, "LANES": 128, "STEP": max(1, min(2, 32/p.bits))}
-	if p.bits == 2 {
-		with["ALONG"] = 4 // its vectors have twice the inputs
+// batchDefaults are the constants of matvec_batch where nothing better is known: inputs in half of the workgroup
+// memory that every GPU has, or in all of it if there is more, and threads enough for a large GPU to be busy.
+func (r *recorder) batchDefaults(p *part) Tuned {
+	with := Tuned{"ROWS": 4, "ALONG": 8, "LANES": 128}
+	if p.bits >= 4 && r.t.dev.Limits().MaxWorkgroupBytes >= 32<<10 {
+		with["ALONG"] = 16
 	}
 	if p.rows <= 2*fullRows {
-		with["ROWS"], with["LANES"] = 2, 64
+		with["ROWS"] = 2
 	}
 	return with
 }

@@ -50,14 +50,15 @@ type Transformer struct {
 	act     activations
 	kv      []cache
 
-	angles  []*gpu.Buffer // by index of Spec.RoPE
-	shapes  shapes
-	groups  map[string]*gpu.BindGroup
-	bodies  map[bodyKey][]*gpu.Program // the embedding, then each layer
-	heads   map[headKey]*gpu.Program   // final norm and head
-	tops    map[int]*gpu.Program       // by number of sequences
-	squares map[int]int                // by number of tokens: sums of squares of the final norm that a pass has prepared
-	leaves  int                        // those of the last pass
+	angles      []*gpu.Buffer // by index of Spec.RoPE
+	shapes      shapes
+	groups      map[string]*gpu.BindGroup
+	specialized map[string]kernels.Kernel  // by Consts.Key
+	bodies      map[bodyKey][]*gpu.Program // the embedding, then each layer
+	heads       map[headKey]*gpu.Program   // final norm and head
+	tops        map[int]*gpu.Program       // by number of sequences
+	squares     map[int]int                // by number of tokens: sums of squares of the final norm that a pass has prepared
+	leaves      int                        // those of the last pass
 
 	out      *gpu.Readback              // where candidates are read
 	next     step                       // encoded ahead of its tokens
@@ -108,7 +109,7 @@ func prepare(dev *gpu.Device, src Source, o Options) *Transformer {
 	return &Transformer{
 		dev: dev, run: dev.Run, costs: map[*gpu.Program][]cost{}, spec: src.Spec(), opts: o.withDefaults(src.Spec()), limit: dev.Limits().MaxBinding,
 		groups: map[string]*gpu.BindGroup{}, bodies: map[bodyKey][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
-		squares: map[int]int{}, sequel: map[bodyKey][]*gpu.Program{},
+		specialized: map[string]kernels.Kernel{}, squares: map[int]int{}, sequel: map[bodyKey][]*gpu.Program{},
 	}
 }
 

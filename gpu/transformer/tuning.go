@@ -46,9 +46,9 @@ var tunables = []tunable{
 	},
 	{
 		kernel: "matvec_batch",
-		values: []choice{{"ROWS", []int{2, 4, 8}}, {"ALONG", []int{4, 8, 16}}, {"LANES", []int{32, 64, 128, 256}}, {"STEP", []int{1, 2, 4, 8}}},
-		valid: func(c Tuned, p *part, _ int) bool {
-			return c["ROWS"] <= c["ALONG"] && c["ALONG"] <= c["LANES"] && c["STEP"] <= 32/p.bits
+		values: []choice{{"ROWS", []int{2, 4, 8}}, {"ALONG", []int{8, 16, 32}}, {"LANES", []int{32, 64, 128, 256}}},
+		valid: func(c Tuned, _ *part, n int) bool {
+			return powerOfTwo(n) <= c["ALONG"] && c["ALONG"] <= c["LANES"]
 		},
 	},
 	{

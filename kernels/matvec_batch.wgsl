@@ -22,11 +22,10 @@ const MASK: u32 = (1u << (BITS % 16u)) - 1u;
 const SLIDE: u32 = (12u + BITS / 16u * 16u) / BITS; // codes that one shift brings to where they are decoded
 const LEVELS: u32 = ROWS * SLIDE;
 const GROUPS: u32 = TOKENS / 4u;
-const COLUMNS: u32 = QUADS * GROUPS;    // inputs of a word's weights, four tokens each
 const SUMS: u32 = ROWS * GROUPS;        // of a thread, four tokens each
 const DOWN: u32 = LANES / ALONG;        // runs of ROWS rows
 const EACH: u32 = DOWN * ROWS;          // rows of a workgroup
-const ITEMS: u32 = ALONG * COLUMNS;     // quads of four tokens in a step
+const ITEMS: u32 = ALONG * QUADS * GROUPS; // quads of four tokens in a step
 const MINE: u32 = (ITEMS + LANES - 1u) / LANES; // of them, those that a thread reads
 const STAGED: u32 = MINE * 4u;
 const PARTS: u32 = LANES * TOKENS;
@@ -60,7 +59,7 @@ struct Shape {
 @group(0) @binding(6) var<storage, read_write> next: array<f32>;
 @group(0) @binding(7) var<uniform> shape: Shape;
 
-var<workgroup> inputs: array<array<array<vec4<f32>, ALONG>, COLUMNS>, 4>; // [word][column, tokens][vector]
+var<workgroup> inputs: array<array<array<array<vec4<f32>, ALONG>, GROUPS>, 4>, QUADS>; // [quad][column][tokens][vector]
 var<workgroup> parts: array<f32, PARTS>;    // [token][lane], of a row of each thread
 var<workgroup> totals: array<f32, TOTALS>;  // [row][token]
 var<workgroup> squares: array<f32, LANES>;  // [lane / TOKENS][token]
@@ -71,11 +70,11 @@ fn total(r: u32, t: u32) -> f32 {
   return totals[r * TOKENS + t] / sqrt(squares[t] / f32(shape.width) + shape.eps);
 }
 
-// input reads quad i of a token in vector v; behind the last vector there is zero.
-fn input(t: u32, v: u32, i: u32) -> vec4<f32> {
-  let at = min(v, shape.cols * BITS / 128u - 1u);
-  let value = x[t * shape.x_stride / 4u + at / SHARE * SHARE * QUADS + i * SHARE + at % SHARE];
-  return select(vec4<f32>(), value, v == at);
+// place is where in x item e of the step at vector v0 begins, for the first of its four tokens; item e is quad
+// e / ALONG % QUADS of vector v0 + e % ALONG.
+fn place(v0: u32, e: u32) -> u32 {
+  let v = v0 + e % ALONG;
+  return e / ALONG / QUADS * shape.x_stride + v / SHARE * SHARE * QUADS + e / ALONG % QUADS * SHARE + v % SHARE;
 }
 
 // store ends row r of token t, and returns what stands in y then.
@@ -109,6 +108,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var acc: array<vec4<f32>, SUMS>; // [row][tokens]
   var codes: array<vec4<u32>, ROWS>;
   var words: array<u32, WORDS>;         // of h
+  var ahead: array<vec4<u32>, ROWS>;    // codes and words of the next step
+  var next_words: array<u32, WORDS>;
+  var places: array<u32, MINE>;
   var staged: array<vec4<f32>, STAGED>; // [item][token]
   var scales: array<f32, ROWS>;
   var levels: array<f32, LEVELS>; // [row][code of a shift]: what a decoded code has too much, scaled
@@ -125,35 +127,48 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     squares[lane] = sum;
   }
+  for (var i = 0u; i < MINE; i++) { places[i] = place(0u, min(lane + i * LANES, ITEMS - 1u)); } // unroll
+  for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + min(s, vecs - 1u)]; } // unroll
+  if (BITS < 16u) {
+    for (var k = 0u; k < WORDS; k++) { // unroll
+      next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + min(s, vecs - 1u) * QUADS * 4u / BLOCK + k % HEADS];
+    }
+  }
   for (var v0 = 0u; v0 < vecs; v0 += ALONG) {
-    let v = min(v0 + s, vecs - 1u);
     var all = 0u;
     for (var r = 0u; r < ROWS; r++) { // unroll
-      codes[r] = w[min(row0 + r, last) * vecs + v];
+      codes[r] = ahead[r];
       all |= codes[r].x;
     }
     if (BITS < 16u) {
       for (var k = 0u; k < WORDS; k++) { // unroll
-        words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + v * QUADS * 4u / BLOCK + k % HEADS];
+        words[k] = next_words[k];
         all |= words[k];
       }
     }
     for (var i = 0u; i < STAGED; i++) { // unroll
       let e = min(lane + i / 4u * LANES, ITEMS - 1u);
-      staged[i] = input(e / ALONG / QUADS * 4u + i % 4u, v0 + e % ALONG, e / ALONG % QUADS);
+      var at = places[i / 4u] + v0 * QUADS;
+      if (ALONG % SHARE != 0u) { at = place(v0, e); }
+      staged[i] = select(vec4<f32>(), x[at + i % 4u * shape.x_stride / 4u], v0 + e % ALONG < vecs);
     }
     workgroupBarrier();
     for (var i = 0u; i < MINE; i++) { // unroll
       let e = lane + i * LANES;
-      let i0 = e / ALONG % QUADS * 4u; // the quad's first column
-      let g = e / ALONG / QUADS;
       if (e < ITEMS) {
         for (var c = 0u; c < 4u; c++) { // unroll
-          inputs[(i0 + c) / QUADS][(i0 + c) % QUADS * GROUPS + g][s] = vec4<f32>(staged[i * 4u][c], staged[i * 4u + 1u][c], staged[i * 4u + 2u][c], staged[i * 4u + 3u][c]);
+          inputs[e / ALONG % QUADS][c][e / ALONG / QUADS][s] = vec4<f32>(staged[i * 4u][c], staged[i * 4u + 1u][c], staged[i * 4u + 2u][c], staged[i * 4u + 3u][c]);
         }
       }
     }
     workgroupBarrier();
+    let then = min(v0 + ALONG + s, vecs - 1u);
+    for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + then]; } // unroll
+    if (BITS < 16u) {
+      for (var k = 0u; k < WORDS; k++) { // unroll
+        next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + then * QUADS * 4u / BLOCK + k % HEADS];
+      }
+    }
     // A code at position p of a word, with the exponent of 2^(23−p) above it, is the float 2^(23−p) + code. From
     // position 11 on, one fma makes it (code − zero)·scale, exactly: that and the product with 2^(23−p) have 24 bits.
     let exponent = shape.exponent | (all & shape.exponent & 1u); // what the compiler does not know: nothing is decoded before all is read
@@ -185,7 +200,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
           }
           for (var g = 0u; g < GROUPS; g++) { // unroll
-            let value = inputs[k][j * GROUPS + g][s];
+            let value = inputs[(k * QUADS + j) / 4u][(k * QUADS + j) % 4u][g][s];
             for (var r = 0u; r < ROWS; r++) { // unroll
               acc[r * GROUPS + g] = fma(vec4<f32>(weights[r]), value, acc[r * GROUPS + g]);
             }

@@ -349,7 +349,7 @@ func (r *recorder) tunedVectors(kernel string, p *part, c kernels.Consts) int {
 // batchDefaults are the constants of matvec_batch where nothing better is known: inputs in half of the workgroup
 // memory that every GPU has, or in all of it if there is more, and threads enough for a large GPU to be busy.
 func (r *recorder) batchDefaults(p *part) Tuned {
-	with := Tuned{"ROWS": 4, "ALONG": 8, "LANES": 128, "STEP": 4}
+	with := Tuned{"ROWS": 4, "ALONG": 8, "LANES": 128}
 	if p.bits >= 4 && r.t.dev.Limits().MaxWorkgroupBytes >= 32<<10 {
 		with["ALONG"] = 16
 	}

@@ -7,6 +7,7 @@ const TOKENS: u32 = 8u;    // a multiple of 4
 const ROWS: u32 = 4u;      // of a thread
 const ALONG: u32 = 8u;     // threads that share a row, and vectors of it in a step; powers of two, TOKENS ≤ ALONG ≤ LANES
 const LANES: u32 = 128u;   // of a workgroup
+const STEP: u32 = 2u;      // words of a vector that are written out: 1, 2 or 4
 const NORM: u32 = 0u;      // 1: the product is divided by √(Σ/width + eps), Σ the sums behind x
 const NEXT: u32 = 0u;
 const GATED: u32 = 0u;     // 1: row i of y is act(row 2i)·(row 2i+1), act(v) = v·sigmoid(SLOPE·v + CUBIC·v³)
@@ -19,6 +20,7 @@ const HEADS: u32 = (4u * QUADS + BLOCK - 1u) / BLOCK; // blocks that a vector ha
 const WORDS: u32 = ROWS * HEADS;
 const MASK: u32 = (1u << (BITS % 16u)) - 1u;
 const SLIDE: u32 = (12u + BITS / 16u * 16u) / BITS; // codes that one shift brings to where they are decoded
+const LEVELS: u32 = ROWS * SLIDE;
 const GROUPS: u32 = TOKENS / 4u;
 const SUMS: u32 = ROWS * GROUPS;        // of a thread, four tokens each
 const DOWN: u32 = LANES / ALONG;        // runs of ROWS rows
@@ -103,17 +105,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let last = shape.rows - 1u;
   let vecs = shape.cols * BITS / 128u;
   let behind = (shape.width + 255u) / 256u * 64u; // where the squares are, in vec4
-  var acc: array<vec4<f32>, SUMS>;  // [row][tokens]
-  var bases: array<u32, ROWS>;      // vectors before a row
-  var word: array<u32, ROWS>;
-  var ahead: array<u32, ROWS>;      // the next word
-  var heads: array<u32, WORDS>;
-  var scales: array<f32, ROWS>;
-  var offsets: array<f32, ROWS>;    // −scale·zero
-  var exponents: array<u32, SLIDE>;
-  var weights: array<f32, ROWS>;
+  var acc: array<vec4<f32>, SUMS>; // [row][tokens]
+  var codes: array<vec4<u32>, ROWS>;
+  var words: array<u32, WORDS>;         // of h
+  var ahead: array<vec4<u32>, ROWS>;    // codes and words of the next step
+  var next_words: array<u32, WORDS>;
   var places: array<u32, MINE>;
   var staged: array<vec4<f32>, STAGED>; // [item][token]
+  var scales: array<f32, ROWS>;
+  var levels: array<f32, LEVELS>; // [row][code of a shift]: what a decoded code has too much, scaled
+  var exponents: array<u32, SLIDE>;
+  var weights: array<f32, ROWS>;
+  var word: array<u32, ROWS>;
   if (NORM == 1u) {
     var all = vec4<f32>();
     for (var i = lane / TOKENS; i < shape.squares; i += LANES / TOKENS) { all += x[lane % TOKENS * shape.x_stride / 4u + behind + i]; }
@@ -125,17 +128,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     squares[lane] = sum;
   }
   for (var i = 0u; i < MINE; i++) { places[i] = place(0u, min(lane + i * LANES, ITEMS - 1u)); } // unroll
-  for (var r = 0u; r < ROWS; r++) { // unroll
-    bases[r] = min(row0 + r, last) * vecs;
-    ahead[r] = w[bases[r] + min(s, vecs - 1u)].x;
+  for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + min(s, vecs - 1u)]; } // unroll
+  if (BITS < 16u) {
+    for (var k = 0u; k < WORDS; k++) { // unroll
+      next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + min(s, vecs - 1u) * QUADS * 4u / BLOCK + k % HEADS];
+    }
   }
   for (var v0 = 0u; v0 < vecs; v0 += ALONG) {
-    let v = min(v0 + s, vecs - 1u);
     var all = 0u;
+    for (var r = 0u; r < ROWS; r++) { // unroll
+      codes[r] = ahead[r];
+      all |= codes[r].x;
+    }
     if (BITS < 16u) {
       for (var k = 0u; k < WORDS; k++) { // unroll
-        heads[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + v * QUADS * 4u / BLOCK + k % HEADS];
-        all |= heads[k];
+        words[k] = next_words[k];
+        all |= words[k];
       }
     }
     for (var i = 0u; i < STAGED; i++) { // unroll
@@ -154,40 +162,48 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
     }
     workgroupBarrier();
+    let then = min(v0 + ALONG + s, vecs - 1u);
+    for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + then]; } // unroll
+    if (BITS < 16u) {
+      for (var k = 0u; k < WORDS; k++) { // unroll
+        next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + then * QUADS * 4u / BLOCK + k % HEADS];
+      }
+    }
     // A code at position p of a word, with the exponent of 2^(23−p) above it, is the float 2^(23−p) + code. From
     // position 11 on, one fma makes it (code − zero)·scale, exactly: that and the product with 2^(23−p) have 24 bits.
-    let exponent = shape.exponent | (all & shape.exponent & 1u); // what the compiler does not know: it then masks and sets in one
+    let exponent = shape.exponent | (all & shape.exponent & 1u); // what the compiler does not know: nothing is decoded before all is read
     for (var m = 0u; m < SLIDE; m++) { exponents[m] = exponent - ((11u + m * BITS) << 23u); } // unroll
-    for (var k = 0u; k < 4u; k++) {
-      let then = select(v, min(v0 + ALONG + s, vecs - 1u), k == 3u);
-      for (var r = 0u; r < ROWS; r++) { // unroll
-        word[r] = ahead[r];
-        ahead[r] = w[bases[r] + then][(k + 1u) % 4u];
-        if (BITS < 16u && k * HEADS % 4u == 0u) {
-          var head = heads[r * HEADS];
-          for (var i = 0u; i < HEADS; i++) { head = select(head, heads[r * HEADS + i], k * HEADS / 4u == i); } // unroll
-          scales[r] = unpack2x16float(head).x;
-          offsets[r] = -scales[r] * f32(bitcast<i32>(head) >> 16u);
-        }
-      }
-      for (var j = 0u; j < QUADS; j++) { // unroll
+    for (var k0 = 0u; k0 < 4u; k0 += STEP) {
+      for (var k1 = 0u; k1 < STEP; k1++) { // unroll
+        let k = k0 + k1;
         for (var r = 0u; r < ROWS; r++) { // unroll
-          if (BITS == 32u) {
-            weights[r] = bitcast<f32>(word[r]);
-          } else if (BITS == 16u) {
-            weights[r] = unpack2x16float(word[r])[j % 2u];
-          } else {
-            let m = j % SLIDE;
-            let first = (j - m) * BITS; // bit of the first code of a shift, to be at position 11
-            let slid = select(word[r] << (11u - min(first, 11u)), word[r] >> (max(first, 11u) - 11u), first > 11u);
-            let code = bitcast<f32>((slid & (MASK << (11u + m * BITS))) | exponents[m]);
-            weights[r] = fma(code, scales[r], fma(-f32(1u << (12u - m * BITS)), scales[r], offsets[r]));
+          word[r] = select(select(codes[r].x, codes[r].y, k == 1u), select(codes[r].z, codes[r].w, k == 3u), k > 1u);
+          if (BITS < 16u && k * HEADS % 4u == 0u) {
+            var head = words[r * HEADS];
+            for (var i = 0u; i < HEADS; i++) { head = select(head, words[r * HEADS + i], k * HEADS / 4u == i); } // unroll
+            scales[r] = unpack2x16float(head).x;
+            let zero = f32(bitcast<i32>(head) >> 16u);
+            for (var m = 0u; m < SLIDE; m++) { levels[r * SLIDE + m] = -scales[r] * (f32(1u << (12u - m * BITS)) + zero); } // unroll
           }
         }
-        for (var g = 0u; g < GROUPS; g++) { // unroll
-          let value = inputs[(k * QUADS + j) / 4u][(k * QUADS + j) % 4u][g][s];
+        for (var j = 0u; j < QUADS; j++) { // unroll
           for (var r = 0u; r < ROWS; r++) { // unroll
-            acc[r * GROUPS + g] = fma(vec4<f32>(weights[r]), value, acc[r * GROUPS + g]);
+            if (BITS == 32u) {
+              weights[r] = bitcast<f32>(word[r]);
+            } else if (BITS == 16u) {
+              weights[r] = unpack2x16float(word[r])[j % 2u];
+            } else {
+              let m = j % SLIDE;
+              let first = (j - m) * BITS; // bit of the first code of a shift, to be at position 11
+              let slid = select(word[r] << (11u - min(first, 11u)), word[r] >> (max(first, 11u) - 11u), first > 11u);
+              weights[r] = fma(bitcast<f32>((slid & (MASK << (11u + m * BITS))) | exponents[m]), scales[r], levels[r * SLIDE + m]);
+            }
+          }
+          for (var g = 0u; g < GROUPS; g++) { // unroll
+            let value = inputs[(k * QUADS + j) / 4u][(k * QUADS + j) % 4u][g][s];
+            for (var r = 0u; r < ROWS; r++) { // unroll
+              acc[r * GROUPS + g] = fma(vec4<f32>(weights[r]), value, acc[r * GROUPS + g]);
+            }
           }
         }
       }

@@ -346,15 +346,19 @@ func (r *recorder) tunedVectors(kernel string, p *part, c kernels.Consts) int {
 	return rows
 }
 
-// batchDefaults are the constants of matvec_batch where nothing better is known: inputs in half of the workgroup
-// memory that every GPU has, or in all of it if there is more, and threads enough for a large GPU to be busy.
+// batchDefaults are the constants of matvec_batch where nothing better is known: for many rows, threads that
+// read inputs for four; for few, threads enough for a large GPU to be busy.
 func (r *recorder) batchDefaults(p *part) Tuned {
-	with := Tuned{"ROWS": 4, "ALONG": 8, "LANES": 128}
-	if p.bits >= 4 && r.t.dev.Limits().MaxWorkgroupBytes >= 32<<10 {
-		with["ALONG"] = 16
-	}
-	if p.rows <= 2*fullRows {
-		with["ROWS"] = 2
+	with := Tuned{"ROWS": 4, "ALONG": 8, "LANES": 128, "STEP": 4}
+	roomy := r.t.dev.Limits().MaxWorkgroupBytes >= 32<<10 // more than every GPU has
+	switch {
+	case p.rows > 2*fullRows && roomy:
+		with["LANES"] = 256
+	case p.rows <= 2*fullRows:
+		with["ROWS"], with["STEP"] = 2, 2
+		if p.rows <= fullRows && p.bits >= 4 && roomy {
+			with["ALONG"] = 16
+		}
 	}
 	return with
 }

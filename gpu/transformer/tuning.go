@@ -46,7 +46,7 @@ var tunables = []tunable{
 	},
 	{
 		kernel: "matvec_batch",
-		values: []choice{{"ROWS", []int{2, 4, 8, 16}}, {"ALONG", []int{8, 16, 32}}, {"LANES", []int{32, 64, 128, 256}}},
+		values: []choice{{"ROWS", []int{2, 4, 8}}, {"ALONG", []int{8, 16, 32}}, {"LANES", []int{64, 128, 256}}, {"STEP", []int{1, 2, 4}}},
 		valid: func(c Tuned, _ *part, n int) bool {
 			return powerOfTwo(n) <= c["ALONG"] && c["ALONG"] <= c["LANES"]
 		},

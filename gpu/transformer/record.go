@@ -81,10 +81,14 @@ func (t *Transformer) specialize(name string, c kernels.Consts) (kernels.Kernel,
 		return k, nil
 	}
 	k, err := specialize(t.dev, name, c)
-	if err == nil {
-		t.specialized[key] = k
+	if err != nil {
+		return k, err
 	}
-	return k, err
+	if t.specialized == nil {
+		t.specialized = map[string]kernels.Kernel{}
+	}
+	t.specialized[key] = k
+	return k, nil
 }
 
 // group returns the bind group of a pipeline and ranges.

@@ -109,7 +109,7 @@ func prepare(dev *gpu.Device, src Source, o Options) *Transformer {
 	return &Transformer{
 		dev: dev, run: dev.Run, costs: map[*gpu.Program][]cost{}, spec: src.Spec(), opts: o.withDefaults(src.Spec()), limit: dev.Limits().MaxBinding,
 		groups: map[string]*gpu.BindGroup{}, bodies: map[bodyKey][]*gpu.Program{}, heads: map[headKey]*gpu.Program{}, tops: map[int]*gpu.Program{},
-		specialized: map[string]kernels.Kernel{}, squares: map[int]int{}, sequel: map[bodyKey][]*gpu.Program{},
+		squares: map[int]int{}, sequel: map[bodyKey][]*gpu.Program{},
 	}
 }
 

@@ -134,7 +134,7 @@ func tuneCases(src Source, limit uint64, tokens []int, cpu bool) ([]*tuneCase, e
 }
 
 // faster is how much less time a candidate must take than the best one so far, for noise not to decide.
-const faster = 0.98
+const faster = 0.95
 
 // trier tries candidates out: trial and attentionTrial.
 type trier interface {

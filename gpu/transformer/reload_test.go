@@ -1,0 +1,103 @@
+package transformer
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+)
+
+// replacing is a Source with one tensor of another.
+type replacing struct {
+	*memory
+	tensor int
+	from   *memory
+}
+
+func (r replacing) ReadAt(i int, p []byte, off int64) error {
+	if i == r.tensor {
+		return r.from.ReadAt(i, p, off)
+	}
+	return r.memory.ReadAt(i, p, off)
+}
+
+// TestReload replaces one matrix after the other: a model computes what one does that was made with the
+// other matrix, and with its own matrix back what it did before.
+func TestReload(t *testing.T) {
+	dev, ctx := gputest.Open(t), context.Background()
+	src, other := newModel(t, plainSpec(), scheme{16, 0}), newModel(t, plainSpec(), scheme{16, 0})
+	for i := range other.stored { // the same values in another order
+		if row := other.tensors[i].Cols() * 2; other.tensors[i].Quantizable() {
+			n := len(other.stored[i]) - row
+			first := append([]byte(nil), other.stored[i][:row]...)
+			copy(other.stored[i], other.stored[i][row:])
+			copy(other.stored[i][n:], first)
+		}
+	}
+	tokens := testTokens(12, src.spec.Vocab)
+	tr, err := New(ctx, dev, src, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	before := run(t, tr, tokens)
+	alone := dev.Memory()
+	for i, tensor := range src.tensors {
+		if tensor.Layer != 0 || !tensor.Quantizable() {
+			continue
+		}
+		mixed := replacing{src, i, other}
+		made, err := New(ctx, dev, mixed, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := run(t, made, tokens)
+		made.Close()
+		for _, c := range []struct {
+			src  Source
+			want []float32
+		}{{mixed, want}, {src, before}} {
+			if err := tr.Reload(ctx, c.src, i); err != nil {
+				t.Fatal(err)
+			}
+			tr.Reset()
+			if d := relRMS(t, run(t, tr, tokens), c.want); d != 0 {
+				t.Errorf("%s: relative RMS %.2g", tensor.Role, d)
+			}
+		}
+		if d := relRMS(t, want, before); !(d > maxRelRMS) {
+			t.Errorf("%s: the other matrix makes no difference: %.2g", tensor.Role, d)
+		}
+	}
+	if err := dev.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if m := dev.Memory(); m[purposeLoading] != alone[purposeLoading] || m[purposeStaging] != alone[purposeStaging] {
+		t.Errorf("left on the device: %v, before %v", m, alone)
+	}
+}
+
+func TestReloadErrors(t *testing.T) {
+	dev, ctx := gputest.Open(t), context.Background()
+	src := newModel(t, plainSpec(), scheme{16, 0})
+	tr, err := New(ctx, dev, src, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	for i, tensor := range src.tensors {
+		if tensor.Role == model.RoleAttnNorm {
+			if err := tr.Reload(ctx, src, i); err == nil || !strings.Contains(err.Error(), "is no matrix") {
+				t.Errorf("a norm: %v", err)
+			}
+		}
+		if tensor.Role == model.RoleQ {
+			packed := newModel(t, plainSpec(), scheme{4, 32})
+			if err := tr.Reload(ctx, packed, i); err == nil || !strings.Contains(err.Error(), "packed as") {
+				t.Errorf("another packing: %v", err)
+			}
+		}
+	}
+}

@@ -51,22 +51,38 @@ func (k *keeper) stream(width int) (*stream, error) {
 		s.first = append(s.first, n)
 		n += int64(len(w))
 	}
-	if k.files {
-		file, err := os.CreateTemp("", "llama-webgpu-calibration-*")
-		if err != nil {
-			return nil, fmt.Errorf("calibration: %w", err)
+	if !k.files {
+		err := s.allocate(k)
+		if !errors.Is(err, gpu.ErrOutOfMemory) {
+			return s, err
 		}
-		s.file = file
-		return s, nil
+		k.files = true // there is less room than was thought
 	}
+	var err error
+	if s.file, err = os.CreateTemp("", "llama-webgpu-calibration-*"); err != nil {
+		return nil, fmt.Errorf("calibration: %w", err)
+	}
+	return s, nil
+}
+
+// allocate makes the stream's buffers, or leaves none.
+func (s *stream) allocate(k *keeper) error {
 	for _, w := range k.windows {
-		b, err := k.dev.NewBuffer(purposeActivations, uint64(4*len(w)*stride(width)), gpu.Storage)
+		b, err := k.dev.NewBuffer(purposeActivations, uint64(4*len(w)*stride(s.width)), gpu.Storage)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("calibration: %w", err), s.close())
+			s.release()
+			return fmt.Errorf("calibration: %w", err)
 		}
 		s.device = append(s.device, b)
 	}
-	return s, nil
+	return nil
+}
+
+func (s *stream) release() {
+	for _, b := range s.device {
+		b.Release()
+	}
+	s.device = nil
 }
 
 // close removes what the stream has kept.
@@ -74,9 +90,7 @@ func (s *stream) close() error {
 	if s == nil {
 		return nil
 	}
-	for _, b := range s.device {
-		b.Release()
-	}
+	s.release()
 	if s.file == nil {
 		return nil
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 )
 
 // driftChunk is how many tokens both models read before their logits are compared: it bounds the
 // memory to 2·driftChunk·vocab float32.
-const driftChunk = 32
+const driftChunk = 64
 
 // Windows cuts a stream of token ids into at most n windows (n = 0: as many as there are) of
 // windowTokens each, one after the other, and drops the rest. As in llama-perplexity the first token
@@ -75,6 +77,11 @@ func MeasureDriftDetails(ctx context.Context, reference, candidate Forwarder, wi
 
 // driftWindow feeds window number n to both sides in lock-step. The last token is only predicted.
 func driftWindow(ctx context.Context, ref, cand *side, n int, w []int32, m *Metrics) error {
+	for i, id := range w {
+		if id < 0 || int(id) >= ref.vocab {
+			return fmt.Errorf("token %d is %d: the vocabulary has %d", i, id, ref.vocab)
+		}
+	}
 	ref.reset()
 	cand.reset()
 	first := len(w) / 2
@@ -86,19 +93,43 @@ func driftWindow(ctx context.Context, ref, cand *side, n int, w []int32, m *Metr
 		if err != nil {
 			return err
 		}
-		for i := pos + from; i < end; i++ {
-			row := i - pos - from
-			c, err := m.add(ref.row(row), cand.row(row), w[i+1])
-			if err != nil {
-				return fmt.Errorf("token %d: %w", i, err)
-			}
+		found, err := compareRows(ref, cand, end-pos-from)
+		if err != nil {
+			return fmt.Errorf("token %d: %w", pos+from+len(found), err)
+		}
+		for row, c := range found {
+			i := pos + from + row
+			a, b := ref.row(row), cand.row(row)
+			m.count(c, a[w[i+1]], b[w[i+1]])
 			if m.worst.wants(c.kld) {
-				m.worst.put(newPosition(n, i, w[i+1], c, ref.row(row), cand.row(row)))
+				m.worst.put(newPosition(n, i, w[i+1], c, a, b))
 			}
 		}
 		pos = end
 	}
 	return nil
+}
+
+// compareRows compares the first n kept rows of both sides, several at a time. If one cannot be compared, it
+// returns those before the first such one, and why.
+func compareRows(ref, cand *side, n int) ([]comparison, error) {
+	found, failed := make([]comparison, n), make([]error, n)
+	var group sync.WaitGroup
+	threads := min(runtime.GOMAXPROCS(0), n)
+	for k := range threads {
+		group.Go(func() {
+			for i := k; i < n; i += threads {
+				found[i], failed[i] = compare(ref.row(i), cand.row(i))
+			}
+		})
+	}
+	group.Wait()
+	for i, err := range failed {
+		if err != nil {
+			return found[:i], err
+		}
+	}
+	return found, nil
 }
 
 // both runs a beside b, cancels the other when one fails, and returns the error that came first.

@@ -56,7 +56,13 @@ func (m *Metrics) add(reference, candidate []float32, next int32) (comparison, e
 	if err != nil {
 		return c, err
 	}
-	nllRef, nll := c.lnZRef-float64(reference[next]), c.lnZ-float64(candidate[next])
+	m.count(c, reference[next], candidate[next])
+	return c, nil
+}
+
+// count scores a position that was compared, by the two logits of the token that follows.
+func (m *Metrics) count(c comparison, reference, candidate float32) {
+	nllRef, nll := c.lnZRef-float64(reference), c.lnZ-float64(candidate)
 	dp := math.Exp(-nll) - math.Exp(-nllRef)
 	m.cross += (nll - m.nll.mean) * (nllRef - m.nllRef.mean) * float64(m.nll.n) / float64(m.nll.n+1)
 	m.nll.add(nll)
@@ -69,7 +75,6 @@ func (m *Metrics) add(reference, candidate []float32, next int32) (comparison, e
 	}
 	m.klds = append(m.klds, float32(c.kld))
 	m.dps = append(m.dps, float32(dp))
-	return c, nil
 }
 
 // comparison is what one position's two rows of logits have to say.

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/quant"
@@ -28,14 +29,17 @@ func allocate(c *cli.Context, p *policy, src *source, dev *gpu.Device, windows [
 	if o.Bits == 0 {
 		return nil
 	}
-	j, err := newJudge(c.Context, src, dev, windows)
+	if err := o.CheckBits(src.weights); err != nil {
+		return err
+	}
+	known, err := openSensitivity(c, src, o)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.close()) }()
-	progress := newBar(c, "allocation", int64(len(src.weights.Tensors())), false)
-	defer progress.end()
-	chosen, err := convert.Allocate(c.Context, src.weights, *o, o.Bits, j, func(done, _ int) { progress.set(int64(done), "allocation") })
+	if err := measure(c, src, dev, windows, o, known); err != nil {
+		return err
+	}
+	chosen, err := convert.Allocate(src.weights, *o, known.Matrices)
 	if err != nil {
 		return err
 	}
@@ -46,18 +50,37 @@ func allocate(c *cli.Context, p *policy, src *source, dev *gpu.Device, windows [
 	return nil
 }
 
-// judge is a convert.Judge that runs the float model on the GPU, with one matrix replaced.
+// measure adds what is missing to what is known of the matrices, and keeps it after each.
+func measure(c *cli.Context, src *source, dev *gpu.Device, windows [][]int32, o *convert.Options, known *sensitivity) (err error) {
+	missing := known.Matrices.Missing(src.weights, *o)
+	if missing == 0 {
+		return nil
+	}
+	j, err := newJudge(c.Context, src, dev, windows)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.close()) }()
+	progress := newBar(c, "allocation", int64(missing), false)
+	defer progress.end()
+	return known.Matrices.Measure(c.Context, src.weights, *o, j, func(done, _ int) error {
+		progress.set(int64(done), "allocation")
+		return known.write()
+	})
+}
+
+// judge is a convert.Judge that keeps the float model on the GPU and replaces one matrix at a time.
 type judge struct {
-	dev       *gpu.Device
 	src       *source
 	sums      *transformer.Calibrator
 	windows   [][]int32 // of the drift
+	model     *transformer.Transformer
 	file      *os.File
 	recording *verify.Recording
 }
 
 func newJudge(ctx context.Context, src *source, dev *gpu.Device, windows [][]int32) (_ *judge, err error) {
-	j := &judge{dev: dev, src: src, windows: spread(windows, driftWindows)}
+	j := &judge{src: src, windows: spread(windows, driftWindows)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.close())
@@ -66,13 +89,14 @@ func newJudge(ctx context.Context, src *source, dev *gpu.Device, windows [][]int
 	if j.sums, err = transformer.NewCalibrator(dev, src.weights, spread(windows, allocationWindows), false); err != nil {
 		return nil, err
 	}
+	j.model, err = transformer.New(ctx, dev, floats{src.weights, src}, transformer.Options{MaxSeqLen: len(j.windows[0]), KVBits: 32})
+	if err != nil {
+		return nil, fmt.Errorf("allocation runs the whole model: %w", err)
+	}
 	if j.file, err = os.CreateTemp("", "llama-webgpu-logits-"); err != nil {
 		return nil, err
 	}
-	err = j.run(ctx, floats{src.weights, src}, func(f verify.Forwarder) (err error) {
-		j.recording, err = verify.Record(ctx, f, j.windows, j.file, nil)
-		return err
-	})
+	j.recording, err = verify.Record(ctx, j.model, j.windows, j.file, nil)
 	return j, err
 }
 
@@ -90,59 +114,49 @@ func (j *judge) close() error {
 	if j.sums != nil {
 		errs = append(errs, j.sums.Close())
 	}
+	if j.model != nil {
+		j.model.Close()
+	}
 	if j.file != nil {
 		errs = append(errs, j.file.Close(), os.Remove(j.file.Name()))
 	}
 	return errors.Join(errs...)
 }
 
-// run loads a model and lets f use it.
-func (j *judge) run(ctx context.Context, from transformer.Source, f func(verify.Forwarder) error) error {
-	t, err := transformer.New(ctx, j.dev, from, transformer.Options{MaxSeqLen: len(j.windows[0]), KVBits: 32})
-	if err != nil {
-		return fmt.Errorf("allocation runs the whole model: %w", err)
-	}
-	defer t.Close()
-	return f(t)
-}
-
 // Sums implements convert.Judge.
 func (j *judge) Sums(ctx context.Context, i int) (*quant.Sums, error) { return j.sums.Sums(ctx, i) }
 
-// Drift implements convert.Judge.
+// Drift implements convert.Judge. The model is the float model again when it returns without an error.
 func (j *judge) Drift(ctx context.Context, i int, s quant.Scheme, blocks []byte) (float64, error) {
-	var kld float64
-	err := j.run(ctx, replaced{floats{j.src.weights, j.src}, i, s, blocks}, func(f verify.Forwarder) error {
-		d, err := verify.MeasureDrift(ctx, j.recording.Play(), f, j.windows, nil)
-		if err == nil {
-			kld = d.MeanKLD
-		}
-		return err
-	})
-	return kld, err
+	if err := j.model.Reload(ctx, floats{replaced{j.src.weights, i, s, blocks}, j.src}, i); err != nil {
+		return 0, err
+	}
+	d, err := verify.MeasureDrift(ctx, j.recording.Play(), j.model, j.windows, nil)
+	if err != nil {
+		return 0, err
+	}
+	return d.MeanKLD, j.model.Reload(ctx, floats{j.src.weights, j.src}, i)
 }
 
-// replaced is a model with one matrix of blocks.
+// replaced is a model with one matrix made of blocks.
 type replaced struct {
-	floats
+	model.Weights
 	matrix int
 	scheme quant.Scheme
 	blocks []byte
 }
 
-func (r replaced) Packing(i int) (bits, block int) {
-	if i == r.matrix {
-		return r.scheme.Bits, r.scheme.Block
+// Rows implements model.Weights.
+func (r replaced) Rows(i, row0, n int, dst []float32) error {
+	if i != r.matrix {
+		return r.Weights.Rows(i, row0, n, dst)
 	}
-	return r.floats.Packing(i)
-}
-
-func (r replaced) ReadAt(i int, p []byte, off int64) error {
-	if i == r.matrix {
-		copy(p, r.blocks[off:])
-		return nil
+	cols := r.Tensors()[i].Cols()
+	size := r.scheme.RowBytes(cols)
+	for k := range n {
+		r.scheme.DecodeRow(dst[k*cols:(k+1)*cols], r.blocks[(row0+k)*size:(row0+k+1)*size])
 	}
-	return r.floats.ReadAt(i, p, off)
+	return nil
 }
 
 // allocated fills in what --bits leaves open: what is not in a layer is int8, and the format that the

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/quant"
+	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // TestJudge checks that a matrix of fewer bits drifts further, and that the sums over inputs come along.
@@ -55,6 +56,9 @@ func TestJudge(t *testing.T) {
 	}
 	if !(drifts[8] > 0 && drifts[2] > 100*drifts[8]) {
 		t.Errorf("drift of %s with 8 bits %.3g, with 2 bits %.3g", tensor.Name, drifts[8], drifts[2])
+	}
+	if d, err := verify.MeasureDrift(ctx, j.recording.Play(), j.model, j.windows, nil); err != nil || d.MeanKLD != 0 {
+		t.Errorf("afterwards the model is not the float model: %+v, %v", d, err)
 	}
 	sums, err := j.Sums(ctx, q)
 	if err != nil || len(sums.Inputs) != tensor.Cols()*tensor.Cols() || sums.Tokens != 6*24 || sums.Gap != nil {

@@ -19,6 +19,7 @@ var calibrationFlags = []cli.Flag{
 	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of it", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-tokens", Value: 512, Usage: "a window has `N` tokens", Category: "Encoding"},
 	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "for --method gptq: `SHARE` of the earlier layers' errors that each matrix makes good; 0: none, which takes half the time", Category: "Encoding"},
+	&cli.StringFlag{Name: "sensitivity", Usage: "for --bits: take what matrices cost the model from `FILE` (JSON), and keep there what had to be measured; it serves any --bits of the same checkpoint and calibration text", Category: "Encoding"},
 	&cli.StringFlag{Name: "adapter", Usage: "for --method gptq: GPU adapter, its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Encoding"},
 }
 
@@ -61,6 +62,8 @@ func checkCalibration(c *cli.Context, path string, o *convert.Options) error {
 		return usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
 	case path == "" && o.Bits > 0:
 		return usagef("quantize: --bits wants --method gptq and --calibration FILE")
+	case c.String("sensitivity") != "" && o.Bits == 0:
+		return usagef("quantize: --sensitivity is for --bits")
 	case path == "":
 		return nil
 	case o.Method != convert.GPTQ:

@@ -32,6 +32,9 @@ A matrix is kept as f16 if --keep-f16 matches its name; else the first --overrid
 what it becomes; else --embed-format, --head-format or --format. --config reads such choices from a
 YAML file, which --write-config writes; flags come before the file.
 
+--bits measures what each matrix costs the model, which takes a while; --sensitivity keeps that in a file,
+so that another number of bits takes it from there. An interrupted measurement goes on with it, too.
+
 With --json-progress, standard output gets a JSON object a line: event "progress" with tensor, done,
 total, bytes_per_second and seconds_left, at the end event "done" with the summary, or "error".
 
@@ -39,7 +42,8 @@ Examples:
 
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out --format int4
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out2 --format int2 --embed-format int8 --keep-f16 'layers\.0\.'
-  llama-webgpu quantize --input-dir testdata/tiny --output-dir out3 --bits 2.9 --method gptq --calibration text.txt
+  llama-webgpu quantize --input-dir testdata/tiny --output-dir out3 --bits 2.9 --method gptq --calibration text.txt --sensitivity tiny.json
+  llama-webgpu quantize --input-dir testdata/tiny --output-dir out4 --bits 2.7 --method gptq --calibration text.txt --sensitivity tiny.json
   llama-webgpu quantize --input-dir testdata/tiny --format int4 --override 'down_proj=int8:32' --dry-run`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "input-dir", Aliases: []string{"i"}, Usage: "checkpoint to read: `DIR` (required)", Category: "Input and output"},

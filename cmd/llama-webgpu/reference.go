@@ -179,6 +179,12 @@ func identity(ctx context.Context, c *cli.Context, s *source) (string, error) {
 	if s.bundle != nil {
 		return fmt.Sprintf("bundle %s on %s", s.bundle.Manifest.ID, where), nil
 	}
+	sum, err := checkpointHash(ctx, s)
+	return fmt.Sprintf("checkpoint %s on %s", sum, where), err
+}
+
+// checkpointHash returns the SHA-256, in hex, of a checkpoint's configuration, adapters and files.
+func checkpointHash(ctx context.Context, s *source) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%q\n", s.hf.Config(), s.merged)
 	for _, f := range s.hf.Files() {
@@ -186,7 +192,7 @@ func identity(ctx context.Context, c *cli.Context, s *source) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("checkpoint %s on %s", hex.EncodeToString(sum.Sum(nil)), where), nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 func hashFile(ctx context.Context, sum io.Writer, path string) (err error) {

@@ -13,12 +13,11 @@ import (
 
 // Calibrator runs calibration text through a model that is being quantized, layer by layer, and
 // gathers sums over the inputs of each matrix. The float model may go along, to say what these inputs
-// should have been. Device memory holds one layer of each; what the text has become on its way lies in
-// temporary files, so that little of a layer is computed twice. Rows are to be handed over with Set in
+// should have been. Device memory holds one layer of each; what the text has become on its way lies there as
+// well, or in temporary files if it is much, so that little of a layer is computed twice. Rows are to be handed over with Set in
 // the order of Spec.Tensors, as they will be in the bundle; Sums is of a matrix whose predecessors all
 // were.
 type Calibrator struct {
-	dev     *gpu.Device
 	src     model.Weights
 	windows [][]int32
 	used    map[int]bool // tokens of the windows
@@ -34,21 +33,30 @@ func NewCalibrator(dev *gpu.Device, src model.Weights, windows [][]int32, exact 
 	if len(windows) == 0 {
 		return nil, errors.New("calibration: there is no text")
 	}
+	tracks, heads := 1, 0
 	for i := range src.Spec().Kinds {
-		if src.Spec().Kinds[i].MLP.Experts > 0 {
+		kind := &src.Spec().Kinds[i]
+		if kind.MLP.Experts > 0 {
 			return nil, errors.New("calibration: mixtures of experts are not supported: use the search method")
 		}
+		heads = max(heads, kind.Attention.Heads*kind.Attention.HeadDim)
 	}
-	c := &Calibrator{dev: dev, src: src, windows: windows, used: map[int]bool{}, layer: model.NoLayer}
-	var errF error
-	q, errQ := newTrack(src, windows)
-	if c.quantized = q; exact {
-		c.float, errF = newTrack(src, windows)
+	if exact {
+		tracks = 2
+	}
+	return newCalibrator(src, newKeeper(dev, src.Spec().Hidden, heads, tracks, windows), exact)
+}
+
+func newCalibrator(src model.Weights, k *keeper, exact bool) (*Calibrator, error) {
+	c := &Calibrator{src: src, windows: k.windows, used: map[int]bool{}, layer: model.NoLayer}
+	var errQ, errF error
+	if c.quantized, errQ = newTrack(src, k); exact {
+		c.float, errF = newTrack(src, k)
 	}
 	if err := errors.Join(errQ, errF); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	for _, w := range windows {
+	for _, w := range k.windows {
 		for _, id := range w {
 			c.used[int(id)] = true
 		}
@@ -56,7 +64,7 @@ func NewCalibrator(dev *gpu.Device, src model.Weights, windows [][]int32, exact 
 	return c, nil
 }
 
-// Close removes the temporary files.
+// Close frees the device's memory and removes temporary files.
 func (c *Calibrator) Close() error { return errors.Join(c.quantized.close(), c.float.close()) }
 
 // Set hands over the next rows of tensor i, from row0 on, as they will be in the bundle: bits a weight
@@ -67,6 +75,7 @@ func (c *Calibrator) Set(i, bits, block, row0 int, bytes []byte) {
 		s = &stored{scheme: scheme{bits, block}}
 		c.quantized.stored[i] = s
 	}
+	c.quantized.changed[i] = true
 	t := c.src.Tensors()[i]
 	if t.Role != model.RoleEmbed {
 		s.bytes = append(s.bytes, bytes...)
@@ -145,19 +154,17 @@ func (c *Calibrator) pass(ctx context.Context, role model.Role) (*quant.Sums, er
 	var runs []*trackRun
 	defer func() {
 		for _, r := range runs {
-			r.t.Close()
+			r.g.release()
 		}
 	}()
 	var float *gram
 	for _, k := range c.tracks() {
-		r, err := c.run(ctx, k, role, float)
-		if r != nil {
-			runs = append(runs, r)
-			float = r.g
-		}
-		if err != nil {
+		r := &trackRun{track: k}
+		runs = append(runs, r)
+		if err := c.begin(ctx, r, role, float); err != nil {
 			return nil, fmt.Errorf("calibration: layer %d: %w", c.layer, err)
 		}
+		float = r.g
 	}
 	for w, tokens := range c.windows {
 		for _, r := range runs {
@@ -187,25 +194,19 @@ func (c *Calibrator) tokens() (n int) {
 	return n
 }
 
-// run loads the layer of a track. What it returns is to be closed in spite of an error.
-func (c *Calibrator) run(ctx context.Context, k *track, role model.Role, float *gram) (*trackRun, error) {
-	longest := 0
-	for _, w := range c.windows {
-		longest = max(longest, len(w))
+// begin prepares the pass of a track.
+func (c *Calibrator) begin(ctx context.Context, r *trackRun, role model.Role, float *gram) (err error) {
+	if err := r.load(ctx, c.layer); err != nil {
+		return err
 	}
-	t, err := New(ctx, c.dev, newLayerSource(k, c.src, c.layer), Options{MaxSeqLen: longest, Chunk: longest})
-	if err != nil {
-		return nil, err
-	}
-	r := &trackRun{track: k, t: t}
-	switch m := t.w.layers[0].of(role); {
+	switch m := r.t.w.layers[0].of(role); {
 	case role == "":
-	case k == c.float:
-		r.g = newProbe(t, m)
+	case r.track == c.float:
+		r.g = newProbe(r.t, m)
 	default:
-		if r.g, err = newGram(t, m, float); err != nil {
-			return r, err
+		if r.g, err = newGram(r.t, m, float); err != nil {
+			return err
 		}
 	}
-	return r, r.begin(c.windows)
+	return r.begin()
 }

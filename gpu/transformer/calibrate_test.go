@@ -8,6 +8,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -160,37 +161,64 @@ func compareSums(t *testing.T, name string, got, y, x []float32, n int, lower bo
 }
 
 // TestCalibratorUsesWhatIsSet checks that a tensor counts as it was handed over, and beside it as it
-// was.
+// was, wherever the text is kept on its way, and that nothing is left on the device.
 func TestCalibratorUsesWhatIsSet(t *testing.T) {
 	dev := gputest.Open(t)
 	full := newModel(t, plainSpec(), scheme{bits: 32})
 	coarse := newModel(t, plainSpec(), scheme{2, 32})
-	windows := [][]int32{testTokens(33, full.spec.Vocab)}
+	windows := [][]int32{testTokens(33, full.spec.Vocab), testTokens(60, full.spec.Vocab)[33:]}
 	hidden, exact := streams(t, coarse, windows), streams(t, full, windows)
-	c, err := NewCalibrator(dev, full, windows, true)
-	if err != nil {
-		t.Fatal(err)
+	for _, files := range []bool{false, true} {
+		c, err := newCalibrator(full, &keeper{dev, windows, files}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if onDevice := dev.Memory()[purposeActivations] > 0; onDevice == files {
+			t.Errorf("in files: %v, on the device: %v", files, onDevice)
+		}
+		sums := setUntil(t, c, coarse, model.RoleQ, 1)
+		norm := 0
+		for i, tensor := range full.tensors {
+			if tensor.Role == model.RoleAttnNorm && tensor.Layer == 1 {
+				norm = i
+			}
+		}
+		x := normalized(hidden[1], coarse.values[norm], full.spec.Norm.Eps)
+		y := normalized(exact[1], full.values[norm], full.spec.Norm.Eps)
+		compareGram(t, "q of layer 1", sums.Inputs, x, full.spec.Hidden)
+		compareSums(t, "q of layer 1, float model", sums.Gap, minus(y, x), x, full.spec.Hidden, false)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if m := dev.Memory(); left(m) {
+			t.Errorf("left on the device: %v", m)
+		}
 	}
-	defer c.Close()
-	for i, tensor := range full.tensors {
-		if tensor.Role == model.RoleQ && tensor.Layer == 1 {
-			sums, err := c.Sums(context.Background(), i)
+}
+
+// setUntil hands over the tensors of src, row by row, asks for the sums of every matrix, and returns those of
+// the given one.
+func setUntil(t *testing.T, c *Calibrator, src *memory, role model.Role, layer int) *quant.Sums {
+	t.Helper()
+	for i, tensor := range src.tensors {
+		if tensor.Layer != model.NoLayer && tensor.Quantizable() {
+			sums, err := c.Sums(t.Context(), i)
 			if err != nil {
 				t.Fatal(err)
 			}
-			x := normalized(hidden[1], coarse.values[i-1], full.spec.Norm.Eps)
-			y := normalized(exact[1], full.values[i-1], full.spec.Norm.Eps)
-			compareGram(t, "q of layer 1", sums.Inputs, x, full.spec.Hidden)
-			compareSums(t, "q of layer 1, float model", sums.Gap, minus(y, x), x, full.spec.Hidden, false)
-			return
+			if tensor.Role == role && tensor.Layer == layer {
+				return sums
+			}
 		}
-		bits, block := coarse.Packing(i)
-		size, at := coarse.schemes[i].restBytes(tensor.Cols()), 0
-		for row := range tensor.Rows() { // one by one
-			c.Set(i, bits, block, row, coarse.stored[i][at:at+size])
+		bits, block := src.Packing(i)
+		size, at := src.schemes[i].restBytes(tensor.Cols()), 0
+		for row := range tensor.Rows() {
+			c.Set(i, bits, block, row, src.stored[i][at:at+size])
 			at += size
 		}
 	}
+	t.Fatalf("no %s in layer %d", role, layer)
+	return nil
 }
 
 func TestCalibratorErrors(t *testing.T) {

@@ -39,7 +39,8 @@ const (
 
 // newGram prepares the sums over the inputs of m, with those against the float model if there is one.
 func newGram(t *Transformer, m *matrix, float *gram) (*gram, error) {
-	g := &gram{t: t, m: m, float: float, residual: vectors{buffer: t.act.x, stride: t.act.hidden}}
+	g := newProbe(t, m)
+	g.float = float
 	kinds := []sumKind{sumInputs}
 	if float != nil {
 		kinds = append(kinds, sumGap)
@@ -52,6 +53,7 @@ func newGram(t *Transformer, m *matrix, float *gram) (*gram, error) {
 		if k == sumDebt {
 			s.height = t.spec.Hidden
 		}
+		g.sums = append(g.sums, s)
 		limit := int(t.dev.Limits().MaxBinding)
 		if s.rows = min(roundUp(s.height, 64), limit/(4*m.width)/64*64); s.rows == 0 {
 			return nil, fmt.Errorf("64 rows of %d columns are larger than this device's binding limit", m.width)
@@ -59,13 +61,26 @@ func newGram(t *Transformer, m *matrix, float *gram) (*gram, error) {
 		for at := 0; at < s.height; at += s.rows {
 			b, err := t.buffer(purposeActivations, 4*min(s.rows, s.height-at)*m.width, gpu.Storage)
 			if err != nil {
+				g.release()
 				return nil, err
 			}
 			s.stripes = append(s.stripes, b)
 		}
-		g.sums = append(g.sums, s)
 	}
 	return g, nil
+}
+
+// release frees the sums.
+func (g *gram) release() {
+	if g == nil {
+		return
+	}
+	for _, s := range g.sums {
+		for _, b := range s.stripes {
+			g.t.release(b)
+		}
+	}
+	g.sums = nil
 }
 
 // newProbe returns a gram that only finds out where the inputs of m are.
@@ -146,8 +161,8 @@ func (g *gram) download(ctx context.Context, b *gpu.Buffer, to []float32) error 
 	return nil
 }
 
-// layerSource is a Source of one layer of a model: tensors that were handed over are as they will be
-// in the bundle, the others are float32.
+// layerSource is a Source of one layer of a model, all float32: the values of tensors that were handed over
+// are those that they will have in the bundle.
 type layerSource struct {
 	k       *track
 	spec    model.Spec
@@ -155,7 +170,8 @@ type layerSource struct {
 	index   []int // in the model
 }
 
-func newLayerSource(k *track, src model.Weights, layer int) *layerSource {
+func newLayerSource(k *track, layer int) *layerSource {
+	src := k.src
 	s := &layerSource{k: k, spec: *src.Spec()}
 	s.spec.Layers = []int{s.spec.Layers[layer]}
 	s.spec.Vocab, s.spec.Positions, s.spec.TiedHead = 1, 0, true
@@ -175,21 +191,12 @@ func (s *layerSource) Rows(i, row0, n int, dst []float32) error {
 	return s.k.rows(s.index[i], row0, n, dst)
 }
 
-func (s *layerSource) Packing(i int) (bits, block int) {
-	if t, ok := s.k.stored[s.index[i]]; ok {
-		return t.bits, t.block
-	}
-	return 32, 0
-}
+func (s *layerSource) Packing(int) (bits, block int) { return 32, 0 }
 
 func (s *layerSource) ReadAt(i int, p []byte, off int64) error {
-	if t, ok := s.k.stored[s.index[i]]; ok {
-		copy(p, t.bytes[off:])
-		return nil
-	}
 	row := 4 * int64(s.tensors[i].Cols()) // the runtime reads whole rows
 	rows := make([]float32, len(p)/4)
-	if err := s.k.src.Rows(s.index[i], int(off/row), len(p)/int(row), rows); err != nil {
+	if err := s.k.rows(s.index[i], int(off/row), len(p)/int(row), rows); err != nil {
 		return err
 	}
 	copy(p, floatBytes(rows))

@@ -96,7 +96,7 @@ func (t *Transformer) group(p *gpu.Pipeline, ranges []gpu.Range) (*gpu.BindGroup
 	var key strings.Builder
 	key.WriteString(p.Key())
 	for _, g := range ranges {
-		fmt.Fprintf(&key, " %p+%d:%d", g.Buffer, g.Offset, g.Size)
+		fmt.Fprintf(&key, "%s%d:%d", groupName(g.Buffer), g.Offset, g.Size)
 	}
 	if g := t.groups[key.String()]; g != nil {
 		return g, nil
@@ -108,6 +108,9 @@ func (t *Transformer) group(p *gpu.Pipeline, ranges []gpu.Range) (*gpu.BindGroup
 	t.groups[key.String()] = g
 	return g, nil
 }
+
+// groupName is how the keys of bind groups name a buffer.
+func groupName(b *gpu.Buffer) string { return fmt.Sprintf(" %p+", b) }
 
 // body returns the programs of a pass of n tokens, the embedding, then each layer, at a context of the
 // given length.

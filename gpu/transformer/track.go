@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -14,7 +15,11 @@ import (
 // track is what calibration text has become on its way through a model.
 type track struct {
 	src    model.Weights
+	keeper *keeper
 	stored map[int]*stored // tensors that count in place of src's, as far as still needed
+
+	t       *Transformer // of the layer, float32; nil before its first pass
+	changed map[int]bool // tensors that were handed over since t had them
 
 	input  *stream // residual stream before the layer
 	heads  *stream // outputs of its heads …
@@ -29,21 +34,60 @@ type stored struct {
 	rows  map[int][]byte // of those that will be looked up
 }
 
-func newTrack(src model.Weights, windows [][]int32) (*track, error) {
-	input, errI := newStream(src.Spec().Hidden, windows)
-	middle, errM := newStream(src.Spec().Hidden, windows)
-	return &track{src: src, stored: map[int]*stored{}, input: input, middle: middle}, errors.Join(errI, errM)
+func newTrack(src model.Weights, keeper *keeper) (*track, error) {
+	k := &track{src: src, keeper: keeper, stored: map[int]*stored{}, changed: map[int]bool{}}
+	var errI, errM error
+	k.input, errI = keeper.stream(src.Spec().Hidden)
+	k.middle, errM = keeper.stream(src.Spec().Hidden)
+	return k, errors.Join(errI, errM)
 }
 
 func (k *track) close() error {
 	if k == nil {
 		return nil
 	}
+	k.unload()
 	return errors.Join(k.input.close(), k.middle.close(), k.heads.close())
+}
+
+// unload takes the layer from the device.
+func (k *track) unload() {
+	if k.t != nil {
+		k.t.Close()
+		k.t = nil
+	}
+}
+
+// load brings the layer to the device, or what was handed over of it since it was there.
+func (k *track) load(ctx context.Context, layer int) error {
+	src := newLayerSource(k, layer)
+	if k.t == nil {
+		longest := 0
+		for _, w := range k.keeper.windows {
+			longest = max(longest, len(w))
+		}
+		t, err := New(ctx, k.keeper.dev, src, Options{MaxSeqLen: longest, Chunk: longest})
+		if err != nil {
+			return err
+		}
+		k.t = t
+		clear(k.changed)
+	}
+	for i, at := range src.index {
+		if !k.changed[at] {
+			continue
+		}
+		if err := k.t.Reload(ctx, src, i); err != nil {
+			return err
+		}
+		delete(k.changed, at)
+	}
+	return nil
 }
 
 // next forgets what belongs to the layers before the given one, whose inputs are there.
 func (k *track) next(layer int) error {
+	k.unload()
 	k.have = atInput
 	for i, t := range k.src.Tensors() {
 		if t.Layer < layer {
@@ -84,7 +128,7 @@ func (k *track) embed(windows [][]int32) error {
 				x[len(x)-s.Hidden+i] += v
 			}
 		}
-		if err := k.input.save(w, x); err != nil {
+		if err := k.input.put(w, x); err != nil {
 			return err
 		}
 	}
@@ -122,7 +166,6 @@ func (k *track) rows(i, row0, n int, dst []float32) error {
 // trackRun is a pass of a track's layer over all windows, up to the matrix of g or to the end.
 type trackRun struct {
 	*track
-	t *Transformer
 	g *gram // or nil
 
 	programs map[int]*gpu.Program // by the tokens of a window
@@ -132,11 +175,13 @@ type trackRun struct {
 	reached place
 	to      *stream
 	v       vectors
+
+	fed int // tokens that the kernels know of; 0: none
 }
 
 // begin says what the pass leaves. A layer whose branches run side by side begins at its input every
 // time.
-func (r *trackRun) begin(windows [][]int32) (err error) {
+func (r *trackRun) begin() (err error) {
 	w, y, t := &r.t.w.layers[0], r.t.spec.Layer(0), r.t
 	residual := vectors{buffer: t.act.x, stride: t.act.hidden}
 	r.reached = r.have
@@ -145,7 +190,7 @@ func (r *trackRun) begin(windows [][]int32) (err error) {
 		r.to, r.v = r.input, residual
 	case r.g.m == w.o && !y.Parallel:
 		if r.heads == nil {
-			r.heads, err = newStream(w.o.width, windows)
+			r.heads, err = r.keeper.stream(w.o.width)
 		}
 		r.reached, r.to, r.v = afterHeads, r.heads, t.act.of(w.o.width)
 	case r.g.m == w.gateUp && !y.Parallel:
@@ -154,34 +199,56 @@ func (r *trackRun) begin(windows [][]int32) (err error) {
 	return err
 }
 
-// window runs the layer over one window of n tokens and saves what is kept of it.
+// window runs the layer over one window of n tokens and keeps what is to be kept of it.
 func (r *trackRun) window(ctx context.Context, w, n int) error {
-	rows := make([]int, 0, 4*n)
-	for i := range n {
-		rows = append(rows, 0, i, 0, 0)
-	}
-	t := r.t
-	if err := errors.Join(r.upload(w, n), t.rows.Write(0, words32(rows...)), t.setStep(0, n, 0)); err != nil {
+	if err := r.feed(n); err != nil {
 		return err
 	}
-	p, err := r.program(n)
+	programs, err := r.bring(w, n)
 	if err != nil {
 		return err
 	}
-	if err := t.dev.Run(p); err != nil {
+	body, err := r.program(n)
+	if err != nil {
 		return err
 	}
-	if r.to == nil {
+	programs = append(programs, body)
+	var kept *gpu.Program
+	if r.to != nil {
+		if kept, err = r.to.keep(w, n, r.v); err != nil {
+			return err
+		}
+	}
+	if kept != nil {
+		programs = append(programs, kept)
+	}
+	if err := r.t.dev.Run(programs...); err != nil {
+		return err
+	}
+	if r.to == nil || kept != nil {
 		if w%waitEvery == 0 { // what waits to be run takes memory
-			return t.dev.Wait(ctx)
+			return r.t.dev.Wait(ctx)
 		}
 		return ctx.Err()
 	}
 	var out []float32
-	if err := t.read(ctx, r.v.buffer, n*r.v.stride, &out); err != nil {
+	if err := r.t.read(ctx, r.v.buffer, n*r.v.stride, &out); err != nil {
 		return err
 	}
-	return r.to.save(w, dense(out, n, r.to.width, r.v.stride))
+	return r.to.put(w, dense(out, n, r.to.width, r.v.stride))
+}
+
+// feed tells the kernels of a window's n tokens.
+func (r *trackRun) feed(n int) error {
+	if r.fed == n {
+		return nil
+	}
+	r.fed = n
+	rows := make([]int, 0, 4*n)
+	for i := range n {
+		rows = append(rows, 0, i, 0, 0)
+	}
+	return errors.Join(r.t.rows.Write(0, words32(rows...)), r.t.setStep(0, n, 0))
 }
 
 // waitEvery is how many windows may wait to be run.
@@ -201,16 +268,22 @@ func (r *trackRun) program(n int) (*gpu.Program, error) {
 	return rec.p, rec.err
 }
 
-// upload writes a window's vectors to where the layer begins.
-func (r *trackRun) upload(w, n int) error {
-	residual := vectors{buffer: r.t.act.x, stride: r.t.act.hidden}
-	switch r.have {
-	case afterAttention:
-		return r.middle.upload(w, n, residual)
-	case afterHeads:
-		if err := r.heads.upload(w, n, r.t.act.of(r.heads.width)); err != nil {
-			return err
-		}
+// bring brings a window's vectors to where the layer begins, by the programs that it returns.
+func (r *trackRun) bring(w, n int) ([]*gpu.Program, error) {
+	from, v := r.input, vectors{buffer: r.t.act.x, stride: r.t.act.hidden}
+	if r.have == afterAttention {
+		from = r.middle
 	}
-	return r.input.upload(w, n, residual)
+	p, err := from.bring(w, n, v)
+	if err != nil {
+		return nil, err
+	}
+	programs := []*gpu.Program{p}
+	if r.have == afterHeads {
+		if p, err = r.heads.bring(w, n, r.t.act.of(r.heads.width)); err != nil {
+			return nil, err
+		}
+		programs = append(programs, p)
+	}
+	return slices.DeleteFunc(programs, func(p *gpu.Program) bool { return p == nil }), nil
 }

@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -216,6 +218,19 @@ func (t *Transformer) buffer(purpose string, bytes int, u gpu.Usage) (*gpu.Buffe
 	}
 	t.owned = append(t.owned, b)
 	return b, nil
+}
+
+// release gives one of the buffers back before Close does, with the bind groups that know it.
+func (t *Transformer) release(b *gpu.Buffer) {
+	name := groupName(b)
+	for key, g := range t.groups {
+		if strings.Contains(key, name) {
+			g.Release()
+			delete(t.groups, key)
+		}
+	}
+	b.Release()
+	t.owned = slices.DeleteFunc(t.owned, func(o *gpu.Buffer) bool { return o == b })
 }
 
 // buffers allocates several storage buffers of so many bytes each.

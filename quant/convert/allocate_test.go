@@ -2,8 +2,10 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"math"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -15,6 +17,7 @@ type oneMatters struct {
 	*inputsOf
 	matrix int
 	sizes  map[int]int // bytes of the blocks that were judged, by matrix
+	fail   int         // matrix that cannot be judged, or 0
 }
 
 func (j *oneMatters) Sums(_ context.Context, i int) (*quant.Sums, error) {
@@ -28,6 +31,9 @@ func (j *oneMatters) Sums(_ context.Context, i int) (*quant.Sums, error) {
 
 func (j *oneMatters) Drift(_ context.Context, i int, s quant.Scheme, blocks []byte) (float64, error) {
 	j.sizes[i] += len(blocks)
+	if i == j.fail {
+		return 0, errors.New("no drift")
+	}
 	t := j.tensors[i]
 	if want := s.RowBytes(t.Cols()) * t.Rows(); len(blocks) != want {
 		j.t.Errorf("tensor %q: %d bytes are judged, want %d", t.Name, len(blocks), want)
@@ -61,13 +67,15 @@ func TestAllocate(t *testing.T) {
 		}
 	}
 	o := Options{Format: "int2", KeepF16: []*regexp.Regexp{regexp.MustCompile(regexp.QuoteMeta(kept))}}
-	for _, bits := range []float64{6} {
-		j := &oneMatters{newInputs(t, f), matrix, map[int]int{}}
-		overrides, err := Allocate(context.Background(), f, o, bits, j, nil)
+	j := &oneMatters{inputsOf: newInputs(t, f), matrix: matrix, sizes: map[int]int{}}
+	known := measureAll(t, f, o, j)
+	for _, bits := range []float64{3, 6} {
+		o := o
+		o.Bits = bits
+		overrides, err := Allocate(f, o, known)
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := o
 		o.Overrides = overrides
 		var used int64
 		for i, tensor := range f.tensors {
@@ -80,7 +88,7 @@ func TestAllocate(t *testing.T) {
 				n = 8 * int64(tensor.Rows()) * int64(quant.Scheme{Bits: kind.Bits(), Block: block}.RowBytes(tensor.Cols()))
 			}
 			used += n
-			if i == matrix && kind != "int8" {
+			if i == matrix && kind == "int2" {
 				t.Errorf("%v bits: the matrix that matters is %s", bits, kind)
 			}
 			if tensor.Name == kept && (kind != "f16" || j.sizes[i] != 0) {
@@ -91,7 +99,28 @@ func TestAllocate(t *testing.T) {
 			t.Errorf("%v bits: %d bits are used of %d", bits, used, most)
 		}
 	}
-	if _, err := Allocate(context.Background(), f, o, 1, &oneMatters{newInputs(t, f), matrix, map[int]int{}}, nil); err == nil {
+	if o.Bits = 1; o.CheckBits(f) == nil {
 		t.Error("1 bit: no error")
 	}
+	delete(known, f.tensors[matrix].Name)
+	o.Bits = 6
+	if _, err := Allocate(f, o, known); err == nil || !strings.Contains(err.Error(), "was not measured") {
+		t.Errorf("a matrix is not known: %v", err)
+	}
+}
+
+func measureAll(t *testing.T, f *fake, o Options, j Judge) Sensitivity {
+	t.Helper()
+	s := Sensitivity{}
+	calls := 0
+	err := s.Measure(t.Context(), f, o, j, func(done, total int) error {
+		if calls++; done != calls || len(s) != done || total < done {
+			t.Errorf("call %d: %d of %d are done, %d known", calls, done, total, len(s))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

@@ -68,7 +68,7 @@ func roundSample(s quant.Scheme) (row, before time.Duration, err error) {
 // CalibrationNeed says what calibration takes beside the rounding, about.
 type CalibrationNeed struct {
 	Tokens     int     `json:"tokens"`
-	Disk       int64   `json:"disk_bytes"` // of temporary files
+	Disk       int64   `json:"disk_bytes"` // of the GPU's memory as well, or of temporary files if it is much
 	GPU        int64   `json:"gpu_bytes"`  // a layer of float32, and sums
 	Operations float64 `json:"operations"` // on the GPU, multiplications and additions
 }

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
+)
+
+// sensitivity is the file of --sensitivity: what matrices cost a model, and of which model and text that was
+// measured.
+type sensitivity struct {
+	Version      int                 `json:"version"`
+	Checkpoint   string              `json:"checkpoint"`    // SHA-256 of its configuration and files
+	Rotated      bool                `json:"rotated"`       // see convert.Rotate
+	Calibration  string              `json:"calibration"`   // windows and SHA-256 of the text
+	DriftWindows int                 `json:"drift_windows"` // those of them that drifts were measured on
+	Matrices     convert.Sensitivity `json:"matrices"`
+
+	path string // "": is not kept
+}
+
+// sensitivityVersion counts changes of what is measured, and how.
+const sensitivityVersion = 1
+
+// openSensitivity returns what the file of --sensitivity has, or nothing if there is no such flag or file.
+func openSensitivity(c *cli.Context, src *source, o *convert.Options) (*sensitivity, error) {
+	s := &sensitivity{
+		Version: sensitivityVersion, Rotated: o.Rotate, Calibration: o.Text, DriftWindows: driftWindows,
+		Matrices: convert.Sensitivity{}, path: c.String("sensitivity"),
+	}
+	if s.path == "" {
+		return s, nil
+	}
+	var err error
+	if s.Checkpoint, err = checkpointHash(c.Context, src); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, s.write() // that it cannot be written is better known now
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found sensitivity
+	if err = strict.Unmarshal(data, &found); err == nil {
+		err = found.check(s)
+	}
+	if err == nil {
+		err = found.Matrices.Check(src.weights)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: remove the file to measure anew, or name another", s.path, err)
+	}
+	s.Matrices = found.Matrices
+	return s, nil
+}
+
+// check reports if s was measured of something else than is wanted.
+func (s *sensitivity) check(want *sensitivity) error {
+	for _, f := range []struct {
+		name       string
+		have, want any
+	}{
+		{"version", s.Version, want.Version},
+		{"checkpoint", s.Checkpoint, want.Checkpoint},
+		{"rotated", s.Rotated, want.Rotated},
+		{"calibration", s.Calibration, want.Calibration},
+		{"drift_windows", s.DriftWindows, want.DriftWindows},
+	} {
+		if f.have != f.want {
+			return fmt.Errorf("%s: it has %v, this run has %v", f.name, f.have, f.want)
+		}
+	}
+	if s.Matrices == nil {
+		return errors.New("matrices: there are none")
+	}
+	return nil
+}
+
+// write replaces the file, if there is to be one, all at once.
+func (s *sensitivity) write() error {
+	if s.path == "" {
+		return nil
+	}
+	data, err := json.MarshalIndent(s, "", " ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(data, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), s.path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

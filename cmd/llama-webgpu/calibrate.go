@@ -19,6 +19,7 @@ var calibrationFlags = []cli.Flag{
 	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of it", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-tokens", Value: 512, Usage: "a window has `N` tokens", Category: "Encoding"},
 	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "for --method gptq: `SHARE` of the earlier layers' errors that each matrix makes good; 0: none, which takes half the time", Category: "Encoding"},
+	&cli.BoolFlag{Name: "no-refinement", Usage: "for --method gptq: leave scales, codes and zero-points as rounding with feedback has made them, which is faster and worse", Category: "Encoding"},
 	&cli.StringFlag{Name: "sensitivity", Usage: "for --bits: take what matrices cost the model from `FILE` (JSON), and keep there what had to be measured; it serves any --bits of the same checkpoint and calibration text", Category: "Encoding"},
 	&cli.StringFlag{Name: "adapter", Usage: "for --method gptq: GPU adapter, its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Encoding"},
 }
@@ -64,11 +65,14 @@ func checkCalibration(c *cli.Context, path string, o *convert.Options) error {
 		return usagef("quantize: --bits wants --method gptq and --calibration FILE")
 	case c.String("sensitivity") != "" && o.Bits == 0:
 		return usagef("quantize: --sensitivity is for --bits")
+	case c.Bool("no-refinement") && o.Method != convert.GPTQ:
+		return usagef("quantize: --no-refinement is for --method gptq")
 	case path == "":
 		return nil
 	case o.Method != convert.GPTQ:
 		return usagef("quantize: --calibration is for --method gptq")
 	}
+	o.Unrefined = c.Bool("no-refinement")
 	if o.Correction = c.Float64("correction"); !(o.Correction >= 0 && o.Correction <= 1) {
 		return usagef("quantize: --correction %v: want 0 to 1", o.Correction)
 	}

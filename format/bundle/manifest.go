@@ -75,6 +75,7 @@ type Quantization struct {
 	MaxFile     int64      `json:"max_shard_size,omitzero"` // bytes that a file may have, 0: any
 	Calibration string     `json:"calibration,omitzero"`    // the text of method gptq: its hash and extent
 	Correction  float64    `json:"correction,omitzero"`     // share of earlier layers' errors that gptq made good
+	Unrefined   bool       `json:"unrefined,omitzero"`      // what gptq's feedback made was not refined
 }
 
 // Override is a format for matrices of some names.

@@ -25,10 +25,18 @@ type Calibration interface {
 
 // What GPTQ does with the sums and after the feedback.
 const (
-	damping    = 0.01 // of what many tokens say; ten times as much of what a few do
-	manyTokens = 4096
-	rounds     = 3
+	damping     = 0.01 // of what many tokens say; ten times as much of what a few do
+	manyTokens  = 4096
+	refinements = 3
 )
+
+// rounds reports how often GPTQ refines what its feedback has made.
+func (o *Options) rounds() int {
+	if o.Unrefined {
+		return 0
+	}
+	return refinements
+}
 
 // dampingOf returns how much of the mean is added to the diagonal of sums over so many tokens.
 func dampingOf(tokens int) float64 {
@@ -139,6 +147,8 @@ func (o *Options) checkCalibration() error {
 		return errors.New("method gptq: wants calibration text")
 	case o.Method != GPTQ && o.Calibration != nil:
 		return fmt.Errorf("method %s: takes no calibration text", o.Method)
+	case o.Method != GPTQ && o.Unrefined:
+		return fmt.Errorf("method %s: is not refined", o.Method)
 	case !(o.Correction >= 0 && o.Correction <= 1):
 		return fmt.Errorf("correction %v: want 0 to 1", o.Correction)
 	}

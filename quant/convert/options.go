@@ -28,6 +28,7 @@ type Options struct {
 	MaxFile     int64            // bytes that a file of the bundle may have; 0: any
 	Calibration Calibration      // for the method GPTQ
 	Correction  float64          // share of earlier layers' errors that GPTQ makes good, see quant.Feedback.Toward
+	Unrefined   bool             // GPTQ leaves scales, codes and zero-points as its feedback has made them
 	Text        string           // what the calibration text is, for the manifest: its hash and extent
 
 	Generator string // program and version, for the manifest
@@ -142,7 +143,7 @@ func (o *Options) matrix(t model.Tensor) (bundle.Type, int) {
 func (o *Options) record() bundle.Quantization {
 	q := bundle.Quantization{
 		Format: o.Format, Block: o.block(bundle.Type(o.Format)), EmbedFormat: o.EmbedFormat, HeadFormat: o.HeadFormat,
-		Bits: o.Bits, Rotate: o.Rotate, Sanitize: o.Sanitize, Saturate: o.Saturate, MaxFile: o.MaxFile, Calibration: o.Text, Correction: o.Correction,
+		Bits: o.Bits, Rotate: o.Rotate, Sanitize: o.Sanitize, Saturate: o.Saturate, MaxFile: o.MaxFile, Calibration: o.Text, Correction: o.Correction, Unrefined: o.Unrefined,
 	}
 	for _, v := range o.Overrides {
 		q.Overrides = append(q.Overrides, bundle.Override{Match: v.Match.String(), Format: v.Format, Block: v.Block})

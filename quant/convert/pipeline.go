@@ -170,7 +170,7 @@ func (b blocks) stats() quant.Stats { return b.Stats }
 func (k *worker) rowEncoder(t *tile) (rowEncoder, error) {
 	o, e := &k.plan.opts, &k.plan.tensors[t.tensor]
 	if e.Method == string(GPTQ) {
-		r, err := quant.NewRounder(t.feedback, e.Scheme(), quant.Options{Sanitize: o.Sanitize, Saturate: o.Saturate}, rounds)
+		r, err := quant.NewRounder(t.feedback, e.Scheme(), quant.Options{Sanitize: o.Sanitize, Saturate: o.Saturate}, o.rounds())
 		if err == nil {
 			r.Seek(t.row0)
 		}

@@ -29,7 +29,7 @@ func (p *plan) estimateGPTQ() (time.Duration, error) {
 	}
 	var sum time.Duration
 	for s, n := range steps {
-		row, before, err := roundSample(s)
+		row, before, err := roundSample(s, p.opts.rounds())
 		if err != nil {
 			return 0, err
 		}
@@ -41,7 +41,7 @@ func (p *plan) estimateGPTQ() (time.Duration, error) {
 }
 
 // roundSample rounds random rows and returns what one takes, and what the feedback takes.
-func roundSample(s quant.Scheme) (row, before time.Duration, err error) {
+func roundSample(s quant.Scheme, rounds int) (row, before time.Duration, err error) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	w, out := make([]float32, sampleCols), make([]byte, s.RowBytes(sampleCols))
 	h := make([]float32, sampleCols*sampleCols)

@@ -70,6 +70,18 @@ fn total(r: u32, t: u32) -> f32 {
   return totals[r * TOKENS + t] / sqrt(squares[t] / f32(shape.width) + shape.eps);
 }
 
+// weight returns weight j of a word, scaled. A code at position p, with the exponent of 2^(23−p) above it, is the float
+// 2^(23−p) + code. From position 11 on one fma makes it (code − zero)·scale, exactly, with level = −(2^(23−p) + zero)·scale:
+// that and the first product have 24 bits at most.
+fn weight(word: u32, j: u32, scale: f32, level: f32, exponent: u32) -> f32 {
+  if (BITS == 32u) { return bitcast<f32>(word); }
+  if (BITS == 16u) { return unpack2x16float(word)[j % 2u]; }
+  let m = j % SLIDE;
+  let first = (j - m) * BITS; // bit of the code that the shift brings to position 11
+  let slid = select(word << (11u - min(first, 11u)), word >> (max(first, 11u) - 11u), first > 11u);
+  return fma(bitcast<f32>((slid & (MASK << (11u + m * BITS))) | exponent), scale, level);
+}
+
 // place is where in x item e of the step at vector v0 begins, for the first of its four tokens; item e is quad
 // e / ALONG % QUADS of vector v0 + e % ALONG.
 fn place(v0: u32, e: u32) -> u32 {
@@ -113,7 +125,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var places: array<u32, MINE>;
   var staged: array<vec4<f32>, STAGED>; // [item][token]
   var scales: array<f32, ROWS>;
-  var levels: array<f32, LEVELS>; // [row][code of a shift]: what a decoded code has too much, scaled
+  var levels: array<f32, LEVELS>; // [row][code of a shift], see weight
   var exponents: array<u32, SLIDE>;
   var weights: array<f32, ROWS>;
   var word: array<u32, ROWS>;
@@ -169,8 +181,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + then * QUADS * 4u / BLOCK + k % HEADS];
       }
     }
-    // A code at position p of a word, with the exponent of 2^(23−p) above it, is the float 2^(23−p) + code. From
-    // position 11 on, one fma makes it (code − zero)·scale, exactly: that and the product with 2^(23−p) have 24 bits.
     let exponent = shape.exponent | (all & shape.exponent & 1u); // what the compiler does not know: nothing is decoded before all is read
     for (var m = 0u; m < SLIDE; m++) { exponents[m] = exponent - ((11u + m * BITS) << 23u); } // unroll
     for (var k0 = 0u; k0 < 4u; k0 += STEP) {
@@ -188,16 +198,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         for (var j = 0u; j < QUADS; j++) { // unroll
           for (var r = 0u; r < ROWS; r++) { // unroll
-            if (BITS == 32u) {
-              weights[r] = bitcast<f32>(word[r]);
-            } else if (BITS == 16u) {
-              weights[r] = unpack2x16float(word[r])[j % 2u];
-            } else {
-              let m = j % SLIDE;
-              let first = (j - m) * BITS; // bit of the first code of a shift, to be at position 11
-              let slid = select(word[r] << (11u - min(first, 11u)), word[r] >> (max(first, 11u) - 11u), first > 11u);
-              weights[r] = fma(bitcast<f32>((slid & (MASK << (11u + m * BITS))) | exponents[m]), scales[r], levels[r * SLIDE + m]);
-            }
+            weights[r] = weight(word[r], j, scales[r], levels[r * SLIDE + j % SLIDE], exponents[j % SLIDE]);
           }
           for (var g = 0u; g < GROUPS; g++) { // unroll
             let value = inputs[(k * QUADS + j) / 4u][(k * QUADS + j) % 4u][g][s];

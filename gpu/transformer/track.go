@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
+	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -13,8 +15,10 @@ import (
 
 // track is what calibration text has become on its way through a model.
 type track struct {
-	src    model.Weights
-	stored map[int]*stored // tensors that count in place of src's, as far as still needed
+	src model.Weights
+
+	mu     sync.Mutex
+	stored map[int]*stored // tensors that count in place of src's once they are whole, as far as still needed
 
 	input  *stream // residual stream before the layer
 	heads  *stream // outputs of its heads …
@@ -25,8 +29,9 @@ type track struct {
 // stored is a tensor as it will be in the bundle.
 type stored struct {
 	scheme
-	bytes []byte         // of all rows, or
-	rows  map[int][]byte // of those that will be looked up
+	missing int            // rows that are yet to come
+	bytes   []byte         // of all rows, or
+	rows    map[int][]byte // of those that will be looked up
 }
 
 func newTrack(src model.Weights, windows [][]int32) (*track, error) {
@@ -45,11 +50,13 @@ func (k *track) close() error {
 // next forgets what belongs to the layers before the given one, whose inputs are there.
 func (k *track) next(layer int) error {
 	k.have = atInput
+	k.mu.Lock()
 	for i, t := range k.src.Tensors() {
 		if t.Layer < layer {
 			delete(k.stored, i)
 		}
 	}
+	k.mu.Unlock()
 	err := k.heads.close()
 	k.heads = nil
 	return err
@@ -91,10 +98,46 @@ func (k *track) embed(windows [][]int32) error {
 	return nil
 }
 
+// set takes the next rows of a tensor, from row0 on, those that are used if it is the embedding.
+func (k *track) set(i int, packing scheme, row0 int, bytes []byte, used map[int]bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.src.Tensors()[i]
+	s := k.stored[i]
+	if s == nil {
+		s = &stored{scheme: packing, missing: t.Rows()}
+		k.stored[i] = s
+	}
+	size := s.restBytes(t.Cols())
+	s.missing -= len(bytes) / size
+	if t.Role != model.RoleEmbed {
+		s.bytes = append(s.bytes, bytes...)
+		return
+	}
+	if s.rows == nil {
+		s.rows = map[int][]byte{}
+	}
+	for ; len(bytes) > 0; bytes, row0 = bytes[size:], row0+1 {
+		if used[row0] {
+			s.rows[row0] = slices.Clone(bytes[:size])
+		}
+	}
+}
+
+// whole returns what counts in place of tensor i of src, or nil.
+func (k *track) whole(i int) *stored {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.stored[i]; s != nil && s.missing == 0 {
+		return s
+	}
+	return nil
+}
+
 // rows returns rows of a tensor as it will be in the bundle, if it was handed over.
 func (k *track) rows(i, row0, n int, dst []float32) error {
-	s, ok := k.stored[i]
-	if !ok {
+	s := k.whole(i)
+	if s == nil {
 		return k.src.Rows(i, row0, n, dst)
 	}
 	cols := k.src.Tensors()[i].Cols()
@@ -148,7 +191,7 @@ func (r *trackRun) begin(windows [][]int32) (err error) {
 			r.heads, err = newStream(w.o.width, windows)
 		}
 		r.reached, r.to, r.v = afterHeads, r.heads, t.act.of(w.o.width)
-	case r.g.m == w.gateUp && !y.Parallel:
+	case (r.g.m == w.gateUp || r.g.m == w.expertsIn()) && !y.Parallel:
 		r.reached, r.to, r.v = afterAttention, r.middle, residual
 	}
 	return err

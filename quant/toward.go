@@ -19,16 +19,16 @@ type Sums struct {
 	Debt []float32
 }
 
-// Lend returns s with as many more inputs as there lack to the given number: each is the mean of the inputs of
-// others, which are of the same kind. To the float model's outputs they add nothing, so Gap and Debt stay, and Tokens
-// says of how many inputs these are.
-func (s *Sums) Lend(others *Sums, enough int) *Sums {
-	if s.Tokens >= enough || others.Tokens == 0 {
+// Lend returns s with so many more inputs, each the mean of those of others, which are of the same kind: where s has
+// few inputs, what they say is drawn toward what others say (shrinkage, as of covariances toward a pooled one). To what
+// the float model makes of them they add nothing, so Gap and Debt stay, and Tokens says of how many inputs these are.
+func (s *Sums) Lend(others *Sums, inputs int) *Sums {
+	if others.Tokens == 0 {
 		return s
 	}
 	sum := *s
 	sum.Inputs = slices.Clone(s.Inputs)
-	axpy(sum.Inputs, float32(enough-s.Tokens)/float32(others.Tokens), others.Inputs)
+	axpy(sum.Inputs, float32(inputs)/float32(others.Tokens), others.Inputs)
 	return &sum
 }
 

@@ -44,14 +44,14 @@ type calibrator struct {
 	tensors []bundle.Tensor
 	ended   []chan struct{}         // for each tensor, closed when it is written
 	of      map[int]*quant.Feedback // matrices that are being encoded
-	all     map[int]*quant.Sums     // of the stack that is being encoded, over all experts, if one was in want of it
+	all     *quant.Sums             // of the stack that is being encoded, over all experts, if one was in want of it
 	share   float64                 // see quant.Feedback.Toward
 }
 
 func newCalibrator(p *plan) *calibrator {
 	c := &calibrator{
 		Calibration: p.opts.Calibration, tensors: p.tensors, share: p.opts.Correction,
-		of: map[int]*quant.Feedback{}, all: map[int]*quant.Sums{},
+		of: map[int]*quant.Feedback{},
 	}
 	if c.Calibration != nil {
 		for range p.tensors {
@@ -79,7 +79,9 @@ func (c *calibrator) begin(ctx context.Context, i int) error {
 		}
 	}
 	clear(c.of)
-	clear(c.all)
+	if i == 0 || !sameInputs(e, &c.tensors[i-1]) {
+		c.all = nil
+	}
 	if stacked(e) {
 		return nil // each expert begins by itself
 	}

@@ -53,12 +53,12 @@ func (c *calibrator) part(ctx context.Context, i, k int) (f *quant.Feedback, sta
 	case tokens >= enough:
 	case e.Role != model.RoleDown:
 		starved = true
-		if c.all[i] == nil {
-			if c.all[i], err = c.Sums(ctx, i); err != nil {
+		if c.all == nil {
+			if c.all, err = c.Sums(ctx, i); err != nil {
 				return nil, true, err
 			}
 		}
-		sums, tokens = sums.Lend(c.all[i], enough), enough
+		sums, tokens = sums.Lend(c.all, enough), enough
 	case tokens < leastTokens*cols:
 		return nil, true, nil
 	default:

@@ -87,15 +87,14 @@ func (c *calibrator) begin(ctx context.Context, i int) error {
 	}
 	sums, err := c.Sums(ctx, i)
 	if err == nil {
-		c.of[i], err = c.feedback(i, sums, sums.Tokens)
+		c.of[i], err = c.feedback(i, sums, dampingOf(sums.Tokens))
 	}
 	return err
 }
 
-// feedback prepares the rounding of matrix i, or of an expert's part, for sums that are as steady as those over
-// so many tokens.
-func (c *calibrator) feedback(i int, sums *quant.Sums, tokens int) (*quant.Feedback, error) {
-	f, err := quant.NewFeedback(sums.Inputs, c.tensors[i].Model().Cols(), dampingOf(tokens))
+// feedback prepares the rounding of matrix i, or of an expert's part.
+func (c *calibrator) feedback(i int, sums *quant.Sums, damp float64) (*quant.Feedback, error) {
+	f, err := quant.NewFeedback(sums.Inputs, c.tensors[i].Model().Cols(), damp)
 	if err == nil && sums.Gap != nil {
 		err = f.Toward(sums, c.share)
 	}

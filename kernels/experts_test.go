@@ -206,8 +206,16 @@ func TestSpans(t *testing.T) {
 // TestGather compares all kinds; the other model chooses as this one does, but for some tokens.
 func TestGather(t *testing.T) {
 	for i, c := range []struct{ experts, top, n, stride, kind, byToken, weigh int }{
-		{8, 2, 70, 256, 0, 1, 0}, {8, 2, 70, 256, 0, 1, 1}, {5, 3, 9, 512, 0, 0, 1}, {5, 3, 9, 256, 0, 0, 0}, {8, 2, 70, 256, 1, 1, 0},
-		{8, 2, 33, 256, 1, 1, 1}, {30, 4, 21, 256, 1, 0, 1}, {1, 1, 5, 256, 1, 0, 0}, {8, 2, 70, 256, 2, 1, 0}, {30, 4, 21, 512, 2, 0, 1},
+		{8, 2, 70, 256, 0, 1, 0},
+		{8, 2, 70, 256, 0, 1, 1},
+		{5, 3, 9, 512, 0, 0, 1},
+		{5, 3, 9, 256, 0, 0, 0},
+		{8, 2, 70, 256, 1, 1, 0},
+		{8, 2, 33, 256, 1, 1, 1},
+		{30, 4, 21, 256, 1, 0, 1},
+		{1, 1, 5, 256, 1, 0, 0},
+		{8, 2, 70, 256, 2, 1, 0},
+		{30, 4, 21, 512, 2, 0, 1},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			chosen := choices(uint64(i), c.n, c.top, c.experts)

@@ -31,12 +31,12 @@ func (c *calibrator) parts(i int) int {
 }
 
 // part returns the feedback for part k of tensor i, which has begun: nil for what is rounded without. starved is set
-// if it is an expert that has seen fewer than enoughTokens for each column. Then
+// if it is an expert that has seen fewer than enoughTokens for each column.
 //
-//   - the gate and up projections are rounded for lentTokens for each column besides, each the mean of what is sent to all
-//     experts of the layer;
-//   - the down projection, whose inputs are like those of no other expert, is rounded with a damping of its columns over
-//     its tokens, and if there are none, by the search.
+//   - Then the gate and up projections are rounded for lentTokens for each column besides, each the mean of what is sent to
+//     all experts of the layer.
+//   - The down projection, whose inputs are like those of no other expert, is always damped by its columns over its tokens at
+//     least, and if there are none, rounded by the search.
 func (c *calibrator) part(ctx context.Context, i, k int) (f *quant.Feedback, starved bool, err error) {
 	if c.parts(i) == 1 {
 		return c.of[i], false, nil
@@ -50,18 +50,17 @@ func (c *calibrator) part(ctx context.Context, i, k int) (f *quant.Feedback, sta
 	starved = sums.Tokens < enoughTokens*cols
 	damp := dampingOf(sums.Tokens)
 	switch {
-	case !starved:
-	case e.Role != model.RoleDown:
+	case e.Role == model.RoleDown && sums.Tokens == 0:
+		return nil, true, nil
+	case e.Role == model.RoleDown:
+		damp = max(damp, float64(cols)/float64(sums.Tokens))
+	case starved:
 		if c.all == nil {
 			if c.all, err = c.Sums(ctx, i); err != nil {
 				return nil, true, err
 			}
 		}
 		sums, damp = sums.Lend(c.all, lentTokens*cols), dampingOf(enoughTokens*cols)
-	case sums.Tokens == 0:
-		return nil, true, nil
-	default:
-		damp = max(damp, float64(cols)/float64(sums.Tokens))
 	}
 	f, err = c.feedback(i, sums, damp)
 	return f, starved, err
@@ -87,7 +86,7 @@ func starvedNotes(tensors []bundle.Tensor) []string {
 	for k, n := range starved {
 		what, then := "gate and up projections", "these were rounded for the mean input of all experts of their layer besides"
 		if k.down {
-			what, then = "down projections", "these were rounded with the more damping the fewer they saw, and by the search if they saw none"
+			what, then = "down projections", "these were rounded with the more damping the fewer they saw, by the search if they saw none"
 		}
 		if n > 0 {
 			notes = append(notes, fmt.Sprintf("warning: the %s of %d of %d experts saw fewer than %d tokens of the calibration text, %d for each column: %s; more text helps",

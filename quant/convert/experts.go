@@ -23,11 +23,16 @@ func stacked(e *bundle.Tensor) bool { return e.Model().Quantizable() && len(e.Sh
 
 // parts reports how many parts of tensor i are rounded each for inputs of its own.
 func (c *calibrator) parts(i int) int {
-	e := &c.tensors[i]
-	if c.Calibration == nil || e.Method != string(GPTQ) || !stacked(e) {
-		return 1
+	if c.byExpert(i) {
+		return c.tensors[i].Shape[0]
 	}
-	return e.Shape[0]
+	return 1
+}
+
+// byExpert reports whether tensor i is a stack of matrices that are rounded for calibration text.
+func (c *calibrator) byExpert(i int) bool {
+	e := &c.tensors[i]
+	return c.Calibration != nil && e.Method == string(GPTQ) && stacked(e)
 }
 
 // part returns the feedback for part k of tensor i, which has begun: nil for what is rounded without. starved is set
@@ -38,7 +43,7 @@ func (c *calibrator) parts(i int) int {
 //   - The down projection, whose inputs are like those of no other expert, is always damped by its columns over its tokens at
 //     least, and if there are none, rounded by the search.
 func (c *calibrator) part(ctx context.Context, i, k int) (f *quant.Feedback, starved bool, err error) {
-	if c.parts(i) == 1 {
+	if !c.byExpert(i) {
 		return c.of[i], false, nil
 	}
 	sums, err := c.ExpertSums(ctx, i, k)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,6 +59,32 @@ func TestStarvedExperts(t *testing.T) {
 		}
 	}
 	testStarvedGoesOn(t, src, options, out)
+}
+
+// TestOneExpert has a mixture of one: it is still an expert's sums that it is rounded for.
+func TestOneExpert(t *testing.T) {
+	f := newFake()
+	f.spec.Kinds[1].MLP.Experts, f.spec.Kinds[1].MLP.TopK = 1, 1
+	f.tensors = f.spec.Tensors()
+	for i := range f.tensors {
+		f.tensors[i].Name = fmt.Sprintf("model.%d.%s", f.tensors[i].Layer, f.tensors[i].Role)
+		f.values[i] = f.values[i][:f.tensors[i].Rows()*f.tensors[i].Cols()]
+	}
+	src := source(t, f)
+	c := newInputs(t, f)
+	out, _, err := run(t, src, Options{Format: "int4", Block: 32, Method: GPTQ, Calibration: c, Text: "text"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, _, err := run(t, src, Options{Format: "int4", Block: 32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []model.Role{model.RoleGate, model.RoleUp, model.RoleDown} {
+		if i := f.index(1, r); bytes.Equal(stored(t, out, i), stored(t, plain, i)) {
+			t.Errorf("%s: as the search has it", r)
+		}
+	}
 }
 
 // testStarvedGoesOn stops a run behind the experts' gates and goes on with it.

@@ -168,6 +168,107 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+// TestSpans makes two passes, the second with fewer tokens.
+func TestSpans(t *testing.T) {
+	for _, c := range []struct{ experts, top, slots int }{{8, 2, 512}, {130, 4, 256}, {1, 1, 64}, {300, 8, 512}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			const each = 64
+			got := make([]uint32, (c.experts+1)*each)
+			total := make([]uint32, c.experts+1)
+			for _, n := range []int{c.slots / c.top, 3} {
+				n = min(n, c.slots/c.top)
+				chosen := choices(uint64(n), n, c.top, c.experts)
+				order, _ := grouped(chosen, c.experts, c.slots)
+				launch(t, "spans", kernels.Consts{"EXPERTS": c.experts, "SLOTS": c.slots, "EACH": each}, 1, 1, order, got)
+				first := uint32(0)
+				for e := range c.experts {
+					var count uint32
+					for s := range n * c.top {
+						if int(chosen[2*s]) == e {
+							count++
+						}
+					}
+					total[e] += count
+					if g := got[e*each:]; g[0] != count || count > 0 && g[1] != first || g[2] != total[e] {
+						t.Fatalf("%d tokens, expert %d: %v, want [%d %d %d]", n, e, g[:3], count, first, total[e])
+					}
+					first += count
+				}
+				total[c.experts] += first
+				if g := got[c.experts*each:]; g[0] != first || g[1] != 0 || g[2] != total[c.experts] {
+					t.Fatalf("%d tokens, all experts: %v, want [%d 0 %d]", n, g[:3], first, total[c.experts])
+				}
+			}
+		})
+	}
+}
+
+// TestGather compares all kinds; the other model chooses as this one does, but for some tokens.
+func TestGather(t *testing.T) {
+	for i, c := range []struct{ experts, top, n, stride, kind, byToken, weigh int }{
+		{8, 2, 70, 256, 0, 1, 0},
+		{8, 2, 70, 256, 0, 1, 1},
+		{5, 3, 9, 512, 0, 0, 1},
+		{5, 3, 9, 256, 0, 0, 0},
+		{8, 2, 70, 256, 1, 1, 0},
+		{8, 2, 33, 256, 1, 1, 1},
+		{30, 4, 21, 256, 1, 0, 1},
+		{1, 1, 5, 256, 1, 0, 0},
+		{8, 2, 70, 256, 2, 1, 0},
+		{30, 4, 21, 512, 2, 0, 1},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			chosen := choices(uint64(i), c.n, c.top, c.experts)
+			other := choices(uint64(i+100), c.n, c.top, c.experts)
+			for token := range c.n { // often in another order
+				if token%3 > 0 {
+					copy(other[2*token*c.top:2*(token+1)*c.top], chosen[2*token*c.top:])
+				}
+				if token%3 == 2 {
+					mine := other[2*token*c.top : 2*(token+1)*c.top]
+					mine[0], mine[len(mine)-2] = mine[len(mine)-2], mine[0]
+				}
+			}
+			order, _ := grouped(chosen, c.experts, roundUp(c.n*c.top, 64))
+			rng := random(uint64(c.n))
+			x, y := normals(rng, c.n*c.top*c.stride, 0, 1), normals(rng, c.n*c.top*c.stride, 0, 1)
+			got := make([]float32, c.n*c.top*c.stride)
+			launch(t, "gather", kernels.Consts{"STRIDE": c.stride, "TOP": c.top, "KIND": c.kind, "BY_TOKEN": c.byToken, "WEIGH": c.weigh},
+				(c.stride+63)/64, c.n*c.top, chosen, other, order, x, y, got)
+			weight := func(choices []uint32, slot int) float64 {
+				if c.weigh == 0 && c.kind < 2 {
+					return 1
+				}
+				return float64(math.Float32frombits(choices[2*slot+1]))
+			}
+			for k, v := range got {
+				slot, col := int(order[k/c.stride]), k%c.stride
+				token := slot / c.top
+				row := func(v []float32, slot int) float64 {
+					if c.byToken == 1 || c.kind == 2 {
+						slot = token
+					}
+					return float64(v[slot*c.stride+col])
+				}
+				want := weight(chosen, slot) * row(x, slot)
+				var sum float64
+				for o := token * c.top; o < (token+1)*c.top; o++ {
+					sum += weight(chosen, o)
+					if c.kind == 1 && other[2*o] == chosen[2*slot] {
+						want = weight(other, o) * row(y, o)
+					}
+				}
+				size := math.Abs(want)
+				if c.kind == 2 {
+					part := weight(chosen, slot) / sum
+					want, size = part*(row(y, 0)-row(x, 0)), part*(math.Abs(row(y, 0))+math.Abs(row(x, 0)))
+				}
+				value{want, size * float64(c.top+8) * unit}.check(t, "out", k, v)
+			}
+		})
+	}
+}
+
 // expertCase is a product with experts' matrices.
 type expertCase struct {
 	packing

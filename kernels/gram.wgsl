@@ -1,5 +1,5 @@
 // gram: h += Σ_t (y[t] − z[t])·x[t]ᵀ, without z unless DIFF, and the lower triangle alone if LOWER
-//   x [t][STRIDE] f32   y, z [t][Y_STRIDE] f32   h [rows from ROW0][WIDTH] f32
+//   x [t][STRIDE] f32   y, z [t][Y_STRIDE] f32   h [rows from ROW0][WIDTH] f32   t: n of them from first on
 //   one workgroup makes TILE × TILE elements, groups (x, y) are (columns, rows); its threads have 4 × 4 each
 const WIDTH: u32 = 256u;    // of x
 const STRIDE: u32 = 256u;
@@ -16,7 +16,7 @@ const DEPTH: u32 = 16u;     // tokens of a step
 const SLAB: u32 = DEPTH * TILE;
 
 struct Step {
-  n: u32,    // tokens
+  n: u32,
   first: u32,
 }
 
@@ -31,13 +31,14 @@ var<workgroup> b: array<f32, SLAB>; // of x, [token][column]
 
 fn left(t: u32, k: u32) -> f32 {
   if (t >= step.n || k >= HEIGHT) { return 0.0; }
-  if (DIFF == 1u) { return y[t * Y_STRIDE + k] - z[t * Y_STRIDE + k]; }
-  return y[t * Y_STRIDE + k];
+  let i = (step.first + t) * Y_STRIDE + k;
+  if (DIFF == 1u) { return y[i] - z[i]; }
+  return y[i];
 }
 
 fn right(t: u32, k: u32) -> f32 {
   if (t >= step.n || k >= WIDTH) { return 0.0; }
-  return x[t * STRIDE + k];
+  return x[(step.first + t) * STRIDE + k];
 }
 
 @compute @workgroup_size(LANES)

@@ -3,6 +3,7 @@ package quant
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Sums are what typical text says of the inputs of a matrix.
@@ -16,6 +17,19 @@ type Sums struct {
 	// float model, d, over the factor that the outputs are added with, [rows][cols]. Nil for matrices
 	// whose outputs go elsewhere.
 	Debt []float32
+}
+
+// Lend returns s with so many more inputs, each the mean of those of others, which are of the same kind: where s has
+// few inputs, what they say is drawn toward what others say (shrinkage, as of covariances toward a pooled one). To what
+// the float model makes of them they add nothing, so Gap and Debt stay, and Tokens says of how many inputs these are.
+func (s *Sums) Lend(others *Sums, inputs int) *Sums {
+	if others.Tokens == 0 {
+		return s
+	}
+	sum := *s
+	sum.Inputs = slices.Clone(s.Inputs)
+	axpy(sum.Inputs, float32(inputs)/float32(others.Tokens), others.Inputs)
+	return &sum
 }
 
 // Toward makes rows aim at the outputs of the float model, of which Gap and Debt of s tell. The weights

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
@@ -56,8 +58,8 @@ func calibrate(c *cli.Context, p *policy, src *source, o *convert.Options) (done
 	}, nil
 }
 
-// checkCalibration reports flags of calibration that do not go together, and takes over --correction.
-func checkCalibration(c *cli.Context, path string, o *convert.Options) error {
+// checkCalibration reports flags of calibration that do not go together or with the model, and takes over --correction.
+func checkCalibration(c *cli.Context, path string, spec *model.Spec, o *convert.Options) error {
 	switch {
 	case path == "" && o.Method == convert.GPTQ:
 		return usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
@@ -73,6 +75,9 @@ func checkCalibration(c *cli.Context, path string, o *convert.Options) error {
 		return usagef("quantize: --calibration is for --method gptq")
 	}
 	o.Unrefined = c.Bool("no-refinement")
+	if o.Bits > 0 && slices.ContainsFunc(spec.Kinds, func(y model.Layer) bool { return y.MLP.Experts > 0 }) {
+		return fmt.Errorf("quantize: --bits: what a matrix of a mixture of experts stands is not measured: choose with --format and --override")
+	}
 	if o.Correction = c.Float64("correction"); !(o.Correction >= 0 && o.Correction <= 1) {
 		return usagef("quantize: --correction %v: want 0 to 1", o.Correction)
 	}

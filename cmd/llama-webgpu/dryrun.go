@@ -91,7 +91,7 @@ func showPlan(c *cli.Context, src *source, options convert.Options) error {
 		if err != nil {
 			return err
 		}
-		need := convert.LookCalibration(src.weights, len(windows)*len(windows[0]), c.Float64("correction") > 0)
+		need := convert.LookCalibration(src.weights, len(windows)*len(windows[0]), c.Float64("correction") > 0, transformer.SumBytes)
 		d.Calibration = &need
 	}
 	if out := c.String("output-dir"); out != "" {

@@ -107,7 +107,7 @@ func quantize(c *cli.Context) (err error) {
 			return err
 		}
 	}
-	if err := checkCalibration(c, c.String("calibration"), &options); err != nil {
+	if err := checkCalibration(c, c.String("calibration"), src.weights.Spec(), &options); err != nil {
 		return err
 	}
 	if c.Bool("dry-run") {

@@ -152,6 +152,7 @@ type Outcome struct {
 	Raised    int64   `json:"raised,omitzero"`    // blocks whose scale was raised to a normal float16
 	Sanitized int64   `json:"sanitized,omitzero"` // elements that were NaN or infinite
 	Saturated int64   `json:"saturated,omitzero"` // blocks or elements held within float16
+	Starved   int64   `json:"starved,omitzero"`   // experts that saw too little calibration text to be rounded for it alone
 }
 
 // Tokenizer says which tokens are special, and how vocab.json is known.

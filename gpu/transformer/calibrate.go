@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -13,10 +12,11 @@ import (
 
 // Calibrator runs calibration text through a model that is being quantized, layer by layer, and
 // gathers sums over the inputs of each matrix. The float model may go along, to say what these inputs
-// should have been. Device memory holds one layer of each; what the text has become on its way lies there as
+// should have been. Device memory holds one layer of each, and sums of at most SumBytes, if those of one
+// expert are not larger; what the text has become on its way lies there as
 // well, or in temporary files if it is much, so that little of a layer is computed twice. Rows are to be handed over with Set in
-// the order of Spec.Tensors, as they will be in the bundle; Sums is of a matrix whose predecessors all
-// were.
+// the order of Spec.Tensors, as they will be in the bundle; Sums and ExpertSums are of a matrix whose predecessors
+// all were, but for others with the same inputs.
 type Calibrator struct {
 	src     model.Weights
 	windows [][]int32
@@ -25,6 +25,20 @@ type Calibrator struct {
 	layer     int    // whose inputs are in the tracks; NoLayer: none yet
 	quantized *track // the model as far as it was handed over, the rest float32
 	float     *track // the model as it was; or nil
+
+	ready    ready
+	sumBytes int // SumBytes
+}
+
+// SumBytes is about how much memory the sums of several experts may take, on the device and again beside it.
+const SumBytes = 1 << 30
+
+// ready are the sums of some experts, from one pass.
+type ready struct {
+	layer int
+	role  model.Role // gate stands for up as well
+	experts
+	sums []*quant.Sums
 }
 
 // NewCalibrator prepares the calibration of src with windows of tokens, each read by itself. If
@@ -35,11 +49,7 @@ func NewCalibrator(dev *gpu.Device, src model.Weights, windows [][]int32, exact 
 	}
 	tracks, heads := 1, 0
 	for i := range src.Spec().Kinds {
-		kind := &src.Spec().Kinds[i]
-		if kind.MLP.Experts > 0 {
-			return nil, errors.New("calibration: mixtures of experts are not supported: use the search method")
-		}
-		heads = max(heads, kind.Attention.Heads*kind.Attention.HeadDim)
+		heads = max(heads, src.Spec().Kinds[i].Attention.Heads*src.Spec().Kinds[i].Attention.HeadDim)
 	}
 	if exact {
 		tracks = 2
@@ -48,7 +58,7 @@ func NewCalibrator(dev *gpu.Device, src model.Weights, windows [][]int32, exact 
 }
 
 func newCalibrator(src model.Weights, k *keeper, exact bool) (*Calibrator, error) {
-	c := &Calibrator{src: src, windows: k.windows, used: map[int]bool{}, layer: model.NoLayer}
+	c := &Calibrator{src: src, windows: k.windows, used: map[int]bool{}, layer: model.NoLayer, sumBytes: SumBytes}
 	var errQ, errF error
 	if c.quantized, errQ = newTrack(src, k); exact {
 		c.float, errF = newTrack(src, k)
@@ -68,42 +78,96 @@ func newCalibrator(src model.Weights, k *keeper, exact bool) (*Calibrator, error
 func (c *Calibrator) Close() error { return errors.Join(c.quantized.close(), c.float.close()) }
 
 // Set hands over the next rows of tensor i, from row0 on, as they will be in the bundle: bits a weight
-// in blocks, 16 and 0 for float16, 32 and 0 for float32. It keeps a copy.
+// in blocks, 16 and 0 for float16, 32 and 0 for float32. It keeps a copy. The tensor counts when its last row
+// is there. Set may be called while sums are made.
 func (c *Calibrator) Set(i, bits, block, row0 int, bytes []byte) {
-	s := c.quantized.stored[i]
-	if s == nil {
-		s = &stored{scheme: scheme{bits, block}}
-		c.quantized.stored[i] = s
-	}
-	c.quantized.changed[i] = true
-	t := c.src.Tensors()[i]
-	if t.Role != model.RoleEmbed {
-		s.bytes = append(s.bytes, bytes...)
-		return
-	}
-	if s.rows == nil {
-		s.rows = map[int][]byte{}
-	}
-	for size := s.restBytes(t.Cols()); len(bytes) > 0; bytes, row0 = bytes[size:], row0+1 {
-		if c.used[row0] {
-			s.rows[row0] = slices.Clone(bytes[:size])
-		}
-	}
+	c.quantized.set(i, scheme{bits, block}, row0, bytes, c.used)
 }
 
 // Sums returns what the text says of the inputs of tensor i; Gap and Debt only if the float model goes
-// along.
+// along. Of a stack of experts' matrices, it is Inputs alone: the sum over what is sent to any of them.
 func (c *Calibrator) Sums(ctx context.Context, i int) (*quant.Sums, error) {
+	t, err := c.reach(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	tracks := c.tracks()
+	if c.expertsOf(t) > 0 {
+		tracks = tracks[len(tracks)-1:]
+	}
+	sums, err := c.pass(ctx, tracks, t.Role, allExperts)
+	if err != nil {
+		return nil, err
+	}
+	if c.expertsOf(t) == 0 {
+		sums[0].Tokens = c.tokens()
+	}
+	return sums[0], nil
+}
+
+// ExpertSums returns what the text says of the inputs of expert e's matrix in the stack that is tensor i: of
+// what the router sends there, as far as the model is quantized. Gap is over those tokens that the float model sends
+// there too. A routing weight that multiplies the expert's inputs or outputs multiplies all of its inputs here. The
+// sums belong to the Calibrator: they are not to be changed, and hold until it is asked for others.
+func (c *Calibrator) ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error) {
+	t, err := c.reach(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	n := c.expertsOf(t)
+	if e < 0 || e >= n {
+		return nil, fmt.Errorf("calibration: tensor %q: expert %d: there are %d", t.Name, e, n)
+	}
+	want := ready{layer: t.Layer, role: t.Role}
+	if want.role == model.RoleUp {
+		want.role = model.RoleGate
+	}
+	r := &c.ready
+	if r.layer != want.layer || r.role != want.role || e < r.from || e >= r.to {
+		want.experts = experts{e, min(n, e+max(1, c.sumBytes/c.expertBytes(t)))}
+		*r = ready{} // before there are others
+		if want.sums, err = c.pass(ctx, c.tracks(), t.Role, want.experts); err != nil {
+			return nil, err
+		}
+		*r = want
+	}
+	return r.sums[e-r.from], nil
+}
+
+// expertsOf reports how many experts have their matrices in a tensor, 0 if it is no stack.
+func (c *Calibrator) expertsOf(t model.Tensor) int {
+	switch t.Role {
+	case model.RoleGate, model.RoleUp, model.RoleDown:
+		return c.src.Spec().Layer(t.Layer).MLP.Experts
+	}
+	return 0
+}
+
+// expertBytes reports what the sums of one expert take.
+func (c *Calibrator) expertBytes(t model.Tensor) int {
+	cols := t.Cols()
+	n := cols * cols
+	if c.float != nil {
+		n += cols * cols
+		if t.Role == model.RoleDown {
+			n += cols * c.src.Spec().Hidden
+		}
+	}
+	return 4 * n
+}
+
+// reach goes on to the layer of tensor i.
+func (c *Calibrator) reach(ctx context.Context, i int) (model.Tensor, error) {
 	t := c.src.Tensors()[i]
 	if t.Layer == model.NoLayer {
-		return nil, fmt.Errorf("calibration: tensor %q is in no layer", t.Name)
+		return t, fmt.Errorf("calibration: tensor %q is in no layer", t.Name)
 	}
 	for c.layer < t.Layer {
 		if err := c.advance(ctx); err != nil {
-			return nil, err
+			return t, err
 		}
 	}
-	return c.pass(ctx, t.Role)
+	return t, nil
 }
 
 // of returns the matrix that has a role, one of those that are quantized.
@@ -113,10 +177,20 @@ func (w *layerWeights) of(r model.Role) *matrix {
 		return w.qkv
 	case model.RoleO:
 		return w.o
-	case model.RoleGate, model.RoleUp:
+	case model.RoleSharedGate, model.RoleSharedUp:
 		return w.gateUp
+	case model.RoleSharedDown:
+		return w.down
+	case model.RoleDown:
+		if w.router != nil {
+			return w.expertDown
+		}
+		return w.down
 	}
-	return w.down
+	if w.router != nil {
+		return w.expertsIn()
+	}
+	return w.gateUp
 }
 
 // tracks returns the models that run, the float model first.
@@ -130,7 +204,7 @@ func (c *Calibrator) tracks() []*track {
 // advance moves on to the inputs of the next layer.
 func (c *Calibrator) advance(ctx context.Context) error {
 	if c.layer != model.NoLayer {
-		if _, err := c.pass(ctx, ""); err != nil {
+		if _, err := c.pass(ctx, c.tracks(), "", allExperts); err != nil {
 			return err
 		}
 	}
@@ -148,9 +222,10 @@ func (c *Calibrator) advance(ctx context.Context) error {
 	return nil
 }
 
-// pass runs the layer over all windows, from where it can: up to the matrix of the given role, and
-// returns the sums over its inputs, or to the end, which makes the next layer's inputs.
-func (c *Calibrator) pass(ctx context.Context, role model.Role) (*quant.Sums, error) {
+// pass runs the layer of some tracks, the quantized model's last, over all windows, from where it can: up to the
+// matrix of the given role, and returns the sums over its inputs, or over those of some experts, each by itself; or
+// to the end, which makes the next layer's inputs.
+func (c *Calibrator) pass(ctx context.Context, tracks []*track, role model.Role, some experts) ([]*quant.Sums, error) {
 	var runs []*trackRun
 	defer func() {
 		for _, r := range runs {
@@ -158,10 +233,10 @@ func (c *Calibrator) pass(ctx context.Context, role model.Role) (*quant.Sums, er
 		}
 	}()
 	var float *gram
-	for _, k := range c.tracks() {
+	for _, k := range tracks {
 		r := &trackRun{track: k}
 		runs = append(runs, r)
-		if err := c.begin(ctx, r, role, float); err != nil {
+		if err := c.begin(ctx, r, role, float, some); err != nil {
 			return nil, fmt.Errorf("calibration: layer %d: %w", c.layer, err)
 		}
 		float = r.g
@@ -179,11 +254,7 @@ func (c *Calibrator) pass(ctx context.Context, role model.Role) (*quant.Sums, er
 	if role == "" {
 		return nil, nil
 	}
-	sums, err := runs[len(runs)-1].g.read(ctx)
-	if err == nil {
-		sums.Tokens = c.tokens()
-	}
-	return sums, err
+	return runs[len(runs)-1].g.read(ctx)
 }
 
 // tokens reports how many tokens the windows have.
@@ -195,7 +266,7 @@ func (c *Calibrator) tokens() (n int) {
 }
 
 // begin prepares the pass of a track.
-func (c *Calibrator) begin(ctx context.Context, r *trackRun, role model.Role, float *gram) (err error) {
+func (c *Calibrator) begin(ctx context.Context, r *trackRun, role model.Role, float *gram, some experts) (err error) {
 	if err := r.load(ctx, c.layer); err != nil {
 		return err
 	}
@@ -204,7 +275,7 @@ func (c *Calibrator) begin(ctx context.Context, r *trackRun, role model.Role, fl
 	case r.track == c.float:
 		r.g = newProbe(r.t, m)
 	default:
-		if r.g, err = newGram(r.t, m, float); err != nil {
+		if r.g, err = newGram(r.t, m, float, some); err != nil {
 			return err
 		}
 	}

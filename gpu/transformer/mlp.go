@@ -15,8 +15,14 @@ type gate struct{ slope, cubic float32 }
 
 var gates = map[model.Activation]*gate{model.SiLU: {1, 0}, model.GELUTanh: {1.5957691, 1.5957691 * 0.044715}}
 
-// mlp records an MLP, or the expert that all tokens share and then the chosen ones.
+// mlp records an MLP, or the expert that all tokens share and then the chosen ones. Calibration has the shared
+// one last: it is quantized last.
 func (r *recorder) mlp(w *layerWeights, m *model.MLP, in, out vectors, e epilogue) {
+	last := w.router != nil && r.gram != nil && r.gram.m != w.gateUp
+	if last {
+		r.experts(w, m, in, out, e)
+		e.add = true
+	}
 	if a := &r.t.act; w.gateUp != nil {
 		inner := a.of(w.down.width)
 		if g := gates[m.Activation]; g != nil && w.gateUp.paired && r.n <= matvecTokens {
@@ -32,7 +38,7 @@ func (r *recorder) mlp(w *layerWeights, m *model.MLP, in, out vectors, e epilogu
 		r.linear(w.down, w.downBias, inner, out, e)
 		e.add = true
 	}
-	if w.router != nil {
+	if w.router != nil && !last {
 		r.experts(w, m, in, out, e)
 	}
 }
@@ -52,7 +58,7 @@ func (r *recorder) experts(w *layerWeights, m *model.MLP, in, out vectors, e epi
 		"EXPERTS": m.Experts, "TOP": m.TopK, "X_STRIDE": logits.stride, "SIGMOID": flag(m.Sigmoid), "NORMALIZE": flag(m.NormalizeTopK),
 	}, r.n, 1, whole(a.router), whole(a.chosen))
 
-	many := r.n > matvecTokens
+	many := r.n > matvecTokens || r.gram != nil // which wants the choices sorted
 	if many {
 		r.dispatch("group", kernels.Consts{"EXPERTS": m.Experts, "TOP": m.TopK, "SLOTS": r.t.slots(m)}, 1, 1,
 			whole(a.chosen), whole(a.order), r.t.stepAt(0))
@@ -82,6 +88,10 @@ func (r *recorder) experts(w *layerWeights, m *model.MLP, in, out vectors, e epi
 // expertProduct records products with the experts' matrices, of many tokens or of few.
 func (r *recorder) expertProduct(m *matrix, mlp *model.MLP, many bool, more kernels.Consts, x, y vectors, y0 int, e epilogue) {
 	a := &r.t.act
+	if r.gram.ends(r, m) {
+		r.gram.recordSorted(r, mlp, x, flag(m != r.t.w.layers[0].expertDown), flag(more["WEIGH"] == 1))
+		return
+	}
 	rows := m.rows / mlp.Experts
 	for _, p := range m.parts {
 		if r.err != nil {

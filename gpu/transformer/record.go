@@ -280,7 +280,7 @@ func (r *recorder) linear(m *matrix, bias *vector, x, y vectors, e epilogue) {
 }
 
 func (r *recorder) product(m *matrix, bias *vector, x, y vectors, e epilogue, step gpu.Range) {
-	if r.gram != nil && r.gram.m == m && r.begin == atInput {
+	if r.gram.ends(r, m) {
 		r.gram.record(r, x)
 		return
 	}

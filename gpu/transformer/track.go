@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -16,10 +18,12 @@ import (
 type track struct {
 	src    model.Weights
 	keeper *keeper
-	stored map[int]*stored // tensors that count in place of src's, as far as still needed
 
-	t       *Transformer // of the layer, float32; nil before its first pass
-	changed map[int]bool // tensors that were handed over since t had them
+	mu      sync.Mutex
+	stored  map[int]*stored // tensors that count in place of src's once they are whole, as far as still needed
+	changed map[int]bool    // of these, the ones that became whole since t had them
+
+	t *Transformer // of the layer, float32; nil before its first pass
 
 	input  *stream // residual stream before the layer
 	heads  *stream // outputs of its heads …
@@ -30,8 +34,9 @@ type track struct {
 // stored is a tensor as it will be in the bundle.
 type stored struct {
 	scheme
-	bytes []byte         // of all rows, or
-	rows  map[int][]byte // of those that will be looked up
+	missing int            // rows that are yet to come
+	bytes   []byte         // of all rows, or
+	rows    map[int][]byte // of those that will be looked up
 }
 
 func newTrack(src model.Weights, keeper *keeper) (*track, error) {
@@ -61,6 +66,7 @@ func (k *track) unload() {
 // load brings the layer to the device, or what was handed over of it since it was there.
 func (k *track) load(ctx context.Context, layer int) error {
 	src := newLayerSource(k, layer)
+	late := k.late(src)
 	if k.t == nil {
 		longest := 0
 		for _, w := range k.keeper.windows {
@@ -70,30 +76,44 @@ func (k *track) load(ctx context.Context, layer int) error {
 		if err != nil {
 			return err
 		}
-		k.t = t
-		clear(k.changed)
-	}
-	for i, at := range src.index {
-		if !k.changed[at] {
-			continue
+		if k.t = t; t.opts.Chunk < longest {
+			return fmt.Errorf("%w: windows of %d tokens: what the layer makes of more than %d is larger than this device's binding limit", ErrTooLarge, longest, t.opts.Chunk)
 		}
+		return nil
+	}
+	for _, i := range late {
 		if err := k.t.Reload(ctx, src, i); err != nil {
 			return err
 		}
-		delete(k.changed, at)
 	}
 	return nil
+}
+
+// late returns the tensors of a layer, by their number in it, that became whole since it was asked last.
+func (k *track) late(src *layerSource) (late []int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, at := range src.index {
+		if k.changed[at] {
+			late = append(late, i)
+			delete(k.changed, at)
+		}
+	}
+	return late
 }
 
 // next forgets what belongs to the layers before the given one, whose inputs are there.
 func (k *track) next(layer int) error {
 	k.unload()
 	k.have = atInput
+	k.mu.Lock()
 	for i, t := range k.src.Tensors() {
 		if t.Layer < layer {
 			delete(k.stored, i)
+			delete(k.changed, i)
 		}
 	}
+	k.mu.Unlock()
 	err := k.heads.close()
 	k.heads = nil
 	return err
@@ -135,10 +155,48 @@ func (k *track) embed(windows [][]int32) error {
 	return nil
 }
 
+// set takes the next rows of a tensor, from row0 on, those that are used if it is the embedding.
+func (k *track) set(i int, packing scheme, row0 int, bytes []byte, used map[int]bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.src.Tensors()[i]
+	s := k.stored[i]
+	if s == nil {
+		s = &stored{scheme: packing, missing: t.Rows()}
+		k.stored[i] = s
+	}
+	size := s.restBytes(t.Cols())
+	if s.missing -= len(bytes) / size; s.missing == 0 {
+		k.changed[i] = true
+	}
+	if t.Role != model.RoleEmbed {
+		s.bytes = append(s.bytes, bytes...)
+		return
+	}
+	if s.rows == nil {
+		s.rows = map[int][]byte{}
+	}
+	for ; len(bytes) > 0; bytes, row0 = bytes[size:], row0+1 {
+		if used[row0] {
+			s.rows[row0] = slices.Clone(bytes[:size])
+		}
+	}
+}
+
+// whole returns what counts in place of tensor i of src, or nil.
+func (k *track) whole(i int) *stored {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.stored[i]; s != nil && s.missing == 0 {
+		return s
+	}
+	return nil
+}
+
 // rows returns rows of a tensor as it will be in the bundle, if it was handed over.
 func (k *track) rows(i, row0, n int, dst []float32) error {
-	s, ok := k.stored[i]
-	if !ok {
+	s := k.whole(i)
+	if s == nil {
 		return k.src.Rows(i, row0, n, dst)
 	}
 	cols := k.src.Tensors()[i].Cols()
@@ -193,7 +251,7 @@ func (r *trackRun) begin() (err error) {
 			r.heads, err = r.keeper.stream(w.o.width)
 		}
 		r.reached, r.to, r.v = afterHeads, r.heads, t.act.of(w.o.width)
-	case r.g.m == w.gateUp && !y.Parallel:
+	case (r.g.m == w.gateUp || r.g.m == w.expertsIn()) && !y.Parallel:
 		r.reached, r.to, r.v = afterAttention, r.middle, residual
 	}
 	return err

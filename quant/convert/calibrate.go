@@ -19,8 +19,11 @@ type Calibration interface {
 	// Set hands over the next rows of tensor i, from row0 on, as they are in the bundle.
 	Set(i, bits, block, row0 int, rows []byte)
 	// Sums returns what the text says of the inputs of matrix i. All tensors before were handed over,
-	// but for others with the same inputs.
+	// but for others with the same inputs. Of a stack of experts' matrices, it is Inputs alone, of all experts.
 	Sums(ctx context.Context, i int) (*quant.Sums, error)
+	// ExpertSums returns what it says of the inputs of expert e's matrix in such a stack. Rows of the experts before
+	// may be handed over meanwhile.
+	ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error)
 }
 
 // What GPTQ does with the sums and after the feedback.
@@ -49,11 +52,15 @@ type calibrator struct {
 	tensors []bundle.Tensor
 	ended   []chan struct{}         // for each tensor, closed when it is written
 	of      map[int]*quant.Feedback // matrices that are being encoded
+	all     *quant.Sums             // of the stack that is being encoded, over all experts, if one was in want of it
 	share   float64                 // see quant.Feedback.Toward
 }
 
 func newCalibrator(p *plan) *calibrator {
-	c := &calibrator{Calibration: p.opts.Calibration, tensors: p.tensors, of: map[int]*quant.Feedback{}, share: p.opts.Correction}
+	c := &calibrator{
+		Calibration: p.opts.Calibration, tensors: p.tensors, share: p.opts.Correction,
+		of: map[int]*quant.Feedback{},
+	}
 	if c.Calibration != nil {
 		for range p.tensors {
 			c.ended = append(c.ended, make(chan struct{}))
@@ -80,18 +87,29 @@ func (c *calibrator) begin(ctx context.Context, i int) error {
 		}
 	}
 	clear(c.of)
-	cols := e.Model().Cols()
+	if i == 0 || !sameInputs(e, &c.tensors[i-1]) {
+		c.all = nil
+	}
+	if stacked(e) {
+		return nil // each expert begins by itself
+	}
 	sums, err := c.Sums(ctx, i)
+	if err == nil {
+		c.of[i], err = c.feedback(i, sums, dampingOf(sums.Tokens))
+	}
+	return err
+}
+
+// feedback prepares the rounding of matrix i, or of an expert's part.
+func (c *calibrator) feedback(i int, sums *quant.Sums, damp float64) (*quant.Feedback, error) {
+	f, err := quant.NewFeedback(sums.Inputs, c.tensors[i].Model().Cols(), damp)
+	if err == nil && sums.Gap != nil {
+		err = f.Toward(sums, c.share)
+	}
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("calibration: tensor %q: %w", c.tensors[i].Name, err)
 	}
-	if c.of[i], err = quant.NewFeedback(sums.Inputs, cols, dampingOf(sums.Tokens)); err == nil && sums.Gap != nil {
-		err = c.of[i].Toward(sums, c.share)
-	}
-	if err != nil {
-		return fmt.Errorf("calibration: tensor %q: %w", e.Name, err)
-	}
-	return nil
+	return f, nil
 }
 
 // sameInputs reports whether two matrices multiply the same vectors.
@@ -102,6 +120,8 @@ func sameInputs(a, b *bundle.Tensor) bool {
 			return 1
 		case model.RoleGate, model.RoleUp:
 			return 2
+		case model.RoleSharedGate, model.RoleSharedUp:
+			return 3
 		}
 		return 0
 	}

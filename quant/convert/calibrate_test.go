@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
@@ -21,13 +22,17 @@ import (
 type inputsOf struct {
 	t       *testing.T
 	tensors []model.Tensor
+	mu      sync.Mutex
 	rows    []int        // that were handed over, by tensor
 	seen    [][]byte     // what they were
 	asked   []model.Role // of one layer after the other
+	sent    []int        // tokens that each expert has seen; nil: 5000 each
 	fail    model.Role   // is refused
 }
 
 func (c *inputsOf) Set(i, bits, block, row0 int, rows []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if row0 != c.rows[i] {
 		c.t.Errorf("tensor %d: rows from %d come after %d rows", i, row0, c.rows[i])
 	}
@@ -41,6 +46,23 @@ func (c *inputsOf) Set(i, bits, block, row0 int, rows []byte) {
 }
 
 func (c *inputsOf) Sums(_ context.Context, i int) (*quant.Sums, error) {
+	if stacked(&bundle.Tensor{Role: c.tensors[i].Role, Shape: c.tensors[i].Shape}) && c.sent == nil {
+		c.t.Errorf("the inputs of all experts of %q are asked for, and none wants them", c.tensors[i].Name)
+	}
+	return c.sums(i, 5000)
+}
+
+func (c *inputsOf) ExpertSums(_ context.Context, i, e int) (*quant.Sums, error) {
+	if c.sent == nil {
+		return c.sums(i, 5000)
+	}
+	return c.sums(i, c.sent[e])
+}
+
+// sums returns those over so many tokens.
+func (c *inputsOf) sums(i, tokens int) (*quant.Sums, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for j, t := range c.tensors[:i] {
 		if c.rows[j] != t.Rows() {
 			c.t.Errorf("inputs of %q are asked for when %d of %d rows of %q are known", c.tensors[i].Name, c.rows[j], t.Rows(), t.Name)
@@ -53,12 +75,12 @@ func (c *inputsOf) Sums(_ context.Context, i int) (*quant.Sums, error) {
 	}
 	h := make([]float32, t.Cols()*t.Cols())
 	for j := range t.Cols() {
-		h[j*t.Cols()+j] = float32(1 + j%3)
+		h[j*t.Cols()+j] = float32(tokens * (1 + j%3))
 		if j > 0 {
-			h[j*t.Cols()+j-1] = 0.4
+			h[j*t.Cols()+j-1] = 0.4 * float32(tokens)
 		}
 	}
-	return &quant.Sums{Tokens: 5000, Inputs: h}, nil
+	return &quant.Sums{Tokens: tokens, Inputs: h}, nil
 }
 
 func newInputs(t *testing.T, f *fake) *inputsOf {
@@ -75,10 +97,11 @@ func TestCalibration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	once := []model.Role{model.RoleQ, model.RoleO, model.RoleGate, model.RoleDown}
-	var want []model.Role
-	for range f.spec.Layers {
-		want = append(want, once...)
+	want := []model.Role{model.RoleQ, model.RoleO, model.RoleGate, model.RoleDown, model.RoleQ, model.RoleO}
+	for _, r := range []model.Role{model.RoleGate, model.RoleUp, model.RoleDown} {
+		for range f.spec.Kinds[1].MLP.Experts {
+			want = append(want, r)
+		}
 	}
 	if !slices.Equal(whole.asked, want) {
 		t.Errorf("inputs were asked for of %v, want %v", whole.asked, want)
@@ -105,8 +128,8 @@ func testCalibrationGoesOn(t *testing.T, f *fake, src Source, whole string) {
 	out := filepath.Join(t.TempDir(), "out")
 	o := Options{Format: "int4", Block: 32, Method: GPTQ, Text: "text"}
 	first := newInputs(t, f)
-	layers := len(f.spec.Layers)
-	stop := &stopping{inputsOf: first, after: 4*layers - 1}
+	const all = 2*4 - 2 + 3*5 // that are asked for, see TestCalibration
+	stop := &stopping{inputsOf: first, after: all - 2}
 	o.Calibration = stop
 	ctx, cancel := context.WithCancel(context.Background())
 	stop.cancel = cancel
@@ -120,7 +143,7 @@ func testCalibrationGoesOn(t *testing.T, f *fake, src Source, whole string) {
 	if _, err := Run(context.Background(), src, out, o); err != nil {
 		t.Fatal(err)
 	}
-	if len(second.asked) >= 4*layers {
+	if !slices.Equal(second.asked, slices.Repeat([]model.Role{model.RoleDown}, 5)) {
 		t.Errorf("it began anew: asked for the inputs of %v", second.asked)
 	}
 	a, errA := os.ReadFile(filepath.Join(whole, "model.wgpu"))
@@ -137,12 +160,12 @@ type stopping struct {
 	cancel context.CancelFunc
 }
 
-func (s *stopping) Sums(ctx context.Context, i int) (*quant.Sums, error) {
+func (s *stopping) ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error) {
 	if len(s.asked) == s.after {
 		s.cancel()
 		return nil, ctx.Err()
 	}
-	return s.inputsOf.Sums(ctx, i)
+	return s.inputsOf.ExpertSums(ctx, i, e)
 }
 
 func TestCalibrationErrors(t *testing.T) {

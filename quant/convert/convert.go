@@ -100,6 +100,7 @@ func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err
 		return nil, err
 	}
 	m := p.manifest(files.list)
+	m.Notes = append(m.Notes, starvedNotes(w.Tensors())...)
 	if err := w.Commit(m); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,9 @@ import (
 // which fills in the rest and closes done, to consume, which writes it.
 type tile struct {
 	tensor, row0, rows int
-	feedback           *quant.Feedback // of the method GPTQ
+	feedback           *quant.Feedback // of the method GPTQ; nil: the search is to stand in for it
+	part0              int             // row where the part of the tensor begins that feedback is for
+	starved            bool            // the first tile of an expert that is, see calibrator.part
 
 	out   []byte
 	stats quant.Stats
@@ -62,19 +64,37 @@ func (p *plan) produce(ctx context.Context, c *calibrator, work, order chan<- *t
 		if err := c.begin(ctx, i); err != nil {
 			return err
 		}
-		m := p.tensors[i].Model()
-		step := tileRows(m)
-		if c.of[i] != nil {
-			step = feedbackRows(m)
+		parts := c.parts(i)
+		rows := p.tensors[i].Model().Rows() / parts
+		for k := range parts {
+			f, starved, err := c.part(ctx, i, k)
+			if err != nil {
+				return err
+			}
+			first := tile{tensor: i, part0: k * rows, feedback: f, starved: starved}
+			if err := p.cut(ctx, first, rows, work, order); err != nil {
+				return err
+			}
 		}
-		for r := 0; r < m.Rows(); r += step {
-			t := &tile{tensor: i, row0: r, rows: min(step, m.Rows()-r), feedback: c.of[i], done: make(chan struct{})}
-			for _, ch := range []chan<- *tile{order, work} {
-				select {
-				case ch <- t:
-				case <-ctx.Done():
-					return ctx.Err()
-				}
+	}
+	return nil
+}
+
+// cut cuts the rows of a part of a tensor into tiles. first is what the first of them is, but for its rows.
+func (p *plan) cut(ctx context.Context, first tile, rows int, work, order chan<- *tile) error {
+	m := p.tensors[first.tensor].Model()
+	step := tileRows(m)
+	if first.feedback != nil {
+		step = feedbackRows(m)
+	}
+	for r := 0; r < rows; r += step {
+		t := first
+		t.row0, t.rows, t.starved, t.done = first.part0+r, min(step, rows-r), first.starved && r == 0, make(chan struct{})
+		for _, ch := range []chan<- *tile{order, work} {
+			select {
+			case ch <- &t:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
 	}
@@ -84,6 +104,7 @@ func (p *plan) produce(ctx context.Context, c *calibrator, work, order chan<- *t
 // consume writes the tiles in order.
 func (p *plan) consume(ctx context.Context, w *bundle.Writer, c *calibrator, order <-chan *tile, buffers *sync.Pool) error {
 	var stats quant.Stats
+	var starved int64
 	var finished int64 // bytes of the checkpoint, of whole tensors
 	for i := range p.first {
 		finished += p.src.bytes(i)
@@ -96,12 +117,15 @@ func (p *plan) consume(ctx context.Context, w *bundle.Writer, c *calibrator, ord
 		}
 		e := &p.tensors[t.tensor]
 		if t.row0 == 0 {
-			stats = quant.Stats{}
+			stats, starved = quant.Stats{}, 0
 			if err := w.Begin(*e); err != nil {
 				return err
 			}
 		}
 		stats.Add(t.stats)
+		if t.starved {
+			starved++
+		}
 		if _, err := w.Write(t.out); err != nil {
 			return err
 		}
@@ -110,7 +134,9 @@ func (p *plan) consume(ctx context.Context, w *bundle.Writer, c *calibrator, ord
 		rows, size := e.Model().Rows(), p.src.bytes(t.tensor)
 		end := t.row0 + t.rows
 		if end == rows {
-			if err := w.End(outcome(stats)); err != nil {
+			o := outcome(stats)
+			o.Starved = starved
+			if err := w.End(o); err != nil {
 				return err
 			}
 			c.end(t.tensor)
@@ -169,17 +195,21 @@ func (b blocks) stats() quant.Stats { return b.Stats }
 
 func (k *worker) rowEncoder(t *tile) (rowEncoder, error) {
 	o, e := &k.plan.opts, &k.plan.tensors[t.tensor]
-	if e.Method == string(GPTQ) {
+	method := quant.Method(e.Method)
+	if t.feedback != nil {
 		r, err := quant.NewRounder(t.feedback, e.Scheme(), quant.Options{Sanitize: o.Sanitize, Saturate: o.Saturate}, o.rounds())
 		if err == nil {
-			r.Seek(t.row0)
+			r.Seek(t.row0 - t.part0)
 		}
 		return rounded{r}, err
+	}
+	if method == GPTQ {
+		method = quant.Search
 	}
 	if !e.Type.Quantized() {
 		return &plain{width: e.Type.Bits() / 8, sanitize: o.Sanitize, saturate: o.Saturate}, nil
 	}
-	enc, err := quant.NewEncoder(e.Scheme(), quant.Options{Method: quant.Method(e.Method), Sanitize: o.Sanitize, Saturate: o.Saturate})
+	enc, err := quant.NewEncoder(e.Scheme(), quant.Options{Method: method, Sanitize: o.Sanitize, Saturate: o.Saturate})
 	return blocks{enc}, err
 }
 

@@ -23,7 +23,10 @@ func (p *plan) estimateGPTQ() (time.Duration, error) {
 		}
 		rows, cols := float64(e.Model().Rows()), float64(e.Model().Cols())
 		steps[e.Scheme()] += rows * cols * cols
-		if i == 0 || !sameInputs(e, &p.tensors[i-1]) {
+		switch {
+		case stacked(e):
+			cubes += float64(e.Shape[0]) * cols * cols * cols
+		case i == 0 || !sameInputs(e, &p.tensors[i-1]):
 			cubes += cols * cols * cols
 		}
 	}
@@ -74,8 +77,8 @@ type CalibrationNeed struct {
 }
 
 // LookCalibration counts what calibration with so many tokens takes; with exact, the float model goes
-// along.
-func LookCalibration(src model.Weights, tokens int, exact bool) CalibrationNeed {
+// along. Sums of several experts are made at once as long as they take no more than sumBytes.
+func LookCalibration(src model.Weights, tokens int, exact bool, sumBytes int64) CalibrationNeed {
 	n := CalibrationNeed{Tokens: tokens}
 	tracks := int64(1)
 	if exact {
@@ -91,19 +94,25 @@ func LookCalibration(src model.Weights, tokens int, exact bool) CalibrationNeed 
 		}
 		rows, cols := int64(t.Rows()), int64(t.Cols())
 		layers[t.Layer] += rows * cols
-		n.Operations += 2 * float64(tracks*int64(tokens)) * float64(rows*cols)
+		experts, times := int64(1), int64(tokens) // that an expert's matrix, or the only one, is multiplied
+		if len(t.Shape) == 3 {
+			experts = int64(t.Shape[0])
+			times *= int64(s.Layer(t.Layer).MLP.TopK)
+			rows /= experts
+		}
+		n.Operations += 2 * float64(tracks*times) * float64(rows*cols)
 		switch t.Role {
-		case model.RoleK, model.RoleV, model.RoleUp:
+		case model.RoleK, model.RoleV, model.RoleUp, model.RoleSharedUp:
 			continue // with the same inputs as one that counts
 		case model.RoleO:
 			heads = max(heads, t.Cols())
 		}
 		all := cols * cols * tracks // inputs, and the gap
-		if exact && (t.Role == model.RoleO || t.Role == model.RoleDown) {
+		if exact && (t.Role == model.RoleO || t.Role == model.RoleDown || t.Role == model.RoleSharedDown) {
 			all += rows * cols
 		}
-		sums = max(sums, all)
-		n.Operations += 2 * float64(tokens) * float64(all)
+		sums = max(sums, all, min(experts*all, sumBytes/4))
+		n.Operations += 2 * float64(times) * float64(all)
 	}
 	for _, weights := range layers {
 		n.GPU = max(n.GPU, 4*tracks*weights)

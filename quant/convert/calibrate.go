@@ -28,8 +28,7 @@ type Calibration interface {
 
 // What GPTQ does with the sums and after the feedback.
 const (
-	damping     = 0.01 // of what many tokens say; ten times as much of what a few do
-	manyTokens  = 4096
+	damping     = 0.01 // of what many tokens say, see dampingOf
 	refinements = 3
 )
 
@@ -41,9 +40,11 @@ func (o *Options) rounds() int {
 	return refinements
 }
 
-// dampingOf returns how much of the mean is added to the diagonal of sums over so many tokens.
-func dampingOf(tokens int) float64 {
-	return damping * min(max(manyTokens/float64(max(tokens, 1)), 1), 10)
+// dampingOf returns how much of the mean is added to the diagonal of sums over so many tokens of inputs of so many
+// columns. Sums over t tokens miss the true ones by about √(cols/t) of the mean, and feedback amplifies what is wrong in the
+// directions that t tokens hardly know; the more damping, the nearer it is to rounding each column by itself.
+func dampingOf(tokens, cols int) float64 {
+	return max(damping, float64(cols)/float64(max(tokens, 1)))
 }
 
 // calibrator brings calibration into the pipeline. Without calibration it does nothing.
@@ -95,7 +96,7 @@ func (c *calibrator) begin(ctx context.Context, i int) error {
 	}
 	sums, err := c.Sums(ctx, i)
 	if err == nil {
-		c.of[i], err = c.feedback(i, sums, dampingOf(sums.Tokens))
+		c.of[i], err = c.feedback(i, sums, dampingOf(sums.Tokens, e.Model().Cols()))
 	}
 	return err
 }

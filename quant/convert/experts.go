@@ -40,8 +40,7 @@ func (c *calibrator) byExpert(i int) bool {
 //
 //   - Then the gate and up projections are rounded for lentTokens for each column besides, each the mean of what is sent to
 //     all experts of the layer.
-//   - The down projection, whose inputs are like those of no other expert, is always damped by its columns over its tokens at
-//     least, and if there are none, rounded by the search.
+//   - The down projection, whose inputs are like those of no other expert, is rounded by the search if there are none.
 func (c *calibrator) part(ctx context.Context, i, k int) (f *quant.Feedback, starved bool, err error) {
 	if !c.byExpert(i) {
 		return c.of[i], false, nil
@@ -53,21 +52,19 @@ func (c *calibrator) part(ctx context.Context, i, k int) (f *quant.Feedback, sta
 	e := &c.tensors[i]
 	cols := e.Model().Cols()
 	starved = sums.Tokens < enoughTokens*cols
-	damp := dampingOf(sums.Tokens)
+	tokens := sums.Tokens
 	switch {
-	case e.Role == model.RoleDown && sums.Tokens == 0:
+	case e.Role == model.RoleDown && tokens == 0:
 		return nil, true, nil
-	case e.Role == model.RoleDown:
-		damp = max(damp, float64(cols)/float64(sums.Tokens))
-	case starved:
+	case e.Role != model.RoleDown && starved:
 		if c.all == nil {
 			if c.all, err = c.Sums(ctx, i); err != nil {
 				return nil, true, err
 			}
 		}
-		sums, damp = sums.Lend(c.all, lentTokens*cols), dampingOf(enoughTokens*cols)
+		sums, tokens = sums.Lend(c.all, lentTokens*cols), tokens+lentTokens*cols
 	}
-	f, err = c.feedback(i, sums, damp)
+	f, err = c.feedback(i, sums, dampingOf(tokens, cols))
 	return f, starved, err
 }
 

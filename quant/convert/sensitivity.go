@@ -319,6 +319,6 @@ func (e *candidateEncoder) prepare(ctx context.Context, i int, t model.Tensor) e
 		return err
 	}
 	e.last = t
-	e.feedback, err = quant.NewFeedback(sums.Inputs, t.Cols(), dampingOf(sums.Tokens))
+	e.feedback, err = quant.NewFeedback(sums.Inputs, t.Cols(), dampingOf(sums.Tokens, t.Cols()))
 	return err
 }

@@ -22,7 +22,6 @@ const UNITS: u32 = DEPTH / UNIT;                 // of a row in a step
 const ALL: u32 = TILE_ROWS * UNITS;
 const MINE: u32 = (ALL + LANES - 1u) / LANES;
 const HELD: u32 = MINE * WORDS;
-const W_SLAB: u32 = DEPTH * TILE_ROWS;
 const X_SLAB: u32 = DEPTH * TILE_TOKENS;
 const INPUTS: u32 = (X_SLAB + LANES - 1u) / LANES;
 const MASK: u32 = (1u << (BITS % 16u)) - 1u;
@@ -52,8 +51,9 @@ struct Step {
 @group(0) @binding(5) var<uniform> shape: Shape;
 @group(0) @binding(6) var<uniform> step: Step;
 
-var<workgroup> ws: array<vec4<f32>, W_SLAB>; // [quad][row]
-var<workgroup> xs: array<vec4<f32>, X_SLAB>; // [quad][token]
+// What a compiler knows to be within bounds, such as a loop's counter that is written out, it need not check.
+var<workgroup> ws: array<array<array<vec4<f32>, DOWN>, ROWS>, DEPTH>;     // [quad][row / DOWN][row % DOWN]
+var<workgroup> xs: array<array<array<vec4<f32>, ACROSS>, TOKENS>, DEPTH>; // [quad][token / ACROSS][token % ACROSS]
 
 // natural returns which four columns the quad p of a stored row holds: in a block they lie by turns in its
 // vectors, so that lanes side by side that read a vector each read inputs side by side.
@@ -118,7 +118,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var p = 0u; p < quads; p += DEPTH) {
     for (var i = 0u; i < MINE; i++) { // unroll
       let e = lane + i * LANES;
-      let to = e % UNITS * UNIT * TILE_ROWS + e / UNITS;
+      let row = e / UNITS;
       let zero = f32(bitcast<i32>(heads[i]) >> 16u);
       let scale = unpack2x16float(heads[i]).x;
       let k = i * WORDS;
@@ -126,12 +126,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var q = (codes(held[k], j) - zero) * scale;
         if (BITS == 16u) { q = vec4<f32>(unpack2x16float(held[k]), unpack2x16float(held[k + 1u % WORDS])); }
         if (BITS == 32u) { q = bitcast<vec4<f32>>(vec4<u32>(held[k], held[k + 1u % WORDS], held[k + 2u % WORDS], held[k + 3u % WORDS])); }
-        if (e < ALL) { ws[to + j * TILE_ROWS] = q; }
+        if (e < ALL) { ws[e % UNITS * UNIT + j][row / DOWN][row % DOWN] = q; }
       }
     }
     for (var i = 0u; i < INPUTS; i++) { // unroll
       let e = lane + i * LANES;
-      if (e < X_SLAB) { xs[e % DEPTH * TILE_TOKENS + e / DEPTH] = inputs[i]; }
+      if (e < X_SLAB) { xs[e % DEPTH][e / DEPTH / ACROSS][e / DEPTH % ACROSS] = inputs[i]; }
     }
     workgroupBarrier();
     let next = min(p + DEPTH, quads - DEPTH);
@@ -140,11 +140,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       heads[i] = head(row0, next, i, lane);
     }
     for (var i = 0u; i < INPUTS; i++) { inputs[i] = input(t0, next, i, lane); } // unroll
-    for (var q = 0u; q < DEPTH; q++) {
-      var mine: array<vec4<f32>, TOKENS>;
-      for (var j = 0u; j < TOKENS; j++) { mine[j] = xs[q * TILE_TOKENS + tt + j * ACROSS]; } // unroll
+    for (var q = 0u; q < DEPTH; q++) { // unroll
+      var mine: array<vec4<f32>, TOKENS> = array<vec4<f32>, TOKENS>();
+      for (var j = 0u; j < TOKENS; j++) { mine[j] = xs[q][j][tt]; } // unroll
       for (var i = 0u; i < ROWS; i++) { // unroll
-        let a = ws[q * TILE_ROWS + tr + i * DOWN];
+        let a = ws[q][i][tr];
         for (var j = 0u; j < TOKENS; j++) { // unroll
           let v = mine[j];
           let k = i * TOKENS + j;

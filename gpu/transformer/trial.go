@@ -215,23 +215,30 @@ func (s *trial) compare(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// warmUp is how long a GPU works before it is timed. One that has just waited for a compiler, or for the CPU, runs at a
+// fraction of its clock.
+const warmUp = 100 * time.Millisecond
+
 // timed records something so often that it takes about as long as wanted, and returns the median of the times
 // that it took.
-func timed(ctx context.Context, dev *gpu.Device, record func(times int) (*gpu.Program, error), want time.Duration) (time.Duration, error) {
-	var took time.Duration
-	for _, times := range []int{1, 0} { // the first time, which a driver may do more at, only tells how long it takes
-		if times == 0 {
-			times = int(min(20, max(3, want/max(1, took))))
-		}
-		p, err := record(times)
-		if err != nil {
-			return 0, err
-		}
-		if took, err = median(ctx, dev, p, times); err != nil {
+func timed(ctx context.Context, dev *gpu.Device, record func(times int) (*gpu.Program, error), want time.Duration) (took time.Duration, err error) {
+	p, err := record(1)
+	if err != nil {
+		return 0, err
+	}
+	if took, err = median(ctx, dev, p, 1); err != nil { // the first time, which a driver may do more at, only tells how long it takes
+		return 0, err
+	}
+	for begun := time.Now(); dev.Info().Type != "cpu" && time.Since(begun) < warmUp; {
+		if took, err = median(ctx, dev, p, 1); err != nil {
 			return 0, err
 		}
 	}
-	return took, nil
+	times := int(min(20, max(3, want/max(1, took))))
+	if p, err = record(times); err != nil {
+		return 0, err
+	}
+	return median(ctx, dev, p, times)
 }
 
 // median runs a program that does the same so many times, and returns the median of the times that it took.

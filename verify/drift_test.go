@@ -139,7 +139,7 @@ func (s short) Forward(ctx context.Context, tokens []int32, from int, each func(
 }
 
 func TestDriftErrors(t *testing.T) {
-	windows, _ := Windows(toyTokens(256, 30), 1, 128, 0)
+	windows, _ := Windows(toyTokens(512, 30), 1, 256, 0)
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	failing := newToy(30)
@@ -150,10 +150,10 @@ func TestDriftErrors(t *testing.T) {
 		"context canceled":                    func() (*Drift, error) { return MeasureDrift(canceled, newToy(30), newToy(30), windows, nil) },
 		"window 0: bundle: toy: out of order": func() (*Drift, error) { return MeasureDrift(t.Context(), newToy(30), failing, windows, nil) },
 		"reference model: toy: out of order":  func() (*Drift, error) { return MeasureDrift(t.Context(), failing, newToy(30), windows, nil) },
-		"bundle: logits of 31 positions": func() (*Drift, error) {
+		"bundle: logits of 63 positions": func() (*Drift, error) {
 			return MeasureDrift(t.Context(), newToy(30), short{newToy(30), "missing"}, windows, nil)
 		},
-		"want 30 at index 64": func() (*Drift, error) {
+		"want 30 at index 128": func() (*Drift, error) {
 			return MeasureDrift(t.Context(), newToy(30), short{newToy(30), "shifted"}, windows, nil)
 		},
 		"29 logits": func() (*Drift, error) {

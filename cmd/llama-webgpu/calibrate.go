@@ -76,7 +76,7 @@ func checkCalibration(c *cli.Context, path string, spec *model.Spec, o *convert.
 	}
 	o.Unrefined = c.Bool("no-refinement")
 	if o.Bits > 0 && slices.ContainsFunc(spec.Kinds, func(y model.Layer) bool { return y.MLP.Experts > 0 }) {
-		return fmt.Errorf("quantize: --bits: what a matrix of a mixture of experts stands is not measured: choose with --format and --override")
+		return fmt.Errorf("quantize: --bits: what the matrices of a mixture of experts cost is not measured: choose with --format and --override")
 	}
 	if o.Correction = c.Float64("correction"); !(o.Correction >= 0 && o.Correction <= 1) {
 		return usagef("quantize: --correction %v: want 0 to 1", o.Correction)

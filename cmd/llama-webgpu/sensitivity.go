@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -86,25 +84,10 @@ func (s *sensitivity) check(want *sensitivity) error {
 	return nil
 }
 
-// write replaces the file, if there is to be one, all at once.
+// write replaces the file, if there is to be one.
 func (s *sensitivity) write() error {
 	if s.path == "" {
 		return nil
 	}
-	data, err := json.MarshalIndent(s, "", " ")
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.path, err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), s.path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return replaceJSON(s.path, s)
 }

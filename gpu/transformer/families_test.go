@@ -68,10 +68,16 @@ func convertFamily(t *testing.T, dir, format, embed string) *bundle.Bundle {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { checkpoint.Close() })
-	out := filepath.Join(t.TempDir(), "out")
-	if _, err := convert.Run(context.Background(), convert.Source{Weights: checkpoint}, out, convert.Options{
+	return converted(t, checkpoint, convert.Options{
 		Format: format, EmbedFormat: embed, Method: "rtn", KeepF16: []*regexp.Regexp{regexp.MustCompile(`\.0\.`)},
-	}); err != nil {
+	})
+}
+
+// converted makes a bundle of weights.
+func converted(t *testing.T, w model.Weights, o convert.Options) *bundle.Bundle {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out")
+	if _, err := convert.Run(context.Background(), convert.Source{Weights: w}, out, o); err != nil {
 		t.Fatal(err)
 	}
 	b, err := bundle.Open(out)
@@ -138,16 +144,7 @@ func calibrated(t *testing.T, dev *gpu.Device, checkpoint *hf.Checkpoint, window
 		defer c.Close()
 		o.Method, o.Calibration, o.Correction = convert.GPTQ, c, 0.5
 	}
-	out := filepath.Join(t.TempDir(), "out")
-	if _, err := convert.Run(context.Background(), convert.Source{Weights: checkpoint}, out, o); err != nil {
-		t.Fatal(err)
-	}
-	b, err := bundle.Open(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return b
+	return converted(t, checkpoint, o)
 }
 
 func reference(t *testing.T, w model.Weights) verify.Forwarder {

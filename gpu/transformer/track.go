@@ -76,9 +76,11 @@ func (k *track) load(ctx context.Context, layer int) error {
 		if err != nil {
 			return err
 		}
-		if k.t = t; t.opts.Chunk < longest {
+		if t.opts.Chunk < longest {
+			t.Close()
 			return fmt.Errorf("%w: windows of %d tokens: what the layer makes of more than %d is larger than this device's binding limit", ErrTooLarge, longest, t.opts.Chunk)
 		}
+		k.t = t
 		return nil
 	}
 	for _, i := range late {

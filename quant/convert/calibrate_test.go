@@ -190,3 +190,15 @@ func TestCalibrationErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestDamping: a hundredth, or columns over tokens where that is more; finite without tokens.
+func TestDamping(t *testing.T) {
+	for _, c := range []struct {
+		tokens, cols int
+		want         float64
+	}{{1 << 20, 1000, 0.01}, {100_000, 1000, 0.01}, {50_000, 1000, 0.02}, {500, 1000, 2}, {0, 1000, 1000}} {
+		if got := dampingOf(c.tokens, c.cols); got != c.want {
+			t.Errorf("%d tokens, %d columns: %v, want %v", c.tokens, c.cols, got, c.want)
+		}
+	}
+}

@@ -15,12 +15,16 @@ const CAP: u32 = 1024u;    // positions in the cache
 const WINDOW: u32 = 1024u; // positions that a token sees, itself included
 const CHUNK: u32 = 0u;     // unless 0: only those of its own chunk of so many
 const SOFTCAP: f32 = 0.0;  // unless 0: scores become c·tanh(score/c)
-const LANES: u32 = 128u;   // a power of two
+const LANES: u32 = 128u;
+const EACH: u32 = 4u;      // positions of a thread in a step
 
-const OCTETS: u32 = DIM / 8u;       // vec4<u32> of a key
-const SIDE: u32 = LANES / OCTETS;   // values that are read side by side
-const IN: u32 = QUERIES * DIM / 4u;
-const SCORES: u32 = QUERIES * LANES;
+const OCTETS: u32 = DIM / 8u;       // vec4<u32> of a key or value, one for each thread
+const SIDE: u32 = LANES / OCTETS;   // of them, that are read side by side
+const STEP: u32 = SIDE * EACH;      // positions
+const PAD: u32 = OCTETS | 1u;       // for threads of neighboring positions to read different banks
+const SCORES: u32 = QUERIES * STEP;
+const TERMS: u32 = SCORES * PAD;
+const WEIGHTS: u32 = QUERIES * EACH;
 const OUT: u32 = SIDE * DIM;
 const ACC: u32 = QUERIES * 2u;
 
@@ -30,32 +34,15 @@ const ACC: u32 = QUERIES * 2u;
 @group(0) @binding(3) var<storage, read> vc: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> o: array<f32>;
 
-var<workgroup> query: array<vec4<f32>, IN>;   // [query][DIM/4]
-var<workgroup> scores: array<f32, SCORES>;    // [query][position], then their exponentials
-var<workgroup> tops: array<f32, SCORES>;
-var<workgroup> outs: array<f32, OUT>;         // [side][DIM]
-var<workgroup> sides: array<f32, LANES>;      // sums of exponentials
+var<workgroup> terms: array<f32, TERMS>;   // of the scores: [query][position][octet]
+var<workgroup> scores: array<f32, SCORES>; // [query][position]
+var<workgroup> outs: array<f32, OUT>;      // [side][DIM]
+var<workgroup> sides: array<vec2<f32>, SIDE>; // sums of exponentials, and the score that they are less
 
 fn first(p: u32) -> u32 {
   var f = select(0u, p + 1u - WINDOW, p + 1u > WINDOW);
   if (CHUNK != 0u) { f = max(f, p - p % max(CHUNK, 1u)); }
   return f;
-}
-
-// score fills in the scores of the key in row at, or of none.
-fn score(at: u32, seen: bool, lane: u32) {
-  var s: array<f32, QUERIES>;
-  for (var i = 0u; i < OCTETS; i++) { // unroll
-    let k = kc[at + i];
-    let a = vec4<f32>(unpack2x16float(k.x), unpack2x16float(k.y));
-    let b = vec4<f32>(unpack2x16float(k.z), unpack2x16float(k.w));
-    for (var t = 0u; t < QUERIES; t++) { s[t] += dot(query[t * OCTETS * 2u + 2u * i], a) + dot(query[t * OCTETS * 2u + 2u * i + 1u], b); } // unroll
-  }
-  for (var t = 0u; t < QUERIES; t++) { // unroll
-    if (SOFTCAP != 0.0) { s[t] = SOFTCAP * tanh(clamp(s[t] / SOFTCAP, -15.0, 15.0)); }
-    scores[t * LANES + lane] = select(-1e30, s[t], seen);
-    tops[t * LANES + lane] = select(-1e30, s[t], seen);
-  }
 }
 
 @compute @workgroup_size(LANES)
@@ -67,69 +54,92 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let each = (row.y - f + SPLITS) / SPLITS; // positions of a part
   let p0 = f + group.x % SPLITS * each;
   let end = min(p0 + each, row.y + 1u);
-  for (var i = lane; i < IN; i += LANES) { query[i] = q[(group.y * Q_STRIDE + head * DIM) / 4u + i]; }
-  workgroupBarrier();
   let octet = lane % OCTETS;
-  let side = lane / OCTETS;
-  var acc: array<vec4<f32>, ACC>;
+  let side = min(lane / OCTETS, SIDE - 1u);
+  let counts = lane < SIDE * OCTETS;
+  var query: array<vec4<f32>, ACC>; // this octet of each
+  for (var t = 0u; t < QUERIES; t++) { // unroll
+    let at = (group.y * Q_STRIDE + (head + t) * DIM) / 4u + 2u * octet;
+    query[2u * t] = q[at];
+    query[2u * t + 1u] = q[at + 1u];
+  }
+  var acc: array<vec4<f32>, ACC>; // of this side's positions, times e^best
   var sum: array<f32, QUERIES>;
   var best: array<f32, QUERIES>;
+  var keys: array<vec4<u32>, EACH>;
+  var values: array<vec4<u32>, EACH>;
+  var weights: array<f32, WEIGHTS>; // [query][position of this side]
   for (var t = 0u; t < QUERIES; t++) { best[t] = -1e30; } // unroll
-  for (var p = p0; p < end; p += LANES) {
-    let mine = min(p + lane, end - 1u);
-    score((base + mine % CAP) * OCTETS, p + lane < end, lane);
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-      workgroupBarrier();
-      if (lane < half) {
-        for (var t = 0u; t < QUERIES; t++) { tops[t * LANES + lane] = max(tops[t * LANES + lane], tops[t * LANES + lane + half]); } // unroll
+  for (var p = p0; p < end; p += STEP) {
+    for (var i = 0u; i < EACH; i++) { // unroll
+      let at = (base + min(p + i * SIDE + side, end - 1u) % CAP) * OCTETS + octet;
+      keys[i] = kc[at];
+      values[i] = vc[at];
+    }
+    for (var i = 0u; i < EACH; i++) { // unroll
+      let a = vec4<f32>(unpack2x16float(keys[i].x), unpack2x16float(keys[i].y));
+      let b = vec4<f32>(unpack2x16float(keys[i].z), unpack2x16float(keys[i].w));
+      for (var t = 0u; t < QUERIES; t++) { // unroll
+        let term = dot(query[2u * t], a) + dot(query[2u * t + 1u], b);
+        if (counts) { terms[(t * STEP + i * SIDE + side) * PAD + octet] = term; }
       }
     }
     workgroupBarrier();
+    for (var s = lane; s < SCORES; s += LANES) {
+      var score = 0.0;
+      for (var i = 0u; i < OCTETS; i++) { score += terms[s * PAD + i]; } // unroll
+      if (SOFTCAP != 0.0) { score = SOFTCAP * tanh(clamp(score / SOFTCAP, -15.0, 15.0)); }
+      scores[s] = select(-1e30, score, p + s % STEP < end);
+    }
+    workgroupBarrier();
     for (var t = 0u; t < QUERIES; t++) { // unroll
-      let top = max(best[t], tops[t * LANES]);
+      var top = best[t];
+      for (var i = 0u; i < EACH; i++) { // unroll
+        weights[t * EACH + i] = scores[t * STEP + i * SIDE + side];
+        top = max(top, weights[t * EACH + i]);
+      }
       let fade = exp(best[t] - top);
       best[t] = top;
       sum[t] *= fade;
       acc[2u * t] *= fade;
       acc[2u * t + 1u] *= fade;
-      scores[t * LANES + lane] = exp(scores[t * LANES + lane] - top);
-    }
-    workgroupBarrier();
-    let count = min(LANES, end - p);
-    for (var j = side; j < count && side < SIDE; j += SIDE) {
-      let v = vc[(base + (p + j) % CAP) * OCTETS + octet];
-      let a = vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
-      let b = vec4<f32>(unpack2x16float(v.z), unpack2x16float(v.w));
-      for (var t = 0u; t < QUERIES; t++) { // unroll
-        let e = scores[t * LANES + j];
-        sum[t] += e;
-        acc[2u * t] += e * a;
-        acc[2u * t + 1u] += e * b;
+      for (var i = 0u; i < EACH; i++) { // unroll
+        weights[t * EACH + i] = exp(weights[t * EACH + i] - top);
+        sum[t] += weights[t * EACH + i];
       }
     }
-    workgroupBarrier();
+    for (var i = 0u; i < EACH; i++) { // unroll
+      let a = vec4<f32>(unpack2x16float(values[i].x), unpack2x16float(values[i].y));
+      let b = vec4<f32>(unpack2x16float(values[i].z), unpack2x16float(values[i].w));
+      for (var t = 0u; t < QUERIES; t++) { // unroll
+        acc[2u * t] += weights[t * EACH + i] * a;
+        acc[2u * t + 1u] += weights[t * EACH + i] * b;
+      }
+    }
   }
   for (var t = 0u; t < QUERIES; t++) { // unroll
-    if (side < SIDE) {
-      for (var i = 0u; i < 4u; i++) {
+    if (counts) {
+      for (var i = 0u; i < 4u; i++) { // unroll
         outs[side * DIM + 8u * octet + i] = acc[2u * t][i];
         outs[side * DIM + 8u * octet + 4u + i] = acc[2u * t + 1u][i];
       }
-      if (octet == 0u) { sides[side] = sum[t]; }
+      if (octet == 0u) { sides[side] = vec2<f32>(sum[t], best[t]); }
     }
     workgroupBarrier();
+    var top = sides[0].y;
+    for (var s = 1u; s < SIDE; s++) { top = max(top, sides[s].y); }
     var all = 0.0;
-    for (var s = 0u; s < SIDE; s++) { all += sides[s]; }
+    for (var s = 0u; s < SIDE; s++) { all += sides[s].x * exp(sides[s].y - top); }
     let part = group.x % SPLITS;
     let to = (group.y * HEADS + head + t) * SPLITS * (DIM + 2u);
     for (var d = lane; d < DIM; d += LANES) {
       var out = 0.0;
-      for (var s = 0u; s < SIDE; s++) { out += outs[s * DIM + d]; }
+      for (var s = 0u; s < SIDE; s++) { out += outs[s * DIM + d] * exp(sides[s].y - top); }
       if (SPLITS == 1u) { o[group.y * O_STRIDE + (head + t) * DIM + d] = out / all; } else { o[to + part * DIM + d] = out; }
     }
     if (SPLITS > 1u && lane == 0u) {
       o[to + SPLITS * DIM + 2u * part] = all;
-      o[to + SPLITS * DIM + 2u * part + 1u] = best[t];
+      o[to + SPLITS * DIM + 2u * part + 1u] = top;
     }
     workgroupBarrier();
   }

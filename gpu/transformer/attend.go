@@ -35,12 +35,12 @@ func (t *Transformer) setSplits() {
 }
 
 // parts returns how attention of n tokens is divided among workgroups: positions of a part (SPLIT, 0: all), heads
-// of a workgroup that share keys (QUERIES), and its threads.
+// of a workgroup that share keys (QUERIES), its threads, and how many positions each of these reads at once (EACH).
 func (t *Transformer) parts(at *model.Attention, n int) Tuned {
 	if use, ok := t.opts.Tuning[TuningKey{"attention_split", attentionClass(at, n)}]; ok {
 		return use
 	}
-	use := Tuned{"QUERIES": 1, "LANES": 128, "SPLIT": splitLength}
+	use := Tuned{"QUERIES": 1, "LANES": 128, "EACH": 2, "SPLIT": splitLength}
 	for q := 2; q <= 4 && q*at.HeadDim <= 1024; q++ {
 		if at.Heads/at.KVHeads%q == 0 {
 			use["QUERIES"] = q
@@ -84,12 +84,12 @@ func (r *recorder) attend(at *model.Attention, kv *cache, out vectors) {
 func (r *recorder) attendInParts(at *model.Attention, kv *cache, c kernels.Consts, out vectors) {
 	t, a := r.t, &r.t.act
 	use := t.parts(at, r.n)
-	queries, splits := use["QUERIES"], max(1, min(r.splits, t.splits(r.n, kv.window)))
+	queries, each, splits := use["QUERIES"], use["EACH"], max(1, min(r.splits, t.splits(r.n, kv.window)))
 	if splits == 1 && use["SPLIT"] > 0 {
-		queries = 1 // few positions: more workgroups gain more than keys that are read once
+		queries, each = 1, 4 // few positions: more workgroups gain more than keys that are read once
 	}
 	delete(c, "KV_BITS")
-	maps.Copy(c, kernels.Consts{"QUERIES": queries, "LANES": use["LANES"], "SPLITS": splits})
+	maps.Copy(c, kernels.Consts{"QUERIES": queries, "LANES": use["LANES"], "EACH": each, "SPLITS": splits})
 	to := out.buffer
 	if splits > 1 {
 		to = a.parts

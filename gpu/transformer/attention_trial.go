@@ -151,7 +151,7 @@ func (s *attentionTrial) possible(with Tuned) error {
 	}
 	c := s.t.headConsts(s.at, &s.t.kv[0])
 	delete(c, "KV_BITS")
-	c["QUERIES"], c["LANES"] = with["QUERIES"], with["LANES"]
+	c["QUERIES"], c["LANES"], c["EACH"] = with["QUERIES"], with["LANES"], with["EACH"]
 	k, err := specialize(s.t.dev, "attention_split", c)
 	if err != nil {
 		return err

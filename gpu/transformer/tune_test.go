@@ -221,7 +221,7 @@ func TestAttentionTrial(t *testing.T) {
 			}
 			defer s.close()
 			for _, with := range []Tuned{
-				s.defaults(), {"LANES": 64, "QUERIES": 1, "SPLIT": 32}, {"LANES": 256, "QUERIES": at.Heads / at.KVHeads, "SPLIT": 128}, {"LANES": 128, "QUERIES": 1, "SPLIT": 0},
+				s.defaults(), {"LANES": 64, "QUERIES": 1, "EACH": 2, "SPLIT": 32}, {"LANES": 256, "QUERIES": at.Heads / at.KVHeads, "EACH": 4, "SPLIT": 128}, {"LANES": 128, "QUERIES": 1, "EACH": 8, "SPLIT": 0},
 			} {
 				if err := s.possible(with); err != nil {
 					t.Error(err)

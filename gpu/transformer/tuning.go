@@ -71,7 +71,7 @@ var tunables = []tunable{
 	{
 		// SPLIT is no constant of the kernel: so many positions are a part of the cache, or all if it is 0.
 		kernel: "attention_split",
-		values: []choice{{"LANES", []int{64, 128, 256}}, {"QUERIES", []int{1, 2, 3, 4}}, {"SPLIT", []int{0, 32, 64, 128, 256, 512}}},
+		values: []choice{{"LANES", []int{64, 128, 256}}, {"QUERIES", []int{1, 2, 3, 4}}, {"EACH", []int{2, 4, 8}}, {"SPLIT", []int{0, 32, 64, 128, 256, 512}}},
 	},
 }
 

@@ -229,9 +229,12 @@ func (r *recorder) norm(x, y *gpu.Buffer, w, b *vector, more kernels.Consts) {
 }
 
 func (t *Transformer) normConsts(bias *vector) kernels.Consts {
-	s := t.spec
+	s, lanes := t.spec, 128
+	if s.Hidden >= 2048 && t.dev.Info().Type != "cpu" {
+		lanes = 256 // which read as many elements one after the other as others do
+	}
 	return kernels.Consts{
-		"WIDTH": s.Hidden, "X_STRIDE": t.act.hidden, "Y_STRIDE": t.act.hidden, "EPS": s.Norm.Eps,
+		"LANES": lanes, "WIDTH": s.Hidden, "X_STRIDE": t.act.hidden, "Y_STRIDE": t.act.hidden, "EPS": s.Norm.Eps,
 		"CENTER": flag(s.Norm.Kind == model.LayerNorm), "BIAS": flag(bias != nil),
 	}
 }

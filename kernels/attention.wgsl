@@ -19,7 +19,7 @@ const PAIRS: u32 = DIM / 2u;
 const PER_LANE: u32 = (PAIRS + LANES - 1u) / LANES; // pairs of an output that a lane keeps
 const KEPT: u32 = PER_LANE * QUERIES;
 const IN: u32 = PAIRS * QUERIES;
-const SCORES: u32 = LANES * QUERIES;
+const PARTS: u32 = LANES / QUERIES; // of the keys of a tile, each with a maximum of its own
 
 struct Step {
   n: u32,    // tokens
@@ -34,8 +34,9 @@ struct Step {
 
 @group(0) @binding(5) var<uniform> step: Step;
 
-var<workgroup> query: array<vec2<f32>, IN>;   // [query][pair]
-var<workgroup> scores: array<f32, SCORES>;    // [query][key]
+var<workgroup> query: array<array<vec2<f32>, QUERIES>, PAIRS>;
+var<workgroup> scores: array<array<f32, QUERIES>, LANES>; // [key][query]
+var<workgroup> tops: array<f32, LANES>;       // [part][query]
 var<workgroup> best: array<f32, QUERIES>;     // the largest score so far
 var<workgroup> fade: array<f32, QUERIES>;     // what a new best makes of the sums so far
 
@@ -62,13 +63,13 @@ fn score(base: u32, position: u32, newest: u32, lane: u32) {
   var s: array<f32, QUERIES>;
   for (var i = 0u; i < PAIRS; i++) {
     let k = key(at + i);
-    for (var t = 0u; t < QUERIES; t++) { s[t] += dot(query[t * PAIRS + i], k); }
+    for (var t = 0u; t < QUERIES; t++) { s[t] += dot(query[i][t], k); } // unroll
   }
-  for (var t = 0u; t < QUERIES; t++) {
+  for (var t = 0u; t < QUERIES; t++) { // unroll
     let p = newest + 1u + t - QUERIES; // of the query; wraps around for those before the first
     if (SOFTCAP != 0.0) { s[t] = SOFTCAP * tanh(clamp(s[t] / SOFTCAP, -15.0, 15.0)); }
     let seen = newest + 1u + t >= QUERIES && position <= p && position >= first(p);
-    scores[t * LANES + lane] = select(-1e30, s[t], seen);
+    scores[lane][t] = select(-1e30, s[t], seen);
   }
 }
 
@@ -81,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var i = lane; i < IN; i += LANES) {
     let t = max(last + 1u + i / PAIRS, QUERIES) - QUERIES;
     let in = t * Q_STRIDE + group.x * DIM + 2u * (i % PAIRS);
-    query[i] = vec2<f32>(q[in], q[in + 1u]);
+    query[i % PAIRS][i / PAIRS] = vec2<f32>(q[in], q[in + 1u]);
   }
   for (var t = lane; t < QUERIES; t += LANES) { best[t] = -1e30; }
   workgroupBarrier();
@@ -94,41 +95,47 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let count = min(LANES, row.y + 1u - p0);
     score(base, min(p0 + lane, row.y), row.y, lane);
     workgroupBarrier();
-    for (var t = lane; t < QUERIES; t += LANES) {
-      var top = best[t];
-      for (var j = 0u; j < count; j++) { top = max(top, scores[t * LANES + j]); }
-      fade[t] = exp(best[t] - top);
-      best[t] = top;
+    var high = -1e30;
+    for (var j = lane / QUERIES; j < count; j += PARTS) { high = max(high, scores[j][lane % QUERIES]); }
+    tops[lane] = high;
+    workgroupBarrier();
+    if (lane < QUERIES) {
+      var top = best[lane];
+      for (var i = 0u; i < PARTS; i++) { top = max(top, tops[i * QUERIES + lane]); }
+      fade[lane] = exp(best[lane] - top);
+      best[lane] = top;
     }
     workgroupBarrier();
-    for (var t = 0u; t < QUERIES; t++) {
-      let s = scores[t * LANES + lane];
-      scores[t * LANES + lane] = select(0.0, exp(s - best[t]), lane < count && s > -1e30);
+    for (var t = 0u; t < QUERIES; t++) { // unroll
+      let s = scores[lane][t];
+      scores[lane][t] = select(0.0, exp(s - best[t]), lane < count && s > -1e30);
       sum[t] *= fade[t];
-      for (var i = 0u; i < PER_LANE; i++) { acc[t * PER_LANE + i] *= fade[t]; }
+      for (var i = 0u; i < PER_LANE; i++) { acc[t * PER_LANE + i] *= fade[t]; } // unroll
     }
     workgroupBarrier();
     for (var j = 0u; j < count; j++) {
       let at = (base + (p0 + j) % CAP) * PAIRS;
-      for (var i = 0u; i < PER_LANE; i++) {
+      for (var i = 0u; i < PER_LANE; i++) { // unroll
         let v = value(at + min(i * LANES + lane, PAIRS - 1u));
-        for (var t = 0u; t < QUERIES; t++) { acc[t * PER_LANE + i] += scores[t * LANES + j] * v; }
+        for (var t = 0u; t < QUERIES; t++) { acc[t * PER_LANE + i] += scores[j][t] * v; } // unroll
       }
-      for (var t = 0u; t < QUERIES; t++) { sum[t] += scores[t * LANES + j]; }
+      for (var t = 0u; t < QUERIES; t++) { sum[t] += scores[j][t]; } // unroll
     }
     workgroupBarrier();
   }
-  for (var t = group.y * QUERIES; t <= last; t++) {
-    let k = QUERIES + t - last - 1u;
-    for (var i = 0u; i < PER_LANE; i++) {
-      let out = t * O_STRIDE + group.x * DIM + 2u * (i * LANES + lane);
-      if (i * LANES + lane < PAIRS) {
-        o[out] = acc[k * PER_LANE + i].x / sum[k];
-        o[out + 1u] = acc[k * PER_LANE + i].y / sum[k];
+  for (var k = 0u; k < QUERIES; k++) { // unroll
+    let t = last + 1u + k - QUERIES;
+    if (last + 1u + k >= (group.y + 1u) * QUERIES) {
+      for (var i = 0u; i < PER_LANE; i++) { // unroll
+        let out = t * O_STRIDE + group.x * DIM + 2u * (i * LANES + lane);
+        if (i * LANES + lane < PAIRS) {
+          o[out] = acc[k * PER_LANE + i].x / sum[k];
+          o[out + 1u] = acc[k * PER_LANE + i].y / sum[k];
+        }
       }
-    }
-    if (group.x == HEADS - 1u) {
-      for (var e = HEADS * DIM + lane; e < O_STRIDE; e += LANES) { o[t * O_STRIDE + e] = 0.0; }
+      if (group.x == HEADS - 1u) {
+        for (var e = HEADS * DIM + lane; e < O_STRIDE; e += LANES) { o[t * O_STRIDE + e] = 0.0; }
+      }
     }
   }
 }

@@ -231,7 +231,7 @@ func (r *recorder) norm(x, y *gpu.Buffer, w, b *vector, more kernels.Consts) {
 func (t *Transformer) normConsts(bias *vector) kernels.Consts {
 	s, lanes := t.spec, 128
 	if s.Hidden >= 2048 && t.dev.Info().Type != "cpu" {
-		lanes = 256 // which read as many elements one after the other as others do
+		lanes = 256 // for each to read few elements one after the other
 	}
 	return kernels.Consts{
 		"LANES": lanes, "WIDTH": s.Hidden, "X_STRIDE": t.act.hidden, "Y_STRIDE": t.act.hidden, "EPS": s.Norm.Eps,

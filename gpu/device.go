@@ -71,6 +71,9 @@ func newDevice(b backend, o Options) *Device {
 // Info says which adapter the device is.
 func (d *Device) Info() AdapterInfo { return d.adapter }
 
+// OnCPU reports whether software stands in for a GPU: what is fast there is slow here, and the other way around.
+func (d *Device) OnCPU() bool { return d.adapter.Type == "cpu" }
+
 // Limits reports what fits on the device.
 func (d *Device) Limits() Limits { return d.limits }
 

@@ -24,7 +24,7 @@ func TestOutOfMemory(t *testing.T) {
 		runOutOfMemory(t)
 		return
 	}
-	if d := gputest.Open(t); d.Info().Type != "cpu" {
+	if d := gputest.Open(t); !d.OnCPU() {
 		t.Skip("the memory of a real GPU is not this test's to fill")
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestOutOfMemory$")

@@ -18,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let at = (group.y * HEADS + group.x) * SPLITS * (DIM + 2u);
   if (lane < SPLITS) { ends[lane] = vec2<f32>(parts[at + SPLITS * DIM + 2u * lane], parts[at + SPLITS * DIM + 2u * lane + 1u]); }
   workgroupBarrier();
-  var top = ends[0].y;
+  var top = -1e30;
   for (var s = 0u; s < SPLITS; s++) { top = max(top, ends[s].y); } // unroll
   if (lane < SPLITS) { shares[lane] = exp(ends[lane].y - top); }
   workgroupBarrier();

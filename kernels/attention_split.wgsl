@@ -37,7 +37,7 @@ const ACC: u32 = QUERIES * 2u;
 var<workgroup> terms: array<f32, TERMS>;   // of the scores: [query][position][octet]
 var<workgroup> scores: array<f32, SCORES>; // [query][position]
 var<workgroup> outs: array<f32, OUT>;      // [side][DIM]
-var<workgroup> sides: array<vec2<f32>, SIDE>; // sums of exponentials, and the score that they are less
+var<workgroup> sides: array<vec2<f32>, SIDE>; // of each: Σ exp(s−best), best
 
 fn first(p: u32) -> u32 {
   var f = select(0u, p + 1u - WINDOW, p + 1u > WINDOW);
@@ -63,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     query[2u * t] = q[at];
     query[2u * t + 1u] = q[at + 1u];
   }
-  var acc: array<vec4<f32>, ACC>; // of this side's positions, times e^best
+  var acc: array<vec4<f32>, ACC>; // Σ exp(s−best)·v over this side's positions
   var sum: array<f32, QUERIES>;
   var best: array<f32, QUERIES>;
   var keys: array<vec4<u32>, EACH>;
@@ -129,12 +129,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var top = sides[0].y;
     for (var s = 1u; s < SIDE; s++) { top = max(top, sides[s].y); }
     var all = 0.0;
-    for (var s = 0u; s < SIDE; s++) { all += sides[s].x * exp(sides[s].y - top); }
     let part = group.x % SPLITS;
     let to = (group.y * HEADS + head + t) * SPLITS * (DIM + 2u);
     for (var d = lane; d < DIM; d += LANES) {
       var out = 0.0;
-      for (var s = 0u; s < SIDE; s++) { out += outs[s * DIM + d] * exp(sides[s].y - top); }
+      all = 0.0;
+      for (var s = 0u; s < SIDE; s++) {
+        let share = exp(sides[s].y - top);
+        out += outs[s * DIM + d] * share;
+        all += sides[s].x * share;
+      }
       if (SPLITS == 1u) { o[group.y * O_STRIDE + (head + t) * DIM + d] = out / all; } else { o[to + part * DIM + d] = out; }
     }
     if (SPLITS > 1u && lane == 0u) {

@@ -27,6 +27,7 @@ func TestAttention(t *testing.T) {
 		{1, 1, 130, 70, 32, 1, 0, 0, 2, []int{0, 100}, 0},
 		{4, 2, 64, 300, 16, 300, 0, 0, 2, span(0, 9), 8},
 		{2, 1, 34, 300, 32, 300, 0, 0, 2, span(120, 21), 8},
+		{2, 1, 300, 300, 16, 300, 0, 0, 2, span(60, 15), 6},
 		{3, 1, 130, 90, 32, 40, 0, 20, 3, span(2000, 13), 4},
 		{2, 2, 16, 120, 16, 64, 64, 0, 2, span(180, 30), 8},
 	} {
@@ -37,12 +38,12 @@ func TestAttention(t *testing.T) {
 // TestAttentionInParts cuts the positions into parts of every kind: many, one, more than there are positions.
 func TestAttentionInParts(t *testing.T) {
 	for _, c := range []partsCase{
-		{attentionCase{4, 2, 64, 300, 16, 300, 0, 0, 2, []int{0, 63, 127, 128, 299}, 0}, 1, 2, 128},
-		{attentionCase{4, 1, 80, 110, 16, 110, 100, 0, 2, []int{0, 99, 100, 250, 300}, 0}, 4, 4, 64},
-		{attentionCase{2, 1, 256, 301, 16, 270, 0, 30, 20, []int{7, 65, 269, 270, 500}, 0}, 2, 2, 64},
-		{attentionCase{6, 2, 64, 700, 16, 566, 512, 50, 3, []int{10, 128, 600, 1023}, 0}, 16, 3, 128},
-		{attentionCase{3, 3, 8, 2000, 16, 2000, 0, 0, 1, []int{0, 5, 1999}, 0}, 64, 1, 64},
-		{attentionCase{8, 1, 128, 900, 16, 900, 0, 0, 100, []int{888}, 0}, 8, 4, 128},
+		{attentionCase{4, 2, 64, 300, 16, 300, 0, 0, 2, []int{0, 63, 127, 128, 299}, 0}, 1, 2, 128, 4},
+		{attentionCase{4, 1, 80, 110, 16, 110, 100, 0, 2, []int{0, 99, 100, 250, 300}, 0}, 4, 4, 64, 2},
+		{attentionCase{2, 1, 256, 301, 16, 270, 0, 30, 20, []int{7, 65, 269, 270, 500}, 0}, 2, 2, 64, 8},
+		{attentionCase{6, 2, 64, 700, 16, 566, 512, 50, 3, []int{10, 128, 600, 1023}, 0}, 16, 3, 128, 2},
+		{attentionCase{3, 3, 8, 2000, 16, 2000, 0, 0, 1, []int{0, 5, 1999}, 0}, 64, 1, 64, 4},
+		{attentionCase{8, 1, 128, 900, 16, 900, 0, 0, 100, []int{888}, 0}, 8, 4, 128, 1},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c.attentionCase, c.launch) })
 	}
@@ -51,12 +52,12 @@ func TestAttentionInParts(t *testing.T) {
 // partsCase is one of attention_split and attention_join.
 type partsCase struct {
 	attentionCase
-	splits, shared, lanes int
+	splits, shared, lanes, each int
 }
 
 func (c partsCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
 	delete(consts, "KV_BITS")
-	consts["QUERIES"], consts["SPLITS"], consts["LANES"] = c.shared, c.splits, c.lanes
+	consts["QUERIES"], consts["SPLITS"], consts["LANES"], consts["EACH"] = c.shared, c.splits, c.lanes, c.each
 	oStride := consts["O_STRIDE"].(int)
 	for i := range n { // which only attention zeroes
 		clear(o[i*oStride+c.heads*c.dim : (i+1)*oStride])

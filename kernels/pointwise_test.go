@@ -86,6 +86,9 @@ type normCase struct {
 	first                    int
 }
 
+// lanes are of a workgroup: by turns as many as narrow and as wide models have.
+func (c normCase) lanes() int { return 128 << (c.first % 2) }
+
 func TestNorm(t *testing.T) {
 	for _, c := range []normCase{
 		{1, 0, 0, 0, 1, 1e-5, 0, 0},
@@ -114,6 +117,7 @@ func testNorm(t *testing.T, c normCase) {
 	before := slices.Clone(y)
 	launch(t, "norm", kernels.Consts{
 		"WIDTH": c.width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "CENTER": c.center, "BIAS": c.bias, "ADD": c.add, "SCALE": c.scale, "EPS": c.eps,
+		"LANES": c.lanes(),
 	}, n, 1, x, w, b, y, []uint32{n, uint32(c.first)})
 	for r := range n + 1 {
 		want := make([]value, 0, yStride)
@@ -132,10 +136,10 @@ func testNorm(t *testing.T, c normCase) {
 }
 
 // define is the definition of norm for one row. No term of a sum passes more than depth
-// additions: those of its lane, then seven halvings of 128 lanes.
+// additions: those of its lane, then the halvings of the lanes.
 func (c normCase) define(x, w, b, y []float32) []value {
 	n := float64(c.width)
-	depth := float64((c.width+127)/128 + 7)
+	depth := float64((c.width+c.lanes()-1)/c.lanes()) + math.Log2(float64(c.lanes()))
 	var mean, size, squares, distance float64
 	for _, v := range x {
 		mean += float64(v) / n

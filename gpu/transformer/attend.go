@@ -46,7 +46,7 @@ func (t *Transformer) parts(at *model.Attention, n int) Tuned {
 			use["QUERIES"] = q
 		}
 	}
-	if t.dev.Info().Type == "cpu" {
+	if t.dev.OnCPU() {
 		use["SPLIT"] = 0
 	}
 	return use

@@ -68,7 +68,7 @@ func (r *recorder) dispatch(kernel string, c kernels.Consts, x, y int, ranges ..
 // than it gains by them.
 func specialize(dev *gpu.Device, name string, c kernels.Consts) (kernels.Kernel, error) {
 	k, err := kernels.Specialize(name, c)
-	if err != nil || dev.Info().Type == "cpu" {
+	if err != nil || dev.OnCPU() {
 		return k, err
 	}
 	return k.Unrolled()
@@ -230,7 +230,7 @@ func (r *recorder) norm(x, y *gpu.Buffer, w, b *vector, more kernels.Consts) {
 
 func (t *Transformer) normConsts(bias *vector) kernels.Consts {
 	s, lanes := t.spec, 128
-	if s.Hidden >= 2048 && t.dev.Info().Type != "cpu" {
+	if s.Hidden >= 2048 && !t.dev.OnCPU() {
 		lanes = 256 // for each to read few elements one after the other
 	}
 	return kernels.Consts{
@@ -317,7 +317,7 @@ func (r *recorder) matvec(p *part, c kernels.Consts, bias *vector, x, y vectors,
 	}
 	kernel := t.opts.Kernels.matvec(p.scheme)
 	if kernel == "matvec" {
-		kernel = kernelFor(t.dev.Info().Type == "cpu" && !t.opts.batch, r.n)
+		kernel = kernelFor(t.dev.OnCPU() && !t.opts.batch, r.n)
 	}
 	rows := r.tunedVectors(kernel, p, c)
 	groups := (p.rows + rows - 1) / rows
@@ -391,7 +391,7 @@ var matmulTile = Tuned{"TILE_ROWS": 64, "TILE_TOKENS": 64, "ROWS": 8, "TOKENS": 
 
 // tileFor returns the tile for n tokens. A GPU computes those past the last one in passing, a CPU does not.
 func (t *Transformer) tileFor(n int) Tuned {
-	if t.dev.Info().Type != "cpu" {
+	if !t.dev.OnCPU() {
 		return matmulTile
 	}
 	tile := maps.Clone(matmulTile)
@@ -404,7 +404,7 @@ func (r *recorder) matvecDefaults(p *part) Tuned {
 	tokens, vectors := powerOfTwo(r.n), powerOfTwo(p.codeBytes(p.width)/16)
 	rows, lanes := 4, min(64, vectors) // no more threads share a row than it has vectors
 	switch {
-	case r.t.dev.Info().Type == "cpu": // which runs idle threads as well
+	case r.t.dev.OnCPU(): // which runs idle threads as well
 		return Tuned{"ROWS": rows, "LANES": max(8, rows*tokens, lanes), "STEP": min(8, 32/p.bits)}
 	case tokens > 1: // as few threads as make the outputs, for registers to be many
 		lanes = 32

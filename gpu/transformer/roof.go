@@ -33,7 +33,7 @@ func (r Roof) Share(bytes, flops uint64, d time.Duration) (share float64, memory
 // written bytes counted. A driver's own copies may be slower by far.
 func CopyBandwidth(ctx context.Context, dev *gpu.Device) (float64, error) {
 	size := min(uint64(1)<<30, dev.Limits().MaxBinding&^(1<<20-1))
-	if dev.Info().Type == "cpu" {
+	if dev.OnCPU() {
 		size = 64 << 20
 	}
 	a, err := dev.NewBuffer("bandwidth", size, gpu.Storage)
@@ -72,7 +72,7 @@ func CopyBandwidth(ctx context.Context, dev *gpu.Device) (float64, error) {
 // floatRate measures how many operations on float32 the device does a second.
 func floatRate(ctx context.Context, dev *gpu.Device) (float64, error) {
 	groups, rounds := 8192, 2048
-	if dev.Info().Type == "cpu" {
+	if dev.OnCPU() {
 		groups, rounds = 64, 256
 	}
 	k, err := kernels.Specialize("roof", kernels.Consts{"ROUNDS": rounds})

@@ -201,7 +201,7 @@ const trialBytes, trialBytesCPU = 8 << 20, 128 << 10
 // newTrialGround makes one, and has matvec compute what the others are held to. Close it, even after an error.
 func newTrialGround(ctx context.Context, dev *gpu.Device, s scheme) (*trialGround, error) {
 	width, bytes := 4096, trialBytes
-	if dev.Info().Type == "cpu" {
+	if dev.OnCPU() {
 		width, bytes = 2048, trialBytesCPU
 	}
 	rows := bytes / s.codeBytes(width) / 8 * 8

@@ -105,7 +105,7 @@ func (s *trial) open(ctx context.Context, src *Synthetic) (err error) {
 // flushOf makes two buffers that are larger than a device's caches: a copy of one to the other leaves nothing
 // else there. Software has those of the CPU, and no time to lose.
 func flushOf(t *Transformer) (flush [2]*gpu.Buffer, err error) {
-	if t.dev.Info().Type == "cpu" {
+	if t.dev.OnCPU() {
 		return flush, nil
 	}
 	n := int(min(256<<20, t.dev.Limits().MaxBufferSize))
@@ -229,7 +229,7 @@ func timed(ctx context.Context, dev *gpu.Device, record func(times int) (*gpu.Pr
 	if took, err = median(ctx, dev, p, 1); err != nil { // the first time, which a driver may do more at, only tells how long it takes
 		return 0, err
 	}
-	for begun := time.Now(); dev.Info().Type != "cpu" && time.Since(begun) < warmUp; {
+	for begun := time.Now(); !dev.OnCPU() && time.Since(begun) < warmUp; {
 		if took, err = median(ctx, dev, p, 1); err != nil {
 			return 0, err
 		}

@@ -36,7 +36,7 @@ type TuneResult struct {
 // compared with the definition, computed on the CPU, and timed only if it is right. Of src it wants the
 // shapes and how they are packed, no weights: those it makes up. With an error it returns what it has found before.
 func Tune(ctx context.Context, dev *gpu.Device, src Source, o TuneOptions) ([]TuneResult, error) {
-	cases, err := tuneCases(src, dev.Limits().MaxBinding, o.passes(), dev.Info().Type == "cpu")
+	cases, err := tuneCases(src, dev.Limits().MaxBinding, o.passes(), dev.OnCPU())
 	if err != nil {
 		return nil, err
 	}

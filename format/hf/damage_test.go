@@ -116,7 +116,7 @@ var damages = []damage{
 	inFile("no header", make([]byte, 64), "header does not begin with {"),
 	inFile("text", []byte("version https://git-lfs.github.com/spec/v1\n"), "is this a safetensors file?"),
 	inFile("header longer than the file", safefile(oneHalf, nil)[:30], "truncated: the header needs bytes 8–"),
-	inFile("huge header", append([]byte{0, 0, 0, 2, 0, 0, 0, 0}, make([]byte, 100)...), "header of 33554432 bytes: at most 16777216 are read"),
+	inFile("huge header", append([]byte{0, 0, 0, 8, 0, 0, 0, 0}, make([]byte, 100)...), "header of 134217728 bytes: at most 100000000 are read"),
 	inFile("null header", safefile("null", nil), "header does not begin with {"),
 	inFile("header is cut", safefile(oneHalf[:40], nil), "header: "),
 	inFile("text after the header", safefile(oneHalf+"{}", make([]byte, 8)), "header: there is something after the object"),
@@ -142,7 +142,6 @@ var damages = []damage{
 	inFile("bytes at the end", safefile(oneHalf, make([]byte, 9)), "1 bytes after the last tensor belong to no tensor"),
 	inFile("hole", safefile(`{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"F16","shape":[1],"data_offsets":[6,8]}} `, make([]byte, 8)), `tensor "b": bytes 4–6 before it belong to no tensor`),
 	inFile("overlap", safefile(`{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"F16","shape":[3],"data_offsets":[2,8]}} `, make([]byte, 8)), `tensor "b": bytes 2–8 overlap`),
-	inFile("unaligned", safefile(oneHalf+" ", make([]byte, 8)), `tensor "a": byte 63 is not aligned to F16`),
 
 	inTensors("missing tensor", "mistral", func(m map[string]*tensorData) { delete(m, qProj) }, `tensor "`+qProj+`" is missing`),
 	inTensors("missing head", "mistral", func(m map[string]*tensorData) { delete(m, "lm_head.weight") }, `tensor "lm_head.weight" is missing; config.json has tie_word_embeddings false`),

@@ -70,7 +70,7 @@ func parseOneNormalizer(kind string, raw strict.Value) (normalizer, error) {
 		return parsePrecompiled(raw)
 	}
 	return nil, unknownKind(kind, "Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD",
-		"Lowercase", "Strip", "StripAccents", "Nmt")
+		"Lowercase", "Strip", "StripAccents", "Nmt", "Precompiled")
 }
 
 func mapText(f func(string) string) normalizer {
@@ -178,21 +178,6 @@ func parseStrip(raw strict.Value) (normalizer, error) {
 			p.text = strings.TrimRightFunc(p.text, unicode.IsSpace)
 		}
 	}, nil
-}
-
-// parsePrecompiled accepts the table of SentencePiece only where it is empty and changes nothing.
-func parsePrecompiled(raw strict.Value) (normalizer, error) {
-	c, err := read[struct {
-		Type string  `json:"type"`
-		Map  *string `json:"precompiled_charsmap"`
-	}](raw)
-	if err != nil {
-		return nil, err
-	}
-	if c.Map != nil && *c.Map != "" {
-		return nil, fmt.Errorf("a precompiled_charsmap of %d characters is not supported, only an empty one", len(*c.Map))
-	}
-	return func(*piece) {}, nil
 }
 
 // nmt drops control characters and turns other white space and invisible characters into spaces.

@@ -34,7 +34,7 @@ func TestParseErrors(t *testing.T) {
 		{`{"type":"NFC"}`, `{"type":"NFC","loud":1}`, `"loud"`},
 		{`{"type":"NFC"}`, `null`, `normalizer: 0: is missing`},
 		{`{"type":"NFC"}`, `{}`, `has no type`},
-		{`{"type":"NFC"}`, `{"type":"Precompiled","precompiled_charsmap":"ALQC"}`, "precompiled_charsmap of 4 characters is not supported"},
+		{`{"type":"NFC"}`, `{"type":"Precompiled","precompiled_charsmap":"ALQC"}`, "precompiled_charsmap: 3 bytes: want at least 4"},
 		{`{"type":"NFC"}`, `{"type":"Strip","strip_left":true}`, "missing strip_right"},
 		{`{"type":"NFC"}`, `{"type":"Replace","pattern":{},"content":""}`, "want a String or a Regex"},
 		{`{"type":"NFC"}`, `{"type":"Replace","pattern":{"Regex":"(a"},"content":""}`, `regex "(a"`},

@@ -89,6 +89,10 @@ FIXTURES = {
         rope_parameters=dict(rope_type="default", partial_rotary_factor=0.5, **THETA))),
     "gpt_neox_serial": ("GPTNeoXConfig", dict(use_parallel_residual=False, attention_bias=False,
         rope_parameters=dict(rope_type="default", partial_rotary_factor=1.0, **THETA))),
+    "llama4_dense": ("Llama4TextConfig", dict(
+        head_dim=8, intermediate_size=24, intermediate_size_mlp=40, moe_layers=[], num_local_experts=0, num_experts_per_tok=0,
+        interleave_moe_layer_step=0, attention_chunk_size=64, attn_temperature_tuning=False, no_rope_layers=[1, 1, 1],
+        tie_word_embeddings=True)),
 }
 
 

@@ -357,3 +357,14 @@ func TestActivation(t *testing.T) {
 		}
 	}
 }
+
+// A checkpoint whose config.json ties a head that is not the embedding computes what transformers
+// computes, which does not tie it.
+func TestReferenceOfUntied(t *testing.T) {
+	const dir = "../testdata/forms/untied"
+	g := readRecorded(t, dir)
+	r := reference(t, open(t, dir), ReferenceOptions{MaxSeqLen: len(g.ids)})
+	if d := furthest(t, feed(t, r, g.ids, len(g.ids)), g.logits); !(d <= roundingOfOrder*largest(g.logits)) {
+		t.Errorf("logits differ by %g", d)
+	}
+}

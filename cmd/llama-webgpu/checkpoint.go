@@ -24,7 +24,7 @@ func openCheckpoint(dir string, edits ...hf.Edit) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &source{dir: dir, weights: ck, hf: ck, edited: len(edits) > 0, bos: ck.Tokens().BOS, eos: ck.Tokens().EOS}, nil
+	return &source{dir: dir, weights: ck, hf: ck, edited: ck.Edited(), bos: ck.Tokens().BOS, eos: ck.Tokens().EOS}, nil
 }
 
 // tokenizerPath is where a checkpoint has its tokenizer, "" if it has none.

@@ -1,11 +1,7 @@
 package hf
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -79,14 +75,16 @@ func (s stored) decode(at int, dst []float32) {
 
 // binder finds the tensors of a Spec in the shards.
 type binder struct {
-	family *family
-	spec   *model.Spec
-	shards *shards
-	shapes map[roleAt][]int
-	quant  *quantization // nil: none of the weights is quantized
-	prefix prefix
-	used   map[string]bool
-	owners map[string][]owner
+	family  *family
+	spec    *model.Spec
+	tensors []model.Tensor // of the Spec
+	shards  *shards
+	modules map[string]bool // names of stored tensors without their last part
+	shapes  map[roleAt][]int
+	quant   *quantization // nil: none of the weights is quantized
+	prefix  prefix
+	used    map[string]bool
+	owners  map[string][]owner
 }
 
 // owner says which part of which tensor a stored matrix is.
@@ -98,16 +96,30 @@ type roleAt struct {
 }
 
 // bind finds every tensor of the Spec in the shards, and accounts for all others there.
-func (c *Checkpoint) bind(dir string) error {
+func (c *Checkpoint) bind(dir string) (err error) {
 	b := &binder{
-		family: c.config.family, spec: c.config.spec, shards: c.shards,
+		family: c.config.family, spec: c.config.spec, tensors: c.config.spec.Tensors(), shards: c.shards,
 		quant: c.config.quant, shapes: map[roleAt][]int{}, used: map[string]bool{}, owners: map[string][]owner{},
+	}
+	b.findModules()
+	notes, err := b.unwrap()
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	c.notes = append(c.notes, notes...)
+	defer func() {
+		if err != nil && len(notes) > 0 {
+			err = fmt.Errorf("%w (%s)", err, strings.Join(notes, "; "))
+		}
+	}()
+	b.choosePrefix()
+	if err := c.untie(b); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
 	}
 	c.tensors = b.spec.Tensors()
 	for _, t := range c.tensors {
 		b.shapes[roleAt{t.Role, t.Layer}] = t.Shape
 	}
-	b.choosePrefix()
 	for i := range c.tensors {
 		bound, err := b.bind(&c.tensors[i], i)
 		if err != nil {
@@ -117,34 +129,40 @@ func (c *Checkpoint) bind(dir string) error {
 	}
 	c.owners, c.prefix = b.owners, b.prefix
 	c.notes = append(c.notes, c.kinds()...)
-	notes, err := b.rest()
-	c.notes = append(c.notes, notes...)
+	left, err := b.rest()
+	c.notes = append(c.notes, left...)
 	return err
 }
 
-// choosePrefix takes the first way of naming under which the embedding is there.
-func (b *binder) choosePrefix() {
-	for _, p := range b.family.prefixes {
-		name := strings.ReplaceAll(b.source(model.RoleEmbed, model.NoLayer).name, "{p}", p.body)
-		if _, ok := b.shards.tensors[name]; ok {
-			b.prefix = p
-			return
-		}
+// untie gives the model a head of its own if one is stored that is not the embedding, and notes it if the
+// two are one and stored under the name of the head.
+func (c *Checkpoint) untie(b *binder) error {
+	if !b.spec.TiedHead {
+		return nil
 	}
-	b.prefix = b.family.prefixes[0]
-}
-
-func (b *binder) source(role model.Role, layer int) source {
-	if layer >= 0 && b.spec.Layer(layer).MLP.Experts > 0 {
-		if s, ok := b.family.experts[role]; ok {
-			return s
+	embed := b.name(b.family.tensors[model.RoleEmbed], model.NoLayer, "")
+	head := b.name(b.source(model.RoleHead, model.NoLayer), model.NoLayer, "")
+	switch {
+	case b.there(head) && !b.there(embed):
+		c.notes = append(c.notes, fmt.Sprintf("the embedding is stored as %q, to which config.json ties it", head))
+	case b.differs():
+		list, err := members(c.text)
+		if err != nil {
+			return err
 		}
+		text := configText{list}
+		text.set("tie_word_embeddings", "false")
+		if c.text, err = text.marshal(); err != nil {
+			return err
+		}
+		b.spec.TiedHead, c.edited = false, true
+		c.notes = append(c.notes, fmt.Sprintf("warning: %q is not the embedding, although config.json has tie_word_embeddings true: it is used, as transformers 5 does", head))
 	}
-	return b.family.tensors[role]
+	return nil
 }
 
 func (b *binder) name(s source, layer int, expert string) string {
-	return strings.NewReplacer("{p}", b.prefix.body, "{h}", b.prefix.head, "{l}", strconv.Itoa(layer), "{e}", expert).Replace(s.name)
+	return b.prefix.name(s, layer, expert)
 }
 
 // bind finds one tensor and sets its name.
@@ -242,84 +260,5 @@ func (d *bound) addPart(b *binder, name string, shape []int, tensor int) error {
 	}
 	b.owners[name] = append(b.owners[name], owner{tensor, len(d.parts)})
 	d.parts = append(d.parts, p)
-	return nil
-}
-
-// hint says why a tensor may be missing.
-func (b *binder) hint(name string) string {
-	head := b.source(model.RoleHead, model.NoLayer)
-	if name == b.name(head, model.NoLayer, "") {
-		return "; config.json has tie_word_embeddings false"
-	}
-	return ""
-}
-
-// rest accounts for the tensors that the Spec does not list: known ones are noted, any other is an
-// error.
-func (b *binder) rest() (notes []string, err error) {
-	left := map[string]int{}
-	for _, name := range slices.Sorted(maps.Keys(b.shards.tensors)) {
-		switch {
-		case b.used[name]:
-		case vision(name):
-			left["vision tensors"]++
-		case ignorable(name):
-			left["buffers that are computed anew"]++
-		case b.quant != nil && ofActivations(name):
-			left["scales of activations, which are not quantized here"]++
-		case b.quant != nil && b.zeroBias(name):
-			left["biases of zeros that quantization added"]++
-		case b.spec.TiedHead && name == b.name(b.source(model.RoleHead, model.NoLayer), model.NoLayer, ""):
-			if err := b.checkTied(name); err != nil {
-				return nil, err
-			}
-			left["head equal to the embedding"]++
-		default:
-			return nil, fmt.Errorf("%s: tensor %q: unexpected: model_type %q with this config.json has none of this name",
-				b.shards.tensors[name].file, name, b.spec.Family)
-		}
-	}
-	for _, what := range slices.Sorted(maps.Keys(left)) {
-		notes = append(notes, fmt.Sprintf("left out: %s (%d)", what, left[what]))
-	}
-	return notes, nil
-}
-
-// ofActivations reports whether a tensor says how a runtime may quantize what is not a weight.
-func ofActivations(name string) bool {
-	for _, suffix := range []string{
-		".input_scale", ".input_scale_ub", ".input_zero_point", ".output_scale", ".output_zero_point",
-		".activation_scale", ".q_scale", ".k_scale", ".v_scale",
-	} {
-		if strings.HasSuffix(name, suffix) {
-			return true
-		}
-	}
-	return false
-}
-
-// zeroBias reports whether a tensor is a bias of zeros beside a quantized matrix: some versions of
-// GPTQ's tools give every matrix one.
-func (b *binder) zeroBias(name string) bool {
-	base, ok := strings.CutSuffix(name, ".bias")
-	if !ok || !b.used[base+".qweight"] {
-		return false
-	}
-	for _, v := range b.shards.tensors[name].data {
-		if v != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// checkTied refuses a head that contradicts tie_word_embeddings.
-func (b *binder) checkTied(name string) error {
-	head := b.shards.tensors[name]
-	embed := b.shards.tensors[b.name(b.source(model.RoleEmbed, model.NoLayer), model.NoLayer, "")]
-	if head.dtype != embed.dtype || !bytes.Equal(head.data, embed.data) {
-		return fmt.Errorf("%s: tensor %q: %w", head.file, name,
-			errors.New("it differs from the embedding, but config.json has tie_word_embeddings true; set it to false to use this head"))
-	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 type Checkpoint struct {
 	config  *config
 	text    []byte // config.json, edited
+	edited  bool   // text is not that of the file
 	shards  *shards
 	tensors []model.Tensor
 	bound   []bound // for each of tensors, where it lies
@@ -88,7 +89,7 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{config: config, text: data, shards: s, notes: config.notes}
+	c := &Checkpoint{config: config, text: data, edited: len(edits) > 0, shards: s, notes: config.notes}
 	c.files = append([]File{{path, size}}, s.files...)
 	if err := c.readQuantizationFile(dir); err != nil {
 		return nil, errors.Join(err, s.close())
@@ -113,6 +114,9 @@ func (c *Checkpoint) Close() error {
 
 // Config returns the text of config.json, edited.
 func (c *Checkpoint) Config() []byte { return c.text }
+
+// Edited reports whether Config differs from the file: by edits, or because it contradicts the weights.
+func (c *Checkpoint) Edited() bool { return c.edited }
 
 // Spec describes the model.
 func (c *Checkpoint) Spec() *model.Spec { return c.config.spec }

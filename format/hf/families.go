@@ -24,12 +24,10 @@ var families = map[string]*family{
 	"mixtral": {
 		read:    readMixtral,
 		tensors: llamaTensors,
-		experts: named(map[model.Role]string{
-			model.RoleRouter: "{p}layers.{l}.block_sparse_moe.gate.weight",
-			model.RoleGate:   "{p}layers.{l}.block_sparse_moe.experts.{e}.w1.weight",
-			model.RoleUp:     "{p}layers.{l}.block_sparse_moe.experts.{e}.w3.weight",
-			model.RoleDown:   "{p}layers.{l}.block_sparse_moe.experts.{e}.w2.weight",
-		}),
+		experts: either(
+			perExpert("block_sparse_moe", "w1", "w3", "w2"),
+			stackedExperts("mlp"), perExpert("mlp", "w1", "w3", "w2"), stackedExperts("block_sparse_moe"),
+		),
 		prefixes: modelPrefix,
 		defaults: `{"rope_theta": 1000000, "hidden_act": "silu", "num_key_value_heads": 8, "max_position_embeddings": 131072, "rms_norm_eps": 1e-5, "num_experts_per_tok": 2, "num_local_experts": 8}`,
 	},
@@ -47,14 +45,9 @@ var families = map[string]*family{
 		defaults: `{"rope_theta": 10000, "hidden_act": "silu", "num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 32768, "sliding_window": 4096, "max_window_layers": 28}`,
 	},
 	"qwen3_moe": {
-		read:    readQwen3MoE,
-		tensors: llamaTensors,
-		experts: named(map[model.Role]string{
-			model.RoleRouter: "{p}layers.{l}.mlp.gate.weight",
-			model.RoleGate:   "{p}layers.{l}.mlp.experts.{e}.gate_proj.weight",
-			model.RoleUp:     "{p}layers.{l}.mlp.experts.{e}.up_proj.weight",
-			model.RoleDown:   "{p}layers.{l}.mlp.experts.{e}.down_proj.weight",
-		}),
+		read:     readQwen3MoE,
+		tensors:  llamaTensors,
+		experts:  either(perExpert("mlp", "gate_proj", "up_proj", "down_proj"), stackedExperts("mlp")),
 		prefixes: modelPrefix,
 		defaults: `{"rope_theta": 10000, "hidden_act": "silu", "num_key_value_heads": 4, "max_position_embeddings": 32768, "sliding_window": 4096, "decoder_sparse_step": 1, "moe_intermediate_size": 768, "num_experts_per_tok": 8, "num_experts": 128}`,
 		inert:    strings.Fields("max_window_layers"),

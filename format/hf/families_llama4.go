@@ -21,11 +21,14 @@ func llama4(nested bool) *family {
 			model.RoleSharedUp:   "{p}layers.{l}.feed_forward.shared_expert.up_proj.weight",
 			model.RoleSharedDown: "{p}layers.{l}.feed_forward.shared_expert.down_proj.weight",
 		})),
-		experts: merge(
-			fused(gateUp, model.RoleGate, model.RoleUp),
-			map[model.Role]source{
-				model.RoleDown: {name: "{p}layers.{l}.feed_forward.experts.down_proj", transposed: true},
-			},
+		experts: either(
+			merge(
+				fused(gateUp, model.RoleGate, model.RoleUp),
+				map[model.Role]source{
+					model.RoleDown: {name: "{p}layers.{l}.feed_forward.experts.down_proj", transposed: true},
+				},
+			),
+			perExpert("feed_forward", "gate_proj", "up_proj", "down_proj"), // as llm-compressor takes them apart
 		),
 		prefixes: textPrefix,
 		nested:   nested,
@@ -86,16 +89,21 @@ func (d *draft) truth(key string) bool {
 }
 
 func (d *draft) llama4Experts() {
-	step := d.size("interleave_moe_layer_step", 1)
 	list, present := d.ints("moe_layers")
+	step := 1
+	if present {
+		d.ignore([]string{"interleave_moe_layer_step"})
+	} else {
+		step = d.size("interleave_moe_layer_step", 1)
+	}
 	act := d.layers[0].MLP.Activation
 	width := d.size("intermediate_size", 0)
 	dense := model.MLP{Gated: true, Activation: act, Intermediate: d.size("intermediate_size_mlp", 0)}
-	experts := model.MLP{
-		Gated: true, Activation: act, Intermediate: width, Shared: width,
-		Experts: d.size("num_local_experts", 0),
-		TopK:    d.size("num_experts_per_tok", 0),
-		Sigmoid: true, WeightInput: true,
+	experts := model.MLP{Gated: true, Activation: act, Intermediate: width, Shared: width, Sigmoid: true, WeightInput: true}
+	if present && len(list) == 0 { // dense: files have 0 experts
+		d.ignore([]string{"num_local_experts", "num_experts_per_tok"})
+	} else {
+		experts.Experts, experts.TopK = d.size("num_local_experts", 0), d.size("num_experts_per_tok", 0)
 	}
 	d.each(func(i int, y *model.Layer) {
 		moe := (i+1)%step == 0

@@ -2,7 +2,6 @@ package hf
 
 import (
 	"maps"
-	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -29,6 +28,8 @@ type source struct {
 	byHead bool
 	// transposed: the tensor is stored [in][out], not [out][in].
 	transposed bool
+	// instead lists other ways in which the same is stored. The first that is there is read.
+	instead []source
 }
 
 // prefix is one way to name tensors.
@@ -64,6 +65,42 @@ var llamaTensors = named(map[model.Role]string{
 	model.RoleHead:      "{h}lm_head.weight",
 })
 
+// perExpert are the names of experts that are stored one by one, with those of their matrices.
+func perExpert(mlp, gate, up, down string) map[model.Role]source {
+	return named(map[model.Role]string{
+		model.RoleRouter: "{p}layers.{l}." + mlp + ".gate.weight",
+		model.RoleGate:   "{p}layers.{l}." + mlp + ".experts.{e}." + gate + ".weight",
+		model.RoleUp:     "{p}layers.{l}." + mlp + ".experts.{e}." + up + ".weight",
+		model.RoleDown:   "{p}layers.{l}." + mlp + ".experts.{e}." + down + ".weight",
+	})
+}
+
+// stackedExperts are the names of experts that lie in one tensor each for gates and ups, [experts][2·rows][cols],
+// and for downs, as transformers 5 has them in memory.
+func stackedExperts(mlp string) map[model.Role]source {
+	return merge(
+		named(map[model.Role]string{
+			model.RoleRouter: "{p}layers.{l}." + mlp + ".gate.weight",
+			model.RoleDown:   "{p}layers.{l}." + mlp + ".experts.down_proj",
+		}),
+		fused(source{name: "{p}layers.{l}." + mlp + ".experts.gate_up_proj"}, model.RoleGate, model.RoleUp),
+	)
+}
+
+// either returns the entries of first, which may also be stored as the others say.
+func either(first map[model.Role]source, others ...map[model.Role]source) map[model.Role]source {
+	m := maps.Clone(first)
+	for role, s := range m {
+		for _, other := range others {
+			if o, ok := other[role]; ok {
+				s.instead = append(s.instead, o)
+			}
+		}
+		m[role] = s
+	}
+	return m
+}
+
 // named makes sources of whole tensors.
 func named(names map[model.Role]string) map[model.Role]source {
 	m := map[model.Role]source{}
@@ -97,28 +134,4 @@ func merge(tables ...map[model.Role]source) map[model.Role]source {
 		maps.Copy(m, t)
 	}
 	return m
-}
-
-// ignorable reports whether a tensor that the family does not name is known to be of no use:
-// buffers that old versions saved.
-func ignorable(name string) bool {
-	for _, suffix := range []string{
-		"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias",
-	} {
-		if strings.HasSuffix(name, suffix) {
-			return true
-		}
-	}
-	return false
-}
-
-// vision reports whether a tensor belongs to the vision part of a multimodal model.
-func vision(name string) bool {
-	name = strings.TrimPrefix(name, "model.")
-	for _, p := range []string{"vision_tower.", "vision_model.", "multi_modal_projector."} {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -27,20 +26,13 @@ func openCheckpoint(dir string, edits ...hf.Edit) (*source, error) {
 	return &source{dir: dir, weights: ck, hf: ck, edited: ck.Edited(), bos: ck.Tokens().BOS, eos: ck.Tokens().EOS}, nil
 }
 
-// tokenizerPath is where a checkpoint has its tokenizer, "" if it has none.
-func tokenizerPath(dir string) string {
-	if !exists(dir, tokenizerName) {
-		return ""
-	}
-	return filepath.Join(dir, tokenizerName)
-}
-
 const tokenizerName = "tokenizer.json"
 
 // convertSource describes a checkpoint to the converter.
 func convertSource(s *source) convert.Source {
+	vocab, _, _ := s.hf.Tokenizer() // checkTokenizer has told of an error
 	src := convert.Source{
-		Weights: s.weights, Tokenizer: tokenizerPath(s.dir), BOS: s.bos, EOS: s.eos,
+		Weights: s.weights, Tokenizer: vocab, BOS: s.bos, EOS: s.eos,
 		ChatTemplate: s.hf.ChatTemplate(), Notes: append(slices.Clone(s.hf.Notes()), s.notes...), Documents: map[string]string{}, Merged: s.merged,
 	}
 	for _, name := range bundle.DocumentNames {
@@ -100,16 +92,16 @@ func untied(config []byte) []byte {
 // checkTokenizer reports a tokenizer.json that is no JSON. One that is, but of a kind that is not
 // supported, makes a note: it travels with the bundle all the same.
 func checkTokenizer(s *source) error {
-	path := tokenizerPath(s.dir)
-	if path == "" {
-		return nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
+	data, made, err := s.hf.Tokenizer()
+	switch {
+	case err != nil:
 		return err
-	}
-	if !json.Valid(data) {
-		return fmt.Errorf("%s: is not JSON, or not all of it", path)
+	case data == nil:
+		return nil
+	case made != "":
+		s.notes = append(s.notes, tokenizerName+" was made "+made)
+	case !json.Valid(data):
+		return fmt.Errorf("%s: is not JSON, or not all of it", filepath.Join(s.dir, tokenizerName))
 	}
 	if _, err := tokenizer.Parse(data); err != nil {
 		s.notes = append(s.notes, fmt.Sprintf("warning: %s: %v: infer will not be able to read or write text with it", tokenizerName, err))

@@ -92,7 +92,8 @@ func (s *source) context() int {
 // hasTokenizer reports whether there is one to read.
 func (s *source) hasTokenizer() bool {
 	if s.hf != nil {
-		return exists(s.dir, tokenizerName)
+		data, _, err := s.hf.Tokenizer()
+		return data != nil || err != nil
 	}
 	return s.bundle.Manifest.Tokenizer.Size > 0
 }
@@ -100,7 +101,7 @@ func (s *source) hasTokenizer() bool {
 // tokenizer reads the tokenizer of the model.
 func (s *source) tokenizer() (*tokenizer.Tokenizer, error) {
 	if s.hf != nil {
-		return tokenizer.Load(filepath.Join(s.dir, tokenizerName))
+		return s.checkpointTokenizer()
 	}
 	data, err := s.bundle.Vocab()
 	if err != nil {
@@ -112,6 +113,22 @@ func (s *source) tokenizer() (*tokenizer.Tokenizer, error) {
 	t, err := tokenizer.Parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(s.dir, bundle.VocabName), err)
+	}
+	return t, nil
+}
+
+// checkpointTokenizer reads the tokenizer of a checkpoint, or the one made of its other files.
+func (s *source) checkpointTokenizer() (*tokenizer.Tokenizer, error) {
+	data, _, err := s.hf.Tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		return nil, fmt.Errorf("%s: has no %s, and no other file that one can be made of", s.dir, tokenizerName)
+	}
+	t, err := tokenizer.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(s.dir, tokenizerName), err)
 	}
 	return t, nil
 }

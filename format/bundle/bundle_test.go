@@ -205,7 +205,7 @@ func TestWriter(t *testing.T) {
 		"begin another": func(w *bundle.Writer) error { return w.Begin(bundle.Tensor{Name: "y"}) },
 		"too short":     func(w *bundle.Writer) error { return errors.Join(w.Begin(vector), w.End(bundle.Outcome{})) },
 		"no tensors":    func(w *bundle.Writer) error { return w.Commit(&bundle.Manifest{}) },
-		"no vocab":      func(w *bundle.Writer) error { return w.Vocab(bytes.NewReader(nil)) },
+		"no vocab":      func(w *bundle.Writer) error { return w.Vocab(nil) },
 	} {
 		w, err := bundle.Create(context.Background(), dir, []bundle.Tensor{vector}, bundle.Options{})
 		if err != nil {

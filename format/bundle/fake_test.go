@@ -67,14 +67,13 @@ func files(t testing.TB, o convert.Options) map[string][]byte {
 	t.Helper()
 	in, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	source := filepath.Join(in, "model.safetensors")
-	tokenizer := filepath.Join(in, "tokenizer.json")
 	config := filepath.Join(in, "config.json")
-	for path, text := range map[string]string{source: "weights", tokenizer: `{"model":{}}`, config: `{"b": [1e30, "\u00e9"], "a": 1.50}`} {
+	for path, text := range map[string]string{source: "weights", config: `{"b": [1e30, "\u00e9"], "a": 1.50}`} {
 		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
-	src := convert.Source{Weights: newFake(), Files: []string{source}, Tokenizer: tokenizer, BOS: 1, EOS: []int{2, 3}, ChatTemplate: "{{ <bos> }}", Documents: map[string]string{"config.json": config}, Notes: []string{"a note"}}
+	src := convert.Source{Weights: newFake(), Files: []string{source}, Tokenizer: []byte(`{"model":{}}`), BOS: 1, EOS: []int{2, 3}, ChatTemplate: "{{ <bos> }}", Documents: map[string]string{"config.json": config}, Notes: []string{"a note"}}
 	if _, err := convert.Run(context.Background(), src, out, o); err != nil {
 		t.Fatal(err)
 	}

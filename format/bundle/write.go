@@ -265,11 +265,7 @@ func (w *Writer) End(o Outcome) error {
 }
 
 // Vocab writes vocab.json.
-func (w *Writer) Vocab(r io.Reader) error {
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
+func (w *Writer) Vocab(data []byte) error {
 	if len(data) == 0 {
 		return fmt.Errorf("%s: the tokenizer is empty", VocabName)
 	}

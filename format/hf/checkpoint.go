@@ -21,6 +21,7 @@ import (
 // Checkpoint is an open checkpoint directory. It implements model.Weights and may be used by
 // several goroutines, but not after Close. The files must not change while it is open.
 type Checkpoint struct {
+	dir     string
 	config  *config
 	text    []byte // config.json, edited
 	edited  bool   // text is not that of the file
@@ -36,6 +37,7 @@ type Checkpoint struct {
 
 	tokens   Tokens
 	template string
+	vocab    vocabulary
 }
 
 var _ model.Weights = (*Checkpoint)(nil)
@@ -89,7 +91,7 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{config: config, text: data, edited: len(edits) > 0, shards: s, notes: config.notes}
+	c := &Checkpoint{dir: dir, config: config, text: data, edited: len(edits) > 0, shards: s, notes: config.notes}
 	c.files = append([]File{{path, size}}, s.files...)
 	if err := c.readQuantizationFile(dir); err != nil {
 		return nil, errors.Join(err, s.close())

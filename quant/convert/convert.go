@@ -7,9 +7,6 @@ package convert
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,7 +22,7 @@ type Source struct {
 	Weights      model.Weights
 	Bytes        []int64  // of each tensor in the checkpoint; nil: two for each element
 	Files        []string // paths of the files that the model is read from
-	Tokenizer    string   // path of tokenizer.json, "" if there is none
+	Tokenizer    []byte   // a tokenizer.json, nil if there is none
 	BOS          int      // −1: none
 	EOS          []int
 	ChatTemplate string
@@ -93,8 +90,10 @@ func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err
 	if err := group.Wait(); err != nil {
 		return nil, files.blame(err)
 	}
-	if err := copyVocab(w, src.Tokenizer); err != nil {
-		return nil, err
+	if src.Tokenizer != nil {
+		if err := w.Vocab(src.Tokenizer); err != nil {
+			return nil, err
+		}
 	}
 	if err := files.unchanged(); err != nil {
 		return nil, err
@@ -105,21 +104,6 @@ func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err
 		return nil, err
 	}
 	return p.report(m, time.Since(begun)), nil
-}
-
-func copyVocab(w *bundle.Writer, path string) (err error) {
-	if path == "" {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := w.Vocab(f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
 }
 
 // manifest returns the manifest but for what the writer completes.

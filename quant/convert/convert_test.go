@@ -84,13 +84,11 @@ func (f *fake) index(layer int, role model.Role) int {
 func source(t *testing.T, f *fake) Source {
 	t.Helper()
 	dir := t.TempDir()
-	weights, tokenizer := filepath.Join(dir, "model.safetensors"), filepath.Join(dir, "tokenizer.json")
-	for _, path := range []string{weights, tokenizer} {
-		if err := os.WriteFile(path, []byte(path), 0o666); err != nil {
-			t.Fatal(err)
-		}
+	weights := filepath.Join(dir, "model.safetensors")
+	if err := os.WriteFile(weights, []byte(weights), 0o666); err != nil {
+		t.Fatal(err)
 	}
-	return Source{Weights: f, Files: []string{weights}, Tokenizer: tokenizer, BOS: 1, EOS: []int{2}, ChatTemplate: "x", Notes: []string{"n"}}
+	return Source{Weights: f, Files: []string{weights}, Tokenizer: []byte("a tokenizer"), BOS: 1, EOS: []int{2}, ChatTemplate: "x", Notes: []string{"n"}}
 }
 
 func run(t *testing.T, src Source, o Options) (string, *Report, error) {
@@ -135,7 +133,7 @@ func TestRun(t *testing.T) {
 				t.Errorf("%s: %s became %s with error %g", format, m.Name, e.Type, e.Error)
 			}
 		}
-		if v, err := b.Vocab(); err != nil || string(v) != src.Tokenizer {
+		if v, err := b.Vocab(); err != nil || !bytes.Equal(v, src.Tokenizer) {
 			t.Errorf("vocab: %q, %v", v, err)
 		}
 		if m := b.Manifest; m.Generator != "test" || m.Tokenizer.BOS != 1 || len(m.Tokenizer.EOS) != 1 || m.Source.Files[0].Name != "model.safetensors" {

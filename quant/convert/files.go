@@ -112,10 +112,7 @@ func (f *files) unchanged() error {
 
 // apart reports an output that lies in, over or around the checkpoint.
 func apart(src Source, out string) error {
-	for _, path := range append([]string{src.Tokenizer}, src.Files...) {
-		if path == "" {
-			continue
-		}
+	for _, path := range src.Files {
 		if err := outdir.Apart(out, filepath.Dir(path)); err != nil {
 			return err
 		}

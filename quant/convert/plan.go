@@ -117,10 +117,7 @@ func (p *plan) disk(first int) int64 {
 	for _, v := range p.documents {
 		n += int64(len(v))
 	}
-	if info, err := os.Stat(p.src.Tokenizer); p.src.Tokenizer != "" && err == nil {
-		n += info.Size()
-	}
-	return n
+	return n + int64(len(p.src.Tokenizer))
 }
 
 // tileRows reports how many rows of the tensor make a tile.

@@ -37,7 +37,8 @@ var ErrChanged = errors.New("cannot be gone on with")
 type origin struct {
 	Generator    string              `json:"generator"`
 	Quantization bundle.Quantization `json:"quantization"`
-	Plan         string              `json:"plan"` // SHA-256 of what else the manifest will say, but for hashes
+	Plan         string              `json:"plan"`      // SHA-256 of what else the manifest will say, but for hashes
+	Tokenizer    string              `json:"tokenizer"` // its SHA-256
 	Files        []originFile        `json:"files"`
 }
 
@@ -55,18 +56,13 @@ func (p *plan) origin(f *files) (*origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(text)
-	o := &origin{Generator: p.opts.Generator, Quantization: p.opts.record(), Plan: hex.EncodeToString(sum[:])}
-	list := *f
-	if p.src.Tokenizer != "" {
-		t, err := statFiles([]string{p.src.Tokenizer})
-		if err != nil {
-			return nil, err
-		}
-		list.list, list.changed = append(list.list[:len(list.list):len(list.list)], t.list...), append(list.changed[:len(list.changed):len(list.changed)], t.changed...)
+	sum, tokenizer := sha256.Sum256(text), sha256.Sum256(p.src.Tokenizer)
+	o := &origin{
+		Generator: p.opts.Generator, Quantization: p.opts.record(),
+		Plan: hex.EncodeToString(sum[:]), Tokenizer: hex.EncodeToString(tokenizer[:]),
 	}
-	for i, file := range list.list {
-		o.Files = append(o.Files, originFile{file.Name, file.Size, list.changed[i].UTC()})
+	for i, file := range f.list {
+		o.Files = append(o.Files, originFile{file.Name, file.Size, f.changed[i].UTC()})
 	}
 	return o, nil
 }
@@ -118,6 +114,9 @@ func (o *origin) accept(ctx context.Context, was *origin, f *files) error {
 			}
 		}
 	}
+	if was.Tokenizer != o.Tokenizer {
+		return fmt.Errorf("%w: the tokenizer was something else", ErrChanged)
+	}
 	if was.Plan != o.Plan {
 		return fmt.Errorf("%w: what the checkpoint says of the model or its tokens was something else", ErrChanged)
 	}
@@ -126,7 +125,7 @@ func (o *origin) accept(ctx context.Context, was *origin, f *files) error {
 
 // same reports a file of another time whose SHA-256 is not the one that was noted.
 func (f *files) same(ctx context.Context, i int) error {
-	if i < len(f.list) && f.noted[f.list[i].Name] != "" {
+	if f.noted[f.list[i].Name] != "" {
 		sum, err := hashFile(ctx, f.paths[i], make([]byte, 1<<20))
 		if err != nil {
 			return err
@@ -135,11 +134,7 @@ func (f *files) same(ctx context.Context, i int) error {
 			return nil
 		}
 	}
-	name := "the tokenizer"
-	if i < len(f.paths) {
-		name = filepath.Base(f.paths[i])
-	}
-	return fmt.Errorf("%w: %s was written since it began", ErrChanged, name)
+	return fmt.Errorf("%w: %s was written since it began", ErrChanged, filepath.Base(f.paths[i]))
 }
 
 func text(q bundle.Quantization) string {

@@ -1,0 +1,33 @@
+package hf
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// Tokenizer returns the checkpoint's tokenizer.json, nil if there is nothing that says how text becomes
+// tokens. If it is not a file but was made, made says of what: "from tokenizer.model (…)".
+func (c *Checkpoint) Tokenizer() (text []byte, made string, err error) {
+	c.vocab.once.Do(func() { c.vocab.text, c.vocab.made, c.vocab.err = readTokenizer(c.dir) })
+	return c.vocab.text, c.vocab.made, c.vocab.err
+}
+
+// vocabulary is what Tokenizer returns, once it was asked.
+type vocabulary struct {
+	once sync.Once
+	text []byte
+	made string
+	err  error
+}
+
+// readTokenizer does what Tokenizer says, each time anew.
+func readTokenizer(dir string) (text []byte, made string, err error) {
+	text, err = os.ReadFile(filepath.Join(dir, "tokenizer.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", nil
+	}
+	return text, "", err
+}

@@ -89,6 +89,10 @@ TEXT        ?= testdata/text/evaluation.txt
 quality: setup ## Print how far each format and method drifts (MODEL=, CALIBRATION=, TEXT=, ROWS=): docs/quality.md
 	@.ci/quality $(BIN) $(MODEL) $(CALIBRATION) $(TEXT) $(WINDOWS)
 
+.PHONY: tokenizers
+tokenizers: ## Compare ids and speed with Hugging Face's tokenizers on real vocabularies (wants npm, Python and the network)
+	@.ci/tokenizers
+
 .PHONY: bench-quantize
 bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, made once in build/
 	$(GO) run ./cmd/bench-quantize -bin $(BIN)

@@ -12,18 +12,20 @@ import (
 // has the lowest rank, the leftmost of equals, is merged until none is left.
 type bpe struct {
 	vocab        map[string]int32
-	merges       map[uint64]merge // by pair(left, right)
-	made         []int32          // made[rank] is the id that the merge makes
-	bytes        [256]int32       // ids of <0x00> … <0xFF>, notToken where there is none
-	byteFallback bool             // a character not in vocab becomes its bytes
-	unk          int32            // what else it becomes; notToken: nothing
-	fuseUnk      bool             // adjacent unks become one
-	ignoreMerges bool             // a word that is in vocab is not taken apart
+	chars        [firstRunes]int32 // ids of the first characters of Unicode, notToken where there is none
+	merges       mergeTable
+	made         []int32    // made[rank] is the id that the merge makes
+	bytes        [256]int32 // ids of <0x00> … <0xFF>, notToken where there is none
+	byteFallback bool       // a character not in vocab becomes its bytes
+	unk          int32      // what else it becomes; notToken: nothing
+	fuseUnk      bool       // adjacent unks become one
+	ignoreMerges bool       // a word that is in vocab is not taken apart
+	marks        bool       // words may be cut before marks, see cutsAtMarks
 }
 
-type merge struct{ rank, made int32 }
-
-func pair(left, right int32) uint64 { return uint64(left)<<32 | uint64(uint32(right)) }
+// firstRunes is how many characters are looked up without hashing: letters of Europe and the Middle East, and
+// those that spell bytes.
+const firstRunes = 0x800
 
 // scratch is memory that the words of one call share.
 type scratch struct {
@@ -40,6 +42,13 @@ type symbol struct {
 }
 
 func (m *bpe) vocabulary() map[string]int32 { return m.vocab }
+
+func (m *bpe) cut(word string) int {
+	if m.marks {
+		return nextMark(word)
+	}
+	return len(word)
+}
 
 func (m *bpe) tokenize(word string, s *scratch, out []int32) []int32 {
 	if m.ignoreMerges {
@@ -62,10 +71,10 @@ func (m *bpe) characters(word string, s *scratch) {
 	s.symbols = s.symbols[:0]
 	unk := false // an unk is due
 	for len(word) > 0 {
-		_, n := utf8.DecodeRuneInString(word)
+		r, n := utf8.DecodeRuneInString(word)
 		char := word[:n]
 		word = word[n:]
-		if id, ok := m.vocab[char]; ok {
+		if id := m.char(r, char); id != notToken {
 			if unk {
 				s.add(m.unk)
 				unk = false
@@ -86,6 +95,17 @@ func (m *bpe) characters(word string, s *scratch) {
 	if unk {
 		s.add(m.unk)
 	}
+}
+
+// char returns the id of a character, notToken if it has none.
+func (m *bpe) char(r rune, char string) int32 {
+	if r < firstRunes {
+		return m.chars[r]
+	}
+	if id, ok := m.vocab[char]; ok {
+		return id
+	}
+	return notToken
 }
 
 // addBytes adds the tokens of the bytes of a character if all of them are in the vocabulary.
@@ -123,7 +143,7 @@ func (m *bpe) mergeAll(s *scratch) {
 			continue
 		}
 		right := &s.symbols[left.next]
-		if now, ok := m.merges[pair(left.id, right.id)]; !ok || now.made != made {
+		if now, ok := m.merges.get(left.id, right.id); !ok || now.made != made {
 			continue // one of the two has changed since
 		}
 		left.id, left.next, right.gone = made, right.next, true
@@ -141,7 +161,7 @@ func (m *bpe) mergeAll(s *scratch) {
 // order is by rank and then by place.
 func (m *bpe) enqueue(s *scratch, at int32) {
 	left := s.symbols[at]
-	if mg, ok := m.merges[pair(left.id, s.symbols[left.next].id)]; ok {
+	if mg, ok := m.merges.get(left.id, s.symbols[left.next].id); ok {
 		s.put(uint64(mg.rank)<<32 | uint64(at))
 	}
 }
@@ -253,11 +273,18 @@ func parseBPE(raw strict.Value) (model, error) {
 		}
 		m.unk = id
 	}
+	for r := range m.chars {
+		m.chars[r] = notToken
+		if id, ok := m.vocab[string(rune(r))]; ok {
+			m.chars[r] = id
+		}
+	}
+	m.marks = !m.ignoreMerges && cutsAtMarks(m.vocab, c.Merges)
 	return m, m.addMerges(c.Merges)
 }
 
 func (m *bpe) addMerges(list []mergeJSON) error {
-	m.merges = make(map[uint64]merge, len(list))
+	m.merges = newMergeTable(len(list))
 	for _, p := range list {
 		if p.comment {
 			continue
@@ -268,7 +295,7 @@ func (m *bpe) addMerges(list []mergeJSON) error {
 		if !okLeft || !okRight || !okMade {
 			return fmt.Errorf("merge of %q and %q: they and what they make must be in the vocabulary", p.left, p.right)
 		}
-		m.merges[pair(left, right)] = merge{int32(len(m.made)), made}
+		m.merges.put(pair(left, right), merge{int32(len(m.made)), made})
 		m.made = append(m.made, made)
 	}
 	return nil

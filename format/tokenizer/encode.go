@@ -60,22 +60,39 @@ const cachedWord = 64
 // encodePieces appends the ids of each piece. A word met before in the same call is copied from
 // where its ids stand.
 func (t *Tokenizer) encodePieces(pieces []piece, ids []int32) []int32 {
-	var s scratch
-	seen := map[string][2]int{}
+	e := encoder{model: t.model, seen: map[string][2]int{}, ids: ids}
 	for _, p := range pieces {
 		if p.token != notToken {
-			ids = append(ids, p.token)
+			e.ids = append(e.ids, p.token)
 			continue
 		}
-		if at, ok := seen[p.text]; ok {
-			ids = append(ids, ids[at[0]:at[1]]...)
-			continue
-		}
-		from := len(ids)
-		ids = t.model.tokenize(p.text, &s, ids)
-		if len(p.text) <= cachedWord {
-			seen[p.text] = [2]int{from, len(ids)}
+		for rest := p.text; rest != ""; {
+			n := t.model.cut(rest)
+			e.word(rest[:n])
+			rest = rest[n:]
 		}
 	}
-	return ids
+	return e.ids
+}
+
+// encoder is one call under way.
+type encoder struct {
+	model   model
+	scratch scratch
+	seen    map[string][2]int // where in ids those of a word stand
+	ids     []int32
+}
+
+func (e *encoder) word(word string) {
+	if len(word) > cachedWord {
+		e.ids = e.model.tokenize(word, &e.scratch, e.ids)
+		return
+	}
+	if at, ok := e.seen[word]; ok {
+		e.ids = append(e.ids, e.ids[at[0]:at[1]]...)
+		return
+	}
+	from := len(e.ids)
+	e.ids = e.model.tokenize(word, &e.scratch, e.ids)
+	e.seen[word] = [2]int{from, len(e.ids)}
 }

@@ -33,6 +33,7 @@ type Tokenizer struct {
 // model turns one pre-token into ids, which it appends to out.
 type model interface {
 	tokenize(word string, s *scratch, out []int32) []int32
+	cut(word string) int // bytes at the start of a word that have the same ids with and without the rest
 	vocabulary() map[string]int32
 }
 

@@ -32,6 +32,8 @@ type node struct {
 
 func (m *unigram) vocabulary() map[string]int32 { return m.vocab }
 
+func (m *unigram) cut(word string) int { return len(word) }
+
 func (m *unigram) tokenize(word string, s *scratch, out []int32) []int32 {
 	m.search(word, s)
 	first := len(out)

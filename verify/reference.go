@@ -24,6 +24,10 @@ type ReferenceOptions struct {
 	// MaxSeqLen is the context: a token sees itself and the MaxSeqLen−1 tokens before it, and
 	// rotations that depend on the length of the context take this one. 0: Spec.MaxPositions.
 	MaxSeqLen int
+	// Vector computes with the vector units of the processor, many times as fast: the CPU engine. Sums are
+	// taken in another order and exponentials are approximated to a few units in the last place, so that
+	// results differ from the reference's by rounding, in layers with a window also when a prompt is cut otherwise.
+	Vector bool
 }
 
 // Reference runs a model on the CPU in float32, slowly and obviously. A sum is taken in the same
@@ -37,6 +41,7 @@ type Reference struct {
 	index  map[key]int          // tensors by role and layer
 	small  map[key][]float32    // norms and biases, decoded
 	ropes  []rotation           // one for each Spec.RoPE
+	turns  []turns              // for each of them, of the tokens that are fed
 	caches []cache              // one for each layer
 	length int                  // tokens in the KV cache, also those that fell out of it
 	trace  func(int, []float32) // nil if nobody looks
@@ -77,6 +82,7 @@ func NewReference(w model.Weights, o ReferenceOptions) (*Reference, error) {
 	for i := range spec.RoPE {
 		r.ropes = append(r.ropes, newRotation(&spec.RoPE[i], o.MaxSeqLen))
 	}
+	r.turns = make([]turns, len(r.ropes))
 	r.Reset()
 	return r, nil
 }
@@ -176,6 +182,7 @@ func (r *Reference) embed(tokens []int32) ([]float32, error) {
 
 // layers passes x [tokens][hidden] through all layers.
 func (r *Reference) layers(ctx context.Context, x []float32, tokens int) error {
+	r.turn(tokens)
 	for i := range r.spec.Layers {
 		y := r.spec.Layer(i)
 		mlpInput := x

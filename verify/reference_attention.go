@@ -38,16 +38,33 @@ func newRotation(r *model.RoPE, context int) rotation {
 	return rotation{freq, scale, r.Interleaved}
 }
 
-// apply rotates the head x at position p. The angle is rounded to float32, as models were trained.
-func (r rotation) apply(x []float32, p int) {
-	for j, f := range r.freq {
-		angle := float64(float32(p) * f)
-		sin, cos := float32(math.Sin(angle))*r.scale, float32(math.Cos(angle))*r.scale
-		a, b := j, j+len(r.freq)
-		if r.interleaved {
+// turns are the rotations of successive positions: cos and sin, times the scale, [positions][pairs].
+type turns struct{ cos, sin []float32 }
+
+// turn prepares the rotations of the next tokens. An angle is rounded to float32, as models were trained.
+func (r *Reference) turn(tokens int) {
+	for i := range r.ropes {
+		rope, t := &r.ropes[i], &r.turns[i]
+		t.cos, t.sin = t.cos[:0], t.sin[:0]
+		for p := range tokens {
+			for _, f := range rope.freq {
+				sin, cos := math.Sincos(float64(float32(r.length+p) * f))
+				t.cos, t.sin = append(t.cos, float32(cos)*rope.scale), append(t.sin, float32(sin)*rope.scale)
+			}
+		}
+	}
+}
+
+// rotate rotates the head x of the token that is fed as number t.
+func (r *Reference) rotate(rope int, x []float32, t int) {
+	n := len(r.ropes[rope].freq)
+	cos, sin := r.turns[rope].cos[t*n:][:n], r.turns[rope].sin[t*n:][:n]
+	for j := range n {
+		a, b := j, j+n
+		if r.ropes[rope].interleaved {
 			a, b = 2*j, 2*j+1
 		}
-		x[a], x[b] = x[a]*cos-x[b]*sin, x[b]*cos+x[a]*sin
+		x[a], x[b] = x[a]*cos[j]-x[b]*sin[j], x[b]*cos[j]+x[a]*sin[j]
 	}
 }
 
@@ -96,13 +113,11 @@ func (r *Reference) attention(ctx context.Context, layer int, x []float32, token
 		r.caches[layer].put(r.length+t, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn])
 	}
 	out := make([]float32, tokens*qn)
-	err = r.parallel(ctx, tokens, func() func(int) error {
-		return func(t int) error {
-			r.attend(layer, a, q[t*qn:(t+1)*qn], out[t*qn:(t+1)*qn], r.length+t)
-			return nil
-		}
-	})
-	if err != nil {
+	attend := r.attendEach
+	if r.options.Vector {
+		attend = r.attendTiles
+	}
+	if err := attend(ctx, layer, q, out, tokens); err != nil {
 		return nil, err
 	}
 	o, err := r.multiply(ctx, model.RoleO, layer, out, tokens, r.spec.Hidden)
@@ -160,7 +175,7 @@ func (r *Reference) normAndRotate(layer int, a *model.Attention, role model.Role
 	for ; len(x) > 0; x = x[a.HeadDim:] {
 		head := x[:a.HeadDim]
 		if a.RoPE >= 0 {
-			r.ropes[a.RoPE].apply(head, p)
+			r.rotate(a.RoPE, head, p-r.length)
 		}
 		if a.QKNorm == model.QKNormUnweighted {
 			r.normRow(head, nil, nil)
@@ -172,6 +187,18 @@ func roundFloat16(x []float32) {
 	for i, v := range x {
 		x[i] = float16.Fromfloat32(v).Float32()
 	}
+}
+
+// attendEach sets out [tokens][Heads·HeadDim] to what the queries q of tokens read.
+func (r *Reference) attendEach(ctx context.Context, layer int, q, out []float32, tokens int) error {
+	a := &r.spec.Layer(layer).Attention
+	qn := a.Heads * a.HeadDim
+	return r.parallel(ctx, tokens, func() func(int) error {
+		return func(t int) error {
+			r.attend(layer, a, q[t*qn:(t+1)*qn], out[t*qn:(t+1)*qn], r.length+t)
+			return nil
+		}
+	})
 }
 
 // attend sets out [Heads·HeadDim] to what the queries q at position p read.

@@ -21,6 +21,9 @@ func (r *Reference) multiply(ctx context.Context, role model.Role, layer int, x 
 func (r *Reference) multiplyRows(ctx context.Context, role model.Role, layer, row0 int, x []float32, tokens, rows int) ([]float32, error) {
 	cols := len(x) / tokens
 	y := make([]float32, tokens*rows)
+	if r.options.Vector {
+		return y, r.multiplyTiles(ctx, role, layer, row0, x, y, tokens, rows)
+	}
 	blocks := (rows + blockRows - 1) / blockRows
 	err := r.parallel(ctx, blocks, func() func(int) error {
 		w := make([]float32, blockRows*cols)
@@ -125,9 +128,16 @@ func (r *Reference) norm(x []float32, weight, bias model.Role, layer int) {
 func (r *Reference) normRow(x, weight, bias []float32) {
 	mean := 0.0
 	if r.spec.Norm.Kind == model.LayerNorm {
-		mean = average(x, func(v float64) float64 { return v })
+		for _, v := range x {
+			mean += float64(v)
+		}
+		mean /= float64(len(x))
 	}
-	square := average(x, func(v float64) float64 { return (v - mean) * (v - mean) })
+	square := 0.0
+	for _, v := range x {
+		square += (float64(v) - mean) * (float64(v) - mean)
+	}
+	square /= float64(len(x))
 	scale := 1 / math.Sqrt(square+float64(r.spec.Norm.Eps))
 	for i, v := range x {
 		x[i] = float32((float64(v) - mean) * scale)
@@ -145,14 +155,6 @@ func (r *Reference) weightOf(w float32) float32 {
 		return w + 1
 	}
 	return w
-}
-
-func average(x []float32, f func(float64) float64) float64 {
-	sum := 0.0
-	for _, v := range x {
-		sum += f(float64(v))
-	}
-	return sum / float64(len(x))
 }
 
 // add adds scale·y to x.

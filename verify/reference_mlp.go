@@ -82,8 +82,12 @@ func (r *Reference) activate(ctx context.Context, kind model.Activation, x []flo
 	n := len(x) / tokens
 	return r.parallel(ctx, tokens, func() func(int) error {
 		return func(t int) error {
-			for i, v := range x[t*n : (t+1)*n] {
-				x[t*n+i] = activation(kind, v)
+			row := x[t*n : (t+1)*n]
+			if r.options.Vector && activateVector(kind, row) {
+				return nil
+			}
+			for i, v := range row {
+				row[i] = activation(kind, v)
 			}
 			return nil
 		}

@@ -35,7 +35,7 @@ func families(t *testing.T) []string {
 	return dirs
 }
 
-func open(t *testing.T, dir string) *hf.Checkpoint {
+func open(t testing.TB, dir string) *hf.Checkpoint {
 	t.Helper()
 	c, err := hf.Open(dir)
 	if err != nil {

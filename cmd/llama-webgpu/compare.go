@@ -119,7 +119,7 @@ func (r *comparing) measure(ctx context.Context, name string, s *source) error {
 	if err := checkHashes(r.c, s); err != nil {
 		return err
 	}
-	e, err := openEngine(r.c, s, len(r.windows[0]))
+	e, err := openForMany(r.c, s, len(r.windows[0]))
 	if err != nil {
 		return err
 	}

@@ -10,13 +10,14 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // deviceFlags say where a model runs.
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "where to run the bundle: `DEVICE` gpu, or cpu for the slow reference", Category: "Device"},
+		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "where to run the bundle: `DEVICE` gpu or cpu", Category: "Device"},
 		&cli.StringFlag{Name: "adapter", Usage: "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Device"},
 		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "cached keys and values: `TYPE` f16 or f32", Category: "Device"},
 		tuningFlag("Device"),
@@ -60,8 +61,7 @@ func openEngineWith(c *cli.Context, s *source, o loadOptions) (*engine, error) {
 				return nil, err
 			}
 		}
-		r, err := newReference(s, o.maxSeqLen, c.String("kv") == "f16")
-		return &engine{Forwarder: r}, err
+		return newCPU(s, o.maxSeqLen, c.String("kv") == "f16")
 	}
 	if s.bundle == nil {
 		return nil, fmt.Errorf("%s: is a checkpoint: make a bundle of it with llama-webgpu quantize, or use --device cpu", s.dir)
@@ -116,9 +116,36 @@ func loadCompared(ctx context.Context, dev *gpu.Device, s *source, o transformer
 	return t, nil
 }
 
-// newReference returns the CPU's model of s. With kvFloat16 it rounds keys and values as a GPU does.
+// openForMany loads a model that many tokens are to be fed to: where the flags say, but on the CPU if they do not say
+// and the only adapter is a software one, which is the same CPU, slower.
+func openForMany(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
+	e, err := openEngine(c, s, maxSeqLen)
+	if err != nil || !e.software() || c.IsSet("device") {
+		return e, err
+	}
+	e.close()
+	return newCPU(s, maxSeqLen, c.String("kv") == "f16")
+}
+
+// software reports whether the model runs on a GPU adapter that is software.
+func (e *engine) software() bool { return e.dev != nil && e.dev.OnCPU() }
+
+// newCPU returns the model of s on the CPU engine. With kvFloat16 it rounds keys and values as a GPU does.
+func newCPU(s *source, maxSeqLen int, kvFloat16 bool) (*engine, error) {
+	r, err := onCPU(s, verify.ReferenceOptions{KVFloat16: kvFloat16, MaxSeqLen: maxSeqLen, Vector: true})
+	if err != nil {
+		return nil, err
+	}
+	return &engine{Forwarder: r}, nil
+}
+
+// newReference returns the reference's model of s. With kvFloat16 it rounds keys and values as a GPU does.
 func newReference(s *source, maxSeqLen int, kvFloat16 bool) (*verify.Reference, error) {
-	r, err := verify.NewReference(s.weights, verify.ReferenceOptions{KVFloat16: kvFloat16, MaxSeqLen: maxSeqLen})
+	return onCPU(s, verify.ReferenceOptions{KVFloat16: kvFloat16, MaxSeqLen: maxSeqLen})
+}
+
+func onCPU(s *source, o verify.ReferenceOptions) (*verify.Reference, error) {
+	r, err := verify.NewReference(s.weights, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.dir, err)
 	}
@@ -135,7 +162,7 @@ func (e *engine) close() {
 // String says where the model runs.
 func (e *engine) String() string {
 	if e.dev == nil {
-		return "CPU reference"
+		return "CPU, " + simd.Name()
 	}
 	return e.dev.Info().String()
 }

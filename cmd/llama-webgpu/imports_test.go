@@ -38,7 +38,8 @@ var allowed = map[string][]string{
 	"gpu/sample":                           {},
 	"gpu/transformer":                      {"format/model", "gpu", "gpu/sample", "kernels", "quant"},
 	"web":                                  {},
-	"verify":                               {"format/model"}, // never gpu: it compares two Forwarders
+	"kernels/simd":                         {},
+	"verify":                               {"format/model", "kernels/simd"}, // never gpu: it compares two Forwarders
 	"verify/report":                        {"verify"},
 }
 

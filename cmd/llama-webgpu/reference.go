@@ -36,8 +36,7 @@ func checkReference(c *cli.Context) error { return oneOf(c, "reference-device", 
 // openReference loads a checkpoint, or what else is the reference, where --reference-device says.
 func openReference(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
 	if c.String("reference-device") == "cpu" {
-		r, err := newReference(s, maxSeqLen, false)
-		return &engine{Forwarder: r}, err
+		return newCPU(s, maxSeqLen, false)
 	}
 	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter"), Log: slog.Default()})
 	if err != nil {

@@ -46,7 +46,7 @@ func (v *verification) details(ctx context.Context) error {
 	if v.c.String("html") == "" {
 		return nil
 	}
-	ref, err := newReference(v.source, v.context(), false)
+	ref, err := onCPU(v.source, verify.ReferenceOptions{MaxSeqLen: v.context(), Vector: true})
 	if err != nil {
 		return err
 	}

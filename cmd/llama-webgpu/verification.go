@@ -204,11 +204,8 @@ func (v *verification) measure(ctx context.Context) error {
 	return nil
 }
 
-// runtime compares the GPU with the CPU on the bundle's weights.
+// runtime compares the engine with the reference on the bundle's weights.
 func (v *verification) runtime(ctx context.Context) error {
-	if v.engine.gpu == nil {
-		return nil // the CPU would be compared with itself
-	}
 	ref, err := newReference(v.bundle, v.context(), v.c.String("kv") == "f16")
 	if err != nil {
 		return err
@@ -228,18 +225,36 @@ func (v *verification) drift(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	bundle, err := v.forMany()
+	if err != nil {
+		return err
+	}
 	progress := newBar(v.c, "model drift", int64(len(v.windows)), false)
 	defer progress.end()
 	worst := 0
 	if v.c.String("html") != "" {
 		worst = v.c.Int("worst")
 	}
-	drift, details, err := verify.MeasureDriftDetails(ctx, ref, v.engine.Forwarder, v.windows, worst, func(done, _ int) { progress.set(int64(done), "") })
+	drift, details, err := verify.MeasureDriftDetails(ctx, ref, bundle.Forwarder, v.windows, worst, func(done, _ int) { progress.set(int64(done), "") })
 	v.report.Drift = drift
 	if worst > 0 {
 		v.report.Details = details
 	}
 	return err
+}
+
+// forMany returns what the bundle runs on for the drift: the engine whose parity was measured, but the CPU engine if
+// that is a software adapter that nobody asked for.
+func (v *verification) forMany() (*engine, error) {
+	e := v.engine
+	if e.software() && !v.c.IsSet("device") {
+		var err error
+		if e, err = newCPU(v.bundle, v.context(), v.c.String("kv") == "f16"); err != nil {
+			return nil, err
+		}
+	}
+	v.report.Environment["drift_device"] = e.String()
+	return e, nil
 }
 
 // reference returns the checkpoint for the drift, running or recorded; done ends it.
@@ -331,6 +346,9 @@ func (v *verification) show() error {
 	}
 	out := stdout(v.c)
 	fmt.Fprintf(out, "%s on %s\n\n", v.bundle.dir, v.report.Environment["device"])
+	if where := v.report.Environment["drift_device"]; where != v.report.Environment["device"] && v.report.Drift != nil {
+		fmt.Fprintf(out, "The adapter is software, so the drift was measured on the CPU engine (%s); --device gpu forces the adapter.\n\n", where)
+	}
 	if v.tokens != "" {
 		fmt.Fprintf(out, "Compared over %s.\n\n", v.tokens)
 	}

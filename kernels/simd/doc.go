@@ -1,0 +1,4 @@
+// Package simd holds the vector arithmetic of the CPU engine: products of matrices, softmax and
+// activations in float32, in assembly where the processor has AVX2 or AVX-512, in Go elsewhere. It
+// knows slices of numbers, not models, and starts no goroutines.
+package simd

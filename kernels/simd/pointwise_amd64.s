@@ -1,0 +1,129 @@
+#include "textflag.h"
+
+DATA ·log2e<>+0(SB)/4, $0x3fb8aa3b // 1.4426950408889634
+GLOBL ·log2e<>(SB), RODATA|NOPTR, $4
+DATA ·ln2hi<>+0(SB)/4, $0x3f318000 // 0.693359375
+GLOBL ·ln2hi<>(SB), RODATA|NOPTR, $4
+DATA ·ln2lo<>+0(SB)/4, $0xb95e8083 // -0.00021219444
+GLOBL ·ln2lo<>(SB), RODATA|NOPTR, $4
+DATA ·one<>+0(SB)/4, $0x3f800000 // 1.0
+GLOBL ·one<>(SB), RODATA|NOPTR, $4
+DATA ·half<>+0(SB)/4, $0x3f000000 // 0.5
+GLOBL ·half<>(SB), RODATA|NOPTR, $4
+DATA ·least<>+0(SB)/4, $0xc2aeac4f // -87.33654
+GLOBL ·least<>(SB), RODATA|NOPTR, $4
+DATA ·most<>+0(SB)/4, $0x42b00000 // 88.0
+GLOBL ·most<>(SB), RODATA|NOPTR, $4
+DATA ·p0<>+0(SB)/4, $0x39506967 // 0.000198756915
+GLOBL ·p0<>(SB), RODATA|NOPTR, $4
+DATA ·p1<>+0(SB)/4, $0x3ab743ce // 0.0013981999507
+GLOBL ·p1<>(SB), RODATA|NOPTR, $4
+DATA ·p2<>+0(SB)/4, $0x3c088908 // 0.0083334519073
+GLOBL ·p2<>(SB), RODATA|NOPTR, $4
+DATA ·p3<>+0(SB)/4, $0x3d2aa9c1 // 0.041665795894
+GLOBL ·p3<>(SB), RODATA|NOPTR, $4
+DATA ·p4<>+0(SB)/4, $0x3e2aaaaa // 0.16666665459
+GLOBL ·p4<>(SB), RODATA|NOPTR, $4
+DATA ·p5<>+0(SB)/4, $0x3f000000 // 0.50000001201
+GLOBL ·p5<>(SB), RODATA|NOPTR, $4
+DATA ·ample<>+0(SB)/4, $0x4cbebc20 // 1e8
+GLOBL ·ample<>(SB), RODATA|NOPTR, $4
+DATA ·bias<>+0(SB)/4, $127
+GLOBL ·bias<>(SB), RODATA|NOPTR, $4
+
+// CONSTANTS loads what EXP needs into Y4 to Y13 and Y15.
+#define CONSTANTS \
+	VBROADCASTSS ·log2e<>(SB), Y4;  \
+	VBROADCASTSS ·ln2hi<>(SB), Y5;  \
+	VBROADCASTSS ·ln2lo<>(SB), Y6;  \
+	VBROADCASTSS ·p0<>(SB), Y7;     \
+	VBROADCASTSS ·p1<>(SB), Y8;     \
+	VBROADCASTSS ·p2<>(SB), Y9;     \
+	VBROADCASTSS ·p3<>(SB), Y10;    \
+	VBROADCASTSS ·p4<>(SB), Y11;    \
+	VBROADCASTSS ·p5<>(SB), Y12;    \
+	VBROADCASTSS ·one<>(SB), Y13;   \
+	VPBROADCASTD ·bias<>(SB), Y15
+
+// EXP replaces Y0 by e^Y0: e^x = 2ⁿ·e^r with n = round(x·log₂e), |r| ≤ ln2/2, and a polynomial of
+// degree 6 for e^r (Cephes, expf). Uses Y1, Y2, Y3, Y14.
+#define EXP \
+	VBROADCASTSS ·least<>(SB), Y14;     \
+	VMAXPS       Y14, Y0, Y0;           \
+	VBROADCASTSS ·most<>(SB), Y14;      \
+	VMINPS       Y14, Y0, Y0;           \
+	VMULPS       Y4, Y0, Y1;            \
+	VROUNDPS     $0, Y1, Y1;            \
+	VFNMADD231PS Y5, Y1, Y0;            \
+	VFNMADD231PS Y6, Y1, Y0;            \
+	VMOVAPS      Y7, Y2;                \
+	VFMADD213PS  Y8, Y0, Y2;            \
+	VFMADD213PS  Y9, Y0, Y2;            \
+	VFMADD213PS  Y10, Y0, Y2;           \
+	VFMADD213PS  Y11, Y0, Y2;           \
+	VFMADD213PS  Y12, Y0, Y2;           \
+	VMULPS       Y0, Y0, Y3;            \
+	VFMADD213PS  Y0, Y3, Y2;            \
+	VADDPS       Y13, Y2, Y2;           \
+	VCVTPS2DQ    Y1, Y1;                \
+	VPADDD       Y15, Y1, Y1;           \
+	VPSLLD       $23, Y1, Y1;           \
+	VMULPS       Y1, Y2, Y0
+
+// func expAVX2(x *float32, n int, shift float32) float32
+TEXT ·expAVX2(SB), NOSPLIT, $32-28
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	CONSTANTS
+	VXORPS Y0, Y0, Y0
+	VMOVUPS Y0, sum-32(SP)
+
+exp:
+	VMOVUPS      (SI), Y0
+	VBROADCASTSS shift+16(FP), Y1
+	VSUBPS       Y1, Y0, Y0
+	EXP
+	VMOVUPS      Y0, (SI)
+	VADDPS       sum-32(SP), Y0, Y0
+	VMOVUPS      Y0, sum-32(SP)
+	ADDQ         $32, SI
+	SUBQ         $8, CX
+	JNZ          exp
+
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VZEROUPPER
+	MOVSS        X0, ret+24(FP)
+	RET
+
+// func gateAVX2(x *float32, n int, a, b float32)
+TEXT ·gateAVX2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	CONSTANTS
+
+gate:
+	VMOVUPS      (SI), Y0
+	VMULPS       Y0, Y0, Y1
+	VBROADCASTSS ·ample<>(SB), Y14
+	VMINPS       Y14, Y1, Y1  // keeps 0·∞ out; the exponential saturates long before
+	VBROADCASTSS a+16(FP), Y2
+	VBROADCASTSS b+20(FP), Y3
+	VFMADD213PS  Y2, Y1, Y3   // a + b·x²
+	VMULPS       Y3, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y0   // −x·(a + b·x²)
+	EXP
+	VADDPS       Y13, Y0, Y0
+	VMOVUPS      (SI), Y1
+	VDIVPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (SI)
+	ADDQ         $32, SI
+	SUBQ         $8, CX
+	JNZ          gate
+	VZEROUPPER
+	RET

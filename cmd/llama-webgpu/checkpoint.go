@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,6 +23,9 @@ func openCheckpoint(dir string, edits ...hf.Edit) (*source, error) {
 	ck, err := hf.Open(dir, edits...)
 	if err != nil {
 		return nil, err
+	}
+	if keys := ck.Ignored(); len(keys) > 0 {
+		slog.Info("keys that change nothing were not read", "file", filepath.Join(dir, "config.json"), "keys", strings.Join(keys, ", "))
 	}
 	return &source{dir: dir, weights: ck, hf: ck, edited: ck.Edited(), bos: ck.Tokens().BOS, eos: ck.Tokens().EOS}, nil
 }

@@ -173,18 +173,10 @@ func (c *configText) languageModel(modelType, architecture string) (configText, 
 }
 
 func (c *configText) marshal() ([]byte, error) {
-	out := jsontext.Value("{")
-	for i, m := range c.list {
-		name, err := json.Marshal(m.name)
-		if err != nil {
-			return nil, err
-		}
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(append(append(out, name...), ':'), m.value...)
+	out, err := joined(c.list)
+	if err != nil {
+		return nil, err
 	}
-	out = append(out, '}')
 	if err := out.Indent(jsontext.WithIndent("  ")); err != nil {
 		return nil, err
 	}

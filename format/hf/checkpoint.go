@@ -78,6 +78,10 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 		return nil, err
 	}
 	size := int64(len(data))
+	data, notes, err := lenient(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	for _, edit := range edits {
 		if data, err = edit(data); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
@@ -91,7 +95,7 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{dir: dir, config: config, text: data, edited: len(edits) > 0, shards: s, notes: config.notes}
+	c := &Checkpoint{dir: dir, config: config, text: data, edited: len(edits) > 0, shards: s, notes: append(notes, config.notes...)}
 	c.files = append([]File{{path, size}}, s.files...)
 	if err := c.readQuantizationFile(dir); err != nil {
 		return nil, errors.Join(err, s.close())
@@ -128,6 +132,10 @@ func (c *Checkpoint) Tensors() []model.Tensor { return c.tensors }
 
 // Files lists the files that were read: configuration, index, weights, token settings.
 func (c *Checkpoint) Files() []File { return c.files }
+
+// Ignored lists the keys of config.json that were not read, because nothing that the model computes
+// depends on them.
+func (c *Checkpoint) Ignored() []string { return c.config.ignored }
 
 // Notes says what was left out.
 func (c *Checkpoint) Notes() []string { return c.notes }

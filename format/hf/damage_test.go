@@ -53,21 +53,34 @@ var damages = []damage{
 	{"no directory", "llama", func(t *testing.T, dir string) { os.RemoveAll(dir) }, "config.json: no such file"},
 	{"config is no JSON", "llama", func(t *testing.T, dir string) { write(t, configOf(dir), []byte("{")) }, "config.json: "},
 	{"config is null", "llama", func(t *testing.T, dir string) { write(t, configOf(dir), []byte("null")) }, "want an object"},
-	{"duplicate key", "llama", func(t *testing.T, dir string) {
-		write(t, configOf(dir), []byte(`{"model_type":"llama","model_type":"llama"}`))
-	}, `duplicate object member name "model_type"`},
+	{"config is empty", "llama", func(t *testing.T, dir string) { write(t, configOf(dir), nil) }, "config.json: is empty"},
+	{"byte order mark", "llama", func(t *testing.T, dir string) {
+		write(t, configOf(dir), append([]byte("\xef\xbb\xbf"), read(t, configOf(dir))...))
+	}, "config.json: begins with a byte order mark"},
 	{"text after config", "llama", func(t *testing.T, dir string) {
 		write(t, configOf(dir), append(read(t, configOf(dir)), " {}"...))
 	}, "config.json: "},
 	inConfig("unknown family", "llama", "model_type", "mamba", `unsupported model_type "mamba"; supported: gemma2, gemma3, `),
-	{"unknown family and keys", "llama", func(t *testing.T, dir string) {
-		edit(t, configOf(dir), func(m map[string]any) { m["model_type"] = "mamba"; m["conv_kernel"] = 4 })
-	}, "keys that were not understood: conv_kernel"},
-	inConfig("no family", "llama", "model_type", nil, `unsupported model_type ""`),
-	inConfig("unknown key", "llama", "use_magic", true, `model_type "llama": keys not understood: use_magic`),
-	inConfig("unknown activation", "llama", "hidden_act", "swiglu7", `key "hidden_act": unknown activation "swiglu7"; supported: gelu`),
+	{"no family", "llama", func(t *testing.T, dir string) {
+		edit(t, configOf(dir), func(m map[string]any) { delete(m, "model_type"); m["architectures"] = []string{"MambaForCausalLM"} })
+	}, "model_type is missing: this is no config.json of transformers; supported: gemma2, "},
+	inConfig("unknown activation", "llama", "hidden_act", "swiglu7", `key "hidden_act": activation "swiglu7" is not supported; supported: gelu`),
+	inConfig("not causal", "qwen2", "is_causal", false, `key "is_causal": only causal attention is supported`),
+	inConfig("not causal, by null", "gpt2", "is_causal", nil, `key "is_causal": only causal attention is supported`),
+	inConfig("encoder", "llama", "is_encoder_decoder", true, `key "is_encoder_decoder": models with an encoder are not supported`),
+	inConfig("configurations of layers", "mistral", "per_layer_config", map[string]any{"1": map[string]any{"head_dim": 4}}, `key "per_layer_config": `),
+	inConfig("layers of another kind", "llama", "layer_types", []string{"full_attention", "attention", "sliding_attention"}, `layer 2: this family has only layers of full attention, not of "sliding_attention"`),
+	inConfig("other layers", "llama", "layer_types", []string{"full_attention"}, "1 entries for 3 layers"),
+	inConfig("model in a model", "llama", "text_config", map[string]any{"hidden_size": 4}, `key "text_config": this family has no model inside the model`),
+	inConfig("weights elsewhere", "llama", "transformers_weights", "consolidated.safetensors", `weights in "consolidated.safetensors" are not found`),
+	inConfig("no head", "mistral", "architectures", []string{"MistralModel"}, "MistralModel makes no logits of the next token"),
+	inConfig("another head", "mistral", "architectures", []string{"MistralForSequenceClassification"}, "write MistralForCausalLM here"),
+	inConfig("size of heads", "gpt_neox", "head_dim", 4, `key "head_dim": 4: heads of this family have 8 elements`),
+	inConfig("heads and width", "gpt2", "num_attention_heads", 5, "32 is no multiple of the 5 attention heads"),
+	inConfig("infinite", "llama", "rms_norm_eps", map[string]any{"__float__": "Infinity"}, `key "rms_norm_eps": want a number, have Infinity`),
+	inConfig("several rotations", "llama", "rope_parameters", map[string]any{"full_attention": map[string]any{"rope_theta": 1e4}}, `key "rope_parameters.full_attention": this family has one RoPE`),
+	inConfig("one rotation", "gemma3", "rope_parameters", map[string]any{"rope_theta": 1e4}, `key "rope_parameters.rope_theta": want the parameters under full_attention`),
 	inConfig("unknown rope type", "llama", "rope_parameters", map[string]any{"rope_type": "spiral", "rope_theta": 1e4}, `unsupported rope type "spiral"; supported: default, dynamic, linear, llama3, longrope, yarn`),
-	inConfig("unknown rope key", "llama", "rope_parameters", map[string]any{"rope_type": "default", "mrope_section": []int{2, 2}}, "keys not understood: rope_parameters.mrope_section"),
 	inConfig("rope without factor", "llama", "rope_parameters", map[string]any{"rope_type": "linear"}, `key "rope_parameters.factor": want a number above 0`),
 	inConfig("rope theta below 0", "llama", "rope_parameters", map[string]any{"rope_theta": -1}, `"rope_parameters.rope_theta": want a number above 0`),
 	inConfig("partial rotation", "llama", "partial_rotary_factor", 0.5, "this family rotates whole heads"),
@@ -88,9 +101,6 @@ var damages = []damage{
 	inConfig("top-k of experts", "mixtral", "num_experts_per_tok", 5, "top_k: 5 of 4 experts"),
 	inConfig("no_rope_layers too few", "smollm3", "no_rope_layers", []int{1}, "1 entries for 4 layers"),
 	inConfig("eos is text", "llama", "eos_token_id", "</s>", `key "eos_token_id": want a whole number`),
-	{"generation config is no JSON", "llama", func(t *testing.T, dir string) {
-		write(t, filepath.Join(dir, "generation_config.json"), []byte("[]"))
-	}, "generation_config.json: want an object"},
 
 	{"no weights", "mistral", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "model.safetensors")) }, "neither model.safetensors nor model.safetensors.index.json is there"},
 	{"only pickled weights", "mistral", func(t *testing.T, dir string) {

@@ -1,8 +1,8 @@
 package hf
 
 import (
+	"cmp"
 	"math"
-	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -16,7 +16,7 @@ var gemmaTensors = with(llamaTensors, named(map[model.Role]string{
 
 // gemma reads what Gemma 2 and 3 have in common.
 func gemma(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.rms()
 	d.spec.Norm.PlusOne = true
 	d.spec.EmbedScale = float32(math.Sqrt(float64(d.spec.Hidden)))
@@ -58,24 +58,22 @@ func readGemma2(d *draft) {
 // are defaults, since files leave them out.
 func gemma3(nested bool) *family {
 	return &family{
+		class:    map[bool]string{false: "Gemma3ForCausalLM", true: "Gemma3ForConditionalGeneration"}[nested],
 		read:     readGemma3,
 		tensors:  gemmaTensors,
 		prefixes: textPrefix,
-		nested:   nested,
-		defaults: `{"vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8,
-			"num_key_value_heads": 4, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 131072,
-			"tie_word_embeddings": true, "query_pre_attn_scalar": 256, "sliding_window": 4096, "sliding_window_pattern": 6,
-			"rope_theta": 1000000, "rope_local_base_freq": 10000}`,
-		inert: strings.Fields("hidden_act"),
+		nested:   nested, outerTies: nested,
+		defaults: `{"vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+			"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh",
+			"max_position_embeddings": 131072, "rms_norm_eps": 1e-06, "tie_word_embeddings": true, "attention_bias": false,
+			"query_pre_attn_scalar": 256, "sliding_window": 4096, "use_bidirectional_attention": false, "rope_theta": 1000000,
+			"rope_local_base_freq": 10000, "sliding_window_pattern": 6}`,
 	}
 }
 
 func readGemma3(d *draft) {
 	gemma(d)
 	d.qkNorm(model.QKNormHead)
-	if d.has("attn_logit_softcapping") {
-		d.fail("attn_logit_softcapping", "this family does not cap attention")
-	}
 	pattern := d.size("sliding_window_pattern", 6)
 	d.windows(d.slidingWindow(), 0, func(i int) string {
 		if (i+1)%pattern == 0 {
@@ -86,20 +84,29 @@ func readGemma3(d *draft) {
 	d.localAndGlobalRoPE()
 }
 
-// localAndGlobalRoPE gives layers with a window another RoPE than the others.
+// localAndGlobalRoPE gives layers with a window another RoPE than the others. rope_scaling changes
+// that of the others alone.
 func (d *draft) localAndGlobalRoPE() {
-	var global, local *object
+	global, local := d.emptyRoPE(), d.emptyRoPE()
 	if params := d.object.object("rope_parameters"); params != nil {
-		global, local = params.object("full_attention"), params.object("sliding_attention")
-	}
-	if scaling := d.object.object("rope_scaling"); scaling != nil {
-		global = scaling
-	}
-	for _, o := range []**object{&global, &local} {
-		if *o == nil {
-			*o = &object{path: "rope_parameters.", read: map[string]bool{}}
-			d.children = append(d.children, *o)
+		global, local = cmp.Or(params.object(fullAttention), global), cmp.Or(params.object("sliding_attention"), local)
+		for key, v := range params.values {
+			if !params.read[key] && !trivial(v) {
+				params.fail(key, "want the parameters under full_attention and sliding_attention")
+			}
 		}
+	}
+	if scaling := d.object.object("rope_scaling"); scaling != nil && len(scaling.values) > 0 {
+		if len(global.values) > 0 {
+			d.note("rope_scaling and rope_parameters are both there; the former changes the latter's full_attention, as in transformers")
+		}
+		for key, v := range global.values {
+			if _, ok := scaling.values[key]; !ok {
+				scaling.values[key] = v
+			}
+			global.ignore(key)
+		}
+		global = scaling
 	}
 	d.spec.RoPE = []model.RoPE{
 		d.frequencies(global, d.float("rope_theta", 0), false, ropeNames),

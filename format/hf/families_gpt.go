@@ -5,7 +5,7 @@ import (
 )
 
 func readStarCoder2(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.layerNorm("norm_epsilon")
 	d.mlp(false, "hidden_act", "use_bias")
 	d.attentionBias("use_bias", true)
@@ -36,11 +36,15 @@ var gptNeoXTensors = merge(
 )
 
 func readGPTNeoX(d *draft) {
+	d.dividedHeads()
+	if n := d.layers[0].Attention.HeadDim; d.has("head_dim") && d.int("head_dim", n) != n {
+		d.fail("head_dim", "%d: heads of this family have %d elements, hidden_size over num_attention_heads", d.int("head_dim", n), n)
+	}
 	d.layerNorm("layer_norm_eps")
 	d.mlp(false, "hidden_act", "")
 	d.attentionBias("attention_bias", true)
-	alias(d.object, "rope_theta", "rotary_emb_base")
-	alias(d.object, "partial_rotary_factor", "rotary_pct")
+	d.replace("rope_theta", "rotary_emb_base")
+	d.replace("partial_rotary_factor", "rotary_pct")
 	d.spec.RoPE = []model.RoPE{d.frequencies(d.ropeObject(), d.float("rope_theta", 0), true, ropeNames)}
 	parallel := d.bool("use_parallel_residual", true)
 	d.each(func(_ int, y *model.Layer) {
@@ -76,6 +80,7 @@ var gpt2Tensors = merge(
 )
 
 func readGPT2(d *draft) {
+	d.dividedHeads()
 	d.layerNorm("layer_norm_epsilon")
 	d.spec.Positions = d.spec.MaxPositions
 	m := model.MLP{

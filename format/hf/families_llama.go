@@ -7,7 +7,7 @@ import (
 )
 
 func readLlama(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "mlp_bias")
 	d.attentionBias("attention_bias", false)
@@ -15,7 +15,7 @@ func readLlama(d *draft) {
 }
 
 func readMistral(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.rope(false)
@@ -37,14 +37,14 @@ func (d *draft) uniformWindow(window int) {
 func readMixtral(d *draft) {
 	readMistral(d)
 	d.each(func(_ int, y *model.Layer) {
-		y.MLP.Experts = d.size("num_local_experts", 0)
+		y.MLP.Experts = d.size("num_experts", 0)
 		y.MLP.TopK = d.size("num_experts_per_tok", 0)
 		y.MLP.NormalizeTopK = true
 	})
 }
 
 func readQwen2(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.rope(false)
@@ -66,14 +66,15 @@ func (d *draft) qwenWindows() {
 
 // switchedWindow reads the width of the window, 0 unless use_sliding_window.
 func (d *draft) switchedWindow() int {
-	if window := d.slidingWindow(); d.bool("use_sliding_window", false) {
-		return window
+	if d.bool("use_sliding_window", false) {
+		return d.slidingWindow()
 	}
+	d.ignore("sliding_window")
 	return 0
 }
 
 func readQwen3(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
@@ -87,21 +88,20 @@ func (d *draft) qkNorm(kind model.QKNorm) {
 }
 
 func readQwen3MoE(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
 	d.rope(false)
 	d.uniformWindow(d.switchedWindow())
 	d.qkNorm(model.QKNormHead)
-	alias(d.object, "num_experts", "num_local_experts")
 	dense, _ := d.ints("mlp_only_layers")
 	step := d.size("decoder_sparse_step", 1)
 	experts := model.MLP{
 		Gated:         true,
 		Activation:    d.layers[0].MLP.Activation,
 		Intermediate:  d.size("moe_intermediate_size", 0),
-		Experts:       d.size("num_experts", 0),
+		Experts:       d.size("num_local_experts", 0),
 		TopK:          d.size("num_experts_per_tok", 0),
 		NormalizeTopK: d.bool("norm_topk_prob", false),
 	}
@@ -116,7 +116,7 @@ func readQwen3MoE(d *draft) {
 var phi3RopeNames = map[string]string{"default": "default", "longrope": "longrope", "su": "longrope", "yarn": "longrope"}
 
 func readPhi3(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.spec.RoPE = []model.RoPE{d.frequencies(d.ropeObject(), d.float("rope_theta", 0), true, phi3RopeNames)}
@@ -125,7 +125,7 @@ func readPhi3(d *draft) {
 }
 
 func readOLMo2(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
@@ -151,7 +151,7 @@ func readSmolLM3(d *draft) {
 func (d *draft) noRoPELayers() {
 	list, present := d.ints("no_rope_layers")
 	interval := d.size("no_rope_layer_interval", 4)
-	if present && len(list) > 0 && len(list) != len(d.layers) {
+	if present && len(list) > 0 && len(list) < len(d.layers) {
 		d.fail("no_rope_layers", "%d entries for %d layers", len(list), len(d.layers))
 		return
 	}

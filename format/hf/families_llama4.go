@@ -2,7 +2,6 @@ package hf
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -11,7 +10,8 @@ import (
 func llama4(nested bool) *family {
 	gateUp := source{name: "{p}layers.{l}.feed_forward.experts.gate_up_proj", transposed: true}
 	return &family{
-		read: readLlama4,
+		class: map[bool]string{false: "Llama4ForCausalLM", true: "Llama4ForConditionalGeneration"}[nested],
+		read:  readLlama4,
 		tensors: with(llamaTensors, named(map[model.Role]string{
 			model.RoleGate:       "{p}layers.{l}.feed_forward.gate_proj.weight",
 			model.RoleUp:         "{p}layers.{l}.feed_forward.up_proj.weight",
@@ -34,15 +34,15 @@ func llama4(nested bool) *family {
 		nested:   nested,
 		defaults: `{"vocab_size": 202048, "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384,
 			"num_hidden_layers": 48, "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu",
-			"max_position_embeddings": 131072, "rms_norm_eps": 1e-5, "num_experts_per_tok": 1, "num_local_experts": 16,
-			"interleave_moe_layer_step": 1, "use_qk_norm": true, "rope_theta": 500000, "no_rope_layer_interval": 4,
-			"attention_chunk_size": 8192, "attn_temperature_tuning": true, "floor_scale": 8192, "attn_scale": 0.1}`,
-		inert: strings.Fields("for_llm_compressor"),
+			"max_position_embeddings": 131072, "rms_norm_eps": 1e-05, "tie_word_embeddings": false, "num_experts_per_tok": 1,
+			"num_local_experts": 16, "interleave_moe_layer_step": 1, "use_qk_norm": true, "no_rope_layer_interval": 4,
+			"attention_chunk_size": 8192, "attn_temperature_tuning": true, "floor_scale": 8192, "attn_scale": 0.1,
+			"attention_bias": false, "rope_theta": 500000}`,
 	}
 }
 
 func readLlama4(d *draft) {
-	d.groupedHeads()
+	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
@@ -54,10 +54,10 @@ func readLlama4(d *draft) {
 		chunk = d.size("attention_chunk_size", 0)
 	}
 	d.windows(0, chunk, func(i int) string {
-		if d.layers[i].Attention.RoPE >= 0 {
+		if chunk > 0 && d.layers[i].Attention.RoPE >= 0 {
 			return "chunked_attention"
 		}
-		return "full_attention"
+		return fullAttention
 	})
 	d.llama4Queries()
 	d.llama4Experts()
@@ -92,7 +92,7 @@ func (d *draft) llama4Experts() {
 	list, present := d.ints("moe_layers")
 	step := 1
 	if present {
-		d.ignore([]string{"interleave_moe_layer_step"})
+		d.ignore("interleave_moe_layer_step")
 	} else {
 		step = d.size("interleave_moe_layer_step", 1)
 	}
@@ -101,7 +101,7 @@ func (d *draft) llama4Experts() {
 	dense := model.MLP{Gated: true, Activation: act, Intermediate: d.size("intermediate_size_mlp", 0)}
 	experts := model.MLP{Gated: true, Activation: act, Intermediate: width, Shared: width, Sigmoid: true, WeightInput: true}
 	if present && len(list) == 0 { // dense: files have 0 experts
-		d.ignore([]string{"num_local_experts", "num_experts_per_tok"})
+		d.ignore("num_local_experts", "num_experts_per_tok")
 	} else {
 		experts.Experts, experts.TopK = d.size("num_local_experts", 0), d.size("num_experts_per_tok", 0)
 	}

@@ -8,13 +8,16 @@ import (
 
 // family is what one model_type means. A new family is one more entry in families.
 type family struct {
+	class    string                // of transformers, that makes logits
 	read     func(*draft)          // fills the Spec from the keys of config.json
 	tensors  map[model.Role]source // where each tensor lies
 	experts  map[model.Role]source // … instead, in layers with experts
 	prefixes []prefix              // ways to name the same tensors; the first that fits is taken
 	defaults string                // JSON: what an absent key means; null is not absent
-	inert    []string              // keys of this family that change nothing
+	aliases  map[string]string     // other names of keys; where both are there, the key counts
 	nested   bool                  // the language model is in text_config
+	// outerTies: tie_word_embeddings of the nested language model is that outside of text_config.
+	outerTies bool
 }
 
 // source says where a tensor lies in the checkpoint. In name, {p} is the prefix of the body, {h}

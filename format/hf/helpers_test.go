@@ -11,10 +11,13 @@ import (
 const fixtures = "../../testdata/families/"
 
 // copyOf copies a fixture into a directory that the test may damage.
-func copyOf(t testing.TB, name string) string {
+func copyOf(t testing.TB, name string) string { return copyDir(t, fixtures+name) }
+
+// copyDir copies a directory into one that the test may damage.
+func copyDir(t testing.TB, from string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(fixtures+name)); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
 	return dir

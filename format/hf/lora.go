@@ -93,7 +93,7 @@ type pattern struct {
 
 // parseAdapter refuses what would make an adapter more than W + γ·B·A.
 func parseAdapter(data []byte) (*adapter, error) {
-	o, err := parseObject("", data)
+	o, err := parseDocument(data)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func parseAdapter(data []byte) (*adapter, error) {
 	}
 	o.ignore(strings.Fields(`task_type base_model_name_or_path revision inference_mode auto_mapping peft_version target_modules
 		exclude_modules lora_dropout fan_in_fan_out layers_to_transform layers_pattern megatron_core
-		ephemeral_gpu_offload runtime_config eva_config loftq_config qalora_group_size ensure_weight_tying`))
+		ephemeral_gpu_offload runtime_config eva_config loftq_config qalora_group_size ensure_weight_tying`)...)
 	if b := o.string("bias", "none"); b != "none" {
 		o.fail("bias", "%q is not supported: only matrices can be merged; supported: none", b)
 	}

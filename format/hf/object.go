@@ -2,6 +2,7 @@ package hf
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -19,6 +20,21 @@ type object struct {
 	read     map[string]bool
 	children []*object
 	err      error
+	notes    []string
+}
+
+// parseDocument parses an object that is a file by itself, as Python does; notes say what was mended.
+func parseDocument(data []byte) (*object, error) {
+	data, notes, err := lenient(data)
+	if err != nil {
+		return nil, err
+	}
+	o, err := parseObject("", data)
+	if err != nil {
+		return nil, err
+	}
+	o.notes = notes
+	return o, nil
 }
 
 func parseObject(path string, data []byte) (*object, error) {
@@ -37,6 +53,42 @@ func (o *object) fail(key, format string, args ...any) {
 	if o.err == nil {
 		o.err = fmt.Errorf("key %q: %s", o.path+key, fmt.Sprintf(format, args...))
 	}
+}
+
+// alias lets a key be found under another name. If both are there, key counts.
+func (o *object) alias(key, other string) {
+	v, ok := o.values[other]
+	if !ok {
+		return
+	}
+	o.read[other] = true
+	switch own, both := o.values[key]; {
+	case !both:
+		o.values[key] = v
+	case v.Kind() != 'n':
+		o.noteDifference(key, own, other, v)
+	}
+}
+
+// replace puts the value of another key, or its default, in the place of key's.
+func (o *object) replace(key, by string) {
+	v := o.value(by)
+	if own, ok := o.values[key]; ok && v != nil {
+		o.noteDifference(by, v, key, own)
+	}
+	delete(o.values, key)
+	if v != nil {
+		o.values[key] = v
+	}
+}
+
+// noteDifference says which of two keys counts that should say the same.
+func (o *object) noteDifference(key string, v jsontext.Value, other string, w jsontext.Value) {
+	var x, y any
+	if json.Unmarshal(v, &x) == nil && json.Unmarshal(w, &y) == nil && reflect.DeepEqual(x, y) {
+		return
+	}
+	o.note("%s%s is %s, but %s%s is %s; the former counts, as in transformers", o.path, key, short(v), o.path, other, short(w))
 }
 
 // value returns the value of a key, or nil if it is absent or null.
@@ -67,11 +119,16 @@ func (o *object) decode(key, want string, to any) bool {
 	return true
 }
 
+// short writes a value for an error.
 func short(v jsontext.Value) string {
-	if len(v) > 40 {
-		return string(v[:40]) + "…"
+	text := string(v)
+	for _, name := range []string{"NaN", "Infinity", "-Infinity"} {
+		text = strings.ReplaceAll(text, taggedFloat(name), name)
 	}
-	return string(v)
+	if runes := []rune(text); len(runes) > 40 {
+		return string(runes[:40]) + "…"
+	}
+	return text
 }
 
 // size reads a whole number from 1 to 2²⁴, or fallback if the key is absent. A fallback of 0
@@ -151,10 +208,24 @@ func (o *object) object(key string) *object {
 }
 
 // ignore marks keys that change nothing as read.
-func (o *object) ignore(keys []string) {
+func (o *object) ignore(keys ...string) {
 	for _, k := range keys {
 		o.read[k] = true
 	}
+}
+
+// note keeps a remark for people.
+func (o *object) note(format string, args ...any) {
+	o.notes = append(o.notes, fmt.Sprintf(format, args...))
+}
+
+// allNotes returns the notes of the object and those in it.
+func (o *object) allNotes() []string {
+	notes := slices.Clone(o.notes)
+	for _, c := range o.children {
+		notes = append(notes, c.allNotes()...)
+	}
+	return notes
 }
 
 // firstError returns the first error of the object and those in it.

@@ -38,7 +38,7 @@ var quantizers = map[string]func(*quantization, *object){
 	methodGPTQ:       (*quantization).readGPTQ,
 	methodAWQ:        (*quantization).readAWQ,
 	methodFP8:        (*quantization).readFP8,
-	methodFBGEMM:     (*quantization).readFBGEMM,
+	methodFBGEMM:     func(*quantization, *object) {}, // its tensors tell all
 	methodCompressed: (*quantization).readCompressed,
 }
 
@@ -47,8 +47,11 @@ const supportedMethods = "fp8, fbgemm_fp8, gptq of 2, 4 or 8 bits, awq of 4 bits
 // readQuantization reads a quantization_config; method is what an absent quant_method means.
 func readQuantization(o *object, where, method string) (*quantization, error) {
 	q := &quantization{where: where, method: o.string("quant_method", method)}
-	if q.method == "compressed_tensors" {
+	switch q.method {
+	case "compressed_tensors":
 		q.method = methodCompressed
+	case "auto-round", "intel/auto-round":
+		q.method = autoRoundMethod(o)
 	}
 	read, ok := quantizers[q.method]
 	if err := o.firstError(); err != nil {
@@ -59,6 +62,20 @@ func readQuantization(o *object, where, method string) (*quantization, error) {
 	}
 	read(q, o)
 	return q, o.firstError()
+}
+
+// autoRoundMethod returns the method whose tensors AutoRound wrote. How it found the codes, which the
+// other keys record, changes nothing.
+func autoRoundMethod(o *object) string {
+	packing := o.string("packing_format", "auto_round:gptq")
+	switch strings.TrimPrefix(strings.TrimPrefix(packing, "auto_round:"), "auto_") {
+	case "gptq":
+		return methodGPTQ
+	case "awq":
+		return methodAWQ
+	}
+	o.fail("packing_format", "%q is not supported; supported: auto_round:auto_gptq, auto_round:auto_awq", packing)
+	return methodGPTQ
 }
 
 // quantizationFiles say in older checkpoints what config.json says now.
@@ -87,26 +104,20 @@ func (c *Checkpoint) readQuantizationFile(dir string) error {
 			return err
 		}
 		c.files = append(c.files, File{path, int64(len(data))})
-		o, err := parseObject("", data)
+		o, err := parseDocument(data)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		if c.config.quant, err = readQuantization(o, f.name, f.method); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		if unread := o.unread(); unread != nil {
-			return fmt.Errorf("%s: keys not understood: %s", path, strings.Join(unread, ", "))
-		}
+		c.config.ignored = append(c.config.ignored, o.unread()...)
 		return nil
 	}
 	return fmt.Errorf("%s: tensors were quantized, but neither config.json has a quantization_config nor is %s there", dir, quantizationFiles[0].name)
 }
 
 func (q *quantization) readGPTQ(o *object) {
-	o.ignore(strings.Fields(`damp_percent damp_auto_increment true_sequential static_groups sym model_name_or_path
-		model_file_base_name modules_in_block_to_quantize tokenizer dataset module_name_preceding_first_block
-		block_name_to_quantize batch_size pad_token_id use_exllama max_input_length exllama_config cache_block_outputs
-		use_cuda_fp16 model_seqlen meta backend act_group_aware mse lm_head quantizer method quant_method`))
 	format := o.string("checkpoint_format", o.string("format", "gptq"))
 	switch format {
 	case "gptq":
@@ -125,17 +136,12 @@ func (q *quantization) readGPTQ(o *object) {
 	}
 	q.scattered = o.bool("desc_act", false)
 	q.readBits(o, 2, 4, 8)
-	if o.has("dynamic") {
-		q.bits, q.group = 0, 0
-	}
 }
 
 func (q *quantization) readAWQ(o *object) {
-	alias(o, "bits", "w_bit")
-	alias(o, "group_size", "q_group_size")
-	alias(o, "version", "format")
-	o.ignore(strings.Fields(`zero_point modules_to_not_convert backend do_fuse exllama_config fuse_max_seq_len modules_to_fuse
-		quant_method format sym desc_act meta lm_head true_sequential damp_percent`))
+	o.alias("bits", "w_bit")
+	o.alias("group_size", "q_group_size")
+	o.alias("version", "format")
 	if v := strings.ToLower(o.string("version", "gemm")); v != "gemm" {
 		o.fail("version", "%q is not supported; supported: gemm", v)
 	}
@@ -155,11 +161,21 @@ func (q *quantization) readBits(o *object, supported ...int) {
 	if q.group != -1 && (q.group < 1 || q.group > 1<<24) {
 		o.fail("group_size", "want a number above 0, or −1 for whole rows, have %d", q.group)
 	}
+	if t := o.string("data_type", "int"); !strings.HasPrefix(t, "int") { // AutoRound's
+		o.fail("data_type", "codes of type %q are not supported; supported: int", t)
+	}
+	for _, key := range []string{"dynamic", "extra_config"} { // settings of single matrices, as GPTQModel and AutoRound write them
+		if v := o.value(key); v == nil || trivial(v) {
+			continue
+		}
+		q.group = 0
+		if q.method == methodGPTQ {
+			q.bits = 0
+		}
+	}
 }
 
 func (q *quantization) readFP8(o *object) {
-	o.ignore(strings.Fields(`activation_scheme modules_to_not_convert ignored_layers ignored_modules kv_cache_scheme fmt
-		scale_fmt dequantize quant_method`))
 	list, ok := o.ints("weight_block_size")
 	switch {
 	case !ok:
@@ -170,19 +186,15 @@ func (q *quantization) readFP8(o *object) {
 	}
 }
 
-func (q *quantization) readFBGEMM(o *object) {
-	o.ignore(strings.Fields("activation_scale_ub modules_to_not_convert quant_method"))
-}
-
 // compressedFormats are the formats of compressed-tensors that are read.
 var compressedFormats = []string{"pack-quantized", "float-quantized", "int-quantized", "naive-quantized", "mixed-precision"}
 
 func (q *quantization) readCompressed(o *object) {
-	o.ignore(strings.Fields(`quant_method version quantization_status global_compression_ratio ignore kv_cache_scheme
-		run_compressed dequantize`))
 	checkFormat(o, "format")
+	if t := o.object("transform_config"); t != nil && len(t.values) > 0 {
+		o.fail("transform_config", "activations that are rotated while the model runs are not supported")
+	}
 	if s := o.object("sparsity_config"); s != nil {
-		s.ignore(strings.Fields("ignore targets registry_requires_subclass global_sparsity sparsity_structure"))
 		if f := s.string("format", "dense"); f != "dense" {
 			s.fail("format", "%q is not supported; supported: dense", f)
 		}
@@ -207,14 +219,11 @@ func checkFormat(o *object, key string) {
 
 // readScheme reads an entry of config_groups. What tensors tell by themselves, it leaves to them.
 func (q *quantization) readScheme(o *object) {
-	o.ignore(strings.Fields("targets input_activations output_activations"))
 	checkFormat(o, "format")
 	w := o.object("weights")
 	if w == nil {
 		return
 	}
-	w.ignore(strings.Fields(`num_bits type symmetric strategy dynamic observer observer_kwargs scale_dtype zp_dtype
-		is_symmetric`))
 	switch order := string(w.value("actorder")); order { // "weight" and "static" leave columns where they are
 	case `"group"`, `"dynamic"`, "true":
 		q.scattered = true

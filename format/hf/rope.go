@@ -3,6 +3,8 @@ package hf
 import (
 	"math"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
@@ -26,22 +28,37 @@ func (d *draft) rope(partial bool) {
 	d.each(func(_ int, y *model.Layer) { y.Attention.RoPE = 0 })
 }
 
-// ropeObject returns rope_scaling, else rope_parameters, else an empty object.
+// ropeObject returns rope_scaling, unless it is empty, else rope_parameters, else an empty object.
 func (d *draft) ropeObject() *object {
 	scaling, params := d.object.object("rope_scaling"), d.object.object("rope_parameters")
+	scaled := scaling != nil && len(scaling.values) > 0
 	switch {
-	case scaling != nil && len(scaling.values) > 0:
-		return scaling
-	case params != nil:
-		return params
+	case scaled && params != nil && len(params.values) > 0:
+		d.note("rope_scaling and rope_parameters are both there; rope_scaling counts, as in transformers")
+	case !scaled && params != nil:
+		scaling = params
+	case !scaled:
+		return d.emptyRoPE()
 	}
-	empty := &object{path: "rope_parameters.", read: map[string]bool{}}
+	for key, v := range scaling.values {
+		if v.Kind() == '{' {
+			scaling.fail(key, "this family has one RoPE for all layers, not one for each kind")
+		}
+	}
+	return scaling
+}
+
+// emptyRoPE stands for parameters that are not there.
+func (d *draft) emptyRoPE() *object {
+	empty := &object{path: "rope_parameters.", values: map[string]jsontext.Value{}, read: map[string]bool{}}
 	d.children = append(d.children, empty)
 	return empty
 }
 
-// ropeNames are the supported types, by the names that files give them.
+// ropeNames are the supported types, by the names that files give them. Of text, mrope rotates as the
+// default does: all its positions are the token's.
 var ropeNames = map[string]string{
+	"mrope":   "default",
 	"default": "default", "linear": "linear", "dynamic": "dynamic", "yarn": "yarn",
 	"longrope": "longrope", "llama3": "llama3",
 }
@@ -159,7 +176,6 @@ func (p *ropeParams) yarn(r *model.RoPE) {
 		keep := 1 - ramp
 		r.InvFreq[j] = stretched*(1-keep) + f*keep
 	}
-	p.ignore([]string{"finetuned"})
 }
 
 // yarnScale returns the factor of cos and sin.

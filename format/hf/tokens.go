@@ -156,14 +156,21 @@ func (c *Checkpoint) optionalFile(path string) ([]byte, error) {
 	return data, nil
 }
 
+// optionalObject reads a file that says something about the tokens; nil if it is not there. One that
+// is broken is left out, with a note: the weights are none the worse for it.
 func (c *Checkpoint) optionalObject(path string) (*object, error) {
 	data, err := c.optionalFile(path)
 	if data == nil || err != nil {
 		return nil, err
 	}
-	o, err := parseObject("", data)
+	name := filepath.Base(path)
+	o, err := parseDocument(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		c.note(fmt.Sprintf("%s cannot be read and is left out: %v", name, err))
+		return nil, nil
+	}
+	for _, n := range o.notes {
+		c.note(name + ": " + n)
 	}
 	return o, nil
 }

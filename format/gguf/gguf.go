@@ -12,7 +12,7 @@ import (
 
 // File is what a GGUF file says.
 type File struct {
-	Version int    // 2 or 3
+	Version int      // 2 or 3
 	Keys    []string // of the metadata, in their order
 	Tensors []Tensor // in their order
 

@@ -34,10 +34,10 @@ func openSource(dir string, edits ...hf.Edit) (*source, error) {
 	switch {
 	case exists(dir, bundle.ManifestName):
 		return openBundle(dir)
-	case exists(dir, "config.json"):
+	case exists(dir, "config.json") || hf.IsGGUF(dir):
 		return openCheckpoint(dir, edits...)
 	case exists(dir, "."):
-		return nil, fmt.Errorf("%s: neither a bundle (no %s) nor a checkpoint (no config.json)", dir, bundle.ManifestName)
+		return nil, fmt.Errorf("%s: neither a bundle (no %s) nor a checkpoint (no config.json, no .gguf file)", dir, bundle.ManifestName)
 	}
 	return nil, fmt.Errorf("%s: %w", dir, fs.ErrNotExist)
 }

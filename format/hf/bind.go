@@ -26,7 +26,7 @@ func (b *bound) read(expert, row, n int, dst []float32) {
 		to := dst[:run*b.cols]
 		switch {
 		case p.values != nil:
-			p.values.rows(at, run, to)
+			p.values.rows(first+at, run, to)
 		case b.transposed:
 			b.readTransposed(p.stored, first*b.cols+at, run, to)
 		default:

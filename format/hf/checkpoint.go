@@ -23,6 +23,7 @@ import (
 type Checkpoint struct {
 	dir     string
 	config  *config
+	gguf    *ggufModel // nil: it is no GGUF file
 	text    []byte // config.json, edited
 	edited  bool   // text is not that of the file
 	shards  *shards
@@ -72,6 +73,9 @@ func (f File) SHA256() (string, error) {
 //
 // Edits, in their order, change the configuration before it is read.
 func Open(dir string, edits ...Edit) (*Checkpoint, error) {
+	if paths, err := findGGUF(dir); paths != nil || err != nil {
+		return openGGUFCheckpoint(paths, edits, err)
+	}
 	path := filepath.Join(dir, "config.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -159,7 +163,7 @@ func (c *Checkpoint) Bytes(i int) int64 {
 func (c *Checkpoint) kinds() (notes []string) {
 	count := map[string]int{}
 	for i := range c.bound {
-		if c.bound[i].parts[0].values != nil {
+		if p := &c.bound[i].parts[0]; p.values != nil && decoders[p.kind] == nil {
 			count[c.SourceType(i)]++
 		}
 	}

@@ -42,14 +42,14 @@ func (d *bound) part(b *binder, name string, shape []int) (part, error) {
 	switch {
 	case !ok:
 		return part{}, fmt.Errorf("tensor %q is missing%s", name, b.hint(name))
-	case decoders[s.dtype] == nil:
+	case s.values == nil && decoders[s.dtype] == nil:
 		return part{}, fmt.Errorf("%s: tensor %q: unsupported dtype %s; supported: %s", s.file, name, s.dtype, supportedDTypes())
 	}
 	if err := s.checkShape(name, shape); err != nil {
 		return part{}, err
 	}
 	b.used[name] = true
-	return part{stored: s, kind: s.dtype, bytes: len(s.data)}, nil
+	return part{stored: s, kind: s.dtype, bytes: len(s.data), values: s.values}, nil
 }
 
 // module is a matrix [rows][cols] with tensors that belong to it, like NAME.weight and

@@ -195,7 +195,7 @@ func FuzzQuantized(f *testing.F) {
 		}
 		c := &Checkpoint{config: configs[int(kind)%len(configs)], shards: &shards{tensors: map[string]stored{}}}
 		for i, e := range entries {
-			c.shards.tensors[e.name] = stored{"f", e.dtype, e.shape, data[i]}
+			c.shards.tensors[e.name] = stored{file: "f", dtype: e.dtype, shape: e.shape, data: data[i]}
 		}
 		if c.bind("d") != nil {
 			return

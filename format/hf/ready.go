@@ -12,10 +12,10 @@ import (
 func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 	for k := range c.bound[i].parts {
 		p := &c.bound[i].parts[k]
-		g, quantized := p.values.(*grid)
+		g, why := p.grid(), p.unlike()
 		switch {
-		case !quantized:
-			return false, ""
+		case g == nil || why != "":
+			return false, why
 		case len(p.deltas) > 0:
 			return false, "an adapter is merged into them"
 		}
@@ -27,6 +27,25 @@ func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 		}
 	}
 	return true, ""
+}
+
+// grid returns a quantized matrix as one of integers, nil if it is none.
+func (p *part) grid() *grid {
+	switch v := p.values.(type) {
+	case *grid:
+		return v
+	case *ggufRows:
+		return v.grid()
+	}
+	return nil
+}
+
+// unlike says in which way the blocks of a quantized matrix are unlike ours, "" if in none.
+func (p *part) unlike() string {
+	if v, ok := p.values.(*ggufRows); ok {
+		return v.unlike()
+	}
+	return ""
 }
 
 // codeRange returns the codes that a block of the given width has.
@@ -96,8 +115,8 @@ func (c *Checkpoint) Blocks(i, bits, block, row0, n int, dst []byte) error {
 	}
 	for n > 0 {
 		run := min(n, b.rows-row0%b.rows)
-		b.pieces(row0/b.rows, row0%b.rows, run, func(p *part, _, at, n int) {
-			p.values.(*grid).blocks(at, n, bits, block, dst[:n*size])
+		b.pieces(row0/b.rows, row0%b.rows, run, func(p *part, first, at, n int) {
+			p.grid().blocks(first+at, n, bits, block, dst[:n*size])
 			dst = dst[n*size:]
 		})
 		row0, n = row0+run, n-run

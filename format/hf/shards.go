@@ -26,6 +26,8 @@ type stored struct {
 	dtype string
 	shape []int
 	data  []byte
+
+	values values // what computes the elements, nil: they are as they are stored
 }
 
 // shards are the mapped files of a checkpoint and the tensors in them.
@@ -137,7 +139,7 @@ func (s *shards) add(path string, index map[string]string) error {
 		if file, ok := index[e.name]; index != nil && (!ok || file != filepath.Base(path)) {
 			return fmt.Errorf("%s: tensor %q: it is here, but %s", path, e.name, elsewhere(file))
 		}
-		s.tensors[e.name] = stored{path, e.dtype, e.shape, views[i]}
+		s.tensors[e.name] = stored{file: path, dtype: e.dtype, shape: e.shape, data: views[i]}
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // Tokenizer returns the checkpoint's tokenizer.json, nil if there is nothing that says how text becomes
 // tokens. If it is not a file but was made, made says of what: "from tokenizer.model (…)".
 func (c *Checkpoint) Tokenizer() (text []byte, made string, err error) {
-	c.vocab.once.Do(func() { c.vocab.text, c.vocab.made, c.vocab.err = readTokenizer(c.dir) })
+	c.vocab.once.Do(func() { c.vocab.text, c.vocab.made, c.vocab.err = c.readTokenizer() })
 	return c.vocab.text, c.vocab.made, c.vocab.err
 }
 
@@ -24,8 +24,11 @@ type vocabulary struct {
 }
 
 // readTokenizer does what Tokenizer says, each time anew.
-func readTokenizer(dir string) (text []byte, made string, err error) {
-	text, err = os.ReadFile(filepath.Join(dir, "tokenizer.json"))
+func (c *Checkpoint) readTokenizer() (text []byte, made string, err error) {
+	if c.gguf != nil {
+		return c.gguf.tokenizer()
+	}
+	text, err = os.ReadFile(filepath.Join(c.dir, "tokenizer.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", nil
 	}

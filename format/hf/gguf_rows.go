@@ -1,0 +1,113 @@
+package hf
+
+import (
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/gguf"
+)
+
+// ggufRows are the rows of a tensor of a GGUF file. It implements values.
+type ggufRows struct {
+	kind *gguf.Type
+	data []byte
+	cols int
+	// head, if not 0, is the height of a head whose rows lie in pairs: row j of the first half is row
+	// 2j, that of the second half the one behind it.
+	head  int
+	minus float32 // is subtracted from every value
+}
+
+// at returns where a row lies.
+func (v *ggufRows) at(row int) int {
+	if v.head == 0 {
+		return row
+	}
+	first, r := row/v.head*v.head, row%v.head
+	if r < v.head/2 {
+		return first + 2*r
+	}
+	return first + 2*(r-v.head/2) + 1
+}
+
+// size returns how many bytes a row has.
+func (v *ggufRows) size() int { return v.cols / v.kind.Elements * v.kind.Bytes }
+
+// row returns the bytes of a row.
+func (v *ggufRows) row(row int) []byte {
+	at := v.at(row) * v.size()
+	return v.data[at : at+v.size()]
+}
+
+func (v *ggufRows) rows(row, n int, dst []float32) {
+	decode := v.kind.Decode
+	if plain := decoders[v.kind.Name]; plain != nil {
+		decode = plain
+	}
+	if v.head == 0 {
+		at := row * v.size()
+		decode(dst[:n*v.cols], v.data[at:at+n*v.size()])
+	} else {
+		for r := range n {
+			decode(dst[r*v.cols:(r+1)*v.cols], v.row(row+r))
+		}
+	}
+	if v.minus != 0 {
+		for i := range dst[:n*v.cols] {
+			dst[i] -= v.minus
+		}
+	}
+}
+
+// unlike says in which way the blocks are unlike ours, "" if in none.
+func (v *ggufRows) unlike() string {
+	ints := v.kind.Integers()
+	switch {
+	case v.kind.Plain():
+		return ""
+	case ints == nil:
+		return fmt.Sprintf("blocks of %s are not whole numbers with a scale of 16 bits", v.kind.Name)
+	}
+	for at := 0; at < len(v.data); at += v.kind.Bytes {
+		if _, _, ok := ints.Block(nil, v.data[at:at+v.kind.Bytes]); !ok {
+			return fmt.Sprintf("blocks of %s begin at any value, ours at a whole number of steps from 0", v.kind.Name)
+		}
+	}
+	return ""
+}
+
+// grid returns the rows as a matrix of integers, nil if they are none.
+func (v *ggufRows) grid() *grid {
+	ints := v.kind.Integers()
+	if ints == nil || v.minus != 0 {
+		return nil
+	}
+	return &grid{
+		layout: ggufLayout{v, ints}, height: len(v.data) / v.size(), cols: v.cols,
+		groups: v.cols / v.kind.Elements, size: v.kind.Elements, low: ints.Low, high: ints.High,
+	}
+}
+
+// ggufLayout is the layout of blocks that are whole numbers.
+type ggufLayout struct {
+	*ggufRows
+	ints *gguf.Integers
+}
+
+func (l ggufLayout) codes(row, n int, dst []int16) {
+	for r := range n {
+		for src := l.row(row + r); len(src) > 0; src = src[l.kind.Bytes:] {
+			l.ints.Block(dst[:l.kind.Elements], src[:l.kind.Bytes])
+			dst = dst[l.kind.Elements:]
+		}
+	}
+}
+
+func (l ggufLayout) params(row, n int, scales []float32, zeros []int16) {
+	k := 0
+	for r := range n {
+		for src := l.row(row + r); len(src) > 0; src = src[l.kind.Bytes:] {
+			scales[k], zeros[k], _ = l.ints.Block(nil, src[:l.kind.Bytes])
+			k++
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package hf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/format/vocab"
+)
+
+const ggufTokenPrefix = "tokenizer.ggml."
+
+// tokenID reads the id of a special token, NoToken if there is none in the vocabulary.
+func (m *ggufModel) tokenID(name string) int {
+	id, ok, err := m.Int(ggufTokenPrefix + name + "_token_id")
+	m.keep(err)
+	if !ok || id < 0 || id >= m.vocabSize() {
+		return NoToken
+	}
+	return id
+}
+
+// vocabSize is how many tokens the embedding has.
+func (m *ggufModel) vocabSize() int {
+	if t, ok := m.tensors["token_embd.weight"]; ok && len(t.Shape) > 0 {
+		return t.Shape[0]
+	}
+	return 0
+}
+
+// ends lists the tokens at which text ends: the end of a text, of a turn, of a message.
+func (m *ggufModel) ends() (ids []int) {
+	for _, name := range []string{"eos", "eot", "eom"} {
+		if id := m.tokenID(name); id != NoToken && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// tokenIDs puts the special tokens into a configuration.
+func (m *ggufModel) tokenIDs(c settings) {
+	if id := m.tokenID("bos"); id != NoToken {
+		c["bos_token_id"] = id
+	}
+	switch ids := m.ends(); len(ids) {
+	case 0:
+	case 1:
+		c["eos_token_id"] = ids[0]
+	default:
+		c["eos_token_id"] = ids
+	}
+	if id := m.tokenID("padding"); id != NoToken {
+		c["pad_token_id"] = id
+	}
+}
+
+// tokens returns the special tokens. A first token is there only if texts begin with it.
+func (m *ggufModel) tokens() (Tokens, error) {
+	t := Tokens{BOS: NoToken, EOS: m.ends(), Pad: m.tokenID("padding")}
+	add, ok, err := m.Bool(ggufTokenPrefix + "add_bos_token")
+	m.keep(err)
+	if !ok {
+		add = m.str(ggufTokenPrefix+"model") == "llama" // what llama.cpp does then
+	}
+	if add {
+		t.BOS = m.tokenID("bos")
+	}
+	return t, m.err
+}
+
+// template returns the chat template.
+func (m *ggufModel) template() (string, error) {
+	text := m.str("tokenizer.chat_template")
+	if text == "" {
+		text = m.str("tokenizer.chat_template.default")
+	}
+	return text, m.err
+}
+
+// tokenizer makes a tokenizer.json of what the metadata say.
+func (m *ggufModel) tokenizer() (text []byte, made string, err error) {
+	if m.str(ggufTokenPrefix+"model") == "" {
+		return nil, "", nil
+	}
+	text, notes, err := vocab.FromGGUF(m.File)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", m.path, err)
+	}
+	return text, strings.Join(append([]string{"from the vocabulary of the GGUF file"}, notes...), "; "), nil
+}

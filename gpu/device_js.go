@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall/js"
@@ -60,10 +59,9 @@ func openBackend(ctx context.Context, o Options) (backend, error) {
 		return nil, noAdapter()
 	}
 	w := &web{b: b, adapter: adapterInfo(b.Get("adapter"))}
-	name := w.adapter.Name + "\n" + w.adapter.Driver
-	if i, err := strconv.Atoi(o.Adapter); (err != nil || i != 0) && !strings.Contains(strings.ToLower(name), strings.ToLower(o.Adapter)) {
+	if _, err := choose([]AdapterInfo{w.adapter}, o.Adapter); err != nil {
 		w.close()
-		return nil, fmt.Errorf("%w called %q: there is 0: %s", ErrNoAdapter, o.Adapter, w.adapter)
+		return nil, err
 	}
 	return w, nil
 }

@@ -15,7 +15,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"unsafe"
@@ -108,11 +107,15 @@ func Adapters() ([]AdapterInfo, error) {
 		return nil, err
 	}
 	defer in.release()
+	return in.infos(), nil
+}
+
+func (in *instance) infos() []AdapterInfo {
 	infos := make([]AdapterInfo, len(in.adapters))
 	for i, a := range in.adapters {
 		infos[i] = a.info
 	}
-	return infos, nil
+	return infos
 }
 
 func noAdapter() error {
@@ -120,24 +123,6 @@ func noAdapter() error {
 		return fmt.Errorf("%w: no Vulkan driver found (Debian, Ubuntu: apt-get install libvulkan1 mesa-vulkan-drivers)", ErrNoAdapter)
 	}
 	return fmt.Errorf("%w: no Vulkan, Metal or Direct3D 12 driver found", ErrNoAdapter)
-}
-
-// choose finds the adapter that want names: an index, or a part of a name or driver.
-func choose(as []adapter, want string) (adapter, error) {
-	if want == "" {
-		return as[0], nil
-	}
-	if i, err := strconv.Atoi(want); err == nil && i >= 0 && i < len(as) {
-		return as[i], nil
-	}
-	var names []string
-	for _, a := range as {
-		if strings.Contains(strings.ToLower(a.info.Name+"\n"+a.info.Driver), strings.ToLower(want)) {
-			return a, nil
-		}
-		names = append(names, fmt.Sprintf("%d: %s", a.info.Index, a.info))
-	}
-	return adapter{}, fmt.Errorf("%w called %q: there are %s", ErrNoAdapter, want, strings.Join(names, "; "))
 }
 
 func openBackend(_ context.Context, o Options) (backend, error) {
@@ -156,10 +141,11 @@ func openBackend(_ context.Context, o Options) (backend, error) {
 
 // open opens the adapter that o chooses. The device keeps the instance.
 func (in *instance) open(o Options) (*native, error) {
-	a, err := choose(in.adapters, o.Adapter)
+	i, err := choose(in.infos(), o.Adapter)
 	if err != nil {
 		return nil, err
 	}
+	a := in.adapters[i]
 	if a.info.Backend != "Vulkan" && a.info.Backend != "Metal" && a.info.Backend != "D3D12" {
 		return nil, fmt.Errorf("adapter %s: backend %s is not supported", a.info.Name, a.info.Backend)
 	}

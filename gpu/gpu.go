@@ -27,7 +27,7 @@ var (
 
 // Options choose and shape a device.
 type Options struct {
-	Adapter    string // an index of Adapters, or a part of a name or driver; "" chooses the best
+	Adapter    string // an index of Adapters, or a part of an adapter's String; "" chooses the best
 	MaxBinding uint64 // bytes; lowers Limits.MaxBinding, for tests of what happens on small devices
 	Log        Logger // nil logs nothing
 }

@@ -133,7 +133,11 @@ func TestAdapters(t *testing.T) {
 			t.Errorf("adapter %d: %+v", i, a)
 		}
 	}
-	for _, want := range []string{"0", strings.ToUpper(as[0].Name[:4])} {
+	wants := []string{"0"}
+	if len(as) == 1 {
+		wants = append(wants, strings.ToUpper(as[0].Name[:4]))
+	}
+	for _, want := range wants {
 		d, err := gpu.Open(t.Context(), gpu.Options{Adapter: want})
 		check(t, err)
 		if d.Info() != as[0] {

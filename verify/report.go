@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -14,8 +16,9 @@ type Report struct {
 	Failures    []string          `json:"failures"`              // what was measured and what is allowed; empty if Pass
 	Environment map[string]string `json:"environment,omitempty"` // what ran: device, driver, bundle …
 	Thresholds  Thresholds        `json:"thresholds"`
-	Runtime     *Parity           `json:"runtime,omitempty"` // is the runtime right?
-	Drift       *Drift            `json:"drift,omitempty"`   // is the model still itself?
+	NotJudged   map[string]string `json:"not_judged,omitempty"` // by the name of a check (CheckKLD, …), why it is left out
+	Runtime     *Parity           `json:"runtime,omitempty"`    // is the runtime right?
+	Drift       *Drift            `json:"drift,omitempty"`      // is the model still itself?
 	Golden      *GoldenReport     `json:"golden,omitempty"`
 	Details     *Details          `json:"details,omitempty"` // of Drift, if they were asked for
 }
@@ -78,10 +81,16 @@ func (r *Report) WriteText(w io.Writer) error {
 		r.Runtime.write(t, r.Thresholds)
 	}
 	if r.Drift != nil {
-		r.Drift.write(t, r.Thresholds)
+		r.Drift.write(t, r)
 	}
 	if r.Golden != nil {
 		r.Golden.write(t, r.Thresholds)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.NotJudged)) {
+		fmt.Fprintf(t, "%s is not judged: %s\n", name, r.NotJudged[name])
+	}
+	if len(r.NotJudged) > 0 {
+		fmt.Fprintln(t)
 	}
 	if r.Pass {
 		fmt.Fprintln(t, "PASS")
@@ -103,12 +112,18 @@ func (p *Parity) write(t io.Writer, limit Thresholds) {
 	fmt.Fprintf(t, "  allowed\t%.3g × RMS\t%.3g\t\n\n", limit.MaxRelMax, limit.MaxRelRMS)
 }
 
-func (d *Drift) write(t io.Writer, limit Thresholds) {
+func (d *Drift) write(t io.Writer, r *Report) {
+	limit := func(check, text string, value float64) string {
+		if r.NotJudged[check] != "" {
+			return "not judged"
+		}
+		return fmt.Sprintf(text, value)
+	}
 	fmt.Fprintf(t, "Model drift: bundle and checkpoint, %d windows of %d tokens, %d positions scored\n", d.Windows, d.WindowTokens, d.Scored)
-	fmt.Fprintf(t, "  mean KLD\t%.5g ± %.2g\tallowed %.3g\n", d.MeanKLD, d.MeanKLDError, limit.MaxKLD)
+	fmt.Fprintf(t, "  mean KLD\t%.5g ± %.2g\t%s\n", d.MeanKLD, d.MeanKLDError, limit(CheckKLD, "allowed %.3g", r.Thresholds.MaxKLD))
 	k := d.KLD
 	fmt.Fprintf(t, "  KLD median, 90, 95, 99, 99.9 %%, max\t%.3g, %.3g, %.3g, %.3g, %.3g, %.3g\t\n", k.Median, k.P90, k.P95, k.P99, k.P999, k.Max)
-	fmt.Fprintf(t, "  same top token\t%.2f ± %.2f %%\tat least %.2f %%\n", 100*d.Top1, 100*d.Top1Error, 100*limit.MinTop1)
+	fmt.Fprintf(t, "  same top token\t%.2f ± %.2f %%\t%s\n", 100*d.Top1, 100*d.Top1Error, limit(CheckTop1, "at least %.2f %%", 100*r.Thresholds.MinTop1))
 	fmt.Fprintf(t, "  perplexity, checkpoint's\t%.5g ± %.2g, %.5g ± %.2g\t\n", d.PPL, d.PPLError, d.PPLReference, d.PPLReferenceError)
 	fmt.Fprintf(t, "  ln of their ratio\t%.4g ± %.2g\t\n", d.LnPPLRatio, d.LnPPLRatioError)
 	fmt.Fprintf(t, "  Δp mean, RMS\t%.3f ± %.3f %%, %.3f ± %.3f %%\t\n\n",

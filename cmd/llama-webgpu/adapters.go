@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,7 +20,8 @@ var adaptersCommand = &cli.Command{
 	Name:     "adapters",
 	Category: "This program",
 	Usage:    "list the GPU adapters, best first",
-	Description: `The number, or a part of the name or driver, chooses an adapter in verify and infer.
+	Description: `Other commands take the number with --adapter, or a part of what stands after it, as long as that
+means one adapter only.
 
 Example:
 
@@ -27,7 +29,7 @@ Example:
   llama-webgpu infer --adapter llvmpipe --model out --prompt "It was"`,
 	Flags: []cli.Flag{jsonFlag("print the adapters as JSON")},
 	Action: func(c *cli.Context) error {
-		if err := check(c); err != nil {
+		if err := check(c, nil); err != nil {
 			return err
 		}
 		return listAdapters(c)
@@ -50,7 +52,7 @@ func newAdapterJSON(a gpu.AdapterInfo) *adapterJSON {
 func listAdapters(c *cli.Context) error {
 	adapters, err := gpu.Adapters()
 	if err != nil {
-		return noGPU(err)
+		return noGPU(c, err)
 	}
 	if c.Bool("json") {
 		list := []*adapterJSON{}
@@ -65,12 +67,34 @@ func listAdapters(c *cli.Context) error {
 	return nil
 }
 
+// adapterFlag chooses a GPU.
+func adapterFlag(category, before string) *cli.StringFlag {
+	return &cli.StringFlag{
+		Name: "adapter", Usage: before + "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: category,
+	}
+}
+
+// openGPU opens the GPU that --adapter chooses.
+func openGPU(c *cli.Context) (*gpu.Device, error) {
+	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter"), Log: slog.Default()})
+	return dev, noGPU(c, err)
+}
+
+// checkGPU reports that openGPU will fail, before long work.
+func checkGPU(c *cli.Context) error {
+	_, err := gpu.FindAdapter(c.String("adapter"))
+	return noGPU(c, err)
+}
+
 // noGPU adds to an error that no GPU can be used what helps.
-func noGPU(err error) error {
+func noGPU(c *cli.Context, err error) error {
+	has := findFlag(c.Command.Flags, "device") != nil
 	switch {
-	case errors.Is(err, gpu.ErrNoGPU):
+	case errors.Is(err, gpu.ErrNoGPU) && has:
 		return fmt.Errorf("%w: build it with cgo, or use --device cpu", err)
-	case errors.Is(err, gpu.ErrNoAdapter):
+	case errors.Is(err, gpu.ErrNoGPU):
+		return fmt.Errorf("%w: build it with cgo", err)
+	case errors.Is(err, gpu.ErrNoAdapter) && has && c.String("adapter") == "":
 		return fmt.Errorf("%w; or use --device cpu", err)
 	}
 	return err

@@ -13,12 +13,21 @@ func TestFlagsFirst(t *testing.T) {
 		"p --log-level debug inspect DIR":       "p --log-level debug inspect DIR",
 		"p infer --model DIR -n 5 --prompt x":   "p infer --model DIR -n 5 --prompt x",
 		"p infer stray --model DIR --stats -n=": "p infer --model DIR --stats -n= stray",
-		"p infer --prompt - --model":            "p infer --prompt - --model",
-		"p infer a -- --model":                  "p infer a -- --model",
+		"p infer --prompt - --model -":          "p infer --prompt - --model -",
+		"p infer a -- --model":                  "p infer a --model",
+		"p infer -- --model":                    "p infer -- --model",
+		"p infer -p a --log-level=debug -m DIR": "p --log-level=debug infer --prompt a --model DIR",
+		"p infer DIR --log-level debug -t=1":    "p --log-level debug infer --temperature=1 DIR",
+		"p infer --prompt --model=x":            "p infer --prompt --model=x",
+		"p --log-level infer inspect DIR -q":    "p --log-level infer inspect --quiet DIR",
 		"p nothing --json x":                    "p nothing --json x",
 		"p":                                     "p",
 	} {
-		got := strings.Join(flagsFirst(newApp(), strings.Fields(in)), " ")
+		args, err := flagsFirst(newApp(), strings.Fields(in))
+		if err != nil {
+			t.Errorf("%s: %v", in, err)
+		}
+		got := strings.Join(args, " ")
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", in, diff)
 		}

@@ -52,7 +52,7 @@ Examples:
 		&cli.BoolFlag{Name: "load", Usage: "measure loading only", Category: "What to measure", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-verify", Usage: "do not compare a bundle with its hashes while it loads", Category: "What to measure", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "profile", Usage: "time every kernel of a prompt and of a generated token", Category: "What to measure", DisableDefaultText: true},
-		&cli.StringFlag{Name: "adapter", Usage: "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Device"},
+		adapterFlag("Device", ""),
 		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "cached keys and values: `TYPE` f16 or f32", Category: "Device"},
 		tuningFlag("Device"),
 		&cli.StringFlag{Name: "trace", Usage: "write what --profile times to `FILE`, in Chrome's trace format", Category: "Output"},
@@ -74,9 +74,9 @@ func bench(c *cli.Context) error {
 	if err := checkBench(c); err != nil {
 		return err
 	}
-	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter")})
+	dev, err := openGPU(c)
 	if err != nil {
-		return noGPU(err)
+		return err
 	}
 	defer dev.Close()
 	b := benchmark{c: c, dev: dev, report: benchReport{Device: dev.Info().String(), Model: filepath.Base(c.String("model") + c.String("shape"))}}
@@ -93,24 +93,18 @@ func bench(c *cli.Context) error {
 	return nil
 }
 
+// benchBounds are what bench's numbers may be.
+var benchBounds = []bound{
+	{name: "n", least: 1, most: 1 << 20},
+	{name: "repetitions", least: 1, most: 1000},
+	{name: "prompt", least: 1, most: 1 << 20},
+	{name: "context", most: 1 << 20},
+	{name: "batch", least: 1, most: maxBatch},
+}
+
 // checkBench reports flags that make no sense.
 func checkBench(c *cli.Context) error {
-	if err := cmp.Or(check(c), checkWeights(c), oneOf(c, "kv", "f16", "f32")); err != nil {
-		return err
-	}
-	for _, name := range []string{"n", "repetitions"} {
-		if c.Int(name) < 1 {
-			return usagef("%s %d: want 1 or more", name, c.Int(name))
-		}
-	}
-	for name, least := range map[string]int{"prompt": 1, "context": 0, "batch": 1} {
-		for _, n := range c.IntSlice(name) {
-			if n < least {
-				return usagef("%s %d: want %d or more", name, n, least)
-			}
-		}
-	}
-	return nil
+	return cmp.Or(check(c, []string{"model"}), checkWeights(c), oneOf(c, "kv", "f16", "f32"), within(c, benchBounds...), writable(c, "trace"))
 }
 
 // benchmark is one run of bench.

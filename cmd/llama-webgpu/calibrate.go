@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -23,7 +22,7 @@ var calibrationFlags = []cli.Flag{
 	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "for --method gptq: `SHARE` of the earlier layers' errors that each matrix makes good; 0: none, which takes half the time", Category: "Encoding"},
 	&cli.BoolFlag{Name: "no-refinement", Usage: "for --method gptq: leave scales, codes and zero-points as rounding with feedback has made them, which is faster and worse", Category: "Encoding"},
 	&cli.StringFlag{Name: "sensitivity", Usage: "for --bits: take what matrices cost the model from `FILE` (JSON), and keep there what had to be measured; it serves any --bits of the same checkpoint and calibration text", Category: "Encoding"},
-	&cli.StringFlag{Name: "adapter", Usage: "for --method gptq: GPU adapter, its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Encoding"},
+	adapterFlag("Encoding", "for --method gptq: "),
 }
 
 // calibrate prepares the calibration that the flags ask for, which were checked; done ends it.
@@ -36,9 +35,9 @@ func calibrate(c *cli.Context, p *policy, src *source, o *convert.Options) (done
 	if err != nil {
 		return nil, err
 	}
-	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter"), Log: slog.Default()})
+	dev, err := openGPU(c)
 	if err != nil {
-		return nil, noGPU(err)
+		return nil, err
 	}
 	if err := allocate(c, p, src, dev, windows, o); err != nil {
 		dev.Close()
@@ -78,9 +77,7 @@ func checkCalibration(c *cli.Context, path string, spec *model.Spec, o *convert.
 	if o.Bits > 0 && slices.ContainsFunc(spec.Kinds, func(y model.Layer) bool { return y.MLP.Experts > 0 }) {
 		return fmt.Errorf("quantize: --bits: what the matrices of a mixture of experts cost is not measured: choose with --format and --override")
 	}
-	if o.Correction = c.Float64("correction"); !(o.Correction >= 0 && o.Correction <= 1) {
-		return usagef("quantize: --correction %v: want 0 to 1", o.Correction)
-	}
+	o.Correction = c.Float64("correction")
 	return nil
 }
 

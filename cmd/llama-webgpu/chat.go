@@ -108,7 +108,7 @@ func (v *conversation) reuse(e *engine, ids []int32) ([]int32, error) {
 }
 
 // talk reads messages line by line and writes the answers, until the input ends.
-func talk(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos []int) error {
+func talk(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos []int, all stats) error {
 	in := bufio.NewReader(c.App.Reader)
 	terminal := term.IsTerminal(int(os.Stdin.Fd()))
 	for c.Context.Err() == nil {
@@ -117,7 +117,7 @@ func talk(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos []i
 		}
 		line, err := in.ReadString('\n')
 		if line = strings.TrimSpace(line); line != "" {
-			if err := answer(c, v, e, s, eos, line); err != nil {
+			if err := answer(c, v, e, s, eos, line, all); err != nil {
 				return err
 			}
 		}
@@ -128,11 +128,11 @@ func talk(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos []i
 			return err
 		}
 	}
-	return nil
+	return errInterrupted
 }
 
 // answer has the model answer one message.
-func answer(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos []int, message string) error {
+func answer(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos []int, message string, all stats) error {
 	ids, err := v.ask(message)
 	if err != nil {
 		return err
@@ -141,7 +141,8 @@ func answer(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos [
 	if err != nil {
 		return err
 	}
-	g := generation{tok: v.tok, eos: eos, stopper: stopper{stops: c.StringSlice("stop")}, prompt: fresh, out: stdout(c)}
+	g := generation{tok: v.tok, eos: eos, stopper: stopper{stops: c.StringSlice("stop")}, prompt: fresh, out: stdout(c), open: true, stats: all}
+	g.stats.CachedTokens = len(ids) - len(fresh)
 	if err := g.run(c.Context, e, s, c.Int("n")); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ Example:
   llama-webgpu compare --reference testdata/tiny int8 int4 int2 --html compare.html`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "checkpoint: `DIR` (required)", Category: "What to compare"},
+		&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, KeepSpace: true, Usage: "bundle: `DIR`, as the arguments beside the flags (repeatable)", Category: "What to compare"},
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{
 		&cli.StringFlag{Name: "html", Usage: "write a page with a chart to `FILE`", Category: "Output"},
@@ -53,10 +55,15 @@ func compareBundles(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := errors.Join(checkDevice(c), checkReference(c)); err != nil {
+	if err := cmp.Or(checkDevice(c), checkReference(c), within(c, textBounds...), writable(c, "html", "reference-cache")); err != nil {
 		return err
 	}
-	if c.String("reference") == "" || c.NArg() == 0 {
+	if c.String("device") == "gpu" {
+		if err := checkGPU(c); err != nil {
+			return err
+		}
+	}
+	if c.String("reference") == "" || len(bundleDirs(c)) == 0 {
 		return usagef("compare: want --reference and at least one bundle; see llama-webgpu compare --help")
 	}
 	r := comparing{c: c}
@@ -67,12 +74,17 @@ func compareBundles(c *cli.Context) (err error) {
 	if r.recording, err = record(c, r.source, r.windows); err != nil {
 		return err
 	}
-	for i, b := range r.bundles {
-		if err := r.measure(c.Context, c.Args().Get(i), b); err != nil {
+	for _, b := range r.bundles {
+		if err := r.measure(c.Context, b.dir, b); err != nil {
 			return err
 		}
 	}
 	return r.show()
+}
+
+// bundleDirs are the directories to compare.
+func bundleDirs(c *cli.Context) []string {
+	return append(slices.Clone(c.StringSlice("model")), c.Args().Slice()...)
 }
 
 func (r *comparing) close() error {
@@ -93,7 +105,7 @@ func (r *comparing) open() (err error) {
 	if err := merge(r.c, r.source); err != nil {
 		return err
 	}
-	for _, dir := range r.c.Args().Slice() {
+	for _, dir := range bundleDirs(r.c) {
 		s, err := openSource(dir)
 		if err != nil {
 			return err
@@ -106,8 +118,8 @@ func (r *comparing) open() (err error) {
 		if s.bundle.Manifest.Tokenizer.SHA256 != first.bundle.Manifest.Tokenizer.SHA256 || s.bos != first.bos {
 			return fmt.Errorf("%s: has another tokenizer than %s", dir, first.dir)
 		}
-		if a, b := s.weights.Spec().Vocab, r.source.weights.Spec().Vocab; a != b {
-			return fmt.Errorf("%s: has a vocabulary of %d, %s one of %d", dir, a, r.source.dir, b)
+		if err := checkPair(s, r.source); err != nil {
+			return err
 		}
 	}
 	r.windows, err = cutWindows(r.c, r.bundles[0])

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,7 +17,7 @@ import (
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "where to run the bundle: `DEVICE` gpu or cpu", Category: "Device"},
-		&cli.StringFlag{Name: "adapter", Usage: "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Device"},
+		adapterFlag("Device", ""),
 		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "cached keys and values: `TYPE` f16 or f32", Category: "Device"},
 		tuningFlag("Device"),
 		listAdaptersFlag("Device"),
@@ -66,9 +65,9 @@ func openEngineWith(c *cli.Context, s *source, o loadOptions) (*engine, error) {
 	if s.bundle == nil {
 		return nil, fmt.Errorf("%s: is a checkpoint: make a bundle of it with llama-webgpu quantize, or use --device cpu", s.dir)
 	}
-	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter"), Log: slog.Default()})
+	dev, err := openGPU(c)
 	if err != nil {
-		return nil, noGPU(err)
+		return nil, err
 	}
 	t, err := load(c, dev, s, o)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,7 +50,7 @@ type exported struct {
 }
 
 func exportBundle(c *cli.Context) (err error) {
-	if err := errors.Join(check(c, "model", "output-dir"), oneOf(c, "type", "f16", "f32")); err != nil {
+	if err := cmp.Or(check(c, []string{"model", "output-dir"}, "model", "output-dir"), oneOf(c, "type", "f16", "f32")); err != nil {
 		return err
 	}
 	most, err := parseSize("max-shard-size", c.String("max-shard-size"))
@@ -59,6 +60,9 @@ func exportBundle(c *cli.Context) (err error) {
 	out := c.String("output-dir")
 	if err := outdir.Apart(out, c.String("model")); err != nil {
 		return err
+	}
+	if err := hf.CheckTarget(out, hf.WriteOptions{Force: c.Bool("force")}); err != nil {
+		return forcible(err)
 	}
 	b, err := bundle.Open(c.String("model"))
 	if err != nil {
@@ -85,16 +89,22 @@ func exportBundle(c *cli.Context) (err error) {
 	})
 	progress.end()
 	switch {
-	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%w (--force)", err)
 	case err != nil:
-		return err
+		return forcible(err)
 	case c.Bool("json"):
 		return printJSON(c, exported{out, w.Files, w.Tensors, w.Bytes})
 	case !c.Bool(quietFlag.Name):
 		fmt.Fprintf(stdout(c), "%s: %d tensors, %s, in %d file(s) of weights\n", out, w.Tensors, humanSize(w.Bytes), len(w.Files))
 	}
 	return nil
+}
+
+// forcible adds to an error that a target is there what replaces it.
+func forcible(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w (--force)", err)
+	}
+	return err
 }
 
 const configName = "config.json"

@@ -34,6 +34,7 @@ type generation struct {
 	prompt []int32
 	tokens []int32 // generated, without one that ended the text
 	text   string  // of these, without a stop string
+	open   bool    // a line was begun on out
 	failed error   // the first time that out did not take text
 	stats  stats
 
@@ -95,7 +96,7 @@ func (g *generation) end() {
 	if g.stats.End != endStop && !g.show(g.stream.Flush()) {
 		g.write(g.stopper.flush())
 	}
-	g.stats.measure(len(g.prompt), g.count, g.begun, g.first, time.Now())
+	g.stats.measure(len(g.prompt), len(g.tokens), g.count, g.begun, g.first, time.Now())
 }
 
 // show lets text through until a stop string appears, and reports whether one has.
@@ -107,14 +108,22 @@ func (g *generation) show(text string) (stopped bool) {
 
 func (g *generation) write(text string) {
 	g.text += text
-	if g.out != nil {
+	if g.out != nil && text != "" {
+		g.open = true
 		_, err := io.WriteString(g.out, text)
 		g.failed = cmp.Or(g.failed, err)
 	}
 }
 
-// finish prints what is printed at the end.
+// finish prints what is printed at the end, and says if that came too early.
 func (g *generation) finish(c *cli.Context) error {
+	if err := g.conclude(c); err != nil || g.stats.End != endInterrupted {
+		return err
+	}
+	return errInterrupted
+}
+
+func (g *generation) conclude(c *cli.Context) error {
 	if c.Bool("json") {
 		return printJSON(c, struct {
 			PromptTokens []int32 `json:"prompt_tokens"`
@@ -123,8 +132,10 @@ func (g *generation) finish(c *cli.Context) error {
 			Stats        *stats  `json:"stats"`
 		}{g.prompt, append([]int32{}, g.tokens...), g.text, &g.stats})
 	}
-	if _, err := fmt.Fprintln(g.out); err != nil {
-		return err
+	if g.open {
+		if _, err := fmt.Fprintln(g.out); err != nil {
+			return err
+		}
 	}
 	if c.Bool("stats") {
 		g.stats.print(os.Stderr)

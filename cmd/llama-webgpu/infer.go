@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -64,7 +66,7 @@ func infer(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := errors.Join(check(c, "model"), checkDevice(c), checkChat(c)); err != nil {
+	if err := cmp.Or(check(c, []string{"model"}, "model"), checkDevice(c), checkChat(c)); err != nil {
 		return err
 	}
 	sampler, seed, err := newSampler(c)
@@ -99,24 +101,36 @@ func infer(c *cli.Context) (err error) {
 		return err
 	}
 	defer e.close()
+	all := stats{Load: time.Since(begun).Seconds(), Seed: seed}
 	if talk != nil {
-		return talk(e, sampler)
+		return talk(e, sampler, all)
 	}
 
-	g := generation{tok: tok, eos: src.eos, stopper: stopper{stops: c.StringSlice("stop")}, prompt: ids}
+	g := generation{tok: tok, eos: src.eos, stopper: stopper{stops: c.StringSlice("stop")}, prompt: ids, stats: all}
 	if !c.Bool("json") {
 		g.out = stdout(c)
 		if c.Bool("echo") {
+			g.open = true
 			fmt.Fprint(g.out, tok.Decode(ids, true))
 		}
 	}
-	g.stats.Load = time.Since(begun).Seconds()
-	g.stats.Seed = seed
 	if err := g.run(c.Context, e, sampler, c.Int("n")); err != nil {
 		return err
 	}
 	g.stats.device(e)
 	return g.finish(c)
+}
+
+// inferBounds are what infer's numbers may be.
+var inferBounds = []bound{
+	{name: "n", most: unbounded},
+	{name: "max-seq-len", least: 1, most: 1 << 20},
+	{name: "batch", least: 1, most: maxBatch},
+	{name: "temperature", most: unbounded, not: "0: always the likeliest token"},
+	{name: "top-k", most: math.MaxInt32, not: "0: all tokens"},
+	{name: "top-p", most: 1, open: true, not: "1: all tokens"},
+	{name: "min-p", most: 1, not: "0: all tokens"},
+	{name: "repeat-penalty", most: unbounded, open: true, not: "1: no penalty"},
 }
 
 // newSampler returns a sampler and the seed that it uses.
@@ -125,14 +139,11 @@ func newSampler(c *cli.Context) (*sample.Sampler, uint64, error) {
 	if !c.IsSet("seed") {
 		seed = rand.Uint64() >> 11 // exact in JSON, where numbers are float64
 	}
-	if c.Int("n") < 0 || c.Int("max-seq-len") < 0 {
-		return nil, 0, usagef("-n %d, --max-seq-len %d: want 0 or more", c.Int("n"), c.Int("max-seq-len"))
-	}
-	if n := c.Int("batch"); n < 0 || n > maxBatch || n == 0 && c.IsSet("batch") {
-		return nil, 0, usagef("batch %d: want 1 to %d", n, maxBatch)
+	if err := within(c, inferBounds...); err != nil {
+		return nil, 0, err
 	}
 	if slices.Contains(c.StringSlice("stop"), "") {
-		return nil, 0, usagef("stop: an empty text is everywhere")
+		return nil, 0, usagef("--stop: an empty text is everywhere")
 	}
 	s, err := sample.New(samplerOptions(c, seed))
 	if err != nil {
@@ -153,7 +164,7 @@ func samplerOptions(c *cli.Context, seed uint64) sample.Options {
 }
 
 // opening returns the tokens that the model is to go on from, or what to do instead.
-func opening(c *cli.Context, s *source, tok *tokenizer.Tokenizer, prompt string) (ids []int32, instead func(*engine, *sample.Sampler) error, err error) {
+func opening(c *cli.Context, s *source, tok *tokenizer.Tokenizer, prompt string) (ids []int32, instead func(*engine, *sample.Sampler, stats) error, err error) {
 	if !c.Bool("chat") {
 		ids, err = promptIDs(c, s, tok, prompt)
 		return ids, nil, err
@@ -163,7 +174,7 @@ func opening(c *cli.Context, s *source, tok *tokenizer.Tokenizer, prompt string)
 		return nil, nil, err
 	}
 	if talks(c) {
-		return nil, func(e *engine, sampler *sample.Sampler) error { return talk(c, v, e, sampler, s.eos) }, nil
+		return nil, func(e *engine, sampler *sample.Sampler, all stats) error { return talk(c, v, e, sampler, s.eos, all) }, nil
 	}
 	ids, err = v.ask(prompt)
 	return ids, nil, err

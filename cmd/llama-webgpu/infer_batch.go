@@ -70,6 +70,9 @@ func inferBatch(c *cli.Context, src *source, tok *tokenizer.Tokenizer, prompts [
 	if c.Bool("stats") && !c.Bool("json") {
 		b.total(time.Since(started)).print(os.Stderr)
 	}
+	if c.Context.Err() != nil {
+		return errInterrupted
+	}
 	return nil
 }
 

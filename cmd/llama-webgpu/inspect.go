@@ -24,6 +24,7 @@ var inspectCommand = &cli.Command{
   llama-webgpu inspect out --tensors
   llama-webgpu inspect out --check`,
 	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "checkpoint or bundle: `DIR` (required)"},
 		&cli.BoolFlag{Name: "check", Usage: "read the whole bundle, and compare it with its hashes", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "tensors", Usage: "list each tensor", Category: "Output", DisableDefaultText: true},
 		quietFlag, jsonFlag("print everything as JSON"),
@@ -69,10 +70,10 @@ type tensorInfo struct {
 func (t tensorInfo) weights() int64 { return weights([]model.Tensor{{Shape: t.Shape}}) }
 
 func inspect(c *cli.Context) (err error) {
-	if c.NArg() != 1 {
-		return usagef("inspect: want one directory, got %d; see llama-webgpu inspect --help", c.NArg())
+	if err := check(c, []string{"model"}, "model"); err != nil {
+		return err
 	}
-	s, err := openSource(c.Args().First())
+	s, err := openSource(c.String("model"))
 	if err != nil {
 		return err
 	}

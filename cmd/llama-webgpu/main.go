@@ -24,23 +24,56 @@ const (
 	exitOK     = 0
 	exitError  = 1
 	exitUsage  = 2
-	exitParity = 3 // verify ran, and a measure is outside its threshold
+	exitParity = 3   // verify ran, and a measure is outside its threshold
+	exitSignal = 128 // and the number of the signal: 130 for Ctrl-C
 )
 
-func main() {
-	// The first interrupt asks for a clean end, a second one ends the process.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args))
+func main() { os.Exit(run(untilSignal(), os.Args)) }
+
+// signalError is the signal that asked the program to end.
+type signalError struct{ signal syscall.Signal }
+
+func (e signalError) Error() string { return e.signal.String() }
+
+// untilSignal returns a context that the first interrupt ends, so that all is left clean. A second one
+// ends the process.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s, _ := (<-got).(syscall.Signal)
+		signal.Stop(got)
+		cancel(signalError{s})
+	}()
+	return ctx
 }
+
+// errInterrupted is the error of a command that has put up with an interrupt, and shown what it had.
+var errInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
 
 // run runs the command line and returns the exit code.
 func run(ctx context.Context, args []string) int {
 	app := newApp()
-	err := app.RunContext(ctx, flagsFirst(app, args))
+	out := &checkedWriter{w: os.Stdout}
+	app.Writer, app.Reader = out, interruptible{ctx, os.Stdin}
+	args, err := flagsFirst(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, args)
+	}
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("standard output: %w", out.err)
+	}
 	if err == nil {
 		return exitOK
 	}
+	code, err := verdict(ctx, err)
+	fmt.Fprintf(os.Stderr, "llama-webgpu: %s\n", oneLine(err))
+	return code
+}
+
+// verdict returns the exit code that an error stands for, and what people are told of it.
+func verdict(ctx context.Context, err error) (int, error) {
 	code := exitError
 	var usage *usageError
 	switch {
@@ -53,8 +86,10 @@ func run(ctx context.Context, args []string) int {
 	case errors.Is(err, bundle.ErrCorrupt):
 		err = fmt.Errorf("%w; copy the bundle again, or make it again with llama-webgpu quantize --force", err)
 	}
-	fmt.Fprintf(os.Stderr, "llama-webgpu: %s\n", oneLine(err))
-	return code
+	if by, ok := context.Cause(ctx).(signalError); ok { // as shells count
+		code = exitSignal + int(by.signal)
+	}
+	return code, err
 }
 
 // oneLine writes an error of several lines as one.
@@ -73,7 +108,8 @@ func newApp() *cli.App {
   llama-webgpu verify --model out --reference testdata/tiny
   llama-webgpu infer --model out --prompt "It was a cold morning" -n 40
 
-Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its threshold.`,
+Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its threshold,
+130 ended by Ctrl-C, 143 by SIGTERM.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "what to log to stderr: `LEVEL` debug, info, warn or error"},
 			listAdaptersFlag(""),
@@ -90,6 +126,7 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its t
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = onUsageError
+		c.HideHelpCommand = true // a directory may be called h
 	}
 	return app
 }
@@ -98,7 +135,11 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its t
 func rootAction(c *cli.Context) error {
 	switch {
 	case c.Args().Present():
-		return usagef("unknown command %q; see llama-webgpu --help", c.Args().First())
+		var names []string
+		for _, known := range c.App.VisibleCommands() {
+			names = append(names, known.Name)
+		}
+		return usagef("unknown command %q%s; see llama-webgpu --help", c.Args().First(), didYouMean(c.Args().First(), names))
 	case c.Bool(listAdaptersName):
 		return listAdapters(c)
 	}
@@ -109,7 +150,7 @@ func rootAction(c *cli.Context) error {
 func setLog(c *cli.Context) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return usagef("log level %q: want debug, info, warn or error", c.String("log-level"))
+		return usagef("--log-level %s: want debug, info, warn or error", quoted(c.String("log-level")))
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	return nil

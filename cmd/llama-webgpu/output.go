@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -13,6 +17,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 )
 
 func jsonFlag(usage string) *cli.BoolFlag {
@@ -47,6 +53,91 @@ func replaceJSON(path string, v any) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
+}
+
+// writable reports files and directories that flags name and that cannot be written, before the work that
+// they are for. What is there already stays as it is.
+func writable(c *cli.Context, flags ...string) error {
+	seen := map[string]string{}
+	for _, name := range flags {
+		path := c.String(name)
+		if path == "" && c.IsSet(name) {
+			return usagef("--%s: its value is empty: want the path of a file", name)
+		}
+		if path == "" || path == "-" {
+			continue
+		}
+		if err := checkWritable(path); err != nil {
+			return fmt.Errorf("--%s %s: cannot be written: %w", name, quoted(path), err)
+		}
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		if other := seen[abs]; other != "" {
+			return usagef("--%s and --%s name the same file, %s", other, name, path)
+		}
+		seen[abs] = name
+	}
+	return nil
+}
+
+// checkWritable reports why a file cannot be written.
+func checkWritable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return errors.New("it is a directory, want a file")
+	case err == nil && !info.Mode().IsRegular(): // a pipe or a device
+		return nil
+	case err == nil:
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return errors.Unwrap(err)
+		}
+		return f.Close()
+	}
+	err = outdir.CheckWritable(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory %s", filepath.Dir(path))
+	}
+	return err
+}
+
+// checkedWriter remembers the first error of a writer.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (w *checkedWriter) Write(p []byte) (int, error) {
+	n, err := w.w.Write(p)
+	w.err = cmp.Or(w.err, err)
+	return n, err
+}
+
+// interruptible is a reader that does not wait any more when ctx has ended.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r interruptible) Read(p []byte) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	buf, done := make([]byte, len(p)), make(chan result, 1) // p is the caller's again when ctx has ended
+	go func() {
+		n, err := r.r.Read(buf)
+		done <- result{n, err}
+	}()
+	select {
+	case got := <-done:
+		return copy(p, buf[:got.n]), got.err
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
+	}
 }
 
 // humanSize writes a size as people read it.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"regexp"
@@ -79,9 +78,7 @@ func newPolicy(c *cli.Context) (*policy, error) {
 		first = append(first, o)
 	}
 	p.Overrides = append(first, p.Overrides...)
-	if p.Bits = c.Float64("bits"); c.IsSet("bits") && !(p.Bits > 0 && p.Bits <= 16) {
-		return nil, usagef("quantize: --bits %v: want more than 0 and at most 16", p.Bits)
-	}
+	p.Bits = c.Float64("bits")
 	allocated(p)
 	if p.Format == "" {
 		return nil, usagef("quantize: --format is missing; see llama-webgpu quantize --help")
@@ -95,13 +92,8 @@ func (p *policy) read(path string) error {
 	if err != nil {
 		return err
 	}
-	d := yaml.NewDecoder(strings.NewReader(string(data)))
-	d.KnownFields(true)
-	if err := d.Decode(p); err != nil && !errors.Is(err, io.EOF) {
+	if err := readYAML(data, p); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
-	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: want one YAML document", path)
 	}
 	return nil
 }

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
@@ -83,7 +85,8 @@ func quantize(c *cli.Context) (err error) {
 	if c.Bool("dry-run") {
 		required = required[:1]
 	}
-	if err := check(c, required...); err != nil {
+	err = cmp.Or(check(c, []string{"input-dir", "output-dir"}, required...), within(c, quantizeBounds...), writable(c, "write-config", "sensitivity"))
+	if err != nil {
 		return err
 	}
 	p, options, err := convertOptions(c)
@@ -93,6 +96,10 @@ func quantize(c *cli.Context) (err error) {
 	edits, err := ropeEdits(c)
 	if err != nil {
 		return err
+	}
+	progress := &meter{c: c}
+	if err := checkTarget(c, &options); err != nil {
+		return failed(progress, err)
 	}
 	src, err := openCheckpoint(c.String("input-dir"), edits...)
 	if err != nil {
@@ -113,7 +120,6 @@ func quantize(c *cli.Context) (err error) {
 	if c.Bool("dry-run") {
 		return showPlan(c, src, options)
 	}
-	progress := &meter{c: c}
 	done, err := calibrate(c, p, src, &options)
 	if err != nil {
 		return err
@@ -142,6 +148,30 @@ func quantize(c *cli.Context) (err error) {
 	return nil
 }
 
+// quantizeBounds are what quantize's numbers may be.
+var quantizeBounds = []bound{
+	{name: "context", least: 1, most: 1 << 20},
+	{name: "bits", most: 16, open: true},
+	{name: "threads", least: 1, most: 4096},
+	{name: "calibration-windows", most: unbounded, not: "0: all of the text"},
+	{name: "calibration-tokens", least: leastTokens, most: unbounded},
+	{name: "correction", most: 1},
+}
+
+// checkTarget reports outputs that will not do, before anything is computed for them.
+func checkTarget(c *cli.Context, o *convert.Options) error {
+	if c.Bool("dry-run") {
+		return nil
+	}
+	if err := outdir.Apart(c.String("output-dir"), c.String("input-dir")); err != nil {
+		return err
+	}
+	if path := c.String("write-config"); o.Bits > 0 && path != "" && !o.Force && exists(filepath.Dir(path), filepath.Base(path)) {
+		return fmt.Errorf("%s: %w", path, fs.ErrExist)
+	}
+	return bundle.CheckTarget(c.String("output-dir"), bundle.Options{Force: o.Force, Stale: o.Stale})
+}
+
 // failed adds to a conversion's error what to do next.
 func failed(m *meter, err error) error {
 	var stopped *convert.Interrupted
@@ -159,8 +189,8 @@ func failed(m *meter, err error) error {
 		err = fmt.Errorf("%w: go on with it with --resume, or remove it with --discard", err)
 	case errors.Is(err, convert.ErrChanged):
 		err = fmt.Errorf("%w: start anew with --discard", err)
-	case errors.Is(err, fs.ErrExist):
-		err = fmt.Errorf("%w (--force)", err)
+	default:
+		err = forcible(err)
 	}
 	if m.c.Bool(jsonProgressFlag.Name) {
 		err = errors.Join(err, m.line(progressJSON{Event: "error", Error: oneLine(err), Resume: resumable}))
@@ -188,9 +218,6 @@ func convertOptions(c *cli.Context) (*policy, convert.Options, error) {
 		o.Stale = outdir.Resume
 	case discard:
 		o.Stale = outdir.Discard
-	}
-	if c.Int("context") < 0 {
-		return nil, o, usagef("context %d: want 1 or more", c.Int("context"))
 	}
 	if err := o.Check(); err != nil {
 		return nil, o, usagef("quantize: %v", err)

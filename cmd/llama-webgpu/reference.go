@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -18,7 +17,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -38,9 +36,9 @@ func openReference(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
 	if c.String("reference-device") == "cpu" {
 		return newCPU(s, maxSeqLen, false)
 	}
-	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter"), Log: slog.Default()})
+	dev, err := openGPU(c)
 	if err != nil {
-		return nil, noGPU(err)
+		return nil, err
 	}
 	var from transformer.Source = floats{s.weights, s}
 	if s.bundle != nil {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -93,6 +96,17 @@ func (v *verification) generate(ctx context.Context, ref *verify.Reference) erro
 	v.text = &report.Text{
 		Prompt: tok.Decode(prompt, true), Reference: texts[0].text, Bundle: texts[1].text,
 		Same: same, Tokens: max(len(a), len(b)),
+	}
+	return nil
+}
+
+// checkRecord reports that the result cannot be written into the manifest.
+func checkRecord(c *cli.Context) error {
+	if !c.Bool("record") {
+		return nil
+	}
+	if err := outdir.CheckWritable(c.String("model")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--record: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ Examples:
   llama-webgpu serve out
   llama-webgpu serve --port 9000 models`,
 	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle, or directory of bundles: `DIR` (required)"},
 		&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "address to listen on: `HOST`"},
 		&cli.IntFlag{Name: "port", Value: 8080, Usage: "port to listen on: `N`; 0: any that is free"},
 		&cli.BoolFlag{Name: "no-reference", Usage: "do not compute logits for the page's parity check", DisableDefaultText: true},
@@ -44,13 +46,13 @@ Examples:
 }
 
 func serve(c *cli.Context) error {
-	if c.NArg() != 1 {
-		return usagef("serve: want one DIR; see llama-webgpu serve --help")
+	if err := cmp.Or(check(c, []string{"model"}, "model"), within(c, bound{name: "port", most: 65535, not: "0: any that is free"})); err != nil {
+		return err
 	}
 	if err := web.Check(); err != nil {
 		return err
 	}
-	models, err := findBundles(c.Args().First())
+	models, err := findBundles(c.String("model"))
 	if err != nil {
 		return err
 	}
@@ -62,15 +64,8 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout(c), "%d %s; open http://%s\n", len(models), plural(len(models), "model", "models"), pageAddress(l.Addr()))
+	fmt.Fprintf(stdout(c), "%s; open http://%s\n", counted(len(models), "model"), pageAddress(l.Addr()))
 	return serveUntil(c.Context, l, web.Handler(o))
-}
-
-func plural(n int, one, more string) string {
-	if n == 1 {
-		return one
-	}
-	return more
 }
 
 // pageAddress writes localhost where it is that, because only then is every browser sure that the page is secure.

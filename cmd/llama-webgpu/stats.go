@@ -16,31 +16,52 @@ type stats struct {
 	Load            float64           `json:"load_seconds"`        // files, tokenizer, weights
 	FirstToken      float64           `json:"first_token_seconds"` // from prompt to first token
 	PromptTokens    int               `json:"prompt_tokens"`
-	PromptSpeed     float64           `json:"prompt_tokens_per_second"` // first token's choice included
+	CachedTokens    int               `json:"cached_tokens,omitzero"`            // before those of the prompt, that the model had seen already
+	PromptSpeed     float64           `json:"prompt_tokens_per_second,omitzero"` // first token's choice included; 0: too little to measure
 	GeneratedTokens int               `json:"generated_tokens"`
-	Speed           float64           `json:"tokens_per_second"` // after the first token
-	Memory          map[string]uint64 `json:"gpu_memory_bytes"`  // by purpose
-	Pipelines       int               `json:"pipelines"`         // compiled
-	Compile         float64           `json:"compile_seconds"`   // of these, together
+	Speed           float64           `json:"tokens_per_second,omitzero"` // after the first token; 0: too little to measure
+	Memory          map[string]uint64 `json:"gpu_memory_bytes"`           // by purpose
+	Pipelines       int               `json:"pipelines"`                  // compiled
+	Compile         float64           `json:"compile_seconds"`            // of these, together
 }
 
-// measure fills in counts and times: generated tokens, of which the first came at first.
-func (s *stats) measure(prompt, generated int, begun, first, end time.Time) {
+// measure fills in counts and times: the model chose as many tokens, the first of them at first; one that
+// ended the text was not generated.
+func (s *stats) measure(prompt, generated, chosen int, begun, first, end time.Time) {
 	s.PromptTokens, s.GeneratedTokens = prompt, generated
-	if generated == 0 {
+	if chosen == 0 {
 		return
 	}
 	s.FirstToken = first.Sub(begun).Seconds()
 	s.PromptSpeed = rate(prompt, first.Sub(begun))
-	s.Speed = rate(generated-1, end.Sub(first))
+	s.Speed = rate(chosen-1, end.Sub(first))
 }
 
-// rate is n per second, 0 if no time has passed.
+// measurable is the least time that a speed is worked out from.
+const measurable = time.Millisecond
+
+// rate is n per second, 0 if that is too little to measure.
 func rate(n int, d time.Duration) float64 {
-	if d <= 0 {
+	if d < measurable {
 		return 0
 	}
 	return float64(n) / d.Seconds()
+}
+
+// counted writes how many there are of something.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// speed writes a number of tokens per second.
+func speed(rate float64) string {
+	if rate == 0 {
+		return "– tokens/s"
+	}
+	return fmt.Sprintf("%.1f tokens/s", rate)
 }
 
 // device fills in what the device knows.
@@ -56,9 +77,14 @@ func (s *stats) device(e *engine) {
 func (s *stats) print(w io.Writer) {
 	fmt.Fprintf(w, "\ndevice        %s\n", s.Device)
 	fmt.Fprintf(w, "load          %.2f s\n", s.Load)
-	fmt.Fprintf(w, "first token   %.2f s\n", s.FirstToken)
-	fmt.Fprintf(w, "prompt        %d tokens, %.1f tokens/s\n", s.PromptTokens, s.PromptSpeed)
-	fmt.Fprintf(w, "generation    %d tokens, %.1f tokens/s, ended by %s\n", s.GeneratedTokens, s.Speed, s.End)
+	if s.FirstToken > 0 {
+		fmt.Fprintf(w, "first token   %.2f s\n", s.FirstToken)
+	}
+	fmt.Fprintf(w, "prompt        %s, %s", counted(s.PromptTokens, "token"), speed(s.PromptSpeed))
+	if s.CachedTokens > 0 {
+		fmt.Fprintf(w, "; %d before were in the cache", s.CachedTokens)
+	}
+	fmt.Fprintf(w, "\ngeneration    %s, %s, ended by %s\n", counted(s.GeneratedTokens, "token"), speed(s.Speed), s.End)
 	if s.Memory == nil {
 		return
 	}

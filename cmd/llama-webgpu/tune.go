@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -35,7 +36,7 @@ Examples:
 	Flags: slices.Concat(weightFlags("What to tune for"), []cli.Flag{
 		&cli.IntSliceFlag{Name: "tokens", Usage: "for passes of `N` tokens (repeatable)", DefaultText: "1, 2, 4, 8, 16, 64, 512; with --quick 1, 512", Category: "What to tune for"},
 		&cli.BoolFlag{Name: "quick", Usage: "one round only, and fewer passes", Category: "What to tune for", DisableDefaultText: true},
-		&cli.StringFlag{Name: "adapter", Usage: "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: "Device"},
+		adapterFlag("Device", ""),
 		tuningFlag("Output"),
 		quietFlag, jsonFlag("print what was found as JSON"),
 	}),
@@ -64,7 +65,7 @@ type tuneResult struct {
 }
 
 func tune(c *cli.Context) (err error) {
-	if err := cmp.Or(check(c), checkWeights(c)); err != nil {
+	if err := cmp.Or(check(c, []string{"model"}), checkWeights(c), within(c, bound{name: "tokens", least: 1, most: 4096})); err != nil {
 		return err
 	}
 	path, err := tuningPath(c)
@@ -77,14 +78,23 @@ func tune(c *cli.Context) (err error) {
 			return err
 		}
 	}
+	if path != "" && path != c.String("tuning") {
+		err = os.MkdirAll(filepath.Dir(path), 0o777)
+	}
+	if err == nil && path != "" {
+		err = checkWritable(path)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: cannot be written: %w: give another file with --tuning, or off", path, err)
+	}
 	src, err := openWeights(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.close()) }()
-	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter")})
+	dev, err := openGPU(c)
 	if err != nil {
-		return noGPU(err)
+		return err
 	}
 	defer dev.Close()
 	results, failed := search(c, dev, src)
@@ -105,11 +115,6 @@ func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]transformer.Tu
 	var progress bar
 	defer func() { progress.end() }()
 	tokens := c.IntSlice("tokens")
-	for _, n := range tokens {
-		if n < 1 || n > 4096 {
-			return nil, usagef("tune: --tokens %d: want 1 to 4096", n)
-		}
-	}
 	return transformer.Tune(c.Context, dev, src.weights(), transformer.TuneOptions{
 		Quick: c.Bool("quick"), Tokens: tokens,
 		Progress: func(done, total int, now string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -60,6 +61,25 @@ Examples:
 	Action: verifyBundle,
 }
 
+// verifyBounds are what verify's numbers may be.
+var verifyBounds = append([]bound{
+	{name: "runtime-tokens", least: 1, most: unbounded},
+	{name: "worst", least: 1, most: unbounded},
+	{name: "generate", most: unbounded, not: "0: no text"},
+	{name: "max-rel-rms", most: unbounded},
+	{name: "max-rel-max", most: unbounded},
+	{name: "max-kld", most: unbounded},
+	{name: "min-top1", most: 1},
+	{name: "golden-max-abs", most: unbounded},
+	{name: "golden-max-kld", most: unbounded},
+}, textBounds...)
+
+// textBounds are what the numbers of textFlags may be.
+var textBounds = []bound{
+	{name: "windows", most: unbounded, not: "0: all of the text"},
+	{name: "window-tokens", least: leastTokens, most: unbounded},
+}
+
 // textFlags say what models are to predict.
 var textFlags = []cli.Flag{
 	&cli.StringFlag{Name: "text", Usage: "text to predict: `FILE`", DefaultText: "a story", Category: "What to compare"},
@@ -76,7 +96,8 @@ func verifyBundle(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := errors.Join(check(c, "model", "reference"), checkDevice(c), checkReference(c), oneOf(c, "golden-rope", "auto", "f32", "f16")); err != nil {
+	if err := cmp.Or(check(c, []string{"model", "reference"}, "model", "reference"), checkDevice(c), checkReference(c), oneOf(c, "golden-rope", "auto", "f32", "f16"),
+		within(c, verifyBounds...), writable(c, "json", "html", "junit", "reference-cache"), checkRecord(c)); err != nil {
 		return err
 	}
 	v := verification{c: c}

@@ -23,7 +23,7 @@ var versionCommand = &cli.Command{
 
   llama-webgpu version`,
 	Action: func(c *cli.Context) error {
-		if err := check(c); err != nil {
+		if err := check(c, nil); err != nil {
 			return err
 		}
 		gpus := "with WebGPU"

@@ -67,8 +67,7 @@ func Create(ctx context.Context, dir string, tensors []Tensor, o Options) (*Writ
 	if w.files, err = Layout(w.tensors, o.MaxFile); err != nil {
 		return nil, err
 	}
-	owns := func(name string) bool { return name == ManifestName || name == VocabName || isBlobName(name) }
-	if w.dir, err = outdir.Open(dir, outdir.Options{Force: o.Force, Stale: o.Stale, Owns: owns}); err != nil {
+	if w.dir, err = outdir.Open(dir, o.outdir()); err != nil {
 		return nil, err
 	}
 	if err := w.open(ctx, o); err != nil {
@@ -79,6 +78,14 @@ func Create(ctx context.Context, dir string, tensors []Tensor, o Options) (*Writ
 	}
 	w.background()
 	return w, nil
+}
+
+// CheckTarget reports, before any work, why Create could not make dir.
+func CheckTarget(dir string, o Options) error { return outdir.Check(dir, o.outdir()) }
+
+func (o Options) outdir() outdir.Options {
+	owns := func(name string) bool { return name == ManifestName || name == VocabName || isBlobName(name) }
+	return outdir.Options{Force: o.Force, Stale: o.Stale, Owns: owns}
 }
 
 // open starts the journal, or goes on with the one that is there.

@@ -70,7 +70,7 @@ func Write(ctx context.Context, dir string, w model.Weights, config []byte, o Wr
 	if err != nil {
 		return nil, err
 	}
-	out, err := outdir.Open(dir, outdir.Options{Force: o.Force, Stale: outdir.Discard, Owns: isCheckpointFile})
+	out, err := outdir.Open(dir, o.outdir())
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +80,13 @@ func Write(ctx context.Context, dir string, w model.Weights, config []byte, o Wr
 		return nil, err
 	}
 	return x.written(), out.Commit()
+}
+
+// CheckTarget reports, before any work, why Write could not make dir.
+func CheckTarget(dir string, o WriteOptions) error { return outdir.Check(dir, o.outdir()) }
+
+func (o WriteOptions) outdir() outdir.Options {
+	return outdir.Options{Force: o.Force, Stale: outdir.Discard, Owns: isCheckpointFile}
 }
 
 // isCheckpointFile reports whether a file of this name may be replaced together with a checkpoint.

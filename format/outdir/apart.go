@@ -40,8 +40,11 @@ func resolve(path string) (string, error) {
 		return "", err
 	}
 	real, err := filepath.EvalSymlinks(path)
-	if err == nil || !errors.Is(err, os.ErrNotExist) || filepath.Dir(path) == path {
-		return real, err
+	if err == nil {
+		return real, nil
+	}
+	if !errors.Is(err, os.ErrNotExist) || filepath.Dir(path) == path {
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	dir, err := resolve(filepath.Dir(path))
 	return filepath.Join(dir, filepath.Base(path)), err

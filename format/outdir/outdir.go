@@ -91,7 +91,7 @@ func (d *Dir) stale() error {
 	case d.opts.Stale == Discard:
 		return d.empty()
 	}
-	return fmt.Errorf("%s: %w and left %s", d.target, ErrUnfinished, d.work)
+	return d.unfinished()
 }
 
 // empty removes everything but the lock. A target that was put aside comes back.

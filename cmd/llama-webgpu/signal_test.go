@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestSignals asks the program to end before it has said anything, and while it does.
+func TestSignals(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("has no signals")
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	if text, err := hurried(quantizeTiny(t, tiny, out)); err != nil {
+		t.Fatal(text)
+	}
+	template := filepath.Join(t.TempDir(), "chat.jinja")
+	if err := os.WriteFile(template, []byte("{% for m in messages %}{{ m.content }}{% endfor %}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		signal syscall.Signal
+		code   int
+		after  bool // the first text
+		args   []string
+	}{
+		"waiting for the prompt":  {syscall.SIGINT, 130, false, []string{"infer", out, "--prompt", "-"}},
+		"waiting for a message":   {syscall.SIGINT, 130, false, []string{"infer", out, "--chat", "--chat-template", template, "--device", "cpu"}},
+		"writing":                 {syscall.SIGINT, 130, true, []string{"infer", out, "--prompt", "It was", "-n", "1000000"}},
+		"writing, SIGTERM":        {syscall.SIGTERM, 143, true, []string{"infer", out, "--prompt", "It was", "-n", "1000000", "--device", "cpu"}},
+		"writing several, SIGINT": {syscall.SIGINT, 130, false, []string{"infer", out, "-p", "It was", "-p", "She", "-n", "1000000", "--device", "cpu"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, code, message := interrupt(t, program(t, test.args...), test.signal, test.after)
+			if code != test.code || message != "llama-webgpu: interrupted\n" {
+				t.Errorf("exit code %d, want %d: %s", code, test.code, message)
+			}
+			if test.after && !strings.HasSuffix(text, "\n") {
+				t.Errorf("what was written has no end of line: %q", text)
+			}
+		})
+	}
+}
+
+// interrupt sends a running program a signal, after the first byte of its output or half a second.
+func interrupt(t *testing.T, cmd *exec.Cmd, s syscall.Signal, after bool) (text string, code int, message string) {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	in, err := cmd.StdinPipe() // stays open: whoever reads it waits
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stdout := bufio.NewReader(pipe)
+	if after {
+		_, err = stdout.Peek(1)
+	} else {
+		time.Sleep(500 * time.Millisecond)
+	}
+	if err := errors.Join(err, cmd.Process.Signal(s)); err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	_, err = all.ReadFrom(stdout)
+	var exit *exec.ExitError
+	if werr := cmd.Wait(); err != nil || !errors.As(werr, &exit) {
+		t.Fatalf("%v, %v: %s", err, werr, stderr.String())
+	}
+	return all.String(), exit.ExitCode(), stderr.String()
+}

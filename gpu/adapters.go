@@ -1,0 +1,61 @@
+package gpu
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// FindAdapter returns the adapter that Open would use for Options.Adapter.
+func FindAdapter(want string) (AdapterInfo, error) {
+	as, err := Adapters()
+	if err != nil {
+		return AdapterInfo{}, err
+	}
+	i, err := choose(as, want)
+	if err != nil {
+		return AdapterInfo{}, err
+	}
+	return as[i], nil
+}
+
+// choose returns the index of the adapter that want names. A number is an index and nothing else; a text
+// must be a part of the String of one adapter alone.
+func choose(as []AdapterInfo, want string) (int, error) {
+	if want == "" {
+		return 0, nil
+	}
+	if isNumber(want) {
+		if i, err := strconv.Atoi(want); err == nil && i >= 0 && i < len(as) {
+			return i, nil
+		}
+		return 0, fmt.Errorf("%w with number %s: there are %s", ErrNoAdapter, want, list(as))
+	}
+	var found []AdapterInfo
+	for _, a := range as {
+		if strings.Contains(strings.ToLower(a.String()), strings.ToLower(want)) {
+			found = append(found, a)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return 0, fmt.Errorf("%w called %q: there are %s", ErrNoAdapter, want, list(as))
+	case 1:
+		return found[0].Index, nil
+	}
+	return 0, fmt.Errorf("adapter %q: several are called that: %s: give the number", want, list(found))
+}
+
+// isNumber reports whether a text is an integer, of whatever size.
+func isNumber(s string) bool {
+	digits := strings.TrimLeft(s, "+-")
+	return digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+func list(as []AdapterInfo) string {
+	var names []string
+	for _, a := range as {
+		names = append(names, fmt.Sprintf("%d: %s", a.Index, a))
+	}
+	return strings.Join(names, "; ")
+}

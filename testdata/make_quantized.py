@@ -1,7 +1,7 @@
 """Makes testdata/quantized: tiny checkpoints that are quantized as common tools store them, LoRA
 adapters for testdata/families, and what the libraries make of both.
 
-  python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.17.0 torch==2.15.0 safetensors==0.8.0 compressed-tensors==0.20.0 peft==0.21.2 accelerate
+  python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.24.0 torch==2.15.0 safetensors==0.8.0 compressed-tensors==0.20.0 peft==0.21.2 accelerate
   /tmp/venv/bin/python testdata/make_quantized.py [NAME...]
 
 Each directory is a checkpoint or an adapter, and golden.safetensors with input_ids [tokens] and logits
@@ -34,7 +34,7 @@ from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from compressed_tensors.quantization.utils import calculate_qparams
 
-assert transformers.__version__ == "5.17.0", transformers.__version__
+assert transformers.__version__ == "5.24.0", transformers.__version__
 assert torch.__version__.startswith("2.15.0"), torch.__version__
 assert compressed_tensors.__version__ == "0.20.0", compressed_tensors.__version__
 assert peft.__version__ == "0.21.2", peft.__version__

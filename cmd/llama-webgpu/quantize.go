@@ -23,11 +23,11 @@ var quantizeCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "turn a Hugging Face checkpoint into a bundle: model.wgpu, manifest.json, vocab.json",
 	UsageText: "llama-webgpu quantize --input-dir DIR --output-dir DIR --format int8|int4|int2|f16 [options]",
-	Description: `Reads config.json, tokenizer.json and *.safetensors (float16, bfloat16, float32, 8-bit floats with
-their scales, GPTQ, AWQ, compressed-tensors), merges the adapters of --lora, stores the matrices as
-blocks of integers that share a float16 scale and an int8 zero-point, and keeps norms and biases as
-they are. Integers of the checkpoint are taken over as they are where their groups make blocks. The
-output directory appears when all is done, or not at all. If it is interrupted, --resume goes on with
+	Description: `Reads config.json, tokenizer.json and *.safetensors (float16, bfloat16, float32, 8- and 4-bit floats
+with their scales, bitsandbytes, GPTQ, AWQ, AutoRound, compressed-tensors, modelopt, MLX), merges the
+adapters of --lora, stores the matrices as blocks of integers that share a float16 scale and an int8
+zero-point, and keeps norms and biases as they are. Integers of the checkpoint are taken over as they
+are where their groups make blocks; so is MXFP4 with --format int8. The output directory appears when all is done, or not at all. If it is interrupted, --resume goes on with
 the first tensor that is not whole, and gives the same bytes.
 
 A matrix is kept as f16 if --keep-f16 matches its name; else the first --override that matches says

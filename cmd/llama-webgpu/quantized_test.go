@@ -51,6 +51,18 @@ func TestQuantizedCheckpoints(t *testing.T) {
 		{"ct_fp8", "int8", false},
 		{"fp8_block", "int8", false},
 		{"fp8_tensor", "int8", false},
+		{"bnb_nf4", "int8", false},
+		{"bnb_fp4", "int8", false},
+		{"bnb_int8", "int8", false},
+		{"ct_nvfp4", "int8", false},
+		{"ct_mxfp4", "int8", true},
+		{"ct_mxfp8", "int8", false},
+		{"mo_nvfp4", "int8", false},
+		{"mo_fp8", "int8", false},
+		{"mlx", "int8", false},
+		{"mlx_mixed", "int8", false},
+		{"mlx_mxfp4", "int8", false},
+		{"gptq3", "int4", true},
 	} {
 		t.Run(c.name+" "+c.format, func(t *testing.T) {
 			golden, err := verify.ReadGolden(filepath.Join(made, c.name, "golden.safetensors"))

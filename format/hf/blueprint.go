@@ -111,8 +111,9 @@ func plainConfig(data []byte, dtype string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	c.remove("quantization_config")
-	c.remove("compression_config")
+	for _, key := range quantizationKeys {
+		c.remove(key)
+	}
 	for _, key := range []string{"torch_dtype", "dtype"} {
 		if c.get(key) != nil {
 			c.set(key, strconv.Quote(dtype))

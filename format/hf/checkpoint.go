@@ -24,8 +24,8 @@ type Checkpoint struct {
 	dir     string
 	config  *config
 	gguf    *ggufModel // nil: it is no GGUF file
-	text    []byte // config.json, edited
-	edited  bool   // text is not that of the file
+	text    []byte     // config.json, edited
+	edited  bool       // text is not that of the file
 	shards  *shards
 	tensors []model.Tensor
 	bound   []bound // for each of tensors, where it lies

@@ -144,18 +144,26 @@ func (c *config) nest() error {
 	return nil
 }
 
-// readQuantization reads the quantization_config of the model, or of the language model in it. The
-// first files of compressed-tensors call it compression_config.
+// quantizationKeys are the keys that say how weights were quantized: MLX's has the name that it is
+// written with, and usually the usual one as well.
+var quantizationKeys = []string{"quantization_config", "compression_config", "quantization"}
+
+// readQuantization reads the quantization_config of the model, or of the language model in it.
 func (c *config) readQuantization() error {
+	c.top.ignore(quantizationKeys...)
+	c.text.ignore(quantizationKeys...)
 	for _, o := range []*object{c.top, c.text} {
-		q, method := o.object("quantization_config"), ""
-		if q == nil {
-			q, method = o.object("compression_config"), methodCompressed
-		}
-		if err := o.firstError(); err != nil {
-			return err
-		}
-		if q != nil {
+		for _, key := range quantizationKeys {
+			q, method := o.object(key), ""
+			if err := o.firstError(); err != nil {
+				return err
+			}
+			if q == nil {
+				continue
+			}
+			if key == "compression_config" {
+				method = methodCompressed // the only one that calls it so
+			}
 			var err error
 			c.quant, err = readQuantization(q, strings.TrimSuffix(q.path, "."), method)
 			return err

@@ -139,7 +139,7 @@ var damages = []damage{
 	inFile("metadata holds a number", safefile(`{"__metadata__":{"a":1}}`, nil), "__metadata__: "),
 	inFile("unknown key in entry", safefile(strings.Replace(oneHalf, `"shape"`, `"x":1,"shape"`, 1), make([]byte, 8)), `tensor "a": unknown key "x"`),
 	inFile("entry without shape", safefile(`{"a":{"dtype":"F16","data_offsets":[0,8]}}`, make([]byte, 8)), "want dtype, shape and data_offsets"),
-	inFile("unknown dtype", safefile(strings.Replace(oneHalf, "F16", "F4", 1), make([]byte, 8)), `unsupported dtype "F4"; supported: BF16, F16, F32, F8_E4M3, F8_E5M2`),
+	inFile("unknown dtype", safefile(strings.Replace(oneHalf, "F16", "F5", 1), make([]byte, 8)), `unsupported dtype "F5"; supported: BF16, F16, F32, F8_E4M3, F8_E5M2`),
 	inFile("negative dimension", safefile(strings.Replace(oneHalf, "[4]", "[-4]", 1), make([]byte, 8)), "-4 is no whole number"),
 	inFile("dimension with a point", safefile(strings.Replace(oneHalf, "[4]", "[4.0]", 1), make([]byte, 8)), "4.0 is no whole number"),
 	inFile("dimension is huge", safefile(strings.Replace(oneHalf, "[4]", "[18446744073709551616]", 1), make([]byte, 8)), "is no whole number"),

@@ -28,7 +28,19 @@ var elementSize = map[string]int{
 	"BOOL": 1, "U8": 1, "I8": 1, float8E4M3: 1, float8E5M2: 1, float8E8M0: 1,
 	"I16": 2, "U16": 2, "F16": 2, "BF16": 2,
 	"I32": 4, "U32": 4, "F32": 4,
-	"I64": 8, "U64": 8, "F64": 8,
+	"I64": 8, "U64": 8, "F64": 8, "C64": 8,
+}
+
+// packedBits are types with elements of less than a byte, with their bits.
+var packedBits = map[string]int{float4: 4, "F6_E2M3": 6, "F6_E3M2": 6}
+
+// bitsOf returns the bits of an element; ok is false if the type is none that a file may hold.
+func bitsOf(dtype string) (bits int, ok bool) {
+	if size, ok := elementSize[dtype]; ok {
+		return 8 * size, true
+	}
+	bits, ok = packedBits[dtype]
+	return bits, ok
 }
 
 func supportedDTypes() string {

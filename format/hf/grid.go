@@ -58,18 +58,24 @@ func (g *grid) at(column int) int {
 	return column / g.size
 }
 
-// words are codes of 2, 4 or 8 bits packed into uint32s, lowest first.
+// words are codes of 2 to 8 bits, one after the other in a stream of uint32s, the lowest bits first. A
+// code of 3, 5, 6 or 7 bits may lie in two words; 32 codes are always whole words.
 type words struct {
 	data []byte
 	bits int
 }
 
-// per reports how many codes a word holds.
+// whole reports whether no code lies in two words.
+func (w words) whole() bool { return 32%w.bits == 0 }
+
+// per reports how many codes a word holds if they are whole.
 func (w words) per() int { return 32 / w.bits }
+
+func (w words) word(i int) uint32 { return binary.LittleEndian.Uint32(w.data[4*i:]) }
 
 // code returns a code of the word with the given index.
 func (w words) code(word, place int) int16 {
-	return int16(binary.LittleEndian.Uint32(w.data[4*word:]) >> (place * w.bits) & (1<<w.bits - 1))
+	return int16(w.word(word) >> (place * w.bits) & (1<<w.bits - 1))
 }
 
 // unpack writes the first codes of a word.
@@ -85,16 +91,37 @@ func (w words) unpack(dst []int16, word uint32) {
 	}
 }
 
+// stream writes the first codes of a stream of which each word is step words after the one before.
+func (w words) stream(dst []int16, first, step int) {
+	if w.whole() {
+		for i := 0; i < len(dst); i += w.per() {
+			w.unpack(dst[i:min(i+w.per(), len(dst))], w.word(first))
+			first += step
+		}
+		return
+	}
+	var hold uint64 // bits that were read and not yet used
+	have := 0
+	for i := range dst {
+		if have < w.bits {
+			hold |= uint64(w.word(first)) << have
+			first, have = first+step, have+32
+		}
+		dst[i] = int16(hold & (1<<w.bits - 1))
+		hold, have = hold>>w.bits, have-w.bits
+	}
+}
+
 // byInputs is the layout of GPTQ and AWQ: the scales are [groups][rows] and the zero-points
-// [groups][rows/per]; the codes are [cols/per][rows] or, if across, [cols][rows/per].
+// [groups][words of rows]; the codes are [words of cols][rows] or, if across, [cols][words of rows].
 type byInputs struct {
 	weights, zeros words
 	scales         stored
 	rows, cols     int
 	groups         int
 	across         bool
-	place          []int  // of each of the codes of a word along the rows
-	add            uint32 // to a word of zero-points
+	place          []int // of each of the codes of a word along the rows
+	lessOne        bool  // zero-points are stored less one
 }
 
 // inOrder and interleaved are the places of codes in a word: that of GPTQ, and that of AWQ's gemm,
@@ -108,8 +135,14 @@ var (
 const chunk = 16
 
 func (b *byInputs) codes(row, n int, dst []int16) {
-	if b.across {
+	switch {
+	case b.across:
 		b.codesAcross(row, n, dst)
+		return
+	case !b.weights.whole():
+		for r := range n {
+			b.weights.stream(dst[r*b.cols:(r+1)*b.cols], row+r, b.rows)
+		}
 		return
 	}
 	per, words := b.weights.per(), b.cols/b.weights.per()
@@ -146,15 +179,41 @@ func (b *byInputs) codesAcross(row, n int, dst []int16) {
 }
 
 func (b *byInputs) params(row, n int, scales []float32, zeros []int16) {
-	per, mask := b.zeros.per(), uint32(1<<b.zeros.bits-1)
-	line := make([]float32, n)
+	line, codes := make([]float32, n), make([]int16, n)
 	for g := range b.groups {
 		b.scales.floats(g*b.rows+row, line)
+		b.zeroPoints(g, row, codes)
 		for r, s := range line {
-			word := binary.LittleEndian.Uint32(b.zeros.data[4*(g*(b.rows/per)+(row+r)/per):]) + b.add
-			z := word >> (b.place[(row+r)%per] * b.zeros.bits) & mask
-			scales[r*b.groups+g], zeros[r*b.groups+g] = s, int16(z)
+			scales[r*b.groups+g], zeros[r*b.groups+g] = s, codes[r]
 		}
+	}
+}
+
+// zeroPoints fills dst with the zero-points of a group in the rows from row on.
+func (b *byInputs) zeroPoints(group, row int, dst []int16) {
+	w, mask := b.zeros, uint32(1<<b.zeros.bits-1)
+	first := group * (b.rows * w.bits / 32)
+	if !w.whole() {
+		from := row / 32 * 32
+		all := make([]int16, row-from+len(dst))
+		w.stream(all, first+from*w.bits/32, 1)
+		for r := range dst {
+			z := uint32(all[row-from+r])
+			if b.lessOne {
+				z++
+			}
+			dst[r] = int16(z & mask)
+		}
+		return
+	}
+	var add uint32
+	if b.lessOne {
+		add = ones(w.bits)
+	}
+	for r := range dst {
+		at := row + r
+		word := w.word(first+at/w.per()) + add
+		dst[r] = int16(word >> (b.place[at%w.per()] * w.bits) & mask)
 	}
 }
 
@@ -166,7 +225,8 @@ type byRows struct {
 	zeros      *stored // nil: all are middle
 	middle     int16
 	scales     stored
-	cols, wide int // columns, words of a row
+	times      float32 // what scales are multiplied by; 0: nothing
+	cols, wide int     // columns, words of a row
 	groups     int
 }
 
@@ -189,6 +249,11 @@ func (b *byRows) codes(row, n int, dst []int16) {
 
 func (b *byRows) params(row, n int, scales []float32, zeros []int16) {
 	b.scales.floats(row*b.groups, scales)
+	if b.times != 0 {
+		for i := range scales {
+			scales[i] *= b.times
+		}
+	}
 	for i := range zeros {
 		r, g := row+i/b.groups, i%b.groups
 		switch {

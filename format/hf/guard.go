@@ -185,7 +185,7 @@ func naturals(v jsontext.Value) ([]int, error) {
 
 // checkEntry checks that type, shape and bytes of a tensor agree.
 func checkEntry(e entry) error {
-	size, ok := elementSize[e.dtype]
+	size, ok := bitsOf(e.dtype)
 	if !ok {
 		return fmt.Errorf("unsupported dtype %q; supported: %s", e.dtype, supportedDTypes())
 	}
@@ -203,6 +203,7 @@ func checkEntry(e entry) error {
 		}
 		want = low
 	}
+	want = want/8 + (want%8+7)/8
 	if have := uint64(e.end - e.begin); have != want {
 		return fmt.Errorf("%s %v needs %d bytes, data_offsets give %d", e.dtype, e.shape, want, have)
 	}

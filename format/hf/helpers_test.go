@@ -96,7 +96,7 @@ func pack(t testing.TB, path string, all map[string]*tensorData) {
 	var data []byte
 	for _, size := range []int{8, 4, 2, 1} { // large elements first, so that all are aligned
 		for _, d := range all {
-			if elementSize[d.DType] == size {
+			if elementSize[d.DType] == size || size == 1 && packedBits[d.DType] > 0 {
 				d.Ends = []int{len(data), len(data) + len(d.data)}
 				data = append(data, d.data...)
 			}

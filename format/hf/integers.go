@@ -25,14 +25,11 @@ func (m *module) integers() (part, error) {
 		return part{}, fmt.Errorf("%s: tensor %q: shape %v, want [groups %d] with groups of %d columns of %d",
 			b.scales.file, m.name+".scales", b.scales.shape, m.rows, q.group, m.cols)
 	}
-	zeros, err := m.tensor(".qzeros", []string{"I32", "U32"}, b.groups, m.rows/b.weights.per())
+	zeros, err := m.tensor(".qzeros", []string{"I32", "U32"}, b.groups, m.rows*b.weights.bits/32)
 	if err != nil {
 		return part{}, err
 	}
-	b.zeros = words{zeros.data, b.weights.bits}
-	if q.lessOne {
-		b.add = ones(b.weights.bits)
-	}
+	b.zeros, b.lessOne = words{zeros.data, b.weights.bits}, q.lessOne
 	g := &grid{layout: b, height: m.rows, cols: m.cols, groups: b.groups, size: ceil(m.cols, b.groups), high: 1<<b.weights.bits - 1}
 	if q.group > 0 {
 		g.size = q.group
@@ -63,8 +60,8 @@ func (m *module) codeWords(b *byInputs, q *quantization) (stored, error) {
 	}
 	bits := q.bits
 	if bits == 0 && len(s.shape) == 2 {
-		for _, n := range []int{2, 4, 8} {
-			if s.shape[0] == m.cols*n/32 {
+		for n := 2; n <= 8; n++ {
+			if m.cols*n%32 == 0 && s.shape[0] == m.cols*n/32 {
 				bits = n
 			}
 		}
@@ -136,6 +133,9 @@ func (m *module) packed() (part, error) {
 	if q == nil || q.method != methodCompressed {
 		return part{}, fmt.Errorf("tensor %q: unexpected: the configuration does not say that compressed-tensors quantized it", m.name+".weight_packed")
 	}
+	if t := m.b.shards.tensors[m.name+".weight_packed"].dtype; t == "U8" || t == float4 {
+		return m.float4s(".weight_packed")
+	}
 	s, err := m.take(".weight_packed", []string{"I32", "U32"})
 	if err != nil {
 		return part{}, err
@@ -177,9 +177,9 @@ func (m *module) checkPackedShape() error {
 	return nil
 }
 
-// int8s takes a matrix of bytes of compressed-tensors.
+// int8s takes a matrix of bytes of compressed-tensors or modelopt.
 func (m *module) int8s(s stored) (part, error) {
-	if m.b.quant.method != methodCompressed {
+	if !m.b.quant.by(methodCompressed, methodModelOpt) {
 		return part{}, fmt.Errorf("%s: tensor %q: dtype I8 of quant_method %q is not supported", s.file, m.name+".weight", m.b.quant.method)
 	}
 	if _, err := m.tensor(".weight", []string{"I8"}, m.rows, m.cols); err != nil {

@@ -179,7 +179,7 @@ func inParts(name string, parts []string) bool {
 func ofActivations(name string) bool {
 	for _, suffix := range []string{
 		".input_scale", ".input_scale_ub", ".input_zero_point", ".output_scale", ".output_zero_point",
-		".activation_scale", ".q_scale",
+		".activation_scale", ".q_scale", ".input_global_scale", ".k_proj.k_bias", ".v_proj.v_bias",
 	} {
 		if strings.HasSuffix(name, suffix) {
 			return true

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -211,6 +212,18 @@ func (o *object) object(key string) *object {
 func (o *object) ignore(keys ...string) {
 	for _, k := range keys {
 		o.read[k] = true
+	}
+}
+
+// refuse makes keys an error that were not read, say something, and contain one of the words.
+func (o *object) refuse(words []string, why string) {
+	for _, k := range slices.Sorted(maps.Keys(o.values)) {
+		if o.read[k] || trivial(o.values[k]) {
+			continue
+		}
+		if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(strings.ToLower(k), w) }) {
+			o.fail(k, "%s", why)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,27 +19,18 @@ type part struct {
 // values computes the values of a quantized matrix.
 type values interface {
 	// rows fills dst, [n][columns], with rows row to row+n−1. Rows are those that outputs have,
-	// however the matrix is stored.
+	// however the matrix is stored; of a stack of matrices, those of the first come first.
 	rows(row, n int, dst []float32)
 }
 
 // part finds the tensors that a matrix or vector is made of and checks them. Its name is that which it
 // has where it is not quantized.
 func (d *bound) part(b *binder, name string, shape []int) (part, error) {
-	s, ok := b.shards.tensors[name]
-	if base, found := strings.CutSuffix(name, ".weight"); found && len(shape) == 2 {
-		m := &module{b: b, name: base, rows: d.total, cols: d.cols}
-		switch {
-		case !ok && b.has(base+".qweight"):
-			return m.integers()
-		case !ok && b.has(base+".weight_packed"):
-			return m.packed()
-		case ok && s.dtype == "I8" && b.quant != nil:
-			return m.int8s(s)
-		case ok && isFloat8(s.dtype) && b.quant != nil:
-			return m.float8s(s, d.transposed)
-		}
+	m := &module{b: b, name: strings.TrimSuffix(name, ".weight"), rows: d.total, cols: d.cols}
+	if p, found, err := m.find(name, len(shape), d); found || err != nil {
+		return p, err
 	}
+	s, ok := b.shards.tensors[name]
 	switch {
 	case !ok:
 		return part{}, fmt.Errorf("tensor %q is missing%s", name, b.hint(name))
@@ -50,6 +42,52 @@ func (d *bound) part(b *binder, name string, shape []int) (part, error) {
 	}
 	b.used[name] = true
 	return part{stored: s, kind: s.dtype, bytes: len(s.data), values: s.values}, nil
+}
+
+// find takes the tensors of a quantized matrix, or of a stack of them, if it is quantized. Their rank
+// is that of the tensor that would have the values.
+func (m *module) find(name string, rank int, d *bound) (p part, found bool, err error) {
+	if rank == 3 && !m.b.has(name) && m.b.has(name+"_blocks") {
+		p, err = m.blocks(d.experts)
+		return p, true, err
+	}
+	if rank != 2 || m.name == name {
+		return p, false, nil
+	}
+	if p, err = m.matrix(d.transposed); err != nil {
+		return p, true, err
+	}
+	if p.values != nil {
+		err = m.smooth(&p)
+	}
+	return p, p.values != nil, err
+}
+
+// matrix is find for a matrix; without values, it is not quantized.
+func (m *module) matrix(transposed bool) (part, error) {
+	s, plain := m.b.shards.tensors[m.name+".weight"]
+	q, state := m.b.quant, m.b.bnbStateOf(m.name)
+	switch {
+	case !plain && m.b.has(m.name+".qweight"):
+		return m.integers()
+	case !plain && m.b.has(m.name+".weight_packed"):
+		return m.packed()
+	case !plain || q == nil:
+		return part{}, nil
+	case state != "" || s.dtype == "U8" && q.by(methodBnB):
+		return m.codebook(cmp.Or(state, m.name+bnbStateSuffix+"nf4"))
+	case s.dtype == "I8" && q.by(methodBnB):
+		return m.eightBits()
+	case s.dtype == "I8":
+		return m.int8s(s)
+	case s.dtype == "U32":
+		return m.mlx()
+	case s.dtype == "U8", s.dtype == float4:
+		return m.float4s(".weight")
+	case isFloat8(s.dtype):
+		return m.float8s(s, transposed)
+	}
+	return part{}, nil
 }
 
 // module is a matrix [rows][cols] with tensors that belong to it, like NAME.weight and
@@ -99,14 +137,17 @@ func (s *stored) checkShape(name string, shape []int) error {
 	return nil
 }
 
-// scaleTypes are the types that scales may have.
-var scaleTypes = []string{"BF16", "F16", "F32", float8E8M0}
+// scaleTypes are the types that scales may have. In powerTypes, bytes are exponents.
+var (
+	scaleTypes = []string{"BF16", "F16", "F32", float8E8M0}
+	powerTypes = []string{"BF16", "F16", "F32", float8E8M0, "U8"}
+)
 
-// floats decodes elements of a tensor of one of the scaleTypes.
+// floats decodes elements of a tensor of one of the powerTypes.
 func (s *stored) floats(at int, dst []float32) {
 	size := elementSize[s.dtype]
 	src := s.data[at*size : (at+len(dst))*size]
-	if s.dtype == float8E8M0 {
+	if s.dtype == float8E8M0 || s.dtype == "U8" {
 		decodeE8M0(dst, src)
 		return
 	}
@@ -123,12 +164,15 @@ func (m *module) float8s(s stored, transposed bool) (part, error) {
 		return part{}, err
 	}
 	suffix := ".weight_scale"
-	if q := m.b.quant; m.b.has(m.name+".weight_scale_inv") || q.method == methodFP8 && q.block[0] > 0 && !m.b.has(m.name+suffix) {
+	if q := m.b.quant; m.b.has(m.name+".weight_scale_inv") || q.by(methodFP8, methodMXFP8) && q.block[0] > 0 && !m.b.has(m.name+suffix) {
 		suffix = ".weight_scale_inv"
 	}
-	scales, err := m.take(suffix, scaleTypes)
+	scales, err := m.take(suffix, powerTypes)
 	if err != nil {
 		return part{}, err
+	}
+	if s := scales.shape; len(s) == 4 && s[1] == 1 && s[3] == 1 { // modelopt
+		scales.shape = []int{s[0], s[2]}
 	}
 	f := &scaled{weights: s, scales: scales, cols: m.cols}
 	if !f.divide(m.rows, m.b.quant) {

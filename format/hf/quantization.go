@@ -24,6 +24,11 @@ type quantization struct {
 	groups    []int  // compressed-tensors: the sizes that groups may have
 }
 
+// by reports whether one of the methods quantized the weights.
+func (q *quantization) by(methods ...string) bool {
+	return q != nil && slices.Contains(methods, q.method)
+}
+
 // The values of quant_method that are read.
 const (
 	methodGPTQ       = "gptq"
@@ -31,6 +36,12 @@ const (
 	methodFP8        = "fp8"
 	methodFBGEMM     = "fbgemm_fp8"
 	methodCompressed = "compressed-tensors"
+	methodBnB        = "bitsandbytes"
+	methodMXFP4      = "mxfp4"
+	methodMXFP8      = "mxfp8"
+	methodModelOpt   = "modelopt"
+	methodAutoRound  = "auto-round"
+	methodMLX        = "mlx"
 )
 
 // quantizers read the keys of a method.
@@ -40,58 +51,78 @@ var quantizers = map[string]func(*quantization, *object){
 	methodFP8:        (*quantization).readFP8,
 	methodFBGEMM:     func(*quantization, *object) {}, // its tensors tell all
 	methodCompressed: (*quantization).readCompressed,
+	methodBnB:        (*quantization).readBnB,
+	methodMXFP4:      (*quantization).readMXFP4,
+	methodMXFP8:      (*quantization).readFP8,
+	methodModelOpt:   (*quantization).readModelOpt,
+	methodAutoRound:  (*quantization).readAutoRound,
+	methodMLX:        (*quantization).readMLX,
 }
 
-const supportedMethods = "fp8, fbgemm_fp8, gptq of 2, 4 or 8 bits, awq of 4 bits, compressed-tensors of 8-bit floats and of 2-, 4- or 8-bit integers"
+const supportedMethods = "fp8, fbgemm_fp8, mxfp8, mxfp4, bitsandbytes, gptq of 2, 3, 4 or 8 bits, awq of 4 bits, auto-round in the formats of gptq and awq, compressed-tensors of 4- and 8-bit floats and of 2-, 4- or 8-bit integers, modelopt of 4- and 8-bit floats, mlx"
+
+// methodNames are other names of methods.
+var methodNames = map[string]string{
+	"compressed_tensors": methodCompressed,
+	"intel/auto-round":   methodAutoRound,
+	"auto_round":         methodAutoRound,
+	"modelopt_fp4":       methodModelOpt,
+	"modelopt_mixed":     methodModelOpt,
+}
+
+// unnamed tells the method of a configuration without quant_method from its other keys.
+func unnamed(o *object) string {
+	switch {
+	case o.has("load_in_4bit"), o.has("load_in_8bit"):
+		return methodBnB
+	case o.has("quant_algo"):
+		return methodModelOpt
+	case o.has("group_size") && o.has("bits"):
+		return methodMLX
+	}
+	return ""
+}
 
 // readQuantization reads a quantization_config; method is what an absent quant_method means.
 func readQuantization(o *object, where, method string) (*quantization, error) {
-	q := &quantization{where: where, method: o.string("quant_method", method)}
-	switch q.method {
-	case "compressed_tensors":
-		q.method = methodCompressed
-	case "auto-round", "intel/auto-round":
-		q.method = autoRoundMethod(o)
+	q := &quantization{where: where, method: o.string("quant_method", cmp.Or(method, unnamed(o)))}
+	if name, ok := methodNames[q.method]; ok {
+		q.method = name
+	}
+	if q.method == methodFP8 && o.has("quant_algo") {
+		q.method = methodModelOpt
 	}
 	read, ok := quantizers[q.method]
 	if err := o.firstError(); err != nil {
 		return nil, err
 	}
 	if !ok {
-		return nil, fmt.Errorf("%s: quant_method %q is not supported; supported: %s, and weights that were not quantized", where, q.method, supportedMethods)
+		return nil, fmt.Errorf("%s: quant_method %q is not supported%s; supported: %s, and weights that were not quantized", where, q.method, unreadable(q.method), supportedMethods)
 	}
 	read(q, o)
+	o.refuse(decisive, "it may change what the codes stand for, and is not supported")
 	return q, o.firstError()
 }
 
-// autoRoundMethod returns the method whose tensors AutoRound wrote. How it found the codes, which the
-// other keys record, changes nothing.
-func autoRoundMethod(o *object) string {
-	packing := o.string("packing_format", "auto_round:gptq")
-	switch strings.TrimPrefix(strings.TrimPrefix(packing, "auto_round:"), "auto_") {
-	case "gptq":
-		return methodGPTQ
-	case "awq":
-		return methodAWQ
-	}
-	o.fail("packing_format", "%q is not supported; supported: auto_round:auto_gptq, auto_round:auto_awq", packing)
-	return methodGPTQ
-}
+// decisive are words in keys of a quantization_config that may change what the codes stand for. All
+// others that are not read are records of how they came about, of which every tool writes its own.
+var decisive = []string{"rotation", "transform_", "hadamard", "codebook", "svd", "outlier"}
 
-// quantizationFiles say in older checkpoints what config.json says now.
-var quantizationFiles = []struct{ name, method string }{
-	{"quantize_config.json", methodGPTQ},
-	{"quant_config.json", methodAWQ},
+// quantizationFiles say in older checkpoints, and in those of modelopt, what config.json says else.
+var quantizationFiles = []struct {
+	name, method string
+	inner        string // the key of the object that says it; "": the file is that object
+}{
+	{"quantize_config.json", methodGPTQ, ""},
+	{"quant_config.json", methodAWQ, ""},
+	{"hf_quant_config.json", methodModelOpt, "quantization"},
 }
 
 // readQuantizationFile looks for a file beside config.json that tells how the weights were quantized, if
 // there are any that were.
 func (c *Checkpoint) readQuantizationFile(dir string) error {
-	packed := false
-	for name := range c.shards.tensors {
-		packed = packed || strings.HasSuffix(name, ".qweight")
-	}
-	if !packed || c.config.quant != nil {
+	tool, ok := c.shards.quantizedBy()
+	if !ok || c.config.quant != nil {
 		return nil
 	}
 	for _, f := range quantizationFiles {
@@ -108,13 +139,52 @@ func (c *Checkpoint) readQuantizationFile(dir string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
+		if f.inner != "" {
+			if o = o.object(f.inner); o == nil {
+				return fmt.Errorf("%s: key %q is missing", path, f.inner)
+			}
+		}
 		if c.config.quant, err = readQuantization(o, f.name, f.method); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		c.config.ignored = append(c.config.ignored, o.unread()...)
 		return nil
 	}
-	return fmt.Errorf("%s: tensors were quantized, but neither config.json has a quantization_config nor is %s there", dir, quantizationFiles[0].name)
+	return fmt.Errorf("%s: tensors were quantized%s, but config.json has no quantization_config, and none of %s is there; fetch the file that is missing", dir, tool, filesThatTell())
+}
+
+func filesThatTell() string {
+	var names []string
+	for _, f := range quantizationFiles {
+		names = append(names, f.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// marks are tensors by whose names weights are known to be quantized, and by what.
+var marks = []struct{ suffix, by string }{
+	{".qweight", ""},
+	{".weight_packed", " by compressed-tensors"},
+	{".quant_state.bitsandbytes__nf4", " by bitsandbytes"},
+	{".quant_state.bitsandbytes__fp4", " by bitsandbytes"},
+	{".SCB", " by bitsandbytes"},
+	{".weight_scale_2", " by modelopt"},
+	{"_blocks", " to mxfp4"},
+	{".weight_scale", ""},
+	{".weight_scale_inv", ""},
+	{".W_q", " by hqq"},
+}
+
+// quantizedBy says what seems to have quantized the weights; ok is false if nothing did.
+func (s *shards) quantizedBy() (by string, ok bool) {
+	for _, m := range marks {
+		for name := range s.tensors {
+			if strings.HasSuffix(name, m.suffix) {
+				return m.by, true
+			}
+		}
+	}
+	return "", false
 }
 
 func (q *quantization) readGPTQ(o *object) {
@@ -135,7 +205,7 @@ func (q *quantization) readGPTQ(o *object) {
 		}
 	}
 	q.scattered = o.bool("desc_act", false)
-	q.readBits(o, 2, 4, 8)
+	q.readBits(o, 2, 3, 4, 8)
 }
 
 func (q *quantization) readAWQ(o *object) {
@@ -176,18 +246,26 @@ func (q *quantization) readBits(o *object, supported ...int) {
 }
 
 func (q *quantization) readFP8(o *object) {
-	list, ok := o.ints("weight_block_size")
+	q.readBlock(o, "weight_block_size")
+}
+
+// readBlock reads the rows and columns of a block, if they are there.
+func (q *quantization) readBlock(o *object, key string) {
+	list, ok := o.ints(key)
 	switch {
 	case !ok:
 	case len(list) != 2 || min(list[0], list[1]) < 1 || max(list[0], list[1]) > 1<<24:
-		o.fail("weight_block_size", "want two numbers above 0, have %v", list)
+		o.fail(key, "want two numbers above 0, have %v", list)
 	default:
 		q.block = [2]int(list)
 	}
 }
 
 // compressedFormats are the formats of compressed-tensors that are read.
-var compressedFormats = []string{"pack-quantized", "float-quantized", "int-quantized", "naive-quantized", "mixed-precision"}
+var compressedFormats = []string{
+	"pack-quantized", "float-quantized", "int-quantized", "naive-quantized", "mixed-precision", "dense",
+	"nvfp4-pack-quantized", "mxfp4-pack-quantized", "mxfp8-quantized",
+}
 
 func (q *quantization) readCompressed(o *object) {
 	checkFormat(o, "format")

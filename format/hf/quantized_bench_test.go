@@ -24,7 +24,7 @@ func BenchmarkQuantized(b *testing.B) {
 		return stored{dtype: "F16", data: halves(m)}
 	}
 	codes, zeros := words{random(rows * cols / 2), 4}, words{random(rows * cols / size / 2), 4}
-	inputs := byInputs{weights: codes, zeros: zeros, scales: half(rows * cols / size), rows: rows, cols: cols, groups: cols / size, place: inOrder, add: ones(4)}
+	inputs := byInputs{weights: codes, zeros: zeros, scales: half(rows * cols / size), rows: rows, cols: cols, groups: cols / size, place: inOrder, lessOne: true}
 	across := inputs
 	across.across, across.place = true, interleaved
 	zero := stored{data: zeros.data}

@@ -55,32 +55,36 @@ func typed(name, dtype string) func(*testing.T, string) {
 // upProj is a module of all fixtures.
 const upProj = "model.layers.0.mlp.up_proj"
 
-var quantizedDamages = []struct {
+type quantizedDamage struct {
 	name, fixture string
 	do            func(t *testing.T, dir string)
 	want          string
-}{
-	{"unknown method", "awq", inQuantization("quant_method", "bitsandbytes"), `: quantization_config: quant_method "bitsandbytes" is not supported; supported: fp8, fbgemm_fp8, gptq`},
+}
+
+var quantizedDamages = []quantizedDamage{
+	{"unknown method", "awq", inQuantization("quant_method", "ternary"), `: quantization_config: quant_method "ternary" is not supported; supported: fp8, fbgemm_fp8, mxfp8`},
 	{"method is a number", "awq", inQuantization("quant_method", 4), `key "quantization_config.quant_method": want a string`},
+	{"known method", "awq", inQuantization("quant_method", "hqq"), `quant_method "hqq" is not supported (integers with zero-points that are no integers); take the checkpoint that this one was made from`},
 	{"codes that are no integers", "awq", inQuantization("data_type", "mx_fp"), `codes of type "mx_fp" are not supported; supported: int`},
 	{"autoround of another order", "awq", func(t *testing.T, dir string) {
 		inQuantization("quant_method", "auto-round")(t, dir)
 		inQuantization("packing_format", "auto_round:exllamav2")(t, dir)
-	}, `"auto_round:exllamav2" is not supported; supported: auto_round:auto_gptq, auto_round:auto_awq`},
+	}, `"auto_round:exllamav2" is not supported; supported: auto_round, with or without :auto_gptq`},
+	{"decisive key", "awq", inQuantization("rotation", "hadamard"), `key "quantization_config.rotation": it may change what the codes stand for`},
 	{"not an object", "awq", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", []int{4})) }, `key "quantization_config": `},
 	{"awq of 3 bits", "awq", inQuantization("bits", 3), `key "quantization_config.bits": codes of 3 bits are not supported; supported: [4]`},
 	{"awq for a matrix kernel", "awq", inQuantization("version", "gemv"), `"gemv" is not supported; supported: gemm`},
 	{"awq of llm-awq", "awq", inQuantization("backend", "llm-awq"), "the order of llm-awq is not supported"},
 	{"awq group", "awq", inQuantization("group_size", 32), `scales": shape [2 128], want [groups 128] with groups of 32 columns of 128`},
 	{"awq group of 0", "awq", inQuantization("group_size", 0), `key "quantization_config.group_size": want a number above 0`},
-	{"awq read as gptq", "awq", inQuantization("quant_method", "gptq"), `.qweight": shape [128 16], but a matrix [128 128] quantized by gptq to 4 bits has [16 128]`},
+	{"awq read as gptq", "awq", inQuantization("quant_method", "gptq"), "shape [128 16], but a matrix [128 128] quantized by gptq to 4 bits has [16 128]"},
 	{"awq without scales", "awq", without(upProj + ".scales"), `tensor "` + upProj + `.scales" is missing; a matrix quantized by awq has it`},
 	{"awq without zeros", "awq", without(upProj + ".qzeros"), `.qzeros" is missing`},
 	{"awq zeros of another shape", "awq", shaped(upProj+".qzeros", 24, 2), `.qzeros": shape [24 2], but config.json makes it [2 24]`},
 	{"awq codes of another shape", "awq", shaped(upProj+".qweight", 24, 128), `.qweight": shape [24 128], but a matrix [192 128] quantized by awq to 4 bits has [128 24]`},
 	{"awq codes are floats", "awq", typed(upProj+".qweight", "F32"), `.qweight": unsupported dtype F32; supported: I32, U32`},
 	{"awq scales are integers", "awq", typed(upProj+".scales", "I16"), `.scales": unsupported dtype I16; supported: BF16, F16, F32`},
-	{"awq without its configuration", "awq", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, "tensors were quantized, but neither config.json has a quantization_config nor is quantize_config.json there"},
+	{"awq without its configuration", "awq", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, "tensors were quantized, but config.json has no quantization_config, and none of quantize_config.json, quant_config.json, hf_quant_config.json is there"},
 	{"awq as compressed-tensors", "awq", func(t *testing.T, dir string) {
 		edit(t, configOf(dir), set("quantization_config", map[string]any{"quant_method": "compressed-tensors", "config_groups": map[string]any{}}))
 	}, "the configuration does not say that gptq or awq quantized it"},
@@ -88,7 +92,7 @@ var quantizedDamages = []struct {
 		m[upProj+".weight"] = &tensorData{DType: "F16", Shape: []int{192, 128}, data: make([]byte, 2*192*128)}
 	}), `tensor "` + upProj + `.qweight": unexpected`},
 
-	{"gptq of 3 bits", "gptq_act", inQuantization("bits", 3), `codes of 3 bits are not supported; supported: [2 4 8]`},
+	{"gptq of 5 bits", "gptq_act", inQuantization("bits", 5), `codes of 5 bits are not supported; supported: [2 3 4 8]`},
 	{"gptq of other bits", "gptq_act", inQuantization("bits", 8), `shape [16 128], but a matrix [128 128] quantized by gptq to 8 bits has [32 128]`},
 	{"gptq for marlin", "gptq_act", inQuantization("checkpoint_format", "marlin"), `"marlin" is not supported; supported: gptq, gptq_v2`},
 	{"gptq for old marlin", "gptq_act", inQuantization("is_marlin_format", true), "the order of Marlin is not supported"},
@@ -116,6 +120,9 @@ var quantizedDamages = []struct {
 	}, `.scales": shape [3 192], want [groups 192]`},
 	{"gptq bias that is none", "gptq", inWeights(func(m map[string]*tensorData) { m[upProj+".bias"].data[7] = 1 }), `tensor "` + upProj + `.bias": unexpected`},
 	{"gptq file is no JSON", "gptq", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "quantize_config.json"), []byte("{")) }, "quantize_config.json: "},
+	{"gptq file with decisive keys", "gptq", func(t *testing.T, dir string) {
+		edit(t, filepath.Join(dir, "quantize_config.json"), set("rotation", true))
+	}, `quantize_config.json: key "rotation": it may change`},
 	{"gptq file of another method", "gptq", func(t *testing.T, dir string) {
 		edit(t, filepath.Join(dir, "quantize_config.json"), set("quant_method", "quip"))
 	}, `quant_method "quip" is not supported`},
@@ -127,13 +134,13 @@ var quantizedDamages = []struct {
 	{"fp8 scales are integers", "fp8_block", typed(upProj+".weight_scale_inv", "I32"), `unsupported dtype I32; supported: BF16, F16, F32, F8_E8M0`},
 	{"fp8 scales of no block", "fp8_block", shaped(upProj+".weight_scale_inv", 1, 2), "shape [1 2]: want one scale for each row, for all, or for each block that quantization_config says"},
 	{"fp8 of another shape", "fp8_block", shaped(upProj+".weight", 128, 256), `.weight": shape [128 256], but config.json makes it [256 128]`},
-	{"fp8 scales without a method", "fp8_block", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, `.weight_scale_inv": unexpected`},
+	{"fp8 scales without a method", "fp8_block", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, "tensors were quantized, but config.json has no quantization_config"},
 	{"fp8 scale of nothing", "fp8_tensor", inWeights(func(m map[string]*tensorData) {
 		m["model.norm.weight_scale"] = &tensorData{DType: "F32", Shape: []int{1}, data: make([]byte, 4)}
 	}), `tensor "model.norm.weight_scale": unexpected`},
 
 	{"compressed without groups", "ct_int4", inQuantization("config_groups", nil), `key "quantization_config.config_groups": missing`},
-	{"compressed to 4-bit floats", "ct_int4", inQuantization("format", "nvfp4-pack-quantized"), `"nvfp4-pack-quantized" is not supported; supported: pack-quantized`},
+	{"compressed to 6-bit floats", "ct_int4", inQuantization("format", "mxfp6-pack-quantized"), `"mxfp6-pack-quantized" is not supported; supported: pack-quantized`},
 	{"compressed sparsely", "ct_int4", inQuantization("sparsity_config", map[string]any{"format": "sparse-24-bitmask"}), `key "quantization_config.sparsity_config.format": "sparse-24-bitmask" is not supported`},
 	{"compressed after a transform", "ct_int4", inQuantization("transform_config", map[string]any{"config_groups": map[string]any{"R1": map[string]any{"type": "hadamard"}}}), "activations that are rotated while the model runs are not supported"},
 	{"compressed groups of another size", "ct_int4", inScheme("group_size", 16), `.weight_scale": shape [`},
@@ -150,17 +157,28 @@ var quantizedDamages = []struct {
 	{"compressed bytes as fp8", "ct_int8", func(t *testing.T, dir string) {
 		edit(t, configOf(dir), set("quantization_config", map[string]any{"quant_method": "fp8"}))
 	}, `dtype I8 of quant_method "fp8" is not supported`},
-	{"compressed without its configuration", "ct_int8", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, `unsupported dtype I8; supported: BF16`},
-	{"compressed words without their configuration", "ct_int4", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, "the configuration does not say that compressed-tensors quantized it"},
+	{"compressed without its configuration", "ct_int8", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, "tensors were quantized, but config.json has no quantization_config"},
+	{"compressed words without their configuration", "ct_int4", func(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }, "tensors were quantized by compressed-tensors, but config.json has no quantization_config"},
+	{"compressed words of another method", "ct_int4", func(t *testing.T, dir string) {
+		edit(t, configOf(dir), set("quantization_config", map[string]any{"quant_method": "fp8"}))
+	}, "the configuration does not say that compressed-tensors quantized it"},
 }
 
-func TestQuantizedDamage(t *testing.T) {
-	for _, d := range quantizedDamages {
+func TestQuantizedDamage(t *testing.T) { tryDamages(t, quantizedDamages) }
+
+// copyQuantized copies a fixture into a directory.
+func copyQuantized(t *testing.T, name, dir string) {
+	t.Helper()
+	if err := os.CopyFS(dir, os.DirFS(quantized+name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tryDamages(t *testing.T, list []quantizedDamage) {
+	for _, d := range list {
 		t.Run(d.name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := os.CopyFS(dir, os.DirFS(quantized+d.fixture)); err != nil {
-				t.Fatal(err)
-			}
+			copyQuantized(t, d.fixture, dir)
 			d.do(t, dir)
 			c, err := Open(dir)
 			if err == nil {
@@ -177,7 +195,10 @@ func TestQuantizedDamage(t *testing.T) {
 // Whatever a header says, its tensors are bound to a quantized model, all rows of which can be read, or
 // there is an error.
 func FuzzQuantized(f *testing.F) {
-	names := []string{"awq", "ct_int4", "ct_int8", "fp8_block", "fp8_tensor", "gptq", "gptq_act"}
+	names := []string{
+		"awq", "ct_int4", "ct_int8", "fp8_block", "fp8_tensor", "gptq", "gptq_act", "bnb_nf4", "bnb_fp4", "bnb_int8",
+		"ct_nvfp4", "ct_mxfp4", "ct_mxfp8", "mo_nvfp4", "mo_fp8", "mlx", "mlx_mixed", "mlx_mxfp4", "gptq3",
+	}
 	var configs []*config
 	for i, name := range names {
 		c := mustOpen(f, quantized+name)

@@ -49,11 +49,23 @@ func TestDequantized(t *testing.T) {
 		"gptq":       "gptq int4 with groups of 64",
 		"gptq_act":   "gptq int4 with groups of 32 in act-order",
 		"awq":        "awq int4 with groups of 64",
+		"bnb_nf4":    "bitsandbytes nf4 with blocks of 64 and quantized scales",
+		"bnb_fp4":    "bitsandbytes fp4 with blocks of 64",
+		"bnb_int8":   "bitsandbytes int8 with a scale for each row",
+		"ct_nvfp4":   "nvfp4 with groups of 16",
+		"ct_mxfp4":   "mxfp4 with groups of 32",
+		"ct_mxfp8":   "F8_E4M3 with groups of 32",
+		"mo_nvfp4":   "nvfp4 with groups of 16",
+		"mo_fp8":     "F8_E4M3 with one scale",
+		"mlx":        "mlx int4 with groups of ",
+		"mlx_mixed":  "mlx int",
+		"mlx_mxfp4":  "mxfp4 with groups of 32",
+		"gptq3":      "gptq int3 with groups of 32",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := mustOpen(t, quantized+name)
 			var golden map[string]struct{ F32, F16 string }
-			if err := json.Unmarshal(read(t, quantized+name+"/golden.json"), &golden); err != nil || len(golden) != 7 {
+			if err := json.Unmarshal(read(t, quantized+name+"/golden.json"), &golden); err != nil || len(golden) < 7 {
 				t.Fatalf("%d matrices, %v", len(golden), err)
 			}
 			for i, tensor := range c.Tensors() {
@@ -86,7 +98,7 @@ func TestDequantized(t *testing.T) {
 
 // Rows that are asked for one by one are those of the whole, and Raw shows no codes.
 func TestQuantizedRows(t *testing.T) {
-	for _, name := range []string{"fp8_block", "ct_int8", "ct_int4", "gptq", "gptq_act", "awq"} {
+	for _, name := range []string{"fp8_block", "ct_int8", "ct_int4", "gptq", "gptq_act", "awq", "bnb_nf4", "bnb_int8", "mo_nvfp4", "mlx_mixed", "gptq3"} {
 		c := mustOpen(t, quantized+name)
 		for i, tensor := range c.Tensors() {
 			all := valuesOf(t, c, tensor.Name)
@@ -107,14 +119,14 @@ func TestQuantizedRows(t *testing.T) {
 }
 
 func TestBytes(t *testing.T) {
-	for _, dir := range []string{quantized + "gptq", quantized + "awq", quantized + "ct_int4", quantized + "fp8_block", fixtures + "phi3", fixtures + "mixtral"} {
+	for _, dir := range []string{quantized + "gptq", quantized + "awq", quantized + "ct_int4", quantized + "fp8_block", quantized + "bnb_nf4", quantized + "bnb_int8", quantized + "mo_nvfp4", quantized + "mlx", fixtures + "phi3", fixtures + "mixtral"} {
 		c := mustOpen(t, dir)
 		var have, want int64
 		for i := range c.Tensors() {
 			have += c.Bytes(i)
 		}
 		for name, d := range unpack(t, filepath.Join(dir, "model.safetensors")) {
-			if !strings.HasSuffix(name, "proj.bias") { // zeros that are left out
+			if !strings.HasSuffix(name, "proj.bias") && !strings.HasSuffix(name, ".input_scale") { // what is left out
 				want += int64(len(d.data))
 			}
 		}
@@ -333,6 +345,9 @@ func halves(list []float32) []byte {
 func (m *matrix) gptq(all map[string]*tensorData, name string, offset int) {
 	all[name+".qweight"] = &tensorData{DType: "I32", Shape: []int{m.cols * m.bits / 32, m.rows}, data: packWords(transpose(m.codes, m.rows, m.cols), m.cols, m.rows, m.bits, true, nil)}
 	all[name+".qzeros"] = &tensorData{DType: "I32", Shape: []int{m.groups, m.rows * m.bits / 32}, data: packWords(transpose(m.zeros, m.rows, m.groups), m.groups, m.rows, m.bits, false, nil)}
+	if 32%m.bits != 0 {
+		m.gptqStreams(all, name, offset)
+	}
 	less := map[int]uint32{2: 0x55555555, 4: 0x11111111, 8: 0x01010101}[m.bits] * uint32(offset)
 	for word := range slices.Chunk(all[name+".qzeros"].data, 4) {
 		binary.LittleEndian.PutUint32(word, binary.LittleEndian.Uint32(word)-less)
@@ -345,11 +360,42 @@ func (m *matrix) gptq(all map[string]*tensorData, name string, offset int) {
 	all[name+".g_idx"] = g
 }
 
+// gptqStreams replaces codes and zero-points by those of widths that words hold no whole number of.
+func (m *matrix) gptqStreams(all map[string]*tensorData, name string, offset int) {
+	down := m.cols * m.bits / 32
+	words, zeros := make([]byte, 4*down*m.rows), []byte{}
+	for r := range m.rows {
+		for k, word := range slices.Collect(slices.Chunk(packBits(m.codes[r*m.cols:(r+1)*m.cols], m.bits), 4)) {
+			copy(words[4*(k*m.rows+r):], word)
+		}
+	}
+	list := transpose(m.zeros, m.rows, m.groups)
+	for i := range list {
+		list[i] = (list[i] - offset) & (1<<m.bits - 1)
+	}
+	for line := range slices.Chunk(list, m.rows) {
+		zeros = append(zeros, packBits(line, m.bits)...)
+	}
+	all[name+".qweight"].data, all[name+".qzeros"].data = words, zeros
+}
+
+// packBits packs numbers bit after bit, the lowest first.
+func packBits(list []int, bits int) []byte {
+	out := make([]byte, len(list)*bits/8)
+	for i, v := range list {
+		for b := range bits {
+			at := i*bits + b
+			out[at/8] |= byte(v>>b&1) << (at % 8)
+		}
+	}
+	return out
+}
+
 // GPTQ of all widths, with per-module widths, in a matrix that holds several, in experts, and beside
 // matrices that a family stores by columns.
 func TestGPTQ(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
-	for _, bits := range []int{2, 4, 8} {
+	for _, bits := range []int{2, 3, 4, 8} {
 		for _, format := range []string{"gptq", "gptq_v2"} {
 			for _, c := range []struct {
 				family, stored, name string
@@ -436,6 +482,12 @@ func TestReady(t *testing.T) {
 		{"ct_int8", 8, 32, ""},
 		{"ct_int8", 8, 256, ""},
 		{"ct_int8", 4, 64, "codes -128 to 127 do not fit in 4 bits"},
+		{"ct_mxfp4", 8, 32, ""},
+		{"ct_mxfp4", 8, 64, "groups of 32 do not fill blocks of 64"},
+		{"ct_mxfp4", 4, 32, "codes -12 to 12 do not fit in 4 bits"},
+		{"ct_nvfp4", 8, 32, "groups of 16 do not fill blocks of 32"},
+		{"bnb_nf4", 4, 64, "the values of nf4 are not evenly spaced"},
+		{"gptq3", 4, 32, ""},
 	} {
 		t.Run(fmt.Sprintf("%s int%d/%d", c.name, c.bits, c.block), func(t *testing.T) {
 			checkReady(t, mustOpen(t, quantized+c.name), c.bits, c.block, c.want)
@@ -445,7 +497,7 @@ func TestReady(t *testing.T) {
 
 func checkReady(t *testing.T, c *Checkpoint, bits, block int, want string) {
 	t.Helper()
-	scheme, matrices := quant.Scheme{Bits: bits, Block: block}, 0
+	matrices := 0
 	for i, tensor := range c.Tensors() {
 		ok, why := c.Ready(i, bits, block)
 		if c.bound[i].parts[0].values == nil {
@@ -465,31 +517,43 @@ func checkReady(t *testing.T, c *Checkpoint, bits, block int, want string) {
 			t.Errorf("%s: not ready: %s", tensor.Name, why)
 			continue
 		}
-		rows, size := tensor.Rows(), scheme.RowBytes(tensor.Cols())
-		blocks := make([]byte, rows*size)
-		for r := 0; r < rows; r += 7 {
-			n := min(7, rows-r)
-			if err := c.Blocks(i, bits, block, r, n, blocks[r*size:(r+n)*size]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		have, want := make([]float32, tensor.Cols()), valuesOf(t, c, tensor.Name)
-		for r := range rows {
-			if err := scheme.Check(blocks[r*size:(r+1)*size], tensor.Cols()); err != nil {
-				t.Fatal(err)
-			}
-			scheme.DecodeRow(have, blocks[r*size:(r+1)*size])
-			if !slices.Equal(have, want[r*len(have):(r+1)*len(have)]) {
-				t.Fatalf("%s: row %d of the blocks is another", tensor.Name, r)
-			}
-		}
-		if err := c.Blocks(i, bits, block, rows, 1, blocks[:size]); err == nil {
-			t.Errorf("%s: a row after the last has blocks", tensor.Name)
-		}
+		checkBlocks(t, c, i, bits, block)
 	}
 	if matrices != 7 {
 		t.Errorf("%d quantized matrices", matrices)
 	}
+}
+
+// checkBlocks compares the values of blocks with those of the checkpoint.
+func checkBlocks(t *testing.T, c *Checkpoint, i, bits, block int) {
+	t.Helper()
+	tensor, scheme := c.Tensors()[i], quant.Scheme{Bits: bits, Block: block}
+	rows, size := tensor.Rows(), scheme.RowBytes(tensor.Cols())
+	blocks := make([]byte, rows*size)
+	for r := 0; r < rows; r += 7 {
+		n := min(7, rows-r)
+		if err := c.Blocks(i, bits, block, r, n, blocks[r*size:(r+n)*size]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, want := make([]float32, tensor.Cols()), valuesOf(t, c, tensor.Name)
+	for r := range rows {
+		if err := scheme.Check(blocks[r*size:(r+1)*size], tensor.Cols()); err != nil {
+			t.Fatal(err)
+		}
+		scheme.DecodeRow(have, blocks[r*size:(r+1)*size])
+		if !slices.Equal(have, want[r*len(have):(r+1)*len(have)]) {
+			t.Fatalf("%s: row %d of the blocks is another", tensor.Name, r)
+		}
+	}
+	if err := c.Blocks(i, bits, block, rows, 1, blocks[:size]); err == nil {
+		t.Errorf("%s: a row after the last has blocks", tensor.Name)
+	}
+}
+
+// hasName reports whether a tensor has a name.
+func hasName(name string) func(model.Tensor) bool {
+	return func(x model.Tensor) bool { return x.Name == name }
 }
 
 // Codes of 8 bits without a sign become signed ones; parts of a fused matrix have the blocks of their

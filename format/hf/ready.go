@@ -42,7 +42,7 @@ func (p *part) grid() *grid {
 
 // unlike says in which way the blocks of a quantized matrix are unlike ours, "" if in none.
 func (p *part) unlike() string {
-	if v, ok := p.values.(*ggufRows); ok {
+	if v, ok := p.values.(interface{ unlike() string }); ok {
 		return v.unlike()
 	}
 	return ""

@@ -144,6 +144,11 @@ func (s *shards) add(path string, index map[string]string) error {
 	return nil
 }
 
+// newDType reports whether a type came after the reader behind the guard.
+func newDType(name string) bool {
+	return name == "C64" || name == float4 || strings.HasPrefix(name, "F8_") || strings.HasPrefix(name, "F6_")
+}
+
 // parseFile returns the tensors of a file and the bytes of each. The reader behind the guard must
 // agree, unless the file has types that it does not know.
 func parseFile(file []byte) (entries []entry, views [][]byte, err error) {
@@ -151,7 +156,7 @@ func parseFile(file []byte) (entries []entry, views [][]byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	known := !slices.ContainsFunc(entries, func(e entry) bool { return strings.HasPrefix(e.dtype, "F8_") })
+	known := !slices.ContainsFunc(entries, func(e entry) bool { return newDType(e.dtype) })
 	var second safetensors.SafeTensors
 	if known {
 		if second, err = safetensors.Deserialize(file); err != nil {

@@ -1,0 +1,113 @@
+package hf
+
+import (
+	"fmt"
+	"slices"
+)
+
+// readMLX reads nothing that matters: the shapes of tensors tell widths and groups, as they do for
+// mlx-lm, and matrices of one checkpoint may differ in them.
+func (q *quantization) readMLX(o *object) {
+	if mode := o.string("mode", "affine"); !slices.Contains(mlxModes, mode) {
+		o.fail("mode", "%q is not supported; supported: %v", mode, mlxModes)
+	}
+}
+
+var mlxModes = []string{"affine", "mxfp4", "nvfp4", "mxfp8"}
+
+// mlx takes a matrix that MLX quantized: NAME.weight are words, NAME.scales the scales, and NAME.biases
+// the values of code 0. Without biases, codes are floats.
+func (m *module) mlx() (part, error) {
+	if !m.b.quant.by(methodMLX) {
+		return part{}, fmt.Errorf("tensor %q: dtype U32 of quant_method %q is not supported", m.name+".weight", m.b.quant.method)
+	}
+	s, err := m.take(".weight", []string{"U32"})
+	if err != nil {
+		return part{}, err
+	}
+	scales, err := m.take(".scales", powerTypes)
+	if err != nil {
+		return part{}, err
+	}
+	bits, groups := m.mlxSizes(s.shape, scales.shape)
+	if bits == 0 {
+		return part{}, fmt.Errorf("%s: tensor %q: shape %v with scales %v is not that of a matrix [%d %d] in 2, 3, 4, 5, 6 or 8 bits",
+			s.file, m.name+".weight", s.shape, scales.shape, m.rows, m.cols)
+	}
+	if scales.dtype == "U8" {
+		return m.mlxFloats(s, scales, bits, m.cols/groups)
+	}
+	biases, err := m.tensor(".biases", scaleTypes, m.rows, groups)
+	if err != nil {
+		return part{}, err
+	}
+	a := &affine{codes: words{s.data, bits}, scales: scales, biases: biases, cols: m.cols, groups: groups}
+	kind := fmt.Sprintf("mlx int%d with groups of %d", bits, m.cols/groups)
+	return part{stored: s, kind: kind, bytes: m.bytes, values: a}, nil
+}
+
+// mlxSizes finds the width of codes and the number of groups of a row; bits are 0 if shapes are wrong.
+func (m *module) mlxSizes(codes, scales []int) (bits, groups int) {
+	if len(scales) != 2 || scales[0] != m.rows || scales[1] < 1 || m.cols%scales[1] != 0 {
+		return 0, 0
+	}
+	for _, n := range []int{2, 3, 4, 5, 6, 8} {
+		if m.cols*n%32 == 0 && slices.Equal(codes, []int{m.rows, m.cols * n / 32}) {
+			bits = n
+		}
+	}
+	return bits, scales[1]
+}
+
+// mlxFloats takes a matrix of 4- or 8-bit floats.
+func (m *module) mlxFloats(s, scales stored, bits, size int) (part, error) {
+	switch {
+	case bits == 4 && size == mxGroup:
+		return m.float4Part(s, &nibbles{data: s.data, cols: m.cols, scales: scales, global: 1}, m.rows, size), nil
+	case bits == 4 && size == nvGroup:
+		f := &nibbles{data: s.data, cols: m.cols, scales: scales, global: 1}
+		f.scales.dtype = float8E4M3
+		if m.b.has(m.name + ".global_scale") {
+			if err := m.globalScale(f); err != nil {
+				return part{}, err
+			}
+		}
+		return m.float4Part(s, f, m.rows, size), nil
+	case bits == 8 && size == mxGroup:
+		s.dtype, s.shape = float8E4M3, []int{m.rows, m.cols}
+		f := &scaled{weights: s, scales: scales, cols: m.cols, high: 1, wide: size, across: m.cols / size}
+		return part{stored: s, kind: "mxfp8 with groups of 32", bytes: m.bytes, values: f}, nil
+	}
+	return part{}, fmt.Errorf("%s: tensor %q: floats of %d bits in groups of %d are not supported; supported: mxfp4, nvfp4 and mxfp8",
+		s.file, m.name+".weight", bits, size)
+}
+
+// affine is a matrix of integers q with the values q·s + b, with the scale s and the bias b that a row has
+// for the group of a column. It implements values.
+type affine struct {
+	codes          words
+	scales, biases stored // [rows][groups]
+	cols, groups   int
+}
+
+func (a *affine) rows(row, n int, dst []float32) {
+	codes := make([]int16, a.cols)
+	scales, biases := make([]float32, n*a.groups), make([]float32, n*a.groups)
+	a.scales.floats(row*a.groups, scales)
+	a.biases.floats(row*a.groups, biases)
+	size, wide := a.cols/a.groups, a.cols*a.codes.bits/32
+	for r := range n {
+		a.codes.stream(codes, (row+r)*wide, 1)
+		line := dst[r*a.cols : (r+1)*a.cols]
+		for g := range a.groups {
+			s, b := scales[r*a.groups+g], biases[r*a.groups+g]
+			for c := g * size; c < (g+1)*size; c++ {
+				line[c] = float32(float32(codes[c])*s) + b
+			}
+		}
+	}
+}
+
+func (a *affine) unlike() string {
+	return "the value of code 0 in each group is any number, in blocks it is a whole number of steps; --format int8 loses nearly nothing"
+}

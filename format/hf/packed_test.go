@@ -1,0 +1,141 @@
+package hf
+
+import (
+	"maps"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// Experts in a stack of 4-bit floats, in a matrix that holds two, of a family that stores the values by
+// columns.
+func TestBlocks(t *testing.T) {
+	const experts, rows, cols = 4, 48, 32
+	const name = "model.layers.1.feed_forward.experts.gate_up_proj"
+	dir := copyOf(t, "llama4")
+	path := filepath.Join(dir, "model.safetensors")
+	all := unpack(t, path)
+	delete(all, name)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	blocks := &tensorData{DType: "U8", Shape: []int{experts, rows, 1, 16}, data: make([]byte, experts*rows*16)}
+	scales := &tensorData{DType: "U8", Shape: []int{experts, rows, 1}, data: make([]byte, experts*rows)}
+	for i := range blocks.data {
+		blocks.data[i] = byte(rnd.Uint32())
+	}
+	for i := range scales.data {
+		scales.data[i] = byte(115 + rnd.IntN(12))
+	}
+	all[name+"_blocks"], all[name+"_scales"] = blocks, scales
+	pack(t, path, all)
+	edit(t, configOf(dir), set("quantization_config", map[string]any{"quant_method": "mxfp4", "modules_to_not_convert": []string{"lm_head"}}))
+	c := mustOpen(t, dir)
+	magnitude := []float64{0, .5, 1, 1.5, 2, 3, 4, 6}
+	want := func(expert, row, col int) float32 {
+		r := expert*rows + row
+		q := blocks.data[(r*cols+col)/2] >> (col % 2 * 4) & 15
+		v := math.Ldexp(magnitude[q&7], int(scales.data[r])-127)
+		if q >= 8 {
+			v = -v
+		}
+		return float32(v)
+	}
+	for half, part := range []string{"[0:24]", "[24:48]"} {
+		have := valuesOf(t, c, name+part)
+		for i, v := range have {
+			if w := want(i/cols/24, half*24+i/cols%24, i%cols); v != w {
+				t.Fatalf("%s: element %d is %g, want %g", part, i, v, w)
+			}
+		}
+		i := slices.IndexFunc(c.Tensors(), hasName(name+part))
+		ok, why := c.Ready(i, 8, 32)
+		if !ok {
+			t.Fatal(why)
+		}
+		checkBlocks(t, c, i, 8, 32)
+	}
+}
+
+// 4-bit floats in the type that has its own name.
+func TestFloat4Type(t *testing.T) {
+	dir := t.TempDir()
+	copyQuantized(t, "ct_mxfp4", dir)
+	want := valuesOf(t, mustOpen(t, dir), upProj+".weight")
+	inWeights(func(m map[string]*tensorData) {
+		m[upProj+".weight_packed"].DType, m[upProj+".weight_packed"].Shape[1] = float4, 64
+		m[upProj+".weight_scale"].DType = float8E8M0
+	})(t, dir)
+	if have := valuesOf(t, mustOpen(t, dir), upProj+".weight"); !slices.Equal(have, want) {
+		t.Error("the values differ")
+	}
+}
+
+// What AutoRound calls its packings, of the same tensors.
+func TestAutoRoundPackings(t *testing.T) {
+	for _, c := range []struct {
+		fixture string
+		config  map[string]any
+	}{
+		{"gptq3", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:auto_gptq", "bits": 3, "group_size": 32, "sym": false, "data_type": "int"}},
+		{"gptq3", map[string]any{"quant_method": "intel/auto-round", "bits": 3, "group_size": 32, "backend": "auto_round:gptq"}},
+		{"gptq3", map[string]any{"quant_method": "auto-round", "bits": 4, "group_size": 64, "extra_config": map[string]any{".*": map[string]any{"bits": 3, "group_size": 32}, "lm_head": map[string]any{"bits": 16, "data_type": "float"}}}},
+		{"gptq_act", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:gptqmodel", "bits": 4, "group_size": 32}},
+		{"awq", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:auto_awq", "bits": 4, "group_size": 64}},
+		{"ct_nvfp4", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:llm_compressor", "data_type": "nv_fp", "bits": 4, "group_size": 16}},
+		{"ct_mxfp4", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:llm_compressor", "data_type": "mx_fp", "bits": 4, "group_size": 32}},
+		{"ct_fp8", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:fp8_static", "data_type": "fp8", "bits": 8, "group_size": -1}},
+	} {
+		want := valuesOf(t, mustOpen(t, quantized+c.fixture), upProj+".weight")
+		dir := t.TempDir()
+		copyQuantized(t, c.fixture, dir)
+		q := maps.Clone(c.config)
+		q["autoround_version"], q["iters"] = "0.16.1", 200
+		edit(t, configOf(dir), set("quantization_config", q))
+		if have := valuesOf(t, mustOpen(t, dir), upProj+".weight"); !slices.Equal(have, want) {
+			t.Errorf("%s: %v: the values differ", c.fixture, c.config)
+		}
+	}
+}
+
+// A configuration without quant_method says by its other keys what quantized the weights, and may be in
+// places where other tools have it.
+func TestUnnamedMethods(t *testing.T) {
+	for fixture, key := range map[string]string{"bnb_nf4": "quantization_config", "mo_fp8": "quantization_config", "ct_int4": "compression_config", "mlx": "quantization"} {
+		dir := t.TempDir()
+		copyQuantized(t, fixture, dir)
+		edit(t, configOf(dir), func(m map[string]any) {
+			q := m["quantization_config"].(map[string]any)
+			if key != "compression_config" {
+				delete(q, "quant_method")
+			}
+			delete(m, "quantization_config")
+			m[key] = q
+		})
+		mustOpen(t, dir)
+	}
+}
+
+// Streams of all widths, at every step between words.
+func TestStream(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for bits := 2; bits <= 8; bits++ {
+		list, want := make([]int, 96), make([]int16, 96)
+		for i := range list {
+			list[i] = rnd.IntN(1 << bits)
+			want[i] = int16(list[i])
+		}
+		packed := packBits(list, bits)
+		for step := 1; step < 4; step++ {
+			data := make([]byte, (len(packed)*step + 4))
+			for k := range len(packed) / 4 {
+				copy(data[4*(1+k*step):4*(2+k*step)], packed[4*k:])
+			}
+			have := make([]int16, 96)
+			words{data, bits}.stream(have, 1, step)
+			if !slices.Equal(have, want) {
+				t.Errorf("%d bits, step %d: %v, want %v", bits, step, have, want)
+			}
+		}
+	}
+}

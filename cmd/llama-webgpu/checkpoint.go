@@ -20,6 +20,9 @@ import (
 
 // openCheckpoint opens a Hugging Face checkpoint.
 func openCheckpoint(dir string, edits ...hf.Edit) (*source, error) {
+	if hf.Recognize(dir).Kind == hf.BundleKind {
+		return nil, wrongKind(dir)
+	}
 	ck, err := hf.Open(dir, edits...)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -36,11 +35,12 @@ func openSource(dir string, edits ...hf.Edit) (*source, error) {
 		return openBundle(dir)
 	case exists(dir, "config.json") || hf.IsGGUF(dir):
 		return openCheckpoint(dir, edits...)
-	case exists(dir, "."):
-		return nil, fmt.Errorf("%s: neither a bundle (no %s) nor a checkpoint (no config.json, no .gguf file)", dir, bundle.ManifestName)
 	}
-	return nil, fmt.Errorf("%s: %w", dir, fs.ErrNotExist)
+	return nil, wrongKind(dir)
 }
+
+// wrongKind says what lies at a path where a model was wanted.
+func wrongKind(path string) error { return fmt.Errorf("%s: %s", path, hf.Recognize(path).Advice) }
 
 func exists(dir, name string) bool {
 	_, err := os.Stat(filepath.Join(dir, name))

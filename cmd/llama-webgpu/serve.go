@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/web"
 )
 
@@ -111,7 +112,7 @@ func findBundles(dir string) ([]web.Model, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, wrongKind(dir)
 	}
 	var models []web.Model
 	named := map[string]bool{}
@@ -129,6 +130,9 @@ func findBundles(dir string) ([]web.Model, error) {
 		}
 	}
 	if len(models) == 0 {
+		if found := hf.Recognize(dir); found.Kind != hf.OtherKind {
+			return nil, wrongKind(dir)
+		}
 		return nil, fmt.Errorf("%s: no bundle: neither it nor a directory in it has a %s", dir, bundle.ManifestName)
 	}
 	return models, nil

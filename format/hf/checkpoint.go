@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -76,6 +77,9 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 	if paths, err := findGGUF(dir); paths != nil || err != nil {
 		return openGGUFCheckpoint(paths, edits, err)
 	}
+	if !present(dir, "config.json") {
+		return nil, fmt.Errorf("%s: %s", dir, Recognize(dir).Advice)
+	}
 	path := filepath.Join(dir, "config.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -99,12 +103,15 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{dir: dir, config: config, text: data, edited: len(edits) > 0, shards: s, notes: append(notes, config.notes...)}
+	c := &Checkpoint{dir: dir, config: config, text: data, edited: len(edits) > 0, shards: s, notes: slices.Concat(notes, config.notes, s.notes)}
 	c.files = append([]File{{path, size}}, s.files...)
 	if err := c.readQuantizationFile(dir); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	if err := c.bind(dir); err != nil {
+		if len(s.notes) > 0 {
+			err = fmt.Errorf("%w (%s)", err, strings.Join(s.notes, "; "))
+		}
 		return nil, errors.Join(err, s.close())
 	}
 	if err := c.readTokens(dir); err != nil {

@@ -89,6 +89,9 @@ func (c *config) familyName() (string, error) {
 	if _, ok := families[name]; ok {
 		return name, nil
 	}
+	if what := otherModel(name); what != "" {
+		return "", fmt.Errorf("model_type %q is %s; want a decoder-only language model", name, what)
+	}
 	if name != "" {
 		return "", fmt.Errorf("unsupported model_type %q; supported: %s", name, supported)
 	}

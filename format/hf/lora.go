@@ -65,9 +65,9 @@ func baseOf(dir string) string {
 func openAdapter(dir string) (*shards, error) {
 	s := &shards{tensors: map[string]stored{}}
 	path := filepath.Join(dir, adapterWeights)
-	err := s.add(path, nil)
+	err := s.add(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%s: no %s is there%s", dir, adapterWeights, otherWeights(dir))
+		err = fmt.Errorf("%s: no %s is there: %s", dir, adapterWeights, noAdapter(dir))
 	}
 	if err == nil && len(s.tensors) == 0 {
 		err = fmt.Errorf("%s: there is no tensor in it", path)

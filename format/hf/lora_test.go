@@ -181,7 +181,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"pattern is no expression", config("rank_pattern", map[string]any{"(": 1}), `key "rank_pattern": error parsing regexp`},
 		{"pattern is no number", config("alpha_pattern", map[string]any{"q": "1"}), `key "alpha_pattern.q": want a number`},
 		{"unknown key", config("use_magic", true), "keys that are not supported: use_magic"},
-		{"no weights", func(_ *testing.T, dir string) { os.Remove(filepath.Join(dir, adapterWeights)) }, "no adapter_model.safetensors is there (found golden.safetensors"},
+		{"no weights", func(_ *testing.T, dir string) { os.Remove(filepath.Join(dir, adapterWeights)) }, "no adapter_model.safetensors is there: want the directory that PEFT's save_pretrained wrote"},
 		{"empty weights", func(t *testing.T, dir string) { write(t, filepath.Join(dir, adapterWeights), safefile("{}", nil)) }, "there is no tensor in it"},
 		{"truncated", func(t *testing.T, dir string) {
 			path := filepath.Join(dir, adapterWeights)
@@ -224,7 +224,7 @@ func TestMergeRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
-			if len(open.adapters) > 0 || len(open.notes) > 0 {
+			if len(open.adapters) > 0 || hasNote(open, "merged") {
 				t.Error("something is merged")
 			}
 		})

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,9 +34,10 @@ type shards struct {
 	files   []File
 	maps    []mmap.MMap
 	tensors map[string]stored
+	notes   []string
 }
 
-// openShards maps the single file or all files of the index.
+// openShards maps the weights in dir.
 func openShards(dir string) (*shards, error) {
 	s := &shards{tensors: map[string]stored{}}
 	err := s.open(dir)
@@ -45,57 +45,6 @@ func openShards(dir string) (*shards, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
-}
-
-func (s *shards) open(dir string) error {
-	single := filepath.Join(dir, singleFile)
-	if _, err := os.Stat(single); err == nil {
-		return s.add(single, nil)
-	}
-	path := filepath.Join(dir, indexFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: neither %s nor %s is there%s", dir, singleFile, indexFile, otherWeights(dir))
-	}
-	if err != nil {
-		return err
-	}
-	s.files = append(s.files, File{path, int64(len(data))})
-	index, err := parseIndex(data)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	names := slices.Sorted(maps.Keys(index))
-	done := map[string]bool{}
-	for _, name := range names {
-		if file := index[name]; !done[file] {
-			done[file] = true
-			if err := s.add(filepath.Join(dir, file), index); err != nil {
-				return err
-			}
-		}
-	}
-	for _, name := range names {
-		if _, ok := s.tensors[name]; !ok {
-			return fmt.Errorf("%s: tensor %q: the index says it is here, but it is not", filepath.Join(dir, index[name]), name)
-		}
-	}
-	return nil
-}
-
-// otherWeights names what weights there are in dir that cannot be read.
-func otherWeights(dir string) string {
-	var found []string
-	for _, pattern := range []string{"*.safetensors", "*.bin", "*.pth", "*.pt", "*.gguf"} {
-		paths, _ := filepath.Glob(filepath.Join(dir, pattern)) // the patterns are well-formed
-		for _, p := range paths {
-			found = append(found, filepath.Base(p))
-		}
-	}
-	if found == nil {
-		return ""
-	}
-	return fmt.Sprintf(" (found %s; safetensors as transformers saves them are supported)", strings.Join(found, ", "))
 }
 
 // parseIndex returns the weight_map of a model.safetensors.index.json: for each tensor, its file.
@@ -117,17 +66,17 @@ func parseIndex(data []byte) (map[string]string, error) {
 	return index.WeightMap, nil
 }
 
-// add maps a file and takes in its tensors. An index, if there is one, must agree.
-func (s *shards) add(path string, index map[string]string) error {
+// add maps a file and takes in its tensors.
+func (s *shards) add(path string) error {
 	data, err := mapFile(path)
 	if err != nil {
-		if index != nil && errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: missing shard: %s names it: %w", path, indexFile, err)
-		}
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	s.maps = append(s.maps, data)
 	s.files = append(s.files, File{path, int64(len(data))})
+	if IsPointer(data) {
+		return fmt.Errorf("%s: %s", path, pointerAdvice)
+	}
 	entries, views, err := parseFile(data)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -135,9 +84,6 @@ func (s *shards) add(path string, index map[string]string) error {
 	for i, e := range entries {
 		if earlier, ok := s.tensors[e.name]; ok {
 			return fmt.Errorf("%s: tensor %q: it is in %s too", path, e.name, filepath.Base(earlier.file))
-		}
-		if file, ok := index[e.name]; index != nil && (!ok || file != filepath.Base(path)) {
-			return fmt.Errorf("%s: tensor %q: it is here, but %s", path, e.name, elsewhere(file))
 		}
 		s.tensors[e.name] = stored{file: path, dtype: e.dtype, shape: e.shape, data: views[i]}
 	}
@@ -176,16 +122,12 @@ func parseFile(file []byte) (entries []entry, views [][]byte, err error) {
 	return entries, views, nil
 }
 
-func elsewhere(file string) string {
-	if file == "" {
-		return "the index does not list it"
-	}
-	return fmt.Sprintf("the index says it is in %s", file)
-}
-
 func mapFile(path string) (mmap.MMap, error) {
 	info, err := os.Stat(path) // before it is opened: a pipe would wait for who writes to it
 	if err != nil {
+		if _, link := os.Lstat(path); link == nil && errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.New("a link to a file that is not there: the download or the cache is not whole")
+		}
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,6 +32,9 @@ func (c *Checkpoint) readTokenizer() (text []byte, made string, err error) {
 	text, err = os.ReadFile(filepath.Join(c.dir, "tokenizer.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", nil
+	}
+	if err == nil && IsPointer(text) {
+		return nil, "", fmt.Errorf("%s: %s", filepath.Join(c.dir, "tokenizer.json"), pointerAdvice)
 	}
 	return text, "", err
 }

@@ -1,0 +1,130 @@
+package hf
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// foreigners are files that other programs want, and what they are.
+var foreigners = []struct{ patterns, what string }{
+	{"tf_model.h5 flax_model.msgpack *.h5.index.json *.msgpack.index.json", "weights of TensorFlow or Flax (%s): save them as safetensors with transformers 4: from_pretrained(DIR, from_tf=True) or from_flax=True, then save_pretrained"},
+	{"*.onnx *.onnx_data onnx", "an ONNX model" + made},
+	{"openvino*", "an OpenVINO model" + made},
+	{"*.mlpackage *.mlmodelc *.mlmodel", "a Core ML model" + made},
+	{"*.tflite *.litertlm *.task", "a LiteRT model" + made},
+	{"params_shard_* mlc-chat-config.json ndarray-cache.json tensor-cache.json", "an MLC model" + made},
+	{"*.engine *.plan", "a TensorRT engine" + made},
+	{"*.npz", "an old MLX model" + made},
+	{"ggml* *.ggml *.llamafile", "a model of llama.cpp" + made},
+	{"*.nemo *.mar *.pte *.rkllm *.distcp *.orbax*", "a model for another program" + made},
+}
+
+const made = " (%s): want the checkpoint that it was made from"
+
+// foreign says what a file is that another program wants, "" if it is nothing of the kind.
+func foreign(name string) string {
+	for _, f := range foreigners {
+		for _, pattern := range strings.Fields(f.patterns) {
+			if ok, _ := filepath.Match(pattern, name); ok { // the patterns are well-formed
+				return fmt.Sprintf(f.what, name)
+			}
+		}
+	}
+	return ""
+}
+
+// otherModels are values of model_type that are no decoder-only language model.
+var otherModels = []struct{ types, what string }{
+	{
+		`albert bert big_bird camembert canine convbert deberta deberta-v2 distilbert electra ernie esm eurobert flaubert funnel
+		gte-new ibert layoutlm layoutlmv2 layoutlmv3 lilt longformer luke megatron-bert mobilebert modernbert mpnet mra new
+		nomic_bert nystromformer rembert roberta roberta-prelayernorm roformer squeezebert xlm xlm-roberta xlm-roberta-xl xmod yoso`,
+		"an encoder, as embedding models and classifiers are: it writes no text",
+	},
+	{
+		`bart bigbird_pegasus blenderbot blenderbot-small encoder-decoder fsmt led longt5 m2m_100 marian mbart mt5 mvp nllb-moe pegasus
+		pegasus_x plbart prophetnet switch_transformers t5 t5gemma t5gemma2 umt5 xlm-prophetnet`,
+		"an encoder-decoder, which has an encoder and cross-attention besides",
+	},
+	{`audio-spectrogram-transformer bark clap csm dac dia encodec hubert kyutai_speech_to_text mimi moonshine musicgen parakeet seamless_m4t
+		seamless_m4t_v2 speech_to_text speecht5 unispeech vits wav2vec2 wav2vec2-bert wavlm whisper`, "a model of speech or sound"},
+	{
+		`align beit blip chinese_clip clip clip_text_model clip_vision_model clipseg convnext convnextv2 deit detr dinov2 dinov3_vit dpt
+		grounding-dino mobilenet_v2 owlvit resnet sam sam2 segformer siglip siglip2 swin timm_wrapper vit vit_mae`,
+		"a model of images",
+	},
+}
+
+// otherModel says what a model_type is that is no decoder-only language model, "" if it may be one.
+func otherModel(name string) string {
+	for _, o := range otherModels {
+		if slices.Contains(strings.Fields(o.types), name) {
+			return o.what
+		}
+	}
+	return ""
+}
+
+// again is how to finish a download.
+const again = "run the same hf download again, it goes on where it stopped"
+
+// unfinished says, behind an error, that a download into dir has not come to its end.
+func unfinished(dir string) string {
+	for _, at := range []string{dir, filepath.Join(dir, ".cache", "huggingface", "download"), filepath.Join(dir, "..", "..", "blobs")} {
+		for _, n := range filesIn(at) {
+			if strings.HasSuffix(n, ".incomplete") || strings.HasSuffix(n, ".part") || strings.HasSuffix(n, ".crdownload") || strings.HasSuffix(n, ".aria2") {
+				return "; a download is not finished: " + again
+			}
+		}
+	}
+	return ""
+}
+
+// noWeights says why a directory with a config.json has no weights to read.
+func noWeights(dir string) string {
+	return recognizeWeights(dir, filesIn(dir)).Advice
+}
+
+// adapterAdvice says how to use the adapter in dir.
+func adapterAdvice(dir string) string {
+	var config struct {
+		Base string `json:"base_model_name_or_path"`
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, adapterConfig)); err == nil {
+		_ = json.Unmarshal(data, &config) // what cannot be read names no base
+	}
+	base := cmp.Or(config.Base, "the base model")
+	return fmt.Sprintf("get its base model (%s), and merge it with: llama-webgpu quantize -i BASE --lora %s -o OUT -f int4", base, dir)
+}
+
+// pickleAdvice says how to make safetensors of what PyTorch wrote.
+func pickleAdvice(dir string) string {
+	return fmt.Sprintf(`only safetensors are read. Convert it with Python: from transformers import AutoModelForCausalLM, AutoTokenizer; `+
+		`AutoModelForCausalLM.from_pretrained(%[1]q, dtype="auto").save_pretrained(%[2]q); AutoTokenizer.from_pretrained(%[1]q).save_pretrained(%[2]q)`,
+		dir, strings.TrimRight(dir, `/\`)+"-safetensors")
+}
+
+const pointerAdvice = "is a Git LFS pointer, not the file itself: fetch it with git lfs pull in the clone, or get the model with hf download"
+
+// IsPointer reports whether a file that begins like this is what Git stores in place of a large one.
+func IsPointer(data []byte) bool {
+	return bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/"))
+}
+
+// noAdapter says what is in a directory that has an adapter_config.json but no weights to read.
+func noAdapter(dir string) string {
+	if present(dir, "adapter_model.bin") {
+		return "adapter_model.bin is a file of PyTorch. Save it as safetensors with Python: import torch, safetensors.torch as s; " +
+			`s.save_file(torch.load("adapter_model.bin", map_location="cpu", weights_only=True), "adapter_model.safetensors")`
+	}
+	if why := unfinished(dir); why != "" {
+		return strings.TrimPrefix(why, "; ")
+	}
+	return "want the directory that PEFT's save_pretrained wrote"
+}

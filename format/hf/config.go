@@ -135,6 +135,7 @@ func (c *config) nest() error {
 	if c.text == nil {
 		return cmp.Or(c.top.firstError(), errors.New("text_config is missing"))
 	}
+	c.text.ignore("model_type")
 	if key := "tie_word_embeddings"; c.family.outerTies {
 		delete(c.text.values, key)
 		if v := c.top.value(key); v != nil {

@@ -97,6 +97,9 @@ func (d *draft) localAndGlobalRoPE() {
 		}
 	}
 	if scaling := d.object.object("rope_scaling"); scaling != nil && len(scaling.values) > 0 {
+		if t := scaling.string("type", "default"); t != "default" && !scaling.has("rope_type") {
+			scaling.fail("type", "versions of transformers disagree on whether it counts in this family; write rope_type")
+		}
 		if len(global.values) > 0 {
 			d.note("rope_scaling and rope_parameters are both there; the former changes the latter's full_attention, as in transformers")
 		}

@@ -97,6 +97,9 @@ func readQwen3MoE(d *draft) {
 	d.qkNorm(model.QKNormHead)
 	dense, _ := d.ints("mlp_only_layers")
 	step := d.size("decoder_sparse_step", 1)
+	if d.has("num_local_experts") && d.int("num_local_experts", 0) == 0 {
+		return // all layers are dense
+	}
 	experts := model.MLP{
 		Gated:         true,
 		Activation:    d.layers[0].MLP.Activation,

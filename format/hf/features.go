@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -110,12 +111,12 @@ func (c *config) checkHead() {
 // noteWindows says that a window is not applied that the family's code in transformers does not know.
 func (c *config) noteWindows() {
 	for _, key := range []string{"sliding_window", "attention_chunk_size"} {
-		v := c.text.values[key]
-		if c.text.read[key] || v.Kind() != '0' {
+		var n float64
+		if v := c.text.values[key]; c.text.read[key] || v == nil || json.Unmarshal(v, &n) != nil {
 			continue
 		}
-		if n := c.text.int(key, 0); n > 0 && n < c.spec.MaxPositions {
-			c.text.note("%s %d is not applied: this family has no windows", key, n)
+		if n > 0 && n < float64(c.spec.MaxPositions) {
+			c.text.note("%s %g is not applied: transformers gives this family no such thing", key, n)
 		}
 	}
 }

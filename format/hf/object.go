@@ -59,10 +59,10 @@ func (o *object) fail(key, format string, args ...any) {
 // alias lets a key be found under another name. If both are there, key counts.
 func (o *object) alias(key, other string) {
 	v, ok := o.values[other]
+	o.ignore(other)
 	if !ok {
 		return
 	}
-	o.read[other] = true
 	switch own, both := o.values[key]; {
 	case !both:
 		o.values[key] = v

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"math"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -41,7 +42,7 @@ func (d *draft) ropeObject() *object {
 		return d.emptyRoPE()
 	}
 	for key, v := range scaling.values {
-		if v.Kind() == '{' {
+		if strings.HasSuffix(key, "attention") && v.Kind() == '{' {
 			scaling.fail(key, "this family has one RoPE for all layers, not one for each kind")
 		}
 	}

@@ -1,0 +1,405 @@
+package hf
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// keyTable is what transformers' sources say; testdata/make_config.py makes it.
+type keyTable struct {
+	Families map[string]struct {
+		Model    string
+		Aliases  map[string]string
+		Defaults map[string]any
+		Theta    map[string]float64  `json:"default_theta"`
+		Keys     map[string][]string // → places in the family's files that read it
+		Shared   []string            // keys that files of all families read
+	}
+	Where       map[string][]string // → places in files of all families
+	Activations []string
+}
+
+func readKeyTable(t *testing.T) keyTable {
+	t.Helper()
+	var table keyTable
+	if err := json.Unmarshal(read(t, "testdata/config_keys.json"), &table); err != nil || len(table.Families) < 16 {
+		t.Fatalf("%d families, %v", len(table.Families), err)
+	}
+	return table
+}
+
+// places returns the keys that transformers reads of a family, and where.
+func (k *keyTable) places(family string) map[string][]string {
+	all := map[string][]string{}
+	f := k.Families[family]
+	for key, where := range f.Keys {
+		if len(where) > 0 {
+			all[key] = where
+		}
+	}
+	for _, key := range f.Shared {
+		all[key] = append(all[key], k.Where[key]...)
+	}
+	return all
+}
+
+// unused are keys that transformers reads, but not to make logits, by the reason why. A name with a
+// colon holds for one family.
+var unused = map[string][]string{
+	"only in training": {
+		"attention_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop", "residual_dropout", "embedding_dropout",
+		"hidden_dropout", "router_jitter_noise", "gradient_checkpointing",
+	},
+	"only for the loss":                   {"output_router_logits", "router_aux_loss_coef"},
+	"only for heads that classify":        {"num_labels", "id2label", "problem_type"},
+	"ids of tokens: tokens.go reads them": {"bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"},
+	"how to compute, not what": {
+		"attn_implementation", "experts_implementation", "fusion_config", "base_model_tp_plan", "base_model_pp_plan",
+		"dtype", "torch_dtype", "output_attentions", "reorder_and_upcast_attn", "name_or_path",
+	},
+	"only checked, or for kinds of layers that no family here has": {"num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
+	"read and then not used": {"gemma3_text:attn_logit_softcapping"},
+	"only for the size of the cache; a note says that the model has no window": {
+		"llama:sliding_window", "gpt2:sliding_window", "olmo2:sliding_window", "granite:sliding_window", "gpt_neox:sliding_window", "llama4_text:sliding_window",
+		"llama:attention_chunk_size", "mistral:attention_chunk_size", "mixtral:attention_chunk_size", "qwen2:attention_chunk_size", "qwen3:attention_chunk_size",
+		"qwen3_moe:attention_chunk_size", "gemma2:attention_chunk_size", "gemma3_text:attention_chunk_size", "phi3:attention_chunk_size", "gpt2:attention_chunk_size",
+		"olmo2:attention_chunk_size", "smollm3:attention_chunk_size", "granite:attention_chunk_size", "starcoder2:attention_chunk_size", "gpt_neox:attention_chunk_size",
+	},
+	"not rotated": {
+		"gpt2:rope_theta", "gpt2:rope_scaling", "gpt2:partial_rotary_factor", "gpt2:rope_parameters", "gpt2:original_max_position_embeddings", "gpt2:head_dim", "gpt2:rope_parameters.*",
+	},
+	"an old name counts, as a note says": {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
+	"of types of RoPE that the family does not have": {
+		"phi3:rope_parameters.beta_fast", "phi3:rope_parameters.beta_slow", "phi3:rope_parameters.truncate", "phi3:rope_parameters.mscale",
+		"phi3:rope_parameters.mscale_all_dim", "phi3:rope_parameters.low_freq_factor", "phi3:rope_parameters.high_freq_factor",
+	},
+}
+
+// older are keys that are read although transformers 5 does not read them.
+var older = map[string]string{
+	"compression_config":       "the first files of compressed-tensors",
+	"decoder":                  "refused: a model inside the model",
+	"generator":                "refused: a model inside the model",
+	"text_encoder":             "refused: a model inside the model",
+	"text_config":              "refused: a model inside the model",
+	"architectures":            "refused if the model has no head; auto classes of transformers read it",
+	"auto_map":                 "named in a note; auto classes of transformers read it",
+	"num_nextn_predict_layers": "named in a note",
+}
+
+// reasons returns why keys of a family are unused.
+func reasons(t *testing.T, table keyTable) map[string]map[string]string {
+	t.Helper()
+	all := map[string]map[string]string{}
+	for family := range table.Families {
+		all[family] = map[string]string{}
+	}
+	for why, keys := range unused {
+		for _, key := range keys {
+			only, name, one := strings.Cut(key, ":")
+			if !one {
+				name = key
+			}
+			found := false
+			for family := range table.Families {
+				for k := range table.places(family) {
+					match := k == name || strings.HasSuffix(name, ".*") && strings.HasPrefix(k, strings.TrimSuffix(name, "*"))
+					if match && (!one || family == only) {
+						all[family][k], found = why, true
+					}
+				}
+			}
+			if !found {
+				t.Errorf("%s is said to be unused (%s), but transformers does not read it", key, why)
+			}
+		}
+	}
+	return all
+}
+
+// basesOf returns configurations of a family: those of its fixtures, with each type of RoPE.
+func basesOf(t *testing.T, family string) []map[string]any {
+	t.Helper()
+	var bases []map[string]any
+	for _, dir := range allFixtures(t) {
+		data := read(t, configOf(dir))
+		c, err := ReadConfig(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Spec.Family != family {
+			continue
+		}
+		m := parseAny(t, string(data))
+		delete(m, "quantization_config")
+		bases = append(bases, m)
+		if len(c.Spec.RoPE) == 0 || len(bases) > 1 {
+			continue
+		}
+		params, _ := m["rope_parameters"].(map[string]any)
+		for _, p := range ropeSets(c.Spec) {
+			n := maps.Clone(m)
+			if f, ok := params["partial_rotary_factor"]; ok {
+				p["partial_rotary_factor"] = f
+			}
+			n["rope_parameters"] = p
+			if family == "gemma3_text" {
+				n["rope_parameters"] = map[string]any{"full_attention": p, "sliding_attention": p}
+			}
+			if _, err := ReadConfig(encode(t, n)); err == nil {
+				bases = append(bases, n)
+			}
+		}
+		plain := maps.Clone(m) // as old files are
+		for _, key := range []string{"rope_parameters", "layer_types", "no_rope_layers", "moe_layers", "num_local_experts"} {
+			delete(plain, key)
+		}
+		bases = append(bases, plain)
+	}
+	if len(bases) == 0 {
+		t.Fatalf("no fixture of %s", family)
+	}
+	return bases
+}
+
+// ropeSets are parameters of each type.
+func ropeSets(s *model.Spec) []map[string]any {
+	factors := slices.Repeat([]any{1.5}, s.RoPE[0].Dim/2)
+	return []map[string]any{
+		{"rope_type": "linear", "factor": 2.0},
+		{"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32.0, "mscale": 1.0, "mscale_all_dim": 0.5},
+		{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32.0},
+		{"rope_type": "longrope", "short_factor": factors, "long_factor": factors, "original_max_position_embeddings": 32.0},
+	}
+}
+
+func encode(t *testing.T, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// keysRead returns the keys that were read in an object and those in it, with the names of today.
+func keysRead(o *object, into map[string]bool) {
+	path := strings.Replace(o.path, "rope_scaling.", "rope_parameters.", 1)
+	for _, kind := range []string{"full_attention.", "sliding_attention."} {
+		path = strings.TrimSuffix(path, kind)
+	}
+	for key := range o.read {
+		into[path+key] = true
+	}
+	for _, c := range o.children {
+		if c.path != "quantization_config." {
+			keysRead(c, into)
+		}
+	}
+}
+
+// Every key that transformers reads of a family is read here or known to be unused, and no other is read.
+func TestKeysAsTransformers(t *testing.T) {
+	table := readKeyTable(t)
+	why := reasons(t, table)
+	for family := range table.Families {
+		have := map[string]bool{}
+		for _, m := range basesOf(t, family) {
+			c, err := parseConfig(encode(t, m))
+			if err != nil {
+				t.Fatal(err)
+			}
+			keysRead(c.top, have)
+		}
+		want := table.places(family)
+		for key, where := range want {
+			switch reason, listed := why[family][key]; {
+			case !have[key] && !listed:
+				t.Errorf("%s: key %q, which transformers reads (%s), is neither read nor known to be unused", family, key, strings.Join(where, ", "))
+			case have[key] && listed && !strings.Contains(reason, "note"):
+				t.Errorf("%s: key %q is read, but said to be unused: %s", family, key, reason)
+			}
+		}
+		f := table.Families[family]
+		declared := slices.Concat(slices.Collect(maps.Keys(f.Keys)), slices.Collect(maps.Values(f.Aliases)))
+		for key := range have {
+			if want[key] == nil && !slices.Contains(declared, key) && older[key] == "" {
+				t.Errorf("%s: key %q is read, but not by transformers", family, key)
+			}
+		}
+		if families[family].class != f.Model {
+			t.Errorf("%s: class %s, want %s", family, families[family].class, f.Model)
+		}
+	}
+}
+
+// candidates are values to try for a key.
+var candidates = []string{
+	"true", "false", "null", "0", "1", "2", "3", "7", "16", "0.5", "1e-3", "64", `"gelu"`, `"relu"`, `"linear"`, "[]", "[0]", "[1, 0, 1]", "[1, 0, 1, 1]",
+	`["full_attention", "full_attention", "sliding_attention"]`, `{"1": {"head_dim": 4}}`, `{"rope_type": "linear", "factor": 3.0}`, `{"quant_method": "magic"}`, `"other.safetensors"`,
+}
+
+// with sets a key of a configuration; rope_parameters.KEY in each of its rotations.
+func withKey(m map[string]any, key string, value any) map[string]any {
+	m = maps.Clone(m)
+	inner, ok := strings.CutPrefix(key, "rope_parameters.")
+	params, _ := m["rope_parameters"].(map[string]any)
+	switch {
+	case !ok:
+		m[key] = value
+	case params["full_attention"] != nil && inner != "full_attention" && inner != "sliding_attention":
+		p := maps.Clone(params)
+		for kind, v := range p {
+			p[kind] = withKey(map[string]any{"rope_parameters": v}, key, value)["rope_parameters"]
+		}
+		m["rope_parameters"] = p
+	default:
+		p := maps.Clone(params)
+		if p == nil {
+			p = map[string]any{}
+		}
+		p[inner] = value
+		m["rope_parameters"] = p
+	}
+	return m
+}
+
+// Each key that is read can change the Spec, or is refused; each that is unused does neither.
+func TestKeysMatter(t *testing.T) {
+	table := readKeyTable(t)
+	why := reasons(t, table)
+	for family := range table.Families {
+		bases := basesOf(t, family)
+		specs := make([]*model.Spec, len(bases))
+		for i, m := range bases {
+			var err error
+			if specs[i], err = ParseConfig(encode(t, m)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// matters says what effect a value of the key has.
+		matters := func(key string, bases []map[string]any) string {
+			for i, m := range bases {
+				for _, text := range candidates {
+					var value any
+					if err := json.Unmarshal([]byte(text), &value); err != nil {
+						t.Fatal(err)
+					}
+					spec, err := ParseConfig(encode(t, withKey(m, key, value)))
+					if err != nil {
+						return fmt.Sprintf("with %s: %v", text, err)
+					}
+					if diff := cmp.Diff(specs[i], spec); diff != "" {
+						return fmt.Sprintf("with %s: (before, after) %s", text, diff)
+					}
+				}
+			}
+			return ""
+		}
+		for key := range table.places(family) {
+			reason, listed := why[family][key]
+			if key == "model_type" {
+				continue
+			}
+			tried := bases
+			if listed {
+				tried = bases[:1]
+			}
+			switch effect := matters(key, tried); {
+			case listed && effect != "":
+				t.Errorf("%s: key %q is said to be unused (%s), but %s", family, key, reason, effect)
+			case !listed && effect == "":
+				t.Errorf("%s: key %q is read, but no value of it changes anything", family, key)
+			}
+		}
+	}
+}
+
+// Absent keys mean what they mean to transformers.
+func TestDefaultsAsTransformers(t *testing.T) {
+	table := readKeyTable(t)
+	for family, f := range table.Families {
+		have := map[string]any{}
+		for key, v := range parsedDefaults[family] {
+			var x any
+			if err := json.Unmarshal(v, &x); err != nil {
+				t.Fatal(err)
+			}
+			have[key] = x
+		}
+		want := map[string]any{}
+		names := map[string]string{} // of transformers → ours
+		for key, other := range families[family].aliases {
+			names[other] = key
+		}
+		why := reasons(t, table)[family]
+		for key, v := range f.Defaults {
+			if _, listed := why[key]; v == nil || listed || len(f.Keys[key]) == 0 && !slices.Contains(f.Shared, key) && names[key] == "" {
+				continue
+			}
+			if ours := names[key]; ours != "" {
+				key = ours
+			}
+			want[key] = v
+		}
+		delete(want, "is_encoder_decoder") // false, as is what is absent
+		switch {                           // what stands in code, not in a class
+		case family == "gpt_neox":
+			want["rotary_emb_base"], want["rotary_pct"] = 10000.0, 0.25
+		case f.Theta["global"] > 0:
+			want["rope_theta"], want["rope_local_base_freq"], want["sliding_window_pattern"] = f.Theta["global"], f.Theta["local"], 6.0
+		case family != "gpt2":
+			want["rope_theta"] = f.Theta[""]
+		}
+		if diff := cmp.Diff(want, have); diff != "" {
+			t.Errorf("%s: defaults (transformers, ours)\n%s", family, diff)
+		}
+	}
+	for outer, inner := range map[string]string{"gemma3": "gemma3_text", "llama4": "llama4_text"} {
+		if families[outer].defaults != families[inner].defaults {
+			t.Errorf("%s and %s have different defaults", outer, inner)
+		}
+	}
+}
+
+// Names of activations are known, and those that are not computed are refused by name.
+func TestActivationsAsTransformers(t *testing.T) {
+	table := readKeyTable(t)
+	want := map[string]model.Activation{
+		"silu": model.SiLU, "swish": model.SiLU, "relu": model.ReLU, "gelu": model.GELU, "gelu_python": model.GELU, "gelu_new": model.GELUTanh,
+		"gelu_fast": model.GELUTanh, "gelu_accurate": model.GELUTanh, "gelu_pytorch_tanh": model.GELUTanh, "gelu_python_tanh": model.GELUTanh,
+	}
+	for _, name := range table.Activations {
+		spec, err := ParseConfig(changed(t, "llama", fmt.Sprintf(`{"hidden_act": %q}`, name)))
+		switch {
+		case want[name] == "" && (err == nil || !strings.Contains(err.Error(), fmt.Sprintf("activation %q is not supported", name))):
+			t.Errorf("%s: error %v", name, err)
+		case want[name] != "" && (err != nil || spec.Kinds[0].MLP.Activation != want[name]):
+			t.Errorf("%s: have %v, error %v; want %s", name, spec, err, want[name])
+		}
+	}
+	for name := range want {
+		if !slices.Contains(table.Activations, name) {
+			t.Errorf("transformers has no activation %s", name)
+		}
+	}
+}
+
+// The table has every family.
+func TestKeyTableIsWhole(t *testing.T) {
+	table := readKeyTable(t)
+	for name, f := range families {
+		if _, ok := table.Families[name]; !ok && !f.nested {
+			t.Errorf("%s lacks %s; add it to make_config.py", filepath.Join("testdata", "config_keys.json"), name)
+		}
+	}
+}

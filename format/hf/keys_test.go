@@ -87,6 +87,7 @@ var unused = map[string][]string{
 // older are keys that are read although transformers 5 does not read them.
 var older = map[string]string{
 	"compression_config":       "the first files of compressed-tensors",
+	"quantization":             "that of MLX",
 	"decoder":                  "refused: a model inside the model",
 	"generator":                "refused: a model inside the model",
 	"text_encoder":             "refused: a model inside the model",

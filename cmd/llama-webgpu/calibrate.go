@@ -92,7 +92,7 @@ func calibrationText(c *cli.Context, path string, src *source, o *convert.Option
 		return nil, err
 	}
 	size := min(c.Int("calibration-tokens"), src.context())
-	windows, err := verify.Windows(tok.Encode(string(text), false), int32(src.bos), size, c.Int("calibration-windows"))
+	windows, err := verify.Windows(tok.Encode(string(text), false), tok.Begin(), size, c.Int("calibration-windows"))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

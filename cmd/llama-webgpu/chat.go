@@ -61,15 +61,7 @@ func newConversation(c *cli.Context, s *source, tok *tokenizer.Tokenizer) (*conv
 	if text == "" {
 		return nil, fmt.Errorf("%s: has no chat template: it was not trained to chat; use --prompt alone, or give --chat-template", s.dir)
 	}
-	name := func(id int) string {
-		token, _ := tok.Token(int32(id))
-		return token
-	}
-	eos := ""
-	if len(s.eos) > 0 {
-		eos = name(s.eos[0])
-	}
-	t, err := chat.New(text, name(s.bos), eos, nil)
+	t, err := chat.New(text, s.specialTokens(tok), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.dir, err)
 	}

@@ -40,10 +40,10 @@ func convertSource(s *source) convert.Source {
 	vocab, _, _ := s.hf.Tokenizer() // checkTokenizer has told of an error
 	src := convert.Source{
 		Weights: s.weights, Tokenizer: vocab, BOS: s.bos, EOS: s.eos,
-		ChatTemplate: s.hf.ChatTemplate(), Notes: append(slices.Clone(s.hf.Notes()), s.notes...), Documents: map[string]string{}, Merged: s.merged,
+		ChatTemplate: s.hf.ChatTemplate(), Special: s.hf.SpecialTokens(), Notes: append(slices.Clone(s.hf.Notes()), s.notes...), Documents: map[string]string{}, Merged: s.merged,
 	}
 	for _, name := range bundle.DocumentNames {
-		if exists(s.dir, name) {
+		if exists(s.dir, name) && !s.hf.Unreadable(name) {
 			src.Documents[name] = filepath.Join(s.dir, name)
 		}
 	}

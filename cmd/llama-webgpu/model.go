@@ -133,6 +133,29 @@ func (s *source) checkpointTokenizer() (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
+// specialTokens returns the texts of special tokens by the names that chat templates know them by.
+func (s *source) specialTokens(tok *tokenizer.Tokenizer) map[string]string {
+	var names map[string]string
+	if s.hf != nil {
+		names = s.hf.SpecialTokens()
+	} else {
+		names = s.bundle.Manifest.Tokenizer.SpecialTokens
+	}
+	if names != nil {
+		return names
+	}
+	names = map[string]string{}
+	if text, ok := tok.Token(int32(s.bos)); ok {
+		names["bos_token"] = text
+	}
+	if len(s.eos) > 0 {
+		if text, ok := tok.Token(int32(s.eos[0])); ok {
+			names["eos_token"] = text
+		}
+	}
+	return names
+}
+
 // chatTemplate returns the model's chat template, "" if it has none.
 func (s *source) chatTemplate() string {
 	if s.hf != nil {

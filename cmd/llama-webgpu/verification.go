@@ -186,7 +186,7 @@ func cutWindows(c *cli.Context, s *source) ([][]int32, error) {
 	if most := s.context(); size > most {
 		return nil, usagef("--window-tokens %d: the model was trained for %d", size, most)
 	}
-	return verify.Windows(tok.Encode(text, false), int32(s.bos), size, c.Int("windows"))
+	return verify.Windows(tok.Encode(text, false), tok.Begin(), size, c.Int("windows"))
 }
 
 // checkBundle reads the whole bundle. Values that are not finite do not end the verification: it

@@ -73,7 +73,7 @@ func files(t testing.TB, o convert.Options) map[string][]byte {
 			t.Fatal(err)
 		}
 	}
-	src := convert.Source{Weights: newFake(), Files: []string{source}, Tokenizer: []byte(`{"model":{}}`), BOS: 1, EOS: []int{2, 3}, ChatTemplate: "{{ <bos> }}", Documents: map[string]string{"config.json": config}, Notes: []string{"a note"}}
+	src := convert.Source{Weights: newFake(), Files: []string{source}, Tokenizer: []byte(`{"model":{}}`), BOS: 1, EOS: []int{2, 3}, ChatTemplate: "{{ <bos> }}", Special: map[string]string{"bos_token": "<s>"}, Documents: map[string]string{"config.json": config}, Notes: []string{"a note"}}
 	if _, err := convert.Run(context.Background(), src, out, o); err != nil {
 		t.Fatal(err)
 	}

@@ -162,6 +162,10 @@ type Tokenizer struct {
 	BOS          int    `json:"bos"`             // −1 or absent: none
 	EOS          []int  `json:"eos"`             // any of them ends the text
 	ChatTemplate string `json:"chat_template,omitzero"`
+
+	// SpecialTokens has the texts of special tokens by the names that the chat template knows them by: bos_token,
+	// eos_token and others. If it is nil, bos_token is the text of BOS and eos_token that of the first of EOS.
+	SpecialTokens map[string]string `json:"special_tokens,omitzero"`
 }
 
 // Parity is what verification measured.

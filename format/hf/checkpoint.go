@@ -38,7 +38,9 @@ type Checkpoint struct {
 	adapters []*shards
 
 	tokens   Tokens
+	special  map[string]string // texts of special tokens by their names, nil: not known
 	template string
+	broken   map[string]bool // names of small files that cannot be read
 	vocab    vocabulary
 }
 
@@ -114,9 +116,7 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 		}
 		return nil, errors.Join(err, s.close())
 	}
-	if err := c.readTokens(dir); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
+	c.readTokens()
 	return c, nil
 }
 

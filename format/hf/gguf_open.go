@@ -43,6 +43,7 @@ func (c *Checkpoint) readGGUF(edits []Edit) error {
 	if err := c.bind(m.path); err != nil {
 		return err
 	}
+	c.special = m.special()
 	if c.tokens, err = m.tokens(); err == nil {
 		c.template, err = m.template()
 	}

@@ -69,6 +69,27 @@ func (m *ggufModel) tokens() (Tokens, error) {
 	return t, m.err
 }
 
+// ggufTokens are the names in metadata of the tokens that chat templates know by name.
+var ggufTokens = map[string]string{
+	"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "separator": "sep_token", "padding": "pad_token", "cls": "cls_token", "mask": "mask_token",
+}
+
+// special returns the texts of special tokens by name, nil if there is no vocabulary.
+func (m *ggufModel) special() map[string]string {
+	tokens, ok, err := m.Strings(ggufTokenPrefix + "tokens")
+	m.keep(err)
+	if !ok {
+		return nil
+	}
+	special := map[string]string{}
+	for key, name := range ggufTokens {
+		if id := m.tokenID(key); id != NoToken && id < len(tokens) {
+			special[name] = tokens[id]
+		}
+	}
+	return special
+}
+
 // template returns the chat template.
 func (m *ggufModel) template() (string, error) {
 	text := m.str("tokenizer.chat_template")

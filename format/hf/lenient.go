@@ -43,6 +43,13 @@ func lenient(data []byte) (strict []byte, notes []string, err error) {
 	return mended, m.notes, nil
 }
 
+// Mended returns a JSON document as strict JSON. It takes what Python's json module takes: NaN and infinities, and names
+// that are there twice, of which the last one counts.
+func Mended(data []byte) ([]byte, error) {
+	data, _, err := lenient(data)
+	return data, err
+}
+
 // floatTag is the name under which transformers writes a number that JSON cannot write.
 const floatTag = "__float__"
 

@@ -92,6 +92,16 @@ func (o *object) noteDifference(key string, v jsontext.Value, other string, w js
 	o.note("%s%s is %s, but %s%s is %s; the former counts, as in transformers", o.path, key, short(v), o.path, other, short(w))
 }
 
+// with returns an object that has another value for a key.
+func (o *object) with(key string, v jsontext.Value) *object {
+	values := maps.Clone(o.values)
+	if values == nil {
+		values = map[string]jsontext.Value{}
+	}
+	values[key] = v
+	return &object{path: o.path, values: values, read: o.read}
+}
+
 // value returns the value of a key, or nil if it is absent or null.
 func (o *object) value(key string) jsontext.Value {
 	o.read[key] = true

@@ -6,9 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // NoToken stands for a special token that a model has not.
@@ -16,29 +17,34 @@ const NoToken = -1
 
 // Tokens are the ids of special tokens.
 type Tokens struct {
-	BOS int // put before a text; NoToken: none
-	EOS []int
-	Pad int // NoToken: none
+	BOS int   // begins a text that has no other token; NoToken: none. The tokenizer says whether every text begins with it
+	EOS []int // any of them ends a text
+	Pad int   // NoToken: none
 }
 
-// Tokens returns the ids of special tokens, as generation_config.json says or else config.json.
+// Tokens returns the ids of special tokens: those of generation_config.json or else config.json, and where neither has
+// one, those of the tokenizer's settings. What the tokenizer calls the end of a text ends it too, and what has no
+// name for its beginning has no token for it.
 func (c *Checkpoint) Tokens() Tokens { return c.tokens }
 
-// ChatTemplate returns the text of the chat template, in Jinja; empty if there is none.
-func (c *Checkpoint) ChatTemplate() string { return c.template }
+// SpecialTokens returns the texts of special tokens by the names that chat templates know them by: bos_token, eos_token,
+// pad_token, unk_token and others. It is nil if nothing says what they are.
+func (c *Checkpoint) SpecialTokens() map[string]string { return c.special }
 
-// readTokens reads token ids and chat template from the small files beside the weights.
-func (c *Checkpoint) readTokens(dir string) error {
-	sources := []*object{c.config.text, c.config.top}
-	generation, err := c.optionalObject(filepath.Join(dir, "generation_config.json"))
-	if err != nil {
-		return err
-	}
-	if generation != nil {
-		sources = append(sources, generation)
-	}
+// The small files beside the weights. A checkpoint works without them, so of one that cannot be read a note is made.
+const (
+	generationConfig = "generation_config.json"
+	tokenizerConfig  = "tokenizer_config.json"
+	specialTokensMap = "special_tokens_map.json"
+)
+
+// readTokens reads token ids, names and chat template from the small files.
+func (c *Checkpoint) readTokens() {
 	c.tokens = Tokens{BOS: NoToken, Pad: NoToken}
-	for _, o := range sources {
+	for _, o := range []*object{c.config.text, c.config.top, c.settings(generationConfig)} {
+		if o == nil {
+			continue
+		}
 		if ids := c.tokenIDs(o, "bos_token_id"); len(ids) > 0 {
 			c.tokens.BOS = ids[0]
 		}
@@ -48,129 +54,109 @@ func (c *Checkpoint) readTokens(dir string) error {
 		if ids := c.tokenIDs(o, "pad_token_id"); len(ids) > 0 {
 			c.tokens.Pad = ids[0]
 		}
-		if err := o.firstError(); err != nil {
-			return fmt.Errorf("%s: %w", dir, err)
-		}
 	}
-	return c.readTemplate(dir)
+	settings := c.settings(tokenizerConfig)
+	c.readNames(settings)
+	c.readTemplates(settings)
 }
 
 // tokenIDs reads a number or an array of numbers. Old files write −1, or the size of the
-// vocabulary, for a token that is not there.
-func (c *Checkpoint) tokenIDs(o *object, key string) []int {
+// vocabulary, for a token that is not there. What is no number is left out.
+func (c *Checkpoint) tokenIDs(o *object, key string) (ids []int) {
 	v := o.value(key)
 	if v == nil {
 		return nil
 	}
-	ids := []int{0}
+	values := []jsontext.Value{v}
 	if v.Kind() == '[' {
-		ids, _ = o.ints(key)
-	} else {
-		ids[0] = o.int(key, 0)
-	}
-	var valid []int
-	for _, id := range ids {
-		switch {
-		case id < 0:
-		case id >= c.config.spec.Vocab:
-			c.note(fmt.Sprintf("%s %d is not in the vocabulary of %d and is left out", key, id, c.config.spec.Vocab))
-		default:
-			valid = append(valid, id)
+		if err := json.Unmarshal(v, &values); err != nil {
+			c.note(fmt.Sprintf("%s: %v: it is left out", key, err))
+			return nil
 		}
 	}
-	return valid
+	for _, v := range values {
+		var id float64
+		switch err := json.Unmarshal(v, &id); {
+		case v.Kind() != '0' || err != nil || id != float64(int(id)):
+			c.note(fmt.Sprintf("%s: %s is no token id and is left out", key, short(v)))
+		case id >= 0 && c.inVocabulary(key, int(id)):
+			ids = append(ids, int(id))
+		}
+	}
+	return ids
+}
+
+// inVocabulary reports whether the model has a token, and notes it if not.
+func (c *Checkpoint) inVocabulary(what string, id int) bool {
+	if id < c.config.spec.Vocab {
+		return true
+	}
+	c.note(fmt.Sprintf("%s %d is not in the vocabulary of %d and is left out", what, id, c.config.spec.Vocab))
+	return false
+}
+
+// nameTokens gives ids to the names that the tokenizer's settings have for special tokens.
+func (c *Checkpoint) nameTokens(ids map[string]int) {
+	eos, ok := ids["eos_token"]
+	if ok && !slices.Contains(c.tokens.EOS, eos) && c.inVocabulary("eos_token", eos) {
+		c.tokens.EOS = append(c.tokens.EOS, eos)
+	}
+	if bos, ok := ids["bos_token"]; ok && c.tokens.BOS == NoToken && c.inVocabulary("bos_token", bos) {
+		c.tokens.BOS = bos
+	}
+	if _, ok := c.special["bos_token"]; !ok {
+		c.tokens.BOS = NoToken
+	}
+	if pad, ok := ids["pad_token"]; ok && c.tokens.Pad == NoToken && c.inVocabulary("pad_token", pad) {
+		c.tokens.Pad = pad
+	}
 }
 
 func (c *Checkpoint) note(text string) {
-	for _, n := range c.notes {
-		if n == text {
-			return
-		}
+	if !slices.Contains(c.notes, text) {
+		c.notes = append(c.notes, text)
 	}
-	c.notes = append(c.notes, text)
 }
 
-// readTemplate takes chat_template.jinja, else the chat_template of tokenizer_config.json, which
-// may be a list of named ones.
-func (c *Checkpoint) readTemplate(dir string) error {
-	text, err := c.optionalFile(filepath.Join(dir, "chat_template.jinja"))
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(dir, "tokenizer_config.json")
-	o, err := c.optionalObject(path)
-	if err != nil {
-		return err
-	}
-	if text != nil {
-		c.template = string(text)
-		return nil
-	}
-	if o == nil {
-		return nil
-	}
-	if v := o.value("chat_template"); v.Kind() != '[' {
-		c.template = o.string("chat_template", "")
-	} else if err := c.namedTemplate(v); err != nil {
-		o.fail("chat_template", "%v", err)
-	}
-	if err := o.firstError(); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
-// namedTemplate takes the template named default, or the only one.
-func (c *Checkpoint) namedTemplate(v []byte) error {
-	var list []struct {
-		Name     string `json:"name"`
-		Template string `json:"template"`
-	}
-	if err := json.Unmarshal(v, &list); err != nil {
-		return err
-	}
-	var others []string
-	for _, t := range list {
-		if t.Name == "default" || len(list) == 1 {
-			c.template = t.Template
-		} else {
-			others = append(others, t.Name)
-		}
-	}
-	if others != nil {
-		c.note("chat templates left out: " + strings.Join(others, ", "))
-	}
-	return nil
-}
-
-// optionalFile reads a file, nil if it is not there.
-func (c *Checkpoint) optionalFile(path string) ([]byte, error) {
+// optionalFile reads a file beside the weights, nil if it is not there or cannot be read.
+func (c *Checkpoint) optionalFile(name string) []byte {
+	path := filepath.Join(c.dir, filepath.FromSlash(name))
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, err
+		if !errors.Is(err, fs.ErrNotExist) {
+			c.unreadable(name, err)
+		}
+		return nil
 	}
 	c.files = append(c.files, File{path, int64(len(data))})
-	return data, nil
+	return data
 }
 
-// optionalObject reads a file that says something about the tokens; nil if it is not there. One that
-// is broken is left out, with a note: the weights are none the worse for it.
-func (c *Checkpoint) optionalObject(path string) (*object, error) {
-	data, err := c.optionalFile(path)
-	if data == nil || err != nil {
-		return nil, err
+// settings reads a JSON object beside the weights, nil if it is not there or is none.
+func (c *Checkpoint) settings(name string) *object {
+	data := c.optionalFile(name)
+	if data == nil {
+		return nil
 	}
-	name := filepath.Base(path)
 	o, err := parseDocument(data)
 	if err != nil {
-		c.note(fmt.Sprintf("%s cannot be read and is left out: %v", name, err))
-		return nil, nil
+		c.unreadable(name, err)
+		return nil
 	}
 	for _, n := range o.notes {
 		c.note(name + ": " + n)
 	}
-	return o, nil
+	return o
 }
+
+// unreadable notes that a file is left out.
+func (c *Checkpoint) unreadable(name string, err error) {
+	c.note(fmt.Sprintf("%s cannot be read and is left out: %v", name, err))
+	if c.broken == nil {
+		c.broken = map[string]bool{}
+	}
+	c.broken[name] = true
+}
+
+// Unreadable reports whether a file beside the weights was left out because it cannot be read; Notes say why.
+func (c *Checkpoint) Unreadable(name string) bool { return c.broken[name] }

@@ -74,6 +74,15 @@ func (t *Tokenizer) Special(id int32) bool {
 	return ok && t.special[token]
 }
 
+// Begin returns the id that Encode puts before every text when it adds special tokens, the first of several; −1 if it
+// puts none there.
+func (t *Tokenizer) Begin() int32 {
+	if len(t.post.before) == 0 {
+		return notToken
+	}
+	return t.post.before[0]
+}
+
 // Encode returns the ids of a text. With addSpecial the post-processor adds what it adds, most
 // often a token for the beginning. Added tokens that the text spells out are recognized, the
 // special ones too: text that is not to be trusted goes through EncodeOrdinary.

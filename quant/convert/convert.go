@@ -26,6 +26,7 @@ type Source struct {
 	BOS          int      // −1: none
 	EOS          []int
 	ChatTemplate string
+	Special      map[string]string // texts of special tokens by name, nil: not known
 	Documents    map[string]string // by name (of bundle.DocumentNames), the paths of files that travel in the manifest
 	Config       []byte            // in place of the document config.json, unless nil
 	Merged       []string          // adapters that were merged, with their scales
@@ -113,7 +114,7 @@ func (p *plan) manifest(files []bundle.SourceFile) *bundle.Manifest {
 		Spec:         *p.src.Weights.Spec(),
 		Source:       bundle.Source{Files: files, Merged: p.src.Merged},
 		Quantization: p.opts.record(),
-		Tokenizer:    bundle.Tokenizer{BOS: p.src.BOS, EOS: p.src.EOS, ChatTemplate: p.src.ChatTemplate},
+		Tokenizer:    bundle.Tokenizer{BOS: p.src.BOS, EOS: p.src.EOS, ChatTemplate: p.src.ChatTemplate, SpecialTokens: p.src.Special},
 		Documents:    p.documents,
 		Notes:        p.notes(),
 	}

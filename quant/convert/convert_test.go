@@ -88,7 +88,7 @@ func source(t *testing.T, f *fake) Source {
 	if err := os.WriteFile(weights, []byte(weights), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	return Source{Weights: f, Files: []string{weights}, Tokenizer: []byte("a tokenizer"), BOS: 1, EOS: []int{2}, ChatTemplate: "x", Notes: []string{"n"}}
+	return Source{Weights: f, Files: []string{weights}, Tokenizer: []byte("a tokenizer"), BOS: 1, EOS: []int{2}, ChatTemplate: "x", Special: map[string]string{}, Notes: []string{"n"}}
 }
 
 func run(t *testing.T, src Source, o Options) (string, *Report, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
@@ -95,8 +96,12 @@ func readDocuments(paths map[string]string) (bundle.Documents, error) {
 		if err != nil {
 			return nil, err
 		}
+		data, err = hf.Mended(data)
 		v := jsontext.Value(data)
-		if err := v.Format(); err != nil {
+		if err == nil {
+			err = v.Format()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		docs[name] = []byte(v)

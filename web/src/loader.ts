@@ -47,7 +47,7 @@ export interface Manifest {
   quantization: { format: string; block?: number };
   files: { name: string; size: number }[];
   tensors: { name: string; type: string; length: number }[];
-  tokenizer: { size?: number; sha256?: string; bos?: number; eos: number[] | null; chat_template?: string };
+  tokenizer: { size?: number; sha256?: string; bos?: number; eos: number[] | null; chat_template?: string; special_tokens?: Record<string, string> };
 }
 
 /** Text to token ids and back. */

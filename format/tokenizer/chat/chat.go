@@ -24,22 +24,19 @@ type Template struct {
 	now    func() time.Time // what strftime_now tells
 }
 
-// New parses a chat template. bos and eos are the texts of the special tokens; one that is empty is
-// undefined in the template, as for a model without it. extra holds further variables, such as
-// tools, enable_thinking or unk_token, and overrides the others: nil, booleans, numbers, strings,
+// New parses a chat template. special has the texts of special tokens by name, bos_token and others; one that is not
+// there is undefined in the template, as for a model without it. extra holds further variables, such as
+// tools or enable_thinking, and overrides the others: nil, booleans, numbers, strings,
 // slices, maps with string keys (taken in the order of their keys), or json.RawMessage (in the
 // order written). An error names the line.
-func New(template string, bos, eos string, extra map[string]any) (*Template, error) {
+func New(template string, special map[string]string, extra map[string]any) (*Template, error) {
 	parsed, err := jinja.Parse(template)
 	if err != nil {
 		return nil, fmt.Errorf("chat template: %w", err)
 	}
 	vars := map[string]any{"tools": nil, "documents": nil}
-	if bos != "" {
-		vars["bos_token"] = bos
-	}
-	if eos != "" {
-		vars["eos_token"] = eos
+	for name, text := range special {
+		vars[name] = text
 	}
 	maps.Copy(vars, extra)
 	return &Template{parsed, vars, time.Now}, nil

@@ -62,7 +62,7 @@ func (g *goldens) extra(name string) map[string]any {
 // fixed is a template at the time of the goldens.
 func fixed(t testing.TB, source, bos, eos string, extra map[string]any) (*Template, error) {
 	t.Helper()
-	c, err := New(source, bos, eos, extra)
+	c, err := New(source, map[string]string{"bos_token": bos, "eos_token": eos}, extra)
 	if err == nil {
 		c.now = func() time.Time { return time.Date(2025, 3, 9, 8, 5, 7, 0, time.UTC) }
 	}
@@ -167,7 +167,7 @@ func TestUnsupportedIsAnError(t *testing.T) {
 		strings.Repeat("x", 1<<20): "the limit is",
 		"\xff":                     "not valid UTF-8",
 	} {
-		c, err := New(source, "", "", nil)
+		c, err := New(source, nil, nil)
 		if err == nil {
 			_, err = c.Render([]Message{{"user", "a"}}, false)
 		}
@@ -179,7 +179,7 @@ func TestUnsupportedIsAnError(t *testing.T) {
 
 func TestVariables(t *testing.T) {
 	render := func(source string, extra map[string]any, messages ...Message) (string, error) {
-		c, err := New(source, "", "", extra)
+		c, err := New(source, nil, extra)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func TestVariables(t *testing.T) {
 }
 
 func TestRenderConcurrently(t *testing.T) {
-	c, err := New("{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{{ m.content }}{% endfor %}{{ ns.n }}", "", "", nil)
+	c, err := New("{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{{ m.content }}{% endfor %}{{ ns.n }}", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func FuzzNew(f *testing.F) {
 		f.Add(source)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
-		c, err := New(source, g.BOS, g.EOS, g.extra("tools"))
+		c, err := New(source, map[string]string{"bos_token": g.BOS, "eos_token": g.EOS}, g.extra("tools"))
 		if err != nil {
 			return
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
@@ -94,26 +93,6 @@ func untied(config []byte) []byte {
 		return config
 	}
 	return out
-}
-
-// checkTokenizer reports a tokenizer.json that is no JSON. One that is, but of a kind that is not
-// supported, makes a note: it travels with the bundle all the same.
-func checkTokenizer(s *source) error {
-	data, made, err := s.hf.Tokenizer()
-	switch {
-	case err != nil:
-		return err
-	case data == nil:
-		return nil
-	case made != "":
-		s.notes = append(s.notes, tokenizerName+" was made "+made)
-	case !json.Valid(data):
-		return fmt.Errorf("%s: is not JSON, or not all of it", filepath.Join(s.dir, tokenizerName))
-	}
-	if _, err := tokenizer.Parse(data); err != nil {
-		s.notes = append(s.notes, fmt.Sprintf("warning: %s: %v: infer will not be able to read or write text with it", tokenizerName, err))
-	}
-	return nil
 }
 
 // ropeFlag stretches the context.

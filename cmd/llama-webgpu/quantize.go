@@ -106,7 +106,7 @@ func quantize(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.close()) }()
-	if err := errors.Join(merge(c, src), checkTokenizer(src)); err != nil {
+	if err := errors.Join(merge(c, src), checkTokenizer(c, src)); err != nil {
 		return err
 	}
 	if options.Rotate {

@@ -40,6 +40,7 @@ type Checkpoint struct {
 	tokens   Tokens
 	special  map[string]string // texts of special tokens by their names, nil: not known
 	template string
+	adds     map[string]bool // add_bos_token and add_eos_token, where they are said
 	broken   map[string]bool // names of small files that cannot be read
 	vocab    vocabulary
 }

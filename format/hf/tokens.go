@@ -31,6 +31,12 @@ func (c *Checkpoint) Tokens() Tokens { return c.tokens }
 // pad_token, unk_token and others. It is nil if nothing says what they are.
 func (c *Checkpoint) SpecialTokens() map[string]string { return c.special }
 
+// Adds returns what tokenizer_config.json says of add_bos_token or add_eos_token, if it does.
+func (c *Checkpoint) Adds(key string) (add, said bool) {
+	add, said = c.adds[key]
+	return add, said
+}
+
 // The small files beside the weights. A checkpoint works without them, so of one that cannot be read a note is made.
 const (
 	generationConfig = "generation_config.json"
@@ -56,6 +62,14 @@ func (c *Checkpoint) readTokens() {
 		}
 	}
 	settings := c.settings(tokenizerConfig)
+	if settings != nil {
+		c.adds = map[string]bool{}
+		for _, key := range []string{"add_bos_token", "add_eos_token"} {
+			if kind := settings.value(key).Kind(); kind == 't' || kind == 'f' {
+				c.adds[key] = kind == 't'
+			}
+		}
+	}
 	c.readNames(settings)
 	c.readTemplates(settings)
 }

@@ -83,6 +83,9 @@ func (t *Tokenizer) Begin() int32 {
 	return t.post.before[0]
 }
 
+// Around returns the ids that Encode puts before and behind a text when it adds special tokens.
+func (t *Tokenizer) Around() (before, after []int32) { return t.post.before, t.post.after }
+
 // Encode returns the ids of a text. With addSpecial the post-processor adds what it adds, most
 // often a token for the beginning. Added tokens that the text spells out are recognized, the
 // special ones too: text that is not to be trusted goes through EncodeOrdinary.

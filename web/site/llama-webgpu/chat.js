@@ -7,10 +7,9 @@ export async function renderChat(model, messages) {
     const { Template } = await import('./jinja.js');
     const { bos, eos } = model.go;
     const spell = (id) => (id !== undefined && id >= 0 ? model.tokenizer.token(id) ?? '' : '');
+    const special = model.manifest.tokenizer.special_tokens ?? { bos_token: spell(bos), eos_token: spell(eos?.[0]) };
     try {
-        return new Template(template).render({
-            messages, add_generation_prompt: true, bos_token: spell(bos), eos_token: spell(eos?.[0]),
-        });
+        return new Template(template).render({ ...special, messages, add_generation_prompt: true });
     }
     catch (e) {
         throw new LlamaError('invalid-argument', `The chat template refuses: ${e.message}`, { cause: e });

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
+	"github.com/llama-webgpu/llama-webgpu/format/tokenizer/chat"
+)
+
+// checkTokenizer reports a tokenizer.json that is no JSON. What else keeps a bundle from reading and writing text is
+// noted, and said at once: its weights are none the worse for it, and its tokenizer travels with it all the same.
+func checkTokenizer(c *cli.Context, s *source) error {
+	data, made, err := s.hf.Tokenizer()
+	switch {
+	case err != nil:
+		return err
+	case made != "":
+		s.notes = append(s.notes, tokenizerName+" was made "+made)
+	case data != nil && !json.Valid(data):
+		return fmt.Errorf("%s: is not JSON, or not all of it: download it again, or move it away to go without", filepath.Join(s.dir, tokenizerName))
+	}
+	for _, w := range textWarnings(s, data) {
+		s.notes = append(s.notes, "warning: "+w)
+		if !c.Bool(quietFlag.Name) {
+			fmt.Fprintln(os.Stderr, "warning: "+w)
+		}
+	}
+	return nil
+}
+
+// textWarnings says what will not work with text.
+func textWarnings(s *source, data []byte) (warnings []string) {
+	if data == nil {
+		return []string{fmt.Sprintf("%s has no tokenizer (no %s): infer, chat and the page will have no text, verify and compare only tokens", s.dir, tokenizerName)}
+	}
+	tok, err := tokenizer.Parse(data)
+	if err != nil {
+		warnings = append(warnings, fmt.Sprintf("%s: %v: infer, chat and the page will not be able to read or write text with it, verify and compare only tokens", tokenizerName, err))
+	} else {
+		warnings = append(warnings, beyond(tok, s.weights.Spec().Vocab)...)
+		warnings = append(warnings, additions(s, tok)...)
+	}
+	if text := s.hf.ChatTemplate(); text != "" {
+		if _, err := chat.New(text, nil, nil); err != nil {
+			warnings = append(warnings, fmt.Sprintf("%v: infer --chat will need another one (--chat-template)", err))
+		}
+	}
+	return warnings
+}
+
+// beyond says which tokens of the tokenizer the model does not have.
+func beyond(tok *tokenizer.Tokenizer, vocab int) []string {
+	if tok.VocabSize() <= vocab {
+		return nil
+	}
+	var some []string
+	for id := vocab; id < tok.VocabSize() && len(some) < 4; id++ {
+		if text, ok := tok.Token(int32(id)); ok {
+			some = append(some, fmt.Sprintf("%q", text))
+		}
+	}
+	w := fmt.Sprintf("%s has tokens up to id %d, but the model has %d: text with one of those beyond (%s…) cannot be fed", tokenizerName, tok.VocabSize()-1, vocab, strings.Join(some, ", "))
+	if int(tok.Begin()) >= vocab {
+		w += "; each text begins with such a one, so infer needs --no-bos"
+	}
+	return []string{w + "; is it this model's tokenizer?"}
+}
+
+// additions says where tokenizer_config.json wants other tokens around a text than tokenizer.json puts there.
+func additions(s *source, tok *tokenizer.Tokenizer) (warnings []string) {
+	before, after := tok.Around()
+	for _, a := range []struct {
+		key, where string
+		ids        []int32
+	}{{"add_bos_token", "before", before}, {"add_eos_token", "behind", after}} {
+		want, said := s.hf.Adds(a.key)
+		if said && want != (len(a.ids) > 0) {
+			does := "puts a token " + a.where
+			if len(a.ids) == 0 {
+				does = "puts no token " + a.where
+			}
+			warnings = append(warnings, fmt.Sprintf("tokenizer_config.json says %s: %v, but %s %s a text, and that counts, as in transformers 5", a.key, want, tokenizerName, does))
+		}
+	}
+	return warnings
+}

@@ -37,11 +37,11 @@ func checkTokenizer(c *cli.Context, s *source) error {
 // textWarnings says what will not work with text.
 func textWarnings(s *source, data []byte) (warnings []string) {
 	if data == nil {
-		return []string{fmt.Sprintf("%s has no tokenizer (no %s): infer, chat and the page will have no text, verify and compare only tokens", s.dir, tokenizerName)}
+		return []string{fmt.Sprintf("%s has no tokenizer (no %s): infer will not be able to read or write text, nor will the page; verify and compare take random tokens", s.dir, tokenizerName)}
 	}
 	tok, err := tokenizer.Parse(data)
 	if err != nil {
-		warnings = append(warnings, fmt.Sprintf("%s: %v: infer, chat and the page will not be able to read or write text with it, verify and compare only tokens", tokenizerName, err))
+		warnings = append(warnings, fmt.Sprintf("%s: %v: infer will not be able to read or write text with it, nor will the page; verify and compare take random tokens", tokenizerName, err))
 	} else {
 		warnings = append(warnings, beyond(tok, s.weights.Spec().Vocab)...)
 		warnings = append(warnings, additions(s, tok)...)

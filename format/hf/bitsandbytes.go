@@ -223,5 +223,5 @@ func bnbOrder(order byte) string {
 }
 
 func (c *coded) unlike() string {
-	return "the values of " + c.kind + " are not evenly spaced, as those of blocks are; --format int8 loses nearly nothing"
+	return "the values of " + c.kind + " are not evenly spaced, as those of blocks are; int8 loses next to nothing by that"
 }

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -108,6 +109,74 @@ func (a *affine) rows(row, n int, dst []float32) {
 	}
 }
 
-func (a *affine) unlike() string {
-	return "the value of code 0 in each group is any number, in blocks it is a whole number of steps; --format int8 loses nearly nothing"
+// grid returns the matrix as one of integers whose zero-points are −b/s, rounded.
+func (a *affine) grid() *grid {
+	return &grid{
+		layout: affineGrid{a}, height: len(a.scales.data) / elementSize[a.scales.dtype] / a.groups, cols: a.cols,
+		groups: a.groups, size: a.cols / a.groups, high: a.top(),
+	}
+}
+
+// top returns the largest code.
+func (a *affine) top() int { return 1<<a.codes.bits - 1 }
+
+// affineGrid is the layout of an affine matrix. Where a scale is below 0, codes are counted from the
+// other end.
+type affineGrid struct{ *affine }
+
+func (a affineGrid) codes(row, n int, dst []int16) {
+	wide, scales := a.cols*a.affine.codes.bits/32, make([]float32, a.groups)
+	top, size := int16(a.top()), a.cols/a.groups
+	for r := range n {
+		line := dst[r*a.cols : (r+1)*a.cols]
+		a.affine.codes.stream(line, (row+r)*wide, 1)
+		a.scales.floats((row+r)*a.groups, scales)
+		for g, s := range scales {
+			if s >= 0 {
+				continue
+			}
+			for c := g * size; c < (g+1)*size; c++ {
+				line[c] = top - line[c]
+			}
+		}
+	}
+}
+
+func (a affineGrid) params(row, n int, scales []float32, zeros []int16) {
+	a.each(row, n, func(i int, scale float32, zero float64) {
+		scales[i], zeros[i] = scale, int16(nearest(zero))
+	})
+}
+
+func (a affineGrid) fractions(row, n int, dst []float32) {
+	a.each(row, n, func(i int, _ float32, zero float64) {
+		dst[i] = float32(zero - nearest(zero))
+	})
+}
+
+// nearest rounds a zero-point. Those that no block has, and NaN, remain such.
+func nearest(zero float64) float64 {
+	const far = 1 << 14
+	if !(zero < far) {
+		return far
+	}
+	return max(math.Round(zero), -far)
+}
+
+// each calls f for every group of n rows with its scale, not below 0, and its zero-point.
+func (a affineGrid) each(row, n int, f func(i int, scale float32, zero float64)) {
+	scales, biases := make([]float32, n*a.groups), make([]float32, n*a.groups)
+	a.scales.floats(row*a.groups, scales)
+	a.biases.floats(row*a.groups, biases)
+	for i, s := range scales {
+		b := float64(biases[i])
+		if s < 0 {
+			b, s = b+float64(s)*float64(a.top()), -s
+		}
+		zero := 0.
+		if b != 0 {
+			zero = -b / float64(s)
+		}
+		f(i, s, zero)
+	}
 }

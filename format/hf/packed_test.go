@@ -1,12 +1,18 @@
 package hf
 
 import (
+	"encoding/binary"
 	"maps"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/x448/float16"
+
+	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // Experts in a stack of 4-bit floats, in a matrix that holds two, of a family that stores the values by
@@ -136,6 +142,125 @@ func TestStream(t *testing.T) {
 			if !slices.Equal(have, want) {
 				t.Errorf("%d bits, step %d: %v, want %v", bits, step, have, want)
 			}
+		}
+	}
+}
+
+// Blocks whose scales or zero-points had to be rounded are within an eighth of a step of the values.
+func TestReadyRounded(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		bits, block int
+		exact, not  int    // how many matrices are taken over exactly, and how many are not
+		why         string // of those
+	}{
+		{"bnb_int8", 8, 32, 0, 0, ""},
+		{"mlx", 4, 32, 0, 0, ""},
+		{"mlx", 8, 32, 0, 8, "by more than an eighth of a step"},
+		{"mlx_mxfp4", 8, 32, 8, 0, ""},
+	} {
+		ck := mustOpen(t, quantized+c.name)
+		exact, not, matrices := 0, 0, 0
+		for i := range ck.Tensors() {
+			if ck.bound[i].parts[0].values == nil {
+				continue
+			}
+			matrices++
+			ok, why := ck.Ready(i, c.bits, c.block)
+			switch {
+			case !ok && strings.Contains(why, c.why):
+				not++
+			case !ok:
+				t.Errorf("%s: %s", c.name, why)
+			case why == "":
+				exact++
+				checkBlocks(t, ck, i, c.bits, c.block)
+			case why != Rounded:
+				t.Errorf("%s: ready: %q", c.name, why)
+			default:
+				checkNear(t, ck, i, c.bits, c.block)
+			}
+		}
+		if exact != c.exact || not != c.not || matrices < 7 {
+			t.Errorf("%s to %d bits: of %d matrices %d exact, %d not, want %d, %d", c.name, c.bits, matrices, exact, not, c.exact, c.not)
+		}
+	}
+}
+
+// checkNear compares the values of blocks with those of the checkpoint.
+func checkNear(t *testing.T, c *Checkpoint, i, bits, block int) {
+	t.Helper()
+	tensor, scheme := c.Tensors()[i], quant.Scheme{Bits: bits, Block: block}
+	rows, cols := tensor.Rows(), tensor.Cols()
+	size := scheme.RowBytes(cols)
+	all, want, have := make([]byte, rows*size), valuesOf(t, c, tensor.Name), make([]float32, cols)
+	if err := c.Blocks(i, bits, block, 0, rows, all); err != nil {
+		t.Fatal(err)
+	}
+	for r := range rows {
+		row := all[r*size : (r+1)*size]
+		if err := scheme.Check(row, cols); err != nil {
+			t.Fatal(err)
+		}
+		scheme.DecodeRow(have, row)
+		for k, v := range have {
+			at := k / block * scheme.BlockBytes()
+			step := float64(float16.Frombits(uint16(row[at]) | uint16(row[at+1])<<8).Float32())
+			if d := math.Abs(float64(v) - float64(want[r*cols+k])); d > step/8*1.001 {
+				t.Fatalf("%s: element %d of row %d is %g, want %g: a step is %g", tensor.Name, k, r, v, want[r*cols+k], step)
+			}
+		}
+	}
+}
+
+// Affine groups of both signs, of zeros with the scales that MLX gives them, and such as no block holds.
+func TestAffineBlocks(t *testing.T) {
+	type group struct{ scale, bias float32 }
+	for _, c := range []struct {
+		group
+		codes func(i int) int
+		want  string
+	}{
+		{group{0.25, -2}, func(i int) int { return i % 16 }, ""},
+		{group{-0.25, 2}, func(i int) int { return i % 16 }, ""},
+		{group{0.25, 0.5}, func(i int) int { return i % 16 }, ""},
+		{group{1e-7, 0}, func(int) int { return 0 }, ""},
+		{group{-1e-7, 0}, func(int) int { return 0 }, ""},
+		{group{0, 0}, func(i int) int { return i % 16 }, ""},
+		{group{0.3, -0.3 * 7}, func(i int) int { return i % 16 }, Rounded},
+		{group{0.25, -0.3}, func(i int) int { return i % 16 }, "an eighth of a step"},
+		{group{1e-7, 0}, func(i int) int { return i % 16 }, "scales are none"},
+		{group{0, 1}, func(i int) int { return i % 16 }, "zero-points are none"},
+		{group{0.25, -100}, func(i int) int { return i % 16 }, "zero-points are none"},
+		{group{float32(math.NaN()), 0}, func(i int) int { return i % 16 }, "scales are none"},
+		{group{1, float32(math.Inf(1))}, func(i int) int { return i % 16 }, "zero-points are none"},
+		{group{1, float32(math.NaN())}, func(i int) int { return i % 16 }, "none that a block may have"},
+	} {
+		dir := t.TempDir()
+		copyQuantized(t, "mlx", dir)
+		inWeights(func(m map[string]*tensorData) {
+			var codes []int
+			for i := range 96 * 64 {
+				codes = append(codes, c.codes(i))
+			}
+			m[upProj+".weight"].data = packBits(codes, 4)
+			for suffix, v := range map[string]float32{".scales": c.scale, ".biases": c.bias} {
+				d := m[upProj+suffix]
+				d.DType, d.data = "F32", nil
+				for range 96 {
+					d.data = binary.LittleEndian.AppendUint32(d.data, math.Float32bits(v))
+				}
+			}
+		})(t, dir)
+		ck := mustOpen(t, dir)
+		i := slices.IndexFunc(ck.Tensors(), hasName(upProj+".weight"))
+		switch ok, why := ck.Ready(i, 4, 64); {
+		case ok != (c.want == "" || c.want == Rounded), !strings.Contains(why, c.want):
+			t.Errorf("%v: ready: %v, %q, want %q", c.group, ok, why, c.want)
+		case ok && why == "":
+			checkBlocks(t, ck, i, 4, 64)
+		case ok:
+			checkNear(t, ck, i, 4, 64)
 		}
 	}
 }

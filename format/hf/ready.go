@@ -2,14 +2,24 @@ package hf
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/x448/float16"
 )
 
-// Ready reports whether the values of tensor i are exactly those of blocks of integers of the given
-// width, of which each has block columns, a float16 scale that is 0 or normal, and an int8 zero-point.
-// If they are not, although the tensor is quantized, why says what is in the way.
+// Rounded is what Ready says of values that are those of blocks but for rounding.
+const Rounded = "scales and zero-points are rounded to those of blocks, which moves no weight by more than an eighth of a step"
+
+// closeness is how far, in steps of blocks, a value may be from that of a block: rounding it anew would
+// move it by up to half a step.
+const closeness = 1 / 8.
+
+// Ready reports whether the values of tensor i are those of blocks of integers of the given width, of
+// which each has block columns, a float16 scale that is 0 or normal, and an int8 zero-point. If they are
+// not, although the tensor is quantized, why says what is in the way. If they are, why is "", or Rounded
+// if a value may differ by an eighth of a step.
 func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
+	rounded := ""
 	for k := range c.bound[i].parts {
 		p := &c.bound[i].parts[k]
 		g, why := p.grid(), p.unlike()
@@ -22,11 +32,15 @@ func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 		if why := g.fits(bits, block); why != "" {
 			return false, why
 		}
-		if why := g.scalesFit(bits); why != "" {
+		exact, why := g.scalesFit(bits)
+		if why != "" {
 			return false, why
 		}
+		if !exact {
+			rounded = Rounded
+		}
 	}
-	return true, ""
+	return true, rounded
 }
 
 // grid returns a quantized matrix as one of integers, nil if it is none.
@@ -34,7 +48,7 @@ func (p *part) grid() *grid {
 	switch v := p.values.(type) {
 	case *grid:
 		return v
-	case *ggufRows:
+	case interface{ grid() *grid }:
 		return v.grid()
 	}
 	return nil
@@ -68,7 +82,11 @@ func (g *grid) shift(bits int) (add int, ok bool) {
 // fits says what keeps codes and groups from being those of blocks, "" if nothing does.
 func (g *grid) fits(bits, block int) string {
 	if _, ok := g.shift(bits); !ok {
-		return fmt.Sprintf("their codes %d to %d do not fit in %d bits", g.low, g.high, bits)
+		why := fmt.Sprintf("their codes %d to %d do not fit in %d bits", g.low, g.high, bits)
+		if _, ok := g.shift(8); ok && g.high-g.low < 64 {
+			why += ", but in 8"
+		}
+		return why
 	}
 	for c := range g.cols {
 		if c%block == 0 || g.at(c) == g.at(c-1) {
@@ -82,26 +100,75 @@ func (g *grid) fits(bits, block int) string {
 	return ""
 }
 
-// scalesFit says what keeps scales and zero-points from being those of blocks.
-func (g *grid) scalesFit(bits int) string {
-	add, _ := g.shift(bits)
+// inexact is what layouts implement whose zero-points are no whole numbers.
+type inexact interface {
+	// fractions fills dst, [n][groups], with how far zero-points are from those that params returns.
+	fractions(row, n int, dst []float32)
+}
+
+// scalesFit says what keeps scales and zero-points from being those of blocks, and whether these are
+// exactly the same.
+func (g *grid) scalesFit(bits int) (exact bool, why string) {
 	const step = 64
-	scales, zeros := make([]float32, step*g.groups), make([]int16, step*g.groups)
+	scales, zeros, fractions := make([]float32, step*g.groups), make([]int16, step*g.groups), make([]float32, step*g.groups)
+	exact = true
 	for row := 0; row < g.height; row += step {
-		n := min(step, g.height-row) * g.groups
-		g.params(row, n/g.groups, scales[:n], zeros[:n])
-		for i, s := range scales[:n] {
-			largest := float32(max(g.high-int(zeros[i]), int(zeros[i])-g.low)) * s
-			z := int(zeros[i]) + add
-			switch {
-			case s != 0 && !(s >= 0x1p-14 && largest <= 65504) || float16.Fromfloat32(s).Float32() != s:
-				return fmt.Sprintf("the scale %g is none that a block may have", s)
-			case z < -128 || z > 127:
-				return fmt.Sprintf("the zero-point %d is none that a block may have", z)
+		n := min(step, g.height-row)
+		g.params(row, n, scales[:n*g.groups], zeros[:n*g.groups])
+		if f, ok := g.layout.(inexact); ok {
+			f.fractions(row, n, fractions[:n*g.groups])
+		}
+		for i, s := range scales[:n*g.groups] {
+			if s != 0 && !(s >= 0x1p-14) && g.silent(row+i/g.groups, i%g.groups, zeros[i]) {
+				continue
 			}
+			same, why := g.scaleFits(bits, s, int(zeros[i]), fractions[i])
+			if why != "" {
+				return false, why
+			}
+			exact = exact && same
 		}
 	}
-	return ""
+	return exact, ""
+}
+
+// scaleFits is scalesFit for a group.
+func (g *grid) scaleFits(bits int, scale float32, zero int, fraction float32) (exact bool, why string) {
+	add, _ := g.shift(bits)
+	reach := max(g.high-zero, zero-g.low)
+	half := float16.Fromfloat32(scale).Float32()
+	if scale != 0 && !(half >= 0x1p-14 && float32(reach)*half <= 65504) {
+		return false, "some of their scales are none that a block may have"
+	}
+	if z := zero + add; z < -128 || z > 127 {
+		return false, "some of their zero-points are none that a block may have"
+	}
+	if half == scale && fraction == 0 {
+		return true, ""
+	}
+	width := float64(g.high-g.low) / float64(int(1)<<bits-1) // of a step of blocks, in steps of the grid
+	moved := math.Abs(float64(fraction)) + float64(reach)*math.Abs(float64(half/scale)-1)
+	if !(moved <= closeness*width) {
+		return false, "with scales and zero-points rounded to those of blocks, weights would move by more than an eighth of a step"
+	}
+	return false, ""
+}
+
+// silent reports whether all values of a group are 0, whatever its scale.
+func (g *grid) silent(row, group int, zero int16) bool {
+	codes := make([]int16, g.cols)
+	g.codes(row, 1, codes)
+	for c, q := range codes {
+		if g.at(c) == group && q != zero {
+			return false
+		}
+	}
+	if f, ok := g.layout.(inexact); ok {
+		fractions := make([]float32, g.groups)
+		f.fractions(row, 1, fractions)
+		return fractions[group] == 0
+	}
+	return true
 }
 
 // Blocks fills dst with rows row0 to row0+n−1 of a tensor that is Ready for blocks of this kind: for
@@ -143,7 +210,7 @@ func (g *grid) blocks(row, n, bits, block int, dst []byte) {
 
 // put writes one block.
 func put(dst []byte, codes []int16, scale float32, zero, add, bits int) {
-	if scale == 0 {
+	if !(scale >= 0x1p-14) { // all values are 0
 		clear(dst)
 		return
 	}

@@ -29,7 +29,8 @@ type plan struct {
 	first   int   // tensor to begin with: those before are there
 
 	documents bundle.Documents
-	repacked  int            // matrices that are taken over, see Ready
+	repacked  map[string]int // matrices that are taken over, see Ready, by what is said of them
+	rounded   map[int]bool   // those of them that are not exactly what they were
 	again     map[string]int // matrices that are quantized a second time, by the reason
 }
 
@@ -37,7 +38,7 @@ func newPlan(ctx context.Context, src Source, o Options) (*plan, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	p := &plan{src: src, opts: o, again: map[string]int{}}
+	p := &plan{src: src, opts: o, again: map[string]int{}, repacked: map[string]int{}, rounded: map[int]bool{}}
 	for i, t := range src.Weights.Tensors() {
 		e := bundle.Tensor{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
 		var err error

@@ -14,8 +14,9 @@ import (
 // blocks of the wanted kind already is then taken over as it is, with Repacked as its method.
 type Ready interface {
 	model.Weights
-	// Ready reports whether the values of tensor i are exactly those of blocks of this kind. If they
-	// are not, although the tensor was quantized, why says what is in the way.
+	// Ready reports whether the values of tensor i are those of blocks of this kind. If they are not,
+	// although the tensor was quantized, why says what is in the way; if they are but for rounding, why
+	// says that.
 	Ready(i, bits, block int) (ok bool, why string)
 	// Blocks fills dst with the blocks of rows row0 to row0+n−1 of a tensor that is ready.
 	Blocks(i, bits, block, row0, n int, dst []byte) error
@@ -45,7 +46,10 @@ func (p *plan) settle(i int, e *bundle.Tensor) {
 		switch {
 		case ok:
 			e.Block, e.Method = b, Repacked
-			p.repacked++
+			p.repacked[why]++
+			if why != "" {
+				p.rounded[i] = true
+			}
 			return
 		case k == len(blocks)-1 && why != "":
 			p.again[why]++
@@ -59,8 +63,12 @@ func (p *plan) notes() []string {
 	if n := p.weights(); p.opts.Format == string(bundle.Int2) && n < enoughForInt2 {
 		notes = append(notes, fmt.Sprintf("warning: a model of %.3g million weights loses much of what it knows at two bits a weight: int4 is recommended below 3 billion; verify says how much was lost", float64(n)/1e6))
 	}
-	if p.repacked > 0 {
-		notes = append(notes, fmt.Sprintf("taken over as they are in the checkpoint, without a second loss: %d matrices", p.repacked))
+	for _, why := range slices.Sorted(maps.Keys(p.repacked)) {
+		how := "as they are in the checkpoint, without a second loss"
+		if why != "" {
+			how = "from the checkpoint (" + why + ")"
+		}
+		notes = append(notes, fmt.Sprintf("taken over %s: %d matrices", how, p.repacked[why]))
 	}
 	for _, why := range slices.Sorted(maps.Keys(p.again)) {
 		notes = append(notes, fmt.Sprintf("warning: quantized a second time, at a second loss: %d matrices: %s", p.again[why], why))
@@ -72,9 +80,34 @@ func (p *plan) notes() []string {
 func (k *worker) repack(t *tile) error {
 	e := &k.plan.tensors[t.tensor]
 	t.out = resize(*k.buffers.Get().(*[]byte), t.rows*e.RowBytes())
-	err := k.plan.src.Weights.(Ready).Blocks(t.tensor, e.Type.Bits(), e.Block, t.row0, t.rows, t.out)
+	if err := k.plan.src.Weights.(Ready).Blocks(t.tensor, e.Type.Bits(), e.Block, t.row0, t.rows, t.out); err != nil {
+		return err
+	}
 	t.stats = quant.Stats{Weights: int64(t.rows * e.Model().Cols())}
-	return err
+	if !k.plan.rounded[t.tensor] {
+		return nil
+	}
+	return k.compare(t)
+}
+
+// compare adds to t.stats how far the blocks in t.out are from the checkpoint's values.
+func (k *worker) compare(t *tile) error {
+	e := &k.plan.tensors[t.tensor]
+	cols, size := e.Model().Cols(), e.RowBytes()
+	k.rows = resize(k.rows, t.rows*cols)
+	if err := k.plan.src.Weights.Rows(t.tensor, t.row0, t.rows, k.rows); err != nil {
+		return err
+	}
+	have := make([]float32, cols)
+	for r := range t.rows {
+		e.Scheme().DecodeRow(have, t.out[r*size:(r+1)*size])
+		for c, w := range k.rows[r*cols : (r+1)*cols] {
+			d := float64(w) - float64(have[c])
+			t.stats.Error += d * d
+			t.stats.Power += float64(w) * float64(w)
+		}
+	}
+	return nil
 }
 
 // enoughForInt2 is how many weights a model should have to bear two bits a weight without training.

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -26,9 +25,7 @@ func openCheckpoint(dir string, edits ...hf.Edit) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if keys := ck.Ignored(); len(keys) > 0 {
-		slog.Info("keys that change nothing were not read", "file", filepath.Join(dir, "config.json"), "keys", strings.Join(keys, ", "))
-	}
+	sayIgnored(filepath.Join(dir, configName), ck.Ignored())
 	return &source{dir: dir, weights: ck, hf: ck, edited: ck.Edited(), bos: ck.Tokens().BOS, eos: ck.Tokens().EOS}, nil
 }
 

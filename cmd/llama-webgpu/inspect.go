@@ -15,16 +15,21 @@ import (
 var inspectCommand = &cli.Command{
 	Name:      "inspect",
 	Category:  "Models",
-	Usage:     "show what is in a checkpoint or bundle",
-	UsageText: "llama-webgpu inspect DIR [options]",
-	ArgsUsage: "DIR",
-	Description: `Examples:
+	Usage:     "show what is in a checkpoint, bundle or config.json",
+	UsageText: "llama-webgpu inspect PATH [options]",
+	Description: `Of a bundle it shows what it was made of and how, of a checkpoint what it holds. A config.json will do, or a
+directory that is still being downloaded: then it shows what is missing, and what the model will take as
+a bundle, on disk and on a GPU.
+
+Examples:
 
   llama-webgpu inspect testdata/tiny
+  llama-webgpu inspect config.json --context 8192
   llama-webgpu inspect out --tensors
   llama-webgpu inspect out --check`,
 	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "checkpoint or bundle: `DIR` (required)"},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "checkpoint, bundle or config.json: `PATH` (required)"},
+		&cli.IntFlag{Name: "context", Usage: "show GPU memory at a context of `N` tokens", DefaultText: "for a configuration, what it was trained for, at most 4096"},
 		&cli.BoolFlag{Name: "check", Usage: "read the whole bundle, and compare it with its hashes", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "tensors", Usage: "list each tensor", Category: "Output", DisableDefaultText: true},
 		quietFlag, jsonFlag("print everything as JSON"),
@@ -34,13 +39,13 @@ var inspectCommand = &cli.Command{
 
 // inspection is what inspect prints with --json.
 type inspection struct {
-	Kind    string       `json:"kind"` // bundle or checkpoint
+	Kind    string       `json:"kind"` // bundle, checkpoint, or configuration: a checkpoint without all of its weights
 	Spec    *model.Spec  `json:"spec"`
 	Weights int64        `json:"weights"`
 	Bytes   int64        `json:"bytes"` // of all tensors
 	Bits    float64      `json:"bits_per_weight"`
-	BOS     int          `json:"bos"` // −1: none
-	EOS     []int        `json:"eos"`
+	BOS     *int         `json:"bos,omitempty"` // −1: none
+	EOS     []int        `json:"eos,omitempty"`
 	Tensors []tensorInfo `json:"tensors"`
 
 	ID           string               `json:"id,omitempty"` // of a bundle, like what follows
@@ -50,6 +55,12 @@ type inspection struct {
 	Notes        []string             `json:"notes,omitempty"`
 	Parity       *bundle.Parity       `json:"parity,omitempty"`  // what verify --record found
 	Checked      bool                 `json:"checked,omitempty"` // hashes and values are right
+
+	Missing []string   `json:"missing,omitempty"`   // files of a checkpoint that are not there
+	Ignored []string   `json:"ignored,omitempty"`   // keys of its configuration that change nothing
+	Context int        `json:"context,omitempty"`   // that GPU memory is worked out for
+	Sizes   []sizeInfo `json:"sizes,omitempty"`     // as a bundle, format by format
+	GPU     uint64     `json:"gpu_bytes,omitempty"` // of a bundle, with --context
 }
 
 // tensorInfo describes a tensor.
@@ -73,6 +84,15 @@ func inspect(c *cli.Context) (err error) {
 	if err := check(c, []string{"model"}, "model"); err != nil {
 		return err
 	}
+	if err := within(c, bound{name: "context", least: 1, most: 1 << 20}); err != nil {
+		return err
+	}
+	if m, err := findConfigured(c.String("model")); m != nil || err != nil {
+		if err != nil {
+			return err
+		}
+		return inspectConfigured(c, m)
+	}
 	s, err := openSource(c.String("model"))
 	if err != nil {
 		return err
@@ -84,6 +104,11 @@ func inspect(c *cli.Context) (err error) {
 			return err
 		}
 		in.Checked = true
+	}
+	if c.IsSet("context") {
+		if err := in.addSizes(c, s); err != nil {
+			return err
+		}
 	}
 	if c.Bool("json") {
 		return printJSON(c, in)
@@ -107,7 +132,7 @@ func checkHashes(c *cli.Context, s *source) error {
 }
 
 func newInspection(s *source) *inspection {
-	in := &inspection{Kind: "checkpoint", Spec: s.weights.Spec(), BOS: s.bos, EOS: append([]int{}, s.eos...)}
+	in := &inspection{Kind: "checkpoint", Spec: s.weights.Spec(), BOS: &s.bos, EOS: append([]int{}, s.eos...)}
 	for i, t := range s.weights.Tensors() {
 		info := tensorInfo{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
 		s.stored(i, &info)
@@ -118,7 +143,7 @@ func newInspection(s *source) *inspection {
 	}
 	in.Bits = float64(in.Bytes) * 8 / float64(in.Weights)
 	if s.bundle == nil {
-		in.Notes = s.hf.Notes()
+		in.Notes, in.Ignored = s.hf.Notes(), s.hf.Ignored()
 		return in
 	}
 	m := s.bundle.Manifest
@@ -146,6 +171,14 @@ func (in *inspection) show(c *cli.Context) {
 	} else {
 		in.showRoles(c)
 	}
+	if in.Sizes != nil {
+		fmt.Fprintln(stdout(c))
+		in.showSizes(c)
+	}
+	in.showNotes(c)
+}
+
+func (in *inspection) showNotes(c *cli.Context) {
 	for _, note := range in.Notes {
 		fmt.Fprintf(stdout(c), "\nnote: %s\n", note)
 	}
@@ -168,7 +201,12 @@ func (in *inspection) showModel(c *cli.Context) {
 		line("layers", "%s", describeKind(s, k))
 	}
 	line("head", "%s", map[bool]string{true: "is the embedding", false: "has its own weights"}[s.TiedHead])
-	line("size", "%s, %.2f bits/weight", humanSize(in.Bytes), in.Bits)
+	if in.Bytes > 0 {
+		line("size", "%s, %.2f bits/weight", humanSize(in.Bytes), in.Bits)
+	}
+	if in.GPU > 0 {
+		line("GPU memory", "%s at a context of %d", humanSize(int64(in.GPU)), in.Context)
+	}
 	if in.Parity != nil {
 		line("verified", "%s", describeParity(in.Parity))
 	}

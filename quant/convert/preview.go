@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
 // Preview says what a conversion would do.
@@ -84,4 +85,31 @@ func (p *plan) measure(ctx context.Context, i int) (float64, error) {
 		}
 	}
 	return time.Since(begun).Seconds() / float64(weights), nil
+}
+
+// LookShape is Look for a model of which there are no weights yet: vectors count as float16, and neither time
+// nor disk is known.
+func LookShape(spec *model.Spec, o Options) (*Preview, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	v := &Preview{}
+	for _, t := range spec.Tensors() {
+		e := bundle.Tensor{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape, Type: bundle.F16}
+		if t.Quantizable() {
+			e.Type, e.Block = o.matrix(t)
+		}
+		if e.Block != 0 {
+			e.Method = string(o.Method)
+		}
+		v.Planned = append(v.Planned, e)
+	}
+	var err error
+	if v.Files, err = bundle.Layout(v.Planned, o.MaxFile); err != nil {
+		return nil, err
+	}
+	for _, f := range v.Files {
+		v.Out += f.Size
+	}
+	return v, nil
 }

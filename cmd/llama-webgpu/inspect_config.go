@@ -1,0 +1,236 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
+)
+
+// configured is a model of which there is a configuration, and not all of its weights.
+type configured struct {
+	path    string // of the configuration
+	config  *hf.Config
+	missing []string // files that a checkpoint has and that are not there
+	trouble error    // what there is of weights cannot be read, and why
+}
+
+// findConfigured returns the model that path, a configuration or a checkpoint without all of its weights,
+// describes; nil if it is something else.
+func findConfigured(path string) (*configured, error) {
+	info, err := os.Stat(path)
+	if err != nil || hf.IsGGUF(path) {
+		return nil, nil // whoever opens it says what it is
+	}
+	m := configured{path: path}
+	if info.IsDir() {
+		if exists(path, bundle.ManifestName) || !exists(path, configName) {
+			return nil, nil
+		}
+		m.path = filepath.Join(path, configName)
+	} else if filepath.Base(path) == bundle.ManifestName || !looksLikeJSON(path) {
+		return nil, nil
+	}
+	if filepath.Base(m.path) == configName {
+		if err := m.findMissing(filepath.Dir(m.path)); err != nil {
+			return nil, err
+		}
+		if info.IsDir() && (len(m.missing) == 0 || m.missing[0] == tokenizerName) {
+			return nil, nil // all weights are there
+		}
+	}
+	data, err := os.ReadFile(m.path)
+	if err != nil {
+		return nil, err
+	}
+	if m.config, err = hf.ReadConfig(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.path, err)
+	}
+	sayIgnored(m.path, m.config.Ignored)
+	return &m, nil
+}
+
+// looksLikeJSON reports whether a file begins as an object does.
+func looksLikeJSON(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 64)
+	n, _ := f.Read(head) // nothing: is not JSON
+	return strings.HasPrefix(strings.TrimLeft(strings.TrimPrefix(string(head[:n]), "\ufeff"), " \t\r\n"), "{")
+}
+
+// sayIgnored logs keys of a configuration that were not read.
+func sayIgnored(path string, keys []string) {
+	if len(keys) > 0 {
+		slog.Info("keys that change nothing were not read", "file", path, "keys", strings.Join(keys, ", "))
+	}
+}
+
+// findMissing names what a checkpoint in dir lacks: weights first, then the tokenizer.
+func (m *configured) findMissing(dir string) error {
+	missing, _, err := hf.Missing(dir)
+	if err != nil {
+		return err
+	}
+	m.missing = missing
+	if len(missing) > 0 && hasFile(dir, "*.safetensors", "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack") {
+		if ck, err := hf.Open(dir); err != nil {
+			m.trouble = err
+		} else if err := ck.Close(); err != nil {
+			return err
+		}
+	}
+	if !hasFile(dir, tokenizerName, "tokenizer.model", "tekken.json", "*.tiktoken", "vocab.json") {
+		m.missing = append(m.missing, tokenizerName)
+	}
+	return nil
+}
+
+// hasFile reports whether a file in dir has a name that one of the patterns describes.
+func hasFile(dir string, patterns ...string) bool {
+	entries, _ := os.ReadDir(dir) // one that cannot be read has been told of
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return slices.ContainsFunc(patterns, func(p string) bool {
+			ok, _ := filepath.Match(p, e.Name()) // the patterns are well-formed
+			return ok
+		})
+	})
+}
+
+// sizeInfo is what a model takes in one format.
+type sizeInfo struct {
+	Stored string  `json:"stored_as"`
+	Bytes  int64   `json:"bytes"` // of the files with tensors
+	Bits   float64 `json:"bits_per_weight"`
+	GPU    uint64  `json:"gpu_bytes"` // at the context
+}
+
+// sizeFormats are those that sizes are shown for.
+var sizeFormats = []convert.Options{
+	{Format: "f16"},
+	{Format: "int8", Block: 128},
+	{Format: "int4", Block: 32},
+	{Format: "int4", Block: 128},
+	{Format: "int2", Block: 32},
+	{Format: "int2", Block: 256},
+}
+
+// noWeights is a model without weights.
+type noWeights struct{ spec *model.Spec }
+
+func (n noWeights) Spec() *model.Spec                   { return n.spec }
+func (n noWeights) Tensors() []model.Tensor             { return n.spec.Tensors() }
+func (n noWeights) Rows(int, int, int, []float32) error { return errors.New("there are no weights") }
+
+// sizes works out what a model takes in each format, at a context.
+func sizes(spec *model.Spec, context int) ([]sizeInfo, error) {
+	if most := spec.Positions; most > 0 && context > most {
+		return nil, usagef("--context %d: the model has %d positions", context, most)
+	}
+	var all []sizeInfo
+	for _, o := range sizeFormats {
+		v, err := convert.LookShape(spec, o)
+		if err != nil {
+			return nil, err
+		}
+		need, err := transformer.Need(plannedBundle{noWeights{spec}, v.Planned}, transformer.Options{MaxSeqLen: context}, bindingLimit)
+		if err != nil {
+			return nil, err
+		}
+		s := sizeInfo{Stored: storedAs(o.Format, o.Block), Bytes: v.Out, Bits: float64(v.Out) * 8 / float64(weights(spec.Tensors()))}
+		for _, n := range need {
+			s.GPU += n
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// contextFor is the context that --context asks for, or what a model was trained for, at most 4096.
+func contextFor(c *cli.Context, spec *model.Spec) int {
+	return cmp.Or(c.Int("context"), min(cmp.Or(spec.MaxPositions, 4096), 4096))
+}
+
+// addSizes adds what the device needs at a context: for a bundle, or for what a checkpoint may become.
+func (in *inspection) addSizes(c *cli.Context, s *source) (err error) {
+	in.Context = contextFor(c, in.Spec)
+	if s.bundle == nil {
+		in.Sizes, err = sizes(in.Spec, in.Context)
+		return err
+	}
+	need, err := transformer.Need(s.packed(), transformer.Options{MaxSeqLen: in.Context}, bindingLimit)
+	for _, n := range need {
+		in.GPU += n
+	}
+	return err
+}
+
+// inspectConfigured shows a model of which there are not all weights.
+func inspectConfigured(c *cli.Context, m *configured) error {
+	if c.Bool("check") {
+		return usagef("inspect: --check is for bundles, %s has only the configuration of a checkpoint", m.path)
+	}
+	spec := m.config.Spec
+	in := &inspection{
+		Kind: "configuration", Spec: spec, Weights: weights(spec.Tensors()), Tensors: []tensorInfo{},
+		Notes: m.config.Notes, Missing: m.missing, Ignored: m.config.Ignored, Context: contextFor(c, spec),
+	}
+	if m.trouble != nil {
+		in.Notes = append(in.Notes, "the weights that are there: "+m.trouble.Error())
+	}
+	if q := m.config.Quantization; q != "" {
+		in.Notes = append(in.Notes, "the checkpoint's weights are quantized: "+q)
+	}
+	var err error
+	if in.Sizes, err = sizes(spec, in.Context); err != nil {
+		return fmt.Errorf("%s: %w", m.path, err)
+	}
+	switch {
+	case c.Bool("json"):
+		return printJSON(c, in)
+	case !c.Bool(quietFlag.Name):
+		in.showModel(c)
+		in.showMissing(c)
+		fmt.Fprintln(stdout(c))
+		in.showSizes(c)
+		in.showNotes(c)
+	}
+	return nil
+}
+
+func (in *inspection) showMissing(c *cli.Context) {
+	for i, name := range in.Missing {
+		if i == mostNamed && len(in.Missing) > mostNamed+1 {
+			fmt.Fprintf(stdout(c), "%-10s  and %d more files\n", "", len(in.Missing)-mostNamed)
+			return
+		}
+		fmt.Fprintf(stdout(c), "%-10s  %s\n", map[bool]string{true: "missing"}[i == 0], name)
+	}
+}
+
+// mostNamed is how many missing files are named.
+const mostNamed = 8
+
+func (in *inspection) showSizes(c *cli.Context) {
+	w := newTable(table.Row{"as a bundle of", "size", "bits/weight", fmt.Sprintf("GPU memory at a context of %d", in.Context)})
+	for _, s := range in.Sizes {
+		w.AppendRow(table.Row{s.Stored, humanSize(s.Bytes), fmt.Sprintf("%.2f", s.Bits), humanSize(int64(s.GPU))})
+	}
+	showTable(c, w)
+}

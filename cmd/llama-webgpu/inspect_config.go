@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,6 +29,9 @@ type configured struct {
 	trouble error    // what there is of weights cannot be read, and why
 }
 
+// otherJSON are names of files in checkpoints and bundles that are no configurations.
+var otherJSON = regexp.MustCompile(`^(manifest|vocab|added_tokens|special_tokens_map|(tokenizer|generation|adapter|preprocessor|processor)(_config)?|.*\.index)\.json$`)
+
 // findConfigured returns the model that path, a configuration or a checkpoint without all of its weights,
 // describes; nil if it is something else.
 func findConfigured(path string) (*configured, error) {
@@ -41,7 +45,7 @@ func findConfigured(path string) (*configured, error) {
 			return nil, nil
 		}
 		m.path = filepath.Join(path, configName)
-	} else if filepath.Base(path) == bundle.ManifestName || !looksLikeJSON(path) {
+	} else if otherJSON.MatchString(filepath.Base(path)) || !looksLikeJSON(path) {
 		return nil, nil
 	}
 	if filepath.Base(m.path) == configName {
@@ -84,7 +88,7 @@ func sayIgnored(path string, keys []string) {
 
 // findMissing names what a checkpoint in dir lacks: weights first, then the tokenizer.
 func (m *configured) findMissing(dir string) error {
-	missing, _, err := hf.Missing(dir)
+	missing, err := hf.Missing(dir)
 	if err != nil {
 		return err
 	}

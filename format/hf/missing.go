@@ -4,74 +4,50 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 )
 
-// shardName is how transformers calls the files of a large model.
-var shardName = regexp.MustCompile(`^model-(\d{5})-of-(\d{5})\.safetensors$`)
-
-// Missing lists, by name, the files of weights that belong to the checkpoint in dir and are not there, and how
-// many there are to be. What belongs to it the index says or, as long as that is not there, the names of
-// the files that are.
-func Missing(dir string) (missing []string, of int, err error) {
-	if fileExists(filepath.Join(dir, singleFile)) {
-		return nil, 1, nil
-	}
-	path := filepath.Join(dir, indexFile)
-	data, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return missingWithoutIndex(dir)
-	case err != nil:
-		return nil, 0, err
-	}
-	index, err := parseIndex(data)
-	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", path, err)
-	}
-	files := map[string]bool{}
-	for _, name := range index {
-		files[name] = true
-	}
-	for name := range files {
-		if !fileExists(filepath.Join(dir, name)) {
-			missing = append(missing, name)
+// Missing lists, by name, the files of weights that belong to the checkpoint in dir and are not there. What
+// belongs to it the index says or, as long as that is not there, the names of the files that are.
+func Missing(dir string) ([]string, error) {
+	wanted := []string{singleFile}
+	if !isThere(dir, singleFile) {
+		path := filepath.Join(dir, indexFile)
+		data, err := os.ReadFile(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			wanted = unlisted(dir)
+		case err != nil:
+			return nil, err
+		default:
+			index, err := parseIndex(data)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			wanted = slices.Compact(slices.Sorted(maps.Values(index)))
 		}
 	}
-	slices.Sort(missing)
-	return missing, len(files), nil
+	return slices.DeleteFunc(wanted, func(name string) bool { return isThere(dir, name) }), nil
 }
 
-func missingWithoutIndex(dir string) (missing []string, of int, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, 0, err
+// unlisted lists the files that belong to those in dir by their names.
+func unlisted(dir string) []string {
+	sets := map[string][]string{}
+	for _, name := range weightsIn(dir) {
+		set, files := setOf(name)
+		sets[set] = files
 	}
-	there := map[string]bool{}
-	for _, e := range entries {
-		if m := shardName.FindStringSubmatch(e.Name()); m != nil {
-			there[e.Name()] = true
-			n, _ := strconv.Atoi(m[2]) // five digits
-			of = max(of, n)
-		}
+	if len(sets) == 0 {
+		return []string{singleFile}
 	}
-	if of == 0 {
-		return []string{singleFile}, 1, nil
-	}
-	missing = append(missing, indexFile)
-	for i := range of {
-		if name := fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, of); !there[name] {
-			missing = append(missing, name)
-		}
-	}
-	return missing, of + 1, nil
+	return slices.Sorted(slices.Values(slices.Concat(slices.Collect(maps.Values(sets))...)))
 }
 
-func fileExists(path string) bool {
-	_, err := os.Stat(path)
+// isThere reports whether dir has a file of this name, or a link to one.
+func isThere(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
 	return err == nil
 }

@@ -122,17 +122,8 @@ var shardName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})(.*\.safetensors)$`)
 func (s *shards) openUnnamed(dir string) error {
 	sets := map[string][]string{} // the files that there should be
 	for _, name := range weightsIn(dir) {
-		m := shardName.FindStringSubmatch(name)
-		if m == nil {
-			sets[name] = []string{name}
-			continue
-		}
-		n, _ := strconv.Atoi(m[3]) // five digits
-		var all []string
-		for i := range min(n, 1<<12) {
-			all = append(all, fmt.Sprintf("%s-%05d-of-%s%s", m[1], i+1, m[3], m[4]))
-		}
-		sets[m[1]+m[4]] = all
+		set, files := setOf(name)
+		sets[set] = files
 	}
 	names := slices.Sorted(maps.Keys(sets))
 	models := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !strings.HasPrefix(n, "model") })
@@ -149,6 +140,19 @@ func (s *shards) openUnnamed(dir string) error {
 	}
 	s.notes = append(s.notes, fmt.Sprintf("neither %s nor %s is there: weights are read from %s", singleFile, indexFile, fewOf(sets[models[0]])))
 	return s.addAll(dir, sets[models[0]], "belong together")
+}
+
+// setOf returns the set that a file of weights belongs to, and all files that there should be of it.
+func setOf(name string) (set string, files []string) {
+	m := shardName.FindStringSubmatch(name)
+	if m == nil {
+		return name, []string{name}
+	}
+	n, _ := strconv.Atoi(m[3]) // five digits
+	for i := range min(n, 1<<12) {
+		files = append(files, fmt.Sprintf("%s-%05d-of-%s%s", m[1], i+1, m[3], m[4]))
+	}
+	return m[1] + m[4], files
 }
 
 // present reports whether dir has an entry of this name, be it a link to nothing.

@@ -93,7 +93,7 @@ func (m *configured) findMissing(dir string) error {
 		return err
 	}
 	m.missing = missing
-	if len(missing) > 0 && hasFile(dir, "*.safetensors", "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack") {
+	if len(missing) == 1 && hasFile(dir, "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack") {
 		if ck, err := hf.Open(dir); err != nil {
 			m.trouble = err
 		} else if err := ck.Close(); err != nil {

@@ -66,6 +66,14 @@ func Split(find Pattern) Part {
 	return Part{{"type", "Split"}, {"pattern", Part(find)}, {"behavior", "Isolated"}, {"invert", false}}
 }
 
+// SplitAfter is a pre-tokenizer that cuts behind each match.
+func SplitAfter(find Pattern) Part {
+	return Part{{"type", "Split"}, {"pattern", Part(find)}, {"behavior", "MergedWithPrevious"}, {"invert", false}}
+}
+
+// WhitespaceSplit is a pre-tokenizer that cuts at white space, which it removes.
+func WhitespaceSplit() Part { return Part{{"type", "WhitespaceSplit"}} }
+
 // Digits is a pre-tokenizer that cuts before and behind digits.
 func Digits(individual bool) Part {
 	return Part{{"type", "Digits"}, {"individual_digits", individual}}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,21 +12,27 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer/chat"
+	"github.com/llama-webgpu/llama-webgpu/format/vocab"
 )
 
 // checkTokenizer reports a tokenizer.json that is no JSON. What else keeps a bundle from reading and writing text is
 // noted, and said at once: its weights are none the worse for it, and its tokenizer travels with it all the same.
 func checkTokenizer(c *cli.Context, s *source) error {
 	data, made, err := s.hf.Tokenizer()
+	other := errors.Is(err, vocab.ErrUnsupported)
 	switch {
-	case err != nil:
+	case err != nil && !other:
 		return err
 	case made != "":
 		s.notes = append(s.notes, tokenizerName+" was made "+made)
 	case data != nil && !json.Valid(data):
 		return fmt.Errorf("%s: is not JSON, or not all of it: download it again, or move it away to go without", filepath.Join(s.dir, tokenizerName))
 	}
-	for _, w := range textWarnings(s, data) {
+	warnings := textWarnings(s, data)
+	if other {
+		warnings[0] = fmt.Sprintf("%v; %s", err, noText)
+	}
+	for _, w := range warnings {
 		s.notes = append(s.notes, "warning: "+w)
 		if !c.Bool(quietFlag.Name) {
 			fmt.Fprintln(os.Stderr, "warning: "+w)
@@ -34,14 +41,17 @@ func checkTokenizer(c *cli.Context, s *source) error {
 	return nil
 }
 
+// noText is what comes of a tokenizer that is not there, or cannot be read.
+const noText = "infer will not be able to read or write text, nor will the page; verify and compare take random tokens"
+
 // textWarnings says what will not work with text.
 func textWarnings(s *source, data []byte) (warnings []string) {
 	if data == nil {
-		return []string{fmt.Sprintf("%s has no tokenizer (no %s): infer will not be able to read or write text, nor will the page; verify and compare take random tokens", s.dir, tokenizerName)}
+		return []string{fmt.Sprintf("%s has no tokenizer (no %s, and no other vocabulary): %s", s.dir, tokenizerName, noText)}
 	}
 	tok, err := tokenizer.Parse(data)
 	if err != nil {
-		warnings = append(warnings, fmt.Sprintf("%s: %v: infer will not be able to read or write text with it, nor will the page; verify and compare take random tokens", tokenizerName, err))
+		warnings = append(warnings, fmt.Sprintf("%s: %v: %s", tokenizerName, err, noText))
 	} else {
 		warnings = append(warnings, beyond(tok, s.weights.Spec().Vocab)...)
 		warnings = append(warnings, additions(s, tok)...)

@@ -36,12 +36,6 @@ func (a *adder) add(t Added) {
 	a.list, a.high = append(a.list, t), max(a.high, id)
 }
 
-// has reports whether a token was added.
-func (a *adder) has(text string) bool {
-	_, ok := a.at[text]
-	return ok
-}
-
 // id returns the id of a token, which was added or is in the vocabulary.
 func (a *adder) id(text string) (int, bool) {
 	if i, ok := a.at[text]; ok {

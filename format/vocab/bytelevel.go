@@ -37,9 +37,9 @@ func gptNeoX(s *settings, prefix bool) (*Tokenizer, profile) {
 	return t, p
 }
 
-func qwen2(_ *settings, prefix bool) (*Tokenizer, profile) { return qwen(patternQwen2, prefix) }
+func qwen2(_ *settings, prefix bool) (*Tokenizer, profile) { return qwen(regexQwen2, prefix) }
 
-func qwen35(_ *settings, prefix bool) (*Tokenizer, profile) { return qwen(patternQwen35, prefix) }
+func qwen35(_ *settings, prefix bool) (*Tokenizer, profile) { return qwen(regexQwen35, prefix) }
 
 func qwen(pattern string, prefix bool) (*Tokenizer, profile) {
 	return &Tokenizer{

@@ -141,8 +141,8 @@ func readTekken(src *Source, file string, s *settings) (*Tokenizer, string, erro
 	if err != nil {
 		return nil, "", err
 	}
-	t, err := convertTekken(v, s)
-	return t, fmt.Sprintf("tekken, %d tokens", len(v.Vocab)), err
+	t, special, others, err := convertTekken(v, s)
+	return t, fmt.Sprintf("tekken, %d tokens and %d special ones", others, special), err
 }
 
 // readModel reads a model of SentencePiece, or what is called so and is a vocabulary of tiktoken.

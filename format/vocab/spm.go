@@ -2,7 +2,6 @@ package vocab
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,9 +32,9 @@ var spmClasses = map[string]struct {
 func convertSPM(m *sentencePiece, s *settings, class string) (*Tokenizer, error) {
 	switch {
 	case m.kind == kindWord:
-		return nil, errors.New("a SentencePiece model of words: a tokenizer.json has BPE and Unigram models only")
+		return nil, fmt.Errorf("%w: a SentencePiece model of words: a tokenizer.json has BPE and Unigram models only", ErrUnsupported)
 	case m.suffix:
-		return nil, errors.New("treat_whitespace_as_suffix: a tokenizer.json cannot put ▁ behind words")
+		return nil, fmt.Errorf("%w: treat_whitespace_as_suffix: a tokenizer.json cannot put ▁ behind words", ErrUnsupported)
 	}
 	b := &spm{sentencePiece: m, settings: s, ids: map[string]int{}}
 	for _, p := range m.pieces {

@@ -96,15 +96,15 @@ func (t *tekken) ranks(special int) (*ranks, error) {
 	return r, nil
 }
 
-// convertTekken builds the tokenizer.
-func convertTekken(t *tekken, s *settings) (*Tokenizer, error) {
+// convertTekken builds the tokenizer, and says how many tokens are special and how many are not.
+func convertTekken(t *tekken, s *settings) (_ *Tokenizer, specials, others int, _ error) {
 	special, err := t.special()
 	if err != nil {
-		return nil, err
+		return nil, 0, 0, err
 	}
 	r, err := t.ranks(len(special))
 	if err != nil {
-		return nil, err
+		return nil, 0, 0, err
 	}
 	out := cutBy(t.Config.Pattern)
 	model, ids := r.model(len(special))
@@ -120,5 +120,5 @@ func convertTekken(t *tekken, s *settings) (*Tokenizer, error) {
 		a.add(plain(name).Added)
 	}
 	s.finish(out, a, profile{named: map[string]string{}, otherwise: ByteLevel(true, false, true)})
-	return out, nil
+	return out, len(special), len(r.rank), nil
 }

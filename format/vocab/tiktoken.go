@@ -5,20 +5,13 @@ import (
 	"slices"
 )
 
-// The expressions by which text is cut.
 const (
-	patternLlama3 = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	patternQwen2  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	patternQwen35 = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	patternCL100K = `'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s`
-	patternO200K  = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?` +
-		`|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?` +
-		`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	// patternKimi takes Chinese characters out of the letters of O200K, and gives them words of their own.
-	patternKimi = `[\p{Han}]+` +
-		`|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])*(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])+(?i:'s|'t|'re|'ve|'m|'ll|'d)?` +
-		`|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])+(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])*(?i:'s|'t|'re|'ve|'m|'ll|'d)?` +
-		`|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	regexCL100K = `'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s`
+	// regexKimi takes Chinese characters out of the letters of GPT-4o, and gives them words of their own.
+	regexKimi = `[\p{Han}]+` +
+		`|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])*(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])+` + contractions + `?` +
+		`|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])+(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])*` + contractions + `?` +
+		`|\p{N}{1,3}|` + signs + `|` + spacesBehind
 )
 
 // encoding is a vocabulary of tiktoken that is known.
@@ -34,27 +27,27 @@ type encoding struct {
 // encodings are those that are known, the first that fits counts.
 var encodings = []encoding{
 	{
-		name: "Llama 3", pattern: patternLlama3, special: llama3Tokens, bos: "<|begin_of_text|>",
+		name: "Llama 3", pattern: regexLlama3, special: llama3Tokens, bos: "<|begin_of_text|>",
 		is: func(file, _ string, tokens int) bool { return file == "tokenizer.model" && tokens == 128000 },
 	},
 	{
-		name: "Llama 4", pattern: patternO200K, special: llama4Tokens, bos: "<|begin_of_text|>",
+		name: "Llama 4", pattern: regexGPT4o, special: llama4Tokens, bos: "<|begin_of_text|>",
 		is: func(file, _ string, tokens int) bool { return file == "tokenizer.model" && tokens == 200000 },
 	},
 	{
-		name: "Qwen", pattern: patternQwen2, nfc: true, special: qwenTokens,
+		name: "Qwen", pattern: regexQwen2, nfc: true, special: qwenTokens,
 		is: func(file, class string, _ int) bool { return file == "qwen.tiktoken" || class == "QWenTokenizer" },
 	},
 	{
-		name: "Kimi", pattern: patternKimi,
+		name: "Kimi", pattern: regexKimi,
 		is: func(file, class string, _ int) bool { return file == tiktokenName && class == "TikTokenTokenizer" },
 	},
 	{
-		name: "cl100k_base", pattern: patternCL100K,
+		name: "cl100k_base", pattern: regexCL100K,
 		is: func(file, _ string, _ int) bool { return file == "cl100k_base.tiktoken" },
 	},
 	{
-		name: "o200k_base", pattern: patternO200K,
+		name: "o200k_base", pattern: regexGPT4o,
 		is: func(file, _ string, _ int) bool { return file == "o200k_base.tiktoken" },
 	},
 }
@@ -65,7 +58,7 @@ const tiktokenName = "tiktoken.model"
 // convertRanks builds the tokenizer of a vocabulary of tiktoken. Where it is none that is known, text is cut as
 // transformers cuts it for any such file. The second value says how.
 func convertRanks(file string, r *ranks, s *settings) (*Tokenizer, string) {
-	e := encoding{pattern: patternLlama3}
+	e := encoding{pattern: regexLlama3}
 	how := "cut as transformers cuts text for such files"
 	if at := slices.IndexFunc(encodings, func(e encoding) bool { return e.is(file, s.class, len(r.rank)) }); at >= 0 {
 		e = encodings[at]

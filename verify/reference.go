@@ -45,6 +45,7 @@ type Reference struct {
 	caches []cache              // one for each layer
 	length int                  // tokens in the KV cache, also those that fell out of it
 	trace  func(int, []float32) // nil if nobody looks
+	tap    Tap                  // nil but in Layer
 }
 
 var (
@@ -184,29 +185,37 @@ func (r *Reference) embed(tokens []int32) ([]float32, error) {
 func (r *Reference) layers(ctx context.Context, x []float32, tokens int) error {
 	r.turn(tokens)
 	for i := range r.spec.Layers {
-		y := r.spec.Layer(i)
-		mlpInput := x
-		if y.Parallel {
-			mlpInput = append([]float32(nil), x...)
+		if err := r.layer(ctx, i, x, tokens); err != nil {
+			return err
 		}
-		a, err := r.attention(ctx, i, x, tokens)
-		if err != nil {
-			return fmt.Errorf("layer %d: attention: %w", i, err)
-		}
-		if y.PostNorm {
-			r.norm(a, model.RolePostAttnNorm, "", i)
-		}
-		add(x, a, y.ResidualScale)
-		m, err := r.mlp(ctx, i, mlpInput, tokens)
-		if err != nil {
-			return fmt.Errorf("layer %d: mlp: %w", i, err)
-		}
-		if y.PostNorm {
-			r.norm(m, model.RolePostMLPNorm, "", i)
-		}
-		add(x, m, y.ResidualScale)
 		r.show(i+1, x)
 	}
+	return nil
+}
+
+// layer passes x [tokens][hidden] through layer i.
+func (r *Reference) layer(ctx context.Context, i int, x []float32, tokens int) error {
+	y := r.spec.Layer(i)
+	mlpInput := x
+	if y.Parallel {
+		mlpInput = append([]float32(nil), x...)
+	}
+	a, err := r.attention(ctx, i, x, tokens)
+	if err != nil {
+		return fmt.Errorf("layer %d: attention: %w", i, err)
+	}
+	if y.PostNorm {
+		r.norm(a, model.RolePostAttnNorm, "", i)
+	}
+	add(x, a, y.ResidualScale)
+	m, err := r.mlp(ctx, i, mlpInput, tokens)
+	if err != nil {
+		return fmt.Errorf("layer %d: mlp: %w", i, err)
+	}
+	if y.PostNorm {
+		r.norm(m, model.RolePostMLPNorm, "", i)
+	}
+	add(x, m, y.ResidualScale)
 	return nil
 }
 

@@ -10,7 +10,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/quant/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
@@ -22,11 +24,12 @@ var calibrationFlags = []cli.Flag{
 	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "for --method gptq: `SHARE` of the earlier layers' errors that each matrix makes good; 0: none, which takes half the time", Category: "Encoding"},
 	&cli.BoolFlag{Name: "no-refinement", Usage: "for --method gptq: leave scales, codes and zero-points as rounding with feedback has made them, which is faster and worse", Category: "Encoding"},
 	&cli.StringFlag{Name: "sensitivity", Usage: "for --bits: take what matrices cost the model from `FILE` (JSON), and keep there what had to be measured; it serves any --bits of the same checkpoint and calibration text", Category: "Encoding"},
+	&cli.StringFlag{Name: "device", Usage: "for --method gptq: run the calibration text on `DEVICE` gpu or cpu", DefaultText: "gpu, if there is a real one or only a GPU can do it", Category: "Encoding"},
 	adapterFlag("Encoding", "for --method gptq: "),
 }
 
-// calibrate prepares the calibration that the flags ask for, which were checked; done ends it.
-func calibrate(c *cli.Context, p *policy, src *source, o *convert.Options) (done func(), err error) {
+// calibration prepares the calibration that the flags ask for, which were checked; done ends it.
+func calibration(c *cli.Context, p *policy, src *source, o *convert.Options) (done func(), err error) {
 	path := c.String("calibration")
 	if path == "" {
 		return func() {}, nil
@@ -35,9 +38,13 @@ func calibrate(c *cli.Context, p *policy, src *source, o *convert.Options) (done
 	if err != nil {
 		return nil, err
 	}
-	dev, err := openGPU(c)
+	dev, err := calibrationDevice(c, src, o)
 	if err != nil {
 		return nil, err
+	}
+	if dev == nil {
+		o.Calibration, err = calibrate.New(src.weights, windows, o.Correction > 0)
+		return func() {}, err
 	}
 	if err := allocate(c, p, src, dev, windows, o); err != nil {
 		dev.Close()
@@ -57,8 +64,39 @@ func calibrate(c *cli.Context, p *policy, src *source, o *convert.Options) (done
 	}, nil
 }
 
+// calibrationDevice opens the GPU that calibration text is run on, nil for the CPU engine: where --device says, or, if it
+// does not, on a GPU if there is a real one. What only the GPU can do is done there, also if that is software.
+func calibrationDevice(c *cli.Context, src *source, o *convert.Options) (*gpu.Device, error) {
+	where := c.String("device")
+	if where == "cpu" {
+		return nil, nil
+	}
+	dev, err := openGPU(c)
+	free := onCPUToo(o, src.weights.Spec()) && where == "" && !c.IsSet("adapter")
+	switch {
+	case err != nil && free:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case dev.OnCPU() && free:
+		dev.Close()
+		return nil, nil
+	}
+	return dev, nil
+}
+
+// onCPUToo reports whether the CPU engine can do what is asked for.
+func onCPUToo(o *convert.Options, spec *model.Spec) bool {
+	return o.Bits == 0 && calibrate.Supported(spec)
+}
+
 // checkCalibration reports flags of calibration that do not go together or with the model, and takes over --correction.
 func checkCalibration(c *cli.Context, path string, spec *model.Spec, o *convert.Options) error {
+	if c.IsSet("device") {
+		if err := oneOf(c, "device", "gpu", "cpu"); err != nil {
+			return err
+		}
+	}
 	switch {
 	case path == "" && o.Method == convert.GPTQ:
 		return usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
@@ -72,6 +110,9 @@ func checkCalibration(c *cli.Context, path string, spec *model.Spec, o *convert.
 		return nil
 	case o.Method != convert.GPTQ:
 		return usagef("quantize: --calibration is for --method gptq")
+	}
+	if c.String("device") == "cpu" && !onCPUToo(o, spec) {
+		return usagef("quantize: --device cpu: --bits and mixtures of experts are measured on a GPU only")
 	}
 	o.Unrefined = c.Bool("no-refinement")
 	if o.Bits > 0 && slices.ContainsFunc(spec.Kinds, func(y model.Layer) bool { return y.MLP.Experts > 0 }) {

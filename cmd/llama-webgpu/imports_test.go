@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"format/bundle":                        {"format/model", "format/outdir", "format/strict", "quant"},
 	"format/outdir":                        {},
 	"quant":                                {},
+	"quant/calibrate":                      {"format/model", "kernels/simd", "quant", "verify"},
 	"quant/convert":                        {"format/bundle", "format/hf", "format/model", "format/outdir", "quant"},
 	"kernels":                              {},
 	"gpu":                                  {"kernels"},

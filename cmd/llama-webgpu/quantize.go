@@ -69,7 +69,7 @@ Examples:
 		&cli.StringFlag{Name: "config", Usage: "read format and encoding from `FILE` (YAML)", Category: "Format"},
 		&cli.StringFlag{Name: "write-config", Usage: "record format and encoding in `FILE` (YAML)", Category: "Format"},
 
-		&cli.StringFlag{Name: "method", DefaultText: string(quant.Search), Usage: "how blocks are fitted: `METHOD` search, rtn (min-max, faster), or gptq (best, wants --calibration and a GPU)", Category: "Encoding"},
+		&cli.StringFlag{Name: "method", DefaultText: string(quant.Search), Usage: "how blocks are fitted: `METHOD` search, rtn (min-max, faster), or gptq (best, wants --calibration)", Category: "Encoding"},
 		&cli.BoolFlag{Name: "rotate", Usage: "turn the residual stream by an orthogonal matrix first, which spreads what sticks out; a head that is the embedding becomes a matrix of its own", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "sanitize", Usage: "replace NaN by 0, and infinities by the largest value of their block", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "saturate", Usage: "clamp what does not fit in a float16 scale instead of failing", Category: "Encoding", DisableDefaultText: true},
@@ -120,7 +120,7 @@ func quantize(c *cli.Context) (err error) {
 	if c.Bool("dry-run") {
 		return showPlan(c, src, options)
 	}
-	done, err := calibrate(c, p, src, &options)
+	done, err := calibration(c, p, src, &options)
 	if err != nil {
 		return err
 	}

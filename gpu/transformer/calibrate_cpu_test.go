@@ -1,0 +1,81 @@
+package transformer
+
+import (
+	"math"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+	"github.com/llama-webgpu/llama-webgpu/quant/calibrate"
+)
+
+// TestCalibratorsAgree compares the sums of the two calibrators, on the device and on the CPU, for every matrix of the
+// models of all kinds that have no experts.
+func TestCalibratorsAgree(t *testing.T) {
+	dev := gputest.Open(t)
+	for name, edit := range specs {
+		spec := plainSpec()
+		edit(&spec)
+		if !calibrate.Supported(&spec) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			full, coarse := newModel(t, spec, scheme{bits: 32}), newModel(t, spec, scheme{2, 32})
+			windows := [][]int32{testTokens(33, spec.Vocab), testTokens(60, spec.Vocab)[33:]}
+			onGPU, err := NewCalibrator(dev, full, windows, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer onGPU.Close()
+			onCPU, err := calibrate.New(full, windows, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, tensor := range full.tensors {
+				if tensor.Layer != model.NoLayer && tensor.Quantizable() {
+					a, errA := onGPU.Sums(t.Context(), i)
+					b, errB := onCPU.Sums(t.Context(), i)
+					if errA != nil || errB != nil {
+						t.Fatal(errA, errB)
+					}
+					agree(t, tensor, a, b)
+				}
+				bits, block := coarse.Packing(i)
+				for _, set := range []func(i, bits, block, row0 int, rows []byte){onGPU.Set, onCPU.Set} {
+					set(i, bits, block, 0, coarse.stored[i])
+				}
+			}
+		})
+	}
+}
+
+func agree(t *testing.T, tensor model.Tensor, a, b *quant.Sums) {
+	t.Helper()
+	if a.Tokens != b.Tokens {
+		t.Errorf("%s: %d tokens on the device, %d on the CPU", tensor.Name, a.Tokens, b.Tokens)
+	}
+	n := tensor.Cols()
+	for i := range n {
+		for j := i + 1; j < n; j++ { // only the lower triangle counts
+			a.Inputs[i*n+j], b.Inputs[i*n+j] = 0, 0
+		}
+	}
+	for _, s := range []struct {
+		name string
+		a, b []float32
+	}{{"inputs", a.Inputs, b.Inputs}, {"gap", a.Gap, b.Gap}, {"debt", a.Debt, b.Debt}} {
+		if len(s.a) != len(s.b) {
+			t.Errorf("%s: %s: %d sums on the device, %d on the CPU", tensor.Name, s.name, len(s.a), len(s.b))
+			continue
+		}
+		var d, size float64
+		for i, v := range s.a {
+			d += float64(v-s.b[i]) * float64(v-s.b[i])
+			size += float64(v) * float64(v)
+		}
+		if d > 0 && !(math.Sqrt(d/size) <= 2e-3) { // the device rounds keys and values to float16
+			t.Errorf("%s: %s: relative RMS %.2g", tensor.Name, s.name, math.Sqrt(d/size))
+		}
+	}
+}

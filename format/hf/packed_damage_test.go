@@ -147,3 +147,30 @@ func TestRecordsAreLeftOut(t *testing.T) {
 		mustOpen(t, dir)
 	}
 }
+
+// Whatever the object beside codes of bitsandbytes says, the codes are read in all rows, or there is an
+// error.
+func FuzzBnBState(f *testing.F) {
+	f.Add([]byte(`{"quant_type": "nf4", "blocksize": 64, "dtype": "float16", "shape": [3, 5]}`))
+	f.Add([]byte(`{"quant_type": "nf4", "blocksize": 4, "shape": [3, 5], "nested_blocksize": 256, "nested_offset": 0.25}`))
+	f.Fuzz(func(t *testing.T, object []byte) {
+		all := map[string]stored{
+			"m.weight":                   {dtype: "U8", shape: []int{8, 1}, data: make([]byte, 8)},
+			"m.weight.nested_absmax":     {dtype: "F32", shape: []int{1}, data: make([]byte, 4)},
+			"m.weight.nested_quant_map":  {dtype: "F32", shape: []int{256}, data: make([]byte, 1024)},
+			"m" + bnbStateSuffix + "nf4": {dtype: "U8", shape: []int{len(object)}, data: object},
+		}
+		for _, n := range []int{1, 4} {
+			all["m.weight.absmax"] = stored{dtype: "U8", shape: []int{n}, data: make([]byte, n)}
+			b := &binder{shards: &shards{tensors: all}, quant: &quantization{method: methodBnB}, used: map[string]bool{}}
+			m := &module{b: b, name: "m", rows: 3, cols: 5}
+			p, err := m.codebook("m" + bnbStateSuffix + "nf4")
+			if err != nil {
+				continue
+			}
+			for row := range 3 {
+				p.values.rows(row, 1, make([]float32, 5))
+			}
+		}
+	})
+}

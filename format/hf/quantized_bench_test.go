@@ -49,6 +49,22 @@ func BenchmarkQuantized(b *testing.B) {
 			}
 		})
 	}
+	nf4 := &coded{codes: random(rows * cols / 2), cols: cols, block: 64, scales: (&stored{dtype: "F32", data: random(4 * rows * cols / 64)}).floats}
+	nf4.fill(codebooks["nf4"])
+	floats := &grid{layout: &nibbles{data: random(rows * cols / 2), cols: cols, groups: cols / 32, scales: stored{dtype: "U8", data: random(rows * cols / 32)}, global: 1}, cols: cols, groups: cols / 32, size: 32}
+	for name, v := range map[string]values{
+		"nf4": nf4, "mxfp4": floats,
+		"mlx":           &affine{codes: codes, scales: inputs.scales, biases: inputs.scales, cols: cols, groups: cols / size},
+		"mlx of 3 bits": &affine{codes: words{codes.data, 3}, scales: inputs.scales, biases: inputs.scales, cols: cols, groups: cols / size},
+	} {
+		b.Run(name, func(b *testing.B) {
+			dst := make([]float32, 16*cols)
+			b.SetBytes(int64(4 * len(dst)))
+			for b.Loop() {
+				v.rows(32, 16, dst)
+			}
+		})
+	}
 	f := &scaled{
 		weights: stored{dtype: float8E4M3, data: random(rows * cols)}, scales: stored{dtype: "F32", data: random(4 * rows * cols / size / size)},
 		cols: cols, high: size, wide: size, across: cols / size,

@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"format/tokenizer/chat/internal/jinja": {},
 	"format/vocab":                         {"format/gguf"},
 	"format/gguf":                          {},
+	"format/gguf/gguftest":                 {},
 	"format/hf":                            {"format/gguf", "format/model", "format/outdir", "format/vocab"},
 	"format/bundle":                        {"format/model", "format/outdir", "format/strict", "quant"},
 	"format/outdir":                        {},

@@ -3,6 +3,7 @@ package hf
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ggufPlain is the configuration of a family that takes nothing but the usual sizes.
@@ -11,6 +12,12 @@ func ggufPlain(modelType string) func(*ggufModel, settings) string {
 		m.rms(c)
 		m.headDim(c)
 		m.wholeHeads(c)
+		if modelType != "qwen2" && (m.has("blk.0.attn_q.bias") || m.has("blk.0.attn_qkv.bias")) { // qwen2 has biases always
+			c["attention_bias"] = true
+		}
+		if m.has("blk.0.ffn_down.bias") {
+			c["mlp_bias"] = true
+		}
 		return modelType
 	}
 }
@@ -25,13 +32,9 @@ func (m *ggufModel) wholeHeads(c settings) {
 
 func ggufLlama(m *ggufModel, c settings) string {
 	ggufPlain("llama")(m, c)
-	c["attention_bias"] = m.has("blk.0.attn_q.bias")
-	c["mlp_bias"] = m.has("blk.0.ffn_up.bias")
 	if m.size("expert_count", 0) == 0 {
 		return "llama"
 	}
-	delete(c, "attention_bias")
-	delete(c, "mlp_bias")
 	c["sliding_window"] = nil
 	m.count(c, "num_local_experts", "expert_count", true)
 	m.count(c, "num_experts_per_tok", "expert_used_count", true)
@@ -43,8 +46,6 @@ func ggufGranite(m *ggufModel, c settings) string {
 	if m.size("expert_count", 0) > 0 {
 		m.keep(fmt.Errorf("metadata %q: granite with experts is not supported", m.key("expert_count")))
 	}
-	c["attention_bias"] = m.has("blk.0.attn_q.bias")
-	c["mlp_bias"] = m.has("blk.0.ffn_up.bias")
 	m.number(c, "embedding_multiplier", "embedding_scale")
 	m.number(c, "residual_multiplier", "residual_scale")
 	m.number(c, "logits_scaling", "logit_scale")
@@ -98,7 +99,12 @@ func ggufGemma3(m *ggufModel, c settings) string {
 	m.gemmaScale(c, 62)
 	m.wholeHeads(c)
 	m.number(c, "final_logit_softcapping", "final_logit_softcapping")
-	m.count(c, "sliding_window", "attention.sliding_window", true)
+	m.count(c, "sliding_window", "attention.sliding_window", false)
+	if n, _ := asInt(c["sliding_window"]); n == 0 {
+		delete(c, "sliding_window")
+		layers, _ := asInt(c["num_hidden_layers"])
+		c["layer_types"] = slices.Repeat([]string{"full_attention"}, max(0, min(layers, 1<<12)))
+	}
 	c["hidden_activation"] = "gelu_pytorch_tanh"
 	if c["rope_theta"] == nil {
 		c["rope_theta"] = 1000000
@@ -145,9 +151,15 @@ func ggufPhi3(m *ggufModel, c settings) string {
 
 // partial reads which share of a head is rotated.
 func (m *ggufModel) partial(c settings, to string, dim int) {
-	if n := m.size("rope.dimension_count", dim); n != dim {
-		c[to] = float64(n) / float64(max(dim, 1))
+	n := m.size("rope.dimension_count", dim)
+	if n == dim {
+		return
 	}
+	factor := float64(n) / float64(max(dim, 1))
+	if int(float64(dim)*factor) != n { // it was rounded down
+		factor = (float64(n) + 0.5) / float64(dim)
+	}
+	c[to] = factor
 }
 
 func ggufStarCoder2(m *ggufModel, c settings) string {
@@ -167,8 +179,9 @@ func ggufStarCoder2(m *ggufModel, c settings) string {
 
 func ggufGPT2(m *ggufModel, c settings) string {
 	m.epsilon(c, "layer_norm_epsilon", "attention.layer_norm_epsilon")
-	if m.headDim(c); c["intermediate_size"] != nil {
-		c["n_inner"] = c["intermediate_size"]
+	m.headDim(c)
+	if up, ok := m.tensors["blk.0.ffn_up.weight"]; ok && len(up.Shape) == 2 {
+		c["n_inner"] = up.Shape[0] // what the metadata say is not always so
 	}
 	for _, key := range []string{"head_dim", "num_key_value_heads", "intermediate_size", "rope_theta"} {
 		delete(c, key)
@@ -192,13 +205,22 @@ func ggufGPTNeoX(m *ggufModel, c settings) string {
 
 func ggufLlama4(m *ggufModel, c settings) string {
 	ggufPlain("llama4_text")(m, c)
-	m.count(c, "num_local_experts", "expert_count", true)
-	m.count(c, "num_experts_per_tok", "expert_used_count", true)
+	m.count(c, "num_local_experts", "expert_count", false)
+	m.count(c, "num_experts_per_tok", "expert_used_count", false)
 	c["intermediate_size_mlp"] = c["intermediate_size"]
-	m.count(c, "intermediate_size", "expert_feed_forward_length", true)
-	m.count(c, "interleave_moe_layer_step", "interleave_moe_layer_step", true)
+	if n, _ := asInt(c["num_local_experts"]); n == 0 {
+		c["moe_layers"] = []int{}
+	} else {
+		m.count(c, "intermediate_size", "expert_feed_forward_length", true)
+		m.count(c, "interleave_moe_layer_step", "interleave_moe_layer_step", true)
+	}
 	experts, _ := asInt(c["num_local_experts"])
 	c["use_qk_norm"] = experts != 128 // Maverick has none, and files do not say it
-	c["attention_chunk_size"] = m.size("attention.chunk_size", 8192)
+	c["attention_chunk_size"] = 8192
+	if n := m.size("attention.sliding_window", 1); n == 0 { // as for the models without chunks
+		layers, _ := asInt(c["num_hidden_layers"])
+		c["attention_chunk_size"], c["no_rope_layers"] = nil, slices.Repeat([]int{1}, max(0, min(layers, 1<<12)))
+		c["layer_types"] = slices.Repeat([]string{"full_attention"}, max(0, min(layers, 1<<12)))
+	}
 	return "llama4_text"
 }

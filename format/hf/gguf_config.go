@@ -147,6 +147,9 @@ func (m *ggufModel) unsupported() error {
 			return fmt.Errorf("metadata %q: %g is not supported", m.key(name), x)
 		}
 	}
+	if f, ok, err := m.Int(m.key("expert_gating_func")); err != nil || ok && f != 0 && (f == 2) != (m.arch == "llama4") {
+		return errors.Join(err, fmt.Errorf("metadata %q: %d is not supported", m.key("expert_gating_func"), f))
+	}
 	if causal, ok, err := m.Bool(m.key("attention.causal")); err != nil || ok && !causal {
 		return errors.Join(err, fmt.Errorf("metadata %q: only causal attention is supported", m.key("attention.causal")))
 	}

@@ -65,18 +65,17 @@ func (m *ggufModel) longrope(c, scaling settings, long, short []float32) {
 	m.count(c, "original_max_position_embeddings", "rope.scaling.original_context_length", true)
 }
 
-// yarn: what llama.cpp multiplies by is on top of what the factor makes.
+// yarn: a rope.scaling.attn_factor is on top of what the factor makes.
 func (m *ggufModel) yarn(scaling settings, factor float64) {
 	scaling["rope_type"], scaling["factor"] = "yarn", shortest(factor)
 	m.count(scaling, "original_max_position_embeddings", "rope.scaling.original_context_length", true)
 	m.number(scaling, "beta_fast", "rope.scaling.yarn_beta_fast")
 	m.number(scaling, "beta_slow", "rope.scaling.yarn_beta_slow")
-	for _, name := range []string{"rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"} {
-		x, ok, err := m.Float(m.key(name))
-		if m.keep(err); ok && x != 1 && x > 0 {
-			scaling["attention_factor"] = x * (0.1*math.Log(factor) + 1)
-		}
+	x, ok, err := m.Float(m.key("rope.scaling.attn_factor"))
+	if m.keep(err); ok && x != 1 && x > 0 {
+		scaling["attention_factor"] = x * (0.1*math.Log(factor) + 1)
 	}
+	m.number(scaling, "attention_factor", "rope.scaling.yarn_attn_factor")
 	for _, name := range []string{"rope.scaling.yarn_log_multiplier", "rope.scaling.yarn_ext_factor"} {
 		x, ok, err := m.Float(m.key(name))
 		if m.keep(err); ok && x != 0 && x != 1 {
@@ -85,8 +84,8 @@ func (m *ggufModel) yarn(scaling settings, factor float64) {
 	}
 }
 
-// llama3Scalings are what models were made with of which the file has nothing but the factors.
-var llama3Scalings = []struct{ low, high, original float64 }{{1, 4, 8192}, {1, 1, 8192}}
+// llama3Highs are the high_freq_factor that models were made with; low_freq_factor was 1 for all of them.
+var llama3Highs = []float64{4, 1}
 
 // factors are what each frequency is divided by. Where they are those of a scaling as Llama 3 has it, it
 // is named; else they are the factors of a context of any length.
@@ -102,11 +101,13 @@ func (m *ggufModel) factors(c, scaling settings, factors []float32) {
 	if x, ok, _ := m.Float(m.key("rope.freq_base")); ok {
 		theta = float32(x)
 	}
-	for _, s := range llama3Scalings {
-		if matchesLlama3(factors, theta, float64(largest), s.low, s.high, s.original) {
-			scaling["rope_type"], scaling["factor"] = "llama3", largest
-			scaling["low_freq_factor"], scaling["high_freq_factor"], scaling["original_max_position_embeddings"] = s.low, s.high, int(s.original)
-			return
+	for _, high := range llama3Highs {
+		for original := 1 << 5; original <= 1<<20; original *= 2 {
+			if matchesLlama3(factors, theta, float64(largest), high, float64(original)) {
+				scaling["rope_type"], scaling["factor"] = "llama3", largest
+				scaling["low_freq_factor"], scaling["high_freq_factor"], scaling["original_max_position_embeddings"] = 1, high, original
+				return
+			}
 		}
 	}
 	scaling["rope_type"], scaling["long_factor"], scaling["short_factor"], scaling["attention_factor"] = "longrope", factors, factors, 1
@@ -114,14 +115,14 @@ func (m *ggufModel) factors(c, scaling settings, factors []float32) {
 }
 
 // matchesLlama3 reports whether factors are those of a scaling, but for rounding.
-func matchesLlama3(factors []float32, theta float32, factor, low, high, original float64) bool {
+func matchesLlama3(factors []float32, theta float32, factor, high, original float64) bool {
 	for j, f := range model.Frequencies(theta, 2*len(factors)) {
 		wavelength, want := 2*math.Pi/float64(f), 1.0
 		switch {
-		case wavelength > original/low:
+		case wavelength > original:
 			want = factor
 		case wavelength >= original/high:
-			smooth := (original/wavelength - low) / (high - low)
+			smooth := (original/wavelength - 1) / (high - 1)
 			want = 1 / ((1-smooth)/factor + smooth)
 		}
 		if math.Abs(want-float64(factors[j])) > 1e-5*want {

@@ -104,9 +104,32 @@ func (r *ggufRenamer) rename(t model.Tensor) error {
 	name = ggufLayer(name, t.Layer)
 	from, ok := r.model.tensors[name]
 	if !ok {
-		return r.missing(name)
+		return r.together(s, t, name)
 	}
 	r.done[name] = true
+	return r.put(r.binder.name(s, t.Layer, ""), from, t)
+}
+
+// together finds a query, key or value in the tensor that holds the rows of all three, as some files have
+// them.
+func (r *ggufRenamer) together(s source, t model.Tensor, name string) error {
+	attention := r.binder.spec.Layer(t.Layer).Attention
+	q, kv := attention.Heads*attention.HeadDim, attention.KVHeads*attention.HeadDim
+	rows := map[model.Role][2]int{
+		model.RoleQ: {0, q}, model.RoleK: {q, kv}, model.RoleV: {q + kv, kv},
+		model.RoleQBias: {0, q}, model.RoleKBias: {q, kv}, model.RoleVBias: {q + kv, kv},
+	}
+	of, ok := rows[t.Role]
+	all := ggufLayer(ggufFusedNames[t.Role], t.Layer)
+	if !ok || !r.model.has(all) {
+		return r.missing(name)
+	}
+	r.done[all] = true
+	shape := append([]int{q + 2*kv}, t.Shape[1:]...)
+	from, err := r.model.tensors[all].slice(all, shape, of[0], of[1])
+	if err != nil {
+		return err
+	}
 	return r.put(r.binder.name(s, t.Layer, ""), from, t)
 }
 
@@ -165,14 +188,21 @@ func (r *ggufRenamer) expert(t model.Tensor, e int) (ggufTensor, error) {
 	return ggufTensor{}, r.missing(stack)
 }
 
-// slice returns rows of a stack of matrices of the given shape as a matrix.
+// slice returns rows of a vector, a matrix or a stack of matrices of the given shape.
 func (t ggufTensor) slice(name string, shape []int, first, rows int) (ggufTensor, error) {
 	whole := stored{file: t.file, shape: t.Shape}
 	if err := whole.checkShape(name, shape); err != nil {
 		return t, err
 	}
-	size := shape[2] / t.Type.Elements * t.Type.Bytes // of a row
-	t.Shape, t.Data = []int{rows, shape[2]}, t.Data[first*size:(first+rows)*size]
+	if len(shape) == 1 && !t.Type.Plain() {
+		return t, fmt.Errorf("tensor %q: a vector of type %s is not supported", name, t.Type.Name)
+	}
+	size, columns := t.Type.Bytes, []int(nil) // of a row
+	if len(shape) > 1 {
+		columns = shape[len(shape)-1:]
+		size = columns[0] / t.Type.Elements * t.Type.Bytes
+	}
+	t.Shape, t.Data = append([]int{rows}, columns...), t.Data[first*size:(first+rows)*size]
 	return t, nil
 }
 

@@ -1,0 +1,85 @@
+"""Makes gguf.json: what llama.cpp's converter makes of the checkpoints in testdata/families. For each, the
+metadata, and of each tensor its type, its shape and the beginning of the SHA-256 of its bytes; of RoPE's factors the
+values too.
+
+  python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.24.0 torch==2.15.0 numpy==2.4.6 safetensors==0.8.0 sentencepiece==0.2.3 protobuf==7.36.2 pyyaml tqdm requests
+  /tmp/venv/bin/python testdata/make_gguf.py [DIRECTORY OF LLAMA.CPP]
+
+Without an argument, the converter is that of the sources of llama-cpp-python 0.3.36, which pip fetches.
+It gets the keys that transformers leaves out of a configuration, and no tokenizer.
+"""
+
+import hashlib
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+HERE = pathlib.Path(__file__).parent
+# what the converter reads and the configurations do not have
+EXTRA = {
+    "gpt2": dict(n_ctx=128), "gpt_neox": dict(rotary_pct=0.5), "gpt_neox_serial": dict(rotary_pct=1.0),
+}
+# checkpoints that llama.cpp has no place for: dense layers among such with experts
+LEFT_OUT = {"qwen3_moe", "qwen3_moe_plain", "llama4_dense", "llama_dynamic"}
+
+
+def sources(scratch):
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", scratch,
+                    "llama-cpp-python==0.3.36"], check=True)
+    with tarfile.open(next(scratch.glob("*.tar.gz"))) as tar:
+        tar.extractall(scratch, filter="data")
+    return next(scratch.glob("*/vendor/llama.cpp"))
+
+
+def convert(converter, source, out):
+    base, gguf, model_class, architecture = converter
+    hparams = base.ModelBase.load_hparams(source, False)
+    cls = model_class(architecture(hparams, base.ModelType.TEXT))
+    cls.set_vocab = lambda self: self.gguf_writer.add_tokenizer_model("no_vocab")
+    cls(source, gguf.LlamaFileType.MOSTLY_F16, out).write()
+
+
+def describe(gguf, path):
+    reader = gguf.GGUFReader(path)
+    metadata = {k: [f.types[0].name, f.contents()] for k, f in reader.fields.items()
+                if not k.startswith(("GGUF.", "general.name", "general.size_label", "tokenizer."))}
+    tensors = {}
+    for t in reader.tensors:
+        what = [t.tensor_type.name, [int(d) for d in reversed(t.shape)], hashlib.sha256(t.data.tobytes()).hexdigest()[:16]]
+        tensors[t.name] = what + [t.data.tolist()] * t.name.startswith("rope_")
+    return dict(metadata=metadata, tensors=tensors)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        llama = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else sources(scratch)
+        sys.path[:0] = [str(llama / "gguf-py"), str(llama)]
+        import torch
+        import gguf
+        from conversion import base, get_model_class
+        from convert_hf_to_gguf import get_model_architecture
+
+        load = base.ModelBase.load_hparams
+        base.ModelBase.load_hparams = staticmethod(lambda d, *a, **k: load(d, *a, **k) | EXTRA.get(d.name, {}))
+        made = {}
+        for source in sorted((HERE / "families").iterdir()):
+            if source.name in LEFT_OUT:
+                continue
+            copy = scratch / "in" / source.name
+            shutil.copytree(source, copy)
+            vocabulary = {str(i): i for i in range(96)}  # Gemma's part of the converter counts it
+            (copy / "tokenizer.json").write_text(json.dumps(dict(added_tokens=[], model=dict(vocab=vocabulary))))
+            out = scratch / (source.name + ".gguf")
+            with torch.inference_mode():
+                convert((base, gguf, get_model_class, get_model_architecture), copy, out)
+            made[source.name] = describe(gguf, out)
+        lines = [json.dumps(name) + ": " + json.dumps(what, separators=(",", ":")) for name, what in made.items()]
+        (HERE / "gguf.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+main()

@@ -42,8 +42,8 @@ func readConverted(t testing.TB) map[string]convertedGGUF {
 	return all
 }
 
-// unsaid are what a fixture has and a GGUF file cannot say, so that it is read as llama.cpp computes it.
-var unsaid = map[string]string{
+// ggufUnsaid are what a fixture has and a GGUF file cannot say, so that it is read as llama.cpp computes it.
+var ggufUnsaid = map[string]string{
 	"gemma2":     `{"query_pre_attn_scalar": 12}`,
 	"gemma3":     `{"query_pre_attn_scalar": 12, "layer_types": null}`,
 	"gpt2":       `{"scale_attn_by_inverse_layer_idx": false}`,
@@ -81,7 +81,7 @@ func edited(more string) Edit {
 func TestGGUF(t *testing.T) {
 	for name, want := range readConverted(t) {
 		t.Run(name, func(t *testing.T) {
-			of, err := Open("../../testdata/families/"+name, edited(unsaid[name]))
+			of, err := Open("../../testdata/families/"+name, edited(ggufUnsaid[name]))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -411,7 +411,7 @@ func TestGGUFRefused(t *testing.T) {
 			f.Tensors = slices.DeleteFunc(f.Tensors, func(x gguftest.Tensor) bool { return x.Name == name })
 		}
 	}
-	of, err := Open("../../testdata/families/qwen2", edited(unsaid["qwen2"]))
+	of, err := Open("../../testdata/families/qwen2", edited(ggufUnsaid["qwen2"]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -448,7 +448,7 @@ func TestGGUFRefused(t *testing.T) {
 
 // TestGGUFFiles: a file, a directory with one, a model in parts; what is none.
 func TestGGUFFiles(t *testing.T) {
-	of, err := Open("../../testdata/families/qwen2", edited(unsaid["qwen2"]))
+	of, err := Open("../../testdata/families/qwen2", edited(ggufUnsaid["qwen2"]))
 	if err != nil {
 		t.Fatal(err)
 	}

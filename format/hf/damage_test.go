@@ -81,6 +81,7 @@ var damages = []damage{
 	inConfig("model in a model", "llama", "text_config", map[string]any{"hidden_size": 4}, `key "text_config": this family has no model inside the model`),
 	inConfig("weights elsewhere", "llama", "transformers_weights", "consolidated.safetensors", `weights in "consolidated.safetensors" are not found`),
 	inConfig("no head", "mistral", "architectures", []string{"MistralModel"}, "MistralModel makes no logits of the next token"),
+	inConfig("draft for another model", "mistral", "architectures", []string{"LlamaForCausalLMEagle3"}, "LlamaForCausalLMEagle3 makes no logits of the next token by itself"),
 	inConfig("another head", "mistral", "architectures", []string{"MistralForSequenceClassification"}, "write MistralForCausalLM here"),
 	inConfig("size of heads", "gpt_neox", "head_dim", 4, `key "head_dim": 4: heads of this family have 8 elements`),
 	inConfig("heads and width", "gpt2", "num_attention_heads", 5, "32 is no multiple of the 5 attention heads"),

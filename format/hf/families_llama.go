@@ -28,7 +28,7 @@ func (d *draft) uniformWindow(window int) {
 	d.windows(window, 0, everywhere(window))
 	for _, y := range d.layers {
 		if y.Attention.Window != window {
-			d.fail("layer_types", "this family has the same window in all layers")
+			d.fail("layer_types", "this family has the same window (sliding_window) in all layers; set sliding_window to null if there is none")
 			return
 		}
 	}

@@ -27,6 +27,7 @@ func (c *config) checkFeatures() {
 	c.checkModelInside()
 	c.checkLayerTypes()
 	c.checkHead()
+	c.noteClass()
 	c.noteWindows()
 	c.noteCode()
 	if n := o.value("num_nextn_predict_layers"); n != nil && !trivial(n) {
@@ -80,9 +81,12 @@ func (o *object) classes() []string {
 	return o.strings("architectures")
 }
 
-// headless reports whether a class of transformers makes something else of the last layer than logits
-// of the next token.
+// headless reports whether a class makes something else of the last layer than logits of the next token,
+// or needs what another model computes.
 func headless(class string) bool {
+	if strings.Contains(class, "Eagle") || strings.Contains(class, "Medusa") {
+		return true
+	}
 	if strings.HasSuffix(class, "HeadModel") || strings.HasSuffix(class, "HeadsModel") { // GPT-2's
 		return false
 	}
@@ -104,8 +108,21 @@ func (c *config) checkHead() {
 		c.top.note("%s has a head of another kind, which is left out; the embedding makes the logits", classes[0])
 		return
 	}
-	c.top.fail("architectures", "%s makes no logits of the next token, and there is no tied embedding (tie_word_embeddings) to make them with; if the checkpoint has lm_head.weight, write %s here",
+	c.top.fail("architectures", "%s makes no logits of the next token by itself, and there is no tied embedding (tie_word_embeddings) to make them with; if the checkpoint has lm_head.weight, write %s here",
 		classes[0], c.family.class)
+}
+
+// noteClass says what a model is read as whose class is another than the family's.
+func (c *config) noteClass() {
+	classes := c.top.classes()
+	for _, class := range classes {
+		if class == c.family.class || headless(class) || strings.HasPrefix(class, "GPT2") {
+			return
+		}
+	}
+	if len(classes) > 0 {
+		c.top.note("architectures names %s; the model is read as %s, which its model_type says", classes[0], c.family.class)
+	}
 }
 
 // noteWindows says that a window is not applied that the family's code in transformers does not know.

@@ -82,6 +82,7 @@ func TestConfigNotes(t *testing.T) {
 		{"own code", "qwen2", `{"auto_map": {"AutoModel": "modeling_qwen.Qwen2Model"}}`, "(auto_map: modeling_qwen.Qwen2Model) is not run"},
 		{"window of another family", "llama", `{"sliding_window": 16}`, "sliding_window 16 is not applied"},
 		{"another head", "gemma2", `{"architectures": ["Gemma2ForSequenceClassification"]}`, "Gemma2ForSequenceClassification has a head of another kind"},
+		{"another class", "mistral", `{"architectures": ["MyForCausalLM"]}`, "architectures names MyForCausalLM; the model is read as MistralForCausalLM"},
 		{"further tokens", "mistral", `{"num_nextn_predict_layers": 1}`, "(num_nextn_predict_layers 1) are left out"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

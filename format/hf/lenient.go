@@ -29,10 +29,10 @@ func lenient(data []byte) (strict []byte, notes []string, err error) {
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 	mended, err := m.value("")
 	if errors.Is(err, io.EOF) {
-		err = errors.New("is empty")
+		return nil, nil, errors.New("is empty")
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("is not JSON, or not all of it: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
 	}
 	if _, err := m.d.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, nil, errors.New("there is something after the value")
@@ -107,7 +107,7 @@ const maxDepth = 900
 func (m *mender) value(path string) (jsontext.Value, error) {
 	switch kind := m.d.PeekKind(); {
 	case m.d.StackDepth() > maxDepth:
-		return nil, errors.New("is nested too deep")
+		return nil, errors.New("nested too deep")
 	case kind == '{':
 		return m.object(path)
 	case kind == '[':

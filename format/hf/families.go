@@ -32,6 +32,7 @@ var families = map[string]*family{
 		experts: either(
 			perExpert("block_sparse_moe", "w1", "w3", "w2"),
 			stackedExperts("mlp"), perExpert("mlp", "w1", "w3", "w2"), stackedExperts("block_sparse_moe"),
+			switchExperts("block_sparse_moe"),
 		),
 		prefixes: modelPrefix,
 		aliases:  map[string]string{"num_experts": "num_local_experts"},
@@ -63,7 +64,7 @@ var families = map[string]*family{
 		class:    "Qwen3MoeForCausalLM",
 		read:     readQwen3MoE,
 		tensors:  llamaTensors,
-		experts:  either(perExpert("mlp", "gate_proj", "up_proj", "down_proj"), stackedExperts("mlp")),
+		experts:  either(perExpert("mlp", "gate_proj", "up_proj", "down_proj"), stackedExperts("mlp"), switchExperts("mlp")),
 		prefixes: modelPrefix,
 		aliases:  map[string]string{"num_local_experts": "num_experts"},
 		defaults: `{"vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 24,

@@ -90,6 +90,16 @@ func stackedExperts(mlp string) map[model.Role]source {
 	)
 }
 
+// switchExperts are the names of experts that MLX stacks: for each role a tensor [experts][rows][cols].
+func switchExperts(mlp string) map[model.Role]source {
+	return named(map[model.Role]string{
+		model.RoleRouter: "{p}layers.{l}." + mlp + ".gate.weight",
+		model.RoleGate:   "{p}layers.{l}." + mlp + ".switch_mlp.gate_proj.weight",
+		model.RoleUp:     "{p}layers.{l}." + mlp + ".switch_mlp.up_proj.weight",
+		model.RoleDown:   "{p}layers.{l}." + mlp + ".switch_mlp.down_proj.weight",
+	})
+}
+
 // either returns the entries of first, which may also be stored as the others say.
 func either(first map[model.Role]source, others ...map[model.Role]source) map[model.Role]source {
 	m := maps.Clone(first)

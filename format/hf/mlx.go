@@ -38,7 +38,7 @@ func (m *module) mlx() (part, error) {
 	if scales.dtype == "U8" {
 		return m.mlxFloats(s, scales, bits, m.cols/groups)
 	}
-	biases, err := m.tensor(".biases", scaleTypes, m.rows, groups)
+	biases, err := m.tensor(".biases", scaleTypes, slices.Concat(m.stack, []int{m.rows, groups})...)
 	if err != nil {
 		return part{}, err
 	}
@@ -49,22 +49,35 @@ func (m *module) mlx() (part, error) {
 
 // mlxSizes finds the width of codes and the number of groups of a row; bits are 0 if shapes are wrong.
 func (m *module) mlxSizes(codes, scales []int) (bits, groups int) {
-	if len(scales) != 2 || scales[0] != m.rows || scales[1] < 1 || m.cols%scales[1] != 0 {
+	rows := slices.Concat(m.stack, []int{m.rows})
+	if len(scales) == len(rows)+1 {
+		groups = scales[len(rows)]
+	}
+	if groups < 1 || m.cols%groups != 0 || !slices.Equal(scales[:len(rows)], rows) {
 		return 0, 0
 	}
 	for _, n := range []int{2, 3, 4, 5, 6, 8} {
-		if m.cols*n%32 == 0 && slices.Equal(codes, []int{m.rows, m.cols * n / 32}) {
+		if m.cols*n%32 == 0 && slices.Equal(codes, append(rows, m.cols*n/32)) {
 			bits = n
 		}
 	}
-	return bits, scales[1]
+	return bits, groups
+}
+
+// height is how many rows all matrices have together.
+func (m *module) height() int {
+	n := m.rows
+	for _, d := range m.stack {
+		n *= d
+	}
+	return n
 }
 
 // mlxFloats takes a matrix of 4- or 8-bit floats.
 func (m *module) mlxFloats(s, scales stored, bits, size int) (part, error) {
 	switch {
 	case bits == 4 && size == mxGroup:
-		return m.float4Part(s, &nibbles{data: s.data, cols: m.cols, scales: scales, global: 1}, m.rows, size), nil
+		return m.float4Part(s, &nibbles{data: s.data, cols: m.cols, scales: scales, global: 1}, m.height(), size), nil
 	case bits == 4 && size == nvGroup:
 		f := &nibbles{data: s.data, cols: m.cols, scales: scales, global: 1}
 		f.scales.dtype = float8E4M3
@@ -73,9 +86,9 @@ func (m *module) mlxFloats(s, scales stored, bits, size int) (part, error) {
 				return part{}, err
 			}
 		}
-		return m.float4Part(s, f, m.rows, size), nil
+		return m.float4Part(s, f, m.height(), size), nil
 	case bits == 8 && size == mxGroup:
-		s.dtype, s.shape = float8E4M3, []int{m.rows, m.cols}
+		s.dtype = float8E4M3
 		f := &scaled{weights: s, scales: scales, cols: m.cols, high: 1, wide: size, across: m.cols / size}
 		return part{stored: s, kind: "mxfp8 with groups of 32", bytes: m.bytes, values: f}, nil
 	}

@@ -264,3 +264,63 @@ func TestAffineBlocks(t *testing.T) {
 		}
 	}
 }
+
+// switched copies the Mixtral with its experts in stacks, as MLX has them.
+func switched(t *testing.T) string {
+	dir := copyOf(t, "mixtral")
+	names := map[string]string{"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
+	inWeights(func(m map[string]*tensorData) {
+		for _, name := range slices.Sorted(maps.Keys(m)) { // the experts in their order
+			block, rest, ok := strings.Cut(name, ".experts.")
+			if !ok {
+				continue
+			}
+			to := block + ".switch_mlp." + names[strings.Split(rest, ".")[1]] + ".weight"
+			if m[to] == nil {
+				m[to] = &tensorData{DType: "F16", Shape: []int{0, m[name].Shape[0], m[name].Shape[1]}}
+			}
+			m[to].Shape[0]++
+			m[to].data = append(m[to].data, m[name].data...)
+			delete(m, name)
+		}
+	})(t, dir)
+	return dir
+}
+
+// Experts that MLX stacked, quantized or not.
+func TestSwitchExperts(t *testing.T) {
+	const name = "model.layers.1.block_sparse_moe.switch_mlp.up_proj"
+	const experts, rows, cols, bits = 4, 48, 32, 3
+	dir := switched(t)
+	sameModel(t, mustOpen(t, dir), mustOpen(t, fixtures+"mixtral"))
+
+	rnd := rand.New(rand.NewPCG(7, 8))
+	var codes []int
+	scales, biases := make([]float32, experts*rows), make([]float32, experts*rows)
+	for range experts * rows * cols {
+		codes = append(codes, rnd.IntN(1<<bits))
+	}
+	for i := range scales {
+		scales[i], biases[i] = float32(rnd.IntN(64)-32)/64, float32(rnd.IntN(64))/8
+	}
+	inWeights(func(m map[string]*tensorData) {
+		m[name+".weight"] = &tensorData{DType: "U32", Shape: []int{experts, rows, cols * bits / 32}, data: packBits(codes, bits)}
+		m[name+".scales"] = &tensorData{DType: "F16", Shape: []int{experts, rows, 1}, data: halves(scales)}
+		m[name+".biases"] = &tensorData{DType: "F16", Shape: []int{experts, rows, 1}, data: halves(biases)}
+	})(t, dir)
+	edit(t, configOf(dir), set("quantization", map[string]any{"group_size": 64, "bits": 4, "model.layers.1.block_sparse_moe.switch_mlp.up_proj": map[string]any{"group_size": 32, "bits": 3}}))
+	c := mustOpen(t, dir)
+	for i, v := range valuesOf(t, c, name+".weight") {
+		if want := float32(codes[i])*scales[i/cols] + biases[i/cols]; v != want {
+			t.Fatalf("element %d is %g, want %g", i, v, want)
+		}
+	}
+	row := make([]float32, cols)
+	i := slices.IndexFunc(c.Tensors(), hasName(name+".weight"))
+	if err := c.Rows(i, 3*rows+7, 1, row); err != nil {
+		t.Fatal(err)
+	}
+	if want := float32(codes[(3*rows+7)*cols])*scales[3*rows+7] + biases[3*rows+7]; row[0] != want {
+		t.Errorf("row 7 of the last expert begins with %g, want %g", row[0], want)
+	}
+}

@@ -51,6 +51,11 @@ func (m *module) find(name string, rank int, d *bound) (p part, found bool, err 
 		p, err = m.blocks(d.experts)
 		return p, true, err
 	}
+	if rank == 3 && m.name != name && m.b.shards.tensors[name].dtype == "U32" && m.b.quant.by(methodMLX) {
+		m.stack = []int{d.experts}
+		p, err = m.mlx()
+		return p, true, err
+	}
 	if rank != 2 || m.name == name {
 		return p, false, nil
 	}
@@ -96,7 +101,8 @@ type module struct {
 	b          *binder
 	name       string
 	rows, cols int
-	bytes      int // of the tensors that were taken
+	stack      []int // how many matrices lie in the tensors, if these have a dimension for it
+	bytes      int   // of the tensors that were taken
 }
 
 func (b *binder) has(name string) bool {

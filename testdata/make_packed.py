@@ -16,7 +16,8 @@ The files are those of make_quantized.py. Zeros in the goldens are positive.
   mo_fp8       the same tool's FP8, with its method in config.json and a scale for a KV cache
   mlx mlx_mixed mlx_mxfp4
                mlx quantizes and dequantizes, embedding included; the mixed one has 2 to 8 bits
-  gptq3        3 bits packed across words, dequantized bit by bit
+  gptq3 ct_int3
+               3 bits packed across words: dequantized bit by bit, and by compressed-tensors
 """
 
 import copy
@@ -222,7 +223,7 @@ MAKERS = {
     "ct_nvfp4": make_compressed, "ct_mxfp4": make_compressed, "ct_mxfp8": make_compressed,
     "mo_nvfp4": make_modelopt, "mo_fp8": make_modelopt,
     "mlx": make_mlx, "mlx_mixed": make_mlx, "mlx_mxfp4": make_mlx,
-    "gptq3": make_gptq3,
+    "gptq3": make_gptq3, "ct_int3": base.make_compressed,
 }
 
 

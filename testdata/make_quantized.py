@@ -150,6 +150,7 @@ def make_compressed(name, seed):
     kinds = {
         "ct_fp8": ("float-quantized", SMALL, dict(num_bits=8, type="float", strategy="channel", symmetric=True)),
         "ct_int8": ("int-quantized", SMALL, dict(num_bits=8, type="int", strategy="channel", symmetric=True)),
+        "ct_int3": ("pack-quantized", SMALL, dict(num_bits=3, type="int", strategy="group", group_size=32, symmetric=False)),
         "ct_int4": ("pack-quantized", SMALL, dict(num_bits=4, type="int", strategy="group", group_size=32, symmetric=False)),
     }
     form, config, args = kinds[name]

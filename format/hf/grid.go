@@ -73,11 +73,6 @@ func (w words) per() int { return 32 / w.bits }
 
 func (w words) word(i int) uint32 { return binary.LittleEndian.Uint32(w.data[4*i:]) }
 
-// code returns a code of the word with the given index.
-func (w words) code(word, place int) int16 {
-	return int16(w.word(word) >> (place * w.bits) & (1<<w.bits - 1))
-}
-
 // unpack writes the first codes of a word.
 func (w words) unpack(dst []int16, word uint32) {
 	if w.bits == 4 && len(dst) == 8 {
@@ -218,7 +213,7 @@ func (b *byInputs) zeroPoints(group, row int, dst []int16) {
 }
 
 // byRows is the layout of compressed-tensors: codes and scales are [rows][…]; packed zero-points are
-// [rows/per][groups].
+// [words of rows][groups].
 type byRows struct {
 	weights    words // bits 8 and not packed: bytes in two's complement
 	packed     bool
@@ -237,13 +232,8 @@ func (b *byRows) codes(row, n int, dst []int16) {
 		}
 		return
 	}
-	per := b.weights.per()
 	for r := range n {
-		line := dst[r*b.cols : (r+1)*b.cols]
-		for k := range b.wide {
-			word := binary.LittleEndian.Uint32(b.weights.data[4*((row+r)*b.wide+k):])
-			b.weights.unpack(line[k*per:min((k+1)*per, b.cols)], word)
-		}
+		b.weights.stream(dst[r*b.cols:(r+1)*b.cols], (row+r)*b.wide, 1)
 	}
 }
 
@@ -254,16 +244,30 @@ func (b *byRows) params(row, n int, scales []float32, zeros []int16) {
 			scales[i] *= b.times
 		}
 	}
-	for i := range zeros {
-		r, g := row+i/b.groups, i%b.groups
-		switch {
-		case b.zeros == nil:
+	switch {
+	case b.zeros == nil:
+		for i := range zeros {
 			zeros[i] = b.middle
-		case b.packed:
-			w := words{b.zeros.data, b.weights.bits}
-			zeros[i] = w.code(r/w.per()*b.groups+g, r%w.per())
-		default:
-			zeros[i] = int16(int8(b.zeros.data[r*b.groups+g]))
+		}
+	case b.packed:
+		b.packedZeros(row, zeros)
+	default:
+		for i, z := range b.zeros.data[row*b.groups:][:len(zeros)] {
+			zeros[i] = int16(int8(z))
+		}
+	}
+}
+
+// packedZeros fills zeros, [n][groups], with those of the rows from row on, which are packed along the
+// rows.
+func (b *byRows) packedZeros(row int, zeros []int16) {
+	w := words{b.zeros.data, b.weights.bits}
+	from := row / 32 * 32
+	column := make([]int16, row-from+len(zeros)/b.groups)
+	for g := range b.groups {
+		w.stream(column, from*w.bits/32*b.groups+g, b.groups)
+		for r, z := range column[row-from:] {
+			zeros[r*b.groups+g] = z
 		}
 	}
 }

@@ -141,13 +141,13 @@ func (m *module) packed() (part, error) {
 		return part{}, err
 	}
 	b := &byRows{packed: true, cols: m.cols}
-	for _, bits := range []int{2, 4, 8} {
+	for bits := 2; bits <= 8; bits++ {
 		if wide := ceil(m.cols*bits, 32); slices.Equal(s.shape, []int{m.rows, wide}) {
 			b.weights, b.wide, b.middle = words{s.data, bits}, wide, 1<<(bits-1)
 		}
 	}
 	if b.wide == 0 {
-		return part{}, fmt.Errorf("%s: tensor %q: shape %v is not that of a matrix [%d %d] in 2, 4 or 8 bits",
+		return part{}, fmt.Errorf("%s: tensor %q: shape %v is not that of a matrix [%d %d] in 2 to 8 bits",
 			s.file, m.name+".weight_packed", s.shape, m.rows, m.cols)
 	}
 	if err := m.checkPackedShape(); err != nil {

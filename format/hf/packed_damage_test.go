@@ -95,6 +95,7 @@ var packedDamages = []quantizedDamage{
 
 	{"mlx without biases", "mlx", without(upProj + ".biases"), `.biases" is missing; a matrix quantized by mlx has it`},
 	{"mlx without scales", "mlx", without(upProj + ".scales"), `.scales" is missing`},
+	{"mlx without its configuration", "mlx", unsaid, "tensors were quantized by mlx, but config.json has no quantization_config"},
 	{"mlx codes cut", "mlx", cut(upProj+".weight", 7), `.weight": shape [96 7] with scales [96 1] is not that of a matrix [96 64] in 2, 3, 4, 5, 6 or 8 bits`},
 	{"mlx biases of other groups", "mlx_mixed", cut(upProj+".biases", 1), `.biases": shape [96 1], but config.json makes it [96 2]`},
 	{"mlx in an unknown mode", "mlx", inQuantization("mode", "nvfp2"), `mode": "nvfp2" is not supported; supported: [affine mxfp4 nvfp4 mxfp8]`},
@@ -115,8 +116,14 @@ var packedDamages = []quantizedDamage{
 	}, `data_type": "mx_fp" is not supported; supported: int`},
 }
 
-// unsaid takes the quantization_config away.
-func unsaid(t *testing.T, dir string) { edit(t, configOf(dir), set("quantization_config", nil)) }
+// unsaid takes away what config.json says of how weights were quantized.
+func unsaid(t *testing.T, dir string) {
+	edit(t, configOf(dir), func(m map[string]any) {
+		for _, key := range quantizationKeys {
+			delete(m, key)
+		}
+	})
+}
 
 func TestPackedDamage(t *testing.T) { tryDamages(t, packedDamages) }
 

@@ -59,7 +59,7 @@ var quantizers = map[string]func(*quantization, *object){
 	methodMLX:        (*quantization).readMLX,
 }
 
-const supportedMethods = "fp8, fbgemm_fp8, mxfp8, mxfp4, bitsandbytes, gptq of 2, 3, 4 or 8 bits, awq of 4 bits, auto-round in the formats of gptq and awq, compressed-tensors of 4- and 8-bit floats and of 2-, 4- or 8-bit integers, modelopt of 4- and 8-bit floats, mlx"
+const supportedMethods = "fp8, fbgemm_fp8, mxfp8, mxfp4, bitsandbytes, gptq of 2, 3, 4 or 8 bits, awq of 4 bits, auto-round in the formats of gptq and awq, compressed-tensors of 4- and 8-bit floats and of integers of 2 to 8 bits, modelopt of 4- and 8-bit floats, mlx"
 
 // methodNames are other names of methods.
 var methodNames = map[string]string{
@@ -173,6 +173,7 @@ var marks = []struct{ suffix, by string }{
 	{".weight_scale", ""},
 	{".weight_scale_inv", ""},
 	{".W_q", " by hqq"},
+	{".scales", " by mlx"},
 }
 
 // quantizedBy says what seems to have quantized the weights; ok is false if nothing did.

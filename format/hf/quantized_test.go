@@ -61,6 +61,7 @@ func TestDequantized(t *testing.T) {
 		"mlx_mixed":  "mlx int",
 		"mlx_mxfp4":  "mxfp4 with groups of 32",
 		"gptq3":      "gptq int3 with groups of 32",
+		"ct_int3":    "compressed-tensors int3 with groups of 32",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := mustOpen(t, quantized+name)
@@ -488,6 +489,7 @@ func TestReady(t *testing.T) {
 		{"ct_nvfp4", 8, 32, "groups of 16 do not fill blocks of 32"},
 		{"bnb_nf4", 4, 64, "the values of nf4 are not evenly spaced"},
 		{"gptq3", 4, 32, ""},
+		{"ct_int3", 4, 32, ""},
 	} {
 		t.Run(fmt.Sprintf("%s int%d/%d", c.name, c.bits, c.block), func(t *testing.T) {
 			checkReady(t, mustOpen(t, quantized+c.name), c.bits, c.block, c.want)

@@ -2,8 +2,8 @@ package hf
 
 import "strings"
 
-// unreadMethods are values of quant_method that transformers knows and that are not read, with what
-// their weights are.
+// unreadMethods are values of quant_method that transformers or other tools know and that are not read,
+// with what their weights are.
 var unreadMethods = map[string]string{
 	"aqlm":        "sums of vectors from learned codebooks",
 	"vptq":        "vectors from learned codebooks",
@@ -23,6 +23,12 @@ var unreadMethods = map[string]string{
 	"nvfp4":       "4-bit floats in the order of a GPU kernel",
 	"gguf":        "blocks of GGUF",
 	"gemma":       "integers of Gemma's own tools",
+	"exl2":        "integers of ExLlama, of several widths in a matrix",
+	"exl3":        "paths through a trellis, rotated",
+	"marlin":      "integers in the order of a GPU kernel",
+	"qqq":         "integers in the order of a GPU kernel",
+	"bitblas":     "integers in the order of a GPU kernel",
+	"squeezellm":  "values from a list of each row, with sparse outliers",
 }
 
 // unreadable says, of a method that is not read, what it is and how to get weights that are.

@@ -13,7 +13,7 @@ import (
 const listAdaptersName = "list-adapters"
 
 func listAdaptersFlag(category string) *cli.BoolFlag {
-	return &cli.BoolFlag{Name: listAdaptersName, Usage: "list the GPU adapters and leave", Category: category, DisableDefaultText: true}
+	return &cli.BoolFlag{Name: listAdaptersName, Usage: "list the GPU adapters and exit", Category: category, DisableDefaultText: true}
 }
 
 var adaptersCommand = &cli.Command{
@@ -26,7 +26,7 @@ means one adapter only.
 Example:
 
   llama-webgpu adapters
-  llama-webgpu infer --adapter llvmpipe --model out --prompt "It was"`,
+  llama-webgpu infer out --adapter llvmpipe --prompt "It was"`,
 	Flags: []cli.Flag{jsonFlag("print the adapters as JSON")},
 	Action: func(c *cli.Context) error {
 		if err := check(c, nil); err != nil {
@@ -70,7 +70,7 @@ func listAdapters(c *cli.Context) error {
 // adapterFlag chooses a GPU.
 func adapterFlag(category, before string) *cli.StringFlag {
 	return &cli.StringFlag{
-		Name: "adapter", Usage: before + "GPU adapter: its `NUMBER` in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: category,
+		Name: "adapter", Usage: "`NUMBER`: " + before + "GPU adapter: its number in llama-webgpu adapters, or a part of its name", DefaultText: "the best", Category: category,
 	}
 }
 

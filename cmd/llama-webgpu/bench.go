@@ -22,7 +22,7 @@ var benchCommand = &cli.Command{
 	Name:      "bench",
 	Category:  "Models",
 	Usage:     "measure how fast a bundle, or a model of a given shape, runs on this GPU",
-	UsageText: "llama-webgpu bench (--model DIR | --shape NAME) [options]",
+	UsageText: "llama-webgpu bench (DIR | --shape NAME) [options]",
 	Description: `Measures prompt processing (pp) and generation (tg) at several lengths of context and sizes of batch.
 A shape needs no checkpoint: the weights are made up on the GPU, only their sizes are right. Bandwidth
 is that of the weights and cached keys and values that a step must read; its share is of what this
@@ -38,7 +38,7 @@ Shapes: ` + strings.Join(shapeNames(), ", ") + `, or the path of a config.json.
 
 Examples:
 
-  llama-webgpu bench --model out
+  llama-webgpu bench out
   llama-webgpu bench --shape llama-3.2-1b --format int4 --json
   llama-webgpu bench --shape llama-3.1-8b --prompt 512 --context 0 --context 8192 --batch 1 --batch 8
   llama-webgpu bench --shape qwen3-4b --profile --trace trace.json
@@ -50,12 +50,12 @@ Examples:
 		&cli.IntFlag{Name: "n", Value: 128, Usage: "generate `N` tokens", Category: "What to measure"},
 		&cli.IntFlag{Name: "repetitions", Value: 3, Usage: "measure `N` times", Category: "What to measure"},
 		&cli.BoolFlag{Name: "load", Usage: "measure loading only", Category: "What to measure", DisableDefaultText: true},
-		&cli.BoolFlag{Name: "no-verify", Usage: "do not compare a bundle with its hashes while it loads", Category: "What to measure", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "no-verify", Usage: "do not check a bundle against its hashes while it loads", Category: "What to measure", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "profile", Usage: "time every kernel of a prompt and of a generated token", Category: "What to measure", DisableDefaultText: true},
 		adapterFlag("Device", ""),
-		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "cached keys and values: `TYPE` f16 or f32", Category: "Device"},
+		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "`TYPE`: type of the cached keys and values: f16 or f32", Category: "Device"},
 		tuningFlag("Device"),
-		&cli.StringFlag{Name: "trace", Usage: "write what --profile times to `FILE`, in Chrome's trace format", Category: "Output"},
+		&cli.StringFlag{Name: "trace", Usage: "`FILE`: write what --profile measures, in Chrome's trace format", Category: "Output"},
 		jsonFlag("print everything as JSON"),
 	}),
 	Action: bench,

@@ -40,10 +40,10 @@ func (s *benchSource) weights() transformer.Source {
 // weightFlags choose a bundle or a shape.
 func weightFlags(category string) []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle: `DIR`", Category: category},
-		&cli.StringFlag{Name: "shape", Usage: "made-up weights of the shape `NAME`", Category: category},
-		&cli.StringFlag{Name: "format", Value: "int4", Usage: "of the made-up weights: `FORMAT` int8, int4, int2 or f16", Category: category},
-		&cli.IntFlag{Name: "block-size", Usage: "`N` made-up weights share a scale", DefaultText: "int8, int4: 128, int2: 256", Category: category},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle", Category: category},
+		&cli.StringFlag{Name: "shape", Usage: "`NAME`: made-up weights of this shape, or of a config.json", Category: category},
+		&cli.StringFlag{Name: "format", Value: "int4", Usage: "`FORMAT`: of made-up weights: int8, int4, int2 or f16", Category: category},
+		&cli.IntFlag{Name: "block-size", Usage: "`N`: how many made-up weights share a scale", DefaultText: "int8, int4: 128, int2: 256", Category: category},
 	}
 }
 
@@ -58,12 +58,9 @@ func checkWeights(c *cli.Context) error {
 // openWeights opens the bundle or makes up the weights.
 func openWeights(c *cli.Context) (*benchSource, error) {
 	if dir := c.String("model"); dir != "" {
-		s, err := openSource(dir)
+		s, err := openOnlyBundle(dir)
 		if err != nil {
 			return nil, err
-		}
-		if s.bundle == nil {
-			return nil, errors.Join(fmt.Errorf("%s: is a checkpoint: make a bundle of it with llama-webgpu quantize", dir), s.close())
 		}
 		return &benchSource{disk: s}, nil
 	}

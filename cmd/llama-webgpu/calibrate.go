@@ -18,14 +18,14 @@ import (
 )
 
 var calibrationFlags = []cli.Flag{
-	&cli.StringFlag{Name: "calibration", Usage: "for --method gptq: text of the kind that the model shall read and write, `FILE`", Category: "Encoding"},
+	&cli.StringFlag{Name: "calibration", Usage: "`FILE`: for --method gptq, a text of the kind that the model will read and write", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of it", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-tokens", Value: 512, Usage: "a window has `N` tokens", Category: "Encoding"},
-	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "for --method gptq: `SHARE` of the earlier layers' errors that each matrix makes good; 0: none, which takes half the time", Category: "Encoding"},
+	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "`SHARE`: for --method gptq, how much of the earlier layers' errors each matrix makes up for; 0: nothing, which takes half the time", Category: "Encoding"},
 	&cli.BoolFlag{Name: "no-refinement", Usage: "for --method gptq: leave scales, codes and zero-points as rounding with feedback has made them, which is faster and worse", Category: "Encoding"},
 	&cli.StringFlag{Name: "sensitivity", Usage: "for --bits: take what matrices cost the model from `FILE` (JSON), and keep there what had to be measured; it serves any --bits of the same checkpoint and calibration text", Category: "Encoding"},
-	&cli.StringFlag{Name: "device", Usage: "for --method gptq: run the calibration text on `DEVICE` gpu or cpu", DefaultText: "gpu, if there is a real one or only a GPU can do it", Category: "Encoding"},
-	adapterFlag("Encoding", "for --method gptq: "),
+	&cli.StringFlag{Name: "device", Usage: "`DEVICE`: for --method gptq, where the calibration text is run: gpu or cpu", DefaultText: "gpu, if there is a real one or only a GPU can do it", Category: "Encoding"},
+	adapterFlag("Encoding", "for --method gptq, the "),
 }
 
 // calibration prepares the calibration that the flags ask for, which were checked; done ends it.

@@ -17,9 +17,9 @@ import (
 )
 
 var chatFlags = []cli.Flag{
-	&cli.BoolFlag{Name: "chat", Usage: "the prompt is a message, and the model answers; without a prompt, messages are read line by line", Category: "Chat", DisableDefaultText: true},
-	&cli.StringFlag{Name: "system", Usage: "with --chat: instructions for the whole conversation, `TEXT`", Category: "Chat"},
-	&cli.StringFlag{Name: "chat-template", Usage: "with --chat: Jinja template in `FILE`", DefaultText: "the model's", Category: "Chat"},
+	&cli.BoolFlag{Name: "chat", Usage: "treat the prompt as a message that the model answers; without a prompt, read messages line by line", Category: "Chat", DisableDefaultText: true},
+	&cli.StringFlag{Name: "system", Usage: "`TEXT`: with --chat, instructions for the whole conversation", Category: "Chat"},
+	&cli.StringFlag{Name: "chat-template", Usage: "`FILE`: with --chat, a Jinja template", DefaultText: "the model's", Category: "Chat"},
 }
 
 // checkChat reports flags that do not go together.

@@ -96,7 +96,7 @@ func untied(config []byte) []byte {
 func ropeFlag(category string) cli.Flag {
 	return &cli.StringFlag{
 		Name: "rope-scaling", Category: category,
-		Usage: "give the checkpoint another RoPE scaling: `TYPE:FACTOR` linear, dynamic or yarn, or a JSON object as in config.json, for longrope and llama3 too",
+		Usage: "`TYPE:FACTOR`: use another RoPE scaling: linear, dynamic or yarn, or a JSON object as in config.json, for longrope and llama3 too",
 	}
 }
 
@@ -116,7 +116,7 @@ func ropeEdits(c *cli.Context) ([]hf.Edit, error) {
 func loraFlag(category string) cli.Flag {
 	return &cli.StringSliceFlag{
 		Name: "lora", KeepSpace: true, Category: category,
-		Usage: "merge the PEFT adapter in `DIR[:SCALE]` into the checkpoint's weights (repeatable)",
+		Usage: "`DIR[:SCALE]`: merge the PEFT adapter in DIR into the checkpoint's weights (repeatable)",
 	}
 }
 

@@ -30,11 +30,11 @@ Example:
 
   llama-webgpu compare --reference testdata/tiny int8 int4 int2 --html compare.html`,
 	Flags: slices.Concat([]cli.Flag{
-		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "checkpoint: `DIR` (required)", Category: "What to compare"},
-		&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, KeepSpace: true, Usage: "bundle: `DIR`, as the arguments beside the flags (repeatable)", Category: "What to compare"},
+		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint that it was made of (required)", Category: "What to compare"},
+		&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, KeepSpace: true, Usage: "`DIR`: bundle, another way to name one (repeatable)", Category: "What to compare"},
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{
-		&cli.StringFlag{Name: "html", Usage: "write a page with a chart to `FILE`", Category: "Output"},
+		&cli.StringFlag{Name: "html", Usage: "`FILE`: write a page with a chart", Category: "Output"},
 		quietFlag, jsonFlag("print the results as JSON"),
 	}, deviceFlags(), referenceFlags),
 	Action: compareBundles,
@@ -106,14 +106,11 @@ func (r *comparing) open() (err error) {
 		return err
 	}
 	for _, dir := range bundleDirs(r.c) {
-		s, err := openSource(dir)
+		s, err := openOnlyBundle(dir)
 		if err != nil {
 			return err
 		}
 		r.bundles = append(r.bundles, s)
-		if s.bundle == nil {
-			return fmt.Errorf("%s: is a checkpoint, want a bundle", dir)
-		}
 		first := r.bundles[0]
 		if s.bundle.Manifest.Tokenizer.SHA256 != first.bundle.Manifest.Tokenizer.SHA256 || s.bos != first.bos {
 			return fmt.Errorf("%s: has another tokenizer than %s", dir, first.dir)

@@ -16,9 +16,9 @@ import (
 // deviceFlags say where a model runs.
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "where to run the bundle: `DEVICE` gpu or cpu", Category: "Device"},
+		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "`DEVICE`: where to run the bundle: gpu or cpu", Category: "Device"},
 		adapterFlag("Device", ""),
-		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "cached keys and values: `TYPE` f16 or f32", Category: "Device"},
+		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "`TYPE`: type of the cached keys and values: f16 or f32", Category: "Device"},
 		tuningFlag("Device"),
 		listAdaptersFlag("Device"),
 	}

@@ -19,7 +19,7 @@ var exportCommand = &cli.Command{
 	Name:      "export",
 	Category:  "Models",
 	Usage:     "turn a bundle back into a Hugging Face checkpoint",
-	UsageText: "llama-webgpu export --model DIR --output-dir DIR [options]",
+	UsageText: "llama-webgpu export DIR --output-dir DIR [options]",
 	Description: `Writes the weights as the bundle has them, dequantized, to safetensors files, with config.json and
 tokenizer files beside them, so that other tools can evaluate what quantization did. The bundle is
 checked against its hashes first.
@@ -29,13 +29,13 @@ is exactly the bundle's. Tensors that the bundle keeps as f32 stay so.
 
 Example:
 
-  llama-webgpu export --model out --output-dir checkpoint`,
+  llama-webgpu export out --output-dir checkpoint`,
 	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle: `DIR` (required)", Category: "Input and output"},
-		&cli.StringFlag{Name: "output-dir", Aliases: []string{"o"}, Usage: "checkpoint to write: `DIR` (required)", Category: "Input and output"},
-		&cli.BoolFlag{Name: "force", Usage: "replace a checkpoint that is there", Category: "Input and output", DisableDefaultText: true},
-		&cli.StringFlag{Name: "type", Value: "f16", Usage: "of the weights: `TYPE` f16 or f32", Category: "Format"},
-		&cli.StringFlag{Name: "max-shard-size", Value: "5GB", Usage: "begin another file before one gets larger than `SIZE`", Category: "Format"},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle (required)", Category: "Input and output"},
+		&cli.StringFlag{Name: "output-dir", Aliases: []string{"o"}, Usage: "`DIR`: checkpoint to write (required)", Category: "Input and output"},
+		&cli.BoolFlag{Name: "force", Usage: "replace the output directory if it exists", Category: "Input and output", DisableDefaultText: true},
+		&cli.StringFlag{Name: "type", Value: "f16", Usage: "`TYPE`: type of the weights: f16 or f32", Category: "Format"},
+		&cli.StringFlag{Name: "max-shard-size", Value: "5GB", Usage: "`SIZE`: start another file before one gets larger than this", Category: "Format"},
 		quietFlag, jsonFlag("print files and sizes as JSON"),
 	},
 	Action: exportBundle,
@@ -64,16 +64,17 @@ func exportBundle(c *cli.Context) (err error) {
 	if err := hf.CheckTarget(out, hf.WriteOptions{Force: c.Bool("force")}); err != nil {
 		return forcible(err)
 	}
-	b, err := bundle.Open(c.String("model"))
+	src, err := openOnlyBundle(c.String("model"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
+	defer func() { err = errors.Join(err, src.close()) }()
+	b := src.bundle
 	config, files, err := documents(b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.String("model"), err)
 	}
-	if err := checkHashes(c, &source{dir: c.String("model"), weights: b, bundle: b}); err != nil {
+	if err := checkHashes(c, src); err != nil {
 		return err
 	}
 	var progress bar

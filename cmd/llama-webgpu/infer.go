@@ -20,44 +20,45 @@ var inferCommand = &cli.Command{
 	Name:      "infer",
 	Category:  "Models",
 	Usage:     "let a model continue a text",
-	UsageText: "llama-webgpu infer --model DIR --prompt TEXT [options]",
-	Description: `Writes the continuation to standard output as it comes, until -n tokens, a token that ends the
-text, or a stop string. With --temperature 0 the likeliest token is always taken, and the
-same prompt gives the same text. Ctrl-C ends it cleanly.
+	UsageText: "llama-webgpu infer DIR --prompt TEXT [options]",
+	Description: `Prints the continuation as it is generated, until there are -n tokens, the model ends its text, or a stop
+string appears. With --temperature 0 the likeliest token is always taken, and the same prompt gives the
+same text. Ctrl-C ends it cleanly.
 
-Of several prompts, --batch are continued at once, and the weights are read once for all of these; when
-one ends, the next takes its place. Their texts are written whole, each under its prompt, in order. The
-first one is drawn with --seed, those after it with the numbers that follow.
+Several prompts are continued at once, up to --batch of them, with the weights read once for all; when
+one ends, the next takes its place. Their texts are printed whole, each under its prompt, in order. The
+first is drawn with --seed, the others with the numbers after it.
 
 Examples:
 
-  llama-webgpu infer --model out --prompt "It was a cold morning" -n 40 --temperature 0 --stats
-  llama-webgpu infer --model out --prompt "It was" --prompt "She said" -n 40 --stats
-  llama-webgpu infer --model out --prompts prompts.jsonl --batch 8 --json > texts.jsonl
-  echo "It was a cold morning" | llama-webgpu infer --model out --prompt - --stop . --echo
-  llama-webgpu infer --model out --chat --system "Answer in one sentence." --prompt "Why is the sky blue?"`,
+  llama-webgpu infer out --prompt "It was a cold morning" -n 40 --temperature 0 --stats
+  llama-webgpu infer out --chat --system "Answer in one sentence." --prompt "Why is the sky blue?"
+  llama-webgpu infer out --chat
+  llama-webgpu infer out --prompt "It was" --prompt "She said" -n 40 --stats
+  llama-webgpu infer out --prompts prompts.jsonl --batch 8 --json > texts.jsonl
+  echo "It was a cold morning" | llama-webgpu infer out --prompt - --stop . --echo`,
 	Flags: slices.Concat([]cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle, or with --device cpu a checkpoint: `DIR` (required)", Category: "Text"},
-		&cli.StringSliceFlag{Name: "prompt", Aliases: []string{"p"}, KeepSpace: true, Usage: "text to continue: `TEXT`, - for standard input (repeatable)", Category: "Text"},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle, or with --device cpu a checkpoint (required)", Category: "Text"},
+		&cli.StringSliceFlag{Name: "prompt", Aliases: []string{"p"}, KeepSpace: true, Usage: "`TEXT`: text to continue; -: read it from standard input (repeatable)", Category: "Text"},
 		&cli.StringFlag{Name: "prompt-file", Usage: "read the prompt from `FILE`", Category: "Text"},
-		&cli.StringFlag{Name: "prompts", Usage: "prompts in `FILE`, - for standard input: one a line, in a file called .jsonl a string or {\"prompt\": …} a line", Category: "Text"},
-		&cli.IntFlag{Name: "batch", Usage: "continue `N` prompts at once, 1 to 8", DefaultText: "as many as there are, at most 8", Category: "Text"},
+		&cli.StringFlag{Name: "prompts", Usage: "`FILE`: many prompts, one per line; in a .jsonl file, each line a string or {\"prompt\": …}; -: standard input", Category: "Text"},
+		&cli.IntFlag{Name: "batch", Usage: "`N`: how many prompts to continue at once, 1 to 8", DefaultText: "as many as there are, at most 8", Category: "Text"},
 		&cli.IntFlag{Name: "n", Aliases: []string{"max-tokens"}, Value: 128, Usage: "generate at most `N` tokens", Category: "Text"},
-		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "end before `TEXT` would appear (repeatable)", Category: "Text"},
-		&cli.IntFlag{Name: "max-seq-len", Usage: "the model sees the last `N` tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
-		&cli.BoolFlag{Name: "no-verify", Usage: "do not compare the bundle with its hashes", Category: "Text", DisableDefaultText: true},
-		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the token for the beginning of a text before the prompt", Category: "Text", DisableDefaultText: true},
+		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "`TEXT`: stop before this appears (repeatable)", Category: "Text"},
+		&cli.IntFlag{Name: "max-seq-len", Usage: "`N`: context: how many of the last tokens the model sees", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
+		&cli.BoolFlag{Name: "no-verify", Usage: "do not check the bundle against its hashes", Category: "Text", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the beginning-of-text token before the prompt", Category: "Text", DisableDefaultText: true},
 
-		&cli.Float64Flag{Name: "temperature", Aliases: []string{"t"}, Value: 0.8, Usage: "`T`; 0: always the likeliest token", Category: "Sampling"},
-		&cli.IntFlag{Name: "top-k", Value: 40, Usage: "choose among the `K` likeliest tokens; 0: all", Category: "Sampling"},
-		&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "choose among the likeliest tokens that together have probability `P`; 1: all", Category: "Sampling"},
-		&cli.Float64Flag{Name: "min-p", Usage: "choose among tokens at least `P` times as likely as the likeliest; 0: all", Category: "Sampling"},
-		&cli.Float64Flag{Name: "repeat-penalty", Value: 1, Usage: "divide the logits of the last 64 tokens by `X`; 1: do not", Category: "Sampling"},
-		&cli.Uint64Flag{Name: "seed", Usage: "of the random numbers: `N`", DefaultText: "another one each time", Category: "Sampling"},
+		&cli.Float64Flag{Name: "temperature", Aliases: []string{"t"}, Value: 0.8, Usage: "`T`: higher is more varied; 0: always the likeliest token", Category: "Sampling"},
+		&cli.IntFlag{Name: "top-k", Value: 40, Usage: "`K`: choose among the K likeliest tokens; 0: all", Category: "Sampling"},
+		&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "`P`: choose among the likeliest tokens that together have probability P; 1: all", Category: "Sampling"},
+		&cli.Float64Flag{Name: "min-p", Usage: "`P`: choose among tokens at least P times as likely as the likeliest; 0: all", Category: "Sampling"},
+		&cli.Float64Flag{Name: "repeat-penalty", Value: 1, Usage: "`X`: make the last 64 tokens less likely by this factor; 1: do not", Category: "Sampling"},
+		&cli.Uint64Flag{Name: "seed", Usage: "`N`: seed of the random numbers: the same seed gives the same text", DefaultText: "another one each time", Category: "Sampling"},
 
-		&cli.BoolFlag{Name: "echo", Usage: "write the prompt before its continuation", Category: "Output", DisableDefaultText: true},
-		&cli.BoolFlag{Name: "stats", Usage: "write times, speeds and memory to standard error", Category: "Output", DisableDefaultText: true},
-		quietFlag, jsonFlag("print prompt_tokens, tokens, text and stats as JSON when all is done; of several prompts, an object a line"),
+		&cli.BoolFlag{Name: "echo", Usage: "print the prompt before its continuation", Category: "Output", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "stats", Usage: "print times, speeds and memory to standard error", Category: "Output", DisableDefaultText: true},
+		quietFlag, jsonFlag("print tokens, text and stats as JSON at the end; of several prompts, one object per line"),
 	}, chatFlags, deviceFlags()),
 	Action: infer,
 }

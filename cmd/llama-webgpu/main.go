@@ -83,6 +83,8 @@ func verdict(ctx context.Context, err error) (int, error) {
 		code = exitParity
 	case errors.Is(err, context.Canceled):
 		err = errors.New("interrupted")
+	case errors.Is(err, bundle.ErrVersion):
+		err = fmt.Errorf("%w; take the version of llama-webgpu that made it, or make it again with llama-webgpu quantize", err)
 	case errors.Is(err, bundle.ErrCorrupt):
 		err = fmt.Errorf("%w; copy the bundle again, or make it again with llama-webgpu quantize --force", err)
 	}
@@ -111,7 +113,7 @@ func newApp() *cli.App {
 Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its threshold,
 130 ended by Ctrl-C, 143 by SIGTERM.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "what to log to stderr: `LEVEL` debug, info, warn or error"},
+			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "`LEVEL`: what to log to standard error: debug, info, warn or error"},
 			listAdaptersFlag(""),
 		},
 		Commands: []*cli.Command{

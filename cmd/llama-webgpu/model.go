@@ -47,6 +47,15 @@ func exists(dir, name string) bool {
 	return err == nil
 }
 
+// openOnlyBundle opens what is in dir, which must be a bundle.
+func openOnlyBundle(dir string) (*source, error) {
+	s, err := openSource(dir)
+	if err == nil && s.bundle == nil {
+		return nil, errors.Join(wrongKind(dir), s.close())
+	}
+	return s, err
+}
+
 func openBundle(dir string) (*source, error) {
 	b, err := bundle.Open(dir)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 var jsonProgressFlag = &cli.BoolFlag{
-	Name: "json-progress", Usage: "write progress and the summary to standard output, a JSON object a line", Category: "Output", DisableDefaultText: true,
+	Name: "json-progress", Usage: "write progress and the summary to standard output, one JSON object per line", Category: "Output", DisableDefaultText: true,
 }
 
 // progressJSON is a line of --json-progress.

@@ -29,11 +29,11 @@ import (
 
 // reportFlags say where verify writes, and what is in the page.
 var reportFlags = []cli.Flag{
-	&cli.StringFlag{Name: "html", Usage: "write a page for people to `FILE`", Category: "Output"},
+	&cli.StringFlag{Name: "html", Usage: "`FILE`: write a page for people to read", Category: "Output"},
 	&cli.IntFlag{Name: "worst", Value: 20, Usage: "the page has the `N` worst predictions", Category: "Output"},
 	&cli.IntFlag{Name: "generate", Value: 48, Usage: "the page has `N` tokens that each model writes, the checkpoint on the CPU; 0: no text", Category: "Output"},
-	&cli.StringFlag{Name: "junit", Usage: "write the checks as JUnit XML to `FILE`", Category: "Output"},
-	&cli.BoolFlag{Name: "record", Usage: "write the result into the bundle's manifest", Category: "Output", DisableDefaultText: true},
+	&cli.StringFlag{Name: "junit", Usage: "`FILE`: write the checks as JUnit XML", Category: "Output"},
+	&cli.BoolFlag{Name: "record", Usage: "record the result in the bundle's manifest", Category: "Output", DisableDefaultText: true},
 }
 
 // promptTokens is how much of the text the models are to continue, and contextBefore and

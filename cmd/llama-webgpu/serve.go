@@ -25,7 +25,7 @@ var serveCommand = &cli.Command{
 	Name:      "serve",
 	Category:  "Models",
 	Usage:     "serve a bundle and a page that runs it in the browser",
-	UsageText: "llama-webgpu serve [options] DIR",
+	UsageText: "llama-webgpu serve DIR [options]",
 	Description: `Serves the demo page, the JavaScript package that it uses, and the bundle in DIR, or the bundles in
 the directories within DIR. The model computes in the browser, on its GPU: nothing leaves the machine
 that the page runs on. For its parity check the page asks this program for logits of the CPU.
@@ -36,11 +36,11 @@ machine uses its GPU on https pages only.
 Examples:
 
   llama-webgpu serve out
-  llama-webgpu serve --port 9000 models`,
+  llama-webgpu serve models --port 9000`,
 	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle, or directory of bundles: `DIR` (required)"},
-		&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "address to listen on: `HOST`"},
-		&cli.IntFlag{Name: "port", Value: 8080, Usage: "port to listen on: `N`; 0: any that is free"},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle, or directory of bundles (required)"},
+		&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "`HOST`: address to listen on"},
+		&cli.IntFlag{Name: "port", Value: 8080, Usage: "`N`: port to listen on; 0: any that is free"},
 		&cli.BoolFlag{Name: "no-reference", Usage: "do not compute logits for the page's parity check", DisableDefaultText: true},
 	},
 	Action: serve,

@@ -20,7 +20,7 @@ var tuneCommand = &cli.Command{
 	Name:      "tune",
 	Category:  "Models",
 	Usage:     "find what kernels are fastest with on this GPU, for a bundle or the shape of a model",
-	UsageText: "llama-webgpu tune (--model DIR | --shape NAME) [options]",
+	UsageText: "llama-webgpu tune (DIR | --shape NAME) [options]",
 	Description: `Tries tile and workgroup sizes of the kernels on the matrices of a model. Each candidate is first
 compared with the definition, computed on the CPU, and timed only if it is right. What is fastest goes to
 a file in the user's cache directory ($XDG_CACHE_HOME/llama-webgpu/tuning.json), for this adapter, its
@@ -30,7 +30,7 @@ without. An interrupted search keeps what it has found.
 
 Examples:
 
-  llama-webgpu tune --model out
+  llama-webgpu tune out
   llama-webgpu tune --shape llama-3.1-8b --format int4 --quick
   llama-webgpu bench --shape llama-3.1-8b --tuning off`,
 	Flags: slices.Concat(weightFlags("What to tune for"), []cli.Flag{

@@ -19,7 +19,7 @@ import (
 
 func tuningFlag(category string) *cli.StringFlag {
 	return &cli.StringFlag{
-		Name: "tuning", Usage: "`FILE` of what llama-webgpu tune has found, or off", DefaultText: "tuning.json in the user's cache directory",
+		Name: "tuning", Usage: "`FILE`: what llama-webgpu tune has found; off: use none", DefaultText: "tuning.json in the user's cache directory",
 		EnvVars: []string{"LLAMA_WEBGPU_TUNING"}, Category: category,
 	}
 }

@@ -47,11 +47,8 @@ func (v *verification) close() error {
 // open opens and checks all that is read.
 func (v *verification) open() (err error) {
 	c := v.c
-	if v.bundle, err = openSource(c.String("model")); err != nil {
+	if v.bundle, err = openOnlyBundle(c.String("model")); err != nil {
 		return err
-	}
-	if v.bundle.bundle == nil {
-		return fmt.Errorf("%s: is a checkpoint, want a bundle", v.bundle.dir)
 	}
 	if v.limits, err = v.thresholds(); err != nil {
 		return err

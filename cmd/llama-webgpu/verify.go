@@ -23,7 +23,7 @@ var verifyCommand = &cli.Command{
 	Name:      "verify",
 	Category:  "Models",
 	Usage:     "compare a bundle with the checkpoint that it was made of",
-	UsageText: "llama-webgpu verify --model DIR --reference DIR [options]",
+	UsageText: "llama-webgpu verify DIR --reference DIR [options]",
 	Description: `Answers two questions. Is the runtime right? The GPU's logits are compared with those of a plain
 computation on the CPU, on the same dequantized weights. Is the model still itself? The bundle's
 predictions are compared with those of the checkpoint: KL divergence, most likely token, perplexity.
@@ -34,17 +34,17 @@ The exit code is 0 if all measures are within them, 3 if one is not, 1 if someth
 
 Examples:
 
-  llama-webgpu verify --model out --reference testdata/tiny
-  llama-webgpu verify --model out --reference testdata/tiny --html report.html --record
-  llama-webgpu verify --model out --reference testdata/tiny --golden testdata/tiny/golden.safetensors --json -`,
+  llama-webgpu verify out --reference testdata/tiny
+  llama-webgpu verify out --reference testdata/tiny --html report.html --record
+  llama-webgpu verify out --reference testdata/tiny --golden testdata/tiny/golden.safetensors --json -`,
 	Flags: slices.Concat([]cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "bundle: `DIR` (required)", Category: "What to compare"},
-		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "checkpoint: `DIR` (required)", Category: "What to compare"},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle (required)", Category: "What to compare"},
+		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint that it was made of (required)", Category: "What to compare"},
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{
 		ropeFlag("What to compare"),
-		&cli.StringFlag{Name: "golden", Usage: "logits of another implementation to compare with as well: `FILE` (golden.safetensors)", Category: "What to compare"},
-		&cli.StringFlag{Name: "golden-rope", Value: "auto", Usage: "RoPE frequencies behind the golden logits: `TYPE` f32 as they are, f16 as PyTorch's half() rounds them, auto: whichever is met", Category: "What to compare"},
+		&cli.StringFlag{Name: "golden", Usage: "`FILE`: also compare with the logits of another implementation (golden.safetensors)", Category: "What to compare"},
+		&cli.StringFlag{Name: "golden-rope", Value: "auto", Usage: "`TYPE`: RoPE frequencies behind the golden logits: f32 as they are, f16 as PyTorch's half() rounds them, auto: whichever fits", Category: "What to compare"},
 		&cli.IntFlag{Name: "runtime-tokens", Value: 160, Usage: "compare the runtime over the first `N` tokens of the text", Category: "What to compare"},
 
 		limitFlag("max-rel-rms", "runtime: relative RMS of the logits' difference is at most `X`"),
@@ -82,7 +82,7 @@ var textBounds = []bound{
 
 // textFlags say what models are to predict.
 var textFlags = []cli.Flag{
-	&cli.StringFlag{Name: "text", Usage: "text to predict: `FILE`", DefaultText: "a story", Category: "What to compare"},
+	&cli.StringFlag{Name: "text", Usage: "`FILE`: text to predict", DefaultText: "a story", Category: "What to compare"},
 	&cli.IntFlag{Name: "windows", Value: 2, Usage: "measure the drift over `N` windows of the text; 0: all", Category: "What to compare"},
 	&cli.IntFlag{Name: "window-tokens", Value: 512, Usage: "a window has `N` tokens, of which the second half is scored", Category: "What to compare"},
 }

@@ -75,7 +75,11 @@ func statFile(path string) (fs.FileInfo, error) {
 func mapFiles(dir string, files []File) ([]mapped, error) {
 	var maps []mapped
 	for _, f := range files {
-		blob, err := mapFile(filepath.Join(dir, f.Name))
+		path := filepath.Join(dir, f.Name)
+		blob, err := mapFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = missing(path, f.Size)
+		}
 		if err != nil {
 			return nil, errors.Join(err, unmap(maps))
 		}
@@ -135,11 +139,15 @@ func (m mapped) ReadAt(p []byte, off int64) (int, error) {
 	return copy(p, s), err
 }
 
+func missing(path string, size int64) error {
+	return fmt.Errorf("%s: %w", path, corrupt("missing: the manifest has it with %d bytes", size))
+}
+
 // checkVocab reports a vocab.json of the wrong size.
 func checkVocab(path string, want int64) error {
 	info, err := statFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", path, corrupt("missing: the manifest has it with %d bytes", want))
+		return missing(path, want)
 	}
 	if err != nil {
 		return err

@@ -122,6 +122,8 @@ func recognizeDir(dir string, names []string) Found {
 		return Found{CheckpointKind, "is a checkpoint: make a bundle of it with: llama-webgpu quantize -i " + dir + " -o OUT -f int4"}
 	case has(adapterConfig):
 		return Found{AdapterKind, "is an adapter, no model of its own: " + adapterAdvice(dir)}
+	case !has("manifest.json") && slices.ContainsFunc(names, func(n string) bool { return filepath.Ext(n) == ".wgpu" }):
+		return Found{OtherKind, "has the weights of a bundle but no manifest.json, without which they mean nothing: copy the bundle again, or make it again with llama-webgpu quantize"}
 	case has("model_index.json"):
 		return Found{OtherKind, "is a diffusers pipeline, which makes images or sound; want a language model"}
 	}

@@ -50,11 +50,11 @@ func serve(c *cli.Context) error {
 	if err := cmp.Or(check(c, []string{"model"}, "model"), within(c, bound{name: "port", most: 65535, not: "0: any that is free"})); err != nil {
 		return err
 	}
-	if err := web.Check(); err != nil {
-		return err
-	}
 	models, err := findBundles(c.String("model"))
 	if err != nil {
+		return err
+	}
+	if err := web.Check(); err != nil {
 		return err
 	}
 	o := web.Options{Models: models, Hosts: hostNames(c.String("host"))}

@@ -6,8 +6,8 @@ import (
 )
 
 // mergesByScore returns the pairs of tokens that make a token together, those of tokens with a higher score
-// first. Of the pairs that make tokens of the same score, those with the shorter left token go first, or with the
-// longer one, as transformers has it for different models.
+// first. Of the pairs that make tokens of the same score, those of lower ids go first or, longerFirst, those with
+// the longer left token: the tokenizer.json of different models have it so.
 func mergesByScore(tokens []string, scores []float64, longerFirst bool) [][2]string {
 	ids := make(map[string]int, len(tokens))
 	for id, t := range tokens {
@@ -34,11 +34,11 @@ func mergesByScore(tokens []string, scores []float64, longerFirst bool) [][2]str
 		slices.SortStableFunc(pairs[from:], func(a, b pair) int { return cmp.Or(a.first-b.first, a.then-b.then) })
 	}
 	slices.SortStableFunc(pairs, func(a, b pair) int {
-		by := cmp.Or(cmp.Compare(a.size, b.size), cmp.Compare(a.rest, b.rest))
+		order := cmp.Compare(b.score, a.score)
 		if longerFirst {
-			by = -by
+			order = cmp.Or(order, b.size-a.size, b.rest-a.rest)
 		}
-		return cmp.Or(cmp.Compare(b.score, a.score), by)
+		return order
 	})
 	merges := make([][2]string, len(pairs))
 	for i, p := range pairs {

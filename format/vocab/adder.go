@@ -56,6 +56,7 @@ type profile struct {
 	order     []string          // roles beside the usual ones
 	extra     []token           // special tokens, where the files say nothing of them; nil: this says nothing, too
 	addBOS    bool              // where the files say nothing of it
+	plain     bool              // a text has no other tokens around it
 	template  Part              // in place of what add_bos_token and add_eos_token ask for
 	otherwise Part              // where the files do not say either
 }
@@ -101,7 +102,7 @@ func (s *settings) finish(t *Tokenizer, a *adder, p profile) {
 
 // around returns the post-processor.
 func (s *settings) around(a *adder, p profile) Part {
-	if p.template != nil {
+	if p.template != nil || p.plain {
 		return p.template
 	}
 	if p.otherwise != nil && !s.has("add_bos_token") && !s.has("add_eos_token") {

@@ -25,6 +25,7 @@ var spmClasses = map[string]struct {
 	"CodeLlamaTokenizer": {kindBPE, (*spm).codeLlama},
 	"GemmaTokenizer":     {kindBPE, (*spm).gemma},
 	"T5Tokenizer":        {kindUnigram, (*spm).t5},
+	"GPTSw3Tokenizer":    {kindBPE, (*spm).gptSW3},
 }
 
 // convertSPM builds the tokenizer that the class makes of a model. Where class is "", or wants another kind of
@@ -195,7 +196,7 @@ func (b *spm) plain() (*Tokenizer, profile) {
 		m.Unk = cmp.Or(b.known(&token{Added: Added{Content: b.unkPiece}}), b.tokens[b.unk])
 		t.Model = m
 	}
-	t.Normalizer, t.PreTokenizer, t.Decoder = b.spaces(legacy), b.cuts(legacy, user), b.joins()
+	t.Normalizer, t.PreTokenizer, t.Decoder = Normalizers(b.spaces(legacy)...), b.cuts(legacy, user), b.joins()
 	p := profile{named: map[string]string{}, extra: b.pieceTokens(pieceControl)}
 	for _, d := range []struct {
 		role, text, usual string
@@ -205,6 +206,20 @@ func (b *spm) plain() (*Tokenizer, profile) {
 			p.named[d.role] = cmp.Or(d.text, d.usual)
 		}
 	}
+	return t, p
+}
+
+// gptSW3 drops characters that cannot be seen, and makes all spaces one kind.
+func (b *spm) gptSW3() (*Tokenizer, profile) {
+	t, p := b.plain()
+	clean := []Part{
+		Replace(Regex(`[\x{0}-\x{8}\x{B}-\x{1F}\x{7F}-\x{A0}\x{AD}\x{200B}]`), ""),
+		Replace(Regex(`[\x{2002}\x{2003}\x{2005}\x{2008}-\x{200A}\x{202F}\x{3000}\x{FFFC}]`), " "),
+		NFC(),
+	}
+	t.Normalizer = Normalizers(append(clean, b.spaces(b.settings.bool("legacy", true, false))...)...)
+	p.named["eos_token"], p.named["pad_token"] = endOfText, "<pad>"
+	p.plain, p.extra = true, []token{}
 	return t, p
 }
 
@@ -237,8 +252,8 @@ func (b *spm) userDefined() (list []string) {
 	return list
 }
 
-// spaces returns the normalizer.
-func (b *spm) spaces(legacy bool) Part {
+// spaces returns the normalizers.
+func (b *spm) spaces(legacy bool) []Part {
 	var n []Part
 	if len(b.charsmap) > 0 {
 		n = append(n, Precompiled(b.charsmap))
@@ -252,7 +267,7 @@ func (b *spm) spaces(legacy bool) Part {
 	if b.dummyPrefix && legacy { // Metaspace puts no mark before one
 		n = append(n, Replace(Regex(`\A▁`), "▁▁"))
 	}
-	return Normalizers(n...)
+	return n
 }
 
 // cuts returns the pre-tokenizer, which keeps the pieces of a user whole.

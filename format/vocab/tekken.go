@@ -119,6 +119,6 @@ func convertTekken(t *tekken, s *settings) (_ *Tokenizer, specials, others int, 
 	for _, name := range special {
 		a.add(plain(name).Added)
 	}
-	s.finish(out, a, profile{named: map[string]string{}, otherwise: ByteLevel(true, false, true)})
+	s.finish(out, a, profile{named: map[string]string{}, otherwise: beginBy(a, "<s>")})
 	return out, len(special), len(r.rank), nil
 }

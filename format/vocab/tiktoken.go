@@ -71,7 +71,7 @@ func convertRanks(file string, r *ranks, s *settings) (*Tokenizer, string) {
 	model, ids := r.model(0)
 	t.Model = model
 	a := newAdder(ids)
-	p := profile{named: map[string]string{}, otherwise: ByteLevel(true, false, true)}
+	p := profile{named: map[string]string{}}
 	switch {
 	case len(s.placed) > 0 && s.placed[len(s.placed)-1].id >= len(r.rank):
 		for _, name := range s.contiguous(len(r.rank)) {
@@ -81,15 +81,21 @@ func convertRanks(file string, r *ranks, s *settings) (*Tokenizer, string) {
 		for _, name := range e.special() {
 			a.add(plain(name).Added)
 		}
-		if id, ok := a.id(e.bos); ok {
-			p.otherwise = Processors(p.otherwise, Template([]Special{{e.bos, id}}, nil))
-		}
 	}
+	p.otherwise = beginBy(a, e.bos)
 	for _, x := range s.extra {
 		a.add(plain(x.Content).Added)
 	}
 	s.finish(t, a, p)
 	return t, how
+}
+
+// beginBy returns the post-processor of a vocabulary of bytes whose texts begin with a token, if it is there.
+func beginBy(a *adder, token string) Part {
+	if id, ok := a.id(token); ok {
+		return Processors(ByteLevel(true, false, true), Template([]Special{{token, id}}, nil))
+	}
+	return ByteLevel(true, false, true)
 }
 
 // contiguous returns the names of the added tokens from an id on, with names for those between them that have none.

@@ -93,6 +93,10 @@ quality: setup ## Print how far each format and method drifts (MODEL=, CALIBRATI
 tokenizers: ## Compare ids and speed with Hugging Face's tokenizers on real vocabularies (wants npm, Python and the network)
 	@.ci/tokenizers
 
+.PHONY: quality-real
+quality-real: build ## The same of models that people use, beside llama.cpp's types (TEXT=, ROWS=, REAL=; developers; wants Python and npm)
+	@.ci/quality-real $(BIN) $(TEXT) $(or $(WINDOWS),16) $(REAL)
+
 .PHONY: bench-quantize
 bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, made once in build/
 	$(GO) run ./cmd/bench-quantize -bin $(BIN)

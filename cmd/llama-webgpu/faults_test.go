@@ -25,7 +25,7 @@ import (
 var (
 	kills      = numberOf("KILLS", 8)
 	faultSeed  = uint64(numberOf("SEED", 1))
-	quantizing = []string{"--format", "int4", "--max-shard-size", "700KB", "--override", "down_proj=int8:32", "--threads", "1", "--quiet"}
+	quantizing = []string{"--format", "int4", "--embed-format", "int4", "--max-shard-size", "700KB", "--override", "down_proj=int8:32", "--threads", "1", "--quiet"}
 )
 
 func numberOf(name string, otherwise int) int {

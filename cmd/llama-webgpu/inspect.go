@@ -241,6 +241,9 @@ func describe(q *bundle.Quantization) string {
 	if q.Method != "" {
 		s += " by " + q.Method
 	}
+	if len(q.Overrides) > 0 && q.Bits == 0 {
+		s += ", mixed"
+	}
 	if q.Rotate {
 		s += ", rotated"
 	}

@@ -144,7 +144,7 @@ func parseOverride(text string) (override, error) {
 func (p *policy) options() (convert.Options, error) {
 	o := convert.Options{
 		Format: p.Format, Block: p.BlockSize, Method: quant.Method(p.Method), EmbedFormat: p.EmbedFormat, HeadFormat: p.HeadFormat,
-		Bits: p.Bits, Rotate: p.Rotate, Sanitize: p.Sanitize, Saturate: p.Saturate,
+		Fit: true, Bits: p.Bits, Rotate: p.Rotate, Sanitize: p.Sanitize, Saturate: p.Saturate,
 	}
 	for _, pattern := range p.KeepF16 {
 		re, err := regexp.Compile(pattern)

@@ -31,7 +31,9 @@ are where their groups make blocks; so is MXFP4 with --format int8. The output d
 the first tensor that is not whole, and gives the same bytes.
 
 A matrix is kept as f16 if --keep-f16 matches its name; else the first --override that matches says
-what it becomes; else --embed-format, --head-format or --format. --config reads such choices from a
+what it becomes; else --embed-format, --head-format or --format. What these leave open follows from the
+model's size and shape, and the summary says what it is: int4 of a small model has blocks of 64 and 32,
+and int8 where a weight counts for many. --block-size 128 --embed-format int4 is int4/128 throughout. --config reads such choices from a
 YAML file, which --write-config writes; flags come before the file.
 
 --bits measures what each matrix costs the model, which takes a while; --sensitivity keeps that in a file,
@@ -61,9 +63,9 @@ Examples:
 
 		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "`TYPE`: what matrices become: int8, int4, int2, or f16 to keep them (required, unless --bits is given)", Category: "Format"},
 		&cli.Float64Flag{Name: "bits", Usage: "`N`: use at most N bits per weight in the layers, scales included: measures what each matrix can take, and chooses its bits and block size (needs --method gptq)", Category: "Format"},
-		&cli.IntFlag{Name: "block-size", Usage: "`N`: how many weights share a scale: 32, 64, 128 or 256", DefaultText: "128, for int2 256", Category: "Format"},
-		&cli.StringFlag{Name: "embed-format", Usage: "`TYPE`: what the embedding becomes", DefaultText: "as --format", Category: "Format"},
-		&cli.StringFlag{Name: "head-format", Usage: "`TYPE`: what the head becomes, where it is not the embedding", DefaultText: "as --format", Category: "Format"},
+		&cli.IntFlag{Name: "block-size", Usage: "`N`: how many weights share a scale, in all matrices: 32, 64, 128 or 256", DefaultText: "by the model", Category: "Format"},
+		&cli.StringFlag{Name: "embed-format", Usage: "`TYPE`: what the embedding becomes", DefaultText: "int8 below 4 billion weights, else as --format", Category: "Format"},
+		&cli.StringFlag{Name: "head-format", Usage: "`TYPE`: what the head becomes, where it is not the embedding", DefaultText: "as the embedding, if both are left open, else as --format", Category: "Format"},
 		&cli.StringSliceFlag{Name: "keep-f16", KeepSpace: true, Usage: "`REGEX`: keep matrices whose names match as float16 (repeatable)", Category: "Format"},
 		&cli.StringSliceFlag{Name: "override", KeepSpace: true, Usage: "`REGEX=TYPE[:BLOCK]`: what matrices whose names match become (repeatable, the first match wins)", Category: "Format"},
 		&cli.StringFlag{Name: "config", Usage: "read format and encoding from `FILE` (YAML)", Category: "Format"},

@@ -113,7 +113,7 @@ func (p *plan) manifest(files []bundle.SourceFile) *bundle.Manifest {
 		Generator:    p.opts.Generator,
 		Spec:         *p.src.Weights.Spec(),
 		Source:       bundle.Source{Files: files, Merged: p.src.Merged},
-		Quantization: p.opts.record(),
+		Quantization: p.opts.record(p.src.Weights.Tensors()),
 		Tokenizer:    bundle.Tokenizer{BOS: p.src.BOS, EOS: p.src.EOS, ChatTemplate: p.src.ChatTemplate, SpecialTokens: p.src.Special},
 		Documents:    p.documents,
 		Notes:        p.notes(),

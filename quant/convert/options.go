@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -15,7 +16,8 @@ import (
 // Options say how to convert.
 type Options struct {
 	Format      string // of matrices: int8, int4, int2 or f16
-	Block       int    // weights that share a scale; 0: 128, for int2 256
+	Block       int    // weights that share a scale; 0: 128, for int2 256, or as Fit chooses
+	Fit         bool   // what is left open follows from the model's size and shape
 	Method      quant.Method
 	EmbedFormat string           // of the embedding, "": Format
 	HeadFormat  string           // of the head, "": Format
@@ -32,6 +34,8 @@ type Options struct {
 	Text        string           // what the calibration text is, for the manifest: its hash and extent
 
 	Generator string // program and version, for the manifest
+	fitted *fitted // by Fit, for a source
+
 	Threads   int    // workers; 0: one for each processor
 	Force     bool   // replace a bundle that is there
 	Stale     outdir.Stale
@@ -111,6 +115,8 @@ func (o *Options) block(t bundle.Type) int {
 		return 0
 	case o.Block != 0:
 		return o.Block
+	case o.fitted != nil && o.fitted.block[t] != 0:
+		return o.fitted.block[t]
 	case t == bundle.Int2:
 		return 256
 	}
@@ -119,6 +125,18 @@ func (o *Options) block(t bundle.Type) int {
 
 // matrix returns the type that a matrix is stored as, and its block size.
 func (o *Options) matrix(t model.Tensor) (bundle.Type, int) {
+	format, block := o.choice(t)
+	switch {
+	case block == 0 && o.Block == 0 && o.fitted != nil && format.Quantized():
+		return format, fitBlock(format.Bits(), o.block(format), t.Cols())
+	case block == 0:
+		return format, o.block(format)
+	}
+	return format, block
+}
+
+// choice returns the type that a matrix is stored as, and its block size if that was chosen for it.
+func (o *Options) choice(t model.Tensor) (bundle.Type, int) {
 	for _, re := range o.KeepF16 {
 		if re.MatchString(t.Name) {
 			return bundle.F16, 0
@@ -126,26 +144,39 @@ func (o *Options) matrix(t model.Tensor) (bundle.Type, int) {
 	}
 	for _, v := range o.Overrides {
 		if v.Match.MatchString(t.Name) {
-			return bundle.Type(v.Format), cmp.Or(v.Block, o.block(bundle.Type(v.Format)))
+			return bundle.Type(v.Format), v.Block
 		}
 	}
-	format := bundle.Type(o.Format)
-	switch {
-	case t.Role == model.RoleEmbed && o.EmbedFormat != "":
-		format = bundle.Type(o.EmbedFormat)
-	case t.Role == model.RoleHead && o.HeadFormat != "":
-		format = bundle.Type(o.HeadFormat)
+	if r, ok := o.fitted.role(t); ok {
+		return r.kind, r.block
 	}
-	return format, o.block(format)
+	format := bundle.Type(o.Format)
+	switch embed, head := o.outside(); {
+	case t.Role == model.RoleEmbed && embed != "":
+		format = embed
+	case t.Role == model.RoleHead && head != "":
+		format = head
+	}
+	return format, 0
 }
 
-// record returns what the manifest says of the options.
-func (o *Options) record() bundle.Quantization {
+// outside returns the types of embedding and head, "" for that of the other matrices.
+func (o *Options) outside() (embed, head bundle.Type) {
+	embed, head = bundle.Type(o.EmbedFormat), bundle.Type(o.HeadFormat)
+	if f := o.fitted; f != nil {
+		embed, head = cmp.Or(embed, f.embed), cmp.Or(head, f.head)
+	}
+	return embed, head
+}
+
+// record returns what the manifest says of the options, for the tensors of a model.
+func (o *Options) record(tensors []model.Tensor) bundle.Quantization {
+	embed, head := o.outside()
 	q := bundle.Quantization{
-		Format: o.Format, Block: o.block(bundle.Type(o.Format)), EmbedFormat: o.EmbedFormat, HeadFormat: o.HeadFormat,
+		Format: o.Format, Block: o.block(bundle.Type(o.Format)), EmbedFormat: string(embed), HeadFormat: string(head),
 		Bits: o.Bits, Rotate: o.Rotate, Sanitize: o.Sanitize, Saturate: o.Saturate, MaxFile: o.MaxFile, Calibration: o.Text, Correction: o.Correction, Unrefined: o.Unrefined,
 	}
-	for _, v := range o.Overrides {
+	for _, v := range slices.Concat(o.Overrides, o.fitted.overrides(tensors)) {
 		q.Overrides = append(q.Overrides, bundle.Override{Match: v.Match.String(), Format: v.Format, Block: v.Block})
 	}
 	if o.Format != string(bundle.F16) || o.EmbedFormat != "" || o.HeadFormat != "" || len(o.Overrides) > 0 {

@@ -35,17 +35,12 @@ func (p *plan) settle(i int, e *bundle.Tensor) {
 	if !ok {
 		return
 	}
-	blocks := []int{e.Block}
-	if p.opts.Block == 0 && e.Block == p.opts.block(e.Type) {
-		for b := e.Block / 2; b >= 32; b /= 2 {
-			blocks = append(blocks, b)
-		}
-	}
+	kind, blocks := p.kept(e)
 	for k, b := range blocks {
-		ok, why := ready.Ready(i, e.Type.Bits(), b)
+		ok, why := ready.Ready(i, kind.Bits(), b)
 		switch {
 		case ok:
-			e.Block, e.Method = b, Repacked
+			e.Type, e.Block, e.Method = kind, b, Repacked
 			p.repacked[why]++
 			if why != "" {
 				p.rounded[i] = true
@@ -57,11 +52,36 @@ func (p *plan) settle(i int, e *bundle.Tensor) {
 	}
 }
 
+// kept returns the blocks that a matrix may have been quantized to before, of which the first that are its
+// own are kept: what it would become and, if nobody asked for that block size, any below the default
+// of the format.
+func (p *plan) kept(e *bundle.Tensor) (bundle.Type, []int) {
+	o := &p.opts
+	given := *o
+	given.fitted = nil
+	kind, block := given.matrix(e.Model())
+	if o.Block != 0 || block != given.block(kind) {
+		return e.Type, []int{e.Block}
+	}
+	blocks := []int{}
+	for b := block; b >= 32; b /= 2 {
+		blocks = append(blocks, b)
+	}
+	return kind, blocks
+}
+
 // notes says what became of matrices that were quantized before.
 func (p *plan) notes() []string {
 	notes := slices.Clone(p.src.Notes)
 	if n := p.weights(); p.opts.Format == string(bundle.Int2) && n < enoughForInt2 {
 		notes = append(notes, fmt.Sprintf("warning: a model of %.3g million weights loses much of what it knows at two bits a weight: int4 is recommended below 3 billion; verify says how much was lost", float64(n)/1e6))
+	}
+	if f := p.opts.fitted; f != nil && f.why != "" {
+		note := fmt.Sprintf("%s: %.2f bits a weight in the layers", f.why, layerBits(p.tensors))
+		if f.instead != "" {
+			note += ". " + f.instead
+		}
+		notes = append(notes, note)
 	}
 	for _, why := range slices.Sorted(maps.Keys(p.repacked)) {
 		how := "as they are in the checkpoint, without a second loss"
@@ -113,11 +133,4 @@ func (k *worker) compare(t *tile) error {
 // enoughForInt2 is how many weights a model should have to bear two bits a weight without training.
 const enoughForInt2 = 3e9
 
-func (p *plan) weights() int64 {
-	var n int64
-	for i := range p.tensors {
-		m := p.tensors[i].Model()
-		n += int64(m.Rows()) * int64(m.Cols())
-	}
-	return n
-}
+func (p *plan) weights() int64 { return countWeights(p.src.Weights.Tensors()) }

@@ -58,7 +58,7 @@ func (p *plan) origin(f *files) (*origin, error) {
 	}
 	sum, tokenizer := sha256.Sum256(text), sha256.Sum256(p.src.Tokenizer)
 	o := &origin{
-		Generator: p.opts.Generator, Quantization: p.opts.record(),
+		Generator: p.opts.Generator, Quantization: p.opts.record(p.src.Weights.Tensors()),
 		Plan: hex.EncodeToString(sum[:]), Tokenizer: hex.EncodeToString(tokenizer[:]),
 	}
 	for i, file := range f.list {

@@ -7,7 +7,8 @@ adapters for testdata/families, and what the libraries make of both.
 Each directory is a checkpoint or an adapter, and golden.safetensors with input_ids [tokens] and logits
 [tokens][vocab], computed in float32. Of a checkpoint, golden.json has the SHA-256 of every dequantized
 matrix as little-endian float32 and, where the library computes in float16, as float16. Of an adapter,
-merged.safetensors has the matrices that it changes. lora_tiny, for testdata/tiny, has neither.
+merged.safetensors has the matrices that it changes. lora_tiny, for testdata/tiny, has neither; those that
+are more than pairs of matrices have logits only.
 
   fp8_block    finegrained_fp8 of transformers: E4M3, weight_scale_inv per 128×128; transformers dequantizes
   fp8_tensor   the same method with one scale per tensor, E5M2, and input scales; torch dequantizes
@@ -272,14 +273,32 @@ ADAPTERS = {
     "lora_tiny": dict(r=2, lora_alpha=1, target_modules=["o_proj"]),
 }
 
+# What is more than W + γ·B·A, by family. The logits are those of the model with the adapter beside it: a
+# merged one has other logits if its head is the embedding and only one of them has an adapter.
+MORE = {
+    "lora_dora": ("gpt2", dict(r=4, lora_alpha=6, use_dora=True, target_modules=["c_attn", "c_fc", "wte"])),
+    "lora_tied": ("llama", dict(r=3, lora_alpha=6, target_modules=["lm_head", "o_proj"])),
+    "lora_head": ("mistral", dict(r=4, lora_alpha=6, use_rslora=True, target_modules=["lm_head", "embed_tokens", "q_proj"])),
+    "lora_whole": ("qwen2", dict(r=2, lora_alpha=6, target_modules=["q_proj", "k_proj"], bias="lora_only",
+                                 modules_to_save=["embed_tokens", "lm_head", "layers.1.input_layernorm"])),
+    "lora_tokens": ("qwen3", dict(r=2, lora_alpha=6, lora_bias=True, target_modules=["v_proj"], trainable_token_indices=[3, 90, 7])),
+    "lora_experts": ("qwen3_moe", dict(r=2, lora_alpha=6, target_modules=["up_proj", "k_proj"],
+                                       target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"])),
+    "lora_expert": ("mixtral", dict(r=2, lora_alpha=3, target_modules=["q_proj"], target_parameters=["experts.down_proj"])),
+    "lora_transposed": ("llama4", dict(r=2, lora_alpha=3, target_modules=["q_proj"], target_parameters=["experts.gate_up_proj"])),
+}
+
 
 def make_adapter(name, seed):
-    base = HERE / "tiny" if name == "lora_tiny" else HERE / "families" / name.removeprefix("lora_")
+    family, options = MORE.get(name) or (name.removeprefix("lora_"), ADAPTERS[name])
+    base = HERE / "tiny" if name == "lora_tiny" else HERE / "families" / family
     model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
-    model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **ADAPTERS[name]))
+    model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options))
     g = torch.Generator().manual_seed(seed)
     for n, p in model.named_parameters():
-        if "lora_" in n:
+        if "lora_magnitude" in n or name in MORE and p.requires_grad and "lora_" not in n:
+            p.data = p.data * (1 + 0.3 * torch.randn(p.shape, generator=g))
+        elif "lora_" in n:
             p.data = 0.3 * torch.randn(p.shape, generator=g)
     out = OUT / name
     shutil.rmtree(out, ignore_errors=True)
@@ -287,9 +306,13 @@ def make_adapter(name, seed):
     (out / "README.md").unlink(missing_ok=True)
     config = json.loads((out / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = f"testdata/{base.relative_to(HERE)}"
-    config["target_modules"].sort()
+    for key in ("target_modules", "target_parameters", "modules_to_save"):
+        config[key] = config[key] and sorted(config[key])
     (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
-    if name != "lora_tiny":
+    if name in MORE:
+        tokens = ids(model.config.vocab_size)
+        safetensors.torch.save_file(dict(input_ids=tokens, logits=logits(model, tokens)), out / "golden.safetensors")
+    elif name != "lora_tiny":
         record(model, out)
     for f in out.iterdir():
         f.chmod(0o644)
@@ -311,7 +334,7 @@ MAKERS = {
     "fp8_block": make_fp8_block, "fp8_tensor": make_fp8_tensor,
     "ct_fp8": make_compressed, "ct_int8": make_compressed, "ct_int4": make_compressed,
     "gptq": make_gptq, "gptq_act": make_gptq, "awq": make_awq,
-} | {name: make_adapter for name in ADAPTERS}
+} | {name: make_adapter for name in [*ADAPTERS, *MORE]}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ func openCheckpoint(dir string, edits ...hf.Edit) (*source, error) {
 		return nil, err
 	}
 	sayIgnored(filepath.Join(dir, configName), ck.Ignored())
-	return &source{dir: dir, weights: ck, hf: ck, edited: ck.Edited(), bos: ck.Tokens().BOS, eos: ck.Tokens().EOS}, nil
+	return &source{dir: dir, weights: ck, hf: ck, bos: ck.Tokens().BOS, eos: ck.Tokens().EOS}, nil
 }
 
 const tokenizerName = "tokenizer.json"
@@ -43,7 +43,7 @@ func convertSource(s *source) convert.Source {
 			src.Documents[name] = filepath.Join(s.dir, name)
 		}
 	}
-	if s.edited || s.rotated != nil {
+	if s.hf.Edited() || s.rotated != nil {
 		src.Config = s.hf.Config()
 	}
 	if s.rotated != nil && s.hf.Spec().TiedHead {

@@ -25,7 +25,6 @@ type source struct {
 	merged  []string         // adapters, with their scales
 	notes   []string         // what else people should know
 	rotated *convert.Rotated // weights, if they are
-	edited  bool             // the configuration is not that of config.json
 }
 
 // openSource opens what is in dir.

@@ -17,11 +17,22 @@ type bound struct {
 	first       int
 	group, step int
 	total       int
-	transposed  bool // stored [in][out]
+	transposed  bool      // stored [in][out]
+	changes     []adapted // what adapters do, in this order
 }
 
 // read fills dst, [n][cols], with rows row to row+n−1 of an expert.
 func (b *bound) read(expert, row, n int, dst []float32) {
+	b.readBase(expert, row, n, dst)
+	for i := range b.changes {
+		if b.changes[i].expert == expert {
+			b.changes[i].apply(row, n, dst)
+		}
+	}
+}
+
+// readBase is read without what adapters do.
+func (b *bound) readBase(expert, row, n int, dst []float32) {
 	b.pieces(expert, row, n, func(p *part, first, at, run int) {
 		to := dst[:run*b.cols]
 		switch {
@@ -31,9 +42,6 @@ func (b *bound) read(expert, row, n int, dst []float32) {
 			b.readTransposed(p.stored, first*b.cols+at, run, to)
 		default:
 			p.decode((first+at)*b.cols, to)
-		}
-		for i := range p.deltas {
-			p.deltas[i].add(at, run, to)
 		}
 		dst = dst[run*b.cols:]
 	})
@@ -84,11 +92,7 @@ type binder struct {
 	quant   *quantization // nil: none of the weights is quantized
 	prefix  prefix
 	used    map[string]bool
-	owners  map[string][]owner
 }
-
-// owner says which part of which tensor a stored matrix is.
-type owner struct{ tensor, part int }
 
 type roleAt struct {
 	role  model.Role
@@ -99,7 +103,7 @@ type roleAt struct {
 func (c *Checkpoint) bind(dir string) (err error) {
 	b := &binder{
 		family: c.config.family, spec: c.config.spec, tensors: c.config.spec.Tensors(), shards: c.shards,
-		quant: c.config.quant, shapes: map[roleAt][]int{}, used: map[string]bool{}, owners: map[string][]owner{},
+		quant: c.config.quant, shapes: map[roleAt][]int{}, used: map[string]bool{},
 	}
 	b.findModules()
 	notes, err := b.unwrap()
@@ -121,13 +125,13 @@ func (c *Checkpoint) bind(dir string) (err error) {
 		b.shapes[roleAt{t.Role, t.Layer}] = t.Shape
 	}
 	for i := range c.tensors {
-		bound, err := b.bind(&c.tensors[i], i)
+		bound, err := b.bind(&c.tensors[i])
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
 		c.bound = append(c.bound, bound)
 	}
-	c.owners, c.prefix = b.owners, b.prefix
+	c.prefix = b.prefix
 	c.notes = append(c.notes, c.kinds()...)
 	left, err := b.rest()
 	c.notes = append(c.notes, left...)
@@ -166,7 +170,7 @@ func (b *binder) name(s source, layer int, expert string) string {
 }
 
 // bind finds one tensor and sets its name.
-func (b *binder) bind(t *model.Tensor, index int) (bound, error) {
+func (b *binder) bind(t *model.Tensor) (bound, error) {
 	s := b.source(t.Role, t.Layer)
 	if s.name == "" {
 		return bound{}, fmt.Errorf("the family has no name for tensor %s of layer %d", t.Role, t.Layer)
@@ -175,10 +179,10 @@ func (b *binder) bind(t *model.Tensor, index int) (bound, error) {
 	t.Name = b.name(s, t.Layer, "*") + d.suffix()
 	want := d.storedShape(t)
 	if !strings.Contains(s.name, "{e}") {
-		return d, d.addPart(b, b.name(s, t.Layer, ""), want, index)
+		return d, d.addPart(b, b.name(s, t.Layer, ""), want)
 	}
 	for e := range d.experts {
-		if err := d.addPart(b, b.name(s, t.Layer, strconv.Itoa(e)), want[1:], index); err != nil {
+		if err := d.addPart(b, b.name(s, t.Layer, strconv.Itoa(e)), want[1:]); err != nil {
 			return d, err
 		}
 	}
@@ -250,7 +254,7 @@ func (d *bound) storedShape(t *model.Tensor) []int {
 }
 
 // addPart looks a matrix or vector up and checks it.
-func (d *bound) addPart(b *binder, name string, shape []int, tensor int) error {
+func (d *bound) addPart(b *binder, name string, shape []int) error {
 	p, err := d.part(b, name, shape)
 	if err != nil {
 		return err
@@ -258,7 +262,6 @@ func (d *bound) addPart(b *binder, name string, shape []int, tensor int) error {
 	if len(d.parts) > 0 && d.parts[0].kind != p.kind {
 		return fmt.Errorf("%s: tensor %q: dtype %s, but other experts are %s", p.file, name, p.kind, d.parts[0].kind)
 	}
-	b.owners[name] = append(b.owners[name], owner{tensor, len(d.parts)})
 	d.parts = append(d.parts, p)
 	return nil
 }

@@ -32,7 +32,6 @@ type Checkpoint struct {
 	bound   []bound // for each of tensors, where it lies
 	files   []File
 	notes   []string
-	owners  map[string][]owner // by the names of stored matrices and vectors, those that are not quantized
 	prefix  prefix
 
 	adapters []*shards
@@ -188,7 +187,7 @@ func (c *Checkpoint) Raw(i int) ([]byte, bool) {
 	if len(b.parts) != 1 || b.experts != 1 || b.transposed || b.group != b.rows {
 		return nil, false
 	}
-	if p := &b.parts[0]; p.values != nil || len(p.deltas) > 0 {
+	if p := &b.parts[0]; p.values != nil || len(b.changes) > 0 {
 		return nil, false
 	}
 	size := elementSize[b.parts[0].dtype]

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -18,12 +19,17 @@ const (
 	adapterWeights = "adapter_model.safetensors"
 )
 
-// Merge adds the LoRA adapter in dir to the weights: from now on, Rows returns W + scale·γ·B·A, where γ
-// is what the adapter's settings make of alpha and rank. Adapters add up. After an error nothing is
-// merged. Merge must not run beside other methods.
+// Merge merges the LoRA or DoRA adapter in dir into the weights, as PEFT's merge_and_unload does: from now
+// on, Rows returns W + scale·γ·B·A, where γ is what the adapter's settings make of alpha and rank. Of what is
+// more than that (DoRA, whole tensors, trained tokens), scale is the share of the way from W. Adapters come
+// one after the other. A head that is the embedding becomes a matrix of its own if an adapter changes one of
+// them alone. After an error nothing is merged. Merge must not run beside other methods.
 func (c *Checkpoint) Merge(dir string, scale float64) error {
 	if scale-scale != 0 {
 		return fmt.Errorf("%s: scale %v: want a finite number", dir, scale)
+	}
+	if !present(dir, adapterConfig) {
+		return fmt.Errorf("%s: no %s: %s", dir, adapterConfig, Recognize(dir).Advice)
 	}
 	path := filepath.Join(dir, adapterConfig)
 	data, err := os.ReadFile(path)
@@ -38,19 +44,22 @@ func (c *Checkpoint) Merge(dir string, scale float64) error {
 	if err != nil {
 		return err
 	}
-	found, err := c.deltas(a, s, scale)
-	if err != nil {
+	tensors, bounds, text, edited, notes, tied := c.tensors, c.bound, c.text, c.edited, c.notes, c.config.spec.TiedHead
+	m := &merger{c: c, a: a, s: s, scale: scale}
+	if err := m.run(); err != nil {
+		c.tensors, c.bound, c.text, c.edited, c.notes, c.config.spec.TiedHead = tensors, bounds, text, edited, notes, tied
 		return errors.Join(err, s.close())
 	}
-	for name, d := range found {
-		for _, o := range c.owners[name] {
-			p := &c.bound[o.tensor].parts[o.part]
-			p.deltas = append(p.deltas, d)
-		}
+	for k, changes := range m.changes {
+		b := &c.bound[k.tensor]
+		b.changes = append(b.changes, changes...)
 	}
 	c.adapters = append(c.adapters, s)
 	c.files = append(append(c.files, File{path, int64(len(data))}), s.files...)
-	c.notes = append(c.notes, fmt.Sprintf("merged: LoRA adapter %s, scale %v, into %d matrices", baseOf(dir), scale, len(found)))
+	c.notes = append(c.notes, fmt.Sprintf("merged: LoRA adapter %s, scale %v, into %s", baseOf(dir), scale, m.result()))
+	if m.left > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("left out: tensors of the adapter for parts of the model that are left out (%d)", m.left))
+	}
 	return nil
 }
 
@@ -82,7 +91,12 @@ func openAdapter(dir string) (*shards, error) {
 type adapter struct {
 	rank, alpha   float64
 	rooted        bool // γ = alpha/√rank, not alpha/rank
+	dora          bool
+	bias          bool // biases were trained
 	ranks, alphas []pattern
+	saved         []string         // names of modules that were trained as a whole
+	parameters    []string         // names of parameters that are no module's weight
+	tokens        map[string][]int // trained tokens by the embedding's name; "": of any
 }
 
 // pattern is a value for the modules whose names match.
@@ -91,33 +105,65 @@ type pattern struct {
 	value float64
 }
 
-// parseAdapter refuses what would make an adapter more than W + γ·B·A.
+// parseAdapter refuses what cannot be merged into the weights.
 func parseAdapter(data []byte) (*adapter, error) {
 	o, err := parseDocument(data)
 	if err != nil {
 		return nil, err
 	}
 	if t := o.string("peft_type", ""); t != "LORA" {
-		o.fail("peft_type", "%q is not supported; supported: LORA", t)
+		o.fail("peft_type", "%s", otherMethod(t))
 	}
 	o.ignore(strings.Fields(`task_type base_model_name_or_path revision inference_mode auto_mapping peft_version target_modules
-		exclude_modules lora_dropout fan_in_fan_out layers_to_transform layers_pattern megatron_core
-		ephemeral_gpu_offload runtime_config eva_config loftq_config qalora_group_size ensure_weight_tying`)...)
-	if b := o.string("bias", "none"); b != "none" {
-		o.fail("bias", "%q is not supported: only matrices can be merged; supported: none", b)
-	}
+		exclude_modules lora_dropout fan_in_fan_out layers_to_transform layers_pattern megatron_core lora_bias
+		ephemeral_gpu_offload runtime_config eva_config loftq_config corda_config lora_ga_config qalora_group_size ensure_weight_tying`)...)
 	checkInit(o)
 	a := &adapter{
-		rank: float64(o.size("r", 8)), alpha: o.float("lora_alpha", 8), rooted: o.bool("use_rslora", false),
+		rank: float64(o.size("r", 8)), alpha: o.float("lora_alpha", 8), rooted: o.bool("use_rslora", false), dora: o.bool("use_dora", false),
+		saved: o.strings("modules_to_save"), parameters: o.strings("target_parameters"), tokens: tokensOf(o),
+	}
+	switch b := o.string("bias", "none"); b {
+	case "none":
+	case "all", "lora_only":
+		a.bias = true
+	default:
+		o.fail("bias", "%q is not supported; supported: none, all, lora_only", b)
 	}
 	a.ranks, a.alphas = patterns(o, "rank_pattern"), patterns(o, "alpha_pattern")
 	if err := o.firstError(); err != nil {
 		return nil, err
 	}
 	if unread := o.unread(); unread != nil {
-		return nil, fmt.Errorf("keys that are not supported: %s; what can be merged is plain LoRA of matrices", strings.Join(unread, ", "))
+		return nil, fmt.Errorf("keys that are not supported: %s; what can be merged is LoRA and DoRA; %s", strings.Join(unread, ", "), mergeElsewhere)
 	}
 	return a, nil
+}
+
+const mergeElsewhere = "if PEFT can merge it, save what model.merge_and_unload() returns, and quantize that"
+
+// otherMethod says of a peft_type why it is not merged.
+func otherMethod(name string) string {
+	switch {
+	case slices.Contains(strings.Fields("PROMPT_TUNING MULTITASK_PROMPT_TUNING P_TUNING PREFIX_TUNING CPT CARTRIDGE ADAPTION_PROMPT"), name):
+		return fmt.Sprintf("%q adds inputs, keys or values, and changes no weights: it cannot be merged; supported: LORA", name)
+	case slices.Contains(strings.Fields("XLORA POLY"), name):
+		return fmt.Sprintf("%q chooses among adapters for every input: it cannot be merged; supported: LORA", name)
+	}
+	return fmt.Sprintf("%q is not supported; supported: LORA; %s", name, mergeElsewhere)
+}
+
+// tokensOf reads trainable_token_indices: a list, or one for each of several embeddings.
+func tokensOf(o *object) map[string][]int {
+	switch v := o.value("trainable_token_indices"); v.Kind() {
+	case '[':
+		list, _ := o.ints("trainable_token_indices")
+		return map[string][]int{"": list}
+	case '{':
+		var lists map[string][]int
+		o.decode("trainable_token_indices", "lists of whole numbers", &lists)
+		return lists
+	}
+	return nil
 }
 
 // checkInit refuses an adapter that belongs to weights which its training changed.
@@ -129,7 +175,7 @@ func checkInit(o *object) {
 	switch s := o.string("init_lora_weights", ""); s {
 	case "gaussian", "eva", "orthogonal":
 	default:
-		o.fail("init_lora_weights", "%q changes the weights of the base model too; convert the adapter to plain LoRA (PEFT: save_pretrained with path_initial_model_for_weight_conversion)", s)
+		o.fail("init_lora_weights", "%q changes the weights of the base model too; convert the adapter to plain LoRA (PEFT: save_pretrained with path_initial_model_for_weight_conversion); "+mergeElsewhere, s)
 	}
 }
 

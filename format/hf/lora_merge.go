@@ -1,6 +1,8 @@
 package hf
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -10,173 +12,393 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// The names of the two matrices of a module.
+// merger finds out what an adapter changes.
+type merger struct {
+	c     *Checkpoint
+	a     *adapter
+	s     *shards
+	scale float64
+	sites map[string][]site
+
+	groups  map[groupKey]*group
+	left    int // tensors of parts that were left out
+	changes map[siteKey][]adapted
+	taken   map[string]bool // matrices that have a pair
+	count   [3]int          // changed matrices, whole tensors, rows
+}
+
+// siteKey is a tensor, or one expert of it.
+type siteKey struct{ tensor, expert int }
+
+// groupKey is a module of an adapter. PEFT wraps a module with several parameters once for each; depth
+// counts the wrappers around.
+type groupKey struct {
+	module string
+	depth  int
+}
+
+// group are the tensors of a module by their kinds.
+type group map[string]tensorOf
+
+// tensorOf is a tensor of an adapter.
+type tensorOf struct {
+	stored
+	name string // in the file
+}
+
+// The kinds of tensors of an adapter, by the ends of their names.
 const (
-	suffixA = ".lora_A.weight"
-	suffixB = ".lora_B.weight"
+	kindA, kindB    = ".lora_A.weight", ".lora_B.weight"
+	kindBias        = ".lora_B.bias"
+	kindLengths     = ".lora_magnitude_vector"
+	kindEmbA        = ".lora_embedding_A"
+	kindEmbB        = ".lora_embedding_B"
+	kindRows        = ".token_adapter.trainable_tokens_delta"
+	kindWhole       = ".weight"
+	kindWholeBias   = ".bias"
+	kindBase        = ".base_layer.weight"
+	kindBaseBias    = ".base_layer.bias"
+	modulesToSave   = ".modules_to_save"
+	defaultName     = ".default"
+	adapterPrefix   = "base_model.model."
+	unexpectedNames = "unexpected; a LoRA pair is named base_model.model.MODULE" + kindA + " and …" + kindB
 )
 
-// deltas pairs the tensors of an adapter and finds the matrices of the checkpoint that they belong to,
-// by the names of these.
-func (c *Checkpoint) deltas(a *adapter, s *shards, scale float64) (map[string]delta, error) {
-	found := map[string]delta{}
-	for _, name := range slices.Sorted(maps.Keys(s.tensors)) {
-		t := s.tensors[name]
-		module, of := strings.CutPrefix(name, "base_model.model.")
-		base, first := strings.CutSuffix(module, suffixA)
-		if !first {
-			base = strings.TrimSuffix(module, suffixB)
+// kinds in the order in which they are looked for.
+var kinds = []string{kindA, kindB, kindBias, kindLengths, kindEmbA, kindEmbB, kindRows, kindBase, kindBaseBias, kindWhole, kindWholeBias}
+
+func (m *merger) fail(t tensorOf, format string, args ...any) error {
+	return fmt.Errorf("%s: tensor %q: %w", t.file, t.name, fmt.Errorf(format, args...))
+}
+
+// group sorts the tensors by modules and kinds.
+func (m *merger) group() error {
+	m.groups = map[groupKey]*group{}
+	for _, name := range slices.Sorted(maps.Keys(m.s.tensors)) {
+		t := tensorOf{m.s.tensors[name], name}
+		plain := strings.ReplaceAll(strings.TrimPrefix(name, adapterPrefix), defaultName, "")
+		plain = strings.ReplaceAll(strings.ReplaceAll(plain, modulesToSave, ""), "_orig_mod.", "")
+		plain = strings.Replace(plain, kindLengths+".weight", kindLengths, 1)
+		at := slices.IndexFunc(kinds, func(k string) bool { return strings.HasSuffix(plain, k) })
+		if at < 0 || strings.Contains(strings.TrimSuffix(plain, kinds[max(at, 0)]), "lora_") {
+			return m.fail(t, "%s", unexpectedNames)
 		}
-		fail := func(format string, args ...any) (map[string]delta, error) {
-			return nil, fmt.Errorf("%s: tensor %q: %w", t.file, name, fmt.Errorf(format, args...))
-		}
-		pair := strings.TrimSuffix(strings.TrimSuffix(name, suffixA), suffixB)
-		switch {
-		case !of || base == module:
-			return fail("%s", notLoRA(name))
-		case first && !s.has(pair+suffixB):
-			return fail("there is no %q", pair+suffixB)
-		case !first && !s.has(pair+suffixA):
-			return fail("there is no %q", pair+suffixA)
-		case !first:
+		if inParts(plain, otherParts) {
+			m.left++
 			continue
 		}
-		target, ok := c.target(base)
+		key := groupKey{module: strings.TrimSuffix(plain, kinds[at])}
+		for strings.HasSuffix(key.module, ".base_layer") {
+			key.module, key.depth = strings.TrimSuffix(key.module, ".base_layer"), key.depth+1
+		}
+		if decoders[t.dtype] == nil || elementSize[t.dtype] < 2 {
+			return m.fail(t, "unsupported dtype %s; supported: BF16, F16, F32", t.dtype)
+		}
+		g := m.groups[key]
+		if g == nil {
+			g = &group{}
+			m.groups[key] = g
+		}
+		if other, twice := (*g)[kinds[at]]; twice {
+			return m.fail(t, "it is there twice, as %q too", other.name)
+		}
+		(*g)[kinds[at]] = t
+	}
+	return nil
+}
+
+// run finds all changes. It unties the head of the checkpoint if the adapter wants that.
+func (m *merger) run() error {
+	if err := m.group(); err != nil {
+		return err
+	}
+	m.sites, m.changes, m.taken = m.c.sites(), map[siteKey][]adapted{}, map[string]bool{}
+	if err := errors.Join(m.complete(), m.untie()); err != nil {
+		return err
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(m.groups), func(a, b groupKey) int {
+		return cmp.Or(strings.Compare(a.module, b.module), a.depth-b.depth)
+	}) {
+		if err := m.merge(key, *m.groups[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merge finds the changes of one module.
+func (m *merger) merge(key groupKey, g group) error {
+	for _, pair := range [][2]string{{kindA, kindB}, {kindB, kindA}, {kindEmbA, kindEmbB}, {kindEmbB, kindEmbA}} {
+		if t, ok := g[pair[0]]; ok {
+			if _, ok := g[pair[1]]; !ok {
+				return m.fail(t, "there is no %q", strings.TrimSuffix(t.name, pair[0])+pair[1])
+			}
+		}
+	}
+	steps := []struct {
+		kind string
+		do   func(groupKey, group) error
+	}{
+		{kindBase, m.base}, {kindBaseBias, m.base}, {kindWhole, m.whole}, {kindWholeBias, m.whole}, {kindA, m.pair}, {kindEmbA, m.embedding},
+		{kindBias, m.bias}, {kindRows, m.tokens},
+	}
+	for _, s := range steps {
+		if _, ok := g[s.kind]; ok {
+			if err := s.do(key, g); err != nil {
+				return err
+			}
+		}
+	}
+	if t, ok := g[kindLengths]; ok {
+		switch {
+		case g[kindA].data == nil && g[kindEmbA].data == nil:
+			return m.fail(t, "there is no pair for it")
+		case !m.a.dora:
+			return m.fail(t, "adapter_config.json does not say that the adapter is DoRA (use_dora)")
+		}
+	}
+	return nil
+}
+
+// put notes a change.
+func (m *merger) put(s site, expert int, c change) {
+	if m.scale != 1 {
+		if _, linear := c.(*delta); !linear {
+			c = &partly{c, float32(m.scale)}
+		}
+	}
+	k := siteKey{s.tensor, expert}
+	m.changes[k] = append(m.changes[k], adapted{c, expert, s.place})
+}
+
+// gamma is by what the product of a pair is multiplied.
+func (m *merger) gamma(module string) (rank int, scale float32, dora bool) {
+	r := value(m.a.ranks, module, m.a.rank)
+	by := r
+	if m.a.rooted {
+		by = math.Sqrt(r)
+	}
+	s := value(m.a.alphas, module, m.a.alpha) / by
+	if !m.a.dora {
+		s *= m.scale
+	}
+	return int(r), float32(s), m.a.dora
+}
+
+// pair merges lora_A and lora_B.
+func (m *merger) pair(key groupKey, g group) error {
+	a, b := g[kindA], g[kindB]
+	name := key.module + ".weight"
+	sites := m.find(name)
+	if sites == nil {
+		name, sites = m.parameter(key)
+	}
+	if sites == nil {
+		return m.fail(a, "the checkpoint has no matrix %q", key.module+".weight")
+	}
+	if m.taken[fmt.Sprint(sites[0].tensor, sites[0].expert, sites[0].place.first)] {
+		return m.fail(a, "a second pair for matrix %q", name)
+	}
+	m.taken[fmt.Sprint(sites[0].tensor, sites[0].expert, sites[0].place.first)] = true
+	rank, scale, withLengths := m.gamma(strings.TrimSuffix(name, ".weight"))
+	for _, s := range sites {
+		t := &m.c.tensors[s.tensor]
+		switch {
+		case len(t.Shape) == 1:
+			return m.fail(a, "%q is no matrix", name)
+		case t.Role == model.RoleEmbed || t.Role == model.RolePositions:
+			return m.fail(a, "%q is an embedding, of which a pair is named …%s and …%s", name, kindEmbA, kindEmbB)
+		}
+		if s.expert < 0 {
+			if err := m.stack(s, a, b, rank, scale); err != nil {
+				return err
+			}
+			continue
+		}
+		d := &delta{rank: rank, cols: s.place.cols, scale: scale}
+		if want := []int{rank, d.cols}; !slices.Equal(a.shape, want) {
+			return m.fail(a, "shape %v, but rank and base model make it %v", a.shape, want)
+		}
+		if want := []int{s.place.total, rank}; !slices.Equal(b.shape, want) {
+			return m.fail(a, "its pair has shape %v, want %v", b.shape, want)
+		}
+		d.left = func(row, n int, dst []float32) { b.decode(row*rank, dst[:n*rank]) }
+		d.right = func(k, n int, dst []float32) { a.decode(k*d.cols, dst[:n*d.cols]) }
+		if !withLengths {
+			m.put(s, s.expert, d)
+			continue
+		}
+		lengths, ok := g[kindLengths]
 		if !ok {
-			return fail("the checkpoint has no matrix %q", base+".weight")
+			return m.fail(a, "there is no %q, although the adapter is DoRA", key.module+kindLengths)
 		}
-		if _, twice := found[target]; twice {
-			return fail("a second pair for matrix %q", target)
+		if want := []int{s.place.total}; !slices.Equal(lengths.shape, want) {
+			return m.fail(lengths, "shape %v, want %v", lengths.shape, want)
 		}
-		d, err := c.delta(a, base, target, s.tensors[pair+suffixA], s.tensors[pair+suffixB])
-		if err != nil {
-			return fail("%w", err)
-		}
-		d.scale = float32(float64(d.scale) * scale)
-		found[target] = d
+		m.put(s, s.expert, &dora{*d, lengths.stored})
 	}
-	return found, nil
+	m.count[0]++
+	return nil
 }
 
-func (s *shards) has(name string) bool {
-	_, ok := s.tensors[name]
-	return ok
-}
-
-// notLoRA says what a tensor is that is no half of a LoRA pair.
-func notLoRA(name string) string {
-	switch {
-	case strings.Contains(name, "lora_magnitude_vector"):
-		return "DoRA cannot be merged; supported: plain LoRA"
-	case strings.Contains(name, "lora_embedding"):
-		return "LoRA of an embedding cannot be merged; supported: LoRA of the other matrices"
-	case strings.Contains(name, "lora_"):
-		return fmt.Sprintf("unexpected; a LoRA pair is named base_model.model.MODULE%s and …%s", suffixA, suffixB)
-	}
-	return "a whole tensor (modules_to_save, bias) cannot be merged; supported: LoRA pairs"
-}
-
-// target finds the stored matrix of a module. The names of models change between versions of
-// transformers by a prefix, and so may those of an adapter.
-func (c *Checkpoint) target(module string) (string, bool) {
-	names := []string{module + ".weight"}
-	for _, p := range c.config.family.prefixes {
-		if rest, ok := strings.CutPrefix(module, p.body); ok {
-			names = append(names, c.prefix.body+rest+".weight")
-		}
-		if rest, ok := strings.CutPrefix(module, p.head); ok {
-			names = append(names, c.prefix.head+rest+".weight")
+// parameter finds the stack of experts that a pair belongs to: PEFT wraps the module that has both once for
+// each that is trained, gates and ups first.
+func (m *merger) parameter(key groupKey) (string, []site) {
+	var targets []string
+	for _, p := range []string{".gate_up_proj", ".down_proj"} {
+		name := key.module + p
+		if m.find(name) != nil && slices.ContainsFunc(m.a.parameters, func(t string) bool { return name == t || strings.HasSuffix(name, "."+t) }) {
+			targets = append(targets, name)
 		}
 	}
-	for _, n := range names {
-		if _, ok := c.owners[n]; ok {
-			return n, true
+	deepest := 0
+	for other := range m.groups {
+		if other.module == key.module {
+			deepest = max(deepest, other.depth)
 		}
 	}
-	return "", false
+	if at := deepest - key.depth; at < len(targets) {
+		return targets[at], m.find(targets[at])
+	}
+	return "", nil
 }
 
-// delta checks a pair against the matrix that it belongs to.
-func (c *Checkpoint) delta(a *adapter, module, target string, first, second stored) (delta, error) {
-	o := c.owners[target][0]
-	b, t := &c.bound[o.tensor], &c.tensors[o.tensor]
-	rank := value(a.ranks, module, a.rank)
-	switch {
-	case len(t.Shape) == 1 || b.experts > 1 && len(b.parts) == 1:
-		return delta{}, fmt.Errorf("%q is no single matrix", target)
-	case t.Role == model.RoleEmbed:
-		return delta{}, fmt.Errorf("%s", notLoRA("lora_embedding"))
-	case len(first.shape) != 2 || float64(first.shape[0]) != rank || first.shape[1] != b.cols:
-		return delta{}, fmt.Errorf("shape %v, but rank and base model make it [%v %d]", first.shape, rank, b.cols)
-	case !slices.Equal(second.shape, []int{b.total, first.shape[0]}):
-		return delta{}, fmt.Errorf("its pair has shape %v, want %v", second.shape, []int{b.total, first.shape[0]})
+// stack merges a pair for all experts of a stack. Rows of A are those of one expert after the other,
+// columns of B those of one rank after the other.
+func (m *merger) stack(s site, a, b tensorOf, rank int, scale float32) error {
+	experts, rows, cols := s.place.experts, s.place.total, s.place.cols
+	right, left := cols, rows // of A and B
+	if s.place.transposed {   // PEFT takes such a matrix for one [out][in]
+		right, left = rows, cols
 	}
-	for _, s := range []stored{first, second} {
-		if !slices.Contains([]string{"BF16", "F16", "F32"}, s.dtype) {
-			return delta{}, fmt.Errorf("unsupported dtype %s; supported: BF16, F16, F32", s.dtype)
-		}
+	if want := []int{rank * experts, right}; !slices.Equal(a.shape, want) {
+		return m.fail(a, "shape %v, but rank, experts and base model make it %v", a.shape, want)
 	}
-	by := rank
-	if a.rooted {
-		by = math.Sqrt(rank)
+	if want := []int{left, rank * experts}; !slices.Equal(b.shape, want) {
+		return m.fail(a, "its pair has shape %v, want %v", b.shape, want)
 	}
-	return delta{first: first, second: second, rank: first.shape[0], cols: b.cols, scale: float32(value(a.alphas, module, a.alpha) / by)}, nil
-}
-
-// delta is scale·B·A, where A, first, is [rank][cols] and B, second, is [rows][rank].
-type delta struct {
-	first, second stored
-	rank, cols    int
-	scale         float32
-}
-
-// together is how many rows of A are multiplied at a time.
-const together = 4
-
-// add adds rows row to row+n−1 to dst, [n][cols]. Products are summed up in float32 in the order of
-// the rank.
-func (d *delta) add(row, n int, dst []float32) {
-	left := make([]float32, n*d.rank)
-	d.second.decode(row*d.rank, left)
-	sum := make([]float32, len(dst))
-	right := make([]float32, together*d.cols)
-	for k := 0; k < d.rank; k += together {
-		m := min(together, d.rank-k)
-		d.first.decode(k*d.cols, right[:m*d.cols])
-		for r := range n {
-			line := sum[r*d.cols : (r+1)*d.cols]
-			b := left[r*d.rank+k : r*d.rank+k+m]
-			if m == together {
-				addFour(line, b, right)
-				continue
+	for e := range experts {
+		byRank := func(k, n int, dst []float32) { a.decode((e*rank+k)*right, dst[:n*right]) }
+		byRow := func(row, n int, dst []float32) {
+			line := make([]float32, rank*experts)
+			for r := range n {
+				b.decode((row+r)*len(line), line)
+				for k := range rank {
+					dst[r*rank+k] = line[k*experts+e]
+				}
 			}
-			for j, f := range b {
-				multiplyAdd(line, f, right[j*d.cols:(j+1)*d.cols])
+		}
+		d := &delta{rank: rank, cols: cols, scale: scale, left: byRow, right: byRank}
+		if s.place.transposed {
+			d.left, d.right = turned(byRank, rank, rows), turned(byRow, cols, rank)
+		}
+		m.put(s, e, d)
+	}
+	return nil
+}
+
+// turned reads the columns of a matrix [rows][cols] as rows.
+func turned(read func(row, n int, dst []float32), rows, cols int) func(int, int, []float32) {
+	return func(at, n int, dst []float32) {
+		line := make([]float32, cols)
+		for r := range rows {
+			read(r, 1, line)
+			for i := range n {
+				dst[i*rows+r] = line[at+i]
 			}
 		}
 	}
-	for i, v := range sum {
-		dst[i] += float32(d.scale * v)
-	}
 }
 
-// addFour is multiplyAdd for four factors and as many rows of v, one after the other.
-func addFour(sum, f, v []float32) {
-	n := len(sum)
-	v0, v1, v2, v3 := v[:n], v[n:2*n], v[2*n:3*n], v[3*n:4*n]
-	f0, f1, f2, f3 := f[0], f[1], f[2], f[3]
-	for i, s := range sum {
-		s += float32(f0 * v0[i])
-		s += float32(f1 * v1[i])
-		s += float32(f2 * v2[i])
-		sum[i] = s + float32(f3*v3[i])
+// embedding merges lora_embedding_A [rank][tokens] and lora_embedding_B [hidden][rank].
+func (m *merger) embedding(key groupKey, g group) error {
+	a, b := g[kindEmbA], g[kindEmbB]
+	sites := m.find(key.module + ".weight")
+	if sites == nil {
+		return m.fail(a, "the checkpoint has no matrix %q", key.module+".weight")
 	}
+	s := sites[0]
+	rank, scale, withLengths := m.gamma(key.module)
+	rows, cols := s.place.total, s.place.cols
+	if want := []int{rank, rows}; !slices.Equal(a.shape, want) {
+		return m.fail(a, "shape %v, but rank and base model make it %v", a.shape, want)
+	}
+	if want := []int{cols, rank}; !slices.Equal(b.shape, want) {
+		return m.fail(a, "its pair has shape %v, want %v", b.shape, want)
+	}
+	d := delta{rank: rank, cols: cols, scale: scale}
+	d.left = func(row, n int, dst []float32) {
+		line := make([]float32, n)
+		for k := range rank {
+			a.decode(k*rows+row, line)
+			for r, v := range line {
+				dst[r*rank+k] = v
+			}
+		}
+	}
+	d.right = turned(func(row, n int, dst []float32) { b.decode(row*rank, dst[:n*rank]) }, cols, rank)
+	m.count[0]++
+	if !withLengths {
+		m.put(s, 0, &d)
+		return nil
+	}
+	lengths, ok := g[kindLengths]
+	if !ok || !slices.Equal(lengths.shape, []int{cols}) {
+		return m.fail(a, "there is no %q [%d], although the adapter is DoRA", key.module+kindLengths, cols)
+	}
+	m.put(s, 0, &doraColumns{d, m.factors(s, d, lengths.stored)})
+	return nil
 }
 
-// multiplyAdd adds f·v to sum. The conversion keeps every processor from fusing the two.
-func multiplyAdd(sum []float32, f float32, v []float32) {
-	v = v[:len(sum)]
-	for i := range sum {
-		sum[i] += float32(f * v[i])
+// factors returns by what the columns of an embedding are multiplied to have the given lengths.
+func (m *merger) factors(s site, d delta, lengths stored) []float32 {
+	const step = 256
+	squares, factors := make([]float64, d.cols), make([]float32, d.cols)
+	b := &m.c.bound[s.tensor]
+	lines := make([]float32, step*d.cols)
+	for row := 0; row < b.rows; row += step {
+		n := min(step, b.rows-row)
+		b.read(0, row, n, lines[:n*d.cols])
+		d.rows(row, n, lines[:n*d.cols])
+		for i, v := range lines[:n*d.cols] {
+			squares[i%d.cols] += float64(v) * float64(v)
+		}
 	}
+	lengths.decode(0, factors)
+	for i, q := range squares {
+		factors[i] /= float32(math.Sqrt(q))
+	}
+	return factors
+}
+
+// bias merges lora_B's bias.
+func (m *merger) bias(key groupKey, g group) error {
+	t := g[kindBias]
+	sites := m.find(key.module + ".bias")
+	if sites == nil {
+		return m.fail(t, "the checkpoint has no bias %q that it could be added to", key.module+".bias")
+	}
+	_, scale, _ := m.gamma(key.module)
+	if m.a.dora {
+		scale *= float32(m.scale)
+	}
+	for _, s := range sites {
+		if want := []int{s.place.total}; !slices.Equal(t.shape, want) {
+			return m.fail(t, "shape %v, want %v", t.shape, want)
+		}
+		k := siteKey{s.tensor, s.expert}
+		m.changes[k] = append(m.changes[k], adapted{&addition{t.stored, scale}, s.expert, s.place})
+	}
+	return nil
+}
+
+// result sums up what was merged.
+func (m *merger) result() string {
+	var list []string
+	for i, what := range []string{"matrices", "whole tensors", "rows of embeddings"} {
+		if m.count[i] > 0 || i == 0 {
+			list = append(list, fmt.Sprintf("%d %s", m.count[i], what))
+		}
+	}
+	return strings.Join(list, ", ")
 }

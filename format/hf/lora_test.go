@@ -113,7 +113,7 @@ func TestMergeTwice(t *testing.T) {
 			t.Fatalf("element %d is %g with half, %g with 1.5−1, %g without", i, a[i], b[i], base[i])
 		}
 	}
-	i := once.owners[name][0].tensor
+	i := indexOf(t, once, name)
 	row := make([]float32, 32)
 	for r := range 32 {
 		if err := once.Rows(i, r, 1, row); err != nil || !slices.Equal(row, a[r*32:(r+1)*32]) {
@@ -124,8 +124,8 @@ func TestMergeTwice(t *testing.T) {
 		t.Error("merged weights are raw")
 	}
 	gptq := mustOpen(t, quantized+"gptq")
-	i = gptq.owners[name][0].tensor
-	gptq.bound[i].parts[0].deltas = once.bound[i].parts[0].deltas
+	i = indexOf(t, gptq, name)
+	gptq.bound[i].changes = once.bound[i].changes
 	if ok, why := gptq.Ready(i, 4, 64); ok || !strings.Contains(why, "adapter") {
 		t.Errorf("ready: %v, %q", ok, why)
 	}
@@ -171,9 +171,11 @@ func TestMergeRefuses(t *testing.T) {
 		{"no directory", func(_ *testing.T, dir string) { os.RemoveAll(dir) }, "no such file"},
 		{"config is a list", func(t *testing.T, dir string) { write(t, filepath.Join(dir, adapterConfig), []byte("[]")) }, "want an object"},
 		{"another method", config("peft_type", "IA3"), `"IA3" is not supported; supported: LORA`},
-		{"DoRA", config("use_dora", true), "keys that are not supported: use_dora"},
-		{"whole modules", config("modules_to_save", []string{"lm_head"}), "keys that are not supported: modules_to_save"},
-		{"biases", config("bias", "all"), `key "bias": "all" is not supported`},
+		{"DoRA", config("use_dora", true), "there is no \"model.layers.0.mlp.down_proj.lora_magnitude_vector\", although the adapter is DoRA"},
+		{"whole modules", config("modules_to_save", []string{"lm_head"}), `modules_to_save names "lm_head", but no tensor of it is there`},
+		{"tokens", config("trainable_token_indices", []int{3}), "there are trainable_token_indices, but no trained tokens"},
+		{"biases", config("bias", "some"), `key "bias": "some" is not supported`},
+		{"prompt tuning", config("peft_type", "PREFIX_TUNING"), "changes no weights: it cannot be merged"},
 		{"PiSSA", config("init_lora_weights", "pissa"), "changes the weights of the base model"},
 		{"rank is text", config("r", "4"), `key "r": want a whole number`},
 		{"rank 0", config("r", 0), `key "r": want a number from 1`},
@@ -208,9 +210,20 @@ func TestMergeRefuses(t *testing.T) {
 			d := m[strings.Replace(qA, "_A", "_B", 1)]
 			d.Shape = []int{d.Shape[1], d.Shape[0]}
 		}), "its pair has shape [4 32], want [32 4]"},
-		{"DoRA tensor", add("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector"), "DoRA cannot be merged"},
-		{"embedding", add("base_model.model.model.embed_tokens.lora_embedding_A"), "LoRA of an embedding cannot be merged"},
-		{"whole tensor", add("base_model.model.lm_head.weight"), "a whole tensor (modules_to_save, bias) cannot be merged"},
+		{"DoRA tensor", add("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector"), "does not say that the adapter is DoRA (use_dora)"},
+		{"embedding", add("base_model.model.model.embed_tokens.lora_embedding_A"), "there is no \"base_model.model.model.embed_tokens.lora_embedding_B\""},
+		{"whole tensor", add("base_model.model.lm_head.weight"), "shape [1], but the base model has [96 32]"},
+		{"norm", tensors(func(m map[string]*tensorData) {
+			m["base_model.model.model.norm.weight"] = &tensorData{DType: "F32", Shape: []int{32}, data: make([]byte, 128)}
+		}), "a whole tensor that adapter_config.json does not speak of"},
+		{"another base", tensors(func(m map[string]*tensorData) {
+			m["base_model.model.model.layers.0.self_attn.q_proj.base_layer.weight"] = &tensorData{DType: "F32", Shape: []int{32, 32}, data: make([]byte, 4096)}
+		}), `it differs from the checkpoint's "model.layers.0.self_attn.q_proj.weight"`},
+		{"resized", tensors(func(m map[string]*tensorData) {
+			m["base_model.model.model.embed_tokens.weight"] = &tensorData{DType: "F16", Shape: []int{98, 32}, data: make([]byte, 98*64)}
+		}), "shape [98 32], but the base model has [96 32]: the vocabulary was resized"},
+		{"bias without one", add("base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias"), "the checkpoint has no bias"},
+		{"classifier", add("base_model.model.score.weight"), "the head of a classifier or reward model"},
 		{"other name", add("model.layers.0.self_attn.q_proj.lora_C.weight"), "unexpected; a LoRA pair is named"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

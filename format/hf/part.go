@@ -9,11 +9,10 @@ import (
 
 // part is a matrix, a stack of matrices or a vector of the checkpoint.
 type part struct {
-	stored         // of a quantized matrix, the tensor with the codes
-	kind   string  // the type in the file, for people
-	bytes  int     // in the file, with scales and whatever else belongs to it
-	values values  // nil: as they are stored
-	deltas []delta // what adapters add, in this order
+	stored        // of a quantized matrix, the tensor with the codes
+	kind   string // the type in the file, for people
+	bytes  int    // in the file, with scales and whatever else belongs to it
+	values values // nil: as they are stored
 }
 
 // values computes the values of a quantized matrix.

@@ -76,12 +76,17 @@ func BenchmarkQuantized(b *testing.B) {
 			f.rows(32, 16, dst)
 		}
 	})
-	d := delta{first: half(16 * cols), second: half(16 * rows), rank: 16, cols: cols, scale: 1}
+	first, second := half(16*cols), half(16*rows)
+	d := delta{
+		left:  func(row, n int, dst []float32) { second.decode(row*16, dst) },
+		right: func(k, n int, dst []float32) { first.decode(k*cols, dst) },
+		rank:  16, cols: cols, scale: 1,
+	}
 	b.Run("lora of rank 16", func(b *testing.B) {
 		dst := make([]float32, 16*cols)
 		b.SetBytes(int64(4 * len(dst)))
 		for b.Loop() {
-			d.add(32, 16, dst)
+			d.rows(32, 16, dst)
 		}
 	})
 }

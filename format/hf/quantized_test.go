@@ -26,16 +26,23 @@ const quantized = "../../testdata/quantized/"
 // values returns all rows of the tensor with this name.
 func valuesOf(t testing.TB, c *Checkpoint, name string) []float32 {
 	t.Helper()
-	i := slices.IndexFunc(c.Tensors(), func(x model.Tensor) bool { return x.Name == name })
-	if i < 0 {
-		t.Fatalf("no tensor %q", name)
-	}
+	i := indexOf(t, c, name)
 	x := c.Tensors()[i]
 	all := make([]float32, x.Rows()*x.Cols())
 	if err := c.Rows(i, 0, x.Rows(), all); err != nil {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// indexOf returns which tensor has a name.
+func indexOf(t testing.TB, c *Checkpoint, name string) int {
+	t.Helper()
+	i := slices.IndexFunc(c.Tensors(), func(x model.Tensor) bool { return x.Name == name })
+	if i < 0 {
+		t.Fatalf("no tensor %q", name)
+	}
+	return i
 }
 
 // What the libraries dequantize to, bit for bit: where they compute in float16, after that rounding.

@@ -20,13 +20,14 @@ const closeness = 1 / 8.
 // if a value may differ by an eighth of a step.
 func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 	rounded := ""
+	merged := len(c.bound[i].changes) > 0
 	for k := range c.bound[i].parts {
 		p := &c.bound[i].parts[k]
 		g, why := p.grid(), p.unlike()
 		switch {
 		case g == nil || why != "":
 			return false, why
-		case len(p.deltas) > 0:
+		case merged:
 			return false, "an adapter is merged into them"
 		}
 		if why := g.fits(bits, block); why != "" {

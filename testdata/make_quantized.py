@@ -282,7 +282,7 @@ MORE = {
     "lora_whole": ("qwen2", dict(r=2, lora_alpha=6, target_modules=["q_proj", "k_proj"], bias="lora_only",
                                  modules_to_save=["embed_tokens", "lm_head", "layers.1.input_layernorm"])),
     "lora_tokens": ("qwen3", dict(r=2, lora_alpha=6, lora_bias=True, target_modules=["v_proj"], trainable_token_indices=[3, 90, 7])),
-    "lora_experts": ("qwen3_moe", dict(r=2, lora_alpha=6, target_modules=["up_proj", "k_proj"],
+    "lora_experts": ("qwen3_moe", dict(r=2, lora_alpha=6, target_modules=["k_proj"],
                                        target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"])),
     "lora_expert": ("mixtral", dict(r=2, lora_alpha=3, target_modules=["q_proj"], target_parameters=["experts.down_proj"])),
     "lora_transposed": ("llama4", dict(r=2, lora_alpha=3, target_modules=["q_proj"], target_parameters=["experts.gate_up_proj"])),

@@ -46,22 +46,24 @@ func (m *merger) at(key groupKey, g group, weight, bias string) (t tensorOf, nam
 }
 
 // base checks what PEFT saves of the model itself, beside a pair for the embedding or head: it must be
-// what the checkpoint has. A bias there is trained.
+// what the checkpoint has. A bias there may be trained.
 func (m *merger) base(key groupKey, g group) error {
 	if t, ok := g[kindBaseBias]; ok && m.a.bias {
 		delete(g, kindBaseBias)
 		g[kindWholeBias] = t
-		if g[kindBase].data == nil {
-			return nil
+	}
+	for _, kind := range []string{kindBase, kindBaseBias} {
+		if g[kind].data == nil {
+			continue
 		}
-	}
-	t, name, sites, err := m.at(key, g, kindBase, kindBaseBias)
-	if err != nil {
-		return err
-	}
-	for _, s := range sites {
-		if !m.equal(t.stored, s) {
-			return m.fail(t, "it differs from the checkpoint's %q: the adapter was trained on other weights than these; give it its own base model, or merge it with PEFT", name)
+		t, name, sites, err := m.at(key, group{kind: g[kind]}, kindBase, kindBaseBias)
+		if err != nil {
+			return err
+		}
+		for _, s := range sites {
+			if !m.equal(t.stored, s) {
+				return m.fail(t, "it differs from the checkpoint's %q: the adapter was trained on other weights than these; give it its own base model, or merge it with PEFT", name)
+			}
 		}
 	}
 	return nil

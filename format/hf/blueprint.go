@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -101,13 +100,18 @@ func plainConfig(data []byte, dtype string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := configText{list}
-	var family string
-	if err := json.Unmarshal(c.get("model_type"), &family); err != nil {
-		return nil, fmt.Errorf("key %q: %w", "model_type", err)
+	top, err := parseObject("", data)
+	if err != nil {
+		return nil, err
 	}
+	family, err := (&config{top: top}).familyName()
+	if err != nil {
+		return nil, err
+	}
+	c := configText{list}
+	c.set("model_type", strconv.Quote(family)) // the oldest files lack it
 	if alone, ok := languageModels[family]; ok {
-		if c, err = c.languageModel(alone.modelType, alone.architecture); err != nil {
+		if c, err = c.languageModel(alone.modelType, alone.architecture, families[family].outerTies); err != nil {
 			return nil, err
 		}
 	}
@@ -150,7 +154,7 @@ func (c *configText) remove(key string) {
 }
 
 // languageModel returns the text_config as a configuration by itself.
-func (c *configText) languageModel(modelType, architecture string) (configText, error) {
+func (c *configText) languageModel(modelType, architecture string, outerTies bool) (configText, error) {
 	inner := c.get("text_config")
 	if inner == nil {
 		return configText{}, errors.New("text_config is missing")
@@ -162,8 +166,11 @@ func (c *configText) languageModel(modelType, architecture string) (configText, 
 	text := configText{list}
 	text.set("model_type", strconv.Quote(modelType))
 	text.set("architectures", "["+strconv.Quote(architecture)+"]")
-	if v := c.get("tie_word_embeddings"); v != nil {
+	switch v := c.get("tie_word_embeddings"); {
+	case outerTies && v != nil:
 		text.set("tie_word_embeddings", string(v))
+	case outerTies:
+		text.remove("tie_word_embeddings")
 	}
 	for _, key := range []string{"bos_token_id", "eos_token_id", "pad_token_id", "torch_dtype", "dtype", "transformers_version"} {
 		if v := c.get(key); v != nil && text.get(key) == nil {

@@ -59,7 +59,7 @@ func readGemma2(d *draft) {
 func gemma3(nested bool) *family {
 	return &family{
 		class:    map[bool]string{false: "Gemma3ForCausalLM", true: "Gemma3ForConditionalGeneration"}[nested],
-		read:     readGemma3,
+		read:     map[bool]func(*draft){false: readGemma3, true: readNestedGemma3}[nested],
 		tensors:  gemmaTensors,
 		prefixes: textPrefix,
 		nested:   nested, outerTies: nested,
@@ -82,6 +82,14 @@ func readGemma3(d *draft) {
 		return "sliding_attention"
 	})
 	d.localAndGlobalRoPE()
+}
+
+// readNestedGemma3 refuses what the multimodal model's code leaves out, and other programs do not.
+func readNestedGemma3(d *draft) {
+	readGemma3(d)
+	if d.spec.LogitSoftcap != 0 {
+		d.fail("final_logit_softcapping", "programs disagree on whether it counts inside gemma3; set it to null, or make a gemma3_text of the model")
+	}
 }
 
 // localAndGlobalRoPE gives layers with a window another RoPE than the others. rope_scaling changes

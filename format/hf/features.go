@@ -133,7 +133,7 @@ func (c *config) noteWindows() {
 			continue
 		}
 		if n > 0 && n < float64(c.spec.MaxPositions) {
-			c.text.note("%s %g is not applied: transformers gives this family no such thing", key, n)
+			c.text.note("%s %g is not applied: models of this family have no windows", key, n)
 		}
 	}
 }

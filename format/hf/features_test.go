@@ -155,3 +155,28 @@ func TestAutoRound(t *testing.T) {
 		}
 	}
 }
+
+// Inside the multimodal model, gemma3's outer tie counts, and llama4's inner one.
+func TestNestedHeads(t *testing.T) {
+	for _, c := range []struct {
+		family, outer, inner string
+		want                 bool
+	}{
+		{"gemma3", "", `, "tie_word_embeddings": false`, true},
+		{"gemma3", `, "tie_word_embeddings": false`, `, "tie_word_embeddings": true`, false},
+		{"llama4", "", `, "tie_word_embeddings": true`, true},
+		{"llama4", `, "tie_word_embeddings": true`, "", false},
+	} {
+		s, err := ParseConfig([]byte(`{"model_type": "` + c.family + `"` + c.outer + `, "text_config": {"model_type": "` + c.family + `_text"` + c.inner + `}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.TiedHead != c.want {
+			t.Errorf("%s, outside %q, inside %q: tied %v", c.family, c.outer, c.inner, s.TiedHead)
+		}
+	}
+	_, err := ParseConfig([]byte(`{"model_type": "gemma3", "text_config": {"final_logit_softcapping": 30}}`))
+	if err == nil || !strings.Contains(err.Error(), `key "text_config.final_logit_softcapping": programs disagree`) {
+		t.Errorf("a cap of logits inside gemma3: error %v", err)
+	}
+}

@@ -96,6 +96,14 @@ func TestPlainConfig(t *testing.T) {
   ]
 }
 `,
+		`{"architectures":["GPT2LMHeadModel"],"n_embd":8}`: `{
+  "architectures": [
+    "GPT2LMHeadModel"
+  ],
+  "n_embd": 8,
+  "model_type": "gpt2"
+}
+`,
 	} {
 		got, err := plainConfig([]byte(in), "float16")
 		if err != nil {

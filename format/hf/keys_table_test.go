@@ -1,0 +1,120 @@
+package hf
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// keyTable is what transformers' sources say; testdata/make_config.py makes it.
+type keyTable struct {
+	Families map[string]struct {
+		Model    string
+		Aliases  map[string]string
+		Defaults map[string]any
+		Theta    map[string]float64  `json:"default_theta"`
+		Keys     map[string][]string // → places in the family's files that read it
+		Shared   []string            // keys that files of all families read
+	}
+	Where       map[string][]string // → places in files of all families
+	Activations []string
+}
+
+func readKeyTable(t *testing.T) keyTable {
+	t.Helper()
+	var table keyTable
+	if err := json.Unmarshal(read(t, "testdata/config_keys.json"), &table); err != nil || len(table.Families) < 16 {
+		t.Fatalf("%d families, %v", len(table.Families), err)
+	}
+	return table
+}
+
+// places returns the keys that transformers reads of a family, and where.
+func (k *keyTable) places(family string) map[string][]string {
+	all := map[string][]string{}
+	f := k.Families[family]
+	for key, where := range f.Keys {
+		if len(where) > 0 {
+			all[key] = where
+		}
+	}
+	for _, key := range f.Shared {
+		all[key] = append(all[key], k.Where[key]...)
+	}
+	return all
+}
+
+// unused are keys that transformers reads, but not to make logits, by the reason why. A name with a
+// colon holds for one family.
+var unused = map[string][]string{
+	"only in training": {
+		"attention_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop", "residual_dropout", "embedding_dropout",
+		"hidden_dropout", "router_jitter_noise", "gradient_checkpointing",
+	},
+	"only for the loss":                   {"output_router_logits", "router_aux_loss_coef"},
+	"only for heads that classify":        {"num_labels", "id2label", "problem_type"},
+	"ids of tokens: tokens.go reads them": {"bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"},
+	"how to compute, not what": {
+		"attn_implementation", "experts_implementation", "fusion_config", "base_model_tp_plan", "base_model_pp_plan",
+		"dtype", "torch_dtype", "output_attentions", "reorder_and_upcast_attn", "name_or_path",
+	},
+	"only checked, or for kinds of layers that no family here has": {"num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
+	"read and then not used": {"gemma3_text:attn_logit_softcapping"},
+	"only for the size of the cache; a note says that the model has no window": {
+		"llama:sliding_window", "gpt2:sliding_window", "olmo2:sliding_window", "granite:sliding_window", "gpt_neox:sliding_window", "llama4_text:sliding_window",
+		"llama:attention_chunk_size", "mistral:attention_chunk_size", "mixtral:attention_chunk_size", "qwen2:attention_chunk_size", "qwen3:attention_chunk_size",
+		"qwen3_moe:attention_chunk_size", "gemma2:attention_chunk_size", "gemma3_text:attention_chunk_size", "phi3:attention_chunk_size", "gpt2:attention_chunk_size",
+		"olmo2:attention_chunk_size", "smollm3:attention_chunk_size", "granite:attention_chunk_size", "starcoder2:attention_chunk_size", "gpt_neox:attention_chunk_size",
+	},
+	"not rotated": {
+		"gpt2:rope_theta", "gpt2:rope_scaling", "gpt2:partial_rotary_factor", "gpt2:rope_parameters", "gpt2:original_max_position_embeddings", "gpt2:head_dim", "gpt2:rope_parameters.*",
+	},
+	"an old name counts, as a note says": {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
+	"of types of RoPE that the family does not have": {
+		"phi3:rope_parameters.beta_fast", "phi3:rope_parameters.beta_slow", "phi3:rope_parameters.truncate", "phi3:rope_parameters.mscale",
+		"phi3:rope_parameters.mscale_all_dim", "phi3:rope_parameters.low_freq_factor", "phi3:rope_parameters.high_freq_factor",
+	},
+}
+
+// older are keys that are read although transformers 5 does not read them.
+var older = map[string]string{
+	"compression_config":       "the first files of compressed-tensors",
+	"quantization":             "that of MLX",
+	"decoder":                  "refused: a model inside the model",
+	"generator":                "refused: a model inside the model",
+	"text_encoder":             "refused: a model inside the model",
+	"text_config":              "refused: a model inside the model",
+	"architectures":            "refused if the model has no head; auto classes of transformers read it",
+	"auto_map":                 "named in a note; auto classes of transformers read it",
+	"num_nextn_predict_layers": "named in a note",
+}
+
+// reasons returns why keys of a family are unused.
+func reasons(t *testing.T, table keyTable) map[string]map[string]string {
+	t.Helper()
+	all := map[string]map[string]string{}
+	for family := range table.Families {
+		all[family] = map[string]string{}
+	}
+	for why, keys := range unused {
+		for _, key := range keys {
+			only, name, one := strings.Cut(key, ":")
+			if !one {
+				name = key
+			}
+			found := false
+			for family := range table.Families {
+				for k := range table.places(family) {
+					match := k == name || strings.HasSuffix(name, ".*") && strings.HasPrefix(k, strings.TrimSuffix(name, "*"))
+					if match && (!one || family == only) {
+						all[family][k], found = why, true
+					}
+				}
+			}
+			if !found {
+				t.Errorf("%s is said to be unused (%s), but transformers does not read it", key, why)
+			}
+		}
+	}
+	return all
+}

@@ -18,9 +18,7 @@ var modeloptAlgorithms = []string{
 // quantization.
 func (q *quantization) readModelOpt(o *object) {
 	q.readAlgorithm(o, "quant_algo")
-	if o.has("moe_quant_algo") {
-		q.readAlgorithm(o, "moe_quant_algo")
-	}
+	q.readAlgorithm(o, "moe_quant_algo")
 	if n := o.int("group_size", 0); n > 0 {
 		q.groups = append(q.groups, n)
 	}
@@ -41,12 +39,8 @@ func (q *quantization) readModelOpt(o *object) {
 }
 
 func (q *quantization) readAlgorithm(o *object, key string) {
-	algo := strings.ToUpper(o.string(key, ""))
-	switch {
-	case algo == "MIXED_PRECISION", slices.Contains(modeloptAlgorithms, algo):
-	case algo == "":
-		o.fail(key, "missing; supported: %s", strings.Join(modeloptAlgorithms, ", "))
-	default:
+	algo := strings.ToUpper(o.string(key, "MIXED_PRECISION")) // which says nothing
+	if algo != "MIXED_PRECISION" && !slices.Contains(modeloptAlgorithms, algo) {
 		o.fail(key, "%q is not supported; supported: %s; %s", algo, strings.Join(modeloptAlgorithms, ", "), instead)
 	}
 }

@@ -86,7 +86,6 @@ var packedDamages = []quantizedDamage{
 
 	{"modelopt without scales", "mo_nvfp4", without(upProj + ".weight_scale"), `.weight_scale" is missing; a matrix quantized by modelopt has it`},
 	{"modelopt with an unread algorithm", "mo_fp8", inQuantization("quant_algo", "W4A16_AWQ"), `quant_algo": "W4A16_AWQ" is not supported; supported: FP8, `},
-	{"modelopt without an algorithm", "mo_fp8", inQuantization("quant_algo", nil), `quant_algo": missing`},
 	{"modelopt with a layer of an unread algorithm", "mo_fp8", func(t *testing.T, dir string) {
 		inQuantization("quant_algo", "MIXED_PRECISION")(t, dir)
 		inQuantization("quantized_layers", map[string]any{upProj: map[string]any{"quant_algo": "NVFP4_SVD"}})(t, dir)

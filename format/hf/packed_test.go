@@ -324,3 +324,39 @@ func TestSwitchExperts(t *testing.T) {
 		t.Errorf("row 7 of the last expert begins with %g, want %g", row[0], want)
 	}
 }
+
+// An adapter is merged into weights of 4 bits as it is into others.
+func TestMergeIntoCodes(t *testing.T) {
+	const module, rank, size = "model.layers.0.self_attn.o_proj", 2, 64
+	rnd := rand.New(rand.NewPCG(9, 10))
+	random := func(shape ...int) (*tensorData, []float32) {
+		d := &tensorData{DType: "F32", Shape: shape}
+		list := make([]float32, shape[0]*shape[1])
+		for i := range list {
+			list[i] = rnd.Float32()
+			d.data = binary.LittleEndian.AppendUint32(d.data, math.Float32bits(list[i]))
+		}
+		return d, list
+	}
+	first, a := random(rank, size)
+	second, b := random(size, rank)
+	adapter := t.TempDir()
+	write(t, filepath.Join(adapter, adapterConfig), []byte(`{"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": ["o_proj"]}`))
+	pack(t, filepath.Join(adapter, "adapter_model.safetensors"), map[string]*tensorData{
+		"base_model.model." + module + ".lora_A.weight": first, "base_model.model." + module + ".lora_B.weight": second,
+	})
+	for _, fixture := range []string{"bnb_nf4", "mlx", "mo_nvfp4"} {
+		base := valuesOf(t, mustOpen(t, quantized+fixture), module+".weight")
+		c := mustOpen(t, quantized+fixture)
+		if err := c.Merge(adapter, 1); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range valuesOf(t, c, module+".weight") {
+			r, k := i/size, i%size
+			want := base[i] + b[r*rank]*a[k] + b[r*rank+1]*a[size+k]
+			if math.Abs(float64(v-want)) > 1e-6 {
+				t.Fatalf("%s: element %d is %g, want %g", fixture, i, v, want)
+			}
+		}
+	}
+}

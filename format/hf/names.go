@@ -18,6 +18,11 @@ var standardTokens = []string{"bos_token", "eos_token", "unk_token", "sep_token"
 // of its class, tokenizer_config.json, and, where that one has no added_tokens_decoder, special_tokens_map.json.
 func (c *Checkpoint) readNames(settings *object) {
 	vocab := readSpelling(c)
+	if len(c.vocab.roles) > 0 {
+		c.special = c.vocab.roles
+		c.nameTokens(vocab.ids(c.special, "bos_token", "eos_token", "pad_token"))
+		return
+	}
 	names := maps.Clone(classTokens[c.tokenizerClass(settings, vocab)])
 	var legacy *object
 	if settings == nil || settings.value("added_tokens_decoder") == nil {

@@ -24,6 +24,8 @@ type vocabulary struct {
 	text []byte
 	made string
 	err  error
+
+	roles map[string]string // texts of special tokens, where the tokenizer was made and they are known
 }
 
 // readTokenizer does what Tokenizer says, each time anew.
@@ -61,6 +63,13 @@ func (c *Checkpoint) makeTokenizer() (text []byte, made string, err error) {
 	case r == nil:
 		return nil, "", nil
 	}
+	for _, name := range r.Files {
+		path := filepath.Join(c.dir, name)
+		if info, err := os.Stat(path); err == nil {
+			c.files = append(c.files, File{path, info.Size()})
+		}
+	}
+	c.vocab.roles = r.Roles
 	return r.JSON, "from " + r.From, nil
 }
 

@@ -65,9 +65,10 @@ type profile struct {
 func (s *settings) finish(t *Tokenizer, a *adder, p profile) {
 	order := append(append(slices.Clone(roles), p.order...), s.order...)
 	named := map[string]bool{}
+	s.roles = map[string]string{}
 	for _, role := range order {
 		if n := s.token(role, p.named[role]); n != nil {
-			named[n.Content] = true
+			s.roles[role], named[n.Content] = n.Content, true
 		}
 	}
 	there := map[string]bool{} // what a list with ids, or the vocabulary's own file, has said all about

@@ -24,6 +24,9 @@ type Source struct {
 type Result struct {
 	JSON []byte
 	From string // what it was made of: "tokenizer.model (SentencePiece BPE, 32000 pieces)"
+
+	Files []string          // the vocabulary's
+	Roles map[string]string // the texts of special tokens, by names such as bos_token
 }
 
 const (
@@ -54,7 +57,11 @@ func Convert(src *Source) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return &Result{text, fmt.Sprintf("%s (%s)", file, kind)}, nil
+	r := &Result{JSON: text, From: fmt.Sprintf("%s (%s)", file, kind), Files: []string{file}, Roles: s.roles}
+	if file == vocabName {
+		r.Files = append(r.Files, mergesName)
+	}
+	return r, nil
 }
 
 // reader builds the tokenizer of a file and says what it is.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,12 +39,6 @@ func TestKnownEncodings(t *testing.T) {
 				"<|eom_id|>": 128008, "<|eot_id|>": 128009, "<|python_tag|>": 128010, "<|reserved_special_token_247|>": 128255,
 			}, "<|begin_of_text|>", "of Llama 3",
 		},
-		{
-			"tokenizer.model", "", 200000, 202048, map[string]int32{
-				"<|begin_of_text|>": 200000, "<|header_start|>": 200005, "<|eot|>": 200008, "<|finetune_right_pad|>": 200018, "<|text_post_train_reserved_special_token_68|>": 200079,
-				"<|image_start|>": 200080, "<|patch|>": 200092, "<|vision_reserved_special_token_1047|>": 201133, "<|reasoning_thinking_end|>": 201143, "<|reserved_special_token_903|>": 202047,
-			}, "<|begin_of_text|>", "of Llama 4",
-		},
 		{"qwen.tiktoken", "", 300, 508, map[string]int32{"<|endoftext|>": 300, "<|im_start|>": 301, "<|im_end|>": 302, "<|extra_204|>": 507}, "", "of Qwen"},
 		{"tiktoken.model", "TikTokenTokenizer", 300, 300, nil, "", "of Kimi"},
 		{"o200k_base.tiktoken", "", 300, 300, nil, "", "of o200k_base"},
@@ -76,6 +71,25 @@ func TestKnownEncodings(t *testing.T) {
 		if begins := len(ids) == 5; begins != (c.begin != "") || begins && ids[0] != c.tokens[c.begin] {
 			t.Errorf("%s: a text becomes %v", c.how, ids)
 		}
+	}
+}
+
+// TestLlama4 looks at the places of its special tokens, of which the first has id 200000.
+func TestLlama4(t *testing.T) {
+	names := llama4Tokens()
+	if len(names) != 2048 {
+		t.Errorf("%d tokens: want 2048", len(names))
+	}
+	for name, want := range map[string]int{
+		"<|begin_of_text|>": 0, "<|header_start|>": 5, "<|eot|>": 8, "<|finetune_right_pad|>": 18, "<|text_post_train_reserved_special_token_68|>": 79, "<|image_start|>": 80,
+		"<|patch|>": 92, "<|vision_reserved_special_token_1047|>": 1133, "<|reasoning_thinking_end|>": 1143, "<|reserved_special_token_903|>": 2047,
+	} {
+		if at := slices.Index(names, name); at != want {
+			t.Errorf("%s is at %d: want %d", name, at, want)
+		}
+	}
+	if e := encodings[1]; e.name != "Llama 4" || !e.is("tokenizer.model", "", 200000) || e.is("tokenizer.model", "", 128000) {
+		t.Error("a vocabulary of 200000 is not that of Llama 4")
 	}
 }
 

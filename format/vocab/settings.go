@@ -33,6 +33,7 @@ type settings struct {
 	hasExtra bool    // the list is said
 	mapped   []token // the list in special_tokens_map.json, which pieces of SentencePiece take the place of
 	placed   []placed
+	roles    map[string]string // the texts of the tokens that finish has found roles for
 }
 
 // token is a token that is to be added.

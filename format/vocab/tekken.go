@@ -119,6 +119,12 @@ func convertTekken(t *tekken, s *settings) (_ *Tokenizer, specials, others int, 
 	for _, name := range special {
 		a.add(plain(name).Added)
 	}
-	s.finish(out, a, profile{named: map[string]string{}, otherwise: beginBy(a, "<s>")})
+	named := map[string]string{}
+	for role, text := range map[string]string{"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"} {
+		if _, ok := a.id(text); ok {
+			named[role] = text
+		}
+	}
+	s.finish(out, a, profile{named: named, otherwise: beginBy(a, "<s>")})
 	return out, len(special), len(r.rank), nil
 }

@@ -22,20 +22,21 @@ type encoding struct {
 	nfc     bool
 	special func() []string // the ids follow on the ranks
 	bos     string          // goes before each text; "": nothing does
+	eos     string
 }
 
 // encodings are those that are known, the first that fits counts.
 var encodings = []encoding{
 	{
-		name: "Llama 3", pattern: regexLlama3, special: llama3Tokens, bos: "<|begin_of_text|>",
+		name: "Llama 3", pattern: regexLlama3, special: llama3Tokens, bos: "<|begin_of_text|>", eos: "<|end_of_text|>",
 		is: func(file, _ string, tokens int) bool { return file == "tokenizer.model" && tokens == 128000 },
 	},
 	{
-		name: "Llama 4", pattern: regexGPT4o, special: llama4Tokens, bos: "<|begin_of_text|>",
+		name: "Llama 4", pattern: regexGPT4o, special: llama4Tokens, bos: "<|begin_of_text|>", eos: "<|end_of_text|>",
 		is: func(file, _ string, tokens int) bool { return file == "tokenizer.model" && tokens == 200000 },
 	},
 	{
-		name: "Qwen", pattern: regexQwen2, nfc: true, special: qwenTokens,
+		name: "Qwen", pattern: regexQwen2, nfc: true, special: qwenTokens, eos: endOfText,
 		is: func(file, class string, _ int) bool { return file == "qwen.tiktoken" || class == "QWenTokenizer" },
 	},
 	{
@@ -83,6 +84,11 @@ func convertRanks(file string, r *ranks, s *settings) (*Tokenizer, string) {
 		}
 	}
 	p.otherwise = beginBy(a, e.bos)
+	for role, text := range map[string]string{"bos_token": e.bos, "eos_token": e.eos} {
+		if _, ok := a.id(text); ok {
+			p.named[role] = text
+		}
+	}
 	for _, x := range s.extra {
 		a.add(plain(x.Content).Added)
 	}

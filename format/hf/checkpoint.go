@@ -106,6 +106,9 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 		return nil, err
 	}
 	c := &Checkpoint{dir: dir, config: config, text: data, edited: len(edits) > 0, shards: s, notes: slices.Concat(notes, config.notes, s.notes)}
+	if present(dir, "config_sentence_transformers.json") || present(dir, "1_Pooling") {
+		c.notes = append(c.notes, "warning: this is an embedding model of sentence-transformers: as a language model, it may write nothing that makes sense")
+	}
 	c.files = append([]File{{path, size}}, s.files...)
 	if err := c.readQuantizationFile(dir); err != nil {
 		return nil, errors.Join(err, s.close())

@@ -14,6 +14,7 @@ import (
 // foreigners are files that other programs want, and what they are.
 var foreigners = []struct{ patterns, what string }{
 	{"tf_model.h5 flax_model.msgpack *.h5.index.json *.msgpack.index.json", "weights of TensorFlow or Flax (%s): save them as safetensors with transformers 4: from_pretrained(DIR, from_tf=True) or from_flax=True, then save_pretrained"},
+	{"zero_to_fp32.py global_step*", "a checkpoint of DeepSpeed (%s): make weights of it with: python zero_to_fp32.py DIR OUT --safe_serialization"},
 	{"*.onnx *.onnx_data onnx", "an ONNX model" + made},
 	{"openvino*", "an OpenVINO model" + made},
 	{"*.mlpackage *.mlmodelc *.mlmodel", "a Core ML model" + made},
@@ -115,6 +116,14 @@ const pointerAdvice = "is a Git LFS pointer, not the file itself: fetch it with 
 // IsPointer reports whether a file that begins like this is what Git stores in place of a large one.
 func IsPointer(data []byte) bool {
 	return bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/"))
+}
+
+// ofMLX says how to merge an adapter of mlx_lm, "" if there is none in dir.
+func ofMLX(dir string) string {
+	if !present(dir, "adapters.safetensors") || present(dir, adapterWeights) {
+		return ""
+	}
+	return "is an adapter of mlx_lm; supported: those of PEFT. Merge it with: mlx_lm.fuse --model BASE --adapter-path " + dir + " --save-path OUT"
 }
 
 // noAdapter says what is in a directory that has an adapter_config.json but no weights to read.

@@ -31,6 +31,9 @@ func (c *Checkpoint) Merge(dir string, scale float64) error {
 	if !present(dir, adapterConfig) {
 		return fmt.Errorf("%s: no %s: %s", dir, adapterConfig, Recognize(dir).Advice)
 	}
+	if why := ofMLX(dir); why != "" {
+		return fmt.Errorf("%s: %s", dir, why)
+	}
 	path := filepath.Join(dir, adapterConfig)
 	data, err := os.ReadFile(path)
 	if err != nil {

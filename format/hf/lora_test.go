@@ -183,6 +183,13 @@ func TestMergeRefuses(t *testing.T) {
 		{"pattern is no expression", config("rank_pattern", map[string]any{"(": 1}), `key "rank_pattern": error parsing regexp`},
 		{"pattern is no number", config("alpha_pattern", map[string]any{"q": "1"}), `key "alpha_pattern.q": want a number`},
 		{"unknown key", config("use_magic", true), "keys that are not supported: use_magic"},
+		{"an adapter of MLX", func(_ *testing.T, dir string) {
+			os.Rename(filepath.Join(dir, adapterWeights), filepath.Join(dir, "adapters.safetensors"))
+		}, "is an adapter of mlx_lm; supported: those of PEFT. Merge it with: mlx_lm.fuse"},
+		{"pickled", func(t *testing.T, dir string) {
+			os.Remove(filepath.Join(dir, adapterWeights))
+			write(t, filepath.Join(dir, "adapter_model.bin"), []byte("PK"))
+		}, "adapter_model.bin is a file of PyTorch. Save it as safetensors"},
 		{"no weights", func(_ *testing.T, dir string) { os.Remove(filepath.Join(dir, adapterWeights)) }, "no adapter_model.safetensors is there: want the directory that PEFT's save_pretrained wrote"},
 		{"empty weights", func(t *testing.T, dir string) { write(t, filepath.Join(dir, adapterWeights), safefile("{}", nil)) }, "there is no tensor in it"},
 		{"truncated", func(t *testing.T, dir string) {

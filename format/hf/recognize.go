@@ -120,6 +120,8 @@ func recognizeDir(dir string, names []string) Found {
 		return Found{BundleKind, "is a bundle that quantize has made: run it with: llama-webgpu infer --model " + dir}
 	case has("config.json") && (has(indexFile) || len(weightsIn(dir)) > 0) && !has("model_index.json"):
 		return Found{CheckpointKind, "is a checkpoint: make a bundle of it with: llama-webgpu quantize -i " + dir + " -o OUT -f int4"}
+	case has(adapterConfig) && ofMLX(dir) != "":
+		return Found{AdapterKind, ofMLX(dir)}
 	case has(adapterConfig):
 		return Found{AdapterKind, "is an adapter, no model of its own: " + adapterAdvice(dir)}
 	case !has("manifest.json") && slices.ContainsFunc(names, func(n string) bool { return filepath.Ext(n) == ".wgpu" }):
@@ -215,14 +217,14 @@ func recognizeWithin(dir string, names []string) Found {
 	}
 	var list []string
 	for _, n := range names {
-		if sub := filepath.Join(dir, n); present(sub, "config.json") || present(sub, "manifest.json") {
+		if sub := filepath.Join(dir, n); present(sub, "config.json") || present(sub, "manifest.json") || present(sub, adapterConfig) {
 			list = append(list, sub)
 		}
 	}
 	if list == nil {
 		return Found{}
 	}
-	return Found{OtherKind, "holds no model, but directories in it do: give " + strings.Join(list[:min(5, len(list))], " or ")}
+	return Found{OtherKind, "holds no model itself, but directories in it do: give " + strings.Join(list[:min(5, len(list))], " or ")}
 }
 
 const neither = "neither a bundle (no manifest.json) nor a checkpoint (no config.json, no .gguf file)"

@@ -96,6 +96,9 @@ func TestRecognize(t *testing.T) {
 		{[]string{"manifest.json", "model.wgpu", "config.json", "model.safetensors"}, "", CheckpointKind, nil},
 		{[]string{`adapter_config.json={"base_model_name_or_path": "org/base"}`, "adapter_model.safetensors"}, "", AdapterKind, []string{"is an adapter", "(org/base)", "--lora "}},
 		{[]string{"adapter_config.json={"}, "", AdapterKind, []string{"(the base model)"}},
+		{[]string{"adapter_config.json", "adapters.safetensors"}, "", AdapterKind, []string{"is an adapter of mlx_lm", "mlx_lm.fuse --model BASE"}},
+		{[]string{"checkpoint-500/adapter_config.json", "README.md"}, "", OtherKind, []string{"checkpoint-500"}},
+		{[]string{"config.json", "zero_to_fp32.py", "latest"}, "", OtherKind, []string{"DeepSpeed", "python zero_to_fp32.py"}},
 		{[]string{"model_index.json", "unet/config.json"}, "", OtherKind, []string{"diffusers"}},
 		{[]string{"config.json", "pytorch_model.bin"}, "", OtherKind, []string{"weights of PyTorch (pytorch_model.bin)", "save_pretrained("}},
 		{[]string{"config.json", "pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"}, "", OtherKind, []string{"weights of PyTorch"}},
@@ -117,7 +120,7 @@ func TestRecognize(t *testing.T) {
 		{[]string{"refs/main=def\n", "snapshots/abc/x", "snapshots/def/x"}, "", OtherKind, []string{"snapshots/def"}},
 		{[]string{"snapshots/", "blobs/1.incomplete"}, "", OtherKind, []string{"nothing is whole"}},
 		{[]string{"models--org--name/snapshots/abc/x"}, "", OtherKind, []string{"Hugging Face's cache", "models--org--name"}},
-		{[]string{"llama/config.json", "notes.txt"}, "", OtherKind, []string{"holds no model, but directories in it do: give ", "llama"}},
+		{[]string{"llama/config.json", "notes.txt"}, "", OtherKind, []string{"holds no model itself, but directories in it do: give ", "llama"}},
 		{[]string{}, "", OtherKind, []string{"is empty"}},
 		{[]string{"notes.txt"}, "", OtherKind, []string{"neither a bundle (no manifest.json) nor a checkpoint (no config.json, no .gguf file)"}},
 
@@ -180,6 +183,14 @@ func TestOtherModelTypes(t *testing.T) {
 		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", name, err, want)
 		}
+	}
+}
+
+func TestEmbeddingModel(t *testing.T) {
+	dir := copyOf(t, "qwen3")
+	write(t, filepath.Join(dir, "config_sentence_transformers.json"), []byte("{}"))
+	if c := mustOpen(t, dir); !hasNote(c, "warning: this is an embedding model") {
+		t.Errorf("notes %q", c.Notes())
 	}
 }
 

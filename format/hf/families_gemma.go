@@ -46,7 +46,7 @@ func (d *draft) softcap(key string) float32 {
 
 func readGemma2(d *draft) {
 	gemma(d)
-	d.rope(false)
+	d.rope(false, ropeNames)
 	d.windows(d.slidingWindow(), 0, func(i int) string {
 		return []string{"sliding_attention", "full_attention"}[i%2]
 	})

@@ -9,7 +9,7 @@ func readStarCoder2(d *draft) {
 	d.layerNorm("norm_epsilon")
 	d.mlp(false, "hidden_act", "use_bias")
 	d.attentionBias("use_bias", true)
-	d.rope(false)
+	d.rope(false, ropeNames)
 	d.uniformWindow(d.slidingWindow())
 }
 

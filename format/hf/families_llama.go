@@ -11,14 +11,14 @@ func readLlama(d *draft) {
 	d.rms()
 	d.mlp(true, "hidden_act", "mlp_bias")
 	d.attentionBias("attention_bias", false)
-	d.rope(false)
+	d.rope(false, ropeNames)
 }
 
 func readMistral(d *draft) {
 	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
-	d.rope(false)
+	d.rope(false, ropeNames)
 	d.uniformWindow(d.slidingWindow())
 }
 
@@ -47,7 +47,7 @@ func readQwen2(d *draft) {
 	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
-	d.rope(false)
+	d.rope(false, ropeNames)
 	d.qwenWindows()
 	d.each(func(_ int, y *model.Layer) { y.Attention.QKVBias = true })
 }
@@ -78,7 +78,7 @@ func readQwen3(d *draft) {
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
-	d.rope(false)
+	d.rope(false, ropeNames)
 	d.qwenWindows()
 	d.qkNorm(model.QKNormHead)
 }
@@ -92,7 +92,7 @@ func readQwen3MoE(d *draft) {
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
-	d.rope(false)
+	d.rope(false, ropeNames)
 	d.uniformWindow(d.switchedWindow())
 	d.qkNorm(model.QKNormHead)
 	dense, _ := d.ints("mlp_only_layers")
@@ -122,8 +122,7 @@ func readPhi3(d *draft) {
 	d.heads()
 	d.rms()
 	d.mlp(true, "hidden_act", "")
-	d.spec.RoPE = []model.RoPE{d.frequencies(d.ropeObject(), d.float("rope_theta", 0), true, phi3RopeNames)}
-	d.each(func(_ int, y *model.Layer) { y.Attention.RoPE = 0 })
+	d.rope(true, phi3RopeNames)
 	d.uniformWindow(d.slidingWindow())
 }
 
@@ -132,7 +131,7 @@ func readOLMo2(d *draft) {
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
-	d.rope(false)
+	d.rope(false, ropeNames)
 	d.qkNorm(model.QKNormProjection)
 	d.each(func(_ int, y *model.Layer) { y.PreNorm, y.PostNorm = false, true })
 }

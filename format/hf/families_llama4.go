@@ -46,7 +46,7 @@ func readLlama4(d *draft) {
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
-	d.rope(false)
+	d.rope(false, ropeNames)
 	d.spec.RoPE[0].Interleaved = true
 	d.noRoPELayers()
 	chunk := 0

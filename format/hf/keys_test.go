@@ -215,6 +215,7 @@ func TestKeysMatter(t *testing.T) {
 // Absent keys mean what they mean to transformers.
 func TestDefaultsAsTransformers(t *testing.T) {
 	table := readKeyTable(t)
+	why := reasons(t, table)
 	for family, f := range table.Families {
 		have := map[string]any{}
 		for key, v := range parsedDefaults[family] {
@@ -229,9 +230,8 @@ func TestDefaultsAsTransformers(t *testing.T) {
 		for key, other := range families[family].aliases {
 			names[other] = key
 		}
-		why := reasons(t, table)[family]
 		for key, v := range f.Defaults {
-			if _, listed := why[key]; v == nil || listed || len(f.Keys[key]) == 0 && !slices.Contains(f.Shared, key) && names[key] == "" {
+			if _, listed := why[family][key]; v == nil || listed || len(f.Keys[key]) == 0 && !slices.Contains(f.Shared, key) && names[key] == "" {
 				continue
 			}
 			if ours := names[key]; ours != "" {

@@ -67,7 +67,7 @@ func (o *object) alias(key, other string) {
 	case !both:
 		o.values[key] = v
 	case v.Kind() != 'n':
-		o.noteDifference(key, own, other, v)
+		o.noteDifference(o.path+key, own, o.path+other, v)
 	}
 }
 
@@ -75,7 +75,7 @@ func (o *object) alias(key, other string) {
 func (o *object) replace(key, by string) {
 	v := o.value(by)
 	if own, ok := o.values[key]; ok && v != nil {
-		o.noteDifference(by, v, key, own)
+		o.noteDifference(o.path+by, v, o.path+key, own)
 	}
 	delete(o.values, key)
 	if v != nil {
@@ -83,13 +83,13 @@ func (o *object) replace(key, by string) {
 	}
 }
 
-// noteDifference says which of two keys counts that should say the same.
+// noteDifference says which of two keys, by their whole names, counts that should say the same.
 func (o *object) noteDifference(key string, v jsontext.Value, other string, w jsontext.Value) {
 	var x, y any
 	if json.Unmarshal(v, &x) == nil && json.Unmarshal(w, &y) == nil && reflect.DeepEqual(x, y) {
 		return
 	}
-	o.note("%s%s is %s, but %s%s is %s; the former counts, as in transformers", o.path, key, short(v), o.path, other, short(w))
+	o.note("%s is %s, but %s is %s; the former counts, as in transformers", key, short(v), other, short(w))
 }
 
 // with returns an object that has another value for a key.

@@ -22,11 +22,27 @@ type ropeParams struct {
 
 // rope reads the only RoPE of a model and gives it to all layers. A family whose heads may be
 // rotated in part only says so.
-func (d *draft) rope(partial bool) {
+func (d *draft) rope(partial bool, names map[string]string) {
 	params := d.ropeObject()
-	theta := d.float("rope_theta", 0)
-	d.spec.RoPE = []model.RoPE{d.frequencies(params, theta, partial, ropeNames)}
+	d.noteRivals(params)
+	d.spec.RoPE = []model.RoPE{d.frequencies(params, d.float("rope_theta", 0), partial, names)}
 	d.each(func(_ int, y *model.Layer) { y.Attention.RoPE = 0 })
+}
+
+// noteRivals says which of two values counts where the parameters and the configuration around them
+// disagree.
+func (d *draft) noteRivals(params *object) {
+	for _, key := range []string{"rope_theta", "partial_rotary_factor", "original_max_position_embeddings"} {
+		inner, outer := params.values[key], d.values[key]
+		if inner == nil || outer == nil || inner.Kind() == 'n' || outer.Kind() == 'n' {
+			continue
+		}
+		first, second := params.path+key, d.path+key
+		if key == "original_max_position_embeddings" { // the one that is not overruled
+			first, inner, second, outer = second, outer, first, inner
+		}
+		d.noteDifference(first, inner, second, outer)
+	}
 }
 
 // ropeObject returns rope_scaling, unless it is empty, else rope_parameters, else an empty object.

@@ -81,6 +81,7 @@ CASES = {
         FULL: dict(rope_type="linear", factor=8.0, rope_theta=700.0), SLIDING: dict(rope_type="default")})),
     "gemma3, one of two": ("gemma3_text", dict(head_dim=8, rope_theta=900.0, rope_parameters={FULL: dict(rope_type="linear", factor=8.0)}, final_logit_softcapping=4.0)),
     "phi3": ("phi3", dict(sliding_window=6, partial_rotary_factor=0.5)),
+    "phi3, two parts": ("phi3", dict(partial_rotary_factor=0.25, rope_parameters=dict(rope_type="default", partial_rotary_factor=0.5))),
     "phi3, su": ("phi3", dict(original_max_position_embeddings=32, rope_scaling=dict(
         type="su", original_max_position_embeddings=32, **FACTORS))),
     "phi3, yarn": ("phi3", dict(original_max_position_embeddings=32, rope_scaling=dict(type="yarn", **FACTORS))),

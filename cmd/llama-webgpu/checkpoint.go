@@ -38,6 +38,7 @@ func convertSource(s *source) convert.Source {
 		Weights: s.weights, Tokenizer: vocab, BOS: s.bos, EOS: s.eos,
 		ChatTemplate: s.hf.ChatTemplate(), Special: s.hf.SpecialTokens(), Notes: append(slices.Clone(s.hf.Notes()), s.notes...), Documents: map[string]string{}, Merged: s.merged,
 	}
+	src.Alone = hf.IsGGUF(s.dir)
 	for _, name := range bundle.DocumentNames {
 		if exists(s.dir, name) && !s.hf.Unreadable(name) {
 			src.Documents[name] = filepath.Join(s.dir, name)

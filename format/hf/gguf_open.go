@@ -44,12 +44,14 @@ func (c *Checkpoint) readGGUF(edits []Edit) error {
 		return err
 	}
 	c.special = m.special()
+	var list []namedTemplate
 	if c.tokens, err = m.tokens(); err == nil {
-		c.template, err = m.template()
+		list, err = m.templates()
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.path, err)
 	}
+	c.useTemplates(list)
 	return nil
 }
 

@@ -28,11 +28,29 @@ func (m *ggufModel) vocabSize() int {
 	return 0
 }
 
-// ends lists the tokens at which text ends: the end of a text, of a turn, of a message.
+// turnEnds are the tokens that end an answer in well-known chat templates. Older files have no eot_token_id.
+var turnEnds = []string{"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|end_of_turn|>", "<|eot|>", "<|eom_id|>"}
+
+// ends lists the tokens at which text ends: the end of a text, of a turn, of a message. A token that ends turns in the
+// chat template ends text as well.
 func (m *ggufModel) ends() (ids []int) {
-	for _, name := range []string{"eos", "eot", "eom"} {
-		if id := m.tokenID(name); id != NoToken && !slices.Contains(ids, id) {
+	add := func(id int) {
+		if id != NoToken && !slices.Contains(ids, id) {
 			ids = append(ids, id)
+		}
+	}
+	for _, name := range []string{"eos", "eot", "eom"} {
+		add(m.tokenID(name))
+	}
+	if m.Has(ggufTokenPrefix + "eot_token_id") {
+		return ids
+	}
+	text := m.str("tokenizer.chat_template")
+	tokens, _, err := m.Strings(ggufTokenPrefix + "tokens")
+	m.keep(err)
+	for _, end := range turnEnds {
+		if id := slices.Index(tokens, end); id >= 0 && id < m.vocabSize() && strings.Contains(text, end) {
+			add(id)
 		}
 	}
 	return ids
@@ -55,18 +73,9 @@ func (m *ggufModel) tokenIDs(c settings) {
 	}
 }
 
-// tokens returns the special tokens. A first token is there only if texts begin with it.
+// tokens returns the special tokens.
 func (m *ggufModel) tokens() (Tokens, error) {
-	t := Tokens{BOS: NoToken, EOS: m.ends(), Pad: m.tokenID("padding")}
-	add, ok, err := m.Bool(ggufTokenPrefix + "add_bos_token")
-	m.keep(err)
-	if !ok {
-		add = m.str(ggufTokenPrefix+"model") == "llama" // what llama.cpp does then
-	}
-	if add {
-		t.BOS = m.tokenID("bos")
-	}
-	return t, m.err
+	return Tokens{BOS: m.tokenID("bos"), EOS: m.ends(), Pad: m.tokenID("padding")}, m.err
 }
 
 // ggufTokens are the names in metadata of the tokens that chat templates know by name.
@@ -90,13 +99,18 @@ func (m *ggufModel) special() map[string]string {
 	return special
 }
 
-// template returns the chat template.
-func (m *ggufModel) template() (string, error) {
-	text := m.str("tokenizer.chat_template")
-	if text == "" {
-		text = m.str("tokenizer.chat_template.default")
+// templates returns the chat templates.
+func (m *ggufModel) templates() (list []namedTemplate, err error) {
+	const key = "tokenizer.chat_template"
+	if text := m.str(key); text != "" {
+		list = append(list, namedTemplate{defaultTemplate, text})
 	}
-	return text, m.err
+	for _, k := range m.Keys {
+		if name, ok := strings.CutPrefix(k, key+"."); ok && (name != defaultTemplate || list == nil) {
+			list = append(list, namedTemplate{name, m.str(k)})
+		}
+	}
+	return list, m.err
 }
 
 // tokenizer makes a tokenizer.json of what the metadata say.

@@ -41,6 +41,11 @@ func (c *Checkpoint) readTemplates(settings *object) {
 			list = c.templatesOf(oldTemplateFile, o)
 		}
 	}
+	c.useTemplates(list)
+}
+
+// useTemplates takes one of several chat templates.
+func (c *Checkpoint) useTemplates(list []namedTemplate) {
 	if len(list) == 0 {
 		return
 	}

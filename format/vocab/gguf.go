@@ -33,8 +33,13 @@ type ggufVocab struct {
 }
 
 // FromGGUF returns the text of a tokenizer.json that tokenizes as the model in a GGUF file wants it. Notes
-// say what it does not know for certain.
+// say what it does not know for certain. An error is an ErrUnsupported.
 func FromGGUF(f *gguf.File) (text []byte, notes []string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+		}
+	}()
 	v, err := readGGUF(f)
 	if err != nil {
 		return nil, nil, err

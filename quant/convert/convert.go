@@ -22,6 +22,7 @@ type Source struct {
 	Weights      model.Weights
 	Bytes        []int64  // of each tensor in the checkpoint; nil: two for each element
 	Files        []string // paths of the files that the model is read from
+	Alone        bool     // they are all of the checkpoint: what else is in their directory is not its
 	Tokenizer    []byte   // a tokenizer.json, nil if there is none
 	BOS          int      // −1: none
 	EOS          []int
@@ -100,6 +101,7 @@ func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err
 		return nil, err
 	}
 	m := p.manifest(files.list)
+	m.Notes = append(m.Notes, p.losses(w.Tensors())...)
 	m.Notes = append(m.Notes, starvedNotes(w.Tensors())...)
 	if err := w.Commit(m); err != nil {
 		return nil, err

@@ -113,7 +113,11 @@ func (f *files) unchanged() error {
 // apart reports an output that lies in, over or around the checkpoint.
 func apart(src Source, out string) error {
 	for _, path := range src.Files {
-		if err := outdir.Apart(out, filepath.Dir(path)); err != nil {
+		in := filepath.Dir(path)
+		if src.Alone {
+			in = path
+		}
+		if err := outdir.Apart(out, in); err != nil {
 			return err
 		}
 	}

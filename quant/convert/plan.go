@@ -29,9 +29,9 @@ type plan struct {
 	first   int   // tensor to begin with: those before are there
 
 	documents bundle.Documents
-	repacked  map[string]int // matrices that are taken over, see Ready, by what is said of them
-	rounded   map[int]bool   // those of them that are not exactly what they were
-	again     map[string]int // matrices that are quantized a second time, by the reason
+	repacked  map[string]int   // matrices that are taken over, see Ready, by what is said of them
+	rounded   map[int]bool     // those of them that are not exactly what they were
+	again     map[string][]int // matrices that are quantized a second time, by the reason
 }
 
 func newPlan(ctx context.Context, src Source, o Options) (*plan, error) {
@@ -39,7 +39,7 @@ func newPlan(ctx context.Context, src Source, o Options) (*plan, error) {
 		return nil, err
 	}
 	o.fit(src.Weights)
-	p := &plan{src: src, opts: o, again: map[string]int{}, repacked: map[string]int{}, rounded: map[int]bool{}}
+	p := &plan{src: src, opts: o, again: map[string][]int{}, repacked: map[string]int{}, rounded: map[int]bool{}}
 	for i, t := range src.Weights.Tensors() {
 		e := bundle.Tensor{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
 		var err error

@@ -30,7 +30,7 @@ Example:
 
   llama-webgpu compare --reference testdata/tiny int8 int4 int2 --html compare.html`,
 	Flags: slices.Concat([]cli.Flag{
-		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint that it was made of (required)", Category: "What to compare"},
+		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint or .gguf file that it was made of (required)", Category: "What to compare"},
 		&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, KeepSpace: true, Usage: "`DIR`: bundle, another way to name one (repeatable)", Category: "What to compare"},
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{

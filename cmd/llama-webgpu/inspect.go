@@ -28,7 +28,7 @@ Examples:
   llama-webgpu inspect out --tensors
   llama-webgpu inspect out --check`,
 	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`PATH`: checkpoint, bundle or config.json (required)"},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`PATH`: checkpoint, .gguf file, bundle or config.json (required)"},
 		&cli.IntFlag{Name: "context", Usage: "show GPU memory at a context of `N` tokens", DefaultText: "for a configuration, what it was trained for, at most 4096"},
 		&cli.BoolFlag{Name: "check", Usage: "read the whole bundle and check it against its hashes", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "tensors", Usage: "list each tensor", Category: "Output", DisableDefaultText: true},

@@ -45,6 +45,7 @@ total, bytes_per_second and seconds_left, at the end event "done" with the summa
 Examples:
 
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out --format int4
+  llama-webgpu quantize -i model.Q8_0.gguf -o out1 -f int8
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out2 --format int2 --embed-format int8 --keep-f16 'layers\.0\.'
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out3 --bits 2.9 --method gptq --calibration text.txt --sensitivity tiny.json
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out4 --bits 2.7 --method gptq --calibration text.txt --sensitivity tiny.json

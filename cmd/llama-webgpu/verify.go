@@ -39,7 +39,7 @@ Examples:
   llama-webgpu verify out --reference testdata/tiny --golden testdata/tiny/golden.safetensors --json -`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle (required)", Category: "What to compare"},
-		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint that it was made of (required)", Category: "What to compare"},
+		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint or .gguf file that it was made of (required)", Category: "What to compare"},
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{
 		ropeFlag("What to compare"),

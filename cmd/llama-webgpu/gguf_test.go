@@ -50,11 +50,16 @@ func makeGGUF(ts *testscript.TestScript, neg bool, args []string) {
 
 func tinyMetadata() []gguftest.Value {
 	return []gguftest.Value{
-		{Key: "general.architecture", Value: "llama"}, {Key: "general.file_type", Value: uint32(7)},
-		{Key: "llama.block_count", Value: uint32(6)}, {Key: "llama.context_length", Value: uint32(1024)},
-		{Key: "llama.embedding_length", Value: uint32(256)}, {Key: "llama.feed_forward_length", Value: uint32(768)},
-		{Key: "llama.attention.head_count", Value: uint32(4)}, {Key: "llama.attention.head_count_kv", Value: uint32(2)},
-		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)}, {Key: "llama.rope.freq_base", Value: float32(10000)},
+		{Key: "general.architecture", Value: "llama"},
+		{Key: "general.file_type", Value: uint32(7)},
+		{Key: "llama.block_count", Value: uint32(6)},
+		{Key: "llama.context_length", Value: uint32(1024)},
+		{Key: "llama.embedding_length", Value: uint32(256)},
+		{Key: "llama.feed_forward_length", Value: uint32(768)},
+		{Key: "llama.attention.head_count", Value: uint32(4)},
+		{Key: "llama.attention.head_count_kv", Value: uint32(2)},
+		{Key: "llama.attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
+		{Key: "llama.rope.freq_base", Value: float32(10000)},
 		{Key: "llama.rope.dimension_count", Value: uint32(64)},
 	}
 }
@@ -78,9 +83,13 @@ func tinyVocabulary(ts *testscript.TestScript, dir string) []gguftest.Value {
 		merges = append(merges, m[0]+" "+m[1])
 	}
 	return []gguftest.Value{
-		{Key: "tokenizer.ggml.model", Value: "gpt2"}, {Key: "tokenizer.ggml.pre", Value: "llama-bpe"},
-		{Key: "tokenizer.ggml.tokens", Value: tokens}, {Key: "tokenizer.ggml.token_type", Value: types}, {Key: "tokenizer.ggml.merges", Value: merges},
-		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(0)}, {Key: "tokenizer.ggml.eos_token_id", Value: uint32(1)},
+		{Key: "tokenizer.ggml.model", Value: "gpt2"},
+		{Key: "tokenizer.ggml.pre", Value: "llama-bpe"},
+		{Key: "tokenizer.ggml.tokens", Value: tokens},
+		{Key: "tokenizer.ggml.token_type", Value: types},
+		{Key: "tokenizer.ggml.merges", Value: merges},
+		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(0)},
+		{Key: "tokenizer.ggml.eos_token_id", Value: uint32(1)},
 		{Key: "tokenizer.chat_template", Value: "{% for m in messages %}{{ m.content }}{% endfor %}"},
 	}
 }

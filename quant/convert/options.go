@@ -33,13 +33,13 @@ type Options struct {
 	Unrefined   bool             // GPTQ leaves scales, codes and zero-points as its feedback has made them
 	Text        string           // what the calibration text is, for the manifest: its hash and extent
 
-	Generator string // program and version, for the manifest
-	fitted *fitted // by Fit, for a source
+	Generator string  // program and version, for the manifest
+	fitted    *fitted // by Fit, for a source
 
-	Threads   int    // workers; 0: one for each processor
-	Force     bool   // replace a bundle that is there
-	Stale     outdir.Stale
-	Progress  func(Progress)
+	Threads  int  // workers; 0: one for each processor
+	Force    bool // replace a bundle that is there
+	Stale    outdir.Stale
+	Progress func(Progress)
 }
 
 // Override is a format for matrices of some names.

@@ -14,8 +14,8 @@ The files are those of make_quantized.py. Zeros in the goldens are positive.
   mo_nvfp4     as NVIDIA's Model Optimizer stores NVFP4, with factors for the columns of one matrix and
                hf_quant_config.json; dequantized by the published formula: E2M1 · (E4M3 · global scale)
   mo_fp8       the same tool's FP8, with its method in config.json and a scale for a KV cache
-  mlx mlx_mixed mlx_mxfp4
-               mlx quantizes and dequantizes, embedding included; the mixed one has 2 to 8 bits
+  mlx mlx_mixed mlx_floats
+               mlx quantizes and dequantizes, embedding included: 4 bits, 2 to 8 bits, and mxfp4, nvfp4 and mxfp8
   gptq3 ct_int3
                3 bits packed across words: dequantized bit by bit, and by compressed-tensors
 """
@@ -170,25 +170,31 @@ def make_modelopt(name, seed):
         quant_algo="NVFP4_AWQ", kv_cache_quant_algo=None, group_size=16, has_zero_point=False, pre_quant_scale=True, exclude_modules=["lm_head"]))})
 
 
+MLX_MODES = dict(mxfp4=(32, 4), nvfp4=(16, 4), mxfp8=(32, 8))
+
+
 def make_mlx(name, seed):
-    mode = "mxfp4" if name == "mlx_mxfp4" else "affine"
-    group, bits = (32, 4) if mode == "mxfp4" else (64, 4) if name == "mlx" else (32, 4)
-    widths = dict(q_proj=2, k_proj=3, v_proj=5, o_proj=6, up_proj=8) if name == "mlx_mixed" else {}
+    floats, mixed = name == "mlx_floats", name == "mlx_mixed"
+    group, bits = (32, 4) if floats or mixed else (64, 4)
+    widths = dict(q_proj=2, k_proj=3, v_proj=5, o_proj=6, up_proj=8) if mixed else {}
+    modes = dict(q_proj="nvfp4", up_proj="mxfp8") if floats else {}
     m = Made(name, TINY, None, seed)
-    quantization = dict(group_size=group, bits=bits) | (dict(mode=mode) if mode != "affine" else {})
+    quantization = dict(group_size=group, bits=bits) | (dict(mode="mxfp4") if floats else {})
     for n, module in [("model.embed_tokens", m.model.model.embed_tokens)] + m.linears():
-        size = 32 if n.endswith("down_proj") else group  # its 96 columns are no groups of 64
-        width = next((b for k, b in widths.items() if n.endswith(k)), bits)
-        if size != group or width != bits:
-            quantization[n] = dict(group_size=size, bits=width)
-        w = mx.array(module.weight.data.numpy()).astype(mx.bfloat16)
-        w, scales, *biases = mx.quantize(w, group_size=size, bits=width, mode=mode)
+        leaf = n.split(".")[-1]
+        mode = modes.get(leaf, "mxfp4") if floats else "affine"
+        size, width = MLX_MODES.get(mode, (32 if leaf == "down_proj" else group, widths.get(leaf, bits)))  # 96 columns are no groups of 64
+        options = dict(group_size=size, bits=width) | (dict(mode=mode) if floats else {})
+        if any(options[k] != quantization.get(k) for k in options):
+            quantization[n] = options
+        options = options | dict(mode=mode)
+        w, scales, *biases = mx.quantize(mx.array(module.weight.data.numpy()).astype(mx.bfloat16), **options)
         t = {}
         for suffix, a in zip(("weight", "scales", "biases"), (w, scales, *biases)):
             t[suffix] = torch.from_numpy(np.array(a.astype(mx.float32))).bfloat16() if a.dtype == mx.bfloat16 else torch.from_numpy(np.array(a))
         m.put(n, t)
         wide = [a.astype(mx.float32) if a.dtype == mx.bfloat16 else a for a in (scales, *biases)]
-        values = mx.dequantize(w, *wide, group_size=size, bits=width, mode=mode, **({} if biases else dict(dtype=mx.float32)))
+        values = mx.dequantize(w, *wide, **options, **({} if biases else dict(dtype=mx.float32)))
         m.dequantized(n, torch.from_numpy(np.array(values)))
     m.save()
     config = json.loads((m.dir / "config.json").read_text())
@@ -222,7 +228,7 @@ MAKERS = {
     "bnb_nf4": make_bnb, "bnb_fp4": make_bnb, "bnb_int8": make_bnb,
     "ct_nvfp4": make_compressed, "ct_mxfp4": make_compressed, "ct_mxfp8": make_compressed,
     "mo_nvfp4": make_modelopt, "mo_fp8": make_modelopt,
-    "mlx": make_mlx, "mlx_mixed": make_mlx, "mlx_mxfp4": make_mlx,
+    "mlx": make_mlx, "mlx_mixed": make_mlx, "mlx_floats": make_mlx,
     "gptq3": make_gptq3, "ct_int3": base.make_compressed,
 }
 

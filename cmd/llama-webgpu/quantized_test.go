@@ -61,7 +61,7 @@ func TestQuantizedCheckpoints(t *testing.T) {
 		{"mo_fp8", "int8", false},
 		{"mlx", "int8", false},
 		{"mlx_mixed", "int8", false},
-		{"mlx_mxfp4", "int8", false},
+		{"mlx_floats", "int8", false},
 		{"gptq3", "int4", true},
 		{"ct_int3", "int4", true},
 	} {

@@ -81,11 +81,6 @@ func (m *module) mlxFloats(s, scales stored, bits, size int) (part, error) {
 	case bits == 4 && size == nvGroup:
 		f := &nibbles{data: s.data, cols: m.cols, scales: scales, global: 1}
 		f.scales.dtype = float8E4M3
-		if m.b.has(m.name + ".global_scale") {
-			if err := m.globalScale(f); err != nil {
-				return part{}, err
-			}
-		}
 		return m.float4Part(s, f, m.height(), size), nil
 	case bits == 8 && size == mxGroup:
 		s.dtype = float8E4M3

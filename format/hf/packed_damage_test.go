@@ -98,7 +98,7 @@ var packedDamages = []quantizedDamage{
 	{"mlx codes cut", "mlx", cut(upProj+".weight", 7), `.weight": shape [96 7] with scales [96 1] is not that of a matrix [96 64] in 2, 3, 4, 5, 6 or 8 bits`},
 	{"mlx biases of other groups", "mlx_mixed", cut(upProj+".biases", 1), `.biases": shape [96 1], but config.json makes it [96 2]`},
 	{"mlx in an unknown mode", "mlx", inQuantization("mode", "nvfp2"), `mode": "nvfp2" is not supported; supported: [affine mxfp4 nvfp4 mxfp8]`},
-	{"mlx floats of 2 bits", "mlx_mxfp4", cut(upProj+".weight", 4), `.weight": floats of 2 bits in groups of 32 are not supported`},
+	{"mlx floats of 2 bits", "mlx_floats", cut(upProj+".weight", 4), `.weight": floats of 2 bits in groups of 32 are not supported`},
 	{"mlx as gptq", "mlx", inQuantization("quant_method", "gptq"), `dtype U32 of quant_method "gptq" is not supported`},
 
 	{"3 bits cut", "gptq3", inWeights(func(m map[string]*tensorData) {

@@ -157,7 +157,7 @@ func TestReadyRounded(t *testing.T) {
 		{"bnb_int8", 8, 32, 0, 0, ""},
 		{"mlx", 4, 32, 0, 0, ""},
 		{"mlx", 8, 32, 0, 8, "by more than an eighth of a step"},
-		{"mlx_mxfp4", 8, 32, 8, 0, ""},
+		{"mlx_floats", 8, 32, 6, 2, ""},
 	} {
 		ck := mustOpen(t, quantized+c.name)
 		exact, not, matrices := 0, 0, 0

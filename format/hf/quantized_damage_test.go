@@ -197,7 +197,7 @@ func tryDamages(t *testing.T, list []quantizedDamage) {
 func FuzzQuantized(f *testing.F) {
 	names := []string{
 		"awq", "ct_int4", "ct_int8", "fp8_block", "fp8_tensor", "gptq", "gptq_act", "bnb_nf4", "bnb_fp4", "bnb_int8",
-		"ct_nvfp4", "ct_mxfp4", "ct_mxfp8", "mo_nvfp4", "mo_fp8", "mlx", "mlx_mixed", "mlx_mxfp4", "gptq3", "ct_int3",
+		"ct_nvfp4", "ct_mxfp4", "ct_mxfp8", "mo_nvfp4", "mo_fp8", "mlx", "mlx_mixed", "mlx_floats", "gptq3", "ct_int3",
 	}
 	var configs []*config
 	for i, name := range names {

@@ -66,7 +66,7 @@ func TestDequantized(t *testing.T) {
 		"mo_fp8":     "F8_E4M3 with one scale",
 		"mlx":        "mlx int4 with groups of ",
 		"mlx_mixed":  "mlx int",
-		"mlx_mxfp4":  "mxfp4 with groups of 32",
+		"mlx_floats": "", // mxfp4, nvfp4 and mxfp8
 		"gptq3":      "gptq int3 with groups of 32",
 		"ct_int3":    "compressed-tensors int3 with groups of 32",
 	} {

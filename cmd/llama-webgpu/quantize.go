@@ -23,7 +23,8 @@ var quantizeCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "turn a Hugging Face checkpoint into a bundle: model.wgpu, manifest.json, vocab.json",
 	UsageText: "llama-webgpu quantize --input-dir DIR --output-dir DIR --format TYPE [options]",
-	Description: `Reads config.json, tokenizer.json and *.safetensors (float16, bfloat16, float32, 8- and 4-bit floats
+	Description: `Reads config.json, tokenizer.json (or makes one of tokenizer.model, tekken.json, *.tiktoken, or
+vocab.json and merges.txt) and *.safetensors (float16, bfloat16, float32, 8- and 4-bit floats
 with their scales, bitsandbytes, GPTQ, AWQ, AutoRound, compressed-tensors, modelopt, MLX), merges the
 adapters of --lora, stores the matrices as blocks of integers that share a float16 scale and an int8
 zero-point, and keeps norms and biases as they are. Integers of the checkpoint are taken over as they

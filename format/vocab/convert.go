@@ -116,25 +116,33 @@ func (src *Source) optional(name string) ([]byte, error) {
 	return src.Read(name)
 }
 
-// class returns the class of the tokenizer as transformers chooses it; "" stands for the one that does what the
-// vocabulary itself says.
+// class returns the class of the tokenizer as transformers chooses it.
 func (src *Source) class(s *settings) string {
-	said := cmp.Or(s.class, strings.TrimSuffix(src.Class, "Fast"))
-	usual := classOf[src.ModelType]
+	if said := cmp.Or(s.class, src.Class); said != "" && s.foreign && !misnamed[src.ModelType] {
+		return Class("", said)
+	}
+	return Class(src.ModelType, cmp.Or(s.class, src.Class))
+}
+
+// Class returns the class of tokenizer that transformers takes for a model type where tokenizer_class, if it is not
+// "", says another; "" stands for the one that does what a tokenizer.json or a vocabulary itself says.
+func Class(modelType, said string) string {
+	said = strings.TrimSuffix(said, "Fast")
+	usual := classOf[modelType]
 	switch {
-	case said == "":
+	case said == "", misnamed[modelType] && usual != said:
 		said = usual
-	case usual == "" || usual == said || s.foreign && !misnamed[src.ModelType]:
 	case usual == genericClass:
 		return ""
-	case misnamed[src.ModelType]:
-		said = usual
 	}
 	if !classes[said] {
 		return ""
 	}
 	return said
 }
+
+// Misnamed reports whether the tokenizer_class of many checkpoints of a model type is known to be wrong.
+func Misnamed(modelType string) bool { return misnamed[modelType] }
 
 // genericClass is the class that does what the vocabulary itself says.
 const genericClass = "TokenizersBackend"

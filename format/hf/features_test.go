@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -181,5 +182,44 @@ func TestNestedHeads(t *testing.T) {
 	_, err := ParseConfig([]byte(`{"model_type": "gemma3", "text_config": {"final_logit_softcapping": 30}}`))
 	if err == nil || !strings.Contains(err.Error(), `key "text_config.final_logit_softcapping": programs disagree`) {
 		t.Errorf("a cap of logits inside gemma3: error %v", err)
+	}
+}
+
+// A file without the keys that are ignored says the same.
+func TestIgnoredMayGo(t *testing.T) {
+	var configs [][]byte
+	for _, dir := range allFixtures(t) {
+		configs = append(configs, read(t, configOf(dir)))
+	}
+	var cases []modelCase
+	if err := json.Unmarshal(read(t, "testdata/config_models.json"), &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		configs = append(configs, c.Config)
+	}
+	gone := 0
+	for _, data := range configs {
+		want, err := ReadConfig(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := parseAny(t, string(data))
+		for _, key := range want.Ignored {
+			if _, top := m[key]; top {
+				delete(m, key)
+				gone++
+			}
+		}
+		have, err := ReadConfig(encode(t, m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.Spec, have.Spec); diff != "" {
+			t.Errorf("%s without %v (before, after):\n%s", data, want.Ignored, diff)
+		}
+	}
+	if gone < 100 {
+		t.Errorf("only %d keys were ignored", gone)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -124,7 +123,7 @@ func checkCalibration(c *cli.Context, path string, spec *model.Spec, o *convert.
 
 // calibrationText cuts the text into windows and records which text it is.
 func calibrationText(c *cli.Context, path string, src *source, o *convert.Options) ([][]int32, error) {
-	text, err := os.ReadFile(path)
+	text, err := readText(c, "calibration")
 	if err != nil {
 		return nil, err
 	}
@@ -133,10 +132,10 @@ func calibrationText(c *cli.Context, path string, src *source, o *convert.Option
 		return nil, err
 	}
 	size := min(c.Int("calibration-tokens"), src.context())
-	windows, err := verify.Windows(tok.Encode(string(text), false), tok.Begin(), size, c.Int("calibration-windows"))
+	windows, err := verify.Windows(tok.Encode(text, false), tok.Begin(), size, c.Int("calibration-windows"))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("--calibration %s: %w", quoted(path), err)
 	}
-	o.Text = fmt.Sprintf("%d windows of %d tokens of sha256:%x", len(windows), size, sha256.Sum256(text))
+	o.Text = fmt.Sprintf("%d windows of %d tokens of sha256:%x", len(windows), size, sha256.Sum256([]byte(text)))
 	return windows, nil
 }

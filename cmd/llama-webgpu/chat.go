@@ -51,12 +51,11 @@ type conversation struct {
 // newConversation prepares the template that the flags or the model give.
 func newConversation(c *cli.Context, s *source, tok *tokenizer.Tokenizer) (*conversation, error) {
 	text := s.chatTemplate()
-	if path := c.String("chat-template"); path != "" {
-		data, err := os.ReadFile(path)
-		if err != nil {
+	if c.String("chat-template") != "" {
+		var err error
+		if text, err = readText(c, "chat-template"); err != nil {
 			return nil, err
 		}
-		text = string(data)
 	}
 	if text == "" {
 		return nil, fmt.Errorf("%s: has no chat template: it was not trained to chat; use --prompt alone, or give --chat-template", s.dir)

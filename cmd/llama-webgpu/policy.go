@@ -47,8 +47,12 @@ type override struct {
 func newPolicy(c *cli.Context) (*policy, error) {
 	p := &policy{}
 	if path := c.String("config"); path != "" {
-		if err := p.read(path); err != nil {
+		data, err := readFile(c, "config")
+		if err != nil {
 			return nil, err
+		}
+		if err := readYAML(data, p); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	for name, s := range map[string]*string{
@@ -86,18 +90,6 @@ func newPolicy(c *cli.Context) (*policy, error) {
 	return p, nil
 }
 
-// read takes over a policy file. A key that it does not know is an error.
-func (p *policy) read(path string) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := readYAML(data, p); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
 // write records the policy in a file, which must not be there unless forced.
 func (p *policy) write(path string, force bool) (err error) {
 	var text strings.Builder
@@ -124,7 +116,7 @@ func (p *policy) write(path string, force bool) (err error) {
 func parseOverride(text string) (override, error) {
 	at := strings.LastIndexByte(text, '=')
 	if at < 0 {
-		return override{}, usagef("override %q: want REGEX=FORMAT or REGEX=FORMAT:BLOCK", text)
+		return override{}, usagef("--override %q: want REGEX=FORMAT or REGEX=FORMAT:BLOCK", text)
 	}
 	o := override{Match: text[:at]}
 	var block string
@@ -134,7 +126,7 @@ func parseOverride(text string) (override, error) {
 	}
 	n, err := strconv.Atoi(block)
 	if err != nil || n < 1 {
-		return o, usagef("override %q: block size %q: want 32, 64, 128 or 256", text, block)
+		return o, usagef("--override %q: block size %q: want 32, 64, 128 or 256", text, block)
 	}
 	o.BlockSize = n
 	return o, nil
@@ -149,14 +141,14 @@ func (p *policy) options() (convert.Options, error) {
 	for _, pattern := range p.KeepF16 {
 		re, err := regexp.Compile(pattern)
 		if err != nil {
-			return o, usagef("keep-f16: %v", err)
+			return o, usagef("--keep-f16: %v", err)
 		}
 		o.KeepF16 = append(o.KeepF16, re)
 	}
 	for _, v := range p.Overrides {
 		re, err := regexp.Compile(v.Match)
 		if err != nil {
-			return o, usagef("override: %v", err)
+			return o, usagef("--override: %v", err)
 		}
 		o.Overrides = append(o.Overrides, convert.Override{Match: re, Format: v.Format, Block: v.BlockSize})
 	}
@@ -172,7 +164,7 @@ func parseSize(name, text string) (int64, error) {
 	}
 	n, err := humanize.ParseBytes(text)
 	if err != nil || n == 0 || n > math.MaxInt64 {
-		return 0, usagef("%s %q: want a size as 2GB, 100MB or 1GiB", name, text)
+		return 0, usagef("--%s %s: want a size such as 2GB, 100MB or 1GiB", name, quoted(text))
 	}
 	return int64(n), nil
 }

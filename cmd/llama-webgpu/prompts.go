@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
@@ -24,15 +26,15 @@ func readPrompts(c *cli.Context) ([]string, error) {
 	case given > 1:
 		return nil, usagef("infer: want one of --prompt, --prompt-file and --prompts")
 	case c.IsSet("prompt-file"):
-		data, err := os.ReadFile(c.String("prompt-file"))
-		return []string{withoutEnd(data)}, err
+		text, err := readText(c, "prompt-file")
+		return []string{withoutEnd(text)}, err
 	case c.IsSet("prompts"):
 		return promptList(c, c.String("prompts"))
 	case c.IsSet("prompt"):
 		texts := c.StringSlice("prompt")
 		if len(texts) == 1 && texts[0] == "-" {
 			data, err := io.ReadAll(c.App.Reader)
-			return []string{withoutEnd(data)}, err
+			return []string{withoutEnd(string(data))}, err
 		}
 		return texts, nil
 	case talks(c):
@@ -41,25 +43,61 @@ func readPrompts(c *cli.Context) ([]string, error) {
 	return nil, usagef("infer: --prompt is missing; see llama-webgpu infer --help")
 }
 
+// readFile reads the file that a flag names.
+func readFile(c *cli.Context, flag string) ([]byte, error) {
+	path := c.String(flag)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--%s %s: %w", flag, quoted(path), errors.Unwrap(err))
+	}
+	return data, nil
+}
+
+// readText reads the text file that a flag names, without the mark that some editors put before it.
+func readText(c *cli.Context, flag string) (string, error) {
+	data, err := readFile(c, flag)
+	if err != nil {
+		return "", err
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if err := checkText(data); err != nil {
+		return "", fmt.Errorf("--%s %s: %w", flag, quoted(c.String(flag)), err)
+	}
+	return string(data), nil
+}
+
+// checkText reports bytes that are no text in UTF-8.
+func checkText(data []byte) error {
+	switch {
+	case bytes.HasPrefix(data, []byte{0xff, 0xfe}), bytes.HasPrefix(data, []byte{0xfe, 0xff}):
+		return errors.New("is text in UTF-16: save it as UTF-8")
+	case bytes.IndexByte(data, 0) >= 0 || !utf8.Valid(data):
+		return errors.New("is not text in UTF-8")
+	}
+	return nil
+}
+
 // withoutEnd returns a text without the end of its last line, which is not part of it.
-func withoutEnd(data []byte) string { return strings.TrimSuffix(string(data), "\n") }
+func withoutEnd(text string) string { return strings.TrimSuffix(text, "\n") }
 
 // promptList reads prompts: one a line, or, from a file called .jsonl, one in each JSON value: a string or
 // an object with a "prompt". Empty lines are none.
 func promptList(c *cli.Context, path string) ([]string, error) {
-	var data []byte
+	var text string
 	var err error
 	if path == "-" {
+		var data []byte
 		data, err = io.ReadAll(c.App.Reader)
+		text = string(data)
 	} else {
-		data, err = os.ReadFile(path)
+		text, err = readText(c, "prompts")
 	}
 	if err != nil {
 		return nil, err
 	}
 	var list []string
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, len(data)+1)
+	lines := bufio.NewScanner(strings.NewReader(text))
+	lines.Buffer(nil, len(text)+1)
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Text()
 		if strings.TrimSpace(line) == "" {

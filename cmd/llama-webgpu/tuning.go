@@ -20,9 +20,12 @@ import (
 func tuningFlag(category string) *cli.StringFlag {
 	return &cli.StringFlag{
 		Name: "tuning", Usage: "`FILE`: what llama-webgpu tune has found; off: use none", DefaultText: "tuning.json in the user's cache directory",
-		EnvVars: []string{"LLAMA_WEBGPU_TUNING"}, Category: category,
+		EnvVars: []string{tuningVariable}, Category: category,
 	}
 }
+
+// tuningVariable is the environment variable that stands for --tuning.
+const tuningVariable = "LLAMA_WEBGPU_TUNING"
 
 // tuningOff is the value of --tuning that uses none.
 const tuningOff = "off"
@@ -102,6 +105,9 @@ func tuningOf(c *cli.Context, dev *gpu.Device) (transformer.Tuning, error) {
 		return nil, nil
 	}
 	f, err := readTuning(path)
+	if err == nil && c.IsSet("tuning") && path != os.Getenv(tuningVariable) && !exists(filepath.Dir(path), filepath.Base(path)) {
+		err = fmt.Errorf("--tuning %s: there is no such file: llama-webgpu tune writes it", quoted(path))
+	}
 	if err != nil {
 		return nil, err
 	}

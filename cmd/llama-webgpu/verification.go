@@ -65,7 +65,7 @@ func (v *verification) open() (err error) {
 	}
 	if path := c.String("golden"); path != "" {
 		if v.golden, err = verify.ReadGolden(path); err != nil {
-			return err
+			return fmt.Errorf("--golden: %w", err)
 		}
 	}
 	if err := v.cutText(); err != nil {
@@ -172,18 +172,20 @@ func cutWindows(c *cli.Context, s *source) ([][]int32, error) {
 		return nil, err
 	}
 	text := evalText
-	if path := c.String("text"); path != "" {
-		data, err := os.ReadFile(path)
-		if err != nil {
+	if c.String("text") != "" {
+		if text, err = readText(c, "text"); err != nil {
 			return nil, err
 		}
-		text = string(data)
 	}
-	size := c.Int("window-tokens")
-	if most := s.context(); size > most {
+	size, most := c.Int("window-tokens"), s.context()
+	if size > most && c.IsSet("window-tokens") {
 		return nil, usagef("--window-tokens %d: the model was trained for %d", size, most)
 	}
-	return verify.Windows(tok.Encode(text, false), tok.Begin(), size, c.Int("windows"))
+	windows, err := verify.Windows(tok.Encode(text, false), tok.Begin(), min(size, most), c.Int("windows"))
+	if err != nil && c.String("text") != "" {
+		err = fmt.Errorf("--text %s: %w", quoted(c.String("text")), err)
+	}
+	return windows, err
 }
 
 // checkBundle reads the whole bundle. Values that are not finite do not end the verification: it

@@ -87,6 +87,9 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	if what := disguised(data); what != "" {
+		return nil, fmt.Errorf("%s: %s", path, what)
+	}
 	size := int64(len(data))
 	data, notes, err := lenient(data)
 	if err != nil {

@@ -113,6 +113,26 @@ func pickleAdvice(dir string) string {
 
 const pointerAdvice = "is a Git LFS pointer, not the file itself: fetch it with git lfs pull in the clone, or get the model with hf download"
 
+// disguised says what a file is that begins like this and is not what its name says, "" if it may be.
+func disguised(head []byte) string {
+	switch {
+	case IsPointer(head):
+		return pointerAdvice
+	case isPage(head):
+		return "is a page of a website, not the file itself: get the model with hf download"
+	case bytes.HasPrefix(head, []byte("GGUF")):
+		return "is a GGUF file under another name: give it as NAME.gguf"
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return "is an archive or a file of PyTorch under another name; only safetensors are read"
+	}
+	return ""
+}
+
+// isPage reports whether a file that begins like this is a page, as servers send one in place of a file.
+func isPage(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("<!")) || bytes.HasPrefix(head, []byte("<html"))
+}
+
 // IsPointer reports whether a file that begins like this is what Git stores in place of a large one.
 func IsPointer(data []byte) bool {
 	return bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/"))

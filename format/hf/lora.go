@@ -176,7 +176,7 @@ func checkInit(o *object) {
 		return
 	}
 	switch s := o.string("init_lora_weights", ""); s {
-	case "gaussian", "eva", "orthogonal":
+	case "gaussian", "eva", "orthogonal", "mica":
 	default:
 		o.fail("init_lora_weights", "%q changes the weights of the base model too; convert the adapter to plain LoRA (PEFT: save_pretrained with path_initial_model_for_weight_conversion); "+mergeElsewhere, s)
 	}

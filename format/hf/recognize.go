@@ -47,7 +47,7 @@ func Recognize(path string) Found {
 var (
 	hubID   = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$`)
 	address = regexp.MustCompile(`^[a-z][a-z0-9+]*:/`)
-	hubURL  = regexp.MustCompile(`^(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://)([\w.-]+/[\w.-]+)`)
+	hubURL  = regexp.MustCompile(`^(?:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://)([\w.-]+/[\w.-]+)`)
 )
 
 // absent says what a path that leads nowhere may mean.
@@ -84,8 +84,8 @@ func recognizeFile(path string) Found {
 	}
 	of := func(what string) string { return "is " + what + ": give its directory, " + dir }
 	switch ext := strings.ToLower(filepath.Ext(name)); {
-	case IsPointer(head):
-		return Found{OtherKind, pointerAdvice}
+	case IsPointer(head), isPage(head):
+		return Found{OtherKind, disguised(head)}
 	case bytes.HasPrefix(head, []byte("GGUF")):
 		return Found{OtherKind, "is a GGUF file: make a bundle of it with: llama-webgpu quantize -i " + path + " -o OUT -f int4"}
 	case name == "model.wgpu", name == "manifest.json":
@@ -152,6 +152,9 @@ func recognizeCache(dir string, names []string) Found {
 		}
 		return Found{OtherKind, "is a directory of Hugging Face's cache: give the model in it, " + strings.Join(found, " or ")}
 	}
+	if slices.Contains(names, "blobs") && slices.Contains(names, "manifests") {
+		return Found{OtherKind, "is Ollama's directory: its models are the large GGUF files in " + filepath.Join(dir, "blobs") + "; give one of them"}
+	}
 	var models []string
 	for _, n := range names {
 		if strings.HasPrefix(n, "models--") {
@@ -217,7 +220,10 @@ func recognizeWithin(dir string, names []string) Found {
 	}
 	var list []string
 	for _, n := range names {
-		if sub := filepath.Join(dir, n); present(sub, "config.json") || present(sub, "manifest.json") || present(sub, adapterConfig) {
+		sub := filepath.Join(dir, n)
+		if slices.ContainsFunc(filesIn(sub), func(name string) bool {
+			return name == "config.json" || name == "manifest.json" || name == adapterConfig || filepath.Ext(name) == ".gguf"
+		}) {
 			list = append(list, sub)
 		}
 	}

@@ -74,8 +74,8 @@ func (s *shards) add(path string) error {
 	}
 	s.maps = append(s.maps, data)
 	s.files = append(s.files, File{path, int64(len(data))})
-	if IsPointer(data) {
-		return fmt.Errorf("%s: %s", path, pointerAdvice)
+	if what := disguised(data); what != "" {
+		return fmt.Errorf("%s: %s", path, what)
 	}
 	entries, views, err := parseFile(data)
 	if err != nil {

@@ -99,6 +99,8 @@ func TestRecognize(t *testing.T) {
 		{[]string{"adapter_config.json", "adapters.safetensors"}, "", AdapterKind, []string{"is an adapter of mlx_lm", "mlx_lm.fuse --model BASE"}},
 		{[]string{"checkpoint-500/adapter_config.json", "README.md"}, "", OtherKind, []string{"checkpoint-500"}},
 		{[]string{"config.json", "zero_to_fp32.py", "latest"}, "", OtherKind, []string{"DeepSpeed", "python zero_to_fp32.py"}},
+		{[]string{"org/name/x.Q4_K_M.gguf"}, "org", OtherKind, []string{"holds no model itself", "name"}},
+		{[]string{"blobs/sha256-0123", "manifests/registry/x"}, "", OtherKind, []string{"Ollama", "GGUF files in"}},
 		{[]string{"model_index.json", "unet/config.json"}, "", OtherKind, []string{"diffusers"}},
 		{[]string{"config.json", "pytorch_model.bin"}, "", OtherKind, []string{"weights of PyTorch (pytorch_model.bin)", "save_pretrained("}},
 		{[]string{"config.json", "pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"}, "", OtherKind, []string{"weights of PyTorch"}},
@@ -154,12 +156,14 @@ func TestRecognize(t *testing.T) {
 
 // Paths that lead nowhere may be names on the hub.
 func TestRecognizeNames(t *testing.T) {
+	t.Chdir(tree(t, "models/"))
 	for path, want := range map[string]string{
 		"HuggingFaceTB/SmolLM2-135M-Instruct":              "hf download HuggingFaceTB/SmolLM2-135M-Instruct --local-dir SmolLM2-135M-Instruct; then give the directory SmolLM2-135M-Instruct",
 		"https://huggingface.co/Qwen/Qwen3-0.6B/tree/main": "is an address, want a directory: download it with: hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B",
+		"huggingface.co/Qwen/Qwen3-0.6B":                   "hf download Qwen/Qwen3-0.6B",
 		"hf://Qwen/Qwen3-0.6B":                             "hf download Qwen/Qwen3-0.6B",
 		"https://example.com/model.safetensors":            "is an address, want a directory: download the model first",
-		"testdata/no-such-directory":                       "no such file or directory",
+		"models/no-such-directory":                         "no such file or directory",
 		"./HuggingFaceTB/SmolLM2":                          "no such file or directory",
 		"/HuggingFaceTB/SmolLM2":                           "no such file or directory",
 		"a/b/c":                                            "no such file or directory",

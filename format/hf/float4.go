@@ -114,25 +114,26 @@ func (m *module) globalScale(f *nibbles) error {
 	return nil
 }
 
-// blocks takes a stack of matrices of 4-bit floats as gpt-oss has them: NAME_blocks
-// [matrices][rows][groups][16] and NAME_scales [matrices][rows][groups].
-func (m *module) blocks(matrices int) (part, error) {
+// blocks takes a matrix of 4-bit floats, or a stack of them, as gpt-oss has them: NAME_blocks
+// […][rows][groups][16] and NAME_scales […][rows][groups]. NAME is that of the module and base.
+func (m *module) blocks(base string) (part, error) {
+	name := m.name + base + "_blocks"
 	if !m.b.quant.by(methodMXFP4) {
-		return part{}, fmt.Errorf("tensor %q: unexpected: the configuration does not say that mxfp4 quantized it", m.name+"_blocks")
+		return part{}, fmt.Errorf("tensor %q: unexpected: the configuration does not say that mxfp4 quantized it", name)
 	}
-	groups := m.cols / mxGroup
 	if m.cols%mxGroup != 0 {
-		return part{}, fmt.Errorf("tensor %q: %d columns cannot be in groups of %d", m.name+"_blocks", m.cols, mxGroup)
+		return part{}, fmt.Errorf("tensor %q: %d columns cannot be in groups of %d", name, m.cols, mxGroup)
 	}
-	s, err := m.tensor("_blocks", []string{"U8"}, matrices, m.rows, groups, mxGroup/2)
+	shape := slices.Concat(m.stack, []int{m.rows, m.cols / mxGroup})
+	scales, err := m.tensor(base+"_scales", []string{"U8", float8E8M0}, shape...)
 	if err != nil {
 		return part{}, err
 	}
-	scales, err := m.tensor("_scales", []string{"U8", float8E8M0}, matrices, m.rows, groups)
+	s, err := m.tensor(base+"_blocks", []string{"U8"}, append(shape, mxGroup/2)...)
 	if err != nil {
 		return part{}, err
 	}
-	return m.float4Part(s, &nibbles{data: s.data, cols: m.cols, scales: scales, global: 1}, matrices*m.rows, mxGroup), nil
+	return m.float4Part(s, &nibbles{data: s.data, cols: m.cols, scales: scales, global: 1}, m.height(), mxGroup), nil
 }
 
 // readMXFP4 reads nothing: the tensors tell it all.

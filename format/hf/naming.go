@@ -193,7 +193,7 @@ func (p prefix) name(s source, layer int, expert string) string {
 
 // there reports whether a tensor is stored, quantized or not.
 func (b *binder) there(name string) bool {
-	return b.has(name) || b.modules[strings.TrimSuffix(name, ".weight")]
+	return b.has(name) || b.modules[strings.TrimSuffix(name, ".weight")] || b.has(name+"_blocks")
 }
 
 // findModules notes the names of all modules that have tensors.

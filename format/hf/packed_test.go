@@ -1,10 +1,12 @@
 package hf
 
 import (
+	"bytes"
 	"encoding/binary"
 	"maps"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/x448/float16"
 
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -60,6 +63,82 @@ func TestBlocks(t *testing.T) {
 			t.Fatal(why)
 		}
 		checkBlocks(t, c, i, 8, 32)
+	}
+}
+
+// The same floats in a matrix that is none of a stack, under either name, and in experts that a family may
+// have in stacks.
+func TestBlocksElsewhere(t *testing.T) {
+	const module = "model.layers.0.mlp.up_proj"
+	for _, base := range []string{module, module + ".weight"} {
+		dir := t.TempDir()
+		copyQuantized(t, "ct_mxfp4", dir)
+		want := valuesOf(t, mustOpen(t, dir), module+".weight")
+		inWeights(func(m map[string]*tensorData) {
+			for name, d := range m {
+				of, packed := strings.CutSuffix(name, ".weight_packed")
+				to := base[len(module):]
+				switch {
+				case packed:
+					d.Shape = []int{d.Shape[0], d.Shape[1] / 16, 16}
+					m[of+to+"_blocks"], m[of+to+"_scales"] = d, m[of+".weight_scale"]
+					delete(m, name)
+					delete(m, of+".weight_scale")
+				}
+			}
+		})(t, dir)
+		edit(t, configOf(dir), set("quantization_config", map[string]any{"quant_method": "mxfp4"}))
+		if have := valuesOf(t, mustOpen(t, dir), module+".weight"); !slices.Equal(have, want) {
+			t.Errorf("%s: the values differ", base)
+		}
+	}
+
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(forms+"mixtral_stacked")); err != nil {
+		t.Fatal(err)
+	}
+	inWeights(func(m map[string]*tensorData) {
+		for name, d := range m {
+			if strings.HasSuffix(name, ".experts.gate_up_proj") {
+				experts, rows := d.Shape[0], d.Shape[1]
+				delete(m, name)
+				m[name+"_blocks"] = &tensorData{DType: "U8", Shape: []int{experts, rows, 1, 16}, data: bytes.Repeat([]byte{0x52}, experts*rows*16)}
+				m[name+"_scales"] = &tensorData{DType: "U8", Shape: []int{experts, rows, 1}, data: bytes.Repeat([]byte{126}, experts*rows)}
+			}
+		}
+	})(t, dir)
+	edit(t, configOf(dir), set("quantization_config", map[string]any{"quant_method": "mxfp4"}))
+	c := mustOpen(t, dir)
+	at := slices.IndexFunc(c.Tensors(), func(x model.Tensor) bool { return len(x.Shape) == 3 && x.Role == model.RoleUp })
+	for i, v := range valuesOf(t, c, c.Tensors()[at].Name) {
+		if want := []float32{.5, 1.5}[i%2]; v != want {
+			t.Fatalf("element %d is %g, want %g", i, v, want)
+		}
+	}
+}
+
+func TestBlocksDamage(t *testing.T) {
+	const name = "model.layers.1.feed_forward.experts.gate_up_proj"
+	for _, c := range []struct {
+		do   func(m map[string]*tensorData)
+		want string
+	}{
+		{func(m map[string]*tensorData) { delete(m, name+"_scales") }, `_scales" is missing; a matrix quantized by mxfp4 has it`},
+		{func(m map[string]*tensorData) { m[name+"_scales"].Shape = []int{4, 1, 48} }, `_scales": shape [4 1 48], but config.json makes it [4 48 1]`},
+		{func(m map[string]*tensorData) { m[name+"_blocks"].Shape = []int{4, 48, 16} }, `_blocks": shape [4 48 16], but config.json makes it [4 48 1 16]`},
+		{func(m map[string]*tensorData) { m[name+"_blocks"].DType = "I8" }, `_blocks": unsupported dtype I8; supported: U8`},
+	} {
+		dir := copyOf(t, "llama4")
+		inWeights(func(m map[string]*tensorData) {
+			delete(m, name)
+			m[name+"_blocks"] = &tensorData{DType: "U8", Shape: []int{4, 48, 1, 16}, data: make([]byte, 4*48*16)}
+			m[name+"_scales"] = &tensorData{DType: "U8", Shape: []int{4, 48, 1}, data: make([]byte, 4*48)}
+			c.do(m)
+		})(t, dir)
+		edit(t, configOf(dir), set("quantization_config", map[string]any{"quant_method": "mxfp4"}))
+		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want one with %q", err, c.want)
+		}
 	}
 }
 

@@ -46,12 +46,16 @@ func (d *bound) part(b *binder, name string, shape []int) (part, error) {
 // find takes the tensors of a quantized matrix, or of a stack of them, if it is quantized. Their rank
 // is that of the tensor that would have the values.
 func (m *module) find(name string, rank int, d *bound) (p part, found bool, err error) {
-	if rank == 3 && !m.b.has(name) && m.b.has(name+"_blocks") {
-		p, err = m.blocks(d.experts)
-		return p, true, err
+	if rank == 3 {
+		m.stack = []int{d.experts}
+	}
+	for _, base := range []string{"", ".weight"} {
+		if rank >= 2 && !m.b.has(name) && m.b.has(m.name+base+"_blocks") {
+			p, err = m.blocks(base)
+			return p, true, err
+		}
 	}
 	if rank == 3 && m.name != name && m.b.shards.tensors[name].dtype == "U32" && m.b.quant.by(methodMLX) {
-		m.stack = []int{d.experts}
 		p, err = m.mlx()
 		return p, true, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
@@ -91,14 +92,7 @@ func (o *Options) budget(tensors []model.Tensor) (int64, error) {
 
 // fixed returns what the options say of a matrix, if they name it.
 func (o *Options) fixed(t model.Tensor) (quant.Choice, bool) {
-	named := false
-	for _, re := range o.KeepF16 {
-		named = named || re.MatchString(t.Name)
-	}
-	for _, v := range o.Overrides {
-		named = named || v.Match.MatchString(t.Name)
-	}
-	if !named {
+	if !o.named(t) {
 		return quant.Choice{}, false
 	}
 	kind, block := o.matrix(t)
@@ -106,6 +100,12 @@ func (o *Options) fixed(t model.Tensor) (quant.Choice, bool) {
 		return quant.Choice{Bits: int64(kind.Bits()) * int64(t.Rows()) * int64(t.Cols())}, true
 	}
 	return choice(t, quant.Scheme{Bits: kind.Bits(), Block: block}, 0), true
+}
+
+// named reports whether the options name the matrix.
+func (o *Options) named(t model.Tensor) bool {
+	return slices.ContainsFunc(o.KeepF16, func(re *regexp.Regexp) bool { return re.MatchString(t.Name) }) ||
+		slices.ContainsFunc(o.Overrides, func(v Override) bool { return v.Match.MatchString(t.Name) })
 }
 
 func choice(t model.Tensor, s quant.Scheme, loss float64) quant.Choice {

@@ -1,9 +1,11 @@
 package convert
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
@@ -11,62 +13,144 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
-// What a model becomes if nobody says more than the format follows its size, because small models have
-// little to spare. The limits are in weights, embedding and head included.
-const (
-	small  = 1e9 // below: int4 in blocks of 32 and 64
-	middle = 4e9 // below: int4 in blocks of 64, and an embedding and a head of int8
-)
+// A class is what int4 becomes for models below a size, in weights, embedding and head included: small
+// models have little to spare.
+type class struct {
+	below  float64
+	block  int     // weights that share a scale
+	budget float64 // bits a weight in the layers, at most
+	around bool    // embedding and head are int8
+	probe  bool    // outliers are looked for, which reads half of the weights once more
+	halve  bool    // smaller blocks where the budget allows
+}
+
+var classes = []class{
+	{below: 1e9, block: 64, budget: 4.8, around: true, probe: true, halve: true},
+	{below: 4e9, block: 64, budget: 4.6, around: true, probe: true, halve: true},
+	{below: math.Inf(1), block: 128, budget: 4.3},
+}
 
 // fitted is what Options.Fit has chosen for what the options leave open.
 type fitted struct {
 	block       map[bundle.Type]int // weights that share a scale, at most; see fitBlock
 	embed, head bundle.Type         // "": as the other matrices
-	roles       []fittedRole
-	why         string // what was chosen
-	instead     string // what else there is
+	rules       []rule              // for matrices in layers, the first that matches
+	why         string              // what was chosen
+	instead     string              // what else there is
 }
 
-// fittedRole says that matrices of a role are stored otherwise than the rest.
-type fittedRole struct {
+// rule says that matrices of a role are stored otherwise than the rest.
+type rule struct {
 	role  model.Role
+	layer int // anyLayer: all
 	kind  bundle.Type
-	block int
+	block int // 0: as all of this kind
 }
 
-// fit chooses what the options leave open by the model's size and shape.
-func (o *Options) fit(src model.Weights) {
+const anyLayer = -1
+
+func (r rule) matches(t model.Tensor) bool {
+	return r.role == t.Role && (r.layer == anyLayer || r.layer == t.Layer)
+}
+
+// fit chooses what the options leave open by the model's size and shape, and by where its weights stick out.
+func (o *Options) fit(ctx context.Context, src model.Weights) error {
 	o.fitted = nil
 	format := bundle.Type(o.Format)
 	if !o.Fit || !format.Quantized() {
-		return
+		return nil
 	}
-	f := &fitted{block: map[bundle.Type]int{}}
 	n := countWeights(src.Tensors())
+	c := classes[slices.IndexFunc(classes, func(c class) bool { return float64(n) < c.below })]
+	f := &fitted{block: map[bundle.Type]int{}}
 	o.fitted = f
-	if n < middle && format != bundle.Int8 {
+	if c.around && format != bundle.Int8 {
 		f.embed = bundle.Int8
 		if !src.Spec().TiedHead && o.EmbedFormat == "" {
 			f.head = bundle.Int8
 		}
 	}
-	if format != bundle.Int4 || o.Block != 0 || o.Bits != 0 {
-		f.explain(o, src.Spec(), n)
-		return
-	}
-	switch {
-	case n < small:
-		f.block[bundle.Int4] = 64
-		for _, r := range []model.Role{model.RoleUp, model.RoleDown, model.RoleSharedUp, model.RoleSharedDown} {
-			f.roles = append(f.roles, fittedRole{r, bundle.Int4, 32})
+	if format == bundle.Int4 && o.Block == 0 && o.Bits == 0 {
+		f.block[bundle.Int4] = c.block
+		var outliers []int
+		if c.probe {
+			var err error
+			if outliers, err = findOutliers(ctx, src, o.Threads); err != nil {
+				return err
+			}
 		}
-	case n < middle:
-		f.block[bundle.Int4] = 64
-	}
-	if sharesValues(src.Spec()) {
-		f.roles = append(f.roles, fittedRole{model.RoleV, bundle.Int8, 0})
+		f.spend(o, src, c, outliers)
+		f.instead = "--block-size 128 --embed-format int4 is smaller, and drifts further"
 	}
 	f.explain(o, src.Spec(), n)
+	return nil
+}
+
+// spend gives matrices more bits as long as the budget lasts, those first where they were found to save most:
+//
+//   - the values, if several query heads read each: an error counts as many times;
+//   - the ways out of MLPs with a neuron that sticks out: they write the few huge activations that models have;
+//   - the last MLP, which nothing makes good, in models of so many layers that one does not cost much;
+//   - smaller blocks, for queries and keys first.
+func (f *fitted) spend(o *Options, src model.Weights, c class, outliers []int) {
+	s, tensors := src.Spec(), src.Tensors()
+	steps := [][]rule{}
+	int8s := func(layer int, roles ...model.Role) {
+		for _, r := range roles {
+			steps = append(steps, []rule{{r, layer, bundle.Int8, 0}})
+		}
+	}
+	if sharesValues(s) {
+		int8s(anyLayer, model.RoleV)
+	}
+	for _, l := range outliers {
+		int8s(l, model.RoleDown)
+	}
+	if last := len(s.Layers) - 1; last+1 >= manyLayers && s.Layer(last).MLP.Experts == 0 {
+		int8s(last, model.RoleDown, model.RoleUp, model.RoleGate)
+	}
+	for _, roles := range [][]model.Role{
+		{model.RoleQ, model.RoleK},
+		{model.RoleO},
+		{model.RoleDown, model.RoleSharedDown},
+		{model.RoleUp, model.RoleSharedUp},
+		{model.RoleGate, model.RoleSharedGate},
+	} {
+		if !c.halve {
+			break
+		}
+		var step []rule
+		for _, r := range roles {
+			step = append(step, rule{r, anyLayer, bundle.Int4, c.block / 2})
+		}
+		steps = append(steps, step)
+	}
+	for _, step := range steps {
+		before := f.rules
+		f.rules = slices.Concat(f.rules, slices.DeleteFunc(step, func(r rule) bool {
+			return !slices.ContainsFunc(tensors, func(t model.Tensor) bool { return r.matches(t) && !o.named(t) })
+		}))
+		if f.layerBits(o, tensors) > c.budget {
+			f.rules = before
+		}
+	}
+}
+
+// manyLayers is from how many layers on the last MLP gets int8.
+const manyLayers = 24
+
+// layerBits returns the bits of a weight in the matrices of the layers, by what was chosen so far. What the
+// options name does not count.
+func (f *fitted) layerBits(o *Options, tensors []model.Tensor) float64 {
+	var stored []bundle.Tensor
+	for _, t := range tensors {
+		e := bundle.Tensor{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
+		if t.Quantizable() && !o.named(t) {
+			e.Type, e.Block = o.matrix(t)
+			stored = append(stored, e)
+		}
+	}
+	return layerBits(stored)
 }
 
 // sharesValues reports whether several query heads read each value head, in all layers: then the
@@ -86,12 +170,28 @@ func (f *fitted) explain(o *Options, s *model.Spec, n int64) {
 	if b := f.block[bundle.Int4]; b != 0 {
 		parts = append(parts, fmt.Sprintf("int4 in blocks of %d", b))
 	}
-	for _, r := range f.roles {
-		switch {
-		case r.kind != bundle.Int4:
-			parts = append(parts, fmt.Sprintf("%s %s, which several heads read", r.role, r.kind))
-		case r.role == model.RoleDown:
-			parts = append(parts, fmt.Sprintf("up and down in blocks of %d", r.block))
+	for _, kind := range []bundle.Type{bundle.Int8, bundle.Int4} {
+		for _, layer := range append([]int{anyLayer}, seq(len(s.Layers))...) {
+			var roles []string
+			block := 0
+			for _, r := range f.rules {
+				if r.kind == kind && r.layer == layer {
+					roles, block = append(roles, string(r.role)), r.block
+				}
+			}
+			if len(roles) == 0 {
+				continue
+			}
+			part := strings.Join(roles, ", ")
+			if layer != anyLayer {
+				part = fmt.Sprintf("%s of layer %d", part, layer)
+			}
+			if block != 0 {
+				part += fmt.Sprintf(" in blocks of %d", block)
+			} else {
+				part += " " + string(kind)
+			}
+			parts = append(parts, part)
 		}
 	}
 	switch {
@@ -103,13 +203,18 @@ func (f *fitted) explain(o *Options, s *model.Spec, n int64) {
 	if f.head != "" && o.HeadFormat == "" {
 		parts = append(parts, fmt.Sprintf("head %s", f.head))
 	}
-	if len(parts) == 0 {
-		return
+	if len(parts) > 0 {
+		f.why = fmt.Sprintf("chosen for a model of %s weights: %s", million(n), strings.Join(parts, "; "))
 	}
-	f.why = fmt.Sprintf("chosen for a model of %s weights: %s", million(n), strings.Join(parts, "; "))
-	if o.Format == string(bundle.Int4) && o.Block == 0 && o.Bits == 0 {
-		f.instead = fmt.Sprintf("--block-size 128 --embed-format %[1]s is smaller, and drifts further", o.Format)
+}
+
+// seq returns 0 to n−1.
+func seq(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
 	}
+	return list
 }
 
 // million writes a number of weights for people.
@@ -120,34 +225,37 @@ func million(n int64) string {
 	return fmt.Sprintf("%.3g million", float64(n)/1e6)
 }
 
-// role returns what was chosen for matrices of the tensor's role.
-func (f *fitted) role(t model.Tensor) (fittedRole, bool) {
+// rule returns what was chosen for a matrix.
+func (f *fitted) rule(t model.Tensor) (rule, bool) {
 	if f == nil {
-		return fittedRole{}, false
+		return rule{}, false
 	}
-	for _, r := range f.roles {
-		if r.role == t.Role {
+	for _, r := range f.rules {
+		if r.matches(t) {
 			return r, true
 		}
 	}
-	return fittedRole{}, false
+	return rule{}, false
 }
 
-// overrides returns what a manifest says of the roles: an override for each name that matrices of the
-// role have but for the number of their layer.
+// overrides returns what a manifest says of the rules: an override for each name that matrices of the
+// role have, whatever the number of their layer if it holds for all.
 func (f *fitted) overrides(tensors []model.Tensor) []Override {
 	var list []Override
 	if f == nil {
 		return nil
 	}
-	for _, r := range f.roles {
+	for _, r := range f.rules {
 		seen := map[string]bool{}
 		for _, t := range tensors {
-			if t.Role != r.role {
+			if !r.matches(t) {
 				continue
 			}
-			pattern := "^" + digits.ReplaceAllLiteralString(regexp.QuoteMeta(t.Name), `\d+`) + "$"
-			if !seen[pattern] {
+			pattern := regexp.QuoteMeta(t.Name)
+			if r.layer == anyLayer {
+				pattern = digits.ReplaceAllLiteralString(pattern, `\d+`)
+			}
+			if pattern = "^" + pattern + "$"; !seen[pattern] {
 				seen[pattern] = true
 				list = append(list, Override{Match: regexp.MustCompile(pattern), Format: string(r.kind), Block: r.block})
 			}
@@ -188,5 +296,5 @@ func layerBits(tensors []bundle.Tensor) float64 {
 			n += rows * float64(t.Model().Cols())
 		}
 	}
-	return bits / n
+	return bits / max(n, 1)
 }

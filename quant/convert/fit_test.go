@@ -1,7 +1,11 @@
 package convert
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,10 +14,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
-// sized returns a model without values, of so many layers of 576 or 4096 columns.
-func sized(layers, hidden, kvHeads int, tied bool) *fake {
+// sized returns a model without values.
+func sized(layers, hidden, kvHeads int, tied bool, vocab int) *fake {
 	f := &fake{spec: model.Spec{
-		Vocab: 32000, Hidden: hidden, TiedHead: tied, Norm: model.Norm{Kind: model.RMSNorm},
+		Vocab: vocab, Hidden: hidden, TiedHead: tied, Norm: model.Norm{Kind: model.RMSNorm},
 		Kinds: []model.Layer{{
 			PreNorm: true, Attention: model.Attention{Heads: 8, KVHeads: kvHeads, HeadDim: hidden / 8},
 			MLP: model.MLP{Gated: true, Activation: model.SiLU, Intermediate: 4 * hidden},
@@ -22,36 +26,105 @@ func sized(layers, hidden, kvHeads int, tied bool) *fake {
 	}}
 	f.tensors = f.spec.Tensors()
 	for i := range f.tensors {
-		f.tensors[i].Name = strings.Join([]string{"layers", string(rune('0' + max(f.tensors[i].Layer, 0)%10)), string(f.tensors[i].Role)}, ".")
+		f.tensors[i].Name = fmt.Sprintf("layers.%d.%s", f.tensors[i].Layer, f.tensors[i].Role)
 	}
 	return f
 }
 
+// long is a sized model whose rows have these lengths.
+type long struct {
+	*fake
+	length func(layer int, role model.Role, row int) float32
+}
+
+func (f long) Rows(i, row0, n int, dst []float32) error {
+	t := f.tensors[i]
+	clear(dst)
+	for r := range n {
+		dst[r*t.Cols()+(row0+r)%t.Cols()] = f.length(t.Layer, t.Role, row0+r)
+	}
+	return nil
+}
+
+// Layers with a neuron that sticks out in gate and up, and the last MLP of a deep model, get more bits as long
+// as the budget lasts; where a failure to read ends it.
+func TestFitOutliers(t *testing.T) {
+	f := long{sized(30, 576, 2, true, 32000), func(layer int, role model.Role, row int) float32 {
+		switch {
+		case (layer == 3 || layer == 7) && row == 1000:
+			return 4
+		case layer == 5 && row == 1000 && role == model.RoleGate: // strong in one of both
+			return 7
+		}
+		return 1
+	}}
+	o := Options{Format: "int4", Fit: true, Threads: 3}
+	if err := o.fit(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	var int8s []string
+	for _, x := range f.tensors {
+		if kind, _ := o.matrix(x); kind == bundle.Int8 && x.Layer != model.NoLayer && x.Role != model.RoleV {
+			int8s = append(int8s, x.Name)
+		}
+	}
+	if want := []string{"layers.3.down", "layers.7.down", "layers.29.gate", "layers.29.up", "layers.29.down"}; !slices.Equal(int8s, want) {
+		t.Errorf("int8 are %q, want %q", int8s, want)
+	}
+	if bits := o.fitted.layerBits(&o, f.tensors); bits > classes[0].budget {
+		t.Errorf("%v bits a weight, the budget is %v", bits, classes[0].budget)
+	}
+	if why := o.fitted.why; !strings.Contains(why, "down of layer 3 int8") {
+		t.Errorf("it says %q", why)
+	}
+	f.spec.Kinds[0].PostNorm = true
+	if found, err := findOutliers(t.Context(), f, 1); err != nil || len(found) > 0 {
+		t.Errorf("outliers before a norm: %v, %v", found, err)
+	}
+	f.spec.Kinds[0].PostNorm = false
+	broken := sized(4, 576, 2, true, 1000)
+	broken.hook = func(tensor, _, _ int) error {
+		if broken.tensors[tensor].Role == model.RoleUp {
+			return io.ErrUnexpectedEOF
+		}
+		return nil
+	}
+	broken.values = make([][]float32, len(broken.tensors))
+	for i, x := range broken.tensors {
+		broken.values[i] = make([]float32, x.Rows()*x.Cols())
+	}
+	if err := o.fit(t.Context(), broken); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("rows that cannot be read: %v", err)
+	}
+}
+
 // What is left open follows from size and shape; what was asked for does not.
 func TestFit(t *testing.T) {
-	little, some, large := sized(4, 576, 2, true), sized(9, 4096, 2, false), sized(22, 4096, 2, false)
+	little, some, large := sized(4, 576, 2, true, 32000), sized(4, 512, 2, false, 1.5e6), sized(4, 512, 2, false, 5e6)
 	for _, c := range []struct {
 		name                    string
 		f                       *fake
 		o                       Options
 		q, down, v, embed, head string // "": there is none
 	}{
-		{"small", little, Options{Format: "int4"}, "int4/64", "int4/32", "int8/64", "int8/64", ""},
-		{"own heads", sized(4, 576, 8, true), Options{Format: "int4"}, "int4/64", "int4/32", "int4/64", "int8/64", ""},
-		{"middle", some, Options{Format: "int4"}, "int4/64", "int4/64", "int8/128", "int8/128", "int8/128"},
+		{"small", little, Options{Format: "int4"}, "int4/32", "int4/32", "int8/64", "int8/64", ""},
+		{"own heads", sized(4, 576, 8, true, 32000), Options{Format: "int4"}, "int4/32", "int4/32", "int4/64", "int8/64", ""},
+		{"middle", some, Options{Format: "int4"}, "int4/32", "int4/64", "int8/128", "int8/128", "int8/128"},
 		{"large", large, Options{Format: "int4"}, "int4/128", "int4/128", "int8/128", "int4/128", "int4/128"},
 		{"block", little, Options{Format: "int4", Block: 128}, "int4/128", "int4/128", "int4/128", "int8/128", ""},
 		{"embedding", little, Options{Format: "int4", Block: 128, EmbedFormat: "int4"}, "int4/128", "int4/128", "int4/128", "int4/128", ""},
 		{"article", some, Options{Format: "int4", Block: 128, EmbedFormat: "int4"}, "int4/128", "int4/128", "int4/128", "int4/128", "int4/128"},
-		{"head", some, Options{Format: "int4", HeadFormat: "f16"}, "int4/64", "int4/64", "int8/128", "int8/128", "f16"},
+		{"head", some, Options{Format: "int4", HeadFormat: "f16"}, "int4/32", "int4/64", "int8/128", "int8/128", "f16"},
 		{"int8", little, Options{Format: "int8"}, "int8/64", "int8/128", "int8/64", "int8/64", ""},
 		{"int2", little, Options{Format: "int2"}, "int2/64", "int2/256", "int2/64", "int8/64", ""},
 		{"f16", little, Options{Format: "f16"}, "f16", "f16", "f16", "f16", ""},
 		{"override", little, Options{Format: "int4", Overrides: []Override{{Match: digits, Format: "int4", Block: 256}}}, "int4/256", "int4/256", "int4/256", "int4/256", ""},
 	} {
 		o := c.o
-		o.Fit = true
-		o.fit(c.f)
+		o.Fit, o.Threads = true, 2
+		if err := o.fit(t.Context(), long{c.f, func(int, model.Role, int) float32 { return 1 }}); err != nil {
+			t.Fatal(err)
+		}
 		for role, want := range map[model.Role]string{
 			model.RoleQ: c.q, model.RoleDown: c.down, model.RoleV: c.v, model.RoleEmbed: c.embed, model.RoleHead: c.head,
 		} {
@@ -83,7 +156,9 @@ func TestFit(t *testing.T) {
 // Without Fit nothing is chosen.
 func TestFitOff(t *testing.T) {
 	o := Options{Format: "int4"}
-	o.fit(sized(4, 576, 2, true))
+	if err := o.fit(t.Context(), sized(4, 576, 2, true, 32000)); err != nil {
+		t.Fatal(err)
+	}
 	if kind, block := o.matrix(model.Tensor{Role: model.RoleV, Shape: []int{64, 576}}); kind != bundle.Int4 || block != 128 {
 		t.Errorf("%s in blocks of %d, want int4 in blocks of 128", kind, block)
 	}

@@ -147,7 +147,7 @@ func (o *Options) choice(t model.Tensor) (bundle.Type, int) {
 			return bundle.Type(v.Format), v.Block
 		}
 	}
-	if r, ok := o.fitted.role(t); ok {
+	if r, ok := o.fitted.rule(t); ok {
 		return r.kind, r.block
 	}
 	format := bundle.Type(o.Format)

@@ -38,7 +38,9 @@ func newPlan(ctx context.Context, src Source, o Options) (*plan, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	o.fit(src.Weights)
+	if err := o.fit(ctx, src.Weights); err != nil {
+		return nil, err
+	}
 	p := &plan{src: src, opts: o, again: map[string][]int{}, repacked: map[string]int{}, rounded: map[int]bool{}}
 	for i, t := range src.Weights.Tensors() {
 		e := bundle.Tensor{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}

@@ -177,6 +177,9 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 	}
 	d := b.layout(s, t)
 	t.Name = b.name(s, t.Layer, "*") + d.suffix()
+	if t.Role == model.RoleEmbed { // also where a tied one is stored as the head: a head of its own may follow
+		t.Name = b.name(b.family.tensors[t.Role], t.Layer, "")
+	}
 	want := d.storedShape(t)
 	if !strings.Contains(s.name, "{e}") {
 		return d, d.addPart(b, b.name(s, t.Layer, ""), want)

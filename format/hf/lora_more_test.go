@@ -149,6 +149,13 @@ func TestMergeUnties(t *testing.T) {
 		t.Error("an adapter of other matrices unties the head")
 	}
 
+	tied := mustOpen(t, forms+"tied_head")
+	mustMerge(t, tied, quantized+"lora_whole", 1)
+	if a, b := tied.Tensors()[0].Name, tied.Tensors()[len(tied.Tensors())-1].Name; a != "model.embed_tokens.weight" || b != "lm_head.weight" {
+		t.Errorf("embedding %q, head %q", a, b)
+	}
+	sameModel(t, tied, mustMerge(t, mustOpen(t, fixtures+"qwen2"), quantized+"lora_whole", 1))
+
 	broken := adapterOf(t, "lora_tied", func(all map[string]*tensorData) {
 		delete(all, adapterPrefix+"model.layers.1.self_attn.o_proj"+kindB)
 	})

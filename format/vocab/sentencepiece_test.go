@@ -3,8 +3,10 @@ package vocab
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,6 +97,28 @@ func TestMismatch(t *testing.T) {
 	}
 	if !bytes.Contains(r.JSON, []byte(`"type":"Unigram"`)) {
 		t.Error("the model is no Unigram model")
+	}
+}
+
+// TestScores has a run of spaces with the lowest score and a low id, as Llama has: it is made last.
+func TestScores(t *testing.T) {
+	lowest := math.Float32bits(-1e9)
+	model := append(message(
+		1, message(1, "<unk>", 3, 2), 1, message(1, "▁▁", 2, lowest), 1, message(1, "▁a", 2, math.Float32bits(-1)),
+		1, message(1, "▁", 2, math.Float32bits(-2)), 1, message(1, "a", 2, math.Float32bits(-3)),
+	), message(2, message(3, 2), 3, message(4, 0))...)
+	for _, class := range []string{"", "LlamaTokenizer", "CodeLlamaTokenizer"} {
+		r, err := Convert(sourceOf(map[string][]byte{"tokenizer.model": model}, "", class))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := tokenizer.Parse(r.JSON)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := tok.EncodeOrdinary("a  a   a"), []int32{2, 3, 2, 1, 2}; !slices.Equal(got, want) {
+			t.Errorf("%q: %v: want %v", class, got, want)
+		}
 	}
 }
 

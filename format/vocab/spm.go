@@ -82,7 +82,7 @@ func fallback(more ...Part) Part {
 
 func (b *spm) llama() (*Tokenizer, profile) {
 	s := b.settings
-	t := &Tokenizer{Model: &BPE{Vocab: b.tokens, Merges: mergesByID(b.tokens, b.ids), FuseUnk: true, ByteFallback: true}}
+	t := &Tokenizer{Model: &BPE{Vocab: b.tokens, Merges: b.mergesOfAll(), FuseUnk: true, ByteFallback: true}}
 	switch {
 	case !s.bool("add_prefix_space", true, true):
 		t.PreTokenizer, t.Decoder = Metaspace("never", false), fallback()
@@ -98,7 +98,7 @@ func (b *spm) codeLlama() (*Tokenizer, profile) {
 	s := b.settings
 	_, p := b.llama()
 	unk := s.token("unk_token", "<unk>")
-	t := &Tokenizer{Model: &BPE{Vocab: b.tokens, Merges: mergesByID(b.tokens, b.ids), FuseUnk: true, ByteFallback: true, Unk: b.known(unk)}}
+	t := &Tokenizer{Model: &BPE{Vocab: b.tokens, Merges: b.mergesOfAll(), FuseUnk: true, ByteFallback: true, Unk: b.known(unk)}}
 	t.PreTokenizer, t.Decoder = Metaspace("first", false), fallback(Strip(1))
 	if !s.bool("add_prefix_space", true, true) {
 		t.PreTokenizer = Metaspace("never", false)
@@ -119,7 +119,7 @@ func (b *spm) gemma() (*Tokenizer, profile) {
 		Normalizer:   Replace(Literal(" "), "▁"),
 		PreTokenizer: SplitAfter(Literal(" ")),
 		Decoder:      fallback(),
-		Model:        &BPE{Vocab: b.tokens, Merges: mergesByID(b.tokens, b.ids), FuseUnk: true, ByteFallback: true, Unk: b.known(unk)},
+		Model:        &BPE{Vocab: b.tokens, Merges: b.mergesOfAll(), FuseUnk: true, ByteFallback: true, Unk: b.known(unk)},
 	}, profile{
 		named: map[string]string{"unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "mask_token": "<mask>"},
 		extra: b.pieceTokens(pieceControl, pieceUserDefined),

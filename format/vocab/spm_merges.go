@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // candidate is a way to make a token of two others.
@@ -23,22 +22,25 @@ func halves(token string, made int, has func(string) bool, out []candidate) []ca
 	return out
 }
 
-// mergesByID returns the merges of a vocabulary where a token with a lower id is made first.
-func mergesByID(tokens []string, ids map[string]int) [][2]string {
-	has := func(s string) bool { _, ok := ids[s]; return ok }
-	var all [][2]string
+// mergesOfAll returns the merges of all pieces, tokens[i] being the name of piece i: one with a higher score is made
+// first, and of those with the same score the one with the lower id. transformers goes by the ids alone, which is the
+// same but for the runs of spaces that Llama has among its first pieces, with the lowest scores of all.
+func (b *spm) mergesOfAll() [][2]string {
+	has := func(s string) bool { _, ok := b.ids[s]; return ok }
 	var ways []candidate
-	for id, token := range tokens {
-		ways = halves(token, id, has, ways[:0])
-		slices.SortStableFunc(ways, func(a, b candidate) int {
-			return cmp.Or(cmp.Compare(utf8.RuneCountInString(a.left), utf8.RuneCountInString(b.left)),
-				cmp.Compare(utf8.RuneCountInString(a.right), utf8.RuneCountInString(b.right)))
-		})
-		for _, w := range ways {
-			all = append(all, [2]string{w.left, w.right})
-		}
+	for id, token := range b.tokens {
+		ways = halves(token, id, has, ways) // those with shorter left parts first
 	}
-	return all
+	slices.SortStableFunc(ways, func(x, y candidate) int { return cmp.Compare(b.pieces[y.made].score, b.pieces[x.made].score) })
+	return pairs(ways)
+}
+
+func pairs(ways []candidate) [][2]string {
+	merges := make([][2]string, len(ways))
+	for i, w := range ways {
+		merges[i] = [2]string{w.left, w.right}
+	}
+	return merges
 }
 
 // mergesOfPieces returns the merges of the normal pieces, tokens[i] being the name of piece i: one with a higher
@@ -60,9 +62,5 @@ func mergesOfPieces(tokens []string, pieces []piece) [][2]string {
 		return cmp.Or(cmp.Compare(pieces[b.made].score, pieces[a.made].score), cmp.Compare(a.made, b.made),
 			strings.Compare(a.left, b.left), strings.Compare(a.right, b.right))
 	})
-	merges := make([][2]string, len(ways))
-	for i, w := range ways {
-		merges[i] = [2]string{w.left, w.right}
-	}
-	return merges
+	return pairs(ways)
 }

@@ -254,6 +254,10 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 		if !takesValue(known, arg) {
 			continue
 		}
+		if findFlag(known, strings.TrimLeft(arg, "-")) == cli.Flag(reportJSONFlag) && (i+1 == len(args) || !namesReport(args[i+1])) {
+			*to = append(*to, "-")
+			continue
+		}
 		if i++; i == len(args) {
 			return nil, usagef("%s: its value is missing; see llama-webgpu %s --help", arg, cmd.Name)
 		}
@@ -267,6 +271,9 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 	}
 	return slices.Concat(args[:1], global, args[1:at], flags, others), nil
 }
+
+// namesReport reports whether an argument after --json is its value.
+func namesReport(arg string) bool { return arg == "-" || strings.HasSuffix(arg, ".json") }
 
 // canonical writes a flag under its first name, so that -p and --prompt go together.
 func canonical(flags []cli.Flag, arg string) string {

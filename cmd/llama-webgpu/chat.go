@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +20,14 @@ import (
 var chatFlags = []cli.Flag{
 	&cli.BoolFlag{Name: "chat", Usage: "treat the prompt as a message that the model answers; without a prompt, read messages line by line", Category: "Chat", DisableDefaultText: true},
 	&cli.StringFlag{Name: "system", Usage: "`TEXT`: with --chat, instructions for the whole conversation", Category: "Chat"},
+	&cli.StringSliceFlag{Name: "template-var", KeepSpace: true, Usage: "`NAME=VALUE`: with --chat, a variable of the template, such as enable_thinking=false; VALUE is JSON, or else a text (repeatable)", Category: "Chat"},
+	&cli.StringFlag{Name: "chat-template-kwargs", Usage: "`JSON`: with --chat, variables of the template as an object, such as '{\"enable_thinking\": false}'", Category: "Chat"},
 	&cli.StringFlag{Name: "chat-template", Usage: "`FILE`: with --chat, a Jinja template", DefaultText: "the model's", Category: "Chat"},
 }
 
 // checkChat reports flags that do not go together.
 func checkChat(c *cli.Context) error {
-	for _, name := range []string{"system", "chat-template"} {
+	for _, name := range []string{"system", "chat-template", "chat-template-kwargs", "template-var"} {
 		if c.IsSet(name) && !c.Bool("chat") {
 			return usagef("infer: --%s is for --chat", name)
 		}
@@ -32,7 +35,38 @@ func checkChat(c *cli.Context) error {
 	if talks(c) && c.Bool("json") {
 		return usagef("infer: --json wants a --prompt")
 	}
-	return nil
+	_, err := templateVars(c)
+	return err
+}
+
+// templateVars returns the variables of a template that the flags give; --template-var wins.
+func templateVars(c *cli.Context) (map[string]any, error) {
+	vars := map[string]any{}
+	if text := c.String("chat-template-kwargs"); text != "" {
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
+			return nil, usagef("--chat-template-kwargs %s: want a JSON object such as {\"enable_thinking\": false}", text)
+		}
+		for name, v := range object {
+			vars[name] = v
+		}
+	}
+	for _, text := range c.StringSlice("template-var") {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || strings.TrimSpace(name) == "" {
+			return nil, usagef("--template-var %s: want NAME=VALUE", quoted(text))
+		}
+		vars[strings.TrimSpace(name)] = value
+		if json.Valid([]byte(value)) {
+			vars[strings.TrimSpace(name)] = json.RawMessage(value)
+		}
+	}
+	for _, name := range []string{"messages", "add_generation_prompt"} {
+		if _, ok := vars[name]; ok {
+			return nil, usagef("the template's variable %s is the conversation's own: use --prompt and --system", name)
+		}
+	}
+	return vars, nil
 }
 
 // talks reports whether messages are read line by line.
@@ -60,7 +94,11 @@ func newConversation(c *cli.Context, s *source, tok *tokenizer.Tokenizer) (*conv
 	if text == "" {
 		return nil, fmt.Errorf("%s: has no chat template: it was not trained to chat; use --prompt alone, or give --chat-template", s.dir)
 	}
-	t, err := chat.New(text, s.specialTokens(tok), nil)
+	vars, err := templateVars(c)
+	if err != nil {
+		return nil, err
+	}
+	t, err := chat.New(text, s.specialTokens(tok), vars)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.dir, err)
 	}

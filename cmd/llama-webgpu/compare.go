@@ -35,7 +35,7 @@ Example:
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{
 		&cli.StringFlag{Name: "html", Usage: "`FILE`: write a page with a chart", Category: "Output"},
-		quietFlag, jsonFlag("print the results as JSON"),
+		reportJSONFlag, quietFlag,
 	}, deviceFlags(), referenceFlags),
 	Action: compareBundles,
 }
@@ -55,7 +55,7 @@ func compareBundles(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := cmp.Or(checkDevice(c), checkReference(c), within(c, textBounds...), writable(c, "html", "reference-cache")); err != nil {
+	if err := cmp.Or(checkDevice(c), checkReference(c), within(c, textBounds...), writable(c, "json", "html", "reference-cache")); err != nil {
 		return err
 	}
 	if c.String("device") == "gpu" {
@@ -157,17 +157,15 @@ func (r *comparing) show() error {
 			return err
 		}
 	}
-	switch {
-	case r.c.Bool("json"):
-		return printJSON(r.c, struct {
-			Reference string       `json:"reference"`
-			Device    string       `json:"device"`
-			Bundles   []report.Row `json:"bundles"`
-		}{r.source.dir, r.device, r.rows})
-	case !r.c.Bool(quietFlag.Name):
+	done, err := writeReport(r.c, struct {
+		Reference string       `json:"reference"`
+		Device    string       `json:"device"`
+		Bundles   []report.Row `json:"bundles"`
+	}{r.source.dir, r.device, r.rows})
+	if err == nil && !done && !r.c.Bool(quietFlag.Name) {
 		r.showTable()
 	}
-	return nil
+	return err
 }
 
 func (r *comparing) showTable() {

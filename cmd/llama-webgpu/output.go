@@ -35,6 +35,25 @@ func printJSON(c *cli.Context, v any) error {
 	return e.Encode(v)
 }
 
+// reportJSONFlag is for commands whose report is written beside what they print.
+var reportJSONFlag = &cli.StringFlag{Name: "json", Usage: "`FILE`: write the report as JSON to a file called ….json (or =FILE); alone or with -, print it instead of the tables", Category: "Output"}
+
+// writeReport writes v where reportJSONFlag says, and reports whether that is all there is to print.
+func writeReport(c *cli.Context, v any) (printed bool, err error) {
+	switch path := c.String(reportJSONFlag.Name); path {
+	case "":
+		return false, nil
+	case "-":
+		return true, printJSON(c, v)
+	default:
+		data, err := json.MarshalIndent(v, "", " ")
+		if err != nil {
+			return false, err
+		}
+		return false, os.WriteFile(path, append(data, '\n'), 0o644)
+	}
+}
+
 // replaceJSON replaces a file as a whole by v, indented. What cannot be written leaves the file as it was.
 func replaceJSON(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", " ")

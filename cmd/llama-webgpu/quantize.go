@@ -323,14 +323,16 @@ func showSummary(c *cli.Context, r *convert.Report) {
 	}
 	showTable(c, t)
 
-	byError := slices.Clone(r.Tensors)
+	byError := slices.DeleteFunc(slices.Clone(r.Tensors), func(e convert.TensorReport) bool { return e.Error == 0 })
 	slices.SortStableFunc(byError, func(a, b convert.TensorReport) int { return cmp.Compare(b.Error, a.Error) })
 	t = newTable(table.Row{"largest errors", "stored as", "relative RMS"}, 2)
 	for _, e := range byError[:min(worst, len(byError))] {
 		t.AppendRow(table.Row{e.Name, e.Type, fmt.Sprintf("%.4f", e.Error)})
 	}
-	fmt.Fprintln(stdout(c))
-	showTable(c, t)
+	if len(byError) > 0 {
+		fmt.Fprintln(stdout(c))
+		showTable(c, t)
+	}
 	for _, note := range r.Manifest.Notes {
 		fmt.Fprintf(stdout(c), "\nnote: %s\n", note)
 	}

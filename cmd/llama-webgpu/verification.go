@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -348,21 +347,8 @@ func (v *verification) goldenReference(ctx context.Context) (halved bool, err er
 
 // show writes the report where it is wanted.
 func (v *verification) show() error {
-	path := v.c.String("json")
-	if path == "-" {
-		return printJSON(v.c, &v.report)
-	}
-	if path != "" {
-		data, err := json.MarshalIndent(&v.report, "", " ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
-			return err
-		}
-	}
-	if v.c.Bool(quietFlag.Name) {
-		return nil
+	if done, err := writeReport(v.c, &v.report); done || err != nil || v.c.Bool(quietFlag.Name) {
+		return err
 	}
 	out := stdout(v.c)
 	fmt.Fprintf(out, "%s on %s\n\n", v.bundle.dir, v.report.Environment["device"])

@@ -55,7 +55,7 @@ Examples:
 		limitFlag("golden-max-kld", "golden: mean KL divergence of the bundle is at most `X` nats"),
 
 		&cli.BoolFlag{Name: "layers", Usage: "show the differences after each layer", Category: "Output", DisableDefaultText: true},
-		&cli.StringFlag{Name: "json", Usage: "write the report as JSON to `FILE`, - for standard output", Category: "Output"},
+		reportJSONFlag,
 		quietFlag,
 	}, reportFlags, deviceFlags(), referenceFlags),
 	Action: verifyBundle,

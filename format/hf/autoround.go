@@ -31,7 +31,9 @@ func (q *quantization) readPacking(o *object, format, kind string) {
 	case format == "auto_awq" || format == "awq":
 		q.method = methodAWQ
 		q.readBits(o, 4)
+	case format == "mlx":
+		q.method = methodMLX
 	default:
-		o.fail("packing_format", "%q is not supported; supported: auto_round, with or without :auto_gptq, :gptqmodel, :auto_awq, :fp8_static, :llm_compressor; %s", packing, instead)
+		o.fail("packing_format", "%q is not supported; supported: auto_round, with or without :auto_gptq, :gptqmodel, :auto_awq, :mlx, :fp8_static, :llm_compressor; %s", packing, instead)
 	}
 }

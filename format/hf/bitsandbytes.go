@@ -207,7 +207,7 @@ func (m *module) eightBits() (part, error) {
 				f.file, m.name+".weight_format", bnbOrder(order), instead, dequantize)
 		}
 	}
-	scales, err := m.tensor(".SCB", []string{"F32"}, m.rows)
+	scales, err := m.tensor(".SCB", []string{"F32", "F16", "BF16"}, m.rows)
 	if err != nil {
 		return part{}, err
 	}

@@ -170,6 +170,7 @@ func TestAutoRoundPackings(t *testing.T) {
 		{"ct_nvfp4", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:llm_compressor", "data_type": "nv_fp", "bits": 4, "group_size": 16}},
 		{"ct_mxfp4", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:llm_compressor", "data_type": "mx_fp", "bits": 4, "group_size": 32}},
 		{"ct_fp8", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:fp8_static", "data_type": "fp8", "bits": 8, "group_size": -1}},
+		{"mlx", map[string]any{"quant_method": "auto-round", "packing_format": "auto_round:mlx", "bits": 4, "group_size": 64}},
 	} {
 		want := valuesOf(t, mustOpen(t, quantized+c.fixture), upProj+".weight")
 		dir := t.TempDir()
@@ -198,6 +199,31 @@ func TestUnnamedMethods(t *testing.T) {
 			m[key] = q
 		})
 		mustOpen(t, dir)
+	}
+}
+
+// Floats of 8 bits with powers of two, as other tools call them.
+func TestMXFP8(t *testing.T) {
+	want := valuesOf(t, mustOpen(t, quantized+"ct_mxfp8"), upProj+".weight")
+	for suffix, q := range map[string]map[string]any{
+		".weight_scale":     {"quant_method": "modelopt", "quant_algo": "MXFP8"},
+		".weight_scale_inv": {"quant_method": "mxfp8", "weight_block_size": []int{1, 32}, "activation_scheme": "dynamic"},
+	} {
+		dir := t.TempDir()
+		copyQuantized(t, "ct_mxfp8", dir)
+		inWeights(func(m map[string]*tensorData) {
+			for _, name := range slices.Collect(maps.Keys(m)) {
+				if of, ok := strings.CutSuffix(name, ".weight_scale"); ok {
+					d := m[name]
+					delete(m, name)
+					m[of+suffix] = d
+				}
+			}
+		})(t, dir)
+		edit(t, configOf(dir), set("quantization_config", q))
+		if have := valuesOf(t, mustOpen(t, dir), upProj+".weight"); !slices.Equal(have, want) {
+			t.Errorf("%v: the values differ", q)
+		}
 	}
 }
 

@@ -215,6 +215,8 @@ func (f *scaled) divide(rows int, q *quantization) bool {
 		f.high, f.wide, f.kind = rows, f.cols, " with one scale"
 	case n == rows && (len(shape) == 1 || slices.Equal(shape, []int{rows, 1})):
 		f.high, f.wide, f.kind = 1, f.cols, " with a scale for each row"
+	case f.scales.dtype == "U8" || f.scales.dtype == float8E8M0:
+		return f.grouped(rows, append(slices.Clip(q.groups), mxGroup))
 	default:
 		return f.grouped(rows, q.groups)
 	}

@@ -21,6 +21,8 @@ type bpe struct {
 	fuseUnk      bool       // adjacent unks become one
 	ignoreMerges bool       // a word that is in vocab is not taken apart
 	marks        bool       // words may be cut before marks, see cutsAtMarks
+	prefix       string     // before each character of a word but the first
+	suffix       string     // behind the last one
 }
 
 // firstRunes is how many characters are looked up without hashing: letters of Europe and the Middle East, and
@@ -70,10 +72,15 @@ func (m *bpe) tokenize(word string, s *scratch, out []int32) []int32 {
 func (m *bpe) characters(word string, s *scratch) {
 	s.symbols = s.symbols[:0]
 	unk := false // an unk is due
+	inside := false
 	for len(word) > 0 {
 		r, n := utf8.DecodeRuneInString(word)
 		char := word[:n]
 		word = word[n:]
+		if m.prefix != "" && inside || m.suffix != "" && word == "" {
+			r, char = notRune, m.dress(char, inside, word == "")
+		}
+		inside = true
 		if id := m.char(r, char); id != notToken {
 			if unk {
 				s.add(m.unk)
@@ -95,6 +102,20 @@ func (m *bpe) characters(word string, s *scratch) {
 	if unk {
 		s.add(m.unk)
 	}
+}
+
+// notRune is what a character with prefix or suffix is looked up by: not by itself.
+const notRune = utf8.MaxRune + 1
+
+// dress puts prefix and suffix to a character.
+func (m *bpe) dress(char string, inside, last bool) string {
+	if inside {
+		char = m.prefix + char
+	}
+	if last {
+		char += m.suffix
+	}
+	return char
 }
 
 // char returns the id of a character, notToken if it has none.
@@ -255,23 +276,27 @@ func parseBPE(raw strict.Value) (model, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case c.Dropout != nil && *c.Dropout != 0:
-		return nil, fmt.Errorf("dropout %v is not supported: it makes encoding random", *c.Dropout)
-	case c.Prefix != nil && *c.Prefix != "":
-		return nil, fmt.Errorf("continuing_subword_prefix %q is not supported", *c.Prefix)
-	case c.Suffix != nil && *c.Suffix != "":
-		return nil, fmt.Errorf("end_of_word_suffix %q is not supported", *c.Suffix)
-	}
+	case c.Dropout != nil && (*c.Dropout < 0 || *c.Dropout >= 1):
+		return nil, fmt.Errorf("dropout %v: want 0 or more and less than 1", *c.Dropout)
+	} // dropout is for training: without it, the likeliest ids come out
 	m := &bpe{
 		vocab: c.Vocab, byteFallback: c.ByteFallback, fuseUnk: c.FuseUnk,
 		ignoreMerges: c.IgnoreMerges, unk: notToken, bytes: byteTokens(c.Vocab),
 	}
 	if c.Unk != nil {
 		id, ok := m.vocab[*c.Unk]
-		if !ok {
+		if !ok && !m.coversBytes() {
 			return nil, fmt.Errorf("unk_token %q is not in the vocabulary", *c.Unk)
 		}
-		m.unk = id
+		if ok {
+			m.unk = id
+		}
+	}
+	if c.Prefix != nil {
+		m.prefix = *c.Prefix
+	}
+	if c.Suffix != nil {
+		m.suffix = *c.Suffix
 	}
 	for r := range m.chars {
 		m.chars[r] = notToken
@@ -279,8 +304,22 @@ func parseBPE(raw strict.Value) (model, error) {
 			m.chars[r] = id
 		}
 	}
-	m.marks = !m.ignoreMerges && cutsAtMarks(m.vocab, c.Merges)
+	m.marks = !m.ignoreMerges && m.prefix+m.suffix == "" && cutsAtMarks(m.vocab, c.Merges)
 	return m, m.addMerges(c.Merges)
+}
+
+// coversBytes reports whether the bytes of any character are in the vocabulary, in one spelling or the other, so that
+// no unk is ever due.
+func (m *bpe) coversBytes() bool {
+	marked := m.byteFallback
+	for b := range m.bytes {
+		_, spelled := m.vocab[string(byteChars[b])]
+		marked = marked && m.bytes[b] != notToken
+		if !spelled && !marked {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *bpe) addMerges(list []mergeJSON) error {
@@ -291,7 +330,7 @@ func (m *bpe) addMerges(list []mergeJSON) error {
 		}
 		left, okLeft := m.vocab[p.left]
 		right, okRight := m.vocab[p.right]
-		made, okMade := m.vocab[p.left+p.right]
+		made, okMade := m.vocab[p.left+strings.TrimPrefix(p.right, m.prefix)]
 		if !okLeft || !okRight || !okMade {
 			return fmt.Errorf("merge of %q and %q: they and what they make must be in the vocabulary", p.left, p.right)
 		}

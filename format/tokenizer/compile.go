@@ -245,6 +245,8 @@ func (c *compiler) escape() (element, error) {
 	r := c.in[c.at+1]
 	c.at += 2
 	switch r {
+	case 'X':
+		return element{low: 1, high: unbounded, build: matchCluster}, nil
 	case 'A':
 		return place(atStart), nil
 	case 'z':

@@ -62,12 +62,18 @@ func parseOneDecoder(kind string, raw strict.Value) (func() decoder, error) {
 		return func() decoder { return &whole{next: replace{find, content}} }, err
 	case "Strip":
 		return parseStripDecoder(raw)
+	case "WordPiece":
+		return parseWordPieceDecoder(raw)
+	case "BPEDecoder":
+		return parseBPEDecoder(raw)
+	case "CTC":
+		return parseCTC(raw)
 	case "Metaspace":
 		m, err := readMetaspace(raw)
 		return func() decoder { return &unmark{metaspace: m} }, err
 	}
 	return nil, unknownKind(kind, "Sequence", "ByteLevel", "ByteFallback", "Fuse", "Replace",
-		"Strip", "Metaspace")
+		"Strip", "Metaspace", "WordPiece", "BPEDecoder", "CTC")
 }
 
 // whole collects the parts of a token for a step that needs all of it.

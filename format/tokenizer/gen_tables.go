@@ -11,6 +11,7 @@ import (
 	"go/format"
 	"log"
 	"os"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -64,7 +65,7 @@ func properties(d dump) {
 		if table == nil {
 			table = unicode.Scripts[name]
 		}
-		if table == nil {
+		if table == nil || name == "C" { // Go's C has not what is not assigned
 			continue
 		}
 		add, drop := differ(d.Class[name], func(r rune) bool { return unicode.Is(table, r) })
@@ -102,6 +103,29 @@ func predicates(d dump) {
 	one("markDifference", "isCombining against Go's M.", add, drop)
 	drop, add = differ(d.Class["not punctuation"], not(isPunct))
 	one("punctuationDifference", "isPunctuation against Go's P and the symbols of ASCII.", add, drop)
+	in := func(tables ...*unicode.RangeTable) func(rune) bool {
+		return func(r rune) bool { return unicode.In(r, tables...) }
+	}
+	for _, t := range []struct {
+		name, variable, doc string
+		base                func(rune) bool
+	}{
+		{"Alpha", "alphaDifference", `\p{Alpha} against Go's L, Nl and Other_Alphabetic.`, in(unicode.L, unicode.Nl, unicode.Other_Alphabetic)},
+		{"Lower", "lowerDifference", `\p{Lower} against Go's Ll and Other_Lowercase.`, in(unicode.Ll, unicode.Other_Lowercase)},
+		{"Upper", "upperDifference", `\p{Upper} against Go's Lu and Other_Uppercase.`, in(unicode.Lu, unicode.Other_Uppercase)},
+		{"Assigned", "assignedDifference", `\p{Assigned} against Go's categories.`, in(unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc, unicode.Cf, unicode.Co)},
+		{"joins", "joinDifference", `what \X does not part from what is before it, against Go's M and Other_Grapheme_Extend.`, in(unicode.M, unicode.Other_Grapheme_Extend)},
+		{"extends", "extendDifference", "those of them that may stand between a picture and its joiner, against Go's Mn, Me and Other_Grapheme_Extend.", in(unicode.Mn, unicode.Me, unicode.Other_Grapheme_Extend)},
+		{"prepends", "prependDifference", `what \X does not part from what is behind it, against Go's Prepended_Concatenation_Mark.`, in(unicode.Prepended_Concatenation_Mark)},
+		{"open", "openDifference", `what marks join, against all but Go's Cc, Cf, Zl and Zp.`, not(in(unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp))},
+	} {
+		add, drop := differ(d.Class[t.name], t.base)
+		one(t.variable, t.doc, add, drop)
+	}
+	pictures, _ := differ(d.Class["pictures"], func(r rune) bool {
+		return slices.ContainsFunc(d.Class["joins"], func(p [2]rune) bool { return p[0] <= r && r <= p[1] })
+	})
+	fmt.Fprintf(&out, "// pictures are what \\X does not part from a joiner before it.\nvar pictures = rangeTable([]rune{%s})\n\n", list(pictures))
 	for name, is := range map[string]func(rune) bool{`\s`: unicode.IsSpace, "not space": not(unicode.IsSpace), `\d`: nil} {
 		if is == nil {
 			continue

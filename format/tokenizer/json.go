@@ -31,7 +31,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
-	if f.Version != "1.0" {
+	if f.Version != "" && f.Version != "1.0" {
 		return nil, fmt.Errorf("tokenizer: version %q: want 1.0", f.Version)
 	}
 	t := &Tokenizer{}
@@ -57,7 +57,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 }
 
 func parseModel(raw strict.Value) (model, error) {
-	kind, err := kindOf(raw)
+	kind, err := modelKind(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,41 @@ func parseModel(raw strict.Value) (model, error) {
 		return named(kind)(parseBPE(raw))
 	case "Unigram":
 		return named(kind)(parseUnigram(raw))
+	case "WordPiece":
+		return named(kind)(parseWordPiece(raw))
+	case "WordLevel":
+		return named(kind)(parseWordLevel(raw))
 	}
-	return nil, unknownKind(kind, "BPE", "Unigram")
+	return nil, unknownKind(kind, "BPE", "Unigram", "WordLevel", "WordPiece")
+}
+
+// modelKind returns the type of a model. Old files do not name it: it follows from what else is there.
+func modelKind(raw strict.Value) (string, error) {
+	if absent(raw) {
+		return "", errors.New("is missing")
+	}
+	var v struct {
+		Type   string       `json:"type"`
+		Vocab  strict.Value `json:"vocab"`
+		Merges strict.Value `json:"merges"`
+		Length strict.Value `json:"max_input_chars_per_word"`
+	}
+	if err := strict.UnmarshalSome(raw, &v); err != nil {
+		return "", err
+	}
+	switch {
+	case v.Type != "":
+		return v.Type, nil
+	case len(v.Merges) > 0:
+		return "BPE", nil
+	case len(v.Vocab) > 0 && v.Vocab[0] == '[':
+		return "Unigram", nil
+	case len(v.Length) > 0:
+		return "WordPiece", nil
+	case len(v.Vocab) > 0:
+		return "WordLevel", nil
+	}
+	return "", errors.New("has neither a type nor a vocab")
 }
 
 // named puts the name of a model before its errors.

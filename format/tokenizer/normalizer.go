@@ -51,6 +51,7 @@ var plainNormalizers = map[string]normalizer{
 	"NFKD":         mapText(func(s string) string { return normalForm(s, norm.NFKD) }),
 	"Lowercase":    mapText(lowercase),
 	"StripAccents": dropRunes(isCombining),
+	"ByteLevel":    mapText(spellBytes),
 	"Nmt":          nmt,
 }
 
@@ -66,11 +67,13 @@ func parseOneNormalizer(kind string, raw strict.Value) (normalizer, error) {
 		return parseReplace(raw)
 	case "Strip":
 		return parseStrip(raw)
+	case "BertNormalizer":
+		return parseBertNormalizer(raw)
 	case "Precompiled":
 		return parsePrecompiled(raw)
 	}
 	return nil, unknownKind(kind, "Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD",
-		"Lowercase", "Strip", "StripAccents", "Nmt", "Precompiled")
+		"Lowercase", "Strip", "StripAccents", "Nmt", "ByteLevel", "BertNormalizer", "Precompiled")
 }
 
 func mapText(f func(string) string) normalizer {

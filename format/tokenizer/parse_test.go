@@ -41,23 +41,24 @@ func TestParseErrors(t *testing.T) {
 		{`{"type":"NFC"}`, strings.Repeat(`{"type":"Sequence","normalizers":[`, 9) + strings.Repeat(`]}`, 9), "more than 8 Sequences"},
 		{`{"type":"ByteLevel","add_prefix_space":false`, `{"type":"ByteLevel","add_prefix_spice":false`, "add_prefix_spice"},
 		{`"add_prefix_space":false,"trim_offsets":true`, `"trim_offsets":true`, "missing add_prefix_space"},
-		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"BertPreTokenizer"}`, `type "BertPreTokenizer" is not supported: want ByteLevel, Digits`},
+		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Magic"}`, `type "Magic" is not supported: want BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits`},
 		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Split","pattern":{"String":" "},"behavior":"isolated","invert":false}`, `behavior "isolated"`},
 		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Metaspace","replacement":"▁▁"}`, `replacement "▁▁"`},
 		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Metaspace","replacement":"▁","prepend_scheme":"last"}`, `prepend_scheme "last"`},
 		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Digits"}`, "missing individual_digits"},
-		{`{"type":"TemplateProcessing"`, `{"type":"RobertaProcessing"`, `type "RobertaProcessing" is not supported`},
+		{`{"type":"TemplateProcessing"`, `{"type":"PairProcessing"`, `type "PairProcessing" is not supported`},
 		{`{"Sequence":{"id":"A"`, `{"Sequence":{"id":"B"`, "want pieces SpecialToken or Sequence A"},
 		{`,{"Sequence":{"id":"A","type_id":0}}`, ``, "has the text 0 times"},
 		{`{"SpecialToken":{"id":"<s>"`, `{"SpecialToken":{"id":"<t>"`, `"<t>" is not among special_tokens`},
 		{`"ids":[3]`, `"ids":[9]`, "id 9 is not in the vocabulary"},
 		{`{"type":"Strip","content":" "`, `{"type":"Strip","content":""`, "want one character"},
 		{`"start":1`, `"start":-1`, "start -1"},
-		{`{"type":"Strip","content":" ","start":1,"stop":0}`, `{"type":"CTC"}`, `type "CTC" is not supported: want`},
-		{`"type":"BPE"`, `"type":"WordPiece"`, `model: type "WordPiece" is not supported: want BPE, Unigram`},
-		{`"type":"BPE"`, `"type":"BPE","dropout":0.1`, "dropout 0.1"},
-		{`"type":"BPE"`, `"type":"BPE","end_of_word_suffix":"</w>"`, `end_of_word_suffix "</w>"`},
-		{`"type":"BPE"`, `"type":"BPE","continuing_subword_prefix":"##"`, `continuing_subword_prefix "##"`},
+		{`{"type":"Strip","content":" ","start":1,"stop":0}`, `{"type":"CTC"}`, `CTC: missing cleanup, pad_token, word_delimiter_token`},
+		{`"type":"BPE"`, `"type":"Word"`, `model: type "Word" is not supported: want BPE, Unigram, WordLevel, WordPiece`},
+		{`"type":"BPE"`, `"type":"BPE","dropout":1`, "dropout 1: want 0 or more and less than 1"},
+		{`{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`, `{"type":"WordPiece","unk_token":"?","vocab":{"a":0}}`, "missing continuing_subword_prefix, max_input_chars_per_word"},
+		{`{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`, `{"unk_token":"?","vocab":{"a":0}}`, `WordLevel: unk_token "?" is not in the vocabulary`},
+		{`{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}`, `{"unk_token":"?"}`, "model: has neither a type nor a vocab"},
 		{`"type":"BPE"`, `"type":"BPE","unk_token":"?"`, `unk_token "?" is not in the vocabulary`},
 		{`"b":1`, `"b":0`, "have the same id 0"},
 		{`"b":1`, `"b":-1`, `token "b" has id -1`},
@@ -82,6 +83,20 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+func TestMarkerErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"type":"RobertaProcessing","sep":["a"]}`:                 "want a token and its id",
+		`{"type":"RobertaProcessing","sep":["a",0],"cls":["a",2]}`: "",
+		`{"type":"BertProcessing","sep":["a",0]}`:                  "BertProcessing: missing cls",
+		`{"type":"Sequence","processors":[{"type":"BertProcessing","sep":["a",0],"cls":["a",0]},{"type":"TemplateProcessing","single":[{"Sequence":{"id":"A","type_id":0}}]}]}`: "more than one that adds tokens",
+	} {
+		_, err := parsePost([]byte(text), 0)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestLoadNamesTheFile(t *testing.T) {
 	path := t.TempDir() + "/t.json"
 	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), path) {
@@ -97,25 +112,27 @@ func TestLoadNamesTheFile(t *testing.T) {
 
 func TestRegexErrors(t *testing.T) {
 	for expr, want := range map[string]string{
-		`\p{Foo}`:     `\p{Foo} is not supported`,
-		`\pL`:         `want a name in braces`,
-		`[[:alpha:]]`: `[: in a class is not supported`,
-		`[a[b]]`:      `[b in a class`,
-		`[a&&b]`:      `&& in a class`,
-		`[]`:          `a class is empty`,
-		`[a`:          `a [ is not closed`,
-		`[z-a]`:       `range z-a is empty`,
-		`\K`:          `\K is not supported`,
-		`\G`:          `\G is not supported`,
-		`\xFF`:        `want up to 7F`,
-		`(a`:          `a ( is not closed`,
-		`a)`:          `a ) closes nothing`,
-		`*a`:          `repeats nothing`,
-		`(?x: a)`:     `group (?x: is not supported`,
-		`a(?i)b`:      `supported at the start only`,
-		`(?<n>a)`:     `is not supported`,
-		`a{2000}`:     `more than 1000 times`,
-		`\`:           `escapes nothing`,
+		`\p{Foo}`:    `\p{Foo} is not supported`,
+		`\pL`:        `want a name in braces`,
+		`[[:alfa:]]`: `[:alfa:] is not supported`,
+		`[a[b]`:      `a [ is not closed`,
+		`[a&&[]]`:    `a class is empty`,
+		`(?i)[a&&b]`: `is not supported where case does not count`,
+		`[]`:         `a class is empty`,
+		`[a`:         `a [ is not closed`,
+		`[z-a]`:      `range z-a is empty`,
+		`\K`:         `\K is not supported`,
+		`\G`:         `\G is not supported`,
+		`\xFF`:       `want up to 7F`,
+		`(a`:         `a ( is not closed`,
+		`a)`:         `a ) closes nothing`,
+		`*a`:         `repeats nothing`,
+		`(?x: a)`:    `group (?x: is not supported`,
+		`a(?i)b`:     `supported at the start only`,
+		`(?<1>a)`:    `is not supported`,
+		`(?#a`:       `a comment is not closed`,
+		`a{2000}`:    `more than 1000 times`,
+		`\`:          `escapes nothing`,
 	} {
 		if _, err := compileRegex(expr); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", expr, err, want)

@@ -10,7 +10,7 @@ import (
 // template is what the post-processor puts around the ids of a text.
 type template struct {
 	before, after []int32
-	set           bool // some TemplateProcessing was there
+	set           bool // one was there that adds tokens
 }
 
 type pieceJSON struct {
@@ -49,10 +49,14 @@ func parsePost(raw strict.Value, depth int) (template, error) {
 		_, err = readByteLevel(raw)
 	case "TemplateProcessing":
 		t, err = parseTemplate(raw)
+	case "BertProcessing":
+		t, err = parseBertPost(raw)
+	case "RobertaProcessing":
+		t, err = parseRobertaPost(raw)
 	case "Sequence":
 		return parsePostSequence(raw, depth)
 	default:
-		return t, unknownKind(kind, "Sequence", "ByteLevel", "TemplateProcessing")
+		return t, unknownKind(kind, "Sequence", "BertProcessing", "ByteLevel", "RobertaProcessing", "TemplateProcessing")
 	}
 	if err != nil {
 		return t, fmt.Errorf("%s: %w", kind, err)
@@ -75,13 +79,62 @@ func parsePostSequence(raw strict.Value, depth int) (template, error) {
 	var only template
 	for _, t := range all {
 		if t.set && only.set {
-			return only, errors.New("more than one TemplateProcessing")
+			return only, errors.New("more than one that adds tokens")
 		}
 		if t.set {
 			only = t
 		}
 	}
 	return only, err
+}
+
+// marker is a token and its id, in JSON an array of both.
+type marker struct{ id int32 }
+
+// ReadJSON reads the array.
+func (m *marker) ReadJSON(text []byte) error {
+	var parts []strict.Value
+	if err := strict.Unmarshal(text, &parts); err != nil {
+		return err
+	}
+	if len(parts) != 2 {
+		return fmt.Errorf("%d values: want a token and its id", len(parts))
+	}
+	return strict.Unmarshal(parts[1], &m.id)
+}
+
+func parseBertPost(raw strict.Value) (template, error) {
+	c, err := read[struct {
+		Type string  `json:"type"`
+		Sep  *marker `json:"sep"`
+		Cls  *marker `json:"cls"`
+	}](raw)
+	if err != nil {
+		return template{}, err
+	}
+	return markers(c.Cls, c.Sep)
+}
+
+func parseRobertaPost(raw strict.Value) (template, error) {
+	c, err := read[struct {
+		Type           string  `json:"type"`
+		Sep            *marker `json:"sep"`
+		Cls            *marker `json:"cls"`
+		TrimOffsets    *bool   `json:"trim_offsets"`     // about offsets, which we do not give
+		AddPrefixSpace *bool   `json:"add_prefix_space"` // about trimming them
+	}](raw)
+	if err != nil {
+		return template{}, err
+	}
+	return markers(c.Cls, c.Sep)
+}
+
+// markers are a token before and a token behind the text.
+func markers(before, after *marker) (template, error) {
+	if err := need(map[string]bool{"cls": before != nil, "sep": after != nil}); err != nil {
+		return template{}, err
+	}
+	return template{before: []int32{before.id}, after: []int32{after.id}, set: true}, nil
 }
 
 func parseTemplate(raw strict.Value) (template, error) {

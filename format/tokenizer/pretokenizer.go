@@ -59,9 +59,19 @@ func parseOnePreTokenizer(kind string, raw strict.Value) (preTokenizer, error) {
 		return splitBy(runes(unicode.IsSpace), removed, false), err
 	case "Punctuation":
 		return parsePunctuation(raw)
+	case "BertPreTokenizer":
+		_, err := read[plainJSON](raw)
+		return bertWords, err
+	case "CharDelimiterSplit":
+		return parseDelimiter(raw)
+	case "FixedLength":
+		return parseFixedLength(raw)
+	case "UnicodeScripts":
+		_, err := read[plainJSON](raw)
+		return splitScripts, err
 	}
 	return nil, unknownKind(kind, "Sequence", "Split", "ByteLevel", "Metaspace", "Digits",
-		"Whitespace", "WhitespaceSplit", "Punctuation")
+		"Whitespace", "WhitespaceSplit", "Punctuation", "BertPreTokenizer", "CharDelimiterSplit", "FixedLength", "UnicodeScripts")
 }
 
 func splitBy(find pattern, b behavior, invert bool) preTokenizer {

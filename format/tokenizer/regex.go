@@ -28,12 +28,32 @@ func translate(expr string) (string, error) {
 	return string(t.out), nil
 }
 
+// groupName returns what follows the ( of a group with a name, up to where its content begins; "" if it has none.
+func groupName(rest string) string {
+	name, ok := strings.CutPrefix(rest, "?<")
+	if !ok {
+		return ""
+	}
+	name, _, ok = strings.Cut(name, ">")
+	for i, r := range name {
+		if r != '_' && !unicode.IsLetter(r) && (i == 0 || !unicode.IsDigit(r)) {
+			return ""
+		}
+	}
+	if !ok || name == "" {
+		return ""
+	}
+	return "?<" + name + ">"
+}
+
 type translator struct {
 	in     []rune
 	at     int // what is read
 	out    []rune
-	atom   int   // where in out starts what a quantifier would repeat; -1: nothing does
-	groups []int // where in out the open groups start
+	atom   int    // where in out starts what a quantifier would repeat; -1: nothing does
+	groups []int  // where in out the open groups start
+	folds  []bool // whether case counted in them, outside of what flags changed there
+	fold   bool   // case does not count
 }
 
 func (t *translator) rest() string { return string(t.in[t.at:]) }
@@ -56,7 +76,7 @@ func (t *translator) next() error {
 		t.atom = start
 		return t.class()
 	case '(':
-		t.groups = append(t.groups, start)
+		t.groups, t.folds = append(t.groups, start), append(t.folds, t.fold)
 		t.atom = -1
 		return t.open()
 	case ')':
@@ -64,7 +84,8 @@ func (t *translator) next() error {
 			return errors.New("a ) closes nothing")
 		}
 		t.atom = t.groups[len(t.groups)-1]
-		t.groups = t.groups[:len(t.groups)-1]
+		t.fold = t.folds[len(t.groups)-1]
+		t.groups, t.folds = t.groups[:len(t.groups)-1], t.folds[:len(t.groups)-1]
 		t.emit(")")
 		return nil
 	case '|':
@@ -89,6 +110,21 @@ func (t *translator) open() error {
 		t.emit("(")
 		return nil
 	}
+	if name := groupName(rest); name != "" { // its name is for the references that we do not know
+		t.emit("(?:")
+		t.at += len([]rune(name))
+		return nil
+	}
+	if strings.HasPrefix(rest, "?#") { // a comment
+		end := strings.IndexByte(rest, ')')
+		if end < 0 {
+			return errors.New("a comment is not closed")
+		}
+		t.emit("(?:)")
+		t.at += len([]rune(rest[:end+1]))
+		t.groups, t.folds = t.groups[:len(t.groups)-1], t.folds[:len(t.groups)-1]
+		return nil
+	}
 	for _, same := range []string{"?:", "?=", "?!", "?<=", "?<!", "?>"} {
 		if strings.HasPrefix(rest, same) {
 			t.emit("(" + same)
@@ -109,8 +145,10 @@ func (t *translator) open() error {
 	}
 	t.emit("(?" + strings.ReplaceAll(flags, "m", "s") + rest[end:end+1]) // m: . is a newline, too
 	t.at += end + 1
-	if rest[end] == ')' {
-		t.groups = t.groups[:len(t.groups)-1]
+	on, off, _ := strings.Cut(flags, "-")
+	t.fold = (t.fold || strings.Contains(on, "i")) && !strings.Contains(off, "i")
+	if rest[end] == ')' { // for all that follows: flags alone stand at the start only
+		t.groups, t.folds = t.groups[:len(t.groups)-1], t.folds[:len(t.groups)-1]
 	}
 	return nil
 }
@@ -195,7 +233,7 @@ func (t *translator) escape() error {
 	if t.at == len(t.in) {
 		return errors.New("a backslash escapes nothing")
 	}
-	if set, ok, err := t.set(regexWord); ok || err != nil {
+	if set, ok, err := t.named(regexWord); ok || err != nil {
 		t.emit(set.outside())
 		return err
 	}
@@ -209,6 +247,14 @@ func (t *translator) escape() error {
 			then, not = not, then
 		}
 		t.emit("(?:" + in + not + "|" + out + then + ")")
+	case 'R':
+		t.emit(`(?>\x0D\x0A|[\x0A-\x0D` + "\u0085\u2028\u2029])")
+	case 'X':
+		t.emit(`\X`)
+	case 'O':
+		t.emit(`[\s\S]`)
+	case 'N':
+		t.emit(`[^\x0A]`)
 	case 'A', 'z', 'Z', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 		t.out = append(t.out, '\\', c)
 	default:
@@ -265,9 +311,33 @@ func (t *translator) hex(n int, limit rune) (rune, error) {
 	return rune(r), nil
 }
 
-// class translates what follows the [ of a class. Classes in classes, intersections and names
-// in [: :] are not supported.
+// class translates what follows the [ of a class.
 func (t *translator) class() error {
+	start, out := t.at, len(t.out)
+	err := t.plainClass()
+	if !errors.Is(err, errNotPlain) {
+		return err
+	}
+	if t.fold {
+		return errors.New("a class in a class, or with &&, is not supported where case does not count")
+	}
+	t.at, t.out = start, t.out[:out]
+	pairs, err := t.set(0)
+	if err != nil {
+		return err
+	}
+	if len(pairs) == 0 {
+		t.emit("(?!)")
+		return nil
+	}
+	t.emit("[" + spell(pairs) + "]")
+	return nil
+}
+
+// errNotPlain says that a class has classes in it, an intersection, or a name in [: :].
+var errNotPlain = errors.New("the class is not plain")
+
+func (t *translator) plainClass() error {
 	t.emit("[")
 	if strings.HasPrefix(t.rest(), "^") {
 		t.emit("^")
@@ -286,7 +356,7 @@ func (t *translator) class() error {
 			t.emit("]")
 			return nil
 		case rest[0] == '[' || strings.HasPrefix(rest, "&&"):
-			return fmt.Errorf("%.2s in a class is not supported", rest)
+			return errNotPlain
 		}
 		if err := t.member(); err != nil {
 			return err
@@ -298,7 +368,7 @@ func (t *translator) class() error {
 func (t *translator) member() error {
 	if t.in[t.at] == '\\' && t.at+1 < len(t.in) {
 		t.at++
-		set, ok, err := t.set(classWord)
+		set, ok, err := t.named(classWord)
 		if ok || err != nil {
 			t.emit(set.inside())
 			return err
@@ -315,7 +385,7 @@ func (t *translator) member() error {
 		return nil
 	}
 	if strings.HasPrefix(rest, `-[`) {
-		return errors.New("a class in a class is not supported")
+		return errNotPlain
 	}
 	t.at++
 	high, err := t.classChar()
@@ -368,9 +438,17 @@ func (s charSet) outside() string {
 func spell(pairs []rune) string {
 	var b strings.Builder
 	for i := 0; i < len(pairs); i += 2 {
-		b.WriteString(quote(pairs[i]))
-		if pairs[i] != pairs[i+1] {
-			b.WriteString("-" + quote(pairs[i+1]))
+		low, high := pairs[i], pairs[i+1]
+		if low >= 0xD800 && low <= 0xDFFF { // surrogates are in no text and cannot be spelled
+			low = 0xE000
+		}
+		if high >= 0xD800 && high <= 0xDFFF {
+			high = 0xD7FF
+		}
+		if low < high {
+			b.WriteString(quote(low) + "-" + quote(high))
+		} else if low == high {
+			b.WriteString(quote(low))
 		}
 	}
 	return b.String()
@@ -389,9 +467,9 @@ var (
 	classWord = sync.OnceValue(func() []rune { return classWordDifference.ranges(rangetable.Merge(wordTables...)) })
 )
 
-// set reads the escape of a set, if there is one: \d \w \s \h, \p{…} and their negations.
+// named reads the escape of a set, if there is one: \d \w \s \h, \p{…} and their negations.
 // The set that \w stands for is word.
-func (t *translator) set(word func() []rune) (s charSet, ok bool, err error) {
+func (t *translator) named(word func() []rune) (s charSet, ok bool, err error) {
 	c := t.in[t.at]
 	negate := unicode.IsUpper(c)
 	switch unicode.ToLower(c) {
@@ -418,23 +496,39 @@ func (t *translator) set(word func() []rune) (s charSet, ok bool, err error) {
 	return s, true, err
 }
 
-// property returns a general category or a script.
+// property returns a general category, a script, or another set that has a name.
 func property(name string, negate bool) (charSet, error) {
-	d, ok := properties[name]
+	key := strings.ToLower(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(name))
+	if pairs, ok := derivedSet(key); ok {
+		return setOf(pairs, negate), nil
+	}
+	known, d, ok := propertyNamed(key)
 	if !ok {
 		return charSet{}, fmt.Errorf(`\p{%s} is not supported`, name)
 	}
 	if len(d.add)+len(d.drop) == 0 {
-		return charSet{name: map[bool]string{false: `\p{`, true: `\P{`}[negate] + name + "}"}, nil
+		return charSet{name: map[bool]string{false: `\p{`, true: `\P{`}[negate] + known + "}"}, nil
 	}
 	if !negate && len(d.drop) == 0 {
-		return charSet{name: `\p{` + name + "}", pairs: d.add}, nil
+		return charSet{name: `\p{` + known + "}", pairs: d.add}, nil
 	}
-	table := unicode.Categories[name]
-	if table == nil {
-		table = unicode.Scripts[name]
+	return setOf(d.ranges(tableOf(known)), negate), nil
+}
+
+// ranges spells a set out.
+func (s charSet) ranges() []rune {
+	if s.name == "" {
+		return s.pairs
 	}
-	return setOf(d.ranges(table), negate), nil
+	table, negate := unicode.White_Space, s.name == `\S`
+	if len(s.name) > 3 {
+		table, negate = tableOf(strings.TrimSuffix(s.name[3:], "}")), s.name[1] == 'P'
+	}
+	pairs := difference{}.ranges(table)
+	if negate {
+		pairs = complement(pairs)
+	}
+	return union(pairs, s.pairs)
 }
 
 // quote spells a character that means itself, in a class or not.

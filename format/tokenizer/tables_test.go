@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"unicode"
 
@@ -48,6 +49,17 @@ func TestTables(t *testing.T) {
 		"not space": hashRunes(rangesOf(not(unicode.IsSpace))), `\s`: hashRunes(rangesOf(unicode.IsSpace)),
 		`\w`: hashRunes(regexWord()), `[\w]`: hashRunes(classWord()), `\d`: hashRunes(propertyRanges("Nd")),
 	}
+	for _, name := range []string{"Alpha", "Lower", "Upper", "Alnum", "Graph", "Print", "Blank", "Cntrl", "XDigit", "Assigned", "C", "Cn", "LC", "Word", "Any", "ASCII"} {
+		pairs, _ := derivedSet(strings.ToLower(name))
+		got[name] = hashRunes(withoutSurrogates(pairs))
+	}
+	for _, name := range []string{"[:punct:]", "[:word:]"} {
+		pairs, _, _ := (&translator{in: []rune(name)}).posix()
+		got[name] = hashRunes(pairs)
+	}
+	got["joins"], got["prepends"] = hashRunes(rangesOf(joinsBefore)), hashRunes(rangesOf(prependsCluster))
+	got["extends"], got["open"] = hashRunes(rangesOf(extendsCluster)), hashRunes(rangesOf(isOpen))
+	got["pictures"] = hashRunes(rangesOf(func(r rune) bool { return unicode.Is(pictures, r) || joinsBefore(r) }))
 	for name := range properties {
 		got[name] = hashRunes(propertyRanges(name))
 	}
@@ -60,6 +72,10 @@ func TestTables(t *testing.T) {
 			t.Errorf("%s has other characters", name)
 		}
 	}
+}
+
+func withoutSurrogates(pairs []rune) []rune {
+	return intersect(pairs, []rune{0, 0xD7FF, 0xE000, unicode.MaxRune})
 }
 
 func propertyRanges(name string) []rune {

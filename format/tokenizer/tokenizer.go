@@ -1,6 +1,6 @@
 // Package tokenizer turns text into the token ids of a Hugging Face tokenizer.json and back.
-// It gives the ids that the tokenizers library gives, for BPE and Unigram models with the
-// normalizers, pre-tokenizers, post-processors and decoders that decoder-only models use.
+// It gives the ids that the tokenizers library gives, for BPE, Unigram, WordPiece and WordLevel
+// models with their normalizers, pre-tokenizers, post-processors and decoders.
 //
 // A file with a part it does not know, or a known part with an unknown switch, is an error
 // that names it: no part is ever skipped. Truncation and padding, which are wishes about

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes down what transformers 5.24.0 takes for special tokens and chat templates of small directories.
 
-    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.24.0 tokenizers==0.22.2
+    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.24.0 tokenizers==0.23.3
     /tmp/venv/bin/python make_special.py
 
 special.json has for each case the family whose config.json stands in the directory, members that replace its own, the

@@ -36,6 +36,24 @@ def left_by(split):
     return ranges(c for piece, _ in split.pre_tokenize_str(TEXT) for c in piece)
 
 
+def clustered(make):
+    """The characters of which \\X takes what make makes of them for one."""
+    cluster = pre_tokenizers.Split(Regex(r"\X"), "isolated").pre_tokenize_str
+    out = []
+    for i in range(0, len(CHARS), 20000):
+        texts = [make(c) for c in CHARS[i:i + 20000]]
+        starts, at = set(), 0
+        for piece, _ in cluster("\x01".join(texts)):  # nothing joins a control character
+            starts.add(at)
+            at += len(piece)
+        at = 0
+        for c, text in zip(CHARS[i:i + 20000], texts):
+            if not any(at + k in starts for k in range(1, len(text))):
+                out.append(c)
+            at += len(text) + 1
+    return ranges(out)
+
+
 def main(path, scripts):
     out = {"class": {}, "map": {}}
     for name in CATEGORIES + scripts:
@@ -49,6 +67,15 @@ def main(path, scripts):
     out["class"][r"[\w]"] = left_by(pre_tokenizers.Split(Regex(r"[^\w]+"), "removed"))  # yes, it differs
     out["class"][r"\s"] = left_by(pre_tokenizers.Split(Regex(r"\S+"), "removed"))
     out["class"][r"\d"] = left_by(pre_tokenizers.Split(Regex(r"\D+"), "removed"))
+    for name in ["Alpha", "Lower", "Upper", "Alnum", "Graph", "Print", "Blank", "Cntrl", "XDigit", "Assigned", "C", "Cn", "LC", "Word", "Any", "ASCII"]:
+        out["class"][name] = left_by(pre_tokenizers.Split(Regex(r"\P{%s}+" % name), "removed"))
+    for name in ["[:punct:]", "[:word:]"]:
+        out["class"][name] = left_by(pre_tokenizers.Split(Regex("[%s]+" % name.replace(":", ":^", 1)), "removed"))
+    out["class"]["joins"] = clustered(lambda c: "a" + c)
+    out["class"]["extends"] = clustered(lambda c: "👩" + c + "\u200d👩")
+    out["class"]["prepends"] = clustered(lambda c: c + "a")
+    out["class"]["open"] = clustered(lambda c: c + "\u0301")
+    out["class"]["pictures"] = clustered(lambda c: "👩\u200d" + c)
     out["class"]["not space"] = left_by(pre_tokenizers.WhitespaceSplit())
     out["class"]["not punctuation"] = left_by(pre_tokenizers.Punctuation("removed"))
     out["class"]["not mark"] = ranges(set(normalizers.StripAccents().normalize_str(TEXT)))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes down what tokenizers 0.22.2 does with real tokenizer.json files, and how fast on one thread.
+"""Writes down what tokenizers 0.23.3 does with real tokenizer.json files, and how fast on one thread.
 
     .ci/tokenizers                          # gets the files and runs this and cmd/bench-tokenizers
 

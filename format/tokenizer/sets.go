@@ -1,0 +1,231 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/rangetable"
+)
+
+// Sets of characters are sorted, disjoint pairs of the first and the last of ranges.
+
+// union joins two sets.
+func union(a, b []rune) []rune {
+	s := runeSet{ranges: slices.Concat(a, b)}
+	s.close()
+	return s.ranges
+}
+
+// intersect returns what two sets have in common.
+func intersect(a, b []rune) (both []rune) {
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		if low, high := max(a[i], b[j]), min(a[i+1], b[j+1]); low <= high {
+			both = append(both, low, high)
+		}
+		if a[i+1] < b[j+1] {
+			i += 2
+		} else {
+			j += 2
+		}
+	}
+	return both
+}
+
+func contains(pairs []rune, r rune) bool {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i] <= r && r <= pairs[i+1] {
+			return true
+		}
+	}
+	return false
+}
+
+// tableOf returns Go's table of a category or a script.
+func tableOf(name string) *unicode.RangeTable {
+	if t := unicode.Categories[name]; t != nil {
+		return t
+	}
+	return unicode.Scripts[name]
+}
+
+// longNames are those of categories, without case and what stands between words.
+var longNames = map[string]string{
+	"letter": "L", "uppercaseletter": "Lu", "lowercaseletter": "Ll", "titlecaseletter": "Lt", "modifierletter": "Lm", "otherletter": "Lo",
+	"mark": "M", "combiningmark": "M", "nonspacingmark": "Mn", "spacingmark": "Mc", "enclosingmark": "Me", "number": "N", "decimalnumber": "Nd", "digit": "Nd",
+	"letternumber": "Nl", "othernumber": "No", "punctuation": "P", "punct": "P", "connectorpunctuation": "Pc", "dashpunctuation": "Pd",
+	"openpunctuation": "Ps", "closepunctuation": "Pe", "initialpunctuation": "Pi", "finalpunctuation": "Pf", "otherpunctuation": "Po",
+	"symbol": "S", "mathsymbol": "Sm", "currencysymbol": "Sc", "modifiersymbol": "Sk", "othersymbol": "So", "separator": "Z",
+	"spaceseparator": "Zs", "lineseparator": "Zl", "paragraphseparator": "Zp", "control": "Cc", "format": "Cf", "privateuse": "Co",
+	"hani": "Han", "latn": "Latin", "cyrl": "Cyrillic", "grek": "Greek", "hira": "Hiragana", "kana": "Katakana", "hang": "Hangul", "arab": "Arabic",
+	"hebr": "Hebrew", "thai": "Thai", "deva": "Devanagari",
+}
+
+// propertyNamed looks a category or a script up by its name in small letters.
+func propertyNamed(key string) (name string, d difference, ok bool) {
+	if long, ok := longNames[key]; ok {
+		key = strings.ToLower(long)
+	}
+	for name, d := range properties {
+		if strings.EqualFold(strings.ReplaceAll(name, "_", ""), key) {
+			return name, d, true
+		}
+	}
+	return "", difference{}, false
+}
+
+// exactly returns the ranges of one of properties.
+func exactly(name string) []rune { return properties[name].ranges(tableOf(name)) }
+
+// derivedSet returns a set that is made of others, by its name in small letters.
+func derivedSet(key string) ([]rune, bool) {
+	with := func(d difference, tables ...*unicode.RangeTable) []rune { return d.ranges(rangetable.Merge(tables...)) }
+	assigned := func() []rune {
+		return with(assignedDifference, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cc, unicode.Cf, unicode.Co)
+	}
+	alpha := func() []rune { return with(alphaDifference, unicode.L, unicode.Nl, unicode.Other_Alphabetic) }
+	spaces := difference{}.ranges(unicode.White_Space)
+	graph := func() []rune { return intersect(assigned(), complement(union(spaces, exactly("Cc")))) }
+	switch key {
+	case "alpha", "alphabetic":
+		return alpha(), true
+	case "lower", "lowercase":
+		return with(lowerDifference, unicode.Ll, unicode.Other_Lowercase), true
+	case "upper", "uppercase":
+		return with(upperDifference, unicode.Lu, unicode.Other_Uppercase), true
+	case "alnum":
+		return union(alpha(), exactly("Nd")), true
+	case "space", "whitespace":
+		return spaces, true
+	case "blank":
+		return union([]rune{'\t', '\t'}, exactly("Zs")), true
+	case "cntrl":
+		return exactly("Cc"), true
+	case "xdigit", "asciihexdigit", "ahex":
+		return []rune{'0', '9', 'A', 'F', 'a', 'f'}, true
+	case "word":
+		return regexWord(), true
+	case "graph":
+		return graph(), true
+	case "print":
+		return union(graph(), exactly("Zs")), true
+	case "ascii":
+		return []rune{0, 0x7F}, true
+	case "any":
+		return []rune{0, unicode.MaxRune}, true
+	case "assigned":
+		return assigned(), true
+	case "cn", "unassigned":
+		return intersect(complement(assigned()), complement([]rune{0xD800, 0xDFFF})), true
+	case "c", "other":
+		return union(complement(assigned()), union(exactly("Cc"), union(exactly("Cf"), exactly("Co")))), true
+	case "lc", "casedletter":
+		return union(exactly("Lu"), union(exactly("Ll"), exactly("Lt"))), true
+	}
+	return nil, false
+}
+
+// posix reads [:name:] or [:^name:] in a class, if there is one.
+func (t *translator) posix() (pairs []rune, ok bool, err error) {
+	body, _, found := strings.Cut(strings.TrimPrefix(t.rest(), "[:"), ":]")
+	if !found || !strings.HasPrefix(t.rest(), "[:") {
+		return nil, false, nil
+	}
+	name := strings.TrimPrefix(body, "^")
+	switch name {
+	case "punct":
+		pairs = union(exactly("P"), exactly("S"))
+	case "word":
+		pairs = classWord()
+	case "digit":
+		pairs = exactly("Nd")
+	case "alpha", "lower", "upper", "alnum", "space", "blank", "cntrl", "xdigit", "graph", "print", "ascii":
+		pairs, _ = derivedSet(name)
+	default:
+		return nil, false, fmt.Errorf("[:%s:] is not supported", body)
+	}
+	if name != body {
+		pairs = complement(pairs)
+	}
+	t.at += len([]rune(body)) + 4
+	return pairs, true, nil
+}
+
+// set reads what follows the [ of a class with classes in it or intersections.
+func (t *translator) set(depth int) ([]rune, error) {
+	if depth > 20 {
+		return nil, errors.New("classes within each other more than 20 deep")
+	}
+	negate := strings.HasPrefix(t.rest(), "^")
+	if negate {
+		t.at++
+	}
+	var here []rune // since the last &&
+	var all []rune
+	cut := false // there was an &&
+	for empty := true; ; empty = false {
+		rest := t.rest()
+		switch {
+		case rest == "":
+			return nil, errors.New("a [ is not closed")
+		case rest[0] == ']' && empty:
+			return nil, errors.New("a class is empty")
+		case rest[0] == ']':
+			t.at++
+			if cut {
+				here = intersect(all, here)
+			}
+			if negate {
+				here = complement(here)
+			}
+			return here, nil
+		case strings.HasPrefix(rest, "&&"):
+			t.at += 2
+			if cut {
+				here = intersect(all, here)
+			}
+			all, here, cut = here, nil, true
+			continue
+		}
+		more, err := t.part(depth)
+		if err != nil {
+			return nil, err
+		}
+		here = union(here, more)
+	}
+}
+
+// part reads a class in a class, a named set, a character or a range.
+func (t *translator) part(depth int) ([]rune, error) {
+	if pairs, ok, err := t.posix(); ok || err != nil {
+		return pairs, err
+	}
+	if t.in[t.at] == '[' {
+		t.at++
+		return t.set(depth + 1)
+	}
+	if t.in[t.at] == '\\' && t.at+1 < len(t.in) {
+		t.at++
+		set, ok, err := t.named(classWord)
+		if ok || err != nil {
+			return set.ranges(), err
+		}
+		t.at--
+	}
+	low, err := t.classChar()
+	if err != nil {
+		return nil, err
+	}
+	rest := t.rest()
+	if !strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "-]") || strings.HasPrefix(rest, "-[") || strings.HasPrefix(rest, "-&&") {
+		return []rune{low, low}, nil
+	}
+	t.at++
+	high, err := t.classChar()
+	if err == nil && high < low {
+		err = fmt.Errorf("range %c-%c is empty", low, high)
+	}
+	return []rune{low, high}, err
+}

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -120,10 +121,6 @@ func rewrite(source string, c Consts) (string, error) {
 	if len(c) == 0 {
 		return source, nil
 	}
-	type edit struct {
-		from, to int
-		text     string
-	}
 	var edits []edit
 	decls := constDecls(blankComments(source))
 	for _, name := range slices.Sorted(maps.Keys(c)) {
@@ -141,7 +138,7 @@ func rewrite(source string, c Consts) (string, error) {
 		}
 		edits = append(edits, edit{d.from, d.to, text})
 	}
-	slices.SortFunc(edits, func(a, b edit) int { return a.from - b.from })
+	sort.Stable(byPlace(edits)) // slices.SortFunc would be a larger download for the browser
 	var b strings.Builder
 	at := 0
 	for _, e := range edits {
@@ -152,6 +149,18 @@ func rewrite(source string, c Consts) (string, error) {
 	b.WriteString(source[at:])
 	return b.String(), nil
 }
+
+// edit is what takes the place of a part of a source.
+type edit struct {
+	from, to int
+	text     string
+}
+
+type byPlace []edit
+
+func (b byPlace) Len() int           { return len(b) }
+func (b byPlace) Less(i, j int) bool { return b[i].from < b[j].from }
+func (b byPlace) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
 
 // literal writes v as a WGSL literal of the type typ, or says why it cannot.
 func literal(typ string, v any) (string, error) {

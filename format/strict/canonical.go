@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"sort"
 	"strconv"
 	"unicode/utf16"
 )
@@ -56,20 +57,28 @@ func (r *reader) canonical(b []byte) ([]byte, error) {
 	return append(b, text...), err
 }
 
+// canonicalMember is a member of an object: its name in UTF-16, and all of it as text.
+type canonicalMember struct {
+	name []uint16
+	text []byte
+}
+
+type byName []canonicalMember
+
+func (b byName) Len() int           { return len(b) }
+func (b byName) Less(i, j int) bool { return slices.Compare(b[i].name, b[j].name) < 0 }
+func (b byName) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
+
 // canonicalObject appends an object, its members in the order of their names in UTF-16.
 func (r *reader) canonicalObject(b []byte) ([]byte, error) {
-	type member struct {
-		name []uint16
-		text []byte
-	}
-	var list []member
+	var list []canonicalMember
 	err := r.members(reflect.Struct, func(name string) (err error) {
-		m := member{name: utf16.Encode([]rune(name)), text: append(appendText(nil, name), ':')}
+		m := canonicalMember{name: utf16.Encode([]rune(name)), text: append(appendText(nil, name), ':')}
 		m.text, err = r.canonical(m.text)
 		list = append(list, m)
 		return err
 	})
-	slices.SortFunc(list, func(a, b member) int { return slices.Compare(a.name, b.name) })
+	sort.Stable(byName(list)) // slices.SortFunc would be a larger download for the browser
 	b = append(b, '{')
 	for i, m := range list {
 		if i > 0 {

@@ -54,7 +54,7 @@ func isNoText(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co)
 }
 
-var isAccent = properties["Mn"].predicate(func(r rune) bool { return unicode.Is(unicode.Mn, r) })
+var isAccent = propertyOf("Mn").predicate(func(r rune) bool { return unicode.Is(unicode.Mn, r) })
 
 func plainSpaces(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"slices"
 	"sort"
 	"unicode"
 )
@@ -30,24 +29,32 @@ func (s *runeSet) addFolded(low, high rune) {
 
 // close makes the set ready for has.
 func (s *runeSet) close() {
-	pairs := make([][2]rune, 0, len(s.ranges)/2)
-	for i := 0; i < len(s.ranges); i += 2 {
-		pairs = append(pairs, [2]rune{s.ranges[i], s.ranges[i+1]})
-	}
-	slices.SortFunc(pairs, func(a, b [2]rune) int { return int(a[0] - b[0]) })
-	s.ranges = s.ranges[:0:0]
-	for _, p := range pairs {
-		if n := len(s.ranges); n > 0 && p[0] <= s.ranges[n-1]+1 {
-			s.ranges[n-1] = max(s.ranges[n-1], p[1])
+	sort.Stable(byFirst(s.ranges)) // slices.SortFunc would be a larger download
+	ranges := s.ranges
+	s.ranges = ranges[:0:0]
+	for i := 0; i < len(ranges); i += 2 {
+		low, high := ranges[i], ranges[i+1]
+		if n := len(s.ranges); n > 0 && low <= s.ranges[n-1]+1 {
+			s.ranges[n-1] = max(s.ranges[n-1], high)
 			continue
 		}
-		s.ranges = append(s.ranges, p[0], p[1])
+		s.ranges = append(s.ranges, low, high)
 	}
 	for r := range rune(128) {
 		if s.find(r) {
 			s.ascii[r/32] |= 1 << (r % 32)
 		}
 	}
+}
+
+// byFirst sorts pairs by the first of each.
+type byFirst []rune
+
+func (b byFirst) Len() int           { return len(b) / 2 }
+func (b byFirst) Less(i, j int) bool { return b[2*i] < b[2*j] }
+func (b byFirst) Swap(i, j int) {
+	b[2*i], b[2*j] = b[2*j], b[2*i]
+	b[2*i+1], b[2*j+1] = b[2*j+1], b[2*i+1]
 }
 
 func (s *runeSet) has(r rune) bool {

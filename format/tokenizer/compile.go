@@ -294,10 +294,7 @@ func (c *compiler) named(s *runeSet) (bool, error) {
 	}
 	name, _, _ := strings.Cut(string(c.in[c.at:]), "}")
 	c.at = min(len(c.in), c.at+len([]rune(name))+1)
-	t := unicode.Categories[name]
-	if t == nil {
-		t = unicode.Scripts[name]
-	}
+	t := tableOf(name)
 	if t == nil {
 		return true, fmt.Errorf(`\p{%s} is not supported`, name)
 	}

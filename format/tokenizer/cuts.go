@@ -61,22 +61,17 @@ func scriptOf(r rune) string {
 	case r == 0x30FC:
 		return "Han"
 	}
-	for name := range properties {
-		if unicode.Scripts[name] == nil || !inProperty(name, r) {
-			continue
+	for _, p := range properties {
+		if len(p.name) <= 2 || contains(p.drop, r) || !unicode.Is(p.table, r) && !contains(p.add, r) {
+			continue // names of categories have one or two letters
 		}
+		name := p.name
 		if name == "Hiragana" || name == "Katakana" {
 			return "Han"
 		}
 		return name
 	}
 	return anyScript
-}
-
-// inProperty reports whether a character has a property that both Go and the library know.
-func inProperty(name string, r rune) bool {
-	d := properties[name]
-	return unicode.Is(unicode.Scripts[name], r) && !contains(d.drop, r) || contains(d.add, r)
 }
 
 // splitScripts cuts where the script changes. What comes before all that has a script is dropped, as the library drops it.

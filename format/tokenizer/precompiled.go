@@ -149,8 +149,8 @@ func cluster(s string) int {
 }
 
 var (
-	nonspacing = properties["Mn"].predicate(func(r rune) bool { return unicode.Is(unicode.Mn, r) })
-	spacing    = properties["Mc"].predicate(func(r rune) bool { return unicode.Is(unicode.Mc, r) })
+	nonspacing = propertyOf("Mn").predicate(func(r rune) bool { return unicode.Is(unicode.Mn, r) })
+	spacing    = propertyOf("Mc").predicate(func(r rune) bool { return unicode.Is(unicode.Mc, r) })
 )
 
 // extends reports whether a character belongs to the cluster of the one before it.

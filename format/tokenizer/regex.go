@@ -498,21 +498,21 @@ func (t *translator) named(word func() []rune) (s charSet, ok bool, err error) {
 
 // property returns a general category, a script, or another set that has a name.
 func property(name string, negate bool) (charSet, error) {
-	key := strings.ToLower(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(name))
+	key := squeezed(name)
 	if pairs, ok := derivedSet(key); ok {
 		return setOf(pairs, negate), nil
 	}
-	known, d, ok := propertyNamed(key)
+	plain, d, ok := propertyNamed(key)
 	if !ok {
 		return charSet{}, fmt.Errorf(`\p{%s} is not supported`, name)
 	}
 	if len(d.add)+len(d.drop) == 0 {
-		return charSet{name: map[bool]string{false: `\p{`, true: `\P{`}[negate] + known + "}"}, nil
+		return charSet{name: map[bool]string{false: `\p{`, true: `\P{`}[negate] + plain + "}"}, nil
 	}
 	if !negate && len(d.drop) == 0 {
-		return charSet{name: `\p{` + known + "}", pairs: d.add}, nil
+		return charSet{name: `\p{` + plain + "}", pairs: d.add}, nil
 	}
-	return setOf(d.ranges(tableOf(known)), negate), nil
+	return setOf(d.ranges(tableOf(plain)), negate), nil
 }
 
 // ranges spells a set out.

@@ -45,39 +45,54 @@ func contains(pairs []rune, r rune) bool {
 
 // tableOf returns Go's table of a category or a script.
 func tableOf(name string) *unicode.RangeTable {
-	if t := unicode.Categories[name]; t != nil {
-		return t
+	for _, p := range properties {
+		if p.name == name {
+			return p.table
+		}
 	}
-	return unicode.Scripts[name]
+	return nil
 }
 
-// longNames are those of categories, without case and what stands between words.
-var longNames = map[string]string{
-	"letter": "L", "uppercaseletter": "Lu", "lowercaseletter": "Ll", "titlecaseletter": "Lt", "modifierletter": "Lm", "otherletter": "Lo",
-	"mark": "M", "combiningmark": "M", "nonspacingmark": "Mn", "spacingmark": "Mc", "enclosingmark": "Me", "number": "N", "decimalnumber": "Nd", "digit": "Nd",
-	"letternumber": "Nl", "othernumber": "No", "punctuation": "P", "punct": "P", "connectorpunctuation": "Pc", "dashpunctuation": "Pd",
-	"openpunctuation": "Ps", "closepunctuation": "Pe", "initialpunctuation": "Pi", "finalpunctuation": "Pf", "otherpunctuation": "Po",
-	"symbol": "S", "mathsymbol": "Sm", "currencysymbol": "Sc", "modifiersymbol": "Sk", "othersymbol": "So", "separator": "Z",
-	"spaceseparator": "Zs", "lineseparator": "Zl", "paragraphseparator": "Zp", "control": "Cc", "format": "Cf", "privateuse": "Co",
-	"hani": "Han", "latn": "Latin", "cyrl": "Cyrillic", "grek": "Greek", "hira": "Hiragana", "kana": "Katakana", "hang": "Hangul", "arab": "Arabic",
-	"hebr": "Hebrew", "thai": "Thai", "deva": "Devanagari",
-}
+// longNames are those of categories, without case and what stands between words, and short ones of scripts, each with
+// the one that is in properties.
+const longNames = `
+	letter L uppercaseletter Lu lowercaseletter Ll titlecaseletter Lt modifierletter Lm otherletter Lo mark M combiningmark M nonspacingmark Mn
+	spacingmark Mc enclosingmark Me number N decimalnumber Nd digit Nd letternumber Nl othernumber No punctuation P punct P connectorpunctuation
+	Pc dashpunctuation Pd openpunctuation Ps closepunctuation Pe initialpunctuation Pi finalpunctuation Pf otherpunctuation Po symbol S
+	mathsymbol Sm currencysymbol Sc modifiersymbol Sk othersymbol So separator Z spaceseparator Zs lineseparator Zl paragraphseparator Zp
+	control Cc format Cf privateuse Co hani Han latn Latin cyrl Cyrillic grek Greek hira Hiragana kana Katakana hang Hangul arab Arabic hebr
+	Hebrew thai Thai deva Devanagari
+`
 
 // propertyNamed looks a category or a script up by its name in small letters.
 func propertyNamed(key string) (name string, d difference, ok bool) {
-	if long, ok := longNames[key]; ok {
-		key = strings.ToLower(long)
+	words := strings.Fields(longNames)
+	for i := 0; i < len(words); i += 2 {
+		if words[i] == key {
+			key = squeezed(words[i+1])
+			break
+		}
 	}
-	for name, d := range properties {
-		if strings.EqualFold(strings.ReplaceAll(name, "_", ""), key) {
-			return name, d, true
+	for _, p := range properties {
+		if squeezed(p.name) == key {
+			return p.name, p.difference, true
 		}
 	}
 	return "", difference{}, false
 }
 
 // exactly returns the ranges of one of properties.
-func exactly(name string) []rune { return properties[name].ranges(tableOf(name)) }
+func exactly(name string) []rune { return propertyOf(name).ranges(tableOf(name)) }
+
+// squeezed returns a name in small letters, without what may stand between its words.
+func squeezed(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == ' ' || r == '_' || r == '-' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
+}
 
 // derivedSet returns a set that is made of others, by its name in small letters.
 func derivedSet(key string) ([]rune, bool) {

@@ -11,6 +11,23 @@ import (
 // has learnt of later.
 type difference struct{ add, drop []rune }
 
+// known is a category or a script that Go and the library know by the same name.
+type known struct {
+	name  string
+	table *unicode.RangeTable // Go's; the maps of package unicode would make the browser's download larger
+	difference
+}
+
+// propertyOf returns how a property differs from Go's.
+func propertyOf(name string) difference {
+	for _, p := range properties {
+		if p.name == name {
+			return p.difference
+		}
+	}
+	return difference{}
+}
+
 // predicate returns a test for the set that is changed from base by d.
 func (d difference) predicate(base func(rune) bool) func(rune) bool {
 	add, drop := rangeTable(d.add), rangeTable(d.drop)

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/llama-webgpu/llama-webgpu/format/gguf"
 )
@@ -96,10 +97,32 @@ type ggufLayout struct {
 func (l ggufLayout) codes(row, n int, dst []int16) {
 	for r := range n {
 		for src := l.row(row + r); len(src) > 0; src = src[l.kind.Bytes:] {
-			l.ints.Block(dst[:l.kind.Elements], src[:l.kind.Bytes])
+			block := dst[:l.kind.Elements]
+			if scale, zero, _ := l.ints.Block(block, src[:l.kind.Bytes]); small(scale) {
+				for i, q := range block {
+					block[i] = zero + int16(math.Round(float64(q-zero)*float64(scale)/leastScale))
+				}
+			}
 			dst = dst[l.kind.Elements:]
 		}
 	}
+}
+
+// leastScale is the smallest that a block of ours has.
+const leastScale = 0x1p-14
+
+// small reports whether a scale is smaller. The codes of its block are then rounded for the smallest.
+func small(scale float32) bool { return scale > 0 && scale < leastScale }
+
+// rounded reports whether there is a block whose codes are.
+func (v *ggufRows) rounded() bool {
+	ints := v.kind.Integers()
+	for at := 0; ints != nil && at < len(v.data); at += v.kind.Bytes {
+		if scale, _, _ := ints.Block(nil, v.data[at:at+v.kind.Bytes]); small(scale) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l ggufLayout) params(row, n int, scales []float32, zeros []int16) {
@@ -107,6 +130,9 @@ func (l ggufLayout) params(row, n int, scales []float32, zeros []int16) {
 	for r := range n {
 		for src := l.row(row + r); len(src) > 0; src = src[l.kind.Bytes:] {
 			scales[k], zeros[k], _ = l.ints.Block(nil, src[:l.kind.Bytes])
+			if small(scales[k]) {
+				scales[k] = leastScale
+			}
 			k++
 		}
 	}

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -362,6 +363,40 @@ func checkGGUFReady(t *testing.T, c *Checkpoint, kind string, widths []int) {
 	}
 	if !found {
 		t.Errorf("no tensor is %s", kind)
+	}
+}
+
+// TestGGUFSmallScales: blocks whose scales are subnormal are rounded for the smallest scale, the others stay.
+func TestGGUFSmallScales(t *testing.T) {
+	data := quantizedGGUF(t, 8, 34, 0, "llama_bias")
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	writeFile(t, path, data)
+	c, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	embed := c.bound[0].parts[0].data
+	at := bytes.Index(data, embed)
+	binary.LittleEndian.PutUint16(data[at+34:], 0x0123)
+	binary.LittleEndian.PutUint16(data[at+68:], 0x8123)
+	c.Close()
+	writeFile(t, path, data)
+	if c, err = Open(path); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if ok, why := c.Ready(0, 8, 32); !ok || why != Least {
+		t.Fatal(ok, why)
+	}
+	want, blocks := allRows(t, c, 0), make([]byte, 96*35)
+	if err := c.Blocks(0, 8, 32, 0, 96, blocks); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range want {
+		have := weightOf(blocks[i/32*35:][:35], 8, i%32)
+		if row := i / 32; math.Abs(float64(have-v)) > 0x1p-15 || row != 1 && row != 2 && have != v {
+			t.Fatalf("row %d: %g, want %g", row, have, v)
+		}
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 // Rounded is what Ready says of values that are those of blocks but for rounding.
 const Rounded = "scales and zero-points are rounded to those of blocks, which moves no weight by more than an eighth of a step"
 
+// Least is what Ready says of values that are those of blocks, but for blocks with smaller scales than ours can have.
+const Least = "blocks whose scales are smaller than a block may have are rounded for the smallest, as from any weights"
+
 // closeness is how far, in steps of blocks, a value may be from that of a block: rounding it anew would
 // move it by up to half a step.
 const closeness = 1 / 8.
@@ -17,7 +20,7 @@ const closeness = 1 / 8.
 // Ready reports whether the values of tensor i are those of blocks of integers of the given width, of
 // which each has block columns, a float16 scale that is 0 or normal, and an int8 zero-point. If they are
 // not, although the tensor is quantized, why says what is in the way. If they are, why is "", or Rounded
-// if a value may differ by an eighth of a step.
+// if a value may differ by an eighth of a step, or Least.
 func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 	rounded := ""
 	merged := len(c.bound[i].changes) > 0
@@ -39,6 +42,9 @@ func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 		}
 		if !exact {
 			rounded = Rounded
+		}
+		if v, ok := p.values.(*ggufRows); ok && v.rounded() {
+			rounded = Least
 		}
 	}
 	return true, rounded

@@ -101,8 +101,7 @@ func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err
 		return nil, err
 	}
 	m := p.manifest(files.list)
-	m.Notes = append(m.Notes, p.losses(w.Tensors())...)
-	m.Notes = append(m.Notes, starvedNotes(w.Tensors())...)
+	m.Notes = append(p.notes(w.Tensors()), starvedNotes(w.Tensors())...)
 	if err := w.Commit(m); err != nil {
 		return nil, err
 	}
@@ -118,7 +117,7 @@ func (p *plan) manifest(files []bundle.SourceFile) *bundle.Manifest {
 		Quantization: p.opts.record(p.src.Weights.Tensors()),
 		Tokenizer:    bundle.Tokenizer{BOS: p.src.BOS, EOS: p.src.EOS, ChatTemplate: p.src.ChatTemplate, SpecialTokens: p.src.Special},
 		Documents:    p.documents,
-		Notes:        p.notes(),
+		Notes:        p.notes(nil),
 	}
 }
 

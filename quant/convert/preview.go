@@ -25,7 +25,7 @@ func Look(ctx context.Context, src Source, o Options) (*Preview, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Preview{Planned: p.tensors, Files: p.files, In: p.total, Disk: p.disk(0), Notes: p.notes()}
+	v := &Preview{Planned: p.tensors, Files: p.files, In: p.total, Disk: p.disk(0), Notes: p.notes(nil)}
 	for _, f := range p.files {
 		v.Out += f.Size
 	}

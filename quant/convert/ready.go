@@ -35,43 +35,56 @@ func (p *plan) settle(i int, e *bundle.Tensor) {
 	if !ok {
 		return
 	}
-	kind, blocks := p.kept(e)
-	for k, b := range blocks {
-		ok, why := ready.Ready(i, kind.Bits(), b)
+	candidates := p.kept(e)
+	reason := ""
+	for _, as := range candidates {
+		ok, why := ready.Ready(i, as.kind.Bits(), as.block)
 		switch {
 		case ok:
-			e.Type, e.Block, e.Method = kind, b, Repacked
+			e.Type, e.Block, e.Method = as.kind, as.block, Repacked
 			p.repacked[why]++
 			if why != "" {
 				p.rounded[i] = true
 			}
 			return
-		case k == len(blocks)-1 && why != "":
-			p.again[why] = append(p.again[why], i)
+		case as.kind == candidates[0].kind:
+			reason = why
 		}
 	}
+	if reason != "" {
+		p.again[reason] = append(p.again[reason], i)
+	}
+}
+
+// blockKind is a type of blocks and their size.
+type blockKind struct {
+	kind  bundle.Type
+	block int
 }
 
 // kept returns the blocks that a matrix may have been quantized to before, of which the first that are its
 // own are kept: what it would become and, if nobody asked for that block size, any below the default
-// of the format.
-func (p *plan) kept(e *bundle.Tensor) (bundle.Type, []int) {
+// of the format; and those of the type that was chosen for it by the model's size.
+func (p *plan) kept(e *bundle.Tensor) (list []blockKind) {
 	o := &p.opts
 	given := *o
 	given.fitted = nil
 	kind, block := given.matrix(e.Model())
 	if o.Block != 0 || block != given.block(kind) {
-		return e.Type, []int{e.Block}
+		return []blockKind{{e.Type, e.Block}}
 	}
-	blocks := []int{}
 	for b := block; b >= 32; b /= 2 {
-		blocks = append(blocks, b)
+		list = append(list, blockKind{kind, b})
 	}
-	return kind, blocks
+	for b := given.block(e.Type); e.Type != kind && b >= 32; b /= 2 {
+		list = append(list, blockKind{e.Type, b})
+	}
+	return list
 }
 
-// notes says what became of matrices that were quantized before.
-func (p *plan) notes() []string {
+// notes says what became of matrices that were quantized before; once there are the tensors that were
+// written, at what cost.
+func (p *plan) notes(written []bundle.Tensor) []string {
 	notes := slices.Clone(p.src.Notes)
 	if n := p.weights(); p.opts.Format == string(bundle.Int2) && n < enoughForInt2 {
 		notes = append(notes, fmt.Sprintf("warning: a model of %.3g million weights loses much of what it knows at two bits a weight: int4 is recommended below 3 billion; verify says how much was lost", float64(n)/1e6))
@@ -91,22 +104,21 @@ func (p *plan) notes() []string {
 		notes = append(notes, fmt.Sprintf("taken over %s: %d matrices", how, p.repacked[why]))
 	}
 	for _, why := range slices.Sorted(maps.Keys(p.again)) {
-		notes = append(notes, fmt.Sprintf("warning: quantized a second time, at a second loss: %d matrices: %s", len(p.again[why]), why))
+		notes = append(notes, fmt.Sprintf("warning: quantized a second time, at a second loss%s: %d matrices: %s", loss(written, p.again[why]), len(p.again[why]), why))
 	}
 	return notes
 }
 
-// losses says what quantizing matrices a second time has cost, now that they are written.
-func (p *plan) losses(tensors []bundle.Tensor) (notes []string) {
-	for _, why := range slices.Sorted(maps.Keys(p.again)) {
-		sum, worst := 0.0, 0.0
-		for _, i := range p.again[why] {
-			sum, worst = sum+tensors[i].Error, max(worst, tensors[i].Error)
-		}
-		n := len(p.again[why])
-		notes = append(notes, fmt.Sprintf("that second loss of %d matrices, beside what the checkpoint's own lost: relative RMS %.4f on average, %.4f at most", n, sum/float64(n), worst))
+// loss says what the matrices have lost, "" as long as they are not written.
+func loss(written []bundle.Tensor, matrices []int) string {
+	if written == nil {
+		return ""
 	}
-	return notes
+	sum, most := 0.0, 0.0
+	for _, i := range matrices {
+		sum, most = sum+written[i].Error, max(most, written[i].Error)
+	}
+	return fmt.Sprintf(" (relative RMS %.4f on average, %.4f at most)", sum/float64(len(matrices)), most)
 }
 
 // repack fills t.out with blocks of the checkpoint.

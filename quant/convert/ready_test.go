@@ -100,7 +100,7 @@ func TestRepack(t *testing.T) {
 		{"gptq", Options{Format: "int4", Fit: true}, 64, true, "taken over as they are in the checkpoint, without a second loss: 7 matrices"},
 		{"ct_int4", Options{Format: "int4", Fit: true}, 32, true, "taken over"},
 		{"gptq", Options{Format: "int4", Block: 32}, 32, true, "taken over"},
-		{"gptq", Options{Format: "int4", Block: 128}, 128, false, "warning: quantized a second time, at a second loss: 7 matrices: their groups of 64 do not fill blocks of 128"},
+		{"gptq", Options{Format: "int4", Block: 128}, 128, false, "their groups of 64 do not fill blocks of 128"},
 		{"gptq", Options{Format: "int8", EmbedFormat: "f16"}, 64, true, "taken over"},
 		{"gptq", Options{Format: "int2"}, 256, false, "do not fit in 2 bits"},
 		{"gptq_act", Options{Format: "int4"}, 128, false, "7 matrices: their columns are in act-order"},

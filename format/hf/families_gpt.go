@@ -29,8 +29,10 @@ var gptNeoXTensors = merge(
 		model.RoleDownBias:      "{p}layers.{l}.mlp.dense_4h_to_h.bias",
 		model.RoleFinalNorm:     "{p}final_layer_norm.weight",
 		model.RoleFinalNormBias: "{p}final_layer_norm.bias",
-		model.RoleHead:          "{h}embed_out.weight",
 	}),
+	map[model.Role]source{
+		model.RoleHead: {name: "{h}embed_out.weight", instead: []source{{name: "{h}lm_head.weight"}}}, // transformers 5 calls it so in memory
+	},
 	fused(source{name: "{p}layers.{l}.attention.query_key_value.weight", byHead: true}, model.RoleQ, model.RoleK, model.RoleV),
 	fused(source{name: "{p}layers.{l}.attention.query_key_value.bias", byHead: true}, model.RoleQBias, model.RoleKBias, model.RoleVBias),
 )

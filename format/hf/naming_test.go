@@ -81,6 +81,13 @@ func TestBlockNames(t *testing.T) {
 	})), plain)
 }
 
+// The head of a GPT-NeoX has two names.
+func TestHeadNames(t *testing.T) {
+	sameModel(t, mustOpen(t, renamed(t, fixtures+"gpt_neox", func(n string) string {
+		return strings.Replace(n, "embed_out.", "lm_head.", 1)
+	})), mustOpen(t, fixtures+"gpt_neox"))
+}
+
 // apart takes the stacked experts of a Llama 4 apart, as llm-compressor does before it quantizes.
 func apart(all map[string]*tensorData) {
 	for name, d := range all {

@@ -61,12 +61,20 @@ func measure(c *cli.Context, src *source, dev *gpu.Device, windows [][]int32, o 
 		return err
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
-	progress := newBar(c, "allocation", int64(missing), false)
+	progress := newBar(c, "what each matrix costs the model", int64(missing), false)
 	defer progress.end()
-	return known.Matrices.Measure(c.Context, src.weights, *o, j, func(done, _ int) error {
-		progress.set(int64(done), "allocation")
+	err = known.Matrices.Measure(c.Context, src.weights, *o, j, func(done, _ int) error {
+		progress.set(int64(done), "")
 		return known.write()
 	})
+	switch {
+	case !errors.Is(err, context.Canceled):
+		return err
+	case known.path == "":
+		return fmt.Errorf("%w; with --sensitivity FILE what was measured is kept, and another run goes on from there", errInterrupted)
+	}
+	return fmt.Errorf("%w: %d of %d matrices are still to be measured, the others are kept in %s: run the same command again to go on",
+		errInterrupted, known.Matrices.Missing(src.weights, *o), missing, known.path)
 }
 
 // judge is a convert.Judge that keeps the float model on the GPU and replaces one matrix at a time.

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"unicode/utf8"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -49,6 +49,8 @@ type comparing struct {
 	recording *recorded
 	device    string
 	rows      []report.Row
+
+	name, method int // columns of the table
 }
 
 func compareBundles(c *cli.Context) (err error) {
@@ -74,6 +76,7 @@ func compareBundles(c *cli.Context) (err error) {
 	if r.recording, err = record(c, r.source, r.windows); err != nil {
 		return err
 	}
+	r.showHead()
 	for _, b := range r.bundles {
 		if err := r.measure(c.Context, b.dir, b); err != nil {
 			return err
@@ -143,6 +146,8 @@ func (r *comparing) measure(ctx context.Context, name string, s *source) error {
 	row := report.Row{Name: name, ID: m.ID, Method: describe(&m.Quantization), Bytes: m.Size(), Drift: d}
 	row.Bits, row.Total = layerBits(m)
 	r.rows, r.device = append(r.rows, row), e.String()
+	progress.end()
+	r.showRow(row)
 	return nil
 }
 
@@ -162,23 +167,51 @@ func (r *comparing) show() error {
 		Device    string       `json:"device"`
 		Bundles   []report.Row `json:"bundles"`
 	}{r.source.dir, r.device, r.rows})
-	if err == nil && !done && !r.c.Bool(quietFlag.Name) {
-		r.showTable()
+	if err == nil && !done && r.prints() {
+		r.showEnd()
 	}
 	return err
 }
 
-func (r *comparing) showTable() {
-	w := newTable(table.Row{"bundle", "quantization", "bits/weight", "size", "mean KLD", "99 %", "same top token", "perplexity"}, 2)
-	for _, row := range r.rows {
-		d := row.Drift
-		w.AppendRow(table.Row{
-			row.Name, row.Method, fmt.Sprintf("%.2f", row.Bits), humanSize(row.Bytes), fmt.Sprintf("%.4g ± %.2g", d.MeanKLD, d.MeanKLDError),
-			fmt.Sprintf("%.3g", d.KLD.P99), fmt.Sprintf("%.2f %%", 100*d.Top1), fmt.Sprintf("%.4g", d.PPL),
-		})
+// compareColumns are those of the table but for the first two, whose widths follow from the bundles.
+var compareColumns = []string{"bits/weight", "   size", "           mean KLD", "     99 %", "same top token", "perplexity"}
+
+// showHead begins the table, which has a row as soon as it is measured.
+func (r *comparing) showHead() {
+	if !r.prints() {
+		return
 	}
-	showTable(r.c, w)
+	r.name, r.method = len("bundle"), len("quantization")
+	for _, b := range r.bundles {
+		r.name = max(r.name, utf8.RuneCountInString(b.dir))
+		r.method = max(r.method, utf8.RuneCountInString(describe(&b.bundle.Manifest.Quantization)))
+	}
+	r.showCells("bundle", "quantization", compareColumns...)
+}
+
+func (r *comparing) showRow(row report.Row) {
+	d := row.Drift
+	if r.prints() {
+		r.showCells(row.Name, row.Method, fmt.Sprintf("%.2f", row.Bits), humanSize(row.Bytes), fmt.Sprintf("%.4g ± %.2g", d.MeanKLD, d.MeanKLDError),
+			fmt.Sprintf("%.3g", d.KLD.P99), fmt.Sprintf("%.2f %%", 100*d.Top1), fmt.Sprintf("%.4g", d.PPL))
+	}
+}
+
+func (r *comparing) showCells(name, method string, numbers ...string) {
+	line := fmt.Sprintf("%-*s   %-*s", r.name, name, r.method, method)
+	for i, n := range numbers {
+		line += fmt.Sprintf("   %*s", utf8.RuneCountInString(compareColumns[i]), n)
+	}
+	fmt.Fprintln(stdout(r.c), line)
+}
+
+func (r *comparing) showEnd() {
 	d := r.rows[0].Drift
-	fmt.Fprintf(stdout(r.c), "\n%d positions of %d windows of %d tokens; bits/weight of the matrices in the layers; the checkpoint's perplexity is %.4g\n",
-		d.Scored, d.Windows, d.WindowTokens, d.PPLReference)
+	fmt.Fprintf(stdout(r.c), "\n%d positions of %s of %d tokens; bits/weight of the matrices in the layers; the checkpoint's perplexity is %.4g\n",
+		d.Scored, counted(d.Windows, "window"), d.WindowTokens, d.PPLReference)
+}
+
+// prints reports whether there is to be a table.
+func (r *comparing) prints() bool {
+	return !r.c.Bool(quietFlag.Name) && r.c.String(reportJSONFlag.Name) != "-"
 }

@@ -50,7 +50,12 @@ func untilSignal() context.Context {
 }
 
 // errInterrupted is the error of a command that has put up with an interrupt, and shown what it had.
-var errInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
+var errInterrupted = interrupted{}
+
+type interrupted struct{}
+
+func (interrupted) Error() string        { return "interrupted" }
+func (interrupted) Is(target error) bool { return target == context.Canceled }
 
 // run runs the command line and returns the exit code.
 func run(ctx context.Context, args []string) int {
@@ -81,8 +86,9 @@ func verdict(ctx context.Context, err error) (int, error) {
 		code = exitUsage
 	case errors.Is(err, errParity):
 		code = exitParity
+	case errors.Is(err, errInterrupted): // it says what to do
 	case errors.Is(err, context.Canceled):
-		err = errors.New("interrupted")
+		err = errInterrupted
 	case errors.Is(err, bundle.ErrVersion):
 		err = fmt.Errorf("%w; take the version of llama-webgpu that made it, or make it again with llama-webgpu quantize", err)
 	case errors.Is(err, bundle.ErrCorrupt):

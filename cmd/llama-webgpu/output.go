@@ -14,9 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
-	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 )
@@ -188,41 +186,4 @@ func newTable(header table.Row, words ...int) table.Writer {
 func showTable(c *cli.Context, t table.Writer) {
 	t.SuppressTrailingSpaces()
 	fmt.Fprintln(stdout(c), t.Render())
-}
-
-// bar shows progress on standard error. The zero value shows none.
-type bar struct{ bar *progressbar.ProgressBar }
-
-// newBar returns a bar up to total, if standard error is a terminal and --quiet is not given.
-func newBar(c *cli.Context, title string, total int64, asBytes bool) bar {
-	if c.Bool(quietFlag.Name) || !term.IsTerminal(int(os.Stderr.Fd())) {
-		return bar{}
-	}
-	return bar{progressbar.NewOptions64(total,
-		progressbar.OptionSetDescription(title),
-		progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionShowBytes(asBytes),
-		progressbar.OptionSetWidth(20),
-		progressbar.OptionThrottle(100e6), // ns
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionClearOnFinish(),
-	)}
-}
-
-// set moves the bar; its title changes if one is given.
-func (b bar) set(done int64, title string) {
-	if b.bar == nil {
-		return
-	}
-	if title != "" {
-		b.bar.Describe(fmt.Sprintf("%-44.44s", title))
-	}
-	_ = b.bar.Set64(done) // a bar that cannot be drawn is no reason to stop
-}
-
-// end removes the bar.
-func (b bar) end() {
-	if b.bar != nil {
-		_ = b.bar.Clear()
-	}
 }

@@ -2,9 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
 	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 )
 
 var jsonProgressFlag = &cli.BoolFlag{
@@ -41,7 +47,8 @@ func (m *meter) set(done, total int64, tensor string) {
 	if m.begun.IsZero() {
 		m.begun, m.from = now, done
 		if !m.c.Bool(jsonProgressFlag.Name) {
-			m.bar = newBar(m.c, "", total, true)
+			m.bar = newBar(m.c, "quantizing", total, true)
+			m.bar.from(done)
 		}
 	}
 	m.bar.set(done, tensor)
@@ -50,8 +57,8 @@ func (m *meter) set(done, total int64, tensor string) {
 	}
 	m.last = now
 	line := progressJSON{Event: "progress", Tensor: tensor, Done: done, Total: total}
-	if passed := now.Sub(m.begun).Seconds(); passed > 0 && done > m.from {
-		line.Speed = float64(done-m.from) / passed
+	if passed := now.Sub(m.begun); passed >= measurable && done > m.from {
+		line.Speed = float64(done-m.from) / passed.Seconds()
 		line.Left = float64(total-done) / line.Speed
 	}
 	_ = m.line(line) // that nobody reads is no reason to stop
@@ -61,3 +68,141 @@ func (m *meter) set(done, total int64, tensor string) {
 func (m *meter) line(p progressJSON) error { return json.NewEncoder(stdout(m.c)).Encode(p) }
 
 func (m *meter) end() { m.bar.end() }
+
+// bar shows progress on standard error: as a bar on a terminal, else in a line every half minute. The zero value
+// shows none.
+type bar struct {
+	bar   *progressbar.ProgressBar
+	lines *progressLines
+}
+
+// newBar returns a bar up to total, −1 if that is not known, unless --quiet is given.
+func newBar(c *cli.Context, title string, total int64, asBytes bool) bar {
+	if c.Bool(quietFlag.Name) || c.Bool(jsonProgressFlag.Name) {
+		return bar{}
+	}
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		return bar{lines: newProgressLines(os.Stderr, title, total, asBytes, linesEvery)}
+	}
+	return bar{bar: progressbar.NewOptions64(total,
+		progressbar.OptionSetDescription(title),
+		progressbar.OptionSetWriter(os.Stderr),
+		progressbar.OptionShowBytes(asBytes),
+		progressbar.OptionSetWidth(20),
+		progressbar.OptionThrottle(100e6), // ns
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionClearOnFinish(),
+	)}
+}
+
+// set moves the bar; its title changes if one is given.
+func (b bar) set(done int64, title string) {
+	if b.lines != nil {
+		b.lines.set(done, title)
+	}
+	if b.bar == nil {
+		return
+	}
+	if title != "" {
+		b.bar.Describe(fmt.Sprintf("%-44.44s", title))
+	}
+	_ = b.bar.Set64(done) // a bar that cannot be drawn is no reason to stop
+}
+
+// from says how much was done before.
+func (b bar) from(done int64) {
+	if b.lines != nil {
+		b.lines.before = done
+	}
+}
+
+// end removes the bar.
+func (b bar) end() {
+	if b.lines != nil {
+		b.lines.stop()
+	}
+	if b.bar != nil {
+		_ = b.bar.Clear()
+	}
+}
+
+// linesEvery is how long apart lines of progress are for people who look into a file.
+const linesEvery = 30 * time.Second
+
+// progressLines writes a line now and then.
+type progressLines struct {
+	w       io.Writer
+	title   string
+	total   int64 // −1: is not known
+	asBytes bool
+	before  int64 // done before it began
+	begun   time.Time
+	quit    chan struct{}
+	ended   sync.WaitGroup
+
+	mu   sync.Mutex
+	done int64
+	step string // what is being done
+}
+
+func newProgressLines(w io.Writer, title string, total int64, asBytes bool, every time.Duration) *progressLines {
+	p := &progressLines{w: w, title: title, total: total, asBytes: asBytes, begun: time.Now(), quit: make(chan struct{})}
+	p.ended.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-p.quit:
+				return
+			case now := <-tick.C:
+				fmt.Fprintln(p.w, p.line(now))
+			}
+		}
+	})
+	return p
+}
+
+func (p *progressLines) set(done int64, step string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done = done
+	if step != "" {
+		p.step = step
+	}
+}
+
+// stop ends the lines. It may be called again.
+func (p *progressLines) stop() {
+	p.mu.Lock()
+	select {
+	case <-p.quit:
+	default:
+		close(p.quit)
+	}
+	p.mu.Unlock()
+	p.ended.Wait()
+}
+
+// line says how far it is.
+func (p *progressLines) line(now time.Time) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	passed := now.Sub(p.begun)
+	text := p.title + ": "
+	switch {
+	case p.total < 0:
+	case p.asBytes:
+		text += humanSize(p.done) + " of " + humanSize(p.total) + ", "
+	default:
+		text += fmt.Sprintf("%d of %d, ", p.done, p.total)
+	}
+	text += "after " + passed.Round(time.Second).String()
+	if n := p.done - p.before; n > 0 && p.done < p.total {
+		left := time.Duration(float64(passed) * float64(p.total-p.done) / float64(n))
+		text += ", about " + left.Round(time.Second).String() + " left"
+	}
+	if p.step != "" && p.step != p.title {
+		text += ": " + p.step
+	}
+	return text
+}

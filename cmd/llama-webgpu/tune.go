@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -106,6 +107,9 @@ func tune(c *cli.Context) (err error) {
 		if err := kept.write(path); err != nil {
 			return errors.Join(failed, err)
 		}
+	}
+	if errors.Is(failed, context.Canceled) && path != "" {
+		failed = fmt.Errorf("%w: what was found until then is kept in %s; run the same command again for the rest", errInterrupted, path)
 	}
 	return errors.Join(failed, showTuning(c, dev, path, results))
 }

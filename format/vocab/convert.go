@@ -180,7 +180,11 @@ func readModel(src *Source, file string, s *settings) (*Tokenizer, string, error
 		return nil, "", fmt.Errorf("%w: tokenizer_class %s has rules of its own: save a tokenizer.json with transformers' save_pretrained", ErrUnsupported, class)
 	}
 	t, err := convertSPM(m, s, class)
-	return t, fmt.Sprintf("SentencePiece %s, %d pieces", m.kind, len(m.pieces)), err
+	what := fmt.Sprintf("SentencePiece %s, %d pieces", m.kind, len(m.pieces))
+	if class != "" && !m.fits(class) {
+		what += fmt.Sprintf("; tokenizer_class %s is for models of another kind and is passed over", class)
+	}
+	return t, what, err
 }
 
 func readTiktoken(src *Source, file string, s *settings) (*Tokenizer, string, error) {

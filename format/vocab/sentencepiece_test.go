@@ -98,6 +98,9 @@ func TestMismatch(t *testing.T) {
 	if !bytes.Contains(r.JSON, []byte(`"type":"Unigram"`)) {
 		t.Error("the model is no Unigram model")
 	}
+	if want := "tokenizer.model (SentencePiece Unigram, 300 pieces; tokenizer_class LlamaTokenizer is for models of another kind and is passed over)"; r.From != want {
+		t.Errorf("made from %s: want %s", r.From, want)
+	}
 }
 
 // TestScores has a run of spaces with the lowest score and a low id, as Llama has: it is made last.

@@ -43,12 +43,18 @@ func convertSPM(m *sentencePiece, s *settings, class string) (*Tokenizer, error)
 	}
 	b.index()
 	build := (*spm).plain
-	if c, ok := spmClasses[class]; ok && (c.kind == m.kind || c.kind == kindBPE && m.kind == kindChar) {
-		build = c.build
+	if m.fits(class) {
+		build = spmClasses[class].build
 	}
 	t, p := build(b)
 	s.finish(t, newAdder(b.ids), p)
 	return t, nil
+}
+
+// fits reports whether a class is for models of this kind.
+func (m *sentencePiece) fits(class string) bool {
+	kind := spmClasses[class].kind
+	return kind == m.kind || kind == kindBPE && m.kind == kindChar
 }
 
 // index fills ids. Of tokens that are there twice, the last one stays.

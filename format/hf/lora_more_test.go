@@ -190,6 +190,20 @@ func TestMergeChecksBase(t *testing.T) {
 	}
 }
 
+func TestMergeRefusesDoRAOfStacks(t *testing.T) {
+	dir := adapterOf(t, "lora_expert", func(all map[string]*tensorData) {
+		for name := range maps.Clone(all) {
+			if !strings.Contains(name, "experts") {
+				delete(all, name)
+			}
+		}
+	})
+	edit(t, filepath.Join(dir, adapterConfig), set("use_dora", true))
+	if err := mustOpen(t, fixtures+"mixtral").Merge(dir, 1); err == nil || !strings.Contains(err.Error(), "DoRA of stacked experts is not supported") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // Pairs for parts of a model that were left out are left out; prefixes of other versions and of wrappers
 // do not matter.
 func TestMergeNames(t *testing.T) {

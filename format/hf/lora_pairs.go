@@ -47,6 +47,9 @@ func (m *merger) pair(key groupKey, g group) error {
 		case t.Role == model.RoleEmbed || t.Role == model.RolePositions:
 			return m.fail(a, "%q is an embedding, of which a pair is named …%s and …%s", name, kindEmbA, kindEmbB)
 		}
+		if s.expert < 0 && withLengths {
+			return m.fail(a, "DoRA of stacked experts is not supported; %s", mergeElsewhere)
+		}
 		if s.expert < 0 {
 			if err := m.stack(s, a, b, rank, scale); err != nil {
 				return err

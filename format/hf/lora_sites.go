@@ -54,8 +54,8 @@ func add(found map[string][]site, name string, s site) {
 	}
 }
 
-// fronts of names that models add from one version of transformers to the next, or around a language
-// model.
+// movable are the beginnings of names that come and go from one version of transformers to the next, or
+// around a language model.
 var movable = []string{"model.", "language_model.", "transformer.", "gpt_neox.", "module."}
 
 // find returns the sites of a name, under whatever prefix the adapter's model had.

@@ -121,6 +121,7 @@ func (d *Drift) write(t io.Writer, r *Report) {
 	}
 	fmt.Fprintf(t, "Model drift: bundle and checkpoint, %d windows of %d tokens, %d positions scored\n", d.Windows, d.WindowTokens, d.Scored)
 	fmt.Fprintf(t, "  mean KLD\t%.5g ± %.2g\t%s\n", d.MeanKLD, d.MeanKLDError, limit(CheckKLD, "allowed %.3g", r.Thresholds.MaxKLD))
+	fmt.Fprintf(t, "  in words\tthe bundle %s\t\n", Reads(d.MeanKLD))
 	k := d.KLD
 	fmt.Fprintf(t, "  KLD median, 90, 95, 99, 99.9 %%, max\t%.3g, %.3g, %.3g, %.3g, %.3g, %.3g\t\n", k.Median, k.P90, k.P95, k.P99, k.P999, k.Max)
 	fmt.Fprintf(t, "  same top token\t%.2f ± %.2f %%\t%s\n", 100*d.Top1, 100*d.Top1Error, limit(CheckTop1, "at least %.2f %%", 100*r.Thresholds.MinTop1))

@@ -98,6 +98,10 @@ func TestDefaultsOnMeasuredModels(t *testing.T) {
 		{"int2", 26.2e6, 1.91, .2196, false},
 		{"int2", 8e9, .837, .4235, false},
 		{"f16", 5.8e6, 1e-6, .999, true},
+		{"int4", 134.5e6, .1376, .75, true}, // SmolLM2-135M, by default …
+		{"int4", 134.5e6, .566, .52, false}, // … and in blocks of 128, the embedding too
+		{"int8", 134.5e6, .0014, .971, true},
+		{"int2", 134.5e6, 10.5, .01, false},
 		{"f16", 5.8e6, .00027, .99, false},
 	} {
 		r := &Report{Drift: &Drift{MeanKLD: c.kld, Top1: c.top1}}
@@ -111,8 +115,19 @@ func TestDefaultsOnMeasuredModels(t *testing.T) {
 	}
 	for format := range formats {
 		small, large := defaults(t, format, 1), defaults(t, format, 1<<60)
-		if small.MaxKLD > 4*large.MaxKLD || small.MaxKLD < large.MaxKLD || small.MinTop1 <= 0 || large.MinTop1 >= 1 {
+		if small.MaxKLD > formats[format].most*large.MaxKLD || small.MaxKLD < large.MaxKLD || small.MinTop1 <= 0 || large.MinTop1 >= 1 {
 			t.Errorf("%s: %+v and %+v", format, small, large)
+		}
+	}
+}
+
+func TestReads(t *testing.T) {
+	for kld, want := range map[float64]string{
+		0: "reads the same", .02: "reads the same", .138: "reads slightly worse", .57: "reads noticeably worse", 10: "is broken",
+		math.NaN(): "is broken",
+	} {
+		if got := Reads(kld); got != want {
+			t.Errorf("%v: %q, want %q", kld, got, want)
 		}
 	}
 }

@@ -77,6 +77,7 @@ Examples:
 		&cli.BoolFlag{Name: "rotate", Usage: "rotate the residual stream by an orthogonal matrix first, which spreads outliers; a head that is the embedding becomes a matrix of its own", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "sanitize", Usage: "replace NaN by 0, and infinities by the largest value of their block", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "saturate", Usage: "clamp values that do not fit a float16 scale instead of failing", Category: "Encoding", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "strict", Usage: "fail instead of warning, before anything is written", Category: "Encoding", DisableDefaultText: true},
 		&cli.IntFlag{Name: "threads", Usage: "`N`: how many threads work; the output does not depend on it", DefaultText: "one for each CPU", Category: "Encoding"},
 
 		quietFlag, jsonFlag("print the summary as JSON"), jsonProgressFlag,
@@ -214,7 +215,7 @@ func convertOptions(c *cli.Context) (*policy, convert.Options, error) {
 		return nil, o, err
 	}
 	o.Generator = "llama-webgpu " + version
-	o.Threads, o.Force = c.Int("threads"), c.Bool("force")
+	o.Threads, o.Force, o.Strict = c.Int("threads"), c.Bool("force"), c.Bool("strict")
 	switch resume, discard := c.Bool("resume"), c.Bool("discard"); {
 	case resume && discard:
 		return nil, o, usagef("quantize: want --resume or --discard, not both")

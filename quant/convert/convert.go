@@ -7,6 +7,8 @@ package convert
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -73,7 +75,7 @@ func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err
 	if err != nil {
 		return nil, files.blame(err)
 	}
-	if err := p.opts.checkCalibration(); err != nil {
+	if err := errors.Join(p.opts.checkCalibration(), p.strict()); err != nil {
 		return nil, err
 	}
 	w, err := p.create(ctx, files, out)
@@ -119,6 +121,17 @@ func (p *plan) manifest(files []bundle.SourceFile) *bundle.Manifest {
 		Documents:    p.documents,
 		Notes:        p.notes(nil),
 	}
+}
+
+// strict returns the warnings as an error, if they are to be one.
+func (p *plan) strict() error {
+	var errs []error
+	for _, note := range p.notes() {
+		if warning, ok := strings.CutPrefix(note, "warning: "); ok && p.opts.Strict {
+			errs = append(errs, errors.New(warning))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (p *plan) report(m *bundle.Manifest, elapsed time.Duration) *Report {

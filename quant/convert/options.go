@@ -37,6 +37,7 @@ type Options struct {
 	fitted    *fitted // by Fit, for a source
 
 	Threads  int  // workers; 0: one for each processor
+	Strict   bool // warnings that are known before anything is written are errors
 	Force    bool // replace a bundle that is there
 	Stale    outdir.Stale
 	Progress func(Progress)

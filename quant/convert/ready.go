@@ -87,7 +87,7 @@ func (p *plan) kept(e *bundle.Tensor) (list []blockKind) {
 func (p *plan) notes(written []bundle.Tensor) []string {
 	notes := slices.Clone(p.src.Notes)
 	if n := p.weights(); p.opts.Format == string(bundle.Int2) && n < enoughForInt2 {
-		notes = append(notes, fmt.Sprintf("warning: a model of %.3g million weights loses much of what it knows at two bits a weight: int4 is recommended below 3 billion; verify says how much was lost", float64(n)/1e6))
+		notes = append(notes, p.warnOfInt2(n))
 	}
 	if f := p.opts.fitted; f != nil && f.why != "" {
 		note := fmt.Sprintf("%s: %.2f bits a weight in the layers", f.why, layerBits(p.tensors))
@@ -154,6 +154,17 @@ func (k *worker) compare(t *tile) error {
 	}
 	return nil
 }
+
+// warnOfInt2 says what two bits a weight do to a model of n weights. The figures are those of docs/quality.md.
+func (p *plan) warnOfInt2(n int64) string {
+	if n < unusableInInt2 && p.opts.Method != GPTQ {
+		return fmt.Sprintf("warning: not usable: int2 of %s weights, without calibration: SmolLM2-135M then drifts by 10 nats from what it was, and from 0.8 on a model is broken: choose int4, or --bits 2.9 --method gptq", million(n))
+	}
+	return fmt.Sprintf("warning: a model of %s weights loses much of what it knows at two bits a weight: int4 is recommended below 3 billion; verify says how much was lost", million(n))
+}
+
+// unusableInInt2 is below how many weights int2 without calibration leaves nothing of a model.
+const unusableInInt2 = 1e9
 
 // enoughForInt2 is how many weights a model should have to bear two bits a weight without training.
 const enoughForInt2 = 3e9

@@ -126,7 +126,7 @@ func (p *plan) manifest(files []bundle.SourceFile) *bundle.Manifest {
 // strict returns the warnings as an error, if they are to be one.
 func (p *plan) strict() error {
 	var errs []error
-	for _, note := range p.notes() {
+	for _, note := range p.notes(nil) {
 		if warning, ok := strings.CutPrefix(note, "warning: "); ok && p.opts.Strict {
 			errs = append(errs, errors.New(warning))
 		}

@@ -89,7 +89,7 @@ func (p *plan) notes(written []bundle.Tensor) []string {
 	if n := p.weights(); p.opts.Format == string(bundle.Int2) && n < enoughForInt2 {
 		notes = append(notes, p.warnOfInt2(n))
 	}
-	if f := p.opts.fitted; f != nil && f.why != "" {
+	if f := p.opts.fitted; f != nil && f.why != "" && !p.allKept() {
 		note := fmt.Sprintf("%s: %.2f bits a weight in the layers", f.why, layerBits(p.tensors))
 		if f.instead != "" {
 			note += ". " + f.instead
@@ -107,6 +107,11 @@ func (p *plan) notes(written []bundle.Tensor) []string {
 		notes = append(notes, fmt.Sprintf("warning: quantized a second time, at a second loss%s: %d matrices: %s", loss(written, p.again[why]), len(p.again[why]), why))
 	}
 	return notes
+}
+
+// allKept reports whether every matrix is taken over, so that nothing was chosen for any.
+func (p *plan) allKept() bool {
+	return !slices.ContainsFunc(p.tensors, func(e bundle.Tensor) bool { return e.Type.Quantized() && e.Method != Repacked })
 }
 
 // loss says what the matrices have lost, "" as long as they are not written.

@@ -264,3 +264,17 @@ func TestFileNames(t *testing.T) {
 		t.Errorf("%q, want %q", have, want)
 	}
 }
+
+// Where all matrices are taken over, nothing is said of what would have been chosen for them.
+func TestNothingIsChosen(t *testing.T) {
+	for name, chosen := range map[string]bool{"mlx": false, "gptq": true} { // its embedding is no integers
+		_, src := checkpoint(t, quantized+name)
+		_, r, err := run(t, src, Options{Format: "int4", Fit: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have := slices.ContainsFunc(r.Manifest.Notes, func(n string) bool { return strings.Contains(n, "chosen for a model") }); have != chosen {
+			t.Errorf("%s: notes %q", name, r.Manifest.Notes)
+		}
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 )
@@ -64,12 +63,12 @@ func measure(path string, t *texts) (row string, differs []string, err error) {
 	if err := readJSON(path, &r); err != nil {
 		return "", nil, err
 	}
-	begun := time.Now()
+	begun := processorTime()
 	tok, err := tokenizer.Load(r.Path)
 	if err != nil {
 		return "", nil, err
 	}
-	load := time.Since(begun)
+	load := processorTime() - begun
 	flat := tok.Encode(t.mixed, true)
 	differs, count := r.compare(tok, t, flat)
 	speeds := []struct {
@@ -93,14 +92,14 @@ func measure(path string, t *texts) (row string, differs []string, err error) {
 	return strings.Join(append(cells, fmt.Sprintf("%.2f s", load.Seconds()), fmt.Sprint(count)), " | "), differs, nil
 }
 
-// speed is the best of three, in MB/s.
+// speed is the best of three, in MB per second of processor time, garbage collection included.
 func speed(bytes int, f func()) float64 {
 	best := 0.0
 	for range 3 {
 		runtime.GC()
-		begun := time.Now()
+		begun := processorTime()
 		f()
-		best = max(best, float64(bytes)/time.Since(begun).Seconds()/1e6)
+		best = max(best, float64(bytes)/(processorTime()-begun).Seconds()/1e6)
 	}
 	return best
 }

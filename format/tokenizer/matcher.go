@@ -12,6 +12,9 @@ type matcher func(m *machine, i int) bool
 // machine is the state of one search.
 type machine struct {
 	text   []rune
+	steps  int         // taken so far
+	limit  int         // of steps; beyond it nothing matches
+	depth  int         // rounds of loops under way
 	end    int         // where what was last accepted ends
 	target int         // where what lies before must end
 	loops  []iteration // by number of the loop
@@ -28,21 +31,47 @@ type expression struct {
 	loops, groups int
 }
 
+// The steps that a search may take: more than any expression of a published tokenizer needs. Expressions that try
+// ever more ways come to them, and then find nothing more.
+const (
+	freeSteps = 20_000_000
+	charSteps = 20_000 // for each character of the text
+)
+
+// maxRounds is how many rounds of loops may be under way: each waits for those behind it, on the stack.
+const maxRounds = 500_000
+
 // find calls each with the matches in text, from left to right and not overlapping. After an empty one
 // the search goes on a character further.
 func (e *expression) find(text []rune, each func(from, to int)) {
-	m := &machine{text: text, loops: make([]iteration, e.loops), groups: make([]span, e.groups), begun: make([]int, e.groups)}
+	e.search(text, freeSteps+charSteps*len(text), each)
+}
+
+// search is find with a limit of steps. It reports whether they were enough.
+func (e *expression) search(text []rune, limit int, each func(from, to int)) bool {
+	m := &machine{text: text, limit: limit, loops: make([]iteration, e.loops), groups: make([]span, e.groups), begun: make([]int, e.groups)}
 	for i := 0; i <= len(text); {
 		for g := range m.groups {
 			m.groups[g] = span{-1, -1}
 		}
-		if !e.start(m, i) {
+		ok := e.start(m, i)
+		if m.steps > m.limit {
+			return false
+		}
+		if !ok {
 			i++
 			continue
 		}
 		each(i, m.end)
 		i = max(m.end, i+1)
 	}
+	return true
+}
+
+// step reports whether there may be one more.
+func (m *machine) step() bool {
+	m.steps++
+	return m.steps <= m.limit
 }
 
 func accept(m *machine, i int) bool {
@@ -81,7 +110,7 @@ func run(s *runeSet, q quantity, next matcher) matcher {
 				if n >= q.low && next(m, i+n) {
 					return true
 				}
-				if n == q.high || i+n == len(m.text) || !s.has(m.text[i+n]) {
+				if !m.step() || n == q.high || i+n == len(m.text) || !s.has(m.text[i+n]) {
 					return false
 				}
 			}
@@ -98,7 +127,7 @@ func run(s *runeSet, q quantity, next matcher) matcher {
 		if q.kind == possessive {
 			return next(m, i+n)
 		}
-		for ; n >= q.low; n-- {
+		for ; n >= q.low && m.step(); n-- {
 			if next(m, i+n) {
 				return true
 			}
@@ -113,11 +142,13 @@ func loop(number int, q quantity, body func(next matcher) matcher, next matcher)
 	var round matcher
 	once := func(m *machine, i int) bool {
 		was := m.loops[number]
-		if was.count == q.high {
+		if was.count == q.high || !m.step() || m.depth == maxRounds {
 			return false
 		}
 		m.loops[number] = iteration{was.count + 1, i}
+		m.depth++
 		ok := round(m, i)
+		m.depth--
 		m.loops[number] = was
 		return ok
 	}
@@ -147,6 +178,9 @@ func loop(number int, q quantity, body func(next matcher) matcher, next matcher)
 func either(ways []matcher) matcher {
 	return func(m *machine, i int) bool {
 		for _, w := range ways {
+			if !m.step() {
+				return false
+			}
 			if w(m, i) {
 				return true
 			}
@@ -178,7 +212,7 @@ func behind(body matcher, low, high int, want bool, next matcher) matcher {
 		was, groups := m.target, m.captured()
 		m.target = i
 		found := false
-		for n := low; n <= i && (n <= high || high == unbounded) && !found; n++ {
+		for n := low; n <= i && (n <= high || high == unbounded) && !found && m.step(); n++ {
 			found = body(m, i-n)
 		}
 		m.target = was

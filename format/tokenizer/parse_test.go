@@ -83,6 +83,32 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// TestHostileExpressions: what would take for ever is refused, and what is long does not overflow the stack.
+func TestHostileExpressions(t *testing.T) {
+	for _, expr := range []string{`(a+)+$`, `(\w*)*!`, `(?:[a-z]|[a-y])+!`, `(\s*\s*)*x`, `(x+x+)+y`, `(?:é|é)+b`, `^(([a-z])+.)+[A-Z]([a-z])+$`} {
+		if _, err := compileRegex(expr); err == nil || !strings.Contains(err.Error(), "without end") || !strings.Contains(err.Error(), `regex "`) {
+			t.Errorf("%s: %v", expr, err)
+		}
+	}
+	find, err := compileRegex(`(?:a|b)+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("ab", 1_000_000)
+	for _, s := range find(long) {
+		if s.to-s.from < maxRounds/2 {
+			t.Errorf("a match of %d", s.to-s.from)
+		}
+	}
+	slow, err := compile(`(?:a|a)+\x21`) // which compileRegex refuses
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slow.search([]rune(strings.Repeat("a", 60)), 1000, func(int, int) {}) {
+		t.Error("a search without end came to one")
+	}
+}
+
 func TestMarkerErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"type":"RobertaProcessing","sep":["a"]}`:                 "want a token and its id",

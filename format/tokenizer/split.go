@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -78,7 +79,33 @@ func compileRegex(expr string) (pattern, error) {
 	if err != nil {
 		return nil, fmt.Errorf("regex %q: %w", expr, err)
 	}
+	if text := tooSlowFor(re, expr); text != "" {
+		return nil, fmt.Errorf("regex %q: on texts like %q it tries ever more ways, without end", expr, text)
+	}
 	return func(s string) []span { return findAll(re, s) }, nil
+}
+
+// tooSlowFor returns a text for which an expression takes steps out of all proportion, "" if it is found with none
+// of a few: what is repeated in them are characters that tokenizers are about, and letters of the expression.
+func tooSlowFor(re *expression, expr string) string {
+	const times, limit = 48, 300_000 // ordinary expressions take some thousand
+	parts := []string{"a", "A", "0", " ", "\n", ".", "_", "é", "漢"}
+	last := ""
+	for _, r := range expr {
+		if c := string(r); r > ' ' && r != '\\' && len(parts) < 64 && !slices.Contains(parts, last+c) {
+			parts = append(parts, c, last+c)
+			last = c
+		}
+	}
+	for _, part := range parts {
+		for _, end := range []string{"", "!", "\x00"} {
+			text := strings.Repeat(part, times) + end
+			if !re.search([]rune(text), limit, func(int, int) {}) {
+				return text
+			}
+		}
+	}
+	return ""
 }
 
 // findAll returns all matches but the empty ones that directly follow a match.

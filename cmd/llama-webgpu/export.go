@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/urfave/cli/v2"
 
@@ -129,10 +131,30 @@ func documents(b *bundle.Bundle) (config []byte, files map[string][]byte, err er
 	if vocab != nil {
 		files[tokenizerName] = vocab
 	}
-	if m.Tokenizer.ChatTemplate != "" && !hasMember(jsontext.Value(m.Documents["tokenizer_config.json"]), "chat_template") {
+	if settings := tokenSettings(m); settings != nil && m.Documents[tokenizerConfigName] == nil && vocab != nil {
+		files[tokenizerConfigName] = settings
+	}
+	if m.Tokenizer.ChatTemplate != "" && !hasMember(jsontext.Value(m.Documents[tokenizerConfigName]), "chat_template") {
 		files["chat_template.jinja"] = []byte(m.Tokenizer.ChatTemplate)
 	}
 	return config, files, nil
+}
+
+const tokenizerConfigName = "tokenizer_config.json"
+
+// tokenSettings names the special tokens for a tokenizer that had no settings, as one of a GGUF file; nil if they have no
+// names.
+func tokenSettings(m *bundle.Manifest) []byte {
+	if len(m.Tokenizer.SpecialTokens) == 0 {
+		return nil
+	}
+	settings := map[string]string{"tokenizer_class": "PreTrainedTokenizerFast"}
+	maps.Copy(settings, m.Tokenizer.SpecialTokens)
+	text, err := json.Marshal(settings, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return nil // strings can be marshaled
+	}
+	return append(text, '\n')
 }
 
 // hasMember reports whether an object has a member.

@@ -85,7 +85,11 @@ func (m *ggufModel) configuration() ([]byte, error) {
 	c := settings{}
 	m.common(c)
 	if m.err == nil {
-		c["model_type"] = arch.config(m, c)
+		modelType := arch.config(m, c)
+		c["model_type"] = modelType
+		if f := families[modelType]; f != nil && f.class != "" {
+			c["architectures"] = []string{f.class}
+		}
 	}
 	if m.err != nil {
 		return nil, m.err

@@ -245,16 +245,24 @@ func TestMergeNothing(t *testing.T) {
 	}
 }
 
-// Whatever an adapter's files hold, it is merged, and all rows can be read, or nothing is.
+// Whatever byte of an adapter's files is another, it is merged, and all rows can be read, or nothing is.
 func FuzzMerge(f *testing.F) {
 	bases := []string{"gpt2", "llama", "llama4", "mixtral", "qwen2"}
-	for i, name := range []string{"lora_dora", "lora_tied", "lora_transposed", "lora_expert", "lora_whole"} {
-		f.Add(byte(i), read(f, quantized+name+"/"+adapterConfig), read(f, quantized+name+"/"+adapterWeights))
+	adapters := []string{"lora_dora", "lora_tied", "lora_transposed", "lora_expert", "lora_whole"}
+	for i := range bases {
+		f.Add(uint8(i), uint8(i), uint16(0), byte('{'), uint16(0), byte('{'))
+		f.Add(uint8(i), uint8(i), uint16(100), byte('7'), uint16(300), byte('7'))
 	}
-	f.Fuzz(func(t *testing.T, base byte, config, weights []byte) {
-		dir := t.TempDir()
-		write(t, filepath.Join(dir, adapterConfig), config)
-		write(t, filepath.Join(dir, adapterWeights), weights)
+	f.Fuzz(func(t *testing.T, base, adapter uint8, inConfig uint16, first byte, inHeader uint16, second byte) {
+		dir := adapterOf(t, adapters[int(adapter)%len(adapters)], nil)
+		for name, change := range map[string]struct {
+			at int
+			to byte
+		}{adapterConfig: {int(inConfig), first}, adapterWeights: {8 + int(inHeader), second}} {
+			data := read(t, filepath.Join(dir, name))
+			data[change.at%len(data)] = change.to
+			write(t, filepath.Join(dir, name), data)
+		}
 		c := mustOpen(t, fixtures+bases[int(base)%len(bases)])
 		plain := len(c.Tensors())
 		if err := c.Merge(dir, 1); err != nil && len(c.Tensors()) != plain {

@@ -54,7 +54,7 @@ func checkSwaps(t *testing.T, f map[string][]byte, m *bundle.Manifest) {
 		want string
 	}{
 		"exchanged":     {func(f map[string][]byte) { f[first], f[second] = f[second], f[first] }, first + ": damaged bundle: "},
-		"missing":       {func(f map[string][]byte) { delete(f, second) }, second + ": no such file"},
+		"missing":       {func(f map[string][]byte) { delete(f, second) }, second + ": damaged bundle: missing: the manifest has it with 8192 bytes"},
 		"cut":           {func(f map[string][]byte) { f[second] = f[second][:1000] }, second + ": damaged bundle: the file has 1000 bytes"},
 		"of another id": {func(f map[string][]byte) { f[second][20] ^= 1 }, second + ": damaged bundle: header: bundle id"},
 		"first twice": {func(f map[string][]byte) {

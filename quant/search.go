@@ -10,6 +10,7 @@ type grid struct {
 	least, most float64 // shrinks of the span
 	shrinks     int
 	zeros       int // zero-points to either side of the one at the span's end
+	fits        int // the most least-squares fits after it
 }
 
 // grid returns the grid for a block. The fewer the weights, the more depends on each.
@@ -17,14 +18,14 @@ func (b *block) grid() grid {
 	var g grid
 	switch b.scheme.Bits {
 	case 8:
-		g = grid{.95, 1.01, 5, 0}
+		g = grid{.95, 1.01, 5, 0, 4}
 	case 4:
-		g = grid{.7, 1, 6, 0}
+		g = grid{.7, 1, 6, 0, 4}
 	default:
-		g = grid{.3, .8, 4, 1}
+		g = grid{.3, .8, 4, 1, 4}
 	}
 	if b.scheme.Bits == 4 && len(b.w) <= 64 {
-		g = grid{.7, 1.05, 12, 1}
+		g = grid{.75, 1.05, 7, 0, 1} // most blocks of a small model: time is spent there
 	}
 	if oneSign := b.lo > 0 || b.hi < 0; oneSign {
 		g.most, g.shrinks, g.zeros = 1.05, 16, 2
@@ -33,7 +34,6 @@ func (b *block) grid() grid {
 }
 
 const (
-	fits     = 4            // the most least-squares fits after the grid
 	maxTries = 2*16*5 + 1   // the most candidates at a time: two spans and the best before
 	margin   = 2 * sumError // what a sum must be less by to be less for sure
 )
@@ -65,7 +65,7 @@ func (b *block) search(best candidate) candidate {
 		}
 	}
 	found, cost := b.cheapest(h)
-	for range fits {
+	for range g.fits {
 		if !b.fit(found, h) {
 			break
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -125,7 +126,7 @@ type sizeInfo struct {
 	GPU    uint64  `json:"gpu_bytes"` // at the context
 }
 
-// sizeFormats are those that sizes are shown for.
+// sizeFormats are those that sizes are shown for: everything in one grid, and what --format chooses.
 var sizeFormats = []convert.Options{
 	{Format: "f16"},
 	{Format: "int8", Block: 128},
@@ -133,6 +134,8 @@ var sizeFormats = []convert.Options{
 	{Format: "int4", Block: 128},
 	{Format: "int2", Block: 32},
 	{Format: "int2", Block: 256},
+	{Format: "int4", Fit: true},
+	{Format: "int2", Fit: true},
 }
 
 // noWeights is a model without weights.
@@ -143,21 +146,24 @@ func (n noWeights) Tensors() []model.Tensor             { return n.spec.Tensors(
 func (n noWeights) Rows(int, int, int, []float32) error { return errors.New("there are no weights") }
 
 // sizes works out what a model takes in each format, at a context.
-func sizes(spec *model.Spec, context int) ([]sizeInfo, error) {
-	if most := spec.Positions; most > 0 && context > most {
-		return nil, usagef("--context %d: the model has %d positions", context, most)
+func sizes(ctx context.Context, spec *model.Spec, length int) ([]sizeInfo, error) {
+	if most := spec.Positions; most > 0 && length > most {
+		return nil, usagef("--context %d: the model has %d positions", length, most)
 	}
 	var all []sizeInfo
 	for _, o := range sizeFormats {
-		v, err := convert.LookShape(spec, o)
+		v, err := convert.LookShape(ctx, spec, o)
 		if err != nil {
 			return nil, err
 		}
-		need, err := transformer.Need(plannedBundle{noWeights{spec}, v.Planned}, transformer.Options{MaxSeqLen: context}, bindingLimit)
+		need, err := transformer.Need(plannedBundle{noWeights{spec}, v.Planned}, transformer.Options{MaxSeqLen: length}, bindingLimit)
 		if err != nil {
 			return nil, err
 		}
 		s := sizeInfo{Stored: storedAs(o.Format, o.Block), Bytes: v.Out, Bits: float64(v.Out) * 8 / float64(weights(spec.Tensors()))}
+		if o.Fit {
+			s.Stored = "--format " + o.Format
+		}
 		for _, n := range need {
 			s.GPU += n
 		}
@@ -175,7 +181,7 @@ func contextFor(c *cli.Context, spec *model.Spec) int {
 func (in *inspection) addSizes(c *cli.Context, s *source) (err error) {
 	in.Context = contextFor(c, in.Spec)
 	if s.bundle == nil {
-		in.Sizes, err = sizes(in.Spec, in.Context)
+		in.Sizes, err = sizes(c.Context, in.Spec, in.Context)
 		return err
 	}
 	need, err := transformer.Need(s.packed(), transformer.Options{MaxSeqLen: in.Context}, bindingLimit)
@@ -202,7 +208,7 @@ func inspectConfigured(c *cli.Context, m *configured) error {
 		in.Notes = append(in.Notes, "the checkpoint's weights are quantized: "+q)
 	}
 	var err error
-	if in.Sizes, err = sizes(spec, in.Context); err != nil {
+	if in.Sizes, err = sizes(c.Context, spec, in.Context); err != nil {
 		return fmt.Errorf("%s: %w", m.path, err)
 	}
 	switch {

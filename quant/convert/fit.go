@@ -73,7 +73,7 @@ func (o *Options) fit(ctx context.Context, src model.Weights) error {
 	if format == bundle.Int4 && o.Block == 0 && o.Bits == 0 {
 		f.block[bundle.Int4] = c.block
 		var outliers []int
-		if c.probe {
+		if _, empty := src.(shape); c.probe && !empty {
 			var err error
 			if outliers, err = findOutliers(ctx, src, o.Threads); err != nil {
 				return err

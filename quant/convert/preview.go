@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
@@ -87,10 +88,23 @@ func (p *plan) measure(ctx context.Context, i int) (float64, error) {
 	return time.Since(begun).Seconds() / float64(weights), nil
 }
 
-// LookShape is Look for a model of which there are no weights yet: vectors count as float16, and neither time
-// nor disk is known.
-func LookShape(spec *model.Spec, o Options) (*Preview, error) {
+// shape is a model of which there are no weights yet.
+type shape struct{ spec *model.Spec }
+
+func (s shape) Spec() *model.Spec       { return s.spec }
+func (s shape) Tensors() []model.Tensor { return s.spec.Tensors() }
+
+func (s shape) Rows(i, _, _ int, _ []float32) error {
+	return fmt.Errorf("tensor %d: there are no weights", i)
+}
+
+// LookShape is Look for a model of which there are no weights yet: vectors count as float16, outliers are not
+// looked for, and neither time nor disk is known.
+func LookShape(ctx context.Context, spec *model.Spec, o Options) (*Preview, error) {
 	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	if err := o.fit(ctx, shape{spec}); err != nil {
 		return nil, err
 	}
 	v := &Preview{}

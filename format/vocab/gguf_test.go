@@ -207,3 +207,26 @@ func TestGGUFRefused(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFromGGUF: nothing panics, what is made is JSON, and what our tokenizer reads of it can be used.
+func FuzzFromGGUF(f *testing.F) {
+	g := readGolden(f)
+	f.Add((&gguftest.File{Values: g.byteLevel("llama-bpe", gguftest.Value{Key: "tokenizer.ggml.bos_token_id", Value: uint32(3)})}).Bytes())
+	f.Add((&gguftest.File{Values: g.Prefix.values(true)}).Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := gguf.Parse(data)
+		if err != nil {
+			return
+		}
+		text, _, err := FromGGUF(file)
+		if err != nil {
+			return
+		}
+		if !json.Valid(text) {
+			t.Fatalf("no JSON: %.200q", text)
+		}
+		if tok, err := tokenizer.Parse(text); err == nil {
+			tok.Decode(tok.Encode("It's 12 o'clock\n", true), false)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package vocab
 import (
 	"cmp"
 	"slices"
+	"unicode/utf8"
 )
 
 // mergesByScore returns the pairs of tokens that make a token together, those of tokens with a higher score
@@ -21,15 +22,14 @@ func mergesByScore(tokens []string, scores []float64, longerFirst bool) [][2]str
 	}
 	var pairs []pair
 	for id, token := range tokens {
-		from, runes := len(pairs), []rune(token)
-		at := 0
-		for i, r := range runes[:max(0, len(runes)-1)] {
-			at += len(string(r))
+		from, size, all := len(pairs), 0, utf8.RuneCountInString(token)
+		for at := range token {
 			l, okL := ids[token[:at]]
 			r, okR := ids[token[at:]]
-			if okL && okR {
-				pairs = append(pairs, pair{token[:at], token[at:], scores[id], i + 1, len(runes) - i - 1, l, r})
+			if at > 0 && okL && okR {
+				pairs = append(pairs, pair{token[:at], token[at:], scores[id], size, all - size, l, r})
 			}
+			size++
 		}
 		slices.SortStableFunc(pairs[from:], func(a, b pair) int { return cmp.Or(a.first-b.first, a.then-b.then) })
 	}

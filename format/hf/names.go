@@ -240,8 +240,10 @@ func lookUpList(d *jsontext.Decoder, wanted map[string]bool, found map[string]in
 		if json.UnmarshalDecode(d, &entry) != nil {
 			return false
 		}
-		if token, ok := entry[0].(string); ok && wanted[token] {
-			found[token] = id
+		if len(entry) > 0 {
+			if token, ok := entry[0].(string); ok && wanted[token] {
+				found[token] = id
+			}
 		}
 	}
 	return true

@@ -161,3 +161,27 @@ func TestTemplates(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSettings: whatever stands in the small files, tokens are those of the model, and special tokens are texts.
+func FuzzSettings(f *testing.F) {
+	f.Add([]byte(`{"bos_token": "<s>", "chat_template": [{"name": "a", "template": "b"}]}`), []byte(`{"eos_token": {"content": "</s>"}}`), []byte(`{"eos_token_id": [1, null, 96]}`), []byte(`{"added_tokens": [{"id": 1, "content": "<s>"}], "model": {"vocab": {"</s>": 2}}}`))
+	f.Add([]byte(`{"extra_special_tokens": {"x": {"content": "y"}}, "pad_token": "p"}`), []byte(`[]`), []byte(`{"bos_token_id": 1e300}`), []byte(`{"padding": {"pad_token": "p"}, "model": {"vocab": [["p", 0.5], [], 7]}}`))
+	config, err := parseConfig(read(f, configOf(fixtures+"mistral")))
+	if err != nil {
+		f.Fatal(err)
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, settings, special, generation, tok []byte) {
+		for name, data := range map[string][]byte{tokenizerConfig: settings, specialTokensMap: special, generationConfig: generation, "tokenizer.json": tok} {
+			write(t, filepath.Join(dir, name), data)
+		}
+		c := &Checkpoint{dir: dir, config: config}
+		c.readTokens()
+		have := c.Tokens()
+		for _, id := range append(have.EOS, have.BOS, have.Pad) {
+			if id < NoToken || id >= config.spec.Vocab {
+				t.Errorf("token %d", id)
+			}
+		}
+	})
+}

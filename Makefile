@@ -97,6 +97,10 @@ tokenizers: ## Compare ids and speed with Hugging Face's tokenizers on real voca
 quality-real: build ## The same of models that people use, beside llama.cpp's types (TEXT=, ROWS=, REAL=; developers; wants Python and npm)
 	@.ci/quality-real $(BIN) $(TEXT) $(or $(WINDOWS),16) $(REAL)
 
+.PHONY: real
+real: setup ## Convert, verify and chat with SmolLM2-135M, and print how it compares with transformers (wants pip)
+	@.ci/real $(BIN)
+
 .PHONY: bench-quantize
 bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, made once in build/
 	$(GO) run ./cmd/bench-quantize -bin $(BIN)

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
+	_ "embed" // the general text
 	"fmt"
 	"log/slog"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
@@ -17,7 +20,7 @@ import (
 )
 
 var calibrationFlags = []cli.Flag{
-	&cli.StringFlag{Name: "calibration", Usage: "`FILE`: for --method gptq, a text of the kind that the model will read and write", Category: "Encoding"},
+	&cli.StringFlag{Name: "calibration", Usage: "`FILE`: for --method gptq, a text of the kind that the model will read and write", DefaultText: "a general one", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of it", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-tokens", Value: 512, Usage: "a window has `N` tokens", Category: "Encoding"},
 	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "`SHARE`: for --method gptq, how much of the earlier layers' errors each matrix makes up for; 0: nothing, which takes half the time", Category: "Encoding"},
@@ -29,11 +32,10 @@ var calibrationFlags = []cli.Flag{
 
 // calibration prepares the calibration that the flags ask for, which were checked; done ends it.
 func calibration(c *cli.Context, p *policy, src *source, o *convert.Options) (done func(), err error) {
-	path := c.String("calibration")
-	if path == "" {
+	if o.Method != convert.GPTQ {
 		return func() {}, nil
 	}
-	windows, err := calibrationText(c, path, src, o)
+	windows, err := calibrationText(c, c.String("calibration"), src, o)
 	if err != nil {
 		return nil, err
 	}
@@ -97,18 +99,16 @@ func checkCalibration(c *cli.Context, path string, spec *model.Spec, o *convert.
 		}
 	}
 	switch {
-	case path == "" && o.Method == convert.GPTQ:
-		return usagef("quantize: method gptq wants --calibration FILE, a text of the kind that the model shall read and write")
-	case path == "" && o.Bits > 0:
-		return usagef("quantize: --bits wants --method gptq and --calibration FILE")
+	case o.Bits > 0 && o.Method != convert.GPTQ:
+		return usagef("quantize: --bits wants --method gptq")
 	case c.String("sensitivity") != "" && o.Bits == 0:
 		return usagef("quantize: --sensitivity is for --bits")
 	case c.Bool("no-refinement") && o.Method != convert.GPTQ:
 		return usagef("quantize: --no-refinement is for --method gptq")
-	case path == "":
-		return nil
-	case o.Method != convert.GPTQ:
+	case path != "" && o.Method != convert.GPTQ:
 		return usagef("quantize: --calibration is for --method gptq")
+	case o.Method != convert.GPTQ:
+		return nil
 	}
 	if c.String("device") == "cpu" && !onCPUToo(o, spec) {
 		return usagef("quantize: --device cpu: --bits and mixtures of experts are measured on a GPU only")
@@ -121,9 +121,19 @@ func checkCalibration(c *cli.Context, path string, spec *model.Spec, o *convert.
 	return nil
 }
 
+// generalText is what a model is calibrated with if nobody says better: prose of Jane Austen (in the public domain), program
+// code, tables, conversation, and a few paragraphs in each of thirteen languages, all mixed.
+//
+//go:embed general.txt
+var generalText string
+
 // calibrationText cuts the text into windows and records which text it is.
 func calibrationText(c *cli.Context, path string, src *source, o *convert.Options) ([][]int32, error) {
-	text, err := readText(c, "calibration")
+	text, what, err := generalText, "the general text, ", error(nil)
+	if path != "" {
+		text, err = readText(c, "calibration")
+		what = ""
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +144,44 @@ func calibrationText(c *cli.Context, path string, src *source, o *convert.Option
 	size := min(c.Int("calibration-tokens"), src.context())
 	windows, err := verify.Windows(tok.Encode(text, false), tok.Begin(), size, c.Int("calibration-windows"))
 	if err != nil {
-		return nil, fmt.Errorf("--calibration %s: %w", quoted(path), err)
+		return nil, fmt.Errorf("--calibration %s: %w", quoted(cmp.Or(path, "(the general text)")), err)
 	}
-	o.Text = fmt.Sprintf("%d windows of %d tokens of sha256:%x", len(windows), size, sha256.Sum256([]byte(text)))
+	o.Text = fmt.Sprintf("%d windows of %d tokens of %ssha256:%x", len(windows), size, what, sha256.Sum256([]byte(text)))
 	return windows, nil
+}
+
+// auto is the method that chooses between gptq and search.
+const auto = "auto"
+
+// autoOnCPU is how many weights a model may have for --method auto to calibrate it without a real GPU: a few minutes' worth.
+const autoOnCPU = 30e6
+
+// chooseMethod settles --method auto: gptq where it takes minutes, else search, and a note of which and why.
+func chooseMethod(c *cli.Context, src *source, o *convert.Options) error {
+	spec := src.weights.Spec()
+	switch {
+	case o.Bits > 0:
+		return usagef("quantize: --bits wants --method gptq")
+	case o.Format == string(bundle.F16):
+		return nil
+	case !calibrate.Supported(spec) || !src.hasTokenizer():
+		src.notes = append(src.notes, "method auto: search: this model is calibrated only if --method gptq asks for it")
+		return nil
+	}
+	dev, err := calibrationDevice(c, src, o)
+	if err != nil {
+		return err
+	}
+	where := "the CPU"
+	if dev != nil {
+		where = dev.Info().Name
+		dev.Close()
+	}
+	if n := weights(src.weights.Tensors()); dev == nil && n > autoOnCPU {
+		src.notes = append(src.notes, fmt.Sprintf("method auto: search: on this CPU, calibrating %.3g million weights would take long; --method gptq does it, and takes a third to half of the drift off", float64(n)/1e6))
+		return nil
+	}
+	o.Method = convert.GPTQ
+	src.notes = append(src.notes, "method auto: gptq on "+where+", which takes a third to half of the drift off")
+	return nil
 }

@@ -72,6 +72,9 @@ func newPolicy(c *cli.Context) (*policy, error) {
 		p.BlockSize = c.Int("block-size")
 	}
 	p.Method = cmp.Or(p.Method, string(quant.Search))
+	if p.Method == auto && c.String("write-config") != "" {
+		return nil, usagef("quantize: --write-config records what does the same again, --method auto follows the machine: want --method search or gptq")
+	}
 	p.KeepF16 = append(slices.Clone(c.StringSlice("keep-f16")), p.KeepF16...)
 	var first []override
 	for _, text := range c.StringSlice("override") {
@@ -151,6 +154,9 @@ func (p *policy) options() (convert.Options, error) {
 			return o, usagef("--override: %v", err)
 		}
 		o.Overrides = append(o.Overrides, convert.Override{Match: re, Format: v.Format, Block: v.BlockSize})
+	}
+	if p.Method == auto { // until the model is known
+		o.Method = quant.Search
 	}
 	var err error
 	o.MaxFile, err = parseSize("max-shard-size", p.MaxShardSize)

@@ -73,7 +73,7 @@ Examples:
 		&cli.StringFlag{Name: "config", Usage: "read format and encoding from `FILE` (YAML)", Category: "Format"},
 		&cli.StringFlag{Name: "write-config", Usage: "record format and encoding in `FILE` (YAML)", Category: "Format"},
 
-		&cli.StringFlag{Name: "method", DefaultText: string(quant.Search), Usage: "`METHOD`: how blocks are fitted: search, rtn (min-max, faster), or gptq (best, needs --calibration)", Category: "Encoding"},
+		&cli.StringFlag{Name: "method", DefaultText: string(quant.Search), Usage: "`METHOD`: how blocks are fitted: search, rtn (min-max, faster), gptq (best, runs a text through the model), or auto: gptq if that takes minutes, else search", Category: "Encoding"},
 		&cli.BoolFlag{Name: "rotate", Usage: "rotate the residual stream by an orthogonal matrix first, which spreads outliers; a head that is the embedding becomes a matrix of its own", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "sanitize", Usage: "replace NaN by 0, and infinities by the largest value of their block", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "saturate", Usage: "clamp values that do not fit a float16 scale instead of failing", Category: "Encoding", DisableDefaultText: true},
@@ -116,6 +116,11 @@ func quantize(c *cli.Context) (err error) {
 	}
 	if options.Rotate {
 		if err := rotate(src); err != nil {
+			return err
+		}
+	}
+	if p.Method == auto {
+		if err := chooseMethod(c, src, &options); err != nil {
 			return err
 		}
 	}

@@ -120,7 +120,7 @@ func (d *dryRun) show(c *cli.Context, v *convert.Preview) {
 	}
 	fmt.Fprintf(out, "time        about %.1f s\n", d.Seconds)
 	if n := d.Calibration; n != nil {
-		fmt.Fprintf(out, "calibration %d tokens: on top, %.3g·10¹² operations on the GPU, %s of its memory, %s more or as much in temporary files\n",
+		fmt.Fprintf(out, "calibration %d tokens: on top, %.3g·10¹² operations on the GPU or the CPU engine, %s of memory there, %s more or as much in temporary files\n",
 			n.Tokens, n.Operations/1e12, humanSize(n.GPU), humanSize(n.Disk))
 	}
 	fmt.Fprintf(out, "disk        %s needed", humanSize(d.Disk))

@@ -11,6 +11,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
 var jsonProgressFlag = &cli.BoolFlag{
@@ -34,34 +36,45 @@ type progressJSON struct {
 type meter struct {
 	c     *cli.Context
 	bar   bar
-	begun time.Time // when the first report came
-	from  int64     // bytes that were done then
-	last  time.Time // when the last line was written
+	begun time.Time        // when the first report came
+	from  convert.Progress // what was done then
+	last  time.Time        // when the last line was written
 }
 
 // meterEvery is how long apart lines of JSON are, at least.
 const meterEvery = 100 * time.Millisecond
 
-func (m *meter) set(done, total int64, tensor string) {
+func (m *meter) set(p convert.Progress) {
 	now := time.Now()
 	if m.begun.IsZero() {
-		m.begun, m.from = now, done
+		m.begun, m.from = now, p
 		if !m.c.Bool(jsonProgressFlag.Name) {
-			m.bar = newBar(m.c, "quantizing", total, true)
-			m.bar.from(done)
+			m.bar = newBar(m.c, "quantizing", m.shown(p.Work, p), p.Work == p.Total)
+			m.bar.from(m.shown(p.Worked, p))
 		}
 	}
-	m.bar.set(done, tensor)
-	if !m.c.Bool(jsonProgressFlag.Name) || now.Sub(m.last) < meterEvery && done < total {
+	m.bar.set(m.shown(p.Worked, p), p.Tensor)
+	if !m.c.Bool(jsonProgressFlag.Name) || now.Sub(m.last) < meterEvery && p.Done < p.Total {
 		return
 	}
 	m.last = now
-	line := progressJSON{Event: "progress", Tensor: tensor, Done: done, Total: total}
-	if passed := now.Sub(m.begun); passed >= measurable && done > m.from {
-		line.Speed = float64(done-m.from) / passed.Seconds()
-		line.Left = float64(total-done) / line.Speed
+	line := progressJSON{Event: "progress", Tensor: p.Tensor, Done: p.Done, Total: p.Total}
+	if passed := now.Sub(m.begun); passed >= measurable && p.Done > m.from.Done {
+		line.Speed = float64(p.Done-m.from.Done) / passed.Seconds()
+		line.Left = float64(p.Work-p.Worked) / float64(p.Worked-m.from.Worked) * passed.Seconds()
 	}
 	_ = m.line(line) // that nobody reads is no reason to stop
+}
+
+// percents is the total of what is shown in percent.
+const percents = 100
+
+// shown returns work as the bar shows it: bytes, or percents where bytes say nothing of the time that they take.
+func (m *meter) shown(work int64, p convert.Progress) int64 {
+	if p.Work == p.Total {
+		return work
+	}
+	return int64(percents * float64(work) / float64(p.Work))
 }
 
 // line writes a line of JSON.
@@ -193,6 +206,8 @@ func (p *progressLines) line(now time.Time) string {
 	case p.total < 0:
 	case p.asBytes:
 		text += humanSize(p.done) + " of " + humanSize(p.total) + ", "
+	case p.total == percents:
+		text += fmt.Sprintf("%d %%, ", p.done)
 	default:
 		text += fmt.Sprintf("%d of %d, ", p.done, p.total)
 	}

@@ -140,7 +140,7 @@ func quantize(c *cli.Context) (err error) {
 			return err
 		}
 	}
-	options.Progress = func(p convert.Progress) { progress.set(p.Done, p.Total, p.Tensor) }
+	options.Progress = progress.set
 	report, err := convert.Run(c.Context, convertSource(src), c.String("output-dir"), options)
 	progress.end()
 	if err != nil {

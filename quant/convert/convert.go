@@ -58,6 +58,9 @@ type TensorReport struct {
 type Progress struct {
 	Tensor      string // being written
 	Done, Total int64  // bytes of the checkpoint
+	// Worked of Work says how far it is in time: bytes as well, but those that feedback rounds count for as many as take
+	// the search as long.
+	Worked, Work int64
 }
 
 // Run converts src to a bundle that will be the directory out. After an error nothing is left of it,

@@ -101,13 +101,25 @@ func (p *plan) cut(ctx context.Context, first tile, rows int, work, order chan<-
 	return nil
 }
 
+// work reports how long tensor i takes, as bytes that the search encodes in that time.
+func (p *plan) work(i int) int64 {
+	const columns = 6 // that feedback goes through while the search fits a weight
+	bytes, e := p.src.bytes(i), &p.tensors[i]
+	if e.Method == string(GPTQ) {
+		return bytes * int64(1+e.Model().Cols()/columns)
+	}
+	return bytes
+}
+
 // consume writes the tiles in order.
 func (p *plan) consume(ctx context.Context, w *bundle.Writer, c *calibrator, order <-chan *tile, buffers *sync.Pool) error {
 	var stats quant.Stats
 	var starved int64
-	var finished int64 // bytes of the checkpoint, of whole tensors
-	for i := range p.first {
-		finished += p.src.bytes(i)
+	at := Progress{Total: p.total} // whole tensors
+	for i := range p.tensors {
+		if at.Work += p.work(i); i < p.first {
+			at.Done, at.Worked = at.Done+p.src.bytes(i), at.Worked+p.work(i)
+		}
 	}
 	for t := range order {
 		select {
@@ -140,11 +152,14 @@ func (p *plan) consume(ctx context.Context, w *bundle.Writer, c *calibrator, ord
 				return err
 			}
 			c.end(t.tensor)
-			finished += size
+			at.Done, at.Worked = at.Done+size, at.Worked+p.work(t.tensor)
 		}
 		if p.opts.Progress != nil {
-			part := int64(float64(size) * float64(end%rows) / float64(rows))
-			p.opts.Progress(Progress{Tensor: e.Name, Done: finished + part, Total: p.total})
+			now, share := at, float64(end%rows)/float64(rows)
+			now.Tensor = e.Name
+			now.Done += int64(float64(size) * share)
+			now.Worked += int64(float64(p.work(t.tensor)) * share)
+			p.opts.Progress(now)
 		}
 	}
 	return ctx.Err()

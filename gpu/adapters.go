@@ -29,7 +29,7 @@ func choose(as []AdapterInfo, want string) (int, error) {
 		if i, err := strconv.Atoi(want); err == nil && i >= 0 && i < len(as) {
 			return i, nil
 		}
-		return 0, fmt.Errorf("%w with number %s: there are %s", ErrNoAdapter, want, list(as))
+		return 0, fmt.Errorf("%w with number %s; available: %s", ErrNoAdapter, want, list(as))
 	}
 	var found []AdapterInfo
 	for _, a := range as {
@@ -39,7 +39,7 @@ func choose(as []AdapterInfo, want string) (int, error) {
 	}
 	switch len(found) {
 	case 0:
-		return 0, fmt.Errorf("%w called %q: there are %s", ErrNoAdapter, want, list(as))
+		return 0, fmt.Errorf("%w called %q; available: %s", ErrNoAdapter, want, list(as))
 	case 1:
 		return found[0].Index, nil
 	}

@@ -99,8 +99,13 @@ func flagNames(flags []cli.Flag) []string {
 // alike is how alike two words must be, by Jaro and Winkler, for one to be taken for a slip of the other.
 const alike = .85
 
-// nearest returns the candidate that a word was probably meant to be, "" if it is like none.
+// nearest returns the candidate that a word was probably meant to be, "" if it is like none. The beginning of one
+// candidate only is that one.
 func nearest(word string, candidates []string) string {
+	begun := slices.DeleteFunc(slices.Clone(candidates), func(name string) bool { return !strings.HasPrefix(name, word) })
+	if len(begun) == 1 && len(strings.TrimLeft(word, "-")) > 1 {
+		return begun[0]
+	}
 	best, found := alike, ""
 	for _, name := range candidates {
 		if like := smetrics.JaroWinkler(strings.TrimLeft(word, "-"), strings.TrimLeft(name, "-"), .7, 4); like > best && len(strings.TrimLeft(name, "-")) > 1 {
@@ -169,7 +174,7 @@ func within(c *cli.Context, bounds ...bound) error {
 			if v >= b.least && v <= b.most && !(b.open && v == b.least) {
 				continue
 			}
-			return usagef("%s %v: want %s", dashed(b.name), v, b.wants())
+			return usagef("%s %.12g: want %s", dashed(b.name), v, b.wants())
 		}
 	}
 	return nil

@@ -88,7 +88,7 @@ func newPolicy(c *cli.Context) (*policy, error) {
 	p.Bits = c.Float64("bits")
 	allocated(p)
 	if p.Format == "" {
-		return nil, usagef("quantize: --format is missing; see llama-webgpu quantize --help")
+		return nil, usagef("quantize: --format is missing: int8, int4, int2 or f16 (int4 is a good choice for most models); see llama-webgpu quantize --help")
 	}
 	return p, nil
 }

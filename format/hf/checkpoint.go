@@ -181,9 +181,17 @@ func (c *Checkpoint) kinds() (notes []string) {
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(count)) {
-		notes = append(notes, fmt.Sprintf("quantized in the checkpoint: %d tensors as %s", count[kind], kind))
+		notes = append(notes, fmt.Sprintf("quantized in the checkpoint: %s as %s", counted(count[kind], "tensor", "tensors"), kind))
 	}
 	return notes
+}
+
+// counted writes a number and what it counts.
+func counted(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 // Raw returns the bytes of tensor i, little-endian and of its SourceType, if they lie in one piece

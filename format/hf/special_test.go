@@ -143,7 +143,9 @@ func TestUnreadable(t *testing.T) {
 
 // TestTemplates are forms that transformers has no answer to, or asks about.
 func TestTemplates(t *testing.T) {
+	const extra = templateDir + "/tool_use.jinja"
 	for _, c := range []struct{ name, file, content, want, note string }{
+		{"no default at all", extra, `t`, "t", `chat template "tool_use" is used: there is none named default`},
 		{"old file", oldTemplateFile, `{"chat_template": "o"}`, "o", ""},
 		{"old file with several", oldTemplateFile, `{"chat_template": {"rag": "r", "default": "d"}}`, "d", `chat template "default" is used; left out: rag (infer --chat-template FILE)`},
 		{"no default", tokenizerConfig, `{"chat_template": {"tool_use": "t", "chat": "c", "rag": "r"}}`, "c", `chat template "chat" is used; left out: rag, tool_use (infer --chat-template FILE)`},
@@ -151,6 +153,9 @@ func TestTemplates(t *testing.T) {
 		{"empty list", tokenizerConfig, `{"chat_template": []}`, "", ""},
 	} {
 		dir := copyOf(t, "mistral")
+		if err := os.MkdirAll(filepath.Join(dir, templateDir), 0o777); err != nil {
+			t.Fatal(err)
+		}
 		write(t, filepath.Join(dir, c.file), []byte(c.content))
 		open := mustOpen(t, dir)
 		if open.ChatTemplate() != c.want {
@@ -158,6 +163,25 @@ func TestTemplates(t *testing.T) {
 		}
 		if notes := strings.Join(open.Notes(), "\n"); notes != c.note {
 			t.Errorf("%s: notes %q, want %q", c.name, notes, c.note)
+		}
+	}
+}
+
+// TestDefaultTemplate: a directory with templates for tools does not hide the default that another place has.
+func TestDefaultTemplate(t *testing.T) {
+	for _, file := range []string{tokenizerConfig, oldTemplateFile} {
+		dir := copyOf(t, "mistral")
+		if err := os.Mkdir(filepath.Join(dir, templateDir), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, templateDir, "tool_use.jinja"), []byte("t"))
+		write(t, filepath.Join(dir, file), []byte(`{"chat_template": "d"}`))
+		open := mustOpen(t, dir)
+		if have := open.ChatTemplate(); have != "d" {
+			t.Errorf("%s: %q", file, have)
+		}
+		if notes, want := strings.Join(open.Notes(), "\n"), `chat template "default" is used; left out: tool_use (infer --chat-template FILE)`; notes != want {
+			t.Errorf("%s: notes %q", file, notes)
 		}
 	}
 }

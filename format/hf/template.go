@@ -30,18 +30,33 @@ type namedTemplate struct {
 }
 
 // readTemplates takes the chat template from files in Jinja, else from tokenizer_config.json, else from
-// chat_template.json. Of several, it is the one named default.
+// chat_template.json. Of several, it is the one named default, which a later place has if none before it does.
 func (c *Checkpoint) readTemplates(settings *object) {
 	list := c.templateFiles()
-	if list == nil && settings != nil {
-		list = c.templatesOf(tokenizerConfig, settings)
+	if !hasTemplate(list, defaultTemplate) && settings != nil {
+		list = addTemplates(list, c.templatesOf(tokenizerConfig, settings))
 	}
-	if list == nil {
+	if !hasTemplate(list, defaultTemplate) {
 		if o := c.settings(oldTemplateFile); o != nil {
-			list = c.templatesOf(oldTemplateFile, o)
+			list = addTemplates(list, c.templatesOf(oldTemplateFile, o))
 		}
 	}
 	c.useTemplates(list)
+}
+
+// hasTemplate reports whether a template of this name is in list.
+func hasTemplate(list []namedTemplate, name string) bool {
+	return slices.ContainsFunc(list, func(t namedTemplate) bool { return t.Name == name })
+}
+
+// addTemplates appends the templates of more whose names are new.
+func addTemplates(list, more []namedTemplate) []namedTemplate {
+	for _, t := range more {
+		if !hasTemplate(list, t.Name) {
+			list = append(list, t)
+		}
+	}
+	return list
 }
 
 // useTemplates takes one of several chat templates.
@@ -51,7 +66,11 @@ func (c *Checkpoint) useTemplates(list []namedTemplate) {
 	}
 	chosen := chooseTemplate(list)
 	c.template = list[chosen].Template
+	if len(list) == 1 && list[0].Name == defaultTemplate {
+		return
+	}
 	if len(list) == 1 {
+		c.note(fmt.Sprintf("chat template %q is used: there is none named %s", list[0].Name, defaultTemplate))
 		return
 	}
 	var others []string

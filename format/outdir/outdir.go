@@ -123,7 +123,7 @@ func (d *Dir) checkTarget() error {
 		return fmt.Errorf("%s: exists and is no directory", d.target)
 	}
 	if !d.opts.Force {
-		return fmt.Errorf("%s: %w: it is only replaced if forced", d.target, os.ErrExist)
+		return fmt.Errorf("%s: %w: it is replaced only if forced", d.target, os.ErrExist)
 	}
 	entries, err := os.ReadDir(d.target)
 	if err != nil {

@@ -101,12 +101,20 @@ func (p *plan) notes(written []bundle.Tensor) []string {
 		if why != "" {
 			how = "from the checkpoint (" + why + ")"
 		}
-		notes = append(notes, fmt.Sprintf("taken over %s: %d matrices", how, p.repacked[why]))
+		notes = append(notes, fmt.Sprintf("taken over %s: %s", how, matrices(p.repacked[why])))
 	}
 	for _, why := range slices.Sorted(maps.Keys(p.again)) {
-		notes = append(notes, fmt.Sprintf("warning: quantized a second time, at a second loss%s: %d matrices: %s", loss(written, p.again[why]), len(p.again[why]), why))
+		notes = append(notes, fmt.Sprintf("warning: quantized a second time, at a second loss%s: %s: %s", loss(written, p.again[why]), matrices(len(p.again[why])), why))
 	}
 	return notes
+}
+
+// matrices writes a number of matrices.
+func matrices(n int) string {
+	if n == 1 {
+		return "1 matrix"
+	}
+	return fmt.Sprintf("%d matrices", n)
 }
 
 // allKept reports whether every matrix is taken over, so that nothing was chosen for any.

@@ -91,7 +91,7 @@ func newWorld() (*world, error) {
 			return nil, err
 		}
 	}
-	if _, err := quantize(program, filepath.Join(models, "parts"), "--format", "int4", "--max-shard-size", "1MB"); err != nil {
+	if _, err := quantize(program, filepath.Join(models, "parts"), "--format", "int4", "--max-shard-size", "1200kB"); err != nil {
 		return nil, err
 	}
 	address, err := startServe(program, models)

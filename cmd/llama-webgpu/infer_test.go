@@ -84,8 +84,8 @@ func TestInterruptedInfer(t *testing.T) {
 	app := newApp()
 	app.Writer = out
 	err := app.RunContext(ctx, []string{"llama-webgpu", "infer", "--model", dir, "--prompt", "It was", "-n", "500", "--temperature", "0", "--device", "cpu"})
-	if err != nil {
-		t.Error(err)
+	if !errors.As(err, new(interrupted)) {
+		t.Errorf("error %v, want that it was interrupted", err)
 	}
 	if text := out.text.String(); len(text) < 2 || len(text) > 60 || !strings.HasSuffix(text, "\n") {
 		t.Errorf("wrote %q, want some tokens and the end of the line", text)

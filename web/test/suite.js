@@ -100,6 +100,12 @@ for (const format of ['int8', 'int4', 'int2']) {
   };
 }
 
+// wellTried reports whether a kernel was right on trial, and chosen if it was the fastest of the two of its packing.
+function wellTried(trial, rivals) {
+  const fastest = trial.speed >= 1.05 && trial.speed === Math.max(...rivals.map((o) => o.speed));
+  return rivals.length === 2 && trial.error === '' && trial.relativeRMS < 1e-4 && trial.chosen === fastest;
+}
+
 tests['kernels for what the device has: right, and chosen by a trial'] = async () => {
   const d = await device();
   const has = { subgroups: d.features.has('subgroups'), dot4: Boolean(navigator.gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product')), f16: d.features.has('shader-f16') };
@@ -113,8 +119,8 @@ tests['kernels for what the device has: right, and chosen by a trial'] = async (
       const trials = (await model.stats()).kernels.filter((t) => t.packing.startsWith(`${format}/`));
       const chosen = trials.filter((t) => t.chosen).map((t) => t.kernel);
       if (kernels === 'baseline') equal(trials, [], 'trials');
-      else if (kernels !== 'auto') equal(chosen, [`matvec_${kernels}`], `${format}: chosen kernels`);
-      else check(trials.length === 2 && trials.every((t) => t.error === '' && t.relativeRMS < 1e-4 && t.chosen === (t.speed >= 1.05 && t.speed === Math.max(...trials.map((o) => o.speed)))), JSON.stringify(trials));
+      else if (kernels !== 'auto') check(chosen.length > 0 && chosen.every((k) => k === `matvec_${kernels}`), `${format}: chosen kernels are ${chosen}`);
+      else check(trials.length >= 2 && trials.every((t) => wellTried(t, trials.filter((o) => o.packing === t.packing))), JSON.stringify(trials));
       const r = relRMS(await model.logits(ids, 0), reference);
       check(r <= 1e-3, `${format} with ${kernels}: logits are off by a relative RMS of ${r}`);
       await model.dispose();
@@ -430,7 +436,7 @@ if (!node) {
     navigator.storage.estimate = async () => ({ quota: 2e6, usage: 1e6 });
     try {
       const model = await open('/models/int4/', { cache: true });
-      check(model.info.cache.where === 'none' && /takes 3\.0 MB.*1\.0 MB more/.test(model.info.cache.reason), JSON.stringify(model.info.cache));
+      check(model.info.cache.where === 'none' && /takes \d\.\d MB.*1\.0 MB more/.test(model.info.cache.reason), JSON.stringify(model.info.cache));
       await model.dispose();
     } finally {
       navigator.storage.estimate = estimate;

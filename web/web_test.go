@@ -233,6 +233,45 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestPageTalks asks a model with a chat template twice: the second answer knows the first, and starting over forgets both.
+func TestPageTalks(t *testing.T) {
+	w := theWorld(t)
+	ctx, cancel := context.WithTimeout(browser(t, withGPU()...), 90*time.Second)
+	defer cancel()
+	run := func(actions ...chromedp.Action) {
+		t.Helper()
+		if err := chromedp.Run(ctx, actions...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := func(s string) chromedp.Action {
+		return chromedp.WaitVisible(`body[data-state="`+s+`"]`, chromedp.ByQuery)
+	}
+	var label, before, first, second, again, left string
+	ask := func(text string, answer *string) {
+		t.Helper()
+		run(chromedp.SetValue("#prompt", text), chromedp.Click("#generate"),
+			chromedp.Poll(`document.querySelector('#prompt').value === ''`, nil), state("ready"), chromedp.Evaluate(`document.querySelector('#output').textContent`, answer))
+	}
+	run(chromedp.Navigate(w.url), state("empty"), chromedp.Evaluate(`{ const s = document.querySelector('#model'); s.value = ''; s.dispatchEvent(new Event('change'));
+		for (const [id, v] of [['temperature', 0], ['maxTokens', 6]]) { const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('input')); } }`, nil),
+		chromedp.SetValue("#url", w.url+"/bad/chat/int4/manifest.json"), chromedp.Text("#prompt-label", &before),
+		chromedp.Click("#load"), state("loading"), state("ready"), chromedp.Text("#prompt-label", &label))
+	if before != "Begin with" || label != "Ask" {
+		t.Errorf("the prompt is called %q, and of a model that chats %q", before, label)
+	}
+	ask("It was a cold morning", &first)
+	ask("She said", &second)
+	if !strings.HasPrefix(first, "It was a cold morning\n") || !strings.HasPrefix(second, first+"\n\nShe said\n") {
+		t.Errorf("first %q, then %q", first, second)
+	}
+	run(chromedp.Click("#restart"), chromedp.Evaluate(`document.querySelector('#output').textContent`, &left))
+	ask("She said", &again)
+	if left != "" || !strings.HasPrefix(again, "She said\n") || strings.HasSuffix(second, again) {
+		t.Errorf("having started over: %q, then %q, as if it had not: %q", left, again, second)
+	}
+}
+
 // TestPageWithoutWebGPU reads what the page says where it cannot work.
 func TestPageWithoutWebGPU(t *testing.T) {
 	w := theWorld(t)

@@ -1,6 +1,6 @@
 // The demo page. The model runs in a Worker; this file draws.
 import { LlamaError } from '../src/errors.js';
-import type { LoadProgress, Stats, TextModel } from '../src/index.js';
+import type { ChatMessage, LoadProgress, Stats, TextModel } from '../src/index.js';
 import { showChart, showMemory } from './draw.js';
 import { compare } from './parity.js';
 
@@ -22,6 +22,7 @@ let listing: Listing = { models: [], reference: false };
 let model: TextModel | undefined;
 let modelUrl = '';
 let ender: AbortController | undefined; // of what is under way: loading, or writing
+let talk: ChatMessage[] = []; // what was said so far, if the model is asked
 
 // --- what people read
 
@@ -127,6 +128,7 @@ async function loadModel(): Promise<void> {
       ['Kernels', kernelsOf(stats)], ['Kept', where === 'none' ? `no: ${reason ?? ''}` : where === 'opfs' ? 'in this browser' : 'in the browser’s cache'],
     ]);
     $('chat-row').hidden = !info.hasChat;
+    startOver();
     $('progress-box').hidden = true;
     const hint = document.querySelector('.output .empty');
     if (hint) hint.textContent = 'The model is loaded. What it writes appears here.';
@@ -142,7 +144,7 @@ async function loadModel(): Promise<void> {
 
 /** Which kernels multiply, and what it gains. */
 function kernelsOf(s: Stats): string {
-  const chosen = s.kernels.filter((k) => k.chosen).map((k) => `${k.kernel.replace(/^matvec_/, '')}, ${k.speed.toFixed(1)}× as fast`);
+  const chosen = s.kernels.filter((k) => k.chosen).map((k) => `${k.packing}: ${k.kernel.replace(/^matvec_/, '')}, ${k.speed.toFixed(1)}× as fast`);
   return chosen.join('; ') || 'baseline';
 }
 
@@ -172,6 +174,41 @@ function busy(what?: 'loading' | 'writing' | 'checking'): void {
   document.body.dataset['state'] = what ?? (model ? 'ready' : 'empty');
 }
 
+// --- asking, or continuing
+
+const question = 'Why is the sky blue?';
+const beginning = $<HTMLTextAreaElement>('prompt').value;
+
+function asks(): boolean {
+  return Boolean(model?.info.hasChat) && input('chat').checked;
+}
+
+/** Says what the text is for. An example makes way for one of the other kind, what people wrote stays. */
+function showPurpose(): void {
+  const prompt = $<HTMLTextAreaElement>('prompt');
+  $('prompt-label').textContent = asks() ? 'Ask' : 'Begin with';
+  if ([question, beginning].includes(prompt.value)) prompt.value = asks() ? question : beginning;
+  button('restart').hidden = talk.length === 0;
+}
+
+/** Forgets the conversation. */
+function startOver(): void {
+  if (talk.length > 0) $('output').replaceChildren();
+  talk = [];
+  showPurpose();
+}
+
+/** Shows a prompt, and returns where the model's text behind it goes. In a conversation it follows what was said. */
+function open(prompt: string, chat: boolean): Text {
+  const before = document.createElement('span');
+  before.className = 'prompt';
+  before.textContent = chat ? `${talk.length > 0 ? '\n\n' : ''}${prompt}\n` : prompt;
+  const text = document.createTextNode('');
+  if (talk.length === 0) $('output').replaceChildren();
+  $('output').append(before, text);
+  return text;
+}
+
 // --- writing
 
 function options() {
@@ -188,12 +225,12 @@ async function write(): Promise<void> {
   ender = new AbortController();
   const prompt = $<HTMLTextAreaElement>('prompt').value;
   const output = $('output');
-  const chat = model.info.hasChat && input('chat').checked;
-  const before = document.createElement('span');
-  before.className = 'prompt';
-  before.textContent = chat ? '' : prompt;
-  const text = document.createTextNode('');
-  output.replaceChildren(before, text);
+  const chat = asks();
+  if (chat && prompt.trim() === '') return;
+  if (!chat) startOver();
+  const messages: ChatMessage[] = [...talk, { role: 'user', content: prompt }];
+  const text = open(prompt, chat);
+  output.scrollTop = output.scrollHeight;
   busy('writing');
   const times: number[] = [];
   const begun = performance.now();
@@ -208,7 +245,7 @@ async function write(): Promise<void> {
   $('rate').textContent = $('first').textContent = $('count').textContent = '–';
   const all = { ...options(), signal: ender.signal, onToken };
   try {
-    const pieces = chat ? model.chat([{ role: 'user', content: prompt }], all) : model.generate(prompt, all);
+    const pieces = chat ? model.chat(messages, all) : model.generate(prompt, all);
     for await (const piece of pieces) {
       const atEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
       text.data += piece;
@@ -217,6 +254,11 @@ async function write(): Promise<void> {
   } catch (e) {
     complain(e);
   }
+  if (chat && text.data) {
+    talk = [...messages, { role: 'assistant', content: text.data }];
+    $<HTMLTextAreaElement>('prompt').value = '';
+  }
+  showPurpose();
   busy();
   if (model) showStats(await model.stats());
 }
@@ -271,6 +313,8 @@ $('model').addEventListener('change', chosen);
 $('load').addEventListener('click', () => void loadModel());
 $('cancel').addEventListener('click', () => ender?.abort());
 $('forget').addEventListener('click', () => void forgetCached(wantedUrl()).then(showKept, complain));
+$('chat').addEventListener('change', startOver);
+$('restart').addEventListener('click', startOver);
 $('generate').addEventListener('click', () => void write());
 $('stop-button').addEventListener('click', () => ender?.abort());
 $('parity').addEventListener('click', () => void checkParity());

@@ -108,6 +108,7 @@ var listing = { models: [], reference: false };
 var model;
 var modelUrl = "";
 var ender;
+var talk = [];
 function bytes(n) {
   const units = ["B", "kB", "MB", "GB"];
   let i = 0;
@@ -206,6 +207,7 @@ async function loadModel() {
       ["Kept", where === "none" ? `no: ${reason ?? ""}` : where === "opfs" ? "in this browser" : "in the browser\u2019s cache"]
     ]);
     $("chat-row").hidden = !info.hasChat;
+    startOver();
     $("progress-box").hidden = true;
     const hint = document.querySelector(".output .empty");
     if (hint) hint.textContent = "The model is loaded. What it writes appears here.";
@@ -219,7 +221,7 @@ async function loadModel() {
   }
 }
 function kernelsOf(s) {
-  const chosen2 = s.kernels.filter((k) => k.chosen).map((k) => `${k.kernel.replace(/^matvec_/, "")}, ${k.speed.toFixed(1)}\xD7 as fast`);
+  const chosen2 = s.kernels.filter((k) => k.chosen).map((k) => `${k.packing}: ${k.kernel.replace(/^matvec_/, "")}, ${k.speed.toFixed(1)}\xD7 as fast`);
   return chosen2.join("; ") || "baseline";
 }
 function showProgress(p) {
@@ -243,6 +245,32 @@ function busy(what) {
   $("output").classList.toggle("busy", what === "writing");
   document.body.dataset["state"] = what ?? (model ? "ready" : "empty");
 }
+var question = "Why is the sky blue?";
+var beginning = $("prompt").value;
+function asks() {
+  return Boolean(model?.info.hasChat) && input("chat").checked;
+}
+function showPurpose() {
+  const prompt = $("prompt");
+  $("prompt-label").textContent = asks() ? "Ask" : "Begin with";
+  if ([question, beginning].includes(prompt.value)) prompt.value = asks() ? question : beginning;
+  button("restart").hidden = talk.length === 0;
+}
+function startOver() {
+  if (talk.length > 0) $("output").replaceChildren();
+  talk = [];
+  showPurpose();
+}
+function open(prompt, chat) {
+  const before = document.createElement("span");
+  before.className = "prompt";
+  before.textContent = chat ? `${talk.length > 0 ? "\n\n" : ""}${prompt}
+` : prompt;
+  const text = document.createTextNode("");
+  if (talk.length === 0) $("output").replaceChildren();
+  $("output").append(before, text);
+  return text;
+}
 function options() {
   const n = (id) => Number(input(id).value);
   return {
@@ -262,12 +290,12 @@ async function write() {
   ender = new AbortController();
   const prompt = $("prompt").value;
   const output = $("output");
-  const chat = model.info.hasChat && input("chat").checked;
-  const before = document.createElement("span");
-  before.className = "prompt";
-  before.textContent = chat ? "" : prompt;
-  const text = document.createTextNode("");
-  output.replaceChildren(before, text);
+  const chat = asks();
+  if (chat && prompt.trim() === "") return;
+  if (!chat) startOver();
+  const messages = [...talk, { role: "user", content: prompt }];
+  const text = open(prompt, chat);
+  output.scrollTop = output.scrollHeight;
   busy("writing");
   const times = [];
   const begun = performance.now();
@@ -282,7 +310,7 @@ async function write() {
   $("rate").textContent = $("first").textContent = $("count").textContent = "\u2013";
   const all = { ...options(), signal: ender.signal, onToken };
   try {
-    const pieces = chat ? model.chat([{ role: "user", content: prompt }], all) : model.generate(prompt, all);
+    const pieces = chat ? model.chat(messages, all) : model.generate(prompt, all);
     for await (const piece of pieces) {
       const atEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
       text.data += piece;
@@ -291,6 +319,11 @@ async function write() {
   } catch (e) {
     complain(e);
   }
+  if (chat && text.data) {
+    talk = [...messages, { role: "assistant", content: text.data }];
+    $("prompt").value = "";
+  }
+  showPurpose();
   busy();
   if (model) showStats(await model.stats());
 }
@@ -340,6 +373,8 @@ $("model").addEventListener("change", chosen);
 $("load").addEventListener("click", () => void loadModel());
 $("cancel").addEventListener("click", () => ender?.abort());
 $("forget").addEventListener("click", () => void forgetCached(wantedUrl()).then(showKept, complain));
+$("chat").addEventListener("change", startOver);
+$("restart").addEventListener("click", startOver);
 $("generate").addEventListener("click", () => void write());
 $("stop-button").addEventListener("click", () => ender?.abort());
 $("parity").addEventListener("click", () => void checkParity());

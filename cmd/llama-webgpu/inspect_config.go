@@ -27,7 +27,7 @@ type configured struct {
 	path    string // of the configuration
 	config  *hf.Config
 	missing []string // files that a checkpoint has and that are not there
-	trouble error    // what there is of weights cannot be read, and why
+	instead string   // what there is in place of the weights, and what to do with it
 }
 
 // otherJSON are names of files in checkpoints and bundles that are no configurations.
@@ -94,12 +94,8 @@ func (m *configured) findMissing(dir string) error {
 		return err
 	}
 	m.missing = missing
-	if len(missing) == 1 && hasFile(dir, "*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack") {
-		if ck, err := hf.Open(dir); err != nil {
-			m.trouble = err
-		} else if err := ck.Close(); err != nil {
-			return err
-		}
+	if len(missing) > 0 {
+		m.instead = hf.Instead(dir)
 	}
 	if !hasFile(dir, tokenizerName, "tokenizer.model", "tekken.json", "*.tiktoken", "vocab.json") {
 		m.missing = append(m.missing, tokenizerName)
@@ -201,8 +197,8 @@ func inspectConfigured(c *cli.Context, m *configured) error {
 		Kind: "configuration", Spec: spec, Weights: weights(spec.Tensors()), Tensors: []tensorInfo{},
 		Notes: m.config.Notes, Missing: m.missing, Ignored: m.config.Ignored, Context: contextFor(c, spec),
 	}
-	if m.trouble != nil {
-		in.Notes = append(in.Notes, "the weights that are there: "+m.trouble.Error())
+	if m.instead != "" {
+		in.Notes = append(in.Notes, filepath.Dir(m.path)+": "+m.instead)
 	}
 	if q := m.config.Quantization; q != "" {
 		in.Notes = append(in.Notes, "the checkpoint's weights are quantized: "+q)

@@ -87,6 +87,20 @@ func unfinished(dir string) string {
 	return ""
 }
 
+// onlyConfig begins what is said of a directory that has nothing in place of the weights.
+const onlyConfig = "has a config.json but no weights"
+
+// Instead says what lies in a directory in place of weights that are missing, and what to do with it; "" if nothing does.
+func Instead(dir string) string {
+	if len(weightsIn(dir)) > 0 && unfinished(dir) == "" {
+		return ""
+	}
+	if advice := noWeights(dir); !strings.HasPrefix(advice, onlyConfig) {
+		return advice
+	}
+	return ""
+}
+
 // noWeights says why a directory with a config.json has no weights to read.
 func noWeights(dir string) string {
 	return recognizeWeights(dir, filesIn(dir)).Advice

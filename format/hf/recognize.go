@@ -202,7 +202,7 @@ func recognizeWeights(dir string, names []string) Found {
 	tokenizer := with("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 	switch {
 	case slices.Contains(names, "config.json"):
-		return Found{OtherKind, "has a config.json but no weights: neither " + singleFile + " nor " + indexFile + " is there; " + again}
+		return Found{OtherKind, onlyConfig + ": neither " + singleFile + " nor " + indexFile + " is there; " + again}
 	case with(".safetensors") != nil:
 		return Found{OtherKind, "has weights but no config.json: take it from the model's page on the hub"}
 	case tokenizer != nil:

@@ -30,8 +30,8 @@ Example:
 
   llama-webgpu compare --reference testdata/tiny int8 int4 int2 --html compare.html`,
 	Flags: slices.Concat([]cli.Flag{
-		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint or .gguf file that it was made of (required)", Category: "What to compare"},
-		&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, KeepSpace: true, Usage: "`DIR`: bundle, another way to name one (repeatable)", Category: "What to compare"},
+		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint or .gguf file that the bundles were made from (required)", Category: "What to compare"},
+		&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, KeepSpace: true, Usage: "`DIR`: bundle, as if it stood without a flag (repeatable)", Category: "What to compare"},
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{
 		&cli.StringFlag{Name: "html", Usage: "`FILE`: write a page with a chart", Category: "Output"},

@@ -34,7 +34,7 @@ func printHelp(w io.Writer, _ string, data any) {
 }
 
 func writeProgram(w io.Writer, app *cli.App) {
-	fmt.Fprintf(w, "%s %s: %s\n\nUsage: %s COMMAND [options]; %[1]s COMMAND --help says more\n", app.Name, app.Version, app.Usage, app.Name)
+	fmt.Fprintf(w, "%s %s: %s\n\nUsage: %s COMMAND [options] (details: %[1]s COMMAND --help)\n", app.Name, app.Version, app.Usage, app.Name)
 	width := columns()
 	for _, c := range app.VisibleCategories() {
 		if c.Name() == "" {

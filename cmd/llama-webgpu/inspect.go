@@ -17,7 +17,7 @@ var inspectCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "show what is in a checkpoint, bundle or config.json",
 	UsageText: "llama-webgpu inspect PATH [options]",
-	Description: `Of a bundle it shows what it was made of and how, of a checkpoint what it holds. A config.json will do, or a
+	Description: `Of a bundle it shows what it was made from and how, of a checkpoint what it holds. A config.json will do, or a
 directory that is still being downloaded: then it shows what is missing, and what the model will take as
 a bundle, on disk and on a GPU.
 

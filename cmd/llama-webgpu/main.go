@@ -110,11 +110,11 @@ func newApp() *cli.App {
 		Name:    "llama-webgpu",
 		Usage:   "quantize a Hugging Face checkpoint for WebGPU, verify it, run it",
 		Version: version,
-		Description: `A first round, with the model that comes with the source:
+		Description: `To try it with the model that comes with the source:
 
-  llama-webgpu quantize --input-dir testdata/tiny --output-dir out --format int4
-  llama-webgpu verify --model out --reference testdata/tiny
-  llama-webgpu infer --model out --prompt "It was a cold morning" -n 40
+  llama-webgpu quantize testdata/tiny --output-dir out --format int4
+  llama-webgpu verify out --reference testdata/tiny
+  llama-webgpu infer out --prompt "It was a cold morning" -n 40
 
 Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its threshold,
 130 ended by Ctrl-C, 143 by SIGTERM.`,

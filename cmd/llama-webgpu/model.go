@@ -132,7 +132,7 @@ func (s *source) checkpointTokenizer() (*tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	if data == nil {
-		return nil, fmt.Errorf("%s: has no %s, and no other file that one can be made of", s.dir, tokenizerName)
+		return nil, fmt.Errorf("%s: has no %s, and no other file that one can be made from", s.dir, tokenizerName)
 	}
 	t, err := tokenizer.Parse(data)
 	if err != nil {

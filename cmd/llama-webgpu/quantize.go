@@ -21,31 +21,33 @@ import (
 var quantizeCommand = &cli.Command{
 	Name:      "quantize",
 	Category:  "Models",
-	Usage:     "turn a Hugging Face checkpoint into a bundle: model.wgpu, manifest.json, vocab.json",
-	UsageText: "llama-webgpu quantize --input-dir DIR --output-dir DIR --format TYPE [options]",
-	Description: `Reads config.json, tokenizer.json (or makes one of tokenizer.model, tekken.json, *.tiktoken, or
-vocab.json and merges.txt) and *.safetensors (float16, bfloat16, float32, 8- and 4-bit floats
-with their scales, bitsandbytes, GPTQ, AWQ, AutoRound, compressed-tensors, modelopt, MLX), merges the
-adapters of --lora, stores the matrices as blocks of integers that share a float16 scale and an int8
-zero-point, and keeps norms and biases as they are. Integers of the checkpoint are taken over as they
-are where their groups make blocks; so is MXFP4 with --format int8. The output directory appears when all is done, or not at all. If it is interrupted, --resume goes on with
-the first tensor that is not whole, and gives the same bytes.
+	Usage:     "turn a checkpoint or GGUF file into a bundle: model.wgpu, manifest.json, vocab.json",
+	UsageText: "llama-webgpu quantize DIR --output-dir DIR --format TYPE [options]",
+	Description: `Reads a GGUF file, or a checkpoint: config.json, *.safetensors, and tokenizer.json, or what one can be made
+from: tokenizer.model, tekken.json, *.tiktoken, or vocab.json and merges.txt. Weights may be float16, bfloat16,
+float32, 8- and 4-bit floats with their scales, or quantized by bitsandbytes, GPTQ, AWQ, AutoRound,
+compressed-tensors, modelopt or MLX. Adapters of --lora are merged first. Matrices become blocks of integers that
+share a float16 scale and an int8 zero-point; norms and biases stay as they are. Integers of the checkpoint are
+taken over unchanged where their groups make blocks, and so is MXFP4 with --format int8.
 
-A matrix is kept as f16 if --keep-f16 matches its name; else the first --override that matches says
-what it becomes; else --embed-format, --head-format or --format. What these leave open follows from the
-model's size and shape, and the summary says what it is: int4 of a small model has blocks of 64 and 32,
-and int8 where a weight counts for many. --block-size 128 --embed-format int4 is int4/128 throughout. --config reads such choices from a
-YAML file, which --write-config writes; flags come before the file.
+The output directory appears when everything is done, or not at all. If the run is interrupted, --resume continues
+with the first tensor that is not complete, and gives the same bytes.
 
---bits measures what each matrix costs the model, which takes a while; --sensitivity keeps that in a file,
-so that another number of bits takes it from there. An interrupted measurement goes on with it, too.
+A matrix whose name matches --keep-f16 is kept as f16; otherwise the first --override that matches decides, then
+--embed-format, --head-format or --format. What these leave open follows from the model's size and shape, and the
+summary says what was chosen: int4 of a small model gets blocks of 64 and 32, and int8 for the matrices that matter
+most. For int4/128 throughout, give --block-size 128 --embed-format int4. --config reads such choices from a YAML
+file, which --write-config writes; flags take precedence over the file.
 
-With --json-progress, standard output gets a JSON object a line: event "progress" with tensor, done,
-total, bytes_per_second and seconds_left, at the end event "done" with the summary, or "error".
+--bits measures what each matrix costs the model, which takes a while; --sensitivity keeps the measurements in a
+file, for runs with another number of bits. An interrupted measurement continues from that file, too.
+
+With --json-progress, standard output gets one JSON object per line: event "progress" with tensor, done,
+total, bytes_per_second and seconds_left, and at the end event "done" with the summary, or "error".
 
 Examples:
 
-  llama-webgpu quantize --input-dir testdata/tiny --output-dir out --format int4
+  llama-webgpu quantize testdata/tiny --output-dir out --format int4
   llama-webgpu quantize -i model.Q8_0.gguf -o out1 -f int8
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out2 --format int2 --embed-format int8 --keep-f16 'layers\.0\.'
   llama-webgpu quantize --input-dir testdata/tiny --output-dir out3 --bits 2.9 --method gptq --calibration text.txt --sensitivity tiny.json

@@ -24,7 +24,7 @@ import (
 
 // referenceFlags say how the checkpoint is run.
 var referenceFlags = []cli.Flag{
-	&cli.StringFlag{Name: "reference-device", Value: "cpu", Usage: "where to run the checkpoint for the drift: `DEVICE` cpu, which shares no code with the GPU, or gpu, which is faster", Category: "Device"},
+	&cli.StringFlag{Name: "reference-device", Value: "cpu", Usage: "`DEVICE`: where to run the checkpoint for the drift: cpu, which shares no code with the GPU, or gpu, which is faster", Category: "Device"},
 	&cli.StringFlag{Name: "reference-cache", Usage: "`FILE`: keep the checkpoint's logits there, and reuse them if they are of this checkpoint and text", Category: "What to compare"},
 }
 

@@ -20,7 +20,7 @@ import (
 var tuneCommand = &cli.Command{
 	Name:      "tune",
 	Category:  "Models",
-	Usage:     "find what kernels are fastest with on this GPU, for a bundle or the shape of a model",
+	Usage:     "find the fastest kernel settings for this GPU, for a bundle or the shape of a model",
 	UsageText: "llama-webgpu tune (DIR | --shape NAME) [options]",
 	Description: `Tries tile and workgroup sizes of the kernels on the matrices of a model. Each candidate is first
 compared with the definition, computed on the CPU, and timed only if it is right. What is fastest goes to

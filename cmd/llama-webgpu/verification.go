@@ -86,10 +86,10 @@ func checkPair(b, ref *source) error {
 	other, errOther := os.Stat(ref.dir)
 	same := errOne == nil && errOther == nil && os.SameFile(one, other)
 	if same || ref.bundle != nil && ref.bundle.Manifest.ID == b.bundle.Manifest.ID {
-		return usagef("%s: --reference %s is the same bundle: compared with itself it proves nothing: give the checkpoint that it was made of", b.dir, ref.dir)
+		return usagef("%s: --reference %s is the same bundle, and comparing it with itself proves nothing: give the checkpoint that it was made from", b.dir, ref.dir)
 	}
 	if have, want := b.weights.Spec().Vocab, ref.weights.Spec().Vocab; have != want {
-		return fmt.Errorf("%s: has a vocabulary of %d, %s one of %d: it was not made of that", b.dir, have, ref.dir, want)
+		return fmt.Errorf("%s: has a vocabulary of %d, %s one of %d: it was not made from that", b.dir, have, ref.dir, want)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ var errParity = errors.New("verification failed")
 var verifyCommand = &cli.Command{
 	Name:      "verify",
 	Category:  "Models",
-	Usage:     "compare a bundle with the checkpoint that it was made of",
+	Usage:     "compare a bundle with the checkpoint it was made from",
 	UsageText: "llama-webgpu verify DIR --reference DIR [options]",
 	Description: `Answers two questions. Is the runtime right? The GPU's logits are compared with those of a plain
 computation on the CPU, on the same dequantized weights. Is the model still itself? The bundle's
@@ -39,7 +39,7 @@ Examples:
   llama-webgpu verify out --reference testdata/tiny --golden testdata/tiny/golden.safetensors --json -`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle (required)", Category: "What to compare"},
-		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint or .gguf file that it was made of (required)", Category: "What to compare"},
+		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint or .gguf file that the bundle was made from (required)", Category: "What to compare"},
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{
 		ropeFlag("What to compare"),

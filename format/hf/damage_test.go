@@ -141,8 +141,8 @@ var damages = []damage{
 	inIndex("index leaves the directory", func(w map[string]any) { w[qProj] = "../model.safetensors" }, `"../model.safetensors" is not the name of a file beside the index`),
 	inIndex("index has a tensor more", func(w map[string]any) { w["model.more"] = "model-00001-of-00003.safetensors" }, `tensor "model.more": the index says it is here, but it is not`),
 
-	inFile("empty file", nil, "0 bytes are too few"),
-	inFile("seven bytes", make([]byte, 7), "7 bytes are too few"),
+	inFile("empty file", nil, "is cut off: it has 0 bytes"),
+	inFile("seven bytes", make([]byte, 7), "is cut off: it has 7 bytes"),
 	inFile("no header", make([]byte, 64), "header does not begin with {"),
 	inFile("text", []byte("hello, this is no safetensors file"), "is this a safetensors file?"),
 	inFile("page", []byte("<html><body>Not Found</body></html>"), "model.safetensors: is a page of a website, not the file itself"),

@@ -146,6 +146,9 @@ func (m *ggufModel) add(s *shards, path string, i, n int) error {
 	}
 	s.maps = append(s.maps, data)
 	s.files = append(s.files, File{path, int64(len(data))})
+	if IsPointer(data) || isPage(data) {
+		return errors.New(disguised(data))
+	}
 	f, err := gguf.Parse(data)
 	if err != nil {
 		return err

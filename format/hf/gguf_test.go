@@ -24,6 +24,23 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
+// TestNoGGUF are files that are called .gguf and are something else.
+func TestNoGGUF(t *testing.T) {
+	for content, want := range map[string]string{
+		"":     "is cut off: it has 0 bytes; fetch it again",
+		"GGUF": "is cut off: it has 4 bytes; fetch it again",
+		"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 12\n": pointerAdvice,
+		"<!doctype html><html>":                "is a page of a website",
+		"a text that is neither this nor that": "not a GGUF file: it begins with",
+	} {
+		path := filepath.Join(t.TempDir(), "model.gguf")
+		write(t, path, []byte(content))
+		if _, err := Open(path); err == nil || !strings.HasPrefix(err.Error(), path+": "+want) {
+			t.Errorf("%q: %v, want %q", content, err, want)
+		}
+	}
+}
+
 // convertedGGUF is what llama.cpp's converter made of a fixture: testdata/gguf.json.
 type convertedGGUF struct {
 	Metadata map[string][2]any `json:"metadata"` // type and value

@@ -139,7 +139,7 @@ func mapFile(path string) (mmap.MMap, error) {
 	}
 	defer f.Close()
 	if info.Size() < 8 { // nothing can be mapped of an empty file
-		return nil, fmt.Errorf("%d bytes are too few for a safetensors file", info.Size())
+		return nil, fmt.Errorf("is cut off: it has %d bytes; fetch it again", info.Size())
 	}
 	return mmap.Map(f, mmap.RDONLY, 0)
 }

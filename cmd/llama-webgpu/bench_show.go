@@ -27,7 +27,7 @@ func (b *benchmark) show() {
 	for _, x := range r.Results {
 		row := table.Row{x.Test, x.Context, x.Batch, fmt.Sprintf("%.1f", x.Speed), fmt.Sprintf("%.1f", x.Spread), "", "", "", ""}
 		if x.Bytes > 0 {
-			row[5], row[6], row[7] = fmt.Sprintf("%.1f", float64(x.Bytes)/1e6), fmt.Sprintf("%.0f", x.Rate/1e9), fmt.Sprintf("%.0f %%", 100*x.Rate/r.Roof.Copy)
+			row[5], row[6], row[7] = fmt.Sprintf("%.1f", float64(x.Bytes)/1e6), fmt.Sprintf("%.*f", decimals(x.Rate/1e9), x.Rate/1e9), fmt.Sprintf("%.0f %%", 100*x.Rate/r.Roof.Copy)
 		}
 		if x.FLOPs > 0 {
 			row[8] = fmt.Sprintf("%.2f", x.FLOPs/1e12)
@@ -60,7 +60,8 @@ func (b *benchmark) showProfile(p *profile) {
 			fmt.Sprintf("%.1f", 1e3*k.Compile),
 		}
 		if k.Bytes > 0 {
-			row[6] = fmt.Sprintf("%.0f", float64(k.Bytes)/k.Seconds/1e9)
+			rate := float64(k.Bytes) / k.Seconds / 1e9
+			row[6] = fmt.Sprintf("%.*f", decimals(rate), rate)
 		}
 		if k.FLOPs > 0 {
 			row[7] = fmt.Sprintf("%.2f", float64(k.FLOPs)/k.Seconds/1e12)
@@ -75,4 +76,12 @@ func (b *benchmark) showProfile(p *profile) {
 	t.AppendFooter(table.Row{"all", "", fmt.Sprintf("%.1f", 1e6*p.Seconds)})
 	fmt.Fprintln(stdout(b.c))
 	showTable(b.c, t)
+}
+
+// decimals is how many digits a rate wants behind the point, so that a slow device's is not 0.
+func decimals(rate float64) int {
+	if rate < 10 {
+		return 1
+	}
+	return 0
 }

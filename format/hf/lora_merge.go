@@ -183,9 +183,9 @@ func (m *merger) put(s site, expert int, c change) {
 // result sums up what was merged.
 func (m *merger) result() string {
 	var list []string
-	for i, what := range []string{"matrices", "whole tensors", "rows of embeddings"} {
+	for i, what := range [][2]string{{"matrix", "matrices"}, {"whole tensor", "whole tensors"}, {"row of embeddings", "rows of embeddings"}} {
 		if m.count[i] > 0 || i == 0 {
-			list = append(list, fmt.Sprintf("%d %s", m.count[i], what))
+			list = append(list, counted(m.count[i], what[0], what[1]))
 		}
 	}
 	return strings.Join(list, ", ")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func stop(t *testing.T, f *fake, src Source, tensor int, o Options) string {
 	defer cancel()
 	f.hook = func(i, _, _ int) error {
 		if i >= tensor && f.tensors[i].Quantizable() {
+			awaitHashes(t, filepath.Dir(out), src)
 			cancel()
 		}
 		return nil
@@ -34,6 +36,31 @@ func stop(t *testing.T, f *fake, src Source, tensor int, o Options) string {
 		t.Fatalf("error is %v", err)
 	}
 	return out
+}
+
+// awaitHashes returns when a conversion below dir has noted the hashes of the checkpoint's files, which it computes on the
+// side.
+func awaitHashes(t *testing.T, dir string, src Source) {
+	for range 1000 {
+		noted := 0
+		for _, path := range src.Files {
+			sum, err := hashFile(t.Context(), path, make([]byte, 1<<10))
+			if err != nil {
+				t.Error(err)
+			}
+			if journals, _ := filepath.Glob(filepath.Join(dir, ".*", "journal")); slices.ContainsFunc(journals, func(journal string) bool {
+				data, _ := os.ReadFile(journal)
+				return bytes.Contains(data, []byte(sum))
+			}) {
+				noted++
+			}
+		}
+		if noted == len(src.Files) {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Error("the hashes of the checkpoint's files were not noted")
 }
 
 // TestResume interrupts a conversion at each tenth tensor, goes on, and compares the bytes with those

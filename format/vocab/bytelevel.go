@@ -50,11 +50,12 @@ func qwen(pattern string, prefix bool) (*Tokenizer, profile) {
 }
 
 func cohere(_ *settings, prefix bool) (*Tokenizer, profile) {
-	return &Tokenizer{
+	t := &Tokenizer{
 		Normalizer:   NFC(),
 		PreTokenizer: PreTokenizers(Digits(true), ByteLevel(prefix, true, true)),
 		Decoder:      ByteLevel(true, true, true),
-	}, profile{named: map[string]string{
+	}
+	return t, profile{named: map[string]string{
 		"unk_token": "<UNK>", "bos_token": "<BOS_TOKEN>", "eos_token": "<|END_OF_TURN_TOKEN|>", "pad_token": "<PAD>", "cls_token": "<CLS>",
 		"sep_token": "<SEP>", "mask_token": "<MASK_TOKEN>",
 	}}

@@ -121,12 +121,13 @@ func (b *spm) codeLlama() (*Tokenizer, profile) {
 
 func (b *spm) gemma() (*Tokenizer, profile) {
 	unk := b.settings.token("unk_token", "<unk>")
-	return &Tokenizer{
+	t := &Tokenizer{
 		Normalizer:   Replace(Literal(" "), "▁"),
 		PreTokenizer: SplitAfter(Literal(" ")),
 		Decoder:      fallback(),
 		Model:        &BPE{Vocab: b.tokens, Merges: b.mergesOfAll(), FuseUnk: true, ByteFallback: true, Unk: b.known(unk)},
-	}, profile{
+	}
+	return t, profile{
 		named: map[string]string{"unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "mask_token": "<mask>"},
 		extra: b.pieceTokens(pieceControl, pieceUserDefined),
 	}

@@ -26,7 +26,7 @@ type ReferenceOptions struct {
 	MaxSeqLen int
 	// Vector computes with the vector units of the processor, many times as fast: the CPU engine. Sums are
 	// taken in another order and exponentials are approximated to a few units in the last place, so that
-	// results differ from the reference's by rounding, in layers with a window also when a prompt is cut otherwise.
+	// results differ from the reference's by rounding. In layers with a window they also depend, by rounding, on how a prompt is cut.
 	Vector bool
 }
 

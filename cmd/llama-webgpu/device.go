@@ -69,6 +69,11 @@ func openEngineWith(c *cli.Context, s *source, o loadOptions) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openOn(c, dev, s, o)
+}
+
+// openOn loads the model on a device, which is closed with it, or if it cannot be loaded.
+func openOn(c *cli.Context, dev *gpu.Device, s *source, o loadOptions) (*engine, error) {
 	t, err := load(c, dev, s, o)
 	if err != nil {
 		dev.Close()
@@ -115,15 +120,21 @@ func loadCompared(ctx context.Context, dev *gpu.Device, s *source, o transformer
 	return t, nil
 }
 
-// openForMany loads a model that many tokens are to be fed to: where the flags say, but on the CPU if they do not say
-// and the only adapter is a software one, which is the same CPU, slower.
+// openForMany loads a bundle that many tokens are to be fed to: where --device says, but on the CPU engine if it does not
+// say and the only adapter is a software one, which is the same CPU, slower.
 func openForMany(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
-	e, err := openEngine(c, s, maxSeqLen)
-	if err != nil || !e.software() || c.IsSet("device") {
-		return e, err
+	if c.IsSet("device") {
+		return openEngine(c, s, maxSeqLen)
 	}
-	e.close()
-	return newCPU(s, maxSeqLen, c.String("kv") == "f16")
+	dev, err := openGPU(c)
+	if err != nil {
+		return nil, err
+	}
+	if dev.OnCPU() {
+		dev.Close()
+		return newCPU(s, maxSeqLen, c.String("kv") == "f16")
+	}
+	return openOn(c, dev, s, loadOptions{maxSeqLen: maxSeqLen})
 }
 
 // software reports whether the model runs on a GPU adapter that is software.

@@ -179,7 +179,7 @@ func (f *File) place(data []byte, offsets []uint64, start, alignment int) error 
 		}
 		offset := offsets[i]
 		if offset%uint64(alignment) != 0 {
-			return fmt.Errorf("tensor %q: offset %d is no multiple of the alignment, %d", t.Name, offset, alignment)
+			return fmt.Errorf("tensor %q: offset %d is not a multiple of the alignment, %d", t.Name, offset, alignment)
 		}
 		if room := uint64(max(0, len(data)-start)); offset > room || uint64(size) > room-offset {
 			return fmt.Errorf("tensor %q: needs bytes %d–%d, the file ends at %d: it is cut off; fetch it again", t.Name, uint64(start)+offset, uint64(start)+offset+uint64(size), len(data))

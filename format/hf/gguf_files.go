@@ -106,7 +106,7 @@ func ggufParts(path string) ([]string, error) {
 	}
 	n, err := strconv.Atoi(m[3])
 	if err != nil || n < 1 {
-		return nil, fmt.Errorf("%s: %s is no number of parts", path, m[3])
+		return nil, fmt.Errorf("%s: %s is not a valid number of parts", path, m[3])
 	}
 	var paths []string
 	for i := range n {

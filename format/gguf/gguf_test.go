@@ -250,7 +250,7 @@ func TestRefused(t *testing.T) {
 		`tensor "a": its dimensions are too large`:    file(0, tensor("a", 0, 0, 1<<40, 1<<40)),
 		`tensor "a": 5 dimensions are too many`:       file(0, tensor("a", 0, 0, 1, 1, 1, 1, 1)),
 		`tensor "a": type 999 is unknown`:             file(0, tensor("a", 999, 0, 1)),
-		`tensor "a": offset 8 is no multiple`:         file(64, tensor("a", 0, 8, 1)),
+		`tensor "a": offset 8 is not a multiple`:      file(64, tensor("a", 0, 8, 1)),
 		`tensor "a": it is there twice`:               file(64, tensor("a", 0, 0, 1), tensor("a", 0, 32, 1)),
 		`tensor "b": it overlaps "a"`:                 file(128, tensor("a", 0, 0, 16), tensor("b", 0, 32, 1)),
 		`tensor "a": rows of 16 do not consist`:       file(64, tensor("a", 2, 0, 16, 2)),

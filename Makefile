@@ -17,12 +17,12 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 build: ## Build build/llama-webgpu
-	@.ci/tools $(GO)
-	@.ci/wasm $(GO)
+	@scripts/tools $(GO)
+	@scripts/wasm $(GO)
 	$(GO) build -o $(BIN) ./cmd/llama-webgpu
 
 setup: build ## Make sure that a GPU driver is there; on Debian and Ubuntu, install a software one
-	@.ci/driver $(BIN)
+	@scripts/driver $(BIN)
 
 demo: setup ## Quantize the embedded model to int4, verify it against FP16, let it write
 	$(BIN) quantize --input-dir $(MODEL) --output-dir build/demo --format int4 --force
@@ -51,7 +51,7 @@ cross: ## Build for six platforms without cgo
 	done
 
 fuzz: ## Run every fuzz test for FUZZTIME (60s)
-	@.ci/fuzz $(FUZZTIME) $(GO)
+	@scripts/fuzz $(FUZZTIME) $(GO)
 
 wgsl: setup ## Compile every kernel with the native compiler and, where there is npm, with Tint
 	$(GO) test -count=1 -run '^TestKernelsCompile$$' ./kernels
@@ -62,17 +62,17 @@ ifeq ($(BASE),)
 	@mkdir -p build/bench
 	$(GO) test -run '^$$' -bench . -benchmem ./... | tee build/bench/go.txt
 else
-	$(GO) run ./cmd/bench-compare -base $(BASE) -rounds $(ROUNDS)
+	$(GO) run ./internal/tools/bench-compare -base $(BASE) -rounds $(ROUNDS)
 endif
 
 formats: build ## Print the README's table of formats
-	@.ci/formats $(BIN) $(MODEL)
+	@scripts/formats $(BIN) $(MODEL)
 
 readme: setup ## Put what the commands print now into README.md (developers; wants Python)
-	@.ci/readme $(BIN)
+	@scripts/readme $(BIN)
 
 golden: ## Make the golden files again (developers; wants Python and the network)
-	@.ci/golden
+	@scripts/golden
 
 clean: ## Remove build/
 	rm -rf build
@@ -80,30 +80,30 @@ clean: ## Remove build/
 .PHONY: bench-gpu
 bench-gpu: setup ## The figures of docs/performance.md for a real GPU: parity first, then speed
 	$(GO) test -c -o build/tests/ ./kernels ./gpu/transformer
-	@.ci/bench-gpu $(BIN) build/tests
+	@scripts/bench-gpu $(BIN) build/tests
 
-# The texts are read by .ci/quality; see there for what else can be chosen.
+# The texts are read by scripts/quality; see there for what else can be chosen.
 CALIBRATION ?= testdata/text/calibration.txt
 TEXT        ?= testdata/text/evaluation.txt
 .PHONY: quality
 quality: setup ## Print how far each format and method drifts (MODEL=, CALIBRATION=, TEXT=, ROWS=): docs/quality.md
-	@.ci/quality $(BIN) $(MODEL) $(CALIBRATION) $(TEXT) $(WINDOWS)
+	@scripts/quality $(BIN) $(MODEL) $(CALIBRATION) $(TEXT) $(WINDOWS)
 
 .PHONY: tokenizers
 tokenizers: ## Compare ids and speed with Hugging Face's tokenizers on real vocabularies (wants npm, Python and the network)
-	@.ci/tokenizers
+	@scripts/tokenizers
 
 .PHONY: quality-real
 quality-real: build ## The same of models that people use, beside llama.cpp's types (TEXT=, ROWS=, REAL=; developers; wants Python and npm)
-	@.ci/quality-real $(BIN) $(TEXT) $(or $(WINDOWS),16) $(REAL)
+	@scripts/quality-real $(BIN) $(TEXT) $(or $(WINDOWS),16) $(REAL)
 
 .PHONY: real
 real: setup ## Convert, verify and chat with SmolLM2-135M, and print how it compares with transformers (wants pip)
-	@.ci/real $(BIN)
+	@scripts/real $(BIN)
 
 .PHONY: bench-quantize
 bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, made once in build/
-	$(GO) run ./cmd/bench-quantize -bin $(BIN)
+	$(GO) run ./internal/tools/bench-quantize -bin $(BIN)
 
 .PHONY: faults
 faults: build ## Kill quantize 50 times, fill its disk, cut its input: the figures of docs/reliability.md
@@ -111,11 +111,11 @@ faults: build ## Kill quantize 50 times, fill its disk, cut its input: the figur
 
 .PHONY: wasm
 wasm: ## Build the runtime for browsers and Node (wants nothing but Go)
-	@.ci/wasm $(GO)
+	@scripts/wasm $(GO)
 
 .PHONY: web
 web: wasm ## Build the npm package and the demo page; install Node and Chromium if need be
-	@.ci/web
+	@scripts/web
 
 # With LLAMA_WEBGPU_WEB, what is missing for the tests in browsers is a failure.
 .PHONY: web-test web-bench

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes down what tokenizers 0.23.3 does with real tokenizer.json files, and how fast on one thread.
 
-    .ci/tokenizers                          # gets the files and runs this and cmd/bench-tokenizers
+    scripts/tokenizers                          # gets the files and runs this and internal/tools/bench-tokenizers
 
 Usage: real.py OUT NAME=TOKENIZER.JSON… TEXT… . OUT/mixed.txt becomes a megabyte of code, prose, scripts, emoji, white space
 and oddities, made of a seed and the given texts; OUT/NAME.json says for it, for short texts cut from it, and for

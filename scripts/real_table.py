@@ -1,5 +1,5 @@
-"""Usage: real_table.py PROGRAM MODEL.gguf, in the directory that .ci/real has prepared. Makes bundles, verifies them,
-lets them answer, and prints the table of docs/models.md and the quick start of README.md; see .ci/real for the
+"""Usage: real_table.py PROGRAM MODEL.gguf, in the directory that scripts/real has prepared. Makes bundles, verifies them,
+lets them answer, and prints the table of docs/models.md and the quick start of README.md; see scripts/real for the
 variables that choose what is done."""
 
 import json

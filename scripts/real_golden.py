@@ -1,4 +1,4 @@
-"""Usage: real_golden.py MODEL.gguf DIR. What transformers makes of a GGUF file, for .ci/real.
+"""Usage: real_golden.py MODEL.gguf DIR. What transformers makes of a GGUF file, for scripts/real.
 
 Writes into DIR
   checkpoint/           the model as a Hugging Face checkpoint in float16

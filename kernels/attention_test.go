@@ -5,8 +5,8 @@ import (
 	"math"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 type attentionCase struct {
@@ -138,7 +138,7 @@ func packCache(values []float32, kvBits int) ([]uint32, []float32) {
 		if kvBits == 32 {
 			words[i] = bits(v)
 		} else {
-			words[i/2] |= uint32(quant.Float16(v)) << (i % 2 * 16)
+			words[i/2] |= uint32(block.Float16(v)) << (i % 2 * 16)
 		}
 		held[i] = cached(words, i, kvBits)
 	}

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // packing is bits a weight, and weights a block; 16 and 32 bits are floats, without blocks.
@@ -46,7 +46,7 @@ func (p packing) consts() kernels.Consts {
 // steps of matmul.
 func (p packing) cols(width int) int { return roundUp(width, max(p.block, 128/p.bits, 16)) }
 
-func (p packing) scheme() quant.Scheme { return quant.Scheme{Bits: p.bits, Block: p.block} }
+func (p packing) scheme() block.Scheme { return block.Scheme{Bits: p.bits, Block: p.block} }
 
 // rowBytes reports the bytes of a row at rest.
 func (p packing) rowBytes(width int) int {
@@ -73,13 +73,13 @@ func (p packing) rows(rng *rand.Rand, n, width int) (rest []byte, values []float
 			}
 		case p.bits == 16:
 			for i := range out {
-				h := quant.Float16(float32(rng.NormFloat64()))
-				out[i] = quant.FromFloat16(h)
+				h := block.Float16(float32(rng.NormFloat64()))
+				out[i] = block.FromFloat16(h)
 				binary.LittleEndian.PutUint16(row[2*i:], h)
 			}
 		default:
 			for b := range p.scheme().Blocks(width) {
-				h := quant.Float16(0.01 + rng.Float32()/16)
+				h := block.Float16(0.01 + rng.Float32()/16)
 				if rng.IntN(8) == 0 {
 					h = 0
 				}

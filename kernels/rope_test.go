@@ -5,8 +5,8 @@ import (
 	"math"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 type ropeCase struct {
@@ -220,7 +220,7 @@ func cached(cache []uint32, i, kvBits int) float32 {
 	if kvBits == 32 {
 		return math.Float32frombits(cache[i])
 	}
-	return quant.FromFloat16(uint16(cache[i/2] >> (i % 2 * 16)))
+	return block.FromFloat16(uint16(cache[i/2] >> (i % 2 * 16)))
 }
 
 func floats(x []float32) []float64 {

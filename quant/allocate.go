@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // Choice is one way to store a matrix.
 type Choice struct {
-	Scheme Scheme
+	Scheme block.Scheme
 	Bits   int64   // of the whole matrix
 	Loss   float64 // what it costs the model, not negative
 }

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
-// Method names a way to choose the scale and zero-point of a block.
+// Method names a way to choose the scale and zero-point of a
 type Method string
 
 // The methods.
@@ -82,16 +84,16 @@ func (e *WeightError) Unwrap() error { return e.Reason }
 type Encoder struct {
 	Stats Stats // of the rows encoded so far
 
-	scheme Scheme
+	scheme block.Scheme
 	opts   Options
 	w      []float32 // the weights of a block after Sanitize and Saturate
 	u      []uint8   // the codes of a block, from 0
 	other  []byte    // a block that may be better
-	cur    block     // what a choice is being made for
+	cur    blockFit  // what a choice is being made for
 }
 
 // NewEncoder returns an encoder for rows in the scheme.
-func NewEncoder(s Scheme, o Options) (*Encoder, error) {
+func NewEncoder(s block.Scheme, o Options) (*Encoder, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -165,15 +167,15 @@ func (e *Encoder) block(dst []byte, w, h []float32) *WeightError {
 
 // put writes a block to dst and returns Σ(w−ŵ)² and Σw².
 func (e *Encoder) put(dst []byte, w []float32, c candidate) (loss, power float32) {
-	bits := Float16(float32(c.s))
+	bits := block.Float16(float32(c.s))
 	dst[0], dst[1], dst[2] = byte(bits), byte(bits>>8), byte(c.z)
 	if len(w) < len(e.u) {
-		pad := uint8(min(max(c.z-e.scheme.low(), 0), e.scheme.steps()))
+		pad := uint8(min(max(c.z-e.scheme.Low(), 0), e.scheme.Steps()))
 		for i := len(w); i < len(e.u); i++ {
 			e.u[i] = pad
 		}
 	}
-	return emit(e.scheme, dst[headerBytes:], e.u, w, c.trial(e.scheme))
+	return emit(e.scheme, dst[block.HeaderBytes:], e.u, w, c.trial(e.scheme))
 }
 
 // finite returns the block's weights and their least and greatest, or the first weight that
@@ -192,10 +194,10 @@ func (e *Encoder) finite(w []float32) (_ []float32, lo, hi float32, _ *WeightErr
 		e.Stats.Sanitized += Sanitize(w)
 		lo, hi, _ = extent(w)
 	}
-	if e.opts.Saturate && (lo < -maxFloat16 || hi > maxFloat16) {
+	if e.opts.Saturate && (lo < -block.MaxFloat16 || hi > block.MaxFloat16) {
 		w = e.w[:copy(e.w, w)]
 		for i, v := range w {
-			w[i] = min(max(v, -maxFloat16), maxFloat16)
+			w[i] = min(max(v, -block.MaxFloat16), block.MaxFloat16)
 		}
 		lo, hi, _ = extent(w)
 		e.Stats.Saturated++

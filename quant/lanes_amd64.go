@@ -1,13 +1,16 @@
 package quant
 
-import "golang.org/x/sys/cpu"
+import (
+	"github.com/llama-webgpu/llama-webgpu/format/block"
+	"golang.org/x/sys/cpu"
+)
 
 // body says which bodies run.
 type body int
 
 const (
 	scalar body = iota
-	avx2        // with FMA and F16C, which every processor with AVX2 and FMA has
+	avx2        // with FMA
 	avx512
 )
 
@@ -71,31 +74,20 @@ func measure(w, h []float32, t trial) (m moments) {
 
 // emit writes the codes of w and the padding, which is u from len(w) on, and returns Σ(w−ŵ)² and
 // Σw². It may change u.
-func emit(s Scheme, dst []byte, u []uint8, w []float32, t trial) (loss, power float32) {
+func emit(s block.Scheme, dst []byte, u []uint8, w []float32, t trial) (loss, power float32) {
 	if !vector(w, nil) {
 		loss, power = codesGo(u, w, t)
-		s.pack(dst, u)
+		s.Pack(dst, u)
 		return loss, power
 	}
 	n := len(w) * s.Bits / 8
-	s.pack(dst[n:], u[len(w):])
+	s.Pack(dst[n:], u[len(w):])
 	if d := &dst[:n][0]; bodies == avx512 {
 		loss, power = encodeAVX512(d, &w[0], len(w), t, s.Bits)
 	} else {
 		loss, power = encodeAVX2(d, &w[0], len(w), t, s.Bits)
 	}
 	return loss, power
-}
-
-// float16s writes w, rounded to float16, to dst.
-func float16s(dst []byte, w []float32) {
-	n := 0
-	if bodies != scalar {
-		if n = len(w) &^ 7; n > 0 {
-			float16sAVX2(&dst[:2*n][0], &w[0], n)
-		}
-	}
-	float16sGo(dst[2*n:], w[n:])
 }
 
 // axpy adds a·x to y. They are equally long.
@@ -109,7 +101,7 @@ func axpy(y []float32, a float32, x []float32) {
 	axpyGo(y[n:], a, x[n:len(y)])
 }
 
-// The bodies in assembly; n is a multiple of stride (of 8 for float16s).
+// The bodies in assembly; n is a multiple of stride.
 
 //go:noescape
 func extentAVX2(w *float32, n int) (lo, hi float32, odd uint32)
@@ -131,9 +123,6 @@ func encodeAVX2(dst *byte, w *float32, n int, t trial, bits int) (loss, power fl
 
 //go:noescape
 func encodeAVX512(dst *byte, w *float32, n int, t trial, bits int) (loss, power float32)
-
-//go:noescape
-func float16sAVX2(dst *byte, w *float32, n int)
 
 //go:noescape
 func axpyAVX2(y *float32, a float32, x *float32, n int)

@@ -271,25 +271,8 @@ codes:
 	VZEROUPPER
 	RET
 
-// func float16sAVX2(dst *byte, w *float32, n int)
-TEXT ·float16sAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ w+8(FP), SI
-	MOVQ n+16(FP), CX
-
-halves:
-	VMOVUPS   (SI), Y0
-	VCVTPS2PH $0, Y0, X0
-	VMOVUPS   X0, (DI)
-	ADDQ      $32, SI
-	ADDQ      $16, DI
-	SUBQ      $8, CX
-	JNE       halves
-	VZEROUPPER
-	RET
-
 // The same with AVX-512: all 16 lanes in one register. That saves the search a tenth (int4/128) to a
-// quarter (int2/256) of its time; extent and float16s would gain nothing.
+// quarter (int2/256) of its time; extent would gain nothing.
 
 // FOLD512 adds 16 lanes; y and x are parts of z, ty and tx of another register.
 #define FOLD512(z, y, x, ty, tx) \

@@ -1,11 +1,12 @@
 package quant
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // withBody runs f with each body that this processor has but the scalar one.
@@ -63,7 +64,7 @@ func TestLanes(t *testing.T) {
 	})
 }
 
-func compareBodies(t *testing.T, rnd *rand.Rand, s Scheme, w []float32, tr trial) {
+func compareBodies(t *testing.T, rnd *rand.Rand, s block.Scheme, w []float32, tr trial) {
 	t.Helper()
 	name := fmt.Sprintf("%v, %d weights, %v", s, len(w), tr)
 	lo, hi, finite := extent(w)
@@ -87,7 +88,7 @@ func compareBodies(t *testing.T, rnd *rand.Rand, s Scheme, w []float32, tr trial
 	}
 	a, b, u := make([]byte, s.BlockBytes()), make([]byte, s.BlockBytes()), make([]uint8, s.Block)
 	l0, p0 := codesGo(u, w, tr)
-	s.pack(b, u)
+	s.Pack(b, u)
 	l, p := emit(s, a, u, w, tr)
 	if string(a) != string(b) || !sameBits(l, l0) || !sameBits(p, p0) {
 		t.Fatalf("%s: codes % x with sums %v, %v\nwant % x with %v, %v", name, a, l, p, b, l0, p0)
@@ -114,38 +115,6 @@ func TestExtentNotFinite(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestFloat16s compares with Float16 around every float16 and every middle of two, and for random
-// bits, NaN included, in rows of every length.
-func TestFloat16s(t *testing.T) {
-	withBody(t, func(t *testing.T) {
-		var w []float32
-		for i := range 1 << 16 {
-			v := FromFloat16(uint16(i))
-			b := math.Float32bits(v)
-			w = append(w, v, math.Float32frombits(b+1), math.Float32frombits(b-1), math.Float32frombits(b+0x1000), math.Float32frombits(b+0xfff), math.Float32frombits(b+0x1001))
-		}
-		rnd := rand.New(rand.NewPCG(3, 3))
-		for range 1 << 18 {
-			w = append(w, math.Float32frombits(rnd.Uint32()))
-		}
-		for n := range 70 {
-			checkFloat16s(t, w[n*100:n*100+n])
-		}
-		checkFloat16s(t, w)
-	})
-}
-
-func checkFloat16s(t *testing.T, w []float32) {
-	t.Helper()
-	got := make([]byte, 2*len(w))
-	Float16s(got, w)
-	for i, v := range w {
-		if h := binary.LittleEndian.Uint16(got[2*i:]); h != Float16(v) {
-			t.Fatalf("%v (%#08x) becomes %#04x, want %#04x", v, math.Float32bits(v), h, Float16(v))
-		}
-	}
 }
 
 // TestAxpy compares the body in assembly with the scalar one, bit by bit.

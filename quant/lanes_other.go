@@ -2,6 +2,8 @@
 
 package quant
 
+import "github.com/llama-webgpu/llama-webgpu/format/block"
+
 func extent(w []float32) (lo, hi float32, finite bool) { return extentGo(w) }
 
 func costs(c, w, h []float32, trials []trial) {
@@ -12,12 +14,10 @@ func costs(c, w, h []float32, trials []trial) {
 
 func measure(w, h []float32, t trial) moments { return momentsGo(w, h, t) }
 
-func emit(s Scheme, dst []byte, u []uint8, w []float32, t trial) (loss, power float32) {
+func emit(s block.Scheme, dst []byte, u []uint8, w []float32, t trial) (loss, power float32) {
 	loss, power = codesGo(u, w, t)
-	s.pack(dst, u)
+	s.Pack(dst, u)
 	return loss, power
 }
-
-func float16s(dst []byte, w []float32) { float16sGo(dst, w) }
 
 func axpy(y []float32, a float32, x []float32) { axpyGo(y, a, x) }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // ties fills w with weights at and beside the middle between two levels.
@@ -19,13 +21,13 @@ func ties(r *rand.Rand, w []float32, s float32) {
 	}
 }
 
-func randomTrial(r *rand.Rand, s Scheme) trial {
-	scale := FromFloat16(uint16(0x400 + r.IntN(0x7800)))
+func randomTrial(r *rand.Rand, s block.Scheme) trial {
+	scale := block.FromFloat16(uint16(0x400 + r.IntN(0x7800)))
 	if r.IntN(2) == 0 {
-		scale = FromFloat16(Float16(.001 + r.Float32()))
+		scale = block.FromFloat16(block.Float16(.001 + r.Float32()))
 	}
-	lo := float32(s.low() - (r.IntN(256) - 128))
-	return trial{1 / scale, scale, lo, lo + float32(s.steps())}
+	lo := float32(s.Low() - (r.IntN(256) - 128))
+	return trial{1 / scale, scale, lo, lo + float32(s.Steps())}
 }
 
 // TestCodesExact compares codes at and beside the middle between two levels with those of float64,
@@ -35,7 +37,7 @@ func TestCodesExact(t *testing.T) {
 	w, u := make([]float32, 256), make([]uint8, 256)
 	for range 3000 {
 		for _, bits := range []int{8, 4, 2} {
-			tr := randomTrial(rnd, Scheme{bits, 256})
+			tr := randomTrial(rnd, block.Scheme{Bits: bits, Block: 256})
 			ties(rnd, w, tr.s)
 			codesGo(u, w, tr)
 			for i, v := range w {

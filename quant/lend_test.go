@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // TestLend rounds for few inputs of an expert, half of whose strength lies in the directions of all experts: with inputs lent, its
@@ -31,7 +33,7 @@ func TestLend(t *testing.T) {
 	draw(few, n/2, 0.7)
 	draw(many, 4000, 0.7)
 	draw(all, 4000, 1)
-	s := Scheme{4, 32}
+	s := block.Scheme{Bits: 4, Block: 32}
 	w := make([]float32, rows*n)
 	for i := range w {
 		w[i] = float32(rng.NormFloat64())

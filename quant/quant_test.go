@@ -6,14 +6,16 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // schemes lists all that the format has.
-func schemes() []Scheme {
-	var all []Scheme
+func schemes() []block.Scheme {
+	var all []block.Scheme
 	for _, bits := range []int{8, 4, 2} {
-		for _, block := range []int{32, 64, 128, 256} {
-			all = append(all, Scheme{bits, block})
+		for _, length := range []int{32, 64, 128, 256} {
+			all = append(all, block.Scheme{Bits: bits, Block: length})
 		}
 	}
 	return all
@@ -44,8 +46,16 @@ func fill(w []float32, next func() float64) {
 	}
 }
 
-// readCode reads code i of a block bit by bit, knowing nothing but the format.
-func readCode(s Scheme, block []byte, i int) int {
+// decode returns the weights of a row; package block holds DecodeRow to a reader that knows nothing
+// but the format.
+func decode(s block.Scheme, src []byte, cols int) []float32 {
+	w := make([]float32, cols)
+	s.DecodeRow(w, src)
+	return w
+}
+
+// readCode reads code i of a block bit by bit.
+func readCode(s block.Scheme, block []byte, i int) int {
 	q := 0
 	for b := range s.Bits {
 		at := i*s.Bits + b
@@ -57,18 +67,7 @@ func readCode(s Scheme, block []byte, i int) int {
 	return q
 }
 
-// naive decodes a row that way.
-func naive(s Scheme, src []byte, cols int) []float32 {
-	w := make([]float32, cols)
-	for i := range w {
-		block := src[i/s.Block*s.BlockBytes():]
-		scale := FromFloat16(uint16(block[0]) | uint16(block[1])<<8)
-		w[i] = float32(readCode(s, block, i%s.Block)-int(int8(block[2]))) * scale
-	}
-	return w
-}
-
-func encode(t *testing.T, s Scheme, o Options, w []float32) ([]byte, Stats) {
+func encode(t *testing.T, s block.Scheme, o Options, w []float32) ([]byte, Stats) {
 	t.Helper()
 	e, err := NewEncoder(s, o)
 	if err != nil {
@@ -82,7 +81,7 @@ func encode(t *testing.T, s Scheme, o Options, w []float32) ([]byte, Stats) {
 }
 
 // blockCost returns Σh(w−ŵ)² of block b.
-func blockCost(s Scheme, w, got, h []float32, b int) float64 {
+func blockCost(s block.Scheme, w, got, h []float32, b int) float64 {
 	var sum float64
 	for i := b * s.Block; i < min(len(w), (b+1)*s.Block); i++ {
 		r, k := float64(w[i])-float64(got[i]), 1.0
@@ -109,7 +108,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-func checkRow(t *testing.T, s Scheme, w []float32) {
+func checkRow(t *testing.T, s block.Scheme, w []float32) {
 	o := Options{Method: RTN, Saturate: true}
 	plain, stats := encode(t, s, o, w)
 	checkEncoded(t, s, w, plain, stats)
@@ -128,7 +127,7 @@ func checkRow(t *testing.T, s Scheme, w []float32) {
 		o.Method = Search
 		best, stats := encode(t, s, o, w)
 		checkEncoded(t, s, w, best, stats)
-		a, b := naive(s, plain, len(w)), naive(s, best, len(w))
+		a, b := decode(s, plain, len(w)), decode(s, best, len(w))
 		for i := range s.Blocks(len(w)) {
 			if ca, cb := blockCost(s, w, a, h, i), blockCost(s, w, b, h, i); cb > ca {
 				t.Errorf("block %d: search costs %g, rtn %g", i, cb, ca)
@@ -138,12 +137,12 @@ func checkRow(t *testing.T, s Scheme, w []float32) {
 }
 
 // checkEncoded checks what holds for every method.
-func checkEncoded(t *testing.T, s Scheme, w []float32, row []byte, stats Stats) {
+func checkEncoded(t *testing.T, s block.Scheme, w []float32, row []byte, stats Stats) {
 	t.Helper()
 	if err := s.Check(row, len(w)); err != nil {
 		t.Fatal(err)
 	}
-	want := naive(s, row, len(w))
+	want := decode(s, row, len(w))
 	got := make([]float32, len(w))
 	s.DecodeRow(got, row)
 	var loss float64
@@ -151,17 +150,17 @@ func checkEncoded(t *testing.T, s Scheme, w []float32, row []byte, stats Stats) 
 		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
 			t.Fatalf("column %d: DecodeRow gives %v, bit by bit it is %v", i, got[i], want[i])
 		}
-		if math.Abs(float64(want[i])) > maxFloat16 {
+		if math.Abs(float64(want[i])) > block.MaxFloat16 {
 			t.Errorf("column %d: %v is beyond float16", i, want[i])
 		}
 	}
 	for b := range s.Blocks(len(w)) {
 		loss += blockCost(s, w, want, nil, b)
-		p := params(row[b*s.BlockBytes():])
-		if p.Scale != 0 && p.Scale < normalFloat16 {
+		p := block.ReadParams(row[b*s.BlockBytes():])
+		if p.Scale != 0 && p.Scale < block.NormalFloat16 {
 			t.Errorf("block %d: scale %v is subnormal", b, p.Scale)
 		}
-		pad := min(max(int(p.Zero), s.low()), s.low()+s.steps())
+		pad := min(max(int(p.Zero), s.Low()), s.Low()+s.Steps())
 		for i := len(w) - b*s.Block; i < s.Block; i++ {
 			if q := readCode(s, row[b*s.BlockBytes():], i); q != pad {
 				t.Fatalf("block %d: padding code %d is %d, want %d", b, i, q, pad)
@@ -179,20 +178,20 @@ func checkEncoded(t *testing.T, s Scheme, w []float32, row []byte, stats Stats) 
 // checkBound checks that no weight of a block is further off than half a step, a rounded step
 // where clipping adds to it: with Q the number of steps, s is at least (1−2⁻¹¹) of the exact one,
 // so that the last code lies at most Q·2⁻¹¹ steps short, and z was rounded too.
-func checkBound(t *testing.T, s Scheme, w []float32, row []byte) {
+func checkBound(t *testing.T, s block.Scheme, w []float32, row []byte) {
 	t.Helper()
-	got := naive(s, row, len(w))
+	got := decode(s, row, len(w))
 	for b := range s.Blocks(len(w)) {
 		at, end := b*s.Block, min(len(w), (b+1)*s.Block)
 		lo, hi, _ := extent(w[at:end])
 		if lo == hi {
-			if c := FromFloat16(Float16(lo)); got[at] != c && math.Abs(float64(lo)) >= normalFloat16 {
+			if c := block.FromFloat16(block.Float16(lo)); got[at] != c && math.Abs(float64(lo)) >= block.NormalFloat16 {
 				t.Errorf("block %d: constant %v becomes %v, want %v", b, lo, got[at], c)
 			}
 			continue
 		}
-		q := float64(s.steps())
-		step := max((math.Max(float64(hi), 0)-math.Min(float64(lo), 0))/q, normalFloat16) * (1 + 0x1p-11)
+		q := float64(s.Steps())
+		step := max((math.Max(float64(hi), 0)-math.Min(float64(lo), 0))/q, block.NormalFloat16) * (1 + 0x1p-11)
 		bound := (.5 + q/2048) * step
 		if s := (lo > 0 || hi < 0); s {
 			// The span without zero may win by its sum; then its worst weight is no worse than the root.
@@ -207,7 +206,7 @@ func checkBound(t *testing.T, s Scheme, w []float32, row []byte) {
 }
 
 // reference encodes a row by the rules of rtn as docs/format.md states them, one weight at a time.
-func reference(s Scheme, w []float32) []byte {
+func reference(s block.Scheme, w []float32) []byte {
 	var out []byte
 	for len(w) > 0 {
 		n := min(s.Block, len(w))
@@ -217,7 +216,7 @@ func reference(s Scheme, w []float32) []byte {
 	return out
 }
 
-func referenceBlock(s Scheme, w []float32) []byte {
+func referenceBlock(s block.Scheme, w []float32) []byte {
 	qmin, qmax := 0, 1<<s.Bits-1
 	if s.Bits == 8 {
 		qmin, qmax = -128, 127
@@ -243,8 +242,8 @@ func referenceBlock(s Scheme, w []float32) []byte {
 	}
 	best, cost := []byte(nil), math.Inf(1)
 	for _, c := range choices {
-		scale := float64(FromFloat16(Float16(float32(c.scale))))
-		scale = math.Max(scale, normalFloat16)
+		scale := float64(block.FromFloat16(block.Float16(float32(c.scale))))
+		scale = math.Max(scale, block.NormalFloat16)
 		z := int(math.Max(-128, math.Min(127, float64(qmin)-math.RoundToEven(c.lo/scale))))
 		if lo == hi {
 			z = 0
@@ -261,7 +260,7 @@ func referenceBlock(s Scheme, w []float32) []byte {
 			q[i] = int(math.Max(float64(qmin), math.Min(float64(qmax), math.RoundToEven(float64(w[i])/scale)+float64(z))))
 			r := float64(w[i]) - float64(float64(q[i]-z)*scale)
 			sum += float64(r * r)
-			if math.Abs(float64(q[i]-z)*scale) > maxFloat16 {
+			if math.Abs(float64(q[i]-z)*scale) > block.MaxFloat16 {
 				sum = math.Inf(1)
 			}
 		}
@@ -273,9 +272,9 @@ func referenceBlock(s Scheme, w []float32) []byte {
 }
 
 // bits writes a block bit by bit.
-func bits(s Scheme, scale float64, z int, q []int) []byte {
+func bits(s block.Scheme, scale float64, z int, q []int) []byte {
 	out := make([]byte, 3+s.Block*s.Bits/8)
-	h := Float16(float32(scale))
+	h := block.Float16(float32(scale))
 	out[0], out[1], out[2] = byte(h), byte(h>>8), byte(z)
 	for i, v := range q {
 		for b := range s.Bits {
@@ -290,17 +289,17 @@ func bits(s Scheme, scale float64, z int, q []int) []byte {
 // enough to try them all.
 func TestSearchAgainstAll(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
-	s := Scheme{2, 32}
+	s := block.Scheme{Bits: 2, Block: 32}
 	var best, search, plain float64
 	for range 30 {
 		w := make([]float32, 5)
 		fill(w, func() float64 { return rnd.NormFloat64() })
 		lo, hi, _ := extent(w)
-		b := &block{scheme: s, w: w, lo: float64(lo), hi: float64(hi)}
+		b := &blockFit{scheme: s, w: w, lo: float64(lo), hi: float64(hi)}
 		least := math.Inf(1)
-		for h := Float16(0.02); h < Float16(4); h++ {
+		for h := block.Float16(0.02); h < block.Float16(4); h++ {
 			for z := -3; z <= 6; z++ {
-				least = min(least, b.cost(float64(FromFloat16(h)), z))
+				least = min(least, b.cost(float64(block.FromFloat16(h)), z))
 			}
 		}
 		_, found := encode(t, s, Options{Method: Search}, w)
@@ -344,10 +343,10 @@ func TestErrors(t *testing.T) {
 
 func TestSanitize(t *testing.T) {
 	w := []float32{1, float32(math.NaN()), float32(math.Inf(1)), -3, float32(math.Inf(-1))}
-	s := Scheme{8, 32}
+	s := block.Scheme{Bits: 8, Block: 32}
 	row, stats := encode(t, s, Options{Method: RTN, Sanitize: true}, w)
 	for i, want := range []float32{1, 0, 3, -3, -3} {
-		if got := naive(s, row, 5)[i]; math.Abs(float64(got-want)) > .02 {
+		if got := decode(s, row, 5)[i]; math.Abs(float64(got-want)) > .02 {
 			t.Errorf("column %d: %v, want about %v", i, got, want)
 		}
 	}
@@ -360,8 +359,8 @@ func TestSaturate(t *testing.T) {
 	for _, s := range schemes() {
 		for _, w := range [][]float32{{1e6, -1e30, 3}, {65504, -65504, 65504, 1}, {1e38}, {-65530, -65530}, {65504, 60000, 65503}} {
 			row, stats := encode(t, s, Options{Method: Search, Saturate: true}, w)
-			for i, v := range naive(s, row, len(w)) {
-				if math.Abs(float64(v)) > maxFloat16 || math.Abs(float64(v)) < min(math.Abs(float64(w[i])), maxFloat16)/4 && w[i]*w[i] > 1e6 {
+			for i, v := range decode(s, row, len(w)) {
+				if math.Abs(float64(v)) > block.MaxFloat16 || math.Abs(float64(v)) < min(math.Abs(float64(w[i])), block.MaxFloat16)/4 && w[i]*w[i] > 1e6 {
 					t.Errorf("%v: %v becomes %v", s, w[i], v)
 				}
 			}
@@ -374,41 +373,25 @@ func TestSaturate(t *testing.T) {
 
 func TestRaised(t *testing.T) {
 	w := []float32{1e-5, -2e-6, 3e-6}
-	row, stats := encode(t, Scheme{8, 32}, Options{Method: RTN}, w)
-	if p := params(row); p.Scale != normalFloat16 || stats.Raised != 1 {
+	row, stats := encode(t, block.Scheme{Bits: 8, Block: 32}, Options{Method: RTN}, w)
+	if p := block.ReadParams(row); p.Scale != block.NormalFloat16 || stats.Raised != 1 {
 		t.Errorf("scale %v, %d raised", p.Scale, stats.Raised)
 	}
 }
 
 func TestBadOptions(t *testing.T) {
 	for _, c := range []struct {
-		s Scheme
+		s block.Scheme
 		o Options
 	}{
-		{Scheme{3, 32}, Options{Method: RTN}},
-		{Scheme{4, 48}, Options{Method: RTN}},
-		{Scheme{4, 32}, Options{}},
-		{Scheme{4, 32}, Options{Method: RTN, Weights: []float32{-1}}},
-		{Scheme{4, 32}, Options{Method: RTN, Weights: []float32{float32(math.NaN())}}},
+		{block.Scheme{Bits: 3, Block: 32}, Options{Method: RTN}},
+		{block.Scheme{Bits: 4, Block: 48}, Options{Method: RTN}},
+		{block.Scheme{Bits: 4, Block: 32}, Options{}},
+		{block.Scheme{Bits: 4, Block: 32}, Options{Method: RTN, Weights: []float32{-1}}},
+		{block.Scheme{Bits: 4, Block: 32}, Options{Method: RTN, Weights: []float32{float32(math.NaN())}}},
 	} {
 		if _, err := NewEncoder(c.s, c.o); err == nil {
 			t.Errorf("%+v, %+v: no error", c.s, c.o)
 		}
-	}
-}
-
-func TestCheck(t *testing.T) {
-	s := Scheme{4, 32}
-	row, _ := encode(t, s, Options{Method: RTN}, make([]float32, 70))
-	for _, bad := range []uint16{0x7c00, 0x7e00, 0x8000, 0xbc00, 0xffff} {
-		broken := append([]byte(nil), row...)
-		broken[s.BlockBytes()], broken[s.BlockBytes()+1] = byte(bad), byte(bad>>8)
-		var se *ScaleError
-		if err := s.Check(broken, 70); !errors.As(err, &se) || se.Block != 1 {
-			t.Errorf("scale %#04x: %v", bad, err)
-		}
-	}
-	if err := s.Check(row[1:], 70); !errors.Is(err, ErrLength) {
-		t.Errorf("short row: %v", err)
 	}
 }

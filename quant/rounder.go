@@ -3,6 +3,8 @@ package quant
 import (
 	"encoding/binary"
 	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // Rounder encodes rows with a Feedback. It is not for use by several goroutines at a time.
@@ -36,7 +38,7 @@ type saved struct {
 // NewRounder returns a Rounder for rows in the scheme. Blocks get their first scales and zero-points
 // by the search, columns weighted by their inputs. rounds is how often scales, codes and zero-points
 // are improved after the feedback, by least squares and coordinate descent.
-func NewRounder(f *Feedback, s Scheme, o Options, rounds int) (*Rounder, error) {
+func NewRounder(f *Feedback, s block.Scheme, o Options, rounds int) (*Rounder, error) {
 	o.Method, o.Weights = Search, make([]float32, f.n)
 	for j := range f.n {
 		o.Weights[j] = f.hess[j*f.n+j]
@@ -61,21 +63,21 @@ func NewRounder(f *Feedback, s Scheme, o Options, rounds int) (*Rounder, error) 
 }
 
 // blockSums returns for every block of columns the sum of their rows of hess.
-func (f *Feedback) blockSums(block int) [][]float32 {
+func (f *Feedback) blockSums(length int) [][]float32 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if sums := f.sums[block]; sums != nil {
+	if sums := f.sums[length]; sums != nil {
 		return sums
 	}
 	var sums [][]float32
-	for at := 0; at < f.n; at += block {
+	for at := 0; at < f.n; at += length {
 		sum := make([]float32, f.n)
-		for j := at; j < min(at+block, f.n); j++ {
+		for j := at; j < min(at+length, f.n); j++ {
 			axpy(sum, 1, f.hess[j*f.n:(j+1)*f.n])
 		}
 		sums = append(sums, sum)
 	}
-	f.sums[block] = sums
+	f.sums[length] = sums
 	return sums
 }
 
@@ -114,15 +116,15 @@ func (r *Rounder) Row(dst []byte, w []float32) error {
 // take takes a row that was encoded, with what the encoder had to replace replaced.
 func (r *Rounder) take(w []float32) {
 	copy(r.given, w)
-	block := r.e.scheme.Block
-	for at := 0; at < len(w); at += block {
-		b := r.given[at:min(at+block, len(w))]
+	length := r.e.scheme.Block
+	for at := 0; at < len(w); at += length {
+		b := r.given[at:min(at+length, len(w))]
 		if r.e.opts.Sanitize {
 			Sanitize(b)
 		}
 		if r.e.opts.Saturate {
 			for i, v := range b {
-				b[i] = min(max(v, -maxFloat16), maxFloat16)
+				b[i] = min(max(v, -block.MaxFloat16), block.MaxFloat16)
 			}
 		}
 	}
@@ -133,7 +135,7 @@ func (r *Rounder) take(w []float32) {
 func (r *Rounder) open(src []byte) {
 	size := r.e.scheme.BlockBytes()
 	for b := range r.s {
-		p := params(src[b*size:])
+		p := block.ReadParams(src[b*size:])
 		r.s[b], r.z[b] = p.Scale, int32(p.Zero)
 	}
 }
@@ -143,9 +145,9 @@ func (r *Rounder) level(b int, x float32) int32 {
 	if r.s[b] == 0 {
 		return 0
 	}
-	low := int32(r.e.scheme.low())
+	low := int32(r.e.scheme.Low())
 	q := math.RoundToEven(float64(x)/float64(r.s[b])) + float64(r.z[b])
-	q = math.Min(math.Max(q, float64(low)), float64(low)+float64(r.e.scheme.steps()))
+	q = math.Min(math.Max(q, float64(low)), float64(low)+float64(r.e.scheme.Steps()))
 	return int32(q) - r.z[b]
 }
 
@@ -251,9 +253,9 @@ func (r *Rounder) moveCodes() {
 
 // moveZeros shifts whole blocks by a step where that costs less.
 func (r *Rounder) moveZeros() {
-	block := r.e.scheme.Block
+	length := r.e.scheme.Block
 	for b := range r.s {
-		at, end := b*block, min((b+1)*block, r.f.n)
+		at, end := b*length, min((b+1)*length, r.f.n)
 		var slope, curve float32
 		for j := at; j < end; j++ {
 			slope += r.g[j]
@@ -279,10 +281,10 @@ func (r *Rounder) close(dst []byte) {
 	s := r.e.scheme
 	for b := range r.s {
 		rec := dst[b*s.BlockBytes() : (b+1)*s.BlockBytes()]
-		binary.LittleEndian.PutUint16(rec, Float16(r.s[b]))
+		binary.LittleEndian.PutUint16(rec, block.Float16(r.s[b]))
 		rec[2] = byte(int8(r.z[b]))
-		low := int32(s.low())
-		pad := min(max(r.z[b]-low, 0), int32(s.steps()))
+		low := int32(s.Low())
+		pad := min(max(r.z[b]-low, 0), int32(s.Steps()))
 		for i := range r.codes {
 			q := pad
 			if j := b*s.Block + i; j < len(r.u) {
@@ -290,6 +292,6 @@ func (r *Rounder) close(dst []byte) {
 			}
 			r.codes[i] = uint8(q)
 		}
-		s.pack(rec[headerBytes:], r.codes)
+		s.Pack(rec[block.HeaderBytes:], r.codes)
 	}
 }

@@ -1,25 +1,29 @@
 package quant
 
-import "math"
+import (
+	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
+)
 
 // fitScales gives all blocks of the row the scales that cost least while the levels stay: with U the
 // levels, one column a block, UᵀHU·s = UᵀH·w. A scale that float16 cannot hold, or that would turn
 // the block around, stays what it was.
 func (r *Rounder) fitScales() {
-	n, block, blocks := r.f.n, r.e.scheme.Block, len(r.s)
+	n, length, blocks := r.f.n, r.e.scheme.Block, len(r.s)
 	a := make([][]float64, blocks)
 	rhs := make([]float64, blocks)
 	hu := make([]float32, n)
 	for b := range blocks {
 		clear(hu)
-		for j := b * block; j < min((b+1)*block, n); j++ {
+		for j := b * length; j < min((b+1)*length, n); j++ {
 			if r.u[j] != 0 {
 				axpy(hu, float32(r.u[j]), r.f.hess[j*n:(j+1)*n])
 			}
 		}
 		a[b] = make([]float64, b+1)
 		for c := range b + 1 {
-			for j := c * block; j < min((c+1)*block, n); j++ {
+			for j := c * length; j < min((c+1)*length, n); j++ {
 				a[b][c] += float64(hu[j]) * float64(r.u[j])
 			}
 		}
@@ -28,7 +32,7 @@ func (r *Rounder) fitScales() {
 		}
 	}
 	for b, s := range solve(a, rhs) {
-		if s = roundFloat16(s); s >= normalFloat16 && s*float64(r.e.scheme.steps()) <= maxFloat16 {
+		if s = block.RoundFloat16(s); s >= block.NormalFloat16 && s*float64(r.e.scheme.Steps()) <= block.MaxFloat16 {
 			r.s[b] = float32(s)
 		}
 	}

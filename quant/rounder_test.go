@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // inputs returns Σ x·xᵀ [n][n] of correlated inputs, some columns stronger, one without any.
@@ -32,7 +34,7 @@ func inputs(rng *rand.Rand, n int) []float32 {
 }
 
 // outputLoss is (w−ŵ)ᵀ·h·(w−ŵ) of a row, h's lower triangle given.
-func outputLoss(h []float32, w []float32, s Scheme, row []byte) float64 {
+func outputLoss(h []float32, w []float32, s block.Scheme, row []byte) float64 {
 	n := len(w)
 	got := make([]float32, n)
 	s.DecodeRow(got, row)
@@ -49,7 +51,7 @@ func outputLoss(h []float32, w []float32, s Scheme, row []byte) float64 {
 // TestRounder checks that feedback loses less of the outputs than the search that weights columns,
 // that rounds of refinement lose less still, and that what is written is what was meant.
 func TestRounder(t *testing.T) {
-	for _, s := range []Scheme{{8, 128}, {4, 32}, {4, 128}, {2, 64}, {2, 256}} {
+	for _, s := range []block.Scheme{{Bits: 8, Block: 128}, {Bits: 4, Block: 32}, {Bits: 4, Block: 128}, {Bits: 2, Block: 64}, {Bits: 2, Block: 256}} {
 		for _, n := range []int{96, 300} {
 			t.Run(fmt.Sprintf("%v/%d", s, n), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(uint64(n), 9))
@@ -78,7 +80,7 @@ func TestRounder(t *testing.T) {
 }
 
 // rowsOf encodes w by the search, by feedback, and with 1 and 3 rounds of refinement.
-func rowsOf(t *testing.T, f *Feedback, s Scheme, w []float32) [][]byte {
+func rowsOf(t *testing.T, f *Feedback, s block.Scheme, w []float32) [][]byte {
 	t.Helper()
 	weights := make([]float32, f.n)
 	for j := range weights {
@@ -136,7 +138,7 @@ func TestFeedbackIdentity(t *testing.T) {
 			w[j] = float32(rng.NormFloat64())
 		}
 		w[3] = 0
-		rows := rowsOf(t, f, Scheme{4, 32}, w)
+		rows := rowsOf(t, f, block.Scheme{Bits: 4, Block: 32}, w)
 		if !slices.Equal(rows[0], rows[1]) {
 			t.Fatal("feedback differs from the search though no input depends on another")
 		}
@@ -242,7 +244,7 @@ func TestTowardOutputs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := Scheme{4, 32}
+		s := block.Scheme{Bits: 4, Block: 32}
 		r, err := NewRounder(f, s, Options{}, 3)
 		if err != nil {
 			t.Fatal(err)
@@ -277,7 +279,7 @@ func TestRounderSanitize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Scheme{4, 32}
+	s := block.Scheme{Bits: 4, Block: 32}
 	r, err := NewRounder(f, s, Options{Sanitize: true}, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -309,7 +311,7 @@ func BenchmarkRounder(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			s := Scheme{4, 128}
+			s := block.Scheme{Bits: 4, Block: 128}
 			r, err := NewRounder(f, s, Options{}, 3)
 			if err != nil {
 				b.Fatal(err)

@@ -1,6 +1,10 @@
 package quant
 
-import "math"
+import (
+	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
+)
 
 // A grid is what the search tries on each span before it refines the best by least squares. Trying
 // 41 shrinks from 0.11 to 1.05, each with five zero-points, costs ten times as much and lowers the
@@ -13,8 +17,8 @@ type grid struct {
 	fits        int // the most least-squares fits after it
 }
 
-// grid returns the grid for a block. The fewer the weights, the more depends on each.
-func (b *block) grid() grid {
+// grid returns the grid for a  The fewer the weights, the more depends on each.
+func (b *blockFit) grid() grid {
 	var g grid
 	switch b.scheme.Bits {
 	case 8:
@@ -50,7 +54,7 @@ type tries struct {
 // search returns the candidate of least cost: best, which is that of rtn, or one with a shrunk
 // span, refined by least squares. It compares rough costs, with w·(1/s) for w/s; the caller
 // has to compare what it returns with best.
-func (b *block) search(best candidate) candidate {
+func (b *blockFit) search(best candidate) candidate {
 	h := b.importances()
 	b.found.n = 0
 	b.add(best)
@@ -79,7 +83,7 @@ func (b *block) search(best candidate) candidate {
 }
 
 // less reports whether found, with Σ(w−ŵ)² of l, costs less than c with loss.
-func (b *block) less(found candidate, l float32, c candidate, loss float32) bool {
+func (b *blockFit) less(found candidate, l float32, c candidate, loss float32) bool {
 	if b.h != nil {
 		return b.cost(found.s, found.z) < b.cost(c.s, c.z)
 	}
@@ -87,7 +91,7 @@ func (b *block) less(found candidate, l float32, c candidate, loss float32) bool
 }
 
 // importances returns the block's, scaled.
-func (b *block) importances() []float32 {
+func (b *blockFit) importances() []float32 {
 	if b.h == nil {
 		return nil
 	}
@@ -106,22 +110,22 @@ func (b *block) importances() []float32 {
 
 // propose adds c, with its zero-point brought into −128..127, unless its codes reach beyond
 // float16.
-func (b *block) propose(c candidate) {
+func (b *blockFit) propose(c candidate) {
 	c.z = min(max(c.z, -128), 127)
-	lo := b.scheme.low() - c.z
-	if float64(max(-lo, lo+b.scheme.steps()))*c.s <= maxFloat16 {
+	lo := b.scheme.Low() - c.z
+	if float64(max(-lo, lo+b.scheme.Steps()))*c.s <= block.MaxFloat16 {
 		b.add(c)
 	}
 }
 
-func (b *block) add(c candidate) {
+func (b *blockFit) add(c candidate) {
 	t := &b.found
 	t.candidates[t.n], t.trials[t.n] = c, c.trial(b.scheme)
 	t.n++
 }
 
 // cheapest returns the first candidate of least cost, and forgets all.
-func (b *block) cheapest(h []float32) (candidate, float32) {
+func (b *blockFit) cheapest(h []float32) (candidate, float32) {
 	t := &b.found
 	costs(t.costs[:], b.w, h, t.trials[:t.n])
 	best := 0
@@ -137,7 +141,7 @@ func (b *block) cheapest(h []float32) (candidate, float32) {
 // fit proposes candidates that suit the codes of c better, and reports whether there are any.
 // With d = q−z, the scale that fits w ≈ d·s best is Σhwd/Σhd². The line w ≈ d·a+t that fits best
 // says in addition where the zero-point should be, −t/a from where it is.
-func (b *block) fit(c candidate, h []float32) bool {
+func (b *blockFit) fit(c candidate, h []float32) bool {
 	m := measure(b.w, h, c.trial(b.scheme))
 	n := float64(len(b.w))
 	if h != nil {

@@ -4,11 +4,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // full is the search without short cuts: 41 shrinks of each span, five zero-points for each (for
 // int2 all within the codes as well), then up to four least-squares fits of the scale.
-func (b *block) full(best candidate) (candidate, float64) {
+func (b *blockFit) full(best candidate) (candidate, float64) {
 	least := b.cost(best.s, best.z)
 	consider := func(x float64, z int) bool {
 		s, raised := scale(x)
@@ -23,7 +25,7 @@ func (b *block) full(best candidate) (candidate, float64) {
 	for _, r := range spans[:n] {
 		for k := range 41 {
 			p := .11 + .94*float64(k)/40
-			x := (r.hi - r.lo) * p / float64(b.scheme.steps())
+			x := (r.hi - r.lo) * p / float64(b.scheme.Steps())
 			s, _ := scale(x)
 			z := span{r.lo * p, r.hi * p}.zero(b.scheme, s)
 			first, last := max(z-2, -128), min(z+2, 127)
@@ -36,8 +38,8 @@ func (b *block) full(best candidate) (candidate, float64) {
 		}
 	}
 	for range 4 {
-		lo := float64(b.scheme.low() - best.z)
-		hi := lo + float64(b.scheme.steps())
+		lo := float64(b.scheme.Low() - best.z)
+		hi := lo + float64(b.scheme.Steps())
 		var wd, dd float64
 		for _, v := range b.w {
 			d := min(max(math.RoundToEven(float64(v)/best.s), lo), hi)
@@ -55,13 +57,13 @@ func (b *block) full(best candidate) (candidate, float64) {
 func TestSearchAgainstFull(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 8))
 	for _, name := range []string{"normal", "laplace", "positive", "negative"} {
-		for _, s := range []Scheme{{8, 128}, {4, 32}, {4, 128}, {2, 64}, {2, 256}} {
+		for _, s := range []block.Scheme{{Bits: 8, Block: 128}, {Bits: 4, Block: 32}, {Bits: 4, Block: 128}, {Bits: 2, Block: 64}, {Bits: 2, Block: 256}} {
 			var rtn, full, found float64
 			for range 60 {
 				w := make([]float32, s.Block)
 				rows[name](rnd, w)
 				lo, hi, _ := extent(w)
-				b := &block{scheme: s, w: w, lo: float64(lo), hi: float64(hi)}
+				b := &blockFit{scheme: s, w: w, lo: float64(lo), hi: float64(hi)}
 				base := b.rtn()
 				rtn += b.cost(base.s, base.z)
 				_, least := b.full(base)
@@ -80,7 +82,7 @@ func TestSearchAgainstFull(t *testing.T) {
 func BenchmarkEncode(b *testing.B) {
 	rnd := rand.New(rand.NewPCG(9, 10))
 	for _, m := range []Method{RTN, Search} {
-		for _, s := range []Scheme{{8, 128}, {4, 128}, {2, 256}} {
+		for _, s := range []block.Scheme{{Bits: 8, Block: 128}, {Bits: 4, Block: 128}, {Bits: 2, Block: 256}} {
 			b.Run(string(m)+"/"+s.String(), func(b *testing.B) {
 				w := make([]float32, 1<<14)
 				rows["normal"](rnd, w)
@@ -97,18 +99,5 @@ func BenchmarkEncode(b *testing.B) {
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(w)), "ns/weight")
 			})
 		}
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	for _, s := range []Scheme{{8, 128}, {4, 128}, {2, 256}} {
-		b.Run(s.String(), func(b *testing.B) {
-			w := make([]float32, 1<<14)
-			src := make([]byte, s.RowBytes(len(w)))
-			for b.Loop() {
-				s.DecodeRow(w, src)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(w)), "ns/weight")
-		})
 	}
 }

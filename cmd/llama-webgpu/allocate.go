@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -135,7 +136,7 @@ func (j *judge) close() error {
 func (j *judge) Sums(ctx context.Context, i int) (*quant.Sums, error) { return j.sums.Sums(ctx, i) }
 
 // Drift implements convert.Judge. The model is the float model again when it returns without an error.
-func (j *judge) Drift(ctx context.Context, i int, s quant.Scheme, blocks []byte) (float64, error) {
+func (j *judge) Drift(ctx context.Context, i int, s block.Scheme, blocks []byte) (float64, error) {
 	if err := j.model.Reload(ctx, floats{replaced{j.src.weights, i, s, blocks}, j.src}, i); err != nil {
 		return 0, err
 	}
@@ -150,7 +151,7 @@ func (j *judge) Drift(ctx context.Context, i int, s quant.Scheme, blocks []byte)
 type replaced struct {
 	model.Weights
 	matrix int
-	scheme quant.Scheme
+	scheme block.Scheme
 	blocks []byte
 }
 

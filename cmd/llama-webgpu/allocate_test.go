@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -35,7 +36,7 @@ func TestJudge(t *testing.T) {
 	tensor := src.weights.Tensors()[q]
 	drifts := map[int]float64{}
 	for _, bits := range []int{8, 2} {
-		s := quant.Scheme{Bits: bits, Block: 64}
+		s := block.Scheme{Bits: bits, Block: 64}
 		e, err := quant.NewEncoder(s, quant.Options{Method: quant.RTN})
 		if err != nil {
 			t.Fatal(err)

@@ -16,9 +16,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -78,7 +78,7 @@ func (f floats) ReadAt(i int, p []byte, off int64) error {
 		return err
 	}
 	if bits == 16 {
-		quant.Float16s(p, values)
+		block.Float16s(p, values)
 		return nil
 	}
 	for k, v := range values {

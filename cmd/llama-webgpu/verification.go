@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -193,7 +194,7 @@ func (v *verification) checkBundle() error {
 	progress := newBar(v.c, "checking "+v.bundle.dir, v.bundle.bundle.Manifest.Size(), true)
 	defer progress.end()
 	err := v.bundle.bundle.Check(v.c.Context, func(done, _ int64) { progress.set(done, "") })
-	var scale *quant.ScaleError
+	var scale *block.ScaleError
 	if errors.As(err, &scale) || errors.Is(err, quant.ErrNotFinite) {
 		v.damage, err = err, nil
 	}

@@ -7,8 +7,8 @@ import (
 	"math"
 	"sync"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // Bundle reads a bundle. Its methods may be called from several goroutines.
@@ -163,7 +163,7 @@ func (t *Tensor) decodeRow(dst []float32, src []byte) {
 	switch t.Type {
 	case F16:
 		for i := range dst {
-			dst[i] = quant.FromFloat16(uint16(src[2*i]) | uint16(src[2*i+1])<<8)
+			dst[i] = block.FromFloat16(uint16(src[2*i]) | uint16(src[2*i+1])<<8)
 		}
 	case F32:
 		for i := range dst {

@@ -9,9 +9,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // The files of a bundle.
@@ -190,7 +190,7 @@ type Drift struct {
 }
 
 // Scheme returns the tensor's block scheme; only a quantized one has one.
-func (t *Tensor) Scheme() quant.Scheme { return quant.Scheme{Bits: t.Type.Bits(), Block: t.Block} }
+func (t *Tensor) Scheme() block.Scheme { return block.Scheme{Bits: t.Type.Bits(), Block: t.Block} }
 
 // RowBytes reports how many bytes a row takes.
 func (t *Tensor) RowBytes() int {

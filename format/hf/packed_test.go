@@ -14,8 +14,8 @@ import (
 
 	"github.com/x448/float16"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // Experts in a stack of 4-bit floats, in a matrix that holds two, of a family that stores the values by
@@ -293,13 +293,13 @@ func TestReadyRounded(t *testing.T) {
 }
 
 // checkNear compares the values of blocks with those of the checkpoint.
-func checkNear(t *testing.T, c *Checkpoint, i, bits, block int) {
+func checkNear(t *testing.T, c *Checkpoint, i, bits, length int) {
 	t.Helper()
-	tensor, scheme := c.Tensors()[i], quant.Scheme{Bits: bits, Block: block}
+	tensor, scheme := c.Tensors()[i], block.Scheme{Bits: bits, Block: length}
 	rows, cols := tensor.Rows(), tensor.Cols()
 	size := scheme.RowBytes(cols)
 	all, want, have := make([]byte, rows*size), valuesOf(t, c, tensor.Name), make([]float32, cols)
-	if err := c.Blocks(i, bits, block, 0, rows, all); err != nil {
+	if err := c.Blocks(i, bits, length, 0, rows, all); err != nil {
 		t.Fatal(err)
 	}
 	for r := range rows {
@@ -309,7 +309,7 @@ func checkNear(t *testing.T, c *Checkpoint, i, bits, block int) {
 		}
 		scheme.DecodeRow(have, row)
 		for k, v := range have {
-			at := k / block * scheme.BlockBytes()
+			at := k / length * scheme.BlockBytes()
 			step := float64(float16.Frombits(uint16(row[at]) | uint16(row[at+1])<<8).Float32())
 			if d := math.Abs(float64(v) - float64(want[r*cols+k])); d > step/8*1.001 {
 				t.Fatalf("%s: element %d of row %d is %g, want %g: a step is %g", tensor.Name, k, r, v, want[r*cols+k], step)

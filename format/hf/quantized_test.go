@@ -16,8 +16,8 @@ import (
 
 	"github.com/x448/float16"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // quantized are fixtures made by testdata/make_quantized.py.
@@ -534,14 +534,14 @@ func checkReady(t *testing.T, c *Checkpoint, bits, block int, want string) {
 }
 
 // checkBlocks compares the values of blocks with those of the checkpoint.
-func checkBlocks(t *testing.T, c *Checkpoint, i, bits, block int) {
+func checkBlocks(t *testing.T, c *Checkpoint, i, bits, length int) {
 	t.Helper()
-	tensor, scheme := c.Tensors()[i], quant.Scheme{Bits: bits, Block: block}
+	tensor, scheme := c.Tensors()[i], block.Scheme{Bits: bits, Block: length}
 	rows, size := tensor.Rows(), scheme.RowBytes(tensor.Cols())
 	blocks := make([]byte, rows*size)
 	for r := 0; r < rows; r += 7 {
 		n := min(7, rows-r)
-		if err := c.Blocks(i, bits, block, r, n, blocks[r*size:(r+n)*size]); err != nil {
+		if err := c.Blocks(i, bits, length, r, n, blocks[r*size:(r+n)*size]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -555,7 +555,7 @@ func checkBlocks(t *testing.T, c *Checkpoint, i, bits, block int) {
 			t.Fatalf("%s: row %d of the blocks is another", tensor.Name, r)
 		}
 	}
-	if err := c.Blocks(i, bits, block, rows, 1, blocks[:size]); err == nil {
+	if err := c.Blocks(i, bits, length, rows, 1, blocks[:size]); err == nil {
 		t.Errorf("%s: a row after the last has blocks", tensor.Name)
 	}
 }
@@ -592,7 +592,7 @@ func TestReadyOfGPTQ8(t *testing.T) {
 		if !ok {
 			t.Fatal(why)
 		}
-		scheme := quant.Scheme{Bits: 8, Block: 64}
+		scheme := block.Scheme{Bits: 8, Block: 64}
 		blocks := make([]byte, 48*scheme.RowBytes(32))
 		if err := c.Blocks(i, 8, 64, 0, 48, blocks); err != nil {
 			t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // attentionContexts are the lengths of context that attention of a token is timed at: the sum decides.
@@ -120,7 +120,7 @@ func (s *attentionTrial) fill() error {
 	s.cache = make([]uint16, cachePeriod)
 	period := make([]byte, 0, 2*cachePeriod)
 	for i := range s.cache {
-		s.cache[i] = quant.Float16(float32(rng.NormFloat64()))
+		s.cache[i] = block.Float16(float32(rng.NormFloat64()))
 		period = binary.LittleEndian.AppendUint16(period, s.cache[i])
 	}
 	kv := &t.kv[0]
@@ -248,7 +248,7 @@ func (s *attentionTrial) definition(token, head, length int) (want, within []flo
 		from = max(from, (length-1)/at.Chunk*at.Chunk)
 	}
 	value := func(position, i int) float64 {
-		return float64(quant.FromFloat16(s.cache[((row0+position%kv.cap)*at.HeadDim+i)%cachePeriod]))
+		return float64(block.FromFloat16(s.cache[((row0+position%kv.cap)*at.HeadDim+i)%cachePeriod]))
 	}
 	scores := make([]float64, length-from)
 	most, lost := math.Inf(-1), 0.0 // the largest score; what a score may lose

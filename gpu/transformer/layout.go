@@ -3,10 +3,10 @@ package transformer
 import (
 	"fmt"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // scheme says how the weights of a matrix are packed: 2, 4 or 8 bits in blocks that share a
@@ -32,7 +32,7 @@ func (s scheme) restBytes(width int) int {
 	if s.block == 0 {
 		return width * s.bits / 8
 	}
-	return quant.Scheme{Bits: s.bits, Block: s.block}.RowBytes(width)
+	return block.Scheme{Bits: s.bits, Block: s.block}.RowBytes(width)
 }
 
 func (s scheme) String() string {

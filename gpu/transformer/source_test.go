@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
@@ -65,7 +66,7 @@ func termSizes(s scheme, row []byte, w []float32) []float32 {
 			continue
 		}
 		head := row[k/s.block*(3+s.block*s.bits/8):]
-		scale := float64(quant.FromFloat16(binary.LittleEndian.Uint16(head)))
+		scale := float64(block.FromFloat16(binary.LittleEndian.Uint16(head)))
 		zero := float64(int8(head[2]))
 		if s.bits == 8 {
 			zero += 128
@@ -85,11 +86,11 @@ func encodeRow(t testing.TB, s scheme, dst []byte, w []float32) {
 		}
 	case 16:
 		for i, v := range w {
-			binary.LittleEndian.PutUint16(dst[2*i:], quant.Float16(v))
-			w[i] = quant.FromFloat16(quant.Float16(v))
+			binary.LittleEndian.PutUint16(dst[2*i:], block.Float16(v))
+			w[i] = block.FromFloat16(block.Float16(v))
 		}
 	default:
-		q := quant.Scheme{Bits: s.bits, Block: s.block}
+		q := block.Scheme{Bits: s.bits, Block: s.block}
 		e, err := quant.NewEncoder(q, quant.Options{Method: quant.RTN})
 		if err == nil {
 			err = e.Row(dst, w)

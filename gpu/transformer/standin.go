@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // standIn is a kernel that computes what matvec does, launched and bound alike, on devices that have what it needs.
@@ -271,7 +271,7 @@ func randomCodes(rng *rand.Rand, s scheme, n int) []byte {
 		case 32:
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(rng.NormFloat64()/64)))
 		case 16:
-			b = binary.LittleEndian.AppendUint16(b, quant.Float16(float32(rng.NormFloat64()/64)))
+			b = binary.LittleEndian.AppendUint16(b, block.Float16(float32(rng.NormFloat64()/64)))
 		default:
 			b = binary.LittleEndian.AppendUint32(b, rng.Uint32())
 		}
@@ -284,7 +284,7 @@ func randomHeads(rng *rand.Rand, s scheme, n int) []byte {
 	b := make([]byte, 0, n)
 	for len(b) < n {
 		zero := 1<<(s.bits-1) + rng.IntN(5) - 2
-		scale := quant.Float16(float32((1 + rng.Float64()) / 64 / math.Exp2(float64(s.bits))))
+		scale := block.Float16(float32((1 + rng.Float64()) / 64 / math.Exp2(float64(s.bits))))
 		b = binary.LittleEndian.AppendUint32(b, uint32(zero)<<16|uint32(scale))
 	}
 	return b

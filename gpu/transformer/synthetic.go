@@ -6,8 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // Synthetic is a Source of made-up weights of the right sizes: for measuring how fast a shape runs
@@ -23,10 +23,10 @@ type Synthetic struct {
 const patternBytes = 1 << 20
 
 // NewSynthetic makes up weights for a Spec: matrices of so many bits in blocks, 16 and 0 for float16.
-func NewSynthetic(s *model.Spec, bits, block int) (*Synthetic, error) {
-	m := &Synthetic{spec: s, tensors: s.Tensors(), scheme: scheme{bits, block}, pattern: map[int][]byte{}}
+func NewSynthetic(s *model.Spec, bits, length int) (*Synthetic, error) {
+	m := &Synthetic{spec: s, tensors: s.Tensors(), scheme: scheme{bits, length}, pattern: map[int][]byte{}}
 	if bits != 16 {
-		if err := (quant.Scheme{Bits: bits, Block: block}).Validate(); err != nil {
+		if err := (block.Scheme{Bits: bits, Block: length}).Validate(); err != nil {
 			return nil, err
 		}
 	}
@@ -35,7 +35,7 @@ func NewSynthetic(s *model.Spec, bits, block int) (*Synthetic, error) {
 	}
 	m.pattern[16] = floats()
 	if bits != 16 {
-		m.pattern[bits] = records(bits, block)
+		m.pattern[bits] = records(bits, length)
 	}
 	return m, nil
 }
@@ -45,21 +45,21 @@ func floats() []byte {
 	rng := rand.New(rand.NewPCG(1, 1))
 	b := make([]byte, 0, patternBytes)
 	for len(b) < patternBytes {
-		b = binary.LittleEndian.AppendUint16(b, quant.Float16(float32(rng.NormFloat64())/64))
+		b = binary.LittleEndian.AppendUint16(b, block.Float16(float32(rng.NormFloat64())/64))
 	}
 	return b
 }
 
 // records returns blocks of random codes with a scale for weights of small spread.
-func records(bits, block int) []byte {
+func records(bits, length int) []byte {
 	rng := rand.New(rand.NewPCG(1, 2))
 	zero := byte(1<<(bits-1)) % 128 // the middle of the codes; 0 for int8
-	scale := quant.Float16(float32(1 / (16 * math.Exp2(float64(bits)))))
+	scale := block.Float16(float32(1 / (16 * math.Exp2(float64(bits)))))
 	var b []byte
 	for len(b) < patternBytes {
 		b = binary.LittleEndian.AppendUint16(b, scale)
 		b = append(b, zero)
-		for range block * bits / 8 {
+		for range length * bits / 8 {
 			b = append(b, byte(rng.Uint32()))
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // track is what calibration text has become on its way through a model.
@@ -213,11 +213,11 @@ func (k *track) rows(i, row0, n int, dst []float32) error {
 			case 32:
 				to[j] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*j:]))
 			case 16:
-				to[j] = quant.FromFloat16(binary.LittleEndian.Uint16(src[2*j:]))
+				to[j] = block.FromFloat16(binary.LittleEndian.Uint16(src[2*j:]))
 			}
 		}
 		if s.block > 0 {
-			quant.Scheme{Bits: s.bits, Block: s.block}.DecodeRow(to, src)
+			block.Scheme{Bits: s.bits, Block: s.block}.DecodeRow(to, src)
 		}
 	}
 	return nil

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // trial is one matrix on a device with vectors to multiply, for trying kernels out. Weights are small
@@ -63,7 +63,7 @@ func exactSource(p *part) *Synthetic {
 	rng := rand.New(rand.NewPCG(1, 3))
 	b := make([]byte, 0, patternBytes)
 	for len(b) < patternBytes {
-		b = binary.LittleEndian.AppendUint16(b, quant.Float16(float32(rng.IntN(17)-8)/64))
+		b = binary.LittleEndian.AppendUint16(b, block.Float16(float32(rng.IntN(17)-8)/64))
 	}
 	src.pattern[16] = b
 	return src
@@ -155,11 +155,11 @@ func (s *trial) fill(src *Synthetic) error {
 // decode fills w with the weights of a row as it is at rest.
 func (s scheme) decode(w []float32, row []byte) {
 	if s.block > 0 {
-		quant.Scheme{Bits: s.bits, Block: s.block}.DecodeRow(w, row)
+		block.Scheme{Bits: s.bits, Block: s.block}.DecodeRow(w, row)
 		return
 	}
 	for i := range w {
-		w[i] = quant.FromFloat16(binary.LittleEndian.Uint16(row[2*i:]))
+		w[i] = block.FromFloat16(binary.LittleEndian.Uint16(row[2*i:]))
 	}
 }
 

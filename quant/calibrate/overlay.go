@@ -6,8 +6,8 @@ import (
 	"math"
 	"sync"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // overlay is a model whose tensors are replaced, one after the other, by what they are in the bundle.
@@ -89,20 +89,20 @@ func (o *overlay) Rows(i, row0, n int, dst []float32) error {
 }
 
 // rowBytes reports how many bytes a row takes in a bundle.
-func rowBytes(bits, block, cols int) int {
-	if block == 0 {
+func rowBytes(bits, length, cols int) int {
+	if length == 0 {
 		return bits / 8 * cols
 	}
-	return quant.Scheme{Bits: bits, Block: block}.RowBytes(cols)
+	return block.Scheme{Bits: bits, Block: length}.RowBytes(cols)
 }
 
-func decode(bits, block int, dst []float32, row []byte) {
+func decode(bits, length int, dst []float32, row []byte) {
 	switch {
-	case block > 0:
-		quant.Scheme{Bits: bits, Block: block}.DecodeRow(dst, row)
+	case length > 0:
+		block.Scheme{Bits: bits, Block: length}.DecodeRow(dst, row)
 	case bits == 16:
 		for i := range dst {
-			dst[i] = quant.FromFloat16(binary.LittleEndian.Uint16(row[2*i:]))
+			dst[i] = block.FromFloat16(binary.LittleEndian.Uint16(row[2*i:]))
 		}
 	default:
 		for i := range dst {

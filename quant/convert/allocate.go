@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
@@ -95,11 +96,11 @@ func (o *Options) fixed(t model.Tensor) (quant.Choice, bool) {
 	if !o.named(t) {
 		return quant.Choice{}, false
 	}
-	kind, block := o.matrix(t)
+	kind, length := o.matrix(t)
 	if !kind.Quantized() {
 		return quant.Choice{Bits: int64(kind.Bits()) * int64(t.Rows()) * int64(t.Cols())}, true
 	}
-	return choice(t, quant.Scheme{Bits: kind.Bits(), Block: block}, 0), true
+	return choice(t, block.Scheme{Bits: kind.Bits(), Block: length}, 0), true
 }
 
 // named reports whether the options name the matrix.
@@ -108,6 +109,6 @@ func (o *Options) named(t model.Tensor) bool {
 		slices.ContainsFunc(o.Overrides, func(v Override) bool { return v.Match.MatchString(t.Name) })
 }
 
-func choice(t model.Tensor, s quant.Scheme, loss float64) quant.Choice {
+func choice(t model.Tensor, s block.Scheme, loss float64) quant.Choice {
 	return quant.Choice{Scheme: s, Bits: 8 * int64(s.RowBytes(t.Cols())) * int64(t.Rows()), Loss: loss}
 }

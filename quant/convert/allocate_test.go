@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
@@ -29,7 +30,7 @@ func (j *oneMatters) Sums(_ context.Context, i int) (*quant.Sums, error) {
 	return &quant.Sums{Tokens: 5000, Inputs: h}, nil
 }
 
-func (j *oneMatters) Drift(_ context.Context, i int, s quant.Scheme, blocks []byte) (float64, error) {
+func (j *oneMatters) Drift(_ context.Context, i int, s block.Scheme, blocks []byte) (float64, error) {
 	j.sizes[i] += len(blocks)
 	if i == j.fail {
 		return 0, errors.New("no drift")
@@ -82,10 +83,10 @@ func TestAllocate(t *testing.T) {
 			if tensor.Layer == model.NoLayer || !tensor.Quantizable() {
 				continue
 			}
-			kind, block := o.matrix(tensor)
+			kind, length := o.matrix(tensor)
 			n := 16 * int64(tensor.Rows()) * int64(tensor.Cols())
 			if kind.Quantized() {
-				n = 8 * int64(tensor.Rows()) * int64(quant.Scheme{Bits: kind.Bits(), Block: block}.RowBytes(tensor.Cols()))
+				n = 8 * int64(tensor.Rows()) * int64(block.Scheme{Bits: kind.Bits(), Block: length}.RowBytes(tensor.Cols()))
 			}
 			used += n
 			if i == matrix && kind == "int2" {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
@@ -30,7 +31,7 @@ type inputsOf struct {
 	fail    model.Role   // is refused
 }
 
-func (c *inputsOf) Set(i, bits, block, row0 int, rows []byte) {
+func (c *inputsOf) Set(i, bits, length, row0 int, rows []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if row0 != c.rows[i] {
@@ -38,8 +39,8 @@ func (c *inputsOf) Set(i, bits, block, row0 int, rows []byte) {
 	}
 	t := c.tensors[i]
 	size := bits * t.Cols() / 8
-	if block > 0 {
-		size = quant.Scheme{Bits: bits, Block: block}.RowBytes(t.Cols())
+	if length > 0 {
+		size = block.Scheme{Bits: bits, Block: length}.RowBytes(t.Cols())
 	}
 	c.rows[i] += len(rows) / size
 	c.seen[i] = append(c.seen[i], rows...)

@@ -15,9 +15,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // fake is a model of random weights. hook, if there, sees each call of Rows.
@@ -63,7 +63,7 @@ func newFake() *fake {
 		t.Name = fmt.Sprintf("model.%d.%s", t.Layer, t.Role)
 		v := make([]float32, t.Rows()*t.Cols())
 		for k := range v {
-			v[k] = quant.FromFloat16(quant.Float16(float32(rnd.NormFloat64()) * .02))
+			v[k] = block.FromFloat16(block.Float16(float32(rnd.NormFloat64()) * .02))
 		}
 		f.values = append(f.values, v)
 	}

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // A class is what int4 becomes for models below a size, in weights, embedding and head included: small
@@ -271,7 +271,7 @@ var digits = regexp.MustCompile(`\d+`)
 func fitBlock(bits, most, cols int) int {
 	best, least := most, math.MaxInt
 	for b := most; b >= 32; b /= 2 {
-		if n := (quant.Scheme{Bits: bits, Block: b}).RowBytes(cols); n < least {
+		if n := (block.Scheme{Bits: bits, Block: b}).RowBytes(cols); n < least {
 			best, least = b, n
 		}
 	}

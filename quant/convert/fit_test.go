@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // sized returns a model without values.
@@ -129,10 +129,10 @@ func TestFit(t *testing.T) {
 			model.RoleQ: c.q, model.RoleDown: c.down, model.RoleV: c.v, model.RoleEmbed: c.embed, model.RoleHead: c.head,
 		} {
 			for _, x := range c.f.tensors {
-				kind, block := o.matrix(x)
+				kind, length := o.matrix(x)
 				got := string(kind)
-				if block != 0 {
-					got = quant.Scheme{Bits: kind.Bits(), Block: block}.String()
+				if length != 0 {
+					got = block.Scheme{Bits: kind.Bits(), Block: length}.String()
 				}
 				if x.Role == role && got != want {
 					t.Errorf("%s: %s is stored as %s, want %s", c.name, x.Name, got, want)
@@ -171,7 +171,7 @@ func TestFitBlock(t *testing.T) {
 		for cols := 1; cols < 3000; cols += 7 {
 			for _, most := range []int{32, 64, 128, 256} {
 				b := fitBlock(bits, most, cols)
-				s, wanted := quant.Scheme{Bits: bits, Block: b}, quant.Scheme{Bits: bits, Block: most}
+				s, wanted := block.Scheme{Bits: bits, Block: b}, block.Scheme{Bits: bits, Block: most}
 				switch {
 				case s.Validate() != nil || b > most:
 					t.Fatalf("int%d, %d columns, at most %d: %d", bits, cols, most, b)

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
@@ -78,7 +79,7 @@ func (o *Options) complete() error {
 		}
 	}
 	if o.Block != 0 {
-		if err := (quant.Scheme{Bits: 8, Block: o.Block}).Validate(); err != nil {
+		if err := (block.Scheme{Bits: 8, Block: o.Block}).Validate(); err != nil {
 			return err
 		}
 	}
@@ -102,7 +103,7 @@ func (v *Override) check() error {
 	case t == bundle.F16 && v.Block != 0:
 		return fmt.Errorf("override %q: f16 has no blocks", v.Match)
 	case v.Block != 0:
-		if err := (quant.Scheme{Bits: 8, Block: v.Block}).Validate(); err != nil {
+		if err := (block.Scheme{Bits: 8, Block: v.Block}).Validate(); err != nil {
 			return fmt.Errorf("override %q: %w", v.Match, err)
 		}
 	}

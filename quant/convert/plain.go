@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -23,7 +24,7 @@ func (p *plain) Row(dst []byte, w []float32) error {
 	}
 	p.sum.Weights += int64(len(w))
 	if p.width == 2 {
-		quant.Float16s(dst, w)
+		block.Float16s(dst, w)
 	}
 	for i, v := range w {
 		if v-v != 0 {
@@ -53,7 +54,7 @@ func (p *plain) rounded(dst []byte, v float32) error {
 		p.sum.Saturated++
 	}
 	x := float64(v)
-	r := x - float64(quant.FromFloat16(h))
+	r := x - float64(block.FromFloat16(h))
 	p.sum.Error += float64(r * r)
 	p.sum.Power += float64(x * x)
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -154,7 +155,7 @@ func floats(ctx context.Context, w model.Weights, i int, sanitize bool) (bundle.
 			if v-v != 0 && !sanitize {
 				return "", notFinite(v, r+k/t.Cols(), k%t.Cols())
 			}
-			if v-v == 0 && quant.FromFloat16(quant.Float16(v)) != v {
+			if v-v == 0 && block.FromFloat16(block.Float16(v)) != v {
 				return bundle.F32, nil
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
@@ -14,7 +15,7 @@ const sampleCols = 256
 // estimateGPTQ reports how long the rounding of all matrices of the method GPTQ will take on the CPU: for
 // n columns, that of a row takes n² and what comes before n³ steps. What the GPU does comes on top.
 func (p *plan) estimateGPTQ() (time.Duration, error) {
-	steps := map[quant.Scheme]float64{} // n² for each row
+	steps := map[block.Scheme]float64{} // n² for each row
 	var cubes float64
 	for i := range p.tensors {
 		e := &p.tensors[i]
@@ -44,7 +45,7 @@ func (p *plan) estimateGPTQ() (time.Duration, error) {
 }
 
 // roundSample rounds random rows and returns what one takes, and what the feedback takes.
-func roundSample(s quant.Scheme, rounds int) (row, before time.Duration, err error) {
+func roundSample(s block.Scheme, rounds int) (row, before time.Duration, err error) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	w, out := make([]float32, sampleCols), make([]byte, s.RowBytes(sampleCols))
 	h := make([]float32, sampleCols*sampleCols)

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // quantized is the folder of checkpoints that were quantized before.
@@ -152,7 +152,7 @@ func TestDequantizeToF16(t *testing.T) {
 			t.Fatal(err)
 		}
 		for k := range have {
-			if have[k] != quant.FromFloat16(quant.Float16(want[k])) {
+			if have[k] != block.FromFloat16(block.Float16(want[k])) {
 				t.Fatalf("%s: element %d is %g, want %g", x.Name, k, have[k], want[k])
 			}
 		}
@@ -239,7 +239,7 @@ func TestMergedAdapters(t *testing.T) {
 			}
 		}
 		for k := range have {
-			if have[k] != quant.FromFloat16(quant.Float16(want[k])) {
+			if have[k] != block.FromFloat16(block.Float16(want[k])) {
 				t.Fatalf("%s: element %d is %g, want %g", x.Name, k, have[k], want[k])
 			}
 			moved = max(moved, math.Abs(float64(want[k]-before[k])))

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
@@ -19,7 +20,7 @@ type Judge interface {
 	Sums(ctx context.Context, i int) (*quant.Sums, error)
 	// Drift returns the mean KL divergence, in nats, of the float model with matrix i alone replaced by
 	// blocks, all rows of them.
-	Drift(ctx context.Context, i int, s quant.Scheme, blocks []byte) (float64, error)
+	Drift(ctx context.Context, i int, s block.Scheme, blocks []byte) (float64, error)
 }
 
 // Sensitivity is what the matrices of a model's layers cost it, by their names: each alone, in every scheme
@@ -35,10 +36,10 @@ type Cost struct {
 	Measured bool    `json:"measured"`
 }
 
-func (c Cost) scheme() quant.Scheme { return quant.Scheme{Bits: c.Bits, Block: c.Block} }
+func (c Cost) scheme() block.Scheme { return block.Scheme{Bits: c.Bits, Block: c.Block} }
 
 // schemes are what the matrices of layers are chosen from.
-var schemes = []quant.Scheme{
+var schemes = []block.Scheme{
 	{Bits: 2, Block: 256},
 	{Bits: 2, Block: 128},
 	{Bits: 2, Block: 64},
@@ -51,7 +52,7 @@ var schemes = []quant.Scheme{
 }
 
 // measured are the schemes whose drift is measured, the others' follows from theirs, see estimate.
-var measured = []quant.Scheme{{Bits: 2, Block: 256}, {Bits: 2, Block: 32}, {Bits: 4, Block: 128}}
+var measured = []block.Scheme{{Bits: 2, Block: 256}, {Bits: 2, Block: 32}, {Bits: 4, Block: 128}}
 
 // Check reports costs that are not those of the model's matrices.
 func (s Sensitivity) Check(w model.Weights) error {
@@ -142,7 +143,7 @@ func (s Sensitivity) Measure(ctx context.Context, src model.Weights, o Options, 
 // candidates are one matrix in all schemes.
 type candidates struct {
 	matrix int
-	blocks map[quant.Scheme][]byte // of the measured schemes
+	blocks map[block.Scheme][]byte // of the measured schemes
 	errors []float64               // by scheme, see Cost
 }
 
@@ -246,7 +247,7 @@ func (e *candidateEncoder) encode(ctx context.Context, i int) (*candidates, erro
 	if t.Rows() >= fewRows*sampleRows {
 		every = sampleRows
 	}
-	c := &candidates{matrix: i, blocks: map[quant.Scheme][]byte{}, errors: make([]float64, len(schemes))}
+	c := &candidates{matrix: i, blocks: map[block.Scheme][]byte{}, errors: make([]float64, len(schemes))}
 	losses := make([][]float64, len(schemes)) // of each row
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(e.o.Threads)
@@ -285,7 +286,7 @@ func strips(rows, step, n int) (all []strip) {
 }
 
 // rows encodes every step-th row of a strip; to takes the blocks of the whole matrix, unless it is nil.
-func (e *candidateEncoder) rows(ctx context.Context, s quant.Scheme, rows []float32, part strip, step int, to []byte, losses []float64) error {
+func (e *candidateEncoder) rows(ctx context.Context, s block.Scheme, rows []float32, part strip, step int, to []byte, losses []float64) error {
 	r, err := quant.NewRounder(e.feedback, s, quant.Options{Sanitize: e.o.Sanitize, Saturate: e.o.Saturate}, candidateRounds)
 	if err != nil {
 		return err

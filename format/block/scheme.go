@@ -1,7 +1,4 @@
-// Package quant turns matrices into rows of blocks of small integers and back. A block is a
-// float16 scale s, an int8 zero-point z and the codes q of its weights: w ≈ (q−z)·s. It knows
-// matrices, not models: which tensor gets which scheme, and where the rows go, is not its affair.
-package quant
+package block
 
 import (
 	"errors"
@@ -14,8 +11,8 @@ type Scheme struct {
 	Block int // weights that share a scale: 32, 64, 128 or 256
 }
 
-// headerBytes is the size of a block's scale and zero-point.
-const headerBytes = 3
+// HeaderBytes is the size of a block's scale and zero-point.
+const HeaderBytes = 3
 
 // Validate reports whether the scheme is one that the format has.
 func (s Scheme) Validate() error {
@@ -35,7 +32,7 @@ func (s Scheme) Validate() error {
 func (s Scheme) String() string { return fmt.Sprintf("int%d/%d", s.Bits, s.Block) }
 
 // BlockBytes reports how many bytes a block takes: scale, zero-point, codes.
-func (s Scheme) BlockBytes() int { return headerBytes + s.Block*s.Bits/8 }
+func (s Scheme) BlockBytes() int { return HeaderBytes + s.Block*s.Bits/8 }
 
 // Blocks reports how many blocks a row of cols weights takes; the last may be partly padding.
 func (s Scheme) Blocks(cols int) int { return (cols + s.Block - 1) / s.Block }
@@ -46,20 +43,20 @@ func (s Scheme) RowBytes(cols int) int { return s.Blocks(cols) * s.BlockBytes() 
 // Words reports how many uint32 words n codes take.
 func (s Scheme) Words(n int) int { return n * s.Bits / 32 }
 
-// steps is the distance between the lowest and the highest code.
-func (s Scheme) steps() int { return 1<<s.Bits - 1 }
+// Steps is the distance between the lowest and the highest code.
+func (s Scheme) Steps() int { return 1<<s.Bits - 1 }
 
-// low is the lowest code.
-func (s Scheme) low() int {
+// Low is the lowest code.
+func (s Scheme) Low() int {
 	if s.Bits == 8 {
 		return -128
 	}
 	return 0
 }
 
-// pack writes the codes u+low of one block, low bits first; u counts from 0. A code of 8 bits is
+// Pack writes the codes u+Low of one block to dst, low bits first; u counts from 0. A code of 8 bits is
 // two's complement, which is u with its top bit turned over.
-func (s Scheme) pack(dst []byte, u []uint8) {
+func (s Scheme) Pack(dst []byte, u []uint8) {
 	switch s.Bits {
 	case 8:
 		for i, v := range u {
@@ -82,8 +79,8 @@ type Params struct {
 	Zero  int8
 }
 
-// params reads the head of a block.
-func params(block []byte) Params {
+// ReadParams reads the header of a block.
+func ReadParams(block []byte) Params {
 	return Params{Scale: FromFloat16(uint16(block[0]) | uint16(block[1])<<8), Zero: int8(block[2])}
 }
 
@@ -91,7 +88,7 @@ func params(block []byte) Params {
 // The products are exact: a code less a zero-point has 9 bits, a scale 11.
 func (s Scheme) DecodeRow(dst []float32, src []byte) {
 	if len(src) != s.RowBytes(len(dst)) {
-		panic(fmt.Sprintf("quant: a row of %d weights in %v has %d bytes, not %d", len(dst), s, s.RowBytes(len(dst)), len(src)))
+		panic(fmt.Sprintf("block: a row of %d weights in %v has %d bytes, not %d", len(dst), s, s.RowBytes(len(dst)), len(src)))
 	}
 	for ; len(dst) > 0; src = src[s.BlockBytes():] {
 		n := min(s.Block, len(dst))
@@ -101,8 +98,8 @@ func (s Scheme) DecodeRow(dst []float32, src []byte) {
 }
 
 func (s Scheme) decodeBlock(dst []float32, block []byte) {
-	p := params(block)
-	codes := block[headerBytes:]
+	p := ReadParams(block)
+	codes := block[HeaderBytes:]
 	if s.Bits == 8 {
 		for i := range dst {
 			dst[i] = float32(int(int8(codes[i]))-int(p.Zero)) * p.Scale
@@ -113,7 +110,7 @@ func (s Scheme) decodeBlock(dst []float32, block []byte) {
 	for q := range values {
 		values[q] = float32(q-int(p.Zero)) * p.Scale
 	}
-	per, mask := 8/s.Bits, byte(s.steps())
+	per, mask := 8/s.Bits, byte(s.Steps())
 	i := 0
 	for ; i+per <= len(dst); i += per {
 		c := codes[i/per]
@@ -149,7 +146,7 @@ func (s Scheme) Check(src []byte, cols int) error {
 	for b := range s.Blocks(cols) {
 		at := b * s.BlockBytes()
 		bits := uint16(src[at]) | uint16(src[at+1])<<8
-		if bits >= infFloat16 { // negative values have the top bit
+		if bits >= InfFloat16 { // negative values have the top bit
 			return &ScaleError{Block: b, Scale: FromFloat16(bits)}
 		}
 	}

@@ -60,11 +60,8 @@ func (s Stats) RelRMS() float64 {
 	return math.Sqrt(s.Error / s.Power)
 }
 
-// The reasons of a WeightError.
-var (
-	ErrNotFinite = errors.New("not a finite number")
-	ErrOverflow  = errors.New("beyond the range of float16")
-)
+// ErrOverflow is one reason of a WeightError; block.ErrNotFinite is the other.
+var ErrOverflow = errors.New("beyond the range of float16")
 
 // A WeightError says that a weight, or the block that starts with it, cannot be encoded.
 type WeightError struct {
@@ -185,7 +182,7 @@ func (e *Encoder) finite(w []float32) (_ []float32, lo, hi float32, _ *WeightErr
 	if !ok && !e.opts.Sanitize {
 		for i, v := range w {
 			if v-v != 0 {
-				return nil, 0, 0, &WeightError{Col: i, Value: v, Reason: ErrNotFinite}
+				return nil, 0, 0, &WeightError{Col: i, Value: v, Reason: block.ErrNotFinite}
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func FuzzEncode(f *testing.F) {
 			if !errors.As(err, &we) || we.Col < 0 || we.Col >= len(w) {
 				t.Fatalf("not an error that names a column: %v", err)
 			}
-			if o.Saturate && (o.Sanitize || !errors.Is(err, ErrNotFinite)) {
+			if o.Saturate && (o.Sanitize || !errors.Is(err, block.ErrNotFinite)) {
 				t.Fatalf("error though it was to be mended: %v", err)
 			}
 			return

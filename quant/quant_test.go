@@ -321,7 +321,7 @@ func TestErrors(t *testing.T) {
 		name   string
 		value  float32
 		reason error
-	}{{"NaN", nan, ErrNotFinite}, {"+Inf", inf, ErrNotFinite}, {"-Inf", -inf, ErrNotFinite}, {"1e6", 1e6, ErrOverflow}} {
+	}{{"NaN", nan, block.ErrNotFinite}, {"+Inf", inf, block.ErrNotFinite}, {"-Inf", -inf, block.ErrNotFinite}, {"1e6", 1e6, ErrOverflow}} {
 		for _, s := range schemes() {
 			w := make([]float32, 2*s.Block)
 			w[0], w[s.Block+3] = 1, c.value
@@ -334,7 +334,7 @@ func TestErrors(t *testing.T) {
 			if !errors.Is(err, c.reason) || !errors.As(err, &we) {
 				t.Fatalf("%s, %v: %v", c.name, s, err)
 			}
-			if c.reason == ErrNotFinite && we.Col != s.Block+3 || we.Col < s.Block {
+			if c.reason == block.ErrNotFinite && we.Col != s.Block+3 || we.Col < s.Block {
 				t.Errorf("%s, %v: column %d", c.name, s, we.Col)
 			}
 		}

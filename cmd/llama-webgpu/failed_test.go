@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -18,7 +19,7 @@ func TestFailedWeights(t *testing.T) {
 	set := flag.NewFlagSet("quantize", flag.ContinueOnError)
 	set.String("input-dir", "checkpoint", "")
 	m := &meter{c: cli.NewContext(nil, set, nil)}
-	for reason, want := range map[error]string{quant.ErrNotFinite: "--sanitize", quant.ErrOverflow: "--saturate"} {
+	for reason, want := range map[error]string{block.ErrNotFinite: "--sanitize", quant.ErrOverflow: "--saturate"} {
 		err := failed(m, &quant.WeightError{Col: 3, Reason: reason})
 		if msg := err.Error(); !strings.HasPrefix(msg, "checkpoint: column 3: ") || !strings.Contains(msg, want) {
 			t.Errorf("%v: error is %v\nwant one with %s", reason, err, want)

@@ -12,6 +12,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/quant"
@@ -189,7 +190,7 @@ func failed(m *meter, err error) error {
 	var stopped *convert.Interrupted
 	resumable := errors.As(err, &stopped)
 	switch {
-	case errors.Is(err, quant.ErrNotFinite):
+	case errors.Is(err, block.ErrNotFinite):
 		err = fmt.Errorf("%s: %w: --sanitize replaces such values, with --discard if a run was interrupted by this", m.c.String("input-dir"), err)
 	case errors.Is(err, quant.ErrOverflow):
 		err = fmt.Errorf("%s: %w: --saturate clamps such values, with --discard if a run was interrupted by this", m.c.String("input-dir"), err)

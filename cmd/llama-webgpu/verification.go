@@ -12,7 +12,6 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 	"github.com/llama-webgpu/llama-webgpu/verify/report"
 )
@@ -195,7 +194,7 @@ func (v *verification) checkBundle() error {
 	defer progress.end()
 	err := v.bundle.bundle.Check(v.c.Context, func(done, _ int64) { progress.set(done, "") })
 	var scale *block.ScaleError
-	if errors.As(err, &scale) || errors.Is(err, quant.ErrNotFinite) {
+	if errors.As(err, &scale) || errors.Is(err, block.ErrNotFinite) {
 		v.damage, err = err, nil
 	}
 	if err != nil {

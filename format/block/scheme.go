@@ -134,6 +134,9 @@ func (e *ScaleError) Error() string {
 	return fmt.Sprintf("block %d: scale is %v: want a finite one that is not negative", e.Block, e.Scale)
 }
 
+// ErrNotFinite is the reason to refuse a weight that is NaN or infinite.
+var ErrNotFinite = errors.New("not a finite number")
+
 // ErrLength is the error of Check for a row of the wrong length.
 var ErrLength = errors.New("wrong length")
 

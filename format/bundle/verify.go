@@ -11,7 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/llama-webgpu/llama-webgpu/quant"
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // checkChunk is about how many bytes Check reads at a time.
@@ -116,7 +116,7 @@ func (t *Tensor) checkRows(src []byte, row0 int) error {
 		t.decodeRow(row, s)
 		for c, v := range row {
 			if v-v != 0 {
-				return corrupt("row %d, column %d: %v is %w", row0+r, c, v, quant.ErrNotFinite)
+				return corrupt("row %d, column %d: %v is %w", row0+r, c, v, block.ErrNotFinite)
 			}
 		}
 	}

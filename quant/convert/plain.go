@@ -28,7 +28,7 @@ func (p *plain) Row(dst []byte, w []float32) error {
 	}
 	for i, v := range w {
 		if v-v != 0 {
-			return &quant.WeightError{Col: i, Value: v, Reason: quant.ErrNotFinite}
+			return &quant.WeightError{Col: i, Value: v, Reason: block.ErrNotFinite}
 		}
 		if p.width == 4 {
 			binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(v))

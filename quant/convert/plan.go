@@ -164,5 +164,5 @@ func floats(ctx context.Context, w model.Weights, i int, sanitize bool) (bundle.
 }
 
 func notFinite(v float32, row, col int) error {
-	return fmt.Errorf("row %d: %w", row, &quant.WeightError{Col: col, Value: v, Reason: quant.ErrNotFinite})
+	return fmt.Errorf("row %d: %w", row, &quant.WeightError{Col: col, Value: v, Reason: block.ErrNotFinite})
 }

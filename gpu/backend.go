@@ -70,6 +70,11 @@ type backend interface {
 
 	// wait blocks until all submitted work is done.
 	wait(ctx context.Context) error
+	// mark asks to be told when what is submitted so far is done; reach waits for that, without the lock. A mark
+	// that nobody waits for is given back by unmark, which needs neither the lock nor an open device.
+	mark() (pending, error)
+	reach(ctx context.Context, p pending) error
+	unmark(p pending)
 
 	// failure returns what went wrong outside of any call: the loss of the device.
 	failure() error

@@ -210,6 +210,12 @@
     // settle lets errors of what was submitted arrive.
     async settle() { await this.device.queue.onSubmittedWorkDone(); }
 
+    mark() {
+      const done = this.settle();
+      done.catch(() => {}); // nobody may wait for it
+      return done;
+    }
+
     close() {
       this.closed = true;
       this.device.removeEventListener('uncapturederror', this.listener);

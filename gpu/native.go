@@ -226,6 +226,18 @@ func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
 
 func (n *native) wait(ctx context.Context) error { return n.finish(ctx, C.lw_on_done(n.dev)) }
 
+func (n *native) mark() (pending, error) {
+	f := C.lw_on_done(n.dev)
+	if f == nil {
+		return nil, fmt.Errorf("%w: no room for a callback", ErrOutOfMemory)
+	}
+	return f, nil
+}
+
+func (n *native) reach(ctx context.Context, p pending) error { return n.finish(ctx, p.(*C.lw_flag)) }
+
+func (n *native) unmark(p pending) { C.lw_flag_drop(p.(*C.lw_flag)) }
+
 func (n *native) startRead(ctx context.Context, src handle, off uint64, staging handle, size uint64) (pending, error) {
 	if n.adapter.Type == "cpu" {
 		// A software driver blocks in the next submission until this one is done, deaf to ctx.

@@ -215,6 +215,17 @@ func (w *web) finishRead(ctx context.Context, p pending, staging handle, dst []b
 	return nil
 }
 
+func (w *web) mark() (pending, error) { return w.b.Call("mark"), nil }
+
+func (w *web) reach(ctx context.Context, p pending) error {
+	if _, err := await(ctx, p.(js.Value)); err != nil {
+		return errors.Join(err, w.failure())
+	}
+	return w.failure()
+}
+
+func (w *web) unmark(pending) {}
+
 func (w *web) wait(ctx context.Context) error {
 	if _, err := w.do(ctx, "settle"); err != nil {
 		return err

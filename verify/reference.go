@@ -116,6 +116,9 @@ func (r *Reference) VocabSize() int { return r.spec.Vocab }
 // SetTrace implements Tracer.
 func (r *Reference) SetTrace(f func(layer int, hidden []float32)) { r.trace = f }
 
+// Position reports how many tokens have been fed since the last Reset.
+func (r *Reference) Position() int { return r.length }
+
 // Reset forgets the KV cache.
 func (r *Reference) Reset() {
 	r.length = 0

@@ -10,22 +10,19 @@ import (
 )
 
 // Forward feeds tokens after those already fed, and calls each with the logits [VocabSize] of
-// tokens[i] for i ≥ from, in order. The slice is used again. After an error the sequence is to
-// be Reset.
+// tokens[i] for i ≥ from, in order. The slice is used again. If ctx ends, so does Forward, within a chunk; the
+// sequence then has the tokens that Position counts. After any other error it is to be Reset.
 func (t *Transformer) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
 	if err := t.accept(tokens); err != nil {
 		return err
 	}
 	var logits []float32
 	for at := 0; at < len(tokens); {
-		if err := ctx.Err(); err != nil {
+		n, err := t.feedChunk(ctx, tokens[at:])
+		if err != nil {
 			return err
 		}
-		n := t.chunk(len(tokens) - at)
 		first := min(max(from-at, 0), n) // the first token of the chunk that each is called with
-		if err := t.feed(ctx, tokens[at:at+n]); err != nil {
-			return err
-		}
 		for r := first; r < n; {
 			m := min(n-r, t.act.headRows)
 			if err := t.runHead(r, m); err != nil {

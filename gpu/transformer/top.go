@@ -27,7 +27,8 @@ func topWords(vocab int) int  { return 4 + 4*topGroups(vocab) + 2*topCap }
 
 // Top feeds tokens and returns the largest logits of the last one, in no order, and the logarithm
 // of the sum of all its exponentials. If there are more candidates than fit it returns none:
-// Logits has them all. The slice is used again.
+// Logits has them all. The slice is used again. If ctx ends, so does Top, within a chunk; the sequence then has the
+// tokens that Position counts. After any other error it is to be Reset.
 func (t *Transformer) Top(ctx context.Context, tokens []int32) ([]sample.Candidate, float64, error) {
 	if err := t.accept(tokens); err != nil {
 		return nil, 0, err
@@ -41,8 +42,8 @@ func (t *Transformer) Top(ctx context.Context, tokens []int32) ([]sample.Candida
 		return tops[0].Candidates, tops[0].LogSumExp, nil
 	}
 	for len(tokens) > 0 {
-		n := t.chunk(len(tokens))
-		if err := t.feed(ctx, tokens[:n]); err != nil {
+		n, err := t.feedChunk(ctx, tokens)
+		if err != nil {
 			return nil, 0, err
 		}
 		if n == len(tokens) {

@@ -73,6 +73,7 @@ type Transformer struct {
 
 	splitLengths [matvecTokens + 1]int // by number of tokens: cached positions of a part of attention, 0: all
 
+	paced     [2]gpu.Fence                // after the last two chunks of a prompt, the older one first
 	positions []int                       // of each sequence's next token
 	sequence  int                         // the selected one
 	run       func(...*gpu.Program) error // dev.Run, or what stands in for it
@@ -468,6 +469,9 @@ func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) { t.trace = 
 // Close releases all that the Transformer has on the device.
 func (t *Transformer) Close() {
 	t.next.submission.Release()
+	for i := range t.paced {
+		t.paced[i].Release()
+	}
 	t.out.Release()
 	for _, g := range t.groups {
 		g.Release()

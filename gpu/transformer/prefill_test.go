@@ -1,0 +1,92 @@
+package transformer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+)
+
+// TestPrefill feeds a prompt chunk by chunk and finds the same candidates as Top does with the whole of it.
+func TestPrefill(t *testing.T) {
+	dev, ctx := gputest.Open(t), context.Background()
+	src := newModel(t, plainSpec(), scheme{16, 0})
+	tr, err := New(ctx, dev, src, Options{Chunk: 8, MaxSeqLen: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	tokens := testTokens(29, src.spec.Vocab)
+	candidates, sum, err := tr.Top(ctx, tokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Clone(candidates)
+
+	tr.Reset()
+	rest, chunks := tokens, 0
+	for {
+		n, err := tr.Prefill(ctx, rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+		rest, chunks = rest[n:], chunks+1
+		if tr.Position() != len(tokens)-len(rest) {
+			t.Fatalf("position %d after %d tokens", tr.Position(), len(tokens)-len(rest))
+		}
+	}
+	got, gotSum, err := tr.Top(ctx, rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chunks != 3 || !slices.Equal(got, want) || gotSum != sum {
+		t.Errorf("after %d chunks ln Σ exp is %v, at once %v", chunks, gotSum, sum)
+	}
+	if _, err := tr.Prefill(ctx, []int32{0, -1}); err == nil {
+		t.Error("token −1 was fed")
+	}
+}
+
+// TestCanceledPrompt ends the context after some chunks: the sequence keeps them, and goes on as if nothing had been.
+func TestCanceledPrompt(t *testing.T) {
+	dev := gputest.Open(t)
+	src := newModel(t, plainSpec(), scheme{16, 0})
+	tr, err := New(t.Context(), dev, src, Options{Chunk: 4, MaxSeqLen: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	tokens := testTokens(40, src.spec.Vocab)
+	want := run(t, tr, tokens)
+
+	tr.Reset()
+	ctx, cancel := context.WithCancel(t.Context())
+	err = tr.Forward(ctx, tokens, 10, func(i int, _ []float32) error {
+		if i == 15 {
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || tr.Position() != 16 {
+		t.Fatalf("position %d, error %v, want 16 and that of the context", tr.Position(), err)
+	}
+	if _, _, err := tr.Top(ctx, tokens[16:]); !errors.Is(err, context.Canceled) || tr.Position() != 16 {
+		t.Fatalf("position %d, error %v, want 16 and that of the context", tr.Position(), err)
+	}
+	var got []float32
+	err = tr.Forward(t.Context(), tokens[16:], 0, func(_ int, logits []float32) error {
+		got = append(got, logits...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want[16*src.spec.Vocab:]) {
+		t.Error("the logits after a canceled prompt are others")
+	}
+}

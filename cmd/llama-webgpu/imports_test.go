@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"quant/convert":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "quant"},
 	"kernels":                              {},
 	"gpu":                                  {"kernels"},
+	"gpu/arena":                            {"gpu"},
 	"gpu/gputest":                          {"gpu"},
 	"gpu/sample":                           {},
 	"gpu/transformer":                      {"format/block", "format/model", "gpu", "gpu/sample", "kernels", "quant"},

@@ -147,22 +147,11 @@ type inputs struct{ x, stream []float32 }
 func (k *track) inputs(ctx context.Context, w int, t model.Tensor) (in inputs, err error) {
 	in.stream = slices.Clone(k.streams[w])
 	err = k.ref.Layer(ctx, t.Layer, in.stream, func(role model.Role, x []float32) bool {
-		if shared(role) != shared(t.Role) {
+		if role.Input() != t.Role.Input() {
 			return false
 		}
 		in.x = slices.Clone(x)
 		return true
 	})
 	return in, err
-}
-
-// shared returns one name for the roles of matrices that have the same inputs.
-func shared(r model.Role) model.Role {
-	switch r {
-	case model.RoleK, model.RoleV:
-		return model.RoleQ
-	case model.RoleGate:
-		return model.RoleUp
-	}
-	return r
 }

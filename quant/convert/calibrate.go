@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
-	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -114,20 +113,7 @@ func (c *calibrator) feedback(i int, sums *quant.Sums, damp float64) (*quant.Fee
 }
 
 // sameInputs reports whether two matrices multiply the same vectors.
-func sameInputs(a, b *bundle.Tensor) bool {
-	group := func(r model.Role) int {
-		switch r {
-		case model.RoleQ, model.RoleK, model.RoleV:
-			return 1
-		case model.RoleGate, model.RoleUp:
-			return 2
-		case model.RoleSharedGate, model.RoleSharedUp:
-			return 3
-		}
-		return 0
-	}
-	return a.Layer == b.Layer && group(a.Role) != 0 && group(a.Role) == group(b.Role)
-}
+func sameInputs(a, b *bundle.Tensor) bool { return a.Model().SharesInputs(b.Model()) }
 
 // wrote hands over rows that were written.
 func (c *calibrator) wrote(t *tile) {

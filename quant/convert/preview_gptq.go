@@ -89,10 +89,13 @@ func LookCalibration(src model.Weights, tokens int, exact bool, sumBytes int64) 
 	layers := make([]int64, len(s.Layers))
 	var heads int
 	var sums int64
+	var before model.Tensor
 	for _, t := range src.Tensors() {
 		if t.Layer == model.NoLayer || !t.Quantizable() {
 			continue
 		}
+		counted := t.SharesInputs(before) // the sums over these inputs
+		before = t
 		rows, cols := int64(t.Rows()), int64(t.Cols())
 		layers[t.Layer] += rows * cols
 		experts, times := int64(1), int64(tokens) // that an expert's matrix, or the only one, is multiplied
@@ -102,10 +105,10 @@ func LookCalibration(src model.Weights, tokens int, exact bool, sumBytes int64) 
 			rows /= experts
 		}
 		n.Operations += 2 * float64(tracks*times) * float64(rows*cols)
-		switch t.Role {
-		case model.RoleK, model.RoleV, model.RoleUp, model.RoleSharedUp:
-			continue // with the same inputs as one that counts
-		case model.RoleO:
+		if counted {
+			continue
+		}
+		if t.Role == model.RoleO {
 			heads = max(heads, t.Cols())
 		}
 		all := cols * cols * tracks // inputs, and the gap

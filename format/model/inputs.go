@@ -1,0 +1,41 @@
+package model
+
+// Input names the vectors that a matrix multiplies. Matrices of one layer with the same Input are
+// given the same vectors.
+type Input string
+
+// The vectors that the matrices of a layer are given.
+const (
+	InputNone        Input = ""             // outside the layers, or no matrix to be quantized
+	InputAttention   Input = "attention"    // the normalized residual stream: q, k, v
+	InputHeads       Input = "heads"        // outputs of the attention heads: o
+	InputMLP         Input = "mlp"          // the normalized residual stream: gate, up; of an expert, what it is sent
+	InputInner       Input = "inner"        // between the halves of the MLP, or of an expert: down
+	InputShared      Input = "shared"       // the normalized residual stream: gate and up of the shared expert
+	InputSharedInner Input = "shared_inner" // between its halves
+)
+
+// Input says which vectors a matrix of this role is given. This is the one table of what shares
+// inputs: whoever calibrates, rounds or trains a matrix for its inputs reads it.
+func (r Role) Input() Input {
+	switch r {
+	case RoleQ, RoleK, RoleV:
+		return InputAttention
+	case RoleO:
+		return InputHeads
+	case RoleGate, RoleUp:
+		return InputMLP
+	case RoleDown:
+		return InputInner
+	case RoleSharedGate, RoleSharedUp:
+		return InputShared
+	case RoleSharedDown:
+		return InputSharedInner
+	}
+	return InputNone
+}
+
+// SharesInputs reports whether two matrices are given the same vectors.
+func (t Tensor) SharesInputs(o Tensor) bool {
+	return t.Layer == o.Layer && t.Role.Input() != InputNone && t.Role.Input() == o.Role.Input()
+}

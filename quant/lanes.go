@@ -114,19 +114,3 @@ func codesGo(u []uint8, w []float32, t trial) (loss, power float32) {
 	}
 	return fold(&l), fold(&p)
 }
-
-// axpyGo adds a·x to y. They are equally long. Products are rounded before they are added, on every
-// processor.
-func axpyGo(y []float32, a float32, x []float32) {
-	x = x[:len(y)]
-	for len(y) >= 4 {
-		y[0] += float32(a * x[0])
-		y[1] += float32(a * x[1])
-		y[2] += float32(a * x[2])
-		y[3] += float32(a * x[3])
-		y, x = y[4:], x[4:]
-	}
-	for i := range y {
-		y[i] += float32(a * x[i])
-	}
-}

@@ -90,17 +90,6 @@ func emit(s block.Scheme, dst []byte, u []uint8, w []float32, t trial) (loss, po
 	return loss, power
 }
 
-// axpy adds a·x to y. They are equally long.
-func axpy(y []float32, a float32, x []float32) {
-	n := 0
-	if bodies != scalar {
-		if n = len(y) &^ (stride - 1); n > 0 {
-			axpyAVX2(&y[0], a, &x[:n][0], n)
-		}
-	}
-	axpyGo(y[n:], a, x[n:len(y)])
-}
-
 // The bodies in assembly; n is a multiple of stride.
 
 //go:noescape
@@ -123,6 +112,3 @@ func encodeAVX2(dst *byte, w *float32, n int, t trial, bits int) (loss, power fl
 
 //go:noescape
 func encodeAVX512(dst *byte, w *float32, n int, t trial, bits int) (loss, power float32)
-
-//go:noescape
-func axpyAVX2(y *float32, a float32, x *float32, n int)

@@ -408,30 +408,3 @@ codes:
 	VMOVSS X6, power+52(FP)
 	VZEROUPPER
 	RET
-
-// func axpyAVX2(y *float32, a float32, x *float32, n int)
-TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
-	MOVQ         y+0(FP), DI
-	VBROADCASTSS a+8(FP), Y0
-	MOVQ         x+16(FP), SI
-	MOVQ         n+24(FP), CX
-
-axpy:
-	VMULPS  (SI), Y0, Y1
-	VMULPS  32(SI), Y0, Y2
-	VMULPS  64(SI), Y0, Y3
-	VMULPS  96(SI), Y0, Y4
-	VADDPS  (DI), Y1, Y1
-	VADDPS  32(DI), Y2, Y2
-	VADDPS  64(DI), Y3, Y3
-	VADDPS  96(DI), Y4, Y4
-	VMOVUPS Y1, (DI)
-	VMOVUPS Y2, 32(DI)
-	VMOVUPS Y3, 64(DI)
-	VMOVUPS Y4, 96(DI)
-	ADDQ    $128, SI
-	ADDQ    $128, DI
-	SUBQ    $32, CX
-	JNE     axpy
-	VZEROUPPER
-	RET

@@ -117,22 +117,41 @@ func TestExtentNotFinite(t *testing.T) {
 	})
 }
 
-// TestAxpy compares the body in assembly with the scalar one, bit by bit.
-func TestAxpy(t *testing.T) {
+// TestSweep compares the bodies in assembly with the scalar one, bit by bit, for rows of every length.
+func TestSweep(t *testing.T) {
 	withBody(t, func(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(12, 13))
-		for n := range 150 {
-			x, y := make([]float32, n+1)[1:], make([]float32, n+1)[1:]
+		for n := range 300 {
+			k, step := rnd.IntN(4), n+rnd.IntN(3)
+			a, x, y := make([]float32, k), make([]float32, k*step+n+1)[1:], make([]float32, n+1)[1:]
 			anyFinite(rnd, x)
 			anyFinite(rnd, y)
+			for i := range a {
+				a[i] = float32(rnd.NormFloat64())
+			}
 			want := append([]float32(nil), y...)
-			a := float32(rnd.NormFloat64())
-			axpyGo(want, a, x)
-			axpy(y, a, x)
+			sweepGo(want, a, x, step)
+			sweep(y, a, x, step)
 			for i := range y {
-				if math.Float32bits(y[i]) != math.Float32bits(want[i]) && want[i] == want[i] {
-					t.Fatalf("%d numbers, number %d: %v, want %v", n, i, y[i], want[i])
+				if !sameBits(y[i], want[i]) {
+					t.Fatalf("%d rows of %d numbers, number %d: %v, want %v", k, n, i, y[i], want[i])
 				}
+			}
+		}
+	})
+}
+
+// TestDot64 does the same for products of vectors.
+func TestDot64(t *testing.T) {
+	withBody(t, func(t *testing.T) {
+		rnd := rand.New(rand.NewPCG(14, 15))
+		for n := range 200 {
+			a, b := make([]float64, n), make([]float64, n+3)
+			for i := range a {
+				a[i], b[i] = rnd.NormFloat64(), rnd.NormFloat64()
+			}
+			if got, want := dot64(a, b[:n]), dot64Go(a, b[:n]); got != want {
+				t.Fatalf("%d numbers: %v, want %v", n, got, want)
 			}
 		}
 	})

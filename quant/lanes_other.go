@@ -19,5 +19,3 @@ func emit(s block.Scheme, dst []byte, u []uint8, w []float32, t trial) (loss, po
 	s.Pack(dst, u)
 	return loss, power
 }
-
-func axpy(y []float32, a float32, x []float32) { axpyGo(y, a, x) }

@@ -16,15 +16,16 @@ import (
 // strongest inputs first. It may be used by several goroutines.
 type Feedback struct {
 	n     int
-	order []int       // column at each step
-	unit  [][]float32 // [step][later steps] how an error moves on: row i of R̃ from column i+1 on
-	pivot []float32   // by step, R_ii²: hess in the order of steps is R̃·diag(pivot)·R̃ᵀ
-	hess  []float32   // [n][n] damped, in the order of columns
+	order []int     // column at each step
+	unit  []float32 // [n][n], by steps, how an error moves on to later ones: R̃ above the diagonal, R̃ᵀ below
+	pivot []float32 // by step, R_ii²: hess in the order of steps is R̃·diag(pivot)·R̃ᵀ
+	hess  []float32 // [n][n] damped, in the order of columns
+	diag  []float32 // its diagonal
 
 	gap, debt []float32 // [n][n] and [rows][n], see Toward; or nil
 
 	mu   sync.Mutex
-	sums map[int][][]float32 // by block size, see blockSums
+	sums map[int]*blockSums // by block size
 }
 
 // NewFeedback prepares rounding for rows of n columns whose inputs x have Σ x·xᵀ = h, [n][n], of
@@ -33,14 +34,14 @@ func NewFeedback(h []float32, n int, damp float64) (*Feedback, error) {
 	if len(h) != n*n {
 		return nil, fmt.Errorf("a matrix of %d numbers for %d columns", len(h), n)
 	}
-	f := &Feedback{n: n, hess: make([]float32, n*n), sums: map[int][][]float32{}}
+	f := &Feedback{n: n, hess: make([]float32, n*n), diag: make([]float32, n), sums: map[int]*blockSums{}}
 	if err := f.damped(h, damp); err != nil {
 		return nil, err
 	}
 	for j := range n {
 		f.order = append(f.order, j)
 	}
-	slices.SortStableFunc(f.order, func(a, b int) int { return cmp.Compare(f.hess[b*n+b], f.hess[a*n+a]) })
+	slices.SortStableFunc(f.order, func(a, b int) int { return cmp.Compare(f.diag[b], f.diag[a]) })
 	return f, f.factor()
 }
 
@@ -67,7 +68,8 @@ func (f *Feedback) damped(h []float32, damp float64) error {
 		if d == 0 {
 			d = mean
 		}
-		f.hess[i*n+i] = float32(d + damp*mean)
+		f.diag[i] = float32(d + damp*mean)
+		f.hess[i*n+i] = f.diag[i]
 	}
 	return nil
 }
@@ -86,12 +88,12 @@ func (f *Feedback) factor() error {
 	if i := cholesky(l); i >= 0 {
 		return fmt.Errorf("the inputs of column %d depend on the others': more damping or more calibration text is needed", f.order[n-1-i])
 	}
-	f.unit, f.pivot = make([][]float32, n), make([]float32, n)
+	f.unit, f.pivot = make([]float32, n*n), make([]float32, n)
 	for i := range n { // step i is row n−1−i of l; R[i][j] = l[n−1−i][n−1−j]
 		f.pivot[i] = float32(l[n-1-i][n-1-i] * l[n-1-i][n-1-i])
-		f.unit[i] = make([]float32, n-1-i)
 		for j := i + 1; j < n; j++ {
-			f.unit[i][j-i-1] = float32(l[n-1-i][n-1-j] / l[n-1-j][n-1-j])
+			v := float32(l[n-1-i][n-1-j] / l[n-1-j][n-1-j])
+			f.unit[i*n+j], f.unit[j*n+i] = v, v
 		}
 	}
 	return nil
@@ -132,19 +134,4 @@ func eliminate(l [][]float64, i, j0, j1 int) {
 	for j := j0; j < j1; j++ {
 		l[i][j] = (l[i][j] - dot64(l[i][:j], l[j][:j])) / l[j][j]
 	}
-}
-
-func dot64(a, b []float64) float64 {
-	var s0, s1, s2, s3 float64
-	for len(a) >= 4 && len(b) >= 4 {
-		s0 += a[0] * b[0]
-		s1 += a[1] * b[1]
-		s2 += a[2] * b[2]
-		s3 += a[3] * b[3]
-		a, b = a[4:], b[4:]
-	}
-	for i := range a {
-		s0 += a[i] * b[i]
-	}
-	return s0 + s1 + s2 + s3
 }

@@ -49,7 +49,7 @@ func TestLend(t *testing.T) {
 		}
 		row := make([]byte, s.RowBytes(n))
 		for at := 0; at < len(w); at += n {
-			if err := r.Row(row, w[at:at+n]); err != nil {
+			if _, err := r.Rows(row, w[at:at+n]); err != nil {
 				t.Fatal(err)
 			}
 			sum += outputLoss(many.Inputs, w[at:at+n], s, row)

@@ -7,35 +7,45 @@ import (
 )
 
 // fitScales gives all blocks of the row the scales that cost least while the levels stay: with U the
-// levels, one column a block, UᵀHU·s = UᵀH·w. A scale that float16 cannot hold, or that would turn
-// the block around, stays what it was.
-func (r *Rounder) fitScales() {
-	n, length, blocks := r.f.n, r.e.scheme.Block, len(r.s)
-	a := make([][]float64, blocks)
-	rhs := make([]float64, blocks)
-	hu := make([]float32, n)
-	for b := range blocks {
-		clear(hu)
-		for j := b * length; j < min((b+1)*length, n); j++ {
-			if r.u[j] != 0 {
-				axpy(hu, float32(r.u[j]), r.f.hess[j*n:(j+1)*n])
-			}
-		}
-		a[b] = make([]float64, b+1)
+// levels, one column a block, they differ by ds from what they are, UᵀHU·ds = Uᵀ·g. A scale that float16 cannot hold,
+// or that would turn the block around, stays what it was.
+func (r *Rounder) fitScales(x *rounding) {
+	n, length := r.f.n, r.check.scheme.Block
+	for b := range x.s {
+		hu := x.hu[b*n : (b+1)*n]
 		for c := range b + 1 {
-			for j := c * length; j < min((c+1)*length, n); j++ {
-				a[b][c] += float64(hu[j]) * float64(r.u[j])
-			}
+			at, end := c*length, min((c+1)*length, n)
+			r.normal[b][c] = inner(hu[at:end], x.u[at:end])
 		}
-		for j := range n {
-			rhs[b] += float64(hu[j]) * float64(r.w[j])
+		at, end := b*length, min((b+1)*length, n)
+		r.target[b] = inner(x.g[at:end], x.u[at:end])
+	}
+	for b, ds := range solve(r.normal, r.target) {
+		r.moves[b] = 0
+		s := block.RoundFloat16(float64(x.s[b]) + ds)
+		if s >= block.NormalFloat16 && s*float64(r.check.scheme.Steps()) <= block.MaxFloat16 {
+			r.moves[b] = x.s[b] - float32(s)
+			x.s[b] = float32(s)
 		}
 	}
-	for b, s := range solve(a, rhs) {
-		if s = block.RoundFloat16(s); s >= block.NormalFloat16 && s*float64(r.e.scheme.Steps()) <= block.MaxFloat16 {
-			r.s[b] = float32(s)
-		}
+	sweep(x.g, r.moves, x.hu, n)
+}
+
+// inner returns x·y, in float64. They are equally long.
+func inner(x, y []float32) float64 {
+	y = y[:len(x)]
+	var s0, s1, s2, s3 float64
+	for len(x) >= 4 {
+		s0 += float64(x[0]) * float64(y[0])
+		s1 += float64(x[1]) * float64(y[1])
+		s2 += float64(x[2]) * float64(y[2])
+		s3 += float64(x[3]) * float64(y[3])
+		x, y = x[4:], y[4:]
 	}
+	for i := range x {
+		s0 += float64(x[i]) * float64(y[i])
+	}
+	return s0 + s1 + s2 + s3
 }
 
 // solve returns x with a·x = y for a symmetric a of which the lower triangle is given and replaced

@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -100,15 +101,15 @@ func rowsOf(t *testing.T, f *Feedback, s block.Scheme, w []float32) [][]byte {
 			t.Fatal(err)
 		}
 		row := make([]byte, s.RowBytes(len(w)))
-		if err := r.Row(row, w); err != nil {
+		if _, err := r.Rows(row, w); err != nil {
 			t.Fatal(err)
 		}
 		got := make([]float32, len(w))
 		s.DecodeRow(got, row)
 		var loss float64
 		for j := range w {
-			if got[j] != r.value(j) {
-				t.Fatalf("column %d: %v is written, %v was meant", j, got[j], r.value(j))
+			if got[j] != r.value(r.rows[0], j) {
+				t.Fatalf("column %d: %v is written, %v was meant", j, got[j], r.value(r.rows[0], j))
 			}
 			loss += (float64(w[j]) - float64(got[j])) * (float64(w[j]) - float64(got[j]))
 		}
@@ -200,7 +201,10 @@ func TestToward(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := slices.Clone(w)
-		f.aim(got, 1, make([]float32, n), make([]float32, n))
+		x := newRounding(n, 1, false)
+		copy(x.w, got)
+		f.aim([]*rounding{x}, 1)
+		copy(got, x.w)
 		for j := range n {
 			if j == n/2 {
 				continue // nothing is known of what it should be
@@ -255,12 +259,12 @@ func TestTowardOutputs(t *testing.T) {
 			for j := range w {
 				w[j] = float32(rng.NormFloat64())
 			}
-			if err := r.Row(row, w); err != nil {
+			if _, err := r.Rows(row, w); err != nil {
 				t.Fatal(err)
 			}
 			s.DecodeRow(got, row)
 			for k := range tokens {
-				d := float64(dot(w, ys[k]) - dot(got, xs[k]))
+				d := inner(w, ys[k]) - inner(got, xs[k])
 				sum += d * d
 			}
 		}
@@ -292,14 +296,97 @@ func TestRounderSanitize(t *testing.T) {
 	w[7], clean[7] = float32(math.NaN()), 0
 	w[40], clean[40] = float32(math.Inf(1)), 2
 	a, b := make([]byte, s.RowBytes(n)), make([]byte, s.RowBytes(n))
-	if err := r.Row(a, w); err != nil {
+	if _, err := r.Rows(a, w); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Row(b, clean); err != nil {
+	if _, err := r.Rows(b, clean); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(a, b) {
 		t.Error("NaN and infinity are not rounded as what replaces them")
+	}
+}
+
+// TestRowsTogether checks that a row comes out the same by itself and among others, whatever these are and wherever it
+// stands, and that a row that cannot be encoded is named.
+func TestRowsTogether(t *testing.T) {
+	const n, rows = 100, 2*RowsAtATime + 3
+	rng := rand.New(rand.NewPCG(8, 9))
+	f, err := NewFeedback(inputs(rng, n), n, 0.01)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gap, debt := make([]float32, n*n), make([]float32, rows*n)
+	for i := range gap {
+		gap[i] = float32(rng.NormFloat64())
+	}
+	for i := range debt {
+		debt[i] = float32(rng.NormFloat64())
+	}
+	if err := f.Toward(&Sums{Tokens: 1 << 20, Gap: gap, Debt: debt}, .5); err != nil {
+		t.Fatal(err)
+	}
+	s := block.Scheme{Bits: 4, Block: 32}
+	w, size := make([]float32, rows*n), s.RowBytes(n)
+	for i := range w {
+		w[i] = float32(rng.NormFloat64())
+	}
+	all, err := NewRounder(f, s, Options{}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]byte, rows*size)
+	if done, err := all.Rows(want, w); err != nil || done != rows {
+		t.Fatal(done, err)
+	}
+	for row := range rows {
+		one, err := NewRounder(f, s, Options{}, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.Seek(row)
+		got := make([]byte, size)
+		if _, err := one.Rows(got, w[row*n:(row+1)*n]); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want[row*size:(row+1)*size]) || one.Losses[0] != all.Losses[row] {
+			t.Fatalf("row %d is another by itself", row)
+		}
+	}
+	const bad = RowsAtATime + 2
+	w[bad*n+7] = float32(math.NaN())
+	all.Seek(0)
+	var e *WeightError
+	if row, err := all.Rows(want, w); row != bad || !errors.As(err, &e) || e.Col != 7 {
+		t.Errorf("row %d, %v: want row %d, column 7", row, err, bad)
+	}
+}
+
+// TestLosses checks that what is said to be lost is, though it is kept up while codes move.
+func TestLosses(t *testing.T) {
+	for _, s := range []block.Scheme{{Bits: 8, Block: 128}, {Bits: 4, Block: 32}, {Bits: 2, Block: 64}} {
+		const n = 200
+		rng := rand.New(rand.NewPCG(21, uint64(s.Bits)))
+		f, err := NewFeedback(inputs(rng, n), n, 0.01)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := NewRounder(f, s, Options{}, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, row := make([]float32, n), make([]byte, s.RowBytes(n))
+		for range 10 {
+			for j := range w {
+				w[j] = float32(rng.NormFloat64())
+			}
+			if _, err := r.Rows(row, w); err != nil {
+				t.Fatal(err)
+			}
+			if want := outputLoss(f.hess, w, s, row); math.Abs(r.Losses[0]-want) > 1e-3*want {
+				t.Errorf("%v: %v is said to be lost, %v was", s, r.Losses[0], want)
+			}
+		}
 	}
 }
 
@@ -316,12 +403,14 @@ func BenchmarkRounder(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			w, row := make([]float32, n), make([]byte, s.RowBytes(n))
+			const rows = 4 * RowsAtATime
+			w, row := make([]float32, rows*n), make([]byte, rows*s.RowBytes(n))
 			for j := range w {
 				w[j] = float32(rng.NormFloat64())
 			}
+			defer func() { b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*rows), "µs/row") }()
 			for b.Loop() {
-				if err := r.Row(row, w); err != nil {
+				if _, err := r.Rows(row, w); err != nil {
 					b.Fatal(err)
 				}
 			}

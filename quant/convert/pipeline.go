@@ -188,25 +188,39 @@ func (k *worker) encode(t *tile) error {
 	if err != nil {
 		return err
 	}
-	for r := range t.rows {
-		if err := row.Row(t.out[r*size:(r+1)*size], k.rows[r*cols:(r+1)*cols]); err != nil {
-			return fmt.Errorf("row %d: %w", t.row0+r, err)
-		}
+	if bad, err := row.Rows(t.out, k.rows); err != nil {
+		return fmt.Errorf("row %d: %w", t.row0+bad, err)
 	}
 	t.stats = row.stats()
 	return nil
 }
 
-// rowEncoder encodes one row after the other and keeps statistics.
+// rowEncoder encodes rows and keeps statistics.
 type rowEncoder interface {
-	Row(dst []byte, w []float32) error
+	// Rows encodes rows that lie one after the other. With an error it returns the number of the row that is to blame.
+	Rows(dst []byte, w []float32) (int, error)
 	stats() quant.Stats
 }
 
-// blocks is a rowEncoder of blocks.
-type blocks struct{ *quant.Encoder }
+// each is a rowEncoder of one row after the other.
+type each struct {
+	row   func(dst []byte, w []float32) error
+	size  int // bytes of a row
+	cols  int
+	count func() quant.Stats
+}
 
-func (b blocks) stats() quant.Stats { return b.Stats }
+func (e each) stats() quant.Stats { return e.count() }
+
+func (e each) Rows(dst []byte, w []float32) (int, error) {
+	rows := len(w) / e.cols
+	for r := range rows {
+		if err := e.row(dst[r*e.size:(r+1)*e.size], w[r*e.cols:(r+1)*e.cols]); err != nil {
+			return r, err
+		}
+	}
+	return rows, nil
+}
 
 func (k *worker) rowEncoder(t *tile) (rowEncoder, error) {
 	o, e := &k.plan.opts, &k.plan.tensors[t.tensor]
@@ -222,10 +236,14 @@ func (k *worker) rowEncoder(t *tile) (rowEncoder, error) {
 		method = quant.Search
 	}
 	if !e.Type.Quantized() {
-		return &plain{width: e.Type.Bits() / 8, sanitize: o.Sanitize, saturate: o.Saturate}, nil
+		p := &plain{width: e.Type.Bits() / 8, sanitize: o.Sanitize, saturate: o.Saturate}
+		return each{p.Row, e.RowBytes(), e.Model().Cols(), p.stats}, nil
 	}
 	enc, err := quant.NewEncoder(e.Scheme(), quant.Options{Method: method, Sanitize: o.Sanitize, Saturate: o.Saturate})
-	return blocks{enc}, err
+	if err != nil {
+		return nil, err
+	}
+	return each{enc.Row, e.RowBytes(), e.Model().Cols(), func() quant.Stats { return enc.Stats }}, nil
 }
 
 // resize returns s with n elements, whose values mean nothing.

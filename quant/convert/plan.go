@@ -135,7 +135,9 @@ func tileRows(t model.Tensor) int { return max(1, tileWeights/t.Cols()) }
 
 // feedbackRows reports how many rows of the tensor make a tile for feedback, where a weight costs as much
 // as many elsewhere, and the next matrix waits for the last tile.
-func feedbackRows(t model.Tensor) int { return max(1, tileWeights/16/t.Cols()) }
+func feedbackRows(t model.Tensor) int {
+	return max(quant.RowsAtATime, tileWeights/16/t.Cols()/quant.RowsAtATime*quant.RowsAtATime)
+}
 
 // floats chooses the type of a tensor that is not quantized: f16 if that keeps every value, else
 // f32.

@@ -9,8 +9,11 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
-// sampleCols is how many columns the matrix has that is rounded to know how fast that is.
-const sampleCols = 256
+// The matrix that is rounded to know how fast that is has so many columns, and so many rows are rounded at a time.
+const (
+	sampleCols  = 256
+	sampleBatch = quant.RowsAtATime
+)
 
 // estimateGPTQ reports how long the rounding of all matrices of the method GPTQ will take on the CPU: for
 // n columns, that of a row takes n² and what comes before n³ steps. What the GPU does comes on top.
@@ -47,10 +50,13 @@ func (p *plan) estimateGPTQ() (time.Duration, error) {
 // roundSample rounds random rows and returns what one takes, and what the feedback takes.
 func roundSample(s block.Scheme, rounds int) (row, before time.Duration, err error) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	w, out := make([]float32, sampleCols), make([]byte, s.RowBytes(sampleCols))
+	w, out := make([]float32, sampleBatch*sampleCols), make([]byte, sampleBatch*s.RowBytes(sampleCols))
 	h := make([]float32, sampleCols*sampleCols)
 	for i := range w {
-		w[i], h[i*sampleCols+i] = float32(rng.NormFloat64()), 1
+		w[i] = float32(rng.NormFloat64())
+	}
+	for i := range sampleCols {
+		h[i*sampleCols+i] = 1
 		for j := range i {
 			h[i*sampleCols+j] = float32(rng.NormFloat64()) / sampleCols
 		}
@@ -63,8 +69,8 @@ func roundSample(s block.Scheme, rounds int) (row, before time.Duration, err err
 	before = time.Since(begun)
 	r, err := quant.NewRounder(f, s, quant.Options{}, rounds)
 	n := time.Duration(0)
-	for begun = time.Now(); err == nil && (n == 0 || time.Since(begun) < sample); n++ {
-		err = r.Row(out, w)
+	for begun = time.Now(); err == nil && (n == 0 || time.Since(begun) < sample); n += sampleBatch {
+		_, err = r.Rows(out, w)
 	}
 	return time.Since(begun) / max(n, 1), before, err
 }

@@ -292,19 +292,27 @@ func (e *candidateEncoder) rows(ctx context.Context, s block.Scheme, rows []floa
 		return err
 	}
 	cols, size := e.last.Cols(), s.RowBytes(e.last.Cols())
-	dst := make([]byte, size)
-	for i := part.from; i < part.to; i += step {
+	const together = quant.RowsAtATime
+	w, dst := make([]float32, 0, together*cols), make([]byte, together*size)
+	for i := part.from; i < part.to; i += together * step {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if to != nil {
-			dst = to[i*size : (i+1)*size]
+		w = w[:0]
+		end := min(i+together*step, part.to)
+		for k := i; k < end; k += step {
+			w = append(w, rows[k*cols:(k+1)*cols]...)
 		}
-		r.Loss = 0
-		if err := r.Row(dst, rows[i*cols:(i+1)*cols]); err != nil {
-			return fmt.Errorf("row %d: %w", i, err)
+		out := dst[:len(w)/cols*size]
+		if to != nil { // then step is 1
+			out = to[i*size : end*size]
 		}
-		losses[i] = r.Loss
+		if bad, err := r.Rows(out, w); err != nil {
+			return fmt.Errorf("row %d: %w", i+bad*step, err)
+		}
+		for k, loss := range r.Losses {
+			losses[i+k*step] = loss
+		}
 	}
 	return nil
 }

@@ -1,0 +1,51 @@
+package quant
+
+// sweep adds Σ a[k]·x[k·step+i] to each y[i], in the order of k.
+func sweep(y, a, x []float32, step int) {
+	n := 0
+	if bodies != scalar && len(a) > 0 {
+		if n = len(y) &^ (stride - 1); n > 0 {
+			_ = x[(len(a)-1)*step+n-1]
+			if bodies == avx512 {
+				sweepAVX512(&y[0], n, &a[0], len(a), &x[0], step)
+			} else {
+				sweepAVX2(&y[0], n, &a[0], len(a), &x[0], step)
+			}
+		}
+	}
+	if n < len(y) {
+		sweepGo(y[n:], a, x[n:], step)
+	}
+}
+
+// dot64 returns a·b. They are equally long.
+func dot64(a, b []float64) float64 {
+	n := len(a) &^ (dotLanes - 1)
+	if bodies == scalar || n == 0 {
+		return dot64Go(a, b)
+	}
+	b = b[:len(a)]
+	sum := 0.0
+	if bodies == avx512 {
+		sum = dot64AVX512(&a[0], &b[0], n)
+	} else {
+		sum = dot64AVX2(&a[0], &b[0], n)
+	}
+	return dotRest(sum, a[n:], b[n:])
+}
+
+// n is a multiple of stride.
+//
+//go:noescape
+func sweepAVX2(y *float32, n int, a *float32, k int, x *float32, step int)
+
+//go:noescape
+func sweepAVX512(y *float32, n int, a *float32, k int, x *float32, step int)
+
+// n is a multiple of dotLanes.
+//
+//go:noescape
+func dot64AVX2(a, b *float64, n int) float64
+
+//go:noescape
+func dot64AVX512(a, b *float64, n int) float64

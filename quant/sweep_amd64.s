@@ -1,0 +1,289 @@
+#include "textflag.h"
+
+// A tile of y stays in registers while the rows of x go by. Products are rounded before they are added.
+
+// func sweepAVX2(y *float32, n int, a *float32, k int, x *float32, step int)
+TEXT ·sweepAVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), DI
+	MOVQ n+8(FP), CX
+	MOVQ a+16(FP), SI
+	MOVQ k+24(FP), R8
+	MOVQ x+32(FP), R9
+	MOVQ step+40(FP), R10
+	SHLQ $2, R10
+
+wide:
+	CMPQ    CX, $64
+	JLT     narrow
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	MOVQ    R9, R11
+	MOVQ    SI, R12
+	MOVQ    R8, R13
+
+wideRow:
+	VBROADCASTSS (R12), Y8
+	VMULPS       (R11), Y8, Y9
+	VMULPS       32(R11), Y8, Y10
+	VMULPS       64(R11), Y8, Y11
+	VMULPS       96(R11), Y8, Y12
+	VADDPS       Y9, Y0, Y0
+	VADDPS       Y10, Y1, Y1
+	VADDPS       Y11, Y2, Y2
+	VADDPS       Y12, Y3, Y3
+	VMULPS       128(R11), Y8, Y9
+	VMULPS       160(R11), Y8, Y10
+	VMULPS       192(R11), Y8, Y11
+	VMULPS       224(R11), Y8, Y12
+	VADDPS       Y9, Y4, Y4
+	VADDPS       Y10, Y5, Y5
+	VADDPS       Y11, Y6, Y6
+	VADDPS       Y12, Y7, Y7
+	ADDQ         $4, R12
+	ADDQ         R10, R11
+	DECQ         R13
+	JNE          wideRow
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	VMOVUPS Y4, 128(DI)
+	VMOVUPS Y5, 160(DI)
+	VMOVUPS Y6, 192(DI)
+	VMOVUPS Y7, 224(DI)
+	ADDQ    $256, DI
+	ADDQ    $256, R9
+	SUBQ    $64, CX
+	JMP     wide
+
+narrow:
+	CMPQ    CX, $32
+	JLT     done
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	MOVQ    R9, R11
+	MOVQ    SI, R12
+	MOVQ    R8, R13
+
+narrowRow:
+	VBROADCASTSS (R12), Y8
+	VMULPS       (R11), Y8, Y9
+	VMULPS       32(R11), Y8, Y10
+	VMULPS       64(R11), Y8, Y11
+	VMULPS       96(R11), Y8, Y12
+	VADDPS       Y9, Y0, Y0
+	VADDPS       Y10, Y1, Y1
+	VADDPS       Y11, Y2, Y2
+	VADDPS       Y12, Y3, Y3
+	ADDQ         $4, R12
+	ADDQ         R10, R11
+	DECQ         R13
+	JNE          narrowRow
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $128, DI
+	ADDQ    $128, R9
+	SUBQ    $32, CX
+	JMP     narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func sweepAVX512(y *float32, n int, a *float32, k int, x *float32, step int)
+TEXT ·sweepAVX512(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), DI
+	MOVQ n+8(FP), CX
+	MOVQ a+16(FP), SI
+	MOVQ k+24(FP), R8
+	MOVQ x+32(FP), R9
+	MOVQ step+40(FP), R10
+	SHLQ $2, R10
+
+wide:
+	CMPQ    CX, $128
+	JLT     narrow
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VMOVUPS 256(DI), Z4
+	VMOVUPS 320(DI), Z5
+	VMOVUPS 384(DI), Z6
+	VMOVUPS 448(DI), Z7
+	MOVQ    R9, R11
+	MOVQ    SI, R12
+	MOVQ    R8, R13
+
+wideRow:
+	VBROADCASTSS (R12), Z8
+	VMULPS       (R11), Z8, Z9
+	VMULPS       64(R11), Z8, Z10
+	VMULPS       128(R11), Z8, Z11
+	VMULPS       192(R11), Z8, Z12
+	VMULPS       256(R11), Z8, Z13
+	VMULPS       320(R11), Z8, Z14
+	VMULPS       384(R11), Z8, Z15
+	VMULPS       448(R11), Z8, Z16
+	VADDPS       Z9, Z0, Z0
+	VADDPS       Z10, Z1, Z1
+	VADDPS       Z11, Z2, Z2
+	VADDPS       Z12, Z3, Z3
+	VADDPS       Z13, Z4, Z4
+	VADDPS       Z14, Z5, Z5
+	VADDPS       Z15, Z6, Z6
+	VADDPS       Z16, Z7, Z7
+	ADDQ         $4, R12
+	ADDQ         R10, R11
+	DECQ         R13
+	JNE          wideRow
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	VMOVUPS Z4, 256(DI)
+	VMOVUPS Z5, 320(DI)
+	VMOVUPS Z6, 384(DI)
+	VMOVUPS Z7, 448(DI)
+	ADDQ    $512, DI
+	ADDQ    $512, R9
+	SUBQ    $128, CX
+	JMP     wide
+
+narrow:
+	CMPQ    CX, $32
+	JLT     done
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	MOVQ    R9, R11
+	MOVQ    SI, R12
+	MOVQ    R8, R13
+
+narrowRow:
+	VBROADCASTSS (R12), Z8
+	VMULPS       (R11), Z8, Z9
+	VMULPS       64(R11), Z8, Z10
+	VADDPS       Z9, Z0, Z0
+	VADDPS       Z10, Z1, Z1
+	ADDQ         $4, R12
+	ADDQ         R10, R11
+	DECQ         R13
+	JNE          narrowRow
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    $128, DI
+	ADDQ    $128, R9
+	SUBQ    $32, CX
+	JMP     narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func dot64AVX2(a, b *float64, n int) float64
+TEXT ·dot64AVX2(SB), NOSPLIT, $0-32
+	MOVQ a+0(FP), SI
+	MOVQ b+8(FP), DI
+	MOVQ n+16(FP), CX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+
+dot64AVX2Loop:
+	VMOVUPD (SI), Y8
+	VMULPD  (DI), Y8, Y8
+	VADDPD  Y8, Y0, Y0
+	VMOVUPD 32(SI), Y9
+	VMULPD  32(DI), Y9, Y9
+	VADDPD  Y9, Y1, Y1
+	VMOVUPD 64(SI), Y10
+	VMULPD  64(DI), Y10, Y10
+	VADDPD  Y10, Y2, Y2
+	VMOVUPD 96(SI), Y11
+	VMULPD  96(DI), Y11, Y11
+	VADDPD  Y11, Y3, Y3
+	VMOVUPD 128(SI), Y12
+	VMULPD  128(DI), Y12, Y12
+	VADDPD  Y12, Y4, Y4
+	VMOVUPD 160(SI), Y13
+	VMULPD  160(DI), Y13, Y13
+	VADDPD  Y13, Y5, Y5
+	VMOVUPD 192(SI), Y14
+	VMULPD  192(DI), Y14, Y14
+	VADDPD  Y14, Y6, Y6
+	VMOVUPD 224(SI), Y15
+	VMULPD  224(DI), Y15, Y15
+	VADDPD  Y15, Y7, Y7
+	ADDQ    $256, SI
+	ADDQ    $256, DI
+	SUBQ    $32, CX
+	JNE     dot64AVX2Loop
+	VADDPD Y4, Y0, Y0
+	VADDPD Y5, Y1, Y1
+	VADDPD Y6, Y2, Y2
+	VADDPD Y7, Y3, Y3
+	VADDPD Y2, Y0, Y0
+	VADDPD Y3, Y1, Y1
+	VADDPD Y1, Y0, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	VMOVSD       X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func dot64AVX512(a, b *float64, n int) float64
+TEXT ·dot64AVX512(SB), NOSPLIT, $0-32
+	MOVQ a+0(FP), SI
+	MOVQ b+8(FP), DI
+	MOVQ n+16(FP), CX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+
+dot64AVX512Loop:
+	VMOVUPD (SI), Z4
+	VMULPD  (DI), Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	VMOVUPD 64(SI), Z5
+	VMULPD  64(DI), Z5, Z5
+	VADDPD  Z5, Z1, Z1
+	VMOVUPD 128(SI), Z6
+	VMULPD  128(DI), Z6, Z6
+	VADDPD  Z6, Z2, Z2
+	VMOVUPD 192(SI), Z7
+	VMULPD  192(DI), Z7, Z7
+	VADDPD  Z7, Z3, Z3
+	ADDQ    $256, SI
+	ADDQ    $256, DI
+	SUBQ    $32, CX
+	JNE     dot64AVX512Loop
+	VADDPD Z2, Z0, Z0
+	VADDPD Z3, Z1, Z1
+	VADDPD Z1, Z0, Z0
+	VEXTRACTF64X4 $1, Z0, Y1
+	VADDPD Y1, Y0, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	VMOVSD       X0, ret+24(FP)
+	VZEROUPPER
+	RET

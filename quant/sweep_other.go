@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package quant
+
+func sweep(y, a, x []float32, step int) { sweepGo(y, a, x, step) }
+
+func dot64(a, b []float64) float64 { return dot64Go(a, b) }

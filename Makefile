@@ -65,6 +65,10 @@ else
 	$(GO) run ./internal/tools/bench-compare -base $(BASE) -rounds $(ROUNDS)
 endif
 
+.PHONY: same
+same: setup ## Show whether bundles and logits are those of BASE=REVISION (and only of the models RUN=REGEX)
+	$(GO) run ./internal/tools/same -base "$(BASE)" -run '$(RUN)'
+
 formats: build ## Print the README's table of formats
 	@scripts/formats $(BIN) $(MODEL)
 

@@ -9,10 +9,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/tools/revision"
 )
 
 func main() {
@@ -42,14 +42,14 @@ func run(ctx context.Context, base string, rounds int, dir, checkpoint string) (
 		return 0, err
 	}
 	before, after := filepath.Join(dir, "base"), filepath.Join(dir, "now")
-	if err := buildBase(ctx, base, dir, before); err != nil {
+	if err := revision.Build(ctx, base, dir, before); err != nil {
 		return 0, err
 	}
-	if err := command(ctx, ".", "go", "build", "-o", after, "./cmd/llama-webgpu"); err != nil {
+	if err := revision.Command(ctx, ".", "go", "build", "-o", after, "./cmd/llama-webgpu"); err != nil {
 		return 0, err
 	}
 	model, shape := filepath.Join(dir, "model"), filepath.Join(dir, "shape.json")
-	if err := command(ctx, ".", after, "quantize", "--input-dir", checkpoint, "--output-dir", model, "--format", "int4", "--force", "--quiet"); err != nil {
+	if err := revision.Command(ctx, ".", after, "quantize", "--input-dir", checkpoint, "--output-dir", model, "--format", "int4", "--force", "--quiet"); err != nil {
 		return 0, err
 	}
 	if err := os.WriteFile(shape, []byte(config), 0o666); err != nil {
@@ -69,36 +69,4 @@ func run(ctx context.Context, base string, rounds int, dir, checkpoint string) (
 	table, slower := all.compare(base)
 	fmt.Print(table)
 	return slower, os.WriteFile(filepath.Join(dir, "compare.txt"), []byte(table), 0o666)
-}
-
-// buildBase builds the program of a revision, in a work tree of its own.
-func buildBase(ctx context.Context, rev, dir, program string) error {
-	program, err := filepath.Abs(program)
-	if err != nil {
-		return err
-	}
-	tree := filepath.Join(dir, "tree")
-	// Without an interrupt to heed: what was added is removed.
-	remove := func() error {
-		return command(context.WithoutCancel(ctx), ".", "git", "worktree", "remove", "--force", tree)
-	}
-	if _, err := os.Stat(tree); err == nil {
-		if err := remove(); err != nil { // of a run that was killed
-			return err
-		}
-	}
-	if err := command(ctx, ".", "git", "worktree", "add", "--quiet", "--detach", tree, rev); err != nil {
-		return err
-	}
-	return errors.Join(command(ctx, tree, "go", "build", "-o", program, "./cmd/llama-webgpu"), remove())
-}
-
-// command runs a program in a directory; what it prints is part of the error.
-func command(ctx context.Context, dir, name string, args ...string) error {
-	c := exec.CommandContext(ctx, name, args...)
-	c.Dir = dir
-	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

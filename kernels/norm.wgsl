@@ -51,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let d = x[in + k] - mean;
     part += d * d;
   }
-  let scale = SCALE / sqrt(total(lane, part) / f32(WIDTH) + EPS) * 1.0000001;
+  let scale = SCALE / sqrt(total(lane, part) / f32(WIDTH) + EPS);
   for (var k = lane; k < WIDTH; k += LANES) {
     var v = (x[in + k] - mean) * scale * w[k];
     if (BIAS == 1u) { v += SCALE * b[k]; }

@@ -13,12 +13,13 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 )
 
 // benchSource is what bench loads: a bundle, or made-up weights.
 type benchSource struct {
-	disk *source                // nil if made up
+	disk *source.Model                // nil if made up
 	made *transformer.Synthetic // nil if on disk
 }
 
@@ -26,7 +27,7 @@ func (s *benchSource) close() error {
 	if s.disk == nil {
 		return nil
 	}
-	return s.disk.close()
+	return s.disk.Close()
 }
 
 // weights returns what the device loads.
@@ -34,7 +35,7 @@ func (s *benchSource) weights() transformer.Source {
 	if s.made != nil {
 		return s.made
 	}
-	return s.disk.packed()
+	return s.disk.Packed()
 }
 
 // weightFlags choose a bundle or a shape.
@@ -58,7 +59,7 @@ func checkWeights(c *cli.Context) error {
 // openWeights opens the bundle or makes up the weights.
 func openWeights(c *cli.Context) (*benchSource, error) {
 	if dir := c.String("model"); dir != "" {
-		s, err := openOnlyBundle(dir)
+		s, err := source.OpenBundle(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -141,7 +142,7 @@ func (b *benchmark) timeLoad(ctx context.Context, src *benchSource, test string,
 	case loadMade:
 		t, err = transformer.New(ctx, b.dev, src.made, o)
 	case loadPlain:
-		t, err = transformer.New(ctx, b.dev, src.disk.packed(), o)
+		t, err = transformer.New(ctx, b.dev, src.disk.Packed(), o)
 	default:
 		t, err = loadCompared(ctx, b.dev, src.disk, o)
 	}
@@ -186,7 +187,7 @@ func (b *benchmark) loads(ctx context.Context, src *benchSource) (err error) {
 }
 
 // store writes made-up weights as a bundle.
-func (b *benchmark) store(ctx context.Context, m *transformer.Synthetic, dir string) (s *source, err error) {
+func (b *benchmark) store(ctx context.Context, m *transformer.Synthetic, dir string) (s *source.Model, err error) {
 	var tensors []bundle.Tensor
 	for i, t := range m.Tensors() {
 		bits, block := m.Packing(i)
@@ -227,5 +228,5 @@ func (b *benchmark) store(ctx context.Context, m *transformer.Synthetic, dir str
 	if err := w.Commit(manifest); err != nil {
 		return nil, err
 	}
-	return openSource(dir)
+	return source.Open(dir)
 }

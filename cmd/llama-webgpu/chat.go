@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer/chat"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
@@ -83,8 +84,8 @@ type conversation struct {
 }
 
 // newConversation prepares the template that the flags or the model give.
-func newConversation(c *cli.Context, s *source, tok *tokenizer.Tokenizer) (*conversation, error) {
-	text := s.chatTemplate()
+func newConversation(c *cli.Context, s *source.Model, tok *tokenizer.Tokenizer) (*conversation, error) {
+	text := s.ChatTemplate()
 	if c.String("chat-template") != "" {
 		var err error
 		if text, err = readText(c, "chat-template"); err != nil {
@@ -92,15 +93,15 @@ func newConversation(c *cli.Context, s *source, tok *tokenizer.Tokenizer) (*conv
 		}
 	}
 	if text == "" {
-		return nil, fmt.Errorf("%s: has no chat template: it was not trained to chat; use --prompt alone, or give --chat-template", s.dir)
+		return nil, fmt.Errorf("%s: has no chat template: it was not trained to chat; use --prompt alone, or give --chat-template", s.Dir)
 	}
 	vars, err := templateVars(c)
 	if err != nil {
 		return nil, err
 	}
-	t, err := chat.New(text, s.specialTokens(tok), vars)
+	t, err := chat.New(text, s.SpecialTokens(tok), vars)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.dir, err)
+		return nil, fmt.Errorf("%s: %w", s.Dir, err)
 	}
 	v := &conversation{template: t, tok: tok}
 	if system := c.String("system"); system != "" {

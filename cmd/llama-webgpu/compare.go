@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 	"github.com/llama-webgpu/llama-webgpu/verify/report"
 )
@@ -43,8 +44,8 @@ Example:
 // comparing is one run of compare.
 type comparing struct {
 	c         *cli.Context
-	source    *source
-	bundles   []*source
+	source    *source.Model
+	bundles   []*source.Model
 	windows   [][]int32
 	recording *recorded
 	device    string
@@ -78,7 +79,7 @@ func compareBundles(c *cli.Context) (err error) {
 	}
 	r.showHead()
 	for _, b := range r.bundles {
-		if err := r.measure(c.Context, b.dir, b); err != nil {
+		if err := r.measure(c.Context, b.Dir, b); err != nil {
 			return err
 		}
 	}
@@ -94,7 +95,7 @@ func (r *comparing) close() error {
 	errs := []error{r.recording.close()}
 	for _, s := range append(r.bundles, r.source) {
 		if s != nil {
-			errs = append(errs, s.close())
+			errs = append(errs, s.Close())
 		}
 	}
 	return errors.Join(errs...)
@@ -102,21 +103,21 @@ func (r *comparing) close() error {
 
 // open opens and checks everything, so that nothing is found to be missing after long work.
 func (r *comparing) open() (err error) {
-	if r.source, err = openSource(r.c.String("reference")); err != nil {
+	if r.source, err = source.Open(r.c.String("reference")); err != nil {
 		return err
 	}
-	if err := merge(r.c, r.source); err != nil {
+	if err := r.source.Merge(adapters(r.c)...); err != nil {
 		return err
 	}
 	for _, dir := range bundleDirs(r.c) {
-		s, err := openOnlyBundle(dir)
+		s, err := source.OpenBundle(dir)
 		if err != nil {
 			return err
 		}
 		r.bundles = append(r.bundles, s)
 		first := r.bundles[0]
-		if s.bundle.Manifest.Tokenizer.SHA256 != first.bundle.Manifest.Tokenizer.SHA256 || s.bos != first.bos {
-			return fmt.Errorf("%s: has another tokenizer than %s", dir, first.dir)
+		if s.Bundle.Manifest.Tokenizer.SHA256 != first.Bundle.Manifest.Tokenizer.SHA256 || s.BOS != first.BOS {
+			return fmt.Errorf("%s: has another tokenizer than %s", dir, first.Dir)
 		}
 		if err := checkPair(s, r.source); err != nil {
 			return err
@@ -127,7 +128,7 @@ func (r *comparing) open() (err error) {
 }
 
 // measure compares one bundle.
-func (r *comparing) measure(ctx context.Context, name string, s *source) error {
+func (r *comparing) measure(ctx context.Context, name string, s *source.Model) error {
 	if err := checkHashes(r.c, s); err != nil {
 		return err
 	}
@@ -140,10 +141,10 @@ func (r *comparing) measure(ctx context.Context, name string, s *source) error {
 	defer progress.end()
 	d, err := verify.MeasureDrift(ctx, r.recording.Play(), e.Forwarder, r.windows, func(done, _ int) { progress.set(int64(done), "") })
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.dir, err)
+		return fmt.Errorf("%s: %w", s.Dir, err)
 	}
-	m := s.bundle.Manifest
-	row := report.Row{Name: name, ID: m.ID, Method: describe(&m.Quantization), Bytes: m.Size(), Drift: d}
+	m := s.Bundle.Manifest
+	row := report.Row{Name: name, ID: m.ID, Method: m.Quantization.String(), Bytes: m.Size(), Drift: d}
 	row.Bits, row.Total = layerBits(m)
 	r.rows, r.device = append(r.rows, row), e.String()
 	progress.end()
@@ -155,7 +156,7 @@ func (r *comparing) measure(ctx context.Context, name string, s *source) error {
 func (r *comparing) show() error {
 	if path := r.c.String("html"); path != "" {
 		page := &report.Comparison{
-			Reference: baseName(r.source.dir), Rows: r.rows,
+			Reference: baseName(r.source.Dir), Rows: r.rows,
 			Facts: slices.Concat([]report.Fact{{Name: "device", Value: r.device}, {Name: "cached keys and values", Value: r.c.String("kv")}}, commonFacts(r.c)),
 		}
 		if err := writeFile(path, func(w io.Writer) error { return report.WriteComparison(w, page) }); err != nil {
@@ -166,7 +167,7 @@ func (r *comparing) show() error {
 		Reference string       `json:"reference"`
 		Device    string       `json:"device"`
 		Bundles   []report.Row `json:"bundles"`
-	}{r.source.dir, r.device, r.rows})
+	}{r.source.Dir, r.device, r.rows})
 	if err == nil && !done && r.prints() {
 		r.showEnd()
 	}
@@ -183,8 +184,8 @@ func (r *comparing) showHead() {
 	}
 	r.name, r.method = len("bundle"), len("quantization")
 	for _, b := range r.bundles {
-		r.name = max(r.name, utf8.RuneCountInString(b.dir))
-		r.method = max(r.method, utf8.RuneCountInString(describe(&b.bundle.Manifest.Quantization)))
+		r.name = max(r.name, utf8.RuneCountInString(b.Dir))
+		r.method = max(r.method, utf8.RuneCountInString(b.Bundle.Manifest.Quantization.String()))
 	}
 	r.showCells("bundle", "quantization", compareColumns...)
 }

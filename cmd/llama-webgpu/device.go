@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
@@ -48,22 +49,22 @@ type loadOptions struct {
 }
 
 // openEngine loads the model where the flags say.
-func openEngine(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
+func openEngine(c *cli.Context, s *source.Model, maxSeqLen int) (*engine, error) {
 	return openEngineWith(c, s, loadOptions{maxSeqLen: maxSeqLen})
 }
 
 // openEngineWith is openEngine with options.
-func openEngineWith(c *cli.Context, s *source, o loadOptions) (*engine, error) {
+func openEngineWith(c *cli.Context, s *source.Model, o loadOptions) (*engine, error) {
 	if c.String("device") == "cpu" {
-		if o.check && s.bundle != nil {
+		if o.check && s.Bundle != nil {
 			if err := checkHashes(c, s); err != nil {
 				return nil, err
 			}
 		}
 		return newCPU(s, o.maxSeqLen, c.String("kv") == "f16")
 	}
-	if s.bundle == nil {
-		return nil, fmt.Errorf("%s: is a checkpoint: make a bundle of it with llama-webgpu quantize, or use --device cpu", s.dir)
+	if s.Bundle == nil {
+		return nil, fmt.Errorf("%s: is a checkpoint: make a bundle of it with llama-webgpu quantize, or use --device cpu", s.Dir)
 	}
 	dev, err := openGPU(c)
 	if err != nil {
@@ -73,18 +74,18 @@ func openEngineWith(c *cli.Context, s *source, o loadOptions) (*engine, error) {
 }
 
 // openOn loads the model on a device, which is closed with it, or if it cannot be loaded.
-func openOn(c *cli.Context, dev *gpu.Device, s *source, o loadOptions) (*engine, error) {
+func openOn(c *cli.Context, dev *gpu.Device, s *source.Model, o loadOptions) (*engine, error) {
 	t, err := load(c, dev, s, o)
 	if err != nil {
 		dev.Close()
-		return nil, fmt.Errorf("%s: %w", s.dir, err)
+		return nil, fmt.Errorf("%s: %w", s.Dir, err)
 	}
 	return &engine{Forwarder: t, gpu: t, dev: dev}, nil
 }
 
 // load uploads the model.
-func load(c *cli.Context, dev *gpu.Device, s *source, o loadOptions) (*transformer.Transformer, error) {
-	total := s.bundle.Manifest.Size()
+func load(c *cli.Context, dev *gpu.Device, s *source.Model, o loadOptions) (*transformer.Transformer, error) {
+	total := s.Bundle.Manifest.Size()
 	progress := newBar(c, "loading", total, true)
 	defer progress.end()
 	bits := 16
@@ -101,15 +102,15 @@ func load(c *cli.Context, dev *gpu.Device, s *source, o loadOptions) (*transform
 		Progress: func(done uint64) { progress.set(int64(done), "") },
 	}
 	if !o.check {
-		return transformer.New(c.Context, dev, s.packed(), options)
+		return transformer.New(c.Context, dev, s.Packed(), options)
 	}
 	return loadCompared(c.Context, dev, s, options)
 }
 
 // loadCompared uploads the model and compares it with its hashes on the way.
-func loadCompared(ctx context.Context, dev *gpu.Device, s *source, o transformer.Options) (*transformer.Transformer, error) {
-	hashing := s.bundle.Hashing()
-	t, err := transformer.New(ctx, dev, packed{hashing, s.weights.Spec()}, o)
+func loadCompared(ctx context.Context, dev *gpu.Device, s *source.Model, o transformer.Options) (*transformer.Transformer, error) {
+	hashing := s.Packed().Hashing()
+	t, err := transformer.New(ctx, dev, hashing, o)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ func loadCompared(ctx context.Context, dev *gpu.Device, s *source, o transformer
 
 // openForMany loads a bundle that many tokens are to be fed to: where --device says, but on the CPU engine if it does not
 // say and the only adapter is a software one, which is the same CPU, slower.
-func openForMany(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
+func openForMany(c *cli.Context, s *source.Model, maxSeqLen int) (*engine, error) {
 	if c.IsSet("device") {
 		return openEngine(c, s, maxSeqLen)
 	}
@@ -141,7 +142,7 @@ func openForMany(c *cli.Context, s *source, maxSeqLen int) (*engine, error) {
 func (e *engine) software() bool { return e.dev != nil && e.dev.OnCPU() }
 
 // newCPU returns the model of s on the CPU engine. With kvFloat16 it rounds keys and values as a GPU does.
-func newCPU(s *source, maxSeqLen int, kvFloat16 bool) (*engine, error) {
+func newCPU(s *source.Model, maxSeqLen int, kvFloat16 bool) (*engine, error) {
 	r, err := onCPU(s, verify.ReferenceOptions{KVFloat16: kvFloat16, MaxSeqLen: maxSeqLen, Vector: true})
 	if err != nil {
 		return nil, err
@@ -150,14 +151,14 @@ func newCPU(s *source, maxSeqLen int, kvFloat16 bool) (*engine, error) {
 }
 
 // newReference returns the reference's model of s. With kvFloat16 it rounds keys and values as a GPU does.
-func newReference(s *source, maxSeqLen int, kvFloat16 bool) (*verify.Reference, error) {
+func newReference(s *source.Model, maxSeqLen int, kvFloat16 bool) (*verify.Reference, error) {
 	return onCPU(s, verify.ReferenceOptions{KVFloat16: kvFloat16, MaxSeqLen: maxSeqLen})
 }
 
-func onCPU(s *source, o verify.ReferenceOptions) (*verify.Reference, error) {
-	r, err := verify.NewReference(s.weights, o)
+func onCPU(s *source.Model, o verify.ReferenceOptions) (*verify.Reference, error) {
+	r, err := verify.NewReference(s.Weights, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.dir, err)
+		return nil, fmt.Errorf("%s: %w", s.Dir, err)
 	}
 	return r, nil
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
-	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
@@ -31,6 +30,8 @@ type dryRun struct {
 	Notes     []string          `json:"notes"`
 
 	Calibration *convert.CalibrationNeed `json:"calibration,omitempty"`
+
+	sum convert.Sum
 }
 
 type plannedTensor struct {
@@ -44,67 +45,38 @@ type plannedTensor struct {
 	Bits   float64 `json:"bits_per_weight"`
 }
 
-// plannedBundle is a bundle that there is not yet, to count what it will need.
-type plannedBundle struct {
-	model.Weights
-	tensors []bundle.Tensor
-}
-
-func (p plannedBundle) Packing(i int) (bits, block int) {
-	return p.tensors[i].Type.Bits(), p.tensors[i].Block
-}
-
-func (p plannedBundle) ReadAt(i int, _ []byte, _ int64) error {
-	return fmt.Errorf("tensor %q: is only planned", p.tensors[i].Name)
-}
-
-// bindingLimit is what a binding holds on the devices that memory is counted for. Smaller ones split
-// large matrices, which takes no more.
-const bindingLimit = 1 << 31
-
-func showPlan(c *cli.Context, src *source, options convert.Options) error {
-	from := convertSource(src)
-	v, err := convert.Look(c.Context, from, options)
+// preview shows what quantize would do.
+func preview(c *cli.Context, o auto.Options) error {
+	v, err := auto.Look(c.Context, c.String("input-dir"), c.Int("context"), o)
 	if err != nil {
-		return err
+		return failed(&meter{c: c}, err)
 	}
-	d := dryRun{
-		Files: v.Files, Before: v.In, After: v.Out, Bits: total(v.Tensors).bits(), Seconds: v.Time.Seconds(), Disk: v.Disk,
-		Context: c.Int("context"), Notes: append([]string{}, v.Notes...),
-	}
-	if d.Context == 0 {
-		d.Context = min(src.context(), 4096)
-	}
-	for i, t := range v.Planned {
-		r := v.Tensors[i]
-		d.Tensors = append(d.Tensors, plannedTensor{t.Name, t.Shape, string(t.Type), t.Block, v.Files[t.File].Name, r.In, r.Out, r.Bits})
-	}
-	d.GPU, err = transformer.Need(plannedBundle{from.Weights, v.Planned}, transformer.Options{MaxSeqLen: d.Context}, bindingLimit)
-	if err != nil {
-		return err
-	}
-	for _, n := range d.GPU {
-		d.GPUTotal += n
-	}
-	if options.Method == convert.GPTQ {
-		windows, err := calibrationText(c, c.String("calibration"), src, &options)
-		if err != nil {
-			return err
-		}
-		need := convert.LookCalibration(src.weights, len(windows)*len(windows[0]), c.Float64("correction") > 0, transformer.SumBytes)
-		d.Calibration = &need
-	}
+	d := newDryRun(v)
 	if out := c.String("output-dir"); out != "" {
 		d.Available, _ = outdir.Available(out)
 	}
 	if c.Bool("json") {
 		return printJSON(c, d)
 	}
-	d.show(c, v)
+	d.show(c)
 	return nil
 }
 
-func (d *dryRun) show(c *cli.Context, v *convert.Preview) {
+func newDryRun(v *auto.Preview) *dryRun {
+	d := &dryRun{
+		Files: v.Files, Before: v.In, After: v.Out, Seconds: v.Time.Seconds(), Disk: v.Disk, Context: v.Context,
+		GPU: v.GPU, GPUTotal: auto.Sum(v.GPU), Notes: append([]string{}, v.Notes...), Calibration: v.Calibration,
+		sum: convert.Total(v.Tensors),
+	}
+	d.Bits = d.sum.Bits()
+	for i, t := range v.Planned {
+		r := v.Tensors[i]
+		d.Tensors = append(d.Tensors, plannedTensor{t.Name, t.Shape, string(t.Type), t.Block, v.Files[t.File].Name, r.In, r.Out, r.Bits})
+	}
+	return d
+}
+
+func (d *dryRun) show(c *cli.Context) {
 	out := stdout(c)
 	t := newTable(table.Row{"tensor", "shape", "stored as", "before", "after", "bits/weight"}, 2, 3)
 	for _, p := range d.Tensors {
@@ -112,8 +84,7 @@ func (d *dryRun) show(c *cli.Context, v *convert.Preview) {
 	}
 	showTable(c, t)
 	fmt.Fprintln(out)
-	s := total(v.Tensors)
-	fmt.Fprintf(out, "tensors     %d, %d weights\n", s.tensors, s.weights)
+	fmt.Fprintf(out, "tensors     %d, %d weights\n", d.sum.Tensors, d.sum.Weights)
 	fmt.Fprintf(out, "size        %s before, %s after, %.2f bits/weight\n", humanSize(d.Before), humanSize(d.After), d.Bits)
 	if len(d.Files) > 1 {
 		fmt.Fprintf(out, "files       %d, the first %s\n", len(d.Files), humanSize(d.Files[0].Size))

@@ -15,6 +15,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 )
 
 var exportCommand = &cli.Command{
@@ -55,7 +57,7 @@ func exportBundle(c *cli.Context) (err error) {
 	if err := cmp.Or(check(c, []string{"model", "output-dir"}, "model", "output-dir"), oneOf(c, "type", "f16", "f32")); err != nil {
 		return err
 	}
-	most, err := parseSize("max-shard-size", c.String("max-shard-size"))
+	most, err := shardSize(c)
 	if err != nil {
 		return err
 	}
@@ -66,12 +68,12 @@ func exportBundle(c *cli.Context) (err error) {
 	if err := hf.CheckTarget(out, hf.WriteOptions{Force: c.Bool("force")}); err != nil {
 		return forcible(err)
 	}
-	src, err := openOnlyBundle(c.String("model"))
+	src, err := source.OpenBundle(c.String("model"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.close()) }()
-	b := src.bundle
+	defer func() { err = errors.Join(err, src.Close()) }()
+	b := src.Bundle
 	config, files, err := documents(b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.String("model"), err)
@@ -102,6 +104,16 @@ func exportBundle(c *cli.Context) (err error) {
 	return nil
 }
 
+// shardSize reads --max-shard-size.
+func shardSize(c *cli.Context) (int64, error) {
+	text := c.String("max-shard-size")
+	n, err := auto.ParseSize(text)
+	if err != nil {
+		return 0, usagef("--max-shard-size %s: %v", quoted(text), err)
+	}
+	return n, nil
+}
+
 // forcible adds to an error that a target is there what replaces it.
 func forcible(err error) error {
 	if errors.Is(err, fs.ErrExist) {
@@ -110,17 +122,15 @@ func forcible(err error) error {
 	return err
 }
 
-const configName = "config.json"
-
 // documents returns the configuration that came with a bundle, and the files that go beside it.
 func documents(b *bundle.Bundle) (config []byte, files map[string][]byte, err error) {
 	m := b.Manifest
-	if config = m.Documents[configName]; config == nil {
-		return nil, nil, fmt.Errorf("the manifest has no %s, without which nothing opens a checkpoint: quantize the checkpoint anew", configName)
+	if config = m.Documents[source.ConfigName]; config == nil {
+		return nil, nil, fmt.Errorf("the manifest has no %s, without which nothing opens a checkpoint: quantize the checkpoint anew", source.ConfigName)
 	}
 	files = map[string][]byte{}
 	for name, v := range m.Documents {
-		if name != configName {
+		if name != source.ConfigName {
 			files[name] = append(v, '\n')
 		}
 	}
@@ -129,7 +139,7 @@ func documents(b *bundle.Bundle) (config []byte, files map[string][]byte, err er
 		return nil, nil, err
 	}
 	if vocab != nil {
-		files[tokenizerName] = vocab
+		files[source.TokenizerName] = vocab
 	}
 	if settings := tokenSettings(m); settings != nil && m.Documents[tokenizerConfigName] == nil && vocab != nil {
 		files[tokenizerConfigName] = settings

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -47,12 +49,12 @@ func TestExportedLogits(t *testing.T) {
 // distance reports how far the logits of the CPU reference are from the golden ones.
 func distance(t *testing.T, dir string, golden *verify.Golden) *verify.GoldenResult {
 	t.Helper()
-	s, err := openSource(dir)
+	s, err := source.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
-	ref, err := verify.NewReference(s.weights, verify.ReferenceOptions{MaxSeqLen: len(golden.IDs)})
+	defer s.Close()
+	ref, err := verify.NewReference(s.Weights, verify.ReferenceOptions{MaxSeqLen: len(golden.IDs)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
@@ -79,12 +80,12 @@ func infer(c *cli.Context) (err error) {
 		return err
 	}
 	begun := time.Now()
-	src, err := openSource(c.String("model"))
+	src, err := source.Open(c.String("model"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.close()) }()
-	tok, err := src.tokenizer()
+	defer func() { err = errors.Join(err, src.Close()) }()
+	tok, err := src.Tokenizer()
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ func infer(c *cli.Context) (err error) {
 		return talk(e, sampler, all)
 	}
 
-	g := generation{tok: tok, eos: src.eos, stopper: stopper{stops: c.StringSlice("stop")}, prompt: ids, stats: all}
+	g := generation{tok: tok, eos: src.EOS, stopper: stopper{stops: c.StringSlice("stop")}, prompt: ids, stats: all}
 	if !c.Bool("json") {
 		g.out = stdout(c)
 		if c.Bool("echo") {
@@ -165,7 +166,7 @@ func samplerOptions(c *cli.Context, seed uint64) sample.Options {
 }
 
 // opening returns the tokens that the model is to go on from, or what to do instead.
-func opening(c *cli.Context, s *source, tok *tokenizer.Tokenizer, prompt string) (ids []int32, instead func(*engine, *sample.Sampler, stats) error, err error) {
+func opening(c *cli.Context, s *source.Model, tok *tokenizer.Tokenizer, prompt string) (ids []int32, instead func(*engine, *sample.Sampler, stats) error, err error) {
 	if !c.Bool("chat") {
 		ids, err = promptIDs(c, s, tok, prompt)
 		return ids, nil, err
@@ -175,17 +176,17 @@ func opening(c *cli.Context, s *source, tok *tokenizer.Tokenizer, prompt string)
 		return nil, nil, err
 	}
 	if talks(c) {
-		return nil, func(e *engine, sampler *sample.Sampler, all stats) error { return talk(c, v, e, sampler, s.eos, all) }, nil
+		return nil, func(e *engine, sampler *sample.Sampler, all stats) error { return talk(c, v, e, sampler, s.EOS, all) }, nil
 	}
 	ids, err = v.ask(prompt)
 	return ids, nil, err
 }
 
 // promptIDs returns the tokens of the prompt.
-func promptIDs(c *cli.Context, s *source, tok *tokenizer.Tokenizer, prompt string) ([]int32, error) {
+func promptIDs(c *cli.Context, s *source.Model, tok *tokenizer.Tokenizer, prompt string) ([]int32, error) {
 	ids := tok.Encode(prompt, !c.Bool("no-bos"))
-	if len(ids) == 0 && s.bos >= 0 && !c.Bool("no-bos") {
-		ids = []int32{int32(s.bos)}
+	if len(ids) == 0 && s.BOS >= 0 && !c.Bool("no-bos") {
+		ids = []int32{int32(s.BOS)}
 	}
 	if len(ids) == 0 {
 		return nil, errors.New("the prompt has no token: give a --prompt that is not empty")
@@ -194,11 +195,11 @@ func promptIDs(c *cli.Context, s *source, tok *tokenizer.Tokenizer, prompt strin
 }
 
 // contextOf is how many tokens the model is to see.
-func contextOf(c *cli.Context, s *source) int {
+func contextOf(c *cli.Context, s *source.Model) int {
 	if n := c.Int("max-seq-len"); n > 0 {
 		return n
 	}
-	return min(s.context(), 4096)
+	return min(s.Context(), 4096)
 }
 
 // readyFor returns the passes that n tokens after a prompt of some length will take; 0: it is not known yet.

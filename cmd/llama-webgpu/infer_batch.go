@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
@@ -39,7 +40,7 @@ type textBatch struct {
 }
 
 // inferBatch continues several prompts.
-func inferBatch(c *cli.Context, src *source, tok *tokenizer.Tokenizer, prompts []string, seed uint64, begun time.Time) error {
+func inferBatch(c *cli.Context, src *source.Model, tok *tokenizer.Tokenizer, prompts []string, seed uint64, begun time.Time) error {
 	b := textBatch{c: c}
 	longest := 0
 	for i, p := range prompts {
@@ -76,7 +77,7 @@ func inferBatch(c *cli.Context, src *source, tok *tokenizer.Tokenizer, prompts [
 	return nil
 }
 
-func newBatchText(c *cli.Context, src *source, tok *tokenizer.Tokenizer, prompt string, seed uint64) (*batchText, error) {
+func newBatchText(c *cli.Context, src *source.Model, tok *tokenizer.Tokenizer, prompt string, seed uint64) (*batchText, error) {
 	ids, _, err := opening(c, src, tok, prompt)
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func newBatchText(c *cli.Context, src *source, tok *tokenizer.Tokenizer, prompt 
 		return nil, err
 	}
 	t := &batchText{prompt: prompt, sampler: sampler}
-	t.generation = generation{tok: tok, eos: src.eos, stopper: stopper{stops: c.StringSlice("stop")}, prompt: ids}
+	t.generation = generation{tok: tok, eos: src.EOS, stopper: stopper{stops: c.StringSlice("stop")}, prompt: ids}
 	t.stats.Seed = seed
 	return t, nil
 }

@@ -3,13 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 )
 
 var inspectCommand = &cli.Command{
@@ -78,7 +78,7 @@ type tensorInfo struct {
 }
 
 // weights reports how many weights the tensor has.
-func (t tensorInfo) weights() int64 { return weights([]model.Tensor{{Shape: t.Shape}}) }
+func (t tensorInfo) weights() int64 { return model.Elements([]model.Tensor{{Shape: t.Shape}}) }
 
 func inspect(c *cli.Context) (err error) {
 	if err := check(c, []string{"model"}, "model"); err != nil {
@@ -93,11 +93,11 @@ func inspect(c *cli.Context) (err error) {
 		}
 		return inspectConfigured(c, m)
 	}
-	s, err := openSource(c.String("model"))
+	s, err := source.Open(c.String("model"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	in := newInspection(s)
 	if c.Bool("check") {
 		if err := checkHashes(c, s); err != nil {
@@ -119,47 +119,47 @@ func inspect(c *cli.Context) (err error) {
 	return nil
 }
 
-func checkHashes(c *cli.Context, s *source) error {
-	if s.bundle == nil {
-		return usagef("inspect: --check is for bundles, %s is a checkpoint", s.dir)
+func checkHashes(c *cli.Context, s *source.Model) error {
+	if s.Bundle == nil {
+		return usagef("inspect: --check is for bundles, %s is a checkpoint", s.Dir)
 	}
-	progress := newBar(c, "checking", s.bundle.Manifest.Size(), true)
+	progress := newBar(c, "checking", s.Bundle.Manifest.Size(), true)
 	defer progress.end()
-	if err := s.bundle.Check(c.Context, func(done, _ int64) { progress.set(done, "") }); err != nil {
-		return fmt.Errorf("%s: %w", s.dir, err)
+	if err := s.Bundle.Check(c.Context, func(done, _ int64) { progress.set(done, "") }); err != nil {
+		return fmt.Errorf("%s: %w", s.Dir, err)
 	}
 	return nil
 }
 
-func newInspection(s *source) *inspection {
-	in := &inspection{Kind: "checkpoint", Spec: s.weights.Spec(), BOS: &s.bos, EOS: append([]int{}, s.eos...)}
-	for i, t := range s.weights.Tensors() {
+func newInspection(s *source.Model) *inspection {
+	in := &inspection{Kind: "checkpoint", Spec: s.Weights.Spec(), BOS: &s.BOS, EOS: append([]int{}, s.EOS...)}
+	for i, t := range s.Weights.Tensors() {
 		info := tensorInfo{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
-		s.stored(i, &info)
+		stored(s, i, &info)
 		info.Bits = float64(info.Bytes) * 8 / float64(info.weights())
 		in.Tensors = append(in.Tensors, info)
 		in.Weights += info.weights()
 		in.Bytes += info.Bytes
 	}
 	in.Bits = float64(in.Bytes) * 8 / float64(in.Weights)
-	if s.bundle == nil {
-		in.Notes, in.Ignored = s.hf.Notes(), s.hf.Ignored()
+	if s.Bundle == nil {
+		in.Notes, in.Ignored = s.Checkpoint.Notes(), s.Checkpoint.Ignored()
 		return in
 	}
-	m := s.bundle.Manifest
+	m := s.Bundle.Manifest
 	in.Kind, in.ID, in.Generator, in.Notes = "bundle", m.ID, m.Generator, m.Notes
 	in.Quantization, in.Source, in.Parity = &m.Quantization, &m.Source, m.Parity
 	return in
 }
 
 // stored fills in how tensor i is stored.
-func (s *source) stored(i int, t *tensorInfo) {
-	if s.bundle == nil {
-		t.Type = s.hf.SourceType(i)
-		t.Bytes = s.hf.Bytes(i)
+func stored(s *source.Model, i int, t *tensorInfo) {
+	if s.Bundle == nil {
+		t.Type = s.Checkpoint.SourceType(i)
+		t.Bytes = s.Checkpoint.Bytes(i)
 		return
 	}
-	e := s.bundle.Manifest.Tensors[i]
+	e := s.Bundle.Manifest.Tensors[i]
 	t.Type, t.Block, t.Bytes, t.Error, t.Offset = string(e.Type), e.Block, e.Length, e.Error, e.Offset
 }
 
@@ -193,7 +193,7 @@ func (in *inspection) showModel(c *cli.Context) {
 	line("kind", "%s", in.Kind)
 	if in.Kind == "bundle" {
 		line("id", "%s%s", in.ID, map[bool]string{true: ", hashes checked"}[in.Checked])
-		line("made by", "%s, %s", in.Generator, describe(in.Quantization))
+		line("made by", "%s, %s", in.Generator, in.Quantization.String())
 	}
 	line("model", "%s, %d weights, %d layers, hidden %d, vocabulary %d, context %d",
 		s.Family, in.Weights, len(s.Layers), s.Hidden, s.Vocab, s.MaxPositions)
@@ -208,55 +208,8 @@ func (in *inspection) showModel(c *cli.Context) {
 		line("GPU memory", "%s at a context of %d", humanSize(int64(in.GPU)), in.Context)
 	}
 	if in.Parity != nil {
-		line("verified", "%s", describeParity(in.Parity))
+		line("verified", "%s", in.Parity.String())
 	}
-}
-
-// describeParity says what verification noted in a bundle.
-func describeParity(p *bundle.Parity) string {
-	s := map[bool]string{true: "passed", false: "FAILED"}[p.Pass]
-	if r := p.Runtime; r != nil {
-		s += fmt.Sprintf("; runtime relative RMS %.3g", r.RelRMS)
-	}
-	if d := p.Drift; d != nil {
-		s += fmt.Sprintf("; mean KLD %.4g, same top token %.2f %%, perplexity %.4g (checkpoint %.4g)", d.MeanKLD, 100*d.Top1, d.PPL, d.PPLReference)
-	}
-	return s
-}
-
-// storedAs names a type and its block size.
-func storedAs(typ string, block int) string {
-	if block == 0 {
-		return typ
-	}
-	return fmt.Sprintf("%s/%d", typ, block)
-}
-
-// describe says how a bundle was quantized.
-func describe(q *bundle.Quantization) string {
-	s := storedAs(q.Format, q.Block)
-	if q.Bits > 0 {
-		s = fmt.Sprintf("%g bits", q.Bits)
-	}
-	if q.Method != "" {
-		s += " by " + q.Method
-	}
-	if len(q.Overrides) > 0 && q.Bits == 0 {
-		s += ", mixed"
-	}
-	if q.Rotate {
-		s += ", rotated"
-	}
-	if q.EmbedFormat != "" {
-		s += ", embedding " + q.EmbedFormat
-	}
-	if q.HeadFormat != "" {
-		s += ", head " + q.HeadFormat
-	}
-	if len(q.KeepF16) > 0 {
-		s += ", f16 where " + strings.Join(q.KeepF16, " or ")
-	}
-	return s
 }
 
 // describeKind says what a kind of layers is, and how many there are of it.

@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,8 +16,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
-	"github.com/llama-webgpu/llama-webgpu/quant/convert"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 )
 
 // configured is a model of which there is a configuration, and not all of its weights.
@@ -42,18 +40,18 @@ func findConfigured(path string) (*configured, error) {
 	}
 	m := configured{path: path}
 	if info.IsDir() {
-		if exists(path, bundle.ManifestName) || !exists(path, configName) {
+		if source.Exists(path, bundle.ManifestName) || !source.Exists(path, source.ConfigName) {
 			return nil, nil
 		}
-		m.path = filepath.Join(path, configName)
+		m.path = filepath.Join(path, source.ConfigName)
 	} else if otherJSON.MatchString(filepath.Base(path)) || !looksLikeJSON(path) {
 		return nil, nil
 	}
-	if filepath.Base(m.path) == configName {
+	if filepath.Base(m.path) == source.ConfigName {
 		if err := m.findMissing(filepath.Dir(m.path)); err != nil {
 			return nil, err
 		}
-		if info.IsDir() && (len(m.missing) == 0 || m.missing[0] == tokenizerName) {
+		if info.IsDir() && (len(m.missing) == 0 || m.missing[0] == source.TokenizerName) {
 			return nil, nil // all weights are there
 		}
 	}
@@ -64,7 +62,7 @@ func findConfigured(path string) (*configured, error) {
 	if m.config, err = hf.ReadConfig(data); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.path, err)
 	}
-	sayIgnored(m.path, m.config.Ignored)
+	source.LogIgnored(m.path, m.config.Ignored)
 	return &m, nil
 }
 
@@ -81,12 +79,6 @@ func looksLikeJSON(path string) bool {
 }
 
 // sayIgnored logs keys of a configuration that were not read.
-func sayIgnored(path string, keys []string) {
-	if len(keys) > 0 {
-		slog.Info("keys that change nothing were not read", "file", path, "keys", strings.Join(keys, ", "))
-	}
-}
-
 // findMissing names what a checkpoint in dir lacks: weights first, then the tokenizer.
 func (m *configured) findMissing(dir string) error {
 	missing, err := hf.Missing(dir)
@@ -97,8 +89,8 @@ func (m *configured) findMissing(dir string) error {
 	if len(missing) > 0 {
 		m.instead = hf.Instead(dir)
 	}
-	if !hasFile(dir, tokenizerName, "tokenizer.model", "tekken.json", "*.tiktoken", "vocab.json") {
-		m.missing = append(m.missing, tokenizerName)
+	if !hasFile(dir, source.TokenizerName, "tokenizer.model", "tekken.json", "*.tiktoken", "vocab.json") {
+		m.missing = append(m.missing, source.TokenizerName)
 	}
 	return nil
 }
@@ -122,46 +114,21 @@ type sizeInfo struct {
 	GPU    uint64  `json:"gpu_bytes"` // at the context
 }
 
-// sizeFormats are those that sizes are shown for: everything in one grid, and what --format chooses.
-var sizeFormats = []convert.Options{
-	{Format: "f16"},
-	{Format: "int8", Block: 128},
-	{Format: "int4", Block: 32},
-	{Format: "int4", Block: 128},
-	{Format: "int2", Block: 32},
-	{Format: "int2", Block: 256},
-	{Format: "int4", Fit: true},
-	{Format: "int2", Fit: true},
-}
-
-// noWeights is a model without weights.
-type noWeights struct{ spec *model.Spec }
-
-func (n noWeights) Spec() *model.Spec                   { return n.spec }
-func (n noWeights) Tensors() []model.Tensor             { return n.spec.Tensors() }
-func (n noWeights) Rows(int, int, int, []float32) error { return errors.New("there are no weights") }
-
 // sizes works out what a model takes in each format, at a context.
 func sizes(ctx context.Context, spec *model.Spec, length int) ([]sizeInfo, error) {
 	if most := spec.Positions; most > 0 && length > most {
 		return nil, usagef("--context %d: the model has %d positions", length, most)
 	}
+	list, err := auto.Sizes(ctx, spec, length)
+	if err != nil {
+		return nil, err
+	}
 	var all []sizeInfo
-	for _, o := range sizeFormats {
-		v, err := convert.LookShape(ctx, spec, o)
-		if err != nil {
-			return nil, err
-		}
-		need, err := transformer.Need(plannedBundle{noWeights{spec}, v.Planned}, transformer.Options{MaxSeqLen: length}, bindingLimit)
-		if err != nil {
-			return nil, err
-		}
-		s := sizeInfo{Stored: storedAs(o.Format, o.Block), Bytes: v.Out, Bits: float64(v.Out) * 8 / float64(weights(spec.Tensors()))}
-		if o.Fit {
-			s.Stored = "--format " + o.Format
-		}
-		for _, n := range need {
-			s.GPU += n
+	weights := model.Elements(spec.Tensors())
+	for _, v := range list {
+		s := sizeInfo{Stored: storedAs(v.Format, v.Block), Bytes: v.Bytes, Bits: float64(v.Bytes) * 8 / float64(weights), GPU: v.GPU}
+		if v.Fitted {
+			s.Stored = "--format " + v.Format
 		}
 		all = append(all, s)
 	}
@@ -174,16 +141,14 @@ func contextFor(c *cli.Context, spec *model.Spec) int {
 }
 
 // addSizes adds what the device needs at a context: for a bundle, or for what a checkpoint may become.
-func (in *inspection) addSizes(c *cli.Context, s *source) (err error) {
+func (in *inspection) addSizes(c *cli.Context, s *source.Model) (err error) {
 	in.Context = contextFor(c, in.Spec)
-	if s.bundle == nil {
+	if s.Bundle == nil {
 		in.Sizes, err = sizes(c.Context, in.Spec, in.Context)
 		return err
 	}
-	need, err := transformer.Need(s.packed(), transformer.Options{MaxSeqLen: in.Context}, bindingLimit)
-	for _, n := range need {
-		in.GPU += n
-	}
+	need, err := auto.Need(s.Packed(), in.Context)
+	in.GPU = auto.Sum(need)
 	return err
 }
 
@@ -194,7 +159,7 @@ func inspectConfigured(c *cli.Context, m *configured) error {
 	}
 	spec := m.config.Spec
 	in := &inspection{
-		Kind: "configuration", Spec: spec, Weights: weights(spec.Tensors()), Tensors: []tensorInfo{},
+		Kind: "configuration", Spec: spec, Weights: model.Elements(spec.Tensors()), Tensors: []tensorInfo{},
 		Notes: m.config.Notes, Missing: m.missing, Ignored: m.config.Ignored, Context: contextFor(c, spec),
 	}
 	if m.instead != "" {

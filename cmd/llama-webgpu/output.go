@@ -52,26 +52,6 @@ func writeReport(c *cli.Context, v any) (printed bool, err error) {
 	}
 }
 
-// replaceJSON replaces a file as a whole by v, indented. What cannot be written leaves the file as it was.
-func replaceJSON(path string, v any) error {
-	data, err := json.MarshalIndent(v, "", " ")
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
-}
-
 // writable reports files and directories that flags name and that cannot be written, before the work that
 // they are for. What is there already stays as it is.
 func writable(c *cli.Context, flags ...string) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
@@ -35,6 +36,7 @@ type progressJSON struct {
 // meter shows how far a conversion is: as a bar, as JSON, or not at all.
 type meter struct {
 	c     *cli.Context
+	stage auto.Stage
 	bar   bar
 	begun time.Time        // when the first report came
 	from  convert.Progress // what was done then
@@ -44,7 +46,28 @@ type meter struct {
 // meterEvery is how long apart lines of JSON are, at least.
 const meterEvery = 100 * time.Millisecond
 
-func (m *meter) set(p convert.Progress) {
+func (m *meter) set(p auto.Progress) {
+	if m.stage != p.Stage {
+		m.bar.end()
+		*m = meter{c: m.c, stage: p.Stage}
+	}
+	if p.Stage == auto.Measuring {
+		m.measuring(p.Progress)
+		return
+	}
+	m.converting(p.Progress)
+}
+
+// measuring shows how many matrices were measured.
+func (m *meter) measuring(p convert.Progress) {
+	if m.begun.IsZero() {
+		m.begun = time.Now()
+		m.bar = newBar(m.c, "what each matrix costs the model", p.Total, false)
+	}
+	m.bar.set(p.Done, "")
+}
+
+func (m *meter) converting(p convert.Progress) {
 	now := time.Now()
 	if m.begun.IsZero() {
 		m.begun, m.from = now, p

@@ -5,17 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
-	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/quant"
+	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
@@ -88,71 +85,33 @@ Examples:
 	Action: quantize,
 }
 
-func quantize(c *cli.Context) (err error) {
+func quantize(c *cli.Context) error {
 	required := []string{"input-dir", "output-dir"}
 	if c.Bool("dry-run") {
 		required = required[:1]
 	}
-	err = cmp.Or(check(c, []string{"input-dir", "output-dir"}, required...), within(c, quantizeBounds...), writable(c, "write-config", "sensitivity"))
+	err := cmp.Or(check(c, []string{"input-dir", "output-dir"}, required...), within(c, quantizeBounds...), writable(c, "write-config", "sensitivity"))
 	if err != nil {
 		return err
 	}
-	p, options, err := convertOptions(c)
+	o, err := quantizeOptions(c)
 	if err != nil {
-		return err
-	}
-	edits, err := ropeEdits(c)
-	if err != nil {
-		return err
-	}
-	progress := &meter{c: c}
-	if err := checkTarget(c, &options); err != nil {
-		return failed(progress, err)
-	}
-	src, err := openCheckpoint(c.String("input-dir"), edits...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, src.close()) }()
-	if err := errors.Join(merge(c, src), checkTokenizer(c, src)); err != nil {
-		return err
-	}
-	if options.Rotate {
-		if err := rotate(src); err != nil {
-			return err
-		}
-	}
-	if p.Method == auto {
-		if err := chooseMethod(c, src, &options); err != nil {
-			return err
-		}
-	}
-	if err := checkCalibration(c, c.String("calibration"), src.weights.Spec(), &options); err != nil {
 		return err
 	}
 	if c.Bool("dry-run") {
-		return showPlan(c, src, options)
+		return preview(c, o)
 	}
-	done, err := calibration(c, p, src, &options)
+	m := &meter{c: c}
+	o.Progress = m.set
+	report, err := auto.Convert(c.Context, c.String("input-dir"), c.String("output-dir"), o)
+	m.end()
 	if err != nil {
-		return err
-	}
-	defer done()
-	if path := c.String("write-config"); path != "" && options.Bits > 0 {
-		if err := p.write(path, options.Force); err != nil {
-			return err
-		}
-	}
-	options.Progress = progress.set
-	report, err := convert.Run(c.Context, convertSource(src), c.String("output-dir"), options)
-	progress.end()
-	if err != nil {
-		return failed(progress, err)
+		return failed(m, err)
 	}
 	switch {
 	case c.Bool(jsonProgressFlag.Name):
 		s := newSummary(c, report)
-		return progress.line(progressJSON{Event: "done", Result: &s})
+		return m.line(progressJSON{Event: "done", Result: &s})
 	case c.Bool("json"):
 		return printJSON(c, newSummary(c, report))
 	case !c.Bool(quietFlag.Name):
@@ -171,39 +130,35 @@ var quantizeBounds = []bound{
 	{name: "correction", most: 1},
 }
 
-// checkTarget reports outputs that will not do, before anything is computed for them.
-func checkTarget(c *cli.Context, o *convert.Options) error {
-	if c.Bool("dry-run") {
-		return nil
-	}
-	if err := outdir.Apart(c.String("output-dir"), c.String("input-dir")); err != nil {
-		return err
-	}
-	if path := c.String("write-config"); o.Bits > 0 && path != "" && !o.Force && exists(filepath.Dir(path), filepath.Base(path)) {
-		return fmt.Errorf("%s: %w", path, fs.ErrExist)
-	}
-	return bundle.CheckTarget(c.String("output-dir"), bundle.Options{Force: o.Force, Stale: o.Stale})
-}
-
 // failed adds to a conversion's error what to do next.
 func failed(m *meter, err error) error {
+	var wrong *auto.OptionError
+	if errors.As(err, &wrong) {
+		return wrongOption(err)
+	}
 	var stopped *convert.Interrupted
 	resumable := errors.As(err, &stopped)
+	var measured *auto.MeasureInterrupted
+	var text *auto.TextError
 	switch {
 	case errors.Is(err, block.ErrNotFinite):
 		err = fmt.Errorf("%s: %w: --sanitize replaces such values, with --discard if a run was interrupted by this", m.c.String("input-dir"), err)
 	case errors.Is(err, quant.ErrOverflow):
 		err = fmt.Errorf("%s: %w: --saturate clamps such values, with --discard if a run was interrupted by this", m.c.String("input-dir"), err)
 	case resumable && errors.Is(err, context.Canceled):
-		err = fmt.Errorf("interrupted: %d of %d tensors are whole in %s: go on with --resume, or start anew with --discard", stopped.Whole, stopped.Tensors, stopped.Work)
+		err = fmt.Errorf("interrupted: %d of %d tensors are whole in %s: continue with --resume, or start over with --discard", stopped.Whole, stopped.Tensors, stopped.Work)
 	case resumable:
-		err = fmt.Errorf("%w: go on with --resume when that is mended, or start anew with --discard", err)
+		err = fmt.Errorf("%w: continue with --resume when that is mended, or start over with --discard", err)
+	case errors.As(err, &measured):
+		err = measureInterrupted(measured)
 	case errors.Is(err, outdir.ErrUnfinished):
-		err = fmt.Errorf("%w: go on with it with --resume, or remove it with --discard", err)
+		err = fmt.Errorf("%w: continue with --resume, or remove it with --discard", err)
 	case errors.Is(err, convert.ErrChanged):
-		err = fmt.Errorf("%w: start anew with --discard", err)
+		err = fmt.Errorf("%w: start over with --discard", err)
+	case errors.As(err, &text):
+		err = fmt.Errorf("--calibration %s: %w", quoted(cmp.Or(m.c.String("calibration"), "(the general text)")), text.Err)
 	default:
-		err = forcible(err)
+		err = noGPU(m.c, forcible(err))
 	}
 	if m.c.Bool(jsonProgressFlag.Name) {
 		err = errors.Join(err, m.line(progressJSON{Event: "error", Error: oneLine(err), Resume: resumable}))
@@ -211,139 +166,23 @@ func failed(m *meter, err error) error {
 	return err
 }
 
-// convertOptions reads the flags. It writes the file of --write-config, too, unless the policy is yet to
-// be completed.
-func convertOptions(c *cli.Context) (*policy, convert.Options, error) {
-	p, err := newPolicy(c)
-	if err != nil {
-		return nil, convert.Options{}, err
+// wrongOption turns a mistake in the options into one of the command line; other errors stay as they are.
+func wrongOption(err error) error {
+	var wrong *auto.OptionError
+	switch {
+	case !errors.As(err, &wrong):
+		return err
+	case wrong.Option == "":
+		return usagef("quantize: %v", wrong.Err)
 	}
-	o, err := p.options()
-	if err != nil {
-		return nil, o, err
-	}
-	o.Generator = "llama-webgpu " + version
-	o.Threads, o.Force, o.Strict = c.Int("threads"), c.Bool("force"), c.Bool("strict")
-	switch resume, discard := c.Bool("resume"), c.Bool("discard"); {
-	case resume && discard:
-		return nil, o, usagef("quantize: want --resume or --discard, not both")
-	case resume:
-		o.Stale = outdir.Resume
-	case discard:
-		o.Stale = outdir.Discard
-	}
-	if err := o.Check(); err != nil {
-		return nil, o, usagef("quantize: %v", err)
-	}
-	if o.Bits > 0 && c.Bool("dry-run") {
-		return nil, o, usagef("quantize: what --bits chooses is not known without a run: --dry-run takes the file of --write-config of one")
-	}
-	if path := c.String("write-config"); path != "" && o.Bits == 0 {
-		err = p.write(path, o.Force)
-	}
-	return p, o, err
+	return usagef("quantize: --%s: %v", wrong.Option, wrong.Err)
 }
 
-// summary is what quantize prints with --json.
-type summary struct {
-	Output      string          `json:"output"`
-	ID          string          `json:"id"`
-	Format      string          `json:"format"`
-	Block       int             `json:"block"`
-	Method      string          `json:"method"`
-	BytesBefore int64           `json:"bytes_before"`
-	BytesAfter  int64           `json:"bytes_after"`
-	Bits        float64         `json:"bits_per_weight"`
-	Seconds     float64         `json:"seconds"`
-	Notes       []string        `json:"notes"`
-	Tensors     []tensorSummary `json:"tensors"`
-}
-
-type tensorSummary struct {
-	Name        string  `json:"name"`
-	Type        string  `json:"type"`
-	Block       int     `json:"block"`
-	BytesBefore int64   `json:"bytes_before"`
-	BytesAfter  int64   `json:"bytes_after"`
-	Bits        float64 `json:"bits_per_weight"`
-	Error       float64 `json:"error"` // √(Σ(w−ŵ)²/Σw²)
-}
-
-func newSummary(c *cli.Context, r *convert.Report) summary {
-	q := r.Manifest.Quantization
-	s := summary{
-		Output: c.String("output-dir"), ID: r.Manifest.ID, Format: q.Format, Block: q.Block, Method: q.Method,
-		BytesBefore: r.In, BytesAfter: r.Out, Bits: total(r.Tensors).bits(), Seconds: r.Elapsed.Seconds(),
-		Notes: append([]string{}, r.Manifest.Notes...),
+// measureInterrupted says what becomes of an interrupted measurement.
+func measureInterrupted(e *auto.MeasureInterrupted) error {
+	if e.File == "" {
+		return fmt.Errorf("%w; with --sensitivity FILE what was measured is kept, and another run continues from there", errInterrupted)
 	}
-	for i, t := range r.Tensors {
-		s.Tensors = append(s.Tensors, tensorSummary{
-			t.Name, string(t.Type), r.Manifest.Tensors[i].Block, t.In, t.Out, t.Bits, t.Error,
-		})
-	}
-	return s
-}
-
-// sum adds up tensors.
-type sum struct {
-	tensors          int
-	weights, in, out int64
-}
-
-func (s *sum) add(t convert.TensorReport) {
-	s.tensors++
-	s.weights += t.Weights
-	s.in += t.In
-	s.out += t.Out
-}
-
-func (s sum) bits() float64 { return float64(s.out) * 8 / float64(s.weights) }
-
-func (s sum) row(name string) table.Row {
-	return table.Row{name, s.tensors, s.weights, humanSize(s.in), humanSize(s.out), fmt.Sprintf("%.2f", s.bits())}
-}
-
-func total(tensors []convert.TensorReport) sum {
-	var s sum
-	for _, t := range tensors {
-		s.add(t)
-	}
-	return s
-}
-
-// worst is how many tensors the summary names.
-const worst = 5
-
-func showSummary(c *cli.Context, r *convert.Report) {
-	types, sums := []string{}, map[string]*sum{}
-	for i, t := range r.Tensors {
-		name := storedAs(string(t.Type), r.Manifest.Tensors[i].Block)
-		if sums[name] == nil {
-			types, sums[name] = append(types, name), new(sum)
-		}
-		sums[name].add(t)
-	}
-	t := newTable(table.Row{"stored as", "tensors", "weights", "before", "after", "bits/weight"})
-	for _, name := range types {
-		t.AppendRow(sums[name].row(name))
-	}
-	if len(types) > 1 {
-		t.AppendRow(total(r.Tensors).row("all"))
-	}
-	showTable(c, t)
-
-	byError := slices.DeleteFunc(slices.Clone(r.Tensors), func(e convert.TensorReport) bool { return e.Error == 0 })
-	slices.SortStableFunc(byError, func(a, b convert.TensorReport) int { return cmp.Compare(b.Error, a.Error) })
-	t = newTable(table.Row{"largest errors", "stored as", "relative RMS"}, 2)
-	for _, e := range byError[:min(worst, len(byError))] {
-		t.AppendRow(table.Row{e.Name, e.Type, fmt.Sprintf("%.4f", e.Error)})
-	}
-	if len(byError) > 0 {
-		fmt.Fprintln(stdout(c))
-		showTable(c, t)
-	}
-	for _, note := range r.Manifest.Notes {
-		fmt.Fprintf(stdout(c), "\nnote: %s\n", note)
-	}
-	fmt.Fprintf(stdout(c), "\n%s written in %.1f s\n", c.String("output-dir"), r.Elapsed.Seconds())
+	return fmt.Errorf("%w: %d of %d matrices are still to be measured, the others are kept in %s: run the same command again to continue",
+		errInterrupted, e.Missing, e.Total, e.File)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -93,14 +94,14 @@ func TestQuantizedCheckpoints(t *testing.T) {
 	}
 }
 
-func mustOpenSource(t *testing.T, dir string) *source {
+func mustOpenSource(t *testing.T, dir string) *source.Model {
 	t.Helper()
-	s, err := openSource(dir)
+	s, err := source.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.close(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -138,19 +139,6 @@ func TestMergedAdapters(t *testing.T) {
 		}
 		if d.MaxAbs > 3*ofOrder { // three layers
 			t.Errorf("%s: logits differ by %.2g from PEFT's", adapter, d.MaxAbs)
-		}
-	}
-}
-
-func TestSplitScale(t *testing.T) {
-	for arg, want := range map[string]struct {
-		dir   string
-		scale float64
-	}{
-		"a/b": {"a/b", 1}, "a/b:0.5": {"a/b", .5}, "a:b:-2": {"a:b", -2}, `C:\x`: {`C:\x`, 1}, `C:\x:2`: {`C:\x`, 2}, ":3": {":3", 1},
-	} {
-		if dir, scale := splitScale(arg); dir != want.dir || scale != want.scale {
-			t.Errorf("%q: %q, %v", arg, dir, scale)
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -69,7 +70,7 @@ func (v *verification) generate(ctx context.Context, ref *verify.Reference) erro
 	if n <= 0 {
 		return nil
 	}
-	tok, err := v.bundle.tokenizer()
+	tok, err := v.bundle.Tokenizer()
 	if err != nil {
 		return err
 	}
@@ -79,7 +80,7 @@ func (v *verification) generate(ctx context.Context, ref *verify.Reference) erro
 		if err != nil {
 			return err
 		}
-		texts[i] = generation{tok: tok, eos: v.bundle.eos, prompt: prompt}
+		texts[i] = generation{tok: tok, eos: v.bundle.EOS, prompt: prompt}
 		e.Reset()
 		if err := texts[i].run(ctx, e, s, n); err != nil {
 			return err
@@ -123,7 +124,7 @@ func (v *verification) record() error {
 	if d := v.report.Drift; d != nil {
 		p.Drift = &bundle.Drift{MeanKLD: d.MeanKLD, Top1: d.Top1, PPL: d.PPL, PPLReference: d.PPLReference}
 	}
-	if err := bundle.SetParity(v.bundle.dir, p); err != nil {
+	if err := bundle.SetParity(v.bundle.Dir, p); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
 	return nil
@@ -132,7 +133,7 @@ func (v *verification) record() error {
 // writeFiles writes the page and the JUnit file, if they are wanted.
 func (v *verification) writeFiles() error {
 	if path := v.c.String("junit"); path != "" {
-		err := writeFile(path, func(w io.Writer) error { return report.WriteJUnit(w, filepath.Base(v.bundle.dir), &v.report) })
+		err := writeFile(path, func(w io.Writer) error { return report.WriteJUnit(w, filepath.Base(v.bundle.Dir), &v.report) })
 		if err != nil {
 			return err
 		}
@@ -159,17 +160,17 @@ func writeFile(path string, write func(io.Writer) error) error {
 
 // page puts together what the page shows.
 func (v *verification) page() (*report.Page, error) {
-	m := v.bundle.bundle.Manifest
+	m := v.bundle.Bundle.Manifest
 	p := &report.Page{
-		Bundle: baseName(v.bundle.dir), Reference: baseName(v.source.dir), Report: &v.report, Text: v.text,
-		Summary: describe(&m.Quantization), Tensors: tensorErrors(m), Facts: v.facts(),
+		Bundle: baseName(v.bundle.Dir), Reference: baseName(v.source.Dir), Report: &v.report, Text: v.text,
+		Summary: m.Quantization.String(), Tensors: tensorErrors(m), Facts: v.facts(),
 	}
 	var err error
 	if p.Files, err = bundleFiles(v.bundle); err != nil {
 		return nil, err
 	}
 	if d := v.report.Details; d != nil {
-		tok, err := v.bundle.tokenizer()
+		tok, err := v.bundle.Tokenizer()
 		if err != nil {
 			return nil, err
 		}
@@ -221,7 +222,7 @@ func inContext(tok *tokenizer.Tokenizer, window []int32, p verify.Position) repo
 
 // facts says what ran.
 func (v *verification) facts() []report.Fact {
-	env, m := v.report.Environment, v.bundle.bundle.Manifest
+	env, m := v.report.Environment, v.bundle.Bundle.Manifest
 	facts := []report.Fact{
 		{Name: "bundle id", Value: m.ID},
 		{Name: "made by", Value: m.Generator},
@@ -247,14 +248,14 @@ func commonFacts(c *cli.Context) []report.Fact {
 
 // bundleFiles names the files of a bundle and of its checkpoint. The tensors' hashes are in the
 // manifest, so that its own stands for all of them.
-func bundleFiles(s *source) ([]report.File, error) {
-	data, err := os.ReadFile(filepath.Join(s.dir, bundle.ManifestName))
+func bundleFiles(s *source.Model) ([]report.File, error) {
+	data, err := os.ReadFile(filepath.Join(s.Dir, bundle.ManifestName))
 	if err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(data)
 	files := []report.File{{Name: "bundle: " + bundle.ManifestName, Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}}
-	m := s.bundle.Manifest
+	m := s.Bundle.Manifest
 	for _, f := range m.Files {
 		files = append(files, report.File{Name: "bundle: " + f.Name, Size: f.Size, SHA256: "of each tensor, in the manifest"})
 	}
@@ -273,7 +274,7 @@ func layerBits(m *bundle.Manifest) (layers, all float64) {
 	var bytes, n, bytesAll, nAll int64
 	for i := range m.Tensors {
 		t := m.Tensors[i].Model()
-		count := weights([]model.Tensor{t})
+		count := model.Elements([]model.Tensor{t})
 		bytesAll, nAll = bytesAll+m.Tensors[i].Length, nAll+count
 		if t.Quantizable() && t.Layer >= 0 {
 			bytes, n = bytes+m.Tensors[i].Length, n+count

@@ -18,6 +18,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/web"
 )
 
@@ -106,18 +107,18 @@ func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
 
 // findBundles returns the bundle in dir, or those in the directories within it.
 func findBundles(dir string) ([]web.Model, error) {
-	if exists(dir, bundle.ManifestName) {
+	if source.Exists(dir, bundle.ManifestName) {
 		m, err := describeBundle(dir)
 		return []web.Model{m}, err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, wrongKind(dir)
+		return nil, source.WrongKind(dir)
 	}
 	var models []web.Model
 	named := map[string]bool{}
 	for _, e := range entries {
-		if sub := filepath.Join(dir, e.Name()); exists(sub, bundle.ManifestName) {
+		if sub := filepath.Join(dir, e.Name()); source.Exists(sub, bundle.ManifestName) {
 			m, err := describeBundle(sub)
 			if err != nil {
 				return nil, err
@@ -131,7 +132,7 @@ func findBundles(dir string) ([]web.Model, error) {
 	}
 	if len(models) == 0 {
 		if found := hf.Recognize(dir); found.Kind != hf.OtherKind {
-			return nil, wrongKind(dir)
+			return nil, source.WrongKind(dir)
 		}
 		return nil, fmt.Errorf("%s: no bundle: neither it nor a directory in it has a %s", dir, bundle.ManifestName)
 	}
@@ -177,7 +178,7 @@ type referenceServer struct {
 	models []web.Model
 	mu     sync.Mutex
 	name   string
-	open   *source
+	open   *source.Model
 }
 
 func (s *referenceServer) logits(ctx context.Context, name string, tokens []int32) ([]float32, error) {
@@ -207,12 +208,12 @@ func (s *referenceServer) use(name string) error {
 		if m.Name != name {
 			continue
 		}
-		next, err := openSource(m.Dir)
+		next, err := source.Open(m.Dir)
 		if err != nil {
 			return err
 		}
 		if s.open != nil {
-			err = s.open.close()
+			err = s.open.Close()
 		}
 		s.name, s.open = name, next
 		return err

@@ -12,6 +12,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
@@ -105,7 +107,7 @@ func tuningOf(c *cli.Context, dev *gpu.Device) (transformer.Tuning, error) {
 		return nil, nil
 	}
 	f, err := readTuning(path)
-	if err == nil && c.IsSet("tuning") && path != os.Getenv(tuningVariable) && !exists(filepath.Dir(path), filepath.Base(path)) {
+	if err == nil && c.IsSet("tuning") && path != os.Getenv(tuningVariable) && !source.Exists(filepath.Dir(path), filepath.Base(path)) {
 		err = fmt.Errorf("--tuning %s: there is no such file: llama-webgpu tune writes it", quoted(path))
 	}
 	if err != nil {
@@ -134,5 +136,9 @@ func (f *tuningFile) write(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	return replaceJSON(path, f)
+	data, err := json.MarshalIndent(f, "", " ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return outdir.ReplaceFile(path, append(data, '\n'))
 }

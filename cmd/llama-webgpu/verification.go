@@ -12,6 +12,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 	"github.com/llama-webgpu/llama-webgpu/verify/report"
 )
@@ -19,7 +20,7 @@ import (
 // verification is one run of verify.
 type verification struct {
 	c              *cli.Context
-	bundle, source *source
+	bundle, source *source.Model
 	damage         error // values in the bundle that are not finite
 	golden         *verify.Golden
 	windows        [][]int32 // BOS and text
@@ -35,9 +36,9 @@ func (v *verification) close() error {
 		v.engine.close()
 	}
 	var errs []error
-	for _, s := range []*source{v.bundle, v.source} {
+	for _, s := range []*source.Model{v.bundle, v.source} {
 		if s != nil {
-			errs = append(errs, s.close())
+			errs = append(errs, s.Close())
 		}
 	}
 	return errors.Join(errs...)
@@ -46,7 +47,7 @@ func (v *verification) close() error {
 // open opens and checks all that is read.
 func (v *verification) open() (err error) {
 	c := v.c
-	if v.bundle, err = openOnlyBundle(c.String("model")); err != nil {
+	if v.bundle, err = source.OpenBundle(c.String("model")); err != nil {
 		return err
 	}
 	if v.limits, err = v.thresholds(); err != nil {
@@ -56,10 +57,10 @@ func (v *verification) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if v.source, err = openSource(c.String("reference"), edits...); err != nil {
+	if v.source, err = source.Open(c.String("reference"), edits...); err != nil {
 		return err
 	}
-	if err := cmp.Or(checkPair(v.bundle, v.source), merge(c, v.source)); err != nil {
+	if err := cmp.Or(checkPair(v.bundle, v.source), v.source.Merge(adapters(c)...)); err != nil {
 		return err
 	}
 	if path := c.String("golden"); path != "" {
@@ -78,18 +79,18 @@ func (v *verification) open() (err error) {
 }
 
 // checkPair reports a bundle and a reference that there is no sense in comparing.
-func checkPair(b, ref *source) error {
+func checkPair(b, ref *source.Model) error {
 	if b == nil || ref == nil {
 		return nil
 	}
-	one, errOne := os.Stat(b.dir)
-	other, errOther := os.Stat(ref.dir)
+	one, errOne := os.Stat(b.Dir)
+	other, errOther := os.Stat(ref.Dir)
 	same := errOne == nil && errOther == nil && os.SameFile(one, other)
-	if same || ref.bundle != nil && ref.bundle.Manifest.ID == b.bundle.Manifest.ID {
-		return usagef("%s: --reference %s is the same bundle, and comparing it with itself proves nothing: give the checkpoint that it was made from", b.dir, ref.dir)
+	if same || ref.Bundle != nil && ref.Bundle.Manifest.ID == b.Bundle.Manifest.ID {
+		return usagef("%s: --reference %s is the same bundle, and comparing it with itself proves nothing: give the checkpoint that it was made from", b.Dir, ref.Dir)
 	}
-	if have, want := b.weights.Spec().Vocab, ref.weights.Spec().Vocab; have != want {
-		return fmt.Errorf("%s: has a vocabulary of %d, %s one of %d: it was not made from that", b.dir, have, ref.dir, want)
+	if have, want := b.Weights.Spec().Vocab, ref.Weights.Spec().Vocab; have != want {
+		return fmt.Errorf("%s: has a vocabulary of %d, %s one of %d: it was not made from that", b.Dir, have, ref.Dir, want)
 	}
 	return nil
 }
@@ -99,7 +100,7 @@ func (v *verification) context() int { return len(v.windows[0]) }
 
 // thresholds returns the default ones with those of the flags in their places.
 func (v *verification) thresholds() (verify.Thresholds, error) {
-	t, err := verify.DefaultThresholds(v.bundle.bundle.Manifest.Quantization.Format, weights(v.bundle.weights.Tensors()))
+	t, err := verify.DefaultThresholds(v.bundle.Bundle.Manifest.Quantization.Format, model.Elements(v.bundle.Weights.Tensors()))
 	for name, limit := range map[string]*float64{
 		"max-rel-rms": &t.MaxRelRMS, "max-rel-max": &t.MaxRelMax, "max-kld": &t.MaxKLD, "min-top1": &t.MinTop1,
 		"golden-max-abs": &t.GoldenMaxAbs, "golden-max-kld": &t.GoldenMaxKLD,
@@ -111,23 +112,14 @@ func (v *verification) thresholds() (verify.Thresholds, error) {
 	return t, err
 }
 
-// weights reports how many weights the tensors have.
-func weights(tensors []model.Tensor) int64 {
-	var n int64
-	for _, t := range tensors {
-		n += int64(t.Rows()) * int64(t.Cols())
-	}
-	return n
-}
-
 // cutText makes the windows of the text.
 func (v *verification) cutText() (err error) {
-	if v.bundle.hasTokenizer() || v.c.String("text") != "" {
+	if v.bundle.HasTokenizer() || v.c.String("text") != "" {
 		v.windows, err = cutWindows(v.c, v.bundle)
 		return err
 	}
 	if v.c.String("html") != "" {
-		return fmt.Errorf("%s: has no tokenizer: the page of --html shows text", v.bundle.dir)
+		return fmt.Errorf("%s: has no tokenizer: the page of --html shows text", v.bundle.Dir)
 	}
 	v.windows = v.tokensWithoutText()
 	v.leaveOut()
@@ -154,9 +146,9 @@ func (v *verification) tokensWithoutText() [][]int32 {
 	}
 	v.tokens = "random tokens: there is no tokenizer"
 	rng := rand.New(rand.NewPCG(1, 1))
-	ids := make([]int32, min(v.c.Int("window-tokens"), v.bundle.context()))
+	ids := make([]int32, min(v.c.Int("window-tokens"), v.bundle.Context()))
 	for i := range ids {
-		ids[i] = rng.Int32N(int32(v.bundle.weights.Spec().Vocab))
+		ids[i] = rng.Int32N(int32(v.bundle.Weights.Spec().Vocab))
 	}
 	return [][]int32{ids}
 }
@@ -165,8 +157,8 @@ func (v *verification) tokensWithoutText() [][]int32 {
 const leastTokens = 4
 
 // cutWindows makes windows of the text as textFlags say, in the tokens of a bundle.
-func cutWindows(c *cli.Context, s *source) ([][]int32, error) {
-	tok, err := s.tokenizer()
+func cutWindows(c *cli.Context, s *source.Model) ([][]int32, error) {
+	tok, err := s.Tokenizer()
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +168,7 @@ func cutWindows(c *cli.Context, s *source) ([][]int32, error) {
 			return nil, err
 		}
 	}
-	size, most := c.Int("window-tokens"), s.context()
+	size, most := c.Int("window-tokens"), s.Context()
 	if size > most && c.IsSet("window-tokens") {
 		return nil, usagef("--window-tokens %d: the model was trained for %d", size, most)
 	}
@@ -190,15 +182,15 @@ func cutWindows(c *cli.Context, s *source) ([][]int32, error) {
 // checkBundle reads the whole bundle. Values that are not finite do not end the verification: it
 // is to show what they do.
 func (v *verification) checkBundle() error {
-	progress := newBar(v.c, "checking "+v.bundle.dir, v.bundle.bundle.Manifest.Size(), true)
+	progress := newBar(v.c, "checking "+v.bundle.Dir, v.bundle.Bundle.Manifest.Size(), true)
 	defer progress.end()
-	err := v.bundle.bundle.Check(v.c.Context, func(done, _ int64) { progress.set(done, "") })
+	err := v.bundle.Bundle.Check(v.c.Context, func(done, _ int64) { progress.set(done, "") })
 	var scale *block.ScaleError
 	if errors.As(err, &scale) || errors.Is(err, block.ErrNotFinite) {
 		v.damage, err = err, nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", v.bundle.dir, err)
+		return fmt.Errorf("%s: %w", v.bundle.Dir, err)
 	}
 	return nil
 }
@@ -207,7 +199,7 @@ func (v *verification) checkBundle() error {
 func (v *verification) measure(ctx context.Context) error {
 	v.report.Environment = map[string]string{
 		"program": "llama-webgpu " + version, "device": v.engine.String(), "kv": v.c.String("kv"),
-		"tokens": cmp.Or(v.tokens, "text"), "bundle": v.bundle.bundle.Manifest.ID, "format": v.bundle.bundle.Manifest.Quantization.Format,
+		"tokens": cmp.Or(v.tokens, "text"), "bundle": v.bundle.Bundle.Manifest.ID, "format": v.bundle.Bundle.Manifest.Quantization.Format,
 	}
 	for _, step := range []func(context.Context) error{v.runtime, v.drift, v.details, v.goldenLogits} {
 		if err := v.report.Note(step(ctx), func(int) error { return v.damage }); err != nil {
@@ -306,7 +298,7 @@ func (v *verification) goldenLogits(ctx context.Context) error {
 	bundle := v.bundle
 	v.report.Environment["golden_rope"] = "f32"
 	if halved {
-		bundle = bundle.halved()
+		bundle = halvedModel(bundle)
 		v.report.Environment["golden_rope"] = "f16"
 	}
 	v.engine.close() // one model at a time is enough for the device
@@ -321,7 +313,7 @@ func (v *verification) goldenLogits(ctx context.Context) error {
 // with RoPE frequencies rounded to float16: logits are often recorded from a model after
 // PyTorch's half(), which rounds these as well as the weights.
 func (v *verification) goldenReference(ctx context.Context) (halved bool, err error) {
-	compare := func(s *source) (*verify.GoldenResult, error) {
+	compare := func(s *source.Model) (*verify.GoldenResult, error) {
 		ref, err := newReference(s, len(v.golden.IDs), false)
 		if err != nil {
 			return nil, err
@@ -335,7 +327,7 @@ func (v *verification) goldenReference(ctx context.Context) (halved bool, err er
 			return false, err
 		}
 	}
-	rounded, err := compare(v.source.halved())
+	rounded, err := compare(halvedModel(v.source))
 	if err != nil {
 		return false, err
 	}
@@ -351,7 +343,7 @@ func (v *verification) show() error {
 		return err
 	}
 	out := stdout(v.c)
-	fmt.Fprintf(out, "%s on %s\n\n", v.bundle.dir, v.report.Environment["device"])
+	fmt.Fprintf(out, "%s on %s\n\n", v.bundle.Dir, v.report.Environment["device"])
 	if where := v.report.Environment["drift_device"]; where != v.report.Environment["device"] && v.report.Drift != nil {
 		fmt.Fprintf(out, "The adapter is software, so the drift was measured on the CPU engine (%s); --device gpu forces the adapter.\n\n", where)
 	}
@@ -367,4 +359,11 @@ func (v *verification) show() error {
 		}
 	}
 	return v.report.WriteText(out)
+}
+
+// halvedModel returns the model as it computes after PyTorch's model.half(), see verify.Halved. It shares the files of m.
+func halvedModel(m *source.Model) *source.Model {
+	h := *m
+	h.Weights = verify.Halved(m.Weights)
+	return &h
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 )
 
 func TestReadYAML(t *testing.T) {
@@ -33,7 +35,7 @@ func TestReadYAML(t *testing.T) {
 		"format: int4\n---\nformat: int8": "want one YAML document",
 		"format: \"int4":                  "found unexpected end of stream",
 	} {
-		err := readYAML([]byte(text), &policy{})
+		err := readYAML([]byte(text), &auto.Policy{})
 		switch {
 		case want == "" && err != nil:
 			t.Errorf("%q: %v", text, err)
@@ -49,7 +51,7 @@ func FuzzReadYAML(f *testing.F) {
 	f.Add("overrides: &a [*a]")
 	f.Add("<<: {format: a}\nformat: ~")
 	f.Fuzz(func(t *testing.T, text string) {
-		var got, want policy
+		var got, want auto.Policy
 		if readYAML([]byte(text), &got) != nil {
 			return
 		}

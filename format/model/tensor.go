@@ -166,3 +166,12 @@ func (l *list) mlp(y *Layer) {
 	l.when(m.Shared > 0, RoleSharedDown, h, m.Shared)
 	l.when(y.PostNorm, RolePostMLPNorm, h)
 }
+
+// Elements reports how many weights the tensors have together.
+func Elements(tensors []Tensor) int64 {
+	var n int64
+	for _, t := range tensors {
+		n += int64(t.Rows()) * int64(t.Cols())
+	}
+	return n
+}

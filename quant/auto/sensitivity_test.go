@@ -1,49 +1,36 @@
-package main
+package auto
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
-// sensitivityFlag returns a context in which --sensitivity names a file.
-func sensitivityFlag(t *testing.T, path string) *cli.Context {
-	t.Helper()
-	set := flag.NewFlagSet("quantize", flag.ContinueOnError)
-	set.String("sensitivity", path, "")
-	c := cli.NewContext(cli.NewApp(), set, nil)
-	c.Context = t.Context()
-	return c
-}
-
 // TestSensitivityFile writes a file and reads it again, and changes what must not be different.
 func TestSensitivityFile(t *testing.T) {
-	src, err := openCheckpoint("../../testdata/families/llama")
+	src, err := openCheckpoint("../../testdata/families/llama", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.close()
+	defer src.Close()
 	path := filepath.Join(t.TempDir(), "file.json")
-	c, o := sensitivityFlag(t, path), convert.Options{Format: "int2", Text: "2 windows"}
-	s, err := openSensitivity(c, src, &o)
+	ctx, o := t.Context(), convert.Options{Format: "int2", Text: "2 windows"}
+	s, err := openSensitivity(ctx, path, src, &o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := src.weights.Tensors()[2].Name
+	name := src.Weights.Tensors()[2].Name
 	for _, scheme := range []struct{ bits, block int }{{2, 256}, {2, 128}, {2, 64}, {2, 32}, {4, 256}, {4, 128}, {4, 64}, {4, 32}, {8, 128}} {
 		s.Matrices[name] = append(s.Matrices[name], convert.Cost{Bits: scheme.bits, Block: scheme.block, Error: 1.5, Drift: 1e-7})
 	}
 	if err := s.write(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := openSensitivity(c, src, &o)
+	again, err := openSensitivity(ctx, path, src, &o)
 	if err != nil || len(again.Matrices[name]) != 9 || again.Matrices[name][8] != s.Matrices[name][8] {
 		t.Fatalf("%v: read %+v", err, again)
 	}
@@ -67,15 +54,15 @@ func TestSensitivityFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(changed), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		_, err := openSensitivity(sensitivityFlag(t, path), src, &o)
+		_, err := openSensitivity(ctx, path, src, &o)
 		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "remove the file") {
 			t.Errorf("%s is changed: %v, want %q", c.what, err, c.want)
 		}
 	}
-	if _, err := openSensitivity(sensitivityFlag(t, filepath.Join(path, "none", "file")), src, &o); err == nil {
+	if _, err := openSensitivity(ctx, filepath.Join(path, "none", "file"), src, &o); err == nil {
 		t.Error("a file that cannot be: no error")
 	}
-	if s, err := openSensitivity(sensitivityFlag(t, ""), src, &o); err != nil || s.write() != nil {
+	if s, err := openSensitivity(ctx, "", src, &o); err != nil || s.write() != nil {
 		t.Errorf("no file: %v", err)
 	}
 }

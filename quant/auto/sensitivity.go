@@ -1,18 +1,19 @@
-package main
+package auto
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
-// sensitivity is the file of --sensitivity: what matrices cost a model, and of which model and text that was
+// sensitivity is the file of Calibration.Sensitivity: what matrices cost a model, and for which model and text that was
 // measured.
 type sensitivity struct {
 	Version      int                 `json:"version"`
@@ -28,17 +29,17 @@ type sensitivity struct {
 // sensitivityVersion counts changes of what is measured, and how.
 const sensitivityVersion = 1
 
-// openSensitivity returns what the file of --sensitivity has, or nothing if there is no such flag or file.
-func openSensitivity(c *cli.Context, src *source, o *convert.Options) (*sensitivity, error) {
+// openSensitivity returns what the file at path has; without a path, or a file there, nothing was measured yet.
+func openSensitivity(ctx context.Context, path string, src *checkpoint, o *convert.Options) (*sensitivity, error) {
 	s := &sensitivity{
 		Version: sensitivityVersion, Rotated: o.Rotate, Calibration: o.Text, DriftWindows: driftWindows,
-		Matrices: convert.Sensitivity{}, path: c.String("sensitivity"),
+		Matrices: convert.Sensitivity{}, path: path,
 	}
 	if s.path == "" {
 		return s, nil
 	}
 	var err error
-	if s.Checkpoint, err = checkpointHash(c.Context, src); err != nil {
+	if s.Checkpoint, err = src.Hash(ctx); err != nil {
 		return nil, err
 	}
 	data, err := os.ReadFile(s.path)
@@ -53,7 +54,7 @@ func openSensitivity(c *cli.Context, src *source, o *convert.Options) (*sensitiv
 		err = found.check(s)
 	}
 	if err == nil {
-		err = found.Matrices.Check(src.weights)
+		err = found.Matrices.Check(src.Weights)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: remove the file to measure anew, or name another", s.path, err)
@@ -62,7 +63,7 @@ func openSensitivity(c *cli.Context, src *source, o *convert.Options) (*sensitiv
 	return s, nil
 }
 
-// check reports if s was measured of something else than is wanted.
+// check reports if s was measured for something else.
 func (s *sensitivity) check(want *sensitivity) error {
 	for _, f := range []struct {
 		name       string
@@ -89,5 +90,9 @@ func (s *sensitivity) write() error {
 	if s.path == "" {
 		return nil
 	}
-	return replaceJSON(s.path, s)
+	data, err := json.MarshalIndent(s, "", " ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	return outdir.ReplaceFile(s.path, append(data, '\n'))
 }

@@ -1,4 +1,4 @@
-package main
+package auto
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 
 // TestJudge checks that a matrix of fewer bits drifts further, and that the sums over inputs come along.
 func TestJudge(t *testing.T) {
-	src, err := openCheckpoint("../../testdata/families/llama")
+	src, err := openCheckpoint("../../testdata/families/llama", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.close()
+	defer src.Close()
 	windows := make([][]int32, 6)
 	for w := range windows {
 		for i := range 24 {
-			windows[w] = append(windows[w], int32((w*131+i*37)%src.weights.Spec().Vocab))
+			windows[w] = append(windows[w], int32((w*131+i*37)%src.Weights.Spec().Vocab))
 		}
 	}
 	ctx := context.Background()
@@ -33,7 +33,7 @@ func TestJudge(t *testing.T) {
 		t.Errorf("the windows for drift are not from all over the text")
 	}
 	const q = 2 // embedding, norm, q
-	tensor := src.weights.Tensors()[q]
+	tensor := src.Weights.Tensors()[q]
 	drifts := map[int]float64{}
 	for _, bits := range []int{8, 2} {
 		s := block.Scheme{Bits: bits, Block: 64}
@@ -44,7 +44,7 @@ func TestJudge(t *testing.T) {
 		row, size := make([]float32, tensor.Cols()), s.RowBytes(tensor.Cols())
 		blocks := make([]byte, size*tensor.Rows())
 		for r := range tensor.Rows() {
-			if err := src.weights.Rows(q, r, 1, row); err != nil {
+			if err := src.Weights.Rows(q, r, 1, row); err != nil {
 				t.Fatal(err)
 			}
 			if err := e.Row(blocks[r*size:(r+1)*size], row); err != nil {

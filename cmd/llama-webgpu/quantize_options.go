@@ -1,0 +1,228 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/quant/auto"
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
+)
+
+var calibrationFlags = []cli.Flag{
+	&cli.StringFlag{Name: "calibration", Usage: "`FILE`: for --method gptq, a text of the kind that the model will read and write", DefaultText: "a general one", Category: "Encoding"},
+	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of it", Category: "Encoding"},
+	&cli.IntFlag{Name: "calibration-tokens", Value: 512, Usage: "a window has `N` tokens", Category: "Encoding"},
+	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "`SHARE`: for --method gptq, how much of the earlier layers' errors each matrix makes up for; 0: nothing, which takes half the time", Category: "Encoding"},
+	&cli.BoolFlag{Name: "no-refinement", Usage: "for --method gptq: leave scales, codes and zero-points as rounding with feedback has made them, which is faster and worse", Category: "Encoding"},
+	&cli.StringFlag{Name: "sensitivity", Usage: "for --bits: take what matrices cost the model from `FILE` (JSON), and keep there what had to be measured; it serves any --bits of the same checkpoint and calibration text", Category: "Encoding"},
+	&cli.StringFlag{Name: "device", Usage: "`DEVICE`: for --method gptq, where the calibration text is run: gpu or cpu", DefaultText: "gpu, if there is a real one or only a GPU can do it", Category: "Encoding"},
+	adapterFlag("Encoding", "for --method gptq, the "),
+}
+
+// quantizeOptions reads the flags. It writes the file of --write-config, too, unless the policy is yet to be completed
+// by --bits.
+func quantizeOptions(c *cli.Context) (auto.Options, error) {
+	p, err := newPolicy(c)
+	if err != nil {
+		return auto.Options{}, err
+	}
+	o := auto.Options{
+		Policy: *p, Generator: "llama-webgpu " + version, Threads: c.Int("threads"), Force: c.Bool("force"), Strict: c.Bool("strict"),
+		Adapters: adapters(c), Warn: func(text string) { warn(c, text) },
+	}
+	if err := cmp.Or(leftovers(c, &o), checkCalibration(c, p), wrongOption(o.Check())); err != nil {
+		return o, err
+	}
+	if o.Edits, err = ropeEdits(c); err != nil {
+		return o, err
+	}
+	if o.Calibration, err = calibration(c); err != nil {
+		return o, err
+	}
+	return o, keepPolicy(c, &o)
+}
+
+// warn prints a warning to standard error.
+func warn(c *cli.Context, text string) {
+	if !c.Bool(quietFlag.Name) {
+		fmt.Fprintln(os.Stderr, "warning: "+text)
+	}
+}
+
+// leftovers reads what is to become of what an interrupted run left.
+func leftovers(c *cli.Context, o *auto.Options) error {
+	switch resume, discard := c.Bool("resume"), c.Bool("discard"); {
+	case resume && discard:
+		return usagef("quantize: want --resume or --discard, not both")
+	case resume:
+		o.Stale = outdir.Resume
+	case discard:
+		o.Stale = outdir.Discard
+	}
+	return nil
+}
+
+// checkCalibration reports flags that do not go together.
+func checkCalibration(c *cli.Context, p *auto.Policy) error {
+	gptq := p.Method == string(convert.GPTQ)
+	switch {
+	case c.IsSet("device") && oneOf(c, "device", "gpu", "cpu") != nil:
+		return oneOf(c, "device", "gpu", "cpu")
+	case p.Bits > 0 && !gptq:
+		return usagef("quantize: --bits needs --method gptq")
+	case p.Bits > 0 && c.Bool("dry-run"):
+		return usagef("quantize: what --bits chooses is not known without a run: --dry-run takes the file of --write-config of one")
+	case c.String("sensitivity") != "" && p.Bits == 0:
+		return usagef("quantize: --sensitivity is for --bits")
+	case c.Bool("no-refinement") && !gptq && p.Method != auto.Auto:
+		return usagef("quantize: --no-refinement is for --method gptq")
+	case c.String("calibration") != "" && !gptq && p.Method != auto.Auto:
+		return usagef("quantize: --calibration is for --method gptq")
+	}
+	return nil
+}
+
+// calibration reads the flags of calibration.
+func calibration(c *cli.Context) (k auto.Calibration, err error) {
+	k = auto.Calibration{
+		Windows: c.Int("calibration-windows"), Tokens: c.Int("calibration-tokens"), Correction: c.Float64("correction"),
+		Unrefined: c.Bool("no-refinement"), Sensitivity: c.String("sensitivity"), Device: c.String("device"), Adapter: c.String("adapter"),
+	}
+	if k.Windows == 0 {
+		k.Windows = -1 // all
+	}
+	if k.Correction == 0 {
+		k.Correction = -1 // none
+	}
+	if c.String("calibration") != "" {
+		k.Text, err = readText(c, "calibration")
+	}
+	return k, err
+}
+
+// keepPolicy writes the file of --write-config: at once, or with --bits when all is chosen.
+func keepPolicy(c *cli.Context, o *auto.Options) error {
+	path, force := c.String("write-config"), o.Force
+	switch {
+	case path == "":
+		return nil
+	case o.Bits == 0:
+		return writePolicy(path, o.Policy, force)
+	case !force && source.Exists(filepath.Dir(path), filepath.Base(path)):
+		return forcible(fmt.Errorf("%s: %w", path, fs.ErrExist))
+	}
+	o.Settled = func(p auto.Policy) error { return writePolicy(path, p, force) }
+	return nil
+}
+
+// newPolicy returns what the file of --config says, with what flags say in its place. Patterns of
+// flags come before those of the file.
+func newPolicy(c *cli.Context) (*auto.Policy, error) {
+	p := &auto.Policy{}
+	if path := c.String("config"); path != "" {
+		data, err := readFile(c, "config")
+		if err != nil {
+			return nil, err
+		}
+		if err := readYAML(data, p); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	for name, s := range map[string]*string{
+		"format": &p.Format, "method": &p.Method, "embed-format": &p.EmbedFormat, "head-format": &p.HeadFormat,
+		"max-shard-size": &p.MaxShardSize,
+	} {
+		if c.IsSet(name) {
+			*s = c.String(name)
+		}
+	}
+	for name, b := range map[string]*bool{"rotate": &p.Rotate, "sanitize": &p.Sanitize, "saturate": &p.Saturate} {
+		if c.IsSet(name) {
+			*b = c.Bool(name)
+		}
+	}
+	if c.IsSet("block-size") {
+		p.BlockSize = c.Int("block-size")
+	}
+	if err := addPatterns(c, p); err != nil {
+		return nil, err
+	}
+	p.Bits = c.Float64("bits")
+	*p = p.WithDefaults()
+	switch {
+	case p.Method == auto.Auto && c.String("write-config") != "":
+		return nil, usagef("quantize: --write-config records what does the same again, --method auto follows the machine: want --method search or gptq")
+	case p.Format == "":
+		return nil, usagef("quantize: --format is missing: int8, int4, int2 or f16 (int4 is a good choice for most models); see llama-webgpu quantize --help")
+	}
+	return p, nil
+}
+
+// addPatterns puts the patterns of flags before those of the policy.
+func addPatterns(c *cli.Context, p *auto.Policy) error {
+	p.KeepF16 = append(slices.Clone(c.StringSlice("keep-f16")), p.KeepF16...)
+	var first []auto.Override
+	for _, text := range c.StringSlice("override") {
+		o, err := parseOverride(text)
+		if err != nil {
+			return err
+		}
+		first = append(first, o)
+	}
+	p.Overrides = append(first, p.Overrides...)
+	return nil
+}
+
+// writePolicy records the policy in a file, which must not be there unless forced.
+func writePolicy(path string, p auto.Policy, force bool) (err error) {
+	var text strings.Builder
+	text.WriteString("# llama-webgpu quantize --config FILE does the same again.\n")
+	e := yaml.NewEncoder(&text)
+	e.SetIndent(2)
+	if err := errors.Join(e.Encode(p), e.Close()); err != nil {
+		return err
+	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if force {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
+	f, err := os.OpenFile(path, flags, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	_, err = f.WriteString(text.String())
+	return err
+}
+
+// parseOverride reads REGEX=FORMAT[:BLOCK]; a regular expression may contain = and :.
+func parseOverride(text string) (auto.Override, error) {
+	at := strings.LastIndexByte(text, '=')
+	if at < 0 {
+		return auto.Override{}, usagef("--override %q: want REGEX=FORMAT or REGEX=FORMAT:BLOCK", text)
+	}
+	o := auto.Override{Match: text[:at]}
+	var block string
+	var sized bool
+	if o.Format, block, sized = strings.Cut(text[at+1:], ":"); !sized {
+		return o, nil
+	}
+	n, err := strconv.Atoi(block)
+	if err != nil || n < 1 {
+		return o, usagef("--override %q: block size %q: want 32, 64, 128 or 256", text, block)
+	}
+	o.BlockSize = n
+	return o, nil
+}

@@ -1,0 +1,36 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Hash returns the SHA-256, in hex, of a checkpoint's configuration, adapters and files: of all that its weights
+// follow from. m must be a checkpoint.
+func (m *Model) Hash(ctx context.Context) (string, error) {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%q\n", m.Checkpoint.Config(), m.Merged)
+	for _, f := range m.Checkpoint.Files() {
+		if err := hashFile(ctx, sum, f.Path); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+func hashFile(ctx context.Context, sum io.Writer, path string) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	n, err := io.Copy(sum, f)
+	fmt.Fprintf(sum, "\n%d\n", n)
+	return cmp.Or(err, ctx.Err())
+}

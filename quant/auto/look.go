@@ -1,0 +1,136 @@
+package auto
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
+)
+
+// Preview says what Convert would do, and what that and the bundle need.
+type Preview struct {
+	*convert.Preview
+	Context     int                      // positions that GPU is for
+	GPU         map[string]uint64        // bytes by purpose, to run the bundle
+	Calibration *convert.CalibrationNeed // nil: there is none
+}
+
+// Look works out what Convert would do and writes nothing. GPU memory is counted for a context of so many positions,
+// 0: what the model was trained for, at most 4096. What Policy.Bits chooses is not known without a run, so that it is an
+// *OptionError.
+func Look(ctx context.Context, dir string, positions int, o Options) (_ *Preview, err error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	if o.Bits > 0 {
+		return nil, &OptionError{"bits", "", errors.New("what it chooses is not known without a run")}
+	}
+	j, err := newJob(ctx, dir, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, j.close()) }()
+	from := j.source.converter()
+	v, err := convert.Look(ctx, from, j.options)
+	if err != nil {
+		return nil, err
+	}
+	p := &Preview{Preview: v, Context: cmp.Or(positions, min(j.source.Context(), 4096))}
+	p.GPU, err = need(from.Weights, v.Planned, p.Context)
+	if err != nil || j.options.Method != convert.GPTQ {
+		return p, err
+	}
+	windows, err := j.windows()
+	if err != nil {
+		return nil, err
+	}
+	n := convert.LookCalibration(from.Weights, len(windows)*len(windows[0]), j.options.Correction > 0, transformer.SumBytes)
+	p.Calibration = &n
+	return p, nil
+}
+
+// Size is what a model takes in one format.
+type Size struct {
+	Format string
+	Block  int    // 0: Format has none, or Fitted
+	Fitted bool   // what the format leaves open is chosen by the model, as Convert does
+	Bytes  int64  // of the files with tensors
+	GPU    uint64 // bytes to run it
+}
+
+// sizeFormats are those that sizes are shown for: everything in one grid, and what a format alone chooses.
+var sizeFormats = []convert.Options{
+	{Format: "f16"},
+	{Format: "int8", Block: 128},
+	{Format: "int4", Block: 32},
+	{Format: "int4", Block: 128},
+	{Format: "int2", Block: 32},
+	{Format: "int2", Block: 256},
+	{Format: "int4", Fit: true},
+	{Format: "int2", Fit: true},
+}
+
+// Sizes works out what a model takes as a bundle in each format, and on a GPU at a context of so many positions. It
+// needs no weights.
+func Sizes(ctx context.Context, spec *model.Spec, positions int) ([]Size, error) {
+	var all []Size
+	for _, o := range sizeFormats {
+		v, err := convert.LookShape(ctx, spec, o)
+		if err != nil {
+			return nil, err
+		}
+		by, err := need(noWeights{spec}, v.Planned, positions)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Size{Format: o.Format, Block: o.Block, Fitted: o.Fit, Bytes: v.Out, GPU: Sum(by)})
+	}
+	return all, nil
+}
+
+// Need reports how many bytes of GPU memory a model takes at a context of so many positions, by purpose.
+func Need(w transformer.Source, positions int) (map[string]uint64, error) {
+	return transformer.Need(w, transformer.Options{MaxSeqLen: positions}, bindingLimit)
+}
+
+// Sum adds up bytes by purpose.
+func Sum(by map[string]uint64) (all uint64) {
+	for _, n := range by {
+		all += n
+	}
+	return all
+}
+
+// bindingLimit is how many bytes a binding holds on the devices that memory is counted for. Smaller ones split large
+// matrices, which takes no more memory.
+const bindingLimit = 1 << 31
+
+func need(w model.Weights, tensors []bundle.Tensor, positions int) (map[string]uint64, error) {
+	return Need(plannedBundle{w, tensors}, positions)
+}
+
+// plannedBundle is a bundle that there is not yet, to count what it will need.
+type plannedBundle struct {
+	model.Weights
+	tensors []bundle.Tensor
+}
+
+func (p plannedBundle) Packing(i int) (bits, block int) {
+	return p.tensors[i].Type.Bits(), p.tensors[i].Block
+}
+
+func (p plannedBundle) ReadAt(i int, _ []byte, _ int64) error {
+	return fmt.Errorf("tensor %q: is only planned", p.tensors[i].Name)
+}
+
+// noWeights is a model without weights.
+type noWeights struct{ spec *model.Spec }
+
+func (n noWeights) Spec() *model.Spec                   { return n.spec }
+func (n noWeights) Tensors() []model.Tensor             { return n.spec.Tensors() }
+func (n noWeights) Rows(int, int, int, []float32) error { return errors.New("there are no weights") }

@@ -19,7 +19,7 @@ import (
 
 // benchSource is what bench loads: a bundle, or made-up weights.
 type benchSource struct {
-	disk *source.Model                // nil if made up
+	disk *source.Model          // nil if made up
 	made *transformer.Synthetic // nil if on disk
 }
 

@@ -110,7 +110,7 @@ func unfinished(t *testing.T, out string) {
 	}
 }
 
-// TestFaultsKill kills the program at random moments until, each time gone on with, it ends.
+// TestFaultsKill kills the program at random moments until, resumed each time, it ends.
 func TestFaultsKill(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("has no kill -9 of this kind")
@@ -262,7 +262,7 @@ func TestFaultsSmallDisk(t *testing.T) {
 	if err == nil || !strings.Contains(text, "read-only file system") {
 		t.Errorf("a read-only disk: %v: %s", err, text)
 	}
-	t.Log("a tmpfs of 2 MB is refused before anything is written; one of 6 MB that others fill is gone on with when there is room; a read-only one is named")
+	t.Log("a tmpfs of 2 MB is refused before anything is written; one of 6 MB that others fill is resumed when there is room; a read-only one is named")
 }
 
 // fillMeanwhile fills the disk while the program writes, and makes room again.

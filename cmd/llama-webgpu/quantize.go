@@ -174,6 +174,8 @@ func wrongOption(err error) error {
 		return err
 	case wrong.Option == "":
 		return usagef("quantize: %v", wrong.Err)
+	case wrong.Value != "":
+		return usagef("quantize: --%s %s: %v", wrong.Option, quoted(wrong.Value), wrong.Err)
 	}
 	return usagef("quantize: --%s: %v", wrong.Option, wrong.Err)
 }

@@ -87,7 +87,7 @@ func TestQuantizedCheckpoints(t *testing.T) {
 			}
 			ids := golden.IDs
 			from, to := mustOpenSource(t, filepath.Join(made, c.name)), mustOpenSource(t, out)
-			if !slices.Equal(logits(t, from.weights, ids), logits(t, to.weights, ids)) {
+			if !slices.Equal(logits(t, from.Weights, ids), logits(t, to.Weights, ids)) {
 				t.Error("the bundle has other logits than its checkpoint")
 			}
 		})

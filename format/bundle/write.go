@@ -48,7 +48,7 @@ type Options struct {
 	Stale   outdir.Stale
 
 	// Origin is JSON that says what the bytes follow from. It is kept with unfinished work, and
-	// Accept, if it is not nil, reports why work of another origin cannot be gone on with; notes
+	// Accept, if it is not nil, reports why work of another origin cannot be resumed; notes
 	// are what Note kept.
 	Origin []byte
 	Accept func(origin []byte, notes map[string]string) error

@@ -16,7 +16,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 )
 
-// Interrupted is the error of a conversion that can be gone on with: the caller ended it, or the disk
+// Interrupted is the error of a conversion that can be resumed: the caller ended it, or the disk
 // was full.
 type Interrupted struct {
 	Err            error
@@ -31,7 +31,7 @@ func (e *Interrupted) Error() string {
 func (e *Interrupted) Unwrap() error { return e.Err }
 
 // ErrChanged says that unfinished work does not belong to what was asked for.
-var ErrChanged = errors.New("cannot be gone on with")
+var ErrChanged = errors.New("cannot be resumed")
 
 // origin is what the bytes of a bundle follow from.
 type origin struct {
@@ -90,7 +90,7 @@ func (p *plan) create(ctx context.Context, f *files, out string) (*bundle.Writer
 	})
 }
 
-// accept reports why work of the origin was cannot be gone on with. A file that has its size but
+// accept reports why work of the origin was cannot be resumed. A file that has its size but
 // another time is hashed: it may only have been copied.
 func (o *origin) accept(ctx context.Context, was *origin, f *files) error {
 	switch {
@@ -145,7 +145,7 @@ func text(q bundle.Quantization) string {
 	return string(data)
 }
 
-// end removes what Run wrote and did not commit, or keeps it if it can be gone on with.
+// end removes what Run wrote and did not commit, or keeps it if it can be resumed.
 func (p *plan) end(w *bundle.Writer, err error) error {
 	stopped := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	if err == nil || w.Done() == 0 || !stopped && !w.Failed() && !errors.Is(err, outdir.ErrSpace) {

@@ -34,6 +34,8 @@ var allowed = map[string][]string{
 	"format/bundle":                        {"format/block", "format/model", "format/outdir", "format/strict"},
 	"format/outdir":                        {},
 	"format/source":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/tokenizer"},
+	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "llm/engine"},
+	"llm/engine":                           {"format/outdir", "format/source", "gpu", "gpu/transformer", "kernels", "kernels/simd", "verify"},
 	"quant":                                {"format/block"},
 	"quant/auto":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "format/source", "format/strict", "format/tokenizer", "format/tokenizer/chat", "format/vocab", "gpu", "gpu/transformer", "quant", "quant/calibrate", "quant/convert", "verify"},
 	"quant/calibrate":                      {"format/block", "format/model", "kernels/simd", "quant", "verify"},
@@ -106,7 +108,7 @@ func checkImports(t *testing.T, file, pkg string) {
 // TestTopLevel finds nothing at the top of the repository but what belongs there. Dotfiles and
 // what is built do not count.
 func TestTopLevel(t *testing.T) {
-	belongs := strings.Fields(`cmd docs format gpu internal kernels quant scripts testdata verify web build
+	belongs := strings.Fields(`cmd docs format gpu internal kernels llm quant scripts testdata verify web build
 		go.mod go.sum CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md`)
 	entries, err := os.ReadDir(root)
 	if err != nil {

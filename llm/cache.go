@@ -1,0 +1,130 @@
+package llm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+)
+
+// use locks the engine and selects the session's sequence; after it, m.mu is to be unlocked whatever it returns.
+func (s *Session) use() error {
+	s.m.mu.Lock()
+	switch {
+	case s.m.closed:
+		return fmt.Errorf("model: %w", ErrClosed)
+	case s.closed:
+		return fmt.Errorf("session: %w", ErrClosed)
+	}
+	return s.m.engine.Select(s.sequence)
+}
+
+// reset forgets the cache. It needs m.mu.
+func (s *Session) reset() {
+	_ = s.m.engine.Select(s.sequence) // there is one
+	s.m.engine.Reset()
+	s.fed = nil
+}
+
+// resume goes back to where tokens differ from what the cache holds, and returns those that are to be fed: one at
+// least, whose logits are wanted.
+func (s *Session) resume(tokens []int32) ([]int32, error) {
+	defer s.m.mu.Unlock()
+	if err := s.use(); err != nil {
+		return nil, err
+	}
+	return s.rewind(tokens, len(tokens)-1)
+}
+
+// rewind is resume for a sequence that is selected; at most the first `most` tokens are taken from the cache.
+func (s *Session) rewind(tokens []int32, most int) ([]int32, error) {
+	n := 0
+	for n < min(len(s.fed), most) && s.fed[n] == tokens[n] {
+		n++
+	}
+	if !s.m.engine.CanRewind(n) {
+		n = 0
+	}
+	if err := s.m.engine.Rewind(n); err != nil {
+		return nil, err
+	}
+	s.fed = s.fed[:n]
+	return tokens[n:], nil
+}
+
+// fedTokens notes that tokens were fed, or as many of them as there were when the context ended. After another error
+// the cache is empty. It needs m.mu.
+func (s *Session) fedTokens(ctx context.Context, tokens []int32, err error) error {
+	switch {
+	case err == nil:
+		s.fed = append(s.fed, tokens...)
+	case ctx.Err() != nil && s.m.engine.Select(s.sequence) == nil:
+		s.fed = append(s.fed, tokens...)
+		s.fed = s.fed[:min(len(s.fed), s.m.engine.Position())]
+	default:
+		s.reset()
+	}
+	return err
+}
+
+// prefill feeds a chunk of a long prompt and reports how many tokens it had, 0 if there is only one chunk.
+func (s *Session) prefill(ctx context.Context, tokens []int32) (int, error) {
+	defer s.m.mu.Unlock()
+	if err := s.use(); err != nil {
+		return 0, err
+	}
+	n, err := s.m.engine.Prefill(ctx, tokens)
+	fed := tokens
+	if err == nil {
+		fed = tokens[:n]
+	}
+	return n, s.fedTokens(ctx, fed, err)
+}
+
+// next feeds tokens and chooses the one after them.
+func (s *Session) next(ctx context.Context, tokens []int32, sampler *sample.Sampler) (id int32, err error) {
+	defer s.m.mu.Unlock()
+	if err := s.use(); err != nil {
+		return 0, err
+	}
+	e := s.m.engine
+	candidates, sum, err := e.Top(ctx, tokens)
+	if err == nil {
+		id, err = choose(sampler, candidates, sum, e.VocabSize(), func() ([]float32, error) { return e.Logits(ctx) })
+	}
+	return id, s.fedTokens(ctx, tokens, err)
+}
+
+// choose returns the next token: of the largest logits, or of all if those do not decide it.
+func choose(s *sample.Sampler, candidates []sample.Candidate, logSumExp float64, vocab int, all func() ([]float32, error)) (int32, error) {
+	if id, ok := s.SampleTop(candidates, logSumExp, vocab); ok {
+		return id, nil
+	}
+	logits, err := all()
+	if err != nil {
+		return 0, err
+	}
+	return s.Sample(logits)
+}
+
+// together feeds a token to each of some sessions, all of one model, and chooses the next ones.
+func (m *Model) together(ctx context.Context, runs []*run) ([]int32, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, fmt.Errorf("model: %w", ErrClosed)
+	}
+	sequences, tokens, ids := make([]int, len(runs)), make([]int32, len(runs)), make([]int32, len(runs))
+	for i, r := range runs {
+		sequences[i], tokens[i] = r.session.sequence, r.rest[0]
+	}
+	err := m.engine.TopOf(ctx, sequences, tokens, func(i int, candidates []sample.Candidate, sum float64) (err error) {
+		ids[i], err = choose(runs[i].sampler, candidates, sum, m.engine.VocabSize(), func() ([]float32, error) { return m.engine.LogitsOf(ctx, i) })
+		return err
+	})
+	for i, r := range runs {
+		_ = r.session.fedTokens(ctx, slices.Clone(tokens[i:i+1]), err)
+	}
+	return ids, err
+}

@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
+	"github.com/llama-webgpu/llama-webgpu/verify"
+)
+
+// Device is where a model runs.
+type Device string
+
+// The devices.
+const (
+	GPU  Device = "gpu"  // an adapter: a bundle, but no checkpoint
+	CPU  Device = "cpu"  // the CPU engine: a bundle or a checkpoint
+	Auto Device = "auto" // the GPU, but the CPU engine for a checkpoint, and where the adapter is software: that is the same processor, slower
+)
+
+// DefaultContext is the longest context that is chosen without being asked for, in tokens: a model may be trained for
+// one that no memory holds.
+const DefaultContext = 4096
+
+// Options say where and how a model is loaded. The zero value loads a bundle onto the best GPU.
+type Options struct {
+	Device    Device // "": GPU
+	Adapter   string // which GPU: a number of gpu.Adapters, or a part of its name; "": the best
+	Context   int    // how many of the last tokens the model sees; 0: what it was trained for, at most DefaultContext
+	Sequences int    // how many sequences the KV cache holds, 1 to 8 on a GPU, 1 on the CPU; 0: 1
+	KVBits    int    // of a cached value: 16 or 32; 0: 16
+	Check     bool   // compare a bundle with its hashes: on a GPU while it is loaded, on the CPU before
+
+	// Tuning is the file of `llama-webgpu tune`: a path, "" for DefaultTuningPath, TuningOff for none. What it says of
+	// other devices or other kernels is ignored.
+	Tuning string
+	// Warm are the passes whose kernels are compiled while the weights load, in tokens: the length of the first prompt,
+	// 1 for generating, n for n sequences at once.
+	Warm []int
+
+	Progress func(done, total int64) // told how many bytes of the weights are loaded or checked, by one goroutine at a time
+	Log      gpu.Logger              // told what happens on the GPU: a *slog.Logger; nil: nobody
+}
+
+// Engine is a model that runs somewhere. The Forwarder is what runs it: what it can do beside (as a verify.Tracer) is
+// asked of the Forwarder itself.
+type Engine struct {
+	verify.Forwarder
+	Transformer *transformer.Transformer // nil on the CPU
+	Device      *gpu.Device              // nil on the CPU
+}
+
+// Open loads a model, which must stay open as long as the Engine is used. The errors to branch on are gpu.ErrNoGPU and
+// gpu.ErrNoAdapter, where there is no GPU, transformer.ErrTooLarge, bundle.ErrCorrupt if Options.Check finds damage,
+// and that of ctx.
+func Open(ctx context.Context, m *source.Model, o Options) (*Engine, error) {
+	switch o.Device {
+	case CPU:
+		return openCPU(ctx, m, o)
+	case GPU, Auto, "":
+	default:
+		return nil, fmt.Errorf("device %q: want %s, %s or %s", o.Device, GPU, CPU, Auto)
+	}
+	switch {
+	case m.Bundle == nil && o.Device == Auto:
+		return openCPU(ctx, m, o)
+	case m.Bundle == nil:
+		return nil, fmt.Errorf("%s: is a checkpoint: make a bundle of it with llama-webgpu quantize, or use --device cpu", m.Dir)
+	}
+	dev, err := gpu.Open(ctx, gpu.Options{Adapter: o.Adapter, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	if o.Device == Auto && dev.OnCPU() {
+		dev.Close()
+		return openCPU(ctx, m, o)
+	}
+	return OpenOn(ctx, dev, m, o)
+}
+
+// OpenOn loads a bundle onto an open device, which is closed with it, or if it cannot be loaded.
+func OpenOn(ctx context.Context, dev *gpu.Device, m *source.Model, o Options) (*Engine, error) {
+	t, err := load(ctx, dev, m, o)
+	if err != nil {
+		dev.Close()
+		return nil, fmt.Errorf("%s: %w", m.Dir, err)
+	}
+	return &Engine{Forwarder: t, Transformer: t, Device: dev}, nil
+}
+
+// load uploads a bundle.
+func load(ctx context.Context, dev *gpu.Device, m *source.Model, o Options) (*transformer.Transformer, error) {
+	tuning, err := TuningFor(dev, o.Tuning)
+	if err != nil {
+		return nil, err
+	}
+	options := transformer.Options{
+		Tuning: tuning, MaxSeqLen: o.context(m), MaxBatch: o.Sequences, KVBits: o.KVBits, Ready: o.Warm,
+	}
+	if o.Progress != nil {
+		total := m.Bundle.Manifest.Size()
+		options.Progress = func(done uint64) { o.Progress(int64(done), total) }
+	}
+	if !o.Check {
+		return transformer.New(ctx, dev, m.Packed(), options)
+	}
+	packed := m.Packed().Hashing()
+	t, err := transformer.New(ctx, dev, packed, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := packed.AllChecked(); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// openCPU prepares the CPU engine, which reads the weights as it goes.
+func openCPU(ctx context.Context, m *source.Model, o Options) (*Engine, error) {
+	if o.Sequences > 1 {
+		return nil, fmt.Errorf("%d sequences: the CPU engine has one", o.Sequences)
+	}
+	if o.Check && m.Bundle != nil {
+		if err := check(ctx, m, o); err != nil {
+			return nil, err
+		}
+	}
+	return newCPU(m, o, true)
+}
+
+func check(ctx context.Context, m *source.Model, o Options) error {
+	progress := o.Progress
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	if err := m.Bundle.Check(ctx, progress); err != nil {
+		return fmt.Errorf("%s: %w", m.Dir, err)
+	}
+	return nil
+}
+
+// NewCPU returns a model on the CPU engine. Of Options it heeds Context and KVBits.
+func NewCPU(m *source.Model, o Options) (*Engine, error) { return newCPU(m, o, true) }
+
+// NewReference returns a model on the plain CPU reference, slow and obvious. Of Options it heeds Context and KVBits.
+func NewReference(m *source.Model, o Options) (*verify.Reference, error) {
+	e, err := newCPU(m, o, false)
+	if err != nil {
+		return nil, err
+	}
+	return e.Forwarder.(*verify.Reference), nil
+}
+
+func newCPU(m *source.Model, o Options, vector bool) (*Engine, error) {
+	r, err := verify.NewReference(m.Weights, verify.ReferenceOptions{KVFloat16: o.KVBits != 32, MaxSeqLen: o.context(m), Vector: vector})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Dir, err)
+	}
+	return &Engine{Forwarder: r}, nil
+}
+
+// context returns how many tokens the model sees.
+func (o Options) context(m *source.Model) int {
+	if o.Context > 0 {
+		return o.Context
+	}
+	return min(m.Context(), DefaultContext)
+}
+
+// Software reports whether the model runs on a GPU adapter that is software.
+func (e *Engine) Software() bool { return e.Device != nil && e.Device.OnCPU() }
+
+// Close gives back what the engine has on a GPU, and closes the device.
+func (e *Engine) Close() {
+	if e.Transformer != nil {
+		e.Transformer.Close()
+		e.Device.Close()
+	}
+}
+
+// String says where the model runs: "NVIDIA H100 80GB HBM3 (Vulkan, discrete, NVIDIA)", or "CPU, AVX2".
+func (e *Engine) String() string {
+	if e.Device == nil {
+		return "CPU, " + simd.Name()
+	}
+	return e.Device.Info().String()
+}

@@ -1,0 +1,112 @@
+package llm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// loop continues texts, each in a session of its own, as many at once as there are sessions.
+type loop struct {
+	m       *Model
+	several bool // texts: each begins with an empty cache, and errors name them
+	waiting []*run
+	active  []*run
+	free    []*Session
+}
+
+// run yields pieces until all texts have ended.
+func (l *loop) run(ctx context.Context, yield func(Piece, error) bool) {
+	for len(l.waiting)+len(l.active) > 0 {
+		pieces, err := l.step(ctx)
+		for _, p := range pieces {
+			if !yield(p, nil) {
+				return
+			}
+		}
+		if err != nil {
+			l.fail(ctx, err, yield)
+			return
+		}
+	}
+}
+
+// step computes one chunk of a prompt, or one token of each text that is under way: prompts come first.
+func (l *loop) step(ctx context.Context) ([]Piece, error) {
+	if len(l.active) == 0 || l.active[len(l.active)-1].chosen > 0 {
+		if len(l.waiting) == 0 || len(l.free) == 0 {
+			return l.decode(ctx)
+		}
+		if err := l.begin(); err != nil {
+			return nil, err
+		}
+	}
+	r := l.active[len(l.active)-1]
+	if r.o.most() == 0 {
+		return l.ended(r.end(-1, "", FinishLength)), nil
+	}
+	n, err := r.session.prefill(ctx, r.rest)
+	r.rest = r.rest[n:]
+	if err != nil || n > 0 {
+		return nil, l.named(r.index, err)
+	}
+	id, err := r.session.next(ctx, r.rest, r.sampler)
+	if err != nil {
+		return nil, l.named(r.index, err)
+	}
+	return l.ended(r.take(id)), nil
+}
+
+// begin gives the first text that waits a session.
+func (l *loop) begin() error {
+	r, s := l.waiting[0], l.free[0]
+	l.waiting, l.free, l.active = l.waiting[1:], l.free[1:], append(l.active, r)
+	if l.several {
+		s.Reset()
+	}
+	return l.named(r.index, r.begin(s))
+}
+
+// decode computes one token of each text that is under way.
+func (l *loop) decode(ctx context.Context) ([]Piece, error) {
+	ids, err := l.m.together(ctx, l.active)
+	if err != nil {
+		return nil, err
+	}
+	pieces := make([]Piece, len(ids))
+	for i, r := range l.active {
+		pieces[i] = r.take(ids[i])
+	}
+	return l.ended(pieces...), nil
+}
+
+// ended gives back the sessions of texts that have ended.
+func (l *loop) ended(pieces ...Piece) []Piece {
+	l.active = slices.DeleteFunc(l.active, func(r *run) bool {
+		if r.over {
+			l.free = append(l.free, r.session)
+		}
+		return r.over
+	})
+	return pieces
+}
+
+// fail ends all texts. If it is the context that has ended, what there is of each comes first.
+func (l *loop) fail(ctx context.Context, err error, yield func(Piece, error) bool) {
+	if ctx.Err() != nil {
+		for _, r := range slices.Concat(l.active, l.waiting) {
+			if !yield(r.end(-1, "", FinishCanceled), nil) {
+				return
+			}
+		}
+	}
+	yield(Piece{}, err)
+}
+
+// named adds to an error which of several texts it is about.
+func (l *loop) named(index int, err error) error {
+	if err != nil && l.several {
+		return fmt.Errorf("prompt %d: %w", index+1, err)
+	}
+	return err
+}

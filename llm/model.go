@@ -1,0 +1,158 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+)
+
+// What a caller may want to branch on.
+var (
+	ErrBusy       = errors.New("busy: the session generates a text already")
+	ErrClosed     = errors.New("closed")
+	ErrNoSequence = errors.New("each of the model's sequences has a session: close one, or open the model with more Sequences")
+)
+
+// Model is a model that is ready to generate text. Its methods may be called from several goroutines; the engine
+// takes one step at a time.
+type Model struct {
+	vocabulary Vocabulary
+	device     *gpu.Device // nil: the model runs on the CPU
+	where      string
+	close      func() error
+
+	mu       sync.Mutex // guards what follows, and is held while the engine computes a step
+	engine   Engine
+	sessions []*Session // by sequence, nil: it is free
+	closed   bool
+}
+
+// Parts are what a Model is made of.
+type Parts struct {
+	Engine     Engine
+	Vocabulary Vocabulary
+	Device     *gpu.Device  // the one that the Engine runs on, nil: none
+	Where      string       // what Model.String says, "": the device's name
+	Close      func() error // called by Model.Close, nil: whoever made the parts gives them back
+}
+
+// New makes a Model of parts that are there already. Open does it with those of a directory.
+func New(p Parts) *Model {
+	m := &Model{vocabulary: p.Vocabulary, device: p.Device, where: p.Where, close: p.Close, engine: p.Engine}
+	if m.where == "" && p.Device != nil {
+		m.where = p.Device.Info().String()
+	}
+	m.sessions = make([]*Session, p.Engine.Sequences())
+	return m
+}
+
+// Vocabulary returns how the model reads and writes.
+func (m *Model) Vocabulary() *Vocabulary { return &m.vocabulary }
+
+// VocabSize reports how many logits a token has.
+func (m *Model) VocabSize() int { return m.engine.VocabSize() }
+
+// Sequences reports how many sessions the model has room for.
+func (m *Model) Sequences() int { return len(m.sessions) }
+
+// Device returns the GPU that the model runs on, nil: it runs on the CPU.
+func (m *Model) Device() *gpu.Device { return m.device }
+
+// String says where the model runs: "NVIDIA H100 80GB HBM3 (Vulkan, discrete, NVIDIA)".
+func (m *Model) String() string { return m.where }
+
+// NewSession takes one of the model's sequences. The error is ErrNoSequence if all are taken, or ErrClosed.
+func (m *Model) NewSession() (*Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, fmt.Errorf("model: %w", ErrClosed)
+	}
+	for i, s := range m.sessions {
+		if s == nil {
+			return m.newSession(i), nil
+		}
+	}
+	return nil, ErrNoSequence
+}
+
+// newSession makes the session of a free sequence. It needs m.mu.
+func (m *Model) newSession(sequence int) *Session {
+	s := &Session{m: m, sequence: sequence}
+	_ = m.engine.Select(sequence) // there is one
+	m.engine.Reset()
+	m.sessions[sequence] = s
+	return s
+}
+
+// Request is one of several texts to be continued.
+type Request struct {
+	Prompt  []int32 // tokens, see Vocabulary.Prompt and Vocabulary.Conversation
+	Options GenerateOptions
+}
+
+// Batch continues several texts, as many at once as the model has sequences without a session; when one ends, the
+// next takes its place. They begin in order. The weights are read once for all texts that are under way, and each of
+// them is the text that it would be alone, as far as the rounding of float32 lets a product of several vectors be the
+// same as of one. Piece.Index says which request a piece belongs to; its last one has the Result.
+//
+// An error ends all. If it is the context's, what there is of each text comes before it, with FinishCanceled.
+func (m *Model) Batch(ctx context.Context, requests []Request) iter.Seq2[Piece, error] {
+	return func(yield func(Piece, error) bool) {
+		l := loop{m: m, several: true}
+		for i := range requests {
+			r, err := newRun(i, &m.vocabulary, requests[i].Prompt, &requests[i].Options)
+			if err != nil {
+				yield(Piece{}, l.named(i, err))
+				return
+			}
+			l.waiting = append(l.waiting, r)
+		}
+		sessions, err := m.takeAll()
+		if err != nil {
+			yield(Piece{}, err)
+			return
+		}
+		defer func() {
+			for _, s := range sessions {
+				s.Close()
+			}
+		}()
+		l.free = append(l.free, sessions...)
+		l.run(ctx, yield)
+	}
+}
+
+// takeAll makes sessions of all free sequences.
+func (m *Model) takeAll() ([]*Session, error) {
+	var all []*Session
+	for {
+		s, err := m.NewSession()
+		switch {
+		case err == nil:
+			all = append(all, s)
+		case len(all) > 0:
+			return all, nil
+		default:
+			return nil, err
+		}
+	}
+}
+
+// Close gives back what the model has. Sessions end with it; none may be generating.
+func (m *Model) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	if m.close == nil {
+		return nil
+	}
+	return m.close()
+}

@@ -1,0 +1,69 @@
+package llm
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+)
+
+// Sampling says how the next token is chosen from the logits. The zero value always takes the likeliest one.
+type Sampling = sample.Options
+
+// Sampler chooses tokens as Sampling says. It has state: random numbers, and the last tokens for the repeat penalty.
+type Sampler = sample.Sampler
+
+// NewSampler returns a sampler. The error names the option that is out of range.
+func NewSampler(o Sampling) (*Sampler, error) { return sample.New(o) }
+
+// DefaultMaxTokens is how many tokens are generated if GenerateOptions does not say, and NoTokens is none at all: the
+// prompt is tokenized, and that is all.
+const (
+	DefaultMaxTokens = 256
+	NoTokens         = -1
+)
+
+// GenerateOptions say how to continue a text, and for how long.
+type GenerateOptions struct {
+	Sampling  Sampling
+	MaxTokens int // at most this many; 0: DefaultMaxTokens, NoTokens: none
+
+	Stop       []string  // the text ends before any of these would appear in it; none may be empty
+	StopTokens [][]int32 // … or before one of these sequences of tokens, beside the model's own Vocabulary.EOS
+
+	NoBOS    bool     // do not put before the prompt of Generate what the tokenizer puts before a text
+	Template Template // for Chat, in place of the model's
+
+	// Sampler, if not nil, is used in place of a new one made of Sampling: its random numbers and its memory for the
+	// repeat penalty go on from one text to the next. It is given those tokens of the prompt that are computed.
+	Sampler *Sampler
+}
+
+// Validate reports the first option that is out of range.
+func (o *GenerateOptions) Validate() error {
+	if o.MaxTokens < NoTokens {
+		return fmt.Errorf("max tokens %d: want %d (none), 0 (%d) or more", o.MaxTokens, NoTokens, DefaultMaxTokens)
+	}
+	for _, s := range o.Stop {
+		if s == "" {
+			return errors.New("stop: must not be empty")
+		}
+	}
+	for _, s := range o.StopTokens {
+		if len(s) == 0 {
+			return errors.New("stop tokens: a sequence must not be empty")
+		}
+	}
+	return o.Sampling.Validate()
+}
+
+// most reports how many tokens are generated at most.
+func (o *GenerateOptions) most() int {
+	switch o.MaxTokens {
+	case 0:
+		return DefaultMaxTokens
+	case NoTokens:
+		return 0
+	}
+	return o.MaxTokens
+}

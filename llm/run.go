@@ -1,0 +1,165 @@
+package llm
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+)
+
+// run is one text that is being continued.
+type run struct {
+	index   int
+	session *Session // nil before it has begun
+	o       *GenerateOptions
+	sampler *sample.Sampler
+	rest    []int32 // to be fed before the next token is chosen; of the prompt several, later one
+	chosen  int     // tokens, one that ended the text included
+
+	stream *tokenizer.Stream // nil without a tokenizer
+	tokens stopper[int32]
+	text   stopper[byte]
+	result Result
+	all    strings.Builder // the text
+
+	begun, first time.Time // when the prompt was begun, and when the first token was chosen
+	over         bool
+}
+
+// newRun checks the options and prepares a text.
+func newRun(index int, v *Vocabulary, prompt []int32, o *GenerateOptions) (*run, error) {
+	if len(prompt) == 0 {
+		return nil, ErrNoTokens
+	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	r := &run{index: index, o: o, sampler: o.Sampler, result: Result{Prompt: prompt}}
+	if r.sampler == nil {
+		var err error
+		if r.sampler, err = sample.New(o.Sampling); err != nil {
+			return nil, err
+		}
+	}
+	r.tokens.stops = slices.Clone(o.StopTokens)
+	for _, id := range v.EOS {
+		r.tokens.stops = append(r.tokens.stops, []int32{int32(id)})
+	}
+	for _, s := range o.Stop {
+		r.text.stops = append(r.text.stops, []byte(s))
+	}
+	if v.Tokenizer != nil {
+		r.stream = v.Tokenizer.Stream(true)
+		for _, id := range prompt { // what follows may depend on it: a space, half a character
+			r.stream.Push(id)
+		}
+	}
+	return r, nil
+}
+
+// begin gives the text a sequence, and finds out what of the prompt is to be computed.
+func (r *run) begin(s *Session) error {
+	r.session, r.begun = s, time.Now()
+	if r.o.most() == 0 {
+		return nil
+	}
+	var err error
+	if r.rest, err = s.resume(r.result.Prompt); err != nil {
+		return err
+	}
+	r.result.Stats.CachedTokens = len(r.result.Prompt) - len(r.rest)
+	seen := r.result.Prompt
+	if r.o.Sampler != nil { // it has seen the others before
+		seen = r.rest
+	}
+	for _, id := range seen {
+		r.sampler.Accept(id)
+	}
+	return nil
+}
+
+// take adds a token that was chosen. The piece has a Result if the text ends with it.
+func (r *run) take(id int32) Piece {
+	if r.chosen++; r.chosen == 1 {
+		r.first = time.Now()
+	}
+	r.sampler.Accept(id)
+	r.rest = []int32{id}
+	eos := len(r.o.StopTokens)
+	final, stop := r.tokens.push(id)
+	text, stopped := r.write(final)
+	switch {
+	case stopped:
+		return r.end(id, text, FinishStop)
+	case stop >= eos:
+		return r.end(-1, text, FinishEOS)
+	case stop >= 0:
+		return r.end(-1, text, FinishStop)
+	case r.chosen >= r.o.most():
+		return r.end(id, text, FinishLength)
+	}
+	r.all.WriteString(text)
+	return Piece{Index: r.index, Token: id, Text: text}
+}
+
+// write adds tokens to the text and returns what of it is final. It reports whether a stop sequence has appeared.
+func (r *run) write(ids []int32) (text string, stopped bool) {
+	r.result.Tokens = append(r.result.Tokens, ids...)
+	if r.stream == nil {
+		return "", false
+	}
+	for _, id := range ids {
+		show, stopped := r.show(r.stream.Push(id))
+		if text += show; stopped {
+			return text, true
+		}
+	}
+	return text, false
+}
+
+// show lets text through until a stop sequence appears.
+func (r *run) show(text string) (final string, stopped bool) {
+	show, stop := r.text.push([]byte(text)...)
+	if stop >= 0 {
+		r.result.Stop = r.o.Stop[stop]
+	}
+	return string(show), stop >= 0
+}
+
+// end makes the last piece: what was held back is part of the text, unless a stop sequence has ended it.
+func (r *run) end(id int32, text string, why Finish) Piece {
+	if r.result.Stop == "" {
+		rest, stopped := r.write(r.tokens.flush())
+		if text += rest; !stopped && r.stream != nil {
+			rest, stopped = r.show(r.stream.Flush())
+			text += rest
+		}
+		if !stopped {
+			text += string(r.text.flush())
+		} else {
+			why = FinishStop
+		}
+	}
+	r.all.WriteString(text)
+	r.result.Text, r.result.Finish = r.all.String(), why
+	r.measure()
+	r.over = true
+	return Piece{Index: r.index, Token: id, Text: text, Result: &r.result}
+}
+
+// measure fills in counts and times.
+func (r *run) measure() {
+	s, now := &r.result.Stats, time.Now()
+	s.PromptTokens, s.GeneratedTokens = len(r.result.Prompt), len(r.result.Tokens)
+	if !r.begun.IsZero() {
+		s.Duration = now.Sub(r.begun)
+	}
+	if r.chosen == 0 {
+		return
+	}
+	s.FirstToken = r.first.Sub(r.begun)
+	s.PromptSpeed = rate(s.PromptTokens-s.CachedTokens, s.FirstToken)
+	s.Speed = rate(r.chosen-1, now.Sub(r.first))
+}

@@ -124,11 +124,19 @@ func (d *Drift) write(t io.Writer, r *Report) {
 	fmt.Fprintf(t, "  in words\tthe bundle %s\t\n", Reads(d.MeanKLD))
 	k := d.KLD
 	fmt.Fprintf(t, "  KLD median, 90, 95, 99, 99.9 %%, max\t%.3g, %.3g, %.3g, %.3g, %.3g, %.3g\t\n", k.Median, k.P90, k.P95, k.P99, k.P999, k.Max)
-	fmt.Fprintf(t, "  same top token\t%.2f ± %.2f %%\t%s\n", 100*d.Top1, 100*d.Top1Error, limit(CheckTop1, "at least %.2f %%", 100*r.Thresholds.MinTop1))
+	fmt.Fprintf(t, "  same top token\t%.2f ± %.2f %%\t%s\n", 100*d.Top1, 100*d.Top1Error, limit(CheckTop1, "at least %.2f %%"+d.slack(r.Thresholds), 100*r.Thresholds.MinTop1))
 	fmt.Fprintf(t, "  perplexity, checkpoint's\t%.5g ± %.2g, %.5g ± %.2g\t\n", d.PPL, d.PPLError, d.PPLReference, d.PPLReferenceError)
 	fmt.Fprintf(t, "  ln of their ratio\t%.4g ± %.2g\t\n", d.LnPPLRatio, d.LnPPLRatioError)
 	fmt.Fprintf(t, "  Δp mean, RMS\t%.3f ± %.3f %%, %.3f ± %.3f %%\t\n\n",
 		100*d.MeanDeltaP, 100*d.MeanDeltaPError, 100*d.RMSDeltaP, 100*d.RMSDeltaPError)
+}
+
+// slack says how much of its sampling error the share of the same top token is given.
+func (d *Drift) slack(t Thresholds) string {
+	if t.Top1Errors == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" − %.3g × %.2f %%%%", t.Top1Errors, 100*d.Top1Error)
 }
 
 func (g *GoldenReport) write(t io.Writer, limit Thresholds) {

@@ -100,7 +100,8 @@ func (v *verification) context() int { return len(v.windows[0]) }
 
 // thresholds returns the default ones with those of the flags in their places.
 func (v *verification) thresholds() (verify.Thresholds, error) {
-	t, err := verify.DefaultThresholds(v.bundle.Bundle.Manifest.Quantization.Format, model.Elements(v.bundle.Weights.Tensors()))
+	q := v.bundle.Bundle.Manifest.Quantization
+	t, err := verify.DefaultThresholds(verify.Made{Format: q.Format, Method: q.Method, Bits: q.Bits, Weights: model.Elements(v.bundle.Weights.Tensors())})
 	for name, limit := range map[string]*float64{
 		"max-rel-rms": &t.MaxRelRMS, "max-rel-max": &t.MaxRelMax, "max-kld": &t.MaxKLD, "min-top1": &t.MinTop1,
 		"golden-max-abs": &t.GoldenMaxAbs, "golden-max-kld": &t.GoldenMaxKLD,
@@ -108,6 +109,9 @@ func (v *verification) thresholds() (verify.Thresholds, error) {
 		if v.c.IsSet(name) {
 			*limit = v.c.Float64(name)
 		}
+	}
+	if v.c.IsSet("min-top1") { // who gives a limit means it
+		t.Top1Errors = 0
 	}
 	return t, err
 }

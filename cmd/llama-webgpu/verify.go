@@ -29,7 +29,12 @@ computation on the CPU, on the same dequantized weights. Is the model still itse
 predictions are compared with those of the checkpoint: KL divergence, most likely token, perplexity.
 
 Without --text, the text is a story that comes with the program: A Case of Identity by Arthur
-Conan Doyle, in the public domain. Thresholds have defaults that depend on the format and size.
+Conan Doyle, in the public domain.
+
+Default thresholds follow from format, method and size: about twice what the format costs a real
+model of that size. Passing means that nothing is broken and that the format is not too small for
+the model; how text reads is said in words. The default for the most likely token gives its share
+two standard errors, as it is counted over few positions; thresholds that are given are strict.
 The exit code is 0 if all measures are within them, 3 if one is not, 1 if something went wrong.
 
 Examples:
@@ -89,7 +94,7 @@ var textFlags = []cli.Flag{
 
 // limitFlag is a flag for a threshold.
 func limitFlag(name, usage string) cli.Flag {
-	return &cli.Float64Flag{Name: name, Usage: usage, DefaultText: "by format and size", Category: "Thresholds"}
+	return &cli.Float64Flag{Name: name, Usage: usage, DefaultText: "by format, method and size", Category: "Thresholds"}
 }
 
 func verifyBundle(c *cli.Context) (err error) {

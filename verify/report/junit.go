@@ -41,6 +41,9 @@ func WriteJUnit(w io.Writer, name string, r *verify.Report) error {
 				relation = "at least"
 			}
 			t.Output = fmt.Sprintf("measured %.6g, wanted %s %.6g", c.Value, relation, c.Limit)
+			if c.Slack > 0 {
+				t.Output += fmt.Sprintf(" − %.2g, its sampling error", c.Slack)
+			}
 		}
 		if c.Fail != "" {
 			t.Failure = &failure{Message: c.Fail, Text: c.Fail}

@@ -98,7 +98,8 @@ tokenizers: ## Compare ids and speed with Hugging Face's tokenizers on real voca
 	@scripts/tokenizers
 
 .PHONY: quality-real
-quality-real: build ## The same of models that people use, beside llama.cpp's types (TEXT=, ROWS=, REAL=; developers; wants Python and npm)
+quality-real: TEXT = testdata/text/unseen.txt
+quality-real: build ## The same of models that people use, beside llama.cpp's types (REAL=, WINDOWS=, ROWS=, CALIBRATED=1; wants Python and npm)
 	@scripts/quality-real $(BIN) $(TEXT) $(or $(WINDOWS),16) $(REAL)
 
 .PHONY: real

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """Usage: testdata/quality_real.py PROGRAM CHECKPOINT GGUF LIBRARIES TEXT WINDOWS OUT
 
-Prints how far the bundles that PROGRAM makes of CHECKPOINT drift from it, beside llama.cpp's types, which its
-libraries in LIBRARIES make of the same weights in GGUF. All of them are dequantized and run by transformers in float32, over the second
-halves of WINDOWS windows of 512 tokens of TEXT, so that nothing but the weights differs. Files go to OUT. ROWS chooses
-rows whose names match a regular expression; CALIBRATION names a text for the rows that want one, and a GPU.
+Prints how far the bundles that PROGRAM makes of CHECKPOINT drift from it, beside llama.cpp's types, which its libraries in
+LIBRARIES make of the same weights in GGUF. All of them are dequantized and run by transformers in float32, over the second
+halves of WINDOWS windows of 512 tokens of TEXT, so that nothing but the weights differs. Files go to OUT. From the environment:
+
+  ROWS                 a regular expression: rows whose names it matches
+  CALIBRATED           anything: the rows that are calibrated, too; that takes long without a GPU
+  CALIBRATION          the text that these and llama.cpp's importance matrix are made with, in place of the one that
+                       PROGRAM calibrates with
+  CALIBRATION_WINDOWS  at most so many windows of it (128)
 
   pip install gguf==0.19.0 numpy torch==2.15.0 transformers==5.24.0 safetensors==0.8.0 tokenizers
 """
 
-import ctypes
 import glob
+import hashlib
 import json
 import math
 import os
@@ -20,14 +25,17 @@ import shutil
 import subprocess
 import sys
 
-import gguf
+import numpy as np
 import safetensors.torch
 import tokenizers
 import torch
 import transformers
 
+import llama_cpp
+
 transformers.logging.set_verbosity_error()
 WINDOW = 512
+GENERAL = pathlib.Path(__file__).parent.parent / "cmd/llama-webgpu/general.txt"
 
 # Our rows: name, and what quantize is told. The first is what it does when it is told nothing.
 OURS = {
@@ -43,61 +51,43 @@ OURS = {
     "int2, rtn": ["--format", "int2", "--method", "rtn"],
 }
 CALIBRATED = {
-    "int4, gptq": ["--format", "int4"],
-    "int4/128, gptq": ["--format", "int4", "--block-size", "128"],
-    "int2, gptq": ["--format", "int2"],
-    "2.93 bits, gptq": ["--bits", "2.93"],
-}
-# llama.cpp's types, by their numbers in llama.h.
-PEERS = {"Q8_0": 7, "Q4_K_M": 15, "Q4_K_S": 14, "IQ4_NL": 25, "Q4_0": 2, "IQ4_XS": 30, "Q2_K": 10}
-
-# The matrices of a layer, as GGUF and as transformers call them.
-NAMES = {
-    "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
-    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+    "int4, calibrated": ["--format", "int4"],
+    "4.3 bits, calibrated": ["--bits", "4.3"],
+    "2.95 bits, calibrated": ["--bits", "2.95"],
+    "int4/128, calibrated": ["--format", "int4", "--block-size", "128"],
+    "int2, calibrated": ["--format", "int2"],
 }
 
 
-class Llama:
-    """llama.cpp's quantizer."""
-
-    class Params(ctypes.Structure):
-        # The first members of llama_model_quantize_params; the rest keeps what the library puts there.
-        _fields_ = [("threads", ctypes.c_int32), ("ftype", ctypes.c_int32), ("rest", ctypes.c_char * 1024)]
-
-    def __init__(self, directory):
-        load = lambda name: ctypes.CDLL(sorted(glob.glob(f"{directory}/{name}"))[0], mode=ctypes.RTLD_GLOBAL)
-        for name in ("libggml-base.so*", "libggml.*so*"):
-            load(name)
-        self.lib = load("libllama.*so*")
-        self.lib.llama_model_quantize_default_params.restype = self.Params
-        self.lib.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(self.Params)]
-        self.log = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
-        self.lib.llama_log_set(self.log, None)
-
-    def quantize(self, source, out, ftype):
-        p = self.lib.llama_model_quantize_default_params()
-        p.ftype = ftype
-        if self.lib.llama_model_quantize(str(source).encode(), str(out).encode(), ctypes.byref(p)) != 0:
-            raise SystemExit(f"llama_model_quantize: {source} to type {ftype}")
+def windows_of(text, tokenizer, bos, most):
+    """Windows of tokens of a text [n][WINDOW], each begun by BOS where the tokenizer adds one."""
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    n = min(most, len(ids) // WINDOW)
+    out = torch.tensor(ids[: n * WINDOW]).view(n, WINDOW).clone()
+    start = tokenizer.encode("a").ids
+    if start[0] == bos:
+        out[:, 0] = start[0]
+    return out
 
 
 class Model:
     """The checkpoint, whose matrices are replaced for each measurement."""
 
-    def __init__(self, directory, text, windows):
+    def __init__(self, directory, text, windows, out):
         self.model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
-        tokenizer = tokenizers.Tokenizer.from_file(f"{directory}/tokenizer.json")
-        text = pathlib.Path(text).read_text(encoding="utf-8")
-        ids = tokenizer.encode(text, add_special_tokens=False).ids
-        windows = min(windows, len(ids) // WINDOW)
-        self.ids = torch.tensor(ids[: windows * WINDOW]).view(windows, WINDOW).clone()
-        start = tokenizer.encode("a").ids  # with BOS where this tokenizer adds one
-        if start[0] == self.model.config.bos_token_id:
-            self.ids[:, 0] = start[0]
+        self.tokenizer = tokenizers.Tokenizer.from_file(f"{directory}/tokenizer.json")
+        self.ids = self.windows(text, windows)
         self.weights = dict(self.model.named_parameters())
         self.original = {n: w.detach().clone() for n, w in self.weights.items()}
-        self.base = [self.log_probs(w) for w in self.ids]
+        shape = (len(self.ids), WINDOW // 2 - 1, self.model.config.vocab_size)
+        self.base = np.lib.format.open_memmap(f"{out}/base.npy", mode="w+", dtype=np.float32, shape=shape)
+        os.unlink(f"{out}/base.npy")  # it goes with the process
+        for i, w in enumerate(self.ids):
+            self.base[i] = self.log_probs(w)[:, : shape[2]]
+
+    def windows(self, text, most):
+        """The first windows of the file text."""
+        return windows_of(pathlib.Path(text).read_text(encoding="utf-8"), self.tokenizer, self.model.config.bos_token_id, most)
 
     @torch.no_grad()
     def log_probs(self, w):
@@ -111,31 +101,12 @@ class Model:
         """Returns mean KLD, its standard error, agreement and perplexity."""
         klds, same, nll = [], [], []
         for w, p in zip(self.ids, self.base):
-            q = self.log_probs(w)
+            p, q = torch.from_numpy(p), self.log_probs(w)
             klds.append((p.exp() * (p - q)).sum(-1))
             same.append((p.argmax(-1) == q.argmax(-1)).double())
             nll.append(-q.gather(-1, w[WINDOW // 2 + 1 :, None]))
         klds = torch.cat(klds).double()
         return klds.mean().item(), klds.std().item() / math.sqrt(len(klds)), torch.cat(same).mean().item(), math.exp(torch.cat(nll).mean().item())
-
-
-def peer(path, config):
-    """The matrices of a GGUF file, by the names that transformers has for them, and bits a weight in layers and of all."""
-    out, bits, weights, all_bits, all_weights = {}, 0, 0, 0, 0
-    for t in gguf.GGUFReader(path).tensors:
-        part = t.name.split(".")
-        all_bits, all_weights = all_bits + 8 * t.data.nbytes, all_weights + int(t.n_elements)
-        if part[0] == "blk" and part[2] in NAMES:
-            w = torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).copy())
-            if config.model_type == "llama" and part[2] in ("attn_q", "attn_k"):  # pairs of RoPE lie side by side there
-                heads = config.num_attention_heads if part[2] == "attn_q" else config.num_key_value_heads
-                w = w.view(heads, w.shape[0] // heads // 2, 2, w.shape[1]).transpose(1, 2).reshape(w.shape)
-            out[f"model.layers.{part[1]}.{NAMES[part[2]]}.weight"] = w
-            bits, weights = bits + 8 * t.data.nbytes, weights + w.numel()
-        elif t.name in ("token_embd.weight", "output.weight"):
-            name = "model.embed_tokens.weight" if part[0] == "token_embd" else "lm_head.weight"
-            out[name] = torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).copy())
-    return out, bits / weights, all_bits / all_weights
 
 
 def bundle(program, checkpoint, out, options):
@@ -159,10 +130,32 @@ def bundle(program, checkpoint, out, options):
     return tensors, size[True][0] / size[True][1], everything[0] / everything[1]
 
 
+def importance(model, out):
+    """The importance matrix, which is kept in OUT."""
+    text, most = os.environ.get("CALIBRATION") or GENERAL, int(os.environ.get("CALIBRATION_WINDOWS") or 128)
+    path = f"{out}/importance.{hashlib.sha256(pathlib.Path(text).read_bytes()).hexdigest()[:12]}.{most}.npz"
+    if not os.path.exists(path):
+        model.put({})
+        np.savez(f"{path}.part.npz", **llama_cpp.importance(model.model, model.windows(text, most)))
+        os.rename(f"{path}.part.npz", path)
+    return path, dict(np.load(path))
+
+
+def our_rows():
+    """Name → options of quantize."""
+    rows = dict(OURS)
+    if os.environ.get("CALIBRATED"):
+        options = ["--method", "gptq", "--calibration-windows", os.environ.get("CALIBRATION_WINDOWS") or "128"]
+        if text := os.environ.get("CALIBRATION"):
+            options += ["--calibration", text]
+        rows |= {n: [*o, *options] for n, o in CALIBRATED.items()}
+    return rows
+
+
 def main(program, checkpoint, source, libraries, text, windows, out):
     os.makedirs(out, exist_ok=True)
-    rows = re.compile(os.environ.get("ROWS", "."))
-    model, llama = Model(checkpoint, text, int(windows)), Llama(libraries)
+    wanted = re.compile(os.environ.get("ROWS") or ".").search
+    model, llama = Model(checkpoint, text, int(windows), out), llama_cpp.Llama(libraries)
 
     def row(name, tensors, layers, everything):
         model.put(tensors)
@@ -173,19 +166,20 @@ def main(program, checkpoint, source, libraries, text, windows, out):
     print("|---|---|---|---|---|---|")
     model.put({})
     print(f"| as it was | 16.00 | 16.00 | 0 | 100 % | {model.measure()[3]:.2f} |", flush=True)
-    ours = dict(OURS)
-    if text := os.environ.get("CALIBRATION"):
-        ours |= {n: [*o, "--method", "gptq", "--calibration", text] for n, o in CALIBRATED.items()}
-    for name, options in ours.items():
-        if rows.search(name):
+    for name, options in our_rows().items():
+        if wanted(name):
             row(name, *bundle(program, checkpoint, out, options))
-    for name, ftype in PEERS.items():
-        if rows.search(name):
-            path = f"{out}/{name}.gguf"
-            if not os.path.exists(path):
-                llama.quantize(source, f"{path}.part", ftype)
-                os.rename(f"{path}.part", path)
-            row(f"llama.cpp {name}", *peer(path, model.model.config))
+    for suffix in ("", ", importance matrix"):
+        for name in llama_cpp.TYPES:
+            if wanted(f"llama.cpp {name}{suffix}"):
+                made, matrix = (f"{out}/{name}.gguf", None)
+                if suffix:
+                    path, matrix = importance(model, out)
+                    made = f"{path}.{name}.gguf"
+                if not os.path.exists(made):
+                    llama.quantize(source, f"{made}.part", name, matrix)
+                    os.rename(f"{made}.part", made)
+                row(f"llama.cpp {name}{suffix}", *llama_cpp.read(made, model.model.config))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ import llama_cpp
 
 transformers.logging.set_verbosity_error()
 WINDOW = 512
-GENERAL = pathlib.Path(__file__).parent.parent / "cmd/llama-webgpu/general.txt"
+GENERAL = pathlib.Path(__file__).parent.parent / "quant/auto/general.txt"
 
 # Our rows: name, and what quantize is told. The first is what it does when it is told nothing.
 OURS = {

@@ -40,11 +40,11 @@ func defaults(t *testing.T, format string, weights int64) Thresholds {
 func TestEveryThresholdFails(t *testing.T) {
 	nan := math.NaN()
 	for want, change := range map[string]func(*Report, float64){
-		"runtime, tokens token by token: relative RMS":       func(r *Report, x float64) { r.Runtime.Schedules[1].RelRMS = 1.1e-3 * x },
-		"runtime, tokens in one go: largest difference":      func(r *Report, x float64) { r.Runtime.Schedules[0].RelMax = .051 * x },
-		"drift: mean KL divergence of the bundle":            func(r *Report, x float64) { r.Drift.MeanKLD = .11 * x },
-		"drift: the bundle's most likely token":              func(r *Report, x float64) { r.Drift.Top1 = .73 * x },
-		"golden: largest difference of the reference's":      func(r *Report, x float64) { r.Golden.Reference.MaxAbs = 2.1e-3 * x },
+		"runtime, tokens token by token: relative RMS":      func(r *Report, x float64) { r.Runtime.Schedules[1].RelRMS = 1.1e-3 * x },
+		"runtime, tokens in one go: largest difference":     func(r *Report, x float64) { r.Runtime.Schedules[0].RelMax = .051 * x },
+		"drift: mean KL divergence of the bundle":           func(r *Report, x float64) { r.Drift.MeanKLD = .11 * x },
+		"drift: the bundle's most likely token":             func(r *Report, x float64) { r.Drift.Top1 = .73 * x },
+		"golden: largest difference of the reference's":     func(r *Report, x float64) { r.Golden.Reference.MaxAbs = 2.1e-3 * x },
 		"golden: mean KL divergence of the bundle is 0.11,": func(r *Report, x float64) { r.Golden.Bundle.MeanKLD = .11 * x },
 	} {
 		for _, x := range []float64{1, nan} {

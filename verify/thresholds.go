@@ -136,8 +136,8 @@ type Check struct {
 	Value float64
 	Limit float64
 	Slack float64 // by how much the value may miss the limit: sampling error
-	Least bool   // the limit is the least that is wanted, not the most that is allowed
-	Fail  string // a plain sentence; "" if the check passes
+	Least bool    // the limit is the least that is wanted, not the most that is allowed
+	Fail  string  // a plain sentence; "" if the check passes
 }
 
 // The checks of drift, by their names.

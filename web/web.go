@@ -1,12 +1,9 @@
-// Package web serves the demo page, the npm package that it uses, and models to load with it. The files
-// that it serves are those of site/, as they were when the program was built. It computes nothing.
 package web
 
 import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"embed"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -16,29 +13,10 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"time"
 )
-
-//go:embed all:site
-var site embed.FS
-
-const wasmName = "llama-webgpu/llama-webgpu.wasm"
-
-// ErrNoWasm says that the program was built without the browser's half.
-var ErrNoWasm = errors.New("this build has no runtime for the browser: build the program with make, in a clone of its source")
-
-// Check returns ErrNoWasm if there is nothing to serve but a page that cannot work.
-func Check() error {
-	for _, name := range []string{wasmName + ".gz", "llama-webgpu/wasm_exec.js"} {
-		if _, err := fs.Stat(site, path.Join("site", name)); err != nil {
-			return ErrNoWasm
-		}
-	}
-	return nil
-}
 
 // Model is a bundle to serve.
 type Model struct {
@@ -51,24 +29,27 @@ type Model struct {
 
 // Options say what to serve.
 type Options struct {
+	Page   fs.FS // the demo page, as Site returns it
 	Models []Model
 	// Reference computes the logits [len(tokens)][vocab] of a model on the CPU, for the page to compare with; nil:
-	// it cannot.
+	// the page offers no comparison.
 	Reference func(ctx context.Context, model string, tokens []int32) ([]float32, error)
-	// Hosts are the names by which the server is known. A request for another one is refused, so that no
-	// page of another site can reach a server on this machine by a name of its own. Empty: any.
+	// Hosts are the names that the server answers to. Requests for others are refused, so that no other site can
+	// point a domain of its own at this machine (DNS rebinding). Empty: any.
 	Hosts []string
 }
 
 // maxReferenceTokens bounds what Reference is asked for: it is slow.
 const maxReferenceTokens = 64
 
+const wasmName = "llama-webgpu/llama-webgpu.wasm"
+
 // Handler serves what Options say.
 func Handler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /models.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"models": o.Models, "reference": o.Reference != nil}) // who has left cannot be told
+		_ = json.NewEncoder(w).Encode(map[string]any{"models": o.Models, "reference": o.Reference != nil}) // fails only if the client has gone
 	})
 	for _, m := range o.Models {
 		for _, name := range m.Files {
@@ -76,20 +57,16 @@ func Handler(o Options) http.Handler {
 		}
 	}
 	mux.HandleFunc("POST /reference/{model}", o.reference)
-	mux.HandleFunc("GET /"+wasmName, serveWasm)
-	pages, err := fs.Sub(site, "site")
-	if err != nil {
-		panic(err) // site is embedded
-	}
-	mux.Handle("GET /", http.FileServerFS(pages))
+	mux.HandleFunc("GET /"+wasmName, o.serveWasm)
+	mux.Handle("GET /", http.FileServerFS(o.Page))
 	return o.guard(mux)
 }
 
-// guard checks the host and adds the headers that every answer has.
+// guard checks the host and sets the headers that every response has.
 func (o *Options) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !o.known(r.Host) {
-			http.Error(w, "this server is not called "+r.Host, http.StatusMisdirectedRequest)
+			http.Error(w, "this server does not answer to the name "+r.Host, http.StatusMisdirectedRequest)
 			return
 		}
 		h := w.Header()
@@ -98,7 +75,7 @@ func (o *Options) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src *; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-cache") // ask whether it is still the same
+		h.Set("Cache-Control", "no-cache") // revalidate
 		next.ServeHTTP(w, r)
 	})
 }
@@ -118,7 +95,7 @@ func (o *Options) known(host string) bool {
 	return false
 }
 
-// serveFile serves a file, also in ranges.
+// serveFile serves a file, whole or in ranges.
 func serveFile(w http.ResponseWriter, r *http.Request, name string) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -138,18 +115,18 @@ func serveFile(w http.ResponseWriter, r *http.Request, name string) {
 	http.ServeContent(w, r, name, info.ModTime(), f)
 }
 
-// serveWasm serves the WebAssembly as it is packed, or unpacks it for who cannot.
-func serveWasm(w http.ResponseWriter, r *http.Request) {
-	packed, err := fs.ReadFile(site, path.Join("site", wasmName+".gz"))
+// serveWasm serves the WebAssembly, which the page's files hold gzipped, as the client takes it.
+func (o *Options) serveWasm(w http.ResponseWriter, r *http.Request) {
+	packed, err := fs.ReadFile(o.Page, wasmName+".gz")
 	if err != nil {
-		http.Error(w, ErrNoWasm.Error(), http.StatusNotFound)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/wasm")
 	w.Header().Set("Vary", "Accept-Encoding")
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		w.Header().Set("Content-Encoding", "gzip")
-		_, _ = w.Write(packed) // who has left cannot be told
+		_, _ = w.Write(packed) // fails only if the client has gone
 		return
 	}
 	z, err := gzip.NewReader(bytes.NewReader(packed))
@@ -189,5 +166,5 @@ func (o *Options) reference(w http.ResponseWriter, r *http.Request) {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	_, _ = w.Write(raw) // who has left cannot be told
+	_, _ = w.Write(raw) // fails only if the client has gone
 }

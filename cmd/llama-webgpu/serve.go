@@ -55,10 +55,13 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := web.Check(); err != nil {
+	page, err := web.Site(c.Context, func() {
+		fmt.Fprintln(stderr(c), "This program was built without the demo page: building it (a minute or two the first time)")
+	})
+	if err != nil {
 		return err
 	}
-	o := web.Options{Models: models, Hosts: hostNames(c.String("host"))}
+	o := web.Options{Page: page, Models: models, Hosts: hostNames(c.String("host"))}
 	if !c.Bool("no-reference") {
 		o.Reference = (&referenceServer{models: models}).logits
 	}

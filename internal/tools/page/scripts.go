@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+// jinja is the library that renders chat templates in JavaScript, below web.
+const jinja = "third_party/huggingface-jinja"
+
+// packageScripts returns the JavaScript of the npm package, a file per module as in web/src. wasm_exec.js,
+// which depends on the Go release, is not among them.
+func packageScripts(web, backend string) (files, error) {
+	entries, err := modules(filepath.Join(web, "src"))
+	if err != nil {
+		return nil, err
+	}
+	scripts, err := build(web, api.BuildOptions{EntryPoints: entries, Outdir: "."})
+	if err != nil {
+		return nil, err
+	}
+	if scripts["backend.js"], err = backendModule(backend); err != nil {
+		return nil, err
+	}
+	scripts["jinja.js"], err = jinjaModule(web)
+	return scripts, err
+}
+
+// modules returns the absolute names of the TypeScript modules in a directory.
+func modules(dir string) ([]string, error) {
+	found, err := filepath.Glob(filepath.Join(dir, "*.ts"))
+	if err != nil {
+		return nil, err
+	}
+	var entries []string
+	for _, name := range found {
+		if strings.HasSuffix(name, ".d.ts") {
+			continue
+		}
+		abs, err := filepath.Abs(name)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, abs)
+	}
+	if len(entries) == 0 {
+		return nil, fmt.Errorf("%s: no TypeScript: run this at the root of the module", dir)
+	}
+	return entries, nil
+}
+
+// backendModule makes a module of the file whose value is the JavaScript half of package gpu.
+func backendModule(file string) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	at := strings.Index(string(text), "(() =>")
+	if at < 0 {
+		return nil, fmt.Errorf("%s: it does not contain the function expression %q", file, "(() =>")
+	}
+	return []byte("export const backend = " + strings.TrimSpace(string(text[at:])) + ";\n"), nil
+}
+
+// jinjaModule bundles what the package uses of the Jinja library, with its license in front.
+func jinjaModule(web string) ([]byte, error) {
+	license, err := os.ReadFile(filepath.Join(web, jinja, "LICENSE"))
+	if err != nil {
+		return nil, err
+	}
+	out, err := build(web, api.BuildOptions{
+		Stdin:  &api.StdinOptions{Contents: "export { Template } from './" + jinja + "/index.js';", ResolveDir: absolute(web)},
+		Bundle: true, MinifySyntax: true, MinifyWhitespace: true, MinifyIdentifiers: true, Outfile: "jinja.js",
+		Banner: map[string]string{"js": "/*! @huggingface/jinja\n\n" + strings.TrimSpace(string(license)) + "\n*/"},
+	})
+	return out["jinja.js"], err
+}
+
+// pageFiles returns the demo page: its script, and the files that are served as they are.
+func pageFiles(web string) (files, error) {
+	out, err := build(web, api.BuildOptions{
+		EntryPoints: []string{filepath.Join(absolute(web), "page", "app.ts")}, Bundle: true, Outdir: ".",
+		External: []string{"./llama-webgpu/*"}, // the page loads the package from beside itself
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"index.html", "style.css", "icon.svg"} {
+		if out[name], err = os.ReadFile(filepath.Join(web, "page", name)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// build runs esbuild in a directory. The names of the files that come of it have no directory.
+func build(dir string, o api.BuildOptions) (files, error) {
+	o.AbsWorkingDir, o.Write = absolute(dir), false
+	o.Format, o.Target, o.Platform = api.FormatESModule, api.ES2022, api.PlatformNeutral
+	o.LogLevel, o.Charset = api.LogLevelSilent, api.CharsetUTF8
+	o.TsconfigRaw = "{}" // that of tsc says nothing about JavaScript but the target
+	result := api.Build(o)
+	if len(result.Errors) > 0 {
+		text := api.FormatMessages(result.Errors, api.FormatMessagesOptions{Kind: api.ErrorMessage})
+		return nil, errors.New(strings.TrimSpace(strings.Join(text, "\n")))
+	}
+	out := files{}
+	for _, f := range result.OutputFiles {
+		out[base(f.Path)+".js"] = f.Contents
+	}
+	return out, nil
+}
+
+// absolute returns a directory's absolute name, which esbuild wants.
+func absolute(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return dir // the working directory is gone: esbuild says so
+	}
+	return abs
+}

@@ -11,15 +11,18 @@ ROUNDS ?= 5
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build setup bench fuzz formats golden readme wgsl cross clean
+.PHONY: help demo test check build page setup bench fuzz formats golden readme wgsl cross clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-build: ## Build build/llama-webgpu
+build: page ## Build build/llama-webgpu, with the demo page inside
 	@scripts/tools $(GO)
-	@scripts/wasm $(GO)
-	$(GO) build -o $(BIN) ./cmd/llama-webgpu
+	$(GO) build -tags page -o $(BIN) ./cmd/llama-webgpu
+
+# Programs built with -tags page contain web/site. Those built without the tag have the same command build it.
+page: ## Build the demo page (web/site) and the package's JavaScript and WebAssembly (web/dist); wants nothing but Go
+	@$(GO) run ./internal/tools/page -go $(GO)
 
 setup: build ## Make sure that a GPU driver is there; on Debian and Ubuntu, install a software one
 	@scripts/driver $(BIN)
@@ -31,18 +34,19 @@ demo: setup ## Quantize the embedded model to int4, verify it against FP16, let 
 
 # The tests come last, so that what they say is the end of the output.
 test: setup ## Everything: check, cross, a short fuzz, all tests
+	@$(MAKE) --no-print-directory web
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory cross
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
-	@$(MAKE) --no-print-directory web
 	@PATH="$(CURDIR)/build/bin:$$PATH" $(MAKE) --no-print-directory wgsl
 	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -timeout 30m ./...
 
-check: ## Formatting, vet, staticcheck
+check: ## Formatting, vet, staticcheck; for TypeScript, Biome (where npm is)
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; } >&2
 	$(GO) vet ./...
 	CGO_ENABLED=0 $(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	@if command -v npm >/dev/null; then scripts/npm && cd web && npm run --silent lint; else echo "no npm: TypeScript was not checked"; fi
 
 cross: ## Build for six platforms without cgo
 	@for p in $(PLATFORMS); do \
@@ -114,12 +118,8 @@ bench-quantize: build ## Time quantize beside cp on 2.5 GB of random weights, ma
 faults: build ## Kill quantize 50 times, fill its disk, cut its input: the figures of docs/reliability.md
 	KILLS=50 PROGRAM=$(CURDIR)/$(BIN) $(GO) test -count=1 -v -run '^TestFaults' ./cmd/llama-webgpu
 
-.PHONY: wasm
-wasm: ## Build the runtime for browsers and Node (wants nothing but Go)
-	@scripts/wasm $(GO)
-
 .PHONY: web
-web: wasm ## Build the npm package and the demo page; install Node and Chromium if need be
+web: page ## Build the npm package: what make page builds, and its types; install Node and Chromium if need be
 	@scripts/web
 
 # With LLAMA_WEBGPU_WEB, what is missing for the tests in browsers is a failure.

@@ -60,8 +60,8 @@ func TestMain(m *testing.M) {
 
 func theWorld(t *testing.T) *world {
 	t.Helper()
-	_, err := os.Stat("site/llama-webgpu/llama-webgpu.wasm.gz")
-	require(t, err == nil, "site/llama-webgpu/llama-webgpu.wasm.gz is missing: make wasm")
+	_, err := os.Stat("site/index.html")
+	require(t, err == nil, "web/site is missing: make page")
 	worldOnce.Do(func() { worldIs, worldErr = newWorld() })
 	if worldErr != nil {
 		t.Fatal(worldErr)
@@ -81,7 +81,7 @@ func newWorld() (*world, error) {
 	}
 	worldEnd = append(worldEnd, func() { _ = os.RemoveAll(dir) })
 	program := filepath.Join(dir, "llama-webgpu")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/llama-webgpu").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-tags", "page", "-o", program, "../cmd/llama-webgpu").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	expected := map[string]any{}

@@ -312,7 +312,7 @@ func TestWasmSize(t *testing.T) {
 	node, err := exec.LookPath("node")
 	require(t, err == nil, "Node, which packs with brotli, is missing")
 	_, err = os.Stat("dist/llama-webgpu.wasm")
-	require(t, err == nil, "dist/llama-webgpu.wasm is missing: make wasm")
+	require(t, err == nil, "dist/llama-webgpu.wasm is missing: make page")
 	out, err := exec.Command(node, "-e", `
 		const z = require('node:zlib'), c = z.constants;
 		const b = require('node:fs').readFileSync('dist/llama-webgpu.wasm');

@@ -56,7 +56,7 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	page, err := web.Site(c.Context, func() {
-		fmt.Fprintln(stderr(c), "This program was built without the demo page: building it (a minute or two the first time)")
+		fmt.Fprintln(c.App.ErrWriter, "This program was built without the demo page: building it, which takes a minute or two the first time.")
 	})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -81,15 +82,20 @@ func writeSite(dir string, page, pkg files, wasm []byte) error {
 	if all["llama-webgpu/llama-webgpu.wasm.gz"], err = gzipped(wasm); err != nil {
 		return err
 	}
-	dir = filepath.Clean(dir)
-	temp := dir + ".tmp"
-	if err := os.RemoveAll(temp); err != nil {
+	return replace(filepath.Clean(dir), all)
+}
+
+// replace puts a directory with the given files in the place of dir, if there is one.
+func replace(dir string, all files) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return err
 	}
-	if err := all.write(temp); err != nil {
+	temp, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".")
+	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	defer os.RemoveAll(temp) // if it is still there
+	if err := errors.Join(all.write(temp), os.Chmod(temp, 0o755), os.RemoveAll(dir)); err != nil {
 		return err
 	}
 	return os.Rename(temp, dir)

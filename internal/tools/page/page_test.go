@@ -1,0 +1,142 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// tree writes files below a temporary directory and makes it the working directory.
+func tree(t *testing.T, all files) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := all.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	return dir
+}
+
+func small() files {
+	return files{
+		"LICENSE":                    []byte("terms"),
+		"gpu/backend.js":             []byte("// What it does.\n(() => 1)()\n"),
+		"web/src/a.ts":               []byte("import { b } from './b.js';\nexport const a: number = b;\n"),
+		"web/src/b.ts":               []byte("export const b = 2;\n"),
+		"web/src/jinja.d.ts":         []byte("export class Template {}\n"),
+		"web/page/app.ts":            []byte("import { b } from '../src/b.js';\nconst x = await import('./llama-webgpu/a.js');\nconsole.log(x.a + b);\n"),
+		"web/page/index.html":        []byte("<p>"),
+		"web/page/style.css":         []byte("p {}"),
+		"web/page/icon.svg":          []byte("<svg/>"),
+		"web/" + jinja + "/LICENSE":  []byte("Their terms\n"),
+		"web/" + jinja + "/index.js": []byte("export class Template { render() { return 'unique text'; } }\nexport const unused = 'left out';\n"),
+	}
+}
+
+// TestScripts builds the scripts of a small package and page.
+func TestScripts(t *testing.T) {
+	tree(t, small())
+	pkg, err := packageScripts("web", "gpu/backend.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := pageFiles("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := slices.Sorted(maps.Keys(pkg)); !slices.Equal(names, []string{"a.js", "b.js", "backend.js", "jinja.js"}) {
+		t.Errorf("the package is %v", names)
+	}
+	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "icon.svg", "index.html", "style.css"}) {
+		t.Errorf("the page is %v", names)
+	}
+	if want := "import { b } from \"./b.js\";\nconst a = b;\nexport {\n  a\n};\n"; string(pkg["a.js"]) != want {
+		t.Errorf("a.js is %q, want %q", pkg["a.js"], want)
+	}
+	if want := "export const backend = (() => 1)();\n"; string(pkg["backend.js"]) != want {
+		t.Errorf("backend.js is %q, want %q", pkg["backend.js"], want)
+	}
+	bundled := string(pkg["jinja.js"])
+	if !strings.HasPrefix(bundled, "/*! @huggingface/jinja\n\nTheir terms\n*/") || !strings.Contains(bundled, "unique text") || strings.Contains(bundled, "left out") {
+		t.Errorf("jinja.js is %q", bundled)
+	}
+	if app := string(page["app.js"]); !strings.Contains(app, `import("./llama-webgpu/a.js")`) || !strings.Contains(app, "b = 2") {
+		t.Errorf("app.js is %q: it must contain what it imports, and load the package", app)
+	}
+}
+
+// TestErrors checks that an error names the file at fault.
+func TestErrors(t *testing.T) {
+	cases := map[string]struct {
+		file, text, want string
+	}{
+		"a script that cannot be parsed": {"web/src/b.ts", "export const b = ;\n", "src/b.ts:1:17"},
+		"a page that imports nothing":    {"web/page/app.ts", "import '../src/c.js';\n", "page/app.ts:1:7"},
+		"another kind of backend":        {"gpu/backend.js", "function f() {}\n", "gpu/backend.js"},
+		"a library without what is used": {"web/" + jinja + "/index.js", "export const other = 1;\n", `"Template"`},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			all := small()
+			all[c.file] = []byte(c.text)
+			tree(t, all)
+			_, err := packageScripts("web", "gpu/backend.js")
+			if err == nil {
+				_, err = pageFiles("web")
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v: want an error that contains %q", err, c.want)
+			}
+		})
+	}
+	t.Run("another directory", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		if err := run("go", "site", "dist"); err == nil || !strings.Contains(err.Error(), "root of the module") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestWrite checks that what a former build has left goes, and that types that tsc has written stay.
+func TestWrite(t *testing.T) {
+	dir := tree(t, small())
+	before := files{
+		"dist/a.d.ts": []byte("types"), "dist/gone.d.ts": []byte("types"), "dist/gone.js": []byte("script"),
+		"site/gone.js": []byte("script"),
+	}
+	if err := before.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	pkg := files{"a.js": []byte("script"), "node.js": []byte("for Node"), "jinja.js": []byte("library")}
+	for range 2 {
+		if err := writeDist("dist", pkg, []byte("wasm")); err != nil {
+			t.Fatal(err)
+		}
+		if err := writeSite("site/", files{"index.html": []byte("page")}, pkg, []byte("wasm")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{
+		"dist/a.d.ts", "dist/a.js", "dist/jinja.d.ts", "dist/jinja.js", "dist/llama-webgpu.wasm", "dist/node.js",
+		"site/index.html", "site/llama-webgpu/a.js", "site/llama-webgpu/jinja.js", "site/llama-webgpu/llama-webgpu.wasm.gz",
+	}
+	var got []string
+	for _, pattern := range []string{"dist*/*", "site*/*.*", "site*/*/*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range found {
+			got = append(got, filepath.ToSlash(name))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("after two builds there are\n%v, want\n%v", got, want)
+	}
+	if license, err := os.ReadFile("web/LICENSE"); string(license) != "terms" {
+		t.Errorf("the package's license is %q, %v", license, err)
+	}
+}

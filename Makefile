@@ -39,7 +39,8 @@ test: setup ## Everything: check, cross, a short fuzz, all tests
 	@$(MAKE) --no-print-directory cross
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
 	@PATH="$(CURDIR)/build/bin:$$PATH" $(MAKE) --no-print-directory wgsl
-	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -timeout 30m ./...
+	$(GO) build -o build/gotest ./internal/tools/gotest
+	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" build/gotest -go $(GO) -- -timeout 30m ./...
 
 check: ## Formatting, vet, staticcheck; for TypeScript, Biome (where npm is)
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; } >&2

@@ -7,7 +7,9 @@ import { compare } from './parity.js';
 // The package lies beside the page, as its files are: the Worker and the WebAssembly are found from there.
 const base = './llama-webgpu/';
 const { load } = (await import(`${base}worker.js`)) as typeof import('../src/worker.js');
-const { cachedModels: listCached, deleteCached: forgetCached } = (await import(`${base}index.js`)) as typeof import('../src/index.js');
+const { cachedModels: listCached, deleteCached: forgetCached } = (await import(
+  `${base}index.js`
+)) as typeof import('../src/index.js');
 
 const $ = <T extends HTMLElement = HTMLElement>(id: string) => document.getElementById(id) as T;
 const input = (id: string) => $<HTMLInputElement>(id);
@@ -34,10 +36,16 @@ function bytes(n: number): string {
 }
 
 const titles: Record<string, string> = {
-  'corrupt': 'The model is damaged', 'not-found': 'There is no such model', 'network': 'The server does not answer',
-  'out-of-memory': 'The GPU has not enough memory', 'too-large': 'The model is too large for this GPU',
-  'device-lost': 'The GPU has gone away', 'unsupported-version': 'The model is of another version',
-  'invalid-argument': 'That cannot be done', 'webgpu-unavailable': 'There is no WebGPU', 'no-adapter': 'There is no GPU',
+  corrupt: 'The model is damaged',
+  'not-found': 'There is no such model',
+  network: 'The server does not answer',
+  'out-of-memory': 'The GPU has not enough memory',
+  'too-large': 'The model is too large for this GPU',
+  'device-lost': 'The GPU has gone away',
+  'unsupported-version': 'The model is of another version',
+  'invalid-argument': 'That cannot be done',
+  'webgpu-unavailable': 'There is no WebGPU',
+  'no-adapter': 'There is no GPU',
 };
 
 function complain(e: unknown): void {
@@ -49,14 +57,16 @@ function complain(e: unknown): void {
 }
 
 function facts(list: HTMLElement, rows: [name: string, value: string, look?: string][]): void {
-  list.replaceChildren(...rows.flatMap(([name, value, look]) => {
-    const dt = document.createElement('dt');
-    const dd = document.createElement('dd');
-    dt.textContent = name;
-    dd.textContent = value;
-    if (look) dd.className = look;
-    return [dt, dd];
-  }));
+  list.replaceChildren(
+    ...rows.flatMap(([name, value, look]) => {
+      const dt = document.createElement('dt');
+      const dd = document.createElement('dd');
+      dt.textContent = name;
+      dd.textContent = value;
+      if (look) dd.className = look;
+      return [dt, dd];
+    }),
+  );
   list.hidden = false;
 }
 
@@ -69,13 +79,15 @@ async function lookForGPU(): Promise<boolean> {
     const { vendor, architecture, device, description } = adapter.info;
     const name = description || [vendor, architecture, device].filter(Boolean).join(' ') || 'a GPU';
     const has = [...(['shader-f16', 'subgroups'] as const)].filter((f) => adapter.features.has(f));
-    $('adapter').textContent = `${name} · bindings to ${bytes(adapter.limits.maxStorageBufferBindingSize)}${has.length ? ` · ${has.join(', ')}` : ''}`;
+    $('adapter').textContent =
+      `${name} · bindings to ${bytes(adapter.limits.maxStorageBufferBindingSize)}${has.length ? ` · ${has.join(', ')}` : ''}`;
     return true;
   }
   $('adapter').textContent = 'No GPU';
   $('missing-why').textContent = !isSecureContext
     ? `WebGPU works on secure pages only: https, or localhost. This page is ${location.origin}.`
-    : gpu ? 'WebGPU is here, but the browser offers no GPU: its driver may be blocked, or hardware acceleration turned off.'
+    : gpu
+      ? 'WebGPU is here, but the browser offers no GPU: its driver may be blocked, or hardware acceleration turned off.'
       : 'WebGPU is the way for pages to compute on the GPU. Here it is missing, or turned off.';
   $('missing').hidden = false;
   $('main').hidden = true;
@@ -88,7 +100,10 @@ async function listModels(): Promise<void> {
   const response = await fetch('models.json').catch(() => undefined);
   if (response?.ok) listing = (await response.json()) as Listing;
   const select = $<HTMLSelectElement>('model');
-  select.replaceChildren(...listing.models.map((m) => new Option(`${m.title} · ${bytes(m.bytes)}`, `models/${m.name}/manifest.json`)), new Option('Another address …', ''));
+  select.replaceChildren(
+    ...listing.models.map((m) => new Option(`${m.title} · ${bytes(m.bytes)}`, `models/${m.name}/manifest.json`)),
+    new Option('Another address …', ''),
+  );
   chosen();
 }
 
@@ -107,7 +122,11 @@ async function showKept(): Promise<void> {
 }
 
 function safely(f: () => string): string | undefined {
-  try { return f(); } catch { return undefined; }
+  try {
+    return f();
+  } catch {
+    return undefined;
+  }
 }
 
 async function loadModel(): Promise<void> {
@@ -123,9 +142,15 @@ async function loadModel(): Promise<void> {
     const stats = await model.stats();
     const { where, reason } = info.cache;
     facts($('facts'), [
-      ['Format', `${info.format}${info.block ? `, blocks of ${info.block}` : ''}`], ['Layers', String(info.layers)],
-      ['Context', info.context ? `${info.context} tokens` : 'not said'], ['Weights', bytes(info.bytes)],
-      ['Kernels', kernelsOf(stats)], ['Kept', where === 'none' ? `no: ${reason ?? ''}` : where === 'opfs' ? 'in this browser' : 'in the browser’s cache'],
+      ['Format', `${info.format}${info.block ? `, blocks of ${info.block}` : ''}`],
+      ['Layers', String(info.layers)],
+      ['Context', info.context ? `${info.context} tokens` : 'not said'],
+      ['Weights', bytes(info.bytes)],
+      ['Kernels', kernelsOf(stats)],
+      [
+        'Kept',
+        where === 'none' ? `no: ${reason ?? ''}` : where === 'opfs' ? 'in this browser' : 'in the browser’s cache',
+      ],
     ]);
     $('chat-row').hidden = !info.hasChat;
     startOver();
@@ -144,7 +169,9 @@ async function loadModel(): Promise<void> {
 
 /** Which kernels multiply, and what it gains. */
 function kernelsOf(s: Stats): string {
-  const chosen = s.kernels.filter((k) => k.chosen).map((k) => `${k.packing}: ${k.kernel.replace(/^matvec_/, '')}, ${k.speed.toFixed(1)}× as fast`);
+  const chosen = s.kernels
+    .filter((k) => k.chosen)
+    .map((k) => `${k.packing}: ${k.kernel.replace(/^matvec_/, '')}, ${k.speed.toFixed(1)}× as fast`);
   return chosen.join('; ') || 'baseline';
 }
 
@@ -152,9 +179,10 @@ function showProgress(p: LoadProgress): void {
   const there = Math.min(p.total, Math.max(p.loaded, p.received));
   $<HTMLProgressElement>('progress').value = there / p.total;
   const left = p.rate > 0 ? ` · ${Math.ceil((p.total - there) / p.rate)} s left` : '';
-  $('progress-text').textContent = there < p.total
-    ? `${bytes(there)} of ${bytes(p.total)} · ${bytes(p.rate)}/s${left}${p.received === 0 ? ' · from storage' : ''}`
-    : 'Making room for the text …';
+  $('progress-text').textContent =
+    there < p.total
+      ? `${bytes(there)} of ${bytes(p.total)} · ${bytes(p.rate)}/s${left}${p.received === 0 ? ' · from storage' : ''}`
+      : 'Making room for the text …';
 }
 
 /** Turns the controls to what can be done now. */
@@ -214,8 +242,14 @@ function open(prompt: string, chat: boolean): Text {
 function options() {
   const n = (id: string) => Number(input(id).value);
   return {
-    maxTokens: Math.max(1, n('maxTokens') || 128), temperature: n('temperature'), topK: n('topK'), topP: n('topP'), minP: n('minP'),
-    repeatPenalty: n('repeatPenalty'), ...(input('seed').value === '' ? {} : { seed: n('seed') }), stop: input('stop').value ? [input('stop').value] : [],
+    maxTokens: Math.max(1, n('maxTokens') || 128),
+    temperature: n('temperature'),
+    topK: n('topK'),
+    topP: n('topP'),
+    minP: n('minP'),
+    repeatPenalty: n('repeatPenalty'),
+    ...(input('seed').value === '' ? {} : { seed: n('seed') }),
+    stop: input('stop').value ? [input('stop').value] : [],
   };
 }
 
@@ -238,7 +272,7 @@ async function write(): Promise<void> {
     times.push(ms);
     $('count').textContent = String(times.length);
     if (times.length === 1) $('first').textContent = `${(ms / 1000).toFixed(2)} s`;
-    else $('rate').textContent = (1000 * (times.length - 1) / (performance.now() - begun - times[0]!)).toFixed(1);
+    else $('rate').textContent = ((1000 * (times.length - 1)) / (performance.now() - begun - times[0]!)).toFixed(1);
     $('chart-figure').hidden = false;
     showChart($('chart'), $('chart-text'), times);
   };
@@ -282,14 +316,17 @@ async function checkParity(): Promise<void> {
   try {
     const tokens = Array.from(await model.encode(sampleText)).slice(0, 16);
     const [here, response] = await Promise.all([
-      model.logits(tokens, 0), fetch(`reference/${name}`, { method: 'POST', body: JSON.stringify(tokens) }),
+      model.logits(tokens, 0),
+      fetch(`reference/${name}`, { method: 'POST', body: JSON.stringify(tokens) }),
     ]);
     if (!response.ok) throw new LlamaError('network', `The server computes no reference: ${await response.text()}`);
     const r = compare(new Float32Array(await response.arrayBuffer()), here, tokens.length);
     facts($('parity-result'), [
       ['Result', r.pass ? '✓ the same, up to rounding' : '✗ not the same', r.pass ? 'good' : 'bad'],
-      ['Relative RMS', `${r.relRMS.toExponential(1)} of 1e-3`], ['Largest |Δ|', r.maxAbs.toExponential(1)],
-      ['KL divergence', `${r.kld.toExponential(1)} nats`], ['Same top token', `${r.same} of ${tokens.length}`],
+      ['Relative RMS', `${r.relRMS.toExponential(1)} of 1e-3`],
+      ['Largest |Δ|', r.maxAbs.toExponential(1)],
+      ['KL divergence', `${r.kld.toExponential(1)} nats`],
+      ['Same top token', `${r.same} of ${tokens.length}`],
     ]);
   } catch (e) {
     $('parity-result').hidden = true;
@@ -303,8 +340,16 @@ async function checkParity(): Promise<void> {
 for (const control of document.querySelectorAll<HTMLInputElement>('.controls input')) {
   const show = () => {
     const v = Number(control.value);
-    const off = (control.id === 'topK' && v === 0) || (control.id === 'topP' && v === 1) || (control.id === 'repeatPenalty' && v === 1) || (control.id === 'minP' && v === 0);
-    document.querySelector(`output[for=${control.id}]`)!.textContent = off ? 'off' : control.id === 'temperature' && v === 0 ? 'greedy' : control.value;
+    const off =
+      (control.id === 'topK' && v === 0) ||
+      (control.id === 'topP' && v === 1) ||
+      (control.id === 'repeatPenalty' && v === 1) ||
+      (control.id === 'minP' && v === 0);
+    document.querySelector(`output[for=${control.id}]`)!.textContent = off
+      ? 'off'
+      : control.id === 'temperature' && v === 0
+        ? 'greedy'
+        : control.value;
   };
   control.addEventListener('input', show);
   show();
@@ -318,7 +363,9 @@ $('restart').addEventListener('click', startOver);
 $('generate').addEventListener('click', () => void write());
 $('stop-button').addEventListener('click', () => ender?.abort());
 $('parity').addEventListener('click', () => void checkParity());
-$('alert-close').addEventListener('click', () => { $('alert').hidden = true; });
+$('alert-close').addEventListener('click', () => {
+  $('alert').hidden = true;
+});
 document.addEventListener('keydown', (e) => {
   if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void write();
   if (e.key === 'Escape') ender?.abort();

@@ -34,20 +34,29 @@ function element(name: string, attributes: Record<string, number>): Element {
 }
 
 /** Draws what the GPU's memory is used for. */
-export function showMemory(bar: HTMLElement, list: HTMLElement, memory: Record<string, number>, write: (n: number) => string): void {
+export function showMemory(
+  bar: HTMLElement,
+  list: HTMLElement,
+  memory: Record<string, number>,
+  write: (n: number) => string,
+): void {
   const parts = Object.entries(memory).sort((a, b) => b[1] - a[1]);
   const all = parts.reduce((n, [, b]) => n + b, 0) || 1;
-  bar.replaceChildren(...parts.map(([, n], i) => {
-    const piece = document.createElement('div');
-    piece.className = `p${Math.min(i, 4)}`;
-    piece.style.width = `${(100 * n) / all}%`;
-    return piece;
-  }));
-  list.replaceChildren(...parts.map(([purpose, n], i) => {
-    const item = document.createElement('li');
-    const mark = document.createElement('i');
-    mark.className = `p${Math.min(i, 4)}`;
-    item.append(mark, `${purpose} ${write(n)}`);
-    return item;
-  }));
+  bar.replaceChildren(
+    ...parts.map(([, n], i) => {
+      const piece = document.createElement('div');
+      piece.className = `p${Math.min(i, 4)}`;
+      piece.style.width = `${(100 * n) / all}%`;
+      return piece;
+    }),
+  );
+  list.replaceChildren(
+    ...parts.map(([purpose, n], i) => {
+      const item = document.createElement('li');
+      const mark = document.createElement('i');
+      mark.className = `p${Math.min(i, 4)}`;
+      item.append(mark, `${purpose} ${write(n)}`);
+      return item;
+    }),
+  );
 }

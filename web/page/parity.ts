@@ -11,7 +11,8 @@ export interface Parity {
 export const bound = 1e-3;
 
 export function compare(reference: Float32Array, logits: Float32Array, tokens: number): Parity {
-  if (reference.length !== logits.length) throw new Error(`${logits.length} logits here, ${reference.length} on the server`);
+  if (reference.length !== logits.length)
+    throw new Error(`${logits.length} logits here, ${reference.length} on the server`);
   const vocab = reference.length / tokens;
   const p: Parity = { maxAbs: 0, relRMS: 0, kld: 0, same: 0, pass: false };
   let error = 0;

@@ -29,7 +29,9 @@ export async function openStore(manifestUrl: string): Promise<Store | string> {
   try {
     const root = await navigator.storage.getDirectory();
     if (!canWriteFiles()) throw new Error('no way to write files from here');
-    const dir = await (await root.getDirectoryHandle(folder, { create: true })).getDirectoryHandle(key, { create: true });
+    const dir = await (await root.getDirectoryHandle(folder, { create: true })).getDirectoryHandle(key, {
+      create: true,
+    });
     return new FileStore(dir);
   } catch {
     // private windows, and Safari outside of a Worker
@@ -117,7 +119,10 @@ class ResponseStore implements Store {
   readonly where = 'cache-api';
   broken?: string;
 
-  constructor(private readonly cache: Cache, private readonly manifestUrl: string) {}
+  constructor(
+    private readonly cache: Cache,
+    private readonly manifestUrl: string,
+  ) {}
 
   private url(name: string): string {
     const u = new URL(this.manifestUrl);
@@ -159,13 +164,15 @@ export async function cachedModels(): Promise<CachedModel[]> {
     const root = await (await navigator.storage.getDirectory()).getDirectoryHandle(folder);
     for await (const dir of root.values()) {
       if (dir.kind === 'directory') {
-        await add(async () => (await (await (dir as FileSystemDirectoryHandle).getFileHandle('meta.json')).getFile()).text());
+        await add(async () =>
+          (await (await (dir as FileSystemDirectoryHandle).getFileHandle('meta.json')).getFile()).text(),
+        );
       }
     }
   } catch {
     // none
   }
-  for (const name of await globalThis.caches?.keys().catch(() => []) ?? []) {
+  for (const name of (await globalThis.caches?.keys().catch(() => [])) ?? []) {
     if (!name.startsWith(`${folder}/`)) continue;
     const cache = await caches.open(name);
     const request = (await cache.keys()).find((r) => new URL(r.url).searchParams.get(folder) === 'meta.json');
@@ -184,7 +191,7 @@ export async function deleteCached(url?: string | URL): Promise<void> {
   } catch {
     // it was not there
   }
-  for (const name of await globalThis.caches?.keys().catch(() => []) ?? []) {
+  for (const name of (await globalThis.caches?.keys().catch(() => [])) ?? []) {
     if (key === undefined ? name.startsWith(`${folder}/`) : name === `${folder}/${key}`) await caches.delete(name);
   }
 }

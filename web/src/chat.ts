@@ -9,10 +9,11 @@ export interface ChatMessage {
 /** Writes messages as the model's chat template does, up to where the answer begins. */
 export async function renderChat(model: Model, messages: readonly ChatMessage[]): Promise<string> {
   const template = model.manifest.tokenizer.chat_template;
-  if (!template) throw new LlamaError('invalid-argument', 'This model has no chat template: it continues texts, with generate().');
+  if (!template)
+    throw new LlamaError('invalid-argument', 'This model has no chat template: it continues texts, with generate().');
   const { Template } = await import('./jinja.js');
   const { bos, eos } = model.go;
-  const spell = (id: number | undefined) => (id !== undefined && id >= 0 ? model.tokenizer.token(id) ?? '' : '');
+  const spell = (id: number | undefined) => (id !== undefined && id >= 0 ? (model.tokenizer.token(id) ?? '') : '');
   const special = model.manifest.tokenizer.special_tokens ?? { bos_token: spell(bos), eos_token: spell(eos?.[0]) };
   try {
     return new Template(template).render({ ...special, messages, add_generation_prompt: true });

@@ -7,9 +7,17 @@ export interface DeviceOptions {
 
 /** The limits that the kernels profit from: all that the adapter offers is asked for. */
 const wanted = [
-  'maxBufferSize', 'maxStorageBufferBindingSize', 'maxUniformBufferBindingSize', 'maxComputeWorkgroupStorageSize',
-  'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX', 'maxComputeWorkgroupSizeY', 'maxComputeWorkgroupSizeZ',
-  'maxComputeWorkgroupsPerDimension', 'maxStorageBuffersPerShaderStage', 'maxUniformBuffersPerShaderStage',
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxUniformBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+  'maxStorageBuffersPerShaderStage',
+  'maxUniformBuffersPerShaderStage',
 ] as const;
 
 const features = ['timestamp-query', 'shader-f16', 'subgroups'] as const;
@@ -23,7 +31,10 @@ export async function gpuDevice(options: DeviceOptions = {}): Promise<GPUDevice>
   if (!gpu) throw new LlamaError('webgpu-unavailable', unavailable());
   const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
   if (!adapter) {
-    throw new LlamaError('no-adapter', 'WebGPU is here but offers no GPU: the browser may have blocked its driver, or hardware acceleration is turned off.');
+    throw new LlamaError(
+      'no-adapter',
+      'WebGPU is here but offers no GPU: the browser may have blocked its driver, or hardware acceleration is turned off.',
+    );
   }
   const requiredLimits: Record<string, number> = {};
   for (const name of wanted) {

@@ -1,10 +1,24 @@
-export { LlamaError, type ErrorCode } from './errors.js';
-export { gpuDevice, type DeviceOptions } from './device.js';
-export {
-  cachedModels, deleteCached, loadModel, Model, Tokenizer,
-  type CachedModel, type CacheReport, type LoadModelOptions, type LoadProgress, type Manifest,
-} from './loader.js';
-export { sample, Transformer, type ForwardOptions, type SampleOptions, type TransformerOptions } from './transformer.js';
-export { load, type GenerateOptions, type LoadOptions, type ModelInfo, type Stats, type TextModel } from './text.js';
 export type { ChatMessage } from './chat.js';
+export { type DeviceOptions, gpuDevice } from './device.js';
+export { type ErrorCode, LlamaError } from './errors.js';
+export {
+  type CachedModel,
+  type CacheReport,
+  cachedModels,
+  deleteCached,
+  type LoadModelOptions,
+  type LoadProgress,
+  loadModel,
+  type Manifest,
+  Model,
+  Tokenizer,
+} from './loader.js';
 export type { DeviceInfo, KernelTrial, WasmSource } from './runtime.js';
+export { type GenerateOptions, type LoadOptions, load, type ModelInfo, type Stats, type TextModel } from './text.js';
+export {
+  type ForwardOptions,
+  type SampleOptions,
+  sample,
+  Transformer,
+  type TransformerOptions,
+} from './transformer.js';

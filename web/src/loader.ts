@@ -1,9 +1,9 @@
-import { openStore, freeBytes, manifestOf, type CacheReport, type Store } from './cache.js';
+import { type CacheReport, freeBytes, manifestOf, openStore, type Store } from './cache.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
-import { runtimeOf, unwrap, type GoModel, type KernelTrial, type Runtime, type WasmSource } from './runtime.js';
-import { blockBytes, fetchSmall, WireFile, type Fetch, type WireOptions } from './wire.js';
+import { type GoModel, type KernelTrial, type Runtime, runtimeOf, unwrap, type WasmSource } from './runtime.js';
+import { blockBytes, type Fetch, fetchSmall, WireFile, type WireOptions } from './wire.js';
 
-export { cachedModels, deleteCached, type CachedModel, type CacheReport } from './cache.js';
+export { type CachedModel, type CacheReport, cachedModels, deleteCached } from './cache.js';
 
 /** How far loading is. */
 export interface LoadProgress {
@@ -47,7 +47,14 @@ export interface Manifest {
   quantization: { format: string; block?: number };
   files: { name: string; size: number }[];
   tensors: { name: string; type: string; length: number }[];
-  tokenizer: { size?: number; sha256?: string; bos?: number; eos: number[] | null; chat_template?: string; special_tokens?: Record<string, string> };
+  tokenizer: {
+    size?: number;
+    sha256?: string;
+    bos?: number;
+    eos: number[] | null;
+    chat_template?: string;
+    special_tokens?: Record<string, string>;
+  };
 }
 
 /** Text to token ids and back. */
@@ -154,7 +161,10 @@ class Loading {
   private told = 0; // when, in ms
   private readonly speed = new Speed();
 
-  constructor(private readonly device: GPUDevice, private readonly o: LoadModelOptions) {
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly o: LoadModelOptions,
+  ) {
     this.manifestUrl = manifestOf(o.manifestUrl);
     this.wire = {
       fetch: o.fetch ?? ((url, init) => fetch(url, init)),
@@ -170,7 +180,8 @@ class Loading {
   async run(whyNotKept?: string): Promise<Model> {
     const runtime = runtimeOf(this.device, this.o.wasm);
     runtime.catch(() => {}); // it is waited for below, if nothing else fails before
-    const opened: Store | string = this.o.cache ?? hasStorage() ? await openStore(this.manifestUrl) : whyNotKept ?? 'It was not asked for.';
+    const opened: Store | string =
+      (this.o.cache ?? hasStorage()) ? await openStore(this.manifestUrl) : (whyNotKept ?? 'It was not asked for.');
     const store = typeof opened === 'string' ? undefined : opened;
     const text = await this.manifest(store);
     const manifest = parse(this.manifestUrl, text);
@@ -179,22 +190,37 @@ class Loading {
     const report = await this.prepare(store, opened, manifest, text, total);
     this.wire.store = report.where === 'none' ? undefined : store;
 
-    const files = manifest.files.map((f, i) => new WireFile(this.weightUrl(manifest, f.name), f.size, `block-${i}`, this.wire));
+    const files = manifest.files.map(
+      (f, i) => new WireFile(this.weightUrl(manifest, f.name), f.size, `block-${i}`, this.wire),
+    );
     const vocab = manifest.tokenizer.size ? await this.vocab(manifest) : null;
     const rt = await runtime;
     try {
-      const go = unwrap(await rt.wait(rt.api.load({
-        manifest: text, vocab,
-        files: files.map((f) => (offset, length) => f.read(offset, length)),
-        progress: (loaded) => this.progress(loaded), kernels: this.o.kernels ?? 'auto',
-      })));
+      const go = unwrap(
+        await rt.wait(
+          rt.api.load({
+            manifest: text,
+            vocab,
+            files: files.map((f) => (offset, length) => f.read(offset, length)),
+            progress: (loaded) => this.progress(loaded),
+            kernels: this.o.kernels ?? 'auto',
+          }),
+        ),
+      );
       this.progress(total, true);
       if (this.o.signal?.aborted) {
         await go.close();
         throwIfAborted(this.o.signal);
       }
       if (store?.broken) Object.assign(report, { where: 'none', reason: store.broken });
-      return new Model(this.device, manifest, report, files.some((f) => f.fromStore), rt, go);
+      return new Model(
+        this.device,
+        manifest,
+        report,
+        files.some((f) => f.fromStore),
+        rt,
+        go,
+      );
     } catch (e) {
       const kept = store && (files.some((f) => f.fromStore) || this.keptVocab);
       if (!kept || asError(e).code !== 'corrupt') throw e;
@@ -217,7 +243,13 @@ class Loading {
   }
 
   /** Makes room in the store, or says why the model will not be kept. */
-  private async prepare(store: Store | undefined, opened: Store | string, m: Manifest, text: Uint8Array, total: number): Promise<CacheReport> {
+  private async prepare(
+    store: Store | undefined,
+    opened: Store | string,
+    m: Manifest,
+    text: Uint8Array,
+    total: number,
+  ): Promise<CacheReport> {
     if (!store) return { where: 'none', reason: opened as string };
     const meta = new TextEncoder().encode(JSON.stringify({ url: this.manifestUrl, id: m.id, bytes: total }));
     const old = await store.get('meta.json');
@@ -226,7 +258,10 @@ class Loading {
       await store.clear();
       const free = await freeBytes();
       if (total + blockBytes > free) {
-        return { where: 'none', reason: `The model takes ${size(total)}, the browser lets this page keep ${size(free)} more: it will be loaded again next time.` };
+        return {
+          where: 'none',
+          reason: `The model takes ${size(total)}, the browser lets this page keep ${size(free)} more: it will be loaded again next time.`,
+        };
       }
       await store.put('meta.json', meta);
     }

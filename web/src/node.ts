@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { LlamaError } from './errors.js';
 import { setWasmReader } from './runtime.js';
-import { load as loadUrl, type LoadOptions, type TextModel } from './text.js';
+import { type LoadOptions, load as loadUrl, type TextModel } from './text.js';
 import type { Fetch } from './wire.js';
 
 export * from './index.js';
@@ -37,7 +37,9 @@ export async function load(where: string | URL, options: LoadOptions = {}): Prom
 /** A URL as it is; everything else is a path. */
 function urlOf(where: string | URL): URL {
   if (where instanceof URL) return where;
-  return /^[a-z][a-z0-9+.-]+:\/\//i.test(where) ? new URL(where) : pathToFileURL(resolve(where) + (where.endsWith(sep) ? sep : ''));
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(where)
+    ? new URL(where)
+    : pathToFileURL(resolve(where) + (where.endsWith(sep) ? sep : ''));
 }
 
 /** fetch, also of file: URLs and their ranges. */

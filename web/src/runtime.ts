@@ -107,14 +107,17 @@ async function compile(source: WasmSource): Promise<WebAssembly.Module> {
     throw new LlamaError('network', `${String(source)}: ${(e as Error).message}`, { cause: e });
   });
   if (!response.ok) throw new LlamaError('not-found', `${String(source)}: the server says ${response.status}`);
-  if (response.headers.get('Content-Type')?.startsWith('application/wasm')) return WebAssembly.compileStreaming(response);
+  if (response.headers.get('Content-Type')?.startsWith('application/wasm'))
+    return WebAssembly.compileStreaming(response);
   return WebAssembly.compile(await response.arrayBuffer());
 }
 
 function moduleOf(source: WasmSource | undefined): Promise<WebAssembly.Module> {
   if (source !== undefined) return compile(source);
   compiled ??= (async () => compile(fallback ? await fallback() : new URL('./llama-webgpu.wasm', import.meta.url)))();
-  compiled.catch(() => { compiled = undefined; }); // the next one tries again
+  compiled.catch(() => {
+    compiled = undefined;
+  }); // the next one tries again
   return compiled;
 }
 
@@ -129,11 +132,27 @@ export class Runtime {
 
   static async start(device: GPUDevice, source?: WasmSource): Promise<Runtime> {
     let ready!: (api: GoApi) => void;
-    const api = new Promise<GoApi>((resolve) => { ready = resolve; });
+    const api = new Promise<GoApi>((resolve) => {
+      ready = resolve;
+    });
     const scope = {
-      Object, Array, Uint8Array, Int32Array, Float32Array, Promise, Date, Error, Function,
-      TextEncoder, TextDecoder, crypto: globalThis.crypto, performance: globalThis.performance,
-      console: globalThis.console, navigator: globalThis.navigator, llamaWebGPUBackend: backend, ready,
+      Object,
+      Array,
+      Uint8Array,
+      Int32Array,
+      Float32Array,
+      Promise,
+      Date,
+      Error,
+      Function,
+      TextEncoder,
+      TextDecoder,
+      crypto: globalThis.crypto,
+      performance: globalThis.performance,
+      console: globalThis.console,
+      navigator: globalThis.navigator,
+      llamaWebGPUBackend: backend,
+      ready,
     };
     const go = goFor(scope);
     const instance = await WebAssembly.instantiate(await moduleOf(source), go.importObject);

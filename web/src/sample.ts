@@ -36,14 +36,19 @@ export function sample(logits: Float32Array, options: number | SampleOptions = {
   }
   const weights = ids.slice(0, n).map((id) => Math.exp((logits[id]! - max) / temperature));
   let left = random(o.seed) * weights.reduce((a, b) => a + b, 0);
-  for (let i = 0; i < n; i++) if ((left -= weights[i]!) < 0) return ids[i]!;
+  for (let i = 0; i < n; i++) {
+    left -= weights[i]!;
+    if (left < 0) return ids[i]!;
+  }
   return ids[0]!;
 }
 
 function check(o: SampleOptions): void {
   const bad = (name: string, want: string) => new LlamaError('invalid-argument', `sample: ${name}: want ${want}`);
-  if (o.temperature !== undefined && !(o.temperature >= 0 && o.temperature < Infinity)) throw bad('temperature', '0 or a finite number above it');
-  if (o.topK !== undefined && !(Number.isInteger(o.topK) && o.topK >= 0)) throw bad('topK', '0 (off) or a whole number above it');
+  if (o.temperature !== undefined && !(o.temperature >= 0 && o.temperature < Infinity))
+    throw bad('temperature', '0 or a finite number above it');
+  if (o.topK !== undefined && !(Number.isInteger(o.topK) && o.topK >= 0))
+    throw bad('topK', '0 (off) or a whole number above it');
   if (o.topP !== undefined && !(o.topP >= 0 && o.topP <= 1)) throw bad('topP', 'a number from 0 to 1');
   if (o.minP !== undefined && !(o.minP >= 0 && o.minP <= 1)) throw bad('minP', 'a number from 0 to 1');
 }
@@ -60,7 +65,10 @@ function nucleus(ids: number[], logits: Float32Array, max: number, n: number, p:
   let all = 0;
   for (let i = 0; i < n; i++) all += weight(i);
   let sum = 0;
-  for (let i = 0; i < n; i++) if ((sum += weight(i)) >= p * all) return i + 1;
+  for (let i = 0; i < n; i++) {
+    sum += weight(i);
+    if (sum >= p * all) return i + 1;
+  }
   return n;
 }
 

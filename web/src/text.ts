@@ -1,11 +1,11 @@
-import { renderChat, type ChatMessage } from './chat.js';
-import { manifestOf, type CacheReport } from './cache.js';
-import { gpuDevice, type DeviceOptions } from './device.js';
+import { type CacheReport, manifestOf } from './cache.js';
+import { type ChatMessage, renderChat } from './chat.js';
+import { type DeviceOptions, gpuDevice } from './device.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
-import { loadModel, type LoadModelOptions, type Manifest, type Model } from './loader.js';
-import { endRuntime, type DeviceInfo, type KernelTrial } from './runtime.js';
+import { type LoadModelOptions, loadModel, type Manifest, type Model } from './loader.js';
+import { type DeviceInfo, endRuntime, type KernelTrial } from './runtime.js';
 import { Stopper } from './stop.js';
-import { Transformer, type GenerateTokensOptions, type TransformerOptions } from './transformer.js';
+import { type GenerateTokensOptions, Transformer, type TransformerOptions } from './transformer.js';
 
 export interface LoadOptions extends Omit<LoadModelOptions, 'manifestUrl'>, TransformerOptions, DeviceOptions {
   /** The GPU to use; one is opened, and closed by dispose(), unless told. */
@@ -76,7 +76,7 @@ export interface TextModel {
 /** Loads a bundle from the URL of its directory or manifest. */
 export async function load(url: string | URL, options: LoadOptions = {}): Promise<TextModel> {
   const begun = performance.now();
-  const device = options.device ?? await gpuDevice(options);
+  const device = options.device ?? (await gpuDevice(options));
   try {
     const model = await loadModel(device, { ...options, manifestUrl: manifestOf(url) });
     try {
@@ -99,8 +99,15 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
 /** A model in this thread. */
 class LocalModel implements TextModel {
   readonly info: ModelInfo;
-  private readonly run: Pick<Stats, 'promptTokens' | 'generatedTokens' | 'firstTokenSeconds' | 'tokensPerSecond' | 'end'> = {
-    promptTokens: 0, generatedTokens: 0, firstTokenSeconds: 0, tokensPerSecond: 0, end: undefined,
+  private readonly run: Pick<
+    Stats,
+    'promptTokens' | 'generatedTokens' | 'firstTokenSeconds' | 'tokensPerSecond' | 'end'
+  > = {
+    promptTokens: 0,
+    generatedTokens: 0,
+    firstTokenSeconds: 0,
+    tokensPerSecond: 0,
+    end: undefined,
   };
   private readonly trials: KernelTrial[];
   private ended = false;
@@ -129,7 +136,10 @@ class LocalModel implements TextModel {
     yield* this.continue(ids, options);
   }
 
-  async *chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
+  async *chat(
+    messages: readonly ChatMessage[],
+    options: GenerateOptions = {},
+  ): AsyncGenerator<string, void, undefined> {
     const text = await renderChat(this.model, messages);
     yield* this.continue(this.model.tokenizer.encode(text, { special: false }), options);
   }
@@ -137,15 +147,24 @@ class LocalModel implements TextModel {
   private async *continue(ids: Int32Array, o: GenerateOptions): AsyncGenerator<string, void, undefined> {
     throwIfAborted(o.signal);
     this.throwIfEnded();
-    const stops = typeof o.stop === 'string' ? [o.stop] : o.stop ?? [];
+    const stops = typeof o.stop === 'string' ? [o.stop] : (o.stop ?? []);
     if (stops.includes('')) throw new LlamaError('invalid-argument', 'stop: an empty text is everywhere');
     const stopper = new Stopper(stops);
     const { signal: _signal, onToken: _onToken, stop: _stop, ...sampling } = o;
-    const generation = await this.transformer.generate(ids, { ...sampling, seed: o.seed ?? Math.floor(Math.random() * 2 ** 53) });
+    const generation = await this.transformer.generate(ids, {
+      ...sampling,
+      seed: o.seed ?? Math.floor(Math.random() * 2 ** 53),
+    });
     const begun = performance.now();
     let last = begun;
     let first = begun;
-    Object.assign(this.run, { promptTokens: ids.length, generatedTokens: 0, firstTokenSeconds: 0, tokensPerSecond: 0, end: 'error' });
+    Object.assign(this.run, {
+      promptTokens: ids.length,
+      generatedTokens: 0,
+      firstTokenSeconds: 0,
+      tokensPerSecond: 0,
+      end: 'error',
+    });
     try {
       for (;;) {
         throwIfAborted(o.signal);
@@ -197,9 +216,17 @@ class LocalModel implements TextModel {
   async stats(): Promise<Stats> {
     const { memory, heapBytes, pipelines, compileSeconds } = this.model.runtime.api.memory();
     return {
-      device: this.device, loadSeconds: this.loadSeconds, fromCache: this.model.fromCache, ...this.run,
-      memory, memoryBytes: Object.values(memory).reduce((a, b) => a + b, 0),
-      kernels: this.trials, pipelines, compileSeconds, wasmBytes: this.model.runtime.wasmBytes, heapBytes,
+      device: this.device,
+      loadSeconds: this.loadSeconds,
+      fromCache: this.model.fromCache,
+      ...this.run,
+      memory,
+      memoryBytes: Object.values(memory).reduce((a, b) => a + b, 0),
+      kernels: this.trials,
+      pipelines,
+      compileSeconds,
+      wasmBytes: this.model.runtime.wasmBytes,
+      heapBytes,
     };
   }
 
@@ -216,7 +243,13 @@ class LocalModel implements TextModel {
 
 function infoOf(m: Manifest, cache: CacheReport): ModelInfo {
   return {
-    id: m.id, format: m.quantization.format, block: m.quantization.block, bytes: m.files.reduce((n, f) => n + f.size, 0),
-    layers: m.spec.layers.length, context: m.spec.max_positions ?? 0, hasChat: Boolean(m.tokenizer.chat_template), cache,
+    id: m.id,
+    format: m.quantization.format,
+    block: m.quantization.block,
+    bytes: m.files.reduce((n, f) => n + f.size, 0),
+    layers: m.spec.layers.length,
+    context: m.spec.max_positions ?? 0,
+    hasChat: Boolean(m.tokenizer.chat_template),
+    cache,
   };
 }

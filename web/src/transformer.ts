@@ -1,8 +1,8 @@
 import { asError, LlamaError } from './errors.js';
 import type { Model } from './loader.js';
-import { unwrap, type GoGeneration, type GoTransformer } from './runtime.js';
+import { type GoGeneration, type GoTransformer, unwrap } from './runtime.js';
 
-export { sample, type SampleOptions } from './sample.js';
+export { type SampleOptions, sample } from './sample.js';
 
 export interface TransformerOptions {
   /** The format that the model must have: a mistake is found before it is computed with. */
@@ -38,17 +38,28 @@ export interface GenerateTokensOptions {
 }
 
 /** The most that Go takes. */
-const limits = [['maxBatch', 8], ['maxSeqLen', 1 << 20], ['chunk', 4096]] as const;
+const limits = [
+  ['maxBatch', 8],
+  ['maxSeqLen', 1 << 20],
+  ['chunk', 4096],
+] as const;
 
 /** A model with a KV cache. The cache is made at the first use, or by ready(). */
 export class Transformer {
   private made: Promise<GoTransformer> | undefined;
   private disposed = false;
 
-  constructor(device: GPUDevice, readonly model: Model, private readonly options: TransformerOptions = {}) {
+  constructor(
+    device: GPUDevice,
+    readonly model: Model,
+    private readonly options: TransformerOptions = {},
+  ) {
     if (device !== model.device) throw new LlamaError('invalid-argument', 'The model is on another device.');
     if (options.kernelSet !== undefined && options.kernelSet !== model.format) {
-      throw new LlamaError('invalid-argument', `The model is ${model.format}: its kernels are not those of ${options.kernelSet}.`);
+      throw new LlamaError(
+        'invalid-argument',
+        `The model is ${model.format}: its kernels are not those of ${options.kernelSet}.`,
+      );
     }
     for (const [name, most] of limits) {
       const n = options[name];
@@ -56,7 +67,8 @@ export class Transformer {
         throw new LlamaError('invalid-argument', `${name} is ${n}: want a whole number from 1 to ${most}`);
       }
     }
-    if (![undefined, 16, 32].includes(options.kvBits)) throw new LlamaError('invalid-argument', `kvBits is ${options.kvBits}: want 16 or 32`);
+    if (![undefined, 16, 32].includes(options.kvBits))
+      throw new LlamaError('invalid-argument', `kvBits is ${options.kvBits}: want 16 or 32`);
   }
 
   /** Allocates what is needed, if that has not been done. */
@@ -68,7 +80,9 @@ export class Transformer {
     if (this.disposed) throw new LlamaError('disposed', 'The transformer has been disposed of.');
     if (!this.made) {
       this.made = this.model.runtime.wait(this.model.go.transformer(this.options));
-      this.made.catch(() => { this.made = undefined; }); // the next call tries again
+      this.made.catch(() => {
+        this.made = undefined;
+      }); // the next call tries again
     }
     return this.made;
   }

@@ -1,5 +1,5 @@
-import { LlamaError, throwIfAborted } from './errors.js';
 import type { Store } from './cache.js';
+import { LlamaError, throwIfAborted } from './errors.js';
 
 /** How much travels in one request, in bytes. Nothing larger is ever held in one piece. */
 export const blockBytes = 4 << 20;
@@ -8,7 +8,10 @@ export const blockBytes = 4 << 20;
 const retries = 5;
 const firstDelay = 300;
 
-export type Fetch = (url: string, init: { headers?: Record<string, string>; signal?: AbortSignal }) => Promise<Response>;
+export type Fetch = (
+  url: string,
+  init: { headers?: Record<string, string>; signal?: AbortSignal },
+) => Promise<Response>;
 
 export interface WireOptions {
   fetch: Fetch;
@@ -76,7 +79,7 @@ export class WireFile {
   /** Fills a block, in several requests if need be. */
   private async fill(bytes: Uint8Array, i: number): Promise<void> {
     let got = 0;
-    for (let failures = 0; got < bytes.length;) {
+    for (let failures = 0; got < bytes.length; ) {
       throwIfAborted(this.o.signal);
       try {
         if (this.whole) {
@@ -106,7 +109,10 @@ export class WireFile {
     }
     const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.headers.get('Content-Range') ?? '');
     if (response.status !== 206 || !range || Number(range[1]) !== from) {
-      throw new LlamaError('network', `${this.url}: asked for bytes ${from} to ${to - 1}, the server answered ${response.status} ${range?.[0] ?? ''}`);
+      throw new LlamaError(
+        'network',
+        `${this.url}: asked for bytes ${from} to ${to - 1}, the server answered ${response.status} ${range?.[0] ?? ''}`,
+      );
     }
     if (range[3] !== '*' && Number(range[3]) !== this.size) {
       throw new LlamaError('corrupt', `${this.url}: the file has ${range[3]} bytes: the manifest says ${this.size}`);
@@ -127,7 +133,8 @@ export class WireFile {
       throwIfAborted(this.o.signal);
       throw new LlamaError('network', `${this.url}: ${(e as Error).message}`, { cause: e });
     });
-    if (response.status === 416) throw new LlamaError('corrupt', `${this.url}: the file is shorter than the ${this.size} bytes of the manifest`);
+    if (response.status === 416)
+      throw new LlamaError('corrupt', `${this.url}: the file is shorter than the ${this.size} bytes of the manifest`);
     checkStatus(this.url, response);
     return response;
   }
@@ -223,13 +230,20 @@ export function checkStatus(url: string, response: Response): void {
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal?.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
+    signal?.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }
 
 /** Reads a small file as a whole, trying again as for blocks. */
 export async function fetchSmall(url: string, o: WireOptions): Promise<Uint8Array> {
-  for (let failures = 0; ;) {
+  for (let failures = 0; ; ) {
     throwIfAborted(o.signal);
     try {
       const response = await o.fetch(url, o.signal ? { signal: o.signal } : {});
@@ -237,7 +251,8 @@ export async function fetchSmall(url: string, o: WireOptions): Promise<Uint8Arra
       return new Uint8Array(await response.arrayBuffer());
     } catch (e) {
       throwIfAborted(o.signal);
-      const error = e instanceof LlamaError ? e : new LlamaError('network', `${url}: ${(e as Error).message}`, { cause: e });
+      const error =
+        e instanceof LlamaError ? e : new LlamaError('network', `${url}: ${(e as Error).message}`, { cause: e });
       if (error.code !== 'network' || ++failures > 2) throw error;
       await pause(firstDelay * 2 ** (failures - 1), o.signal);
     }

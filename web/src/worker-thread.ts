@@ -21,11 +21,16 @@ async function answer(id: number, call: Call, signal: AbortSignal): Promise<unkn
       for await (const text of pieces) post({ id, text });
       return undefined;
     }
-    case 'encode': return m.encode(call.text);
-    case 'decode': return m.decode(call.ids);
-    case 'logits': return m.logits(call.tokens, call.from);
-    case 'stats': return m.stats();
-    case 'dispose': return m.dispose();
+    case 'encode':
+      return m.encode(call.text);
+    case 'decode':
+      return m.decode(call.ids);
+    case 'logits':
+      return m.logits(call.tokens, call.from);
+    case 'stats':
+      return m.stats();
+    case 'dispose':
+      return m.dispose();
   }
 }
 

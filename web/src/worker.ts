@@ -13,10 +13,15 @@ export interface WorkerLoadModelOptions extends Omit<LoadOptions, 'device' | 'fe
 export async function load(url: string | URL, options: WorkerLoadModelOptions = {}): Promise<TextModel> {
   throwIfAborted(options.signal);
   const { worker, signal, onProgress, ...rest } = options;
-  const thread = new Thread(worker ?? new Worker(new URL('./worker-thread.js', import.meta.url), { type: 'module', name: 'llama-webgpu' }));
+  const thread = new Thread(
+    worker ?? new Worker(new URL('./worker-thread.js', import.meta.url), { type: 'module', name: 'llama-webgpu' }),
+  );
   try {
     const call: Call = { op: 'load', url: new URL(url, globalThis.location?.href).href, options: rest };
-    const { info, device } = await thread.ask<Loaded>(call, { signal, onReply: (r) => 'progress' in r && onProgress?.(r.progress) });
+    const { info, device } = await thread.ask<Loaded>(call, {
+      signal,
+      onReply: (r) => 'progress' in r && onProgress?.(r.progress),
+    });
     return new RemoteModel(thread, info, device);
   } catch (e) {
     thread.end(new LlamaError('disposed', 'The model was not loaded.'));
@@ -38,7 +43,8 @@ class Thread {
 
   constructor(private readonly worker: Worker) {
     worker.onmessage = (event: MessageEvent<Reply>) => this.reply(event.data);
-    worker.onerror = (event) => this.end(new LlamaError('runtime', `The Worker has failed: ${event.message || 'it could not be started'}`));
+    worker.onerror = (event) =>
+      this.end(new LlamaError('runtime', `The Worker has failed: ${event.message || 'it could not be started'}`));
   }
 
   ask<T>(call: Call, o: { signal?: AbortSignal | undefined; onReply?: (r: Reply) => void } = {}): Promise<T> {
@@ -80,7 +86,11 @@ class Thread {
 
 /** A model in a Worker. */
 class RemoteModel implements TextModel {
-  constructor(private readonly thread: Thread, readonly info: ModelInfo, readonly device: DeviceInfo) {}
+  constructor(
+    private readonly thread: Thread,
+    readonly info: ModelInfo,
+    readonly device: DeviceInfo,
+  ) {}
 
   generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
     return this.stream(options, (o) => ({ op: 'generate', prompt, options: o }));
@@ -101,25 +111,35 @@ class RemoteModel implements TextModel {
     const pieces: string[] = [];
     let wake = () => {};
     let over = false;
-    const done = this.thread.ask<void>(call(rest), {
-      signal: ender.signal,
-      onReply: (r) => {
-        if ('token' in r) onToken?.(r.token);
-        if ('text' in r) pieces.push(r.text);
+    const done = this.thread
+      .ask<void>(call(rest), {
+        signal: ender.signal,
+        onReply: (r) => {
+          if ('token' in r) onToken?.(r.token);
+          if ('text' in r) pieces.push(r.text);
+          wake();
+        },
+      })
+      .finally(() => {
+        over = true;
         wake();
-      },
-    }).finally(() => { over = true; wake(); });
+      });
     done.catch(() => {}); // thrown below
     try {
       while (!over || pieces.length > 0) {
         const text = pieces.shift();
         if (text !== undefined) yield text;
-        else await new Promise<void>((resolve) => { wake = resolve; if (over) resolve(); });
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+            if (over) resolve();
+          });
       }
       await done;
     } finally {
       signal?.removeEventListener('abort', abort);
-      if (!over) { // whoever read it has left
+      if (!over) {
+        // whoever read it has left
         ender.abort();
         await done.catch(() => {});
       }

@@ -30,9 +30,10 @@ for (const { template, extra, chat, prompt, want } of goldens) {
   count++;
   const values = { ...extras[extra], messages: chats[chat], add_generation_prompt: prompt };
   const got = render(read(`templates/${template}.jinja`), values);
-  const same = typeof want === 'string'
-    ? got === want.replaceAll('"scale": 1.0', '"scale": 1') // JavaScript has one kind of numbers
-    : got.error !== undefined;
+  const same =
+    typeof want === 'string'
+      ? got === want.replaceAll('"scale": 1.0', '"scale": 1') // JavaScript has one kind of numbers
+      : got.error !== undefined;
   if (!same) console.log(JSON.stringify({ template, extra, chat, want, got }));
 }
 console.log(JSON.stringify({ count }));

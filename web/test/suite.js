@@ -1,9 +1,10 @@
 // What the package must do, in a browser and in Node alike. Each test is a function that throws. The server is
 // web_test.go's; it knows what the native program makes of the same models.
+
+import { load } from 'llama-webgpu';
 import { gpuDevice } from 'llama-webgpu/device';
 import { cachedModels, deleteCached, loadModel } from 'llama-webgpu/loader';
 import { sample, Transformer } from 'llama-webgpu/transformer';
-import { load } from 'llama-webgpu';
 
 const base = new URL('/', globalThis.location.href);
 const at = (path) => new URL(path, base).href;
@@ -44,7 +45,8 @@ let shared;
 const device = () => (shared ??= gpuDevice());
 
 /** Loads without keeping, on the shared device. */
-const open = async (path, options = {}) => load(at(path), { device: await device(), cache: false, maxSeqLen: 256, ...options });
+const open = async (path, options = {}) =>
+  load(at(path), { device: await device(), cache: false, maxSeqLen: 256, ...options });
 
 function empty(memory) {
   const left = Object.entries(memory).filter(([purpose]) => purpose !== 'staging');
@@ -81,7 +83,9 @@ for (const format of ['int8', 'int4', 'int2']) {
     equal(model.info.format, format, 'format');
     check(seen.length > 0 && seen.at(-1).loaded > 0.98 * seen.at(-1).total, 'progress does not come to an end');
     const tokens = [];
-    const text = await all(model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+    const text = await all(
+      model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, onToken: (t) => tokens.push(t.id) }),
+    );
     equal(tokens, want.tokens, 'greedy tokens');
     equal(text, want.text, 'text');
 
@@ -93,7 +97,10 @@ for (const format of ['int8', 'int4', 'int2']) {
 
     const stats = await model.stats();
     equal([stats.generatedTokens, stats.end, stats.promptTokens], [tokens.length, 'length', ids.length], 'stats');
-    check(stats.memory.weights > 1e6 && stats.memory['kv cache'] > 0 && stats.firstTokenSeconds > 0, `stats: ${JSON.stringify(stats)}`);
+    check(
+      stats.memory.weights > 1e6 && stats.memory['kv cache'] > 0 && stats.firstTokenSeconds > 0,
+      `stats: ${JSON.stringify(stats)}`,
+    );
     await model.dispose();
     empty((await model.stats()).memory);
     await fails('disposed', () => all(model.generate('x')));
@@ -108,19 +115,42 @@ function wellTried(trial, rivals) {
 
 tests['kernels for what the device has: right, and chosen by a trial'] = async () => {
   const d = await device();
-  const has = { subgroups: d.features.has('subgroups'), dot4: Boolean(navigator.gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product')), f16: d.features.has('shader-f16') };
-  check(has.subgroups && has.dot4, `this test is for a device with subgroups and dot4I8Packed; it has ${JSON.stringify(has)}`);
+  const has = {
+    subgroups: d.features.has('subgroups'),
+    dot4: Boolean(navigator.gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product')),
+    f16: d.features.has('shader-f16'),
+  };
+  check(
+    has.subgroups && has.dot4,
+    `this test is for a device with subgroups and dot4I8Packed; it has ${JSON.stringify(has)}`,
+  );
   for (const format of ['int8', 'int4', 'int2']) {
     const want = (await expected()).models[format];
     const ids = want.promptTokens.slice(0, 8);
-    const reference = new Float32Array(await (await fetch(at(`/reference/${format}`), { method: 'POST', body: JSON.stringify(ids) })).arrayBuffer());
+    const reference = new Float32Array(
+      await (await fetch(at(`/reference/${format}`), { method: 'POST', body: JSON.stringify(ids) })).arrayBuffer(),
+    );
     for (const kernels of format === 'int4' ? ['baseline', 'auto', 'subgroups', 'dot4'] : ['dot4']) {
       const model = await open(`/models/${format}/`, { kernels, chunk: 1 }); // so that these kernels read the prompt, too
       const trials = (await model.stats()).kernels.filter((t) => t.packing.startsWith(`${format}/`));
       const chosen = trials.filter((t) => t.chosen).map((t) => t.kernel);
       if (kernels === 'baseline') equal(trials, [], 'trials');
-      else if (kernels !== 'auto') check(chosen.length > 0 && chosen.every((k) => k === `matvec_${kernels}`), `${format}: chosen kernels are ${chosen}`);
-      else check(trials.length >= 2 && trials.every((t) => wellTried(t, trials.filter((o) => o.packing === t.packing))), JSON.stringify(trials));
+      else if (kernels !== 'auto')
+        check(
+          chosen.length > 0 && chosen.every((k) => k === `matvec_${kernels}`),
+          `${format}: chosen kernels are ${chosen}`,
+        );
+      else
+        check(
+          trials.length >= 2 &&
+            trials.every((t) =>
+              wellTried(
+                t,
+                trials.filter((o) => o.packing === t.packing),
+              ),
+            ),
+          JSON.stringify(trials),
+        );
       const r = relRMS(await model.logits(ids, 0), reference);
       check(r <= 1e-3, `${format} with ${kernels}: logits are off by a relative RMS of ${r}`);
       await model.dispose();
@@ -136,7 +166,9 @@ tests['the article’s code'] = async () => {
   const other = await loadModel(await device(), { manifestUrl: at('/models/m/'), cache: false });
   Object.assign(globalThis, { tokenizer: other.tokenizer, prompt: want.prompt, sample });
   const code = await (await fetch(at('/test/article.js'))).text();
-  const { model, transformer, tokens, logits, nextId } = await importText(`${code}\nexport { model, transformer, tokens, logits, nextId };\n`);
+  const { model, transformer, tokens, logits, nextId } = await importText(
+    `${code}\nexport { model, transformer, tokens, logits, nextId };\n`,
+  );
   await other.dispose();
   equal(Array.from(tokens), want.promptTokens, 'tokens');
   equal(sample(logits, { temperature: 0 }), want.tokens[0], 'greedy token');
@@ -178,12 +210,17 @@ tests['stop, abort, break, one at a time, chat'] = async () => {
   const model = await open('/models/int4/');
   const whole = want.text;
   const stop = whole.slice(6, 10);
-  equal(await all(model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, stop })), whole.slice(0, whole.indexOf(stop)), 'text before the stop string');
+  equal(
+    await all(model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, stop })),
+    whole.slice(0, whole.indexOf(stop)),
+    'text before the stop string',
+  );
   equal((await model.stats()).end, 'stop', 'why it ended');
 
   const ender = new AbortController();
   await fails('aborted', async () => {
-    for await (const _ of model.generate(want.prompt, { maxTokens: 50, temperature: 0, signal: ender.signal })) ender.abort();
+    for await (const _ of model.generate(want.prompt, { maxTokens: 50, temperature: 0, signal: ender.signal }))
+      ender.abort();
   });
   for await (const _ of model.generate(want.prompt, { maxTokens: 50 })) break;
   const first = model.generate(want.prompt, { maxTokens: 3 });
@@ -202,14 +239,23 @@ tests['stop, abort, break, one at a time, chat'] = async () => {
   const chatty = await open('/bad/chat/int4/manifest.json');
   check(chatty.info.hasChat, 'the chat template is not seen');
   const answers = [];
-  await all(chatty.chat([{ role: 'user', content: want.prompt }], { maxTokens: 4, temperature: 0, onToken: (t) => answers.push(t.id) }));
+  await all(
+    chatty.chat([{ role: 'user', content: want.prompt }], {
+      maxTokens: 4,
+      temperature: 0,
+      onToken: (t) => answers.push(t.id),
+    }),
+  );
   equal(answers, want.tokens.slice(0, 4), 'the answer to a template that is just BOS and the text');
   await chatty.dispose();
 };
 
 tests['errors say what is wrong'] = async () => {
   const damaged = await fails('corrupt', () => open('/bad/flip/int4/'));
-  check(/tensor "model\.layers\.\d+\.[\w.]+": .*sha256/.test(damaged.message), `the message names no tensor: ${damaged.message}`);
+  check(
+    /tensor "model\.layers\.\d+\.[\w.]+": .*sha256/.test(damaged.message),
+    `the message names no tensor: ${damaged.message}`,
+  );
   await fails('not-found', () => open('/models/nothing/'));
   await fails('corrupt', () => open('/bad/short/int4/'));
   await fails('unsupported-version', () => open('/bad/version/int4/'));
@@ -222,11 +268,18 @@ tests['errors say what is wrong'] = async () => {
   await fails('invalid-argument', () => open('/models/int4/', { maxSeqLen: 2e6 }));
   const d = await device();
   const limited = new Proxy(d, {
-    get: (o, k) => (k === 'limits' ? new Proxy(o.limits, { get: (l, n) => (n === 'maxStorageBufferBindingSize' ? 256 : l[n]) }) : typeof o[k] === 'function' ? o[k].bind(o) : o[k]),
+    get: (o, k) =>
+      k === 'limits'
+        ? new Proxy(o.limits, { get: (l, n) => (n === 'maxStorageBufferBindingSize' ? 256 : l[n]) })
+        : typeof o[k] === 'function'
+          ? o[k].bind(o)
+          : o[k],
   });
   const small = await fails('too-large', () => load(at('/models/int4/'), { device: limited, cache: false }));
   check(/binding limit of 256 bytes/.test(small.message), small.message);
-  const full = await fails('out-of-memory', () => load(at('/models/int4/'), { device: fullDevice(d, 300e3), cache: false }));
+  const full = await fails('out-of-memory', () =>
+    load(at('/models/int4/'), { device: fullDevice(d, 300e3), cache: false }),
+  );
   check(/MiB are needed \(.*weights.*\).*\d+ bytes asked for/.test(full.message), full.message);
 };
 
@@ -260,7 +313,9 @@ tests['the device is lost; the model is disposed of while it writes'] = async ()
   const pieces = model.generate('It was', { maxTokens: 50 });
   await pieces.next();
   const over = model.dispose();
-  await fails('disposed', async () => { for (let i = 0; i < 3; i++) await pieces.next(); });
+  await fails('disposed', async () => {
+    for (let i = 0; i < 3; i++) await pieces.next();
+  });
   await over;
   await fails('disposed', () => all(model.generate('It was')));
 };
@@ -269,7 +324,11 @@ tests['a broken connection is gone on with; a server without ranges will do'] = 
   const want = (await expected()).models.int4;
   for (const path of ['/bad/flaky/int4/', '/bad/norange/int4/']) {
     let received = 0;
-    const model = await open(path, { onProgress: (p) => { received = p.received; } });
+    const model = await open(path, {
+      onProgress: (p) => {
+        received = p.received;
+      },
+    });
     check(received < 1.2 * model.info.bytes, `${path}: ${received} bytes were received for ${model.info.bytes}`);
     const tokens = [];
     await all(model.generate(want.prompt, { maxTokens: 2, temperature: 0, onToken: (t) => tokens.push(t.id) }));
@@ -281,7 +340,10 @@ tests['a broken connection is gone on with; a server without ranges will do'] = 
 tests['a model in parts'] = async () => {
   const want = (await expected()).models.int4;
   const { files } = await (await fetch(at('/models/parts/manifest.json'))).json();
-  check(files.length > 2 && files.every((f) => /^model-\d{5}-of-\d{5}\.wgpu$/.test(f.name)), `the bundle's files are ${JSON.stringify(files)}`);
+  check(
+    files.length > 2 && files.every((f) => /^model-\d{5}-of-\d{5}\.wgpu$/.test(f.name)),
+    `the bundle's files are ${JSON.stringify(files)}`,
+  );
   for (const options of [{}, { weightUrl: at('/models/parts/') }]) {
     const model = await open('/models/parts/', options);
     const tokens = [];
@@ -306,8 +368,14 @@ tests['fifty times load, generate, dispose'] = async () => {
     if (i === 9) after = stats;
     if (i > 9) {
       // What is in use is exact, but for a few objects of JavaScript that wait for its own collector; how much is reserved for it is not.
-      check(stats.heapBytes <= after.heapBytes + 100e3, `the heap grew from ${after.heapBytes} to ${stats.heapBytes} by round ${i}`);
-      check(stats.wasmBytes <= after.wasmBytes + (2 << 20), `WebAssembly memory grew from ${after.wasmBytes} to ${stats.wasmBytes} by round ${i}`);
+      check(
+        stats.heapBytes <= after.heapBytes + 100e3,
+        `the heap grew from ${after.heapBytes} to ${stats.heapBytes} by round ${i}`,
+      );
+      check(
+        stats.wasmBytes <= after.wasmBytes + (2 << 20),
+        `WebAssembly memory grew from ${after.wasmBytes} to ${stats.wasmBytes} by round ${i}`,
+      );
       equal(stats.pipelines, after.pipelines, 'kernels compiled');
     }
   }
@@ -334,7 +402,8 @@ tests['five gigabytes pass through'] = async () => {
     inFlight--;
     read += to + 1 - from;
     const bytes = new Uint8Array(to + 1 - from);
-    for (let n = 0; n < bytes.length;) { // each tensor repeats the pattern from its beginning
+    for (let n = 0; n < bytes.length; ) {
+      // each tensor repeats the pattern from its beginning
       const offset = from + n;
       if (offset < header.length) {
         bytes.set(header.subarray(offset, offset + bytes.length - n), n);
@@ -349,7 +418,12 @@ tests['five gigabytes pass through'] = async () => {
     }
     return new Response(bytes, { status: 206, headers: { 'Content-Range': `bytes ${from}-${to}/${size}` } });
   };
-  const model = await loadModel(fake, { manifestUrl: at('/large/manifest.json'), cache: false, fetch: fetchLarge, kernels: 'baseline' });
+  const model = await loadModel(fake, {
+    manifestUrl: at('/large/manifest.json'),
+    cache: false,
+    fetch: fetchLarge,
+    kernels: 'baseline',
+  });
   check(read >= size - 4096, `${read} of ${size} bytes were read`);
   check(most > 1, 'never more than one request in flight');
   check(largest <= 8 << 20, `one request for ${largest} bytes`);
@@ -363,16 +437,32 @@ tests['five gigabytes pass through'] = async () => {
 function fakeDevice(real) {
   const nothing = async () => null;
   const device = {
-    written: 0, largestWrite: 0, adapterInfo: real.adapterInfo, features: real.features, lost: new Promise(() => {}),
-    limits: new Proxy(real.limits, { get: (l, k) => (k === 'maxBufferSize' || k === 'maxStorageBufferBindingSize' ? 2 ** 31 : l[k]) }),
-    addEventListener() {}, removeEventListener() {}, pushErrorScope() {}, popErrorScope: nothing,
-    createBuffer: ({ size }) => ({ size, destroy() {} }), createBindGroupLayout: () => ({}), createPipelineLayout: () => ({}),
-    createShaderModule: () => ({}), createComputePipeline: () => ({}), createBindGroup: () => ({}),
+    written: 0,
+    largestWrite: 0,
+    adapterInfo: real.adapterInfo,
+    features: real.features,
+    lost: new Promise(() => {}),
+    limits: new Proxy(real.limits, {
+      get: (l, k) => (k === 'maxBufferSize' || k === 'maxStorageBufferBindingSize' ? 2 ** 31 : l[k]),
+    }),
+    addEventListener() {},
+    removeEventListener() {},
+    pushErrorScope() {},
+    popErrorScope: nothing,
+    createBuffer: ({ size }) => ({ size, destroy() {} }),
+    createBindGroupLayout: () => ({}),
+    createPipelineLayout: () => ({}),
+    createShaderModule: () => ({}),
+    createComputePipeline: () => ({}),
+    createBindGroup: () => ({}),
     createCommandEncoder: () => ({
-      beginComputePass: () => ({ setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} }), copyBufferToBuffer() {}, finish() {},
+      beginComputePass: () => ({ setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} }),
+      copyBufferToBuffer() {},
+      finish() {},
     }),
     queue: {
-      submit() {}, onSubmittedWorkDone: nothing,
+      submit() {},
+      onSubmittedWorkDone: nothing,
       writeBuffer(_buffer, _offset, _data, _from, n) {
         device.written += n;
         device.largestWrite = Math.max(device.largestWrite, n);
@@ -387,14 +477,23 @@ if (!node) {
     const { load: loadInWorker } = await import('llama-webgpu/worker');
     const want = (await expected()).models.int4;
     let progress = 0;
-    const model = await loadInWorker(at('/models/int4/'), { cache: false, maxSeqLen: 256, onProgress: () => { progress++; } });
+    const model = await loadInWorker(at('/models/int4/'), {
+      cache: false,
+      maxSeqLen: 256,
+      onProgress: () => {
+        progress++;
+      },
+    });
     check(progress > 0, 'no progress is told');
     const tokens = [];
-    const text = await all(model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, onToken: (t) => tokens.push(t.id) }));
+    const text = await all(
+      model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, onToken: (t) => tokens.push(t.id) }),
+    );
     equal([tokens, text], [want.tokens, want.text], 'greedy tokens and text');
     const ender = new AbortController();
     await fails('aborted', async () => {
-      for await (const _ of model.generate(want.prompt, { maxTokens: 200, temperature: 0, signal: ender.signal })) ender.abort();
+      for await (const _ of model.generate(want.prompt, { maxTokens: 200, temperature: 0, signal: ender.signal }))
+        ender.abort();
     });
     for await (const _ of model.generate(want.prompt, { maxTokens: 200 })) break;
     equal(Array.from(await model.encode(want.prompt)), want.promptTokens, 'tokens of the prompt');
@@ -419,7 +518,11 @@ if (!node) {
       return [cache.where, stats.fromCache];
     };
     equal(await run('/bad/switched/int4/'), ['opfs', false], 'the first load');
-    equal((await cachedModels()).map((m) => m.url), [at('/bad/switched/int4/manifest.json')], 'models that are kept');
+    equal(
+      (await cachedModels()).map((m) => m.url),
+      [at('/bad/switched/int4/manifest.json')],
+      'models that are kept',
+    );
     await fetch(at('/test/offline?on=1'), { method: 'POST' });
     try {
       equal(await run('/bad/switched/int4/'), ['opfs', true], 'the second load');
@@ -436,7 +539,10 @@ if (!node) {
     navigator.storage.estimate = async () => ({ quota: 2e6, usage: 1e6 });
     try {
       const model = await open('/models/int4/', { cache: true });
-      check(model.info.cache.where === 'none' && /takes \d\.\d MB.*1\.0 MB more/.test(model.info.cache.reason), JSON.stringify(model.info.cache));
+      check(
+        model.info.cache.where === 'none' && /takes \d\.\d MB.*1\.0 MB more/.test(model.info.cache.reason),
+        JSON.stringify(model.info.cache),
+      );
       await model.dispose();
     } finally {
       navigator.storage.estimate = estimate;
@@ -444,7 +550,9 @@ if (!node) {
 
     // Without a private file system the Cache API serves.
     const { getDirectory } = navigator.storage;
-    navigator.storage.getDirectory = async () => { throw new Error('not here'); };
+    navigator.storage.getDirectory = async () => {
+      throw new Error('not here');
+    };
     try {
       equal(await run('/models/int4/'), ['cache-api', false], 'the first load with the Cache API');
       equal(await run('/models/int4/'), ['cache-api', true], 'the second load with the Cache API');

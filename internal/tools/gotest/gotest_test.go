@@ -71,7 +71,7 @@ func TestPassed(t *testing.T) {
 	if strings.Contains(b.String(), "noise") {
 		t.Errorf("a test that passed is heard:\n%s", b)
 	}
-	has(t, b.String(), "\r\x1b[K     1s  3 packages  building\r\x1b[K")
+	has(t, b.String(), "\r\x1b[K    1s  3 packages  building\r\x1b[K")
 }
 
 func TestFailed(t *testing.T) {

@@ -80,12 +80,6 @@ func openGPU(c *cli.Context) (*gpu.Device, error) {
 	return dev, noGPU(c, err)
 }
 
-// checkGPU reports that openGPU will fail, before long work.
-func checkGPU(c *cli.Context) error {
-	_, err := gpu.FindAdapter(c.String("adapter"))
-	return noGPU(c, err)
-}
-
 // noGPU adds to an error that no GPU can be used what helps.
 func noGPU(c *cli.Context, err error) error {
 	has := findFlag(c.Command.Flags, "device") != nil

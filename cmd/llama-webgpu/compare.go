@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +10,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/llama-webgpu/llama-webgpu/format/source"
-	"github.com/llama-webgpu/llama-webgpu/verify"
 	"github.com/llama-webgpu/llama-webgpu/verify/report"
+	"github.com/llama-webgpu/llama-webgpu/verify/run"
 )
 
 var compareCommand = &cli.Command{
@@ -41,19 +39,6 @@ Example:
 	Action: compareBundles,
 }
 
-// comparing is one run of compare.
-type comparing struct {
-	c         *cli.Context
-	source    *source.Model
-	bundles   []*source.Model
-	windows   [][]int32
-	recording *recorded
-	device    string
-	rows      []report.Row
-
-	name, method int // columns of the table
-}
-
 func compareBundles(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
@@ -61,29 +46,30 @@ func compareBundles(c *cli.Context) (err error) {
 	if err := cmp.Or(checkDevice(c), checkReference(c), within(c, textBounds...), writable(c, "json", "html", "reference-cache")); err != nil {
 		return err
 	}
-	if c.String("device") == "gpu" {
-		if err := checkGPU(c); err != nil {
-			return err
-		}
-	}
 	if c.String("reference") == "" || len(bundleDirs(c)) == 0 {
 		return usagef("compare: want --reference and at least one bundle; see llama-webgpu compare --help")
 	}
-	r := comparing{c: c}
-	defer func() { err = errors.Join(err, r.close()) }()
-	if err := r.open(); err != nil {
+	bars := &steps{c: c}
+	o, err := judgeOptions(c, bars)
+	if err != nil {
 		return err
 	}
-	if r.recording, err = record(c, r.source, r.windows); err != nil {
-		return err
+	all, err := run.OpenComparison(c.String("reference"), bundleDirs(c), o)
+	if err != nil {
+		return judged(c, err)
 	}
-	r.showHead()
-	for _, b := range r.bundles {
-		if err := r.measure(c.Context, b.Dir, b); err != nil {
-			return err
+	defer func() { err = errors.Join(err, all.Close()) }()
+	t := newComparisonTable(c, all)
+	var rows []report.Row
+	for row, err := range all.Rows(c.Context) {
+		bars.set(run.Progress{})
+		if err != nil {
+			return judged(c, err)
 		}
+		rows = append(rows, row)
+		t.add(row)
 	}
-	return r.show()
+	return showComparison(c, all, rows)
 }
 
 // bundleDirs are the directories to compare.
@@ -91,128 +77,68 @@ func bundleDirs(c *cli.Context) []string {
 	return append(slices.Clone(c.StringSlice("model")), c.Args().Slice()...)
 }
 
-func (r *comparing) close() error {
-	errs := []error{r.recording.close()}
-	for _, s := range append(r.bundles, r.source) {
-		if s != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// open opens and checks everything, so that nothing is found to be missing after long work.
-func (r *comparing) open() (err error) {
-	if r.source, err = source.Open(r.c.String("reference")); err != nil {
-		return err
-	}
-	if err := r.source.Merge(adapters(r.c)...); err != nil {
-		return err
-	}
-	for _, dir := range bundleDirs(r.c) {
-		s, err := source.OpenBundle(dir)
-		if err != nil {
-			return err
-		}
-		r.bundles = append(r.bundles, s)
-		first := r.bundles[0]
-		if s.Bundle.Manifest.Tokenizer.SHA256 != first.Bundle.Manifest.Tokenizer.SHA256 || s.BOS != first.BOS {
-			return fmt.Errorf("%s: has another tokenizer than %s", dir, first.Dir)
-		}
-		if err := checkPair(s, r.source); err != nil {
+// showComparison writes the results where they are wanted.
+func showComparison(c *cli.Context, all *run.Comparison, rows []report.Row) error {
+	if path := c.String("html"); path != "" {
+		if err := writeFile(path, func(w io.Writer) error { return report.WriteComparison(w, all.Page(rows)) }); err != nil {
 			return err
 		}
 	}
-	r.windows, err = cutWindows(r.c, r.bundles[0])
-	return err
-}
-
-// measure compares one bundle.
-func (r *comparing) measure(ctx context.Context, name string, s *source.Model) error {
-	if err := checkHashes(r.c, s); err != nil {
-		return err
-	}
-	e, err := openForMany(r.c, s, len(r.windows[0]))
-	if err != nil {
-		return err
-	}
-	defer e.close()
-	progress := newBar(r.c, name, int64(len(r.windows)), false)
-	defer progress.end()
-	d, err := verify.MeasureDrift(ctx, r.recording.Play(), e.Forwarder, r.windows, func(done, _ int) { progress.set(int64(done), "") })
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.Dir, err)
-	}
-	m := s.Bundle.Manifest
-	row := report.Row{Name: name, ID: m.ID, Method: m.Quantization.String(), Bytes: m.Size(), Drift: d}
-	row.Bits, row.Total = layerBits(m)
-	r.rows, r.device = append(r.rows, row), e.String()
-	progress.end()
-	r.showRow(row)
-	return nil
-}
-
-// show writes the results where they are wanted.
-func (r *comparing) show() error {
-	if path := r.c.String("html"); path != "" {
-		page := &report.Comparison{
-			Reference: baseName(r.source.Dir), Rows: r.rows,
-			Facts: slices.Concat([]report.Fact{{Name: "device", Value: r.device}, {Name: "cached keys and values", Value: r.c.String("kv")}}, commonFacts(r.c)),
-		}
-		if err := writeFile(path, func(w io.Writer) error { return report.WriteComparison(w, page) }); err != nil {
-			return err
-		}
-	}
-	done, err := writeReport(r.c, struct {
+	done, err := writeReport(c, struct {
 		Reference string       `json:"reference"`
 		Device    string       `json:"device"`
 		Bundles   []report.Row `json:"bundles"`
-	}{r.source.Dir, r.device, r.rows})
-	if err == nil && !done && r.prints() {
-		r.showEnd()
+	}{all.Reference, all.Device, rows})
+	if err != nil || done || !printsTable(c) {
+		return err
 	}
-	return err
+	d := rows[0].Drift
+	fmt.Fprintf(stdout(c), "\n%d positions of %s of %d tokens; bits/weight of the matrices in the layers; the checkpoint's perplexity is %.4g\n",
+		d.Scored, counted(d.Windows, "window"), d.WindowTokens, d.PPLReference)
+	return nil
+}
+
+// printsTable reports whether there is to be a table.
+func printsTable(c *cli.Context) bool {
+	return !c.Bool(quietFlag.Name) && c.String(reportJSONFlag.Name) != "-"
+}
+
+// comparisonTable is printed row by row, each as soon as it is measured.
+type comparisonTable struct {
+	c            *cli.Context
+	name, method int // widths of the first two columns
+	begun        bool
 }
 
 // compareColumns are those of the table but for the first two, whose widths follow from the bundles.
 var compareColumns = []string{"bits/weight", "   size", "           mean KLD", "     99 %", "same top token", "perplexity"}
 
-// showHead begins the table, which has a row as soon as it is measured.
-func (r *comparing) showHead() {
-	if !r.prints() {
+func newComparisonTable(c *cli.Context, all *run.Comparison) *comparisonTable {
+	t := &comparisonTable{c: c, name: len("bundle"), method: len("quantization")}
+	for _, b := range all.Bundles {
+		t.name = max(t.name, utf8.RuneCountInString(b.Dir))
+		t.method = max(t.method, utf8.RuneCountInString(b.Bundle.Manifest.Quantization.String()))
+	}
+	return t
+}
+
+func (t *comparisonTable) add(row report.Row) {
+	if !printsTable(t.c) {
 		return
 	}
-	r.name, r.method = len("bundle"), len("quantization")
-	for _, b := range r.bundles {
-		r.name = max(r.name, utf8.RuneCountInString(b.Dir))
-		r.method = max(r.method, utf8.RuneCountInString(b.Bundle.Manifest.Quantization.String()))
+	if !t.begun {
+		t.begun = true
+		t.cells("bundle", "quantization", compareColumns...)
 	}
-	r.showCells("bundle", "quantization", compareColumns...)
-}
-
-func (r *comparing) showRow(row report.Row) {
 	d := row.Drift
-	if r.prints() {
-		r.showCells(row.Name, row.Method, fmt.Sprintf("%.2f", row.Bits), humanSize(row.Bytes), fmt.Sprintf("%.4g ± %.2g", d.MeanKLD, d.MeanKLDError),
-			fmt.Sprintf("%.3g", d.KLD.P99), fmt.Sprintf("%.2f %%", 100*d.Top1), fmt.Sprintf("%.4g", d.PPL))
-	}
+	t.cells(row.Name, row.Method, fmt.Sprintf("%.2f", row.Bits), humanSize(row.Bytes), fmt.Sprintf("%.4g ± %.2g", d.MeanKLD, d.MeanKLDError),
+		fmt.Sprintf("%.3g", d.KLD.P99), fmt.Sprintf("%.2f %%", 100*d.Top1), fmt.Sprintf("%.4g", d.PPL))
 }
 
-func (r *comparing) showCells(name, method string, numbers ...string) {
-	line := fmt.Sprintf("%-*s   %-*s", r.name, name, r.method, method)
+func (t *comparisonTable) cells(name, method string, numbers ...string) {
+	line := fmt.Sprintf("%-*s   %-*s", t.name, name, t.method, method)
 	for i, n := range numbers {
 		line += fmt.Sprintf("   %*s", utf8.RuneCountInString(compareColumns[i]), n)
 	}
-	fmt.Fprintln(stdout(r.c), line)
-}
-
-func (r *comparing) showEnd() {
-	d := r.rows[0].Drift
-	fmt.Fprintf(stdout(r.c), "\n%d positions of %s of %d tokens; bits/weight of the matrices in the layers; the checkpoint's perplexity is %.4g\n",
-		d.Scored, counted(d.Windows, "window"), d.WindowTokens, d.PPLReference)
-}
-
-// prints reports whether there is to be a table.
-func (r *comparing) prints() bool {
-	return !r.c.Bool(quietFlag.Name) && r.c.String(reportJSONFlag.Name) != "-"
+	fmt.Fprintln(stdout(t.c), line)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/urfave/cli/v2"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
+	llmengine "github.com/llama-webgpu/llama-webgpu/llm/engine"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -33,6 +35,18 @@ func checkDevice(c *cli.Context) error {
 	return oneOf(c, "kv", "f16", "f32")
 }
 
+// engineOptions returns what deviceFlags say. The error is that of a --tuning file that is not there.
+func engineOptions(c *cli.Context) (llmengine.Options, error) {
+	o := llmengine.Options{Device: llmengine.Device(c.String("device")), Adapter: c.String("adapter"), Tuning: c.String("tuning"), Log: slog.Default()}
+	if c.String("kv") == "f32" {
+		o.KVBits = 32
+	}
+	if o.Device == llmengine.CPU {
+		return o, nil
+	}
+	return o, checkTuning(c)
+}
+
 // engine is a model that runs somewhere.
 type engine struct {
 	verify.Forwarder                          // what the model can do beside it (verify.Tracer) is asked of it, not of the engine
@@ -48,12 +62,7 @@ type loadOptions struct {
 	check     bool  // compare a bundle with its hashes
 }
 
-// openEngine loads the model where the flags say.
-func openEngine(c *cli.Context, s *source.Model, maxSeqLen int) (*engine, error) {
-	return openEngineWith(c, s, loadOptions{maxSeqLen: maxSeqLen})
-}
-
-// openEngineWith is openEngine with options.
+// openEngineWith loads the model where the flags say.
 func openEngineWith(c *cli.Context, s *source.Model, o loadOptions) (*engine, error) {
 	if c.String("device") == "cpu" {
 		if o.check && s.Bundle != nil {
@@ -120,26 +129,6 @@ func loadCompared(ctx context.Context, dev *gpu.Device, s *source.Model, o trans
 	}
 	return t, nil
 }
-
-// openForMany loads a bundle that many tokens are to be fed to: where --device says, but on the CPU engine if it does not
-// say and the only adapter is a software one, which is the same CPU, slower.
-func openForMany(c *cli.Context, s *source.Model, maxSeqLen int) (*engine, error) {
-	if c.IsSet("device") {
-		return openEngine(c, s, maxSeqLen)
-	}
-	dev, err := openGPU(c)
-	if err != nil {
-		return nil, err
-	}
-	if dev.OnCPU() {
-		dev.Close()
-		return newCPU(s, maxSeqLen, c.String("kv") == "f16")
-	}
-	return openOn(c, dev, s, loadOptions{maxSeqLen: maxSeqLen})
-}
-
-// software reports whether the model runs on a GPU adapter that is software.
-func (e *engine) software() bool { return e.dev != nil && e.dev.OnCPU() }
 
 // newCPU returns the model of s on the CPU engine. With kvFloat16 it rounds keys and values as a GPU does.
 func newCPU(s *source.Model, maxSeqLen int, kvFloat16 bool) (*engine, error) {

@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "llm/engine"},
 	"llm/engine":                           {"format/outdir", "format/source", "gpu", "gpu/transformer", "kernels", "kernels/simd", "verify"},
 	"quant":                                {"format/block"},
-	"quant/auto":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "format/source", "format/strict", "format/tokenizer", "format/tokenizer/chat", "format/vocab", "gpu", "gpu/transformer", "quant", "quant/calibrate", "quant/convert", "verify"},
+	"quant/auto":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "format/source", "format/strict", "format/tokenizer", "format/tokenizer/chat", "format/vocab", "gpu", "gpu/transformer", "internal/option", "quant", "quant/calibrate", "quant/convert", "verify"},
 	"quant/calibrate":                      {"format/block", "format/model", "kernels/simd", "quant", "verify"},
 	"quant/convert":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "quant"},
 	"kernels":                              {},
@@ -50,6 +50,8 @@ var allowed = map[string][]string{
 	"kernels/simd":                         {},
 	"verify":                               {"format/model", "kernels/simd"}, // never gpu: it compares two Forwarders
 	"verify/report":                        {"verify"},
+	"verify/run":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/source", "format/tokenizer", "gpu", "gpu/transformer", "internal/option", "llm/engine", "verify", "verify/report"},
+	"internal/option":                      {},
 }
 
 // TestImportDirection reads the imports of all files but tests, whatever system they are for.

@@ -28,7 +28,7 @@ const (
 	exitSignal = 128 // and the number of the signal: 130 for Ctrl-C
 )
 
-func main() { os.Exit(run(untilSignal(), os.Args)) }
+func main() { os.Exit(execute(untilSignal(), os.Args)) }
 
 // signalError is the signal that asked the program to end.
 type signalError struct{ signal syscall.Signal }
@@ -57,8 +57,8 @@ type interrupted struct{}
 func (interrupted) Error() string        { return "interrupted" }
 func (interrupted) Is(target error) bool { return target == context.Canceled }
 
-// run runs the command line and returns the exit code.
-func run(ctx context.Context, args []string) int {
+// execute runs the command line and returns the exit code.
+func execute(ctx context.Context, args []string) int {
 	app := newApp()
 	out := &checkedWriter{w: os.Stdout}
 	app.Writer, app.Reader = out, interruptible{ctx, os.Stdin}
@@ -128,7 +128,7 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its t
 		Before:                    setLog,
 		Action:                    rootAction,
 		OnUsageError:              onUsageError,
-		ExitErrHandler:            func(*cli.Context, error) {}, // run decides
+		ExitErrHandler:            func(*cli.Context, error) {}, // execute decides
 		DisableSliceFlagSeparator: true,                         // a comma belongs to the pattern or stop string
 		Suggest:                   true,
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
+	"github.com/llama-webgpu/llama-webgpu/verify/run"
 )
 
 var quantizeCommand = &cli.Command{
@@ -126,7 +127,7 @@ var quantizeBounds = []bound{
 	{name: "bits", most: 16, open: true},
 	{name: "threads", least: 1, most: 4096},
 	{name: "calibration-windows", most: unbounded, not: "0: all of the text"},
-	{name: "calibration-tokens", least: leastTokens, most: unbounded},
+	{name: "calibration-tokens", least: run.LeastTokens, most: unbounded},
 	{name: "correction", most: 1},
 }
 
@@ -164,20 +165,6 @@ func failed(m *meter, err error) error {
 		err = errors.Join(err, m.line(progressJSON{Event: "error", Error: oneLine(err), Resume: resumable}))
 	}
 	return err
-}
-
-// wrongOption turns a mistake in the options into one of the command line; other errors stay as they are.
-func wrongOption(err error) error {
-	var wrong *auto.OptionError
-	switch {
-	case !errors.As(err, &wrong):
-		return err
-	case wrong.Option == "":
-		return usagef("quantize: %v", wrong.Err)
-	case wrong.Value != "":
-		return usagef("quantize: --%s %s: %v", wrong.Option, quoted(wrong.Value), wrong.Err)
-	}
-	return usagef("quantize: --%s: %v", wrong.Option, wrong.Err)
 }
 
 // measureInterrupted says what becomes of an interrupted measurement.

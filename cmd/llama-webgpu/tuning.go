@@ -106,10 +106,10 @@ func tuningOf(c *cli.Context, dev *gpu.Device) (transformer.Tuning, error) {
 	if err != nil || path == "" {
 		return nil, nil
 	}
-	f, err := readTuning(path)
-	if err == nil && c.IsSet("tuning") && path != os.Getenv(tuningVariable) && !source.Exists(filepath.Dir(path), filepath.Base(path)) {
-		err = fmt.Errorf("--tuning %s: there is no such file: llama-webgpu tune writes it", quoted(path))
+	if err := checkTuning(c); err != nil {
+		return nil, err
 	}
+	f, err := readTuning(path)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +118,15 @@ func tuningOf(c *cli.Context, dev *gpu.Device) (transformer.Tuning, error) {
 		return nil, fmt.Errorf("%s: %w; remove it, or use --tuning off", path, err)
 	}
 	return found, nil
+}
+
+// checkTuning reports a file of --tuning that is not there.
+func checkTuning(c *cli.Context) error {
+	path := c.String("tuning")
+	if c.IsSet("tuning") && path != "" && path != tuningOff && path != os.Getenv(tuningVariable) && !source.Exists(filepath.Dir(path), filepath.Base(path)) {
+		return fmt.Errorf("--tuning %s: there is no such file: llama-webgpu tune writes it", quoted(path))
+	}
+	return nil
 }
 
 // put replaces the entries of the same adapter, kernel and class.

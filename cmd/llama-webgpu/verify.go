@@ -2,19 +2,19 @@ package main
 
 import (
 	"cmp"
-	_ "embed"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
 	"slices"
 
 	"github.com/urfave/cli/v2"
-)
 
-// evalText is "A Case of Identity" from The Adventures of Sherlock Holmes by Arthur Conan Doyle,
-// 1892, which is in the public domain.
-//
-//go:embed eval.txt
-var evalText string
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/verify/report"
+	"github.com/llama-webgpu/llama-webgpu/verify/run"
+)
 
 // errParity is the error of a verification that ran and failed.
 var errParity = errors.New("verification failed")
@@ -66,6 +66,15 @@ Examples:
 	Action: verifyBundle,
 }
 
+// reportFlags say where verify writes, and what is in the page.
+var reportFlags = []cli.Flag{
+	&cli.StringFlag{Name: "html", Usage: "`FILE`: write a page for people to read", Category: "Output"},
+	&cli.IntFlag{Name: "worst", Value: 20, Usage: "the page has the `N` worst predictions", Category: "Output"},
+	&cli.IntFlag{Name: "generate", Value: 48, Usage: "the page has `N` tokens that each model writes, the checkpoint on the CPU; 0: no text", Category: "Output"},
+	&cli.StringFlag{Name: "junit", Usage: "`FILE`: write the checks as JUnit XML", Category: "Output"},
+	&cli.BoolFlag{Name: "record", Usage: "record the result in the bundle's manifest", Category: "Output", DisableDefaultText: true},
+}
+
 // verifyBounds are what verify's numbers may be.
 var verifyBounds = append([]bound{
 	{name: "runtime-tokens", least: 1, most: unbounded},
@@ -79,25 +88,12 @@ var verifyBounds = append([]bound{
 	{name: "golden-max-kld", most: unbounded},
 }, textBounds...)
 
-// textBounds are what the numbers of textFlags may be.
-var textBounds = []bound{
-	{name: "windows", most: unbounded, not: "0: all of the text"},
-	{name: "window-tokens", least: leastTokens, most: unbounded},
-}
-
-// textFlags say what models are to predict.
-var textFlags = []cli.Flag{
-	&cli.StringFlag{Name: "text", Usage: "`FILE`: text to predict", DefaultText: "a story", Category: "What to compare"},
-	&cli.IntFlag{Name: "windows", Value: 2, Usage: "measure the drift over `N` windows of the text; 0: all", Category: "What to compare"},
-	&cli.IntFlag{Name: "window-tokens", Value: 512, Usage: "a window has `N` tokens, of which the second half is scored", Category: "What to compare"},
-}
-
 // limitFlag is a flag for a threshold.
 func limitFlag(name, usage string) cli.Flag {
 	return &cli.Float64Flag{Name: name, Usage: usage, DefaultText: "by format, method and size", Category: "Thresholds"}
 }
 
-func verifyBundle(c *cli.Context) (err error) {
+func verifyBundle(c *cli.Context) error {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
@@ -105,20 +101,97 @@ func verifyBundle(c *cli.Context) (err error) {
 		within(c, verifyBounds...), writable(c, "json", "html", "junit", "reference-cache"), checkRecord(c)); err != nil {
 		return err
 	}
-	v := verification{c: c}
-	defer func() { err = errors.Join(err, v.close()) }()
-	if err := v.open(); err != nil {
+	bars := &steps{c: c}
+	o, err := verifyOptions(c, bars)
+	if err != nil {
 		return err
 	}
-	if err := v.measure(c.Context); err != nil {
+	r, err := run.Verify(c.Context, c.String("model"), c.String("reference"), o)
+	bars.set(run.Progress{})
+	if err != nil {
+		return judged(c, err)
+	}
+	if c.Bool("record") {
+		err = run.Record(c.String("model"), &r.Report)
+	}
+	if err := errors.Join(err, writeVerification(c, r), showVerification(c, r)); err != nil {
 		return err
 	}
-	v.report.Judge(v.limits)
-	if err := errors.Join(v.record(), v.writeFiles(), v.show()); err != nil {
-		return err
-	}
-	if !v.report.Pass {
+	if !r.Pass {
 		return fmt.Errorf("%s: %w", c.String("model"), errParity)
 	}
 	return nil
+}
+
+// verifyOptions reads the flags.
+func verifyOptions(c *cli.Context, bars *steps) (o run.VerifyOptions, err error) {
+	if o.Options, err = judgeOptions(c, bars); err != nil {
+		return o, err
+	}
+	o.RuntimeTokens, o.Golden = c.Int("runtime-tokens"), c.String("golden")
+	if rope := c.String("golden-rope"); rope != "auto" {
+		o.GoldenRoPE = run.GoldenRoPE(rope)
+	}
+	if c.String("html") != "" {
+		o.Page = &run.Page{Worst: c.Int("worst"), Generate: c.Int("generate")}
+	}
+	for name, limit := range map[string]**float64{
+		"max-rel-rms": &o.Limits.MaxRelRMS, "max-rel-max": &o.Limits.MaxRelMax, "max-kld": &o.Limits.MaxKLD, "min-top1": &o.Limits.MinTop1,
+		"golden-max-abs": &o.Limits.GoldenMaxAbs, "golden-max-kld": &o.Limits.GoldenMaxKLD,
+	} {
+		if c.IsSet(name) {
+			v := c.Float64(name)
+			*limit = &v
+		}
+	}
+	return o, nil
+}
+
+// checkRecord reports that the result cannot be written into the manifest.
+func checkRecord(c *cli.Context) error {
+	if !c.Bool("record") {
+		return nil
+	}
+	if err := outdir.CheckWritable(c.String("model")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--record: %w", err)
+	}
+	return nil
+}
+
+// writeVerification writes the page and the JUnit file, if they are wanted.
+func writeVerification(c *cli.Context, r *run.Result) error {
+	if path := c.String("junit"); path != "" {
+		err := writeFile(path, func(w io.Writer) error { return report.WriteJUnit(w, filepath.Base(c.String("model")), &r.Report) })
+		if err != nil {
+			return err
+		}
+	}
+	if r.Page == nil {
+		return nil
+	}
+	return writeFile(c.String("html"), func(w io.Writer) error { return report.Write(w, r.Page) })
+}
+
+// showVerification prints the report, as JSON or in words.
+func showVerification(c *cli.Context, r *run.Result) error {
+	if done, err := writeReport(c, &r.Report); done || err != nil || c.Bool(quietFlag.Name) {
+		return err
+	}
+	out, env := stdout(c), r.Environment
+	fmt.Fprintf(out, "%s on %s\n\n", c.String("model"), env["device"])
+	if env["drift_device"] != env["device"] && r.Drift != nil {
+		fmt.Fprintf(out, "The adapter is software, so the drift was measured on the CPU engine (%s); --device gpu forces the adapter.\n\n", env["drift_device"])
+	}
+	if r.Tokens != "" {
+		fmt.Fprintf(out, "Compared over %s.\n\n", r.Tokens)
+	}
+	if env["golden_rope"] == string(run.RoPEF16) {
+		fmt.Fprint(out, "The golden logits were computed with RoPE frequencies rounded to float16; for them, so are the models here.\n\n")
+	}
+	if c.Bool("layers") {
+		if err := r.WriteLayers(out); err != nil {
+			return err
+		}
+	}
+	return r.WriteText(out)
 }

@@ -3,6 +3,8 @@ package bundle
 import (
 	"fmt"
 	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
 // StoredAs names a type and its block size, as in int4/128.
@@ -50,4 +52,19 @@ func (p *Parity) String() string {
 		s += fmt.Sprintf("; mean KLD %.4g, same top token %.2f %%, perplexity %.4g (checkpoint %.4g)", d.MeanKLD, 100*d.Top1, d.PPL, d.PPLReference)
 	}
 	return s
+}
+
+// Bits reports the bits per weight, scales included, of the matrices in the layers and of everything: embedding and
+// head weigh much in a small model and little in a large one.
+func (m *Manifest) Bits() (layers, all float64) {
+	var bytes, n, bytesAll, nAll int64
+	for i := range m.Tensors {
+		t := m.Tensors[i].Model()
+		count := model.Elements([]model.Tensor{t})
+		bytesAll, nAll = bytesAll+m.Tensors[i].Length, nAll+count
+		if t.Quantizable() && t.Layer >= 0 {
+			bytes, n = bytes+m.Tensors[i].Length, n+count
+		}
+	}
+	return 8 * float64(bytes) / float64(max(n, 1)), 8 * float64(bytesAll) / float64(max(nAll, 1))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/internal/option"
 	"github.com/llama-webgpu/llama-webgpu/quant/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -95,7 +96,7 @@ func (j *job) checkCalibration() error {
 	case j.options.Method != convert.GPTQ:
 		return nil
 	case k.Device == "cpu" && !j.onCPUToo():
-		return &OptionError{"device", "cpu", errors.New("bits and mixtures of experts are measured on a GPU only")}
+		return option.New("device", "cpu", errors.New("bits and mixtures of experts are measured on a GPU only"))
 	case j.options.Bits > 0 && slices.ContainsFunc(spec.Kinds, func(y model.Layer) bool { return y.MLP.Experts > 0 }):
 		return errors.New("bits: what the matrices of a mixture of experts cost is not measured: choose with format and overrides")
 	}

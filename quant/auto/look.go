@@ -9,6 +9,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/internal/option"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
@@ -28,7 +29,7 @@ func Look(ctx context.Context, dir string, positions int, o Options) (_ *Preview
 		return nil, err
 	}
 	if o.Bits > 0 {
-		return nil, &OptionError{"bits", "", errors.New("what it chooses is not known without a run")}
+		return nil, option.New("bits", "", errors.New("what it chooses is not known without a run"))
 	}
 	j, err := newJob(ctx, dir, o)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/internal/option"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
@@ -73,23 +74,7 @@ type Calibration struct {
 const Auto = "auto"
 
 // OptionError is a mistake in the options that is one for every checkpoint.
-type OptionError struct {
-	Option string // as in format or max-shard-size; "" if Err says it
-	Value  string // "" if Err says it, or none is to be said
-	Err    error
-}
-
-func (e *OptionError) Error() string {
-	switch {
-	case e.Option == "":
-		return e.Err.Error()
-	case e.Value == "":
-		return e.Option + ": " + e.Err.Error()
-	}
-	return e.Option + " " + e.Value + ": " + e.Err.Error()
-}
-
-func (e *OptionError) Unwrap() error { return e.Err }
+type OptionError = option.Error
 
 // Check reports options that make no sense whatever the checkpoint is, as an *OptionError.
 func (o Options) Check() error {
@@ -132,7 +117,7 @@ func (o Options) converter() (convert.Options, error) {
 	}
 	if p.MaxShardSize != "" {
 		if c.MaxFile, err = ParseSize(p.MaxShardSize); err != nil {
-			return c, &OptionError{"max-shard-size", p.MaxShardSize, err}
+			return c, option.New("max-shard-size", p.MaxShardSize, err)
 		}
 	}
 	if err := c.Check(); err != nil {
@@ -145,17 +130,17 @@ func (o Options) converter() (convert.Options, error) {
 func (o Options) checkMethod(method quant.Method) error {
 	switch {
 	case o.Bits < 0 || math.IsNaN(o.Bits):
-		return &OptionError{"bits", fmt.Sprint(o.Bits), errors.New("want more than 0")}
+		return option.New("bits", fmt.Sprint(o.Bits), errors.New("want more than 0"))
 	case o.Bits > 0 && method != convert.GPTQ:
-		return &OptionError{"bits", "", errors.New("needs the method gptq")}
+		return option.New("bits", "", errors.New("needs the method gptq"))
 	case o.Calibration.Sensitivity != "" && o.Bits == 0:
-		return &OptionError{"sensitivity", "", errors.New("is of use with bits only")}
+		return option.New("sensitivity", "", errors.New("is of use with bits only"))
 	}
 	switch o.Calibration.Device {
 	case "", "gpu", "cpu":
 		return nil
 	}
-	return &OptionError{"device", o.Calibration.Device, errors.New("want gpu or cpu")}
+	return option.New("device", o.Calibration.Device, errors.New("want gpu or cpu"))
 }
 
 // patterns compiles the regular expressions.
@@ -163,14 +148,14 @@ func (p Policy) patterns() (keep []*regexp.Regexp, overrides []convert.Override,
 	for _, pattern := range p.KeepF16 {
 		re, err := regexp.Compile(pattern)
 		if err != nil {
-			return nil, nil, &OptionError{"keep-f16", "", err}
+			return nil, nil, option.New("keep-f16", "", err)
 		}
 		keep = append(keep, re)
 	}
 	for _, v := range p.Overrides {
 		re, err := regexp.Compile(v.Match)
 		if err != nil {
-			return nil, nil, &OptionError{"override", "", err}
+			return nil, nil, option.New("override", "", err)
 		}
 		overrides = append(overrides, convert.Override{Match: re, Format: v.Format, Block: v.BlockSize})
 	}

@@ -2,6 +2,9 @@
 //   rows [t] (token, position, sequence, 0)   q [t][Q_STRIDE] f32, scaled   o [t][O_STRIDE] f32, zero past the heads
 //   kc, vc as rope appends them   one workgroup makes one query head (x) of QUERIES tokens (y); if there
 //   are several they are of one sequence, at positions one after the other
+// with shared/step.wgsl: Step
+// with shared/window.wgsl: WINDOW, CHUNK, first
+// with shared/softcap.wgsl: SOFTCAP, capped
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;      // of a head, even
@@ -10,9 +13,6 @@ const Q_STRIDE: u32 = 256u;
 const O_STRIDE: u32 = 256u;
 const CAP: u32 = 1024u;    // positions in the cache
 const KV_BITS: u32 = 16u;
-const WINDOW: u32 = 1024u; // positions that a token sees, itself included
-const CHUNK: u32 = 0u;     // unless 0: only those of its own chunk of so many
-const SOFTCAP: f32 = 0.0;  // unless 0: scores become c·tanh(score/c)
 const LANES: u32 = 64u;
 
 const PAIRS: u32 = DIM / 2u;
@@ -20,11 +20,6 @@ const PER_LANE: u32 = (PAIRS + LANES - 1u) / LANES; // pairs of an output that a
 const KEPT: u32 = PER_LANE * QUERIES;
 const IN: u32 = PAIRS * QUERIES;
 const PARTS: u32 = LANES / QUERIES; // of the keys of a tile, each with a maximum of its own
-
-struct Step {
-  n: u32,    // tokens
-  first: u32,
-}
 
 @group(0) @binding(0) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
@@ -50,13 +45,6 @@ fn value(i: u32) -> vec2<f32> {
   return bitcast<vec2<f32>>(vec2<u32>(vc[2u * i], vc[2u * i + 1u]));
 }
 
-// first returns the first position that the token at position p sees.
-fn first(p: u32) -> u32 {
-  var f = select(0u, p + 1u - WINDOW, p + 1u > WINDOW);
-  if (CHUNK != 0u) { f = max(f, p - p % max(CHUNK, 1u)); }
-  return f;
-}
-
 // score fills in the scores of the key at a position.
 fn score(base: u32, position: u32, newest: u32, lane: u32) {
   let at = (base + position % CAP) * PAIRS;
@@ -67,9 +55,8 @@ fn score(base: u32, position: u32, newest: u32, lane: u32) {
   }
   for (var t = 0u; t < QUERIES; t++) { // unroll
     let p = newest + 1u + t - QUERIES; // of the query; wraps around for those before the first
-    if (SOFTCAP != 0.0) { s[t] = SOFTCAP * tanh(clamp(s[t] / SOFTCAP, -15.0, 15.0)); }
     let seen = newest + 1u + t >= QUERIES && position <= p && position >= first(p);
-    scores[lane][t] = select(-1e30, s[t], seen);
+    scores[lane][t] = select(-1e30, capped(s[t]), seen);
   }
 }
 

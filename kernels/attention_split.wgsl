@@ -4,6 +4,8 @@
 //   SPLITS = 1: o [t][O_STRIDE] f32   else o [t][HEADS]: [SPLITS][DIM] Σ exp(s−m)·v, then [SPLITS] (Σ exp(s−m), m),
 //   for attention_join
 //   one workgroup makes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES), y = t
+// with shared/window.wgsl: WINDOW, CHUNK, first
+// with shared/softcap.wgsl: SOFTCAP, capped
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;      // of a head, a multiple of 8, at most 8·LANES
@@ -12,9 +14,6 @@ const SPLITS: u32 = 1u;
 const Q_STRIDE: u32 = 256u;
 const O_STRIDE: u32 = 256u;
 const CAP: u32 = 1024u;    // positions in the cache
-const WINDOW: u32 = 1024u; // positions that a token sees, itself included
-const CHUNK: u32 = 0u;     // unless 0: only those of its own chunk of so many
-const SOFTCAP: f32 = 0.0;  // unless 0: scores become c·tanh(score/c)
 const LANES: u32 = 128u;
 const EACH: u32 = 4u;      // positions of a thread in a step
 
@@ -38,12 +37,6 @@ var<workgroup> terms: array<f32, TERMS>;   // of the scores: [query][position][o
 var<workgroup> scores: array<f32, SCORES>; // [query][position]
 var<workgroup> outs: array<f32, OUT>;      // [side][DIM]
 var<workgroup> sides: array<vec2<f32>, SIDE>; // of each: Σ exp(s−best), best
-
-fn first(p: u32) -> u32 {
-  var f = select(0u, p + 1u - WINDOW, p + 1u > WINDOW);
-  if (CHUNK != 0u) { f = max(f, p - p % max(CHUNK, 1u)); }
-  return f;
-}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -88,8 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var s = lane; s < SCORES; s += LANES) {
       var score = 0.0;
       for (var i = 0u; i < OCTETS; i++) { score += terms[s * PAD + i]; } // unroll
-      if (SOFTCAP != 0.0) { score = SOFTCAP * tanh(clamp(score / SOFTCAP, -15.0, 15.0)); }
-      scores[s] = select(-1e30, score, p + s % STEP < end);
+      scores[s] = select(-1e30, capped(score), p + s % STEP < end);
     }
     workgroupBarrier();
     for (var t = 0u; t < QUERIES; t++) { // unroll

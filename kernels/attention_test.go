@@ -18,18 +18,18 @@ type attentionCase struct {
 
 func TestAttention(t *testing.T) {
 	for _, c := range []attentionCase{
-		{4, 2, 64, 300, 16, 300, 0, 0, 2, []int{0, 63, 64, 127, 128, 299}, 0},
-		{4, 2, 64, 300, 32, 300, 0, 0, 100, []int{5, 200}, 0}, // one score above all others
-		{3, 3, 2, 16, 32, 5, 0, 0, 1, []int{0, 3, 4, 17, 1000, 1<<20 - 1}, 0},
-		{4, 1, 80, 110, 32, 110, 100, 0, 2, []int{0, 99, 100, 250, 299, 300}, 0},
-		{2, 1, 256, 101, 16, 70, 0, 30, 20, []int{7, 65, 69, 70, 500}, 0},
-		{6, 3, 64, 200, 16, 66, 128, 50, 3, []int{10, 128, 150, 193, 194, 1023}, 0},
-		{1, 1, 130, 70, 32, 1, 0, 0, 2, []int{0, 100}, 0},
-		{4, 2, 64, 300, 16, 300, 0, 0, 2, span(0, 9), 8},
-		{2, 1, 34, 300, 32, 300, 0, 0, 2, span(120, 21), 8},
-		{2, 1, 300, 300, 16, 300, 0, 0, 2, span(60, 15), 6},
-		{3, 1, 130, 90, 32, 40, 0, 20, 3, span(2000, 13), 4},
-		{2, 2, 16, 120, 16, 64, 64, 0, 2, span(180, 30), 8},
+		{heads: 4, kvHeads: 2, dim: 64, cap: 300, kvBits: 16, window: 300, spread: 2, positions: []int{0, 63, 64, 127, 128, 299}},
+		{heads: 4, kvHeads: 2, dim: 64, cap: 300, kvBits: 32, window: 300, spread: 100, positions: []int{5, 200}}, // one score above all others
+		{heads: 3, kvHeads: 3, dim: 2, cap: 16, kvBits: 32, window: 5, spread: 1, positions: []int{0, 3, 4, 17, 1000, 1<<20 - 1}},
+		{heads: 4, kvHeads: 1, dim: 80, cap: 110, kvBits: 32, window: 110, chunk: 100, spread: 2, positions: []int{0, 99, 100, 250, 299, 300}},
+		{heads: 2, kvHeads: 1, dim: 256, cap: 101, kvBits: 16, window: 70, softcap: 30, spread: 20, positions: []int{7, 65, 69, 70, 500}},
+		{heads: 6, kvHeads: 3, dim: 64, cap: 200, kvBits: 16, window: 66, chunk: 128, softcap: 50, spread: 3, positions: []int{10, 128, 150, 193, 194, 1023}},
+		{heads: 1, kvHeads: 1, dim: 130, cap: 70, kvBits: 32, window: 1, spread: 2, positions: []int{0, 100}},
+		{heads: 4, kvHeads: 2, dim: 64, cap: 300, kvBits: 16, window: 300, spread: 2, positions: span(0, 9), queries: 8},
+		{heads: 2, kvHeads: 1, dim: 34, cap: 300, kvBits: 32, window: 300, spread: 2, positions: span(120, 21), queries: 8},
+		{heads: 2, kvHeads: 1, dim: 300, cap: 300, kvBits: 16, window: 300, spread: 2, positions: span(60, 15), queries: 6},
+		{heads: 3, kvHeads: 1, dim: 130, cap: 90, kvBits: 32, window: 40, softcap: 20, spread: 3, positions: span(2000, 13), queries: 4},
+		{heads: 2, kvHeads: 2, dim: 16, cap: 120, kvBits: 16, window: 64, chunk: 64, spread: 2, positions: span(180, 30), queries: 8},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c, c.launch) })
 	}
@@ -38,13 +38,32 @@ func TestAttention(t *testing.T) {
 // TestAttentionInParts cuts the positions into parts of every kind: many, one, more than there are positions.
 func TestAttentionInParts(t *testing.T) {
 	for _, c := range []partsCase{
-		{attentionCase{4, 2, 64, 300, 16, 300, 0, 0, 2, []int{0, 63, 127, 128, 299}, 0}, 1, 2, 128, 4},
-		{attentionCase{4, 1, 80, 110, 16, 110, 100, 0, 2, []int{0, 99, 100, 250, 300}, 0}, 4, 4, 64, 2},
-		{attentionCase{2, 1, 256, 301, 16, 270, 0, 30, 20, []int{7, 65, 269, 270, 500}, 0}, 2, 2, 64, 8},
-		{attentionCase{6, 2, 64, 700, 16, 566, 512, 50, 3, []int{10, 128, 600, 1023}, 0}, 16, 3, 128, 2},
-		{attentionCase{3, 3, 8, 2000, 16, 2000, 0, 0, 1, []int{0, 5, 1999}, 0}, 64, 1, 64, 4},
-		{attentionCase{8, 1, 128, 900, 16, 900, 0, 0, 100, []int{888}, 0}, 8, 4, 128, 1},
+		{
+			attentionCase: attentionCase{heads: 4, kvHeads: 2, dim: 64, cap: 300, window: 300, spread: 2, positions: []int{0, 63, 127, 128, 299}},
+			splits:        1, shared: 2, lanes: 128, each: 4,
+		},
+		{
+			attentionCase: attentionCase{heads: 4, kvHeads: 1, dim: 80, cap: 110, window: 110, chunk: 100, spread: 2, positions: []int{0, 99, 100, 250, 300}},
+			splits:        4, shared: 4, lanes: 64, each: 2,
+		},
+		{
+			attentionCase: attentionCase{heads: 2, kvHeads: 1, dim: 256, cap: 301, window: 270, softcap: 30, spread: 20, positions: []int{7, 65, 269, 270, 500}},
+			splits:        2, shared: 2, lanes: 64, each: 8,
+		},
+		{
+			attentionCase: attentionCase{heads: 6, kvHeads: 2, dim: 64, cap: 700, window: 566, chunk: 512, softcap: 50, spread: 3, positions: []int{10, 128, 600, 1023}},
+			splits:        16, shared: 3, lanes: 128, each: 2,
+		},
+		{
+			attentionCase: attentionCase{heads: 3, kvHeads: 3, dim: 8, cap: 2000, window: 2000, spread: 1, positions: []int{0, 5, 1999}},
+			splits:        64, shared: 1, lanes: 64, each: 4,
+		},
+		{
+			attentionCase: attentionCase{heads: 8, kvHeads: 1, dim: 128, cap: 900, window: 900, spread: 100, positions: []int{888}},
+			splits:        8, shared: 4, lanes: 128, each: 1,
+		},
 	} {
+		c.kvBits = 16
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c.attentionCase, c.launch) })
 	}
 }

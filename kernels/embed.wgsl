@@ -1,6 +1,9 @@
 // embed: x[t] = SCALE·W[id], id the token or the position of row t.
 //   w, h as in matvec, w as single words   rows [t] (token, position, sequence, 0)   x [t][X_STRIDE] f32
 //   one workgroup makes SPAN columns (y), as they are stored, of one token's row (x); the rows ROW0 … ROW0+OUT−1 of a split W are here
+// with shared/layout.wgsl: VEC, SHARE
+// with shared/natural.wgsl: natural
+// with shared/head.wgsl: head
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const COLS: u32 = 256u;    // columns stored, a multiple of BLOCK and of 128/BITS
@@ -14,8 +17,6 @@ const SCALE: f32 = 1.0;
 const SPAN: u32 = 256u;
 const LANES: u32 = 64u;
 
-const VEC: u32 = 32u / BITS;                     // quads of a vec4<u32>
-const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // of them in a block
 const WORDS: u32 = COLS * BITS / 32u;
 const SHIFT: u32 = BITS % 16u;
 const MASK: u32 = (1u << SHIFT) - 1u;
@@ -34,8 +35,8 @@ fn weight(row: u32, k: u32) -> f32 {
     return select(pair.x, pair.y, k % 2u == 1u);
   }
   let q = f32((word >> ((k * SHIFT) % 32u)) & MASK);
-  let head = h[row * (COLS / BLOCK) + k / BLOCK];
-  return (q - f32(bitcast<i32>(head) >> 16u)) * unpack2x16float(head).x;
+  let block = head(h[row * (COLS / BLOCK) + k / BLOCK]);
+  return (q - block.y) * block.x;
 }
 
 @compute @workgroup_size(LANES)
@@ -44,9 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let id = row[FIELD];
   if (id < ROW0 || id >= ROW0 + OUT) { return; }
   for (var k = group.y * SPAN + lane; k < min(COLS, (group.y + 1u) * SPAN); k += LANES) {
-    let p = k / 4u;
-    let vec = p / VEC;
-    let column = 4u * (vec / SHARE * SHARE * VEC + p % VEC * SHARE + vec % SHARE) + k % 4u; // see matmul
+    let column = 4u * natural(k / 4u) + k % 4u;
     let i = group.x * X_STRIDE + column;
     if (column >= WIDTH) { continue; }
     var v = SCALE * weight(id - ROW0, k);

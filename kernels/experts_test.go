@@ -9,20 +9,23 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-type routeCase struct{ experts, top, sigmoid, normalize int }
+type routeCase struct {
+	experts, top       int
+	sigmoid, normalize bool
+}
 
 // TestRoute has logits among which there are many equals, and some far apart.
 func TestRoute(t *testing.T) {
 	for _, c := range []routeCase{
-		{1, 1, 0, 0},
-		{2, 1, 1, 0},
-		{8, 2, 0, 1},
-		{8, 8, 1, 1},
-		{60, 4, 0, 0},
-		{64, 6, 0, 0},
-		{65, 1, 0, 1},
-		{130, 8, 1, 1},
-		{130, 130, 0, 1},
+		{experts: 1, top: 1},
+		{experts: 2, top: 1, sigmoid: true},
+		{experts: 8, top: 2, normalize: true},
+		{experts: 8, top: 8, sigmoid: true, normalize: true},
+		{experts: 60, top: 4},
+		{experts: 64, top: 6},
+		{experts: 65, top: 1, normalize: true},
+		{experts: 130, top: 8, sigmoid: true, normalize: true},
+		{experts: 130, top: 130, normalize: true},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			const tokens = 6
@@ -43,7 +46,7 @@ func TestRoute(t *testing.T) {
 			}
 			chosen := make([]uint32, 2*tokens*c.top)
 			launch(t, "route", kernels.Consts{
-				"EXPERTS": c.experts, "TOP": c.top, "X_STRIDE": stride, "SIGMOID": c.sigmoid, "NORMALIZE": c.normalize,
+				"EXPERTS": c.experts, "TOP": c.top, "X_STRIDE": stride, "SIGMOID": asInt(c.sigmoid), "NORMALIZE": asInt(c.normalize),
 			}, tokens, 1, x, chosen)
 			for i := range tokens {
 				c.check(t, x[i*stride:][:c.experts], chosen[2*i*c.top:][:2*c.top])
@@ -70,7 +73,7 @@ func (c routeCase) check(t *testing.T, x []float32, chosen []uint32) {
 	var all, relative float64
 	for k := range weights {
 		v := float64(x[order[k]])
-		if c.sigmoid == 1 {
+		if c.sigmoid {
 			weights[k] = 1 / (1 + math.Exp(-v))
 			relative = max(relative, expError(v)+5*ulp)
 		} else {
@@ -79,7 +82,7 @@ func (c routeCase) check(t *testing.T, x []float32, chosen []uint32) {
 		}
 		all += weights[k]
 	}
-	if c.normalize == 1 {
+	if c.normalize {
 		relative = 2*relative + float64(c.top)*unit + 3*ulp
 		for k := range weights {
 			weights[k] /= all
@@ -144,7 +147,15 @@ func choices(seed uint64, n, top, experts int) []uint32 {
 
 func TestGroup(t *testing.T) {
 	for _, c := range []struct{ experts, top, n, slots int }{
-		{8, 2, 70, 512}, {8, 2, 256, 512}, {130, 4, 5, 256}, {300, 8, 64, 512}, {1, 1, 200, 256}, {1, 1, 64, 64}, {1, 1, 65, 128}, {5, 1, 1, 64}, {3, 3, 64, 192},
+		{experts: 8, top: 2, n: 70, slots: 512},
+		{experts: 8, top: 2, n: 256, slots: 512},
+		{experts: 130, top: 4, n: 5, slots: 256},
+		{experts: 300, top: 8, n: 64, slots: 512},
+		{experts: 1, top: 1, n: 200, slots: 256},
+		{experts: 1, top: 1, n: 64, slots: 64},
+		{experts: 1, top: 1, n: 65, slots: 128},
+		{experts: 5, top: 1, n: 1, slots: 64},
+		{experts: 3, top: 3, n: 64, slots: 192},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			chosen := choices(uint64(c.n), c.n, c.top, c.experts)
@@ -170,7 +181,12 @@ func TestGroup(t *testing.T) {
 
 // TestSpans makes two passes, the second with fewer tokens.
 func TestSpans(t *testing.T) {
-	for _, c := range []struct{ experts, top, slots int }{{8, 2, 512}, {130, 4, 256}, {1, 1, 64}, {300, 8, 512}} {
+	for _, c := range []struct{ experts, top, slots int }{
+		{experts: 8, top: 2, slots: 512},
+		{experts: 130, top: 4, slots: 256},
+		{experts: 1, top: 1, slots: 64},
+		{experts: 300, top: 8, slots: 512},
+	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			const each = 64
 			got := make([]uint32, (c.experts+1)*each)
@@ -205,17 +221,21 @@ func TestSpans(t *testing.T) {
 
 // TestGather compares all kinds; the other model chooses as this one does, but for some tokens.
 func TestGather(t *testing.T) {
-	for i, c := range []struct{ experts, top, n, stride, kind, byToken, weigh int }{
-		{8, 2, 70, 256, 0, 1, 0},
-		{8, 2, 70, 256, 0, 1, 1},
-		{5, 3, 9, 512, 0, 0, 1},
-		{5, 3, 9, 256, 0, 0, 0},
-		{8, 2, 70, 256, 1, 1, 0},
-		{8, 2, 33, 256, 1, 1, 1},
-		{30, 4, 21, 256, 1, 0, 1},
-		{1, 1, 5, 256, 1, 0, 0},
-		{8, 2, 70, 256, 2, 1, 0},
-		{30, 4, 21, 512, 2, 0, 1},
+	const own, others, difference = 0, 1, 2 // kinds
+	for i, c := range []struct {
+		experts, top, n, stride, kind int
+		byToken, weigh                bool
+	}{
+		{experts: 8, top: 2, n: 70, stride: 256, kind: own, byToken: true},
+		{experts: 8, top: 2, n: 70, stride: 256, kind: own, byToken: true, weigh: true},
+		{experts: 5, top: 3, n: 9, stride: 512, kind: own, weigh: true},
+		{experts: 5, top: 3, n: 9, stride: 256, kind: own},
+		{experts: 8, top: 2, n: 70, stride: 256, kind: others, byToken: true},
+		{experts: 8, top: 2, n: 33, stride: 256, kind: others, byToken: true, weigh: true},
+		{experts: 30, top: 4, n: 21, stride: 256, kind: others, weigh: true},
+		{experts: 1, top: 1, n: 5, stride: 256, kind: others},
+		{experts: 8, top: 2, n: 70, stride: 256, kind: difference, byToken: true},
+		{experts: 30, top: 4, n: 21, stride: 512, kind: difference, weigh: true},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			chosen := choices(uint64(i), c.n, c.top, c.experts)
@@ -233,10 +253,10 @@ func TestGather(t *testing.T) {
 			rng := random(uint64(c.n))
 			x, y := normals(rng, c.n*c.top*c.stride, 0, 1), normals(rng, c.n*c.top*c.stride, 0, 1)
 			got := make([]float32, c.n*c.top*c.stride)
-			launch(t, "gather", kernels.Consts{"STRIDE": c.stride, "TOP": c.top, "KIND": c.kind, "BY_TOKEN": c.byToken, "WEIGH": c.weigh},
+			launch(t, "gather", kernels.Consts{"STRIDE": c.stride, "TOP": c.top, "KIND": c.kind, "BY_TOKEN": asInt(c.byToken), "WEIGH": asInt(c.weigh)},
 				(c.stride+63)/64, c.n*c.top, chosen, other, order, x, y, got)
 			weight := func(choices []uint32, slot int) float64 {
-				if c.weigh == 0 && c.kind < 2 {
+				if !c.weigh && c.kind != difference {
 					return 1
 				}
 				return float64(math.Float32frombits(choices[2*slot+1]))
@@ -245,7 +265,7 @@ func TestGather(t *testing.T) {
 				slot, col := int(order[k/c.stride]), k%c.stride
 				token := slot / c.top
 				row := func(v []float32, slot int) float64 {
-					if c.byToken == 1 || c.kind == 2 {
+					if c.byToken || c.kind == difference {
 						slot = token
 					}
 					return float64(v[slot*c.stride+col])
@@ -254,12 +274,12 @@ func TestGather(t *testing.T) {
 				var sum float64
 				for o := token * c.top; o < (token+1)*c.top; o++ {
 					sum += weight(chosen, o)
-					if c.kind == 1 && other[2*o] == chosen[2*slot] {
+					if c.kind == others && other[2*o] == chosen[2*slot] {
 						want = weight(other, o) * row(y, o)
 					}
 				}
 				size := math.Abs(want)
-				if c.kind == 2 {
+				if c.kind == difference {
 					part := weight(chosen, slot) / sum
 					want, size = part*(row(y, 0)-row(x, 0)), part*(math.Abs(row(y, 0))+math.Abs(row(x, 0)))
 				}
@@ -273,13 +293,13 @@ func TestGather(t *testing.T) {
 type expertCase struct {
 	packing
 	experts, rows, width, top, n int
-	weigh, add                   int
-	scale                        float64
 	parts                        int // that the experts are split into
+	weigh, add                   bool
+	scale                        float64
 }
 
 func (c expertCase) String() string {
-	return fmt.Sprintf("%v/%dx%dx%d/top%d/n%d/weigh%d/parts%d", c.packing, c.experts, c.rows, c.width, c.top, c.n, c.weigh, c.parts)
+	return fmt.Sprintf("%v/%dx%dx%d/top%d/n%d/weigh=%v/parts%d", c.packing, c.experts, c.rows, c.width, c.top, c.n, c.weigh, c.parts)
 }
 
 // stack is the matrices of experts, one below the other.
@@ -297,7 +317,7 @@ func (c expertCase) stack() stack {
 // each calls f for every part with its planes and the uniform of the product: in some cases from
 // the first to the last, in others the other way, so that what a part makes of an expert that is
 // not its own is seen, whichever side it is on.
-func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(done int, w []uint32, h any, shape []uint32)) {
+func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(done int, w []uint32, h any, at shape)) {
 	parts := min(c.parts, c.experts)
 	for done := range parts {
 		part := done
@@ -314,9 +334,9 @@ func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(done int, w [
 		if c.block != 0 {
 			heads = cut(s.h)
 		}
-		f(done, cut(s.w), heads, []uint32{
-			uint32(c.cols(c.width)), uint32(c.rows), uint32(xStride), uint32(yStride), uint32(y0), 0, uint32(c.add),
-			bits(float32(c.scale)), 0, uint32(first), uint32(here), 0,
+		f(done, cut(s.w), heads, shape{
+			cols: c.cols(c.width), rows: c.rows, width: c.width, xStride: xStride, yStride: yStride, y0: y0,
+			first: first, here: here, add: c.add, scale: c.scale,
 		})
 	}
 }
@@ -333,7 +353,7 @@ func (c expertCase) inputs(n, stride int) []float32 {
 // row returns weight·W[e][r]·x, and the sum of its terms' sizes.
 func (c expertCase) row(s stack, choice []uint32, r int, x []float32) (sum, size float64) {
 	weight := 1.0
-	if c.weigh == 1 {
+	if c.weigh {
 		weight = float64(math.Float32frombits(choice[1]))
 	}
 	w := s.values[(int(choice[0])*c.rows+r)*c.width:]
@@ -356,10 +376,10 @@ func (c expertCase) within(size float64) float64 {
 func TestMatvecExperts(t *testing.T) {
 	for i, p := range packings {
 		c := expertCase{
-			packing: p, experts: 3 + i%4, rows: 5 + 3*i, width: 33 + 61*(i%5), top: 1 + i%3, n: 1 + i%4, weigh: i % 2, add: i / 2 % 2, scale: 1, parts: 1 + i%3,
+			packing: p, experts: 3 + i%4, rows: 5 + 3*i, width: 33 + 61*(i%5), top: 1 + i%3, n: 1 + i%4, weigh: i%2 == 1, add: i/2%2 == 1, scale: 1, parts: 1 + i%3,
 		}
 		t.Run(c.String(), func(t *testing.T) { c.testApart(t) })
-		c.weigh, c.scale, c.parts, c.rows = 1-c.weigh, 0.7, 1+(i+1)%3, 70-3*i
+		c.weigh, c.scale, c.parts, c.rows = !c.weigh, 0.7, 1+(i+1)%3, 70-3*i
 		t.Run("sum/"+c.String(), func(t *testing.T) { c.testSum(t) })
 	}
 }
@@ -370,9 +390,9 @@ func (c expertCase) testApart(t *testing.T) {
 	chosen, x := choices(3, c.n, c.top, c.experts), c.inputs(c.n, xStride)
 	y := filled(c.n * c.top * yStride)
 	consts := c.consts()
-	consts["TOP"], consts["WEIGH"] = c.top, c.weigh
-	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, shape []uint32) {
-		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n*c.top, w, h, x, chosen, y, shape)
+	consts["TOP"], consts["WEIGH"] = c.top, asInt(c.weigh)
+	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, at shape) {
+		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n*c.top, w, h, x, chosen, y, at.words())
 	})
 	c.checkSlots(t, s, chosen, y, yStride, y0, func(slot int) []float32 { return x[slot/c.top*xStride:] })
 }
@@ -386,7 +406,7 @@ func (c expertCase) checkSlots(t *testing.T, s stack, chosen []uint32, y []float
 		if r >= 0 && r < c.rows && slot < c.n*c.top {
 			sum, size := c.row(s, chosen[2*slot:], r, x(slot))
 			v = value{sum, c.within(size)}
-			if c.add == 1 {
+			if c.add {
 				v = value{sum + float64(untouched), c.within(size + math.Abs(float64(untouched)))}
 			}
 		}
@@ -400,12 +420,10 @@ func (c expertCase) testSum(t *testing.T) {
 	chosen, x := choices(3, c.n, c.top, c.experts), c.inputs(c.n*c.top, xStride)
 	y := filled(c.n * yStride)
 	consts := c.consts()
-	consts["TOP"], consts["WEIGH"], consts["SUM"] = c.top, c.weigh, 1
-	c.each(s, xStride, yStride, y0, func(done int, w []uint32, h any, shape []uint32) {
-		if done > 0 {
-			shape[6] = 1 // add
-		}
-		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n, w, h, x, chosen, y, shape)
+	consts["TOP"], consts["WEIGH"], consts["SUM"] = c.top, asInt(c.weigh), 1
+	c.each(s, xStride, yStride, y0, func(done int, w []uint32, h any, at shape) {
+		at.add = at.add || done > 0
+		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n, w, h, x, chosen, y, at.words())
 	})
 	for i, got := range y {
 		token, r := i/yStride, i%yStride-y0
@@ -420,7 +438,7 @@ func (c expertCase) testSum(t *testing.T) {
 			want += c.scale * sum
 			sizes += c.scale * size
 		}
-		if c.add == 1 {
+		if c.add {
 			want += float64(untouched)
 			sizes += math.Abs(float64(untouched))
 		}
@@ -432,18 +450,18 @@ func (c expertCase) testSum(t *testing.T) {
 func TestMatmulExperts(t *testing.T) {
 	for i, p := range packings {
 		c := expertCase{
-			packing: p, experts: 2 + i%5, rows: 5 + 11*i, width: 17 + 61*(i%5), top: 1 + i%2, n: 9 + 21*(i%5), weigh: i / 2 % 2, scale: 1, parts: 1 + i%3,
+			packing: p, experts: 2 + i%5, rows: 5 + 11*i, width: 17 + 61*(i%5), top: 1 + i%2, n: 9 + 21*(i%5), weigh: i/2%2 == 1, scale: 1, parts: 1 + i%3,
 		}
-		byToken := (i + i/2) % 2
-		t.Run(fmt.Sprintf("%v/byToken%d", c, byToken), func(t *testing.T) { c.testMany(t, byToken) })
+		byToken := (i+i/2)%2 == 1
+		t.Run(fmt.Sprintf("%v/byToken=%v", c, byToken), func(t *testing.T) { c.testMany(t, byToken) })
 	}
 }
 
-func (c expertCase) testMany(t *testing.T, byToken int) {
+func (c expertCase) testMany(t *testing.T, byToken bool) {
 	s := c.stack()
 	xStride, yStride, y0 := roundUp(c.width, 256), c.rows+9, 4
 	inputs := c.n
-	if byToken == 0 {
+	if !byToken {
 		inputs *= c.top
 	}
 	chosen, x := choices(3, c.n, c.top, c.experts), c.inputs(inputs, xStride)
@@ -452,12 +470,12 @@ func (c expertCase) testMany(t *testing.T, byToken int) {
 	tiles = min(tiles+1, slots/tileSlots+c.experts) // one that is empty
 	y := filled(slots * yStride)
 	consts := c.consts()
-	consts["TOP"], consts["SLOTS"], consts["BY_TOKEN"], consts["WEIGH"] = c.top, slots, byToken, c.weigh
-	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, shape []uint32) {
-		launch(t, "matmul_experts", consts, (c.rows+63)/64, tiles, w, h, x, chosen, order, y, shape)
+	consts["TOP"], consts["SLOTS"], consts["BY_TOKEN"], consts["WEIGH"] = c.top, slots, asInt(byToken), asInt(c.weigh)
+	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, at shape) {
+		launch(t, "matmul_experts", consts, (c.rows+63)/64, tiles, w, h, x, chosen, order, y, at.words())
 	})
 	c.checkSlots(t, s, chosen, y, yStride, y0, func(slot int) []float32 {
-		if byToken == 1 {
+		if byToken {
 			slot /= c.top
 		}
 		return x[slot*xStride:]

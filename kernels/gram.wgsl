@@ -1,6 +1,7 @@
 // gram: h += Σ_t (y[t] − z[t])·x[t]ᵀ, without z unless DIFF, and the lower triangle alone if LOWER
 //   x [t][STRIDE] f32   y, z [t][Y_STRIDE] f32   h [rows from ROW0][WIDTH] f32   t: n of them from first on
 //   one workgroup makes TILE × TILE elements, groups (x, y) are (columns, rows); its threads have 4 × 4 each
+// with shared/step.wgsl: Step
 const WIDTH: u32 = 256u;    // of x
 const STRIDE: u32 = 256u;
 const HEIGHT: u32 = 256u;   // of y
@@ -14,11 +15,6 @@ const TILE: u32 = 64u;
 const LANES: u32 = 256u;
 const DEPTH: u32 = 16u;     // tokens of a step
 const SLAB: u32 = DEPTH * TILE;
-
-struct Step {
-  n: u32,
-  first: u32,
-}
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> y: array<f32>;

@@ -2,6 +2,7 @@
 //   chosen [n·TOP] (expert, weight)   a choice's slot is its place there
 //   out: the slots by expert [n·TOP] u32, then tiles (expert, first, count, 0) at TILES words, ended by
 //   tiles of count 0   one workgroup does it all; an expert is one lane's
+// with shared/step.wgsl: Step
 const EXPERTS: u32 = 8u;
 const TOP: u32 = 2u;
 const TILE: u32 = 64u;
@@ -9,11 +10,6 @@ const SLOTS: u32 = 512u;  // of the largest pass; tiles begin after so many word
 const LANES: u32 = 256u;
 
 const MOST: u32 = SLOTS / TILE + EXPERTS; // tiles
-
-struct Step {
-  n: u32,
-  first: u32,
-}
 
 @group(0) @binding(0) var<storage, read> chosen: array<vec2<u32>>;
 @group(0) @binding(1) var<storage, read_write> out: array<u32>;

@@ -152,6 +152,33 @@ func download(t *testing.T, dev *gpu.Device, b *gpu.Buffer, operand any) {
 	}
 }
 
+// shape is the Shape of shared/shape.wgsl.
+type shape struct {
+	cols, rows, width    int // columns stored, rows, columns of the model
+	xStride, yStride, y0 int
+	nextStride, squares  int // squares: sums behind x
+	first, here          int // experts
+	bias, add            bool
+	scale, softcap, eps  float64
+}
+
+func (s shape) words() []uint32 {
+	const exponent = 0x4b000000 // of 2²³
+	return []uint32{
+		uint32(s.cols), uint32(s.rows), uint32(s.xStride), uint32(s.yStride), uint32(s.y0), uint32(asInt(s.bias)), uint32(asInt(s.add)),
+		bits(float32(s.scale)), bits(float32(s.softcap)), uint32(s.first), uint32(s.here), uint32(s.width), bits(float32(s.eps)),
+		uint32(s.squares / 4), uint32(s.nextStride), exponent,
+	}
+}
+
+// asInt is b as a constant of a kernel.
+func asInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // value is what an element ought to be, and how far off it may be.
 type value struct{ want, within float64 }
 

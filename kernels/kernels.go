@@ -5,7 +5,6 @@ package kernels
 
 import (
 	"crypto/sha256"
-	"embed"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -15,9 +14,6 @@ import (
 	"strconv"
 	"strings"
 )
-
-//go:embed *.wgsl
-var files embed.FS
 
 // Consts are the values a kernel is specialized with: the name of a top-level constant and
 // its value: an int, int32, int64, uint32, uint64, float32, float64 or bool that the constant's
@@ -86,15 +82,24 @@ func Names() []string {
 // Specialize returns the kernel of file name.wgsl with its constants set to c. Constants
 // that c does not name keep the value the file gives them.
 func Specialize(name string, c Consts) (Kernel, error) {
-	src, err := files.ReadFile(name + ".wgsl")
+	src, err := read(name)
 	if err != nil {
-		return Kernel{}, fmt.Errorf("kernel %q: there is no such kernel", name)
+		return Kernel{}, err
 	}
-	return Parse(name, string(src), c)
+	return specialize(name, src, c)
 }
 
 // Parse does for WGSL text what Specialize does for a file.
 func Parse(name, source string, c Consts) (Kernel, error) {
+	src, err := assemble(source)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("kernel %s: %w", name, err)
+	}
+	return specialize(name, src, c)
+}
+
+// specialize does so for text that is put together.
+func specialize(name, source string, c Consts) (Kernel, error) {
 	k := Kernel{Key: c.Key(name), Name: name}
 	src, err := rewrite(source, c)
 	if err != nil {
@@ -213,13 +218,13 @@ func float(v any) (float64, bool) {
 	return float64(n), ok
 }
 
-// Version names the text of a kernel's file: another text, another version. It is "" for a kernel that
-// there is not.
+// Version identifies the text of a kernel with all its pieces: different text, different version. It is "" if
+// there is no such kernel.
 func Version(name string) string {
-	src, err := files.ReadFile(name + ".wgsl")
+	src, err := read(name)
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(src)
+	sum := sha256.Sum256([]byte(src))
 	return hex.EncodeToString(sum[:8])
 }

@@ -61,11 +61,17 @@ func TestSpecializeConsts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := strings.NewReplacer(
-		"\nconst BITS: u32 = 4u;", "\nconst BITS: u32 = 8u;", "BLOCK : u32=0x80u;", "BLOCK : u32=256u;",
-		"EPS: f32 = 1e-5;", "EPS: f32 = 1e-06f;", "NEG: i32 = -3i;", "NEG: i32 = -7i;", "bool = false;", "bool = true;",
-	).Replace(sample)
-	if k.Source != want {
+	want := strings.Split(sample, "\n")
+	for line, text := range map[int]string{
+		3: "const BITS: u32 = 8u;    // 8, 4 or 2",
+		4: "const BLOCK : u32=256u; const NOT_AT_LINE_START: u32 = 1u;",
+		5: "const EPS: f32 = 1e-06f;",
+		6: "const NEG: i32 = -7i;",
+		7: "const FAST: bool = true;",
+	} {
+		want[line] = text
+	}
+	if k.Source != strings.Join(want, "\n") {
 		t.Errorf("source is\n%s", k.Source)
 	}
 	if k.Key != "sample/BITS=8/BLOCK=256/EPS=1e-06/FAST=true/NEG=-7" {
@@ -199,8 +205,34 @@ func TestEveryKernel(t *testing.T) {
 	}
 }
 
+// TestAssemble: a kernel's text comes first, so that lines keep their numbers, and a piece that is not there is an error.
+func TestAssemble(t *testing.T) {
+	const opening, rest = "// mine: …\n// with %sshared/put.wgsl: put\n// with %sshared/shape.wgsl: Shape\n",
+		"fn f() {}\n// with shared/nothing.wgsl: not in the opening comment\n"
+	got, err := assemble(fmt.Sprintf(opening, "", "") + rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces, ok := strings.CutPrefix(got, strings.ReplaceAll(opening, "%s", "(below) ")+rest)
+	if put, shape := strings.Index(pieces, "fn put("), strings.Index(pieces, "struct Shape "); !ok || put < 0 || shape < put {
+		t.Errorf("assembled:\n%s", got)
+	}
+	if again, err := assemble(got); err != nil || again != got {
+		t.Errorf("assembled twice: %v", err)
+	}
+	for _, bad := range []string{"nothing.wgsl: x", "put.wgsl", "../norm.wgsl: x", ": x"} {
+		if _, err := Parse("bad", "// with shared/"+bad+"\n"+ending, nil); err == nil || !strings.Contains(err.Error(), "kernel bad: ") || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%q: error %v", bad, err)
+		}
+	}
+	if Version("matvec") == "" || Version("matvec") == Version("matvec_f16") || Version("no_such_kernel") != "" {
+		t.Error("versions do not tell texts apart")
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(sample, "BITS", uint32(4))
+	f.Add("// with shared/shape.wgsl: Shape\n"+ending, "A", uint32(0))
 	f.Add("const A: u32 = A + A;\nvar<workgroup> a: array<u32, A>;"+ending, "A", uint32(1))
 	f.Add("const A: u32 = ((1));"+ending, "A", uint32(0))
 	f.Add("/* /* */ const A: u32 = 1;"+ending, "A", uint32(1))

@@ -2,6 +2,12 @@
 //   operands and epilogue as in matvec; w as single words
 //   one workgroup makes TILE_ROWS rows × TILE_TOKENS tokens: a step dequantizes DEPTH·4 columns of them once
 //   into workgroup memory, while the next step's are on their way; each thread keeps ROWS × TOKENS sums
+// with shared/shape.wgsl: Shape
+// with shared/step.wgsl: Step
+// with shared/layout.wgsl: VEC, SHARE
+// with shared/natural.wgsl: natural
+// with shared/head.wgsl: head
+// with shared/put.wgsl: put
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const TILE_ROWS: u32 = 64u;
@@ -14,8 +20,6 @@ const ACROSS: u32 = TILE_TOKENS / TOKENS;
 const DOWN: u32 = TILE_ROWS / ROWS;
 const LANES: u32 = ACROSS * DOWN;
 const SUMS: u32 = ROWS * TOKENS;
-const VEC: u32 = 32u / BITS;                     // quads of a vec4<u32>
-const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // of them in a block
 const UNIT: u32 = (8u + BITS - 1u) / BITS;       // quads that a thread dequantizes at a time
 const WORDS: u32 = (BITS + 7u) / 8u;             // words of a unit
 const UNITS: u32 = DEPTH / UNIT;                 // of a row in a step
@@ -25,23 +29,6 @@ const HELD: u32 = MINE * WORDS;
 const X_SLAB: u32 = DEPTH * TILE_TOKENS;
 const INPUTS: u32 = (X_SLAB + LANES - 1u) / LANES;
 const MASK: u32 = (1u << (BITS % 16u)) - 1u;
-
-struct Shape {
-  cols: u32,     // columns stored, a multiple of BLOCK, of 16 and of 128/BITS
-  rows: u32,
-  x_stride: u32,
-  y_stride: u32,
-  y0: u32,       // element of y and b that the first row makes
-  bias: u32,     // 1: b is added
-  add: u32,      // 1: y is added to, else overwritten
-  scale: f32,
-  softcap: f32,  // unless 0, y = c·tanh(y/c) at last
-}
-
-struct Step {
-  n: u32,    // tokens
-  first: u32,
-}
 
 @group(0) @binding(0) var<storage, read> w: array<u32>;
 @group(0) @binding(1) var<storage, read> h: array<u32>;
@@ -55,13 +42,6 @@ struct Step {
 var<workgroup> ws: array<array<array<vec4<f32>, DOWN>, ROWS>, DEPTH>;     // [quad][row / DOWN][row % DOWN]
 var<workgroup> xs: array<array<array<vec4<f32>, ACROSS>, TOKENS>, DEPTH>; // [quad][token / ACROSS][token % ACROSS]
 
-// natural returns which four columns the quad p of a stored row holds: in a block they lie by turns in its
-// vectors, so that lanes side by side that read a vector each read inputs side by side.
-fn natural(p: u32) -> u32 {
-  let v = p / VEC;
-  return v / SHARE * SHARE * VEC + p % VEC * SHARE + v % SHARE;
-}
-
 // codes returns the codes of quad i of a word.
 fn codes(word: u32, i: u32) -> vec4<f32> {
   let shift = (vec4<u32>(0u, 1u, 2u, 3u) + i * 4u) * (BITS % 16u);
@@ -72,21 +52,17 @@ fn store(row: u32, t: u32, sum: f32) {
   if (row >= shape.rows || t >= step.n) { return; }
   var v = sum;
   if (shape.bias == 1u) { v += b[shape.y0 + row]; }
-  v *= shape.scale;
-  if (shape.softcap != 0.0) { v = shape.softcap * tanh(clamp(v / shape.softcap, -15.0, 15.0)); }
-  let i = t * shape.y_stride + shape.y0 + row;
-  if (shape.add == 1u) { v += y[i]; }
-  y[i] = v;
+  put(t * shape.y_stride + shape.y0 + row, v);
 }
 
-// word reads word k of this thread's unit i of the step at quad p, and head its header.
+// word reads word k of this thread's unit i of the step at quad p, and header its word of h.
 fn word(row0: u32, p: u32, i: u32, k: u32, lane: u32) -> u32 {
   let e = lane + i * LANES;
   let row = min(row0 + e / UNITS, shape.rows - 1u);
   return w[(row * (shape.cols / 4u) + p + e % UNITS * UNIT) * BITS / 8u + k];
 }
 
-fn head(row0: u32, p: u32, i: u32, lane: u32) -> u32 {
+fn header(row0: u32, p: u32, i: u32, lane: u32) -> u32 {
   if (BITS >= 16u) { return 0u; }
   let e = lane + i * LANES;
   let row = min(row0 + e / UNITS, shape.rows - 1u);
@@ -112,18 +88,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var inputs: array<vec4<f32>, INPUTS>;
   for (var i = 0u; i < MINE; i++) { // unroll
     for (var k = 0u; k < WORDS; k++) { held[i * WORDS + k] = word(row0, 0u, i, k, lane); } // unroll
-    heads[i] = head(row0, 0u, i, lane);
+    heads[i] = header(row0, 0u, i, lane);
   }
   for (var i = 0u; i < INPUTS; i++) { inputs[i] = input(t0, 0u, i, lane); } // unroll
   for (var p = 0u; p < quads; p += DEPTH) {
     for (var i = 0u; i < MINE; i++) { // unroll
       let e = lane + i * LANES;
       let row = e / UNITS;
-      let zero = f32(bitcast<i32>(heads[i]) >> 16u);
-      let scale = unpack2x16float(heads[i]).x;
+      let block = head(heads[i]);
       let k = i * WORDS;
       for (var j = 0u; j < UNIT; j++) { // unroll
-        var q = (codes(held[k], j) - zero) * scale;
+        var q = (codes(held[k], j) - block.y) * block.x;
         if (BITS == 16u) { q = vec4<f32>(unpack2x16float(held[k]), unpack2x16float(held[k + 1u % WORDS])); }
         if (BITS == 32u) { q = bitcast<vec4<f32>>(vec4<u32>(held[k], held[k + 1u % WORDS], held[k + 2u % WORDS], held[k + 3u % WORDS])); }
         if (e < ALL) { ws[e % UNITS * UNIT + j][row / DOWN][row % DOWN] = q; }
@@ -137,7 +112,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let next = min(p + DEPTH, quads - DEPTH);
     for (var i = 0u; i < MINE; i++) { // unroll
       for (var k = 0u; k < WORDS; k++) { held[i * WORDS + k] = word(row0, next, i, k, lane); } // unroll
-      heads[i] = head(row0, next, i, lane);
+      heads[i] = header(row0, next, i, lane);
     }
     for (var i = 0u; i < INPUTS; i++) { inputs[i] = input(t0, next, i, lane); } // unroll
     for (var q = 0u; q < DEPTH; q++) { // unroll

@@ -2,6 +2,10 @@
 //   w, h as in matvec_experts, w as single words   chosen [t·TOP] (expert, weight)
 //   order: slots and tiles as group makes them   y[s] = W[expert(s)]·x[s or t], times the weight if WEIGH = 1
 //   one workgroup makes TILE rows (x) of one tile's slots (y), as matmul does
+// with shared/shape.wgsl: Shape
+// with shared/layout.wgsl: VEC, SHARE
+// with shared/natural.wgsl: natural
+// with shared/head.wgsl: head
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const DEPTH: u32 = 16u;    // columns of a step, a multiple of 4
@@ -14,24 +18,8 @@ const TILE: u32 = 64u;
 const LANES: u32 = 256u;
 const QUADS: u32 = DEPTH / 4u;
 const SLAB: u32 = QUADS * TILE;
-const VEC: u32 = 32u / BITS;                     // quads of a vec4<u32>
-const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // of them in a block
 const SHIFT: u32 = BITS % 16u;
 const MASK: u32 = (1u << SHIFT) - 1u;
-
-struct Shape {
-  cols: u32,
-  rows: u32,     // of one expert
-  x_stride: u32,
-  y_stride: u32,
-  y0: u32,
-  bias: u32,
-  add: u32,
-  scale: f32,
-  softcap: f32,
-  first: u32,    // the first expert that is here
-  here: u32,     // how many are
-}
 
 @group(0) @binding(0) var<storage, read> w: array<u32>;
 @group(0) @binding(1) var<storage, read> h: array<u32>;
@@ -44,12 +32,6 @@ struct Shape {
 var<workgroup> ws: array<vec4<f32>, SLAB>; // [quad][row]
 var<workgroup> xs: array<vec4<f32>, SLAB>; // [quad][slot]
 
-// natural: see matmul.
-fn natural(p: u32) -> u32 {
-  let v = p / VEC;
-  return v / SHARE * SHARE * VEC + p % VEC * SHARE + v % SHARE;
-}
-
 // weights returns weights k to k+3 of a row as it is stored.
 fn weights(row: u32, k: u32) -> vec4<f32> {
   let i = row * (shape.cols * BITS / 32u) + k * BITS / 32u;
@@ -57,8 +39,8 @@ fn weights(row: u32, k: u32) -> vec4<f32> {
   if (BITS == 16u) { return vec4<f32>(unpack2x16float(w[i]), unpack2x16float(w[i + 1u])); }
   let word = w[i] >> ((k * SHIFT) % 32u);
   let q = vec4<f32>(vec4<u32>(word, word >> SHIFT, word >> ((2u * SHIFT) % 32u), word >> ((3u * SHIFT) % 32u)) & vec4<u32>(MASK));
-  let head = h[row * (shape.cols / BLOCK) + k / BLOCK];
-  return (q - f32(bitcast<i32>(head) >> 16u)) * unpack2x16float(head).x;
+  let block = head(h[row * (shape.cols / BLOCK) + k / BLOCK]);
+  return (q - block.y) * block.x;
 }
 
 @compute @workgroup_size(LANES)

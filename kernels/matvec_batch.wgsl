@@ -1,6 +1,12 @@
 // matvec_batch: what matvec does, for several tokens: a step's inputs lie in workgroup memory, for many rows to share.
-//   operands, epilogue, NORM and NEXT as in matvec
+//   operands as in matvec
 //   one workgroup makes ROWS·LANES/ALONG rows for TOKENS tokens; groups (x, y) count on: x + 65535·y
+// with shared/shape.wgsl: Shape
+// with shared/operands.wgsl: h, x, g, b, y, next, shape
+// with shared/layout.wgsl: VEC, SHARE
+// with shared/head.wgsl: head
+// with shared/store.wgsl: NORM, NEXT, GATED, SLOPE, CUBIC, total, store, store_square, squares_from
+// with shared/put.wgsl: put
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const TOKENS: u32 = 8u;    // a multiple of 4
@@ -8,15 +14,8 @@ const ROWS: u32 = 4u;      // of a thread
 const ALONG: u32 = 8u;     // threads that share a row, and vectors of it in a step; powers of two, TOKENS ≤ ALONG ≤ LANES
 const LANES: u32 = 128u;   // of a workgroup
 const STEP: u32 = 2u;      // words of a vector that are written out: 1, 2 or 4
-const NORM: u32 = 0u;      // 1: the product is divided by √(Σ/width + eps), Σ the sums behind x
-const NEXT: u32 = 0u;
-const GATED: u32 = 0u;     // 1: row i of y is act(row 2i)·(row 2i+1), act(v) = v·sigmoid(SLOPE·v + CUBIC·v³)
-const SLOPE: f32 = 1.0;    // SiLU: 1 and 0; GELU by tanh: 2·√(2/π) and that times 0.044715
-const CUBIC: f32 = 0.0;
 
-const QUADS: u32 = 32u / BITS; // groups of four weights in a vec4<u32>, and weights in a word of it
-const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // vectors that share a block
-const HEADS: u32 = (4u * QUADS + BLOCK - 1u) / BLOCK; // blocks that a vector has a part of
+const HEADS: u32 = (4u * VEC + BLOCK - 1u) / BLOCK; // blocks that a vector has a part of
 const WORDS: u32 = ROWS * HEADS;
 const MASK: u32 = (1u << (BITS % 16u)) - 1u;
 const SLIDE: u32 = (12u + BITS / 16u * 16u) / BITS; // codes that one shift brings to where they are decoded
@@ -25,50 +24,22 @@ const GROUPS: u32 = TOKENS / 4u;
 const SUMS: u32 = ROWS * GROUPS;        // of a thread, four tokens each
 const DOWN: u32 = LANES / ALONG;        // runs of ROWS rows
 const EACH: u32 = DOWN * ROWS;          // rows of a workgroup
-const ITEMS: u32 = ALONG * QUADS * GROUPS; // quads of four tokens in a step
+const ITEMS: u32 = ALONG * VEC * GROUPS; // quads of four tokens in a step
 const MINE: u32 = (ITEMS + LANES - 1u) / LANES; // of them, those that a thread reads
 const STAGED: u32 = MINE * 4u;
 const PARTS: u32 = LANES * TOKENS;
 const TOTALS: u32 = EACH * TOKENS;
 
-struct Shape {
-  cols: u32,     // columns stored, a multiple of BLOCK and of 128/BITS
-  rows: u32,
-  x_stride: u32,
-  y_stride: u32,
-  y0: u32,       // element of y and b that the first row makes
-  bias: u32,     // 1: b is added
-  add: u32,      // 1: y is added to, else overwritten
-  scale: f32,
-  softcap: f32,  // unless 0, y = c·tanh(y/c) at last
-  first: u32,    // … here: of experts
-  here: u32,
-  width: u32,    // columns of the model
-  eps: f32,
-  squares: u32,  // vec4 of sums behind x
-  next_stride: u32,
-  exponent: u32, // that of 2²³: compilers join masking and setting it if they do not know it
-}
-
 @group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read> h: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> g: array<f32>;
-@group(0) @binding(4) var<storage, read> b: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<storage, read_write> next: array<f32>;
-@group(0) @binding(7) var<uniform> shape: Shape;
 
-var<workgroup> inputs: array<array<array<array<vec4<f32>, ALONG>, GROUPS>, 4>, QUADS>; // [quad][column][tokens][vector]
+var<workgroup> inputs: array<array<array<array<vec4<f32>, ALONG>, GROUPS>, 4>, VEC>; // [quad][column][tokens][vector]
 var<workgroup> parts: array<f32, PARTS>;    // [token][lane], of a row of each thread
 var<workgroup> totals: array<f32, TOTALS>;  // [row][token]
 var<workgroup> squares: array<f32, LANES>;  // [lane / TOKENS][token]
 
-// total returns row r of token t before bias and scale.
-fn total(r: u32, t: u32) -> f32 {
-  if (NORM == 0u) { return totals[r * TOKENS + t]; }
-  return totals[r * TOKENS + t] / sqrt(squares[t] / f32(shape.width) + shape.eps);
-}
+fn sum(r: u32, t: u32) -> f32 { return totals[r * TOKENS + t]; }
+
+fn square(t: u32) -> f32 { return squares[t]; }
 
 // weight returns weight j of a word, scaled. A code at position p, with the exponent of 2^(23−p) above it, is the float
 // 2^(23−p) + code. From position 11 on one fma makes it (code − zero)·scale, exactly, with level = −(2^(23−p) + zero)·scale:
@@ -83,40 +54,28 @@ fn weight(word: u32, j: u32, scale: f32, level: f32, exponent: u32) -> f32 {
 }
 
 // place is where in x item e of the step at vector v0 begins, for the first of its four tokens; item e is quad
-// e / ALONG % QUADS of vector v0 + e % ALONG.
+// e / ALONG % VEC of vector v0 + e % ALONG.
 fn place(v0: u32, e: u32) -> u32 {
   let v = v0 + e % ALONG;
-  return e / ALONG / QUADS * shape.x_stride + v / SHARE * SHARE * QUADS + e / ALONG % QUADS * SHARE + v % SHARE;
+  return e / ALONG / VEC * shape.x_stride + v / SHARE * SHARE * VEC + e / ALONG % VEC * SHARE + v % SHARE;
 }
 
-// store ends row r of token t, and returns what stands in y then.
-fn store(row: u32, r: u32, t: u32) -> f32 {
-  if (row >= shape.rows || (GATED == 1u && r % 2u == 1u)) { return 0.0; }
-  var v = total(r, t);
-  if (shape.bias == 1u) { v += b[shape.y0 + row]; }
-  var i = t * shape.y_stride + shape.y0 + row;
-  if (GATED == 1u) {
-    var up = total(r + 1u, t);
-    if (shape.bias == 1u) { up += b[shape.y0 + row + 1u]; }
-    v *= up / (1.0 + exp(clamp(-v * (SLOPE + CUBIC * v * v), -87.0, 87.0)));
-    i = t * shape.y_stride + (shape.y0 + row) / 2u;
-  }
-  v *= shape.scale;
-  if (shape.softcap != 0.0) { v = shape.softcap * tanh(clamp(v / shape.softcap, -15.0, 15.0)); }
-  if (shape.add == 1u) { v += y[i]; }
-  y[i] = v;
-  if (NEXT == 1u) { next[t * shape.next_stride + row] = v * g[row]; }
-  return v;
+// norms adds up the squares behind x, as many threads for each token as there are.
+fn norms(lane: u32) {
+  squares[lane] = squares_from(lane % TOKENS, lane / TOKENS, LANES / TOKENS);
+  workgroupBarrier();
+  var all = 0.0;
+  for (var i = lane % TOKENS; i < LANES; i += TOKENS) { all += squares[i]; }
+  workgroupBarrier();
+  squares[lane] = all;
 }
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let id = group.x + 65535u * group.y;
+// products makes totals, of the rows of workgroup id.
+fn products(id: u32, lane: u32) {
   let s = lane % ALONG;
   let row0 = id * EACH + lane / ALONG * ROWS;
   let last = shape.rows - 1u;
   let vecs = shape.cols * BITS / 128u;
-  let behind = (shape.width + 255u) / 256u * 64u; // where the squares are, in vec4
   var acc: array<vec4<f32>, SUMS>; // [row][tokens]
   var codes: array<vec4<u32>, ROWS>;
   var words: array<u32, WORDS>;         // of h
@@ -129,21 +88,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var exponents: array<u32, SLIDE>;
   var weights: array<f32, ROWS>;
   var word: array<u32, ROWS>;
-  if (NORM == 1u) {
-    var all = vec4<f32>();
-    for (var i = lane / TOKENS; i < shape.squares; i += LANES / TOKENS) { all += x[lane % TOKENS * shape.x_stride / 4u + behind + i]; }
-    squares[lane] = all.x + all.y + all.z + all.w;
-    workgroupBarrier();
-    var sum = 0.0;
-    for (var i = lane % TOKENS; i < LANES; i += TOKENS) { sum += squares[i]; }
-    workgroupBarrier();
-    squares[lane] = sum;
-  }
   for (var i = 0u; i < MINE; i++) { places[i] = place(0u, min(lane + i * LANES, ITEMS - 1u)); } // unroll
   for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + min(s, vecs - 1u)]; } // unroll
   if (BITS < 16u) {
     for (var k = 0u; k < WORDS; k++) { // unroll
-      next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + min(s, vecs - 1u) * QUADS * 4u / BLOCK + k % HEADS];
+      next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + min(s, vecs - 1u) * VEC * 4u / BLOCK + k % HEADS];
     }
   }
   for (var v0 = 0u; v0 < vecs; v0 += ALONG) {
@@ -160,7 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     for (var i = 0u; i < STAGED; i++) { // unroll
       let e = min(lane + i / 4u * LANES, ITEMS - 1u);
-      var at = places[i / 4u] + v0 * QUADS;
+      var at = places[i / 4u] + v0 * VEC;
       if (ALONG % SHARE != 0u) { at = place(v0, e); }
       staged[i] = select(vec4<f32>(), x[at + i % 4u * shape.x_stride / 4u], v0 + e % ALONG < vecs);
     }
@@ -169,7 +118,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let e = lane + i * LANES;
       if (e < ITEMS) {
         for (var c = 0u; c < 4u; c++) { // unroll
-          inputs[e / ALONG % QUADS][c][e / ALONG / QUADS][s] = vec4<f32>(staged[i * 4u][c], staged[i * 4u + 1u][c], staged[i * 4u + 2u][c], staged[i * 4u + 3u][c]);
+          inputs[e / ALONG % VEC][c][e / ALONG / VEC][s] = vec4<f32>(staged[i * 4u][c], staged[i * 4u + 1u][c], staged[i * 4u + 2u][c], staged[i * 4u + 3u][c]);
         }
       }
     }
@@ -178,7 +127,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var r = 0u; r < ROWS; r++) { ahead[r] = w[min(row0 + r, last) * vecs + then]; } // unroll
     if (BITS < 16u) {
       for (var k = 0u; k < WORDS; k++) { // unroll
-        next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + then * QUADS * 4u / BLOCK + k % HEADS];
+        next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + then * VEC * 4u / BLOCK + k % HEADS];
       }
     }
     let exponent = shape.exponent | (all & shape.exponent & 1u); // what the compiler does not know: nothing is decoded before all is read
@@ -189,19 +138,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var r = 0u; r < ROWS; r++) { // unroll
           word[r] = select(select(codes[r].x, codes[r].y, k == 1u), select(codes[r].z, codes[r].w, k == 3u), k > 1u);
           if (BITS < 16u && k * HEADS % 4u == 0u) {
-            var head = words[r * HEADS];
-            for (var i = 0u; i < HEADS; i++) { head = select(head, words[r * HEADS + i], k * HEADS / 4u == i); } // unroll
-            scales[r] = unpack2x16float(head).x;
-            let zero = f32(bitcast<i32>(head) >> 16u);
-            for (var m = 0u; m < SLIDE; m++) { levels[r * SLIDE + m] = -scales[r] * (f32(1u << (12u - m * BITS)) + zero); } // unroll
+            var own = words[r * HEADS];
+            for (var i = 0u; i < HEADS; i++) { own = select(own, words[r * HEADS + i], k * HEADS / 4u == i); } // unroll
+            let block = head(own);
+            scales[r] = block.x;
+            for (var m = 0u; m < SLIDE; m++) { levels[r * SLIDE + m] = -scales[r] * (f32(1u << (12u - m * BITS)) + block.y); } // unroll
           }
         }
-        for (var j = 0u; j < QUADS; j++) { // unroll
+        for (var j = 0u; j < VEC; j++) { // unroll
           for (var r = 0u; r < ROWS; r++) { // unroll
             weights[r] = weight(word[r], j, scales[r], levels[r * SLIDE + j % SLIDE], exponents[j % SLIDE]);
           }
           for (var g = 0u; g < GROUPS; g++) { // unroll
-            let value = inputs[(k * QUADS + j) / 4u][(k * QUADS + j) % 4u][g][s];
+            let value = inputs[(k * VEC + j) / 4u][(k * VEC + j) % 4u][g][s];
             for (var r = 0u; r < ROWS; r++) { // unroll
               acc[r * GROUPS + g] = fma(vec4<f32>(weights[r]), value, acc[r * GROUPS + g]);
             }
@@ -214,12 +163,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var t = 0u; t < TOKENS; t++) { parts[t * LANES + lane] = acc[r * GROUPS + t / 4u][t % 4u]; } // unroll
     workgroupBarrier();
     if (lane < DOWN * TOKENS) {
-      var sum = 0.0;
-      for (var i = 0u; i < ALONG; i++) { sum += parts[lane * ALONG + (i + lane) % ALONG]; }
-      totals[(lane % DOWN * ROWS + r) * TOKENS + lane / DOWN] = sum;
+      var all = 0.0;
+      for (var i = 0u; i < ALONG; i++) { all += parts[lane * ALONG + (i + lane) % ALONG]; }
+      totals[(lane % DOWN * ROWS + r) * TOKENS + lane / DOWN] = all;
     }
     workgroupBarrier();
   }
+}
+
+// finish stores the products of workgroup id.
+fn finish(id: u32, lane: u32) {
   let d = lane % DOWN;
   let t = lane / DOWN;
   var all = 0.0;
@@ -235,10 +188,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (lane < TOKENS) {
     all = 0.0;
     for (var i = 0u; i < DOWN; i++) { all += parts[lane * DOWN + i]; }
-    let to = lane * shape.next_stride + (shape.rows + 255u) / 256u * 256u + id;
-    next[to] = all;
-    if ((id + 1u) * EACH > last) {
-      for (var i = 1u; i < 4u; i++) { next[to + i] = 0.0; } // up to a whole vec4
-    }
+    store_square(lane, id, EACH, all);
   }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let id = group.x + 65535u * group.y;
+  if (NORM == 1u) { norms(lane); }
+  products(id, lane);
+  finish(id, lane);
 }

@@ -1,144 +1,27 @@
 // matvec_f16: matvec for float16 weights, read as the device's own type. They become float32 before they are
 // multiplied, so nothing is lost.
 //   w [rows][cols/4] vec4<f16>   h is not read
-//   x [t][x_stride/4] vec4<f32>, zero from the model's columns up to cols   y [t][y_stride] f32
-//   NEXT = 1 (adds to y, makes all its rows): next[t] = y[t]·g, for a norm, and behind it, from a multiple
-//   of 256 on, a sum of y² for each workgroup   NORM = 1: x is such a vector, and the norm ends here
-//   one workgroup makes ROWS rows for TOKENS tokens; groups (x, y) count on: x + 65535·y
+//   the other operands and launch as in matvec
+// with shared/shape.wgsl: Shape
+// with shared/operands.wgsl: h, x, g, b, y, next, shape
+// with shared/floats.wgsl: PARTS, products
+// with shared/lanes.wgsl: PER, SUMS, SQUARES, sums, squares, keep, sum, square, finish
+// with shared/store.wgsl: NORM, NEXT, GATED, SLOPE, CUBIC, total, store, store_square, squares_from
+// with shared/put.wgsl: put
 enable f16;
 
 const BITS: u32 = 16u;     // of a weight
 const TOKENS: u32 = 1u;
 const ROWS: u32 = 4u;
 const LANES: u32 = 64u;    // threads of a workgroup; they and ROWS·TOKENS ≤ LANES are powers of two
-const NORM: u32 = 0u;      // 1: the product is divided by √(Σ/width + eps), Σ the sums behind x
-const NEXT: u32 = 0u;
-const GATED: u32 = 0u;     // 1: row i of y is act(row 2i)·(row 2i+1), act(v) = v·sigmoid(SLOPE·v + CUBIC·v³)
-const SLOPE: f32 = 1.0;    // SiLU: 1 and 0; GELU by tanh: 2·√(2/π) and that times 0.044715
-const CUBIC: f32 = 0.0;
-
-const PARTS: u32 = ROWS * TOKENS;
-const PER: u32 = LANES / PARTS; // lanes that add up one product
-const SUMS: u32 = LANES * PARTS;
-const SQUARES: u32 = LANES * TOKENS;
-
-struct Shape {
-  cols: u32,     // columns stored, a multiple of BLOCK and of 128/BITS
-  rows: u32,
-  x_stride: u32,
-  y_stride: u32,
-  y0: u32,       // element of y and b that the first row makes
-  bias: u32,     // 1: b is added
-  add: u32,      // 1: y is added to, else overwritten
-  scale: f32,
-  softcap: f32,  // unless 0, y = c·tanh(y/c) at last
-  first: u32,    // … here: of experts
-  here: u32,
-  width: u32,    // columns of the model
-  eps: f32,
-  squares: u32,  // vec4 of sums behind x
-  next_stride: u32,
-  exponent: u32,
-}
 
 @group(0) @binding(0) var<storage, read> w: array<vec4<f16>>;
-@group(0) @binding(1) var<storage, read> h: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> g: array<f32>;
-@group(0) @binding(4) var<storage, read> b: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<storage, read_write> next: array<f32>;
-@group(0) @binding(7) var<uniform> shape: Shape;
 
-var<workgroup> sums: array<f32, SUMS>;       // [row][token][lane]
-var<workgroup> squares: array<f32, SQUARES>; // [token][lane]
-
-// total returns row r of token t before bias and scale.
-fn total(r: u32, t: u32) -> f32 {
-  let i = (r * TOKENS + t) * PER;
-  if (NORM == 0u) { return sums[i]; }
-  return sums[i] / sqrt(squares[t * LANES] / f32(shape.width) + shape.eps);
-}
-
-// store ends row r of token t, and returns what stands in y then.
-fn store(row: u32, r: u32, t: u32) -> f32 {
-  if (row >= shape.rows || (GATED == 1u && r % 2u == 1u)) { return 0.0; }
-  var v = total(r, t);
-  if (shape.bias == 1u) { v += b[shape.y0 + row]; }
-  var i = t * shape.y_stride + shape.y0 + row;
-  if (GATED == 1u) {
-    var up = total(r + 1u, t);
-    if (shape.bias == 1u) { up += b[shape.y0 + row + 1u]; }
-    v *= up / (1.0 + exp(clamp(-v * (SLOPE + CUBIC * v * v), -87.0, 87.0)));
-    i = t * shape.y_stride + (shape.y0 + row) / 2u;
-  }
-  v *= shape.scale;
-  if (shape.softcap != 0.0) { v = shape.softcap * tanh(clamp(v / shape.softcap, -15.0, 15.0)); }
-  if (shape.add == 1u) { v += y[i]; }
-  y[i] = v;
-  if (NEXT == 1u) { next[t * shape.next_stride + row] = v * g[row]; }
-  return v;
-}
+fn fours(i: u32) -> vec4<f32> { return vec4<f32>(w[i]); }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let id = group.x + 65535u * group.y;
-  let row0 = id * ROWS;
-  let last = shape.rows - 1u;
-  let quads = shape.cols * BITS / 64u;
-  let behind = (shape.width + 255u) / 256u * 64u; // where the squares are, in vec4
-  var acc: array<f32, PARTS>;
-  var weights: array<vec4<f32>, ROWS>;
-  for (var v = lane; v < quads; v += LANES) {
-    for (var r = 0u; r < ROWS; r++) { weights[r] = vec4<f32>(w[min(row0 + r, last) * quads + v]); } // unroll
-    for (var t = 0u; t < TOKENS; t++) { // unroll
-      let value = x[t * shape.x_stride / 4u + v];
-      for (var r = 0u; r < ROWS; r++) { // unroll
-        let k = r * TOKENS + t;
-        let q = weights[r];
-        acc[k] = fma(q.w, value.w, fma(q.z, value.z, fma(q.y, value.y, fma(q.x, value.x, acc[k]))));
-      }
-    }
-  }
-  for (var k = 0u; k < PARTS; k++) { sums[k * LANES + lane] = acc[k]; } // unroll
-  if (NORM == 1u) {
-    for (var t = 0u; t < TOKENS; t++) {
-      var s = vec4<f32>();
-      for (var i = lane; i < shape.squares; i += LANES) { s += x[t * shape.x_stride / 4u + behind + i]; }
-      squares[t * LANES + lane] = s.x + s.y + s.z + s.w;
-    }
-  }
-  workgroupBarrier();
-  let p = lane / PER; // row p / TOKENS of token p % TOKENS
-  let t = p % TOKENS;
-  var sum = 0.0;
-  for (var i = lane % PER; i < LANES; i += PER) { sum += sums[p * LANES + i]; }
-  workgroupBarrier();
-  sums[lane] = sum;
-  for (var half = LANES / 2u; half > 0u && NORM == 1u; half /= 2u) {
-    workgroupBarrier();
-    for (var i = 0u; i < TOKENS; i++) {
-      if (lane < half) { squares[i * LANES + lane] += squares[i * LANES + lane + half]; }
-    }
-  }
-  workgroupBarrier();
-  for (var half = PER / 2u; half > 0u; half /= 2u) {
-    if (lane % PER < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
-  }
-  var made = 0.0;
-  if (lane % PER == 0u) { made = store(row0 + p / TOKENS, p / TOKENS, t); }
-  if (NEXT == 0u) { return; }
-  workgroupBarrier();
-  if (lane % PER == 0u) { squares[p] = made * made; }
-  workgroupBarrier();
-  if (lane < TOKENS) {
-    var all = 0.0;
-    for (var r = 0u; r < ROWS; r++) { all += squares[r * TOKENS + lane]; }
-    let to = lane * shape.next_stride + (shape.rows + 255u) / 256u * 256u + id;
-    next[to] = all;
-    if (row0 + ROWS > last) {
-      for (var i = 1u; i < 4u; i++) { next[to + i] = 0.0; } // up to a whole vec4
-    }
-  }
+  products(id * ROWS, lane);
+  finish(id, lane);
 }

@@ -3,7 +3,6 @@ package kernels_test
 import (
 	"fmt"
 	"math"
-	"strings"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/kernels"
@@ -13,58 +12,66 @@ import (
 // rows after, and what prepares the next norm.
 type fusedCase struct {
 	packing
-	rows, width, tokens, norm, act, bias, add, next int
-	scale, softcap                                  float64
+	rows, width, tokens   int
+	gate                  gate
+	norm, bias, add, next bool
+	scale, softcap        float64
 }
+
+func (c fusedCase) String() string {
+	return fmt.Sprintf("%v/%dx%d/%dtokens", c.packing, c.rows, c.width, c.tokens)
+}
+
+// gate is the activation of pairs of rows.
+type gate int
+
+const (
+	plain gate = iota
+	silu
+	geluTanh
+)
+
+// act is the activation's number in act.wgsl.
+func (g gate) act() int { return map[gate]int{silu: 0, geluTanh: 2}[g] }
 
 // TestMatvecFused; products alone are tested with the program that launches them.
 func TestMatvecFused(t *testing.T) {
 	for _, c := range []fusedCase{
-		{packing{4, 128}, 22, 300, 1, 1, 0, 0, 0, 0, 1, 0},
-		{packing{2, 32}, 7, 65, 2, 1, 0, 1, 1, 0, 0.5, 0},
-		{packing{8, 256}, 18, 513, 4, 1, 1, 0, 0, 0, 1, 0},
-		{packing{4, 32}, 10, 97, 2, 0, 3, 1, 0, 0, 1, 0},
-		{packing{16, 0}, 6, 2100, 1, 1, 3, 1, 1, 0, 0.3, 0},
-		{packing{32, 0}, 4, 33, 8, 0, 1, 0, 0, 0, 1, 0},
-		{packing{2, 256}, 9, 255, 1, 0, 0, 1, 1, 1, 0.1, 2},
-		{packing{4, 64}, 261, 130, 4, 0, 0, 1, 1, 1, 1, 0},
-		{packing{8, 128}, 18, 300, 8, 0, 0, 0, 1, 1, 0.5, 0},
-		{packing{16, 0}, 18, 300, 4, 0, 0, 0, 1, 1, 0.5, 0},
-		{packing{4, 128}, 70, 5000, 8, 1, 1, 1, 0, 0, 1, 0},
-		{packing{4, 32}, 70, 1100, 8, 1, 0, 0, 1, 1, 1, 0},
-		{packing{2, 32}, 66, 2100, 8, 0, 0, 1, 1, 1, 1, 0},
-		{packing{2, 256}, 66, 1300, 4, 1, 3, 0, 0, 0, 1, 0},
+		{packing: codes(4, 128), rows: 22, width: 300, tokens: 1, norm: true, scale: 1},
+		{packing: codes(2, 32), rows: 7, width: 65, tokens: 2, norm: true, bias: true, add: true, scale: 0.5},
+		{packing: codes(8, 256), rows: 18, width: 513, tokens: 4, norm: true, gate: silu, scale: 1},
+		{packing: codes(4, 32), rows: 10, width: 97, tokens: 2, gate: geluTanh, bias: true, scale: 1},
+		{packing: f16, rows: 6, width: 2100, tokens: 1, norm: true, gate: geluTanh, bias: true, add: true, scale: 0.3},
+		{packing: f32, rows: 4, width: 33, tokens: 8, gate: silu, scale: 1},
+		{packing: codes(2, 256), rows: 9, width: 255, tokens: 1, bias: true, add: true, next: true, scale: 0.1, softcap: 2},
+		{packing: codes(4, 64), rows: 261, width: 130, tokens: 4, bias: true, add: true, next: true, scale: 1},
+		{packing: codes(8, 128), rows: 18, width: 300, tokens: 8, add: true, next: true, scale: 0.5},
+		{packing: f16, rows: 18, width: 300, tokens: 4, add: true, next: true, scale: 0.5},
+		{packing: codes(4, 128), rows: 70, width: 5000, tokens: 8, norm: true, gate: silu, bias: true, scale: 1},
+		{packing: codes(4, 32), rows: 70, width: 1100, tokens: 8, norm: true, add: true, next: true, scale: 1},
+		{packing: codes(2, 32), rows: 66, width: 2100, tokens: 8, bias: true, add: true, next: true, scale: 1},
+		{packing: codes(2, 256), rows: 66, width: 1300, tokens: 4, norm: true, gate: geluTanh, scale: 1},
 	} {
-		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t, "matvec") })
+		t.Run("matvec/"+c.String(), func(t *testing.T) { c.test(t, "matvec") })
 		if c.tokens >= 4 {
-			t.Run(fmt.Sprintf("batch %+v", c), func(t *testing.T) { c.test(t, "matvec_batch") })
+			t.Run("matvec_batch/"+c.String(), func(t *testing.T) { c.test(t, "matvec_batch") })
 		}
 		if c.bits == 16 {
-			t.Run(fmt.Sprintf("f16 %+v", c), func(t *testing.T) { c.test(t, "matvec_f16") })
+			t.Run("matvec_f16/"+c.String(), func(t *testing.T) { c.test(t, "matvec_f16") })
 		}
 	}
 }
 
-// specializedFor returns a kernel for the native compiler, which does not know float16: what matvec_f16 reads
-// as vec4<f16> is unpacked instead, the rest of it stays as it is. The other kernels of this kind run in the
-// tests of package web.
-func specializedFor(t *testing.T, name string, c kernels.Consts) kernels.Kernel {
+// specialize returns a kernel for the native compiler, which does not know float16: for matvec_f16, one stands in
+// that is put together with the same pieces and reads its weights as u32. Kernels that need more than that run in
+// the tests of package web.
+func specialize(t *testing.T, name string, c kernels.Consts) kernels.Kernel {
 	t.Helper()
-	source := readKernel(t, name)
+	k, err := kernels.Specialize(name, c)
 	if name == "matvec_f16" {
 		delete(c, "BLOCK")
-		for _, r := range [][2]string{
-			{"enable f16;", "fn unpacked(v: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y)); }"},
-			{"array<vec4<f16>>", "array<vec2<u32>>"},
-			{"vec4<f32>(w[", "unpacked(w["},
-		} {
-			if strings.Count(source, r[0]) != 1 {
-				t.Fatalf("%s has %q %d times", name, r[0], strings.Count(source, r[0]))
-			}
-			source = strings.Replace(source, r[0], r[1], 1)
-		}
+		k, err = kernels.Parse(name, readFile(t, "testdata/matvec_f16.wgsl"), c)
 	}
-	k, err := kernels.Parse(name, source, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +86,7 @@ func (c fusedCase) test(t *testing.T, name string) {
 	rest, values := c.packing.rows(rng, c.rows, c.width)
 	w, h := c.planes(rest, c.rows, c.width)
 	made := c.rows // elements of y
-	if c.act > 0 {
+	if c.gate != plain {
 		made /= 2
 	}
 	const y0 = 2       // rows
@@ -105,30 +112,29 @@ func (c fusedCase) test(t *testing.T, name string) {
 	groups := (c.rows + each - 1) / each
 	nextStride := roundUp(c.rows, 256) + groups + 4
 	ahead := filled(c.tokens * nextStride)
-	if c.next == 1 {
+	if c.next {
 		weights, next = g, ahead
 	}
 	consts := c.consts()
-	consts["TOKENS"], consts["ROWS"], consts["NORM"], consts["NEXT"] = c.tokens, 4, c.norm, c.next
+	consts["TOKENS"], consts["ROWS"], consts["NORM"], consts["NEXT"] = c.tokens, 4, asInt(c.norm), asInt(c.next)
 	switch name {
 	case "matvec":
 		consts["STEP"] = max(1, 32/c.bits/c.tokens)
 	case "matvec_batch":
 		consts["ALONG"], consts["LANES"] = along, 64
 	}
-	switch c.act { // 1 SiLU, 3 GELU by tanh
-	case 1:
+	switch c.gate {
+	case silu:
 		consts["GATED"] = 1
-	case 3:
+	case geluTanh:
 		consts["GATED"], consts["SLOPE"], consts["CUBIC"] = 1, 1.5957691216057308, 1.5957691216057308*0.044715
 	}
-	launchKernel(t, specializedFor(t, name, consts), groups, 1, w, heads, x, weights, b, y, next, []uint32{
-		uint32(cols), uint32(c.rows), uint32(xStride), uint32(yStride), y0, uint32(c.bias), uint32(c.add),
-		bits(float32(c.scale)), bits(float32(c.softcap)), 0, 0, uint32(c.width), bits(fusedEps),
-		squares / 4, uint32(nextStride), 0x4b000000,
-	})
+	launchKernel(t, specialize(t, name, consts), groups, 1, w, heads, x, weights, b, y, next, shape{
+		cols: cols, rows: c.rows, width: c.width, xStride: xStride, yStride: yStride, y0: y0, nextStride: nextStride, squares: squares,
+		bias: c.bias, add: c.add, scale: c.scale, softcap: c.softcap, eps: fusedEps,
+	}.words())
 	first := y0
-	if c.act > 0 {
+	if c.gate != plain {
 		first = y0 / 2
 	}
 	for i, got := range y {
@@ -141,7 +147,7 @@ func (c fusedCase) test(t *testing.T, name string) {
 		}
 		v.check(t, "y", i, got)
 	}
-	if c.next == 1 {
+	if c.next {
 		c.checkNext(t, y, yStride, y0, g, ahead, nextStride, each)
 	}
 }
@@ -178,11 +184,11 @@ func (c fusedCase) product(values []float32, r int, x, behind []float32, bias fl
 	}
 	lost := float64(c.cols(c.width)+12) * unit
 	v := value{sum, size * lost}
-	if c.norm == 1 {
+	if c.norm {
 		root := math.Sqrt(squares/float64(c.width) + fusedEps)
 		v = value{sum / root, v.within/root + math.Abs(sum)/root*(lost/2+9*ulp)}
 	}
-	if c.bias == 1 {
+	if c.bias {
 		v = value{v.want + bias, v.within + unit*(math.Abs(v.want)+math.Abs(bias))}
 	}
 	return v
@@ -192,9 +198,9 @@ func (c fusedCase) product(values []float32, r int, x, behind []float32, bias fl
 // below 1.2, so it passes on little more than the error of what it is given.
 func (c fusedCase) finish(product func(r int) value, k int) value {
 	v := product(k)
-	if c.act > 0 {
+	if c.gate != plain {
 		gate, up := product(2*k), product(2*k+1)
-		v = activation(c.act-1, gate.want)
+		v = activation(c.gate.act(), gate.want)
 		v = value{v.want, v.within*1.1 + 1.2*gate.within}.times(up)
 	}
 	v = v.times(value{want: float64(float32(c.scale))})
@@ -202,7 +208,7 @@ func (c fusedCase) finish(product func(r int) value, k int) value {
 		y := c.softcap * math.Tanh(v.want/c.softcap)
 		v = value{y, v.within + 1e-5*c.softcap + 4*ulp*math.Abs(y)}
 	}
-	if c.add == 1 {
+	if c.add {
 		v = value{v.want + float64(untouched), v.within + unit*(math.Abs(v.want)+math.Abs(float64(untouched)))}
 	}
 	return v

@@ -1,5 +1,7 @@
 // norm: y[t] = (x[first+t]−mean)/√(var+EPS)·w + b, or x/√(mean(x²)+EPS)·w
 //   x [t][X_STRIDE] f32   w, b [WIDTH] f32   y [t][Y_STRIDE] f32   one workgroup makes one token's row
+// with shared/step.wgsl: Step
+// with shared/sum.wgsl: sums, total
 const WIDTH: u32 = 256u;
 const X_STRIDE: u32 = 256u;
 const Y_STRIDE: u32 = 256u;
@@ -10,31 +12,11 @@ const SCALE: f32 = 1.0;    // multiplies the result
 const EPS: f32 = 0.00001;
 const LANES: u32 = 128u;   // a power of two
 
-struct Step {
-  n: u32,
-  first: u32, // first row of x
-}
-
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> step: Step;
-
-var<workgroup> sums: array<f32, LANES>;
-
-// total adds up what each lane brings.
-fn total(lane: u32, part: f32) -> f32 {
-  sums[lane] = part;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
-  }
-  let sum = sums[0];
-  workgroupBarrier();
-  return sum;
-}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -45,6 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var part = 0.0;
     for (var k = lane; k < WIDTH; k += LANES) { part += x[in + k]; }
     mean = total(lane, part) / f32(WIDTH);
+    workgroupBarrier();
   }
   var part = 0.0;
   for (var k = lane; k < WIDTH; k += LANES) {

@@ -12,25 +12,23 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// packing is bits a weight, and weights a block; 16 and 32 bits are floats, without blocks.
+// packing is how weights are stored: bits of one, and weights of a block; floats have no blocks.
 type packing struct{ bits, block int }
 
-var packings = []packing{
-	{32, 0},
-	{16, 0},
-	{8, 32},
-	{8, 64},
-	{8, 128},
-	{8, 256},
-	{4, 32},
-	{4, 64},
-	{4, 128},
-	{4, 256},
-	{2, 32},
-	{2, 64},
-	{2, 128},
-	{2, 256},
-}
+var f32, f16 = packing{bits: 32}, packing{bits: 16}
+
+func codes(bits, block int) packing { return packing{bits: bits, block: block} }
+
+// packings are all there are.
+var packings = func() []packing {
+	all := []packing{f32, f16}
+	for _, bits := range []int{8, 4, 2} {
+		for _, block := range []int{32, 64, 128, 256} {
+			all = append(all, codes(bits, block))
+		}
+	}
+	return all
+}()
 
 func (p packing) String() string { return fmt.Sprintf("%d.%d", p.bits, p.block) }
 
@@ -266,7 +264,7 @@ func testEmbed(t *testing.T, p packing, w, h []uint32, values []float32, rows, w
 
 // TestRepackLarge needs more workgroups than one dimension has.
 func TestRepackLarge(t *testing.T) {
-	p := packing{32, 0}
+	p := f32
 	const rows, width = 1025, 4096
 	rest := make([]byte, 4*rows*width)
 	for i := range rows * width {

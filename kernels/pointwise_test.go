@@ -80,10 +80,10 @@ func TestAct(t *testing.T) {
 }
 
 type normCase struct {
-	width, center, bias, add int
-	scale, eps               float64
-	mean                     float64 // of x
-	first                    int
+	width, first      int
+	center, bias, add bool
+	scale, eps        float64
+	mean              float64 // of x
 }
 
 // lanes are of a workgroup: by turns as many as narrow and as wide models have.
@@ -91,14 +91,14 @@ func (c normCase) lanes() int { return 128 << (c.first % 2) }
 
 func TestNorm(t *testing.T) {
 	for _, c := range []normCase{
-		{1, 0, 0, 0, 1, 1e-5, 0, 0},
-		{1, 1, 1, 1, 2, 1e-5, 3, 1},
-		{33, 0, 1, 1, 0.3, 1e-6, 1, 2},
-		{33, 1, 0, 0, 1, 1e-12, -10, 0},
-		{256, 1, 1, 0, 1, 1e-5, 0.1, 3},
-		{256, 0, 0, 1, -1.5, 1e-5, 0, 1},
-		{1000, 0, 0, 0, 1, 1e-6, 0, 5},
-		{1000, 1, 1, 1, 0.7, 1e-5, 5, 0},
+		{width: 1, scale: 1, eps: 1e-5},
+		{width: 1, center: true, bias: true, add: true, scale: 2, eps: 1e-5, mean: 3, first: 1},
+		{width: 33, bias: true, add: true, scale: 0.3, eps: 1e-6, mean: 1, first: 2},
+		{width: 33, center: true, scale: 1, eps: 1e-12, mean: -10},
+		{width: 256, center: true, bias: true, scale: 1, eps: 1e-5, mean: 0.1, first: 3},
+		{width: 256, add: true, scale: -1.5, eps: 1e-5, first: 1},
+		{width: 1000, scale: 1, eps: 1e-6, first: 5},
+		{width: 1000, center: true, bias: true, add: true, scale: 0.7, eps: 1e-5, mean: 5},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testNorm(t, c) })
 	}
@@ -116,7 +116,7 @@ func testNorm(t *testing.T, c normCase) {
 	y := normals(rng, (n+1)*yStride, 0, 1) // the last row is nobody's
 	before := slices.Clone(y)
 	launch(t, "norm", kernels.Consts{
-		"WIDTH": c.width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "CENTER": c.center, "BIAS": c.bias, "ADD": c.add, "SCALE": c.scale, "EPS": c.eps,
+		"WIDTH": c.width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "CENTER": asInt(c.center), "BIAS": asInt(c.bias), "ADD": asInt(c.add), "SCALE": c.scale, "EPS": c.eps,
 		"LANES": c.lanes(),
 	}, n, 1, x, w, b, y, []uint32{n, uint32(c.first)})
 	for r := range n + 1 {
@@ -146,7 +146,7 @@ func (c normCase) define(x, w, b, y []float32) []value {
 		size += math.Abs(float64(v)) / n
 	}
 	meanError := depth*unit*size + 3*ulp*math.Abs(mean)
-	if c.center == 0 {
+	if !c.center {
 		mean, meanError = 0, 0
 	}
 	for _, v := range x {
@@ -163,10 +163,10 @@ func (c normCase) define(x, w, b, y []float32) []value {
 		scale := c.scale / math.Sqrt(squares+c.eps) * float64(w[k])
 		v := (float64(x[k]) - mean) * scale
 		bias, old := 0.0, 0.0
-		if c.bias == 1 {
+		if c.bias {
 			bias = c.scale * float64(b[k])
 		}
-		if c.add == 1 {
+		if c.add {
 			old = float64(y[k])
 		}
 		within := meanError*math.Abs(scale)*(1+relative) + math.Abs(v)*(relative+3*unit) + 4*unit*(math.Abs(v)+math.Abs(bias)+math.Abs(old))
@@ -178,14 +178,19 @@ func (c normCase) define(x, w, b, y []float32) []value {
 // TestCombine adds up at most TOP+2 rounded terms.
 func TestCombine(t *testing.T) {
 	for _, c := range []struct {
-		width, stride, top, add int
-		scale                   float64
-	}{{1, 1, 1, 0, 1}, {33, 40, 3, 1, 0.3}, {200, 256, 8, 0, -2}} {
+		width, stride, top int
+		add                bool
+		scale              float64
+	}{
+		{width: 1, stride: 1, top: 1, scale: 1},
+		{width: 33, stride: 40, top: 3, add: true, scale: 0.3},
+		{width: 200, stride: 256, top: 8, scale: -2},
+	} {
 		const n = 3
 		rng := random(uint64(c.width))
 		x, y := normals(rng, n*c.top*c.stride, 0, 1), normals(rng, n*c.stride, 0, 1)
 		before := slices.Clone(y)
-		launch(t, "combine", kernels.Consts{"WIDTH": c.width, "STRIDE": c.stride, "TOP": c.top, "ADD": c.add, "SCALE": c.scale},
+		launch(t, "combine", kernels.Consts{"WIDTH": c.width, "STRIDE": c.stride, "TOP": c.top, "ADD": asInt(c.add), "SCALE": c.scale},
 			(c.width+63)/64, n, x, y)
 		for i := range y {
 			if i%c.stride >= c.width {
@@ -198,7 +203,7 @@ func TestCombine(t *testing.T) {
 				sum += v
 				size += math.Abs(v)
 			}
-			if c.add == 1 {
+			if c.add {
 				sum += float64(before[i])
 				size += math.Abs(float64(before[i]))
 			}

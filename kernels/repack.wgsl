@@ -5,13 +5,13 @@
 //   columns each, lie by turns in its vec4<u32>: n vectors hold quads (0, n, 2n …), (1, n+1 …) …
 //   h [row][cols/BLOCK] u32: float16 scale, then int16 zero, shifted as the codes
 //   one thread makes one word; groups (x, y) count on: x + 65535·y
+// with shared/layout.wgsl: VEC, SHARE
+// with shared/natural.wgsl: natural
 const BITS: u32 = 4u;
 const BLOCK: u32 = 128u;
 const LANES: u32 = 64u;
 
 const RECORD: u32 = 3u + BLOCK * BITS / 8u; // bytes
-const VEC: u32 = 32u / BITS;               // quads of a vec4<u32>
-const SHARE: u32 = (BLOCK * BITS + 127u) / 128u; // of them in a block
 const QUADS: u32 = 8u / BITS;              // of a word
 const WIDE: u32 = 4u * BITS % 32u;         // bits of a quad, 0: all of a word
 const PLAIN: u32 = (BITS / 16u + 1u) / 2u;  // 1: no records
@@ -51,9 +51,7 @@ fn codes(row: u32, j: u32) -> u32 {
   if (PLAIN == 1u) { return plain(row, j * 32u / BITS); }
   var word = 0u;
   for (var i = 0u; i < QUADS; i++) {
-    let p = j * QUADS + i;
-    let v = p / VEC;
-    let k = 4u * (v / SHARE * SHARE * VEC + p % VEC * SHARE + v % SHARE);
+    let k = 4u * natural(j * QUADS + i);
     if (k / BLOCK < records()) {
       let quad = load(row + k / BLOCK * RECORD + 3u + k % BLOCK * BITS / 8u);
       word |= (quad & (0xffffffffu >> ((32u - WIDE) % 32u))) << (i * WIDE);

@@ -5,6 +5,7 @@
 //   g: weights of the norm of q, then of k   q [t][Q_STRIDE] f32
 //   kc, vc [sequence][KV_HEADS][CAP][DIM/2] u32 pairs of float16 (KV_BITS = 16), [DIM] f32 (32)
 //   one workgroup makes one head (x: queries, keys, values) of one token (y)
+// with shared/sum.wgsl: sums, total
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;        // of a head, even
@@ -31,17 +32,10 @@ const LANES: u32 = 64u;      // a power of two
 
 var<workgroup> head: array<f32, DIM>;
 var<workgroup> turned: array<f32, DIM>; // after the rotation
-var<workgroup> sums: array<f32, LANES>;
 
 // inverse returns 1/√(Σ/n+EPS), Σ the sum of what each lane brings.
 fn inverse(lane: u32, part: f32, n: u32) -> f32 {
-  sums[lane] = part;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
-  }
-  return 1.0 / sqrt(sums[0] / f32(n) + EPS);
+  return 1.0 / sqrt(total(lane, part) / f32(n) + EPS);
 }
 
 // rotated returns element e of the head after the rotation.

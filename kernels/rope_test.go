@@ -10,7 +10,8 @@ import (
 )
 
 type ropeCase struct {
-	heads, kvHeads, dim, rot, interleaved, kvBits, norm, tempFloor int
+	heads, kvHeads, dim, rot, kvBits, norm, tempFloor int
+	interleaved                                       bool
 }
 
 // place is where a token stands.
@@ -29,9 +30,9 @@ var places = []place{{0, 0}, {1, 1}, {255, 0}, {256, 1}, {300, 1}, {65535, 0}, {
 func TestRope(t *testing.T) {
 	for _, c := range []ropeCase{
 		{heads: 4, kvHeads: 2, dim: 64, rot: 64, kvBits: 16},
-		{heads: 3, kvHeads: 1, dim: 80, rot: 32, interleaved: 1, kvBits: 32, norm: 1},
+		{heads: 3, kvHeads: 1, dim: 80, rot: 32, interleaved: true, kvBits: 32, norm: 1},
 		{heads: 2, kvHeads: 2, dim: 64, rot: 24, kvBits: 32, norm: 2, tempFloor: 8192},
-		{heads: 4, kvHeads: 2, dim: 64, rot: 64, interleaved: 1, kvBits: 16, norm: 3},
+		{heads: 4, kvHeads: 2, dim: 64, rot: 64, interleaved: true, kvBits: 16, norm: 3},
 		{heads: 2, kvHeads: 1, dim: 2, rot: 2, kvBits: 32, norm: 3, tempFloor: 1},
 		{heads: 2, kvHeads: 1, dim: 34, rot: 0, kvBits: 16, norm: 2, tempFloor: 100},
 		{heads: 2, kvHeads: 1, dim: 256, rot: 64, kvBits: 16, norm: 1},
@@ -64,7 +65,7 @@ func testRope(t *testing.T, c ropeCase) {
 		weights = g
 	}
 	launch(t, "rope", kernels.Consts{
-		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "ROT": c.rot, "INTERLEAVED": c.interleaved,
+		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "ROT": c.rot, "INTERLEAVED": asInt(c.interleaved),
 		"X_STRIDE": xStride, "Q_STRIDE": qStride, "CAP": ropeCap, "KV_BITS": c.kvBits, "NORM": c.norm, "EPS": ropeEps,
 		"SCALE": ropeScale, "TEMP_FLOOR": c.tempFloor, "TEMP_SCALE": tempScale,
 	}, c.heads+2*c.kvHeads, len(places), rows, x, angles, weights, q, kc, vc)
@@ -190,7 +191,7 @@ func (c ropeCase) rotate(head []float64, position int) (turned, size []float64) 
 	}
 	for j := range c.rot / 2 {
 		a, b := j, j+c.rot/2
-		if c.interleaved == 1 {
+		if c.interleaved {
 			a, b = 2*j, 2*j+1
 		}
 		s, cos := math.Sincos(float64(position) * c.freq(j))

@@ -1,24 +1,12 @@
 // topk_max: first of three steps from logits to candidates: the largest of each span.
-//   x [s][VOCAB] f32
-//   out [s][4 + 4·GROUPS + 2·CAP] u32: (count, 0, 0, 0), (max, id, Σ exp(x−max), 0) of each span as
-//   float bits, then the candidates (id, logit)   hist [s][BUCKETS] u32 is cleared
-//   one workgroup takes SPAN logits (x) of one sequence (y)
-const VOCAB: u32 = 4096u;
-const SPAN: u32 = 1024u;
-const CAP: u32 = 1024u;
-const BUCKETS: u32 = 1024u;
-const LANES: u32 = 256u;   // a power of two
-
-const GROUPS: u32 = (VOCAB + SPAN - 1u) / SPAN;
-const OUT: u32 = 4u + 4u * GROUPS + 2u * CAP;
-
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+//   operands, launch and constants as in shared/topk.wgsl; hist is cleared
+// with shared/topk.wgsl: VOCAB, SPAN, CAP, BUCKETS, LANES, GROUPS, OUT, x
+// with shared/sum.wgsl: sums, total
 @group(0) @binding(1) var<storage, read_write> out: array<u32>;
 @group(0) @binding(2) var<storage, read_write> hist: array<u32>;
 
 var<workgroup> best: array<f32, LANES>;
 var<workgroup> ids: array<u32, LANES>;
-var<workgroup> sums: array<f32, LANES>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -48,17 +36,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   var sum = 0.0;
   for (var i = group.x * SPAN + lane; i < end; i += LANES) { sum += exp(x[group.y * VOCAB + i] - best[0]); }
-  sums[lane] = sum;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
-  }
+  let all = total(lane, sum);
   if (lane == 0u) {
     let o = group.y * OUT;
     if (group.x == 0u) { out[o] = 0u; }
     out[o + 4u + 4u * group.x] = bitcast<u32>(best[0]);
     out[o + 5u + 4u * group.x] = ids[0];
-    out[o + 6u + 4u * group.x] = bitcast<u32>(sums[0]);
+    out[o + 6u + 4u * group.x] = bitcast<u32>(all);
   }
 }

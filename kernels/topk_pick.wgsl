@@ -1,37 +1,19 @@
 // topk_pick: third step: appends the logits of the highest buckets that hold at least K together.
-//   operands as in topk_max; the count goes on past CAP if there are more than fit
-const VOCAB: u32 = 4096u;
-const SPAN: u32 = 1024u;
-const CAP: u32 = 1024u;
-const BUCKETS: u32 = 1024u;
+//   operands, launch and constants as in shared/topk.wgsl; the count goes on past CAP if there are more than fit
+// with shared/topk.wgsl: VOCAB, SPAN, CAP, BUCKETS, LANES, GROUPS, OUT, x
+// with shared/highest.wgsl: tops, highest
 const WIDTH: f32 = 0.03125;
 const K: u32 = 64u;
-const LANES: u32 = 256u;   // a power of two
 
 const EACH: u32 = (BUCKETS + LANES - 1u) / LANES; // buckets of a lane
-const GROUPS: u32 = (VOCAB + SPAN - 1u) / SPAN;
-const OUT: u32 = 4u + 4u * GROUPS + 2u * CAP;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<atomic<u32>>;
 @group(0) @binding(2) var<storage, read> hist: array<u32>;
 
-var<workgroup> tops: array<f32, LANES>;
 var<workgroup> seen: array<u32, LANES>; // logits in the buckets of the lanes up to this one
 var<workgroup> few: atomic<u32>;
 
-// highest returns the largest of all logits.
-fn highest(o: u32, lane: u32) -> f32 {
-  var top = -3.4e38;
-  for (var i = lane; i < GROUPS; i += LANES) { top = max(top, bitcast<f32>(atomicLoad(&out[o + 4u + 4u * i]))); }
-  tops[lane] = top;
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { tops[lane] = max(tops[lane], tops[lane + half]); }
-  }
-  workgroupBarrier();
-  return tops[0];
-}
+fn word(i: u32) -> u32 { return atomicLoad(&out[i]); }
 
 // taken returns how many of the highest buckets are taken.
 fn taken(base: u32, lane: u32) -> u32 {

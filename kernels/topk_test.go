@@ -20,7 +20,7 @@ const (
 // TestTopk runs the three kernels on two sequences, the second of which has many equals, and
 // checks what each leaves.
 func TestTopk(t *testing.T) {
-	for _, c := range []topCase{{1, 4, 1}, {1500, 600, 20}, {1024, 8, 20}} {
+	for _, c := range []topCase{{vocab: 1, cap: 4, k: 1}, {vocab: 1500, cap: 600, k: 20}, {vocab: 1024, cap: 8, k: 20}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t) })
 	}
 }

@@ -54,10 +54,13 @@ var variants = map[string][]kernels.Consts{
 }
 
 // widths are a packing for each width of weights.
-var widths = []packing{{32, 0}, {16, 0}, {8, 128}, {4, 32}, {2, 256}}
+var widths = []packing{f32, f16, codes(8, 128), codes(4, 32), codes(2, 256)}
 
 // narrow are the packings of kernels that do not take all.
-var narrow = map[string][]packing{"matvec_dot4": {{8, 128}, {4, 32}, {2, 256}, {2, 32}}, "matvec_f16": nil}
+var narrow = map[string][]packing{
+	"matvec_dot4": {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
+	"matvec_f16":  nil,
+}
 
 // specialized returns every kernel as its file has it, and its variants.
 func specialized(t *testing.T) []kernels.Kernel {

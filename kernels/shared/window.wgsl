@@ -1,0 +1,10 @@
+// window: the positions that a token sees.
+const WINDOW: u32 = 1024u; // so many, itself included
+const CHUNK: u32 = 0u;     // unless 0: only those of its own chunk of this many
+
+// first returns the first position that the token at position p sees.
+fn first(p: u32) -> u32 {
+  var f = select(0u, p + 1u - WINDOW, p + 1u > WINDOW);
+  if (CHUNK != 0u) { f = max(f, p - p % max(CHUNK, 1u)); }
+  return f;
+}

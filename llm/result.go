@@ -1,6 +1,9 @@
 package llm
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // Finish says why a text ended.
 type Finish string
@@ -29,6 +32,18 @@ type Result struct {
 	Finish Finish
 	Stop   string // the one of GenerateOptions.Stop that appeared, if one did
 	Stats  Stats
+}
+
+// Collect reads a text to its end, without streaming it: Collect(session.Generate(ctx, prompt, options)). If the context
+// ends, it returns what there is of the text, and the error.
+func Collect(pieces iter.Seq2[Piece, error]) (last *Result, err error) {
+	for p, err := range pieces {
+		if err != nil {
+			return last, err
+		}
+		last = p.Result
+	}
+	return last, nil
 }
 
 // Stats are counts and times of one text.

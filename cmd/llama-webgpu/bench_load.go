@@ -15,6 +15,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
 // benchSource is what bench loads: a bundle, or made-up weights.
@@ -144,7 +145,7 @@ func (b *benchmark) timeLoad(ctx context.Context, src *benchSource, test string,
 	case loadPlain:
 		t, err = transformer.New(ctx, b.dev, src.disk.Packed(), o)
 	default:
-		t, err = loadCompared(ctx, b.dev, src.disk, o)
+		t, err = engine.LoadChecked(ctx, b.dev, src.disk, o)
 	}
 	return t, time.Since(begun).Seconds(), err
 }

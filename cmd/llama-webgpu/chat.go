@@ -12,10 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"github.com/llama-webgpu/llama-webgpu/format/source"
-	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
-	"github.com/llama-webgpu/llama-webgpu/format/tokenizer/chat"
-	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
 var chatFlags = []cli.Flag{
@@ -75,80 +72,60 @@ func talks(c *cli.Context) bool {
 	return c.Bool("chat") && !c.IsSet("prompt") && !c.IsSet("prompt-file") && !c.IsSet("prompts")
 }
 
-// conversation is a chat on its way through a model.
-type conversation struct {
-	template *chat.Template
-	tok      *tokenizer.Tokenizer
-	messages []chat.Message
-	fed      []int32 // tokens that the model's cache may hold
+// opening returns what a conversation begins with.
+func opening(c *cli.Context) []llm.Message {
+	if system := c.String("system"); system != "" {
+		return []llm.Message{{Role: "system", Content: system}}
+	}
+	return nil
 }
 
-// newConversation prepares the template that the flags or the model give.
-func newConversation(c *cli.Context, s *source.Model, tok *tokenizer.Tokenizer) (*conversation, error) {
-	text := s.ChatTemplate()
+// newTemplate prepares the template that the flags or the model give.
+func newTemplate(c *cli.Context, f *llm.Files) (llm.Template, error) {
+	text := ""
 	if c.String("chat-template") != "" {
 		var err error
 		if text, err = readText(c, "chat-template"); err != nil {
 			return nil, err
 		}
 	}
-	if text == "" {
-		return nil, fmt.Errorf("%s: has no chat template: it was not trained to chat; use --prompt alone, or give --chat-template", s.Dir)
-	}
 	vars, err := templateVars(c)
 	if err != nil {
 		return nil, err
 	}
-	t, err := chat.New(text, s.SpecialTokens(tok), vars)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Dir, err)
+	t, err := f.Template(text, vars)
+	if errors.Is(err, llm.ErrNoTemplate) {
+		err = fmt.Errorf("%s: has no chat template: it was not trained to chat; use --prompt alone, or give --chat-template", f.Dir)
 	}
-	v := &conversation{template: t, tok: tok}
-	if system := c.String("system"); system != "" {
-		v.messages = append(v.messages, chat.Message{Role: "system", Content: system})
-	}
-	return v, nil
-}
-
-// ask adds a message and returns the tokens of the whole conversation, up to where the answer begins.
-func (v *conversation) ask(message string) ([]int32, error) {
-	v.messages = append(v.messages, chat.Message{Role: "user", Content: message})
-	text, err := v.template.Render(v.messages, true)
-	if err != nil {
-		return nil, err
-	}
-	ids := v.tok.Encode(text, false)
-	if len(ids) == 0 {
-		return nil, errors.New("chat template: it makes an empty text of the conversation")
-	}
-	return ids, nil
-}
-
-// reuse makes the model forget what differs from ids, and returns those that it has yet to be fed.
-func (v *conversation) reuse(e *engine, ids []int32) ([]int32, error) {
-	same := 0
-	for same < min(len(ids)-1, len(v.fed)) && ids[same] == v.fed[same] {
-		same++
-	}
-	if e.gpu == nil || !e.gpu.CanRewind(same) {
-		e.Reset()
-		return ids, nil
-	}
-	return ids[same:], e.gpu.Rewind(same)
+	return t, err
 }
 
 // talk reads messages line by line and writes the answers, until the input ends.
-func talk(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos []int, all stats) error {
-	in := bufio.NewReader(c.App.Reader)
+func (i *inference) talk() error {
+	if err := i.open(1, 1); err != nil {
+		return err
+	}
+	s, err := i.model.NewSession()
+	if err != nil {
+		return err
+	}
+	o := generateOptions(i.c, i.seed)
+	o.Template = i.template
+	if o.Sampler, err = llm.NewSampler(o.Sampling); err != nil {
+		return err
+	}
+	messages := opening(i.c)
+	in := bufio.NewReader(i.c.App.Reader)
 	terminal := term.IsTerminal(int(os.Stdin.Fd()))
-	for c.Context.Err() == nil {
+	for i.c.Context.Err() == nil {
 		if terminal {
 			fmt.Fprint(os.Stderr, "> ")
 		}
 		line, err := in.ReadString('\n')
 		if line = strings.TrimSpace(line); line != "" {
-			if err := answer(c, v, e, s, eos, line, all); err != nil {
-				return err
+			var failed error
+			if messages, failed = i.answer(s, append(messages, llm.Message{Role: "user", Content: line}), o); failed != nil {
+				return failed
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -161,26 +138,12 @@ func talk(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos []i
 	return errInterrupted
 }
 
-// answer has the model answer one message.
-func answer(c *cli.Context, v *conversation, e *engine, s *sample.Sampler, eos []int, message string, all stats) error {
-	ids, err := v.ask(message)
+// answer has the model answer the last message, and returns all messages.
+func (i *inference) answer(s *llm.Session, messages []llm.Message, o llm.GenerateOptions) ([]llm.Message, error) {
+	out := printer{w: stdout(i.c), begun: true}
+	r, err := out.stream(s.Chat(i.c.Context, messages, o))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	fresh, err := v.reuse(e, ids)
-	if err != nil {
-		return err
-	}
-	g := generation{tok: v.tok, eos: eos, stopper: stopper{stops: c.StringSlice("stop")}, prompt: fresh, out: stdout(c), open: true, stats: all}
-	g.stats.CachedTokens = len(ids) - len(fresh)
-	if err := g.run(c.Context, e, s, c.Int("n")); err != nil {
-		return err
-	}
-	v.messages = append(v.messages, chat.Message{Role: "assistant", Content: g.text})
-	v.fed = append(append([]int32{}, ids...), g.tokens...)
-	if e.gpu != nil { // the last token may not have been fed
-		v.fed = v.fed[:min(len(v.fed), e.gpu.Position())]
-	}
-	g.stats.device(e)
-	return g.finish(c)
+	return append(messages, llm.Message{Role: "assistant", Content: r.Text}), i.finish(&out, r)
 }

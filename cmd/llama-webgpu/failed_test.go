@@ -33,12 +33,12 @@ type full struct{}
 func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 // Text that nobody got is an error, not a success.
-func TestGenerationKeepsWriteError(t *testing.T) {
-	g := generation{out: full{}}
-	g.write("a")
-	g.out = io.Discard
-	g.write("b")
-	if !errors.Is(g.failed, syscall.ENOSPC) {
-		t.Errorf("error is %v, want %v", g.failed, syscall.ENOSPC)
+func TestPrinterKeepsWriteError(t *testing.T) {
+	p := printer{w: full{}}
+	p.print("a")
+	p.w = io.Discard
+	p.print("b")
+	if !errors.Is(p.failed, syscall.ENOSPC) {
+		t.Errorf("error is %v, want %v", p.failed, syscall.ENOSPC)
 	}
 }

@@ -6,139 +6,75 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
-	"slices"
-	"time"
 
-	"github.com/urfave/cli/v2"
-
-	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
-	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
-// Why a generation ended.
-const (
-	endLength      = "length"      // -n tokens
-	endEOS         = "eos"         // the model ended its text
-	endStop        = "stop"        // a stop string
-	endInterrupted = "interrupted" // Ctrl-C
-)
-
-// generation is one run of a model, from prompt to end.
-type generation struct {
-	tok     *tokenizer.Tokenizer
-	eos     []int
-	stopper stopper
-	out     io.Writer // where text goes as it comes, nil: nowhere
-
-	prompt []int32
-	tokens []int32 // generated, without one that ended the text
-	text   string  // of these, without a stop string
-	open   bool    // a line was begun on out
-	failed error   // the first time that out did not take text
-	stats  stats
-
-	stream       *tokenizer.Stream
-	begun, first time.Time // when the prompt was fed, and when the first token came
-	count        int       // tokens generated
+// printer writes a text as it comes.
+type printer struct {
+	w      io.Writer // nil: nowhere
+	begun  bool      // a line was begun
+	failed error     // the first time that w did not take text
 }
 
-// run generates at most n tokens. That ctx ends is no error.
-func (g *generation) run(ctx context.Context, e *engine, s *sample.Sampler, n int) error {
-	g.begin()
-	for id, err := range sample.Generate(ctx, e.model(), s, g.prompt, n) {
-		if errors.Is(err, context.Canceled) {
-			g.stats.End = endInterrupted
+func (p *printer) print(text string) {
+	if p.w != nil && text != "" {
+		p.begun = true
+		_, err := io.WriteString(p.w, text)
+		p.failed = cmp.Or(p.failed, err)
+	}
+}
+
+// stream prints a text to its end. That its context has ended is no error.
+func (p *printer) stream(pieces iter.Seq2[llm.Piece, error]) (*llm.Result, error) {
+	var last *llm.Result
+	for piece, err := range pieces {
+		if errors.Is(err, context.Canceled) && last != nil {
 			break
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if !g.take(id) {
-			break
+		last = piece.Result
+		if p.print(piece.Text); p.failed != nil {
+			return nil, p.failed
 		}
 	}
-	if g.failed == nil {
-		g.end()
-	}
-	return g.failed
+	return last, nil
 }
 
-// begin is called before the prompt is fed.
-func (g *generation) begin() {
-	g.stream = g.tok.Stream(true)
-	for _, id := range g.prompt { // what follows may depend on it: a space, half a character
-		g.stream.Push(id)
-	}
-	g.stats.End = endLength
-	g.begun = time.Now()
+// resultJSON is what --json prints of a text.
+type resultJSON struct {
+	PromptTokens []int32 `json:"prompt_tokens"`
+	Tokens       []int32 `json:"tokens"`
+	Text         string  `json:"text"`
+	Stats        *stats  `json:"stats"`
 }
 
-// take adds a token and reports whether the text goes on.
-func (g *generation) take(id int32) (more bool) {
-	if g.count++; g.count == 1 {
-		g.first = time.Now()
-	}
-	if slices.Contains(g.eos, int(id)) {
-		g.stats.End = endEOS
-		return false
-	}
-	g.tokens = append(g.tokens, id)
-	if g.show(g.stream.Push(id)) {
-		g.stats.End = endStop
-		return false
-	}
-	return g.failed == nil
-}
-
-// end is called after the last token.
-func (g *generation) end() {
-	if g.stats.End != endStop && !g.show(g.stream.Flush()) {
-		g.write(g.stopper.flush())
-	}
-	g.stats.measure(len(g.prompt), len(g.tokens), g.count, g.begun, g.first, time.Now())
-}
-
-// show lets text through until a stop string appears, and reports whether one has.
-func (g *generation) show(text string) (stopped bool) {
-	text, stopped = g.stopper.push(text)
-	g.write(text)
-	return stopped
-}
-
-func (g *generation) write(text string) {
-	g.text += text
-	if g.out != nil && text != "" {
-		g.open = true
-		_, err := io.WriteString(g.out, text)
-		g.failed = cmp.Or(g.failed, err)
-	}
+func newResultJSON(r *llm.Result, s *stats) resultJSON {
+	return resultJSON{r.Prompt, append([]int32{}, r.Tokens...), r.Text, s}
 }
 
 // finish prints what is printed at the end, and says if that came too early.
-func (g *generation) finish(c *cli.Context) error {
-	if err := g.conclude(c); err != nil || g.stats.End != endInterrupted {
-		return err
-	}
-	return errInterrupted
-}
-
-func (g *generation) conclude(c *cli.Context) error {
-	if c.Bool("json") {
-		return printJSON(c, struct {
-			PromptTokens []int32 `json:"prompt_tokens"`
-			Tokens       []int32 `json:"tokens"`
-			Text         string  `json:"text"`
-			Stats        *stats  `json:"stats"`
-		}{g.prompt, append([]int32{}, g.tokens...), g.text, &g.stats})
-	}
-	if g.open {
-		if _, err := fmt.Fprintln(g.out); err != nil {
+func (i *inference) finish(out *printer, r *llm.Result) error {
+	s := i.stats(r, i.seed)
+	switch {
+	case i.c.Bool("json"):
+		if err := printJSON(i.c, newResultJSON(r, s)); err != nil {
+			return err
+		}
+	case out.begun:
+		if _, err := fmt.Fprintln(out.w); err != nil {
 			return err
 		}
 	}
-	if c.Bool("stats") {
-		g.stats.print(os.Stderr)
+	if i.c.Bool("stats") && !i.c.Bool("json") {
+		s.print(os.Stderr)
+	}
+	if r.Finish == llm.FinishCanceled {
+		return errInterrupted
 	}
 	return nil
 }

@@ -12,9 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/llama-webgpu/llama-webgpu/format/source"
-	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
-	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
 var inferCommand = &cli.Command{
@@ -68,59 +66,129 @@ func infer(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := cmp.Or(check(c, []string{"model"}, "model"), checkDevice(c), checkChat(c)); err != nil {
-		return err
-	}
-	sampler, seed, err := newSampler(c)
-	if err != nil {
+	if err := cmp.Or(check(c, []string{"model"}, "model"), checkDevice(c), checkChat(c), checkSampling(c)); err != nil {
 		return err
 	}
 	prompts, err := readPrompts(c)
 	if err != nil {
 		return err
 	}
-	begun := time.Now()
-	src, err := source.Open(c.String("model"))
-	if err != nil {
+	i := inference{c: c, begun: time.Now(), seed: seedOf(c)}
+	if i.files, err = openFiles(c.String("model")); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.Close()) }()
-	tok, err := src.Tokenizer()
-	if err != nil {
+	defer func() { err = errors.Join(err, i.close()) }()
+	if err := i.prepare(); err != nil {
 		return err
 	}
-	if len(prompts) > 1 || c.IsSet("prompts") {
-		return inferBatch(c, src, tok, prompts, seed, begun)
+	switch {
+	case len(prompts) > 1 || c.IsSet("prompts"):
+		return i.batch(prompts)
+	case talks(c):
+		return i.talk()
 	}
-	ids, talk, err := opening(c, src, tok, strings.Join(prompts, ""))
-	if err != nil {
-		return err
-	}
-	e, err := openEngineWith(c, src, loadOptions{
-		maxSeqLen: contextOf(c, src), ready: readyFor(c.Int("n"), len(ids)), check: !c.Bool("no-verify"),
-	})
-	if err != nil {
-		return err
-	}
-	defer e.close()
-	all := stats{Load: time.Since(begun).Seconds(), Seed: seed}
-	if talk != nil {
-		return talk(e, sampler, all)
-	}
+	return i.single(strings.Join(prompts, ""))
+}
 
-	g := generation{tok: tok, eos: src.EOS, stopper: stopper{stops: c.StringSlice("stop")}, prompt: ids, stats: all}
-	if !c.Bool("json") {
-		g.out = stdout(c)
-		if c.Bool("echo") {
-			g.open = true
-			fmt.Fprint(g.out, tok.Decode(ids, true))
+// inference is one run of infer.
+type inference struct {
+	c        *cli.Context
+	begun    time.Time
+	files    *llm.Files
+	template llm.Template // with --chat
+	model    *llm.Model   // once it is loaded
+	load     float64      // seconds that took, from the first file on
+	seed     uint64
+}
+
+// openFiles opens a model whose text can be read and written.
+func openFiles(dir string) (*llm.Files, error) {
+	f, err := llm.OpenFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	if f.Vocabulary().Tokenizer == nil {
+		_, err := f.Tokenizer() // says why there is none
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (i *inference) close() (err error) {
+	if i.model != nil {
+		err = i.model.Close()
+	}
+	return errors.Join(err, i.files.Close())
+}
+
+// prepare makes the template of a chat.
+func (i *inference) prepare() error {
+	if !i.c.Bool("chat") {
+		return nil
+	}
+	var err error
+	i.template, err = newTemplate(i.c, i.files)
+	return err
+}
+
+// open loads the model, for as many sequences, and compiles the kernels of some passes meanwhile.
+func (i *inference) open(sequences int, warm ...int) (err error) {
+	e, err := engineOptions(i.c)
+	if err != nil {
+		return err
+	}
+	progress, end := loadingBar(i.c, e.Device)
+	defer end()
+	i.model, err = i.files.Load(i.c.Context, llm.Options{
+		Device: e.Device, Adapter: e.Adapter, Context: i.c.Int("max-seq-len"), Sequences: sequences, KVBits: e.KVBits, NoCheck: i.c.Bool("no-verify"),
+		Tuning: e.Tuning, Warm: warm, Progress: progress, Log: e.Log,
+	})
+	i.load = time.Since(i.begun).Seconds()
+	return noGPU(i.c, err)
+}
+
+// single continues one prompt, and prints the text as it comes.
+func (i *inference) single(prompt string) error {
+	ids, err := i.prompt(prompt)
+	if err != nil {
+		return err
+	}
+	warm := []int{len(ids)}
+	if i.c.Int("n") > 1 {
+		warm = append(warm, 1)
+	}
+	if err := i.open(1, warm...); err != nil {
+		return err
+	}
+	s, err := i.model.NewSession()
+	if err != nil {
+		return err
+	}
+	out := printer{}
+	if !i.c.Bool("json") {
+		out.w = stdout(i.c)
+		if i.c.Bool("echo") {
+			out.print(i.files.Vocabulary().Tokenizer.Decode(ids, true))
+			out.begun = true
 		}
 	}
-	if err := g.run(c.Context, e, sampler, c.Int("n")); err != nil {
+	r, err := out.stream(s.GenerateTokens(i.c.Context, ids, generateOptions(i.c, i.seed)))
+	if err != nil {
 		return err
 	}
-	g.stats.device(e)
-	return g.finish(c)
+	return i.finish(&out, r)
+}
+
+// prompt returns the tokens of what the model is to go on from.
+func (i *inference) prompt(text string) (ids []int32, err error) {
+	if i.c.Bool("chat") {
+		return i.files.Vocabulary().Conversation(append(opening(i.c), llm.Message{Role: "user", Content: text}), i.template)
+	}
+	ids, err = i.files.Vocabulary().Prompt(text, !i.c.Bool("no-bos"))
+	if errors.Is(err, llm.ErrNoTokens) {
+		err = fmt.Errorf("%w: give a --prompt that is not empty", err)
+	}
+	return ids, err
 }
 
 // inferBounds are what infer's numbers may be.
@@ -135,27 +203,40 @@ var inferBounds = []bound{
 	{name: "repeat-penalty", most: unbounded, open: true, not: "1: no penalty"},
 }
 
-// newSampler returns a sampler and the seed that it uses.
-func newSampler(c *cli.Context) (*sample.Sampler, uint64, error) {
-	seed := c.Uint64("seed")
-	if !c.IsSet("seed") {
-		seed = rand.Uint64() >> 11 // exact in JSON, where numbers are float64
-	}
+// checkSampling reports numbers and stop strings that make no sense.
+func checkSampling(c *cli.Context) error {
 	if err := within(c, inferBounds...); err != nil {
-		return nil, 0, err
+		return err
 	}
 	if slices.Contains(c.StringSlice("stop"), "") {
-		return nil, 0, usagef("--stop: an empty text is everywhere")
+		return usagef("--stop must not be empty")
 	}
-	s, err := sample.New(samplerOptions(c, seed))
-	if err != nil {
-		return nil, 0, usagef("%v", err)
+	o := generateOptions(c, 0)
+	if err := o.Validate(); err != nil {
+		return usagef("%v", err)
 	}
-	return s, seed, nil
+	return nil
 }
 
-func samplerOptions(c *cli.Context, seed uint64) sample.Options {
-	return sample.Options{
+// seedOf returns --seed, or a random one.
+func seedOf(c *cli.Context) uint64 {
+	if c.IsSet("seed") {
+		return c.Uint64("seed")
+	}
+	return rand.Uint64() >> 11 // exact in JSON, where numbers are float64
+}
+
+// generateOptions returns what the flags say of a text.
+func generateOptions(c *cli.Context, seed uint64) llm.GenerateOptions {
+	o := llm.GenerateOptions{Sampling: sampling(c, seed), MaxTokens: c.Int("n"), Stop: c.StringSlice("stop")}
+	if o.MaxTokens == 0 {
+		o.MaxTokens = llm.NoTokens
+	}
+	return o
+}
+
+func sampling(c *cli.Context, seed uint64) llm.Sampling {
+	return llm.Sampling{
 		Temperature:   float32(c.Float64("temperature")),
 		TopK:          c.Int("top-k"),
 		TopP:          float32(c.Float64("top-p")),
@@ -163,53 +244,4 @@ func samplerOptions(c *cli.Context, seed uint64) sample.Options {
 		RepeatPenalty: float32(c.Float64("repeat-penalty")),
 		Seed:          seed,
 	}
-}
-
-// opening returns the tokens that the model is to go on from, or what to do instead.
-func opening(c *cli.Context, s *source.Model, tok *tokenizer.Tokenizer, prompt string) (ids []int32, instead func(*engine, *sample.Sampler, stats) error, err error) {
-	if !c.Bool("chat") {
-		ids, err = promptIDs(c, s, tok, prompt)
-		return ids, nil, err
-	}
-	v, err := newConversation(c, s, tok)
-	if err != nil {
-		return nil, nil, err
-	}
-	if talks(c) {
-		return nil, func(e *engine, sampler *sample.Sampler, all stats) error { return talk(c, v, e, sampler, s.EOS, all) }, nil
-	}
-	ids, err = v.ask(prompt)
-	return ids, nil, err
-}
-
-// promptIDs returns the tokens of the prompt.
-func promptIDs(c *cli.Context, s *source.Model, tok *tokenizer.Tokenizer, prompt string) ([]int32, error) {
-	ids := tok.Encode(prompt, !c.Bool("no-bos"))
-	if len(ids) == 0 && s.BOS >= 0 && !c.Bool("no-bos") {
-		ids = []int32{int32(s.BOS)}
-	}
-	if len(ids) == 0 {
-		return nil, errors.New("the prompt has no token: give a --prompt that is not empty")
-	}
-	return ids, nil
-}
-
-// contextOf is how many tokens the model is to see.
-func contextOf(c *cli.Context, s *source.Model) int {
-	if n := c.Int("max-seq-len"); n > 0 {
-		return n
-	}
-	return min(s.Context(), 4096)
-}
-
-// readyFor returns the passes that n tokens after a prompt of some length will take; 0: it is not known yet.
-func readyFor(n, prompt int) []int {
-	var passes []int
-	if prompt > 0 {
-		passes = append(passes, prompt)
-	}
-	if n > 1 {
-		passes = append(passes, 1)
-	}
-	return passes
 }

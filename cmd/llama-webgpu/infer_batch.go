@@ -11,176 +11,122 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
-	"github.com/llama-webgpu/llama-webgpu/format/source"
-	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
-	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/llm"
+	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
-// maxBatch is how many sequences a transformer has at most.
+// maxBatch is how many sequences a model has at most.
 const maxBatch = 8
 
-// batchText is one of several texts that are continued.
-type batchText struct {
-	generation
-	prompt  string
-	sampler *sample.Sampler
-	done    bool // it has ended
-}
-
-// textBatch are the texts, and how they are written.
+// textBatch are several texts, and how they are written.
 type textBatch struct {
-	c       *cli.Context
-	e       *engine
-	texts   []*batchText
-	written int // of texts: those are written in order
-	load    float64
-	failed  error // the first time that standard output did not take a text
+	*inference
+	prompts []string
+	results []*llm.Result // nil: the text has not ended
+	written int           // of them: those are written in order
 }
 
-// inferBatch continues several prompts.
-func inferBatch(c *cli.Context, src *source.Model, tok *tokenizer.Tokenizer, prompts []string, seed uint64, begun time.Time) error {
-	b := textBatch{c: c}
-	longest := 0
-	for i, p := range prompts {
-		t, err := newBatchText(c, src, tok, p, seed+uint64(i))
-		if err != nil {
-			return fmt.Errorf("prompt %d: %w", i+1, err)
-		}
-		longest = max(longest, len(t.generation.prompt))
-		b.texts = append(b.texts, t)
-	}
-	most := min(maxBatch, len(prompts))
-	if n := c.Int("batch"); n > 0 {
-		most = min(n, len(prompts))
-	}
-	var err error
-	b.e, err = openEngineWith(c, src, loadOptions{
-		maxSeqLen: contextOf(c, src), maxBatch: most, ready: []int{1, most, longest}, check: !c.Bool("no-verify"),
-	})
+// batch continues several prompts.
+func (i *inference) batch(prompts []string) error {
+	b := textBatch{inference: i, prompts: prompts, results: make([]*llm.Result, len(prompts))}
+	requests, longest, err := b.requests()
 	if err != nil {
 		return err
 	}
-	defer b.e.close()
-	b.load = time.Since(begun).Seconds()
-	started := time.Now()
-	if err := b.run(c.Context); err != nil {
+	if err := b.openFor(longest); err != nil {
 		return err
 	}
-	if c.Bool("stats") && !c.Bool("json") {
+	started := time.Now()
+	if err := b.run(requests); err != nil {
+		return err
+	}
+	if i.c.Bool("stats") && !i.c.Bool("json") {
 		b.total(time.Since(started)).print(os.Stderr)
 	}
-	if c.Context.Err() != nil {
+	if i.c.Context.Err() != nil {
 		return errInterrupted
 	}
 	return nil
 }
 
-func newBatchText(c *cli.Context, src *source.Model, tok *tokenizer.Tokenizer, prompt string, seed uint64) (*batchText, error) {
-	ids, _, err := opening(c, src, tok, prompt)
-	if err != nil {
-		return nil, err
+// requests returns the texts, and how many tokens the longest prompt has.
+func (b *textBatch) requests() (list []llm.Request, longest int, err error) {
+	for i, p := range b.prompts {
+		ids, err := b.prompt(p)
+		if err != nil {
+			return nil, 0, fmt.Errorf("prompt %d: %w", i+1, err)
+		}
+		longest = max(longest, len(ids))
+		list = append(list, llm.Request{Prompt: ids, Options: generateOptions(b.c, b.seed+uint64(i))})
 	}
-	sampler, err := sample.New(samplerOptions(c, seed))
-	if err != nil {
-		return nil, err
-	}
-	t := &batchText{prompt: prompt, sampler: sampler}
-	t.generation = generation{tok: tok, eos: src.EOS, stopper: stopper{stops: c.StringSlice("stop")}, prompt: ids}
-	t.stats.Seed = seed
-	return t, nil
+	return list, longest, nil
 }
 
-// run generates. That ctx ends is no error: what there is then is written.
-func (b *textBatch) run(ctx context.Context) error {
-	err := b.generate(ctx)
-	if errors.Is(err, context.Canceled) {
-		err = nil
-		for _, t := range b.texts[b.written:] {
-			if t.stream == nil {
-				t.begin()
-			}
-			if !t.done {
-				t.stats.End = endInterrupted
-				t.end()
-				t.done = true
-			}
+// openFor loads the model for as many sequences as there are prompts, or as --batch says.
+func (b *textBatch) openFor(longest int) error {
+	sequences := maxBatch
+	if n := b.c.Int("batch"); n > 0 {
+		sequences = n
+	}
+	sequences = min(sequences, len(b.prompts))
+	if b.c.String("device") == string(engine.CPU) {
+		return b.open(1)
+	}
+	return b.open(sequences, 1, sequences, longest)
+}
+
+// run generates, and writes each text as it ends. That the context ends is no error: what there is then is written.
+func (b *textBatch) run(requests []llm.Request) error {
+	for piece, err := range b.model.Batch(b.c.Context, requests) {
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if piece.Result == nil {
+			continue
+		}
+		b.results[piece.Index] = piece.Result
+		if err := b.write(); err != nil {
+			return err
 		}
 	}
-	b.write()
-	return errors.Join(err, b.failed)
-}
-
-func (b *textBatch) generate(ctx context.Context) error {
-	n := b.c.Int("n")
-	if b.e.gpu == nil { // one after the other
-		for _, t := range b.texts {
-			b.e.Reset()
-			if err := t.run(ctx, b.e, t.sampler, n); err != nil {
-				return err
-			}
-			b.end(t)
-			if ctx.Err() != nil || b.failed != nil {
-				return ctx.Err()
-			}
-		}
-		return nil
-	}
-	var requests []sample.Request
-	for _, t := range b.texts {
-		requests = append(requests, sample.Request{
-			Prompt: t.generation.prompt, N: n, Sampler: t.sampler, Begin: t.begin,
-			Take: func(id int32) bool { return t.take(id) && b.failed == nil },
-			End: func() {
-				t.end()
-				b.end(t)
-			},
-		})
-	}
-	return sample.GenerateBatch(ctx, b.e.gpu, requests)
-}
-
-// end writes a text that has ended, and those after it that have waited for it.
-func (b *textBatch) end(t *batchText) {
-	t.done = true
-	b.write()
+	return nil
 }
 
 // write writes the texts that have ended and whose turn it is.
-func (b *textBatch) write() {
-	for b.failed == nil && b.written < len(b.texts) && b.texts[b.written].done {
-		b.failed = b.one(b.written)
+func (b *textBatch) write() error {
+	for b.written < len(b.results) && b.results[b.written] != nil {
+		if err := b.one(b.written); err != nil {
+			return err
+		}
 		b.written++
 	}
+	return nil
 }
 
 // one writes the i-th text.
 func (b *textBatch) one(i int) error {
-	t, w := b.texts[i], stdout(b.c)
+	r, w := b.results[i], stdout(b.c)
 	if b.c.Bool("json") {
-		t.stats.Load = b.load
-		t.stats.device(b.e)
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
 		return e.Encode(struct {
-			Index        int     `json:"index"`
-			Prompt       string  `json:"prompt"`
-			PromptTokens []int32 `json:"prompt_tokens"`
-			Tokens       []int32 `json:"tokens"`
-			Text         string  `json:"text"`
-			Stats        *stats  `json:"stats"`
-		}{i, t.prompt, t.generation.prompt, append([]int32{}, t.tokens...), t.text, &t.stats})
+			Index  int    `json:"index"`
+			Prompt string `json:"prompt"`
+			resultJSON
+		}{i, b.prompts[i], newResultJSON(r, b.stats(r, b.seed+uint64(i)))})
 	}
-	text := t.text
+	text := r.Text
 	if b.c.Bool("echo") {
-		text = t.tok.Decode(t.generation.prompt, true) + text
+		text = b.files.Vocabulary().Tokenizer.Decode(r.Prompt, true) + text
 	}
 	separator := "\n"
 	if i == 0 {
 		separator = ""
 	}
-	_, err := fmt.Fprintf(w, "%s--- %d: %s\n%s\n", separator, i+1, label(t.prompt), text)
+	_, err := fmt.Fprintf(w, "%s--- %d: %s\n%s\n", separator, i+1, label(b.prompts[i]), text)
 	return err
 }
 
@@ -196,16 +142,20 @@ func label(prompt string) string {
 // total adds up the statistics of all texts. The speed of generation is that of all together, with the time
 // that the prompts took.
 func (b *textBatch) total(d time.Duration) *stats {
-	s := &stats{Load: b.load, FirstToken: b.texts[0].stats.FirstToken}
+	s := &stats{Load: b.load}
 	ends := map[string]int{}
 	var prompts time.Duration
-	for _, t := range b.texts {
-		s.PromptTokens += t.stats.PromptTokens
-		s.GeneratedTokens += t.stats.GeneratedTokens
-		ends[t.stats.End]++
-		if t.count > 0 {
-			prompts += t.first.Sub(t.begun)
+	for i, r := range b.results {
+		if r == nil {
+			continue
 		}
+		if i == 0 {
+			s.FirstToken = r.Stats.FirstToken.Seconds()
+		}
+		s.PromptTokens += r.Stats.PromptTokens
+		s.GeneratedTokens += r.Stats.GeneratedTokens
+		prompts += r.Stats.FirstToken
+		ends[ending(r.Finish)]++
 	}
 	s.PromptSpeed, s.Speed = rate(s.PromptTokens, prompts), rate(s.GeneratedTokens, d)
 	var list []string
@@ -213,6 +163,6 @@ func (b *textBatch) total(d time.Duration) *stats {
 		list = append(list, fmt.Sprintf("%s %d×", end, ends[end]))
 	}
 	s.End = strings.Join(list, ", ")
-	s.device(b.e)
+	s.device(b.model)
 	return s
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/internal/option"
-	llmengine "github.com/llama-webgpu/llama-webgpu/llm/engine"
+	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 	"github.com/llama-webgpu/llama-webgpu/verify/run"
 )
 
@@ -50,7 +50,7 @@ func judgeOptions(c *cli.Context, steps *steps) (o run.Options, err error) {
 		}
 	}
 	o.Reference.Adapters, o.Reference.Cache = adapters(c), c.String("reference-cache")
-	o.Reference.Device = llmengine.Device(c.String("reference-device"))
+	o.Reference.Device = engine.Device(c.String("reference-device"))
 	o.Program, o.Progress = "llama-webgpu "+version+revision(), steps.set
 	o.Text, err = judgeText(c)
 	return o, err

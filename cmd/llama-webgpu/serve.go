@@ -19,6 +19,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 	"github.com/llama-webgpu/llama-webgpu/web"
 )
 
@@ -190,7 +191,7 @@ func (s *referenceServer) logits(ctx context.Context, name string, tokens []int3
 	if err := s.use(name); err != nil {
 		return nil, err
 	}
-	r, err := newReference(s.open, len(tokens), true)
+	r, err := engine.NewReference(s.open, engine.Options{Context: len(tokens)})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
 // stats say how a generation went. Times are in seconds.
@@ -25,16 +27,23 @@ type stats struct {
 	Compile         float64           `json:"compile_seconds"`            // of these, together
 }
 
-// measure fills in counts and times: the model chose as many tokens, the first of them at first; one that
-// ended the text was not generated.
-func (s *stats) measure(prompt, generated, chosen int, begun, first, end time.Time) {
-	s.PromptTokens, s.GeneratedTokens = prompt, generated
-	if chosen == 0 {
-		return
+// stats returns those of a text.
+func (i *inference) stats(r *llm.Result, seed uint64) *stats {
+	s := &stats{
+		End: ending(r.Finish), Seed: seed, Load: i.load, FirstToken: r.Stats.FirstToken.Seconds(),
+		PromptTokens: r.Stats.PromptTokens - r.Stats.CachedTokens, CachedTokens: r.Stats.CachedTokens, PromptSpeed: r.Stats.PromptSpeed,
+		GeneratedTokens: r.Stats.GeneratedTokens, Speed: r.Stats.Speed,
 	}
-	s.FirstToken = first.Sub(begun).Seconds()
-	s.PromptSpeed = rate(prompt, first.Sub(begun))
-	s.Speed = rate(chosen-1, end.Sub(first))
+	s.device(i.model)
+	return s
+}
+
+// ending says why a text ended.
+func ending(f llm.Finish) string {
+	if f == llm.FinishCanceled {
+		return "interrupted" // by Ctrl-C
+	}
+	return string(f)
 }
 
 // measurable is the least time that a speed is worked out from.
@@ -65,13 +74,12 @@ func speed(rate float64) string {
 }
 
 // device fills in what the device knows.
-func (s *stats) device(e *engine) {
-	s.Device = e.String()
-	if e.dev == nil {
-		return
+func (s *stats) device(m *llm.Model) {
+	s.Device = m.String()
+	if d := m.Device(); d != nil {
+		done := d.Stats()
+		s.Memory, s.Pipelines, s.Compile = d.Memory(), done.Pipelines, done.CompileTime.Seconds()
 	}
-	d := e.dev.Stats()
-	s.Memory, s.Pipelines, s.Compile = e.dev.Memory(), d.Pipelines, d.CompileTime.Seconds()
 }
 
 func (s *stats) print(w io.Writer) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
 var tuneCommand = &cli.Command{
@@ -73,9 +74,9 @@ func tune(c *cli.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: give a file with --tuning", err)
 	}
-	kept := &tuningFile{Version: tuningVersion}
+	kept := engine.NewTuning()
 	if path != "" {
-		if kept, err = readTuning(path); err != nil {
+		if kept, err = engine.ReadTuning(path); err != nil {
 			return err
 		}
 	}
@@ -103,8 +104,8 @@ func tune(c *cli.Context) (err error) {
 		return failed
 	}
 	if path != "" { // of an interrupted search, too
-		kept.put(dev, results)
-		if err := kept.write(path); err != nil {
+		kept.Put(dev, results)
+		if err := kept.Write(path); err != nil {
 			return errors.Join(failed, err)
 		}
 	}

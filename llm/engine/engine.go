@@ -107,8 +107,13 @@ func load(ctx context.Context, dev *gpu.Device, m *source.Model, o Options) (*tr
 	if !o.Check {
 		return transformer.New(ctx, dev, m.Packed(), options)
 	}
+	return LoadChecked(ctx, dev, m, options)
+}
+
+// LoadChecked uploads a bundle and compares it with its hashes on the way.
+func LoadChecked(ctx context.Context, dev *gpu.Device, m *source.Model, o transformer.Options) (*transformer.Transformer, error) {
 	packed := m.Packed().Hashing()
-	t, err := transformer.New(ctx, dev, packed, options)
+	t, err := transformer.New(ctx, dev, packed, o)
 	if err != nil {
 		return nil, err
 	}

@@ -52,9 +52,12 @@ func adapterID(a gpu.AdapterInfo) string {
 	return fmt.Sprintf("%s, %s, %s %04x:%04x", a.Name, a.Driver, a.Backend, a.VendorID, a.DeviceID)
 }
 
+// NewTuning returns an empty one.
+func NewTuning() *Tuning { return &Tuning{Version: tuningVersion} }
+
 // ReadTuning reads a file; one that is not there is empty.
 func ReadTuning(path string) (*Tuning, error) {
-	f := &Tuning{Version: tuningVersion}
+	f := NewTuning()
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil

@@ -1,4 +1,4 @@
-package main
+package engine
 
 import (
 	"os"
@@ -16,7 +16,7 @@ import (
 func TestTuningFile(t *testing.T) {
 	dev := gputest.Open(t)
 	path := filepath.Join(t.TempDir(), "a", "b", "tuning.json")
-	f, err := readTuning(path)
+	f, err := ReadTuning(path)
 	if err != nil || len(f.Entries) != 0 {
 		t.Fatalf("%v, %v of a file that is not there", f, err)
 	}
@@ -24,32 +24,32 @@ func TestTuningFile(t *testing.T) {
 	result := func(rows int) []transformer.TuneResult {
 		return []transformer.TuneResult{{TuningKey: key, Best: transformer.Tuned{"ROWS": rows, "LANES": 64, "STEP": 1}, After: time.Millisecond}}
 	}
-	f.put(dev, result(2))
-	f.put(dev, result(8)) // in its place
+	f.Put(dev, result(2))
+	f.Put(dev, result(8)) // in its place
 	other, old := f.Entries[0], f.Entries[0]
 	other.Adapter, other.Class = "another", "another"
 	old.Text, old.Class = "an older kernel", "old"
 	f.Entries = append(f.Entries, other, old)
-	if err := f.write(path); err != nil {
+	if err := f.Write(path); err != nil {
 		t.Fatal(err)
 	}
-	back, err := readTuning(path)
+	back, err := ReadTuning(path)
 	if err != nil || !reflect.DeepEqual(back, f) {
 		t.Fatalf("read back %v, %v", back, err)
 	}
-	got, err := back.forDevice(dev)
+	got, err := back.For(dev)
 	if want := (transformer.Tuning{key: {"ROWS": 8, "LANES": 64, "STEP": 1}}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("for this device %v, %v: want %v", got, err, want)
 	}
 	back.Entries[0].Use["ROWS"] = 3
-	if _, err := back.forDevice(dev); err == nil || !strings.Contains(err.Error(), "ROWS") {
+	if _, err := back.For(dev); err == nil || !strings.Contains(err.Error(), "ROWS") {
 		t.Errorf("three rows: %v", err)
 	}
 	for text, want := range map[string]string{`{"version": 2}`: "version 2", `{`: "unexpected", `{"versoin": 1}`: "versoin"} {
 		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readTuning(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := ReadTuning(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want the path and %q", text, err, want)
 		}
 	}

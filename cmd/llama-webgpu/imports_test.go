@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"format/bundle":                        {"format/block", "format/model", "format/outdir", "format/strict"},
 	"format/outdir":                        {},
 	"format/source":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/tokenizer"},
-	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "llm/engine"},
+	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "llm/engine", "quant/auto", "quant/convert", "verify/run"},
 	"llm/engine":                           {"format/outdir", "format/source", "gpu", "gpu/transformer", "kernels", "kernels/simd", "verify"},
 	"quant":                                {"format/block"},
 	"quant/auto":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "format/source", "format/strict", "format/tokenizer", "format/tokenizer/chat", "format/vocab", "gpu", "gpu/transformer", "internal/option", "quant", "quant/calibrate", "quant/convert", "verify"},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
@@ -98,6 +99,7 @@ func inspect(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	s.LogIgnored(slog.Default())
 	in := newInspection(s)
 	if c.Bool("check") {
 		if err := checkHashes(c, s); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -62,7 +63,7 @@ func findConfigured(path string) (*configured, error) {
 	if m.config, err = hf.ReadConfig(data); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.path, err)
 	}
-	source.LogIgnored(m.path, m.config.Ignored)
+	source.LogIgnored(slog.Default(), m.path, m.config.Ignored)
 	return &m, nil
 }
 

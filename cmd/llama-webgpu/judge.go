@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -51,7 +52,7 @@ func judgeOptions(c *cli.Context, steps *steps) (o run.Options, err error) {
 	}
 	o.Reference.Adapters, o.Reference.Cache = adapters(c), c.String("reference-cache")
 	o.Reference.Device = engine.Device(c.String("reference-device"))
-	o.Program, o.Progress = "llama-webgpu "+version+revision(), steps.set
+	o.Program, o.Progress, o.Log = "llama-webgpu "+version+revision(), steps.set, slog.Default()
 	o.Text, err = judgeText(c)
 	return o, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +41,7 @@ func quantizeOptions(c *cli.Context) (auto.Options, error) {
 	}
 	o := auto.Options{
 		Policy: *p, Generator: "llama-webgpu " + version, Threads: c.Int("threads"), Force: c.Bool("force"), Strict: c.Bool("strict"),
-		Adapters: adapters(c), Warn: func(text string) { warn(c, text) },
+		Log: slog.Default(), Adapters: adapters(c), Warn: func(text string) { warn(c, text) },
 	}
 	if err := cmp.Or(leftovers(c, &o), checkCalibration(c, p), wrongOption(o.Check())); err != nil {
 		return o, err

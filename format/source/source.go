@@ -60,7 +60,6 @@ func OpenCheckpoint(path string, edits ...hf.Edit) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	LogIgnored(filepath.Join(path, ConfigName), ck.Ignored())
 	return &Model{Dir: path, Weights: ck, Checkpoint: ck, BOS: ck.Tokens().BOS, EOS: ck.Tokens().EOS}, nil
 }
 
@@ -89,10 +88,17 @@ func Exists(dir, name string) bool {
 	return err == nil
 }
 
-// LogIgnored logs the keys of a configuration that were not read.
-func LogIgnored(path string, keys []string) {
-	if len(keys) > 0 {
-		slog.Info("keys that change nothing were not read", "file", path, "keys", strings.Join(keys, ", "))
+// LogIgnored logs the keys of a checkpoint's configuration that were not read; log may be nil.
+func (m *Model) LogIgnored(log *slog.Logger) {
+	if m.Checkpoint != nil {
+		LogIgnored(log, filepath.Join(m.Dir, ConfigName), m.Checkpoint.Ignored())
+	}
+}
+
+// LogIgnored logs the keys of a configuration that were not read; log may be nil.
+func LogIgnored(log *slog.Logger, path string, keys []string) {
+	if len(keys) > 0 && log != nil {
+		log.Info("keys that change nothing were not read", "file", path, "keys", strings.Join(keys, ", "))
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	_ "embed" // the general text
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -58,7 +57,7 @@ func (j *job) calibrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.ends = append(j.ends, logged("calibration: temporary file", k.Close))
+	j.ends = append(j.ends, j.logged("calibration: temporary file", k.Close))
 	j.options.Calibration = k
 	return nil
 }
@@ -70,7 +69,11 @@ func (j *job) openDevice(ctx context.Context) (*gpu.Device, error) {
 	if k.Device == "cpu" {
 		return nil, nil
 	}
-	dev, err := gpu.Open(ctx, gpu.Options{Adapter: k.Adapter, Log: slog.Default()})
+	o := gpu.Options{Adapter: k.Adapter}
+	if j.wanted.Log != nil {
+		o.Log = j.wanted.Log
+	}
+	dev, err := gpu.Open(ctx, o)
 	free := j.onCPUToo() && k.Device == "" && k.Adapter == ""
 	switch {
 	case err != nil && free:

@@ -3,7 +3,6 @@ package auto
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
@@ -76,6 +75,7 @@ func newJob(ctx context.Context, dir string, o Options) (_ *job, err error) {
 	if j.source, err = openCheckpoint(dir, o.Edits); err != nil {
 		return nil, err
 	}
+	j.source.LogIgnored(o.Log)
 	j.ends = append(j.ends, j.source.Close)
 	if err := j.prepare(ctx); err != nil {
 		return nil, errors.Join(err, j.close())
@@ -117,10 +117,10 @@ func (j *job) close() error {
 }
 
 // logged makes an end of one whose error harms nothing.
-func logged(what string, end func() error) func() error {
+func (j *job) logged(what string, end func() error) func() error {
 	return func() error {
-		if err := end(); err != nil {
-			slog.Warn(what, "error", err)
+		if err := end(); err != nil && j.wanted.Log != nil {
+			j.wanted.Log.Warn(what, "error", err)
 		}
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"regexp"
 
@@ -29,6 +30,7 @@ type Options struct {
 	Force       bool             // replace a bundle that is there
 	Stale       outdir.Stale     // what becomes of what an interrupted run left
 	Generator   string           // program and version, for the manifest
+	Log         *slog.Logger     // told what is of interest when something goes wrong; may be nil
 
 	Progress func(Progress)     // how far it is; may be nil
 	Warn     func(string)       // what may keep the bundle from reading and writing text; may be nil

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"log/slog"
+
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/internal/option"
@@ -17,6 +19,7 @@ type Options struct {
 	Engine engine.Options
 
 	Program  string         // name and version, for reports
+	Log      *slog.Logger   // told what is of interest when something goes wrong; may be nil
 	Progress func(Progress) // told how far it is, by one goroutine at a time; may be nil
 }
 

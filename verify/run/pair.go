@@ -14,6 +14,7 @@ func (o *Options) openReference(dir string) (*source.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	ref.LogIgnored(o.Log)
 	if err := ref.Merge(o.Reference.Adapters...); err != nil {
 		return nil, errors.Join(err, ref.Close())
 	}

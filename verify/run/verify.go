@@ -121,9 +121,11 @@ func (v *verification) open(ctx context.Context, dir, checkpoint string) (err er
 func (o *Options) openEngine(ctx context.Context, m *source.Model, positions int) (*engine.Engine, error) {
 	to := o.Engine
 	to.Context = positions
-	set, end := o.begin("loading", m.Bundle.Manifest.Size(), true)
-	defer end()
-	to.Progress = func(done, _ int64) { set(done) }
+	if to.Device != engine.CPU { // which loads nothing
+		set, end := o.begin("loading", m.Bundle.Manifest.Size(), true)
+		defer end()
+		to.Progress = func(done, _ int64) { set(done) }
+	}
 	return engine.Open(ctx, m, to)
 }
 

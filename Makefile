@@ -86,6 +86,13 @@ golden: ## Make the golden files again (developers; wants Python and the network
 clean: ## Remove build/
 	rm -rf build
 
+.PHONY: dawn dawn-test
+dawn: ## Get a Dawn library, the WebGPU of Chrome, and put it where the program looks (wants npm)
+	@scripts/dawn
+
+dawn-test: ## Run the tests of gpu without cgo on Dawn and Chromium's software driver
+	@scripts/dawn-test $(GO)
+
 .PHONY: bench-gpu
 bench-gpu: setup ## The figures of docs/performance.md for a real GPU: parity first, then speed
 	$(GO) test -c -o build/tests/ ./kernels ./gpu/transformer

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// FindAdapter returns the adapter that Open would use for Options.Adapter.
-func FindAdapter(want string) (AdapterInfo, error) {
-	as, err := Adapters()
+// FindAdapter returns the adapter that Open would use.
+func FindAdapter(o Options) (AdapterInfo, error) {
+	as, err := Adapters(o)
 	if err != nil {
 		return AdapterInfo{}, err
 	}
-	i, err := choose(as, want)
+	i, err := choose(as, o.Adapter)
 	if err != nil {
 		return AdapterInfo{}, err
 	}

@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"context"
+	"errors"
 
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
@@ -81,12 +82,15 @@ type backend interface {
 	close()
 }
 
+var errUnexplained = errors.New("the driver made none and did not say why")
+
 // pending is a mapping under way, as the backend knows it.
 type pending any
 
 // The buffer usages of WebGPU, the same everywhere.
 const (
 	usageMapRead      = 0x001
+	usageMapWrite     = 0x002
 	usageCopySrc      = 0x004
 	usageCopyDst      = 0x008
 	usageUniform      = 0x040

@@ -12,7 +12,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,13 +21,10 @@ import (
 	"github.com/cogentcore/webgpu/wgpu" // links the library
 )
 
-// prepare readies the process for the first instance.
-var prepare = sync.OnceFunc(func() {
+// prepareBuiltin readies the process for the first instance.
+var prepareBuiltin = sync.OnceFunc(func() {
 	wgpu.SetLogLevel(wgpu.LogLevelOff) // every error is returned
-	if runtime.GOOS == "linux" && os.Getenv("XDG_RUNTIME_DIR") == "" {
-		// Mesa complains on standard error without it, and puts nothing there for computing.
-		_ = os.Setenv("XDG_RUNTIME_DIR", os.TempDir())
-	}
+	prepare()
 })
 
 // instance is a wgpu instance and its adapters, best first.
@@ -44,21 +40,9 @@ type adapter struct {
 	info AdapterInfo
 }
 
-// The values of webgpu.h.
-var (
-	backendNames = map[C.uint32_t]string{
-		1: "Null", 2: "WebGPU", 3: "D3D11", 4: "D3D12", 5: "Metal", 6: "Vulkan", 7: "OpenGL", 8: "OpenGL ES",
-	}
-	vendors = map[C.uint32_t]string{ // PCI's, and those Khronos gave to software
-		0x1002: "AMD", 0x1010: "Imagination", 0x106b: "Apple", 0x10de: "NVIDIA", 0x13b5: "Arm", 0x1414: "Microsoft",
-		0x1ae0: "Google", 0x5143: "Qualcomm", 0x8086: "Intel", 0x10005: "Mesa",
-	}
-	typeNames = []string{"discrete", "integrated", "cpu", "unknown"} // also best first
-)
-
-// newInstance finds the adapters. Release it.
-func newInstance() (*instance, error) {
-	prepare()
+// findBuiltin makes an instance and finds its adapters.
+func findBuiltin() (driver, error) {
+	prepareBuiltin()
 	in := &instance{ref: C.lw_instance()}
 	if in.ref == 0 {
 		return nil, noAdapter()
@@ -75,9 +59,9 @@ func newInstance() (*instance, error) {
 		a := adapter{ref: ref}
 		C.lw_adapter_describe(ref, &a.desc)
 		a.info = AdapterInfo{
-			Name: C.GoString(&a.desc.name[0]), Driver: vendors[a.desc.vendor],
-			Backend: backendNames[a.desc.backend], Type: typeNames[min(int(a.desc._type), len(typeNames)-1)],
-			VendorID: uint32(a.desc.vendor), DeviceID: uint32(a.desc.device),
+			Name: C.GoString(&a.desc.name[0]), Driver: vendors[uint32(a.desc.vendor)],
+			Backend: backendNames[uint32(a.desc.backend)], Type: typeNames[min(int(a.desc._type), len(typeNames)-1)],
+			VendorID: uint32(a.desc.vendor), DeviceID: uint32(a.desc.device), Engine: EngineBuiltin,
 		}
 		in.adapters = append(in.adapters, a)
 	}
@@ -100,16 +84,6 @@ func (in *instance) releaseAdapters() {
 	in.adapters = nil
 }
 
-// Adapters lists the adapters there are, best first.
-func Adapters() ([]AdapterInfo, error) {
-	in, err := newInstance()
-	if err != nil {
-		return nil, err
-	}
-	defer in.release()
-	return in.infos(), nil
-}
-
 func (in *instance) infos() []AdapterInfo {
 	infos := make([]AdapterInfo, len(in.adapters))
 	for i, a := range in.adapters {
@@ -125,22 +99,7 @@ func noAdapter() error {
 	return fmt.Errorf("%w: no Vulkan, Metal or Direct3D 12 driver found", ErrNoAdapter)
 }
 
-func openBackend(_ context.Context, o Options) (backend, error) {
-	in, err := newInstance()
-	if err != nil {
-		return nil, err
-	}
-	n, err := in.open(o)
-	if err != nil {
-		in.release()
-		return nil, err
-	}
-	in.releaseAdapters()
-	return n, nil
-}
-
-// open opens the adapter that o chooses. The device keeps the instance.
-func (in *instance) open(o Options) (*native, error) {
+func (in *instance) open(_ context.Context, o Options) (backend, error) {
 	i, err := choose(in.infos(), o.Adapter)
 	if err != nil {
 		return nil, err
@@ -154,6 +113,7 @@ func (in *instance) open(o Options) (*native, error) {
 	if dev == nil {
 		return nil, fmt.Errorf("adapter %s: no device: %s", a.info.Name, takeString(message))
 	}
+	in.releaseAdapters()
 	return &native{instance: in, dev: dev, adapter: a.info, desc: a.desc}, nil
 }
 

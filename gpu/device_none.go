@@ -2,14 +2,8 @@
 
 package gpu
 
-import (
-	"context"
-	"fmt"
-)
+import "fmt"
 
-var errBuild = fmt.Errorf("%w (built without cgo)", ErrNoGPU)
+var errBuild = fmt.Errorf("%w of its own (built without cgo)", ErrNoGPU)
 
-// Adapters lists the adapters there are, best first.
-func Adapters() ([]AdapterInfo, error) { return nil, errBuild }
-
-func openBackend(context.Context, Options) (backend, error) { return nil, errBuild }
+func findBuiltin() (driver, error) { return nil, errBuild }

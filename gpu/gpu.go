@@ -2,9 +2,9 @@
 // compiles pipelines once, and replays recorded programs. It knows nothing of models, and it
 // never lets a bad argument reach the driver: natively many of them would abort the process.
 //
-// There are three builds. With cgo the package drives wgpu-native (Vulkan, Metal, Direct3D 12),
-// under GOOS=js the browser's or Node's WebGPU; without cgo it compiles, and Open and Adapters
-// return ErrNoGPU.
+// Natively there are two engines behind one interface (backend): with cgo the built-in wgpu-native
+// (Vulkan, Metal, Direct3D 12), and with or without cgo a Dawn library that is found when the program
+// runs; Options.Engine chooses. Under GOOS=js it is the browser's or Node's WebGPU.
 package gpu
 
 import (
@@ -28,6 +28,8 @@ var (
 // Options choose and shape a device.
 type Options struct {
 	Adapter    string // an index of Adapters, or a part of an adapter's String; "" chooses the best
+	Engine     string // EngineBuiltin or EngineDawn; "": Dawn where a library of it is found and has an adapter, or else the built-in one
+	Library    string // the path of a Dawn library, which chooses that engine; "": where LibraryVariable, the program and LibraryDir say
 	MaxBinding uint64 // bytes; lowers Limits.MaxBinding, for tests of what happens on small devices
 	Log        Logger // nil logs nothing
 }
@@ -53,6 +55,8 @@ type AdapterInfo struct {
 	Type     string // "discrete", "integrated", "cpu" or "unknown"
 	VendorID uint32
 	DeviceID uint32
+	Engine   string // EngineBuiltin or EngineDawn; "" in a browser
+	Library  string // the path of the Dawn library, "" for other engines
 }
 
 // String names the adapter in one line.

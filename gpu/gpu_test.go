@@ -123,7 +123,7 @@ func wantErr(t *testing.T, err, target error, texts ...string) {
 
 func TestAdapters(t *testing.T) {
 	d := gputest.Open(t)
-	as, err := gpu.Adapters()
+	as, err := gpu.Adapters(gpu.Options{})
 	check(t, err)
 	if len(as) == 0 || as[0] != d.Info() {
 		t.Fatalf("adapters %v, opened %v", as, d.Info())

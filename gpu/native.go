@@ -74,8 +74,6 @@ func errorOf(kind C.int, text string) error {
 	return errors.New(text)
 }
 
-var errUnexplained = errors.New("the driver made none and did not say why")
-
 func (n *native) failure() error {
 	var message *C.char
 	if C.lw_lost(n.dev, &message) == 0 {
@@ -194,10 +192,10 @@ var (
 
 func cSteps(s []step) *C.lw_step { return (*C.lw_step)(unsafe.Pointer(unsafe.SliceData(s))) }
 
-// pollTime is how long one call into C polls before the context is looked at, in microseconds.
+// pollMicros is how long one call into C polls before the context is looked at, in microseconds.
 // spinTime is for how long it does not sleep in between: a step of a GPU is shorter than what the system adds
 // to a sleep. A CPU that computes itself is left alone.
-const pollTime, spinTime = 2000, 6000
+const pollMicros, spinTime = 2000, 6000
 
 // finish polls until the callback has come, and drops the flag.
 func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
@@ -209,8 +207,8 @@ func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
 	if n.adapter.Type == "cpu" {
 		spin = 0
 	}
-	for C.lw_poll(n.dev, f, pollTime, spin) == 0 {
-		spin -= min(spin, pollTime)
+	for C.lw_poll(n.dev, f, pollMicros, spin) == 0 {
+		spin -= min(spin, pollMicros)
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func newAdapterJSON(a gpu.AdapterInfo) *adapterJSON {
 }
 
 func listAdapters(c *cli.Context) error {
-	adapters, err := gpu.Adapters()
+	adapters, err := gpu.Adapters(gpu.Options{})
 	if err != nil {
 		return noGPU(c, err)
 	}

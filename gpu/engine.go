@@ -1,0 +1,136 @@
+//go:build !js
+
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+)
+
+// prepare readies the process for the first driver.
+var prepare = sync.OnceFunc(func() {
+	if runtime.GOOS == "linux" && os.Getenv("XDG_RUNTIME_DIR") == "" {
+		// Mesa complains on standard error without it, and puts nothing there for computing.
+		_ = os.Setenv("XDG_RUNTIME_DIR", os.TempDir())
+	}
+})
+
+// The values of webgpu.h, alike for both engines.
+var (
+	backendNames = map[uint32]string{
+		1: "Null", 2: "WebGPU", 3: "D3D11", 4: "D3D12", 5: "Metal", 6: "Vulkan", 7: "OpenGL", 8: "OpenGL ES",
+	}
+	vendors = map[uint32]string{ // PCI's, and those Khronos gave to software
+		0x1002: "AMD", 0x1010: "Imagination", 0x106b: "Apple", 0x10de: "NVIDIA", 0x13b5: "Arm", 0x1414: "Microsoft",
+		0x1ae0: "Google", 0x5143: "Qualcomm", 0x8086: "Intel", 0x10005: "Mesa",
+	}
+	typeNames = []string{"discrete", "integrated", "cpu", "unknown"} // also best first
+)
+
+// LibraryDir is the directory of the user where a Dawn library is looked for; "" if there is none.
+func LibraryDir() string {
+	var dir string
+	home, _ := os.UserHomeDir()
+	switch runtime.GOOS {
+	case "windows":
+		dir = os.Getenv("LocalAppData")
+	case "darwin":
+		if home != "" {
+			dir = filepath.Join(home, "Library", "Application Support")
+		}
+	default:
+		if dir = os.Getenv("XDG_DATA_HOME"); dir == "" && home != "" {
+			dir = filepath.Join(home, ".local", "share")
+		}
+	}
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "llama-webgpu")
+}
+
+// driver is an engine that has found its adapters.
+type driver interface {
+	infos() []AdapterInfo // best first, at least one
+	// open opens the adapter that o chooses; then the driver belongs to the backend.
+	open(ctx context.Context, o Options) (backend, error)
+	release()
+}
+
+// findDriver starts the engine that o chooses.
+func findDriver(o Options) (driver, error) {
+	if err := o.checkEngine(); err != nil {
+		return nil, err
+	}
+	if o.Engine == EngineBuiltin {
+		return findBuiltin()
+	}
+	d, err := findDawn(o)
+	named := o.Engine == EngineDawn || o.Library != "" || os.Getenv(LibraryVariable) != ""
+	switch {
+	case err == nil && (named || d.infos()[0].Type != "cpu"):
+		return d, nil
+	case err != nil && (named || !errors.Is(err, errNoLibrary) && !errors.Is(err, ErrNoAdapter)):
+		return nil, explainDawn(err)
+	}
+	// Dawn is not there, has no adapter, or has nothing but software.
+	b, other := findBuiltin()
+	switch {
+	case err == nil && (other != nil || b.infos()[0].Type == "cpu"):
+		if other == nil {
+			b.release()
+		}
+		return d, nil
+	case err == nil:
+		d.release()
+	case errors.Is(other, ErrNoGPU):
+		return nil, fmt.Errorf("%w; %w", other, explainDawn(err))
+	}
+	return b, other
+}
+
+func (o Options) checkEngine() error {
+	switch {
+	case o.Engine != "" && o.Engine != EngineBuiltin && o.Engine != EngineDawn:
+		return fmt.Errorf("engine %q: want %s or %s", o.Engine, EngineBuiltin, EngineDawn)
+	case o.Engine == EngineBuiltin && o.Library != "":
+		return fmt.Errorf("engine %s: it does not use the library %s", EngineBuiltin, o.Library)
+	}
+	return nil
+}
+
+// explainDawn says what to do about a library that is missing or of no use.
+func explainDawn(err error) error {
+	if errors.Is(err, errNoLibrary) {
+		return fmt.Errorf("%w: put one beside the program or into %s, or name it with %s", err, LibraryDir(), LibraryVariable)
+	}
+	return err
+}
+
+// Adapters lists the adapters of the engine that o chooses, best first.
+func Adapters(o Options) ([]AdapterInfo, error) {
+	d, err := findDriver(o)
+	if err != nil {
+		return nil, err
+	}
+	defer d.release()
+	return d.infos(), nil
+}
+
+func openBackend(ctx context.Context, o Options) (backend, error) {
+	d, err := findDriver(o)
+	if err != nil {
+		return nil, err
+	}
+	b, err := d.open(ctx, o)
+	if err != nil {
+		d.release()
+		return nil, err
+	}
+	return b, nil
+}

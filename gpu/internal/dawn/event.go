@@ -1,0 +1,82 @@
+//go:build (linux || darwin || windows) && (amd64 || arm64)
+
+package dawn
+
+import (
+	"runtime"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+)
+
+// event is what a callback is told: for a request its status and what was made; for an error or a lost
+// device the kind in b.
+type event func(a uint32, b uintptr, message string)
+
+// events are the callbacks that the library may still call, by the token that it was handed.
+var events struct {
+	sync.Mutex
+	last uintptr
+	by   map[uintptr]event
+}
+
+func listen(e event) (token uintptr) {
+	events.Lock()
+	defer events.Unlock()
+	if events.by == nil {
+		events.by = map[uintptr]event{}
+	}
+	events.last++
+	events.by[events.last] = e
+	return events.last
+}
+
+func forget(token uintptr) {
+	events.Lock()
+	defer events.Unlock()
+	delete(events.by, token)
+}
+
+// deliver is where every callback arrives, on whatever thread.
+func deliver(a, b uintptr, message string, token uintptr) {
+	events.Lock()
+	e := events.by[token]
+	events.Unlock()
+	if e != nil {
+		e(uint32(a), b, message)
+	}
+}
+
+// The two addresses that the library calls: one for events, one for those that only complete a future.
+var (
+	eventCallback = sync.OnceValue(func() uintptr { return purego.NewCallback(onEvent) })
+	doneCallback  = sync.OnceValue(func() uintptr { return purego.NewCallback(func() uintptr { return 0 }) })
+)
+
+// Future is something under way in the library.
+type Future uint64
+
+// Wait waits at most timeout for the future, and reports whether it is done.
+func (in *Instance) Wait(f Future, timeout time.Duration) bool {
+	w := &waitInfo{future: uint64(f)}
+	in.l.call(instanceWaitAny, in.h, 1, uintptr(unsafe.Pointer(w)), uintptr(timeout.Nanoseconds()))
+	return w.done != 0
+}
+
+// request makes a call whose result is told to a callback, and waits for it.
+func (in *Instance) request(p proc, args ...uintptr) (status uint32, made uintptr, message string) {
+	token := listen(func(a uint32, b uintptr, m string) { status, made, message = a, b, m })
+	defer forget(token)
+	f := Future(in.l.withInfo(p, args, &callbackInfo{mode: modeWaitAny, callback: eventCallback(), token: token}))
+	for !in.Wait(f, time.Second) {
+		runtime.Gosched()
+	}
+	return status, made, message
+}
+
+// begin makes a call that only completes a future.
+func (l *Library) begin(p proc, args ...uintptr) Future {
+	return Future(l.withInfo(p, args, &callbackInfo{mode: modeWaitAny, callback: doneCallback()}))
+}

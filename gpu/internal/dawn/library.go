@@ -1,0 +1,155 @@
+//go:build (linux || darwin || windows) && (amd64 || arm64)
+
+package dawn
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/ebitengine/purego"
+)
+
+// proc numbers the functions of webgpu.h that the package calls.
+type proc int
+
+const (
+	createInstance proc = iota
+	instanceRequestAdapter
+	instanceWaitAny
+	instanceProcessEvents
+	instanceHasWGSLLanguageFeature
+	instanceRelease
+	adapterGetInfo
+	adapterInfoFreeMembers
+	adapterGetLimits
+	adapterGetFeatures
+	supportedFeaturesFreeMembers
+	adapterRequestDevice
+	adapterRelease
+	deviceGetQueue
+	deviceCreateBuffer
+	deviceCreateShaderModule
+	deviceCreateBindGroupLayout
+	deviceCreatePipelineLayout
+	deviceCreateComputePipelineAsync
+	deviceCreateBindGroup
+	deviceCreateCommandEncoder
+	deviceCreateQuerySet
+	deviceDestroy
+	deviceRelease
+	bufferMapAsync
+	bufferGetMappedRange
+	bufferGetConstMappedRange
+	bufferUnmap
+	bufferDestroy
+	bufferRelease
+	shaderModuleRelease
+	bindGroupLayoutRelease
+	pipelineLayoutRelease
+	computePipelineRelease
+	bindGroupRelease
+	querySetRelease
+	commandEncoderBeginComputePass
+	commandEncoderCopyBufferToBuffer
+	commandEncoderResolveQuerySet
+	commandEncoderFinish
+	commandEncoderRelease
+	commandBufferRelease
+	computePassEncoderSetPipeline
+	computePassEncoderSetBindGroup
+	computePassEncoderDispatchWorkgroups
+	computePassEncoderEnd
+	computePassEncoderRelease
+	queueSubmit
+	queueWriteBuffer
+	queueOnSubmittedWorkDone
+	queueRelease
+	procs
+)
+
+// names are those of the functions, without the prefix wgpu.
+var names = [procs]string{
+	"CreateInstance", "InstanceRequestAdapter", "InstanceWaitAny", "InstanceProcessEvents", "InstanceHasWGSLLanguageFeature", "InstanceRelease",
+	"AdapterGetInfo", "AdapterInfoFreeMembers", "AdapterGetLimits", "AdapterGetFeatures", "SupportedFeaturesFreeMembers",
+	"AdapterRequestDevice", "AdapterRelease",
+	"DeviceGetQueue", "DeviceCreateBuffer", "DeviceCreateShaderModule", "DeviceCreateBindGroupLayout", "DeviceCreatePipelineLayout",
+	"DeviceCreateComputePipelineAsync", "DeviceCreateBindGroup", "DeviceCreateCommandEncoder", "DeviceCreateQuerySet", "DeviceDestroy", "DeviceRelease",
+	"BufferMapAsync", "BufferGetMappedRange", "BufferGetConstMappedRange", "BufferUnmap", "BufferDestroy", "BufferRelease",
+	"ShaderModuleRelease", "BindGroupLayoutRelease", "PipelineLayoutRelease", "ComputePipelineRelease", "BindGroupRelease", "QuerySetRelease",
+	"CommandEncoderBeginComputePass", "CommandEncoderCopyBufferToBuffer", "CommandEncoderResolveQuerySet", "CommandEncoderFinish", "CommandEncoderRelease",
+	"CommandBufferRelease",
+	"ComputePassEncoderSetPipeline", "ComputePassEncoderSetBindGroup", "ComputePassEncoderDispatchWorkgroups", "ComputePassEncoderEnd", "ComputePassEncoderRelease",
+	"QueueSubmit", "QueueWriteBuffer", "QueueOnSubmittedWorkDone", "QueueRelease",
+}
+
+// ErrLibrary is the error of a library that cannot be used.
+var ErrLibrary = errors.New("unusable WebGPU library")
+
+// Library is a loaded Dawn. It stays loaded until the program ends.
+type Library struct {
+	path         string
+	fn           [procs]uintptr
+	capabilities bool // the descriptor of an instance holds capabilities, as until the middle of 2025; later ones list features
+}
+
+var loaded struct {
+	sync.Mutex
+	by map[string]*Library
+}
+
+// Load loads the library at path, or one of that name on the system's library path. Loading it again
+// returns the same Library. The errors are ErrLibrary, with the reason.
+func Load(path string) (*Library, error) {
+	loaded.Lock()
+	defer loaded.Unlock()
+	if l := loaded.by[path]; l != nil {
+		return l, nil
+	}
+	handle, err := open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %s", ErrLibrary, path, strings.TrimPrefix(err.Error(), path+": "))
+	}
+	l := &Library{path: path}
+	if err := l.find(handle); err != nil {
+		return nil, err
+	}
+	if loaded.by == nil {
+		loaded.by = map[string]*Library{}
+	}
+	loaded.by[path] = l
+	return l, nil
+}
+
+// find looks up every function and tells the versions of webgpu.h apart.
+func (l *Library) find(handle uintptr) error {
+	var missing []string
+	for p, name := range names {
+		if l.fn[p], _ = lookup(handle, "wgpu"+name); l.fn[p] == 0 {
+			missing = append(missing, "wgpu"+name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: %s: it lacks %s", ErrLibrary, l.path, strings.Join(missing, ", "))
+	}
+	older, _ := lookup(handle, "wgpuGetInstanceCapabilities")
+	newer, _ := lookup(handle, "wgpuHasInstanceFeature")
+	if (older == 0) == (newer == 0) {
+		return fmt.Errorf("%w: %s: its webgpu.h is of a version that is not known: want either wgpuGetInstanceCapabilities or wgpuHasInstanceFeature", ErrLibrary, l.path)
+	}
+	l.capabilities = older != 0
+	return nil
+}
+
+// Path says where the library was loaded from.
+func (l *Library) Path() string { return l.path }
+
+// call calls a function of the library. Arguments converted from pointers stay where they are until
+// it returns.
+//
+//go:uintptrescapes
+func (l *Library) call(p proc, args ...uintptr) uintptr {
+	r, _, _ := purego.SyscallN(l.fn[p], args...)
+	return r
+}

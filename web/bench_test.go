@@ -22,7 +22,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// synthetic is a bundle of made-up int4 weights whose logits are finite. Its model.wgpu is nowhere.
+// synthetic is a bundle of made-up int4 weights with finite logits. Its model.wgpu is generated as it is read.
 type synthetic struct {
 	manifest []byte
 	header   []byte
@@ -31,7 +31,7 @@ type synthetic struct {
 	size     int64 // bytes of model.wgpu
 }
 
-// newSynthetic makes one up for a shape.
+// newSynthetic makes up a bundle of the given shape.
 func newSynthetic(spec model.Spec) (*synthetic, error) {
 	m, places, text, err := madeUp(spec, bundle.Int4, repeated)
 	if err != nil {
@@ -98,13 +98,13 @@ func (s *synthetic) ReadAt(p []byte, off int64) (int, error) {
 // ServeHTTP serves manifest.json and model.wgpu.
 func (s *synthetic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/"+bundle.ManifestName {
-		_, _ = w.Write(s.manifest) // who has left cannot be told
+		_, _ = w.Write(s.manifest) // fails only if the client has gone
 		return
 	}
 	http.ServeContent(w, r, bundle.BlobName, time.Time{}, io.NewSectionReader(s, 0, s.size))
 }
 
-// threadTime returns the processor seconds that the page's main thread has taken so far.
+// threadTime returns the CPU seconds that the page's main thread has used so far.
 func threadTime(ctx context.Context, b *testing.B) float64 {
 	b.Helper()
 	var at float64
@@ -124,11 +124,10 @@ func threadTime(ctx context.Context, b *testing.B) float64 {
 	return at
 }
 
-// BenchmarkToken generates tokens in Chromium with made-up weights and reports the processor time of
-// the thread that the package runs in: JavaScript, WebAssembly, and the browser's side of WebGPU calls up to where
-// they leave for the GPU process. What the GPU takes is not in it, nor what the page takes at rest. The layers, their kernels and the vocabulary are
-// those of llama-3.2-1b; the vectors are an eighth as wide, so that a software GPU is done in reasonable time: to
-// the processor all widths are the same.
+// BenchmarkToken generates tokens in Chromium with made-up weights and reports the CPU time of the thread that the
+// package runs in: JavaScript, WebAssembly, and WebGPU calls until they are sent to the GPU process. It includes neither
+// the GPU's time nor the page's at rest. The layers, their kernels and the vocabulary are those of llama-3.2-1b; the
+// vectors are an eighth as wide, so that a software GPU takes reasonable time. The width makes no difference to the CPU.
 func BenchmarkToken(b *testing.B) {
 	config, err := os.ReadFile("../cmd/llama-webgpu/shapes/llama-3.2-1b.json")
 	if err != nil {
@@ -161,7 +160,7 @@ func BenchmarkToken(b *testing.B) {
 	before := threadTime(ctx, b)
 	const idle = 2 * time.Second
 	time.Sleep(idle)
-	atRest := (threadTime(ctx, b) - before) / idle.Seconds() // of a second
+	atRest := (threadTime(ctx, b) - before) / idle.Seconds() // seconds per second
 	b.ResetTimer()
 	before = threadTime(ctx, b)
 	var counts map[string]float64

@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// installed packs the package as npm would publish it and installs it for a copy of an example.
+// installed packs the package as npm would publish it, and installs it in a copy of an example.
 func installed(t *testing.T, example string) (dir, node string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
@@ -68,7 +68,7 @@ func command(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-// begins is what the examples' text must begin with: the same in each of them.
+// begins is how the text of each example begins.
 const begins = "It was a cold morning"
 
 func TestExampleNode(t *testing.T) {
@@ -80,7 +80,7 @@ func TestExampleNode(t *testing.T) {
 	}
 }
 
-// served serves a directory, with a bundle below it as models/tiny.
+// served serves a directory, and a bundle in it as models/tiny.
 func served(t *testing.T, w *world, dir string) string {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -124,7 +124,7 @@ func TestExampleVite(t *testing.T) {
 	}
 }
 
-// TestTypes type-checks a program that uses each entry, as bundlers and as Node find them.
+// TestTypes type-checks a program that uses each entry point, resolved as bundlers do and as Node does.
 func TestTypes(t *testing.T) {
 	dir, node := installed(t, "plain")
 	program := `

@@ -14,13 +14,13 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// large is a model of more than 5 GB that nobody has: its tensors repeat a pattern.
+// large is a model of more than 5 GB that is nowhere stored: its tensors repeat a pattern.
 type large struct {
 	description []byte // {manifest, tensors: [{offset, space}]} as JSON
 	header      []byte // of its file
 }
 
-// pattern returns the bytes that each tensor repeats, fewer at its end.
+// pattern returns the bytes that each tensor repeats.
 func pattern() []byte {
 	b := make([]byte, 1<<20)
 	for i := range b {
@@ -62,11 +62,11 @@ func newLarge() (*large, error) {
 // place is where a tensor lies in model.wgpu, in bytes.
 type place struct {
 	Offset int64 `json:"offset"`
-	Space  int64 `json:"space"` // with the zeros after it, which nobody reads
+	Space  int64 `json:"space"` // including the padding
 }
 
 // madeUp describes a bundle whose matrices are of the given type, in blocks of 128, and whose tensors
-// repeat a pattern for each type from their beginning.
+// repeat the pattern of their type.
 func madeUp(spec model.Spec, kind bundle.Type, pattern func(bundle.Type) []byte) (m *bundle.Manifest, places []place, text []byte, err error) {
 	m = &bundle.Manifest{
 		FormatVersion: bundle.Version, Generator: "test", Spec: spec,
@@ -108,7 +108,7 @@ func sumOf(pattern []byte, n int64) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// withID sets the manifest's id, as docs/format.md tells it, and returns its text.
+// withID sets the manifest's id, as docs/format.md defines it, and returns its text.
 func withID(m *bundle.Manifest) ([]byte, error) {
 	text, err := m.Marshal()
 	if err != nil {
@@ -135,12 +135,12 @@ func withID(m *bundle.Manifest) ([]byte, error) {
 	return m.Marshal()
 }
 
-// blobHeader is how model.wgpu begins.
+// blobHeader is the header of model.wgpu.
 func blobHeader(id string, size int64) []byte {
 	var b bytes.Buffer
 	b.WriteString("LLWGPU\r\n")
 	raw, _ := hex.DecodeString(id)
-	_ = binary.Write(&b, binary.LittleEndian, [2]uint32{1, 256}) // a bytes.Buffer takes all
+	_ = binary.Write(&b, binary.LittleEndian, [2]uint32{1, 256}) // a bytes.Buffer never fails
 	b.Write(raw)
 	_ = binary.Write(&b, binary.LittleEndian, uint64(size))
 	return append(b.Bytes(), make([]byte, 256-b.Len())...)

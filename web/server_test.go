@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// require ends a test that lacks something: it fails where the makefile has said that all is there, and is
-// skipped elsewhere.
+// require ends a test that lacks something: as a failure if LLAMA_WEBGPU_WEB says that everything is there, as a skip
+// otherwise.
 func require(t testing.TB, ok bool, what string) {
 	t.Helper()
 	if ok {
@@ -32,11 +32,11 @@ func require(t testing.TB, ok bool, what string) {
 	if os.Getenv("LLAMA_WEBGPU_WEB") != "" {
 		t.Fatal(what)
 	}
-	t.Skip(what + " (make web-test sees to it)")
+	t.Skip(what + " (make web-test takes care of it)")
 }
 
-// world is what the suites run against: `llama-webgpu serve` with tiny in three formats, and in front of it
-// a server that can do what a good one does not.
+// world is what the suites run against: `llama-webgpu serve` with testdata/tiny in three formats, and in front of it a
+// server that can misbehave.
 type world struct {
 	url      string
 	models   string // the directory of the bundles
@@ -181,8 +181,8 @@ func startServe(program, models string) (*url.URL, error) {
 	return url.Parse(address)
 }
 
-// handler serves the suites, what serve serves, and under /bad/KIND/MODEL/ models that are damaged or
-// come badly.
+// handler serves the suites, what `llama-webgpu serve` serves, and under /bad/KIND/MODEL/ models that are damaged or
+// served badly.
 func (w *world) handler(address *url.URL, models string) http.Handler {
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(address) }}
 	mux := http.NewServeMux()
@@ -199,13 +199,13 @@ func (w *world) handler(address *url.URL, models string) http.Handler {
 		_, _ = rw.Write(l.description)
 	})
 	mux.HandleFunc("/test/large.head", func(rw http.ResponseWriter, _ *http.Request) {
-		l, _ := large() // whoever asks has had the description
+		l, _ := large() // whoever asks has fetched the description before
 		_, _ = rw.Write(l.header)
 	})
 	mux.HandleFunc("/test/pattern.bin", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(pattern()) })
 	var offline atomic.Bool
 	mux.HandleFunc("POST /test/offline", func(_ http.ResponseWriter, r *http.Request) { offline.Store(r.FormValue("on") == "1") })
-	// The article's addresses.
+	// The URLs of article.js.
 	mux.Handle("/models/m/", http.StripPrefix("/models/m/", http.FileServer(http.Dir(filepath.Join(models, "int4")))))
 	b := bad{models: models, offline: &offline, seen: map[string]bool{}}
 	mux.HandleFunc("/bad/{kind}/{model}/{file}", func(rw http.ResponseWriter, r *http.Request) {
@@ -216,7 +216,7 @@ func (w *world) handler(address *url.URL, models string) http.Handler {
 	return mux
 }
 
-// bad serves files as they should not be served.
+// bad serves files in ways that a good server does not.
 type bad struct {
 	models  string
 	offline *atomic.Bool
@@ -255,17 +255,17 @@ func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 	case kind == "flaky" && blob && b.first(r.Header.Get("Range")) && strings.HasPrefix(r.Header.Get("Range"), "bytes=0-"):
 		return breakOff(w, r, data)
 	case kind == "switched" && b.offline.Load():
-		panic(http.ErrAbortHandler) // the connection is cut
+		panic(http.ErrAbortHandler) // cuts the connection
 	}
 	if kind == "norange" {
-		_, _ = w.Write(data) // who has left cannot be told
+		_, _ = w.Write(data) // fails only if the client has gone
 		return nil
 	}
 	http.ServeContent(w, r, file, time.Time{}, bytes.NewReader(data))
 	return nil
 }
 
-// first reports whether a range is asked for the first time.
+// first reports whether a range is requested for the first time.
 func (b *bad) first(ask string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -274,7 +274,7 @@ func (b *bad) first(ask string) bool {
 	return !was
 }
 
-// asked returns the bytes that a request wants of data.
+// asked returns the range of data that is requested.
 func asked(r *http.Request, data []byte) (from, to int, err error) {
 	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err != nil {
 		return 0, 0, err
@@ -282,7 +282,7 @@ func asked(r *http.Request, data []byte) (from, to int, err error) {
 	return from, min(to+1, len(data)), nil
 }
 
-// breakOff sends a third of what was asked for and cuts the connection.
+// breakOff sends a third of what was requested, and cuts the connection.
 func breakOff(w http.ResponseWriter, r *http.Request, data []byte) error {
 	from, to, err := asked(r, data)
 	if err != nil {
@@ -297,7 +297,7 @@ func breakOff(w http.ResponseWriter, r *http.Request, data []byte) error {
 	panic(http.ErrAbortHandler)
 }
 
-// trickle sends what was asked for slowly.
+// trickle sends what was requested, slowly.
 func trickle(w http.ResponseWriter, r *http.Request, data []byte) error {
 	from, to, err := asked(r, data)
 	if err != nil {

@@ -20,11 +20,11 @@ import (
 
 // Model is a bundle to serve.
 type Model struct {
-	Name  string   `json:"name"` // one element of a path
+	Name  string   `json:"name"` // a single path element
 	Title string   `json:"title"`
 	Bytes int64    `json:"bytes"`
 	Dir   string   `json:"-"`
-	Files []string `json:"-"` // that may be asked for
+	Files []string `json:"-"` // that clients may request
 }
 
 // Options say what to serve.
@@ -39,7 +39,7 @@ type Options struct {
 	Hosts []string
 }
 
-// maxReferenceTokens bounds what Reference is asked for: it is slow.
+// maxReferenceTokens is the most tokens that Reference is called with: it is slow.
 const maxReferenceTokens = 64
 
 const wasmName = "llama-webgpu/llama-webgpu.wasm"
@@ -115,7 +115,7 @@ func serveFile(w http.ResponseWriter, r *http.Request, name string) {
 	http.ServeContent(w, r, name, info.ModTime(), f)
 }
 
-// serveWasm serves the WebAssembly, which the page's files hold gzipped, as the client takes it.
+// serveWasm serves the WebAssembly, which is gzipped in the page's files: as it is, or unpacked for clients that do not accept gzip.
 func (o *Options) serveWasm(w http.ResponseWriter, r *http.Request) {
 	packed, err := fs.ReadFile(o.Page, wasmName+".gz")
 	if err != nil {
@@ -140,7 +140,7 @@ func (o *Options) serveWasm(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, err.Error(), http.StatusInternalServerError)
 }
 
-// reference answers a JSON list of tokens with their logits, little-endian float32.
+// reference takes a JSON list of tokens and returns their logits as little-endian float32.
 func (o *Options) reference(w http.ResponseWriter, r *http.Request) {
 	if o.Reference == nil {
 		http.NotFound(w, r)

@@ -19,7 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// result is what suite.js tells of a test.
+// result is what suite.js reports of a test.
 type result struct {
 	Name    string  `json:"name"`
 	Error   *string `json:"error"`
@@ -30,7 +30,7 @@ type result struct {
 func report(t *testing.T, results []result) {
 	t.Helper()
 	if len(results) == 0 {
-		t.Fatal("no test was run")
+		t.Fatal("no test ran")
 	}
 	for _, r := range results {
 		t.Run(r.Name, func(t *testing.T) {
@@ -42,7 +42,7 @@ func report(t *testing.T, results []result) {
 	}
 }
 
-// match chooses tests of the suite by a regular expression, for work on one of them.
+// match is a regular expression that selects tests of the suite, from LLAMA_WEBGPU_SUITE.
 func match() string {
 	if m := os.Getenv("LLAMA_WEBGPU_SUITE"); m != "" {
 		return m
@@ -50,7 +50,7 @@ func match() string {
 	return "."
 }
 
-// browser starts Chromium, with a software GPU that is the same everywhere.
+// browser starts Chromium.
 func browser(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	program := ""
@@ -136,7 +136,7 @@ func TestNode(t *testing.T) {
 	cmd := exec.CommandContext(ctx, node, "test/node.mjs", w.url, match())
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
 	if icd := swiftshader(); icd != "" && os.Getenv("VK_ICD_FILENAMES") == "" {
-		cmd.Env = append(cmd.Env, "VK_ICD_FILENAMES="+icd) // Dawn does not take lavapipe
+		cmd.Env = append(cmd.Env, "VK_ICD_FILENAMES="+icd) // Dawn does not accept lavapipe
 	}
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -164,14 +164,14 @@ func TestNode(t *testing.T) {
 
 // swiftshader returns the description of the software Vulkan driver that comes with Chromium, "" without.
 func swiftshader() string {
-	found, _ := filepath.Glob("/usr/lib/chromium*/vk_swiftshader_icd.json") // the pattern is good
+	found, _ := filepath.Glob("/usr/lib/chromium*/vk_swiftshader_icd.json") // the pattern is valid
 	if len(found) == 0 {
 		return ""
 	}
 	return found[0]
 }
 
-// TestPage uses the page as a person does, and takes pictures on the way: ../build/screenshots.
+// TestPage uses the page as a person would, and takes screenshots on the way: ../build/screenshots.
 func TestPage(t *testing.T) {
 	w := theWorld(t)
 	ctx, cancel := context.WithTimeout(browser(t, append(withGPU(), chromedp.WindowSize(1180, 1000))...), 4*time.Minute)
@@ -221,7 +221,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("%d bars in the chart, %s tokens/s", bars, rate)
 	}
 	run(chromedp.Click("#parity"), state("checking"), state("ready"), chromedp.Text("#parity-result", &parity), scheme("light"), picture(t, "parity"))
-	if !strings.Contains(parity, "the same, up to rounding") {
+	if !strings.Contains(parity, "equal up to rounding") {
 		t.Errorf("the parity check says %q", parity)
 	}
 	run(emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.Reload(), state("empty"), choose("models/int4/manifest.json"),
@@ -233,7 +233,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestPageTalks asks a model with a chat template twice: the second answer knows the first, and starting over forgets both.
+// TestPageTalks sends a model with a chat template two messages: the second answer depends on the first, and starting
+// over forgets both.
 func TestPageTalks(t *testing.T) {
 	w := theWorld(t)
 	ctx, cancel := context.WithTimeout(browser(t, withGPU()...), 90*time.Second)
@@ -257,7 +258,7 @@ func TestPageTalks(t *testing.T) {
 		for (const [id, v] of [['temperature', 0], ['maxTokens', 6]]) { const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('input')); } }`, nil),
 		chromedp.SetValue("#url", w.url+"/bad/chat/int4/manifest.json"), chromedp.Text("#prompt-label", &before),
 		chromedp.Click("#load"), state("loading"), state("ready"), chromedp.Text("#prompt-label", &label))
-	if before != "Begin with" || label != "Ask" {
+	if before != "Text to continue" || label != "Message" {
 		t.Errorf("the prompt is called %q, and of a model that chats %q", before, label)
 	}
 	ask("It was a cold morning", &first)
@@ -272,7 +273,7 @@ func TestPageTalks(t *testing.T) {
 	}
 }
 
-// TestPageWithoutWebGPU reads what the page says where it cannot work.
+// TestPageWithoutWebGPU reads what the page says in a browser without WebGPU.
 func TestPageWithoutWebGPU(t *testing.T) {
 	w := theWorld(t)
 	ctx, cancel := context.WithTimeout(browser(t, chromedp.Flag("disable-features", "WebGPUService,WebGPU"), chromedp.Flag("disable-blink-features", "WebGPU"), chromedp.WindowSize(1180, 900)), time.Minute)
@@ -290,7 +291,7 @@ func TestPageWithoutWebGPU(t *testing.T) {
 	}
 }
 
-// picture writes what the page looks like to build/screenshots.
+// picture writes a screenshot of the page to build/screenshots.
 func picture(t *testing.T, name string) chromedp.Action {
 	return chromedp.ActionFunc(func(ctx context.Context) error {
 		var png []byte
@@ -306,7 +307,7 @@ func picture(t *testing.T, name string) chromedp.Action {
 	})
 }
 
-// TestWasmSize holds the WebAssembly to what a page can be asked to fetch.
+// TestWasmSize checks that the WebAssembly stays small enough for a page to fetch, and free of large packages.
 func TestWasmSize(t *testing.T) {
 	const limit = 1.1e6 // bytes, packed by brotli
 	node, err := exec.LookPath("node")
@@ -326,7 +327,7 @@ func TestWasmSize(t *testing.T) {
 	}
 	t.Logf("%d bytes", n)
 	if n > limit {
-		t.Errorf("llama-webgpu.wasm has %d bytes when packed, at most %.0f are wanted", n, limit)
+		t.Errorf("llama-webgpu.wasm takes %d bytes with brotli, more than %.0f", n, limit)
 	}
 	list := exec.Command("go", "list", "-deps", "../cmd/wasm")
 	list.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
@@ -341,7 +342,7 @@ func TestWasmSize(t *testing.T) {
 	}
 }
 
-// TestPackage has the tools that know say whether the package installs and type-checks as it should.
+// TestPackage runs publint and arethetypeswrong, which check whether the package installs and type-checks.
 func TestPackage(t *testing.T) {
 	node, err := exec.LookPath("node")
 	require(t, err == nil, "Node is missing")

@@ -28,12 +28,15 @@ var serveCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "serve a bundle and a page that runs it in the browser",
 	UsageText: "llama-webgpu serve DIR [options]",
-	Description: `Serves the demo page, the JavaScript package that it uses, and the bundle in DIR, or the bundles in
-the directories within DIR. The model computes in the browser, on its GPU: nothing leaves the machine
-that the page runs on. For its parity check the page asks this program for logits of the CPU.
+	Description: `Serves the demo page, the npm package that it uses, and the bundle in DIR or the bundles in its
+subdirectories. The model runs in the browser, on its GPU: prompts and texts stay there. Only the page's
+parity check, if you run it, has this program compute logits on the CPU, of a sentence that is always the same.
 
-The server can be reached from this machine only, unless --host says otherwise; a browser on another
-machine uses its GPU on https pages only.
+Unless --host says otherwise, the server can be reached from this machine only. Browsers on other machines
+allow WebGPU on https pages only.
+
+A program that was built with go install does not contain the page: it builds the page the first time,
+with the Go tool.
 
 Examples:
 
@@ -74,7 +77,7 @@ func serve(c *cli.Context) error {
 	return serveUntil(c.Context, l, web.Handler(o))
 }
 
-// pageAddress writes localhost where it is that, because only then is every browser sure that the page is secure.
+// pageAddress writes localhost for a loopback address: every browser treats pages of localhost as secure.
 func pageAddress(a net.Addr) string {
 	t, ok := a.(*net.TCPAddr)
 	if ok && (t.IP.IsLoopback() || t.IP.IsUnspecified()) {
@@ -83,7 +86,7 @@ func pageAddress(a net.Addr) string {
 	return a.String()
 }
 
-// hostNames are those by which a server on a loopback address may be called; nil for any other address.
+// hostNames are the host names that a server on a loopback address answers to; nil for any other address.
 func hostNames(host string) []string {
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return []string{"localhost", "127.0.0.1", "::1", host}
@@ -91,7 +94,7 @@ func hostNames(host string) []string {
 	return nil
 }
 
-// serveUntil serves until ctx ends, and then lets answers under way be finished.
+// serveUntil serves until ctx ends, and then finishes the responses that are under way.
 func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)
@@ -109,7 +112,7 @@ func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-// findBundles returns the bundle in dir, or those in the directories within it.
+// findBundles returns the bundle in dir, or those in its subdirectories.
 func findBundles(dir string) ([]web.Model, error) {
 	if source.Exists(dir, bundle.ManifestName) {
 		m, err := describeBundle(dir)
@@ -127,7 +130,7 @@ func findBundles(dir string) ([]web.Model, error) {
 			if err != nil {
 				return nil, err
 			}
-			for n := 2; named[m.Name]; n++ { // directories whose names differ only in what a path cannot have
+			for n := 2; named[m.Name]; n++ { // names that differ only in characters that a path cannot have
 				m.Name = fmt.Sprintf("%s-%d", pathName(filepath.Base(sub)), n)
 			}
 			named[m.Name] = true
@@ -138,12 +141,12 @@ func findBundles(dir string) ([]web.Model, error) {
 		if found := hf.Recognize(dir); found.Kind != hf.OtherKind {
 			return nil, source.WrongKind(dir)
 		}
-		return nil, fmt.Errorf("%s: no bundle: neither it nor a directory in it has a %s", dir, bundle.ManifestName)
+		return nil, fmt.Errorf("%s: no bundle: neither it nor a subdirectory has a %s", dir, bundle.ManifestName)
 	}
 	return models, nil
 }
 
-// describeBundle reads what a page may ask for.
+// describeBundle lists what a page may request of a bundle.
 func describeBundle(dir string) (web.Model, error) {
 	b, err := bundle.Open(dir)
 	if err != nil {
@@ -167,7 +170,7 @@ func describeBundle(dir string) (web.Model, error) {
 	return m, nil
 }
 
-// pathName makes a name that is one element of a URL's path and means nothing to ServeMux.
+// pathName makes a name that is a single element of a URL's path and has no meaning to ServeMux.
 func pathName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r) {
@@ -177,7 +180,7 @@ func pathName(name string) string {
 	}, name)
 }
 
-// referenceServer computes logits on the CPU, for one who asks at a time. The last model stays open.
+// referenceServer computes logits on the CPU, one request at a time. The last model stays open.
 type referenceServer struct {
 	models []web.Model
 	mu     sync.Mutex
@@ -203,7 +206,7 @@ func (s *referenceServer) logits(ctx context.Context, name string, tokens []int3
 	return all, err
 }
 
-// use opens a model, and closes the one before.
+// use opens a model, and closes the previous one.
 func (s *referenceServer) use(name string) error {
 	if s.open != nil && s.name == name {
 		return nil

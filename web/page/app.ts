@@ -1,10 +1,10 @@
-// The demo page. The model runs in a Worker; this file draws.
+// The demo page. The model runs in a Worker; this file is the user interface.
 import { LlamaError } from '../src/errors.js';
 import type { ChatMessage, LoadProgress, Stats, TextModel } from '../src/index.js';
 import { showChart, showMemory } from './draw.js';
 import { compare } from './parity.js';
 
-// The package lies beside the page, as its files are: the Worker and the WebAssembly are found from there.
+// The package is served next to the page, in separate files: it finds its Worker and its WebAssembly from there.
 const base = './llama-webgpu/';
 const { load } = (await import(`${base}worker.js`)) as typeof import('../src/worker.js');
 const { cachedModels: listCached, deleteCached: forgetCached } = (await import(
@@ -23,10 +23,10 @@ interface Listing {
 let listing: Listing = { models: [], reference: false };
 let model: TextModel | undefined;
 let modelUrl = '';
-let ender: AbortController | undefined; // of what is under way: loading, or writing
-let talk: ChatMessage[] = []; // what was said so far, if the model is asked
+let ender: AbortController | undefined; // of the load or the generation that is running
+let talk: ChatMessage[] = []; // the conversation so far
 
-// --- what people read
+// --- text
 
 function bytes(n: number): string {
   const units = ['B', 'kB', 'MB', 'GB'];
@@ -37,15 +37,15 @@ function bytes(n: number): string {
 
 const titles: Record<string, string> = {
   corrupt: 'The model is damaged',
-  'not-found': 'There is no such model',
-  network: 'The server does not answer',
-  'out-of-memory': 'The GPU has not enough memory',
+  'not-found': 'Model not found',
+  network: 'The server cannot be reached',
+  'out-of-memory': 'Not enough GPU memory',
   'too-large': 'The model is too large for this GPU',
-  'device-lost': 'The GPU has gone away',
-  'unsupported-version': 'The model is of another version',
-  'invalid-argument': 'That cannot be done',
-  'webgpu-unavailable': 'There is no WebGPU',
-  'no-adapter': 'There is no GPU',
+  'device-lost': 'The GPU was lost',
+  'unsupported-version': 'Unsupported version',
+  'invalid-argument': 'Invalid request',
+  'webgpu-unavailable': 'WebGPU is not available',
+  'no-adapter': 'No GPU',
 };
 
 function complain(e: unknown): void {
@@ -85,10 +85,10 @@ async function lookForGPU(): Promise<boolean> {
   }
   $('adapter').textContent = 'No GPU';
   $('missing-why').textContent = !isSecureContext
-    ? `WebGPU works on secure pages only: https, or localhost. This page is ${location.origin}.`
+    ? `WebGPU works only on secure pages (https or localhost). This page is ${location.origin}.`
     : gpu
-      ? 'WebGPU is here, but the browser offers no GPU: its driver may be blocked, or hardware acceleration turned off.'
-      : 'WebGPU is the way for pages to compute on the GPU. Here it is missing, or turned off.';
+      ? 'WebGPU is available, but the browser offers no GPU: its driver may be blocked, or hardware acceleration turned off.'
+      : 'This page needs WebGPU to compute on the GPU. This browser does not have it, or it is turned off.';
   $('missing').hidden = false;
   $('main').hidden = true;
   return false;
@@ -102,23 +102,23 @@ async function listModels(): Promise<void> {
   const select = $<HTMLSelectElement>('model');
   select.replaceChildren(
     ...listing.models.map((m) => new Option(`${m.title} · ${bytes(m.bytes)}`, `models/${m.name}/manifest.json`)),
-    new Option('Another address …', ''),
+    new Option('Another URL …', ''),
   );
   chosen();
 }
 
 function chosen(): void {
   $('url-row').hidden = $<HTMLSelectElement>('model').value !== '';
-  void showKept();
+  void showCached();
 }
 
 function wantedUrl(): string {
   return new URL($<HTMLSelectElement>('model').value || input('url').value, location.href).href;
 }
 
-async function showKept(): Promise<void> {
-  const kept = await listCached().catch(() => []);
-  button('forget').hidden = !kept.some((m) => m.url === safely(wantedUrl));
+async function showCached(): Promise<void> {
+  const cached = await listCached().catch(() => []);
+  button('forget').hidden = !cached.some((m) => m.url === safely(wantedUrl));
 }
 
 function safely(f: () => string): string | undefined {
@@ -144,11 +144,11 @@ async function loadModel(): Promise<void> {
     facts($('facts'), [
       ['Format', `${info.format}${info.block ? `, blocks of ${info.block}` : ''}`],
       ['Layers', String(info.layers)],
-      ['Context', info.context ? `${info.context} tokens` : 'not said'],
+      ['Context', info.context ? `${info.context} tokens` : 'unknown'],
       ['Weights', bytes(info.bytes)],
       ['Kernels', kernelsOf(stats)],
       [
-        'Kept',
+        'Cached',
         where === 'none' ? `no: ${reason ?? ''}` : where === 'opfs' ? 'in this browser' : 'in the browser’s cache',
       ],
     ]);
@@ -156,18 +156,18 @@ async function loadModel(): Promise<void> {
     startOver();
     $('progress-box').hidden = true;
     const hint = document.querySelector('.output .empty');
-    if (hint) hint.textContent = 'The model is loaded. What it writes appears here.';
+    if (hint) hint.textContent = 'The model is ready: the text that it generates appears here.';
     showStats(stats);
   } catch (e) {
     $('progress-box').hidden = true;
     complain(e);
   } finally {
     busy();
-    void showKept();
+    void showCached();
   }
 }
 
-/** Which kernels multiply, and what it gains. */
+/** Which kernels were chosen, and how much faster they are. */
 function kernelsOf(s: Stats): string {
   const chosen = s.kernels
     .filter((k) => k.chosen)
@@ -181,11 +181,11 @@ function showProgress(p: LoadProgress): void {
   const left = p.rate > 0 ? ` · ${Math.ceil((p.total - there) / p.rate)} s left` : '';
   $('progress-text').textContent =
     there < p.total
-      ? `${bytes(there)} of ${bytes(p.total)} · ${bytes(p.rate)}/s${left}${p.received === 0 ? ' · from storage' : ''}`
-      : 'Making room for the text …';
+      ? `${bytes(there)} of ${bytes(p.total)} · ${bytes(p.rate)}/s${left}${p.received === 0 ? ' · from cache' : ''}`
+      : 'Allocating the KV cache …';
 }
 
-/** Turns the controls to what can be done now. */
+/** Enables the controls that can be used now. */
 function busy(what?: 'loading' | 'writing' | 'checking'): void {
   button('load').disabled = what !== undefined;
   button('cancel').hidden = what !== 'loading';
@@ -193,7 +193,7 @@ function busy(what?: 'loading' | 'writing' | 'checking'): void {
     $('progress-box').hidden = false;
     $('facts').hidden = true;
     $<HTMLProgressElement>('progress').value = 0;
-    $('progress-text').textContent = 'Asking the server …';
+    $('progress-text').textContent = 'Connecting …';
   }
   button('generate').disabled = !model || what !== undefined;
   button('stop-button').disabled = what !== 'writing';
@@ -202,7 +202,7 @@ function busy(what?: 'loading' | 'writing' | 'checking'): void {
   document.body.dataset['state'] = what ?? (model ? 'ready' : 'empty');
 }
 
-// --- asking, or continuing
+// --- chatting, or continuing a text
 
 const question = 'Why is the sky blue?';
 const beginning = $<HTMLTextAreaElement>('prompt').value;
@@ -211,22 +211,22 @@ function asks(): boolean {
   return Boolean(model?.info.hasChat) && input('chat').checked;
 }
 
-/** Says what the text is for. An example makes way for one of the other kind, what people wrote stays. */
+/** Labels the prompt. An example is replaced by one of the other kind; what the user typed stays. */
 function showPurpose(): void {
   const prompt = $<HTMLTextAreaElement>('prompt');
-  $('prompt-label').textContent = asks() ? 'Ask' : 'Begin with';
+  $('prompt-label').textContent = asks() ? 'Message' : 'Text to continue';
   if ([question, beginning].includes(prompt.value)) prompt.value = asks() ? question : beginning;
   button('restart').hidden = talk.length === 0;
 }
 
-/** Forgets the conversation. */
+/** Clears the conversation. */
 function startOver(): void {
   if (talk.length > 0) $('output').replaceChildren();
   talk = [];
   showPurpose();
 }
 
-/** Shows a prompt, and returns where the model's text behind it goes. In a conversation it follows what was said. */
+/** Shows a prompt, and returns the node for the model's text after it. In a conversation it follows the last answer. */
 function open(prompt: string, chat: boolean): Text {
   const before = document.createElement('span');
   before.className = 'prompt';
@@ -237,7 +237,7 @@ function open(prompt: string, chat: boolean): Text {
   return text;
 }
 
-// --- writing
+// --- generating
 
 function options() {
   const n = (id: string) => Number(input(id).value);
@@ -319,10 +319,11 @@ async function checkParity(): Promise<void> {
       model.logits(tokens, 0),
       fetch(`reference/${name}`, { method: 'POST', body: JSON.stringify(tokens) }),
     ]);
-    if (!response.ok) throw new LlamaError('network', `The server computes no reference: ${await response.text()}`);
+    if (!response.ok)
+      throw new LlamaError('network', `The server did not compute the reference: ${await response.text()}`);
     const r = compare(new Float32Array(await response.arrayBuffer()), here, tokens.length);
     facts($('parity-result'), [
-      ['Result', r.pass ? '✓ the same, up to rounding' : '✗ not the same', r.pass ? 'good' : 'bad'],
+      ['Result', r.pass ? '✓ equal up to rounding' : '✗ different', r.pass ? 'good' : 'bad'],
       ['Relative RMS', `${r.relRMS.toExponential(1)} of 1e-3`],
       ['Largest |Δ|', r.maxAbs.toExponential(1)],
       ['KL divergence', `${r.kld.toExponential(1)} nats`],
@@ -357,7 +358,7 @@ for (const control of document.querySelectorAll<HTMLInputElement>('.controls inp
 $('model').addEventListener('change', chosen);
 $('load').addEventListener('click', () => void loadModel());
 $('cancel').addEventListener('click', () => ender?.abort());
-$('forget').addEventListener('click', () => void forgetCached(wantedUrl()).then(showKept, complain));
+$('forget').addEventListener('click', () => void forgetCached(wantedUrl()).then(showCached, complain));
 $('chat').addEventListener('change', startOver);
 $('restart').addEventListener('click', startOver);
 $('generate').addEventListener('click', () => void write());

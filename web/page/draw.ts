@@ -1,8 +1,8 @@
 const svg = 'http://www.w3.org/2000/svg';
 
 /**
- * Draws the last tokens' times as bars, with a line at their median. The first token, which reads the prompt, is left out; what
- * takes far longer than most is cut off and marked, so that it leaves room for the others.
+ * Draws the times of the last tokens as bars, with a line at their median. The first token, which includes the prompt, is
+ * left out; outliers are cut off and marked, so that the others stay visible.
  */
 export function showChart(chart: HTMLElement, text: HTMLElement, times: readonly number[]): void {
   const shown = times.slice(1).slice(-120);
@@ -24,7 +24,7 @@ export function showChart(chart: HTMLElement, text: HTMLElement, times: readonly
   const y = 90 - Math.min(1, at(0.5) / most) * 88;
   shapes.push(element('line', { x1: 0, x2: 600, y1: y, y2: y }));
   chart.replaceChildren(...shapes);
-  text.textContent = `· median ${at(0.5).toFixed(1)}, 95 % within ${at(0.95).toFixed(1)}, most ${at(1).toFixed(1)}`;
+  text.textContent = `· median ${at(0.5).toFixed(1)}, 95th percentile ${at(0.95).toFixed(1)}, maximum ${at(1).toFixed(1)}`;
 }
 
 function element(name: string, attributes: Record<string, number>): Element {
@@ -33,7 +33,7 @@ function element(name: string, attributes: Record<string, number>): Element {
   return e;
 }
 
-/** Draws what the GPU's memory is used for. */
+/** Draws what the GPU memory is used for. */
 export function showMemory(
   bar: HTMLElement,
   list: HTMLElement,

@@ -1,18 +1,18 @@
 /** How far logits [tokens][vocab] are from a reference. */
 export interface Parity {
   maxAbs: number;
-  relRMS: number; // of the differences, against the spread of the reference's logits
+  relRMS: number; // of the differences, relative to the reference's logits
   kld: number; // mean over tokens, nats
   same: number; // tokens with the same largest logit
   pass: boolean;
 }
 
-/** The bound within which two ways to compute the same model agree. */
+/** The largest relRMS of two implementations that agree. */
 export const bound = 1e-3;
 
 export function compare(reference: Float32Array, logits: Float32Array, tokens: number): Parity {
   if (reference.length !== logits.length)
-    throw new Error(`${logits.length} logits here, ${reference.length} on the server`);
+    throw new Error(`${logits.length} logits here, but ${reference.length} on the server`);
   const vocab = reference.length / tokens;
   const p: Parity = { maxAbs: 0, relRMS: 0, kld: 0, same: 0, pass: false };
   let error = 0;

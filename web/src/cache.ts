@@ -1,21 +1,21 @@
-/** Where a model is kept between visits, and if not, why. */
+/** Where a model is cached between visits, or why it is not. */
 export interface CacheReport {
   where: 'opfs' | 'cache-api' | 'none';
-  /** For people: why the model is not kept. */
+  /** For people: why the model is not cached. */
   reason?: string;
 }
 
-/** A model that is kept. */
+/** A cached model. */
 export interface CachedModel {
   url: string; // of its manifest
   bytes: number;
 }
 
-/** The files of one model in the browser's storage. */
+/** The cached files of one model. */
 export interface Store {
   readonly where: 'opfs' | 'cache-api';
   get(name: string): Promise<Uint8Array | undefined>;
-  /** Keeps bytes. If that fails the store is switched off and says why in `broken`. */
+  /** Stores bytes. If that fails, the store stops storing, and `broken` says why. */
   put(name: string, bytes: Uint8Array): Promise<void>;
   clear(): Promise<void>;
   broken?: string;
@@ -23,23 +23,23 @@ export interface Store {
 
 const folder = 'llama-webgpu';
 
-/** Opens the store of a model, or says why there is none. */
+/** Opens the store of a model, or returns why there is none. */
 export async function openStore(manifestUrl: string): Promise<Store | string> {
   const key = await keyOf(manifestUrl);
   try {
     const root = await navigator.storage.getDirectory();
-    if (!canWriteFiles()) throw new Error('no way to write files from here');
+    if (!canWriteFiles()) throw new Error('no way to write files in this context');
     const dir = await (await root.getDirectoryHandle(folder, { create: true })).getDirectoryHandle(key, {
       create: true,
     });
     return new FileStore(dir);
   } catch {
-    // private windows, and Safari outside of a Worker
+    // in private windows, and in Safari outside of Workers
   }
   try {
     return new ResponseStore(await caches.open(`${folder}/${key}`), manifestUrl);
   } catch (e) {
-    return `This browser gives the page no storage (${(e as Error).message}).`;
+    return `The browser gives this page no storage (${(e as Error).message}).`;
   }
 }
 
@@ -53,7 +53,7 @@ async function keyOf(url: string): Promise<string> {
   return Array.from(new Uint8Array(sum, 0, 16), (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
-/** How many bytes more the browser lets the page keep; Infinity if it does not say. */
+/** How many more bytes the browser lets the page store; Infinity if it does not say. */
 export async function freeBytes(): Promise<number> {
   const e = await globalThis.navigator?.storage?.estimate?.().catch(() => undefined);
   return e?.quota === undefined ? Infinity : e.quota - (e.usage ?? 0);
@@ -66,7 +66,7 @@ interface SyncHandle {
   close(): void;
 }
 
-/** Keeps a model in a directory of the origin's private file system. */
+/** Stores a model in a directory of the origin private file system. */
 class FileStore implements Store {
   readonly where = 'opfs';
   broken?: string;
@@ -114,7 +114,7 @@ class FileStore implements Store {
   }
 }
 
-/** Keeps a model as responses in the Cache API. */
+/** Stores a model as responses in the Cache API. */
 class ResponseStore implements Store {
   readonly where = 'cache-api';
   broken?: string;
@@ -149,7 +149,7 @@ class ResponseStore implements Store {
   }
 }
 
-/** Lists the models that are kept. */
+/** Lists the cached models. */
 export async function cachedModels(): Promise<CachedModel[]> {
   const found: CachedModel[] = [];
   const add = async (meta: () => Promise<string>) => {
@@ -157,7 +157,7 @@ export async function cachedModels(): Promise<CachedModel[]> {
       const m = JSON.parse(await meta()) as { url: string; bytes: number };
       found.push({ url: m.url, bytes: m.bytes });
     } catch {
-      // what has no meta.json was never begun
+      // without meta.json, nothing was ever stored
     }
   };
   try {
@@ -181,7 +181,7 @@ export async function cachedModels(): Promise<CachedModel[]> {
   return found;
 }
 
-/** Removes a model from the browser's storage; without a URL, all of them. */
+/** Deletes a model from the cache; without a URL, all models. */
 export async function deleteCached(url?: string | URL): Promise<void> {
   const key = url === undefined ? undefined : await keyOf(manifestOf(url));
   try {
@@ -196,7 +196,7 @@ export async function deleteCached(url?: string | URL): Promise<void> {
   }
 }
 
-/** The URL of the manifest of a bundle: its own, or that of its directory. */
+/** The URL of a bundle's manifest, given that URL itself or that of its directory. */
 export function manifestOf(url: string | URL): string {
   const u = new URL(url, globalThis.location?.href);
   if (!u.pathname.endsWith('.json')) u.pathname = `${u.pathname.replace(/\/$/, '')}/manifest.json`;

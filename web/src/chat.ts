@@ -6,11 +6,14 @@ export interface ChatMessage {
   content: string;
 }
 
-/** Writes messages as the model's chat template does, up to where the answer begins. */
+/** Renders messages with the model's chat template, up to where the answer begins. */
 export async function renderChat(model: Model, messages: readonly ChatMessage[]): Promise<string> {
   const template = model.manifest.tokenizer.chat_template;
   if (!template)
-    throw new LlamaError('invalid-argument', 'This model has no chat template: it continues texts, with generate().');
+    throw new LlamaError(
+      'invalid-argument',
+      'This model has no chat template: use generate(), which continues a text.',
+    );
   const { Template } = await import('./jinja.js');
   const { bos, eos } = model.go;
   const spell = (id: number | undefined) => (id !== undefined && id >= 0 ? (model.tokenizer.token(id) ?? '') : '');
@@ -18,6 +21,6 @@ export async function renderChat(model: Model, messages: readonly ChatMessage[])
   try {
     return new Template(template).render({ ...special, messages, add_generation_prompt: true });
   } catch (e) {
-    throw new LlamaError('invalid-argument', `The chat template refuses: ${(e as Error).message}`, { cause: e });
+    throw new LlamaError('invalid-argument', `The chat template failed: ${(e as Error).message}`, { cause: e });
   }
 }

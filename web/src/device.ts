@@ -1,11 +1,11 @@
 import { LlamaError } from './errors.js';
 
 export interface DeviceOptions {
-  /** Which GPU, where there are two; the fast one unless told. */
+  /** Which GPU, if there are two. Default: the fast one. */
   powerPreference?: GPUPowerPreference;
 }
 
-/** The limits that the kernels profit from: all that the adapter offers is asked for. */
+/** The limits that help the kernels: as much is requested as the adapter offers. */
 const wanted = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -23,8 +23,8 @@ const wanted = [
 const features = ['timestamp-query', 'shader-f16', 'subgroups'] as const;
 
 /**
- * Opens a GPU: picks the adapter and asks for what it offers. Every GPUDevice will do for this
- * package; this one has the largest limits.
+ * Opens a GPU: picks the adapter and requests the largest limits that it offers. Any other GPUDevice works with this
+ * package, too.
  */
 export async function gpuDevice(options: DeviceOptions = {}): Promise<GPUDevice> {
   const gpu = globalThis.navigator?.gpu as GPU | undefined;
@@ -33,7 +33,7 @@ export async function gpuDevice(options: DeviceOptions = {}): Promise<GPUDevice>
   if (!adapter) {
     throw new LlamaError(
       'no-adapter',
-      'WebGPU is here but offers no GPU: the browser may have blocked its driver, or hardware acceleration is turned off.',
+      'WebGPU is available but offers no GPU: the browser may have blocked its driver, or hardware acceleration is turned off.',
     );
   }
   const requiredLimits: Record<string, number> = {};
@@ -45,12 +45,12 @@ export async function gpuDevice(options: DeviceOptions = {}): Promise<GPUDevice>
   try {
     return await adapter.requestDevice({ label: 'llama-webgpu', requiredLimits, requiredFeatures });
   } catch (e) {
-    throw new LlamaError('no-adapter', `The GPU gives no device: ${(e as Error).message}`, { cause: e });
+    throw new LlamaError('no-adapter', `The GPU refused to open a device: ${(e as Error).message}`, { cause: e });
   }
 }
 
-/** Why there is no WebGPU, as far as can be known from here. */
+/** Why there is no WebGPU, as far as the page can tell. */
 function unavailable(): string {
-  if (globalThis.isSecureContext === false) return 'WebGPU needs a secure page: https, or localhost.';
+  if (globalThis.isSecureContext === false) return 'WebGPU needs a secure page: https or localhost.';
   return 'This browser has no WebGPU, or it is turned off.';
 }

@@ -1,4 +1,4 @@
-/** @huggingface/jinja, as it is bundled into dist/jinja.js. */
+/** The part of @huggingface/jinja that dist/jinja.js contains. */
 export class Template {
   constructor(template: string);
   render(values: Record<string, unknown>): string;

@@ -5,12 +5,12 @@ import { blockBytes, type Fetch, fetchSmall, WireFile, type WireOptions } from '
 
 export { type CachedModel, type CacheReport, cachedModels, deleteCached } from './cache.js';
 
-/** How far loading is. */
+/** How far loading has come. */
 export interface LoadProgress {
-  /** Bytes of the weights that are on the GPU, of how many. */
+  /** Bytes of the weights that are on the GPU, out of `total`. */
   loaded: number;
   total: number;
-  /** Bytes that came over the network; they are ahead of those on the GPU, and 0 if the model was kept. */
+  /** Bytes that came over the network: more than `loaded` while loading, 0 if the model was cached. */
   received: number;
   /** Bytes per second over the last three seconds. */
   rate: number;
@@ -18,28 +18,28 @@ export interface LoadProgress {
 
 export interface LoadModelOptions {
   manifestUrl: string | URL;
-  /** model.wgpu, or where its parts lie; beside the manifest unless told. */
+  /** model.wgpu, or the directory of its parts. Default: next to the manifest. */
   weightUrl?: string | URL;
-  /** vocab.json; beside the manifest unless told. */
+  /** vocab.json. Default: next to the manifest. */
   vocabUrl?: string | URL;
   onProgress?: (progress: LoadProgress) => void;
   signal?: AbortSignal;
-  /** Whether to keep the model in the browser's storage, as by default; Node has none. */
+  /** Whether to cache the model in the browser's storage. Default: true; Node has no such storage. */
   cache?: boolean;
-  /** Requests in flight, 4 unless told. */
+  /** Requests in flight. Default: 4. */
   concurrency?: number;
-  /** What to use instead of fetch. */
+  /** Replaces fetch. */
   fetch?: Fetch;
-  /** The WebAssembly, if it is not beside this file. */
+  /** The WebAssembly. Default: llama-webgpu.wasm next to this file. */
   wasm?: WasmSource;
   /**
-   * Which kernels multiply: unless told, those that a trial on this device finds right and fastest. `baseline` needs
-   * nothing of a device; the others need what they are called after, and are an error where that is missing.
+   * Which kernels multiply matrices. Default: those that a trial on this device finds right and fastest. `baseline`
+   * runs on every device; the others need the feature they are named after, and fail to load without it.
    */
   kernels?: 'auto' | 'baseline' | 'subgroups' | 'dot4' | 'f16';
 }
 
-/** What this package reads of a manifest; docs/format.md has all of it. */
+/** The part of a manifest that this package reads; docs/format.md describes all of it. */
 export interface Manifest {
   id: string;
   generator: string;
@@ -57,27 +57,27 @@ export interface Manifest {
   };
 }
 
-/** Text to token ids and back. */
+/** Turns text into token ids and back. */
 export class Tokenizer {
   constructor(private readonly go: GoModel) {}
 
-  /** The ids of a text, led by the token for its beginning where the model wants one. */
+  /** The ids of a text, with the token that begins a text in front if the model expects one. */
   encode(text: string, options: { special?: boolean } = {}): Int32Array {
     return this.go.encode(text, options.special ?? true);
   }
 
-  /** The text of ids, without special tokens unless they are asked for. */
+  /** The text of ids, without special tokens unless `special` is set. */
   decode(ids: Iterable<number>, options: { special?: boolean } = {}): string {
     return this.go.decode(Int32Array.from(ids), !options.special);
   }
 
-  /** A token as the vocabulary spells it. */
+  /** A token as spelled in the vocabulary. */
   token(id: number): string | undefined {
     return this.go.token(id) ?? undefined;
   }
 }
 
-/** A model whose weights are on a GPU. Transformers compute with it. */
+/** A model whose weights are on a GPU. Transformers run it. */
 export class Model {
   private disposed = false;
 
@@ -85,9 +85,9 @@ export class Model {
   constructor(
     readonly device: GPUDevice,
     readonly manifest: Manifest,
-    /** Whether and where the model is kept for the next visit. */
+    /** Whether and where the model is cached for the next visit. */
     readonly cache: CacheReport,
-    /** Whether it was read from there. */
+    /** Whether it was read from the cache. */
     readonly fromCache: boolean,
     /** @internal */
     readonly runtime: Runtime,
@@ -110,22 +110,22 @@ export class Model {
     return new Tokenizer(this.go);
   }
 
-  /** How most of its matrices are stored: int8, int4, int2 or f16. */
+  /** The format of most of its matrices: int8, int4, int2 or f16. */
   get format(): string {
     return this.manifest.quantization.format;
   }
 
-  /** Bytes on the GPU by purpose, of all that runs on this device. */
+  /** Bytes on the GPU by purpose, of everything on this device. */
   memory(): Record<string, number> {
     return this.runtime.api.memory().memory;
   }
 
-  /** How the kernels did that were tried on this device. */
+  /** The results of the kernel trials on this device. */
   kernels(): KernelTrial[] {
     return this.go.kernels();
   }
 
-  /** Gives the memory on the GPU back, that of its Transformers too. */
+  /** Releases its GPU memory, and that of its Transformers. */
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
@@ -133,21 +133,21 @@ export class Model {
   }
 }
 
-/** Brings a bundle from a server to the GPU. */
+/** Loads a bundle from a server onto the GPU. */
 export async function loadModel(device: GPUDevice, options: LoadModelOptions): Promise<Model> {
   try {
     throwIfAborted(options.signal);
     const first = await new Loading(device, options).run().catch((e: unknown) => e);
     if (first instanceof Model) return first;
-    if (!(first instanceof KeptDamage)) throw first;
+    if (!(first instanceof DamagedCache)) throw first;
     return await new Loading(device, { ...options, cache: false }).run(first.reason);
   } catch (e) {
     throw asError(e);
   }
 }
 
-/** What was kept is damaged, and has been removed. */
-class KeptDamage {
+/** The cached copy was damaged, and has been deleted. */
+class DamagedCache {
   constructor(readonly reason: string) {}
 }
 
@@ -158,7 +158,7 @@ class Loading {
   private received = 0; // bytes over the network
   private loaded = 0; // bytes on the GPU
   private total = 0;
-  private told = 0; // when, in ms
+  private reported = 0; // when, in ms
   private readonly speed = new Speed();
 
   constructor(
@@ -177,11 +177,11 @@ class Loading {
     };
   }
 
-  async run(whyNotKept?: string): Promise<Model> {
+  async run(whyNotCached?: string): Promise<Model> {
     const runtime = runtimeOf(this.device, this.o.wasm);
-    runtime.catch(() => {}); // it is waited for below, if nothing else fails before
+    runtime.catch(() => {}); // awaited below, unless something else fails first
     const opened: Store | string =
-      (this.o.cache ?? hasStorage()) ? await openStore(this.manifestUrl) : (whyNotKept ?? 'It was not asked for.');
+      (this.o.cache ?? hasStorage()) ? await openStore(this.manifestUrl) : (whyNotCached ?? 'Caching is turned off.');
     const store = typeof opened === 'string' ? undefined : opened;
     const text = await this.manifest(store);
     const manifest = parse(this.manifestUrl, text);
@@ -222,16 +222,16 @@ class Loading {
         go,
       );
     } catch (e) {
-      const kept = store && (files.some((f) => f.fromStore) || this.keptVocab);
-      if (!kept || asError(e).code !== 'corrupt') throw e;
+      const cached = store && (files.some((f) => f.fromStore) || this.vocabFromStore);
+      if (!cached || asError(e).code !== 'corrupt') throw e;
       await store.clear();
-      throw new KeptDamage(`What was kept was damaged (${asError(e).message}), so it was loaded anew.`);
+      throw new DamagedCache(`The cached copy was damaged (${asError(e).message}), so the model was downloaded again.`);
     }
   }
 
-  private keptVocab = false;
+  private vocabFromStore = false;
 
-  /** The manifest: from the server, or the one that is kept if the server cannot be reached. */
+  /** The manifest: from the server, or the cached one if the server cannot be reached. */
   private async manifest(store: Store | undefined): Promise<Uint8Array> {
     try {
       return await fetchSmall(this.manifestUrl, this.wire);
@@ -242,7 +242,7 @@ class Loading {
     }
   }
 
-  /** Makes room in the store, or says why the model will not be kept. */
+  /** Makes room in the store, or says why the model will not be cached. */
   private async prepare(
     store: Store | undefined,
     opened: Store | string,
@@ -260,7 +260,7 @@ class Loading {
       if (total + blockBytes > free) {
         return {
           where: 'none',
-          reason: `The model takes ${size(total)}, the browser lets this page keep ${size(free)} more: it will be loaded again next time.`,
+          reason: `The model takes ${size(total)}, but the browser lets this page store only ${size(free)} more: it will be downloaded again next time.`,
         };
       }
       await store.put('meta.json', meta);
@@ -273,7 +273,7 @@ class Loading {
     const name = `vocab-${m.tokenizer.sha256}`;
     const kept = await this.wire.store?.get(name);
     if (kept) {
-      this.keptVocab = true;
+      this.vocabFromStore = true;
       return kept;
     }
     const bytes = await fetchSmall(String(this.o.vocabUrl ?? new URL('vocab.json', this.manifestUrl)), this.wire);
@@ -287,12 +287,12 @@ class Loading {
     return m.files.length === 1 ? given.href : new URL(name, given).href;
   }
 
-  /** Tells how far it is, but not more often than a page can draw. */
+  /** Reports progress, but not more often than a page can draw it. */
   private progress(loaded: number, last = false): void {
     this.loaded = loaded;
     const now = performance.now();
-    if (!this.o.onProgress || this.total === 0 || (now - this.told < 30 && !last)) return;
-    this.told = now;
+    if (!this.o.onProgress || this.total === 0 || (now - this.reported < 30 && !last)) return;
+    this.reported = now;
     const rate = this.speed.at(Math.max(loaded, Math.min(this.received, this.total)));
     this.o.onProgress({ loaded, total: this.total, received: this.received, rate });
   }
@@ -319,7 +319,7 @@ function size(bytes: number): string {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }
 
-/** What is needed of a manifest before Go has checked it. */
+/** Checks what JavaScript needs of a manifest, before Go checks all of it. */
 function parse(url: string, text: Uint8Array): Manifest {
   let m: Partial<Manifest>;
   try {
@@ -329,7 +329,7 @@ function parse(url: string, text: Uint8Array): Manifest {
   }
   const files = m.files;
   if (!Array.isArray(files) || !files.every((f) => typeof f.name === 'string' && Number.isSafeInteger(f.size))) {
-    throw new LlamaError('corrupt', `${url}: this is no manifest of a bundle: it lists no files`);
+    throw new LlamaError('corrupt', `${url}: this is not the manifest of a bundle: it lists no files`);
   }
   return m as Manifest;
 }

@@ -1,4 +1,4 @@
-// Node has no WebGPU of its own: the npm package "webgpu" (Dawn) brings it.
+// Node has no WebGPU of its own: the npm package "webgpu" (Dawn) adds it.
 import { open, readFile, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
@@ -12,7 +12,7 @@ export * from './index.js';
 
 setWasmReader(() => readFile(new URL('./llama-webgpu.wasm', import.meta.url)));
 
-/** Makes navigator.gpu what the package "webgpu" offers, unless there is one. `flags` are Dawn's. */
+/** Sets navigator.gpu to the one of the package "webgpu", unless there is one. `flags` are Dawn's. */
 export async function installWebGPU(flags: string[] = []): Promise<void> {
   if ((globalThis.navigator as { gpu?: unknown } | undefined)?.gpu) return;
   let dawn: { create(flags: string[]): GPU; globals: object };
@@ -34,7 +34,7 @@ export async function load(where: string | URL, options: LoadOptions = {}): Prom
   return loadUrl(urlOf(where), { fetch: fetchAny, ...options });
 }
 
-/** A URL as it is; everything else is a path. */
+/** Takes URLs as they are, and everything else as a path. */
 function urlOf(where: string | URL): URL {
   if (where instanceof URL) return where;
   return /^[a-z][a-z0-9+.-]+:\/\//i.test(where)
@@ -42,7 +42,7 @@ function urlOf(where: string | URL): URL {
     : pathToFileURL(resolve(where) + (where.endsWith(sep) ? sep : ''));
 }
 
-/** fetch, also of file: URLs and their ranges. */
+/** fetch that also takes file: URLs, and ranges of them. */
 export const fetchAny: Fetch = async (url, init) => {
   if (!url.startsWith('file:')) return fetch(url, init);
   const path = fileURLToPath(url);

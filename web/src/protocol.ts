@@ -4,11 +4,11 @@ import type { LoadProgress } from './loader.js';
 import type { DeviceInfo } from './runtime.js';
 import type { GenerateOptions, LoadOptions, ModelInfo } from './text.js';
 
-/** What can travel to a Worker of the options of load. */
+/** The options of load that can be sent to a Worker. */
 export type WorkerLoadOptions = Omit<LoadOptions, 'signal' | 'onProgress' | 'device' | 'fetch'>;
 export type WorkerGenerateOptions = Omit<GenerateOptions, 'signal' | 'onToken'>;
 
-/** To the Worker. Each call has a number, and one answer. */
+/** To the Worker. Each call has an id, and one answer. */
 export type Call =
   | { op: 'load'; url: string; options: WorkerLoadOptions }
   | { op: 'generate'; prompt: string; options: WorkerGenerateOptions }
@@ -25,7 +25,7 @@ export interface Loaded {
   device: DeviceInfo;
 }
 
-/** From the Worker: pieces on the way, then the answer. */
+/** From the Worker: intermediate results, then the answer. */
 export type Reply =
   | { id: number; progress: LoadProgress }
   | { id: number; token: { id: number; ms: number } }

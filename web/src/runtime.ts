@@ -2,10 +2,10 @@ import { backend } from './backend.js';
 import { asError, LlamaError } from './errors.js';
 import { goFor } from './wasm_exec.js';
 
-/** Where the WebAssembly comes from, if not from llama-webgpu.wasm beside this file. */
+/** The WebAssembly, if it is not llama-webgpu.wasm next to this file. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module;
 
-/** What a method of Go returns that cannot throw. */
+/** The result of a synchronous Go function, which cannot throw. */
 type Result<T> = T | { failure: { code: string; message: string } };
 
 export interface GoToken {
@@ -40,14 +40,14 @@ export interface GoModel {
   close(): Promise<null>;
 }
 
-/** How a kernel did that needs more of a device than the baseline's does: it is used if it is right and faster. */
+/** The trial of a kernel that needs more of a device than the baseline does: it is used if it is right and faster. */
 export interface KernelTrial {
   kernel: string;
   packing: string; // of the weights: "int4/128"
-  relativeRMS: number; // of the differences from the baseline's results
-  speed: number; // how many times as fast as the baseline
+  relativeRMS: number; // of its differences from the baseline's results
+  speed: number; // a multiple of the baseline's
   chosen: boolean;
-  error: string; // why it could not be tried, or empty
+  error: string; // why it could not be tried, or ''
 }
 
 export interface GoMemory {
@@ -57,10 +57,10 @@ export interface GoMemory {
   compileSeconds: number;
 }
 
-/** How Go reads a file: 1 to length bytes from offset on. */
+/** Reads a file for Go: 1 to `length` bytes, starting at `offset`. */
 export type GoRead = (offset: number, length: number) => Promise<Uint8Array>;
 
-/** What cmd/wasm offers. */
+/** What cmd/wasm exports. */
 interface GoApi {
   open(device: GPUDevice): Result<DeviceInfo>;
   load(bundle: {
@@ -74,10 +74,10 @@ interface GoApi {
   close(): Promise<null>;
 }
 
-/** What a device is and has. */
+/** What a device is, and what it supports. */
 export interface DeviceInfo {
   adapter: string;
-  type: string; // "cpu" for a software renderer, else "unknown": WebGPU does not tell
+  type: string; // "cpu" for a software renderer, else "unknown": WebGPU does not say more
   maxBufferSize: number; // bytes
   maxBinding: number; // bytes
   shaderF16: boolean;
@@ -86,7 +86,7 @@ export interface DeviceInfo {
   dotProduct: boolean;
 }
 
-/** Unwraps a result of Go. */
+/** Returns a result of Go, or throws its failure. */
 export function unwrap<T>(r: Result<T>): T {
   if (typeof r === 'object' && r !== null && 'failure' in r) throw asError(r.failure);
   return r as T;
@@ -95,7 +95,7 @@ export function unwrap<T>(r: Result<T>): T {
 let compiled: Promise<WebAssembly.Module> | undefined;
 let fallback: (() => Promise<BufferSource>) | undefined;
 
-/** Says how to read the WebAssembly where fetch cannot: in Node. */
+/** Sets how to read the WebAssembly where fetch cannot: in Node. */
 export function setWasmReader(read: () => Promise<BufferSource>): void {
   fallback = read;
 }
@@ -106,7 +106,7 @@ async function compile(source: WasmSource): Promise<WebAssembly.Module> {
   const response = await fetch(source).catch((e: unknown) => {
     throw new LlamaError('network', `${String(source)}: ${(e as Error).message}`, { cause: e });
   });
-  if (!response.ok) throw new LlamaError('not-found', `${String(source)}: the server says ${response.status}`);
+  if (!response.ok) throw new LlamaError('not-found', `${String(source)}: the server answered ${response.status}`);
   if (response.headers.get('Content-Type')?.startsWith('application/wasm'))
     return WebAssembly.compileStreaming(response);
   return WebAssembly.compile(await response.arrayBuffer());
@@ -117,7 +117,7 @@ function moduleOf(source: WasmSource | undefined): Promise<WebAssembly.Module> {
   compiled ??= (async () => compile(fallback ? await fallback() : new URL('./llama-webgpu.wasm', import.meta.url)))();
   compiled.catch(() => {
     compiled = undefined;
-  }); // the next one tries again
+  }); // the next call tries again
   return compiled;
 }
 
@@ -157,14 +157,14 @@ export class Runtime {
     const go = goFor(scope);
     const instance = await WebAssembly.instantiate(await moduleOf(source), go.importObject);
     const exited = go.run(instance).then(() => {
-      throw new LlamaError('runtime', 'The WebAssembly has ended; the console says why.');
+      throw new LlamaError('runtime', 'The WebAssembly has exited: see the console for the reason.');
     });
-    exited.catch(() => {}); // whoever waits is told
+    exited.catch(() => {}); // wait() reports it
     const a = await Promise.race([api, exited]);
     return new Runtime(a, unwrap(a.open(device)), instance, exited);
   }
 
-  /** Waits for Go; what it fails with becomes a LlamaError. */
+  /** Waits for Go; its errors become LlamaErrors. */
   async wait<T>(promise: Promise<T>): Promise<T> {
     try {
       return await Promise.race([promise, this.exited]);
@@ -173,7 +173,7 @@ export class Runtime {
     }
   }
 
-  /** The bytes of WebAssembly memory; it never shrinks. */
+  /** Bytes of WebAssembly memory, which never shrinks. */
   get wasmBytes(): number {
     return (this.instance.exports['mem'] as WebAssembly.Memory).buffer.byteLength;
   }
@@ -181,7 +181,7 @@ export class Runtime {
 
 const runtimes = new WeakMap<GPUDevice, Promise<Runtime>>();
 
-/** The runtime of a device; it is started once. */
+/** The runtime of a device, which is started only once. */
 export function runtimeOf(device: GPUDevice, source?: WasmSource): Promise<Runtime> {
   let r = runtimes.get(device);
   if (!r) {
@@ -192,7 +192,7 @@ export function runtimeOf(device: GPUDevice, source?: WasmSource): Promise<Runti
   return r;
 }
 
-/** Ends the runtime of a device that is about to be destroyed. */
+/** Stops the runtime of a device that is about to be destroyed. */
 export async function endRuntime(device: GPUDevice): Promise<void> {
   const r = runtimes.get(device);
   runtimes.delete(device);

@@ -1,29 +1,30 @@
 import { LlamaError } from './errors.js';
 
-/** How to choose a token. What is left out is off; with temperature 0 the largest logit wins. */
+/** How to choose a token. Options that are left out are off. */
 export interface SampleOptions {
-  /** 1 unless told; 0: the likeliest. */
+  /** 0: always the most likely token. Default: 1. */
   temperature?: number;
-  /** Among this many of the likeliest. */
+  /** Only this many of the most likely tokens. */
   topK?: number;
-  /** Among the likeliest that together have this probability. */
+  /** Only the most likely tokens that together have this probability. */
   topP?: number;
-  /** Among those at least this many times as likely as the likeliest. */
+  /** Only tokens with at least this fraction of the highest probability. */
   minP?: number;
-  /** Makes the choice repeatable. */
+  /** Makes the choice reproducible. */
   seed?: number;
 }
 
 /**
- * Chooses the next token from logits: top-p, or all the options. The order is top-k, top-p, min-p,
- * temperature; equal logits are ranked by the lower id.
+ * Chooses the next token from logits. The second argument is top-p, or all the options. Filters apply in the order
+ * top-k, top-p, min-p, temperature; of equal logits, the lower id ranks first.
  */
 export function sample(logits: Float32Array, options: number | SampleOptions = {}): number {
   const o = typeof options === 'number' ? { topP: options } : options;
   check(o);
   const temperature = o.temperature ?? 1;
   if (logits.length === 0) throw new LlamaError('invalid-argument', 'sample: no logits');
-  if (logits.some((l) => !(l < Infinity))) throw new LlamaError('invalid-argument', 'sample: a logit is not a number');
+  if (logits.some((l) => !(l < Infinity)))
+    throw new LlamaError('invalid-argument', 'sample: a logit is NaN or +Infinity');
   if (temperature === 0 || o.topK === 1) return largest(logits);
 
   const max = logits[largest(logits)]!;
@@ -59,7 +60,7 @@ function largest(logits: Float32Array): number {
   return best;
 }
 
-/** How many of the first n ids together have the share p of their probability. */
+/** How many of the first n ids it takes to hold the share p of their probability. */
 function nucleus(ids: number[], logits: Float32Array, max: number, n: number, p: number): number {
   const weight = (i: number) => Math.exp(logits[ids[i]!]! - max);
   let all = 0;
@@ -72,7 +73,7 @@ function nucleus(ids: number[], logits: Float32Array, max: number, n: number, p:
   return n;
 }
 
-/** A number in [0, 1): Math.random, or the one that belongs to a seed (splitmix32). */
+/** A number in [0, 1): from Math.random, or a hash of the seed (splitmix32). */
 function random(seed: number | undefined): number {
   if (seed === undefined) return Math.random();
   let x = (seed + 0x9e3779b9) | 0;

@@ -8,19 +8,19 @@ import { Stopper } from './stop.js';
 import { type GenerateTokensOptions, Transformer, type TransformerOptions } from './transformer.js';
 
 export interface LoadOptions extends Omit<LoadModelOptions, 'manifestUrl'>, TransformerOptions, DeviceOptions {
-  /** The GPU to use; one is opened, and closed by dispose(), unless told. */
+  /** The GPU to use. Default: load() opens one, and dispose() closes it. */
   device?: GPUDevice;
 }
 
 export interface GenerateOptions extends GenerateTokensOptions {
-  /** The text ends before any of these would appear. */
+  /** The text ends before any of these strings would appear. */
   stop?: string | readonly string[];
   signal?: AbortSignal;
-  /** Told of each token as it is made. */
+  /** Called with each token as it is generated. */
   onToken?: (token: { id: number; ms: number }) => void;
 }
 
-/** What the model has done and takes. */
+/** Counts and times of the last generation, and memory in use. */
 export interface Stats {
   device: DeviceInfo;
   loadSeconds: number;
@@ -34,17 +34,17 @@ export interface Stats {
   /** Bytes on the GPU by purpose. */
   memory: Record<string, number>;
   memoryBytes: number;
-  /** How the kernels did that were tried in place of the baseline's. */
+  /** The trials of kernels that could replace the baseline. */
   kernels: KernelTrial[];
   /** Kernels compiled, and how long that took. */
   pipelines: number;
   compileSeconds: number;
-  /** Bytes of WebAssembly memory, and of those the ones in use or not yet collected. */
+  /** Bytes of WebAssembly memory, and of the Go heap in it: objects in use or not yet collected. */
   wasmBytes: number;
   heapBytes: number;
 }
 
-/** What is known of a model without asking it. */
+/** What the manifest says about a model. */
 export interface ModelInfo {
   id: string;
   format: string;
@@ -56,20 +56,20 @@ export interface ModelInfo {
   cache: CacheReport;
 }
 
-/** A model that writes. The one behind a Worker has the same methods. */
+/** A model that generates text. One in a Worker has the same methods. */
 export interface TextModel {
   readonly info: ModelInfo;
   readonly device: DeviceInfo;
-  /** Continues a text, piece by piece. */
+  /** Continues a text, and yields it piece by piece. */
   generate(prompt: string, options?: GenerateOptions): AsyncGenerator<string, void, undefined>;
-  /** Answers, by the model's own chat template. */
+  /** Answers the last message, using the model's own chat template. */
   chat(messages: readonly ChatMessage[], options?: GenerateOptions): AsyncGenerator<string, void, undefined>;
   encode(text: string): Promise<Int32Array>;
   decode(ids: Iterable<number>): Promise<string>;
-  /** The logits of the tokens from `from` on, one after the other: for comparing. */
+  /** The logits of the tokens from index `from` on, one after the other: for comparisons. */
   logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array>;
   stats(): Promise<Stats>;
-  /** Gives everything back. What is under way is ended. */
+  /** Releases everything, and ends a generation that is still running. */
   dispose(): Promise<void>;
 }
 

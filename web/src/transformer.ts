@@ -5,28 +5,28 @@ import { type GoGeneration, type GoTransformer, unwrap } from './runtime.js';
 export { type SampleOptions, sample } from './sample.js';
 
 export interface TransformerOptions {
-  /** The format that the model must have: a mistake is found before it is computed with. */
+  /** The format that you expect the model to have; with another one, the constructor throws. */
   kernelSet?: 'int8' | 'int4' | 'int2' | 'f16';
-  /** Sequences that the KV cache holds, 1 unless told. */
+  /** Sequences that the KV cache holds. Default: 1. */
   maxBatch?: number;
-  /** Positions that the KV cache holds: the model's, at most 4096, unless told. */
+  /** Positions that the KV cache holds. Default: the model's context, at most 4096. */
   maxSeqLen?: number;
-  /** Bits of a cached value, 16 (unless told) or 32. */
+  /** Bits of a cached value: 16 (default) or 32. */
   kvBits?: 16 | 32;
-  /** Tokens that run at once, 256 unless told. */
+  /** Tokens of a prompt that are computed at once. Default: 256. */
   chunk?: number;
 }
 
 export interface ForwardOptions {
-  /** Which of maxBatch sequences, 0 unless told. */
+  /** Which of the maxBatch sequences. Default: 0. */
   sequence?: number;
-  /** The tokens follow those already fed, instead of being the whole sequence. */
+  /** The tokens follow those fed before, instead of being the whole sequence. */
   append?: boolean;
-  /** Logits of the tokens from this one on, one after the other, instead of the last one's alone. */
+  /** Returns the logits of all tokens from this index on, one after the other, instead of only the last one's. */
   from?: number;
 }
 
-/** How to choose tokens, as in sample(), and for how long. */
+/** How to choose tokens, as for sample(), and how many. */
 export interface GenerateTokensOptions {
   maxTokens?: number;
   temperature?: number;
@@ -37,14 +37,14 @@ export interface GenerateTokensOptions {
   seed?: number;
 }
 
-/** The most that Go takes. */
+/** The largest values that Go accepts. */
 const limits = [
   ['maxBatch', 8],
   ['maxSeqLen', 1 << 20],
   ['chunk', 4096],
 ] as const;
 
-/** A model with a KV cache. The cache is made at the first use, or by ready(). */
+/** A model with a KV cache. The cache is allocated at the first use, or by ready(). */
 export class Transformer {
   private made: Promise<GoTransformer> | undefined;
   private disposed = false;
@@ -56,10 +56,7 @@ export class Transformer {
   ) {
     if (device !== model.device) throw new LlamaError('invalid-argument', 'The model is on another device.');
     if (options.kernelSet !== undefined && options.kernelSet !== model.format) {
-      throw new LlamaError(
-        'invalid-argument',
-        `The model is ${model.format}: its kernels are not those of ${options.kernelSet}.`,
-      );
+      throw new LlamaError('invalid-argument', `kernelSet is ${options.kernelSet}, but the model is ${model.format}.`);
     }
     for (const [name, most] of limits) {
       const n = options[name];
@@ -71,7 +68,7 @@ export class Transformer {
       throw new LlamaError('invalid-argument', `kvBits is ${options.kvBits}: want 16 or 32`);
   }
 
-  /** Allocates what is needed, if that has not been done. */
+  /** Allocates the cache, unless that has been done. */
   async ready(): Promise<void> {
     await this.go();
   }
@@ -88,8 +85,8 @@ export class Transformer {
   }
 
   /**
-   * The logits after the last token. `tokens` is the whole sequence: what it has in common with what is in the KV
-   * cache is not computed again.
+   * The logits after the last token. `tokens` is the whole sequence: the prefix that it shares with the KV cache is not
+   * computed again.
    */
   async forward(tokens: ArrayLike<number>, options: ForwardOptions = {}): Promise<Float32Array> {
     try {
@@ -105,16 +102,16 @@ export class Transformer {
     return unwrap(go.generate(Int32Array.from(tokens), { ...options, maxTokens: options.maxTokens ?? 256 }));
   }
 
-  /** Forgets the sequence that was used last. */
+  /** Empties the cache of the sequence that was used last. */
   async reset(): Promise<void> {
     (await this.go()).reset();
   }
 
-  /** Gives the memory on the GPU back. */
+  /** Releases its GPU memory. */
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
     const go = await this.made?.catch(() => undefined);
-    if (!this.model.isDisposed) await go?.close(); // else it went with the model
+    if (!this.model.isDisposed) await go?.close(); // else the model has released it
   }
 }

@@ -1,5 +1,5 @@
-/** Go's own wasm_exec.js, wrapped by scripts/build.mjs so that it sees `scope` as its global object and
- *  leaves the page's alone. */
+/** Go's own wasm_exec.js, wrapped by internal/tools/page so that `scope` is its global object and the page's stays
+ *  untouched. */
 export function goFor(scope: object): {
   importObject: WebAssembly.Imports;
   run(instance: WebAssembly.Instance): Promise<void>;

@@ -1,10 +1,10 @@
 import type { Store } from './cache.js';
 import { LlamaError, throwIfAborted } from './errors.js';
 
-/** How much travels in one request, in bytes. Nothing larger is ever held in one piece. */
+/** Bytes per request. No larger piece of a file is ever in memory. */
 export const blockBytes = 4 << 20;
 
-/** How often a block that does not arrive is asked for again, and how long to wait before, in ms. */
+/** How often a failed block is requested again, and the delay before the first retry, in ms. */
 const retries = 5;
 const firstDelay = 300;
 
@@ -18,18 +18,18 @@ export interface WireOptions {
   signal?: AbortSignal | undefined;
   concurrency: number;
   store?: Store | undefined;
-  /** Told of bytes that came over the network. */
+  /** Called with the number of bytes that came over the network. */
   received: (bytes: number) => void;
 }
 
 /**
- * A file of known size that is read from front to back. It asks for the blocks ahead of the reader, several
- * at once, forgets those behind, and goes on where a broken response stopped.
+ * A file of known size that is read from front to back. It prefetches the blocks ahead of the reader, several at once,
+ * drops those behind, and resumes where a response broke off.
  */
 export class WireFile {
   private readonly blocks = new Map<number, Promise<Uint8Array>>();
-  private stream: SequentialBody | undefined; // of a server that does not know ranges
-  private whole = false; // such a server
+  private stream: SequentialBody | undefined; // from a server without range requests
+  private whole = false; // the server has no range requests
 
   /** Whether any block came from the store. */
   fromStore = false;
@@ -41,7 +41,7 @@ export class WireFile {
     private readonly o: WireOptions,
   ) {}
 
-  /** 1 to length bytes from offset on. */
+  /** Reads 1 to `length` bytes, starting at `offset`. */
   async read(offset: number, length: number): Promise<Uint8Array> {
     throwIfAborted(this.o.signal);
     const first = Math.floor(offset / blockBytes);
@@ -56,7 +56,7 @@ export class WireFile {
     let b = this.blocks.get(i);
     if (!b) {
       b = this.fetchBlock(i);
-      b.catch(() => this.blocks.delete(i)); // whoever reads it is told
+      b.catch(() => this.blocks.delete(i)); // the reader sees the error
       this.blocks.set(i, b);
     }
     return b;
@@ -76,7 +76,7 @@ export class WireFile {
     return bytes;
   }
 
-  /** Fills a block, in several requests if need be. */
+  /** Fills a block, with several requests if necessary. */
   private async fill(bytes: Uint8Array, i: number): Promise<void> {
     let got = 0;
     for (let failures = 0; got < bytes.length; ) {
@@ -89,7 +89,7 @@ export class WireFile {
         await this.request(i * blockBytes + got, i * blockBytes + bytes.length, (part) => {
           bytes.set(part, got);
           got += part.length;
-          failures = 0; // it does go on
+          failures = 0; // there is progress
         });
       } catch (e) {
         throwIfAborted(this.o.signal);
@@ -99,11 +99,11 @@ export class WireFile {
     }
   }
 
-  /** Asks for the bytes from `from` to before `to`. */
+  /** Requests the bytes from `from` up to, but not including, `to`. */
   private async request(from: number, to: number, take: (part: Uint8Array) => void): Promise<void> {
     const response = await this.response({ Range: `bytes=${from}-${to - 1}` });
     if (response.status === 200) {
-      this.whole = true; // the server does not know ranges
+      this.whole = true; // the server ignores ranges
       void response.body?.cancel().catch(() => {});
       return;
     }
@@ -111,11 +111,14 @@ export class WireFile {
     if (response.status !== 206 || !range || Number(range[1]) !== from) {
       throw new LlamaError(
         'network',
-        `${this.url}: asked for bytes ${from} to ${to - 1}, the server answered ${response.status} ${range?.[0] ?? ''}`,
+        `${this.url}: requested bytes ${from}–${to - 1}, but the server answered ${response.status} ${range?.[0] ?? ''}`,
       );
     }
     if (range[3] !== '*' && Number(range[3]) !== this.size) {
-      throw new LlamaError('corrupt', `${this.url}: the file has ${range[3]} bytes: the manifest says ${this.size}`);
+      throw new LlamaError(
+        'corrupt',
+        `${this.url}: the file has ${range[3]} bytes, but the manifest says ${this.size}`,
+      );
     }
     let left = to - from;
     for await (const part of chunks(response)) {
@@ -124,7 +127,7 @@ export class WireFile {
       this.o.received(some.length);
       left -= some.length;
     }
-    if (left > 0) throw new LlamaError('network', `${this.url}: the connection broke ${left} bytes before the end`);
+    if (left > 0) throw new LlamaError('network', `${this.url}: the connection broke with ${left} bytes missing`);
   }
 
   private async response(headers: Record<string, string>): Promise<Response> {
@@ -134,12 +137,15 @@ export class WireFile {
       throw new LlamaError('network', `${this.url}: ${(e as Error).message}`, { cause: e });
     });
     if (response.status === 416)
-      throw new LlamaError('corrupt', `${this.url}: the file is shorter than the ${this.size} bytes of the manifest`);
+      throw new LlamaError(
+        'corrupt',
+        `${this.url}: the file is shorter than the ${this.size} bytes that the manifest says`,
+      );
     checkStatus(this.url, response);
     return response;
   }
 
-  /** Fills a block from the one response of a server without ranges, which starts again if need be. */
+  /** Fills a block from the one response of a server without ranges, requesting it again if necessary. */
   private async fromStream(bytes: Uint8Array, i: number): Promise<void> {
     for (;;) {
       this.stream ??= new SequentialBody(this.url, () => this.response({}), this.o.received);
@@ -150,16 +156,16 @@ export class WireFile {
         if (this.stream === stream) this.stream = undefined;
         throw e;
       }
-      if (this.stream === stream) this.stream = undefined; // it is past that
+      if (this.stream === stream) this.stream = undefined; // it is past the block
       stream.cancel();
     }
   }
 }
 
-/** A response that is read in order by readers who come in any order. */
+/** A response body read in order, for readers that come in any order. */
 class SequentialBody {
   private at = 0; // bytes read
-  private rest = new Uint8Array(0); // read and not taken
+  private rest = new Uint8Array(0); // read, but not yet taken
   private reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   private queue: Promise<unknown> = Promise.resolve();
 
@@ -169,7 +175,7 @@ class SequentialBody {
     private readonly received: (bytes: number) => void,
   ) {}
 
-  /** Fills bytes from offset on; false if that lies behind. */
+  /** Fills `bytes` with what begins at `offset`; false if the body is already past it. */
   take(bytes: Uint8Array, offset: number): Promise<boolean> {
     const turn = this.queue.then(() => this.skipAndFill(bytes, offset));
     this.queue = turn.catch(() => {});
@@ -202,7 +208,7 @@ class SequentialBody {
   }
 }
 
-/** The pieces of a body. */
+/** The chunks of a response body. */
 async function* chunks(response: Response): AsyncGenerator<Uint8Array> {
   const reader = response.body!.getReader();
   try {
@@ -218,13 +224,13 @@ async function* chunks(response: Response): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Throws unless the server has given something. Errors that may pass are 'network'. */
+/** Throws unless the response is a success. Errors that may be temporary have the code 'network'. */
 export function checkStatus(url: string, response: Response): void {
   const s = response.status;
   if (response.ok) return;
-  if (s === 404 || s === 410) throw new LlamaError('not-found', `${url}: the server says ${s}`);
-  if (s >= 500 || s === 408 || s === 429) throw new LlamaError('network', `${url}: the server says ${s}`);
-  throw new LlamaError('invalid-argument', `${url}: the server refuses with ${s}`);
+  if (s === 404 || s === 410) throw new LlamaError('not-found', `${url}: the server answered ${s}`);
+  if (s >= 500 || s === 408 || s === 429) throw new LlamaError('network', `${url}: the server answered ${s}`);
+  throw new LlamaError('invalid-argument', `${url}: the server refused with ${s}`);
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
@@ -241,7 +247,7 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   });
 }
 
-/** Reads a small file as a whole, trying again as for blocks. */
+/** Fetches a small file as a whole, with retries.  */
 export async function fetchSmall(url: string, o: WireOptions): Promise<Uint8Array> {
   for (let failures = 0; ; ) {
     throwIfAborted(o.signal);

@@ -12,7 +12,7 @@ async function answer(id: number, call: Call, signal: AbortSignal): Promise<unkn
     model = await load(call.url, { ...call.options, signal, onProgress: (progress) => post({ id, progress }) });
     return { info: model.info, device: model.device };
   }
-  const m = model!; // the first call is load, and there is no other until it has been answered
+  const m = model!; // load is the first call, and no other comes before its answer
   switch (call.op) {
     case 'generate':
     case 'chat': {

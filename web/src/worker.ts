@@ -5,11 +5,11 @@ import type { DeviceInfo } from './runtime.js';
 import type { GenerateOptions, LoadOptions, ModelInfo, Stats, TextModel } from './text.js';
 
 export interface WorkerLoadModelOptions extends Omit<LoadOptions, 'device' | 'fetch'> {
-  /** A Worker to use instead of the package's own, for bundlers that must be told how to make one. */
+  /** Replaces the package's own Worker, for bundlers that need their own way to create one. */
   worker?: Worker;
 }
 
-/** As load() of the main entry, with all the work in a Worker: the page stays smooth while kernels compile. */
+/** load() of the main entry point, with all the work in a Worker: the page stays responsive while kernels compile. */
 export async function load(url: string | URL, options: WorkerLoadModelOptions = {}): Promise<TextModel> {
   throwIfAborted(options.signal);
   const { worker, signal, onProgress, ...rest } = options;
@@ -44,7 +44,7 @@ class Thread {
   constructor(private readonly worker: Worker) {
     worker.onmessage = (event: MessageEvent<Reply>) => this.reply(event.data);
     worker.onerror = (event) =>
-      this.end(new LlamaError('runtime', `The Worker has failed: ${event.message || 'it could not be started'}`));
+      this.end(new LlamaError('runtime', `The Worker failed: ${event.message || 'it could not be started'}`));
   }
 
   ask<T>(call: Call, o: { signal?: AbortSignal | undefined; onReply?: (r: Reply) => void } = {}): Promise<T> {
@@ -75,7 +75,7 @@ class Thread {
     else asked.resolve(r.value as never);
   }
 
-  /** Ends the Worker; what waits for it fails. */
+  /** Terminates the Worker; pending calls fail. */
   end(why: LlamaError): void {
     this.over ??= why;
     this.worker.terminate();
@@ -139,7 +139,7 @@ class RemoteModel implements TextModel {
     } finally {
       signal?.removeEventListener('abort', abort);
       if (!over) {
-        // whoever read it has left
+        // the caller has left the loop
         ender.abort();
         await done.catch(() => {});
       }

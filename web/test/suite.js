@@ -1,5 +1,5 @@
-// What the package must do, in a browser and in Node alike. Each test is a function that throws. The server is
-// web_test.go's; it knows what the native program makes of the same models.
+// The tests of the package that run both in a browser and in Node. Each test is a function that throws. web_test.go is
+// the server; it knows what the native program generates with the same models.
 
 import { load } from 'llama-webgpu';
 import { gpuDevice } from 'llama-webgpu/device';
@@ -44,7 +44,7 @@ let shared;
 /** The device that most tests share: kernels are compiled once. */
 const device = () => (shared ??= gpuDevice());
 
-/** Loads without keeping, on the shared device. */
+/** Loads without a cache, on the shared device. */
 const open = async (path, options = {}) =>
   load(at(path), { device: await device(), cache: false, maxSeqLen: 256, ...options });
 
@@ -53,7 +53,7 @@ function empty(memory) {
   check(left.length === 0, `after dispose the GPU still holds ${JSON.stringify(left)}`);
 }
 
-/** Root of mean square of the differences, against that of the reference. */
+/** The RMS of the differences, relative to that of the reference. */
 function relRMS(got, want) {
   let d = 0;
   let p = 0;
@@ -64,11 +64,11 @@ function relRMS(got, want) {
   return Math.sqrt(d / p);
 }
 
-/** Runs a text as a module. */
+/** Runs code as a module. */
 async function importText(code) {
   if (!node) return import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
   const { rm, writeFile } = await import('node:fs/promises');
-  const file = new URL(`./article-${process.pid}.mjs`, import.meta.url); // here, where Node finds the package
+  const file = new URL(`./article-${process.pid}.mjs`, import.meta.url); // in this directory, where Node finds the package
   await writeFile(file, code);
   return import(file).finally(() => rm(file));
 }
@@ -107,13 +107,13 @@ for (const format of ['int8', 'int4', 'int2']) {
   };
 }
 
-// wellTried reports whether a kernel was right on trial, and chosen if it was the fastest of the two of its packing.
+/** Whether a kernel was right in its trial, and was chosen if it was the fastest of the two for its packing. */
 function wellTried(trial, rivals) {
   const fastest = trial.speed >= 1.05 && trial.speed === Math.max(...rivals.map((o) => o.speed));
   return rivals.length === 2 && trial.error === '' && trial.relativeRMS < 1e-4 && trial.chosen === fastest;
 }
 
-tests['kernels for what the device has: right, and chosen by a trial'] = async () => {
+tests['kernels for the features of the device: right, and chosen by a trial'] = async () => {
   const d = await device();
   const has = {
     subgroups: d.features.has('subgroups'),
@@ -131,7 +131,7 @@ tests['kernels for what the device has: right, and chosen by a trial'] = async (
       await (await fetch(at(`/reference/${format}`), { method: 'POST', body: JSON.stringify(ids) })).arrayBuffer(),
     );
     for (const kernels of format === 'int4' ? ['baseline', 'auto', 'subgroups', 'dot4'] : ['dot4']) {
-      const model = await open(`/models/${format}/`, { kernels, chunk: 1 }); // so that these kernels read the prompt, too
+      const model = await open(`/models/${format}/`, { kernels, chunk: 1 }); // so that these kernels process the prompt, too
       const trials = (await model.stats()).kernels.filter((t) => t.packing.startsWith(`${format}/`));
       const chosen = trials.filter((t) => t.chosen).map((t) => t.kernel);
       if (kernels === 'baseline') equal(trials, [], 'trials');
@@ -162,7 +162,7 @@ tests['kernels for what the device has: right, and chosen by a trial'] = async (
 
 tests['the article’s code'] = async () => {
   const want = (await expected()).models.int4;
-  // What the article leaves to the reader: the tokenizer, the prompt, and where sample comes from.
+  // What the code takes from elsewhere: the tokenizer, the prompt, and sample.
   const other = await loadModel(await device(), { manifestUrl: at('/models/m/'), cache: false });
   Object.assign(globalThis, { tokenizer: other.tokenizer, prompt: want.prompt, sample });
   const code = await (await fetch(at('/test/article.js'))).text();
@@ -174,7 +174,7 @@ tests['the article’s code'] = async () => {
   equal(sample(logits, { temperature: 0 }), want.tokens[0], 'greedy token');
   check(Number.isInteger(nextId) && nextId >= 0 && nextId < logits.length, `sampled token ${nextId}`);
 
-  // Only what is new is computed, and it makes no difference.
+  // Only new tokens are computed, which does not change the result.
   const longer = [...tokens, want.tokens[0]];
   const cached = await transformer.forward(longer);
   equal(sample(cached, { temperature: 0 }), want.tokens[1], 'second greedy token');
@@ -283,7 +283,7 @@ tests['errors say what is wrong'] = async () => {
   check(/MiB are needed \(.*weights.*\).*\d+ bytes asked for/.test(full.message), full.message);
 };
 
-/** A device on which only buffers of at most so many bytes find room. */
+/** A device that has no room for buffers of more than `most` bytes. */
 function fullDevice(real, most) {
   let full = false;
   const own = {
@@ -301,7 +301,7 @@ function fullDevice(real, most) {
   return new Proxy(real, { get: (o, k) => own[k] ?? (typeof o[k] === 'function' ? o[k].bind(o) : o[k]) });
 }
 
-tests['the device is lost; the model is disposed of while it writes'] = async () => {
+tests['the device is lost; the model is disposed of while it generates'] = async () => {
   const options = { device: undefined, maxSeqLen: 64, chunk: 16 };
   const own = await gpuDevice();
   const lost = await open('/models/int2/', { ...options, device: own });
@@ -320,7 +320,7 @@ tests['the device is lost; the model is disposed of while it writes'] = async ()
   await fails('disposed', () => all(model.generate('It was')));
 };
 
-tests['a broken connection is gone on with; a server without ranges will do'] = async () => {
+tests['a broken connection is resumed; a server without ranges works'] = async () => {
   const want = (await expected()).models.int4;
   for (const path of ['/bad/flaky/int4/', '/bad/norange/int4/']) {
     let received = 0;
@@ -367,7 +367,7 @@ tests['fifty times load, generate, dispose'] = async () => {
     empty(stats.memory);
     if (i === 9) after = stats;
     if (i > 9) {
-      // What is in use is exact, but for a few objects of JavaScript that wait for its own collector; how much is reserved for it is not.
+      // The bytes in use are exact, except for a few JavaScript objects that wait for their own collector; those reserved are not.
       check(
         stats.heapBytes <= after.heapBytes + 100e3,
         `the heap grew from ${after.heapBytes} to ${stats.heapBytes} by round ${i}`,
@@ -382,7 +382,7 @@ tests['fifty times load, generate, dispose'] = async () => {
 };
 
 tests['five gigabytes pass through'] = async () => {
-  // The GPU is a stand-in that keeps nothing, the server one that makes up what it is asked for; what is between is real.
+  // The GPU is a fake that stores nothing, and so is the server, which makes up the bytes; all between them is real.
   const fake = fakeDevice(await device());
   const { manifest, tensors } = await (await fetch(at('/test/large.json'))).json();
   const size = manifest.files[0].size;
@@ -403,7 +403,7 @@ tests['five gigabytes pass through'] = async () => {
     read += to + 1 - from;
     const bytes = new Uint8Array(to + 1 - from);
     for (let n = 0; n < bytes.length; ) {
-      // each tensor repeats the pattern from its beginning
+      // each tensor repeats the pattern from its start
       const offset = from + n;
       if (offset < header.length) {
         bytes.set(header.subarray(offset, offset + bytes.length - n), n);
@@ -433,7 +433,7 @@ tests['five gigabytes pass through'] = async () => {
   await model.dispose();
 };
 
-/** A GPUDevice whose buffers are but numbers. */
+/** A GPUDevice whose buffers have a size, but no content. */
 function fakeDevice(real) {
   const nothing = async () => null;
   const device = {
@@ -504,7 +504,7 @@ if (!node) {
     await fails('corrupt', () => loadInWorker(at('/bad/flip/int4/'), { cache: false }));
   };
 
-  tests['the second load needs no network; what is kept can be removed'] = async () => {
+  tests['the second load needs no network; cached models can be deleted'] = async () => {
     const want = (await expected()).models.int4;
     await deleteCached();
     const run = async (path) => {
@@ -521,7 +521,7 @@ if (!node) {
     equal(
       (await cachedModels()).map((m) => m.url),
       [at('/bad/switched/int4/manifest.json')],
-      'models that are kept',
+      'cached models',
     );
     await fetch(at('/test/offline?on=1'), { method: 'POST' });
     try {
@@ -529,12 +529,12 @@ if (!node) {
     } finally {
       await fetch(at('/test/offline?on=0'), { method: 'POST' });
     }
-    await spoilKept();
-    equal(await run('/bad/switched/int4/'), ['none', false], 'a load when what is kept is damaged');
+    await damageCache();
+    equal(await run('/bad/switched/int4/'), ['none', false], 'a load with a damaged cache');
     await deleteCached(at('/bad/switched/int4/'));
-    equal(await cachedModels(), [], 'models that are kept after all are removed');
+    equal(await cachedModels(), [], 'cached models after all are deleted');
 
-    // Where there is no room the model works all the same, and says why it is not kept.
+    // Where there is no room, the model works nevertheless, and says why it is not cached.
     const { estimate } = navigator.storage;
     navigator.storage.estimate = async () => ({ quota: 2e6, usage: 1e6 });
     try {
@@ -548,7 +548,7 @@ if (!node) {
       navigator.storage.estimate = estimate;
     }
 
-    // Without a private file system the Cache API serves.
+    // Without a private file system, the Cache API is used.
     const { getDirectory } = navigator.storage;
     navigator.storage.getDirectory = async () => {
       throw new Error('not here');
@@ -557,15 +557,15 @@ if (!node) {
       equal(await run('/models/int4/'), ['cache-api', false], 'the first load with the Cache API');
       equal(await run('/models/int4/'), ['cache-api', true], 'the second load with the Cache API');
       await deleteCached(at('/models/int4/'));
-      equal(await cachedModels(), [], 'models that are kept in the Cache API');
+      equal(await cachedModels(), [], 'cached models in the Cache API');
     } finally {
       navigator.storage.getDirectory = getDirectory;
     }
   };
 }
 
-/** Turns a bit over in the middle of the first block that is kept. */
-async function spoilKept() {
+/** Flips a bit in the middle of the first cached block. */
+async function damageCache() {
   const root = await (await navigator.storage.getDirectory()).getDirectoryHandle('llama-webgpu');
   for await (const dir of root.values()) {
     const file = await dir.getFileHandle('block-0-0');
@@ -577,7 +577,7 @@ async function spoilKept() {
   }
 }
 
-/** Runs the tests whose names match and tells of each. */
+/** Runs the tests whose names match, and reports each. */
 export async function run(tell, match = /./) {
   for (const [name, test] of Object.entries(tests)) {
     if (!match.test(name)) continue;

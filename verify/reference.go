@@ -38,14 +38,14 @@ type Reference struct {
 	weights model.Weights
 	options ReferenceOptions
 
-	index  map[key]int          // tensors by role and layer
-	small  map[key][]float32    // norms and biases, decoded
-	ropes  []rotation           // one for each Spec.RoPE
-	turns  []turns              // for each of them, of the tokens that are fed
-	caches []cache              // one for each layer
-	length int                  // tokens in the KV cache, also those that fell out of it
-	trace  func(int, []float32) // nil if nobody looks
-	tap    Tap                  // nil but in Layer
+	index  map[key]int                      // tensors by role and layer
+	small  map[key][]float32                // norms and biases, decoded
+	ropes  []rotation                       // one for each Spec.RoPE
+	turns  []turns                          // for each of them, of the tokens that are fed
+	caches []cache                          // one for each layer
+	length int                              // tokens in the KV cache, also those that fell out of it
+	trace  func(int, []float32)             // nil if nobody looks
+	tap    func(model.Role, []float32) bool // sees the inputs of a product, and may end the layer there; nil but in a Passage
 }
 
 var (

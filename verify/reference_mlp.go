@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 
@@ -26,7 +27,7 @@ func (r *Reference) mlp(ctx context.Context, layer int, x []float32, tokens int)
 		}
 		out = shared
 	}
-	return out, r.experts(ctx, layer, x, out, tokens)
+	return out, r.experts(ctx, layer, x, out)
 }
 
 // half names the matrices of one MLP: of the layer's own, of its shared expert or of one expert.
@@ -108,58 +109,102 @@ func activation(kind model.Activation, v float32) float32 {
 	}
 }
 
-// choice is one expert of one token.
-type choice struct {
-	token  int
-	weight float32
+// Sent is a token that a router sends to an expert.
+type Sent struct {
+	Token  int
+	Weight float32 // multiplies what the expert is given, or what it makes of it: see model.MLP
+	Share  float32 // of the sum of weights of the token's experts
+}
+
+// Route returns, for each expert of a layer, the tokens that it is sent, in order, when the router is given
+// x [tokens][hidden].
+func (r *Reference) Route(ctx context.Context, layer int, x []float32) ([][]Sent, error) {
+	m, tokens := &r.spec.Layer(layer).MLP, len(x)/r.spec.Hidden
+	logits, err := r.multiply(ctx, model.RoleRouter, layer, x, tokens, m.Experts)
+	if err != nil {
+		return nil, err
+	}
+	chosen := make([][]Sent, m.Experts)
+	for t := range tokens {
+		var sum float32
+		var experts []int
+		route(m, logits[t*m.Experts:(t+1)*m.Experts], func(expert int, weight float32) {
+			chosen[expert] = append(chosen[expert], Sent{Token: t, Weight: weight})
+			experts, sum = append(experts, expert), sum+weight
+		})
+		for _, e := range experts {
+			s := &chosen[e][len(chosen[e])-1]
+			s.Share = s.Weight / sum
+		}
+	}
+	return chosen, nil
 }
 
 // experts adds to out [tokens][hidden] what the chosen experts make of x. Experts are visited in
 // order, so that a token's sum does not depend on the other tokens.
-func (r *Reference) experts(ctx context.Context, layer int, x, out []float32, tokens int) error {
-	m := &r.spec.Layer(layer).MLP
-	logits, err := r.multiply(ctx, model.RoleRouter, layer, x, tokens, m.Experts)
+func (r *Reference) experts(ctx context.Context, layer int, x, out []float32) error {
+	chosen, err := r.Route(ctx, layer, x)
 	if err != nil {
 		return err
 	}
-	chosen := make([][]choice, m.Experts)
-	for t := range tokens {
-		route(m, logits[t*m.Experts:(t+1)*m.Experts], func(expert int, weight float32) {
-			chosen[expert] = append(chosen[expert], choice{t, weight})
-		})
-	}
-	for e, choices := range chosen {
-		if len(choices) == 0 {
+	for e, sent := range chosen {
+		if len(sent) == 0 {
 			continue
 		}
-		if err := r.expert(ctx, layer, e, choices, x, out); err != nil {
+		if err := r.expert(ctx, layer, e, sent, x, out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// expert adds the output of expert e for the tokens that chose it.
-func (r *Reference) expert(ctx context.Context, layer, e int, choices []choice, x, out []float32) error {
-	m, h := &r.spec.Layer(layer).MLP, r.spec.Hidden
-	input := make([]float32, len(choices)*h)
-	for i, c := range choices {
-		inputScale := float32(1)
-		if m.WeightInput {
-			inputScale = c.weight
+// ExpertInputs returns what an expert's gate and up projections are given of x [tokens][hidden]: [sent][hidden].
+func (r *Reference) ExpertInputs(layer int, sent []Sent, x []float32) []float32 {
+	h, weigh := r.spec.Hidden, r.spec.Layer(layer).MLP.WeightInput
+	input := make([]float32, len(sent)*h)
+	for i, c := range sent {
+		scale := float32(1)
+		if weigh {
+			scale = c.Weight
 		}
-		add(input[i*h:(i+1)*h], x[c.token*h:(c.token+1)*h], inputScale)
+		add(input[i*h:(i+1)*h], x[c.Token*h:(c.Token+1)*h], scale)
 	}
-	y, err := r.feed(ctx, layer, half{gate: model.RoleGate, up: model.RoleUp, down: model.RoleDown, width: m.Intermediate, expert: e}, input, len(choices))
+	return input
+}
+
+// ExpertInner returns what expert e's down projection is given for these, [sent][Intermediate], before weights.
+func (r *Reference) ExpertInner(ctx context.Context, layer, e int, input []float32) (inner []float32, err error) {
+	r.tap = func(role model.Role, x []float32) bool {
+		if role == model.RoleDown {
+			inner = x
+		}
+		return role == model.RoleDown
+	}
+	_, err = r.feed(ctx, layer, expertHalf(&r.spec.Layer(layer).MLP, e), input, len(input)/r.spec.Hidden)
+	r.tap = nil
+	if errors.Is(err, errTapped) {
+		err = nil
+	}
+	return inner, err
+}
+
+func expertHalf(m *model.MLP, e int) half {
+	return half{gate: model.RoleGate, up: model.RoleUp, down: model.RoleDown, width: m.Intermediate, expert: e}
+}
+
+// expert adds the output of expert e for the tokens that it is sent.
+func (r *Reference) expert(ctx context.Context, layer, e int, sent []Sent, x, out []float32) error {
+	m, h := &r.spec.Layer(layer).MLP, r.spec.Hidden
+	y, err := r.feed(ctx, layer, expertHalf(m, e), r.ExpertInputs(layer, sent, x), len(sent))
 	if err != nil {
 		return err
 	}
-	for i, c := range choices {
-		outputScale := c.weight
+	for i, c := range sent {
+		scale := c.Weight
 		if m.WeightInput {
-			outputScale = 1
+			scale = 1
 		}
-		add(out[c.token*h:(c.token+1)*h], y[i*h:(i+1)*h], outputScale)
+		add(out[c.Token*h:(c.Token+1)*h], y[i*h:(i+1)*h], scale)
 	}
 	return nil
 }

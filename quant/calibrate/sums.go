@@ -13,11 +13,11 @@ import (
 // sums are quant.Sums in the making.
 type sums struct {
 	*quant.Sums
-	cols, rows int
+	cols, rows int // rows of Debt
 }
 
-func newSums(t model.Tensor, exact, debt bool) *sums {
-	s := &sums{Sums: &quant.Sums{}, cols: t.Cols(), rows: t.Rows()}
+func newSums(t model.Tensor, spec *model.Spec, exact, debt bool) *sums {
+	s := &sums{Sums: &quant.Sums{}, cols: t.Cols(), rows: spec.Hidden}
 	s.Inputs = make([]float32, s.cols*s.cols)
 	if exact {
 		s.Gap = make([]float32, s.cols*s.cols)
@@ -30,6 +30,9 @@ func newSums(t model.Tensor, exact, debt bool) *sums {
 
 // add adds what one window says.
 func (s *sums) add(seen, should inputs, tokens int, residualScale float32) {
+	if tokens == 0 {
+		return
+	}
 	s.Tokens += tokens
 	x := transposed(seen.x, nil, tokens, 1)
 	outer(s.Inputs, x, x, true)

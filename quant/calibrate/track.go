@@ -1,0 +1,117 @@
+package calibrate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/verify"
+)
+
+// track is one of the two models on its way through the text.
+type track struct {
+	ref     *verify.Reference
+	layer   int         // that the windows are in or before; NoLayer: none yet
+	windows []*sequence // the text
+	kept    int         // so many windows wait within the layer for the next matrix; the others begin it anew for each
+}
+
+// sequence is a window of the text.
+type sequence struct {
+	tokens  int
+	stream  []float32       // [tokens][hidden], the residual stream before the layer, or where the passage is
+	passage *verify.Passage // nil: the layer has not begun
+	sent    [][]verify.Sent // what the layer's router sends to its experts, once that is known
+}
+
+// keepBytes is about how much memory windows that wait within a layer may take, for each of the two models.
+const keepBytes = 1 << 29
+
+func newTrack(w model.Weights, windows [][]int32) (*track, error) {
+	k := &track{layer: model.NoLayer, kept: len(windows)}
+	longest, width, s := 0, 0, w.Spec()
+	for _, y := range s.Kinds {
+		width = max(width, 4*s.Hidden+2*y.Attention.Heads*y.Attention.HeadDim+2*max(y.MLP.Intermediate, y.MLP.Shared))
+	}
+	for _, tokens := range windows {
+		longest = max(longest, len(tokens))
+		k.windows = append(k.windows, &sequence{tokens: len(tokens)})
+	}
+	k.kept = min(k.kept, keepBytes/(4*longest*width))
+	var err error
+	k.ref, err = verify.NewReference(w, verify.ReferenceOptions{MaxSeqLen: longest, Vector: true})
+	return k, err
+}
+
+// inputs are what a matrix is given for one window, [tokens][cols], and the residual stream that what it makes is added
+// to, [tokens][hidden]. They hold until release is called, which is to be done before anything else is asked for.
+type inputs struct {
+	x, stream []float32
+	release   func()
+}
+
+// inputs runs the layer of window w up to the matrix of a role.
+func (k *track) inputs(ctx context.Context, w int, role model.Role) (in inputs, err error) {
+	s := k.windows[w]
+	p, stream, release := s.passage, s.stream, func() {}
+	if w >= k.kept {
+		stream = slices.Clone(s.stream)
+		p = nil
+	}
+	if p == nil {
+		if p, err = k.ref.Enter(ctx, k.layer, stream); err != nil {
+			return in, err
+		}
+		if w < k.kept {
+			s.passage = p
+		} else {
+			release = p.Close
+		}
+	}
+	for !sameInputs(p.Role, role) {
+		if p.Role == "" {
+			err = fmt.Errorf("layer %d: matrix %q is asked for when the text is past it", k.layer, role)
+		} else {
+			err = p.Next()
+		}
+		if err != nil {
+			release()
+			return in, err
+		}
+	}
+	return inputs{p.Inputs, stream, release}, nil
+}
+
+// sameInputs reports whether matrices of two roles have the same inputs. The experts' gate and up projections are found
+// where the router is: behind it each has its own.
+func sameInputs(at, wanted model.Role) bool {
+	if wanted == model.RoleRouter && at.Input() == model.InputShared {
+		return true
+	}
+	return at == wanted || at.Input() == wanted.Input() && at.Input() != model.InputNone
+}
+
+// advance moves all windows on to the next layer.
+func (k *track) advance(ctx context.Context, text [][]int32) (err error) {
+	for w, s := range k.windows {
+		s.sent = nil
+		switch {
+		case k.layer == model.NoLayer:
+			s.stream, err = k.ref.Embed(text[w])
+		case s.passage != nil:
+			for s.passage.Role != "" && err == nil {
+				err = s.passage.Next()
+			}
+			s.passage.Close()
+			s.passage = nil
+		default:
+			err = k.ref.Layer(ctx, k.layer, s.stream)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	k.layer++
+	return nil
+}

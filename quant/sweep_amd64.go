@@ -4,7 +4,7 @@ package quant
 func sweep(y, a, x []float32, step int) {
 	n := 0
 	if bodies != scalar && len(a) > 0 {
-		if n = len(y) &^ (stride - 1); n > 0 {
+		if n = len(y) &^ (lanes - 1); n > 0 {
 			_ = x[(len(a)-1)*step+n-1]
 			if bodies == avx512 {
 				sweepAVX512(&y[0], n, &a[0], len(a), &x[0], step)
@@ -21,7 +21,10 @@ func sweep(y, a, x []float32, step int) {
 // dot64 returns a·b. They are equally long.
 func dot64(a, b []float64) float64 {
 	n := len(a) &^ (dotLanes - 1)
-	if bodies == scalar || n == 0 {
+	if n == 0 {
+		return dotRest(0, a, b)
+	}
+	if bodies == scalar {
 		return dot64Go(a, b)
 	}
 	b = b[:len(a)]
@@ -34,7 +37,7 @@ func dot64(a, b []float64) float64 {
 	return dotRest(sum, a[n:], b[n:])
 }
 
-// n is a multiple of stride.
+// n is a multiple of lanes.
 //
 //go:noescape
 func sweepAVX2(y *float32, n int, a *float32, k int, x *float32, step int)

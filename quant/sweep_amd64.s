@@ -64,7 +64,7 @@ wideRow:
 
 narrow:
 	CMPQ    CX, $32
-	JLT     done
+	JLT     last
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
 	VMOVUPS 64(DI), Y2
@@ -95,6 +95,25 @@ narrowRow:
 	ADDQ    $128, R9
 	SUBQ    $32, CX
 	JMP     narrow
+
+last:
+	TESTQ   CX, CX
+	JEQ     done
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+
+lastRow:
+	VBROADCASTSS (SI), Y8
+	VMULPS       (R9), Y8, Y9
+	VADDPS       Y9, Y0, Y0
+	VMULPS       32(R9), Y8, Y10
+	VADDPS       Y10, Y1, Y1
+	ADDQ         $4, SI
+	ADDQ         R10, R9
+	DECQ         R8
+	JNE          lastRow
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
 
 done:
 	VZEROUPPER
@@ -162,7 +181,7 @@ wideRow:
 
 narrow:
 	CMPQ    CX, $32
-	JLT     done
+	JLT     last
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
 	MOVQ    R9, R11
@@ -185,6 +204,21 @@ narrowRow:
 	ADDQ    $128, R9
 	SUBQ    $32, CX
 	JMP     narrow
+
+last:
+	TESTQ   CX, CX
+	JEQ     done
+	VMOVUPS (DI), Z0
+
+lastRow:
+	VBROADCASTSS (SI), Z8
+	VMULPS       (R9), Z8, Z9
+	VADDPS       Z9, Z0, Z0
+	ADDQ         $4, SI
+	ADDQ         R10, R9
+	DECQ         R8
+	JNE          lastRow
+	VMOVUPS Z0, (DI)
 
 done:
 	VZEROUPPER

@@ -158,6 +158,13 @@ func (r *Reference) experts(ctx context.Context, layer int, x, out []float32) er
 	return nil
 }
 
+// Experts returns what the experts of a layer make together of x, inputs [tokens][hidden] of the router, shared ones
+// left out.
+func (r *Reference) Experts(ctx context.Context, layer int, x []float32) ([]float32, error) {
+	out := make([]float32, len(x))
+	return out, r.experts(ctx, layer, x, out)
+}
+
 // ExpertInputs returns what an expert's gate and up projections are given of x [tokens][hidden]: [sent][hidden].
 func (r *Reference) ExpertInputs(layer int, sent []Sent, x []float32) []float32 {
 	h, weigh := r.spec.Hidden, r.spec.Layer(layer).MLP.WeightInput

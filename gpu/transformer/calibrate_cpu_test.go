@@ -5,48 +5,68 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/quant/calibrate"
 )
 
-// TestCalibratorsAgree compares the sums of the two calibrators, on the device and on the CPU, for every matrix of the
-// models of all kinds that have no experts.
+// TestCalibratorsAgree compares the sums of the two calibrators, on the device and on the CPU, for every matrix of
+// models of all kinds, and for each expert of mixtures.
 func TestCalibratorsAgree(t *testing.T) {
 	dev := gputest.Open(t)
 	for name, edit := range specs {
-		spec := plainSpec()
-		edit(&spec)
-		if !calibrate.Supported(&spec) {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
-			full, coarse := newModel(t, spec, scheme{bits: 32}), newModel(t, spec, scheme{2, 32})
-			windows := [][]int32{testTokens(33, spec.Vocab), testTokens(60, spec.Vocab)[33:]}
-			onGPU, err := NewCalibrator(dev, full, windows, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer onGPU.Close()
-			onCPU, err := calibrate.New(full, windows, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, tensor := range full.tensors {
-				if tensor.Layer != model.NoLayer && tensor.Quantizable() {
-					a, errA := onGPU.Sums(t.Context(), i)
-					b, errB := onCPU.Sums(t.Context(), i)
-					if errA != nil || errB != nil {
-						t.Fatal(errA, errB)
-					}
-					agree(t, tensor, a, b)
-				}
-				bits, block := coarse.Packing(i)
-				for _, set := range []func(i, bits, block, row0 int, rows []byte){onGPU.Set, onCPU.Set} {
-					set(i, bits, block, 0, coarse.stored[i])
-				}
-			}
+			spec := plainSpec()
+			edit(&spec)
+			compareCalibrators(t, dev, newModel(t, spec, scheme{bits: 32}), newModel(t, spec, scheme{2, 32}))
 		})
+	}
+	for name, m := range mixtures {
+		t.Run(name, func(t *testing.T) {
+			compareCalibrators(t, dev, mixture(t, m, scheme{bits: 32}), mixture(t, m, scheme{2, 32}))
+		})
+	}
+}
+
+// compareCalibrators hands over the matrices of coarse, one after the other.
+func compareCalibrators(t *testing.T, dev *gpu.Device, full, coarse *memory) {
+	windows := [][]int32{testTokens(95, full.spec.Vocab)[70:], testTokens(47, full.spec.Vocab)[30:]} // no token of these is on the brink between two experts
+	onGPU, err := NewCalibrator(dev, full, windows, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer onGPU.Close()
+	onCPU, err := calibrate.New(full, windows, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer onCPU.Close()
+	for i, tensor := range full.tensors {
+		if tensor.Layer != model.NoLayer && tensor.Quantizable() {
+			experts := 0
+			if len(tensor.Shape) == 3 {
+				experts = tensor.Shape[0]
+			}
+			for e := range experts {
+				a, errA := onGPU.ExpertSums(t.Context(), i, e)
+				b, errB := onCPU.ExpertSums(t.Context(), i, e)
+				if errA != nil || errB != nil {
+					t.Fatal(errA, errB)
+				}
+				agree(t, tensor, a, b)
+			}
+			a, errA := onGPU.Sums(t.Context(), i)
+			b, errB := onCPU.Sums(t.Context(), i)
+			if errA != nil || errB != nil {
+				t.Fatal(errA, errB)
+			}
+			agree(t, tensor, a, b)
+		}
+		bits, block := coarse.Packing(i)
+		for _, set := range []func(i, bits, block, row0 int, rows []byte){onGPU.Set, onCPU.Set} {
+			set(i, bits, block, 0, coarse.stored[i])
+		}
 	}
 }
 
@@ -74,7 +94,11 @@ func agree(t *testing.T, tensor model.Tensor, a, b *quant.Sums) {
 			d += float64(v-s.b[i]) * float64(v-s.b[i])
 			size += float64(v) * float64(v)
 		}
-		if d > 0 && !(math.Sqrt(d/size) <= 2e-3) { // the device rounds keys and values to float16
+		allowed := 2e-3 // the device rounds keys and values to float16
+		if s.name != "inputs" {
+			allowed = 5e-3 // differences, of few tokens
+		}
+		if d > 0 && !(math.Sqrt(d/size) <= allowed) {
 			t.Errorf("%s: %s: relative RMS %.2g", tensor.Name, s.name, math.Sqrt(d/size))
 		}
 	}

@@ -46,8 +46,13 @@ func (j *job) calibrate(ctx context.Context) error {
 	}
 	exact := j.options.Correction > 0
 	if dev == nil {
-		j.options.Calibration, err = calibrate.New(j.source.Weights, windows, exact)
-		return err
+		k, err := calibrate.New(j.source.Weights, windows, exact)
+		if err != nil {
+			return err
+		}
+		j.ends = append(j.ends, k.Close)
+		j.options.Calibration = k
+		return nil
 	}
 	j.ends = append(j.ends, func() error { dev.Close(); return nil })
 	if err := j.allocate(ctx, dev, windows); err != nil {
@@ -89,7 +94,7 @@ func (j *job) openDevice(ctx context.Context) (*gpu.Device, error) {
 
 // onCPUToo reports whether the CPU engine can do what is asked for.
 func (j *job) onCPUToo() bool {
-	return j.options.Bits == 0 && calibrate.Supported(j.source.Weights.Spec())
+	return j.options.Bits == 0
 }
 
 // checkCalibration reports what calibration cannot do with the model, and takes over its options.
@@ -99,7 +104,7 @@ func (j *job) checkCalibration() error {
 	case j.options.Method != convert.GPTQ:
 		return nil
 	case k.Device == "cpu" && !j.onCPUToo():
-		return option.New("device", "cpu", errors.New("bits and mixtures of experts are measured on a GPU only"))
+		return option.New("device", "cpu", errors.New("bits are measured on a GPU only"))
 	case j.options.Bits > 0 && slices.ContainsFunc(spec.Kinds, func(y model.Layer) bool { return y.MLP.Experts > 0 }):
 		return errors.New("bits: what the matrices of a mixture of experts cost is not measured: choose with format and overrides")
 	}

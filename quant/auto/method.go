@@ -6,7 +6,6 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/quant/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
@@ -20,8 +19,8 @@ func (j *job) chooseMethod(ctx context.Context) error {
 	switch {
 	case j.options.Format == string(bundle.F16):
 		return nil
-	case !calibrate.Supported(src.Weights.Spec()) || !src.HasTokenizer():
-		src.notes = append(src.notes, "method auto: search: this model is calibrated only if --method gptq asks for it")
+	case !src.HasTokenizer():
+		src.notes = append(src.notes, "method auto: search: there is no tokenizer to calibrate the model with text")
 		return nil
 	}
 	dev, err := j.openDevice(ctx)

@@ -33,6 +33,13 @@ func New(src model.Weights, windows [][]int32, exact bool) (*Calibrator, error) 
 	return c, err
 }
 
+// Close ends what waits within a layer.
+func (c *Calibrator) Close() error {
+	c.quantized.close()
+	c.float.close()
+	return nil
+}
+
 // Set hands over the next rows of tensor i, from row0 on, as they will be in the bundle: bits a weight in blocks, 16
 // and 0 for float16, 32 and 0 for float32. It keeps a copy. The tensor counts when its last row is there.
 func (c *Calibrator) Set(i, bits, block, row0 int, rows []byte) {

@@ -44,6 +44,18 @@ func newTrack(w model.Weights, windows [][]int32) (*track, error) {
 	return k, err
 }
 
+func (k *track) close() {
+	if k == nil {
+		return
+	}
+	for _, s := range k.windows {
+		if s.passage != nil {
+			s.passage.Close()
+			s.passage = nil
+		}
+	}
+}
+
 // inputs are what a matrix is given for one window, [tokens][cols], and the residual stream that what it makes is added
 // to, [tokens][hidden]. They hold until release is called, which is to be done before anything else is asked for.
 type inputs struct {
@@ -69,18 +81,40 @@ func (k *track) inputs(ctx context.Context, w int, role model.Role) (in inputs, 
 			release = p.Close
 		}
 	}
-	for !sameInputs(p.Role, role) {
-		if p.Role == "" {
-			err = fmt.Errorf("layer %d: matrix %q is asked for when the text is past it", k.layer, role)
-		} else {
-			err = p.Next()
-		}
-		if err != nil {
-			release()
-			return in, err
-		}
+	if stream, err = k.reach(ctx, p, stream, role); err != nil {
+		release()
+		return in, err
 	}
 	return inputs{p.Inputs, stream, release}, nil
+}
+
+// reach takes a passage on to the matrix of a role, and returns the stream that what it makes is added to: for that of
+// a shared expert, which is the last of its layer to be quantized, with what the other experts make.
+func (k *track) reach(ctx context.Context, p *verify.Passage, stream []float32, role model.Role) (_ []float32, err error) {
+	for !sameInputs(p.Role, role) {
+		if p.Role == "" {
+			return nil, fmt.Errorf("layer %d: the text is past matrix %q", k.layer, role)
+		}
+		if role == model.RoleSharedDown && p.Role.Input() == model.InputShared {
+			experts, err := k.ref.Experts(ctx, k.layer, p.Inputs)
+			if err != nil {
+				return nil, err
+			}
+			scale := k.ref.Weights().Spec().Layer(k.layer).ResidualScale
+			sum := slices.Clone(stream)
+			for i, v := range experts {
+				sum[i] += scale * v
+			}
+			for p.Role != role && err == nil {
+				err = p.Next()
+			}
+			return sum, err
+		}
+		if err := p.Next(); err != nil {
+			return nil, err
+		}
+	}
+	return stream, nil
 }
 
 // sameInputs reports whether matrices of two roles have the same inputs. The experts' gate and up projections are found

@@ -26,8 +26,8 @@ type entry struct {
 	offset, size uint64 // bytes
 }
 
-// backend is the one door to a WebGPU implementation. Device checks every argument before it
-// gets here and holds its lock around every call but those that wait or compile, so that an error
+// backend is an open device of an engine, and the only way to it. Device checks every argument before
+// calling it and holds its lock around every call except those that wait or compile, so that an error
 // belongs to the call that returns it.
 type backend interface {
 	info() AdapterInfo

@@ -1,10 +1,10 @@
 //go:build cgo && !js
 
-// The C half of the native backend. wgpu-native's library is linked by the package wgpu; the
-// structs and functions below are declared as in its webgpu.h and wgpu.h, with plain pointers
-// for handles, since that header cannot be included from another module.
+// The C half of the native backend. wgpu-native's library is linked by the package wgpu.
 
 #include "native.h"
+#include "native_types.h"
+#include "native_functions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,131 +13,6 @@
 #else
 #include <time.h>
 #endif
-
-typedef const struct chain { const void *next; uint32_t type; } chain;
-
-enum { STYPE_WGSL = 6, STYPE_INSTANCE_EXTRAS = 0x00030006 };
-enum { BACKEND_VULKAN = 1, BACKEND_METAL = 4, BACKEND_DX12 = 8 };
-enum { FEATURE_TIMESTAMP_QUERY = 3, QUERY_TIMESTAMP = 1, STAGE_COMPUTE = 4, MAP_READ = 1, MAP_WRITE = 2, COPY_SRC = 4 };
-
-typedef struct {
-	chain chain;
-	uint32_t backends, flags, dx12_compiler, gles3_minor;
-	const char *dxil_path, *dxc_path;
-} instance_extras;
-typedef struct { const void *next; } instance_descriptor;
-typedef struct { const void *next; uint32_t backends; } enumerate_options;
-typedef struct {
-	void *next;
-	const char *vendor, *architecture, *device, *description;
-	uint32_t backend, type, vendor_id, device_id;
-} adapter_info;
-typedef struct {
-	uint32_t max_texture_1d, max_texture_2d, max_texture_3d, max_texture_layers;
-	uint32_t max_bind_groups, max_bind_groups_plus_vertex_buffers, max_bindings_per_group;
-	uint32_t max_dynamic_uniforms, max_dynamic_storages;
-	uint32_t max_sampled_textures, max_samplers, max_storage_buffers, max_storage_textures, max_uniform_buffers;
-	uint64_t max_uniform_binding, max_storage_binding;
-	uint32_t min_uniform_align, min_storage_align;
-	uint32_t max_vertex_buffers;
-	uint64_t max_buffer_size;
-	uint32_t max_vertex_attributes, max_vertex_stride, max_inter_stage_components, max_inter_stage_variables;
-	uint32_t max_color_attachments, max_color_bytes;
-	uint32_t max_workgroup_bytes, max_invocations, max_size_x, max_size_y, max_size_z, max_workgroups;
-} limits;
-typedef struct { const void *next; limits limits; } chained_limits;
-typedef void (*error_callback)(uint32_t type, const char *message, void *user);
-typedef struct {
-	const void *next;
-	const char *label;
-	size_t feature_count;
-	const uint32_t *features;
-	const chained_limits *limits;
-	struct { const void *next; const char *label; } queue;
-	void (*lost)(uint32_t reason, const char *message, void *user);
-	void *lost_user;
-	struct { const void *next; error_callback callback; void *user; } uncaptured;
-} device_descriptor;
-typedef struct { const void *next; const char *label; uint32_t usage; uint64_t size; uint32_t mapped; } buffer_descriptor;
-typedef struct { chain chain; const char *code; } wgsl_descriptor;
-typedef struct { const void *next; const char *label; size_t hint_count; const void *hints; } module_descriptor;
-typedef struct {
-	const void *next;
-	uint32_t binding, visibility;
-	struct { const void *next; uint32_t type, dynamic; uint64_t min_size; } buffer;
-	struct { const void *next; uint32_t type; } sampler;
-	struct { const void *next; uint32_t sample_type, dimension, multisampled; } texture;
-	struct { const void *next; uint32_t access, format, dimension; } storage_texture;
-} layout_entry;
-typedef struct { const void *next; const char *label; size_t n; const layout_entry *entries; } layout_descriptor;
-typedef struct { const void *next; const char *label; size_t n; void *const *layouts; } pipeline_layout_descriptor;
-typedef struct {
-	const void *next;
-	const char *label;
-	void *layout;
-	struct { const void *next; void *module; const char *entry; size_t constant_count; const void *constants; } compute;
-} pipeline_descriptor;
-typedef struct {
-	const void *next;
-	uint32_t binding;
-	void *buffer;
-	uint64_t offset, size;
-	void *sampler, *view;
-} group_entry;
-typedef struct { const void *next; const char *label; void *layout; size_t n; const group_entry *entries; } group_descriptor;
-typedef struct { const void *next; const char *label; } label_descriptor;
-typedef struct { void *queries; uint32_t begin, end; } timestamp_writes;
-typedef struct { const void *next; const char *label; const timestamp_writes *writes; } pass_descriptor;
-typedef struct { const void *next; const char *label; uint32_t type, count; } queries_descriptor;
-typedef void (*done_callback)(uint32_t status, void *user);
-
-extern void *wgpuCreateInstance(const instance_descriptor *);
-extern void wgpuInstanceRelease(void *);
-extern size_t wgpuInstanceEnumerateAdapters(void *, const enumerate_options *, void **);
-extern void wgpuAdapterGetInfo(void *, adapter_info *);
-extern void wgpuAdapterInfoFreeMembers(adapter_info);
-extern uint32_t wgpuAdapterGetLimits(void *, chained_limits *);
-extern uint32_t wgpuAdapterHasFeature(void *, uint32_t);
-extern void wgpuAdapterRequestDevice(void *, const device_descriptor *, void (*)(uint32_t, void *, const char *, void *), void *);
-extern void wgpuAdapterRelease(void *);
-extern void *wgpuDeviceGetQueue(void *);
-extern void wgpuDeviceRelease(void *);
-extern uint32_t wgpuDevicePoll(void *, uint32_t, const void *);
-extern void *wgpuDeviceCreateBuffer(void *, const buffer_descriptor *);
-extern void *wgpuDeviceCreateShaderModule(void *, const module_descriptor *);
-extern void *wgpuDeviceCreateBindGroupLayout(void *, const layout_descriptor *);
-extern void *wgpuDeviceCreatePipelineLayout(void *, const pipeline_layout_descriptor *);
-extern void *wgpuDeviceCreateComputePipeline(void *, const pipeline_descriptor *);
-extern void *wgpuDeviceCreateBindGroup(void *, const group_descriptor *);
-extern void *wgpuDeviceCreateCommandEncoder(void *, const label_descriptor *);
-extern void *wgpuDeviceCreateQuerySet(void *, const queries_descriptor *);
-extern void wgpuBufferDestroy(void *);
-extern void wgpuBufferRelease(void *);
-extern void wgpuBufferMapAsync(void *, uint32_t, size_t, size_t, done_callback, void *);
-extern const void *wgpuBufferGetConstMappedRange(void *, size_t, size_t);
-extern void *wgpuBufferGetMappedRange(void *, size_t, size_t);
-extern void wgpuBufferUnmap(void *);
-extern void wgpuShaderModuleRelease(void *);
-extern void wgpuBindGroupLayoutRelease(void *);
-extern void wgpuPipelineLayoutRelease(void *);
-extern void wgpuComputePipelineRelease(void *);
-extern void wgpuBindGroupRelease(void *);
-extern void wgpuQuerySetRelease(void *);
-extern void *wgpuCommandEncoderBeginComputePass(void *, const pass_descriptor *);
-extern void wgpuCommandEncoderCopyBufferToBuffer(void *, void *, uint64_t, void *, uint64_t, uint64_t);
-extern void wgpuCommandEncoderResolveQuerySet(void *, void *, uint32_t, uint32_t, void *, uint64_t);
-extern void *wgpuCommandEncoderFinish(void *, const label_descriptor *);
-extern void wgpuCommandEncoderRelease(void *);
-extern void wgpuCommandBufferRelease(void *);
-extern void wgpuComputePassEncoderSetPipeline(void *, void *);
-extern void wgpuComputePassEncoderSetBindGroup(void *, uint32_t, void *, size_t, const uint32_t *);
-extern void wgpuComputePassEncoderDispatchWorkgroups(void *, uint32_t, uint32_t, uint32_t);
-extern void wgpuComputePassEncoderEnd(void *);
-extern void wgpuComputePassEncoderRelease(void *);
-extern void wgpuQueueSubmit(void *, size_t, void *const *);
-extern void wgpuQueueWriteBuffer(void *, void *, uint64_t, const void *, size_t);
-extern void wgpuQueueOnSubmittedWorkDone(void *, done_callback, void *);
-extern void wgpuQueueRelease(void *);
 
 struct lw_device {
 	void *device, *queue;
@@ -226,15 +101,15 @@ static int failed(lw_device *d) {
 enum { BACKENDS = BACKEND_VULKAN | BACKEND_METAL | BACKEND_DX12 };
 
 uintptr_t lw_instance(void) {
-	instance_extras extras = {.chain = {NULL, STYPE_INSTANCE_EXTRAS}, .backends = BACKENDS};
-	instance_descriptor desc = {&extras};
+	abi_instance_extras extras = {.chain = {NULL, STYPE_INSTANCE_EXTRAS}, .backends = BACKENDS};
+	abi_instance_descriptor desc = {&extras};
 	return (uintptr_t)wgpuCreateInstance(&desc);
 }
 
 void lw_instance_release(uintptr_t instance) { wgpuInstanceRelease(ptr(instance)); }
 
 size_t lw_adapters(uintptr_t instance, uintptr_t *out, size_t n) {
-	enumerate_options options = {NULL, BACKENDS};
+	abi_enumerate_options options = {NULL, BACKENDS};
 	size_t have = wgpuInstanceEnumerateAdapters(ptr(instance), &options, NULL);
 	if (out == NULL || have == 0 || have > n) return have;
 	return wgpuInstanceEnumerateAdapters(ptr(instance), &options, (void **)out);
@@ -246,7 +121,7 @@ static void fill(char *dst, size_t n, const char *src) {
 }
 
 void lw_adapter_describe(uintptr_t adapter, lw_adapter_info *out) {
-	adapter_info info;
+	abi_adapter_info info;
 	memset(&info, 0, sizeof info);
 	wgpuAdapterGetInfo(ptr(adapter), &info);
 	memset(out, 0, sizeof *out);
@@ -257,7 +132,7 @@ void lw_adapter_describe(uintptr_t adapter, lw_adapter_info *out) {
 	out->device = info.device_id;
 	wgpuAdapterInfoFreeMembers(info);
 	out->timestamps = wgpuAdapterHasFeature(ptr(adapter), FEATURE_TIMESTAMP_QUERY) != 0;
-	chained_limits l;
+	abi_chained_limits l;
 	memset(&l, 0, sizeof l);
 	wgpuAdapterGetLimits(ptr(adapter), &l);
 	out->max_buffer = l.limits.max_buffer_size;
@@ -292,7 +167,7 @@ static uint64_t known(uint64_t limit) { return limit == UINT64_MAX ? limit - 1 :
 lw_device *lw_open(uintptr_t adapter, const lw_adapter_info *info, char **message) {
 	lw_device *d = calloc(1, sizeof *d);
 	if (d == NULL) return NULL;
-	chained_limits want;
+	abi_chained_limits want;
 	memset(&want, 0xff, sizeof want); // all bits set: the default
 	want.next = NULL;
 	want.limits.max_buffer_size = known(info->max_buffer);
@@ -307,7 +182,7 @@ lw_device *lw_open(uintptr_t adapter, const lw_adapter_info *info, char **messag
 	want.limits.max_storage_buffers = info->max_storage_buffers;
 	want.limits.max_uniform_buffers = info->max_uniform_buffers;
 	const uint32_t features[] = {FEATURE_TIMESTAMP_QUERY};
-	device_descriptor desc;
+	abi_device_descriptor desc;
 	memset(&desc, 0, sizeof desc);
 	desc.feature_count = info->timestamps;
 	desc.features = features;
@@ -337,7 +212,7 @@ void lw_close(lw_device *d) {
 }
 
 uintptr_t lw_buffer(lw_device *d, const char *label, uint64_t size, uint32_t usage) {
-	buffer_descriptor desc = {NULL, label, usage, size, 0};
+	abi_buffer_descriptor desc = {NULL, label, usage, size, 0};
 	return (uintptr_t)wgpuDeviceCreateBuffer(d->device, &desc);
 }
 
@@ -347,7 +222,7 @@ void lw_buffer_free(uintptr_t buffer) {
 }
 
 uintptr_t lw_stage(lw_device *d, const char *label, uint64_t size) {
-	buffer_descriptor desc = {NULL, label, MAP_WRITE | COPY_SRC, size, 1};
+	abi_buffer_descriptor desc = {NULL, label, MAP_WRITE | COPY_SRC, size, 1};
 	return (uintptr_t)wgpuDeviceCreateBuffer(d->device, &desc);
 }
 
@@ -358,31 +233,31 @@ void lw_write(lw_device *d, uintptr_t buffer, uint64_t offset, const void *data,
 }
 
 static void *make_module(lw_device *d, const char *label, const char *code) {
-	wgsl_descriptor wgsl = {{NULL, STYPE_WGSL}, code};
-	module_descriptor desc = {&wgsl, label, 0, NULL};
+	abi_wgsl_descriptor wgsl = {{NULL, STYPE_WGSL}, code};
+	abi_module_descriptor desc = {&wgsl, label, 0, NULL};
 	return wgpuDeviceCreateShaderModule(d->device, &desc);
 }
 
 static void *make_layout(lw_device *d, const char *label, const uint32_t *types, size_t n) {
-	layout_entry *e = calloc(n + 1, sizeof *e);
+	abi_layout_entry *e = calloc(n + 1, sizeof *e);
 	if (e == NULL) return NULL;
 	for (size_t i = 0; i < n; i++) {
 		e[i].binding = i;
 		e[i].visibility = STAGE_COMPUTE;
 		e[i].buffer.type = types[i];
 	}
-	layout_descriptor desc = {NULL, label, n, e};
+	abi_layout_descriptor desc = {NULL, label, n, e};
 	void *layout = wgpuDeviceCreateBindGroupLayout(d->device, &desc);
 	free(e);
 	return layout;
 }
 
 static void *make_pipeline(lw_device *d, const char *label, void *module, const char *entry, void *layout) {
-	pipeline_layout_descriptor ldesc = {NULL, label, 1, &layout};
+	abi_pipeline_layout_descriptor ldesc = {NULL, label, 1, &layout};
 	void *pl = wgpuDeviceCreatePipelineLayout(d->device, &ldesc);
 	void *p = NULL;
 	if (pl != NULL && compiling->error == LW_OK) {
-		pipeline_descriptor desc;
+		abi_pipeline_descriptor desc;
 		memset(&desc, 0, sizeof desc);
 		desc.label = label;
 		desc.layout = pl;
@@ -417,7 +292,7 @@ void lw_layout_free(uintptr_t layout) { wgpuBindGroupLayoutRelease(ptr(layout));
 void lw_pipeline_free(uintptr_t pipeline) { wgpuComputePipelineRelease(ptr(pipeline)); }
 
 uintptr_t lw_group(lw_device *d, const char *label, uintptr_t layout, const lw_entry *entries, size_t n) {
-	group_entry *e = calloc(n + 1, sizeof *e);
+	abi_group_entry *e = calloc(n + 1, sizeof *e);
 	if (e == NULL) return 0;
 	for (size_t i = 0; i < n; i++) {
 		e[i].binding = i;
@@ -425,7 +300,7 @@ uintptr_t lw_group(lw_device *d, const char *label, uintptr_t layout, const lw_e
 		e[i].offset = entries[i].offset;
 		e[i].size = entries[i].size;
 	}
-	group_descriptor desc = {NULL, label, ptr(layout), n, e};
+	abi_group_descriptor desc = {NULL, label, ptr(layout), n, e};
 	void *g = wgpuDeviceCreateBindGroup(d->device, &desc);
 	free(e);
 	return (uintptr_t)g;
@@ -434,7 +309,7 @@ uintptr_t lw_group(lw_device *d, const char *label, uintptr_t layout, const lw_e
 void lw_group_free(uintptr_t group) { wgpuBindGroupRelease(ptr(group)); }
 
 uintptr_t lw_encoder(lw_device *d) {
-	label_descriptor desc = {NULL, NULL};
+	abi_encoder_descriptor desc = {NULL, NULL};
 	return (uintptr_t)wgpuDeviceCreateCommandEncoder(d->device, &desc);
 }
 
@@ -444,8 +319,8 @@ static void end(void *pass) {
 	wgpuComputePassEncoderRelease(pass);
 }
 
-static void *begin(void *encoder, const timestamp_writes *w) {
-	pass_descriptor desc = {NULL, NULL, w};
+static void *begin(void *encoder, const abi_timestamp_writes *w) {
+	abi_pass_descriptor desc = {NULL, NULL, w};
 	return wgpuCommandEncoderBeginComputePass(encoder, &desc);
 }
 
@@ -478,7 +353,7 @@ uintptr_t lw_encode(uintptr_t encoder, uintptr_t open, const lw_step *s, size_t 
 }
 
 void lw_encode_timed(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t queries, uintptr_t buffer) {
-	timestamp_writes w = {ptr(queries), 0, 1};
+	abi_timestamp_writes w = {ptr(queries), 0, 1};
 	for (; n > 0; n--, s++) {
 		if (s->pipeline == 0) {
 			copy(ptr(encoder), s);
@@ -496,7 +371,7 @@ void lw_encode_timed(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t qu
 }
 
 void lw_encode_stamp(uintptr_t encoder, uintptr_t queries, uintptr_t buffer) {
-	timestamp_writes w = {ptr(queries), 0, 1};
+	abi_timestamp_writes w = {ptr(queries), 0, 1};
 	end(begin(ptr(encoder), &w));
 	wgpuCommandEncoderResolveQuerySet(ptr(encoder), ptr(queries), 0, 2, ptr(buffer), 0);
 }
@@ -507,7 +382,7 @@ void lw_encode_copy(uintptr_t encoder, uintptr_t src, uint64_t off, uintptr_t ds
 
 uintptr_t lw_finish(lw_device *d, uintptr_t encoder, uintptr_t pass) {
 	end(ptr(pass));
-	label_descriptor desc = {NULL, NULL};
+	abi_commands_descriptor desc = {NULL, NULL};
 	// An encoder that met an error still finishes to a command buffer; submitting it aborts.
 	void *cb = wgpuCommandEncoderFinish(ptr(encoder), &desc);
 	wgpuCommandEncoderRelease(ptr(encoder));
@@ -536,7 +411,7 @@ void lw_submit(lw_device *d, uintptr_t encoder, uintptr_t pass) {
 void lw_flush(lw_device *d) { wgpuQueueSubmit(d->queue, 0, NULL); }
 
 uintptr_t lw_queries(lw_device *d, uint32_t n) {
-	queries_descriptor desc = {NULL, NULL, QUERY_TIMESTAMP, n};
+	abi_queries_descriptor desc = {NULL, NULL, QUERY_TIMESTAMP, n};
 	return (uintptr_t)wgpuDeviceCreateQuerySet(d->device, &desc);
 }
 

@@ -186,8 +186,18 @@ func (n *native) drop(h handle) { C.lw_drop(C.uintptr_t(h)) }
 
 // Go and C must mean the same by these.
 var (
-	_ [unsafe.Sizeof(step{})]byte  = [C.sizeof_lw_step]byte{}
-	_ [unsafe.Sizeof(entry{})]byte = [C.sizeof_lw_entry]byte{}
+	_ [unsafe.Sizeof(step{})]byte           = [C.sizeof_lw_step]byte{}
+	_ [unsafe.Offsetof(step{}.group)]byte   = [unsafe.Offsetof(C.lw_step{}.group)]byte{}
+	_ [unsafe.Offsetof(step{}.x)]byte       = [unsafe.Offsetof(C.lw_step{}.x)]byte{}
+	_ [unsafe.Offsetof(step{}.z)]byte       = [unsafe.Offsetof(C.lw_step{}.z)]byte{}
+	_ [unsafe.Offsetof(step{}.src)]byte     = [unsafe.Offsetof(C.lw_step{}.src)]byte{}
+	_ [unsafe.Offsetof(step{}.dst)]byte     = [unsafe.Offsetof(C.lw_step{}.dst)]byte{}
+	_ [unsafe.Offsetof(step{}.srcOff)]byte  = [unsafe.Offsetof(C.lw_step{}.src_off)]byte{}
+	_ [unsafe.Offsetof(step{}.dstOff)]byte  = [unsafe.Offsetof(C.lw_step{}.dst_off)]byte{}
+	_ [unsafe.Offsetof(step{}.size)]byte    = [unsafe.Offsetof(C.lw_step{}.size)]byte{}
+	_ [unsafe.Sizeof(entry{})]byte          = [C.sizeof_lw_entry]byte{}
+	_ [unsafe.Offsetof(entry{}.offset)]byte = [unsafe.Offsetof(C.lw_entry{}.offset)]byte{}
+	_ [unsafe.Offsetof(entry{}.size)]byte   = [unsafe.Offsetof(C.lw_entry{}.size)]byte{}
 )
 
 func cSteps(s []step) *C.lw_step { return (*C.lw_step)(unsafe.Pointer(unsafe.SliceData(s))) }

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
 const listAdaptersName = "list-adapters"
@@ -29,7 +30,7 @@ Example:
   llama-webgpu infer out --adapter llvmpipe --prompt "It was"`,
 	Flags: []cli.Flag{jsonFlag("print the adapters as JSON")},
 	Action: func(c *cli.Context) error {
-		if err := check(c, nil); err != nil {
+		if err := cmdline.Check(c, nil); err != nil {
 			return err
 		}
 		return listAdapters(c)
@@ -59,7 +60,7 @@ func listAdapters(c *cli.Context) error {
 		for _, a := range adapters {
 			list = append(list, newAdapterJSON(a))
 		}
-		return printJSON(c, list)
+		return cmdline.PrintJSON(c, list)
 	}
 	for _, a := range adapters {
 		fmt.Fprintf(stdout(c), "%d  %s\n", a.Index, a)
@@ -82,7 +83,7 @@ func openGPU(c *cli.Context) (*gpu.Device, error) {
 
 // noGPU adds to an error that no GPU can be used what helps.
 func noGPU(c *cli.Context, err error) error {
-	has := findFlag(c.Command.Flags, "device") != nil
+	has := cmdline.FindFlag(c.Command.Flags, "device") != nil
 	switch {
 	case errors.Is(err, gpu.ErrNoGPU) && has:
 		return fmt.Errorf("%w: build it with cgo, or use --device cpu", err)

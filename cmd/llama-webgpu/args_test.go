@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
 func TestFlagsFirst(t *testing.T) {
@@ -28,7 +30,7 @@ func TestFlagsFirst(t *testing.T) {
 		"p nothing --json x":                    "p nothing --json x",
 		"p":                                     "p",
 	} {
-		args, err := flagsFirst(newApp(), strings.Fields(in))
+		args, err := cmdline.FlagsFirst(newApp(), strings.Fields(in))
 		if err != nil {
 			t.Errorf("%s: %v", in, err)
 		}

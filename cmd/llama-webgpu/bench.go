@@ -13,6 +13,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
 //go:embed shapes/*.json
@@ -87,24 +88,24 @@ func bench(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		return printJSON(c, &b.report)
+		return cmdline.PrintJSON(c, &b.report)
 	}
 	b.show()
 	return nil
 }
 
 // benchBounds are what bench's numbers may be.
-var benchBounds = []bound{
-	{name: "n", least: 1, most: 1 << 20},
-	{name: "repetitions", least: 1, most: 1000},
-	{name: "prompt", least: 1, most: 1 << 20},
-	{name: "context", most: 1 << 20},
-	{name: "batch", least: 1, most: maxBatch},
+var benchBounds = []cmdline.Bound{
+	{Name: "n", Least: 1, Most: 1 << 20},
+	{Name: "repetitions", Least: 1, Most: 1000},
+	{Name: "prompt", Least: 1, Most: 1 << 20},
+	{Name: "context", Most: 1 << 20},
+	{Name: "batch", Least: 1, Most: maxBatch},
 }
 
 // checkBench reports flags that make no sense.
 func checkBench(c *cli.Context) error {
-	return cmp.Or(check(c, []string{"model"}), checkWeights(c), oneOf(c, "kv", "f16", "f32"), within(c, benchBounds...), writable(c, "trace"))
+	return cmp.Or(cmdline.Check(c, []string{"model"}), checkWeights(c), cmdline.OneOf(c, "kv", "f16", "f32"), cmdline.Within(c, benchBounds...), cmdline.Writable(c, "trace"))
 }
 
 // benchmark is one run of bench.

@@ -15,6 +15,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
@@ -52,9 +53,9 @@ func weightFlags(category string) []cli.Flag {
 // checkWeights reports weightFlags that make no sense.
 func checkWeights(c *cli.Context) error {
 	if (c.String("model") == "") == (c.String("shape") == "") {
-		return usagef("%s: want either --model or --shape; see llama-webgpu %s --help", c.Command.Name, c.Command.Name)
+		return cmdline.Usagef("%s: want either --model or --shape; see llama-webgpu %s --help", c.Command.Name, c.Command.Name)
 	}
-	return oneOf(c, "format", "int8", "int4", "int2", "f16")
+	return cmdline.OneOf(c, "format", "int8", "int4", "int2", "f16")
 }
 
 // openWeights opens the bundle or makes up the weights.
@@ -204,7 +205,7 @@ func (b *benchmark) store(ctx context.Context, m *transformer.Synthetic, dir str
 	}
 	defer func() { err = errors.Join(err, w.Abort()) }()
 	bar := newBar(b.c, "writing a bundle", int64(len(tensors)), false)
-	defer bar.end()
+	defer bar.End()
 	buf := make([]byte, 1<<20)
 	for i, t := range w.Tensors() {
 		if err := w.Begin(t); err != nil {
@@ -222,7 +223,7 @@ func (b *benchmark) store(ctx context.Context, m *transformer.Synthetic, dir str
 		if err := w.End(bundle.Outcome{}); err != nil {
 			return nil, err
 		}
-		bar.set(int64(i+1), "")
+		bar.Set(int64(i+1), "")
 	}
 	manifest := &bundle.Manifest{Generator: "llama-webgpu bench", Spec: *m.Spec(), Quantization: bundle.Quantization{Format: b.report.Format}}
 	manifest.Tokenizer.BOS = -1

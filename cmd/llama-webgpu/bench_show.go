@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
 func (b *benchmark) show() {
@@ -15,15 +17,15 @@ func (b *benchmark) show() {
 	}
 	fmt.Fprintf(w, "roof        copies %.0f GB/s, %.2f TFLOP/s in float32\n", r.Roof.Copy/1e9, r.Roof.FLOPs/1e12)
 	for _, l := range r.Loads {
-		fmt.Fprintf(w, "load        %s, %s, in %.2f s: %.2f GB/s\n", humanSize(int64(l.Bytes)), l.Test, l.Seconds, l.Rate/1e9)
+		fmt.Fprintf(w, "load        %s, %s, in %.2f s: %.2f GB/s\n", cmdline.HumanSize(int64(l.Bytes)), l.Test, l.Seconds, l.Rate/1e9)
 	}
 	fmt.Fprintf(w, "pipelines   %d compiled in %.2f s\n", r.Pipelines, r.Compile)
 	var total uint64
 	for _, n := range r.Memory {
 		total += n
 	}
-	fmt.Fprintf(w, "GPU memory  %s\n\n", humanSize(int64(total)))
-	t := newTable(table.Row{"test", "context", "batch", "tokens/s", "±", "MB/step", "GB/s", "of copy", "TFLOP/s"})
+	fmt.Fprintf(w, "GPU memory  %s\n\n", cmdline.HumanSize(int64(total)))
+	t := cmdline.NewTable(table.Row{"test", "context", "batch", "tokens/s", "±", "MB/step", "GB/s", "of copy", "TFLOP/s"})
 	for _, x := range r.Results {
 		row := table.Row{x.Test, x.Context, x.Batch, fmt.Sprintf("%.1f", x.Speed), fmt.Sprintf("%.1f", x.Spread), "", "", "", ""}
 		if x.Bytes > 0 {
@@ -34,7 +36,7 @@ func (b *benchmark) show() {
 		}
 		t.AppendRow(row)
 	}
-	showTable(b.c, t)
+	cmdline.ShowTable(b.c, t)
 	if b.c.Bool("profile") {
 		for i := range r.Profiles {
 			b.showProfile(&r.Profiles[i])
@@ -44,15 +46,15 @@ func (b *benchmark) show() {
 
 func (b *benchmark) showLoads() {
 	fmt.Fprintln(stdout(b.c))
-	t := newTable(table.Row{"loading", "size", "s", "±", "GB/s"})
+	t := cmdline.NewTable(table.Row{"loading", "size", "s", "±", "GB/s"})
 	for _, l := range b.report.Loads {
-		t.AppendRow(table.Row{l.Test, humanSize(int64(l.Bytes)), fmt.Sprintf("%.3f", l.Seconds), fmt.Sprintf("%.3f", l.Spread), fmt.Sprintf("%.2f", l.Rate/1e9)})
+		t.AppendRow(table.Row{l.Test, cmdline.HumanSize(int64(l.Bytes)), fmt.Sprintf("%.3f", l.Seconds), fmt.Sprintf("%.3f", l.Spread), fmt.Sprintf("%.2f", l.Rate/1e9)})
 	}
-	showTable(b.c, t)
+	cmdline.ShowTable(b.c, t)
 }
 
 func (b *benchmark) showProfile(p *profile) {
-	t := newTable(table.Row{p.Title, "dispatches", "µs", "share", "µs each", "gap each", "GB/s", "TFLOP/s", "of roof", "compiled in ms"})
+	t := cmdline.NewTable(table.Row{p.Title, "dispatches", "µs", "share", "µs each", "gap each", "GB/s", "TFLOP/s", "of roof", "compiled in ms"})
 	for _, k := range p.Kernels {
 		row := table.Row{
 			k.Kernel, k.Dispatches, fmt.Sprintf("%.1f", 1e6*k.Seconds), fmt.Sprintf("%.1f %%", 100*k.Seconds/p.Seconds),
@@ -75,7 +77,7 @@ func (b *benchmark) showProfile(p *profile) {
 	t.AppendFooter(table.Row{"gaps", "", fmt.Sprintf("%.1f", 1e6*p.Gap), fmt.Sprintf("%.1f %%", 100*p.Gap/p.Seconds)})
 	t.AppendFooter(table.Row{"all", "", fmt.Sprintf("%.1f", 1e6*p.Seconds)})
 	fmt.Fprintln(stdout(b.c))
-	showTable(b.c, t)
+	cmdline.ShowTable(b.c, t)
 }
 
 // decimals is how many digits a rate wants behind the point, so that a slow device's is not 0.

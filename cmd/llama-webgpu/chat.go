@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
@@ -27,11 +28,11 @@ var chatFlags = []cli.Flag{
 func checkChat(c *cli.Context) error {
 	for _, name := range []string{"system", "chat-template", "chat-template-kwargs", "template-var"} {
 		if c.IsSet(name) && !c.Bool("chat") {
-			return usagef("infer: --%s is for --chat", name)
+			return cmdline.Usagef("infer: --%s is for --chat", name)
 		}
 	}
 	if talks(c) && c.Bool("json") {
-		return usagef("infer: --json wants a --prompt")
+		return cmdline.Usagef("infer: --json wants a --prompt")
 	}
 	_, err := templateVars(c)
 	return err
@@ -43,7 +44,7 @@ func templateVars(c *cli.Context) (map[string]any, error) {
 	if text := c.String("chat-template-kwargs"); text != "" {
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
-			return nil, usagef("--chat-template-kwargs %s: want a JSON object such as {\"enable_thinking\": false}", text)
+			return nil, cmdline.Usagef("--chat-template-kwargs %s: want a JSON object such as {\"enable_thinking\": false}", text)
 		}
 		for name, v := range object {
 			vars[name] = v
@@ -52,7 +53,7 @@ func templateVars(c *cli.Context) (map[string]any, error) {
 	for _, text := range c.StringSlice("template-var") {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || strings.TrimSpace(name) == "" {
-			return nil, usagef("--template-var %s: want NAME=VALUE", quoted(text))
+			return nil, cmdline.Usagef("--template-var %s: want NAME=VALUE", cmdline.Quoted(text))
 		}
 		vars[strings.TrimSpace(name)] = value
 		if json.Valid([]byte(value)) {
@@ -61,7 +62,7 @@ func templateVars(c *cli.Context) (map[string]any, error) {
 	}
 	for _, name := range []string{"messages", "add_generation_prompt"} {
 		if _, ok := vars[name]; ok {
-			return nil, usagef("the template's variable %s is the conversation's own: use --prompt and --system", name)
+			return nil, cmdline.Usagef("the template's variable %s is the conversation's own: use --prompt and --system", name)
 		}
 	}
 	return vars, nil
@@ -85,7 +86,7 @@ func newTemplate(c *cli.Context, f *llm.Files) (llm.Template, error) {
 	text := ""
 	if c.String("chat-template") != "" {
 		var err error
-		if text, err = readText(c, "chat-template"); err != nil {
+		if text, err = cmdline.ReadText(c, "chat-template"); err != nil {
 			return nil, err
 		}
 	}

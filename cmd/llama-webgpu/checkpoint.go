@@ -5,6 +5,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
 // ropeFlag stretches the context.
@@ -22,7 +23,7 @@ func ropeEdits(c *cli.Context) ([]hf.Edit, error) {
 	}
 	edit, err := hf.ScaleRoPE(c.String("rope-scaling"))
 	if err != nil {
-		return nil, usagef("%v", err)
+		return nil, cmdline.Usagef("%v", err)
 	}
 	return []hf.Edit{edit}, nil
 }

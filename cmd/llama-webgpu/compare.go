@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/verify/report"
 	"github.com/llama-webgpu/llama-webgpu/verify/run"
 )
@@ -34,7 +35,7 @@ Example:
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{
 		&cli.StringFlag{Name: "html", Usage: "`FILE`: write a page with a chart", Category: "Output"},
-		reportJSONFlag, quietFlag,
+		cmdline.ReportFlag, quietFlag,
 	}, deviceFlags(), referenceFlags),
 	Action: compareBundles,
 }
@@ -43,11 +44,11 @@ func compareBundles(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := cmp.Or(checkDevice(c), checkReference(c), within(c, textBounds...), writable(c, "json", "html", "reference-cache")); err != nil {
+	if err := cmp.Or(checkDevice(c), checkReference(c), cmdline.Within(c, textBounds...), cmdline.Writable(c, "json", "html", "reference-cache")); err != nil {
 		return err
 	}
 	if c.String("reference") == "" || len(bundleDirs(c)) == 0 {
-		return usagef("compare: want --reference and at least one bundle; see llama-webgpu compare --help")
+		return cmdline.Usagef("compare: want --reference and at least one bundle; see llama-webgpu compare --help")
 	}
 	bars := &steps{c: c}
 	o, err := judgeOptions(c, bars)
@@ -80,11 +81,11 @@ func bundleDirs(c *cli.Context) []string {
 // showComparison writes the results where they are wanted.
 func showComparison(c *cli.Context, all *run.Comparison, rows []report.Row) error {
 	if path := c.String("html"); path != "" {
-		if err := writeFile(path, func(w io.Writer) error { return report.WriteComparison(w, all.Page(rows)) }); err != nil {
+		if err := cmdline.WriteFile(path, func(w io.Writer) error { return report.WriteComparison(w, all.Page(rows)) }); err != nil {
 			return err
 		}
 	}
-	done, err := writeReport(c, struct {
+	done, err := cmdline.WriteReport(c, struct {
 		Reference string       `json:"reference"`
 		Device    string       `json:"device"`
 		Bundles   []report.Row `json:"bundles"`
@@ -100,7 +101,7 @@ func showComparison(c *cli.Context, all *run.Comparison, rows []report.Row) erro
 
 // printsTable reports whether there is to be a table.
 func printsTable(c *cli.Context) bool {
-	return !c.Bool(quietFlag.Name) && c.String(reportJSONFlag.Name) != "-"
+	return !c.Bool(quietFlag.Name) && c.String(cmdline.ReportFlag.Name) != "-"
 }
 
 // comparisonTable is printed row by row, each as soon as it is measured.
@@ -131,7 +132,7 @@ func (t *comparisonTable) add(row report.Row) {
 		t.cells("bundle", "quantization", compareColumns...)
 	}
 	d := row.Drift
-	t.cells(row.Name, row.Method, fmt.Sprintf("%.2f", row.Bits), humanSize(row.Bytes), fmt.Sprintf("%.4g ± %.2g", d.MeanKLD, d.MeanKLDError),
+	t.cells(row.Name, row.Method, fmt.Sprintf("%.2f", row.Bits), cmdline.HumanSize(row.Bytes), fmt.Sprintf("%.4g ± %.2g", d.MeanKLD, d.MeanKLDError),
 		fmt.Sprintf("%.3g", d.KLD.P99), fmt.Sprintf("%.2f %%", 100*d.Top1), fmt.Sprintf("%.4g", d.PPL))
 }
 

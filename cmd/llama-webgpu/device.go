@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
@@ -21,10 +22,10 @@ func deviceFlags() []cli.Flag {
 
 // checkDevice reports wrong values of deviceFlags.
 func checkDevice(c *cli.Context) error {
-	if err := oneOf(c, "device", "gpu", "cpu"); err != nil {
+	if err := cmdline.OneOf(c, "device", "gpu", "cpu"); err != nil {
 		return err
 	}
-	return oneOf(c, "kv", "f16", "f32")
+	return cmdline.OneOf(c, "kv", "f16", "f32")
 }
 
 // engineOptions returns what deviceFlags say. The error is that of a --tuning file that is not there.
@@ -41,7 +42,7 @@ func engineOptions(c *cli.Context) (engine.Options, error) {
 
 // loadingBar returns what shows how far the loading of a model is, and what ends it.
 func loadingBar(c *cli.Context, device engine.Device) (progress func(done, total int64), end func()) {
-	what, b := "loading", bar{}
+	what, b := "loading", cmdline.Bar{}
 	if device == engine.CPU {
 		what = "checking"
 	}
@@ -50,6 +51,6 @@ func loadingBar(c *cli.Context, device engine.Device) (progress func(done, total
 		if !begun {
 			begun, b = true, newBar(c, what, total, true)
 		}
-		b.set(done, "")
-	}, func() { b.end() }
+		b.Set(done, "")
+	}, func() { b.End() }
 }

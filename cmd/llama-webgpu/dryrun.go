@@ -10,6 +10,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
@@ -56,7 +57,7 @@ func preview(c *cli.Context, o auto.Options) error {
 		d.Available, _ = outdir.Available(out)
 	}
 	if c.Bool("json") {
-		return printJSON(c, d)
+		return cmdline.PrintJSON(c, d)
 	}
 	d.show(c)
 	return nil
@@ -78,30 +79,30 @@ func newDryRun(v *auto.Preview) *dryRun {
 
 func (d *dryRun) show(c *cli.Context) {
 	out := stdout(c)
-	t := newTable(table.Row{"tensor", "shape", "stored as", "before", "after", "bits/weight"}, 2, 3)
+	t := cmdline.NewTable(table.Row{"tensor", "shape", "stored as", "before", "after", "bits/weight"}, 2, 3)
 	for _, p := range d.Tensors {
 		t.AppendRow(table.Row{p.Name, fmt.Sprint(p.Shape), storedAs(p.Type, p.Block), p.Before, p.After, fmt.Sprintf("%.2f", p.Bits)})
 	}
-	showTable(c, t)
+	cmdline.ShowTable(c, t)
 	fmt.Fprintln(out)
 	fmt.Fprintf(out, "tensors     %d, %d weights\n", d.sum.Tensors, d.sum.Weights)
-	fmt.Fprintf(out, "size        %s before, %s after, %.2f bits/weight\n", humanSize(d.Before), humanSize(d.After), d.Bits)
+	fmt.Fprintf(out, "size        %s before, %s after, %.2f bits/weight\n", cmdline.HumanSize(d.Before), cmdline.HumanSize(d.After), d.Bits)
 	if len(d.Files) > 1 {
-		fmt.Fprintf(out, "files       %d, the first %s\n", len(d.Files), humanSize(d.Files[0].Size))
+		fmt.Fprintf(out, "files       %d, the first %s\n", len(d.Files), cmdline.HumanSize(d.Files[0].Size))
 	}
 	fmt.Fprintf(out, "time        about %.1f s\n", d.Seconds)
 	if n := d.Calibration; n != nil {
 		fmt.Fprintf(out, "calibration %d tokens: on top, %.3g·10¹² operations on the GPU or the CPU engine, %s of memory there, %s more or as much in temporary files\n",
-			n.Tokens, n.Operations/1e12, humanSize(n.GPU), humanSize(n.Disk))
+			n.Tokens, n.Operations/1e12, cmdline.HumanSize(n.GPU), cmdline.HumanSize(n.Disk))
 	}
-	fmt.Fprintf(out, "disk        %s needed", humanSize(d.Disk))
+	fmt.Fprintf(out, "disk        %s needed", cmdline.HumanSize(d.Disk))
 	if d.Available > 0 {
-		fmt.Fprintf(out, ", %s available", humanSize(int64(d.Available)))
+		fmt.Fprintf(out, ", %s available", cmdline.HumanSize(int64(d.Available)))
 	}
-	fmt.Fprintf(out, "\nGPU memory  %s at a context of %d", humanSize(int64(d.GPUTotal)), d.Context)
+	fmt.Fprintf(out, "\nGPU memory  %s at a context of %d", cmdline.HumanSize(int64(d.GPUTotal)), d.Context)
 	sep := ": "
 	for _, purpose := range slices.Sorted(maps.Keys(d.GPU)) {
-		fmt.Fprintf(out, "%s%s %s", sep, purpose, humanSize(int64(d.GPU[purpose])))
+		fmt.Fprintf(out, "%s%s %s", sep, purpose, cmdline.HumanSize(int64(d.GPU[purpose])))
 		sep = ", "
 	}
 	fmt.Fprintln(out)

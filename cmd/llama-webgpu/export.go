@@ -5,18 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/urfave/cli/v2"
 
-	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
 var exportCommand = &cli.Command{
@@ -54,7 +51,7 @@ type exported struct {
 }
 
 func exportBundle(c *cli.Context) (err error) {
-	if err := cmp.Or(check(c, []string{"model", "output-dir"}, "model", "output-dir"), oneOf(c, "type", "f16", "f32")); err != nil {
+	if err := cmp.Or(cmdline.Check(c, []string{"model", "output-dir"}, "model", "output-dir"), cmdline.OneOf(c, "type", "f16", "f32")); err != nil {
 		return err
 	}
 	most, err := shardSize(c)
@@ -73,33 +70,30 @@ func exportBundle(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	b := src.Bundle
-	config, files, err := documents(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.String("model"), err)
-	}
 	if err := checkHashes(c, src); err != nil {
 		return err
 	}
-	var progress bar
-	w, err := hf.Write(c.Context, out, b, config, hf.WriteOptions{
-		Type: strings.ToUpper(c.String("type")), MaxFile: most, Force: c.Bool("force"), Files: files,
-		Keep32: func(i int) bool { return b.Manifest.Tensors[i].Type == bundle.F32 },
+	bar, begun := cmdline.Bar{}, false
+	defer func() { bar.End() }()
+	w, err := convert.Export(c.Context, src.Bundle, out, convert.ExportOptions{
+		Type: c.String("type"), MaxFile: most, Force: c.Bool("force"),
 		Progress: func(done, all int64) {
-			if progress.bar == nil {
-				progress = newBar(c, "writing weights", all, false)
+			if !begun {
+				bar, begun = newBar(c, "writing weights", all, false), true
 			}
-			progress.set(done, "")
+			bar.Set(done, "")
 		},
 	})
-	progress.end()
+	bar.End()
 	switch {
+	case errors.Is(err, convert.ErrNoConfig):
+		return fmt.Errorf("%s: %w", c.String("model"), err)
 	case err != nil:
 		return forcible(err)
 	case c.Bool("json"):
-		return printJSON(c, exported{out, w.Files, w.Tensors, w.Bytes})
+		return cmdline.PrintJSON(c, exported{out, w.Files, w.Tensors, w.Bytes})
 	case !c.Bool(quietFlag.Name):
-		fmt.Fprintf(stdout(c), "%s: %d tensors, %s, in %d file(s) of weights\n", out, w.Tensors, humanSize(w.Bytes), len(w.Files))
+		fmt.Fprintf(stdout(c), "%s: %d tensors, %s, in %d file(s) of weights\n", out, w.Tensors, cmdline.HumanSize(w.Bytes), len(w.Files))
 	}
 	return nil
 }
@@ -109,7 +103,7 @@ func shardSize(c *cli.Context) (int64, error) {
 	text := c.String("max-shard-size")
 	n, err := auto.ParseSize(text)
 	if err != nil {
-		return 0, usagef("--max-shard-size %s: %v", quoted(text), err)
+		return 0, cmdline.Usagef("--max-shard-size %s: %v", cmdline.Quoted(text), err)
 	}
 	return n, nil
 }
@@ -120,70 +114,4 @@ func forcible(err error) error {
 		return fmt.Errorf("%w (--force)", err)
 	}
 	return err
-}
-
-// documents returns the configuration that came with a bundle, and the files that go beside it.
-func documents(b *bundle.Bundle) (config []byte, files map[string][]byte, err error) {
-	m := b.Manifest
-	if config = m.Documents[source.ConfigName]; config == nil {
-		return nil, nil, fmt.Errorf("the manifest has no %s, without which nothing opens a checkpoint: quantize the checkpoint anew", source.ConfigName)
-	}
-	files = map[string][]byte{}
-	for name, v := range m.Documents {
-		if name != source.ConfigName {
-			files[name] = append(v, '\n')
-		}
-	}
-	vocab, err := b.Vocab()
-	if err != nil {
-		return nil, nil, err
-	}
-	if vocab != nil {
-		files[source.TokenizerName] = vocab
-	}
-	if settings := tokenSettings(m); settings != nil && m.Documents[tokenizerConfigName] == nil && vocab != nil {
-		files[tokenizerConfigName] = settings
-	}
-	if m.Tokenizer.ChatTemplate != "" && !hasMember(jsontext.Value(m.Documents[tokenizerConfigName]), "chat_template") {
-		files["chat_template.jinja"] = []byte(m.Tokenizer.ChatTemplate)
-	}
-	return config, files, nil
-}
-
-const tokenizerConfigName = "tokenizer_config.json"
-
-// tokenSettings names the special tokens for a tokenizer that had no settings, as one of a GGUF file; nil if they have no
-// names.
-func tokenSettings(m *bundle.Manifest) []byte {
-	if len(m.Tokenizer.SpecialTokens) == 0 {
-		return nil
-	}
-	settings := map[string]string{"tokenizer_class": "PreTrainedTokenizerFast"}
-	maps.Copy(settings, m.Tokenizer.SpecialTokens)
-	text, err := json.Marshal(settings, json.Deterministic(true), jsontext.WithIndent("  "))
-	if err != nil {
-		return nil // strings can be marshaled
-	}
-	return append(text, '\n')
-}
-
-// hasMember reports whether an object has a member.
-func hasMember(object jsontext.Value, name string) bool {
-	d := jsontext.NewDecoder(strings.NewReader(string(object)))
-	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
-		return false
-	}
-	for d.PeekKind() == '"' {
-		t, err := d.ReadToken()
-		if err != nil {
-			return false
-		}
-		if t.String() == name {
-			return true
-		}
-		if err := d.SkipValue(); err != nil {
-			return false
-		}
-	}
-	return false
 }

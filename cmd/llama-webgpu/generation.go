@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
@@ -62,7 +63,7 @@ func (i *inference) finish(out *printer, r *llm.Result) error {
 	s := i.stats(r, i.seed)
 	switch {
 	case i.c.Bool("json"):
-		if err := printJSON(i.c, newResultJSON(r, s)); err != nil {
+		if err := cmdline.PrintJSON(i.c, newResultJSON(r, s)); err != nil {
 			return err
 		}
 	case out.begun:

@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 	"verify":                               {"format/model", "kernels/simd"}, // never gpu: it compares two Forwarders
 	"verify/report":                        {"verify"},
 	"verify/run":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/source", "format/tokenizer", "gpu", "gpu/transformer", "internal/option", "llm/engine", "verify", "verify/report"},
+	"internal/cmdline":                     {"format/outdir"},
 	"internal/option":                      {},
 }
 

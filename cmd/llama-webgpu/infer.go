@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
@@ -66,7 +67,7 @@ func infer(c *cli.Context) (err error) {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := cmp.Or(check(c, []string{"model"}, "model"), checkDevice(c), checkChat(c), checkSampling(c)); err != nil {
+	if err := cmp.Or(checkPromptFlag(c), cmdline.Check(c, []string{"model"}, "model"), checkDevice(c), checkChat(c), checkSampling(c)); err != nil {
 		return err
 	}
 	prompts, err := readPrompts(c)
@@ -191,29 +192,37 @@ func (i *inference) prompt(text string) (ids []int32, err error) {
 	return ids, err
 }
 
+// checkPromptFlag reports a prompt that was given without a flag.
+func checkPromptFlag(c *cli.Context) error {
+	if c.NArg() > 1 {
+		return cmdline.Usagef("infer: unexpected argument %q: the text goes to --prompt", c.Args().Get(1))
+	}
+	return nil
+}
+
 // inferBounds are what infer's numbers may be.
-var inferBounds = []bound{
-	{name: "n", most: unbounded},
-	{name: "max-seq-len", least: 1, most: 1 << 20},
-	{name: "batch", least: 1, most: maxBatch},
-	{name: "temperature", most: unbounded, not: "0: always the likeliest token"},
-	{name: "top-k", most: math.MaxInt32, not: "0: all tokens"},
-	{name: "top-p", most: 1, open: true, not: "1: all tokens"},
-	{name: "min-p", most: 1, not: "0: all tokens"},
-	{name: "repeat-penalty", most: unbounded, open: true, not: "1: no penalty"},
+var inferBounds = []cmdline.Bound{
+	{Name: "n", Most: cmdline.Unbounded},
+	{Name: "max-seq-len", Least: 1, Most: 1 << 20},
+	{Name: "batch", Least: 1, Most: maxBatch},
+	{Name: "temperature", Most: cmdline.Unbounded, Not: "0: always the likeliest token"},
+	{Name: "top-k", Most: math.MaxInt32, Not: "0: all tokens"},
+	{Name: "top-p", Most: 1, Open: true, Not: "1: all tokens"},
+	{Name: "min-p", Most: 1, Not: "0: all tokens"},
+	{Name: "repeat-penalty", Most: cmdline.Unbounded, Open: true, Not: "1: no penalty"},
 }
 
 // checkSampling reports numbers and stop strings that make no sense.
 func checkSampling(c *cli.Context) error {
-	if err := within(c, inferBounds...); err != nil {
+	if err := cmdline.Within(c, inferBounds...); err != nil {
 		return err
 	}
 	if slices.Contains(c.StringSlice("stop"), "") {
-		return usagef("--stop must not be empty")
+		return cmdline.Usagef("--stop must not be empty")
 	}
 	o := generateOptions(c, 0)
 	if err := o.Validate(); err != nil {
-		return usagef("%v", err)
+		return cmdline.Usagef("%v", err)
 	}
 	return nil
 }

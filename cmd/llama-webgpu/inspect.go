@@ -11,6 +11,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
 var inspectCommand = &cli.Command{
@@ -82,10 +83,10 @@ type tensorInfo struct {
 func (t tensorInfo) weights() int64 { return model.Elements([]model.Tensor{{Shape: t.Shape}}) }
 
 func inspect(c *cli.Context) (err error) {
-	if err := check(c, []string{"model"}, "model"); err != nil {
+	if err := cmdline.Check(c, []string{"model"}, "model"); err != nil {
 		return err
 	}
-	if err := within(c, bound{name: "context", least: 1, most: 1 << 20}); err != nil {
+	if err := cmdline.Within(c, cmdline.Bound{Name: "context", Least: 1, Most: 1 << 20}); err != nil {
 		return err
 	}
 	if m, err := findConfigured(c.String("model")); m != nil || err != nil {
@@ -113,7 +114,7 @@ func inspect(c *cli.Context) (err error) {
 		}
 	}
 	if c.Bool("json") {
-		return printJSON(c, in)
+		return cmdline.PrintJSON(c, in)
 	}
 	if !c.Bool(quietFlag.Name) {
 		in.show(c)
@@ -123,11 +124,11 @@ func inspect(c *cli.Context) (err error) {
 
 func checkHashes(c *cli.Context, s *source.Model) error {
 	if s.Bundle == nil {
-		return usagef("inspect: --check is for bundles, %s is a checkpoint", s.Dir)
+		return cmdline.Usagef("inspect: --check is for bundles, %s is a checkpoint", s.Dir)
 	}
 	progress := newBar(c, "checking", s.Bundle.Manifest.Size(), true)
-	defer progress.end()
-	if err := s.Bundle.Check(c.Context, func(done, _ int64) { progress.set(done, "") }); err != nil {
+	defer progress.End()
+	if err := s.Bundle.Check(c.Context, func(done, _ int64) { progress.Set(done, "") }); err != nil {
 		return fmt.Errorf("%s: %w", s.Dir, err)
 	}
 	return nil
@@ -204,10 +205,10 @@ func (in *inspection) showModel(c *cli.Context) {
 	}
 	line("head", "%s", map[bool]string{true: "is the embedding", false: "has its own weights"}[s.TiedHead])
 	if in.Bytes > 0 {
-		line("size", "%s, %.2f bits/weight", humanSize(in.Bytes), in.Bits)
+		line("size", "%s, %.2f bits/weight", cmdline.HumanSize(in.Bytes), in.Bits)
 	}
 	if in.GPU > 0 {
-		line("GPU memory", "%s at a context of %d", humanSize(int64(in.GPU)), in.Context)
+		line("GPU memory", "%s at a context of %d", cmdline.HumanSize(int64(in.GPU)), in.Context)
 	}
 	if in.Parity != nil {
 		line("verified", "%s", in.Parity.String())
@@ -262,11 +263,11 @@ func (in *inspection) showRoles(c *cli.Context) {
 		g.tensors++
 		g.bytes += t.Bytes
 	}
-	w := newTable(table.Row{"role", "tensors", "shape", "stored as", "bytes", "bits/weight"}, 3, 4)
+	w := cmdline.NewTable(table.Row{"role", "tensors", "shape", "stored as", "bytes", "bits/weight"}, 3, 4)
 	for _, g := range groups {
-		w.AppendRow(table.Row{g.role, g.tensors, g.shape, g.stored, humanSize(g.bytes), fmt.Sprintf("%.2f", g.bits)})
+		w.AppendRow(table.Row{g.role, g.tensors, g.shape, g.stored, cmdline.HumanSize(g.bytes), fmt.Sprintf("%.2f", g.bits)})
 	}
-	showTable(c, w)
+	cmdline.ShowTable(c, w)
 }
 
 // showTensors lists the tensors.
@@ -275,7 +276,7 @@ func (in *inspection) showTensors(c *cli.Context) {
 	if in.Kind == "bundle" {
 		header = append(header, "error")
 	}
-	w := newTable(header, 2, 3)
+	w := cmdline.NewTable(header, 2, 3)
 	for _, t := range in.Tensors {
 		row := table.Row{t.Name, fmt.Sprint(t.Shape), storedAs(t.Type, t.Block), t.Bytes, fmt.Sprintf("%.2f", t.Bits)}
 		if in.Kind == "bundle" {
@@ -283,5 +284,5 @@ func (in *inspection) showTensors(c *cli.Context) {
 		}
 		w.AppendRow(row)
 	}
-	showTable(c, w)
+	cmdline.ShowTable(c, w)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 )
 
@@ -118,7 +119,7 @@ type sizeInfo struct {
 // sizes works out what a model takes in each format, at a context.
 func sizes(ctx context.Context, spec *model.Spec, length int) ([]sizeInfo, error) {
 	if most := spec.Positions; most > 0 && length > most {
-		return nil, usagef("--context %d: the model has %d positions", length, most)
+		return nil, cmdline.Usagef("--context %d: the model has %d positions", length, most)
 	}
 	list, err := auto.Sizes(ctx, spec, length)
 	if err != nil {
@@ -156,7 +157,7 @@ func (in *inspection) addSizes(c *cli.Context, s *source.Model) (err error) {
 // inspectConfigured shows a model of which there are not all weights.
 func inspectConfigured(c *cli.Context, m *configured) error {
 	if c.Bool("check") {
-		return usagef("inspect: --check is for bundles, %s has only the configuration of a checkpoint", m.path)
+		return cmdline.Usagef("inspect: --check is for bundles, %s has only the configuration of a checkpoint", m.path)
 	}
 	spec := m.config.Spec
 	in := &inspection{
@@ -175,7 +176,7 @@ func inspectConfigured(c *cli.Context, m *configured) error {
 	}
 	switch {
 	case c.Bool("json"):
-		return printJSON(c, in)
+		return cmdline.PrintJSON(c, in)
 	case !c.Bool(quietFlag.Name):
 		in.showModel(c)
 		in.showMissing(c)
@@ -200,9 +201,9 @@ func (in *inspection) showMissing(c *cli.Context) {
 const mostNamed = 8
 
 func (in *inspection) showSizes(c *cli.Context) {
-	w := newTable(table.Row{"as a bundle of", "size", "bits/weight", fmt.Sprintf("GPU memory at a context of %d", in.Context)})
+	w := cmdline.NewTable(table.Row{"as a bundle of", "size", "bits/weight", fmt.Sprintf("GPU memory at a context of %d", in.Context)})
 	for _, s := range in.Sizes {
-		w.AppendRow(table.Row{s.Stored, humanSize(s.Bytes), fmt.Sprintf("%.2f", s.Bits), humanSize(int64(s.GPU))})
+		w.AppendRow(table.Row{s.Stored, cmdline.HumanSize(s.Bytes), fmt.Sprintf("%.2f", s.Bits), cmdline.HumanSize(int64(s.GPU))})
 	}
-	showTable(c, w)
+	cmdline.ShowTable(c, w)
 }

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/internal/option"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 	"github.com/llama-webgpu/llama-webgpu/verify/run"
@@ -23,9 +21,9 @@ var textFlags = []cli.Flag{
 }
 
 // textBounds are what the numbers of textFlags may be.
-var textBounds = []bound{
-	{name: "windows", most: unbounded, not: "0: all of the text"},
-	{name: "window-tokens", least: run.LeastTokens, most: unbounded},
+var textBounds = []cmdline.Bound{
+	{Name: "windows", Most: cmdline.Unbounded, Not: "0: all of the text"},
+	{Name: "window-tokens", Least: run.LeastTokens, Most: cmdline.Unbounded},
 }
 
 // referenceFlags say how the checkpoint is run.
@@ -35,7 +33,7 @@ var referenceFlags = []cli.Flag{
 }
 
 // checkReference reports wrong values of referenceFlags.
-func checkReference(c *cli.Context) error { return oneOf(c, "reference-device", "cpu", "gpu") }
+func checkReference(c *cli.Context) error { return cmdline.OneOf(c, "reference-device", "cpu", "gpu") }
 
 // judgeOptions reads what verify and compare have in common; steps shows how far they are.
 func judgeOptions(c *cli.Context, steps *steps) (o run.Options, err error) {
@@ -45,7 +43,7 @@ func judgeOptions(c *cli.Context, steps *steps) (o run.Options, err error) {
 	if !c.IsSet("device") {
 		o.Engine.Device = ""
 	}
-	if findFlag(c.Command.Flags, "rope-scaling") != nil {
+	if cmdline.FindFlag(c.Command.Flags, "rope-scaling") != nil {
 		if o.Reference.Edits, err = ropeEdits(c); err != nil {
 			return o, err
 		}
@@ -67,7 +65,7 @@ func judgeText(c *cli.Context) (t run.Text, err error) {
 		t.Tokens = c.Int("window-tokens")
 	}
 	if t.Name != "" {
-		t.Text, err = readText(c, "text")
+		t.Text, err = cmdline.ReadText(c, "text")
 	}
 	return t, err
 }
@@ -78,7 +76,7 @@ func judged(c *cli.Context, err error) error {
 	var text *run.TextError
 	switch {
 	case errors.As(err, &text):
-		return fmt.Errorf("--text %s: %w", quoted(c.String("text")), text.Err)
+		return fmt.Errorf("--text %s: %w", cmdline.Quoted(c.String("text")), text.Err)
 	case errors.As(err, &wrong):
 		return wrongOption(err)
 	}
@@ -92,36 +90,27 @@ func wrongOption(err error) error {
 	case !errors.As(err, &wrong):
 		return err
 	case wrong.Option == "":
-		return usagef("%v", wrong.Err)
+		return cmdline.Usagef("%v", wrong.Err)
 	case wrong.Value == "":
-		return usagef("--%s: %v", wrong.Option, wrong.Err)
+		return cmdline.Usagef("--%s: %v", wrong.Option, wrong.Err)
 	}
-	return usagef("--%s %s: %v", wrong.Option, quoted(wrong.Value), wrong.Err)
+	return cmdline.Usagef("--%s %s: %v", wrong.Option, cmdline.Quoted(wrong.Value), wrong.Err)
 }
 
 // steps shows what a library is doing, a bar for each step.
 type steps struct {
 	c    *cli.Context
 	step string
-	bar  bar
+	bar  cmdline.Bar
 }
 
 func (s *steps) set(p run.Progress) {
 	if p.Step != s.step {
-		s.bar.end()
-		s.step, s.bar = p.Step, bar{}
+		s.bar.End()
+		s.step, s.bar = p.Step, cmdline.Bar{}
 		if p.Step != "" {
 			s.bar = newBar(s.c, p.Step, p.Total, p.Bytes)
 		}
 	}
-	s.bar.set(p.Done, "")
-}
-
-// writeFile writes a file, and nothing if what is to be in it cannot be made.
-func writeFile(path string, write func(io.Writer) error) error {
-	var data bytes.Buffer
-	if err := write(&data); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return os.WriteFile(path, data.Bytes(), 0o644)
+	s.bar.Set(p.Done, "")
 }

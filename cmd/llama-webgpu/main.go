@@ -11,12 +11,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
 // Exit codes.
@@ -60,27 +60,27 @@ func (interrupted) Is(target error) bool { return target == context.Canceled }
 // execute runs the command line and returns the exit code.
 func execute(ctx context.Context, args []string) int {
 	app := newApp()
-	out := &checkedWriter{w: os.Stdout}
-	app.Writer, app.Reader = out, interruptible{ctx, os.Stdin}
-	args, err := flagsFirst(app, args)
+	out := &cmdline.CheckedWriter{W: os.Stdout}
+	app.Writer, app.Reader = out, cmdline.Interruptible{Ctx: ctx, R: os.Stdin}
+	args, err := cmdline.FlagsFirst(app, args)
 	if err == nil {
 		err = app.RunContext(ctx, args)
 	}
-	if err == nil && out.err != nil {
-		err = fmt.Errorf("standard output: %w", out.err)
+	if err == nil && out.Err != nil {
+		err = fmt.Errorf("standard output: %w", out.Err)
 	}
 	if err == nil {
 		return exitOK
 	}
 	code, err := verdict(ctx, err)
-	fmt.Fprintf(os.Stderr, "llama-webgpu: %s\n", oneLine(err))
+	fmt.Fprintf(os.Stderr, "llama-webgpu: %s\n", cmdline.OneLine(err))
 	return code
 }
 
 // verdict returns the exit code that an error stands for, and what people are told of it.
 func verdict(ctx context.Context, err error) (int, error) {
 	code := exitError
-	var usage *usageError
+	var usage *cmdline.UsageError
 	switch {
 	case errors.As(err, &usage):
 		code = exitUsage
@@ -100,10 +100,7 @@ func verdict(ctx context.Context, err error) (int, error) {
 	return code, err
 }
 
-// oneLine writes an error of several lines as one.
-func oneLine(err error) string {
-	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
-}
+func init() { cli.HelpPrinter = cmdline.PrintHelp }
 
 func newApp() *cli.App {
 	app := &cli.App{
@@ -127,13 +124,13 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its t
 		},
 		Before:                    setLog,
 		Action:                    rootAction,
-		OnUsageError:              onUsageError,
+		OnUsageError:              cmdline.OnUsageError,
 		ExitErrHandler:            func(*cli.Context, error) {}, // execute decides
 		DisableSliceFlagSeparator: true,                         // a comma belongs to the pattern or stop string
 		Suggest:                   true,
 	}
 	for _, c := range app.Commands {
-		c.OnUsageError = onUsageError
+		c.OnUsageError = cmdline.OnUsageError
 		c.HideHelpCommand = true // a directory may be called h
 	}
 	return app
@@ -147,7 +144,7 @@ func rootAction(c *cli.Context) error {
 		for _, known := range c.App.VisibleCommands() {
 			names = append(names, known.Name)
 		}
-		return usagef("unknown command %q%s; see llama-webgpu --help", c.Args().First(), didYouMean(c.Args().First(), names))
+		return cmdline.Usagef("unknown command %q%s; see llama-webgpu --help", c.Args().First(), cmdline.DidYouMean(c.Args().First(), names))
 	case c.Bool(listAdaptersName):
 		return listAdapters(c)
 	}
@@ -158,7 +155,7 @@ func rootAction(c *cli.Context) error {
 func setLog(c *cli.Context) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return usagef("--log-level %s: want debug, info, warn or error", quoted(c.String("log-level")))
+		return cmdline.Usagef("--log-level %s: want debug, info, warn or error", cmdline.Quoted(c.String("log-level")))
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	return nil

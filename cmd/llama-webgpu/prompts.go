@@ -2,16 +2,14 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
 // readPrompts returns the texts to continue, none if messages are read line by line.
@@ -24,9 +22,9 @@ func readPrompts(c *cli.Context) ([]string, error) {
 	}
 	switch {
 	case given > 1:
-		return nil, usagef("infer: want one of --prompt, --prompt-file and --prompts")
+		return nil, cmdline.Usagef("infer: want one of --prompt, --prompt-file and --prompts")
 	case c.IsSet("prompt-file"):
-		text, err := readText(c, "prompt-file")
+		text, err := cmdline.ReadText(c, "prompt-file")
 		return []string{withoutEnd(text)}, err
 	case c.IsSet("prompts"):
 		return promptList(c, c.String("prompts"))
@@ -40,41 +38,7 @@ func readPrompts(c *cli.Context) ([]string, error) {
 	case talks(c):
 		return nil, nil
 	}
-	return nil, usagef("infer: --prompt is missing; see llama-webgpu infer --help")
-}
-
-// readFile reads the file that a flag names.
-func readFile(c *cli.Context, flag string) ([]byte, error) {
-	path := c.String(flag)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("--%s %s: %w", flag, quoted(path), errors.Unwrap(err))
-	}
-	return data, nil
-}
-
-// readText reads the text file that a flag names, without the mark that some editors put before it.
-func readText(c *cli.Context, flag string) (string, error) {
-	data, err := readFile(c, flag)
-	if err != nil {
-		return "", err
-	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if err := checkText(data); err != nil {
-		return "", fmt.Errorf("--%s %s: %w", flag, quoted(c.String(flag)), err)
-	}
-	return string(data), nil
-}
-
-// checkText reports bytes that are no text in UTF-8.
-func checkText(data []byte) error {
-	switch {
-	case bytes.HasPrefix(data, []byte{0xff, 0xfe}), bytes.HasPrefix(data, []byte{0xfe, 0xff}):
-		return errors.New("is text in UTF-16: save it as UTF-8")
-	case bytes.IndexByte(data, 0) >= 0 || !utf8.Valid(data):
-		return errors.New("is not text in UTF-8")
-	}
-	return nil
+	return nil, cmdline.Usagef("infer: --prompt is missing; see llama-webgpu infer --help")
 }
 
 // withoutEnd returns a text without the end of its last line, which is not part of it.
@@ -90,7 +54,7 @@ func promptList(c *cli.Context, path string) ([]string, error) {
 		data, err = io.ReadAll(c.App.Reader)
 		text = string(data)
 	} else {
-		text, err = readText(c, "prompts")
+		text, err = cmdline.ReadText(c, "prompts")
 	}
 	if err != nil {
 		return nil, err

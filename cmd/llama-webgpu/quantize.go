@@ -11,6 +11,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
@@ -91,7 +92,7 @@ func quantize(c *cli.Context) error {
 	if c.Bool("dry-run") {
 		required = required[:1]
 	}
-	err := cmp.Or(check(c, []string{"input-dir", "output-dir"}, required...), within(c, quantizeBounds...), writable(c, "write-config", "sensitivity"))
+	err := cmp.Or(cmdline.Check(c, []string{"input-dir", "output-dir"}, required...), cmdline.Within(c, quantizeBounds...), cmdline.Writable(c, "write-config", "sensitivity"))
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func quantize(c *cli.Context) error {
 		s := newSummary(c, report)
 		return m.line(progressJSON{Event: "done", Result: &s})
 	case c.Bool("json"):
-		return printJSON(c, newSummary(c, report))
+		return cmdline.PrintJSON(c, newSummary(c, report))
 	case !c.Bool(quietFlag.Name):
 		showSummary(c, report)
 	}
@@ -122,13 +123,13 @@ func quantize(c *cli.Context) error {
 }
 
 // quantizeBounds are what quantize's numbers may be.
-var quantizeBounds = []bound{
-	{name: "context", least: 1, most: 1 << 20},
-	{name: "bits", most: 16, open: true},
-	{name: "threads", least: 1, most: 4096},
-	{name: "calibration-windows", most: unbounded, not: "0: all of the text"},
-	{name: "calibration-tokens", least: run.LeastTokens, most: unbounded},
-	{name: "correction", most: 1},
+var quantizeBounds = []cmdline.Bound{
+	{Name: "context", Least: 1, Most: 1 << 20},
+	{Name: "bits", Most: 16, Open: true},
+	{Name: "threads", Least: 1, Most: 4096},
+	{Name: "calibration-windows", Most: cmdline.Unbounded, Not: "0: all of the text"},
+	{Name: "calibration-tokens", Least: run.LeastTokens, Most: cmdline.Unbounded},
+	{Name: "correction", Most: 1},
 }
 
 // failed adds to a conversion's error what to do next.
@@ -157,12 +158,12 @@ func failed(m *meter, err error) error {
 	case errors.Is(err, convert.ErrChanged):
 		err = fmt.Errorf("%w: start over with --discard", err)
 	case errors.As(err, &text):
-		err = fmt.Errorf("--calibration %s: %w", quoted(cmp.Or(m.c.String("calibration"), "(the general text)")), text.Err)
+		err = fmt.Errorf("--calibration %s: %w", cmdline.Quoted(cmp.Or(m.c.String("calibration"), "(the general text)")), text.Err)
 	default:
 		err = noGPU(m.c, forcible(err))
 	}
 	if m.c.Bool(jsonProgressFlag.Name) {
-		err = errors.Join(err, m.line(progressJSON{Event: "error", Error: oneLine(err), Resume: resumable}))
+		err = errors.Join(err, m.line(progressJSON{Event: "error", Error: cmdline.OneLine(err), Resume: resumable}))
 	}
 	return err
 }

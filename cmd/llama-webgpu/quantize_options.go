@@ -17,6 +17,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
@@ -66,7 +67,7 @@ func warn(c *cli.Context, text string) {
 func leftovers(c *cli.Context, o *auto.Options) error {
 	switch resume, discard := c.Bool("resume"), c.Bool("discard"); {
 	case resume && discard:
-		return usagef("quantize: want --resume or --discard, not both")
+		return cmdline.Usagef("quantize: want --resume or --discard, not both")
 	case resume:
 		o.Stale = outdir.Resume
 	case discard:
@@ -79,18 +80,18 @@ func leftovers(c *cli.Context, o *auto.Options) error {
 func checkCalibration(c *cli.Context, p *auto.Policy) error {
 	gptq := p.Method == string(convert.GPTQ)
 	switch {
-	case c.IsSet("device") && oneOf(c, "device", "gpu", "cpu") != nil:
-		return oneOf(c, "device", "gpu", "cpu")
+	case c.IsSet("device") && cmdline.OneOf(c, "device", "gpu", "cpu") != nil:
+		return cmdline.OneOf(c, "device", "gpu", "cpu")
 	case p.Bits > 0 && !gptq:
-		return usagef("quantize: --bits needs --method gptq")
+		return cmdline.Usagef("quantize: --bits needs --method gptq")
 	case p.Bits > 0 && c.Bool("dry-run"):
-		return usagef("quantize: what --bits chooses is not known without a run: --dry-run takes the file of --write-config of one")
+		return cmdline.Usagef("quantize: what --bits chooses is not known without a run: --dry-run takes the file of --write-config of one")
 	case c.String("sensitivity") != "" && p.Bits == 0:
-		return usagef("quantize: --sensitivity is for --bits")
+		return cmdline.Usagef("quantize: --sensitivity is for --bits")
 	case c.Bool("no-refinement") && !gptq && p.Method != auto.Auto:
-		return usagef("quantize: --no-refinement is for --method gptq")
+		return cmdline.Usagef("quantize: --no-refinement is for --method gptq")
 	case c.String("calibration") != "" && !gptq && p.Method != auto.Auto:
-		return usagef("quantize: --calibration is for --method gptq")
+		return cmdline.Usagef("quantize: --calibration is for --method gptq")
 	}
 	return nil
 }
@@ -108,7 +109,7 @@ func calibration(c *cli.Context) (k auto.Calibration, err error) {
 		k.Correction = -1 // none
 	}
 	if c.String("calibration") != "" {
-		k.Text, err = readText(c, "calibration")
+		k.Text, err = cmdline.ReadText(c, "calibration")
 	}
 	return k, err
 }
@@ -133,11 +134,11 @@ func keepPolicy(c *cli.Context, o *auto.Options) error {
 func newPolicy(c *cli.Context) (*auto.Policy, error) {
 	p := &auto.Policy{}
 	if path := c.String("config"); path != "" {
-		data, err := readFile(c, "config")
+		data, err := cmdline.ReadFile(c, "config")
 		if err != nil {
 			return nil, err
 		}
-		if err := readYAML(data, p); err != nil {
+		if err := cmdline.ReadYAML(data, p); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
@@ -164,9 +165,9 @@ func newPolicy(c *cli.Context) (*auto.Policy, error) {
 	*p = p.WithDefaults()
 	switch {
 	case p.Method == auto.Auto && c.String("write-config") != "":
-		return nil, usagef("quantize: --write-config records what does the same again, --method auto follows the machine: want --method search or gptq")
+		return nil, cmdline.Usagef("quantize: --write-config records what does the same again, --method auto follows the machine: want --method search or gptq")
 	case p.Format == "":
-		return nil, usagef("quantize: --format is missing: int8, int4, int2 or f16 (int4 is a good choice for most models); see llama-webgpu quantize --help")
+		return nil, cmdline.Usagef("quantize: --format is missing: int8, int4, int2 or f16 (int4 is a good choice for most models); see llama-webgpu quantize --help")
 	}
 	return p, nil
 }
@@ -212,7 +213,7 @@ func writePolicy(path string, p auto.Policy, force bool) (err error) {
 func parseOverride(text string) (auto.Override, error) {
 	at := strings.LastIndexByte(text, '=')
 	if at < 0 {
-		return auto.Override{}, usagef("--override %q: want REGEX=FORMAT or REGEX=FORMAT:BLOCK", text)
+		return auto.Override{}, cmdline.Usagef("--override %q: want REGEX=FORMAT or REGEX=FORMAT:BLOCK", text)
 	}
 	o := auto.Override{Match: text[:at]}
 	var block string
@@ -222,7 +223,7 @@ func parseOverride(text string) (auto.Override, error) {
 	}
 	n, err := strconv.Atoi(block)
 	if err != nil || n < 1 {
-		return o, usagef("--override %q: block size %q: want 32, 64, 128 or 256", text, block)
+		return o, cmdline.Usagef("--override %q: block size %q: want 32, 64, 128 or 256", text, block)
 	}
 	o.BlockSize = n
 	return o, nil

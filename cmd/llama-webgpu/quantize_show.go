@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
@@ -54,7 +55,7 @@ func newSummary(c *cli.Context, r *convert.Report) summary {
 const worst = 5
 
 func showSummary(c *cli.Context, r *convert.Report) {
-	t := newTable(table.Row{"stored as", "tensors", "weights", "before", "after", "bits/weight"})
+	t := cmdline.NewTable(table.Row{"stored as", "tensors", "weights", "before", "after", "bits/weight"})
 	types := r.ByType()
 	for _, s := range types {
 		t.AppendRow(sumRow(s.Stored, s.Sum))
@@ -62,16 +63,16 @@ func showSummary(c *cli.Context, r *convert.Report) {
 	if len(types) > 1 {
 		t.AppendRow(sumRow("all", convert.Total(r.Tensors)))
 	}
-	showTable(c, t)
+	cmdline.ShowTable(c, t)
 
-	t = newTable(table.Row{"largest errors", "stored as", "relative RMS"}, 2)
+	t = cmdline.NewTable(table.Row{"largest errors", "stored as", "relative RMS"}, 2)
 	wrong := r.Worst(worst)
 	for _, e := range wrong {
 		t.AppendRow(table.Row{e.Name, e.Type, fmt.Sprintf("%.4f", e.Error)})
 	}
 	if len(wrong) > 0 {
 		fmt.Fprintln(stdout(c))
-		showTable(c, t)
+		cmdline.ShowTable(c, t)
 	}
 	for _, note := range r.Manifest.Notes {
 		fmt.Fprintf(stdout(c), "\nnote: %s\n", note)
@@ -80,7 +81,7 @@ func showSummary(c *cli.Context, r *convert.Report) {
 }
 
 func sumRow(name string, s convert.Sum) table.Row {
-	return table.Row{name, s.Tensors, s.Weights, humanSize(s.In), humanSize(s.Out), fmt.Sprintf("%.2f", s.Bits())}
+	return table.Row{name, s.Tensors, s.Weights, cmdline.HumanSize(s.In), cmdline.HumanSize(s.Out), fmt.Sprintf("%.2f", s.Bits())}
 }
 
 // storedAs names a type and its block size.

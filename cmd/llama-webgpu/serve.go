@@ -19,6 +19,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 	"github.com/llama-webgpu/llama-webgpu/web"
 )
@@ -52,7 +53,7 @@ Examples:
 }
 
 func serve(c *cli.Context) error {
-	if err := cmp.Or(check(c, []string{"model"}, "model"), within(c, bound{name: "port", most: 65535, not: "0: any that is free"})); err != nil {
+	if err := cmp.Or(cmdline.Check(c, []string{"model"}, "model"), cmdline.Within(c, cmdline.Bound{Name: "port", Most: 65535, Not: "0: any that is free"})); err != nil {
 		return err
 	}
 	models, err := findBundles(c.String("model"))

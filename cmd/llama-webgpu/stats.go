@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
@@ -100,10 +101,10 @@ func (s *stats) print(w io.Writer) {
 	for _, n := range s.Memory {
 		all += n
 	}
-	fmt.Fprintf(w, "GPU memory    %s", humanSize(int64(all)))
+	fmt.Fprintf(w, "GPU memory    %s", cmdline.HumanSize(int64(all)))
 	sep := ": "
 	for _, purpose := range slices.Sorted(maps.Keys(s.Memory)) {
-		fmt.Fprintf(w, "%s%s %s", sep, purpose, humanSize(int64(s.Memory[purpose])))
+		fmt.Fprintf(w, "%s%s %s", sep, purpose, cmdline.HumanSize(int64(s.Memory[purpose])))
 		sep = ", "
 	}
 	fmt.Fprintf(w, "\npipelines     %d compiled in %.2f s\n", s.Pipelines, s.Compile)

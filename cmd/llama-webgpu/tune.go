@@ -15,6 +15,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
@@ -67,7 +68,7 @@ type tuneResult struct {
 }
 
 func tune(c *cli.Context) (err error) {
-	if err := cmp.Or(check(c, []string{"model"}), checkWeights(c), within(c, bound{name: "tokens", least: 1, most: 4096})); err != nil {
+	if err := cmp.Or(cmdline.Check(c, []string{"model"}), checkWeights(c), cmdline.Within(c, cmdline.Bound{Name: "tokens", Least: 1, Most: 4096})); err != nil {
 		return err
 	}
 	path, err := tuningPath(c)
@@ -84,7 +85,7 @@ func tune(c *cli.Context) (err error) {
 		err = os.MkdirAll(filepath.Dir(path), 0o777)
 	}
 	if err == nil && path != "" {
-		err = checkWritable(path)
+		err = cmdline.CheckWritable(path)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: cannot be written: %w: give another file with --tuning, or off", path, err)
@@ -117,8 +118,8 @@ func tune(c *cli.Context) (err error) {
 
 // search tunes, with a bar.
 func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]transformer.TuneResult, error) {
-	var progress bar
-	defer func() { progress.end() }()
+	var progress cmdline.Bar
+	defer func() { progress.End() }()
 	tokens := c.IntSlice("tokens")
 	return transformer.Tune(c.Context, dev, src.weights(), transformer.TuneOptions{
 		Quick: c.Bool("quick"), Tokens: tokens,
@@ -126,7 +127,7 @@ func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]transformer.Tu
 			if done == 0 {
 				progress = newBar(c, "tuning", int64(total), false)
 			}
-			progress.set(int64(done), now)
+			progress.Set(int64(done), now)
 		},
 	})
 }
@@ -140,12 +141,12 @@ func showTuning(c *cli.Context, dev *gpu.Device, path string, results []transfor
 				x.Kernel, x.Class, x.What, x.Tokens, x.Uses, x.Default, x.Best, x.Before.Seconds(), x.After.Seconds(), x.Tried, x.Wrong,
 			})
 		}
-		return printJSON(c, &r)
+		return cmdline.PrintJSON(c, &r)
 	}
 	w := stdout(c)
 	fmt.Fprintf(w, "%s on %s\n\n", filepath.Base(c.String("model")+c.String("shape")), dev.Info())
 	micro := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/1e3) }
-	t := newTable(table.Row{"kernel", "for", "matrices", "before", "µs", "after", "µs", "gain", "tried", "wrong"}, 2, 3, 4, 6)
+	t := cmdline.NewTable(table.Row{"kernel", "for", "matrices", "before", "µs", "after", "µs", "gain", "tried", "wrong"}, 2, 3, 4, 6)
 	for _, r := range results {
 		after := r.Best.String()
 		if after == r.Default.String() {
@@ -156,7 +157,7 @@ func showTuning(c *cli.Context, dev *gpu.Device, path string, results []transfor
 			fmt.Sprintf("%.2f×", float64(r.Before)/float64(r.After)), r.Tried, len(r.Wrong),
 		})
 	}
-	showTable(c, t)
+	cmdline.ShowTable(c, t)
 	fmt.Fprintln(w)
 	showPasses(c, results)
 	if path != "" {
@@ -176,12 +177,12 @@ func showPasses(c *cli.Context, results []transformer.TuneResult) {
 		before[r.Tokens] += time.Duration(r.Uses) * r.Before
 		after[r.Tokens] += time.Duration(r.Uses) * r.After
 	}
-	t := newTable(table.Row{"all of these in a pass", "ms before", "ms after", "gain"})
+	t := cmdline.NewTable(table.Row{"all of these in a pass", "ms before", "ms after", "gain"})
 	for _, n := range tokens {
 		gain := float64(before[n]) / float64(after[n])
 		t.AppendRow(table.Row{
 			fmt.Sprintf("of %d tokens", n), fmt.Sprintf("%.3f", before[n].Seconds()*1e3), fmt.Sprintf("%.3f", after[n].Seconds()*1e3), fmt.Sprintf("%.2f×", gain),
 		})
 	}
-	showTable(c, t)
+	cmdline.ShowTable(c, t)
 }

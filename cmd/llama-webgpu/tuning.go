@@ -10,6 +10,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
@@ -42,7 +43,7 @@ func checkTuning(c *cli.Context) error {
 		return nil
 	}
 	if !source.Exists(filepath.Dir(path), filepath.Base(path)) {
-		return fmt.Errorf("--tuning %s: there is no such file: llama-webgpu tune writes it", quoted(path))
+		return fmt.Errorf("--tuning %s: there is no such file: llama-webgpu tune writes it", cmdline.Quoted(path))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/verify/report"
 	"github.com/llama-webgpu/llama-webgpu/verify/run"
 )
@@ -60,7 +61,7 @@ Examples:
 		limitFlag("golden-max-kld", "golden: mean KL divergence of the bundle is at most `X` nats"),
 
 		&cli.BoolFlag{Name: "layers", Usage: "show the differences after each layer", Category: "Output", DisableDefaultText: true},
-		reportJSONFlag,
+		cmdline.ReportFlag,
 		quietFlag,
 	}, reportFlags, deviceFlags(), referenceFlags),
 	Action: verifyBundle,
@@ -76,16 +77,16 @@ var reportFlags = []cli.Flag{
 }
 
 // verifyBounds are what verify's numbers may be.
-var verifyBounds = append([]bound{
-	{name: "runtime-tokens", least: 1, most: unbounded},
-	{name: "worst", least: 1, most: unbounded},
-	{name: "generate", most: unbounded, not: "0: no text"},
-	{name: "max-rel-rms", most: unbounded},
-	{name: "max-rel-max", most: unbounded},
-	{name: "max-kld", most: unbounded},
-	{name: "min-top1", most: 1},
-	{name: "golden-max-abs", most: unbounded},
-	{name: "golden-max-kld", most: unbounded},
+var verifyBounds = append([]cmdline.Bound{
+	{Name: "runtime-tokens", Least: 1, Most: cmdline.Unbounded},
+	{Name: "worst", Least: 1, Most: cmdline.Unbounded},
+	{Name: "generate", Most: cmdline.Unbounded, Not: "0: no text"},
+	{Name: "max-rel-rms", Most: cmdline.Unbounded},
+	{Name: "max-rel-max", Most: cmdline.Unbounded},
+	{Name: "max-kld", Most: cmdline.Unbounded},
+	{Name: "min-top1", Most: 1},
+	{Name: "golden-max-abs", Most: cmdline.Unbounded},
+	{Name: "golden-max-kld", Most: cmdline.Unbounded},
 }, textBounds...)
 
 // limitFlag is a flag for a threshold.
@@ -97,8 +98,8 @@ func verifyBundle(c *cli.Context) error {
 	if c.Bool(listAdaptersName) {
 		return listAdapters(c)
 	}
-	if err := cmp.Or(check(c, []string{"model", "reference"}, "model", "reference"), checkDevice(c), checkReference(c), oneOf(c, "golden-rope", "auto", "f32", "f16"),
-		within(c, verifyBounds...), writable(c, "json", "html", "junit", "reference-cache"), checkRecord(c)); err != nil {
+	if err := cmp.Or(cmdline.Check(c, []string{"model", "reference"}, "model", "reference"), checkDevice(c), checkReference(c), cmdline.OneOf(c, "golden-rope", "auto", "f32", "f16"),
+		cmdline.Within(c, verifyBounds...), cmdline.Writable(c, "json", "html", "junit", "reference-cache"), checkRecord(c)); err != nil {
 		return err
 	}
 	bars := &steps{c: c}
@@ -161,7 +162,7 @@ func checkRecord(c *cli.Context) error {
 // writeVerification writes the page and the JUnit file, if they are wanted.
 func writeVerification(c *cli.Context, r *run.Result) error {
 	if path := c.String("junit"); path != "" {
-		err := writeFile(path, func(w io.Writer) error { return report.WriteJUnit(w, filepath.Base(c.String("model")), &r.Report) })
+		err := cmdline.WriteFile(path, func(w io.Writer) error { return report.WriteJUnit(w, filepath.Base(c.String("model")), &r.Report) })
 		if err != nil {
 			return err
 		}
@@ -169,12 +170,12 @@ func writeVerification(c *cli.Context, r *run.Result) error {
 	if r.Page == nil {
 		return nil
 	}
-	return writeFile(c.String("html"), func(w io.Writer) error { return report.Write(w, r.Page) })
+	return cmdline.WriteFile(c.String("html"), func(w io.Writer) error { return report.Write(w, r.Page) })
 }
 
 // showVerification prints the report, as JSON or in words.
 func showVerification(c *cli.Context, r *run.Result) error {
-	if done, err := writeReport(c, &r.Report); done || err != nil || c.Bool(quietFlag.Name) {
+	if done, err := cmdline.WriteReport(c, &r.Report); done || err != nil || c.Bool(quietFlag.Name) {
 		return err
 	}
 	out, env := stdout(c), r.Environment

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
 // version is that of the program. It is part of a bundle's identity: programs of one version make
@@ -23,7 +24,7 @@ var versionCommand = &cli.Command{
 
   llama-webgpu version`,
 	Action: func(c *cli.Context) error {
-		if err := check(c, nil); err != nil {
+		if err := cmdline.Check(c, nil); err != nil {
 			return err
 		}
 		gpus := "with WebGPU"

@@ -1,4 +1,4 @@
-package main
+package cmdline
 
 import (
 	"fmt"
@@ -20,11 +20,9 @@ const (
 	flagColumns  = 28 // for the names of flags
 )
 
-func init() { cli.HelpPrinter = printHelp }
-
-// printHelp writes the help of a command, or of the program: options in the order and under the headings of
+// PrintHelp writes the help of a command, or of the program: options in the order and under the headings of
 // their flags, the important ones first.
-func printHelp(w io.Writer, _ string, data any) {
+func PrintHelp(w io.Writer, _ string, data any) {
 	switch of := data.(type) {
 	case *cli.App:
 		writeProgram(w, of)

@@ -1,4 +1,4 @@
-package main
+package cmdline
 
 import (
 	"strings"
@@ -35,7 +35,7 @@ func TestReadYAML(t *testing.T) {
 		"format: int4\n---\nformat: int8": "want one YAML document",
 		"format: \"int4":                  "found unexpected end of stream",
 	} {
-		err := readYAML([]byte(text), &auto.Policy{})
+		err := ReadYAML([]byte(text), &auto.Policy{})
 		switch {
 		case want == "" && err != nil:
 			t.Errorf("%q: %v", text, err)
@@ -52,7 +52,7 @@ func FuzzReadYAML(f *testing.F) {
 	f.Add("<<: {format: a}\nformat: ~")
 	f.Fuzz(func(t *testing.T, text string) {
 		var got, want auto.Policy
-		if readYAML([]byte(text), &got) != nil {
+		if ReadYAML([]byte(text), &got) != nil {
 			return
 		}
 		d := yaml.NewDecoder(strings.NewReader(text))

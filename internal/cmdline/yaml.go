@@ -1,4 +1,4 @@
-package main
+package cmdline
 
 import (
 	"bytes"
@@ -12,9 +12,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// readYAML reads one document into a struct with yaml tags. Unlike the package's own decoder it says of a
+// ReadYAML reads one document into a struct with yaml tags. Unlike the package's own decoder it says of a
 // mistake what key it is in, in words for people who have not seen the struct.
-func readYAML(data []byte, into any) error {
+func ReadYAML(data []byte, into any) error {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, more yaml.Node
 	switch err := d.Decode(&doc); {
@@ -71,7 +71,7 @@ func decodeMapping(n *yaml.Node, key string, into reflect.Value) error {
 		field, ok := fields[name.Value]
 		if !ok || name.Kind != yaml.ScalarNode {
 			slices.Sort(known)
-			return fmt.Errorf("line %d: %sunknown key %q%s; there are %s", name.Line, prefixed(key), name.Value, didYouMean(name.Value, known), strings.Join(known, ", "))
+			return fmt.Errorf("line %d: %sunknown key %q%s; there are %s", name.Line, prefixed(key), name.Value, DidYouMean(name.Value, known), strings.Join(known, ", "))
 		}
 		if at := lines[name.Value]; at != 0 {
 			return fmt.Errorf("line %d: %skey %q is in line %d already", name.Line, prefixed(key), name.Value, at)

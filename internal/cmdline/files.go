@@ -1,0 +1,108 @@
+package cmdline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+)
+
+// Writable reports files and directories that flags name and that cannot be written, before the work that
+// they are for. What is there already stays as it is.
+func Writable(c *cli.Context, flags ...string) error {
+	seen := map[string]string{}
+	for _, name := range flags {
+		path := c.String(name)
+		if path == "" && c.IsSet(name) {
+			return Usagef("--%s: its value is empty: want the path of a file", name)
+		}
+		if path == "" || path == "-" {
+			continue
+		}
+		if err := CheckWritable(path); err != nil {
+			return fmt.Errorf("--%s %s: cannot be written: %w", name, Quoted(path), err)
+		}
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		if other := seen[abs]; other != "" {
+			return Usagef("--%s and --%s name the same file, %s", other, name, path)
+		}
+		seen[abs] = name
+	}
+	return nil
+}
+
+// CheckWritable reports why a file cannot be written.
+func CheckWritable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return errors.New("it is a directory, want a file")
+	case err == nil && !info.Mode().IsRegular(): // a pipe or a device
+		return nil
+	case err == nil:
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return errors.Unwrap(err)
+		}
+		return f.Close()
+	}
+	err = outdir.CheckWritable(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory %s", filepath.Dir(path))
+	}
+	return err
+}
+
+// ReadFile reads the file that a flag names.
+func ReadFile(c *cli.Context, flag string) ([]byte, error) {
+	path := c.String(flag)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--%s %s: %w", flag, Quoted(path), errors.Unwrap(err))
+	}
+	return data, nil
+}
+
+// ReadText reads the text file that a flag names, without the mark that some editors put before it.
+func ReadText(c *cli.Context, flag string) (string, error) {
+	data, err := ReadFile(c, flag)
+	if err != nil {
+		return "", err
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if err := CheckText(data); err != nil {
+		return "", fmt.Errorf("--%s %s: %w", flag, Quoted(c.String(flag)), err)
+	}
+	return string(data), nil
+}
+
+// CheckText reports bytes that are no text in UTF-8.
+func CheckText(data []byte) error {
+	switch {
+	case bytes.HasPrefix(data, []byte{0xff, 0xfe}), bytes.HasPrefix(data, []byte{0xfe, 0xff}):
+		return errors.New("is text in UTF-16: save it as UTF-8")
+	case bytes.IndexByte(data, 0) >= 0 || !utf8.Valid(data):
+		return errors.New("is not text in UTF-8")
+	}
+	return nil
+}
+
+// WriteFile writes a file, and nothing if what is to be in it cannot be made.
+func WriteFile(path string, write func(io.Writer) error) error {
+	var data bytes.Buffer
+	if err := write(&data); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return os.WriteFile(path, data.Bytes(), 0o644)
+}

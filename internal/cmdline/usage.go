@@ -1,0 +1,109 @@
+package cmdline
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
+)
+
+// UsageError is a command line that makes no sense.
+type UsageError struct{ msg string }
+
+func (e *UsageError) Error() string { return e.msg }
+
+// Usagef returns a *UsageError.
+func Usagef(format string, args ...any) error {
+	return &UsageError{fmt.Sprintf(format, args...)}
+}
+
+// What package flag says of a flag.
+var (
+	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(\S+)$`)
+	emptyFlag   = regexp.MustCompile(`^flag needs an argument: -(\S+)$`)
+	wrongValue  = regexp.MustCompile(`(?s)^invalid (?:boolean )?value "(.*)" for (?:flag )?-(\S+?):`)
+)
+
+// OnUsageError says in this program's words what package flag says.
+func OnUsageError(c *cli.Context, err error, _ bool) error {
+	help := strings.TrimSpace("llama-webgpu " + strings.TrimPrefix(c.Command.Name, "llama-webgpu"))
+	flags, text := c.Command.Flags, err.Error()
+	if c.Command.Name == "" || c.Command.Name == "llama-webgpu" {
+		flags = c.App.Flags
+	}
+	switch {
+	case unknownFlag.MatchString(text):
+		name := unknownFlag.FindStringSubmatch(text)[1]
+		text = fmt.Sprintf("unknown flag %s%s", dashed(name), DidYouMean(dashed(name), flagNames(flags)))
+	case emptyFlag.MatchString(text):
+		text = dashed(emptyFlag.FindStringSubmatch(text)[1]) + ": its value is missing"
+	case wrongValue.MatchString(text):
+		m := wrongValue.FindStringSubmatch(text)
+		text = fmt.Sprintf("%s %s: want %s", dashed(m[2]), Quoted(m[1]), wants(flags, m[2]))
+	}
+	return Usagef("%s; see %s --help", text, help)
+}
+
+// dashed writes the name of a flag as people do.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// Quoted puts a value that is not plain into quotes.
+func Quoted(v string) string {
+	if v == "" || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f }) {
+		return fmt.Sprintf("%q", v)
+	}
+	return v
+}
+
+// wants says what values a flag takes.
+func wants(flags []cli.Flag, name string) string {
+	switch FindFlag(flags, name).(type) {
+	case *cli.BoolFlag:
+		return "no value, or true or false"
+	case *cli.IntFlag, *cli.IntSliceFlag:
+		return "a whole number"
+	case *cli.Uint64Flag:
+		return "a whole number from 0 to 18446744073709551615"
+	}
+	return "a number"
+}
+
+// alike is how alike two words must be, by Jaro and Winkler, for one to be taken for a slip of the other.
+const alike = .85
+
+// nearest returns the candidate that a word was probably meant to be, "" if it is like none. The beginning of one
+// candidate only is that one.
+func nearest(word string, candidates []string) string {
+	begun := slices.DeleteFunc(slices.Clone(candidates), func(name string) bool { return !strings.HasPrefix(name, word) })
+	if len(begun) == 1 && len(strings.TrimLeft(word, "-")) > 1 {
+		return begun[0]
+	}
+	best, found := alike, ""
+	for _, name := range candidates {
+		if like := smetrics.JaroWinkler(strings.TrimLeft(word, "-"), strings.TrimLeft(name, "-"), .7, 4); like > best && len(strings.TrimLeft(name, "-")) > 1 {
+			best, found = like, name
+		}
+	}
+	return found
+}
+
+// DidYouMean ends the sentence that a word is not known.
+func DidYouMean(word string, candidates []string) string {
+	if name := nearest(word, candidates); name != "" {
+		return fmt.Sprintf(" (did you mean %s?)", name)
+	}
+	return ""
+}
+
+// OneLine writes an error of several lines as one.
+func OneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+}

@@ -4,7 +4,6 @@
 package kernels
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -13,6 +12,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/sha256"
 )
 
 // Consts are the values a kernel is specialized with: the name of a top-level constant and

@@ -5,7 +5,6 @@ package bundle
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -23,6 +22,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/internal/sha256"
 )
 
 // journalName is the file beside unfinished work that says what of it is whole. Each of its lines is

@@ -4,7 +4,6 @@
 package bundle
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
+	"github.com/llama-webgpu/llama-webgpu/internal/sha256"
 )
 
 // The files of a bundle.

@@ -2,13 +2,14 @@ package bundle
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
 	"io"
 	"slices"
 	"sync"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/sha256"
 )
 
 // Streamed returns the bundle that a manifest and its files make, to be read as Hashing says.

@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
+	"github.com/llama-webgpu/llama-webgpu/internal/sha256"
 )
 
 // checkChunk is about how many bytes Check reads at a time.

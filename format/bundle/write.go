@@ -4,7 +4,6 @@ package bundle
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/internal/sha256"
 )
 
 // Writer writes a bundle. Everything goes to a directory beside the target, which Commit renames; a

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// buildWasm compiles cmd/wasm. Without inlining the code is a sixth smaller when packed; only what hashes the
-// weights must be fast.
+// buildWasm compiles cmd/wasm. Without inlining the code is a sixth smaller when packed; what hashes the weights, and must
+// be fast, is written so that it needs none.
 func buildWasm(goTool string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "llama-webgpu-page-*")
 	if err != nil {
@@ -19,7 +19,7 @@ func buildWasm(goTool string) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "llama-webgpu.wasm")
-	cmd := exec.Command(goTool, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-l", "-gcflags=crypto/...=", "-ldflags=-s -w",
+	cmd := exec.Command(goTool, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-l", "-ldflags=-s -w",
 		"-o", out, "./cmd/wasm")
 	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {

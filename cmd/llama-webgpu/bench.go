@@ -13,6 +13,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
@@ -125,7 +126,7 @@ func (b *benchmark) run(ctx context.Context) (err error) {
 	if b.c.Bool("load") {
 		return b.loads(ctx, src)
 	}
-	if b.report.Roof, err = transformer.MeasureRoof(ctx, b.dev); err != nil {
+	if b.report.Roof, err = tune.MeasureRoof(ctx, b.dev); err != nil {
 		return err
 	}
 	if err := b.load(ctx, src); err != nil {

@@ -15,14 +15,15 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
 // benchSource is what bench loads: a bundle, or made-up weights.
 type benchSource struct {
-	disk *source.Model          // nil if made up
-	made *transformer.Synthetic // nil if on disk
+	disk *source.Model   // nil if made up
+	made *tune.Synthetic // nil if on disk
 }
 
 func (s *benchSource) close() error {
@@ -78,7 +79,7 @@ func openWeights(c *cli.Context) (*benchSource, error) {
 		return nil, fmt.Errorf("shape %s: %w", c.String("shape"), err)
 	}
 	bits, block := packing(c)
-	made, err := transformer.NewSynthetic(spec, bits, block)
+	made, err := tune.NewSynthetic(spec, bits, block)
 	return &benchSource{made: made}, err
 }
 
@@ -136,12 +137,13 @@ func (b *benchmark) timeLoad(ctx context.Context, src *benchSource, test string,
 	if b.c.String("kv") == "f32" {
 		o.KVBits = 32
 	}
-	if o.Tuning, err = tuningOf(b.c, b.dev); err != nil {
+	if o.Kernels.Tuning, err = tuningOf(b.c, b.dev); err != nil {
 		return nil, 0, err
 	}
 	begun := time.Now()
 	switch test {
 	case loadMade:
+		o.Repeats = true
 		t, err = transformer.New(ctx, b.dev, src.made, o)
 	case loadPlain:
 		t, err = transformer.New(ctx, b.dev, src.disk.Packed(), o)
@@ -189,7 +191,7 @@ func (b *benchmark) loads(ctx context.Context, src *benchSource) (err error) {
 }
 
 // store writes made-up weights as a bundle.
-func (b *benchmark) store(ctx context.Context, m *transformer.Synthetic, dir string) (s *source.Model, err error) {
+func (b *benchmark) store(ctx context.Context, m *tune.Synthetic, dir string) (s *source.Model, err error) {
 	var tensors []bundle.Tensor
 	for i, t := range m.Tensors() {
 		bits, block := m.Packing(i)

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 )
 
 // benchReport is what bench prints as JSON. Speeds are in tokens a second, bandwidths in bytes.
@@ -15,7 +15,7 @@ type benchReport struct {
 	Device    string            `json:"device"`
 	Model     string            `json:"model"`
 	Format    string            `json:"format,omitempty"` // of made-up weights
-	Roof      transformer.Roof  `json:"roof"`
+	Roof      tune.Roof         `json:"roof"`
 	Loads     []loadResult      `json:"loads"`
 	Memory    map[string]uint64 `json:"gpu_memory_bytes"`
 	Pipelines int               `json:"pipelines"`
@@ -67,8 +67,8 @@ func meanAndDeviation(v []float64) (mean, deviation float64) {
 
 func (b *benchmark) prompts(ctx context.Context) error {
 	for _, n := range b.c.IntSlice("prompt") {
-		r := benchResult{Test: "pp" + strconv.Itoa(n), Batch: 1, Tokens: n, FLOPs: 2 * float64(b.t.LayerWeights())}
-		if err := b.repeat(r, func() (time.Duration, error) { return b.t.MeasurePrompt(ctx, n) }); err != nil {
+		r := benchResult{Test: "pp" + strconv.Itoa(n), Batch: 1, Tokens: n, FLOPs: 2 * float64(tune.LayerWeights(b.t.Graph().Weights()))}
+		if err := b.repeat(r, func() (time.Duration, error) { return tune.MeasurePrompt(ctx, b.t, n) }); err != nil {
 			return err
 		}
 	}
@@ -79,9 +79,9 @@ func (b *benchmark) prompts(ctx context.Context) error {
 func (b *benchmark) generations(ctx context.Context) error {
 	n, contexts, batches := b.c.Int("n"), b.c.IntSlice("context"), b.c.IntSlice("batch")
 	measure := func(length, batch int) error {
-		weights, cache := b.t.TokenBytes(length, batch)
+		weights, cache := tune.TokenBytes(b.t.Graph(), length, batch)
 		r := benchResult{Test: "tg" + strconv.Itoa(n), Context: length, Batch: batch, Tokens: n * batch, Bytes: weights + cache}
-		return b.repeat(r, func() (time.Duration, error) { return b.t.MeasureGeneration(ctx, length, n, batch) })
+		return b.repeat(r, func() (time.Duration, error) { return tune.MeasureGeneration(ctx, b.t, length, n, batch) })
 	}
 	for _, length := range contexts {
 		if slices.Contains(batches, 1) {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 )
 
 // profile is where the time of one pass went, by the device's clock. Times are in seconds.
@@ -24,7 +24,7 @@ type profile struct {
 	Gap     float64        `json:"gap_seconds"`    // … and while none did
 	Kernels []kernelResult `json:"kernels"`
 
-	list []transformer.Dispatch
+	list []tune.Dispatch
 }
 
 type kernelResult struct {
@@ -68,12 +68,12 @@ func (b *benchmark) profile(ctx context.Context, title string, length, n int) (e
 		if err := b.t.Rewind(length); err != nil {
 			return err
 		}
-		if p.list, err = b.t.Profile(ctx, make([]int32, n)); err != nil {
+		if p.list, err = tune.Profile(ctx, b.t, make([]int32, n)); err != nil {
 			return err
 		}
 	}
 	p.Seconds = p.list[len(p.list)-1].End.Seconds()
-	for _, k := range b.t.Kernels(p.list) {
+	for _, k := range tune.ByKernel(b.dev, p.list) {
 		r := kernelResult{
 			Kernel: k.Key, Dispatches: k.Dispatches, Seconds: k.Time.Seconds(), Gap: k.Gap.Seconds(),
 			Bytes: k.Bytes, FLOPs: k.FLOPs, Compile: k.Compile.Seconds(),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 )
 
 // TestShapes lays out every shape that comes with bench, in every format, for a device with bindings of
@@ -43,7 +44,7 @@ func TestShapes(t *testing.T) {
 
 // TestTrace reads a trace back: events in order, times in microseconds.
 func TestTrace(t *testing.T) {
-	list := []transformer.Dispatch{
+	list := []tune.Dispatch{
 		{Key: "embed/BITS=4", Part: "embedding", Timing: gpu.Timing{Begin: 0, End: 1500}},
 		{Key: "matvec/BITS=4", Part: "layer 0", Bytes: 1000, FLOPs: 4000, Timing: gpu.Timing{Begin: 2500, End: 2500 + time.Millisecond}},
 	}

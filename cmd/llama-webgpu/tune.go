@@ -14,7 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
@@ -43,7 +44,7 @@ Examples:
 		tuningFlag("Output"),
 		quietFlag, jsonFlag("print what was found as JSON"),
 	}),
-	Action: tune,
+	Action: tuneKernels,
 }
 
 // tuneReport is what tune prints as JSON.
@@ -54,20 +55,20 @@ type tuneReport struct {
 }
 
 type tuneResult struct {
-	Kernel  string              `json:"kernel"`
-	Class   string              `json:"class"`
-	What    string              `json:"matrices"`
-	Tokens  int                 `json:"tokens"` // of the pass
-	Uses    int                 `json:"uses"`   // in a pass
-	Default transformer.Tuned   `json:"default"`
-	Best    transformer.Tuned   `json:"best"`
-	Before  float64             `json:"seconds_before"`
-	After   float64             `json:"seconds_after"`
-	Tried   int                 `json:"tried"`
-	Wrong   []transformer.Tuned `json:"wrong,omitempty"`
+	Kernel  string        `json:"kernel"`
+	Class   string        `json:"class"`
+	What    string        `json:"matrices"`
+	Tokens  int           `json:"tokens"` // of the pass
+	Uses    int           `json:"uses"`   // in a pass
+	Default graph.Tuned   `json:"default"`
+	Best    graph.Tuned   `json:"best"`
+	Before  float64       `json:"seconds_before"`
+	After   float64       `json:"seconds_after"`
+	Tried   int           `json:"tried"`
+	Wrong   []graph.Tuned `json:"wrong,omitempty"`
 }
 
-func tune(c *cli.Context) (err error) {
+func tuneKernels(c *cli.Context) (err error) {
 	if err := cmp.Or(cmdline.Check(c, []string{"model"}), checkWeights(c), cmdline.Within(c, cmdline.Bound{Name: "tokens", Least: 1, Most: 4096})); err != nil {
 		return err
 	}
@@ -117,11 +118,11 @@ func tune(c *cli.Context) (err error) {
 }
 
 // search tunes, with a bar.
-func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]transformer.TuneResult, error) {
+func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]tune.Result, error) {
 	var progress cmdline.Bar
 	defer func() { progress.End() }()
 	tokens := c.IntSlice("tokens")
-	return transformer.Tune(c.Context, dev, src.weights(), transformer.TuneOptions{
+	return tune.Tune(c.Context, dev, src.weights(), tune.Options{
 		Quick: c.Bool("quick"), Tokens: tokens,
 		Progress: func(done, total int, now string) {
 			if done == 0 {
@@ -133,7 +134,7 @@ func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]transformer.Tu
 }
 
 // showTuning prints before and after.
-func showTuning(c *cli.Context, dev *gpu.Device, path string, results []transformer.TuneResult) error {
+func showTuning(c *cli.Context, dev *gpu.Device, path string, results []tune.Result) error {
 	if c.Bool("json") {
 		r := tuneReport{Device: dev.Info().String(), File: path}
 		for _, x := range results {
@@ -167,7 +168,7 @@ func showTuning(c *cli.Context, dev *gpu.Device, path string, results []transfor
 }
 
 // showPasses prints what all that was tuned takes in a pass.
-func showPasses(c *cli.Context, results []transformer.TuneResult) {
+func showPasses(c *cli.Context, results []tune.Result) {
 	var tokens []int
 	before, after := map[int]time.Duration{}, map[int]time.Duration{}
 	for _, r := range results {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
@@ -49,7 +49,7 @@ func checkTuning(c *cli.Context) error {
 }
 
 // tuningOf returns what tune has found for a device.
-func tuningOf(c *cli.Context, dev *gpu.Device) (transformer.Tuning, error) {
+func tuningOf(c *cli.Context, dev *gpu.Device) (graph.Tuning, error) {
 	if err := checkTuning(c); err != nil {
 		return nil, err
 	}

@@ -10,14 +10,16 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 )
 
 // model is a bundle whose weights are on the device.
 type model struct {
 	app     *app
 	bundle  *bundle.Bundle
-	kernels *transformer.Kernels
+	kernels *tune.Variants
 	weights *transformer.Weights
 	tok     *tokenizer.Tokenizer // nil if the bundle has none
 
@@ -28,7 +30,7 @@ type model struct {
 
 // load ({manifest, vocab, files, progress, kernels}) uploads a bundle. manifest and vocab are Uint8Arrays, the
 // latter may be null; files are functions (offset, length) → Promise of a Uint8Array of 1 to length
-// bytes; progress is called with (bytes done); kernels is what transformer.NewKernels wants.
+// bytes; progress is called with (bytes done); kernels is what tune.NewVariants takes.
 func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 	in := args[0]
 	m := &model{app: a, sessions: map[*session]bool{}, object: newObject()}
@@ -40,8 +42,13 @@ func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 	if m.kernels, err = a.kernelsFor(in.Get("kernels").String()); err != nil {
 		return nil, err
 	}
+	variants, err := m.kernels.Choose(ctx, m.bundle)
+	if err != nil {
+		return nil, err
+	}
 	m.weights, err = transformer.LoadWeights(ctx, a.dev, m.bundle, transformer.Options{
-		Kernels: m.kernels, Progress: func(done uint64) { progress.Invoke(float64(done)) },
+		Kernels:  graph.Choice{Variants: variants},
+		Progress: func(done uint64) { progress.Invoke(float64(done)) },
 	})
 	if err != nil {
 		return nil, err

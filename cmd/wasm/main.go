@@ -16,12 +16,12 @@ import (
 	"syscall/js"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 )
 
 func main() {
 	quit := make(chan struct{})
-	a := &app{object: newObject(), models: map[*model]bool{}, kernels: map[string]*transformer.Kernels{}}
+	a := &app{object: newObject(), models: map[*model]bool{}, kernels: map[string]*tune.Variants{}}
 	a.object.sync("open", a.open)
 	a.object.async("load", a.load)
 	a.object.sync("memory", a.memory)
@@ -36,17 +36,17 @@ func main() {
 // app is what one instance has.
 type app struct {
 	dev     *gpu.Device
-	models  map[*model]bool                 // that are open
-	kernels map[string]*transformer.Kernels // chosen, by what was asked for
+	models  map[*model]bool           // that are open
+	kernels map[string]*tune.Variants // chosen, by what was asked for
 	object  *object
 }
 
 // kernelsFor returns the choice of kernels, which is made once for the device.
-func (a *app) kernelsFor(want string) (*transformer.Kernels, error) {
+func (a *app) kernelsFor(want string) (*tune.Variants, error) {
 	if k := a.kernels[want]; k != nil {
 		return k, nil
 	}
-	k, err := transformer.NewKernels(a.dev, want)
+	k, err := tune.NewVariants(a.dev, want)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalid, err)
 	}

@@ -65,7 +65,7 @@ func (m *model) decode(args []js.Value) (any, error) {
 // trials () says how the kernels did that were tried on the device, by packing of weights.
 func (m *model) trials([]js.Value) (any, error) {
 	list := []any{}
-	for _, t := range m.kernels.Trials() {
+	for _, t := range m.kernels.Results() {
 		list = append(list, map[string]any{
 			"kernel": t.Kernel, "packing": t.Packing, "relativeRMS": t.RelativeRMS, "speed": t.Speed, "chosen": t.Chosen, "error": t.Err,
 		})

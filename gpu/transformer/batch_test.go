@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
 
@@ -14,7 +15,7 @@ import (
 // ends, greedily and by drawing: each text is what it is alone.
 func TestGenerateBatch(t *testing.T) {
 	dev, ctx := gputest.Open(t), context.Background()
-	src := newModel(t, plainSpec(), scheme{8, 64})
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(8, 64))
 	type text struct {
 		prompt []int32
 		n      int
@@ -94,12 +95,11 @@ func TestGenerateBatch(t *testing.T) {
 
 func TestTopOfErrors(t *testing.T) {
 	dev, ctx := gputest.Open(t), context.Background()
-	tr, err := New(ctx, dev, newModel(t, plainSpec(), scheme{8, 64}), Options{MaxBatch: 2})
+	tr, err := New(ctx, dev, modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(8, 64)), Options{MaxBatch: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	none := func(int, []sample.Candidate, float64) error { return nil }
 	for want, in := range map[string]struct {
 		sequences []int
 		tokens    []int32
@@ -110,7 +110,7 @@ func TestTopOfErrors(t *testing.T) {
 		"sequence 2: there are 2":               {[]int{2}, []int32{1}},
 		"sequence 1: token 0 is -1: the vocabu": {[]int{1}, []int32{-1}},
 	} {
-		if err := tr.TopOf(ctx, in.sequences, in.tokens, none); err == nil || !strings.Contains(err.Error(), want) {
+		if err := tr.TopOf(ctx, in.sequences, in.tokens, ignored); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", in, err, want)
 		}
 	}

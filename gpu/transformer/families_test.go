@@ -5,14 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
@@ -47,9 +46,9 @@ func TestFamilies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := run(t, ref, golden.IDs)
+			want := modeltest.Run(t, ref, golden.IDs)
 			for _, pieces := range [][]int{nil, {5, 17, 2, 11}, {1}} {
-				if d := relRMS(t, run(t, tr, golden.IDs, pieces...), want); !(d <= 1e-3) {
+				if d := modeltest.RelRMS(t, modeltest.Run(t, tr, golden.IDs, pieces...), want); !(d <= 1e-3) {
 					t.Errorf("pieces %v: relative RMS %.2g", pieces, d)
 				}
 			}
@@ -86,82 +85,4 @@ func converted(t *testing.T, w model.Weights, o convert.Options) *bundle.Bundle 
 	}
 	t.Cleanup(func() { b.Close() })
 	return b
-}
-
-// TestExpertsCalibrated quantizes a mixture of experts of every family that has them by the search and with calibration,
-// compares the GPU's logits with the CPU reference's on the calibrated weights, and the outputs of both bundles for
-// the calibration text with the checkpoint's: the calibrated one must be the nearer. After few tokens, the bundle
-// must say so.
-func TestExpertsCalibrated(t *testing.T) {
-	dev := gputest.Open(t)
-	for _, name := range []string{"mixtral", "llama4", "qwen3_moe"} {
-		t.Run(name, func(t *testing.T) {
-			checkpoint, err := hf.Open(filepath.Join(families, name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer checkpoint.Close()
-			var windows [][]int32
-			all := testTokens(16*64, checkpoint.Spec().Vocab)
-			for at := 0; at < len(all); at += 64 {
-				windows = append(windows, all[at:at+64])
-			}
-			search := calibrated(t, dev, checkpoint, nil)
-			gptq := calibrated(t, dev, checkpoint, windows)
-			if notes := gptq.Manifest.Notes; len(notes) > 0 {
-				t.Errorf("notes: %v", notes)
-			}
-			tr, err := New(context.Background(), dev, gptq, Options{MaxSeqLen: 64, Chunk: 32})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer tr.Close()
-			if d := relRMS(t, run(t, tr, windows[0]), run(t, reference(t, gptq), windows[0])); !(d <= 1e-3) {
-				t.Errorf("relative RMS %.2g", d)
-			}
-			before, after := drift(t, checkpoint, search, windows), drift(t, checkpoint, gptq, windows)
-			if t.Logf("KL divergence on the calibration text: search %.4f, gptq %.4f", before, after); !(after < 0.9*before) {
-				t.Errorf("calibration does not help: KL divergence %.4f, by the search %.4f", after, before)
-			}
-
-			few := calibrated(t, dev, checkpoint, [][]int32{windows[0][:9]})
-			if notes := few.Manifest.Notes; len(notes) != 2 || !strings.Contains(notes[0], "gate and up projections") || !strings.Contains(notes[1], "down projections") {
-				t.Errorf("after few tokens, notes: %q", notes)
-			}
-		})
-	}
-}
-
-// calibrated converts a checkpoint to int4, calibrated with windows unless there are none.
-func calibrated(t *testing.T, dev *gpu.Device, checkpoint *hf.Checkpoint, windows [][]int32) *bundle.Bundle {
-	t.Helper()
-	o := convert.Options{Format: "int4", EmbedFormat: "f16", HeadFormat: "f16", Block: 32}
-	if windows != nil {
-		c, err := NewCalibrator(dev, checkpoint, windows, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		o.Method, o.Calibration, o.Correction = convert.GPTQ, c, 0.5
-	}
-	return converted(t, checkpoint, o)
-}
-
-func reference(t *testing.T, w model.Weights) verify.Forwarder {
-	t.Helper()
-	ref, err := verify.NewReference(w, verify.ReferenceOptions{KVFloat16: true, MaxSeqLen: 64})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
-}
-
-// drift returns the mean KL divergence of b from the checkpoint.
-func drift(t *testing.T, checkpoint *hf.Checkpoint, b *bundle.Bundle, windows [][]int32) float64 {
-	t.Helper()
-	d, err := verify.MeasureDrift(context.Background(), reference(t, checkpoint), reference(t, b), windows, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.MeanKLD
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
 
 // logitsAfter loads a model with so many readers and returns the logits after a few tokens.
@@ -22,7 +24,7 @@ func logitsAfter(t *testing.T, src Source, procs int, o Options) []float32 {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	if m := dev.Memory(); m[purposeLoading]+m[purposeStaging] != 0 {
+	if m := dev.Memory(); m[purposeLoading]+m["staging"] != 0 {
 		t.Errorf("after loading there is still %v", m)
 	}
 	var logits []float32
@@ -38,7 +40,7 @@ func logitsAfter(t *testing.T, src Source, procs int, o Options) []float32 {
 
 // TestReaders loads with one goroutine and with many: the device holds the same.
 func TestReaders(t *testing.T) {
-	src := newModel(t, plainSpec(), scheme{4, 32})
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
 	want := logitsAfter(t, src, 1, Options{})
 	for range 3 {
 		if got := logitsAfter(t, src, 8, Options{Ready: []int{1, 3}}); !slices.Equal(got, want) {
@@ -50,7 +52,7 @@ func TestReaders(t *testing.T) {
 // inTurn is a Source that wants what a Source may want: every tensor read once, from its first byte to
 // its last.
 type inTurn struct {
-	*memory
+	*modeltest.Model
 	mu   sync.Mutex
 	read map[int]int64 // bytes by tensor
 	bad  error         // what reading tensor 3 returns
@@ -66,16 +68,16 @@ func (s *inTurn) ReadAt(i int, p []byte, off int64) error {
 	if i == 3 && s.bad != nil {
 		return s.bad
 	}
-	return s.memory.ReadAt(i, p, off)
+	return s.Model.ReadAt(i, p, off)
 }
 
 func TestReadInTurn(t *testing.T) {
 	for _, procs := range []int{1, 8} {
-		src := &inTurn{memory: newModel(t, plainSpec(), scheme{4, 32}), read: map[int]int64{}}
+		src := &inTurn{Model: modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32)), read: map[int]int64{}}
 		logitsAfter(t, src, procs, Options{})
 		for i, tensor := range src.Tensors() {
-			if tensor.Role == model.RoleQ && src.read[i] != int64(len(src.stored[i])) {
-				t.Errorf("%d readers: tensor %d: %d bytes of %d were read", procs, i, src.read[i], len(src.stored[i]))
+			if tensor.Role == model.RoleQ && src.read[i] != int64(len(src.Stored[i])) {
+				t.Errorf("%d readers: tensor %d: %d bytes of %d were read", procs, i, src.read[i], len(src.Stored[i]))
 			}
 		}
 	}
@@ -87,7 +89,7 @@ func TestLoadFails(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for _, procs := range []int{1, 8} {
 		runtime.GOMAXPROCS(procs)
-		src := &inTurn{memory: newModel(t, plainSpec(), scheme{4, 32}), read: map[int]int64{}, bad: errors.New("the disk is on fire")}
+		src := &inTurn{Model: modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32)), read: map[int]int64{}, bad: errors.New("the disk is on fire")}
 		_, err := New(context.Background(), dev, src, Options{Ready: []int{1}})
 		if !errors.Is(err, src.bad) {
 			t.Errorf("%d readers: %v, want %v", procs, err, src.bad)
@@ -97,7 +99,7 @@ func TestLoadFails(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	src := newModel(t, plainSpec(), scheme{4, 32})
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
 	_, err := New(ctx, dev, src, Options{Progress: func(uint64) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled while it loads: %v", err)
@@ -107,44 +109,27 @@ func TestLoadFails(t *testing.T) {
 // TestReady checks that what Ready names needs no compilation afterwards, and no new bind groups.
 func TestReady(t *testing.T) {
 	dev := gputest.Open(t)
-	src := newModel(t, plainSpec(), scheme{4, 32})
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
 	ctx := context.Background()
 	tr, err := New(ctx, dev, src, Options{MaxBatch: 2, Ready: []int{1, 2, 20}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	compiled, groups := dev.Stats().Pipelines, len(tr.groups)
+	compiled, groups := dev.Stats().Pipelines, tr.arena.Groups()
 	prompt := make([]int32, 20)
 	for _, feed := range []func() error{
 		func() error { _, _, err := tr.Top(ctx, prompt); return err },
 		func() error { _, _, err := tr.Top(ctx, prompt[:1]); return err },
-		func() error { _, err := tr.TopBatch(ctx, prompt[:2]); return err },
+		func() error { return tr.TopOf(ctx, []int{0, 1}, prompt[:2], ignored) },
 	} {
 		if err := feed(); err != nil {
 			t.Fatal(err)
 		}
-		if s := dev.Stats(); s.Pipelines != compiled || len(tr.groups) != groups {
-			t.Fatalf("%d pipelines and %d bind groups were made ready, and now there are %d and %d", compiled, groups, s.Pipelines, len(tr.groups))
+		if s := dev.Stats(); s.Pipelines != compiled || tr.arena.Groups() != groups {
+			t.Fatalf("%d pipelines and %d bind groups were made ready, and now there are %d and %d", compiled, groups, s.Pipelines, tr.arena.Groups())
 		}
 	}
 }
 
-// TestSynthetic loads made-up weights, of which the device gets one pattern for all chunks: tensors of one
-// chunk are what ReadAt says.
-func TestSynthetic(t *testing.T) {
-	spec := plainSpec()
-	for _, s := range []scheme{{4, 32}, {8, 64}, {2, 32}, {16, 0}} {
-		made, err := NewSynthetic(&spec, s.bits, s.block)
-		if err != nil {
-			t.Fatal(err)
-		}
-		plain := struct{ Source }{made} // is read like any other
-		want := logitsAfter(t, plain, 1, Options{})
-		for _, procs := range []int{1, 4} {
-			if got := logitsAfter(t, made, procs, Options{}); !slices.Equal(got, want) {
-				t.Errorf("%v, %d readers: not the weights that ReadAt returns", s, procs)
-			}
-		}
-	}
-}
+func ignored(int, []sample.Candidate, float64) error { return nil }

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 )
 
 // TestNeedWithoutDevice compares what is counted without a device with what is counted on one.
 func TestNeedWithoutDevice(t *testing.T) {
 	dev := gputest.Open(t)
 	for _, o := range []Options{{}, {MaxSeqLen: 77, KVBits: 32, Chunk: 64}} {
-		src := newModel(t, plainSpec(), scheme{4, 32}, scheme{8, 64}, scheme{16, 0})
+		src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32), modeltest.Blocks(8, 64), modeltest.Floats(16))
 		tr, err := New(context.Background(), dev, src, o)
 		if err != nil {
 			t.Fatal(err)

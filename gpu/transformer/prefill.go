@@ -11,34 +11,36 @@ import (
 // prompt has its say between two chunks. If ctx ends, Prefill does, and the sequence has the tokens that Position
 // counts.
 func (t *Transformer) Prefill(ctx context.Context, tokens []int32) (int, error) {
-	if err := t.accept(tokens); err != nil {
+	if err := t.accept(t.sequences.selected, tokens); err != nil {
 		return 0, err
 	}
 	if t.chunk(len(tokens)) == len(tokens) {
 		return 0, nil
 	}
-	return t.feedChunk(ctx, tokens)
+	left, err := t.feedChunk(ctx, tokens)
+	return left.n, err
 }
 
-// feedChunk feeds the first chunk of tokens and reports how many they were. It does not wait for them, but for the
+// feedChunk feeds the first chunk of tokens and reports what it leaves for the head. It does not wait for them, but for the
 // chunk before the last: the device always has something to do while the next chunk is encoded, and whoever ends ctx
 // need not wait for a whole prompt.
-func (t *Transformer) feedChunk(ctx context.Context, tokens []int32) (int, error) {
+func (t *Transformer) feedChunk(ctx context.Context, tokens []int32) (leaving, error) {
 	if err := t.paced[0].Wait(ctx); err != nil {
-		return 0, err
+		return leaving{}, err
 	}
 	n := t.chunk(len(tokens))
-	if err := t.feed(ctx, tokens[:n]); err != nil {
-		return 0, err
+	left, err := t.feed(ctx, tokens[:n])
+	if err != nil {
+		return leaving{}, err
 	}
 	if n == len(tokens) { // what follows reads results, and so waits for all
 		t.paced[1].Release()
-		return n, nil
+		return left, nil
 	}
 	fence, err := t.dev.Fence()
 	if err != nil {
-		return 0, err
+		return leaving{}, err
 	}
 	t.paced = [2]gpu.Fence{t.paced[1], fence}
-	return n, nil
+	return left, nil
 }

@@ -7,18 +7,19 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 )
 
 // TestPrefill feeds a prompt chunk by chunk and finds the same candidates as Top does with the whole of it.
 func TestPrefill(t *testing.T) {
 	dev, ctx := gputest.Open(t), context.Background()
-	src := newModel(t, plainSpec(), scheme{16, 0})
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Floats(16))
 	tr, err := New(ctx, dev, src, Options{Chunk: 8, MaxSeqLen: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	tokens := testTokens(29, src.spec.Vocab)
+	tokens := modeltest.Tokens(29, src.Described.Vocab)
 	candidates, sum, err := tr.Top(ctx, tokens)
 	if err != nil {
 		t.Fatal(err)
@@ -55,14 +56,14 @@ func TestPrefill(t *testing.T) {
 // TestCanceledPrompt ends the context after some chunks: the sequence keeps them, and goes on as if nothing had been.
 func TestCanceledPrompt(t *testing.T) {
 	dev := gputest.Open(t)
-	src := newModel(t, plainSpec(), scheme{16, 0})
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Floats(16))
 	tr, err := New(t.Context(), dev, src, Options{Chunk: 4, MaxSeqLen: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	tokens := testTokens(40, src.spec.Vocab)
-	want := run(t, tr, tokens)
+	tokens := modeltest.Tokens(40, src.Described.Vocab)
+	want := modeltest.Run(t, tr, tokens)
 
 	tr.Reset()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -86,7 +87,7 @@ func TestCanceledPrompt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(got, want[16*src.spec.Vocab:]) {
+	if !slices.Equal(got, want[16*src.Described.Vocab:]) {
 		t.Error("the logits after a canceled prompt are others")
 	}
 }

@@ -2,44 +2,55 @@ package transformer
 
 import (
 	"context"
-	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
 // Weights are the weights of a model on a device, for Transformers to share.
 type Weights struct {
-	t   *Transformer // has the weights, and nothing that belongs to a sequence
-	src Source
+	dev     *gpu.Device
+	src     Source
+	w       *graph.Weights
+	kernels graph.Choice
 }
 
-// LoadWeights uploads the weights of a model and nothing else. Of Options it heeds Memory, Kernels
-// and Progress. On an error nothing stays on the device.
+// LoadWeights uploads the weights of a model and nothing else. Of Options it heeds Memory, Kernels,
+// Progress and Repeats. On an error nothing stays on the device.
 func LoadWeights(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Weights, error) {
-	t := prepare(dev, src, o)
-	t.makes = []func() error{t.allocateSmall, t.allocateWeights}
-	err := t.open(ctx, src)
-	if err == nil {
-		err = o.Kernels.try(ctx, t.w)
-	}
+	w, err := graph.Plan(dev, src, dev.Limits().MaxBinding)
 	if err != nil {
-		t.Close()
 		return nil, err
 	}
-	return &Weights{t, src}, nil
+	p := &plan{opts: o, weights: w, need: w.Need()}
+	err = p.allocate(dev, src, w)
+	if err == nil {
+		err = w.Load(ctx, src, graph.LoadOptions{Progress: o.Progress, Repeats: o.Repeats})
+	}
+	if err != nil {
+		w.Close()
+		return nil, err
+	}
+	return &Weights{dev, src, w, o.Kernels}, nil
 }
 
 // New makes a Transformer with sequences of its own and the Kernels of w. It is to be closed before w is.
 func (w *Weights) New(ctx context.Context, o Options) (*Transformer, error) {
-	o.Kernels = w.t.opts.Kernels
-	t := prepare(w.t.dev, w.src, o)
-	t.w = w.t.w
-	t.makes = []func() error{t.allocateSmall, t.allocateActivations, t.allocateCache, t.allocateAngles}
-	err := t.open(ctx, w.src)
-	if err == nil && len(o.Ready) > 0 {
-		err = t.warm(ctx)
+	o = o.withDefaults(w.src.Spec())
+	o.Kernels = w.kernels
+	if err := o.check(); err != nil {
+		return nil, err
 	}
+	p, err := newPlan(w.dev, w.w, w.dev.Limits().MaxBinding, o)
 	if err != nil {
+		return nil, err
+	}
+	t, err := open(w.dev, w.src, p)
+	if err != nil {
+		return nil, err
+	}
+	t.shared = true
+	if err := t.warm(ctx); err != nil {
 		t.Close()
 		return nil, err
 	}
@@ -47,13 +58,4 @@ func (w *Weights) New(ctx context.Context, o Options) (*Transformer, error) {
 }
 
 // Close releases the weights.
-func (w *Weights) Close() { w.t.Close() }
-
-// CanRewind reports whether the caches still hold all that a token at the given position of the
-// selected sequence may see: those of layers with a window forget what lies behind it.
-func (t *Transformer) CanRewind(position int) bool {
-	return position <= t.Position() && !slices.ContainsFunc(t.kv, func(c cache) bool {
-		first := max(0, position-c.window+1) // that such a token sees
-		return first+c.cap < t.Position()
-	})
-}
+func (w *Weights) Close() { w.w.Close() }

@@ -5,19 +5,20 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 )
 
 // TestWeights has two Transformers share weights: they compute what one with weights of its own does, and
 // only the last to go takes the weights along.
 func TestWeights(t *testing.T) {
 	dev, ctx := gputest.Open(t), context.Background()
-	src := newModel(t, plainSpec(), scheme{4, 32})
-	tokens := testTokens(20, src.spec.Vocab)
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
+	tokens := modeltest.Tokens(20, src.Described.Vocab)
 	own, err := New(ctx, dev, src, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := run(t, own, tokens)
+	want := modeltest.Run(t, own, tokens)
 	own.Close()
 
 	w, err := LoadWeights(ctx, dev, src, Options{})
@@ -33,7 +34,7 @@ func TestWeights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := relRMS(t, run(t, tr, tokens), want); !(d <= maxRelRMS) {
+		if d := modeltest.RelRMS(t, modeltest.Run(t, tr, tokens), want); !(d <= modeltest.MaxRelRMS) {
 			t.Errorf("%+v: relative RMS %.2g", o, d)
 		}
 		need := tr.Need()
@@ -60,18 +61,18 @@ func TestCanRewind(t *testing.T) {
 	dev, ctx := gputest.Open(t), context.Background()
 	for name, window := range map[string]int{"whole": 0, "window": 6} {
 		t.Run(name, func(t *testing.T) {
-			s := plainSpec()
+			s := modeltest.PlainSpec()
 			for i := range s.Kinds {
 				s.Kinds[i].Attention.Window = window
 			}
-			src := newModel(t, s, scheme{16, 0})
+			src := modeltest.New(t, s, modeltest.Floats(16))
 			tr, err := New(ctx, dev, src, Options{Chunk: 8, MaxSeqLen: 64, KVBits: 32})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer tr.Close()
-			tokens := testTokens(40, s.Vocab)
-			want := run(t, tr, tokens)
+			tokens := modeltest.Tokens(40, s.Vocab)
+			want := modeltest.Run(t, tr, tokens)
 			may := 0
 			for p := range len(tokens) {
 				if p == 0 || !tr.CanRewind(p) {
@@ -81,7 +82,7 @@ func TestCanRewind(t *testing.T) {
 				if err := tr.Rewind(p); err != nil {
 					t.Fatal(err)
 				}
-				if d := relRMS(t, feed(t, tr, tokens[p:]), want[p*s.Vocab:]); !(d <= maxRelRMS) {
+				if d := modeltest.RelRMS(t, feed(t, tr, tokens[p:]), want[p*s.Vocab:]); !(d <= modeltest.MaxRelRMS) {
 					t.Errorf("from position %d on: relative RMS %.2g", p, d)
 				}
 			}
@@ -89,7 +90,7 @@ func TestCanRewind(t *testing.T) {
 				t.Errorf("a cache that holds all lets one go back to %d positions of %d", may, len(tokens)-1)
 			}
 			if window > 0 && (may == 0 || tr.CanRewind(3)) {
-				t.Errorf("a cache of %d positions lets one go back to %d positions, to 3: %t", tr.kv[0].cap, may, tr.CanRewind(3))
+				t.Errorf("a cache of %d positions lets one go back to %d positions, to 3: %t", tr.graph.Cache(0).Cap, may, tr.CanRewind(3))
 			}
 			if tr.CanRewind(len(tokens) + 1) {
 				t.Error("one may go forward")

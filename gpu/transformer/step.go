@@ -2,123 +2,115 @@ package transformer
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
-// step is the pass of one token for each of so many sequences, from the embedding to the candidates.
-type step struct {
-	key        bodyKey // of what is encoded
+// ahead is a step, the pass of one token for each of several sequences from the embedding to the candidates, that
+// is encoded before its tokens are known.
+type ahead struct {
+	key        bodyKey // of what is encoded; zero: nothing
 	submission gpu.Submission
+	steps      map[bodyKey][]*gpu.Program
 }
 
-// advance feeds the tokens of t.fed, one for each of its sequences, and returns the candidates for what follows.
-// While the device computes, the pass after is encoded, so that its tokens are all that it waits for.
-func (t *Transformer) advance(ctx context.Context) ([]Top, error) {
-	n := len(t.fed)
+// advance feeds one token to each of several sequences and returns the candidates for what follows. While the
+// device computes, the step after is encoded, so that its tokens are all that it waits for.
+func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, error) {
+	n := len(rows)
 	if t.trace != nil {
-		return t.advanceTraced(ctx)
+		return t.advanceTraced(ctx, rows)
 	}
-	if err := t.writeRows(t.fed); err != nil {
+	if err := t.graph.Feed(rows); err != nil {
 		return nil, err
 	}
-	if err := t.setStep(0, n, 0); err != nil {
+	if err := t.graph.SetHead(n, 0); err != nil {
 		return nil, err
 	}
-	if err := t.setStep(headStep, n, 0); err != nil {
+	context := longest(rows)
+	if err := t.encode(t.passes.key(n, context)); err != nil {
 		return nil, err
 	}
-	context := longest(t.fed)
-	if err := t.encode(n, context); err != nil {
+	if err := t.ahead.submission.Send(); err != nil {
 		return nil, err
 	}
-	if err := t.next.submission.Send(); err != nil {
+	t.ahead.key = bodyKey{}
+	t.fed(rows)
+	if err := t.encode(t.passes.key(n, context+1)); err != nil {
 		return nil, err
 	}
-	t.next.key = bodyKey{}
-	for _, r := range t.fed {
-		t.positions[r.sequence]++
-	}
-	if err := t.encode(n, context+1); err != nil {
-		return nil, err
-	}
-	return t.readTops(ctx, n)
+	return t.finder.read(ctx, n)
 }
 
 // advanceTraced does it piece by piece.
-func (t *Transformer) advanceTraced(ctx context.Context) ([]Top, error) {
-	n := len(t.fed)
-	if err := t.feedRows(ctx, t.fed); err != nil {
+func (t *Transformer) advanceTraced(ctx context.Context, rows []graph.Row) ([]Top, error) {
+	left, err := t.feedRows(ctx, rows)
+	if err != nil {
 		return nil, err
 	}
-	for _, r := range t.fed {
-		t.positions[r.sequence]++
-	}
-	if err := t.runHead(0, n); err != nil {
+	t.fed(rows)
+	if err := t.runHead(left, 0, len(rows)); err != nil {
 		return nil, err
 	}
-	return t.runTop(ctx, n)
+	return t.finder.run(ctx, len(rows))
 }
 
-// encode makes sure that the step of n sequences at a context of the given length is encoded.
-func (t *Transformer) encode(n, context int) error {
-	key := bodyKey{n, t.splits(n, context)}
-	if t.next.key == key {
+// fed moves the sequences of rows one token on.
+func (t *Transformer) fed(rows []graph.Row) {
+	for _, r := range rows {
+		t.sequences.positions[r.Sequence]++
+	}
+}
+
+// encode makes sure that a step is encoded.
+func (t *Transformer) encode(key bodyKey) error {
+	if t.ahead.key == key {
 		return nil
 	}
-	t.next.submission.Release()
-	t.next.key = bodyKey{}
-	programs, err := t.stepPrograms(key, context)
+	t.ahead.submission.Release()
+	t.ahead.key = bodyKey{}
+	programs, err := t.step(key)
 	if err != nil {
 		return err
 	}
-	if err := t.dev.Encode(&t.next.submission, programs); err != nil {
+	if err := t.dev.Encode(&t.ahead.submission, programs); err != nil {
 		return err
 	}
-	t.next.key = key
+	t.ahead.key = key
 	return nil
 }
 
-// stepPrograms returns the programs of a step.
-func (t *Transformer) stepPrograms(key bodyKey, context int) ([]*gpu.Program, error) {
-	if p := t.sequel[key]; p != nil {
+// step returns the programs of a step.
+func (t *Transformer) step(key bodyKey) ([]*gpu.Program, error) {
+	if p := t.ahead.steps[key]; p != nil {
 		return p, nil
 	}
-	body, err := t.body(key.n, context)
+	b, err := t.passes.body(key)
 	if err != nil {
 		return nil, err
 	}
-	t.leaves = t.squares[key.n]
-	head, err := t.head(0, key.n)
+	head, err := t.passes.head(headAt(0, key.n, b.squares))
 	if err != nil {
 		return nil, err
 	}
-	top, err := t.topProgram(key.n)
+	top, err := t.finder.program(key.n)
 	if err != nil {
 		return nil, err
 	}
-	t.sequel[key] = append(slices.Clone(body), head, top)
-	return t.sequel[key], nil
+	if t.ahead.steps == nil {
+		t.ahead.steps = map[bodyKey][]*gpu.Program{}
+	}
+	t.ahead.steps[key] = append(slices.Clone(b.programs), head, top)
+	return t.ahead.steps[key], nil
 }
 
 // longest returns the context that the longest of the rows' sequences has then.
-func longest(rows []row) int {
+func longest(rows []graph.Row) int {
 	n := 0
 	for _, r := range rows {
-		n = max(n, r.position+1)
+		n = max(n, r.Position+1)
 	}
 	return n
-}
-
-// writeRows tells the kernels which tokens are fed.
-func (t *Transformer) writeRows(rows []row) error {
-	t.rowBytes = t.rowBytes[:0]
-	for _, r := range rows {
-		for _, v := range []int{int(r.token), r.position, r.sequence, 0} {
-			t.rowBytes = binary.LittleEndian.AppendUint32(t.rowBytes, uint32(v))
-		}
-	}
-	return t.rows.Write(0, t.rowBytes)
 }

@@ -8,7 +8,10 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
@@ -55,25 +58,23 @@ func btoi(b bool) int {
 // topOf runs the topk kernels on logits.
 func topOf(t *testing.T, dev *gpu.Device, logits []float32) (r Top) {
 	t.Helper()
-	tr := &Transformer{dev: dev, groups: map[string]*gpu.BindGroup{}, costs: map[*gpu.Program][]cost{}, tops: map[int]*gpu.Program{}}
-	t.Cleanup(tr.Close)
-	s := plainSpec()
-	s.Vocab = len(logits)
-	tr.spec = &s
-	err := tr.buffers(purposeSampling, map[**gpu.Buffer]int{
-		&tr.act.logits: 4 * s.Vocab, &tr.act.top: 4 * topWords(s.Vocab), &tr.act.hist: 4 * topBuckets,
-	})
-	if err == nil {
-		tr.out, err = dev.NewReadback(purposeSampling, uint64(4*topWords(s.Vocab)))
+	a, vocab := arena.New(dev), len(logits)
+	t.Cleanup(a.Close)
+	kit, in := graph.NewKit(dev, a, graph.Choice{}), a.Reserve("logits", 4*vocab, gpu.Storage)
+	top := reserveTop(a, vocab, 1)
+	if err := a.Allocate(); err != nil {
+		t.Fatal(err)
 	}
-	if err == nil {
-		err = tr.act.logits.Write(0, floatBytes(logits))
-	}
+	f, err := newFinder(kit, in, vocab, top)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(f.close)
+	if err := in.Write(0, graph.FloatBytes(logits)); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 { // the second run must not see what the first left
-		tops, err := tr.runTop(context.Background(), 1)
+		tops, err := f.run(context.Background(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +125,7 @@ func compare(a, b float32) int { return btoi(a > b) - btoi(a < b) }
 // its logits.
 func TestGenerate(t *testing.T) {
 	dev := gputest.Open(t)
-	src := newModel(t, plainSpec(), scheme{8, 64})
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(8, 64))
 	for _, o := range []sample.Options{{}, {Temperature: 0.8, TopK: 20, TopP: 0.9, Seed: 7, RepeatPenalty: 1.2}, {Temperature: 1, Seed: 1}} {
 		tr, err := New(context.Background(), dev, src, Options{})
 		if err != nil {
@@ -157,9 +158,10 @@ func TestGenerate(t *testing.T) {
 // TestBatch feeds sequences of different lengths together and checks each against itself alone.
 func TestBatch(t *testing.T) {
 	dev := gputest.Open(t)
-	src := newModel(t, plainSpec(), scheme{4, 32})
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
 	ctx := context.Background()
 	const batch = 3
+	sequences := []int{0, 1, 2}
 	tr, err := New(ctx, dev, src, Options{MaxBatch: batch})
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +172,7 @@ func TestBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer alone.Close()
-	tokens := testTokens(60, src.spec.Vocab)
+	tokens := modeltest.Tokens(60, src.Described.Vocab)
 	var prompts [batch][]int32
 	for s := range prompts {
 		prompts[s] = tokens[10*s : 10*s+5+4*s]
@@ -183,8 +185,12 @@ func TestBatch(t *testing.T) {
 	}
 	for step := range 4 {
 		next := tokens[40+batch*step : 40+batch*(step+1)]
-		tops, err := tr.TopBatch(ctx, next)
-		if err != nil {
+		var tops [batch]float64
+		take := func(i int, _ []sample.Candidate, logSumExp float64) error {
+			tops[i] = logSumExp
+			return nil
+		}
+		if err := tr.TopOf(ctx, sequences, next, take); err != nil {
 			t.Fatal(err)
 		}
 		for s := range prompts {
@@ -194,12 +200,9 @@ func TestBatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := tops[s].LogSumExp; math.Abs(got-want) > 1e-3 {
+			if got := tops[s]; math.Abs(got-want) > 1e-3 {
 				t.Errorf("step %d, sequence %d: log Σ exp %v, alone %v", step, s, got, want)
 			}
 		}
-	}
-	if _, err := tr.TopBatch(ctx, make([]int32, batch+1)); err == nil {
-		t.Error("more tokens than sequences were taken")
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -98,7 +99,7 @@ func load(ctx context.Context, dev *gpu.Device, m *source.Model, o Options) (*tr
 		return nil, err
 	}
 	options := transformer.Options{
-		Tuning: tuning, MaxSeqLen: o.context(m), MaxBatch: o.Sequences, KVBits: o.KVBits, Ready: o.Warm,
+		Kernels: graph.Choice{Tuning: tuning}, MaxSeqLen: o.context(m), MaxBatch: o.Sequences, KVBits: o.KVBits, Ready: o.Warm,
 	}
 	if o.Progress != nil {
 		total := m.Bundle.Manifest.Size()

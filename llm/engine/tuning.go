@@ -12,7 +12,8 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
@@ -36,13 +37,13 @@ type Tuning struct {
 
 // TuningEntry says which constants make a kernel fast on an adapter.
 type TuningEntry struct {
-	Adapter string            `json:"adapter"` // with its driver
-	Kernel  string            `json:"kernel"`
-	Text    string            `json:"kernel_version"` // kernels.Version of it: what was tuned is good for this text alone
-	Class   string            `json:"class"`
-	Use     transformer.Tuned `json:"constants"`
-	Before  float64           `json:"seconds_before"`
-	After   float64           `json:"seconds_after"`
+	Adapter string      `json:"adapter"` // with its driver
+	Kernel  string      `json:"kernel"`
+	Text    string      `json:"kernel_version"` // kernels.Version of it: what was tuned is good for this text alone
+	Class   string      `json:"class"`
+	Use     graph.Tuned `json:"constants"`
+	Before  float64     `json:"seconds_before"`
+	After   float64     `json:"seconds_after"`
 }
 
 const tuningVersion = 1
@@ -77,18 +78,18 @@ func ReadTuning(path string) (*Tuning, error) {
 }
 
 // For returns the entries that are good for the kernels of this program on a device.
-func (f *Tuning) For(dev *gpu.Device) (transformer.Tuning, error) {
-	id, found := adapterID(dev.Info()), transformer.Tuning{}
+func (f *Tuning) For(dev *gpu.Device) (graph.Tuning, error) {
+	id, found := adapterID(dev.Info()), graph.Tuning{}
 	for _, e := range f.Entries {
 		if e.Adapter == id && e.Text == kernels.Version(e.Kernel) {
-			found[transformer.TuningKey{Kernel: e.Kernel, Class: e.Class}] = e.Use
+			found[graph.TuningKey{Kernel: e.Kernel, Class: e.Class}] = e.Use
 		}
 	}
 	return found, found.Check()
 }
 
 // TuningFor returns what a file says of a device; path is as in Options. Without a cache directory there is nothing.
-func TuningFor(dev *gpu.Device, path string) (transformer.Tuning, error) {
+func TuningFor(dev *gpu.Device, path string) (graph.Tuning, error) {
 	switch path {
 	case TuningOff:
 		return nil, nil
@@ -110,7 +111,7 @@ func TuningFor(dev *gpu.Device, path string) (transformer.Tuning, error) {
 }
 
 // Put replaces the entries of the same adapter, kernel and class.
-func (f *Tuning) Put(dev *gpu.Device, results []transformer.TuneResult) {
+func (f *Tuning) Put(dev *gpu.Device, results []tune.Result) {
 	id := adapterID(dev.Info())
 	for _, r := range results {
 		f.Entries = slices.DeleteFunc(f.Entries, func(e TuningEntry) bool {

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 )
 
 // TestTuningFile writes entries and reads them back: those of this device and of the kernels as they are.
@@ -20,9 +21,9 @@ func TestTuningFile(t *testing.T) {
 	if err != nil || len(f.Entries) != 0 {
 		t.Fatalf("%v, %v of a file that is not there", f, err)
 	}
-	key := transformer.TuningKey{Kernel: "matvec", Class: "int4/128 64×64, 1 tokens"}
-	result := func(rows int) []transformer.TuneResult {
-		return []transformer.TuneResult{{TuningKey: key, Best: transformer.Tuned{"ROWS": rows, "LANES": 64, "STEP": 1}, After: time.Millisecond}}
+	key := graph.TuningKey{Kernel: "matvec", Class: "int4/128 64×64, 1 tokens"}
+	result := func(rows int) []tune.Result {
+		return []tune.Result{{TuningKey: key, Best: graph.Tuned{"ROWS": rows, "LANES": 64, "STEP": 1}, After: time.Millisecond}}
 	}
 	f.Put(dev, result(2))
 	f.Put(dev, result(8)) // in its place
@@ -38,7 +39,7 @@ func TestTuningFile(t *testing.T) {
 		t.Fatalf("read back %v, %v", back, err)
 	}
 	got, err := back.For(dev)
-	if want := (transformer.Tuning{key: {"ROWS": 8, "LANES": 64, "STEP": 1}}); err != nil || !reflect.DeepEqual(got, want) {
+	if want := (graph.Tuning{key: {"ROWS": 8, "LANES": 64, "STEP": 1}}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("for this device %v, %v: want %v", got, err, want)
 	}
 	back.Entries[0].Use["ROWS"] = 3

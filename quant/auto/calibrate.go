@@ -11,7 +11,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	gpucalibrate "github.com/llama-webgpu/llama-webgpu/gpu/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/internal/option"
 	"github.com/llama-webgpu/llama-webgpu/quant/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
@@ -58,7 +58,7 @@ func (j *job) calibrate(ctx context.Context) error {
 	if err := j.allocate(ctx, dev, windows); err != nil {
 		return err
 	}
-	k, err := transformer.NewCalibrator(dev, j.source.Weights, windows, exact)
+	k, err := gpucalibrate.New(dev, j.source.Weights, windows, exact)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -25,7 +26,7 @@ const (
 // judge is a convert.Judge that keeps the float model on the GPU and replaces one matrix at a time.
 type judge struct {
 	floats    source.Floats
-	sums      *transformer.Calibrator
+	sums      *calibrate.Calibrator
 	windows   [][]int32 // of the drift
 	model     *transformer.Transformer
 	file      *os.File
@@ -39,7 +40,7 @@ func newJudge(ctx context.Context, src *checkpoint, dev *gpu.Device, windows [][
 			err = errors.Join(err, j.close())
 		}
 	}()
-	if j.sums, err = transformer.NewCalibrator(dev, src.Weights, spread(windows, allocationWindows), false); err != nil {
+	if j.sums, err = calibrate.New(dev, src.Weights, spread(windows, allocationWindows), false); err != nil {
 		return nil, err
 	}
 	j.model, err = transformer.New(ctx, dev, j.floats, transformer.Options{MaxSeqLen: len(j.windows[0]), KVBits: 32})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/internal/option"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
@@ -50,7 +51,7 @@ func Look(ctx context.Context, dir string, positions int, o Options) (_ *Preview
 	if err != nil {
 		return nil, err
 	}
-	n := convert.LookCalibration(from.Weights, len(windows)*len(windows[0]), j.options.Correction > 0, transformer.SumBytes)
+	n := convert.LookCalibration(from.Weights, len(windows)*len(windows[0]), j.options.Correction > 0, calibrate.SumBytes)
 	p.Calibration = &n
 	return p, nil
 }

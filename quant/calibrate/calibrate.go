@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
@@ -42,8 +43,8 @@ func (c *Calibrator) Close() error {
 
 // Set hands over the next rows of tensor i, from row0 on, as they will be in the bundle: bits a weight in blocks, 16
 // and 0 for float16, 32 and 0 for float32. It keeps a copy. The tensor counts when its last row is there.
-func (c *Calibrator) Set(i, bits, block, row0 int, rows []byte) {
-	c.quantized.overlay().set(i, bits, block, row0, rows)
+func (c *Calibrator) Set(i, bits, size, row0 int, rows []byte) {
+	c.quantized.overlay().set(i, block.Packing{Bits: bits, Block: size}, row0, rows)
 }
 
 func (k *track) overlay() *overlay { return k.ref.Weights().(*overlay) }

@@ -1,9 +1,7 @@
 package calibrate
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
@@ -21,9 +19,9 @@ type overlay struct {
 
 // replacement is a tensor as it is in the bundle.
 type replacement struct {
-	bits, block int
-	next        int // rows 0 to next−1 are there
-	rows        map[int][]byte
+	block.Packing
+	next int // rows 0 to next−1 are there
+	rows map[int][]byte
 }
 
 func newOverlay(w model.Weights, windows [][]int32) *overlay {
@@ -36,14 +34,14 @@ func newOverlay(w model.Weights, windows [][]int32) *overlay {
 	return o
 }
 
-func (o *overlay) set(i, bits, block, row0 int, data []byte) {
+func (o *overlay) set(i int, packing block.Packing, row0 int, data []byte) {
 	t := o.Tensors()[i]
-	n := rowBytes(bits, block, t.Cols())
+	n := packing.RowBytes(t.Cols())
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	p := o.replaced[i]
 	if p == nil {
-		p = &replacement{bits: bits, block: block, rows: map[int][]byte{}}
+		p = &replacement{Packing: packing, rows: map[int][]byte{}}
 		o.replaced[i] = p
 	}
 	if row0 != p.next || len(data)%n != 0 {
@@ -83,30 +81,7 @@ func (o *overlay) Rows(i, row0, n int, dst []float32) error {
 		if !ok {
 			return fmt.Errorf("tensor %q: row %d is not kept", t.Name, row0+k)
 		}
-		decode(p.bits, p.block, dst[k*cols:(k+1)*cols], row)
+		p.DecodeRow(dst[k*cols:(k+1)*cols], row)
 	}
 	return nil
-}
-
-// rowBytes reports how many bytes a row takes in a bundle.
-func rowBytes(bits, length, cols int) int {
-	if length == 0 {
-		return bits / 8 * cols
-	}
-	return block.Scheme{Bits: bits, Block: length}.RowBytes(cols)
-}
-
-func decode(bits, length int, dst []float32, row []byte) {
-	switch {
-	case length > 0:
-		block.Scheme{Bits: bits, Block: length}.DecodeRow(dst, row)
-	case bits == 16:
-		for i := range dst {
-			dst[i] = block.FromFloat16(binary.LittleEndian.Uint16(row[2*i:]))
-		}
-	default:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(row[4*i:]))
-		}
-	}
 }

@@ -1,0 +1,106 @@
+package calibrate
+
+import (
+	"math"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+	cpu "github.com/llama-webgpu/llama-webgpu/quant/calibrate"
+)
+
+// TestCalibratorsAgree compares the sums of the two calibrators, on the device and on the CPU, for every matrix of
+// models of all kinds, and for each expert of mixtures.
+func TestCalibratorsAgree(t *testing.T) {
+	dev := gputest.Open(t)
+	for name, edit := range modeltest.Specs {
+		t.Run(name, func(t *testing.T) {
+			spec := modeltest.PlainSpec()
+			edit(&spec)
+			compareCalibrators(t, dev, modeltest.New(t, spec, modeltest.Floats(32)), modeltest.New(t, spec, modeltest.Blocks(2, 32)))
+		})
+	}
+	for name, m := range mixtures {
+		t.Run(name, func(t *testing.T) {
+			compareCalibrators(t, dev, mixture(t, m, modeltest.Floats(32)), mixture(t, m, modeltest.Blocks(2, 32)))
+		})
+	}
+}
+
+// compareCalibrators hands over the matrices of coarse, one after the other.
+func compareCalibrators(t *testing.T, dev *gpu.Device, full, coarse *modeltest.Model) {
+	windows := [][]int32{modeltest.Tokens(95, full.Described.Vocab)[70:], modeltest.Tokens(47, full.Described.Vocab)[30:]} // no token of these is on the brink between two experts
+	onGPU, err := New(dev, full, windows, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer onGPU.Close()
+	onCPU, err := cpu.New(full, windows, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer onCPU.Close()
+	for i, tensor := range full.Listed {
+		if tensor.Layer != model.NoLayer && tensor.Quantizable() {
+			experts := 0
+			if len(tensor.Shape) == 3 {
+				experts = tensor.Shape[0]
+			}
+			for e := range experts {
+				a, errA := onGPU.ExpertSums(t.Context(), i, e)
+				b, errB := onCPU.ExpertSums(t.Context(), i, e)
+				if errA != nil || errB != nil {
+					t.Fatal(errA, errB)
+				}
+				agree(t, tensor, a, b)
+			}
+			a, errA := onGPU.Sums(t.Context(), i)
+			b, errB := onCPU.Sums(t.Context(), i)
+			if errA != nil || errB != nil {
+				t.Fatal(errA, errB)
+			}
+			agree(t, tensor, a, b)
+		}
+		bits, block := coarse.Packing(i)
+		for _, set := range []func(i, bits, block, row0 int, rows []byte){onGPU.Set, onCPU.Set} {
+			set(i, bits, block, 0, coarse.Stored[i])
+		}
+	}
+}
+
+func agree(t *testing.T, tensor model.Tensor, a, b *quant.Sums) {
+	t.Helper()
+	if a.Tokens != b.Tokens {
+		t.Errorf("%s: %d tokens on the device, %d on the CPU", tensor.Name, a.Tokens, b.Tokens)
+	}
+	n := tensor.Cols()
+	for i := range n {
+		for j := i + 1; j < n; j++ { // only the lower triangle counts
+			a.Inputs[i*n+j], b.Inputs[i*n+j] = 0, 0
+		}
+	}
+	for _, s := range []struct {
+		name string
+		a, b []float32
+	}{{"inputs", a.Inputs, b.Inputs}, {"gap", a.Gap, b.Gap}, {"debt", a.Debt, b.Debt}} {
+		if len(s.a) != len(s.b) {
+			t.Errorf("%s: %s: %d sums on the device, %d on the CPU", tensor.Name, s.name, len(s.a), len(s.b))
+			continue
+		}
+		var d, size float64
+		for i, v := range s.a {
+			d += float64(v-s.b[i]) * float64(v-s.b[i])
+			size += float64(v) * float64(v)
+		}
+		allowed := 2e-3 // the device rounds keys and values to float16
+		if s.name != "inputs" {
+			allowed = 5e-3 // differences, of few tokens
+		}
+		if d > 0 && !(math.Sqrt(d/size) <= allowed) {
+			t.Errorf("%s: %s: relative RMS %.2g", tensor.Name, s.name, math.Sqrt(d/size))
+		}
+	}
+}

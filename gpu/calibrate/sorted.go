@@ -1,0 +1,98 @@
+package calibrate
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// experts are those from … to−1 of a layer.
+type experts struct{ from, to int }
+
+// allExperts are all of them, whose inputs are added up together. It is what a matrix wants that is no expert's.
+var allExperts = experts{-1, 0}
+
+// sorted is what the tokens of a pass bring to the experts that they are sent to, by expert. Each vector is
+// multiplied with the routing weight, whether that scales the expert's inputs or its outputs: W·(w·x) = w·(W·x).
+type sorted struct {
+	x, y  graph.Vectors // inputs, and those of the float model
+	debt  graph.Vectors // what the residual stream lacks, shared among a token's experts in proportion to their weights
+	spans *arena.Buffer // [experts+1][spanBytes], as spans.wgsl describes them
+}
+
+// spanBytes is from one expert to the next: a uniform may be bound there.
+const spanBytes = gpu.Align
+
+// sort allocates what sums of these kinds are made of.
+func (s *sums) sort(kinds []sumKind) error {
+	m := &s.layer.spec().MLP
+	s.sorted = &sorted{}
+	for _, k := range kinds {
+		v := s.sorted.at(k)
+		v.Stride = graph.Stride(s.m.Width)
+		if k == sumDebt {
+			v.Stride = s.residual.Stride
+		}
+		var err error
+		if v.Buffer, err = s.buffer(4*s.layer.Slots(m)*v.Stride, gpu.Storage); err != nil {
+			return err
+		}
+	}
+	var err error
+	s.sorted.spans, err = s.buffer((m.Experts+1)*spanBytes, gpu.Storage|gpu.Uniform)
+	return err
+}
+
+// at returns where the vectors are that make up the rows of a sum.
+func (s *sorted) at(k sumKind) *graph.Vectors {
+	switch k {
+	case sumGap:
+		return &s.y
+	case sumDebt:
+		return &s.debt
+	}
+	return &s.x
+}
+
+// span returns where the inputs of expert e are, or those of all n experts if that is the one of allExperts.
+func (s *sorted) span(e, n int) gpu.Range {
+	if e == allExperts.from {
+		e = n
+	}
+	return s.spans.At(uint64(e*spanBytes), 16)
+}
+
+// recordSorted records how the vectors that the experts of a stack are given are sorted by expert.
+func (s *sums) recordSorted(r *graph.Recorder) {
+	in, m := s.in, s.in.Experts
+	r.Dispatch("spans", kernels.Consts{"EXPERTS": m.Experts, "SLOTS": in.Slots, "EACH": spanBytes / 4}, 1, 1,
+		in.Order, s.sorted.spans.Whole())
+	for _, k := range []sumKind{sumInputs, sumGap, sumDebt} {
+		to := s.sorted.at(k)
+		if to.Buffer == nil {
+			continue
+		}
+		from, y, other := in.Vectors, in.Vectors, in.Chosen
+		switch k {
+		case sumGap:
+			y, other = s.float.in.Vectors, s.float.in.Chosen
+		case sumDebt:
+			from, y = s.residual, s.float.residual
+		}
+		r.Dispatch("gather", kernels.Consts{
+			"STRIDE": to.Stride, "TOP": m.TopK, "KIND": int(k), "BY_TOKEN": flag(in.ByToken), "WEIGH": flag(in.Weighted),
+		}, (to.Stride+63)/64, r.N()*m.TopK,
+			in.Chosen, other, in.Order, from.Buffer.Whole(), y.Buffer.Whole(), to.Buffer.Whole())
+	}
+}
+
+// count returns how many inputs the set at inputs ever had.
+func (s *sorted) count(ctx context.Context, dev *gpu.Device, inputs gpu.Range) (int, error) {
+	raw := make([]byte, 16)
+	err := dev.Read(ctx, inputs.Buffer, inputs.Offset, raw)
+	return int(binary.LittleEndian.Uint32(raw[8:])), err
+}

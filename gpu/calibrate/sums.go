@@ -1,0 +1,216 @@
+package calibrate
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+	"github.com/llama-webgpu/llama-webgpu/quant"
+)
+
+// sums are quant.Sums that are added up on the device, over all inputs of a matrix, or over those of some experts
+// of a stack of matrices.
+type sums struct {
+	*probe
+	layer  *layer
+	float  *probe // of the float model; or nil
+	sets   []set
+	sorted *sorted // nil unless the matrix is a stack
+	owned  []*arena.Buffer
+}
+
+// set is what is added up over some of the inputs.
+type set struct {
+	inputs gpu.Range // which ones, as gram.wgsl's Step
+	sums   []*sum
+}
+
+// sum is one matrix of quant.Sums, in stripes of rows that fit into a binding.
+type sum struct {
+	kind         sumKind
+	height, rows int // all rows, those of a stripe
+	stripes      []*arena.Buffer
+}
+
+type sumKind int
+
+const (
+	sumInputs sumKind = iota
+	sumGap
+	sumDebt
+)
+
+// newSums prepares the sums over the inputs of a probe's matrix, or, if that is a stack, over those of some of its
+// experts, with those against the float model if there is one.
+func newSums(l *layer, p, float *probe, some experts) (*sums, error) {
+	s := &sums{layer: l, probe: p, float: float}
+	if err := s.allocate(some); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *sums) allocate(some experts) error {
+	kinds := []sumKind{sumInputs}
+	if s.float != nil {
+		kinds = append(kinds, sumGap)
+		if s.addsToResidual() {
+			kinds = append(kinds, sumDebt)
+		}
+	}
+	stacked := s.layer.matrices().Stacked(s.m)
+	if stacked {
+		if err := s.sort(kinds); err != nil {
+			return err
+		}
+	}
+	for e := some.from; e < some.to; e++ {
+		each := set{inputs: s.layer.Tokens()}
+		if stacked {
+			each.inputs = s.sorted.span(e, s.layer.spec().MLP.Experts)
+		}
+		for _, k := range kinds {
+			sum, err := s.newSum(k)
+			if err != nil {
+				return err
+			}
+			each.sums = append(each.sums, sum)
+		}
+		s.sets = append(s.sets, each)
+	}
+	return nil
+}
+
+// release frees the sums, and what they are made of.
+func (s *sums) release() {
+	if s != nil {
+		s.layer.arena.Release(s.owned...)
+		s.owned, s.sets, s.sorted = nil, nil, nil
+	}
+}
+
+// buffer allocates a buffer that release frees.
+func (s *sums) buffer(bytes int, u gpu.Usage) (*arena.Buffer, error) {
+	b, err := s.layer.arena.Make(graph.PurposeActivations, bytes, u)
+	s.owned = append(s.owned, b)
+	return b, err
+}
+
+func (s *sums) newSum(k sumKind) (*sum, error) {
+	n := &sum{kind: k, height: s.m.Width}
+	if k == sumDebt {
+		n.height = s.layer.weights.Spec().Hidden
+	}
+	limit := int(s.layer.Device().Limits().MaxBinding)
+	if n.rows = min(graph.RoundUp(n.height, 64), limit/(4*s.m.Width)/64*64); n.rows == 0 {
+		return nil, fmt.Errorf("64 rows of %d columns are larger than this device's binding limit", s.m.Width)
+	}
+	for at := 0; at < n.height; at += n.rows {
+		b, err := s.buffer(4*min(n.rows, n.height-at)*s.m.Width, gpu.Storage)
+		if err != nil {
+			return nil, err
+		}
+		n.stripes = append(n.stripes, b)
+	}
+	return n, nil
+}
+
+// addsToResidual reports whether what the matrix makes is added to the residual stream as it is, but for a
+// factor, and the stream is by then what the layer's other branch made of it.
+func (s *sums) addsToResidual() bool {
+	y := s.layer.spec()
+	switch s.input {
+	case model.InputHeads, model.InputInner, model.InputSharedInner:
+		return !y.Parallel && !y.PostNorm
+	}
+	return false
+}
+
+// record records the sums over the inputs of the probe.
+func (s *sums) record(r *graph.Recorder) {
+	if s.sorted != nil {
+		s.recordSorted(r)
+	}
+	for i := range s.sets {
+		for _, n := range s.sets[i].sums {
+			for j := range n.stripes {
+				s.add(r, &s.sets[i], n, j)
+			}
+		}
+	}
+}
+
+// add records the sum of stripe i.
+func (s *sums) add(r *graph.Recorder, set *set, n *sum, i int) {
+	x, y, z, width := s.in.Vectors, s.in.Vectors, s.in.Vectors, s.m.Width
+	diff := n.kind != sumInputs
+	switch {
+	case s.sorted != nil:
+		x, y, z = s.sorted.x, *s.sorted.at(n.kind), s.sorted.x
+		diff = n.kind == sumGap
+	case n.kind == sumGap:
+		y = s.float.in.Vectors
+	case n.kind == sumDebt:
+		y, z = s.float.residual, s.residual
+	}
+	rows := min(n.rows, n.height-i*n.rows)
+	r.Dispatch("gram", kernels.Consts{
+		"WIDTH": width, "STRIDE": x.Stride, "HEIGHT": n.height, "Y_STRIDE": y.Stride, "ROW0": i * n.rows, "ROWS": rows,
+		"LOWER": flag(n.kind == sumInputs), "DIFF": flag(diff),
+	}, (width+63)/64, (rows+63)/64, x.Buffer.Whole(), y.Buffer.Whole(), z.Buffer.Whole(), n.stripes[i].Whole(), set.inputs)
+}
+
+func flag(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// read returns the sums of each set. Those of a matrix that is no stack do not say how many inputs there were.
+func (s *sums) read(ctx context.Context) ([]*quant.Sums, error) {
+	all := make([]*quant.Sums, len(s.sets))
+	for i := range s.sets {
+		all[i] = &quant.Sums{}
+		if s.sorted != nil {
+			n, err := s.sorted.count(ctx, s.layer.Device(), s.sets[i].inputs)
+			if err != nil {
+				return nil, err
+			}
+			all[i].Tokens = n
+		}
+		for _, n := range s.sets[i].sums {
+			if err := s.readSum(ctx, n, all[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+func (s *sums) readSum(ctx context.Context, n *sum, to *quant.Sums) error {
+	width := s.m.Width
+	h := make([]float32, n.height*width)
+	for i, b := range n.stripes {
+		if err := s.layer.ReadFloats(ctx, b, 0, h[i*n.rows*width:min((i+1)*n.rows, n.height)*width]); err != nil {
+			return err
+		}
+	}
+	switch n.kind {
+	case sumInputs:
+		to.Inputs = h
+	case sumGap:
+		to.Gap = h
+	case sumDebt:
+		to.Debt = h
+		for i := range h {
+			h[i] /= s.layer.spec().ResidualScale
+		}
+	}
+	return nil
+}

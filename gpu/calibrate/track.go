@@ -1,0 +1,110 @@
+package calibrate
+
+import (
+	"context"
+	"errors"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+)
+
+// track is what calibration text has become on its way through a model.
+type track struct {
+	*overlay
+	keeper *keeper
+	layer  *layer // nil before its first pass
+
+	input  *stream // residual stream before the layer
+	heads  *stream // outputs of its heads …
+	middle *stream // … and residual stream after attention, as far as have says
+	have   graph.Place
+}
+
+func newTrack(src model.Weights, keeper *keeper) (*track, error) {
+	k := &track{overlay: newOverlay(src), keeper: keeper}
+	var errI, errM error
+	k.input, errI = keeper.stream(src.Spec().Hidden)
+	k.middle, errM = keeper.stream(src.Spec().Hidden)
+	return k, errors.Join(errI, errM)
+}
+
+func (k *track) close() error {
+	if k == nil {
+		return nil
+	}
+	k.unload()
+	return errors.Join(k.input.close(), k.middle.close(), k.heads.close())
+}
+
+// unload takes the layer from the device.
+func (k *track) unload() {
+	k.layer.close()
+	k.layer = nil
+}
+
+// load brings the layer to the device, or what was handed over of it since it was there.
+func (k *track) load(ctx context.Context, layer int) error {
+	src := newLayerSource(k.overlay, layer)
+	late := k.late(src.index)
+	if k.layer == nil {
+		longest := 0
+		for _, w := range k.keeper.windows {
+			longest = max(longest, len(w))
+		}
+		var err error
+		k.layer, err = openLayer(ctx, k.keeper.dev, src, longest)
+		return err
+	}
+	for _, i := range late {
+		if err := k.layer.weights.Reload(ctx, src, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next forgets what belongs to the layers before the given one, whose inputs are there.
+func (k *track) next(layer int) error {
+	k.unload()
+	k.have = graph.AtInput
+	k.forget(layer)
+	err := k.heads.close()
+	k.heads = nil
+	return err
+}
+
+// embed fills input with the embeddings of all tokens.
+func (k *track) embed(windows [][]int32) error {
+	s := k.Spec()
+	index := map[model.Role]int{}
+	for i, t := range k.Tensors() {
+		if t.Layer == model.NoLayer {
+			index[t.Role] = i
+		}
+	}
+	row := make([]float32, s.Hidden)
+	for w, tokens := range windows {
+		x := make([]float32, 0, len(tokens)*s.Hidden)
+		for p, id := range tokens {
+			if err := k.Rows(index[model.RoleEmbed], int(id), 1, row); err != nil {
+				return err
+			}
+			for _, v := range row {
+				x = append(x, s.EmbedScale*v)
+			}
+			if s.Positions == 0 {
+				continue
+			}
+			if err := k.Rows(index[model.RolePositions], p, 1, row); err != nil {
+				return err
+			}
+			for i, v := range row {
+				x[len(x)-s.Hidden+i] += v
+			}
+		}
+		if err := k.input.put(w, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package graph
+
+import (
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+)
+
+// activations are the vectors of a chunk of tokens on their way through a layer, [tokens][stride]
+// float32; strides are multiples of 256 and the elements past the width stay zero.
+type activations struct {
+	x      Vectors // the residual stream
+	normed Vectors // attention's input
+	mlpIn  Vectors // the MLP's input
+	branch Vectors // what a post-norm reads
+	next   Vectors // [MaxBatch]: the input of the product after a norm, as matvec prepares it
+	qkv, q Vectors // projections; queries, rotated
+
+	// inner are the outputs of attention's heads and of the first halves of MLPs, by width: what
+	// is between width and stride was never written
+	inner  map[int]*arena.Buffer
+	gateUp *arena.Buffer // both halves, before the function between them
+	parts  *arena.Buffer // of attention that is cut, as attention_split describes them
+
+	routed routed
+	final  Vectors // the head's input
+	logits Vectors // [headRows][Vocab]
+}
+
+// routed are the activations of a mixture of experts.
+type routed struct {
+	router *arena.Buffer // router logits
+	chosen *arena.Buffer // experts and their weights, as route.wgsl describes them
+	order  *arena.Buffer // the choices by expert, as group.wgsl describes them
+	out    Vectors       // outputs of the chosen experts
+}
+
+// of returns the vectors of attention's or an MLP's inner width.
+func (a *activations) of(width int) Vectors {
+	return Vectors{Buffer: a.inner[width], Stride: Stride(width)}
+}
+
+// logitBytes bounds what the logits of several tokens may take.
+const logitBytes = 32 << 20
+
+// headRows reports how many tokens the head takes at once.
+func headRows(s *model.Spec, limit uint64, o Options) (int, error) {
+	most := min(logitBytes, limit) / uint64(4*s.Vocab)
+	if most == 0 {
+		return 0, fmt.Errorf("%w: a vocabulary of %d tokens: its logits are larger than this device's binding limit", ErrTooLarge, s.Vocab)
+	}
+	rows := min(int(most), max(o.Chunk, o.MaxBatch), 64)
+	if rows < o.MaxBatch {
+		return 0, fmt.Errorf("%w: a batch of %d sequences: its logits are larger than this device's binding limit", ErrTooLarge, o.MaxBatch)
+	}
+	return rows, nil
+}
+
+// extents are how large activations have to be for every layer of a model.
+type extents struct {
+	qkv, q  int         // strides
+	gateUp  int         // elements, of all tokens
+	inner   map[int]int // vectors by width
+	parts   int         // elements
+	experts int         // of a layer
+	choices int         // of all tokens
+	order   int         // elements
+}
+
+// extentsOf looks at all kinds of layers, for passes of n tokens.
+func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
+	e := extents{inner: map[int]int{}}
+	for i := range s.Kinds {
+		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
+		e.qkv = max(e.qkv, Stride((at.Heads+2*at.KVHeads)*at.HeadDim))
+		e.q = max(e.q, Stride(at.Heads*at.HeadDim))
+		for b := 1; b <= MaxBatch; b++ {
+			e.parts = max(e.parts, b*split.parts(b, context)*at.Heads*(at.HeadDim+2))
+		}
+		k := max(1, m.TopK)
+		e.gateUp = max(e.gateUp, n*k*Stride(2*m.Intermediate), n*Stride(2*m.Shared))
+		for _, width := range []int{at.Heads * at.HeadDim, m.Intermediate, m.Shared} {
+			if width > 0 {
+				e.inner[width] = max(e.inner[width], n*k)
+			}
+		}
+		if m.Experts > 0 {
+			e.experts, e.choices = max(e.experts, m.Experts), max(e.choices, n*k)
+			e.order = max(e.order, n*k+4*(n*k/64+m.Experts))
+		}
+	}
+	return e
+}
+
+// reserveActivations asks for the activations of passes of n tokens, of which the head takes rows at once.
+func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, e extents) activations {
+	floats := func(count int) *arena.Buffer { return a.Reserve(PurposeActivations, 4*count, gpu.Storage) }
+	vectors := func(tokens, stride int) Vectors { return Vectors{Buffer: floats(tokens * stride), Stride: stride} }
+	hidden := Stride(s.Hidden)
+	act := activations{
+		x: vectors(n, hidden), normed: vectors(n, hidden), mlpIn: vectors(n, hidden), branch: vectors(n, hidden),
+		next: vectors(MaxBatch, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
+		qkv:  vectors(n, e.qkv), q: vectors(n, e.q),
+		inner: map[int]*arena.Buffer{}, gateUp: floats(e.gateUp), parts: floats(max(e.parts, 64)),
+		final: vectors(64, hidden), logits: vectors(rows, s.Vocab),
+	}
+	if e.experts > 0 {
+		act.routed = routed{
+			router: floats(n * Stride(e.experts)), chosen: floats(2 * e.choices), order: floats(e.order),
+			out: vectors(e.choices, hidden),
+		}
+	}
+	for width, count := range e.inner {
+		act.inner[width] = floats(count * Stride(width))
+	}
+	return act
+}

@@ -1,0 +1,122 @@
+package graph
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// qkNorms are what rope.wgsl calls these.
+var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, model.QKNormProjection: 2, model.QKNormUnweighted: 3}
+
+// attention records the attention of a layer.
+func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
+	g := r.g
+	a, w, at, kv := &g.act, &g.w.Layers[i], &g.spec.Layer(i).Attention, &g.caches[i]
+	r.Product(Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
+	r.rope(at, kv, w.qkNorm)
+	heads := a.of(at.Heads * at.HeadDim)
+	r.attend(at, kv, heads)
+	r.reach(AfterHeads)
+	r.Product(Product{w.O, w.oBias, heads, out, e})
+}
+
+// rope records what becomes of queries and keys, and brings keys and values to the cache.
+func (r *layers) rope(at *model.Attention, kv *Cache, norm *Vector) {
+	g := r.g
+	angles, rot, interleaved := r.unread.Whole(), 0, false
+	if at.RoPE >= 0 {
+		rope := &g.spec.RoPE[at.RoPE]
+		angles, rot, interleaved = g.angles[at.RoPE].Whole(), rope.Dim, rope.Interleaved
+	}
+	c := g.headConsts(at, kv)
+	maps.Copy(c, kernels.Consts{
+		"ROT": rot, "INTERLEAVED": flag(interleaved), "X_STRIDE": g.act.qkv.Stride, "NORM": qkNorms[at.QKNorm], "EPS": g.spec.Norm.Eps,
+		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale,
+	})
+	r.Dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
+		g.rows.Whole(), g.act.qkv.Buffer.Whole(), angles, r.read(norm), g.act.q.Buffer.Whole(), kv.K.Whole(), kv.V.Whole())
+}
+
+// headConsts returns what the kernels of attention are told of its heads and its cache.
+func (g *Graph) headConsts(at *model.Attention, kv *Cache) kernels.Consts {
+	return kernels.Consts{
+		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "Q_STRIDE": g.act.q.Stride, "CAP": kv.Cap, "KV_BITS": g.opts.KVBits,
+	}
+}
+
+// AttendsInParts reports whether there is a kernel that cuts the cached positions into parts for attention of n
+// tokens with a cache of so many bits a value.
+func AttendsInParts(at *model.Attention, n, kvBits int) bool {
+	return n <= MaxBatch && kvBits == 16 && at.HeadDim%8 == 0
+}
+
+// attend records attention over the cache.
+func (r *layers) attend(at *model.Attention, kv *Cache, out Vectors) {
+	a := &r.g.act
+	c := r.g.headConsts(at, kv)
+	maps.Copy(c, kernels.Consts{"O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
+	if AttendsInParts(at, r.n, r.g.opts.KVBits) {
+		r.attendInParts(at, kv, c, out)
+		return
+	}
+	queries := 1 // of a workgroup; several are of one sequence
+	if r.n > MaxBatch {
+		queries = max(1, min(8, 2048/at.HeadDim))
+	}
+	c["QUERIES"] = queries
+	r.Dispatch("attention", c, at.Heads, (r.n+queries-1)/queries,
+		r.g.rows.Whole(), a.q.Buffer.Whole(), kv.K.Whole(), kv.V.Whole(), out.Buffer.Whole(), r.Tokens())
+}
+
+// attendInParts records attention of few tokens, each workgroup over a part of the cached positions.
+func (r *layers) attendInParts(at *model.Attention, kv *Cache, c kernels.Consts, out Vectors) {
+	g := r.g
+	use := r.choose.attention(at, r.n)
+	queries, each, parts := use["QUERIES"], use["EACH"], max(1, min(r.parts, g.split.parts(r.n, kv.Window)))
+	if parts == 1 && use["SPLIT"] > 0 {
+		queries, each = 1, 4 // few positions: more workgroups gain more than keys that are read once
+	}
+	delete(c, "KV_BITS")
+	maps.Copy(c, kernels.Consts{"QUERIES": queries, "LANES": use["LANES"], "EACH": each, "SPLITS": parts})
+	to := out.Buffer
+	if parts > 1 {
+		to = g.act.parts
+	}
+	r.Dispatch("attention_split", c, at.Heads/queries*parts, r.n,
+		g.rows.Whole(), g.act.q.Buffer.Whole(), kv.K.Whole(), kv.V.Whole(), to.Whole())
+	if parts > 1 {
+		r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.HeadDim, "SPLITS": parts, "O_STRIDE": out.Stride},
+			at.Heads, r.n, to.Whole(), out.Buffer.Whole())
+	}
+}
+
+// AttentionPossible reports why attention of a layer cannot be computed with some constants.
+func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
+	at := &g.spec.Layer(layer).Attention
+	if at.Heads/at.KVHeads%with["QUERIES"] != 0 || at.HeadDim > 8*with["LANES"] {
+		return fmt.Errorf("kernel attention_split: %v does not go with %s", with, AttentionClass(at, n))
+	}
+	c := g.headConsts(at, &g.caches[layer])
+	delete(c, "KV_BITS")
+	c["QUERIES"], c["LANES"], c["EACH"] = with["QUERIES"], with["LANES"], with["EACH"]
+	k, err := g.specialize("attention_split", c)
+	if err != nil {
+		return err
+	}
+	return g.dev.Fits(k)
+}
+
+// RecordAttention records nothing but the attention of a layer over its cache, at a context of the given length.
+func (g *Graph) RecordAttention(r *Recorder, layer, context int) {
+	all := layers{Recorder: r, g: g, parts: g.Parts(r.n, context)}
+	all.attend(&g.spec.Layer(layer).Attention, &g.caches[layer], g.Heads(layer))
+}
+
+// AttentionDefaults are the constants of a layer's attention for n tokens without tuning.
+func (g *Graph) AttentionDefaults(layer, n int) Tuned {
+	c := chooser{dev: g.dev}
+	return c.attention(&g.spec.Layer(layer).Attention, n)
+}

@@ -1,0 +1,103 @@
+package graph
+
+import (
+	"maps"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// fullRows is about how many rows keep a large GPU busy with four rows a workgroup.
+const fullRows = 4096
+
+// matvecDefaults are the constants of matvec where nothing better is known.
+func (c *chooser) matvecDefaults(s Shape) Tuned {
+	tokens, vectors := PowerOfTwo(s.Tokens), PowerOfTwo(s.CodeBytes(s.Width)/16)
+	rows, lanes := 4, min(64, vectors) // no more threads share a row than it has vectors
+	switch {
+	case c.dev.OnCPU(): // which runs idle threads as well
+		return Tuned{"ROWS": rows, "LANES": max(8, rows*tokens, lanes), "STEP": min(8, 32/s.Bits)}
+	case tokens > 1: // as few threads as make the outputs, for registers to be many
+		lanes = 32
+	case s.Rows <= fullRows: // more threads a row, for all of a large GPU to be busy
+		rows, lanes = 2, min(128, 64*fullRows/max(s.Rows, 1), vectors)
+	case s.Rows > 16*fullRows: // few, for inputs to be read less often
+		rows = 8
+	}
+	return Tuned{"ROWS": rows, "LANES": max(32, rows*tokens, PowerOfTwo(lanes)), "STEP": min(8, 32/s.Bits)}
+}
+
+// batchDefaults are the constants of matvec_batch where nothing better is known: for many rows, threads that
+// read inputs for four; for few, threads enough for a large GPU to be busy.
+func (c *chooser) batchDefaults(s Shape) Tuned {
+	with := Tuned{"ROWS": 4, "ALONG": 8, "LANES": 128, "STEP": 4}
+	roomy := c.dev.Limits().MaxWorkgroupBytes >= 32<<10 // more than every GPU has
+	switch {
+	case s.Rows > 2*fullRows && roomy:
+		with["LANES"] = 256
+	case s.Rows <= 2*fullRows:
+		with["ROWS"], with["STEP"] = 2, 2
+		if s.Rows <= fullRows && s.Bits >= 4 && roomy {
+			with["ALONG"] = 16
+		}
+	}
+	return with
+}
+
+// matmulTile is what a workgroup of matmul makes, and each of its threads.
+var matmulTile = Tuned{"TILE_ROWS": 64, "TILE_TOKENS": 64, "ROWS": 8, "TOKENS": 8, "DEPTH": 4}
+
+// matmulDefaults returns the tile for n tokens. A GPU computes those past the last one in passing, a CPU does not.
+func (c *chooser) matmulDefaults(n int) Tuned {
+	if !c.dev.OnCPU() {
+		return matmulTile
+	}
+	tile := maps.Clone(matmulTile)
+	tile["TILE_TOKENS"] = max(16, min(tile["TILE_TOKENS"], PowerOfTwo(n)))
+	return tile
+}
+
+// A pass of few tokens cuts the cached positions so that a workgroup of attention reads about splitLength of
+// them, into maxSplits parts at most: a few workgroups of long loops would leave a GPU idle. A CPU is busy with
+// the heads alone.
+const splitLength, maxSplits = 128, 64
+
+// attention returns how attention of n tokens is divided among workgroups: positions of a part (SPLIT, 0: all),
+// heads of a workgroup that share keys (QUERIES), its threads, and how many positions each of these reads at once
+// (EACH).
+func (c *chooser) attention(at *model.Attention, n int) Tuned {
+	if use, ok := c.Tuning[TuningKey{"attention_split", AttentionClass(at, n)}]; ok {
+		return use
+	}
+	use := Tuned{"QUERIES": 1, "LANES": 128, "EACH": 2, "SPLIT": splitLength}
+	for q := 2; q <= 4 && q*at.HeadDim <= 1024; q++ {
+		if at.Heads/at.KVHeads%q == 0 {
+			use["QUERIES"] = q
+		}
+	}
+	if c.dev.OnCPU() {
+		use["SPLIT"] = 0
+	}
+	return use
+}
+
+// splitting is how many cached positions a part of attention has, by number of tokens; 0: all of them.
+type splitting [MaxBatch + 1]int
+
+// splitting decides it as suits the first layer.
+func (c *chooser) splitting(s *model.Spec) (all splitting) {
+	for n := 1; n <= MaxBatch && c.dev != nil && len(s.Layers) > 0; n++ {
+		all[n] = c.attention(&s.Layer(0).Attention, n)["SPLIT"]
+		if c.Split > 0 {
+			all[n] = c.Split
+		}
+	}
+	return all
+}
+
+// parts reports into how many parts, a power of two, a pass of n tokens cuts its cached positions.
+func (s *splitting) parts(n, context int) int {
+	if n > MaxBatch || s[n] == 0 {
+		return 1
+	}
+	return min(PowerOfTwo((context+s[n]-1)/s[n]), maxSplits)
+}

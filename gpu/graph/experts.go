@@ -1,0 +1,113 @@
+package graph
+
+import (
+	"maps"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// experts records the choice of experts and what they do. The choice stays on the device.
+func (r *layers) experts(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
+	a := &r.g.act
+	r.route(w, m, in)
+	x := mixture{layers: r, w: w, m: m, sorted: r.n > MaxBatch || r.tap != nil} // which wants the choices sorted
+	if x.sorted {
+		r.Dispatch("group", kernels.Consts{"EXPERTS": m.Experts, "TOP": m.TopK, "SLOTS": r.g.Slots(m)}, 1, 1,
+			a.routed.chosen.Whole(), a.routed.order.Whole(), r.Tokens())
+	}
+	halves := m.Intermediate * (1 + flag(m.Gated))
+	gateUp, inner := Vectors{Buffer: a.gateUp, Stride: Stride(halves)}, a.of(m.Intermediate)
+	for i, half := range []*Matrix{w.ExpertGate, w.ExpertUp} {
+		if half != nil {
+			x.product(expertProduct{
+				Product: Product{Matrix: half, In: in, Out: gateUp, Epilogue: Epilogue{Scale: 1}},
+				y0:      i * m.Intermediate * flag(m.Gated), byToken: true, weigh: m.WeightInput,
+			})
+		}
+	}
+	r.activate(m, between{width: m.Intermediate, n: r.n * m.TopK}, gateUp, inner)
+	down := expertProduct{Product: Product{Matrix: w.ExpertDown, In: inner, Out: out, Epilogue: e}, weigh: !m.WeightInput}
+	if !x.sorted {
+		down.sum = true
+		x.product(down)
+		return
+	}
+	down.Out, down.Epilogue = a.routed.out, Epilogue{Scale: 1}
+	x.product(down)
+	hidden := r.g.spec.Hidden
+	r.Dispatch("combine", kernels.Consts{
+		"WIDTH": hidden, "STRIDE": a.x.Stride, "TOP": m.TopK, "ADD": flag(e.Add), "SCALE": e.Scale,
+	}, (hidden+63)/64, r.n, down.Out.Buffer.Whole(), out.Buffer.Whole())
+}
+
+// route records which experts each token is sent to.
+func (r *layers) route(w *Layer, m *model.MLP, in Vectors) {
+	a := &r.g.act
+	logits := Vectors{Buffer: a.routed.router, Stride: Stride(m.Experts)}
+	r.Product(Product{Matrix: w.Router, In: in, Out: logits, Epilogue: Epilogue{Scale: 1}})
+	r.Dispatch("route", kernels.Consts{
+		"EXPERTS": m.Experts, "TOP": m.TopK, "X_STRIDE": logits.Stride, "SIGMOID": flag(m.Sigmoid), "NORMALIZE": flag(m.NormalizeTopK),
+	}, r.n, 1, a.routed.router.Whole(), a.routed.chosen.Whole())
+}
+
+// mixture records products with the experts' matrices of a layer.
+type mixture struct {
+	*layers
+	w      *Layer
+	m      *model.MLP
+	sorted bool // tokens are sorted by expert first, as suits many; else each choice is taken as it comes
+}
+
+// expertProduct is a product with a stack of experts' matrices.
+type expertProduct struct {
+	Product
+	y0      int  // where in Out its rows begin
+	byToken bool // it reads one vector for each token; else one for each choice
+	weigh   bool // it multiplies with the routing weight
+	sum     bool // it adds up what the experts of a token make
+}
+
+// product records products with the experts' matrices, of many tokens or of few.
+func (x *mixture) product(p expertProduct) {
+	g, m := x.g, x.m
+	routing := Routing{Chosen: g.act.routed.chosen.Whole(), Order: g.act.routed.order.Whole(), Slots: g.Slots(m)}
+	if x.tapped(p.Matrix, Inputs{Vectors: p.In, Experts: m, ByToken: p.byToken, Weighted: p.weigh, Routing: routing}) {
+		return
+	}
+	rows := p.Matrix.Rows / m.Experts
+	used := min(x.n*m.TopK, m.Experts)
+	for _, part := range p.Matrix.Parts {
+		if x.err != nil {
+			return
+		}
+		at := x.uniform(sizes{
+			cols: part.Cols(part.Width), rows: rows, xStride: p.In.Stride, yStride: p.Out.Stride, y0: p.y0, Epilogue: p.Epilogue,
+			first: part.row0 / rows, here: part.Rows / rows,
+		})
+		x.cost = Cost{part.Bytes() / uint64(m.Experts) * uint64(used), 2 * uint64(rows) * uint64(part.Width) * uint64(x.n*m.TopK)}
+		c := part.consts()
+		maps.Copy(c, kernels.Consts{"WEIGH": flag(p.weigh), "TOP": m.TopK})
+		if x.sorted {
+			c["SLOTS"] = routing.Slots
+			if !p.byToken {
+				c["BY_TOKEN"] = 0
+			}
+			tiles := min(x.n*m.TopK, x.n*m.TopK/64+m.Experts)
+			x.Dispatch("matmul_experts", c, (rows+63)/64, tiles,
+				part.codes.Whole(), x.heads(part), p.In.Buffer.Whole(), routing.Chosen, routing.Order, p.Out.Buffer.Whole(), at)
+			continue
+		}
+		groups := x.n * m.TopK
+		if p.sum {
+			c["SUM"], groups = 1, x.n
+			p.Add = true // the parts after the first add to it
+		}
+		x.Dispatch("matvec_experts", c, (rows+3)/4, groups,
+			part.codes.Whole(), x.heads(part), p.In.Buffer.Whole(), routing.Chosen, p.Out.Buffer.Whole(), at)
+	}
+}
+
+// Slots reports how many choices the largest pass makes, as group.wgsl and matmul_experts.wgsl
+// are told.
+func (g *Graph) Slots(m *model.MLP) int { return g.tokens() * m.TopK }

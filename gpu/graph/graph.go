@@ -1,0 +1,200 @@
+package graph
+
+import (
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+)
+
+// Options say for how many tokens a Graph is made.
+type Options struct {
+	MaxSeqLen int // positions that a token may see
+	Chunk     int // most tokens of a pass
+	MaxBatch  int // sequences that the caches hold
+	KVBits    int // bits of a cached value: 16 or 32
+	Choice    Choice
+}
+
+// Graph records the passes of a model. Its weights may be shared with others; activations and caches are
+// its own.
+type Graph struct {
+	*Kit
+	spec   *model.Spec
+	w      *Weights
+	opts   Options
+	act    activations
+	caches []Cache
+	angles angles
+	rows   *arena.Buffer // [Chunk] (token, position, sequence, 0) u32
+	split  splitting
+	atOnce int    // rows that the head takes
+	raw    []byte // of rows, used again
+}
+
+// New plans the graph of a model for bindings of at most limit bytes: its buffers are reserved in a. Begin
+// makes it ready once they are allocated.
+func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (*Graph, error) {
+	s := w.spec
+	if err := supported(s); err != nil {
+		return nil, err
+	}
+	g := &Graph{Kit: NewKit(dev, a, o.Choice), spec: s, w: w, opts: o}
+	g.split = g.choose.splitting(s)
+	g.rows = a.Reserve(PurposeActivations, 16*g.tokens(), gpu.Storage)
+	var err error
+	if g.atOnce, err = headRows(s, limit, o); err != nil {
+		return nil, err
+	}
+	g.act = reserveActivations(s, a, g.tokens(), g.atOnce, extentsOf(s, g.tokens(), &g.split, o.MaxSeqLen))
+	if g.caches, err = caches(s, a, limit, o); err != nil {
+		return nil, err
+	}
+	g.angles = reserveAngles(s, a)
+	return g, nil
+}
+
+// supported says what of a Spec the kernels cannot do.
+func supported(s *model.Spec) error {
+	for i := range s.Kinds {
+		if d := s.Kinds[i].Attention.HeadDim; d%2 != 0 || d > 512 {
+			return fmt.Errorf("heads of %d elements: the runtime takes even sizes up to 512", d)
+		}
+	}
+	return nil
+}
+
+// Begin fills the tables that never change.
+func (g *Graph) Begin() error { return g.angles.fill(g.spec, g.opts.MaxSeqLen) }
+
+// With returns a Graph that shares everything with g but the choice of kernels.
+func (g *Graph) With(c Choice) *Graph {
+	other := *g
+	other.Kit, other.opts.Choice, other.raw = g.Kit.With(c), c, nil
+	other.split = other.choose.splitting(g.spec)
+	return &other
+}
+
+// tokens reports for how many tokens there are activations: a chunk, up to whole tiles of matmul.
+func (g *Graph) tokens() int { return RoundUp(max(g.opts.Chunk, g.opts.MaxBatch), 64) }
+
+// Options returns what the Graph was made for.
+func (g *Graph) Options() Options { return g.opts }
+
+// Weights returns the weights that the Graph reads.
+func (g *Graph) Weights() *Weights { return g.w }
+
+// Cache returns the KV cache of a layer.
+func (g *Graph) Cache(layer int) *Cache { return &g.caches[layer] }
+
+// Layers reports how many layers there are.
+func (g *Graph) Layers() int { return len(g.caches) }
+
+// Residual is the residual stream of the tokens of a pass.
+func (g *Graph) Residual() Vectors { return g.act.x }
+
+// Heads are the outputs of the heads of a layer's attention.
+func (g *Graph) Heads(layer int) Vectors {
+	at := &g.spec.Layer(layer).Attention
+	return g.act.of(at.Heads * at.HeadDim)
+}
+
+// Queries are the rotated queries of a layer's attention.
+func (g *Graph) Queries() Vectors { return g.act.q }
+
+// Final is the head's input, after FinalNorm ran.
+func (g *Graph) Final() Vectors { return g.act.final }
+
+// Logits are the results of the head.
+func (g *Graph) Logits() Vectors { return g.act.logits }
+
+// HeadRows reports how many tokens the head takes at once.
+func (g *Graph) HeadRows() int { return g.atOnce }
+
+// Parts reports into how many parts attention of n tokens cuts a context: passes with as many parts are the
+// same.
+func (g *Graph) Parts(n, context int) int { return g.split.parts(n, context) }
+
+// Row is what the kernels know of a token.
+type Row struct {
+	Token    int32
+	Position int
+	Sequence int
+}
+
+// Feed tells the kernels which tokens the next pass is over.
+func (g *Graph) Feed(rows []Row) error {
+	g.raw = g.raw[:0]
+	for _, r := range rows {
+		g.raw = appendWords(g.raw, int(r.Token), r.Position, r.Sequence, 0)
+	}
+	if err := g.rows.Write(0, g.raw); err != nil {
+		return err
+	}
+	return g.SetTokens(len(rows))
+}
+
+// recorder begins a pass of n tokens.
+func (g *Graph) recorder(name string, n int) *layers {
+	r := g.Recorder(name, n)
+	r.SetNorm(g.spec.Norm.Eps, g.act.next)
+	return &layers{Recorder: r, g: g}
+}
+
+// Body is what a pass does before the head: the embedding, then each layer.
+type Body struct {
+	Passes []*Pass
+	// Squares is how many sums of squares the last layer has prepared for the final norm, for each token; 0: the head
+	// normalizes its input itself.
+	Squares int
+}
+
+// Body records a pass of n tokens whose attention cuts the cached positions into so many parts.
+func (g *Graph) Body(n, parts int) (Body, error) {
+	r := g.recorder("embedding", n)
+	r.parts = parts
+	var b Body
+	take := func() {
+		b.Passes = append(b.Passes, r.pass)
+	}
+	r.embed()
+	take()
+	for i := range g.spec.Layers {
+		r.pass = &Pass{Name: fmt.Sprintf("layer %d", i)}
+		r.layer(i)
+		take()
+	}
+	b.Squares = r.ahead.squares
+	return b, r.err
+}
+
+// Head records the logits of n tokens. Their final norm is prepared by so many sums of squares, or to be computed if
+// squares is 0.
+func (g *Graph) Head(n, squares int) (*Pass, error) {
+	r := g.recorder("head", n)
+	in := g.act.final
+	if squares > 0 && g.w.finalBias == nil {
+		in = r.next.Prepared(squares)
+	} else {
+		r.finalNorm()
+	}
+	r.product(Product{g.w.Head, g.w.headBias, in, g.act.logits, Epilogue{Scale: g.spec.LogitScale, Softcap: g.spec.LogitSoftcap}}, g.headTokens())
+	return r.Pass()
+}
+
+// FinalNorm records the final norm of n tokens.
+func (g *Graph) FinalNorm(n int) (*Pass, error) {
+	r := g.recorder("final norm", n)
+	r.finalNorm()
+	return r.Pass()
+}
+
+// Layer records a layer for n tokens: from a place on, whose vectors are given, and up to the matrix that the tap
+// wants, or to the end if the tap is nil.
+func (g *Graph) Layer(i, n int, from Place, tap Tap) (*Pass, error) {
+	r := g.recorder(fmt.Sprintf("layer %d", i), n)
+	r.from, r.tap = from, tap
+	r.layer(i)
+	return r.Pass()
+}

@@ -1,0 +1,105 @@
+package graph
+
+import (
+	"maps"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// layers records parts of a model.
+type layers struct {
+	*Recorder
+	g     *Graph
+	parts int // into which attention of few tokens cuts the cached positions
+}
+
+// embed records the residual stream of the tokens.
+func (r *layers) embed() {
+	r.lookUp(r.g.w.embed, kernels.Consts{"SCALE": r.g.spec.EmbedScale})
+	if r.g.w.positions != nil {
+		r.lookUp(r.g.w.positions, kernels.Consts{"FIELD": 1, "ADD": 1})
+	}
+}
+
+func (r *layers) lookUp(m *Matrix, more kernels.Consts) {
+	x := r.g.act.x
+	for _, p := range m.Parts {
+		c := p.consts()
+		maps.Copy(c, more)
+		maps.Copy(c, kernels.Consts{"COLS": p.Cols(m.Width), "WIDTH": m.Width, "ROW0": p.row0, "OUT": p.Rows, "X_STRIDE": x.Stride})
+		r.Dispatch("embed", c, r.n, (p.Cols(m.Width)+255)/256, p.codes.Whole(), r.heads(p), r.g.rows.Whole(), x.Buffer.Whole())
+	}
+}
+
+// layer records layer i.
+func (r *layers) layer(i int) {
+	a, w, y := &r.g.act, &r.g.w.Layers[i], r.g.spec.Layer(i)
+	in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, true)
+	var mlpIn Vectors
+	afterAttn := w.mlpNorm
+	if y.Parallel {
+		afterAttn = nil
+		mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, false)
+	}
+	r.branch(y, w.postAttnNorm, afterAttn, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
+	r.reach(AfterAttention)
+	if !y.Parallel {
+		mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, w.Router == nil)
+	}
+	r.branch(y, w.postMLPNorm, r.g.w.normAfter(i), func(out Vectors, e Epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
+}
+
+// normed returns x normalized, if there is a norm: by a dispatch of its own, or as the product before has
+// prepared it, if only one product reads it.
+func (r *layers) normed(x, to Vectors, w, bias *Vector, alone bool) Vectors {
+	if w == nil {
+		return x
+	}
+	if alone && bias == nil && r.ahead.norm == w {
+		return r.next.Prepared(r.ahead.squares)
+	}
+	r.norm(x, to, w, bias, nil)
+	return to
+}
+
+// branch records a branch and its way back into the residual stream: added to it at once, or
+// normalized before. next is the norm that comes after, if any.
+func (r *layers) branch(y *model.Layer, post, next *Vector, record func(out Vectors, e Epilogue)) {
+	a := &r.g.act
+	r.ahead = ahead{}
+	if post == nil {
+		if r.g.spec.Norm.Kind != model.RMSNorm || r.tap != nil || r.n > MaxBatch {
+			next = nil
+		}
+		record(a.x, Epilogue{Add: true, Scale: y.ResidualScale, Next: next})
+		return
+	}
+	record(a.branch, Epilogue{Scale: 1})
+	r.norm(a.branch, a.x, post, nil, kernels.Consts{"ADD": 1, "SCALE": y.ResidualScale})
+}
+
+// norm records y = norm(x), both [n][hidden].
+func (r *layers) norm(x, y Vectors, w, b *Vector, more kernels.Consts) {
+	c := r.g.normConsts(b)
+	maps.Copy(c, more)
+	r.Dispatch("norm", c, r.n, 1, x.Buffer.Whole(), w.buffer.Whole(), r.read(b), y.Buffer.Whole(), r.Tokens())
+}
+
+// finalNorm records the norm before the head.
+func (r *layers) finalNorm() {
+	g := r.g
+	r.Dispatch("norm", g.normConsts(g.w.finalBias), r.n, 1,
+		g.act.x.Buffer.Whole(), g.w.final.buffer.Whole(), r.read(g.w.finalBias), g.act.final.Buffer.Whole(), g.headTokens())
+}
+
+func (g *Graph) normConsts(bias *Vector) kernels.Consts {
+	s, lanes, stride := g.spec, 128, g.act.x.Stride
+	if s.Hidden >= 2048 && !g.dev.OnCPU() {
+		lanes = 256 // for each to read few elements one after the other
+	}
+	return kernels.Consts{
+		"LANES": lanes, "WIDTH": s.Hidden, "X_STRIDE": stride, "Y_STRIDE": stride, "EPS": s.Norm.Eps,
+		"CENTER": flag(s.Norm.Kind == model.LayerNorm), "BIAS": flag(bias != nil),
+	}
+}

@@ -1,0 +1,60 @@
+package graph
+
+import (
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// acts are what act.wgsl calls these.
+var acts = map[model.Activation]int{model.SiLU: 0, model.GELU: 1, model.GELUTanh: 2, model.ReLU: 3}
+
+// gates are the activations that matvec can compute itself.
+var gates = map[model.Activation]*Gate{model.SiLU: {1, 0}, model.GELUTanh: {1.5957691, 1.5957691 * 0.044715}}
+
+// mlp records an MLP, or the expert that all tokens share and then the chosen ones. For a tap the shared one comes
+// last, as it is quantized last.
+func (r *layers) mlp(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
+	last := w.Router != nil && r.tap != nil && !r.tap.Wants(w.GateUp)
+	if last {
+		r.experts(w, m, in, out, e)
+		e.Add = true
+	}
+	if w.GateUp != nil {
+		own := e
+		if w.Router != nil {
+			own.Next = nil // the experts add to it
+		}
+		r.dense(w, m, in, out, own)
+		e.Next, e.Add = own.Next, true
+	}
+	if w.Router != nil && !last {
+		r.experts(w, m, in, out, e)
+	}
+}
+
+// dense records the MLP that every token passes through.
+func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
+	inner := r.g.act.of(w.Down.Width)
+	if g := gates[m.Activation]; g != nil && w.GateUp.paired && r.n <= MaxBatch {
+		r.Product(Product{w.GateUp, w.gateUpBias, in, inner, Epilogue{Scale: 1, Gate: g}})
+	} else {
+		gateUp := Vectors{Buffer: r.g.act.gateUp, Stride: Stride(w.GateUp.Rows)}
+		r.Product(Product{w.GateUp, w.gateUpBias, in, gateUp, Epilogue{Scale: 1}})
+		r.activate(m, between{w.Down.Width, r.n, w.GateUp.paired}, gateUp, inner)
+	}
+	r.Product(Product{w.Down, w.downBias, inner, out, e})
+}
+
+// between are the vectors between the halves of an MLP.
+type between struct {
+	width, n int
+	paired   bool // gate and up are by turns
+}
+
+// activate records the function between the halves of an MLP.
+func (r *layers) activate(m *model.MLP, b between, x, y Vectors) {
+	c := kernels.Consts{
+		"WIDTH": b.width, "X_STRIDE": x.Stride, "Y_STRIDE": y.Stride, "GATED": flag(m.Gated), "PAIRED": flag(b.paired), "ACT": acts[m.Activation],
+	}
+	r.Dispatch("act", c, (y.Stride+63)/64, b.n, x.Buffer.Whole(), y.Buffer.Whole())
+}

@@ -1,0 +1,128 @@
+package graph
+
+import (
+	"maps"
+	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// Product is Out = W·In + Bias, with what becomes of it, for the tokens of a pass.
+type Product struct {
+	Matrix  *Matrix
+	Bias    *Vector // nil: none
+	In, Out Vectors
+	Epilogue
+}
+
+// Epilogue is what becomes of a product v: v·Scale, then softcap unless 0, then added or stored.
+type Epilogue struct {
+	Add            bool
+	Scale, Softcap float32
+	Gate           *Gate   // unless nil, the function between paired rows
+	Next           *Vector // unless nil, the norm that reads the result: its input is to be prepared
+}
+
+// Gate is an activation v·sigmoid(Slope·v + Cubic·v³), which matvec can compute itself.
+type Gate struct{ Slope, Cubic float32 }
+
+// Product records a product for the tokens of the pass.
+func (r *Recorder) Product(p Product) { r.product(p, r.Tokens()) }
+
+// product records a product for the tokens that step tells of.
+func (r *Recorder) product(p Product, step gpu.Range) {
+	if r.tapped(p.Matrix, Inputs{Vectors: p.In}) {
+		return
+	}
+	for _, part := range p.Matrix.Parts {
+		if r.err != nil {
+			return
+		}
+		s := Shape{part.Packing, part.Rows, part.Width, r.n}
+		r.cost = Cost{part.Bytes(), 2 * uint64(s.Rows) * uint64(s.Width) * uint64(r.n)}
+		if r.n <= MaxBatch {
+			r.matvec(p, part, s)
+			continue
+		}
+		c := part.consts()
+		tile := r.choose.tuned("matmul", s, c, r.choose.matmulDefaults(r.n))
+		r.Dispatch("matmul", c, (s.Rows+tile["TILE_ROWS"]-1)/tile["TILE_ROWS"], (r.n+tile["TILE_TOKENS"]-1)/tile["TILE_TOKENS"],
+			part.codes.Whole(), r.heads(part), p.In.Buffer.Whole(), r.read(p.Bias), p.Out.Buffer.Whole(), r.sizesOf(p, part), step)
+	}
+}
+
+// matvec records the product of a part with few vectors.
+func (r *Recorder) matvec(p Product, part *Part, s Shape) {
+	c := part.consts()
+	maps.Copy(c, kernels.Consts{"TOKENS": PowerOfTwo(r.n), "NORM": flag(p.In.squares > 0), "GATED": flag(p.Gate != nil)})
+	if p.Gate != nil {
+		c["SLOPE"], c["CUBIC"] = p.Gate.Slope, p.Gate.Cubic
+	}
+	variant := r.choose.matvec(s)
+	rows := r.rowsOf(variant, s, c)
+	groups := (s.Rows + rows - 1) / rows
+	next := r.unwritten.Whole()
+	if p.Next != nil && len(p.Matrix.Parts) == 1 && r.from == AtInput {
+		c["NEXT"], next = 1, r.next.Buffer.Whole()
+		r.ahead = ahead{p.Next, groups}
+	}
+	x, y := Grid(groups)
+	r.Dispatch(variant.Kernel, c, x, y,
+		part.codes.Whole(), r.heads(part), p.In.Buffer.Whole(), r.read(p.Next), r.read(p.Bias), p.Out.Buffer.Whole(), next, r.sizesOf(p, part))
+}
+
+// rowsOf adds to c the constants of matvec, matvec_batch or a variant of matvec, and returns how many rows a
+// workgroup makes.
+func (r *Recorder) rowsOf(v Variant, s Shape, c kernels.Consts) int {
+	if v.Kernel == "matvec_batch" {
+		with := r.choose.tuned(v.Kernel, s, c, r.choose.batchDefaults(s))
+		return with["ROWS"] * with["LANES"] / with["ALONG"]
+	}
+	rows := r.choose.tuned("matvec", s, c, r.choose.matvecDefaults(s))["ROWS"]
+	for _, name := range v.Without {
+		delete(c, name)
+	}
+	return rows
+}
+
+// sizesOf is where a product of a part finds its sizes.
+func (r *Recorder) sizesOf(p Product, part *Part) gpu.Range {
+	return r.uniform(sizes{
+		cols: part.Cols(part.Width), rows: part.Rows, xStride: p.In.Stride, yStride: p.Out.Stride, y0: part.row0,
+		bias: p.Bias != nil, Epilogue: p.Epilogue, width: part.Width, eps: r.eps, squares: p.In.squares, nextStride: r.next.Stride,
+	})
+}
+
+// sizes is the uniform that tells a product its sizes, so that one pipeline serves every matrix of a packing. Its
+// fields are in the kernels' order.
+type sizes struct {
+	cols, rows, xStride, yStride, y0 int
+	bias                             bool
+	Epilogue
+	first, here int     // of the experts
+	width       int     // columns of the model
+	eps         float32 // of a norm before the product
+	squares     int     // workgroups' sums of squares behind x
+	nextStride  int
+}
+
+// exponent23 is the exponent of 2²³ as it stands in a float32.
+const exponent23 = 0x4b000000
+
+// words returns the uniform's bytes.
+func (s *sizes) words() []byte {
+	return Words(s.cols, s.rows, s.xStride, s.yStride, s.y0, flag(s.bias), flag(s.Add),
+		int(math.Float32bits(s.Scale)), int(math.Float32bits(s.Softcap)), s.first, s.here,
+		s.width, int(math.Float32bits(s.eps)), (s.squares+3)/4, s.nextStride, exponent23)
+}
+
+// uniform is where sizes lie on the device.
+func (r *Recorder) uniform(s sizes) gpu.Range {
+	if r.err != nil {
+		return gpu.Range{}
+	}
+	var at gpu.Range
+	at, r.err = r.sizes.Put(s.words())
+	return at
+}

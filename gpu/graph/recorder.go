@@ -1,0 +1,83 @@
+package graph
+
+import (
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// Recorder writes down the dispatches of a pass of n tokens. The first error ends the recording and is what
+// Pass returns.
+type Recorder struct {
+	*Kit
+	n    int
+	eps  float32 // of the model's norms
+	next Vectors // where a product prepares the input of the one after a norm
+	pass *Pass
+	cost Cost // of the dispatch that comes next
+	err  error
+
+	ahead ahead // what the product that came last has prepared
+
+	// A part of a layer is recorded from a place on, whose vectors are given, and up to the matrix
+	// that the tap wants.
+	from Place
+	tap  Tap
+	done bool // nothing more is recorded
+}
+
+// ahead are the vectors of the residual stream times the weights of a norm, with sums of their squares
+// behind: all that a product needs to normalize what it reads.
+type ahead struct {
+	norm    *Vector // nil: nothing is prepared
+	squares int     // sums for each token
+}
+
+// Pass returns what was recorded.
+func (r *Recorder) Pass() (*Pass, error) { return r.pass, r.err }
+
+// N reports how many tokens the pass has.
+func (r *Recorder) N() int { return r.n }
+
+// SetNorm says how products take part in norms: by which epsilon they normalize what they read, and where they
+// prepare the input of the product after a norm.
+func (r *Recorder) SetNorm(eps float32, next Vectors) { r.eps, r.next = eps, next }
+
+// Dispatch records one kernel over x·y workgroups.
+func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, ranges ...gpu.Range) {
+	if !r.recording() {
+		return
+	}
+	k, err := r.specialize(kernel, c)
+	if err != nil {
+		r.err = err
+		return
+	}
+	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Kernel: k, X: x, Y: y, Ranges: ranges, Cost: r.cost})
+	r.cost = Cost{}
+}
+
+// Copy records a copy.
+func (r *Recorder) Copy(dst, src gpu.Range) {
+	if r.recording() {
+		r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Ranges: []gpu.Range{dst, src}})
+	}
+}
+
+// recording reports whether what comes is recorded.
+func (r *Recorder) recording() bool { return r.err == nil && !r.done && r.from == AtInput }
+
+// read is where a vector lies, or a placeholder if there is none.
+func (k *Kit) read(v *Vector) gpu.Range {
+	if v == nil {
+		return k.unread.Whole()
+	}
+	return v.buffer.Whole()
+}
+
+// heads is where the scales and zero-points of a part lie, or a placeholder.
+func (k *Kit) heads(p *Part) gpu.Range {
+	if p.heads == nil {
+		return k.unread.Whole()
+	}
+	return p.heads.Whole()
+}

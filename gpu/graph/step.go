@@ -1,0 +1,35 @@
+package graph
+
+import (
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+)
+
+// stepBuffer is the uniform that tells the kernels how many tokens the body of a pass has, and the head, and
+// from which row of the residual stream on. It is written only when that changes.
+type stepBuffer struct {
+	buffer *arena.Buffer // (n, from, 0, 0) of the body at 0, of the head at headStep
+	holds  [2][2]int
+}
+
+// headStep is where the head's numbers lie.
+const headStep = gpu.Align
+
+// SetTokens tells the kernels of the body that a pass has n tokens.
+func (k *Kit) SetTokens(n int) error { return k.step.set(0, n, 0) }
+
+// SetHead tells the kernels of the head that it takes n rows of the residual stream, from the given one on.
+func (k *Kit) SetHead(n, from int) error { return k.step.set(1, n, from) }
+
+func (s *stepBuffer) set(i, n, from int) error {
+	if s.holds[i] == [2]int{n, from} {
+		return nil
+	}
+	s.holds[i] = [2]int{n, from}
+	return s.buffer.Write(uint64(i*headStep), Words(n, from, 0, 0))
+}
+
+// Tokens is where the kernels read how many tokens a pass has.
+func (k *Kit) Tokens() gpu.Range { return k.step.buffer.At(0, 16) }
+
+func (k *Kit) headTokens() gpu.Range { return k.step.buffer.At(headStep, 16) }

@@ -1,0 +1,61 @@
+package graph
+
+import (
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+)
+
+// Place is where in a layer recording begins: everything before it is left out.
+type Place int
+
+// The places.
+const (
+	AtInput        Place = iota // the residual stream before the layer is there
+	AfterHeads                  // … and the outputs of attention's heads
+	AfterAttention              // the residual stream with what attention adds is there
+)
+
+// Tap observes what a matrix is given. While there is one, norms are computed by passes of their own and
+// experts' tokens are sorted, so that the vectors are there in full; a shared expert comes after the chosen ones,
+// unless the tap wants its first half.
+type Tap interface {
+	// Wants reports whether recording is to end at the product with m.
+	Wants(m *Matrix) bool
+	// Take is called in place of that product, and may record what is to be done with its inputs.
+	Take(r *Recorder, in Inputs)
+}
+
+// Inputs are what a matrix, or each of a stack of experts' matrices, is given.
+type Inputs struct {
+	Vectors
+	Experts  *model.MLP // nil unless the matrix is a stack
+	ByToken  bool       // of a stack: one vector for each token; else one for each choice of an expert
+	Weighted bool       // of a stack: they are multiplied with the routing weights
+	Routing             // of a stack
+}
+
+// Routing is where the experts that tokens are sent to stand.
+type Routing struct {
+	Chosen gpu.Range // as route.wgsl describes it
+	Order  gpu.Range // the choices by expert, as group.wgsl describes it
+	Slots  int       // choices of the largest pass, as group.wgsl is told
+}
+
+// reach begins to record, if this is the place.
+func (r *Recorder) reach(p Place) {
+	if r.from == p {
+		r.from = AtInput
+	}
+}
+
+// tapped hands the inputs of m to the tap, if it wants them, and ends the recording.
+func (r *Recorder) tapped(m *Matrix, in Inputs) bool {
+	if r.tap == nil || r.from != AtInput || !r.tap.Wants(m) {
+		return false
+	}
+	if !r.done {
+		r.tap.Take(r, in)
+	}
+	r.done = true
+	return true
+}

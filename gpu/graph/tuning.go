@@ -1,0 +1,53 @@
+package graph
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Tuned are values of the constants of a kernel that decide how fast it is, and not what it computes.
+type Tuned map[string]int
+
+// Tuning holds what was found to be fast on a device, by kernel and class.
+type Tuning map[TuningKey]Tuned
+
+// TuningKey names a kernel and the products that one choice is good for.
+type TuningKey struct{ Kernel, Class string }
+
+// Check reports what of a Tuning the kernels do not know: another kernel, constant or value.
+func (u Tuning) Check() error {
+	for key, c := range u {
+		t := TunableOf(key.Kernel)
+		if t == nil {
+			return fmt.Errorf("kernel %q cannot be tuned", key.Kernel)
+		}
+		if len(c) != len(t.Values) {
+			return fmt.Errorf("kernel %s has %d constants to be tuned, not %v", key.Kernel, len(t.Values), c)
+		}
+		for _, v := range t.Values {
+			if got, ok := c[v.Name]; !ok || !slices.Contains(v.Values, got) {
+				return fmt.Errorf("kernel %s: %v: want %s to be one of %v", key.Kernel, c, v.Name, v.Values)
+			}
+		}
+	}
+	return nil
+}
+
+// TunableKernels names the kernels that can be tuned.
+func TunableKernels() []string {
+	var names []string
+	for _, t := range tunables {
+		names = append(names, t.Kernel)
+	}
+	return names
+}
+
+// String lists the constants by name.
+func (c Tuned) String() string {
+	var s string
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		s += fmt.Sprintf(" %s=%d", name, c[name])
+	}
+	return s[min(1, len(s)):]
+}

@@ -1,0 +1,299 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+)
+
+// Vector is a tensor kept as float32: a norm or a bias, or several of them one after the other.
+type Vector struct {
+	tensors []int
+	plusOne bool // the weights are stored less one
+	paired  bool // elements are by turns those of two tensors
+	n       int
+	buffer  *arena.Buffer
+}
+
+// NewVector returns a Vector of n elements in memory that the caller fills.
+func NewVector(b *arena.Buffer, n int) *Vector { return &Vector{n: n, buffer: b} }
+
+// Weights are a model's tensors, laid out for a device. Several Graphs may share them.
+type Weights struct {
+	dev   *gpu.Device // nil: they are only planned
+	arena *arena.Arena
+	spec  *model.Spec
+
+	Layers           []Layer
+	Head             *Matrix
+	embed, positions *Matrix
+	final, finalBias *Vector
+	headBias         *Vector
+
+	matrices []*Matrix // all of them, in order of use
+	vectors  []*Vector
+}
+
+// Layer has the weights of one layer. What a layer does not have is nil.
+type Layer struct {
+	QKV, O       *Matrix
+	GateUp, Down *Matrix // of the MLP, or of the expert that all tokens share
+	Router       *Matrix
+	ExpertGate   *Matrix // of all experts, one below the other
+	ExpertUp     *Matrix
+	ExpertDown   *Matrix
+
+	attnNorm, attnNormBias, postAttnNorm *Vector
+	mlpNorm, mlpNormBias, postMLPNorm    *Vector
+	qkvBias, oBias, gateUpBias, downBias *Vector
+	qkNorm                               *Vector // of queries, then of keys
+}
+
+// Given returns the matrix of the layer that multiplies these inputs. Of experts it is the first of the
+// stacks that do.
+func (y *Layer) Given(in model.Input) *Matrix {
+	switch {
+	case in == model.InputAttention:
+		return y.QKV
+	case in == model.InputHeads:
+		return y.O
+	case in == model.InputMLP && y.ExpertGate != nil:
+		return y.ExpertGate
+	case in == model.InputMLP && y.ExpertUp != nil:
+		return y.ExpertUp
+	case in == model.InputMLP, in == model.InputShared:
+		return y.GateUp
+	case in == model.InputInner && y.ExpertDown != nil:
+		return y.ExpertDown
+	case in == model.InputInner, in == model.InputSharedInner:
+		return y.Down
+	}
+	return nil
+}
+
+// Stacked reports whether m holds the matrices of experts.
+func (y *Layer) Stacked(m *Matrix) bool {
+	return m != nil && (m == y.ExpertGate || m == y.ExpertUp || m == y.ExpertDown)
+}
+
+// planner finds the tensors of a source by layer and role.
+type planner struct {
+	src   Source
+	limit uint64
+	at    map[slot]int
+	w     *Weights
+	err   error
+}
+
+type slot struct {
+	layer int
+	role  model.Role
+}
+
+// Plan lays out all tensors of src for bindings of at most limit bytes, and reserves memory for them in
+// an arena that they own from then on. With a nil device they are only planned.
+func Plan(dev *gpu.Device, src Source, limit uint64) (*Weights, error) {
+	s := src.Spec()
+	p := planner{src: src, limit: limit, at: map[slot]int{}, w: &Weights{dev: dev, arena: arena.New(dev), spec: s}}
+	for i, t := range src.Tensors() {
+		p.at[slot{t.Layer, t.Role}] = i
+	}
+	out := func(r model.Role) slot { return slot{model.NoLayer, r} }
+	p.w.embed = p.matrix(out(model.RoleEmbed))
+	p.w.positions = p.matrix(out(model.RolePositions))
+	for i := range s.Layers {
+		p.w.Layers = append(p.w.Layers, p.layer(i, s.Layer(i)))
+	}
+	p.w.final = p.norm(out(model.RoleFinalNorm))
+	p.w.finalBias = p.vector(out(model.RoleFinalNormBias))
+	p.w.Head, p.w.headBias = p.w.embed, p.vector(out(model.RoleHeadBias))
+	if !s.TiedHead {
+		p.w.Head = p.matrix(out(model.RoleHead))
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	p.w.reserve()
+	p.w.arena.Count(PurposeLoading, p.w.loadingBytes(len(src.Tensors())))
+	return p.w, nil
+}
+
+// PlanMatrix lays out the given tensors of src as one matrix, and nothing else: weights for trials of single
+// products.
+func PlanMatrix(dev *gpu.Device, src Source, limit uint64, tensors ...int) (*Weights, *Matrix, error) {
+	w := &Weights{dev: dev, arena: arena.New(dev), spec: src.Spec()}
+	m, err := layOut(src, limit, 1, tensors...)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.matrices = []*Matrix{m}
+	w.reserve()
+	return w, m, nil
+}
+
+// reserve asks for the memory of all matrices and vectors.
+func (w *Weights) reserve() {
+	for _, v := range w.vectors {
+		v.buffer = w.arena.Reserve(PurposeWeights, 4*Stride(v.n), gpu.Storage)
+	}
+	for _, m := range w.matrices {
+		for _, p := range m.Parts {
+			p.reserve(w.arena)
+		}
+	}
+}
+
+// Spec describes the model.
+func (w *Weights) Spec() *model.Spec { return w.spec }
+
+// Need reports the bytes of device memory that the weights take, and loading them, by purpose.
+func (w *Weights) Need() map[string]uint64 { return w.arena.Need() }
+
+// Close gives the memory back.
+func (w *Weights) Close() { w.arena.Close() }
+
+// Packings reports how many bytes the matrices of each packing take.
+func (w *Weights) Packings() map[Packing]uint64 {
+	bytes := map[Packing]uint64{}
+	for _, m := range w.matrices {
+		for _, p := range m.Parts {
+			bytes[p.Packing] += p.Bytes()
+		}
+	}
+	return bytes
+}
+
+// normAfter returns the norm that reads the residual stream after a layer.
+func (w *Weights) normAfter(layer int) *Vector {
+	if layer+1 < len(w.Layers) {
+		return w.Layers[layer+1].attnNorm
+	}
+	return w.final
+}
+
+func (p *planner) layer(i int, y *model.Layer) Layer {
+	in := func(roles ...model.Role) []slot {
+		s := make([]slot, len(roles))
+		for j, r := range roles {
+			s[j] = slot{i, r}
+		}
+		return s
+	}
+	w := Layer{
+		attnNorm: p.norm(in(model.RoleAttnNorm)...), attnNormBias: p.vector(in(model.RoleAttnNormBias)...),
+		QKV:     p.matrix(in(model.RoleQ, model.RoleK, model.RoleV)...),
+		qkvBias: p.vector(in(model.RoleQBias, model.RoleKBias, model.RoleVBias)...),
+		qkNorm:  p.norm(in(model.RoleQNorm, model.RoleKNorm)...),
+		O:       p.matrix(in(model.RoleO)...), oBias: p.vector(in(model.RoleOBias)...),
+		postAttnNorm: p.norm(in(model.RolePostAttnNorm)...),
+		mlpNorm:      p.norm(in(model.RoleMLPNorm)...), mlpNormBias: p.vector(in(model.RoleMLPNormBias)...),
+		postMLPNorm: p.norm(in(model.RolePostMLPNorm)...),
+	}
+	if y.MLP.Experts == 0 {
+		w.GateUp = p.pair(in(model.RoleGate, model.RoleUp)...)
+		if w.gateUpBias = p.vector(in(model.RoleGateBias, model.RoleUpBias)...); w.gateUpBias != nil {
+			w.gateUpBias.paired = w.GateUp != nil && w.GateUp.paired
+		}
+		w.Down, w.downBias = p.matrix(in(model.RoleDown)...), p.vector(in(model.RoleDownBias)...)
+		return w
+	}
+	h, n := p.src.Spec().Hidden, y.MLP.Intermediate
+	w.Router = p.matrix(in(model.RoleRouter)...)
+	w.GateUp = p.pair(in(model.RoleSharedGate, model.RoleSharedUp)...)
+	w.Down = p.matrix(in(model.RoleSharedDown)...)
+	w.ExpertGate = p.stack(n, in(model.RoleGate)...)
+	w.ExpertUp = p.stack(n, in(model.RoleUp)...)
+	w.ExpertDown = p.stack(h, in(model.RoleDown)...)
+	return w
+}
+
+// tensors returns those of the slots that the source has.
+func (p *planner) tensors(slots []slot) []int {
+	var found []int
+	for _, s := range slots {
+		if i, ok := p.at[s]; ok {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
+func (p *planner) matrix(slots ...slot) *Matrix { return p.stack(1, slots...) }
+
+// stack lays out the tensors of the slots one below the other, cut between runs of unit rows only.
+func (p *planner) stack(unit int, slots ...slot) *Matrix {
+	found := p.tensors(slots)
+	if len(found) == 0 || p.err != nil {
+		return nil
+	}
+	return p.keep(layOut(p.src, p.limit, unit, found...))
+}
+
+// pair lays out the tensors of two slots row by row.
+func (p *planner) pair(slots ...slot) *Matrix {
+	found := p.tensors(slots)
+	if len(found) != 2 || p.err != nil {
+		return p.matrix(slots...)
+	}
+	return p.keep(layOutPair(p.src, p.limit, found[0], found[1]))
+}
+
+func (p *planner) keep(m *Matrix, err error) *Matrix {
+	if err != nil {
+		p.err = err
+		return nil
+	}
+	p.w.matrices = append(p.w.matrices, m)
+	return m
+}
+
+func (p *planner) vector(slots ...slot) *Vector {
+	found := p.tensors(slots)
+	if len(found) == 0 {
+		return nil
+	}
+	v := &Vector{tensors: found}
+	for _, i := range found {
+		t := p.src.Tensors()[i]
+		v.n += t.Rows() * t.Cols()
+	}
+	p.w.vectors = append(p.w.vectors, v)
+	return v
+}
+
+func (p *planner) norm(slots ...slot) *Vector {
+	v := p.vector(slots...)
+	if v != nil {
+		v.plusOne = p.src.Spec().Norm.PlusOne
+	}
+	return v
+}
+
+// values reads the vector.
+func (v *Vector) values(src Source) ([]float32, error) {
+	all := make([]float32, 0, v.n)
+	for _, i := range v.tensors {
+		t := src.Tensors()[i]
+		n := t.Rows() * t.Cols()
+		all = slices.Grow(all, n)[:len(all)+n]
+		if err := src.Rows(i, 0, t.Rows(), all[len(all)-n:]); err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+		}
+	}
+	if v.plusOne {
+		for i := range all {
+			all[i]++
+		}
+	}
+	if !v.paired {
+		return all, nil
+	}
+	turns := make([]float32, len(all))
+	for i := range all {
+		turns[i] = all[i%2*len(all)/2+i/2]
+	}
+	return turns, nil
+}

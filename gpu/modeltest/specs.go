@@ -1,0 +1,86 @@
+package modeltest
+
+import (
+	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// frequenciesOf returns the inverse frequencies of n rotated elements.
+func frequenciesOf(n int) []float32 {
+	f := make([]float32, n/2)
+	for i := range f {
+		f[i] = float32(math.Pow(10000, -2*float64(i)/float64(n)))
+	}
+	return f
+}
+
+// PlainSpec is a small Llama of odd sizes.
+func PlainSpec() model.Spec {
+	return model.Spec{
+		Family: "test", Vocab: 211, Hidden: 72, MaxPositions: 128, EmbedScale: 1, LogitScale: 1,
+		Norm: model.Norm{Kind: model.RMSNorm, Eps: 1e-5},
+		RoPE: []model.RoPE{{Dim: 24, InvFreq: frequenciesOf(24), Scale: 1}},
+		Kinds: []model.Layer{{
+			PreNorm: true, ResidualScale: 1,
+			Attention: model.Attention{Heads: 6, KVHeads: 2, HeadDim: 24, Scale: 0.2},
+			MLP:       model.MLP{Gated: true, Activation: model.SiLU, Intermediate: 100},
+		}},
+		Layers: []int{0, 0},
+	}
+}
+
+// Specs are models that between them switch on all that a Spec can say.
+var Specs = map[string]func(s *model.Spec){
+	"plain": func(*model.Spec) {},
+	"tied, biases, multipliers": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		s.TiedHead, s.EmbedScale, s.LogitScale, k.ResidualScale = true, 3, 0.25, 0.3
+		k.Attention.QKVBias, k.Attention.OutBias, k.MLP.Bias = true, true, true
+	},
+	"learned positions, LayerNorm, GELU, head bias": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		s.Positions, s.RoPE, s.Norm, s.HeadBias = 128, nil, model.Norm{Kind: model.LayerNorm, Eps: 1e-5, Bias: true}, true
+		k.Attention.RoPE, k.MLP = -1, model.MLP{Activation: model.GELU, Intermediate: 100, Bias: true}
+	},
+	"parallel, partial rotation, GELU by tanh": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		s.RoPE[0] = model.RoPE{Dim: 8, InvFreq: frequenciesOf(8), Scale: 1}
+		k.Parallel, k.MLP.Activation = true, model.GELUTanh
+	},
+	"both norms, softcaps, windows, head norms": func(s *model.Spec) {
+		s.Norm.PlusOne, s.LogitSoftcap = true, 10
+		k := &s.Kinds[0]
+		k.PostNorm, k.Attention.Softcap, k.Attention.QKNorm = true, 5, model.QKNormHead
+		local := *k
+		local.Attention.Window = 7
+		s.Kinds, s.Layers = append(s.Kinds, local), []int{1, 0, 1}
+	},
+	"post-norms alone, projection norms, ReLU": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.PreNorm, k.PostNorm, k.Attention.QKNorm, k.MLP.Activation = false, true, model.QKNormProjection, model.ReLU
+	},
+	"chunks, interleaved, unweighted norms, temperature": func(s *model.Spec) {
+		s.RoPE[0].Interleaved, s.RoPE[0].Scale = true, 1.2
+		global := s.Kinds[0]
+		global.Attention.RoPE, global.Attention.TemperatureScale, global.Attention.TemperatureFloor = -1, 0.1, 8
+		k := &s.Kinds[0]
+		k.Attention.Chunk, k.Attention.QKNorm = 9, model.QKNormUnweighted
+		s.Kinds, s.Layers = append(s.Kinds, global), []int{0, 1, 0}
+	},
+	"experts": func(s *model.Spec) {
+		m := &s.Kinds[0].MLP
+		m.Experts, m.TopK, m.NormalizeTopK, m.Intermediate = 5, 2, true, 40
+	},
+	"experts beside dense layers, shared, weighted at the input": func(s *model.Spec) {
+		dense := s.Kinds[0]
+		m := &s.Kinds[0].MLP
+		m.Experts, m.TopK, m.Sigmoid, m.WeightInput, m.Shared, m.Intermediate = 4, 1, true, true, 48, 36
+		s.Kinds, s.Layers = append(s.Kinds, dense), []int{1, 0, 1, 0}
+	},
+	"experts, post-norms, softmax over all": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.PostNorm = true
+		k.MLP.Experts, k.MLP.TopK, k.MLP.Intermediate = 9, 3, 40
+	},
+}

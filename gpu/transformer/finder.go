@@ -1,0 +1,163 @@
+package transformer
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// What the topk kernels are told; topk_max.wgsl says what it means.
+const (
+	topSpan    = 1024
+	topCap     = 1024
+	topBuckets = 1024
+	topMin     = 192 // candidates wanted: more than a usual top-k and the penalized tokens together
+)
+
+func topGroups(vocab int) int { return (vocab + topSpan - 1) / topSpan }
+func topBytes(vocab int) int  { return 4 * (4 + 4*topGroups(vocab) + 2*topCap) }
+
+// finder finds the largest logits of each of several tokens, on the device.
+type finder struct {
+	kit    *graph.Kit
+	vocab  int
+	logits *arena.Buffer
+	topBuffers
+	out      *gpu.Readback        // where candidates are read
+	programs map[int]*gpu.Program // by number of tokens
+	raw      []byte               // what was read, used again
+	found    []Top
+}
+
+// topBuffers are what a finder has on the device.
+type topBuffers struct {
+	top  *arena.Buffer // candidates, as topk_max.wgsl describes them
+	hist *arena.Buffer
+}
+
+// reserveTop asks for them, for so many tokens at once, and counts what they are read through.
+func reserveTop(a *arena.Arena, vocab, tokens int) topBuffers {
+	a.Count(purposeSampling, tokens*topBytes(vocab))
+	return topBuffers{
+		top:  a.Reserve(purposeSampling, tokens*topBytes(vocab), gpu.Storage),
+		hist: a.Reserve(purposeSampling, tokens*4*topBuckets, gpu.Storage),
+	}
+}
+
+// newFinder returns a finder for logits [tokens][vocab].
+func newFinder(kit *graph.Kit, logits *arena.Buffer, vocab int, b topBuffers) (*finder, error) {
+	f := &finder{kit: kit, vocab: vocab, logits: logits, topBuffers: b, programs: map[int]*gpu.Program{}}
+	var err error
+	f.out, err = kit.Device().NewReadback(purposeSampling, b.top.Size())
+	return f, err
+}
+
+func (f *finder) close() {
+	if f != nil {
+		f.out.Release()
+	}
+}
+
+// record records how the candidates of n tokens are found and copied to where they are read.
+func (f *finder) record(n int) (*graph.Pass, error) {
+	r := f.kit.Recorder("candidates", n)
+	for _, k := range []string{"topk_max", "topk_count", "topk_pick"} {
+		c := kernels.Consts{"VOCAB": f.vocab, "SPAN": topSpan, "CAP": topCap, "BUCKETS": topBuckets}
+		if k == "topk_pick" {
+			c["K"] = min(topMin, f.vocab)
+		}
+		r.Dispatch(k, c, topGroups(f.vocab), n, f.logits.Whole(), f.top.Whole(), f.hist.Whole())
+	}
+	size := uint64(n * topBytes(f.vocab))
+	r.Copy(f.out.Range(size), f.top.At(0, size))
+	return r.Pass()
+}
+
+// program returns the program that does it.
+func (f *finder) program(n int) (*gpu.Program, error) {
+	if p := f.programs[n]; p != nil {
+		return p, nil
+	}
+	pass, err := f.record(n)
+	if err != nil {
+		return nil, err
+	}
+	p, err := f.kit.Program(pass)
+	if err != nil {
+		return nil, err
+	}
+	f.programs[n] = p
+	return p, nil
+}
+
+// run finds the candidates of n tokens' logits.
+func (f *finder) run(ctx context.Context, n int) ([]Top, error) {
+	p, err := f.program(n)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.kit.Device().Run(p); err != nil {
+		return nil, err
+	}
+	return f.read(ctx, n)
+}
+
+// read waits for the candidates of n tokens' logits. The slice is used again.
+func (f *finder) read(ctx context.Context, n int) ([]Top, error) {
+	size := topBytes(f.vocab)
+	f.raw = slices.Grow(f.raw[:0], n*size)[:n*size]
+	if err := f.out.Read(ctx, f.raw); err != nil {
+		return nil, err
+	}
+	f.found = slices.Grow(f.found[:0], n)[:n]
+	for i := range f.found {
+		if err := f.found[i].parse(f.raw[i*size:(i+1)*size], f.vocab); err != nil {
+			return nil, fmt.Errorf("sequence %d: %w", i, err)
+		}
+	}
+	return f.found, nil
+}
+
+// Top is what a sampler needs of one token's logits: the largest, in no order, and the logarithm of
+// the sum of all exponentials. Without candidates there were more than fit.
+type Top struct {
+	Candidates []sample.Candidate
+	LogSumExp  float64
+}
+
+// parse reads what the kernels wrote for one token.
+func (top *Top) parse(raw []byte, vocab int) error {
+	word := func(i int) uint32 { return binary.LittleEndian.Uint32(raw[4*i:]) }
+	float := func(i int) float64 { return float64(math.Float32frombits(word(i))) }
+	groups := topGroups(vocab)
+	most := math.Inf(-1)
+	for g := range groups {
+		most = math.Max(most, float(4+4*g))
+	}
+	var sum float64
+	for g := range groups {
+		sum += float(6+4*g) * math.Exp(float(4+4*g)-most)
+	}
+	if math.IsNaN(sum) || math.IsInf(sum, 0) || most < -3e38 {
+		return errors.New("the logits are not finite")
+	}
+	top.LogSumExp, top.Candidates = most+math.Log(sum), top.Candidates[:0]
+	n := int(word(0))
+	if n > topCap {
+		return nil
+	}
+	for i := range n {
+		at := 4 + 4*groups + 2*i
+		top.Candidates = append(top.Candidates, sample.Candidate{ID: int32(word(at)), Logit: float32(float(at + 1))})
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package transformer
+
+import (
+	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+)
+
+// passes keeps the programs of passes, which are recorded the first time that they are asked for.
+type passes struct {
+	graph  *graph.Graph
+	bodies map[bodyKey]body
+	heads  map[headKey]*gpu.Program
+}
+
+// bodyKey names the body of a pass: how many tokens, and into how many parts their attention cuts the cached
+// positions.
+type bodyKey struct{ n, parts int }
+
+// headKey names a head: how many tokens, and how many sums of squares prepare their final norm; 0: none.
+type headKey struct{ n, squares int }
+
+// body is what a pass does before the head.
+type body struct {
+	programs []*gpu.Program // the embedding, then each layer
+	squares  int            // see graph.Body
+}
+
+func newPasses(g *graph.Graph) passes {
+	return passes{graph: g, bodies: map[bodyKey]body{}, heads: map[headKey]*gpu.Program{}}
+}
+
+// key names the body of a pass of n tokens at a context of the given length.
+func (p *passes) key(n, context int) bodyKey { return bodyKey{n, p.graph.Parts(n, context)} }
+
+// body returns the programs of a body.
+func (p *passes) body(key bodyKey) (body, error) {
+	if b, ok := p.bodies[key]; ok {
+		return b, nil
+	}
+	recorded, err := p.graph.Body(key.n, key.parts)
+	if err != nil {
+		return body{}, err
+	}
+	b := body{squares: recorded.Squares}
+	for _, pass := range recorded.Passes {
+		program, err := p.graph.Program(pass)
+		if err != nil {
+			return body{}, err
+		}
+		b.programs = append(b.programs, program)
+	}
+	p.bodies[key] = b
+	return b, nil
+}
+
+// headAt names the head of n tokens from a row on, after a body that has prepared so many sums of squares: those of
+// the first rows can be used.
+func headAt(from, n, squares int) headKey {
+	if from > 0 || n > graph.MaxBatch {
+		squares = 0
+	}
+	return headKey{n, squares}
+}
+
+// head returns the program of a head.
+func (p *passes) head(key headKey) (*gpu.Program, error) {
+	if program := p.heads[key]; program != nil {
+		return program, nil
+	}
+	pass, err := p.graph.Head(key.n, key.squares)
+	if err != nil {
+		return nil, err
+	}
+	program, err := p.graph.Program(pass)
+	if err != nil {
+		return nil, err
+	}
+	p.heads[key] = program
+	return program, nil
+}
+
+// record returns, without making programs, all passes from the embedding to the candidates of the last m of n
+// tokens.
+func (t *Transformer) record(key bodyKey, m int) ([]*graph.Pass, error) {
+	b, err := t.graph.Body(key.n, key.parts)
+	if err != nil {
+		return nil, err
+	}
+	h := headAt(key.n-m, m, b.Squares)
+	head, err := t.graph.Head(h.n, h.squares)
+	if err != nil {
+		return nil, err
+	}
+	top, err := t.finder.record(m)
+	return append(slices.Clone(b.Passes), head, top), err
+}
+
+// Record feeds the first chunk of tokens as Top would feed the whole of it, but leaves it to the caller to run
+// the passes that it returns: from the embedding to the candidates of the last token.
+func (t *Transformer) Record(tokens []int32) ([]*graph.Pass, error) {
+	if err := t.accept(t.sequences.selected, tokens); err != nil {
+		return nil, err
+	}
+	n := t.chunk(len(tokens))
+	rows := t.rowsOf(tokens[:n])
+	if err := t.graph.Feed(rows); err != nil {
+		return nil, err
+	}
+	if err := t.graph.SetHead(1, n-1); err != nil {
+		return nil, err
+	}
+	passes, err := t.record(t.passes.key(n, longest(rows)), 1)
+	if err != nil {
+		return nil, err
+	}
+	t.sequences.positions[t.sequences.selected] += n
+	return passes, nil
+}

@@ -1,0 +1,56 @@
+package transformer
+
+import (
+	"context"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+)
+
+// SetTrace has f called with the residual stream [tokens][Hidden] of every chunk of tokens after
+// the embedding (layer 0), after each layer (1 … N) and after the final norm (N+1). nil ends it.
+func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) { t.trace = f }
+
+// traced runs the programs of n tokens one by one and hands out the residual stream after each.
+func (t *Transformer) traced(ctx context.Context, n int, programs []*gpu.Program) error {
+	width := t.Spec().Hidden
+	for i, p := range programs {
+		if err := t.dev.Run(p); err != nil {
+			return err
+		}
+		hidden, err := t.graph.ReadVectors(ctx, t.graph.Residual(), n, width)
+		if err != nil {
+			return err
+		}
+		t.trace(i, hidden)
+	}
+	final := make([]float32, 0, n*width)
+	for r := 0; r < n; r += t.graph.HeadRows() {
+		m := min(n-r, t.graph.HeadRows())
+		if err := t.normalize(r, m); err != nil {
+			return err
+		}
+		hidden, err := t.graph.ReadVectors(ctx, t.graph.Final(), m, width)
+		if err != nil {
+			return err
+		}
+		final = append(final, hidden...)
+	}
+	t.trace(len(programs), final)
+	return nil
+}
+
+// normalize computes the final norm of n tokens of the chunk, from the given one on.
+func (t *Transformer) normalize(from, n int) error {
+	if err := t.graph.SetHead(n, from); err != nil {
+		return err
+	}
+	pass, err := t.graph.FinalNorm(n)
+	if err != nil {
+		return err
+	}
+	p, err := t.graph.Program(pass)
+	if err != nil {
+		return err
+	}
+	return t.dev.Run(p)
+}

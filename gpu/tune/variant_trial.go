@@ -1,0 +1,225 @@
+package tune
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+)
+
+// variantTrial is a product with random weights, whose results are known by what matvec makes of it.
+type variantTrial struct {
+	*matrix
+	norm     *graph.Vector
+	next     graph.Vectors
+	rows     int // that a workgroup of matvec makes
+	baseline []float32
+}
+
+// What the weights of a trial take, about; a CPU takes long enough for less.
+const trialBytes, trialBytesCPU = 8 << 20, 128 << 10
+
+// newVariantTrial makes one, and has matvec compute what the others are held to. Close it.
+func newVariantTrial(ctx context.Context, dev *gpu.Device, p graph.Packing) (*variantTrial, error) {
+	width, bytes := 4096, trialBytes
+	if dev.OnCPU() {
+		width, bytes = 2048, trialBytesCPU
+	}
+	s := graph.Shape{Packing: p, Rows: bytes / p.CodeBytes(width) / 8 * 8, Width: width, Tokens: 1}
+	rng := rand.New(rand.NewPCG(1, 2))
+	src := oneMatrix(s, randomPattern(p, rng))
+	m, err := reserveMatrix(dev, s, src)
+	if err != nil {
+		return nil, err
+	}
+	t := &variantTrial{matrix: m}
+	norm := m.arena.Reserve(purposeTrial, 4*max(s.Width, s.Rows), gpu.Storage)
+	t.norm = graph.NewVector(norm, max(s.Width, s.Rows))
+	t.next.Stride = graph.Stride(s.Rows) + graph.Stride(s.Rows/2)
+	t.next.Buffer = m.arena.Reserve(purposeTrial, 4*t.next.Stride, gpu.Storage)
+	if err = m.load(ctx, src); err == nil {
+		if err = t.fill(rng, norm); err == nil {
+			t.baseline, err = t.results(ctx, graph.Choice{})
+		}
+	}
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// randomPattern returns stored weights of small spread: floats, or blocks with zero-points about the middle of the
+// codes.
+func randomPattern(p graph.Packing, rng *rand.Rand) []byte {
+	if p.Block == 0 {
+		return floats(p.Bits, func() float32 { return float32(rng.NormFloat64() / 64) })
+	}
+	middle := center(p.Bits)
+	return records(p, rng, func() (float32, int8) {
+		scale := (1 + rng.Float64()) / 64 / math.Exp2(float64(p.Bits))
+		return float32(scale), max(middle+int8(rng.IntN(5))-2, lowest(p.Bits))
+	})
+}
+
+// lowest is the lowest zero-point that there may be.
+func lowest(bits int) int8 {
+	if bits == 8 {
+		return -128
+	}
+	return 0
+}
+
+// fill makes activations with a sum of squares for each four of them behind, and the weights of a norm.
+func (t *variantTrial) fill(rng *rand.Rand, norm *arena.Buffer) error {
+	x, g := make([]float32, t.x.Stride, t.x.Stride+t.Width/4), make([]float32, max(t.Width, t.Rows))
+	for i := range t.Width {
+		x[i] = float32(rng.NormFloat64())
+	}
+	for i := 0; i < t.Width; i += 4 {
+		x = append(x, x[i]*x[i]+x[i+1]*x[i+1]+x[i+2]*x[i+2]+x[i+3]*x[i+3])
+	}
+	for i := range g {
+		g[i] = float32(1 + 0.1*rng.NormFloat64())
+	}
+	if err := t.x.Buffer.Write(0, graph.FloatBytes(x)); err != nil {
+		return err
+	}
+	return norm.Write(0, graph.FloatBytes(g))
+}
+
+// use is one way to compute a product: of vectors with so many sums of squares behind, with an epilogue.
+type use struct {
+	squares int
+	graph.Epilogue
+}
+
+// record records a use, so many times.
+func (t *variantTrial) record(c graph.Choice, u use, times int) (*graph.Pass, error) {
+	r := t.kit.With(c).Recorder("trial", 1)
+	r.SetNorm(1e-5, t.next)
+	u.Scale = 1
+	for range times {
+		r.Product(graph.Product{Matrix: t.m, In: t.x.Prepared(u.squares), Out: t.y, Epilogue: u.Epilogue})
+	}
+	return r.Pass()
+}
+
+// program implements trial.
+func (t *variantTrial) program(c graph.Choice, times int) (*gpu.Program, error) {
+	pass, err := t.record(c, use{}, times)
+	if err != nil {
+		return nil, err
+	}
+	return t.kit.Program(pass)
+}
+
+// off implements trial. It is the relative RMS of the differences from what matvec makes.
+func (t *variantTrial) off(ctx context.Context, c graph.Choice) (float64, error) {
+	got, err := t.results(ctx, c)
+	return relativeRMS(got, t.baseline), err
+}
+
+// results returns what a kernel computes: a product, one of a normalized vector with an activation, and
+// the product again, prepared for a norm.
+func (t *variantTrial) results(ctx context.Context, c graph.Choice) ([]float32, error) {
+	var all []float32
+	for _, x := range []struct {
+		use
+		from *arena.Buffer
+		n    int
+	}{
+		{use{}, t.y.Buffer, t.Rows},
+		{use{t.Width / 4, graph.Epilogue{Gate: &graph.Gate{Slope: 1}}}, t.y.Buffer, t.Rows / 2},
+		{use{0, graph.Epilogue{Next: t.norm}}, t.next.Buffer, graph.Stride(t.Rows)},
+	} {
+		pass, err := t.record(c, x.use, 1)
+		if err != nil {
+			return nil, err
+		}
+		if t.rows == 0 { // the first is matvec
+			t.rows, _ = pass.Dispatches[0].Kernel.Constant("ROWS")
+		}
+		if x.Next != nil { // a sum of squares of each workgroup stands behind the vector
+			x.n += t.Rows / t.rows
+		}
+		p, err := t.kit.Program(pass)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.kit.Device().Run(p); err != nil {
+			return nil, err
+		}
+		some := make([]float32, x.n)
+		if err := t.kit.ReadFloats(ctx, x.from, 0, some); err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// compete returns how far off a variant's results are from matvec's, and how many times as fast it is: the
+// best of three runs each, by turns.
+func (t *variantTrial) compete(ctx context.Context, v graph.Variant) (off, speed float64, err error) {
+	with := graph.Choice{Variants: map[graph.Packing]graph.Variant{t.Packing: v}}
+	if off, err = t.off(ctx, with); err != nil {
+		return 0, 0, err
+	}
+	matvec, variant, err := race(ctx, t.kit.Device(), t, graph.Choice{}, with)
+	return off, float64(matvec) / float64(variant), err
+}
+
+// race times two candidates by turns and returns the best time of each: of as many rounds as take long enough to be
+// measured without a clock on the device.
+func race(ctx context.Context, dev *gpu.Device, t trial, a, b graph.Choice) (tookA, tookB time.Duration, err error) {
+	rounds := 1
+	once := func(c graph.Choice) (time.Duration, error) {
+		p, err := t.program(c, rounds)
+		if err != nil {
+			return 0, err
+		}
+		return elapsed(ctx, dev, p)
+	}
+	for ; rounds < 512; rounds *= 2 {
+		took, err := once(a)
+		if err != nil {
+			return 0, 0, err
+		}
+		if took >= 15*time.Millisecond {
+			break
+		}
+	}
+	for i := range 3 {
+		for _, x := range []struct {
+			c    graph.Choice
+			best *time.Duration
+		}{{a, &tookA}, {b, &tookB}} {
+			took, err := once(x.c)
+			if err != nil {
+				return 0, 0, err
+			}
+			if i == 0 || took < *x.best {
+				*x.best = took
+			}
+		}
+	}
+	return tookA, tookB, nil
+}
+
+// relativeRMS is that of the differences, against that of want; NaN if any is.
+func relativeRMS(got, want []float32) float64 {
+	if len(got) != len(want) {
+		return math.NaN()
+	}
+	var d, p float64
+	for i, w := range want {
+		d += (float64(got[i]) - float64(w)) * (float64(got[i]) - float64(w))
+		p += float64(w) * float64(w)
+	}
+	return math.Sqrt(d / p)
+}

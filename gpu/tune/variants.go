@@ -1,0 +1,172 @@
+package tune
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// variant is a kernel that may run in place of matvec, and what it may lose.
+type variant struct {
+	graph.Variant
+	takes func(p graph.Packing) bool
+	// loss is how far outputs may be from matvec's, relative RMS, for normal activations: 1e-5 where only
+	// the order of float32 sums differs. dot4 loses up to half a unit an activation, 1/16319 of the largest
+	// one of 16 to 64, so 4e-5 of a usual one.
+	loss float64
+}
+
+var variants = []variant{
+	{graph.Variant{Kernel: "matvec_subgroups"}, func(graph.Packing) bool { return true }, 1e-5},
+	{graph.Variant{Kernel: "matvec_dot4", Without: []string{"STEP"}}, func(p graph.Packing) bool { return p.Bits <= 8 }, 1e-4},
+	{graph.Variant{Kernel: "matvec_f16", Without: []string{"BLOCK", "STEP"}}, func(p graph.Packing) bool { return p.Bits == 16 }, 1e-5},
+}
+
+// What NewVariants may be asked for besides "subgroups", "dot4" and "f16".
+const (
+	VariantsAuto     = "auto"     // what is right and fastest on this device
+	VariantsBaseline = "baseline" // what every device runs
+)
+
+// Variants chooses kernels that run on a device in place of matvec. It tries those that the device has the
+// features for, each once for a packing of weights, on random data: one is chosen if its results are those of
+// matvec, up to rounding, and it is faster.
+type Variants struct {
+	dev     *gpu.Device
+	want    string
+	chosen  map[graph.Packing]graph.Variant
+	results []VariantResult
+}
+
+// VariantResult is how one kernel did.
+type VariantResult struct {
+	Kernel      string
+	Packing     string  // of the weights: "int4/128"
+	RelativeRMS float64 // of the differences from matvec's results
+	Speed       float64 // how many times as fast as matvec
+	Chosen      bool
+	Err         string // why it could not be tried
+}
+
+// leastGain is how much faster a kernel has to be: less may be chance.
+const leastGain = 1.05
+
+// NewVariants returns the choice for a device: VariantsAuto, VariantsBaseline, or the variant of one name,
+// whether it is faster or not. That one must be there, and right.
+func NewVariants(dev *gpu.Device, want string) (*Variants, error) {
+	k := &Variants{dev: dev, want: cmp.Or(want, VariantsAuto), chosen: map[graph.Packing]graph.Variant{}}
+	if k.want == VariantsAuto || k.want == VariantsBaseline {
+		return k, nil
+	}
+	i := slices.IndexFunc(variants, func(v variant) bool { return v.Kernel == "matvec_"+k.want })
+	if i < 0 {
+		return nil, fmt.Errorf("kernels %q: want auto, baseline, subgroups, dot4 or f16", want)
+	}
+	kernel, err := kernels.Specialize(variants[i].Kernel, nil)
+	if err == nil && !dev.Features().Runs(kernel) {
+		err = fmt.Errorf("kernels %q: this device does not have what they need: %s", want, strings.Join(kernel.Needs, ", "))
+	}
+	return k, err
+}
+
+// Results returns how the kernels did that were tried so far.
+func (k *Variants) Results() []VariantResult { return k.results }
+
+// Choose returns the choice for the packings that a model mostly consists of, and tries those that were not tried
+// before. Of src it reads no weights.
+func (k *Variants) Choose(ctx context.Context, src graph.Source) (map[graph.Packing]graph.Variant, error) {
+	if k.want == VariantsBaseline {
+		return nil, nil
+	}
+	w, err := graph.Plan(nil, src, k.dev.Limits().MaxBinding)
+	if err != nil {
+		return nil, err
+	}
+	var all uint64
+	packings := w.Packings()
+	for _, n := range packings {
+		all += n
+	}
+	for p, n := range packings {
+		if _, done := k.chosen[p]; done || n < all/8 {
+			continue
+		}
+		if err := k.choose(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return maps.Clone(k.chosen), nil
+}
+
+// choose tries the variants for one packing.
+func (k *Variants) choose(ctx context.Context, p graph.Packing) error {
+	k.chosen[p] = graph.Variant{}
+	list, err := k.candidates(p)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	t, openErr := newVariantTrial(ctx, k.dev, p)
+	if openErr == nil {
+		defer t.close()
+	}
+	best, from := leastGain, len(k.results)
+	for _, v := range list {
+		r, err := VariantResult{Kernel: v.Kernel, Packing: p.String()}, openErr
+		if err == nil {
+			r.RelativeRMS, r.Speed, err = t.compete(ctx, v.Variant)
+		}
+		chosen, err := k.judge(ctx, v, &r, best, err)
+		if err != nil {
+			return err
+		}
+		if chosen {
+			best, k.chosen[p] = r.Speed, v.Variant
+		}
+		k.results = append(k.results, r)
+	}
+	for i := range k.results[from:] {
+		r := &k.results[from+i]
+		r.Chosen = r.Kernel == k.chosen[p].Kernel
+	}
+	return nil
+}
+
+// judge reports whether a variant is to be chosen, when the best one so far is so many times as fast as matvec, and it
+// could be tried, or could not because of err.
+func (k *Variants) judge(ctx context.Context, v variant, r *VariantResult, best float64, err error) (bool, error) {
+	forced := k.want != VariantsAuto
+	right := r.RelativeRMS <= v.loss // not so if it is NaN
+	switch {
+	case err != nil && (forced || ctx.Err() != nil || errors.Is(err, gpu.ErrDeviceLost)):
+		return false, fmt.Errorf("trying kernel %s: %w", v.Kernel, err)
+	case err != nil:
+		r.Err = err.Error()
+		return false, nil
+	case !right && forced:
+		return false, fmt.Errorf("kernel %s is wrong on this device: off by a relative RMS of %.2g, allowed %.2g", v.Kernel, r.RelativeRMS, v.loss)
+	}
+	return right && (r.Speed >= best || forced), nil
+}
+
+// candidates returns the variants that the device can run for a packing, and that are wanted.
+func (k *Variants) candidates(p graph.Packing) ([]variant, error) {
+	var list []variant
+	for _, v := range variants {
+		kernel, err := kernels.Specialize(v.Kernel, nil)
+		if err != nil {
+			return nil, err
+		}
+		if v.takes(p) && k.dev.Features().Runs(kernel) && (k.want == VariantsAuto || "matvec_"+k.want == v.Kernel) {
+			list = append(list, v)
+		}
+	}
+	return list, nil
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -59,10 +60,11 @@ func Look(ctx context.Context, dir string, positions int, o Options) (_ *Preview
 // Size is what a model takes in one format.
 type Size struct {
 	Format string
-	Block  int    // 0: Format has none, or Fitted
-	Fitted bool   // what the format leaves open is chosen by the model, as Convert does
-	Bytes  int64  // of the files with tensors
-	GPU    uint64 // bytes to run it
+	Block  int     // 0: Format has none, or Fitted
+	Fitted bool    // what the format leaves open is chosen by the model, as Convert does
+	Bytes  int64   // of the files with tensors
+	Bits   float64 // of a weight
+	GPU    uint64  // bytes to run it
 }
 
 // sizeFormats are those that sizes are shown for: everything in one grid, and what a format alone chooses.
@@ -78,9 +80,13 @@ var sizeFormats = []convert.Options{
 }
 
 // Sizes works out what a model takes as a bundle in each format, and on a GPU at a context of so many positions. It
-// needs no weights.
+// needs no weights. More positions than the model has are an *OptionError.
 func Sizes(ctx context.Context, spec *model.Spec, positions int) ([]Size, error) {
+	if most := spec.Positions; most > 0 && positions > most {
+		return nil, option.New("context", strconv.Itoa(positions), fmt.Errorf("the model has %d positions", most))
+	}
 	var all []Size
+	weights := float64(model.Elements(spec.Tensors()))
 	for _, o := range sizeFormats {
 		v, err := convert.LookShape(ctx, spec, o)
 		if err != nil {
@@ -90,7 +96,7 @@ func Sizes(ctx context.Context, spec *model.Spec, positions int) ([]Size, error)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Size{Format: o.Format, Block: o.Block, Fitted: o.Fit, Bytes: v.Out, GPU: Sum(by)})
+		all = append(all, Size{Format: o.Format, Block: o.Block, Fitted: o.Fit, Bytes: v.Out, Bits: float64(v.Out) * 8 / weights, GPU: Sum(by)})
 	}
 	return all, nil
 }

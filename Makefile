@@ -49,6 +49,13 @@ check: ## Formatting, vet, staticcheck; for TypeScript, Biome (where npm is)
 	$(GO) tool staticcheck ./...
 	@if command -v npm >/dev/null; then scripts/npm && cd web && npm run --silent lint; else echo "no npm: TypeScript was not checked"; fi
 
+.PHONY: release release-check
+release: page web ## Make archives for PLATFORMS, the npm package, SBOMs and checksums in build/release (wants npm and the network)
+	$(GO) run ./internal/tools/release -go $(GO) -platforms "$(PLATFORMS)" $(RELEASE)
+
+release-check: ## Make the release of HEAD twice, in two places with two caches, and compare (PLATFORMS= for fewer)
+	@scripts/release-check "$(PLATFORMS)"
+
 cross: ## Build for six platforms without cgo
 	@for p in $(PLATFORMS); do \
 		echo "$(GO) build $$p"; \

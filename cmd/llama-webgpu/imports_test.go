@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 	"gpu/transformer":                      {"format/model", "gpu", "gpu/arena", "gpu/graph", "gpu/sample", "kernels"},
 	"gpu/tune":                             {"format/block", "format/model", "gpu", "gpu/arena", "gpu/graph", "gpu/sample", "gpu/transformer", "kernels"},
 	"web":                                  {},
+	"internal/release":                     {},
 	"kernels/simd":                         {},
 	"verify":                               {"format/model", "kernels/simd"}, // never gpu: it compares two Forwarders
 	"verify/report":                        {"verify"},

@@ -10,11 +10,11 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
+	"github.com/llama-webgpu/llama-webgpu/internal/release"
 )
 
-// version is that of the program. It is part of a bundle's identity: programs of one version make
-// the same bytes.
-const version = "0.1.0"
+// version is that of the program.
+const version = release.Version
 
 var versionCommand = &cli.Command{
 	Name:     "version",

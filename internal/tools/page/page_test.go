@@ -100,6 +100,57 @@ func TestErrors(t *testing.T) {
 	})
 }
 
+// TestWithoutComments keeps the marks that package kernels reads, and all lines.
+func TestWithoutComments(t *testing.T) {
+	kernel := "// k: y = x.\n// with shared/put.wgsl: put\nconst N: u32 = 4u; // of them\n\nfn f() {\n  for (;;) { // unroll\n  } // the end\n  // what\n}\n"
+	want := "//\n// with shared/put.wgsl: put\nconst N: u32 = 4u;\n\nfn f() {\n  for (;;) { // unroll\n  }\n\n}\n"
+	if got := string(withoutComments([]byte(kernel))); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestKernelsWithoutComments compares the kernels as the WebAssembly has them with those in the repository: all of
+// their code, and what package kernels reads in comments, is there.
+func TestKernelsWithoutComments(t *testing.T) {
+	t.Chdir("../../..")
+	dir := t.TempDir()
+	if _, err := writeOverlay(dir); err != nil {
+		t.Fatal(err)
+	}
+	kernels, err := filepath.Glob("kernels/*.wgsl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, err := filepath.Glob("kernels/shared/*.wgsl")
+	if err != nil || len(kernels) < 20 || len(shared) == 0 {
+		t.Fatalf("%d kernels, %d shared pieces, %v", len(kernels), len(shared), err)
+	}
+	for _, name := range append(kernels, shared...) {
+		before, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, a := strings.Split(string(before), "\n"), strings.Split(string(after), "\n")
+		if len(b) != len(a) {
+			t.Fatalf("%s: %d lines, want %d", name, len(a), len(b))
+		}
+		for i := range b {
+			code, words, _ := strings.Cut(b[i], "//")
+			marked := strings.HasPrefix(words, " with ") || strings.HasPrefix(words, " unroll")
+			switch {
+			case marked && a[i] != b[i], !marked && strings.TrimRight(code, " ") != strings.TrimRight(strings.TrimSuffix(a[i], "//"), " "):
+				t.Errorf("%s:%d: %q, which was %q", name, i+1, a[i], b[i])
+			case strings.HasPrefix(b[i], "//") && !strings.HasPrefix(a[i], "//"):
+				t.Errorf("%s:%d: %q is no comment any more, as %q was", name, i+1, a[i], b[i])
+			}
+		}
+	}
+}
+
 // TestWrite checks that what a former build has left goes, and that types that tsc has written stay.
 func TestWrite(t *testing.T) {
 	dir := tree(t, small())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,22 +11,81 @@ import (
 	"strings"
 )
 
-// buildWasm compiles cmd/wasm. Without inlining the code is a sixth smaller when packed; what hashes the weights, and must
-// be fast, is written so that it needs none.
+// buildWasm compiles cmd/wasm, as small as it gets when compressed. Without inlining it is a sixth smaller; the hash of
+// the weights, which must be fast, is written so that it needs none. What it embeds, it embeds without comments.
 func buildWasm(goTool string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "llama-webgpu-page-*")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
+	overlay, err := writeOverlay(dir)
+	if err != nil {
+		return nil, err
+	}
 	out := filepath.Join(dir, "llama-webgpu.wasm")
 	cmd := exec.Command(goTool, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-l", "-ldflags=-s -w",
-		"-o", out, "./cmd/wasm")
+		"-overlay", overlay, "-o", out, "./cmd/wasm")
 	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s build ./cmd/wasm: %w\n%s", goTool, err, text)
 	}
 	return os.ReadFile(out)
+}
+
+// writeOverlay writes to dir what the WebAssembly embeds in place of the files in the repository, and returns the name
+// of the file that tells go build -overlay about it.
+func writeOverlay(dir string) (string, error) {
+	instead := files{"gpu/backend.js": []byte("(() => { throw new Error('llamaWebGPUBackend is missing') })")} // the package has it
+	for _, pattern := range []string{"kernels/*.wgsl", "kernels/shared/*.wgsl"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", err
+		}
+		for _, name := range found {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return "", err
+			}
+			instead[filepath.ToSlash(name)] = withoutComments(text)
+		}
+	}
+	if err := instead.write(dir); err != nil {
+		return "", err
+	}
+	replace := map[string]string{}
+	for name := range instead {
+		replace[absolute(filepath.FromSlash(name))] = filepath.Join(dir, filepath.FromSlash(name))
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "overlay.json")
+	return name, os.WriteFile(name, text, 0o666)
+}
+
+// lineComment is a comment that takes a whole line, comment one after code, with the space before it. Package kernels
+// reads the comments that begin like marks.
+var (
+	lineComment = regexp.MustCompile(`(?m)^//.*$`)
+	comment     = regexp.MustCompile(`(?m)[ \t]+//.*$`)
+	marks       = []string{"// with shared/", "// unroll"}
+)
+
+// withoutComments empties the comments of a kernel. Lines keep their numbers, which errors name, and the comment that
+// opens a kernel stays one, because package kernels looks for marks in it.
+func withoutComments(kernel []byte) []byte {
+	cut := func(c []byte, left string) []byte {
+		for _, mark := range marks {
+			if bytes.HasPrefix(bytes.TrimLeft(c, " \t"), []byte(mark)) {
+				return c
+			}
+		}
+		return []byte(left)
+	}
+	kernel = lineComment.ReplaceAllFunc(kernel, func(c []byte) []byte { return cut(c, "//") })
+	return comment.ReplaceAllFunc(kernel, func(c []byte) []byte { return cut(c, "") })
 }
 
 // writeSync is how wasm_exec.js calls the file system: by a name that is looked up on the page's global object.

@@ -2,42 +2,24 @@ package quant
 
 import (
 	"github.com/llama-webgpu/llama-webgpu/format/block"
-	"golang.org/x/sys/cpu"
+	"github.com/llama-webgpu/llama-webgpu/internal/vector"
 )
 
-// body says which bodies run.
-type body int
+// level says which bodies run; tests lower it.
+var level = vector.Best()
 
-const (
-	scalar body = iota
-	avx2        // with FMA
-	avx512
-)
-
-var bodies = best()
-
-func best() body {
-	switch {
-	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX2 && cpu.X86.HasFMA:
-		return avx512
-	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
-		return avx2
-	}
-	return scalar
-}
-
-// stride is how many weights the vector bodies take at a time. They need whole strides, and no
-// importances.
+// stride is how many weights the vector bodies take at a time.
 const stride = 32
 
-func vector(w, h []float32) bool {
-	return bodies != scalar && h == nil && len(w)%stride == 0 && len(w) > 0
+// suits reports whether the vector bodies can take these: whole strides, without importances.
+func suits(w, h []float32) bool {
+	return level != vector.None && h == nil && len(w)%stride == 0 && len(w) > 0
 }
 
 // extent returns the least and the greatest of w, zero without its sign, and whether all are
 // finite: if not, the two mean nothing.
 func extent(w []float32) (lo, hi float32, finite bool) {
-	if !vector(w, nil) {
+	if !suits(w, nil) {
 		return extentGo(w)
 	}
 	lo, hi, odd := extentAVX2(&w[0], len(w))
@@ -48,11 +30,11 @@ func extent(w []float32) (lo, hi float32, finite bool) {
 func costs(c, w, h []float32, trials []trial) {
 	switch {
 	case len(trials) == 0:
-	case !vector(w, h):
+	case !suits(w, h):
 		for i, t := range trials {
 			c[i] = costGo(w, h, t)
 		}
-	case bodies == avx512:
+	case level == vector.AVX512:
 		costsAVX512(&c[:len(trials)][0], &w[0], len(w), &trials[0], len(trials))
 	default:
 		costsAVX2(&c[:len(trials)][0], &w[0], len(w), &trials[0], len(trials))
@@ -62,9 +44,9 @@ func costs(c, w, h []float32, trials []trial) {
 // measure returns the moments for the levels nearest to w·(1/s); h may be nil.
 func measure(w, h []float32, t trial) (m moments) {
 	switch {
-	case !vector(w, h):
+	case !suits(w, h):
 		return momentsGo(w, h, t)
-	case bodies == avx512:
+	case level == vector.AVX512:
 		m.d1, m.d2, m.w1, m.wd = momentsAVX512(&w[0], len(w), t)
 	default:
 		m.d1, m.d2, m.w1, m.wd = momentsAVX2(&w[0], len(w), t)
@@ -75,14 +57,14 @@ func measure(w, h []float32, t trial) (m moments) {
 // emit writes the codes of w and the padding, which is u from len(w) on, and returns Σ(w−ŵ)² and
 // Σw². It may change u.
 func emit(s block.Scheme, dst []byte, u []uint8, w []float32, t trial) (loss, power float32) {
-	if !vector(w, nil) {
+	if !suits(w, nil) {
 		loss, power = codesGo(u, w, t)
 		s.Pack(dst, u)
 		return loss, power
 	}
 	n := len(w) * s.Bits / 8
 	s.Pack(dst[n:], u[len(w):])
-	if d := &dst[:n][0]; bodies == avx512 {
+	if d := &dst[:n][0]; level == vector.AVX512 {
 		loss, power = encodeAVX512(d, &w[0], len(w), t, s.Bits)
 	} else {
 		loss, power = encodeAVX2(d, &w[0], len(w), t, s.Bits)

@@ -7,18 +7,18 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
+	"github.com/llama-webgpu/llama-webgpu/internal/vector"
 )
 
 // withBody runs f with each body that this processor has but the scalar one.
 func withBody(t *testing.T, f func(t *testing.T)) {
-	have := bodies
-	defer func() { bodies = have }()
-	if have == scalar {
+	have := level
+	defer func() { level = have }()
+	if have == vector.None {
 		t.Skip("no AVX2 here: only the scalar bodies run")
 	}
-	for b := avx2; b <= have; b++ {
-		bodies = b
-		t.Run(map[body]string{avx2: "AVX2", avx512: "AVX-512"}[b], f)
+	for level = vector.AVX2; level <= have; level++ {
+		t.Run(level.String(), f)
 	}
 }
 
@@ -40,7 +40,7 @@ func anyFinite(r *rand.Rand, w []float32) {
 // TestLanes compares each body in assembly with the scalar one, bit by bit.
 func TestLanes(t *testing.T) {
 	withBody(t, func(t *testing.T) {
-		rnd := rand.New(rand.NewPCG(11, uint64(bodies)))
+		rnd := rand.New(rand.NewPCG(11, uint64(level)))
 		fills := []func(*rand.Rand, []float32){anyFinite}
 		for _, f := range rows {
 			fills = append(fills, f)

@@ -1,12 +1,14 @@
 package quant
 
+import "github.com/llama-webgpu/llama-webgpu/internal/vector"
+
 // sweep adds Σ a[k]·x[k·step+i] to each y[i], in the order of k.
 func sweep(y, a, x []float32, step int) {
 	n := 0
-	if bodies != scalar && len(a) > 0 {
+	if level != vector.None && len(a) > 0 {
 		if n = len(y) &^ (lanes - 1); n > 0 {
 			_ = x[(len(a)-1)*step+n-1]
-			if bodies == avx512 {
+			if level == vector.AVX512 {
 				sweepAVX512(&y[0], n, &a[0], len(a), &x[0], step)
 			} else {
 				sweepAVX2(&y[0], n, &a[0], len(a), &x[0], step)
@@ -24,12 +26,12 @@ func dot64(a, b []float64) float64 {
 	if n == 0 {
 		return dotRest(0, a, b)
 	}
-	if bodies == scalar {
+	if level == vector.None {
 		return dot64Go(a, b)
 	}
 	b = b[:len(a)]
 	sum := 0.0
-	if bodies == avx512 {
+	if level == vector.AVX512 {
 		sum = dot64AVX512(&a[0], &b[0], n)
 	} else {
 		sum = dot64AVX2(&a[0], &b[0], n)

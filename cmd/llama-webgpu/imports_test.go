@@ -29,14 +29,14 @@ var allowed = map[string][]string{
 	"format/vocab":                         {"format/gguf"},
 	"format/gguf":                          {},
 	"format/gguf/gguftest":                 {},
-	"format/hf":                            {"format/gguf", "format/model", "format/outdir", "format/vocab"},
-	"format/block":                         {},
+	"format/hf":                            {"format/gguf", "format/model", "format/outdir", "format/vocab", "internal/vector"},
+	"format/block":                         {"internal/vector"},
 	"format/bundle":                        {"format/block", "format/model", "format/outdir", "format/strict", "internal/sha256"},
 	"format/outdir":                        {},
 	"format/source":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/tokenizer"},
 	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "llm/engine", "quant/auto", "quant/convert", "verify/run"},
 	"llm/engine":                           {"format/outdir", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "kernels", "kernels/simd", "verify"},
-	"quant":                                {"format/block"},
+	"quant":                                {"format/block", "internal/vector"},
 	"quant/auto":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "format/source", "format/strict", "format/tokenizer", "format/tokenizer/chat", "format/vocab", "gpu", "gpu/calibrate", "gpu/transformer", "internal/option", "quant", "quant/calibrate", "quant/convert", "verify"},
 	"quant/calibrate":                      {"format/block", "format/model", "kernels/simd", "quant", "verify"},
 	"quant/convert":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "quant"},
@@ -54,12 +54,13 @@ var allowed = map[string][]string{
 	"gpu/tune":                             {"format/block", "format/model", "gpu", "gpu/arena", "gpu/graph", "gpu/sample", "gpu/transformer", "kernels"},
 	"web":                                  {},
 	"internal/release":                     {},
-	"kernels/simd":                         {},
+	"kernels/simd":                         {"internal/vector"},
 	"verify":                               {"format/model", "kernels/simd"}, // never gpu: it compares two Forwarders
 	"verify/report":                        {"verify"},
 	"verify/run":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/source", "format/tokenizer", "gpu", "gpu/transformer", "internal/option", "llm/engine", "verify", "verify/report"},
 	"internal/cmdline":                     {"format/outdir"},
 	"internal/option":                      {},
+	"internal/vector":                      {},
 }
 
 // TestImportDirection reads the imports of all files but tests, whatever system they are for.

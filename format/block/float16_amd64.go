@@ -1,9 +1,9 @@
 package block
 
-import "golang.org/x/sys/cpu"
+import "github.com/llama-webgpu/llama-webgpu/internal/vector"
 
-// hasF16C: every processor with AVX2 and FMA converts float16 in hardware.
-var hasF16C = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+// hasF16C says whether the processor converts float16.
+var hasF16C = vector.Best() >= vector.AVX2
 
 func float16s(dst []byte, w []float32) {
 	n := 0

@@ -3,12 +3,11 @@ package hf
 import (
 	"unsafe"
 
-	"golang.org/x/sys/cpu"
+	"github.com/llama-webgpu/llama-webgpu/internal/vector"
 )
 
-// vectors says whether the bodies in assembly run. They use AVX2 and F16C, which every processor
-// with AVX2 and FMA has. They take 16 elements at a time.
-var vectors = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+// vectors says whether the bodies in assembly run. They take 16 elements at a time.
+var vectors = vector.Best() >= vector.AVX2
 
 const stride = 16
 

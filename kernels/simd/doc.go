@@ -2,3 +2,11 @@
 // activations in float32, in assembly where the processor has AVX2 or AVX-512, in Go elsewhere. It
 // knows slices of numbers, not models, and starts no goroutines.
 package simd
+
+import "github.com/llama-webgpu/llama-webgpu/internal/vector"
+
+// level says which instructions are used; tests lower it.
+var level = vector.Best()
+
+// Name says which instructions the package uses.
+func Name() string { return level.String() }

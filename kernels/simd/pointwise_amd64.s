@@ -70,8 +70,8 @@ GLOBL ·bias<>(SB), RODATA|NOPTR, $4
 	VPSLLD       $23, Y1, Y1;           \
 	VMULPS       Y1, Y2, Y0
 
-// func expAVX2(x *float32, n int, shift float32) float32
-TEXT ·expAVX2(SB), NOSPLIT, $32-28
+// func expAVX2(x *float32, n int, shift float32, sums *[8]float32)
+TEXT ·expAVX2(SB), NOSPLIT, $32-32
 	MOVQ x+0(FP), SI
 	MOVQ n+8(FP), CX
 	CONSTANTS
@@ -90,14 +90,9 @@ exp:
 	SUBQ         $8, CX
 	JNZ          exp
 
-	VEXTRACTF128 $1, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
+	MOVQ         sums+24(FP), DI
+	VMOVUPS      Y0, (DI)
 	VZEROUPPER
-	MOVSS        X0, ret+24(FP)
 	RET
 
 // func gateAVX2(x *float32, n int, a, b float32)

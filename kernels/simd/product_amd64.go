@@ -1,40 +1,16 @@
 package simd
 
-import "golang.org/x/sys/cpu"
-
-// body says which instructions are used.
-type body int
-
-const (
-	scalar body = iota
-	avx2        // with FMA
-	avx512
-)
-
-var bodies = best()
-
-func best() body {
-	switch {
-	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX2 && cpu.X86.HasFMA:
-		return avx512
-	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
-		return avx2
-	}
-	return scalar
-}
-
-// Name says which instructions the package uses.
-func Name() string { return [...]string{"scalar", "AVX2", "AVX-512"}[bodies] }
+import "github.com/llama-webgpu/llama-webgpu/internal/vector"
 
 func tile(c []float32, cs int, x []float32, xs int, w []float32, ws, k int, add bool) {
 	plus := 0
 	if add {
 		plus = 1
 	}
-	switch bodies {
-	case avx512:
+	switch level {
+	case vector.AVX512:
 		tileAVX512(&c[0], cs*4, &x[0], xs*4, &w[0], ws*4, k/16, plus)
-	case avx2:
+	case vector.AVX2:
 		const half = TileTokens / 2
 		tileAVX2(&c[0], cs*4, &x[0], xs*4, &w[0], ws*4, k/8, plus)
 		tileAVX2(&c[half*cs], cs*4, &x[half*xs], xs*4, &w[0], ws*4, k/8, plus)
@@ -53,10 +29,10 @@ func tileAVX512(c *float32, cs int, x *float32, xs int, w *float32, ws int, n, a
 //go:noescape
 func tileAVX2(c *float32, cs int, x *float32, xs int, w *float32, ws int, n, add int)
 
-// expAVX2 replaces x by e^(x−shift) and returns the sum of that; n is a multiple of 8.
+// expAVX2 replaces x by e^(x−shift) and sets sums to the sums of that by lane; n is a multiple of 8.
 //
 //go:noescape
-func expAVX2(x *float32, n int, shift float32) float32
+func expAVX2(x *float32, n int, shift float32, sums *[8]float32)
 
 // gateAVX2 replaces x by x/(1+e^(−x·(a+b·x²))); n is a multiple of 8.
 //

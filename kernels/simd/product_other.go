@@ -2,9 +2,6 @@
 
 package simd
 
-// Name says which instructions the package uses.
-func Name() string { return "scalar" }
-
 func tile(c []float32, cs int, x []float32, xs int, w []float32, ws, k int, add bool) {
 	tileGo(c, cs, x, xs, w, ws, k, add)
 }

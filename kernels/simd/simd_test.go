@@ -5,7 +5,18 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/vector"
 )
+
+// eachLevel runs a test with each set of instructions that this processor has.
+func eachLevel(t *testing.T, f func(*testing.T)) {
+	most := level
+	defer func() { level = most }()
+	for level = vector.None; level <= most; level++ {
+		t.Run(Name(), f)
+	}
+}
 
 func random(r *rand.Rand, rows, cols, rowsTo int) Matrix {
 	m := NewMatrix(rows, cols, rowsTo)
@@ -19,7 +30,7 @@ func random(r *rand.Rand, rows, cols, rowsTo int) Matrix {
 
 func TestProduct(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	eachBody(t, func(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
 		for _, size := range [][3]int{{1, 1, 1}, {6, 4, 16}, {7, 5, 17}, {5, 3, 100}, {13, 70, 64}, {12, 8, 2100}, {1, 33, 576}} {
 			for _, add := range []bool{false, true} {
 				tokens, rows, cols := size[0], size[1], size[2]
@@ -54,7 +65,7 @@ func TestProduct(t *testing.T) {
 // TestProductOfParts: cutting the rows of x changes no bit.
 func TestProductOfParts(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	eachBody(t, func(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
 		x, w := random(r, 17, 1500, TileTokens), random(r, 9, 1500, TileRows)
 		whole, one := make([]float32, 17*9), make([]float32, 9)
 		Product(whole, 9, x, w, false)
@@ -73,7 +84,7 @@ func TestProductOfParts(t *testing.T) {
 
 func TestPointwise(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	eachBody(t, func(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
 		for _, n := range []int{1, 7, 8, 9, 1000, 5000} {
 			x := make([]float32, n)
 			for i := range x {

@@ -13,7 +13,7 @@ import (
 // Bits must be set; the zero values of all others are good defaults.
 type ConvertOptions = auto.Options
 
-// What ConvertOptions are made of, and what Convert reports.
+// The parts of ConvertOptions, and what Convert reports.
 type (
 	ConvertPolicy   = auto.Policy      // the formats of matrices, and the method
 	ConvertOverride = auto.Override    // another format for matrices whose names match
@@ -28,14 +28,14 @@ type (
 //
 // After an error nothing is left of out, unless it is a *convert.Interrupted: then another call with Stale set to
 // outdir.Resume continues. Other errors to branch on: *auto.OptionError, a mistake in the options; fs.ErrExist, if out
-// exists and Force is not set; block.ErrNotFinite and quant.ErrOverflow, which Sanitize and Saturate put up with;
+// exists and Force is not set; block.ErrNotFinite and quant.ErrOverflow, which Sanitize and Saturate avoid;
 // gpu.ErrNoAdapter, if calibration was asked to run on a GPU.
 func Convert(ctx context.Context, dir, out string, o ConvertOptions) (*ConvertReport, error) {
 	return auto.Convert(ctx, dir, out, o)
 }
 
 // PreviewConvert works out what Convert would do and writes nothing: types and sizes of the tensors, the time, and the
-// disk and GPU memory that the bundle needs, the latter at a context of so many tokens; 0: what the model was trained for,
+// disk and GPU memory that the bundle needs, the latter at a context of this many tokens; 0: what the model was trained for,
 // at most 4096.
 func PreviewConvert(ctx context.Context, dir string, tokens int, o ConvertOptions) (*ConvertPreview, error) {
 	return auto.Look(ctx, dir, tokens, o)

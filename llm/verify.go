@@ -11,7 +11,7 @@ import (
 // VerifyOptions say over which text a bundle is compared with its checkpoint, where both run, and what may be lost.
 type VerifyOptions = judge.VerifyOptions
 
-// What VerifyOptions are made of, and what Verify reports.
+// The parts of VerifyOptions, and what Verify reports.
 type (
 	CompareOptions = judge.Options   // which VerifyOptions have in common with verify/run's comparisons of several bundles
 	VerifyText     = judge.Text      // what the models are to predict

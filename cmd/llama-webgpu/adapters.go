@@ -21,8 +21,7 @@ var adaptersCommand = &cli.Command{
 	Name:     "adapters",
 	Category: "This program",
 	Usage:    "list the GPU adapters, best first",
-	Description: `Other commands take the number with --adapter, or a part of what stands after it, as long as that
-means one adapter only.
+	Description: `Other commands take the number as --adapter, or any part of the name that fits one adapter only.
 
 Example:
 

@@ -35,7 +35,7 @@ type signalError struct{ signal syscall.Signal }
 
 func (e signalError) Error() string { return e.signal.String() }
 
-// untilSignal returns a context that the first interrupt ends, so that all is left clean. A second one
+// untilSignal returns a context that ends at the first interrupt, so that the command can clean up. A second one
 // ends the process.
 func untilSignal() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -49,7 +49,7 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// errInterrupted is the error of a command that has put up with an interrupt, and shown what it had.
+// errInterrupted is the error of a command that was interrupted and has shown or saved what it had.
 var errInterrupted = interrupted{}
 
 type interrupted struct{}
@@ -77,7 +77,7 @@ func execute(ctx context.Context, args []string) int {
 	return code
 }
 
-// verdict returns the exit code that an error stands for, and what people are told of it.
+// verdict returns the exit code for an error, and the error with advice added.
 func verdict(ctx context.Context, err error) (int, error) {
 	code := exitError
 	var usage *cmdline.UsageError

@@ -150,7 +150,7 @@ func failed(m *meter, err error) error {
 	case resumable && errors.Is(err, context.Canceled):
 		err = fmt.Errorf("interrupted: %d of %d tensors are whole in %s: continue with --resume, or start over with --discard", stopped.Whole, stopped.Tensors, stopped.Work)
 	case resumable:
-		err = fmt.Errorf("%w: continue with --resume when that is mended, or start over with --discard", err)
+		err = fmt.Errorf("%w: continue with --resume when that is fixed, or start over with --discard", err)
 	case errors.As(err, &measured):
 		err = measureInterrupted(measured)
 	case errors.Is(err, outdir.ErrUnfinished):

@@ -24,7 +24,7 @@ type Partial struct {
 var otherJSON = regexp.MustCompile(`^(manifest|vocab|added_tokens|special_tokens_map|(tokenizer|generation|adapter|preprocessor|processor)(_config)?|.*\.index)\.json$`)
 
 // OpenPartial reads the model that path, a configuration or a checkpoint without all of its weights,
-// describes. It is nil if there is something else: whoever opens that says what it is.
+// describes. It is nil for anything else, which Open opens, or names in its error.
 func OpenPartial(path string) (*Partial, error) {
 	info, err := os.Stat(path)
 	if err != nil || hf.IsGGUF(path) {

@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// FindFlag returns the flag of this name, nil if there is none.
+// FindFlag returns the flag with this name, or nil.
 func FindFlag(flags []cli.Flag, name string) cli.Flag {
 	for _, f := range flags {
 		if slices.Contains(f.Names(), name) {
@@ -29,14 +29,14 @@ func flagNames(flags []cli.Flag) []string {
 	return names
 }
 
-// Check gives the arguments beside the flags to the flags that they stand for, one after the other, and
-// reports what is left over, and required flags that are missing.
-func Check(c *cli.Context, stands []string, required ...string) error {
+// Check assigns positional arguments to the flags named in positional, in order, and reports arguments that are left
+// over and required flags that are missing.
+func Check(c *cli.Context, positional []string, required ...string) error {
 	for i, arg := range c.Args().Slice() {
-		if i >= len(stands) {
+		if i >= len(positional) {
 			return Usagef("%s: unexpected argument %q; see %s %s --help", c.Command.Name, arg, c.App.Name, c.Command.Name)
 		}
-		name := stands[i]
+		name := positional[i]
 		if given := c.String(name); c.IsSet(name) && filepath.Clean(given) != filepath.Clean(arg) {
 			return Usagef("%s: --%s is given twice, as %q and as %q", c.Command.Name, name, given, arg)
 		}
@@ -52,7 +52,7 @@ func Check(c *cli.Context, stands []string, required ...string) error {
 	return nil
 }
 
-// OneOf reports a flag whose value is none of those there are.
+// OneOf reports a flag whose value is not in the list.
 func OneOf(c *cli.Context, name string, values ...string) error {
 	v := c.String(name)
 	if slices.Contains(values, v) {
@@ -119,7 +119,7 @@ func FlagsFirst(app *cli.App, args []string) ([]string, error) {
 // namesReport reports whether an argument after --json is its value.
 func namesReport(arg string) bool { return arg == "-" || strings.HasSuffix(arg, ".json") }
 
-// canonical writes a flag under its first name, so that -p and --prompt go together.
+// canonical gives a flag its first name, so that -p and --prompt add to the same list.
 func canonical(flags []cli.Flag, arg string) string {
 	name, value, assigned := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	f := FindFlag(flags, name)

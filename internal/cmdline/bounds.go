@@ -10,7 +10,7 @@ import (
 type Bound struct {
 	Name        string
 	Least, Most float64
-	Not         string // what the ends mean, or that the least is not included
+	Not         string // what the ends mean
 	Open        bool   // Least itself is not allowed
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 )
 
-// Writable reports files and directories that flags name and that cannot be written, before the work that
-// they are for. What is there already stays as it is.
+// Writable reports files named by flags that cannot be written, so that this is known before the work. Existing files
+// are left as they are.
 func Writable(c *cli.Context, flags ...string) error {
 	seen := map[string]string{}
 	for _, name := range flags {
@@ -74,7 +74,7 @@ func ReadFile(c *cli.Context, flag string) ([]byte, error) {
 	return data, nil
 }
 
-// ReadText reads the text file that a flag names, without the mark that some editors put before it.
+// ReadText reads the text file that a flag names, without a byte order mark.
 func ReadText(c *cli.Context, flag string) (string, error) {
 	data, err := ReadFile(c, flag)
 	if err != nil {
@@ -87,7 +87,7 @@ func ReadText(c *cli.Context, flag string) (string, error) {
 	return string(data), nil
 }
 
-// CheckText reports bytes that are no text in UTF-8.
+// CheckText reports bytes that are not UTF-8 text.
 func CheckText(data []byte) error {
 	switch {
 	case bytes.HasPrefix(data, []byte{0xff, 0xfe}), bytes.HasPrefix(data, []byte{0xfe, 0xff}):
@@ -98,7 +98,7 @@ func CheckText(data []byte) error {
 	return nil
 }
 
-// WriteFile writes a file, and nothing if what is to be in it cannot be made.
+// WriteFile writes a file, or nothing at all if its content cannot be made.
 func WriteFile(path string, write func(io.Writer) error) error {
 	var data bytes.Buffer
 	if err := write(&data); err != nil {

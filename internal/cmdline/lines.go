@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// linesEvery is how long apart lines of progress are for people who look into a file.
+// linesEvery is the time between two lines of progress where standard error is not a terminal.
 const linesEvery = 30 * time.Second
 
-// progressLines writes a line now and then.
+// progressLines writes a line at intervals.
 type progressLines struct {
 	w       io.Writer
 	title   string
@@ -64,7 +64,7 @@ func (p *progressLines) stop() {
 	p.ended.Wait()
 }
 
-// line says how far it is.
+// line returns a line of progress.
 func (p *progressLines) line(now time.Time) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

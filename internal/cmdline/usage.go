@@ -10,7 +10,7 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// UsageError is a command line that makes no sense.
+// UsageError is a mistake in the command line.
 type UsageError struct{ msg string }
 
 func (e *UsageError) Error() string { return e.msg }
@@ -20,14 +20,14 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{fmt.Sprintf(format, args...)}
 }
 
-// What package flag says of a flag.
+// Error messages of package flag.
 var (
 	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(\S+)$`)
 	emptyFlag   = regexp.MustCompile(`^flag needs an argument: -(\S+)$`)
 	wrongValue  = regexp.MustCompile(`(?s)^invalid (?:boolean )?value "(.*)" for (?:flag )?-(\S+?):`)
 )
 
-// OnUsageError says in this program's words what package flag says.
+// OnUsageError rewords the errors of package flag.
 func OnUsageError(c *cli.Context, err error, _ bool) error {
 	help := strings.TrimSpace("llama-webgpu " + strings.TrimPrefix(c.Command.Name, "llama-webgpu"))
 	flags, text := c.Command.Flags, err.Error()
@@ -47,7 +47,7 @@ func OnUsageError(c *cli.Context, err error, _ bool) error {
 	return Usagef("%s; see %s --help", text, help)
 }
 
-// dashed writes the name of a flag as people do.
+// dashed writes the name of a flag with its dashes.
 func dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -55,7 +55,7 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// Quoted puts a value that is not plain into quotes.
+// Quoted quotes a value that has spaces or quotes in it.
 func Quoted(v string) string {
 	if v == "" || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f }) {
 		return fmt.Sprintf("%q", v)
@@ -76,11 +76,11 @@ func wants(flags []cli.Flag, name string) string {
 	return "a number"
 }
 
-// alike is how alike two words must be, by Jaro and Winkler, for one to be taken for a slip of the other.
+// alike is the Jaro-Winkler similarity from which on a word is taken for a typo of another.
 const alike = .85
 
-// nearest returns the candidate that a word was probably meant to be, "" if it is like none. The beginning of one
-// candidate only is that one.
+// nearest returns the candidate that a word was probably meant to be, or "". A prefix of exactly one candidate means
+// that one.
 func nearest(word string, candidates []string) string {
 	begun := slices.DeleteFunc(slices.Clone(candidates), func(name string) bool { return !strings.HasPrefix(name, word) })
 	if len(begun) == 1 && len(strings.TrimLeft(word, "-")) > 1 {
@@ -95,7 +95,7 @@ func nearest(word string, candidates []string) string {
 	return found
 }
 
-// DidYouMean ends the sentence that a word is not known.
+// DidYouMean returns a suggestion to append to an error about an unknown word, or "".
 func DidYouMean(word string, candidates []string) string {
 	if name := nearest(word, candidates); name != "" {
 		return fmt.Sprintf(" (did you mean %s?)", name)

@@ -112,7 +112,7 @@ func wantedYAML(v reflect.Value) string {
 	case reflect.Float64:
 		return "a number"
 	}
-	return "a text"
+	return "text"
 }
 
 // foundYAML says what is in it.

@@ -5,7 +5,7 @@ package option
 // Error is a mistake in the options, whatever the model is.
 type Error struct {
 	Option string // as in format or max-shard-size; "" if Err says it
-	Value  string // "" if Err says it, or none is to be said
+	Value  string // "" if Err says it, or if it does not matter
 	Err    error
 }
 

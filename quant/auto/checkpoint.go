@@ -31,7 +31,7 @@ func openCheckpoint(dir string, edits []hf.Edit) (*checkpoint, error) {
 // converter describes the checkpoint to the converter.
 func (s *checkpoint) converter() convert.Source {
 	ck := s.Checkpoint
-	vocab, _, _ := ck.Tokenizer() // checkTokenizer has reported an error
+	vocab, _, _ := ck.Tokenizer() // checkTokenizer has reported any error
 	src := convert.Source{
 		Weights: s.Weights, Tokenizer: vocab, BOS: s.BOS, EOS: s.EOS, ChatTemplate: ck.ChatTemplate(), Special: ck.SpecialTokens(),
 		Notes: append(slices.Clone(ck.Notes()), s.notes...), Documents: map[string]string{}, Merged: s.Merged, Alone: hf.IsGGUF(s.Dir),
@@ -56,7 +56,7 @@ func (s *checkpoint) converter() convert.Source {
 	return src
 }
 
-// bytes reports how many bytes of the checkpoint tensor i is made of.
+// bytes reports how many bytes of the checkpoint tensor i comes from.
 func (s *checkpoint) bytes(i int, t model.Tensor) int64 {
 	switch r := s.rotated; {
 	case r == nil:

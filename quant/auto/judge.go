@@ -92,7 +92,7 @@ func (j *judge) Drift(ctx context.Context, i int, s block.Scheme, blocks []byte)
 	return d.MeanKLD, j.model.Reload(ctx, j.floats, i)
 }
 
-// replaced is a model with one matrix made of blocks.
+// replaced is a model with one matrix in blocks.
 type replaced struct {
 	model.Weights
 	matrix int

@@ -20,18 +20,18 @@ type Preview struct {
 	*convert.Preview
 	Context     int                      // positions that GPU is for
 	GPU         map[string]uint64        // bytes by purpose, to run the bundle
-	Calibration *convert.CalibrationNeed // nil: there is none
+	Calibration *convert.CalibrationNeed // nil: the method needs none
 }
 
-// Look works out what Convert would do and writes nothing. GPU memory is counted for a context of so many positions,
-// 0: what the model was trained for, at most 4096. What Policy.Bits chooses is not known without a run, so that it is an
+// Look works out what Convert would do and writes nothing. GPU memory is for a context of this many positions; 0: what
+// the model was trained for, at most 4096. What Policy.Bits would choose is known only after a run: asking for it is an
 // *OptionError.
 func Look(ctx context.Context, dir string, positions int, o Options) (_ *Preview, err error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	if o.Bits > 0 {
-		return nil, option.New("bits", "", errors.New("what it chooses is not known without a run"))
+		return nil, option.New("bits", "", errors.New("what it would choose is known only after a run"))
 	}
 	j, err := newJob(ctx, dir, o)
 	if err != nil {
@@ -79,7 +79,7 @@ var sizeFormats = []convert.Options{
 	{Format: "int2", Fit: true},
 }
 
-// Sizes works out what a model takes as a bundle in each format, and on a GPU at a context of so many positions. It
+// Sizes works out what a model takes as a bundle in each format, and on a GPU at a context of this many positions. It
 // needs no weights. More positions than the model has are an *OptionError.
 func Sizes(ctx context.Context, spec *model.Spec, positions int) ([]Size, error) {
 	if most := spec.Positions; most > 0 && positions > most {
@@ -101,7 +101,7 @@ func Sizes(ctx context.Context, spec *model.Spec, positions int) ([]Size, error)
 	return all, nil
 }
 
-// Need reports how many bytes of GPU memory a model takes at a context of so many positions, by purpose.
+// Need reports how many bytes of GPU memory a model takes at a context of this many positions, by purpose.
 func Need(w transformer.Source, positions int) (map[string]uint64, error) {
 	return transformer.Need(w, transformer.Options{MaxSeqLen: positions}, bindingLimit)
 }
@@ -122,7 +122,7 @@ func need(w model.Weights, tensors []bundle.Tensor, positions int) (map[string]u
 	return Need(plannedBundle{w, tensors}, positions)
 }
 
-// plannedBundle is a bundle that there is not yet, to count what it will need.
+// plannedBundle is a bundle that is not written yet, to count the memory it will need.
 type plannedBundle struct {
 	model.Weights
 	tensors []bundle.Tensor

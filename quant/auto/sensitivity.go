@@ -57,7 +57,7 @@ func openSensitivity(ctx context.Context, path string, src *checkpoint, o *conve
 		err = found.Matrices.Check(src.Weights)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: remove the file to measure anew, or name another", s.path, err)
+		return nil, fmt.Errorf("%s: %w: remove the file to measure again, or name another", s.path, err)
 	}
 	s.Matrices = found.Matrices
 	return s, nil

@@ -24,7 +24,7 @@ type Comparison struct {
 	windows [][]int32
 }
 
-// OpenComparison opens and checks everything, so that nothing is found to be missing after long work. The bundles must
+// OpenComparison opens and checks everything, so that nothing turns out to be missing after hours of work. The bundles must
 // have one tokenizer.
 func OpenComparison(checkpoint string, bundles []string, o Options) (_ *Comparison, err error) {
 	if o.Engine.Device == "" {

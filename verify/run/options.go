@@ -51,8 +51,8 @@ type VerifyOptions struct {
 
 // Page says what is measured for people to read.
 type Page struct {
-	Worst    int // so many of the worst predictions
-	Generate int // so many tokens that each model writes, the checkpoint on the CPU; 0: no text
+	Worst    int // how many of the worst predictions it lists
+	Generate int // how many tokens each model writes, the checkpoint on the CPU; 0: no text
 }
 
 // Limits take the place of default thresholds, which depend on the bundle's format, method and size. nil: the default.

@@ -201,7 +201,7 @@ func (o *Options) commonFacts() []report.Fact {
 }
 
 // bundleFiles names the files of a bundle and of its checkpoint. The tensors' hashes are in the
-// manifest, so that its own stands for all of them.
+// manifest, so its own hash covers all of them.
 func bundleFiles(s *source.Model) ([]report.File, error) {
 	data, err := os.ReadFile(filepath.Join(s.Dir, bundle.ManifestName))
 	if err != nil {

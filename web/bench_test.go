@@ -129,7 +129,7 @@ func threadTime(ctx context.Context, b *testing.B) float64 {
 // the GPU's time nor the page's at rest. The layers, their kernels and the vocabulary are those of llama-3.2-1b; the
 // vectors are an eighth as wide, so that a software GPU takes reasonable time. The width makes no difference to the CPU.
 func BenchmarkToken(b *testing.B) {
-	config, err := os.ReadFile("../cmd/llama-webgpu/shapes/llama-3.2-1b.json")
+	config, err := os.ReadFile("../llm/bench/shapes/llama-3.2-1b.json")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,23 +2,16 @@ package main
 
 import (
 	"cmp"
-	"context"
-	"embed"
 	"errors"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
-	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
+	"github.com/llama-webgpu/llama-webgpu/llm/bench"
+	"github.com/llama-webgpu/llama-webgpu/verify/run"
 )
-
-//go:embed shapes/*.json
-var shapes embed.FS
 
 var benchCommand = &cli.Command{
 	Name:      "bench",
@@ -36,7 +29,7 @@ what its compilation took. --trace writes the same, dispatch by dispatch, for ch
 ui.perfetto.dev. --load measures nothing but loading; for a shape it first writes a bundle, as large as
 the model, to a temporary directory.
 
-Shapes: ` + strings.Join(shapeNames(), ", ") + `, or the path of a config.json.
+Shapes: ` + strings.Join(bench.Shapes(), ", ") + `, or the path of a config.json.
 
 Examples:
 
@@ -60,20 +53,11 @@ Examples:
 		&cli.StringFlag{Name: "trace", Usage: "`FILE`: write what --profile measures, in Chrome's trace format", Category: "Output"},
 		jsonFlag("print everything as JSON"),
 	}),
-	Action: bench,
+	Action: measureSpeed,
 }
 
-func shapeNames() []string {
-	var names []string
-	entries, _ := shapes.ReadDir("shapes")
-	for _, e := range entries {
-		names = append(names, strings.TrimSuffix(e.Name(), ".json"))
-	}
-	return names
-}
-
-func bench(c *cli.Context) error {
-	if err := checkBench(c); err != nil {
+func measureSpeed(c *cli.Context) (err error) {
+	if err := cmp.Or(checkBench(c), checkTuning(c)); err != nil {
 		return err
 	}
 	dev, err := openGPU(c)
@@ -81,18 +65,46 @@ func bench(c *cli.Context) error {
 		return err
 	}
 	defer dev.Close()
-	b := benchmark{c: c, dev: dev, report: benchReport{Device: dev.Info().String(), Model: filepath.Base(c.String("model") + c.String("shape"))}}
-	if c.String("shape") != "" {
-		b.report.Format = c.String("format")
-	}
-	if err := b.run(c.Context); err != nil {
+	m, err := openWeights(c)
+	if err != nil {
 		return err
 	}
-	if c.Bool("json") {
-		return cmdline.PrintJSON(c, &b.report)
+	defer func() { err = errors.Join(err, m.Close()) }()
+	writing := &steps{c: c}
+	r, err := bench.Run(c.Context, dev, m, benchOptions(c, writing))
+	writing.end()
+	if err != nil {
+		return err
 	}
-	b.show()
+	if path := c.String("trace"); path != "" {
+		if err := bench.WriteTrace(path, r.Profiles); err != nil {
+			return err
+		}
+	}
+	if c.Bool("json") {
+		return cmdline.PrintJSON(c, r)
+	}
+	showBench(c, r)
 	return nil
+}
+
+// benchOptions reads the flags.
+func benchOptions(c *cli.Context, writing *steps) bench.Options {
+	o := bench.Options{
+		Prompts: c.IntSlice("prompt"), Contexts: c.IntSlice("context"), Batches: c.IntSlice("batch"), Tokens: c.Int("n"),
+		Repetitions: c.Int("repetitions"), KVBits: 16, NoCheck: c.Bool("no-verify"), Tuning: c.String("tuning"), LoadOnly: c.Bool("load"),
+		Profile: c.Bool("profile") || c.String("trace") != "",
+		Progress: func(done, total int64) {
+			writing.set(run.Progress{Step: "writing a bundle", Done: done, Total: total})
+			if done == total {
+				writing.end()
+			}
+		},
+	}
+	if c.String("kv") == "f32" {
+		o.KVBits = 32
+	}
+	return o
 }
 
 // benchBounds are what bench's numbers may be.
@@ -107,49 +119,4 @@ var benchBounds = []cmdline.Bound{
 // checkBench reports flags that make no sense.
 func checkBench(c *cli.Context) error {
 	return cmp.Or(cmdline.Check(c, []string{"model"}), checkWeights(c), cmdline.OneOf(c, "kv", "f16", "f32"), cmdline.Within(c, benchBounds...), cmdline.Writable(c, "trace"))
-}
-
-// benchmark is one run of bench.
-type benchmark struct {
-	c      *cli.Context
-	dev    *gpu.Device
-	t      *transformer.Transformer
-	report benchReport
-}
-
-func (b *benchmark) run(ctx context.Context) (err error) {
-	src, err := openWeights(b.c)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, src.close()) }()
-	if b.c.Bool("load") {
-		return b.loads(ctx, src)
-	}
-	if b.report.Roof, err = tune.MeasureRoof(ctx, b.dev); err != nil {
-		return err
-	}
-	if err := b.load(ctx, src); err != nil {
-		return err
-	}
-	defer b.t.Close()
-	if err := b.prompts(ctx); err != nil {
-		return err
-	}
-	if err := b.generations(ctx); err != nil {
-		return err
-	}
-	if b.c.Bool("profile") || b.c.String("trace") != "" {
-		if err := b.profiles(ctx); err != nil {
-			return err
-		}
-	}
-	stats := b.dev.Stats()
-	b.report.Memory, b.report.Pipelines, b.report.Compile = b.dev.Memory(), stats.Pipelines, stats.CompileTime.Seconds()
-	return nil
-}
-
-// most returns the largest of the numbers given for a flag, and of least.
-func (b *benchmark) most(name string, least int) int {
-	return slices.Max(append(b.c.IntSlice(name), least))
 }

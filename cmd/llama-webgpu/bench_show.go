@@ -4,15 +4,18 @@ import (
 	"fmt"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
+	"github.com/llama-webgpu/llama-webgpu/llm/bench"
 )
 
-func (b *benchmark) show() {
-	w, r := stdout(b.c), &b.report
+// showBench prints what was measured.
+func showBench(c *cli.Context, r *bench.Report) {
+	w := stdout(c)
 	fmt.Fprintf(w, "%s %s on %s\n", r.Model, r.Format, r.Device)
-	if b.c.Bool("load") {
-		b.showLoads()
+	if c.Bool("load") {
+		showLoads(c, r)
 		return
 	}
 	fmt.Fprintf(w, "roof        copies %.0f GB/s, %.2f TFLOP/s in float32\n", r.Roof.Copy/1e9, r.Roof.FLOPs/1e12)
@@ -20,11 +23,7 @@ func (b *benchmark) show() {
 		fmt.Fprintf(w, "load        %s, %s, in %.2f s: %.2f GB/s\n", cmdline.HumanSize(int64(l.Bytes)), l.Test, l.Seconds, l.Rate/1e9)
 	}
 	fmt.Fprintf(w, "pipelines   %d compiled in %.2f s\n", r.Pipelines, r.Compile)
-	var total uint64
-	for _, n := range r.Memory {
-		total += n
-	}
-	fmt.Fprintf(w, "GPU memory  %s\n\n", cmdline.HumanSize(int64(total)))
+	fmt.Fprintf(w, "GPU memory  %s\n\n", cmdline.HumanSize(int64(r.TotalMemory())))
 	t := cmdline.NewTable(table.Row{"test", "context", "batch", "tokens/s", "±", "MB/step", "GB/s", "of copy", "TFLOP/s"})
 	for _, x := range r.Results {
 		row := table.Row{x.Test, x.Context, x.Batch, fmt.Sprintf("%.1f", x.Speed), fmt.Sprintf("%.1f", x.Spread), "", "", "", ""}
@@ -36,24 +35,24 @@ func (b *benchmark) show() {
 		}
 		t.AppendRow(row)
 	}
-	cmdline.ShowTable(b.c, t)
-	if b.c.Bool("profile") {
+	cmdline.ShowTable(c, t)
+	if c.Bool("profile") {
 		for i := range r.Profiles {
-			b.showProfile(&r.Profiles[i])
+			showProfile(c, &r.Profiles[i])
 		}
 	}
 }
 
-func (b *benchmark) showLoads() {
-	fmt.Fprintln(stdout(b.c))
+func showLoads(c *cli.Context, r *bench.Report) {
+	fmt.Fprintln(stdout(c))
 	t := cmdline.NewTable(table.Row{"loading", "size", "s", "±", "GB/s"})
-	for _, l := range b.report.Loads {
+	for _, l := range r.Loads {
 		t.AppendRow(table.Row{l.Test, cmdline.HumanSize(int64(l.Bytes)), fmt.Sprintf("%.3f", l.Seconds), fmt.Sprintf("%.3f", l.Spread), fmt.Sprintf("%.2f", l.Rate/1e9)})
 	}
-	cmdline.ShowTable(b.c, t)
+	cmdline.ShowTable(c, t)
 }
 
-func (b *benchmark) showProfile(p *profile) {
+func showProfile(c *cli.Context, p *bench.Profile) {
 	t := cmdline.NewTable(table.Row{p.Title, "dispatches", "µs", "share", "µs each", "gap each", "GB/s", "TFLOP/s", "of roof", "compiled in ms"})
 	for _, k := range p.Kernels {
 		row := table.Row{
@@ -76,8 +75,8 @@ func (b *benchmark) showProfile(p *profile) {
 	t.AppendFooter(table.Row{"kernels", "", fmt.Sprintf("%.1f", 1e6*p.Kernel), fmt.Sprintf("%.1f %%", 100*p.Kernel/p.Seconds)})
 	t.AppendFooter(table.Row{"gaps", "", fmt.Sprintf("%.1f", 1e6*p.Gap), fmt.Sprintf("%.1f %%", 100*p.Gap/p.Seconds)})
 	t.AppendFooter(table.Row{"all", "", fmt.Sprintf("%.1f", 1e6*p.Seconds)})
-	fmt.Fprintln(stdout(b.c))
-	cmdline.ShowTable(b.c, t)
+	fmt.Fprintln(stdout(c))
+	cmdline.ShowTable(c, t)
 }
 
 // decimals is how many digits a rate wants behind the point, so that a slow device's is not 0.

@@ -63,7 +63,7 @@ func compareBundles(c *cli.Context) (err error) {
 	t := newComparisonTable(c, all)
 	var rows []report.Row
 	for row, err := range all.Rows(c.Context) {
-		bars.set(run.Progress{})
+		bars.end()
 		if err != nil {
 			return judged(c, err)
 		}

@@ -114,3 +114,6 @@ func (s *steps) set(p run.Progress) {
 	}
 	s.bar.Set(p.Done, "")
 }
+
+// end removes the bar of the last step.
+func (s *steps) end() { s.set(run.Progress{}) }

@@ -17,6 +17,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
+	"github.com/llama-webgpu/llama-webgpu/llm/bench"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
@@ -95,7 +96,7 @@ func tuneKernels(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.close()) }()
+	defer func() { err = errors.Join(err, src.Close()) }()
 	dev, err := openGPU(c)
 	if err != nil {
 		return err
@@ -114,15 +115,15 @@ func tuneKernels(c *cli.Context) (err error) {
 	if errors.Is(failed, context.Canceled) && path != "" {
 		failed = fmt.Errorf("%w: what was found until then is kept in %s; run the same command again for the rest", errInterrupted, path)
 	}
-	return errors.Join(failed, showTuning(c, dev, path, results))
+	return errors.Join(failed, showTuning(c, dev, src, path, results))
 }
 
 // search tunes, with a bar.
-func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]tune.Result, error) {
+func search(c *cli.Context, dev *gpu.Device, src *bench.Model) ([]tune.Result, error) {
 	var progress cmdline.Bar
 	defer func() { progress.End() }()
 	tokens := c.IntSlice("tokens")
-	return tune.Tune(c.Context, dev, src.weights(), tune.Options{
+	return tune.Tune(c.Context, dev, src.Weights(), tune.Options{
 		Quick: c.Bool("quick"), Tokens: tokens,
 		Progress: func(done, total int, now string) {
 			if done == 0 {
@@ -134,7 +135,7 @@ func search(c *cli.Context, dev *gpu.Device, src *benchSource) ([]tune.Result, e
 }
 
 // showTuning prints before and after.
-func showTuning(c *cli.Context, dev *gpu.Device, path string, results []tune.Result) error {
+func showTuning(c *cli.Context, dev *gpu.Device, src *bench.Model, path string, results []tune.Result) error {
 	if c.Bool("json") {
 		r := tuneReport{Device: dev.Info().String(), File: path}
 		for _, x := range results {
@@ -145,7 +146,7 @@ func showTuning(c *cli.Context, dev *gpu.Device, path string, results []tune.Res
 		return cmdline.PrintJSON(c, &r)
 	}
 	w := stdout(c)
-	fmt.Fprintf(w, "%s on %s\n\n", filepath.Base(c.String("model")+c.String("shape")), dev.Info())
+	fmt.Fprintf(w, "%s on %s\n\n", src.Name(), dev.Info())
 	micro := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/1e3) }
 	t := cmdline.NewTable(table.Row{"kernel", "for", "matrices", "before", "µs", "after", "µs", "gain", "tried", "wrong"}, 2, 3, 4, 6)
 	for _, r := range results {
@@ -169,21 +170,36 @@ func showTuning(c *cli.Context, dev *gpu.Device, path string, results []tune.Res
 
 // showPasses prints what all that was tuned takes in a pass.
 func showPasses(c *cli.Context, results []tune.Result) {
-	var tokens []int
-	before, after := map[int]time.Duration{}, map[int]time.Duration{}
-	for _, r := range results {
-		if before[r.Tokens] == 0 {
-			tokens = append(tokens, r.Tokens)
-		}
-		before[r.Tokens] += time.Duration(r.Uses) * r.Before
-		after[r.Tokens] += time.Duration(r.Uses) * r.After
-	}
 	t := cmdline.NewTable(table.Row{"all of these in a pass", "ms before", "ms after", "gain"})
-	for _, n := range tokens {
-		gain := float64(before[n]) / float64(after[n])
-		t.AppendRow(table.Row{
-			fmt.Sprintf("of %d tokens", n), fmt.Sprintf("%.3f", before[n].Seconds()*1e3), fmt.Sprintf("%.3f", after[n].Seconds()*1e3), fmt.Sprintf("%.2f×", gain),
-		})
+	ms := func(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()*1e3) }
+	for _, p := range tune.Passes(results) {
+		t.AppendRow(table.Row{fmt.Sprintf("of %d tokens", p.Tokens), ms(p.Before), ms(p.After), fmt.Sprintf("%.2f×", p.Gain())})
 	}
 	cmdline.ShowTable(c, t)
+}
+
+// weightFlags choose a bundle or a shape.
+func weightFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle", Category: category},
+		&cli.StringFlag{Name: "shape", Usage: "`NAME`: made-up weights of this shape, or of a config.json", Category: category},
+		&cli.StringFlag{Name: "format", Value: "int4", Usage: "`FORMAT`: of made-up weights: int8, int4, int2 or f16", Category: category},
+		&cli.IntFlag{Name: "block-size", Usage: "`N`: how many made-up weights share a scale", DefaultText: "int8, int4: 128, int2: 256", Category: category},
+	}
+}
+
+// checkWeights reports weightFlags that make no sense.
+func checkWeights(c *cli.Context) error {
+	if (c.String("model") == "") == (c.String("shape") == "") {
+		return cmdline.Usagef("%s: want either --model or --shape; see llama-webgpu %s --help", c.Command.Name, c.Command.Name)
+	}
+	return cmdline.OneOf(c, "format", "int8", "int4", "int2", "f16")
+}
+
+// openWeights opens the bundle or makes up the weights.
+func openWeights(c *cli.Context) (*bench.Model, error) {
+	if dir := c.String("model"); dir != "" {
+		return bench.OpenBundle(dir)
+	}
+	return bench.OpenShape(c.String("shape"), c.String("format"), c.Int("block-size"))
 }

@@ -8,8 +8,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/source"
-	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
@@ -46,12 +44,4 @@ func checkTuning(c *cli.Context) error {
 		return fmt.Errorf("--tuning %s: there is no such file: llama-webgpu tune writes it", cmdline.Quoted(path))
 	}
 	return nil
-}
-
-// tuningOf returns what tune has found for a device.
-func tuningOf(c *cli.Context, dev *gpu.Device) (graph.Tuning, error) {
-	if err := checkTuning(c); err != nil {
-		return nil, err
-	}
-	return engine.TuningFor(dev, c.String("tuning"))
 }

@@ -108,7 +108,7 @@ func verifyBundle(c *cli.Context) error {
 		return err
 	}
 	r, err := run.Verify(c.Context, c.String("model"), c.String("reference"), o)
-	bars.set(run.Progress{})
+	bars.end()
 	if err != nil {
 		return judged(c, err)
 	}

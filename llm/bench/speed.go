@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -10,21 +10,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 )
 
-// benchReport is what bench prints as JSON. Speeds are in tokens a second, bandwidths in bytes.
-type benchReport struct {
-	Device    string            `json:"device"`
-	Model     string            `json:"model"`
-	Format    string            `json:"format,omitempty"` // of made-up weights
-	Roof      tune.Roof         `json:"roof"`
-	Loads     []loadResult      `json:"loads"`
-	Memory    map[string]uint64 `json:"gpu_memory_bytes"`
-	Pipelines int               `json:"pipelines"`
-	Compile   float64           `json:"compile_seconds"`
-	Results   []benchResult     `json:"results,omitempty"`
-	Profiles  []profile         `json:"profiles,omitempty"`
-}
-
-type benchResult struct {
+// Speed is how fast prompts are read, or texts generated.
+type Speed struct {
 	Test    string  `json:"test"`
 	Context int     `json:"context"`
 	Batch   int     `json:"batch"`
@@ -37,9 +24,9 @@ type benchResult struct {
 }
 
 // repeat measures several times, after once that is not counted.
-func (b *benchmark) repeat(r benchResult, measure func() (time.Duration, error)) error {
+func (b *benchmark) repeat(r Speed, measure func() (time.Duration, error)) error {
 	var speeds []float64
-	for i := range b.c.Int("repetitions") + 1 {
+	for i := range b.Repetitions + 1 {
 		d, err := measure()
 		if err != nil {
 			return err
@@ -66,8 +53,8 @@ func meanAndDeviation(v []float64) (mean, deviation float64) {
 }
 
 func (b *benchmark) prompts(ctx context.Context) error {
-	for _, n := range b.c.IntSlice("prompt") {
-		r := benchResult{Test: "pp" + strconv.Itoa(n), Batch: 1, Tokens: n, FLOPs: 2 * float64(tune.LayerWeights(b.t.Graph().Weights()))}
+	for _, n := range b.Prompts {
+		r := Speed{Test: "pp" + strconv.Itoa(n), Batch: 1, Tokens: n, FLOPs: 2 * float64(tune.LayerWeights(b.t.Graph().Weights()))}
 		if err := b.repeat(r, func() (time.Duration, error) { return tune.MeasurePrompt(ctx, b.t, n) }); err != nil {
 			return err
 		}
@@ -77,10 +64,10 @@ func (b *benchmark) prompts(ctx context.Context) error {
 
 // generations measures one sequence at each context, and each larger batch at the first of them.
 func (b *benchmark) generations(ctx context.Context) error {
-	n, contexts, batches := b.c.Int("n"), b.c.IntSlice("context"), b.c.IntSlice("batch")
+	n, contexts, batches := b.Tokens, b.Contexts, b.Batches
 	measure := func(length, batch int) error {
 		weights, cache := tune.TokenBytes(b.t.Graph(), length, batch)
-		r := benchResult{Test: "tg" + strconv.Itoa(n), Context: length, Batch: batch, Tokens: n * batch, Bytes: weights + cache}
+		r := Speed{Test: "tg" + strconv.Itoa(n), Context: length, Batch: batch, Tokens: n * batch, Bytes: weights + cache}
 		return b.repeat(r, func() (time.Duration, error) { return tune.MeasureGeneration(ctx, b.t, length, n, batch) })
 	}
 	for _, length := range contexts {

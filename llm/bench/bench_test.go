@@ -1,14 +1,11 @@
-package main
+package bench
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
@@ -20,17 +17,13 @@ import (
 func TestShapes(t *testing.T) {
 	weights := map[string]float64{"llama-3.1-8b": 8.03e9, "llama-3.2-1b": 1.236e9, "llama-4-scout-1layer": 4.27e9, "qwen3-4b": 4.02e9}
 	bits := map[string]float64{"int8": 8.25, "int4": 4.25, "int2": 2.125, "f16": 16} // on the device
-	for _, name := range shapeNames() {
+	for _, name := range Shapes() {
 		for format, each := range bits {
-			set := flag.NewFlagSet("", flag.PanicOnError)
-			set.String("shape", name, "")
-			set.String("format", format, "")
-			set.Int("block-size", 0, "")
-			src, err := openWeights(cli.NewContext(nil, set, nil))
+			m, err := OpenShape(name, format, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			need, err := transformer.Need(src.made, transformer.Options{MaxBatch: 8, MaxSeqLen: 1024}, 2<<30)
+			need, err := transformer.Need(m.made, transformer.Options{MaxBatch: 8, MaxSeqLen: 1024}, 2<<30)
 			if err != nil {
 				t.Errorf("%s %s: %v", name, format, err)
 				continue
@@ -49,7 +42,7 @@ func TestTrace(t *testing.T) {
 		{Key: "matvec/BITS=4", Part: "layer 0", Bytes: 1000, FLOPs: 4000, Timing: gpu.Timing{Begin: 2500, End: 2500 + time.Millisecond}},
 	}
 	path := filepath.Join(t.TempDir(), "trace.json")
-	if err := writeTrace(path, []profile{{Title: "a prompt", list: list[:1]}, {Title: "a token", list: list}}); err != nil {
+	if err := WriteTrace(path, []Profile{{Title: "a prompt", list: list[:1]}, {Title: "a token", list: list}}); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)

@@ -1,0 +1,99 @@
+package bench
+
+import (
+	"context"
+	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
+)
+
+// Options say what is measured.
+type Options struct {
+	Prompts     []int  // tokens of prompts
+	Contexts    []int  // tokens before generation, of one sequence
+	Batches     []int  // sequences at once, at the first context
+	Tokens      int    // that are generated, of each sequence
+	Repetitions int    // each is measured this often, after once that does not count
+	KVBits      int    // of cached keys and values: 16 or 32
+	NoCheck     bool   // do not compare a bundle with its hashes while it loads
+	Tuning      string // see engine.Options
+	LoadOnly    bool   // measure loading, and nothing else
+	Profile     bool   // time every kernel, too
+
+	Progress func(done, total int64) // told how many tensors of a bundle are written to load it; may be nil
+}
+
+// Report is what was measured. Speeds are in tokens a second, bandwidths in bytes. Its JSON keys are an interface.
+type Report struct {
+	Device    string            `json:"device"`
+	Model     string            `json:"model"`
+	Format    string            `json:"format,omitempty"` // of made-up weights
+	Roof      tune.Roof         `json:"roof"`
+	Loads     []Load            `json:"loads"`
+	Memory    map[string]uint64 `json:"gpu_memory_bytes"`
+	Pipelines int               `json:"pipelines"`
+	Compile   float64           `json:"compile_seconds"`
+	Results   []Speed           `json:"results,omitempty"`
+	Profiles  []Profile         `json:"profiles,omitempty"`
+}
+
+// TotalMemory adds up Memory.
+func (r *Report) TotalMemory() (total uint64) {
+	for _, n := range r.Memory {
+		total += n
+	}
+	return total
+}
+
+// Run measures a model on a device.
+func Run(ctx context.Context, dev *gpu.Device, m *Model, o Options) (*Report, error) {
+	b := &benchmark{Options: o, dev: dev, model: m}
+	b.report = Report{Device: dev.Info().String(), Model: m.name, Format: m.format}
+	measure := b.all
+	if o.LoadOnly {
+		measure = b.loads
+	}
+	if err := measure(ctx); err != nil {
+		return nil, err
+	}
+	return &b.report, nil
+}
+
+// benchmark is one run.
+type benchmark struct {
+	Options
+	dev    *gpu.Device
+	model  *Model
+	t      *transformer.Transformer
+	report Report
+}
+
+// all measures everything but loading alone.
+func (b *benchmark) all(ctx context.Context) (err error) {
+	if b.report.Roof, err = tune.MeasureRoof(ctx, b.dev); err != nil {
+		return err
+	}
+	if err := b.load(ctx); err != nil {
+		return err
+	}
+	defer b.t.Close()
+	if err := b.prompts(ctx); err != nil {
+		return err
+	}
+	if err := b.generations(ctx); err != nil {
+		return err
+	}
+	if b.Profile {
+		if err := b.profiles(ctx); err != nil {
+			return err
+		}
+	}
+	stats := b.dev.Stats()
+	b.report.Memory, b.report.Pipelines, b.report.Compile = b.dev.Memory(), stats.Pipelines, stats.CompileTime.Seconds()
+	return nil
+}
+
+// most returns the largest of the numbers, at least 1.
+func most(numbers []int) int { return slices.Max(append([]int{1}, numbers...)) }

@@ -99,7 +99,11 @@ func newWorld() (*world, error) {
 		return nil, err
 	}
 	w := &world{models: models}
-	if w.expected, err = json.Marshal(map[string]any{"models": expected}); err != nil {
+	samples, err := goDraws()
+	if err != nil {
+		return nil, err
+	}
+	if w.expected, err = json.Marshal(map[string]any{"models": expected, "samples": samples}); err != nil {
 		return nil, err
 	}
 	s := httptest.NewServer(w.handler(address, models))

@@ -1,7 +1,9 @@
 // The demo page. The model runs in a Worker; this file is the user interface.
 import { LlamaError } from '../src/errors.js';
 import type { ChatMessage, LoadProgress, Stats, TextModel } from '../src/index.js';
+import { $, button, bytes, complain, facts, input } from './dom.js';
 import { showChart, showMemory } from './draw.js';
+import { lookForGPU } from './gpu.js';
 import { compare } from './parity.js';
 
 // The package is served next to the page, in separate files: it finds its Worker and its WebAssembly from there.
@@ -10,10 +12,6 @@ const { load } = (await import(`${base}worker.js`)) as typeof import('../src/wor
 const { cachedModels: listCached, deleteCached: forgetCached } = (await import(
   `${base}index.js`
 )) as typeof import('../src/index.js');
-
-const $ = <T extends HTMLElement = HTMLElement>(id: string) => document.getElementById(id) as T;
-const input = (id: string) => $<HTMLInputElement>(id);
-const button = (id: string) => $<HTMLButtonElement>(id);
 
 interface Listing {
   models: { name: string; title: string; bytes: number }[];
@@ -25,74 +23,6 @@ let model: TextModel | undefined;
 let modelUrl = '';
 let ender: AbortController | undefined; // of the load or the generation that is running
 let talk: ChatMessage[] = []; // the conversation so far
-
-// --- text
-
-function bytes(n: number): string {
-  const units = ['B', 'kB', 'MB', 'GB'];
-  let i = 0;
-  for (; n >= 1000 && i < 3; i++) n /= 1000;
-  return `${n.toFixed(n < 10 && i > 0 ? 1 : 0)} ${units[i]}`;
-}
-
-const titles: Record<string, string> = {
-  corrupt: 'The model is damaged',
-  'not-found': 'Model not found',
-  network: 'The server cannot be reached',
-  'out-of-memory': 'Not enough GPU memory',
-  'too-large': 'The model is too large for this GPU',
-  'device-lost': 'The GPU was lost',
-  'unsupported-version': 'Unsupported version',
-  'invalid-argument': 'Invalid request',
-  'webgpu-unavailable': 'WebGPU is not available',
-  'no-adapter': 'No GPU',
-};
-
-function complain(e: unknown): void {
-  const error = e as LlamaError;
-  if (error.code === 'aborted') return;
-  $('alert-title').textContent = titles[error.code] ?? 'Something went wrong';
-  $('alert-text').textContent = error.message;
-  $('alert').hidden = false;
-}
-
-function facts(list: HTMLElement, rows: [name: string, value: string, look?: string][]): void {
-  list.replaceChildren(
-    ...rows.flatMap(([name, value, look]) => {
-      const dt = document.createElement('dt');
-      const dd = document.createElement('dd');
-      dt.textContent = name;
-      dd.textContent = value;
-      if (look) dd.className = look;
-      return [dt, dd];
-    }),
-  );
-  list.hidden = false;
-}
-
-// --- the GPU
-
-async function lookForGPU(): Promise<boolean> {
-  const gpu = navigator.gpu as GPU | undefined;
-  const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
-  if (adapter) {
-    const { vendor, architecture, device, description } = adapter.info;
-    const name = description || [vendor, architecture, device].filter(Boolean).join(' ') || 'a GPU';
-    const has = [...(['shader-f16', 'subgroups'] as const)].filter((f) => adapter.features.has(f));
-    $('adapter').textContent =
-      `${name} · bindings to ${bytes(adapter.limits.maxStorageBufferBindingSize)}${has.length ? ` · ${has.join(', ')}` : ''}`;
-    return true;
-  }
-  $('adapter').textContent = 'No GPU';
-  $('missing-why').textContent = !isSecureContext
-    ? `WebGPU works only on secure pages (https or localhost). This page is ${location.origin}.`
-    : gpu
-      ? 'WebGPU is available, but the browser offers no GPU: its driver may be blocked, or hardware acceleration turned off.'
-      : 'This page needs WebGPU to compute on the GPU. This browser does not have it, or it is turned off.';
-  $('missing').hidden = false;
-  $('main').hidden = true;
-  return false;
-}
 
 // --- choosing and loading
 

@@ -205,6 +205,19 @@ tests['sample: top-k, top-p, min-p, temperature, seed'] = async () => {
   await fails('invalid-argument', async () => sample(Float32Array.of(NaN), 0.9));
 };
 
+tests['sample draws as the sampler in Go does'] = async () => {
+  for (const { logits, options, counts } of (await expected()).samples) {
+    const n = counts.reduce((a, b) => a + b, 0);
+    const here = counts.map(() => 0);
+    for (let seed = 0; seed < n; seed++) here[sample(Float32Array.from(logits), { ...options, seed })]++;
+    for (const [id, count] of counts.entries()) {
+      const what = `token ${id} of ${logits} with ${JSON.stringify(options)}: drawn ${here[id]} of ${n} times, in Go ${count} times`;
+      check(here[id] > 0 === count > 0, what);
+      check(Math.abs(here[id] - count) <= 5 * Math.sqrt(2 * count * (1 - count / n)), what); // five standard deviations
+    }
+  }
+};
+
 tests['stop, abort, break, one at a time, chat'] = async () => {
   const want = (await expected()).models.int4;
   const model = await open('/models/int4/');

@@ -34,7 +34,11 @@ func (j *job) allocate(ctx context.Context, dev *gpu.Device, windows [][]int32) 
 	if err := j.options.CheckBits(w); err != nil {
 		return err
 	}
-	known, err := openSensitivity(ctx, j.wanted.Calibration.Sensitivity, j.source, &j.options)
+	tokens := len(windows[0])
+	if dev == nil {
+		tokens = min(tokens, driftTokensOnCPU)
+	}
+	known, err := openSensitivity(ctx, j.wanted.Calibration.Sensitivity, j.source, &j.options, tokens)
 	if err != nil {
 		return err
 	}
@@ -59,11 +63,11 @@ func (j *job) measure(ctx context.Context, dev *gpu.Device, windows [][]int32, k
 	if missing == 0 {
 		return nil
 	}
-	judge, err := newJudge(ctx, j.source, dev, windows)
+	judge, err := newMeasurer(ctx, j.source, dev, windows, known.DriftTokens)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, judge.close()) }()
+	defer func() { err = errors.Join(err, judge.Close()) }()
 	measured := func(n int64) {
 		j.report(Measuring, convert.Progress{Done: n, Total: int64(missing), Worked: n, Work: int64(missing)})
 	}

@@ -5,14 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	_ "embed" // the general text
-	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	gpucalibrate "github.com/llama-webgpu/llama-webgpu/gpu/calibrate"
-	"github.com/llama-webgpu/llama-webgpu/internal/option"
 	"github.com/llama-webgpu/llama-webgpu/quant/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -44,6 +40,12 @@ func (j *job) calibrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if dev != nil {
+		j.ends = append(j.ends, func() error { dev.Close(); return nil })
+	}
+	if err := j.allocate(ctx, dev, windows); err != nil {
+		return err
+	}
 	exact := j.options.Correction > 0
 	if dev == nil {
 		k, err := calibrate.New(j.source.Weights, windows, exact)
@@ -53,10 +55,6 @@ func (j *job) calibrate(ctx context.Context) error {
 		j.ends = append(j.ends, k.Close)
 		j.options.Calibration = k
 		return nil
-	}
-	j.ends = append(j.ends, func() error { dev.Close(); return nil })
-	if err := j.allocate(ctx, dev, windows); err != nil {
-		return err
 	}
 	k, err := gpucalibrate.New(dev, j.source.Weights, windows, exact)
 	if err != nil {
@@ -68,7 +66,7 @@ func (j *job) calibrate(ctx context.Context) error {
 }
 
 // openDevice opens the GPU that calibration text is run on, nil for the CPU engine: where the options say, or, if they
-// do not, on a GPU if there is a real one. What only the GPU can do is done there, even if the GPU is software.
+// do not, on a GPU if there is a real one.
 func (j *job) openDevice(ctx context.Context) (*gpu.Device, error) {
 	k := &j.wanted.Calibration
 	if k.Device == "cpu" {
@@ -79,38 +77,25 @@ func (j *job) openDevice(ctx context.Context) (*gpu.Device, error) {
 		o.Log = j.wanted.Log
 	}
 	dev, err := gpu.Open(ctx, o)
-	free := j.onCPUToo() && k.Device == "" && k.Adapter == ""
+	asked := k.Device != "" || k.Adapter != ""
 	switch {
-	case err != nil && free:
+	case err != nil && !asked:
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case dev.OnCPU() && free:
+	case dev.OnCPU() && !asked:
 		dev.Close()
 		return nil, nil
 	}
 	return dev, nil
 }
 
-// onCPUToo reports whether the CPU engine can do what is asked for.
-func (j *job) onCPUToo() bool {
-	return j.options.Bits == 0
-}
-
-// checkCalibration reports what calibration cannot do with the model, and takes over its options.
-func (j *job) checkCalibration() error {
-	k, spec := &j.wanted.Calibration, j.source.Weights.Spec()
-	switch {
-	case j.options.Method != convert.GPTQ:
-		return nil
-	case k.Device == "cpu" && !j.onCPUToo():
-		return option.New("device", "cpu", errors.New("bits are measured on a GPU only"))
-	case j.options.Bits > 0 && slices.ContainsFunc(spec.Kinds, func(y model.Layer) bool { return y.MLP.Experts > 0 }):
-		return errors.New("bits: what the matrices of a mixture of experts cost is not measured: choose with format and overrides")
+// takeCalibration takes over the options of calibration.
+func (j *job) takeCalibration() {
+	if k := &j.wanted.Calibration; j.options.Method == convert.GPTQ {
+		j.options.Unrefined = k.Unrefined
+		j.options.Correction = max(0, cmp.Or(k.Correction, defaultCorrection))
 	}
-	j.options.Unrefined = k.Unrefined
-	j.options.Correction = max(0, cmp.Or(k.Correction, defaultCorrection))
-	return nil
 }
 
 // TextError says what is wrong with a calibration text.

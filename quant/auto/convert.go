@@ -97,7 +97,8 @@ func (j *job) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	return j.checkCalibration()
+	j.takeCalibration()
+	return nil
 }
 
 func (j *job) report(s Stage, p convert.Progress) {

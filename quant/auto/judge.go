@@ -10,9 +10,11 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/gpu/calibrate"
+	gpucalibrate "github.com/llama-webgpu/llama-webgpu/gpu/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/quant"
+	"github.com/llama-webgpu/llama-webgpu/quant/calibrate"
+	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -21,26 +23,45 @@ import (
 const (
 	allocationWindows = 48
 	driftWindows      = 4
+	driftTokensOnCPU  = 128 // from the beginnings of windows; a GPU reads all of them
 )
+
+// measurer is a convert.Judge that ends.
+type measurer interface {
+	convert.Judge
+	Close() error
+}
+
+// newMeasurer returns one that runs on the GPU, or on the CPU if dev is nil. Drifts are on so many tokens of a window.
+func newMeasurer(ctx context.Context, src *checkpoint, dev *gpu.Device, windows [][]int32, tokens int) (measurer, error) {
+	var drift [][]int32
+	for _, w := range spread(windows, driftWindows) {
+		drift = append(drift, w[:min(len(w), tokens)])
+	}
+	if dev != nil {
+		return newJudge(ctx, src, dev, spread(windows, allocationWindows), drift)
+	}
+	return calibrate.NewJudge(ctx, src.Weights, spread(windows, allocationWindows), drift)
+}
 
 // judge is a convert.Judge that keeps the float model on the GPU and replaces one matrix at a time.
 type judge struct {
 	floats    source.Floats
-	sums      *calibrate.Calibrator
+	sums      *gpucalibrate.Calibrator
 	windows   [][]int32 // of the drift
 	model     *transformer.Transformer
 	file      *os.File
 	recording *verify.Recording
 }
 
-func newJudge(ctx context.Context, src *checkpoint, dev *gpu.Device, windows [][]int32) (_ *judge, err error) {
-	j := &judge{floats: src.Floats(), windows: spread(windows, driftWindows)}
+func newJudge(ctx context.Context, src *checkpoint, dev *gpu.Device, text, windows [][]int32) (_ *judge, err error) {
+	j := &judge{floats: src.Floats(), windows: windows}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, j.close())
+			err = errors.Join(err, j.Close())
 		}
 	}()
-	if j.sums, err = calibrate.New(dev, src.Weights, spread(windows, allocationWindows), false); err != nil {
+	if j.sums, err = gpucalibrate.New(dev, src.Weights, text, false); err != nil {
 		return nil, err
 	}
 	j.model, err = transformer.New(ctx, dev, j.floats, transformer.Options{MaxSeqLen: len(j.windows[0]), KVBits: 32})
@@ -63,7 +84,7 @@ func spread(windows [][]int32, n int) [][]int32 {
 	return some
 }
 
-func (j *judge) close() error {
+func (j *judge) Close() error {
 	var errs []error
 	if j.sums != nil {
 		errs = append(errs, j.sums.Close())
@@ -79,6 +100,11 @@ func (j *judge) close() error {
 
 // Sums implements convert.Judge.
 func (j *judge) Sums(ctx context.Context, i int) (*quant.Sums, error) { return j.sums.Sums(ctx, i) }
+
+// ExpertSums implements convert.Judge.
+func (j *judge) ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error) {
+	return j.sums.ExpertSums(ctx, i, e)
+}
 
 // Drift implements convert.Judge. The model is the float model again when it returns without an error.
 func (j *judge) Drift(ctx context.Context, i int, s block.Scheme, blocks []byte) (float64, error) {

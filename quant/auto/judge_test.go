@@ -2,17 +2,33 @@ package auto
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/quant"
-	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
-// TestJudge checks that a matrix of fewer bits drifts further, and that the sums over inputs come along.
-func TestJudge(t *testing.T) {
-	src, err := openCheckpoint("../../testdata/families/llama", nil)
+// TestMeasurers checks on the GPU and on the CPU that a matrix of fewer bits drifts further, that nothing is left of
+// one measurement in the next, and that the sums over inputs come along; and that both measure the same.
+func TestMeasurers(t *testing.T) {
+	for _, family := range []string{"llama", "qwen3_moe"} {
+		drifts := map[string]float64{}
+		for where, dev := range map[string]*gpu.Device{"GPU": gputest.Open(t), "CPU": nil} {
+			t.Run(family+" on the "+where, func(t *testing.T) { drifts[where] = measureDrifts(t, family, dev) })
+		}
+		if a, b := drifts["GPU"], drifts["CPU"]; !(math.Abs(a-b) < 0.05*a) {
+			t.Errorf("%s: drift on the GPU %.3g, on the CPU %.3g", family, a, b)
+		}
+	}
+}
+
+// measureDrifts returns the drift of a model with the queries' matrix of its first layer in two bits.
+func measureDrifts(t *testing.T, family string, dev *gpu.Device) float64 {
+	src, err := openCheckpoint("../../testdata/families/"+family, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,45 +40,71 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	ctx := context.Background()
-	j, err := newJudge(ctx, src, gputest.Open(t), windows)
+	j, err := newMeasurer(ctx, src, dev, windows, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.close()
-	if len(j.windows) != driftWindows || &j.windows[1][0] != &windows[1][0] || &j.windows[2][0] != &windows[3][0] {
-		t.Errorf("the windows for drift are not from all over the text")
-	}
-	const q = 2 // embedding, norm, q
-	tensor := src.Weights.Tensors()[q]
-	drifts := map[int]float64{}
-	for _, bits := range []int{8, 2} {
+	defer j.Close()
+	drift := func(i, bits int) float64 {
 		s := block.Scheme{Bits: bits, Block: 64}
-		e, err := quant.NewEncoder(s, quant.Options{Method: quant.RTN})
+		d, err := j.Drift(ctx, i, s, encoded(t, src.Weights, i, s))
 		if err != nil {
 			t.Fatal(err)
 		}
-		row, size := make([]float32, tensor.Cols()), s.RowBytes(tensor.Cols())
-		blocks := make([]byte, size*tensor.Rows())
-		for r := range tensor.Rows() {
-			if err := src.Weights.Rows(q, r, 1, row); err != nil {
-				t.Fatal(err)
-			}
-			if err := e.Row(blocks[r*size:(r+1)*size], row); err != nil {
-				t.Fatal(err)
-			}
+		return d
+	}
+	for i, tensor := range src.Weights.Tensors() {
+		if tensor.Layer != 0 || tensor.Role != model.RoleQ && tensor.Role != model.RoleDown {
+			continue
 		}
-		if drifts[bits], err = j.Drift(ctx, q, s, blocks); err != nil {
+		eight, two := drift(i, 8), drift(i, 2)
+		if !(eight > 0 && two > 30*eight) {
+			t.Errorf("drift of %s with 8 bits %.3g, with 2 bits %.3g", tensor.Name, eight, two)
+		}
+		if again := drift(i, 8); again != eight {
+			t.Errorf("drift of %s: first %v, then %v", tensor.Name, eight, again)
+		}
+		get := j.Sums
+		if len(tensor.Shape) == 3 {
+			get = func(ctx context.Context, i int) (*quant.Sums, error) { return j.ExpertSums(ctx, i, 0) }
+		}
+		sums, err := get(ctx, i)
+		if err != nil || len(sums.Inputs) != tensor.Cols()*tensor.Cols() || tensor.Role == model.RoleQ && sums.Tokens != 6*24 || sums.Gap != nil {
+			t.Errorf("sums of %s: %v, %+v", tensor.Name, err, sums)
+		}
+		if tensor.Role == model.RoleDown {
+			return two
+		}
+	}
+	t.Fatal("no matrices")
+	return 0
+}
+
+// encoded returns matrix i in a scheme.
+func encoded(t *testing.T, w model.Weights, i int, s block.Scheme) []byte {
+	t.Helper()
+	tensor := w.Tensors()[i]
+	e, err := quant.NewEncoder(s, quant.Options{Method: quant.RTN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, size := make([]float32, tensor.Cols()), s.RowBytes(tensor.Cols())
+	blocks := make([]byte, size*tensor.Rows())
+	for r := range tensor.Rows() {
+		if err := w.Rows(i, r, 1, row); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Row(blocks[r*size:(r+1)*size], row); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !(drifts[8] > 0 && drifts[2] > 100*drifts[8]) {
-		t.Errorf("drift of %s with 8 bits %.3g, with 2 bits %.3g", tensor.Name, drifts[8], drifts[2])
-	}
-	if d, err := verify.MeasureDrift(ctx, j.recording.Play(), j.model, j.windows, nil); err != nil || d.MeanKLD != 0 {
-		t.Errorf("afterwards the model is not the float model: %+v, %v", d, err)
-	}
-	sums, err := j.Sums(ctx, q)
-	if err != nil || len(sums.Inputs) != tensor.Cols()*tensor.Cols() || sums.Tokens != 6*24 || sums.Gap != nil {
-		t.Errorf("sums of %s: %v, %+v", tensor.Name, err, sums)
+	return blocks
+}
+
+// TestSpread checks that some windows are from all over the text.
+func TestSpread(t *testing.T) {
+	windows := [][]int32{{0}, {1}, {2}, {3}, {4}, {5}}
+	if some := spread(windows, 4); len(some) != 4 || some[1][0] != 1 || some[2][0] != 3 || some[3][0] != 4 {
+		t.Errorf("%v", some)
 	}
 }

@@ -21,18 +21,20 @@ type sensitivity struct {
 	Rotated      bool                `json:"rotated"`       // see convert.Rotate
 	Calibration  string              `json:"calibration"`   // windows and SHA-256 of the text
 	DriftWindows int                 `json:"drift_windows"` // those of them that drifts were measured on
+	DriftTokens  int                 `json:"drift_tokens"`  // of these
 	Matrices     convert.Sensitivity `json:"matrices"`
 
 	path string // "": is not kept
 }
 
 // sensitivityVersion counts changes of what is measured, and how.
-const sensitivityVersion = 1
+const sensitivityVersion = 2
 
-// openSensitivity returns what the file at path has; without a path, or a file there, nothing was measured yet.
-func openSensitivity(ctx context.Context, path string, src *checkpoint, o *convert.Options) (*sensitivity, error) {
+// openSensitivity returns what the file at path has; without a path, or a file there, nothing was measured yet, and drifts will
+// be on so many tokens of a window.
+func openSensitivity(ctx context.Context, path string, src *checkpoint, o *convert.Options, tokens int) (*sensitivity, error) {
 	s := &sensitivity{
-		Version: sensitivityVersion, Rotated: o.Rotate, Calibration: o.Text, DriftWindows: driftWindows,
+		Version: sensitivityVersion, Rotated: o.Rotate, Calibration: o.Text, DriftWindows: driftWindows, DriftTokens: tokens,
 		Matrices: convert.Sensitivity{}, path: path,
 	}
 	if s.path == "" {
@@ -59,7 +61,7 @@ func openSensitivity(ctx context.Context, path string, src *checkpoint, o *conve
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: remove the file to measure again, or name another", s.path, err)
 	}
-	s.Matrices = found.Matrices
+	s.Matrices, s.DriftTokens = found.Matrices, found.DriftTokens
 	return s, nil
 }
 
@@ -78,6 +80,9 @@ func (s *sensitivity) check(want *sensitivity) error {
 		if f.have != f.want {
 			return fmt.Errorf("%s: it has %v, this run has %v", f.name, f.have, f.want)
 		}
+	}
+	if s.DriftTokens < 4 {
+		return fmt.Errorf("drift_tokens: %d, want 4 or more", s.DriftTokens)
 	}
 	if s.Matrices == nil {
 		return errors.New("matrices: there are none")

@@ -30,6 +30,16 @@ func (j *oneMatters) Sums(_ context.Context, i int) (*quant.Sums, error) {
 	return &quant.Sums{Tokens: 5000, Inputs: h}, nil
 }
 
+// ExpertSums has an expert that sees nothing.
+func (j *oneMatters) ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error) {
+	s, err := j.Sums(ctx, i)
+	if e == 1 {
+		s.Tokens = 0
+		clear(s.Inputs)
+	}
+	return s, err
+}
+
 func (j *oneMatters) Drift(_ context.Context, i int, s block.Scheme, blocks []byte) (float64, error) {
 	j.sizes[i] += len(blocks)
 	if i == j.fail {

@@ -45,27 +45,40 @@ func (c *calibrator) part(ctx context.Context, i, k int) (f *quant.Feedback, sta
 	if !c.byExpert(i) {
 		return c.of[i], false, nil
 	}
-	sums, err := c.ExpertSums(ctx, i, k)
-	if err != nil {
-		return nil, false, err
+	sums, damp, starved, err := ofExpert(ctx, c, &c.all, i, k, c.tensors[i].Model())
+	if err != nil || sums == nil {
+		return nil, starved, err
 	}
-	e := &c.tensors[i]
-	cols := e.Model().Cols()
-	starved = sums.Tokens < enoughTokens*cols
-	tokens := sums.Tokens
+	f, err = c.feedback(i, sums, damp)
+	return f, starved, err
+}
+
+// sumsOf is where sums over inputs come from: a Calibration or a Judge.
+type sumsOf interface {
+	Sums(ctx context.Context, i int) (*quant.Sums, error)
+	ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error)
+}
+
+// ofExpert returns the sums that expert k's part of tensor i, which is t, is rounded for, and the damping; no sums
+// if the search is to stand in. all keeps the sums over all experts of the layer, once one was in want of them.
+func ofExpert(ctx context.Context, from sumsOf, all **quant.Sums, i, k int, t model.Tensor) (sums *quant.Sums, damp float64, starved bool, err error) {
+	if sums, err = from.ExpertSums(ctx, i, k); err != nil {
+		return nil, 0, false, err
+	}
+	cols, tokens := t.Cols(), sums.Tokens
+	starved = tokens < enoughTokens*cols
 	switch {
-	case e.Role == model.RoleDown && tokens == 0:
-		return nil, true, nil
-	case e.Role != model.RoleDown && starved:
-		if c.all == nil {
-			if c.all, err = c.Sums(ctx, i); err != nil {
-				return nil, true, err
+	case t.Role == model.RoleDown && tokens == 0:
+		return nil, 0, true, nil
+	case t.Role != model.RoleDown && starved:
+		if *all == nil {
+			if *all, err = from.Sums(ctx, i); err != nil {
+				return nil, 0, true, err
 			}
 		}
-		sums, tokens = sums.Lend(c.all, lentTokens*cols), tokens+lentTokens*cols
+		sums, tokens = sums.Lend(*all, lentTokens*cols), tokens+lentTokens*cols
 	}
-	f, err = c.feedback(i, sums, dampingOf(tokens, cols))
-	return f, starved, err
+	return sums, dampingOf(tokens, cols), starved, nil
 }
 
 // starvedNotes says what became of experts that have seen too few tokens, of tensors that are whole.

@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
-	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
@@ -18,6 +16,8 @@ import (
 type Judge interface {
 	// Sums returns what calibration text says of the inputs of matrix i in the float model.
 	Sums(ctx context.Context, i int) (*quant.Sums, error)
+	// ExpertSums returns what it says of the inputs of expert e's matrix in a stack.
+	ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error)
 	// Drift returns the mean KL divergence, in nats, of the float model with matrix i alone replaced by
 	// blocks, all rows of them.
 	Drift(ctx context.Context, i int, s block.Scheme, blocks []byte) (float64, error)
@@ -49,10 +49,14 @@ var schemes = []block.Scheme{
 	{Bits: 4, Block: 64},
 	{Bits: 4, Block: 32},
 	{Bits: 8, Block: 128},
+	{Bits: 8, Block: 64},
 }
 
-// measured are the schemes whose drift is measured, the others' follows from theirs, see estimate.
-var measured = []block.Scheme{{Bits: 2, Block: 256}, {Bits: 2, Block: 32}, {Bits: 4, Block: 128}}
+// measured returns the schemes whose drift is measured for a matrix of so many columns, see estimate for the others: two
+// bits in blocks as large as fit the row, and in the smallest, and four bits.
+func measured(cols int) []block.Scheme {
+	return []block.Scheme{{Bits: 2, Block: fitBlock(2, 256, cols)}, {Bits: 2, Block: 32}, {Bits: 4, Block: fitBlock(4, 128, cols)}}
+}
 
 // Check reports costs that are not those of the model's matrices.
 func (s Sensitivity) Check(w model.Weights) error {
@@ -143,6 +147,8 @@ func (s Sensitivity) Measure(ctx context.Context, src model.Weights, o Options, 
 // candidates are one matrix in all schemes.
 type candidates struct {
 	matrix int
+	cols   int
+	rows   []float32               // while they are encoded
 	blocks map[block.Scheme][]byte // of the measured schemes
 	errors []float64               // by scheme, see Cost
 }
@@ -221,8 +227,9 @@ type candidateEncoder struct {
 	o     *Options
 	judge Judge
 
-	last     model.Tensor // whose inputs feedback is for
+	last     model.Tensor // the matrix before
 	feedback *quant.Feedback
+	all      *quant.Sums // over all experts of a layer, see ofExpert
 }
 
 // What candidates are encoded with: fewer rounds than in the bundle, and where nothing is measured, only some
@@ -233,77 +240,127 @@ const (
 	fewRows         = 64 // or all, if these were fewer
 )
 
-// encode encodes matrix i with all threads at once.
+// encode encodes matrix i, or the matrices of the experts that are stacked there, with all threads at once.
 func (e *candidateEncoder) encode(ctx context.Context, i int) (*candidates, error) {
 	t := e.src.Tensors()[i]
-	if err := e.prepare(ctx, i, t); err != nil {
-		return nil, err
-	}
+	defer func() { e.last = t }()
 	rows := make([]float32, t.Rows()*t.Cols())
 	if err := e.src.Rows(i, 0, t.Rows(), rows); err != nil {
 		return nil, err
 	}
+	c := &candidates{matrix: i, cols: t.Cols(), rows: rows, blocks: map[block.Scheme][]byte{}, errors: make([]float64, len(schemes))}
+	for _, s := range measured(t.Cols()) {
+		c.blocks[s] = make([]byte, t.Rows()*s.RowBytes(t.Cols()))
+	}
+	parts := 1
+	if len(t.Shape) == 3 {
+		parts = t.Shape[0]
+	}
+	for k := range parts {
+		f, err := e.feedbackFor(ctx, i, k, t)
+		if err == nil {
+			err = c.part(ctx, e.o, f, strip{k * t.Rows() / parts, (k + 1) * t.Rows() / parts})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	c.rows = nil
+	return c, nil
+}
+
+// feedbackFor returns the feedback for part k of matrix i, nil if the search is to stand in.
+func (e *candidateEncoder) feedbackFor(ctx context.Context, i, k int, t model.Tensor) (*quant.Feedback, error) {
+	shares := t.SharesInputs(e.last)
+	if !shares {
+		e.all = nil
+	}
+	if len(t.Shape) == 3 {
+		e.feedback = nil
+		sums, damp, _, err := ofExpert(ctx, e.judge, &e.all, i, k, t)
+		if err != nil || sums == nil {
+			return nil, err
+		}
+		return quant.NewFeedback(sums.Inputs, t.Cols(), damp)
+	}
+	if e.feedback != nil && shares {
+		return e.feedback, nil
+	}
+	sums, err := e.judge.Sums(ctx, i)
+	if err == nil {
+		e.feedback, err = quant.NewFeedback(sums.Inputs, t.Cols(), dampingOf(sums.Tokens, t.Cols()))
+	}
+	return e.feedback, err
+}
+
+// part encodes the rows of one part in all schemes.
+func (c *candidates) part(ctx context.Context, o *Options, f *quant.Feedback, part strip) error {
 	every := 1
-	if t.Rows() >= fewRows*sampleRows {
+	if part.to-part.from >= fewRows*sampleRows {
 		every = sampleRows
 	}
-	c := &candidates{matrix: i, blocks: map[block.Scheme][]byte{}, errors: make([]float64, len(schemes))}
 	losses := make([][]float64, len(schemes)) // of each row
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(e.o.Threads)
+	group.SetLimit(o.Threads)
 	for k, s := range schemes {
-		losses[k] = make([]float64, t.Rows())
-		step, to := every, []byte(nil)
-		if slices.Contains(measured, s) {
-			step, to = 1, make([]byte, t.Rows()*s.RowBytes(t.Cols()))
-			c.blocks[s] = to
+		losses[k] = make([]float64, part.to-part.from)
+		step, to := every, c.blocks[s]
+		if to != nil {
+			step = 1
 		}
-		for _, part := range strips(t.Rows(), step, e.o.Threads) {
-			group.Go(func() error { return e.rows(ctx, s, rows, part, step, to, losses[k]) })
+		for _, some := range part.cut(step, o.Threads) {
+			group.Go(func() error {
+				return c.encode(ctx, o, f, s, some, step, to, losses[k][some.from-part.from:])
+			})
 		}
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	for k := range schemes {
-		for r := 0; r < t.Rows(); r += every {
+		for r := 0; r < part.to-part.from; r += every {
 			c.errors[k] += losses[k][r]
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // strip is a run of rows, from … to−1.
 type strip struct{ from, to int }
 
-// strips cuts rows into n strips that begin at multiples of step.
-func strips(rows, step, n int) (all []strip) {
-	size := max(1, (rows/step+n-1)/n) * step
-	for at := 0; at < rows; at += size {
-		all = append(all, strip{at, min(at+size, rows)})
+// cut cuts a strip into n strips that begin multiples of step behind its own beginning.
+func (s strip) cut(step, n int) (all []strip) {
+	size := max(1, ((s.to-s.from)/step+n-1)/n) * step
+	for at := s.from; at < s.to; at += size {
+		all = append(all, strip{at, min(at+size, s.to)})
 	}
 	return all
 }
 
-// rows encodes every step-th row of a strip; to takes the blocks of the whole matrix, unless it is nil.
-func (e *candidateEncoder) rows(ctx context.Context, s block.Scheme, rows []float32, part strip, step int, to []byte, losses []float64) error {
-	r, err := quant.NewRounder(e.feedback, s, quant.Options{Sanitize: e.o.Sanitize, Saturate: e.o.Saturate}, candidateRounds)
+// encode encodes every step-th row of a strip; to takes the blocks of the whole matrix, unless it is nil. losses are
+// those of the strip's rows.
+func (c *candidates) encode(ctx context.Context, o *Options, f *quant.Feedback, s block.Scheme, some strip, step int, to []byte, losses []float64) error {
+	q := quant.Options{Sanitize: o.Sanitize, Saturate: o.Saturate}
+	if f == nil {
+		return c.search(s, q, some, to)
+	}
+	r, err := quant.NewRounder(f, s, q, candidateRounds)
 	if err != nil {
 		return err
 	}
-	cols, size := e.last.Cols(), s.RowBytes(e.last.Cols())
 	const together = quant.RowsAtATime
-	w, dst := make([]float32, 0, together*cols), make([]byte, together*size)
-	for i := part.from; i < part.to; i += together * step {
+	size := s.RowBytes(c.cols)
+	w, dst := make([]float32, 0, together*c.cols), make([]byte, together*size)
+	for i := some.from; i < some.to; i += together * step {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		w = w[:0]
-		end := min(i+together*step, part.to)
+		end := min(i+together*step, some.to)
 		for k := i; k < end; k += step {
-			w = append(w, rows[k*cols:(k+1)*cols]...)
+			w = append(w, c.rows[k*c.cols:(k+1)*c.cols]...)
 		}
-		out := dst[:len(w)/cols*size]
+		out := dst[:len(w)/c.cols*size]
 		if to != nil { // then step is 1
 			out = to[i*size : end*size]
 		}
@@ -311,23 +368,27 @@ func (e *candidateEncoder) rows(ctx context.Context, s block.Scheme, rows []floa
 			return fmt.Errorf("row %d: %w", i+bad*step, err)
 		}
 		for k, loss := range r.Losses {
-			losses[i+k*step] = loss
+			losses[i-some.from+k*step] = loss
 		}
 	}
 	return nil
 }
 
-// prepare makes the feedback for matrix i, unless it is that of the matrix before.
-func (e *candidateEncoder) prepare(ctx context.Context, i int, t model.Tensor) error {
-	if e.feedback != nil && sameInputs(&bundle.Tensor{Role: t.Role, Layer: t.Layer}, &bundle.Tensor{Role: e.last.Role, Layer: e.last.Layer}) {
-		e.last = t
+// search encodes the rows of an expert that saw no text, whose errors cost nothing there.
+func (c *candidates) search(s block.Scheme, q quant.Options, some strip, to []byte) error {
+	if to == nil {
 		return nil
 	}
-	sums, err := e.judge.Sums(ctx, i)
+	q.Method = quant.Search
+	e, err := quant.NewEncoder(s, q)
 	if err != nil {
 		return err
 	}
-	e.last = t
-	e.feedback, err = quant.NewFeedback(sums.Inputs, t.Cols(), dampingOf(sums.Tokens, t.Cols()))
-	return err
+	size := s.RowBytes(c.cols)
+	for i := some.from; i < some.to; i++ {
+		if err := e.Row(to[i*size:(i+1)*size], c.rows[i*c.cols:(i+1)*c.cols]); err != nil {
+			return fmt.Errorf("row %d: %w", i, err)
+		}
+	}
+	return nil
 }

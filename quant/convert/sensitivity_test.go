@@ -105,7 +105,7 @@ func TestSensitivityCheck(t *testing.T) {
 	name := f.tensors[f.index(0, model.RoleQ)].Name
 	for want, change := range map[string]func(s Sensitivity){
 		"is no matrix in a layer":                           func(s Sensitivity) { s[f.tensors[0].Name] = s[name] },
-		"8 schemes, want 9":                                 func(s Sensitivity) { s[name] = s[name][:8] },
+		"9 schemes, want 10":                                func(s Sensitivity) { s[name] = s[name][:9] },
 		"int2 in blocks of 128, want int2 in blocks of 256": func(s Sensitivity) { s[name][0] = s[name][1] },
 		"want 0 or more":                                    func(s Sensitivity) { s[name][3].Drift = -1 },
 	} {

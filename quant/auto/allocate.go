@@ -34,11 +34,7 @@ func (j *job) allocate(ctx context.Context, dev *gpu.Device, windows [][]int32) 
 	if err := j.options.CheckBits(w); err != nil {
 		return err
 	}
-	tokens := len(windows[0])
-	if dev == nil {
-		tokens = min(tokens, driftTokensOnCPU)
-	}
-	known, err := openSensitivity(ctx, j.wanted.Calibration.Sensitivity, j.source, &j.options, tokens)
+	known, err := openSensitivity(ctx, j.wanted.Calibration.Sensitivity, j.source, &j.options, extentOf(dev, windows))
 	if err != nil {
 		return err
 	}
@@ -63,7 +59,7 @@ func (j *job) measure(ctx context.Context, dev *gpu.Device, windows [][]int32, k
 	if missing == 0 {
 		return nil
 	}
-	judge, err := newMeasurer(ctx, j.source, dev, windows, known.DriftTokens)
+	judge, err := newMeasurer(ctx, j.source, dev, windows, extent{known.DriftWindows, known.DriftTokens})
 	if err != nil {
 		return err
 	}

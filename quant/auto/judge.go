@@ -23,7 +23,12 @@ import (
 const (
 	allocationWindows = 48
 	driftWindows      = 4
-	driftTokensOnCPU  = 128 // from the beginnings of windows; a GPU reads all of them
+)
+
+// What the CPU reads: the beginnings of fewer windows.
+const (
+	driftWindowsOnCPU = 2
+	driftTokensOnCPU  = 128
 )
 
 // measurer is a convert.Judge that ends.
@@ -32,11 +37,22 @@ type measurer interface {
 	Close() error
 }
 
-// newMeasurer returns one that runs on the GPU, or on the CPU if dev is nil. Drifts are on so many tokens of a window.
-func newMeasurer(ctx context.Context, src *checkpoint, dev *gpu.Device, windows [][]int32, tokens int) (measurer, error) {
+// extent is how much text drifts are measured on.
+type extent struct{ windows, tokens int }
+
+// extentOf says how much a device reads, nil for the CPU.
+func extentOf(dev *gpu.Device, windows [][]int32) extent {
+	if dev == nil {
+		return extent{driftWindowsOnCPU, min(driftTokensOnCPU, len(windows[0]))}
+	}
+	return extent{driftWindows, len(windows[0])}
+}
+
+// newMeasurer returns one that runs on the GPU, or on the CPU if dev is nil.
+func newMeasurer(ctx context.Context, src *checkpoint, dev *gpu.Device, windows [][]int32, of extent) (measurer, error) {
 	var drift [][]int32
-	for _, w := range spread(windows, driftWindows) {
-		drift = append(drift, w[:min(len(w), tokens)])
+	for _, w := range spread(windows, of.windows) {
+		drift = append(drift, w[:min(len(w), of.tokens)])
 	}
 	if dev != nil {
 		return newJudge(ctx, src, dev, spread(windows, allocationWindows), drift)
@@ -52,10 +68,11 @@ type judge struct {
 	model     *transformer.Transformer
 	file      *os.File
 	recording *verify.Recording
+	slow      bool // the device is software
 }
 
 func newJudge(ctx context.Context, src *checkpoint, dev *gpu.Device, text, windows [][]int32) (_ *judge, err error) {
-	j := &judge{floats: src.Floats(), windows: windows}
+	j := &judge{floats: src.Floats(), windows: windows, slow: dev.OnCPU()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.Close())
@@ -105,6 +122,9 @@ func (j *judge) Sums(ctx context.Context, i int) (*quant.Sums, error) { return j
 func (j *judge) ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error) {
 	return j.sums.ExpertSums(ctx, i, e)
 }
+
+// Slow implements convert.Judge.
+func (j *judge) Slow() bool { return j.slow }
 
 // Drift implements convert.Judge. The model is the float model again when it returns without an error.
 func (j *judge) Drift(ctx context.Context, i int, s block.Scheme, blocks []byte) (float64, error) {

@@ -40,7 +40,7 @@ func measureDrifts(t *testing.T, family string, dev *gpu.Device) float64 {
 		}
 	}
 	ctx := context.Background()
-	j, err := newMeasurer(ctx, src, dev, windows, 20)
+	j, err := newMeasurer(ctx, src, dev, windows, extent{4, 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,10 +31,10 @@ type sensitivity struct {
 const sensitivityVersion = 2
 
 // openSensitivity returns what the file at path has; without a path, or a file there, nothing was measured yet, and drifts will
-// be on so many tokens of a window.
-func openSensitivity(ctx context.Context, path string, src *checkpoint, o *convert.Options, tokens int) (*sensitivity, error) {
+// be measured on so much text.
+func openSensitivity(ctx context.Context, path string, src *checkpoint, o *convert.Options, drift extent) (*sensitivity, error) {
 	s := &sensitivity{
-		Version: sensitivityVersion, Rotated: o.Rotate, Calibration: o.Text, DriftWindows: driftWindows, DriftTokens: tokens,
+		Version: sensitivityVersion, Rotated: o.Rotate, Calibration: o.Text, DriftWindows: drift.windows, DriftTokens: drift.tokens,
 		Matrices: convert.Sensitivity{}, path: path,
 	}
 	if s.path == "" {
@@ -61,7 +61,7 @@ func openSensitivity(ctx context.Context, path string, src *checkpoint, o *conve
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: remove the file to measure again, or name another", s.path, err)
 	}
-	s.Matrices, s.DriftTokens = found.Matrices, found.DriftTokens
+	s.Matrices, s.DriftWindows, s.DriftTokens = found.Matrices, found.DriftWindows, found.DriftTokens
 	return s, nil
 }
 
@@ -75,14 +75,13 @@ func (s *sensitivity) check(want *sensitivity) error {
 		{"checkpoint", s.Checkpoint, want.Checkpoint},
 		{"rotated", s.Rotated, want.Rotated},
 		{"calibration", s.Calibration, want.Calibration},
-		{"drift_windows", s.DriftWindows, want.DriftWindows},
 	} {
 		if f.have != f.want {
 			return fmt.Errorf("%s: it has %v, this run has %v", f.name, f.have, f.want)
 		}
 	}
-	if s.DriftTokens < 4 {
-		return fmt.Errorf("drift_tokens: %d, want 4 or more", s.DriftTokens)
+	if s.DriftWindows < 1 || s.DriftTokens < 4 {
+		return fmt.Errorf("drift_windows and drift_tokens: %d and %d, want 1 and 4 or more", s.DriftWindows, s.DriftTokens)
 	}
 	if s.Matrices == nil {
 		return errors.New("matrices: there are none")

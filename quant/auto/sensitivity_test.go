@@ -19,7 +19,7 @@ func TestSensitivityFile(t *testing.T) {
 	defer src.Close()
 	path := filepath.Join(t.TempDir(), "file.json")
 	ctx, o := t.Context(), convert.Options{Format: "int2", Text: "2 windows"}
-	s, err := openSensitivity(ctx, path, src, &o, 100)
+	s, err := openSensitivity(ctx, path, src, &o, extent{3, 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,12 +30,12 @@ func TestSensitivityFile(t *testing.T) {
 	if err := s.write(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := openSensitivity(ctx, path, src, &o, 100)
+	again, err := openSensitivity(ctx, path, src, &o, extent{3, 100})
 	if err != nil || len(again.Matrices[name]) != 10 || again.Matrices[name][8] != s.Matrices[name][8] {
 		t.Fatalf("%v: read %+v", err, again)
 	}
-	if other, err := openSensitivity(ctx, path, src, &o, 500); err != nil || other.DriftTokens != 100 {
-		t.Errorf("%v: drifts of %d tokens, the file has those of 100", err, other.DriftTokens)
+	if other, err := openSensitivity(ctx, path, src, &o, extent{4, 500}); err != nil || other.DriftTokens != 100 || other.DriftWindows != 3 {
+		t.Errorf("%v: drifts on %d windows of %d tokens, the file has those on 3 of 100", err, other.DriftWindows, other.DriftTokens)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -46,8 +46,8 @@ func TestSensitivityFile(t *testing.T) {
 		{"the checkpoint", `"checkpoint": "..`, `"checkpoint": "zz`, "checkpoint: it has zz"},
 		{"the text", `2 windows`, `3 windows`, "calibration: it has 3 windows, this run has 2 windows"},
 		{"rotation", `"rotated": false`, `"rotated": true`, "rotated: it has true"},
-		{"the windows", `"drift_windows": .`, `"drift_windows": 99`, "drift_windows: it has 99"},
-		{"the tokens", `"drift_tokens": .*,`, `"drift_tokens": 1,`, "drift_tokens: 1, want 4 or more"},
+		{"the windows", `"drift_windows": .`, `"drift_windows": 0`, "drift_windows and drift_tokens: 0 and 100"},
+		{"the tokens", `"drift_tokens": .*,`, `"drift_tokens": 1,`, "drift_windows and drift_tokens: 3 and 1,"},
 		{"a name", regexp.QuoteMeta(name), "other", `tensor "other": is no matrix`},
 		{"a number", `1\.5`, `-1.5`, "want 0 or more"},
 		{"an unknown member", `"version"`, `"versions"`, "versions"},
@@ -58,15 +58,15 @@ func TestSensitivityFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(changed), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		_, err := openSensitivity(ctx, path, src, &o, 100)
+		_, err := openSensitivity(ctx, path, src, &o, extent{3, 100})
 		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "remove the file") {
 			t.Errorf("%s is changed: %v, want %q", c.what, err, c.want)
 		}
 	}
-	if _, err := openSensitivity(ctx, filepath.Join(path, "none", "file"), src, &o, 100); err == nil {
+	if _, err := openSensitivity(ctx, filepath.Join(path, "none", "file"), src, &o, extent{3, 100}); err == nil {
 		t.Error("a file that cannot be: no error")
 	}
-	if s, err := openSensitivity(ctx, "", src, &o, 100); err != nil || s.write() != nil {
+	if s, err := openSensitivity(ctx, "", src, &o, extent{3, 100}); err != nil || s.write() != nil {
 		t.Errorf("no file: %v", err)
 	}
 }

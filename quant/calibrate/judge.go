@@ -111,6 +111,9 @@ func (j *Judge) ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error) {
 	return j.sums.ExpertSums(ctx, i, e)
 }
 
+// Slow implements convert.Judge.
+func (j *Judge) Slow() bool { return true }
+
 // Drift implements convert.Judge.
 func (j *Judge) Drift(ctx context.Context, i int, s block.Scheme, blocks []byte) (float64, error) {
 	j.model.matrix, j.model.scheme, j.model.blocks = i, s, blocks

@@ -19,7 +19,10 @@ type oneMatters struct {
 	matrix int
 	sizes  map[int]int // bytes of the blocks that were judged, by matrix
 	fail   int         // matrix that cannot be judged, or 0
+	slow   bool
 }
+
+func (j *oneMatters) Slow() bool { return j.slow }
 
 func (j *oneMatters) Sums(_ context.Context, i int) (*quant.Sums, error) {
 	n := j.tensors[i].Cols()

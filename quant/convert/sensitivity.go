@@ -21,6 +21,8 @@ type Judge interface {
 	// Drift returns the mean KL divergence, in nats, of the float model with matrix i alone replaced by
 	// blocks, all rows of them.
 	Drift(ctx context.Context, i int, s block.Scheme, blocks []byte) (float64, error)
+	// Slow says that drifts take long: then only one is measured of each matrix.
+	Slow() bool
 }
 
 // Sensitivity is what the matrices of a model's layers cost it, by their names: each alone, in every scheme
@@ -53,8 +55,11 @@ var schemes = []block.Scheme{
 }
 
 // measured returns the schemes whose drift is measured for a matrix of so many columns, see estimate for the others: two
-// bits in blocks as large as fit the row, and in the smallest, and four bits.
-func measured(cols int) []block.Scheme {
+// bits in blocks as large as fit the row, and in the smallest, and four bits; or one between the best and the worst.
+func measured(cols int, slow bool) []block.Scheme {
+	if slow {
+		return []block.Scheme{{Bits: 2, Block: 32}}
+	}
 	return []block.Scheme{{Bits: 2, Block: fitBlock(2, 256, cols)}, {Bits: 2, Block: 32}, {Bits: 4, Block: fitBlock(4, 128, cols)}}
 }
 
@@ -236,8 +241,8 @@ type candidateEncoder struct {
 // of the rows, to know how wrong the outputs are.
 const (
 	candidateRounds = 1
-	sampleRows      = 4  // one row of so many
-	fewRows         = 64 // or all, if these were fewer
+	sampleRows      = 8  // one row of so many
+	fewRows         = 32 // or all, if these were fewer
 )
 
 // encode encodes matrix i, or the matrices of the experts that are stacked there, with all threads at once.
@@ -249,7 +254,7 @@ func (e *candidateEncoder) encode(ctx context.Context, i int) (*candidates, erro
 		return nil, err
 	}
 	c := &candidates{matrix: i, cols: t.Cols(), rows: rows, blocks: map[block.Scheme][]byte{}, errors: make([]float64, len(schemes))}
-	for _, s := range measured(t.Cols()) {
+	for _, s := range measured(t.Cols(), e.judge.Slow()) {
 		c.blocks[s] = make([]byte, t.Rows()*s.RowBytes(t.Cols()))
 	}
 	parts := 1

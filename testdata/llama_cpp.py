@@ -87,7 +87,7 @@ def importance(model, windows):
         model.model(w[None])
     for h in hooks:
         h.remove()
-    return {n: (s / tokens).numpy() for n, s in sums.items()}
+    return {n: (s / tokens).cpu().numpy() for n, s in sums.items()}
 
 
 def read(path, config):

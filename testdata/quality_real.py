@@ -3,7 +3,8 @@
 
 Prints how far the bundles that PROGRAM makes of CHECKPOINT drift from it, beside llama.cpp's types, which its libraries in
 LIBRARIES make of the same weights in GGUF. All of them are dequantized and run by transformers in float32, over the second
-halves of WINDOWS windows of 512 tokens of TEXT, so that nothing but the weights differs. Files go to OUT. From the environment:
+halves of WINDOWS windows of 512 tokens of TEXT, so that nothing but the weights differs; on a GPU, if PyTorch has one. Files go to
+OUT. From the environment:
 
   ROWS                 a regular expression: rows whose names it matches
   CALIBRATED           anything: the rows that are calibrated, too; that takes long without a GPU
@@ -35,6 +36,7 @@ import llama_cpp
 
 transformers.logging.set_verbosity_error()
 WINDOW = 512
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 GENERAL = pathlib.Path(__file__).parent.parent / "quant/auto/general.txt"
 
 # Our rows: name, and what quantize is told. The first is what it does when it is told nothing.
@@ -74,7 +76,7 @@ class Model:
     """The checkpoint, whose matrices are replaced for each measurement."""
 
     def __init__(self, directory, text, windows, out):
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval().to(DEVICE)
         self.tokenizer = tokenizers.Tokenizer.from_file(f"{directory}/tokenizer.json")
         self.ids = self.windows(text, windows)
         self.weights = dict(self.model.named_parameters())
@@ -83,11 +85,12 @@ class Model:
         self.base = np.lib.format.open_memmap(f"{out}/base.npy", mode="w+", dtype=np.float32, shape=shape)
         os.unlink(f"{out}/base.npy")  # it goes with the process
         for i, w in enumerate(self.ids):
-            self.base[i] = self.log_probs(w)[:, : shape[2]]
+            self.base[i] = self.log_probs(w).cpu()
 
     def windows(self, text, most):
         """The first windows of the file text."""
-        return windows_of(pathlib.Path(text).read_text(encoding="utf-8"), self.tokenizer, self.model.config.bos_token_id, most)
+        text = pathlib.Path(text).read_text(encoding="utf-8")
+        return windows_of(text, self.tokenizer, self.model.config.bos_token_id, most).to(DEVICE)
 
     @torch.no_grad()
     def log_probs(self, w):
@@ -101,7 +104,7 @@ class Model:
         """Returns mean KLD, its standard error, agreement and perplexity."""
         klds, same, nll = [], [], []
         for w, p in zip(self.ids, self.base):
-            p, q = torch.from_numpy(p), self.log_probs(w)
+            p, q = torch.from_numpy(p).to(DEVICE), self.log_probs(w)
             klds.append((p.exp() * (p - q)).sum(-1))
             same.append((p.argmax(-1) == q.argmax(-1)).double())
             nll.append(-q.gather(-1, w[WINDOW // 2 + 1 :, None]))

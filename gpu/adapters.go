@@ -7,7 +7,7 @@ import (
 )
 
 // FindAdapter returns the adapter that Open would use.
-func FindAdapter(o Options) (AdapterInfo, error) {
+func FindAdapter(o Select) (AdapterInfo, error) {
 	as, err := Adapters(o)
 	if err != nil {
 		return AdapterInfo{}, err

@@ -2,4 +2,4 @@
 
 package gpu
 
-func findDawn(Options) (driver, error) { return nil, errNoLibrary }
+func findDawn(Select) (driver, error) { return nil, errNoLibrary }

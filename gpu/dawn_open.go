@@ -24,7 +24,7 @@ type dawnAdapters struct {
 }
 
 // findDawn loads the library of o, or the first that is found, and asks it for adapters.
-func findDawn(o Options) (driver, error) {
+func findDawn(o Select) (driver, error) {
 	prepare()
 	l, err := loadDawn(o.Library)
 	if err != nil {

@@ -24,7 +24,7 @@ var helper = sync.OnceValue(func() js.Value {
 })
 
 // Adapters lists the adapter that WebGPU offers: it tells of one only.
-func Adapters(Options) ([]AdapterInfo, error) {
+func Adapters(Select) ([]AdapterInfo, error) {
 	a, err := await(context.Background(), helper().Call("describe"))
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ type driver interface {
 }
 
 // findDriver starts the engine that o chooses.
-func findDriver(o Options) (driver, error) {
+func findDriver(o Select) (driver, error) {
 	if err := o.checkEngine(); err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func findDriver(o Options) (driver, error) {
 	return b, other
 }
 
-func (o Options) checkEngine() error {
+func (o Select) checkEngine() error {
 	switch {
 	case o.Engine != "" && o.Engine != EngineBuiltin && o.Engine != EngineDawn:
 		return fmt.Errorf("engine %q: want %s or %s", o.Engine, EngineBuiltin, EngineDawn)
@@ -113,7 +113,7 @@ func explainDawn(err error) error {
 }
 
 // Adapters lists the adapters of the engine that o chooses, best first.
-func Adapters(o Options) ([]AdapterInfo, error) {
+func Adapters(o Select) ([]AdapterInfo, error) {
 	d, err := findDriver(o)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func Adapters(o Options) ([]AdapterInfo, error) {
 }
 
 func openBackend(ctx context.Context, o Options) (backend, error) {
-	d, err := findDriver(o)
+	d, err := findDriver(o.Select)
 	if err != nil {
 		return nil, err
 	}

@@ -12,24 +12,24 @@ func TestEngine(t *testing.T) {
 	t.Setenv(gpu.LibraryVariable, "")
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	for _, c := range []struct {
-		o    gpu.Options
+		o    gpu.Select
 		want string
 	}{
-		{gpu.Options{Engine: "cuda"}, `engine "cuda": want builtin or dawn`},
-		{gpu.Options{Engine: gpu.EngineBuiltin, Library: "x.so"}, "does not use the library x.so"},
-		{gpu.Options{Library: "none/x.so"}, "none/x.so"},
-		{gpu.Options{Engine: gpu.EngineDawn, Library: "none/x.so"}, "none/x.so"},
-		{gpu.Options{Engine: gpu.EngineDawn}, gpu.LibraryVariable},
+		{gpu.Select{Engine: "cuda"}, `engine "cuda": want builtin or dawn`},
+		{gpu.Select{Engine: gpu.EngineBuiltin, Library: "x.so"}, "does not use the library x.so"},
+		{gpu.Select{Library: "none/x.so"}, "none/x.so"},
+		{gpu.Select{Engine: gpu.EngineDawn, Library: "none/x.so"}, "none/x.so"},
+		{gpu.Select{Engine: gpu.EngineDawn}, gpu.LibraryVariable},
 	} {
-		_, err := gpu.Open(t.Context(), c.o)
+		_, err := gpu.Open(t.Context(), gpu.Options{Select: c.o})
 		wantErr(t, err, nil, c.want)
 		_, err = gpu.Adapters(c.o)
 		wantErr(t, err, nil, c.want)
 	}
 	t.Setenv(gpu.LibraryVariable, "none/y.so")
-	_, err := gpu.Adapters(gpu.Options{})
+	_, err := gpu.Adapters(gpu.Select{})
 	wantErr(t, err, nil, "none/y.so")
-	if _, err := gpu.Adapters(gpu.Options{Engine: gpu.EngineBuiltin}); err != nil && !errors.Is(err, gpu.ErrNoGPU) {
+	if _, err := gpu.Adapters(gpu.Select{Engine: gpu.EngineBuiltin}); err != nil && !errors.Is(err, gpu.ErrNoGPU) {
 		t.Errorf("built-in: %v", err)
 	}
 }

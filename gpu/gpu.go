@@ -25,11 +25,21 @@ var (
 	ErrClosed      = errors.New("GPU device closed")
 )
 
+// Select chooses an engine and one of its adapters. The zero value chooses the best.
+type Select struct {
+	// Adapter is an index of Adapters, or a part of an adapter's String; "" chooses the best.
+	Adapter string
+	// Engine is EngineBuiltin or EngineDawn. "" chooses Dawn where a library is found that has an adapter, unless
+	// that is software and the built-in engine has a real one.
+	Engine string
+	// Library is the path of a Dawn library, which chooses that engine. With "" it is looked for: what
+	// LibraryVariable names, beside the program, in LibraryDir, on the system's library path.
+	Library string
+}
+
 // Options choose and shape a device.
 type Options struct {
-	Adapter    string // an index of Adapters, or a part of an adapter's String; "" chooses the best
-	Engine     string // EngineBuiltin or EngineDawn; "": Dawn where a library of it is found and has an adapter, or else the built-in one
-	Library    string // the path of a Dawn library, which chooses that engine; "": where LibraryVariable, the program and LibraryDir say
+	Select
 	MaxBinding uint64 // bytes; lowers Limits.MaxBinding, for tests of what happens on small devices
 	Log        Logger // nil logs nothing
 }

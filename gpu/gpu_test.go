@@ -123,7 +123,7 @@ func wantErr(t *testing.T, err, target error, texts ...string) {
 
 func TestAdapters(t *testing.T) {
 	d := gputest.Open(t)
-	as, err := gpu.Adapters(gpu.Options{})
+	as, err := gpu.Adapters(gpu.Select{})
 	check(t, err)
 	if len(as) == 0 || as[0] != d.Info() {
 		t.Fatalf("adapters %v, opened %v", as, d.Info())
@@ -138,7 +138,7 @@ func TestAdapters(t *testing.T) {
 		wants = append(wants, strings.ToUpper(as[0].Name[:4]))
 	}
 	for _, want := range wants {
-		d, err := gpu.Open(t.Context(), gpu.Options{Adapter: want})
+		d, err := gpu.Open(t.Context(), gpu.Options{Select: gpu.Select{Adapter: want}})
 		check(t, err)
 		if d.Info() != as[0] {
 			t.Errorf("adapter %q: got %v", want, d.Info())
@@ -147,7 +147,7 @@ func TestAdapters(t *testing.T) {
 		d.Close()
 	}
 	for _, want := range []string{"no such adapter", "99", "-1"} {
-		_, err = gpu.Open(t.Context(), gpu.Options{Adapter: want})
+		_, err = gpu.Open(t.Context(), gpu.Options{Select: gpu.Select{Adapter: want}})
 		wantErr(t, err, gpu.ErrNoAdapter, want, as[0].Name)
 	}
 	l := d.Limits()

@@ -26,15 +26,18 @@ const (
 // Options say where and how a model is loaded. The zero value loads a bundle onto the best GPU, with a KV cache for one
 // session, and compares it with its hashes.
 type Options struct {
-	Device    Device // "": GPU
-	Adapter   string // which GPU: a number of gpu.Adapters, or a part of its name; "": the best
-	Context   int    // how many of the last tokens the model sees; 0: what it was trained for, at most 4096
-	Sequences int    // room for sessions and for texts of a Batch, 1 to 8 on a GPU, 1 on the CPU; 0: 1
-	KVBits    int    // of a cached value: 16 or 32; 0: 16
-	NoCheck   bool   // do not compare a bundle with its hashes
+	Device    Device     // "": GPU
+	GPU       gpu.Select // which GPU, and which engine drives it; zero: the best
+	Context   int        // how many of the last tokens the model sees; 0: what it was trained for, at most 4096
+	Sequences int        // room for sessions and for texts of a Batch, 1 to 8 on a GPU, 1 on the CPU; 0: 1
+	KVBits    int        // of a cached value: 16 or 32; 0: 16
+	NoCheck   bool       // do not compare a bundle with its hashes
 
 	// Tuning is the file of `llama-webgpu tune`: a path, "" for the one in the user's cache directory, "off" for none.
 	Tuning string
+	// Kernels are what runs single tokens on a GPU: "" or "auto" for what is right and fastest there, "baseline" for
+	// what every GPU runs, or "subgroups", "dot4" or "f16".
+	Kernels string
 	// Warm are the passes whose kernels are compiled while the weights load, in tokens: the length of the first prompt,
 	// 1 for generating, n for n texts at once. nil: 256 and 1.
 	Warm []int
@@ -131,7 +134,7 @@ func (f *Files) Load(ctx context.Context, o Options) (*Model, error) {
 		o.Warm = []int{256, 1}
 	}
 	e, err := engine.Open(ctx, f.Model, engine.Options{
-		Device: o.Device, Adapter: o.Adapter, Context: o.Context, Sequences: o.Sequences, KVBits: o.KVBits,
+		Device: o.Device, GPU: o.GPU, Kernels: o.Kernels, Context: o.Context, Sequences: o.Sequences, KVBits: o.KVBits,
 		Check: !o.NoCheck, Tuning: o.Tuning, Warm: o.Warm, Progress: o.Progress, Log: o.Log,
 	})
 	if err != nil {

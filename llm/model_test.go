@@ -13,6 +13,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
@@ -183,7 +184,7 @@ func TestOpenErrors(t *testing.T) {
 		"damage":       {t.Context(), damaged, llm.Options{}, bundle.ErrCorrupt, "model.wgpu"},
 		"damage, CPU":  {t.Context(), damaged, llm.Options{Device: llm.CPU}, bundle.ErrCorrupt, "model.wgpu"},
 		"a device":     {t.Context(), dir, llm.Options{Device: "tpu"}, nil, `device "tpu": want gpu, cpu or auto`},
-		"an adapter":   {t.Context(), dir, llm.Options{Adapter: "no such card"}, nil, "no such card"},
+		"an adapter":   {t.Context(), dir, llm.Options{GPU: gpu.Select{Adapter: "no such card"}}, nil, "no such card"},
 		"sequences":    {t.Context(), dir, llm.Options{Device: llm.CPU, Sequences: 2}, nil, "the CPU engine has one"},
 		"canceled":     {canceled, dir, llm.Options{}, context.Canceled, ""},
 	} {

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 )
 
@@ -27,7 +29,7 @@ Example:
 
   llama-webgpu adapters
   llama-webgpu infer out --adapter llvmpipe --prompt "It was"`,
-	Flags: []cli.Flag{jsonFlag("print the adapters as JSON")},
+	Flags: []cli.Flag{engineFlag("What to list"), libraryFlag("What to list"), jsonFlag("print the adapters as JSON")},
 	Action: func(c *cli.Context) error {
 		if err := cmdline.Check(c, nil); err != nil {
 			return err
@@ -43,14 +45,16 @@ type adapterJSON struct {
 	Driver  string `json:"driver"`
 	Backend string `json:"backend"`
 	Type    string `json:"type"`
+	Engine  string `json:"engine"`
+	Library string `json:"library,omitempty"`
 }
 
 func newAdapterJSON(a gpu.AdapterInfo) *adapterJSON {
-	return &adapterJSON{a.Index, a.Name, a.Driver, a.Backend, a.Type}
+	return &adapterJSON{a.Index, a.Name, a.Driver, a.Backend, a.Type, a.Engine, a.Library}
 }
 
 func listAdapters(c *cli.Context) error {
-	adapters, err := gpu.Adapters(gpu.Options{})
+	adapters, err := gpu.Adapters(selected(c))
 	if err != nil {
 		return noGPU(c, err)
 	}
@@ -64,6 +68,9 @@ func listAdapters(c *cli.Context) error {
 	for _, a := range adapters {
 		fmt.Fprintf(stdout(c), "%d  %s\n", a.Index, a)
 	}
+	if a := adapters[0]; a.Library != "" {
+		fmt.Fprintf(stdout(c), "engine: %s, %s\n", a.Engine, a.Library)
+	}
 	return nil
 }
 
@@ -74,9 +81,37 @@ func adapterFlag(category, before string) *cli.StringFlag {
 	}
 }
 
+// engineFlag and libraryFlag choose what drives the GPU.
+func engineFlag(category string) *cli.StringFlag {
+	return &cli.StringFlag{
+		Name: "engine", Usage: "`NAME`: what drives the GPU: builtin, or dawn, a library of Chrome's WebGPU", DefaultText: "dawn where it is found",
+		EnvVars: []string{"LLAMA_WEBGPU_ENGINE"}, Category: category,
+	}
+}
+
+func libraryFlag(category string) *cli.StringFlag {
+	return &cli.StringFlag{
+		Name: "webgpu", Usage: "`PATH`: the Dawn library to use", DefaultText: "what " + gpu.LibraryVariable + " names; or found beside the program or in " + gpu.LibraryDir(),
+		Category: category,
+	}
+}
+
+// kernelsFlag chooses the kernels of single tokens.
+func kernelsFlag(category string) *cli.StringFlag {
+	return &cli.StringFlag{
+		Name: "kernels", Value: tune.VariantsAuto, Category: category,
+		Usage: "`NAME`: products of single tokens: auto (what is right and fastest), baseline, " + strings.Join(tune.VariantNames(), ", "),
+	}
+}
+
+// selected returns what the flags say of the GPU.
+func selected(c *cli.Context) gpu.Select {
+	return gpu.Select{Adapter: c.String("adapter"), Engine: c.String("engine"), Library: c.String("webgpu")}
+}
+
 // openGPU opens the GPU that --adapter chooses.
 func openGPU(c *cli.Context) (*gpu.Device, error) {
-	dev, err := gpu.Open(c.Context, gpu.Options{Adapter: c.String("adapter"), Log: slog.Default()})
+	dev, err := gpu.Open(c.Context, gpu.Options{Select: selected(c), Log: slog.Default()})
 	return dev, noGPU(c, err)
 }
 
@@ -85,9 +120,9 @@ func noGPU(c *cli.Context, err error) error {
 	has := cmdline.FindFlag(c.Command.Flags, "device") != nil
 	switch {
 	case errors.Is(err, gpu.ErrNoGPU) && has:
-		return fmt.Errorf("%w: build it with cgo, or use --device cpu", err)
+		return fmt.Errorf("%w: build the program with cgo, get a Dawn library, or use --device cpu", err)
 	case errors.Is(err, gpu.ErrNoGPU):
-		return fmt.Errorf("%w: build it with cgo", err)
+		return fmt.Errorf("%w: build the program with cgo, or get a Dawn library", err)
 	case errors.Is(err, gpu.ErrNoAdapter) && has && c.String("adapter") == "":
 		return fmt.Errorf("%w; or use --device cpu", err)
 	}

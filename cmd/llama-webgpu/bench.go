@@ -48,6 +48,9 @@ Examples:
 		&cli.BoolFlag{Name: "no-verify", Usage: "do not check a bundle against its hashes while it loads", Category: "What to measure", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "profile", Usage: "time every kernel of a prompt and of a generated token", Category: "What to measure", DisableDefaultText: true},
 		adapterFlag("Device", ""),
+		engineFlag("Device"),
+		libraryFlag("Device"),
+		kernelsFlag("Device"),
 		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "`TYPE`: type of the cached keys and values: f16 or f32", Category: "Device"},
 		tuningFlag("Device"),
 		&cli.StringFlag{Name: "trace", Usage: "`FILE`: write what --profile measures, in Chrome's trace format", Category: "Output"},
@@ -92,7 +95,7 @@ func measureSpeed(c *cli.Context) (err error) {
 func benchOptions(c *cli.Context, writing *steps) bench.Options {
 	o := bench.Options{
 		Prompts: c.IntSlice("prompt"), Contexts: c.IntSlice("context"), Batches: c.IntSlice("batch"), Tokens: c.Int("n"),
-		Repetitions: c.Int("repetitions"), KVBits: 16, NoCheck: c.Bool("no-verify"), Tuning: c.String("tuning"), LoadOnly: c.Bool("load"),
+		Repetitions: c.Int("repetitions"), KVBits: 16, NoCheck: c.Bool("no-verify"), Tuning: c.String("tuning"), Kernels: c.String("kernels"), LoadOnly: c.Bool("load"),
 		Profile: c.Bool("profile") || c.String("trace") != "",
 		Progress: func(done, total int64) {
 			writing.set(run.Progress{Step: "writing a bundle", Done: done, Total: total})

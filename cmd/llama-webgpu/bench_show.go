@@ -13,7 +13,10 @@ import (
 // showBench prints what was measured.
 func showBench(c *cli.Context, r *bench.Report) {
 	w := stdout(c)
-	fmt.Fprintf(w, "%s %s on %s\n", r.Model, r.Format, r.Device)
+	fmt.Fprintf(w, "%s %s on %s, engine %s\n", r.Model, r.Format, r.Device, r.Engine)
+	for packing, kernel := range r.Kernels {
+		fmt.Fprintf(w, "kernels     %s: %s\n", packing, kernel)
+	}
 	if c.Bool("load") {
 		showLoads(c, r)
 		return

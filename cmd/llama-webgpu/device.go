@@ -14,6 +14,9 @@ func deviceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "`DEVICE`: where to run the bundle: gpu or cpu", Category: "Device"},
 		adapterFlag("Device", ""),
+		engineFlag("Device"),
+		libraryFlag("Device"),
+		kernelsFlag("Device"),
 		&cli.StringFlag{Name: "kv", Value: "f16", Usage: "`TYPE`: type of the cached keys and values: f16 or f32", Category: "Device"},
 		tuningFlag("Device"),
 		listAdaptersFlag("Device"),
@@ -30,7 +33,7 @@ func checkDevice(c *cli.Context) error {
 
 // engineOptions returns what deviceFlags say. The error is that of a --tuning file that is not there.
 func engineOptions(c *cli.Context) (engine.Options, error) {
-	o := engine.Options{Device: engine.Device(c.String("device")), Adapter: c.String("adapter"), Tuning: c.String("tuning"), Log: slog.Default()}
+	o := engine.Options{Device: engine.Device(c.String("device")), GPU: selected(c), Tuning: c.String("tuning"), Kernels: c.String("kernels"), Log: slog.Default()}
 	if c.String("kv") == "f32" {
 		o.KVBits = 32
 	}

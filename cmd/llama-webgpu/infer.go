@@ -141,7 +141,7 @@ func (i *inference) open(sequences int, warm ...int) (err error) {
 	progress, end := loadingBar(i.c, e.Device)
 	defer end()
 	i.model, err = i.files.Load(i.c.Context, llm.Options{
-		Device: e.Device, Adapter: e.Adapter, Context: i.c.Int("max-seq-len"), Sequences: sequences, KVBits: e.KVBits, NoCheck: i.c.Bool("no-verify"),
+		Device: e.Device, GPU: e.GPU, Kernels: e.Kernels, Context: i.c.Int("max-seq-len"), Sequences: sequences, KVBits: e.KVBits, NoCheck: i.c.Bool("no-verify"),
 		Tuning: e.Tuning, Warm: warm, Progress: progress, Log: e.Log,
 	})
 	i.load = time.Since(i.begun).Seconds()

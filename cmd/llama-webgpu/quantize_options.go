@@ -31,6 +31,8 @@ var calibrationFlags = []cli.Flag{
 	&cli.StringFlag{Name: "sensitivity", Usage: "for --bits: take what matrices cost the model from `FILE` (JSON), and keep there what had to be measured; it serves any --bits of the same checkpoint and calibration text", Category: "Encoding"},
 	&cli.StringFlag{Name: "device", Usage: "`DEVICE`: for --method gptq, where the calibration text is run: gpu or cpu", DefaultText: "gpu, if there is a real one or only a GPU can do it", Category: "Encoding"},
 	adapterFlag("Encoding", "for --method gptq, the "),
+	engineFlag("Encoding"),
+	libraryFlag("Encoding"),
 }
 
 // quantizeOptions reads the flags. It writes the file of --write-config, too, unless the policy is yet to be completed
@@ -100,7 +102,7 @@ func checkCalibration(c *cli.Context, p *auto.Policy) error {
 func calibration(c *cli.Context) (k auto.Calibration, err error) {
 	k = auto.Calibration{
 		Windows: c.Int("calibration-windows"), Tokens: c.Int("calibration-tokens"), Correction: c.Float64("correction"),
-		Unrefined: c.Bool("no-refinement"), Sensitivity: c.String("sensitivity"), Device: c.String("device"), Adapter: c.String("adapter"),
+		Unrefined: c.Bool("no-refinement"), Sensitivity: c.String("sensitivity"), Device: c.String("device"), GPU: selected(c),
 	}
 	if k.Windows == 0 {
 		k.Windows = -1 // all

@@ -42,6 +42,8 @@ Examples:
 		&cli.IntSliceFlag{Name: "tokens", Usage: "for passes of `N` tokens (repeatable)", DefaultText: "1, 2, 4, 8, 16, 64, 512; with --quick 1, 512", Category: "What to tune for"},
 		&cli.BoolFlag{Name: "quick", Usage: "one round only, and fewer passes", Category: "What to tune for", DisableDefaultText: true},
 		adapterFlag("Device", ""),
+		engineFlag("Device"),
+		libraryFlag("Device"),
 		tuningFlag("Output"),
 		quietFlag, jsonFlag("print what was found as JSON"),
 	}),

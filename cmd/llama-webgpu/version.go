@@ -28,7 +28,7 @@ var versionCommand = &cli.Command{
 			return err
 		}
 		gpus := "with WebGPU"
-		if _, err := gpu.Adapters(gpu.Options{}); errors.Is(err, gpu.ErrNoGPU) {
+		if _, err := gpu.Adapters(gpu.Select{}); errors.Is(err, gpu.ErrNoGPU) {
 			gpus = "without a GPU (built without cgo)"
 		}
 		fmt.Fprintf(stdout(c), "llama-webgpu %s%s, %s %s/%s, %s\n", version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH, gpus)

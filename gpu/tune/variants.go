@@ -59,6 +59,15 @@ type VariantResult struct {
 // leastGain is how much faster a kernel has to be: less may be chance.
 const leastGain = 1.05
 
+// VariantNames are the variants that can be asked for by name.
+func VariantNames() []string {
+	var names []string
+	for _, v := range variants {
+		names = append(names, strings.TrimPrefix(v.Kernel, "matvec_"))
+	}
+	return names
+}
+
 // NewVariants returns the choice for a device: VariantsAuto, VariantsBaseline, or the variant of one name,
 // whether it is faster or not. That one must be there, and right.
 func NewVariants(dev *gpu.Device, want string) (*Variants, error) {
@@ -68,7 +77,7 @@ func NewVariants(dev *gpu.Device, want string) (*Variants, error) {
 	}
 	i := slices.IndexFunc(variants, func(v variant) bool { return v.Kernel == "matvec_"+k.want })
 	if i < 0 {
-		return nil, fmt.Errorf("kernels %q: want auto, baseline, subgroups, dot4 or f16", want)
+		return nil, fmt.Errorf("kernels %q: want auto, baseline or %s", want, strings.Join(VariantNames(), ", "))
 	}
 	kernel, err := kernels.Specialize(variants[i].Kernel, nil)
 	if err == nil && !dev.Features().Runs(kernel) {

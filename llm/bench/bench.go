@@ -19,6 +19,7 @@ type Options struct {
 	KVBits      int    // of cached keys and values: 16 or 32
 	NoCheck     bool   // do not compare a bundle with its hashes while it loads
 	Tuning      string // see engine.Options
+	Kernels     string // see engine.Options
 	LoadOnly    bool   // measure loading, and nothing else
 	Profile     bool   // time every kernel, too
 
@@ -28,6 +29,8 @@ type Options struct {
 // Report is what was measured. Speeds are in tokens a second, bandwidths in bytes. Its JSON keys are an interface.
 type Report struct {
 	Device    string            `json:"device"`
+	Engine    string            `json:"engine"`            // gpu.EngineBuiltin or gpu.EngineDawn
+	Kernels   map[string]string `json:"kernels,omitempty"` // in place of matvec, by packing of the weights
 	Model     string            `json:"model"`
 	Format    string            `json:"format,omitempty"` // of made-up weights
 	Roof      tune.Roof         `json:"roof"`
@@ -50,7 +53,7 @@ func (r *Report) TotalMemory() (total uint64) {
 // Run measures a model on a device.
 func Run(ctx context.Context, dev *gpu.Device, m *Model, o Options) (*Report, error) {
 	b := &benchmark{Options: o, dev: dev, model: m}
-	b.report = Report{Device: dev.Info().String(), Model: m.name, Format: m.format}
+	b.report = Report{Device: dev.Info().String(), Engine: dev.Info().Engine, Kernels: map[string]string{}, Model: m.name, Format: m.format}
 	measure := b.all
 	if o.LoadOnly {
 		measure = b.loads

@@ -57,8 +57,13 @@ func (b *benchmark) load(ctx context.Context) (err error) {
 // timeLoad makes a Transformer and returns how long that took, in seconds.
 func (b *benchmark) timeLoad(ctx context.Context, m *Model, test string, o transformer.Options) (t *transformer.Transformer, seconds float64, err error) {
 	o.KVBits = b.KVBits
-	if o.Kernels.Tuning, err = engine.TuningFor(b.dev, b.Tuning); err != nil {
+	if o.Kernels, err = engine.ChooseKernels(ctx, b.dev, m.Weights(), b.Tuning, b.Kernels); err != nil {
 		return nil, 0, err
+	}
+	for p, v := range o.Kernels.Variants {
+		if v.Kernel != "" {
+			b.report.Kernels[p.String()] = v.Kernel
+		}
 	}
 	begun := time.Now()
 	switch test {

@@ -8,6 +8,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
@@ -28,16 +29,19 @@ const DefaultContext = 4096
 
 // Options say where and how a model is loaded. The zero value loads a bundle onto the best GPU.
 type Options struct {
-	Device    Device // "": GPU
-	Adapter   string // which GPU: a number of gpu.Adapters, or a part of its name; "": the best
-	Context   int    // how many of the last tokens the model sees; 0: what it was trained for, at most DefaultContext
-	Sequences int    // how many sequences the KV cache holds, 1 to 8 on a GPU, 1 on the CPU; 0: 1
-	KVBits    int    // of a cached value: 16 or 32; 0: 16
-	Check     bool   // compare a bundle with its hashes: on a GPU while it is loaded, on the CPU before
+	Device    Device     // "": GPU
+	GPU       gpu.Select // which GPU, and which engine drives it; zero: the best
+	Context   int        // how many of the last tokens the model sees; 0: what it was trained for, at most DefaultContext
+	Sequences int        // how many sequences the KV cache holds, 1 to 8 on a GPU, 1 on the CPU; 0: 1
+	KVBits    int        // of a cached value: 16 or 32; 0: 16
+	Check     bool       // compare a bundle with its hashes: on a GPU while it is loaded, on the CPU before
 
 	// Tuning is the file of `llama-webgpu tune`: a path, "" for DefaultTuningPath, TuningOff for none. What it says of
 	// other devices or other kernels is ignored.
 	Tuning string
+	// Kernels are what runs single tokens: "" or "auto" for what is right and fastest on the GPU, "baseline" for what
+	// every GPU runs, or one of tune.VariantNames.
+	Kernels string
 	// Warm are the passes whose kernels are compiled while the weights load, in tokens: the length of the first prompt,
 	// 1 for generating, n for n sequences at once.
 	Warm []int
@@ -71,7 +75,7 @@ func Open(ctx context.Context, m *source.Model, o Options) (*Engine, error) {
 	case m.Bundle == nil:
 		return nil, fmt.Errorf("%s: is a checkpoint: make a bundle of it with llama-webgpu quantize, or use --device cpu", m.Dir)
 	}
-	dev, err := gpu.Open(ctx, gpu.Options{Adapter: o.Adapter, Log: o.Log})
+	dev, err := gpu.Open(ctx, gpu.Options{Select: o.GPU, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -94,12 +98,12 @@ func OpenOn(ctx context.Context, dev *gpu.Device, m *source.Model, o Options) (*
 
 // load uploads a bundle.
 func load(ctx context.Context, dev *gpu.Device, m *source.Model, o Options) (*transformer.Transformer, error) {
-	tuning, err := TuningFor(dev, o.Tuning)
+	choice, err := ChooseKernels(ctx, dev, m.Packed(), o.Tuning, o.Kernels)
 	if err != nil {
 		return nil, err
 	}
 	options := transformer.Options{
-		Kernels: graph.Choice{Tuning: tuning}, MaxSeqLen: o.context(m), MaxBatch: o.Sequences, KVBits: o.KVBits, Ready: o.Warm,
+		Kernels: choice, MaxSeqLen: o.context(m), MaxBatch: o.Sequences, KVBits: o.KVBits, Ready: o.Warm,
 	}
 	if o.Progress != nil {
 		total := m.Bundle.Manifest.Size()
@@ -109,6 +113,23 @@ func load(ctx context.Context, dev *gpu.Device, m *source.Model, o Options) (*tr
 		return transformer.New(ctx, dev, m.Packed(), options)
 	}
 	return LoadChecked(ctx, dev, m, options)
+}
+
+// ChooseKernels returns the kernels and constants for weights on a device: of a tuning file as in Options.Tuning, and
+// what Options.Kernels wants. On software, "auto" is the baseline: trying kernels there takes longer than it gains.
+func ChooseKernels(ctx context.Context, dev *gpu.Device, src graph.Source, tuning, want string) (c graph.Choice, err error) {
+	if c.Tuning, err = TuningFor(dev, tuning); err != nil {
+		return c, err
+	}
+	if dev.OnCPU() && (want == "" || want == tune.VariantsAuto) {
+		want = tune.VariantsBaseline
+	}
+	v, err := tune.NewVariants(dev, want)
+	if err != nil {
+		return c, err
+	}
+	c.Variants, err = v.Choose(ctx, src)
+	return c, err
 }
 
 // LoadChecked uploads a bundle and compares it with its hashes on the way.

@@ -72,12 +72,12 @@ func (j *job) openDevice(ctx context.Context) (*gpu.Device, error) {
 	if k.Device == "cpu" {
 		return nil, nil
 	}
-	o := gpu.Options{Adapter: k.Adapter}
+	o := gpu.Options{Select: k.GPU}
 	if j.wanted.Log != nil {
 		o.Log = j.wanted.Log
 	}
 	dev, err := gpu.Open(ctx, o)
-	asked := k.Device != "" || k.Adapter != ""
+	asked := k.Device != "" || k.GPU != gpu.Select{}
 	switch {
 	case err != nil && !asked:
 		return nil, nil

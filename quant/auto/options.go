@@ -14,6 +14,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/internal/option"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
@@ -62,14 +63,14 @@ type Override struct {
 
 // Calibration says what the method gptq learns from, and where.
 type Calibration struct {
-	Text        string  // of the kind that the model will read and write, "": a general one
-	Windows     int     // read at most this many windows of it, 0: 128, negative: all
-	Tokens      int     // of a window, 0: 512
-	Correction  float64 // share of earlier layers' errors that each matrix makes up for, 0: 0.5, negative: none
-	Unrefined   bool    // leave scales, codes and zero-points as rounding with feedback has made them
-	Sensitivity string  // file that keeps what was measured for Bits, "": none
-	Device      string  // gpu or cpu; "": a GPU, if there is a real one or only a GPU can do it
-	Adapter     string  // which GPU, see gpu.Options
+	Text        string     // of the kind that the model will read and write, "": a general one
+	Windows     int        // read at most this many windows of it, 0: 128, negative: all
+	Tokens      int        // of a window, 0: 512
+	Correction  float64    // share of earlier layers' errors that each matrix makes up for, 0: 0.5, negative: none
+	Unrefined   bool       // leave scales, codes and zero-points as rounding with feedback has made them
+	Sensitivity string     // file that keeps what was measured for Bits, "": none
+	Device      string     // gpu or cpu; "": a GPU, if there is a real one or only a GPU can do it
+	GPU         gpu.Select // which GPU
 }
 
 // Auto is the method that chooses between gptq and search.

@@ -31,7 +31,7 @@ func OpenComparison(checkpoint string, bundles []string, o Options) (_ *Comparis
 		o.Engine.Device = engine.Auto
 	}
 	if o.Engine.Device != engine.CPU {
-		if _, err := gpu.FindAdapter(gpu.Options{Adapter: o.Engine.Adapter}); err != nil {
+		if _, err := gpu.FindAdapter(o.Engine.GPU); err != nil {
 			return nil, err
 		}
 	}

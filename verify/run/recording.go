@@ -20,7 +20,7 @@ func (o *Options) openReferenceEngine(ctx context.Context, m *source.Model, posi
 	if o.Reference.Device != engine.GPU {
 		return engine.NewCPU(m, engine.Options{Context: positions, KVBits: 32})
 	}
-	dev, err := gpu.Open(ctx, gpu.Options{Adapter: o.Engine.Adapter, Log: o.Engine.Log})
+	dev, err := gpu.Open(ctx, gpu.Options{Select: o.Engine.GPU, Log: o.Engine.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (o *Options) runRecorded(ctx context.Context, m *source.Model, windows [][]
 func (o *Options) identity(ctx context.Context, m *source.Model) (string, error) {
 	where := "cpu"
 	if o.Reference.Device == engine.GPU {
-		where = "gpu " + o.Engine.Adapter
+		where = "gpu " + o.Engine.GPU.Adapter
 	}
 	if m.Bundle != nil {
 		return fmt.Sprintf("bundle %s on %s", m.Bundle.Manifest.ID, where), nil

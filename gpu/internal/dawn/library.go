@@ -130,7 +130,11 @@ func (l *Library) find(handle uintptr) error {
 			missing = append(missing, "wgpu"+name)
 		}
 	}
-	if len(missing) > 0 {
+	const most = 5 // that are named
+	switch n := len(missing); {
+	case n > most:
+		return fmt.Errorf("%w: %s: it lacks %s and %d more of the functions of webgpu.h", ErrLibrary, l.path, strings.Join(missing[:most], ", "), n-most)
+	case n > 0:
 		return fmt.Errorf("%w: %s: it lacks %s", ErrLibrary, l.path, strings.Join(missing, ", "))
 	}
 	older, _ := lookup(handle, "wgpuGetInstanceCapabilities")

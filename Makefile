@@ -142,5 +142,10 @@ web: page ## Build the npm package: what make page builds, and its types; instal
 web-test: setup web ## Test the package in Chromium and in Node; pictures of the page in build/screenshots
 	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -timeout 30m ./web
 
+.PHONY: picture
+picture: web ## Make docs/page.png, the picture of the page in README.md
+	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -run '^TestPage$$' ./web
+	cp build/screenshots/parity.png docs/page.png
+
 web-bench: web ## Measure the processor time of a token in Chromium, on the shape of a model of 1.2·10⁹ weights
 	$(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkToken$$' -benchtime 32x ./web

@@ -5,9 +5,10 @@ import (
 	"unicode"
 )
 
-// A runeSet is what a class, a property or a single character of an expression matches.
+// A runeSet is what a class, a property or a single character of an expression matches. Characters are added to it in any
+// order; closed makes one that answers has.
 type runeSet struct {
-	ranges []rune // pairs of the first and the last, sorted and apart from each other once closed
+	ranges []rune // pairs of the first and the last; when closed, sorted and apart from each other
 	tables []*unicode.RangeTable
 	others []*unicode.RangeTable // of which characters outside belong to the set
 	negate bool
@@ -25,6 +26,61 @@ func (s *runeSet) addFolded(low, high rune) {
 			s.add(f, f)
 		}
 	}
+}
+
+// ofPairs returns a set of ranges, or of all characters outside of them.
+func ofPairs(pairs []rune, negate bool) *runeSet {
+	if negate {
+		pairs = complement(pairs)
+	}
+	return &runeSet{ranges: pairs}
+}
+
+// ofTable returns a set of the characters in a table, or of all others.
+func ofTable(t *unicode.RangeTable, negate bool) *runeSet {
+	if negate {
+		return &runeSet{others: []*unicode.RangeTable{t}}
+	}
+	return &runeSet{tables: []*unicode.RangeTable{t}}
+}
+
+// addSet adds what is in another set, which is not negated.
+func (s *runeSet) addSet(o *runeSet) {
+	if o == nil {
+		return
+	}
+	s.ranges = append(s.ranges, o.ranges...)
+	s.tables = append(s.tables, o.tables...)
+	s.others = append(s.others, o.others...)
+}
+
+// pairs spells the set out, as sorted and disjoint ranges.
+func (s *runeSet) pairs() []rune {
+	all := union(s.ranges, nil)
+	for _, t := range s.tables {
+		all = union(all, difference{}.ranges(t))
+	}
+	for _, t := range s.others {
+		all = union(all, complement(difference{}.ranges(t)))
+	}
+	if s.negate {
+		return complement(all)
+	}
+	return all
+}
+
+// closed returns the set, ready for has. If fold, its ranges have the characters besides that differ from their own in
+// case only.
+func (s *runeSet) closed(fold bool) *runeSet {
+	c := *s
+	if fold {
+		c.ranges = nil
+		for i := 0; i < len(s.ranges); i += 2 {
+			c.addFolded(s.ranges[i], s.ranges[i+1])
+		}
+	}
+	c.close()
+	return &c
 }
 
 // close makes the set ready for has.

@@ -1,7 +1,9 @@
 package tokenizer
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -33,10 +35,114 @@ func sampleTexts(rng *rand.Rand, n int) []string {
 	return texts
 }
 
-// oracle is what regexp2 finds with a translated expression.
-func oracle(t *testing.T, translated, text string) []span {
+// spell writes a term in the syntax of .NET, which regexp2 has.
+func spell(t *term) string {
+	all := func(between string) string {
+		var parts []string
+		for _, p := range t.parts {
+			parts = append(parts, spell(p))
+		}
+		return strings.Join(parts, between)
+	}
+	switch t.kind {
+	case termOneOf:
+		return spellSet(t.set, t.fold)
+	case termSequence:
+		return "(?:" + all("") + ")"
+	case termChoice:
+		return "(?:" + all("|") + ")"
+	case termRepeated:
+		q := t.times
+		s := fmt.Sprintf("(?:%s){%d,", all(""), q.low)
+		if q.high != unbounded {
+			s += strconv.Itoa(q.high)
+		}
+		switch s += "}"; q.kind {
+		case lazy:
+			s += "?"
+		case possessive:
+			return "(?>" + s + ")"
+		}
+		return s
+	case termCapture:
+		return "(" + all("") + ")"
+	case termReference:
+		if t.fold {
+			return fmt.Sprintf(`(?i:\%d)`, t.group)
+		}
+		return fmt.Sprintf(`(?:\%d)`, t.group)
+	}
+	word := spellSet(ofPairs(regexWord(), false), false)
+	return map[termKind]string{
+		termAtomic: "(?>" + all("") + ")", termAhead: "(?=" + all("") + ")", termNotAhead: "(?!" + all("") + ")",
+		termBehind: "(?<=" + all("") + ")", termNotBehind: "(?<!" + all("") + ")", termCluster: `\X`,
+		termTextStart: `\A`, termTextEnd: `\z`, termLastLineEnd: `\Z`, termLineStart: `(?:^(?!\z))`, termLineEnd: `$`,
+		termBoundary:    "(?:(?<=" + word + ")(?!" + word + ")|(?<!" + word + ")(?=" + word + "))",
+		termNotBoundary: "(?:(?<=" + word + ")(?=" + word + ")|(?<!" + word + ")(?!" + word + "))",
+	}[t.kind]
+}
+
+func spellSet(s *runeSet, fold bool) string {
+	var b strings.Builder
+	for i := 0; i < len(s.ranges); i += 2 {
+		low, high := s.ranges[i], s.ranges[i+1]
+		if low >= 0xD800 && low <= 0xDFFF { // surrogates are in no text and cannot be spelled
+			low = 0xE000
+		}
+		if high >= 0xD800 && high <= 0xDFFF {
+			high = 0xD7FF
+		}
+		if low < high {
+			b.WriteString(spellRune(low) + "-" + spellRune(high))
+		} else if low == high {
+			b.WriteString(spellRune(low))
+		}
+	}
+	name := func(t *unicode.RangeTable) string {
+		for _, p := range properties {
+			if p.table == t {
+				return p.name
+			}
+		}
+		return ""
+	}
+	for _, t := range s.tables {
+		b.WriteString(map[bool]string{true: `\s`, false: `\p{` + name(t) + "}"}[t == unicode.White_Space])
+	}
+	for _, t := range s.others {
+		b.WriteString(map[bool]string{true: `\S`, false: `\P{` + name(t) + "}"}[t == unicode.White_Space])
+	}
+	set := "[" + b.String() + "]"
+	switch {
+	case b.Len() == 0 && s.negate:
+		set = `[\s\S]`
+	case b.Len() == 0:
+		set = "(?!)"
+	case s.negate:
+		set = "[^" + b.String() + "]"
+	}
+	if fold {
+		return "(?i:" + set + ")"
+	}
+	return set
+}
+
+// spellRune spells a character that means itself, in a class or not.
+func spellRune(r rune) string {
+	if r < 0x80 && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+		return fmt.Sprintf(`\x%02X`, r)
+	}
+	return string(r)
+}
+
+// oracle is what regexp2 finds with an expression.
+func oracle(t *testing.T, expr, text string) []span {
 	t.Helper()
-	re, err := regexp2.Compile(translated, regexp2.Multiline, regexp2.OptionMaxBacktrackingStackSize(-1))
+	parsed, err := parseRegex(expr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	re, err := regexp2.Compile(spell(parsed.root), regexp2.Multiline, regexp2.OptionMaxBacktrackingStackSize(-1))
 	if err != nil {
 		t.Skip("regexp2 does not take it:", err)
 	}
@@ -52,14 +158,14 @@ func oracle(t *testing.T, translated, text string) []span {
 }
 
 // sameMatches compares what an expression finds in a text with what regexp2 finds.
-func sameMatches(t *testing.T, e *expression, translated, text string) {
+func sameMatches(t *testing.T, e *expression, expr, text string) {
 	t.Helper()
 	var got []span
 	e.find([]rune(text), func(from, to int) { got = append(got, span{from, to}) })
-	want := oracle(t, translated, text)
+	want := oracle(t, expr, text)
 	for i := range max(len(got), len(want)) {
 		if i >= len(got) || i >= len(want) || got[i] != want[i] {
-			t.Fatalf("%q in %q: got %v, want %v", translated, text, got, want)
+			t.Fatalf("%q in %q: got %v, want %v", expr, text, got, want)
 		}
 	}
 }
@@ -69,16 +175,12 @@ func TestMatcher(t *testing.T) {
 	texts := sampleTexts(rand.New(rand.NewPCG(1, 2)), 200)
 	for _, expr := range expressions {
 		t.Run(expr, func(t *testing.T) {
-			translated, err := translate(expr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			e, err := compile(translated)
+			e, err := compile(expr)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, text := range texts {
-				sameMatches(t, e, translated, text)
+				sameMatches(t, e, expr, text)
 			}
 		})
 	}
@@ -92,20 +194,20 @@ func TestCharSets(t *testing.T) {
 			all = append(all, r)
 		}
 	}
-	for _, translated := range []string{`\s+`, `\S+`, `[\s\p{Lu}x]+`, `\P{Ll}+`, `[^\P{N}a-z]+`, `(?i)[a-z\p{Nd}]+`, `(?i:[^k-s]+)`} {
-		e, err := compile(translated)
+	for _, expr := range []string{`\s+`, `\S+`, `[\s\p{Lu}x]+`, `\P{Ll}+`, `[^\P{N}a-z]+`, `(?i)[a-z\p{Nd}]+`, `(?i:[^k-s]+)`} {
+		e, err := compile(expr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []span
 		e.find(all, func(from, to int) { got = append(got, span{from, to}) })
-		want := oracle(t, translated, string(all))
+		want := oracle(t, expr, string(all))
 		if len(got) != len(want) {
-			t.Errorf("%s: %d runs, want %d", translated, len(got), len(want))
+			t.Errorf("%s: %d runs, want %d", expr, len(got), len(want))
 		}
 		for i := range min(len(got), len(want)) {
 			if got[i] != want[i] {
-				t.Fatalf("%s: run %d is %U–%U, want %U–%U", translated, i, all[got[i].from], all[got[i].to-1], all[want[i].from], all[want[i].to-1])
+				t.Fatalf("%s: run %d is %U–%U, want %U–%U", expr, i, all[got[i].from], all[got[i].to-1], all[want[i].from], all[want[i].to-1])
 			}
 		}
 	}
@@ -117,14 +219,10 @@ func FuzzMatcher(f *testing.F) {
 		f.Add(expr, sampleTexts(rand.New(rand.NewPCG(uint64(i), 3)), 1)[3])
 	}
 	f.Fuzz(func(t *testing.T, expr, text string) {
-		translated, err := translate(expr)
+		e, err := compile(expr)
 		if err != nil || len(expr) > 60 || len(text) > 40 {
 			t.Skip("not an expression, or one that may take long")
 		}
-		e, err := compile(translated)
-		if err != nil {
-			t.Skip("a reference to a group that comes later, or does not come")
-		}
-		sameMatches(t, e, translated, strings.ToValidUTF8(text, "?"))
+		sameMatches(t, e, expr, strings.ToValidUTF8(text, "?"))
 	})
 }

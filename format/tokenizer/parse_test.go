@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -159,9 +160,33 @@ func TestRegexErrors(t *testing.T) {
 		`(?#a`:       `a comment is not closed`,
 		`a{2000}`:    `more than 1000 times`,
 		`\`:          `escapes nothing`,
+		`(a)\2`:      `no such group comes before it`,
+		strings.Repeat("(", 501) + strings.Repeat(")", 501): "more than 500 deep",
+		strings.Repeat("[", 22) + "a":                       "more than 20 deep",
 	} {
 		if _, err := compileRegex(expr); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", expr, err, want)
+		}
+	}
+}
+
+// TestRegexCorners: sets that are empty, and a - that is no range.
+func TestRegexCorners(t *testing.T) {
+	for _, c := range []struct {
+		expr, text string
+		want       []span
+	}{
+		{`\P{Any}`, "ab", nil},
+		{`a\P{Any}|b`, "ab", []span{{1, 2}}},
+		{`[a&&b]|b`, "ab", []span{{1, 2}}},
+		{`[!-&&!-]+`, "a!-&", []span{{1, 3}}},
+		{`[\uD800-\uDFFF]`, "\uFFFD", nil},
+	} {
+		find, err := compileRegex(c.expr)
+		if err != nil {
+			t.Errorf("%s: %v", c.expr, err)
+		} else if got := find(c.text); !slices.Equal(got, c.want) {
+			t.Errorf("%s in %q: %v, want %v", c.expr, c.text, got, c.want)
 		}
 	}
 }

@@ -1,8 +1,6 @@
 package tokenizer
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -140,107 +138,4 @@ func derivedSet(key string) ([]rune, bool) {
 		return union(exactly("Lu"), union(exactly("Ll"), exactly("Lt"))), true
 	}
 	return nil, false
-}
-
-// posix reads [:name:] or [:^name:] in a class, if there is one.
-func (t *translator) posix() (pairs []rune, ok bool, err error) {
-	body, _, found := strings.Cut(strings.TrimPrefix(t.rest(), "[:"), ":]")
-	if !found || !strings.HasPrefix(t.rest(), "[:") {
-		return nil, false, nil
-	}
-	name := strings.TrimPrefix(body, "^")
-	switch name {
-	case "punct":
-		pairs = union(exactly("P"), exactly("S"))
-	case "word":
-		pairs = classWord()
-	case "digit":
-		pairs = exactly("Nd")
-	case "alpha", "lower", "upper", "alnum", "space", "blank", "cntrl", "xdigit", "graph", "print", "ascii":
-		pairs, _ = derivedSet(name)
-	default:
-		return nil, false, fmt.Errorf("[:%s:] is not supported", body)
-	}
-	if name != body {
-		pairs = complement(pairs)
-	}
-	t.at += len([]rune(body)) + 4
-	return pairs, true, nil
-}
-
-// set reads what follows the [ of a class with classes in it or intersections.
-func (t *translator) set(depth int) ([]rune, error) {
-	if depth > 20 {
-		return nil, errors.New("classes within each other more than 20 deep")
-	}
-	negate := strings.HasPrefix(t.rest(), "^")
-	if negate {
-		t.at++
-	}
-	var here []rune // since the last &&
-	var all []rune
-	cut := false // there was an &&
-	for empty := true; ; empty = false {
-		rest := t.rest()
-		switch {
-		case rest == "":
-			return nil, errors.New("a [ is not closed")
-		case rest[0] == ']' && empty:
-			return nil, errors.New("a class is empty")
-		case rest[0] == ']':
-			t.at++
-			if cut {
-				here = intersect(all, here)
-			}
-			if negate {
-				here = complement(here)
-			}
-			return here, nil
-		case strings.HasPrefix(rest, "&&"):
-			t.at += 2
-			if cut {
-				here = intersect(all, here)
-			}
-			all, here, cut = here, nil, true
-			continue
-		}
-		more, err := t.part(depth)
-		if err != nil {
-			return nil, err
-		}
-		here = union(here, more)
-	}
-}
-
-// part reads a class in a class, a named set, a character or a range.
-func (t *translator) part(depth int) ([]rune, error) {
-	if pairs, ok, err := t.posix(); ok || err != nil {
-		return pairs, err
-	}
-	if t.in[t.at] == '[' {
-		t.at++
-		return t.set(depth + 1)
-	}
-	if t.in[t.at] == '\\' && t.at+1 < len(t.in) {
-		t.at++
-		set, ok, err := t.named(classWord)
-		if ok || err != nil {
-			return set.ranges(), err
-		}
-		t.at--
-	}
-	low, err := t.classChar()
-	if err != nil {
-		return nil, err
-	}
-	rest := t.rest()
-	if !strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "-]") || strings.HasPrefix(rest, "-[") || strings.HasPrefix(rest, "-&&") {
-		return []rune{low, low}, nil
-	}
-	t.at++
-	high, err := t.classChar()
-	if err == nil && high < low {
-		err = fmt.Errorf("range %c-%c is empty", low, high)
-	}
-	return []rune{low, high}, err
 }

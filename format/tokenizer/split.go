@@ -71,11 +71,7 @@ func runes(is func(rune) bool) pattern {
 
 // compileRegex compiles an expression in the syntax and with the meaning of Oniguruma.
 func compileRegex(expr string) (pattern, error) {
-	translated, err := translate(expr)
-	if err != nil {
-		return nil, fmt.Errorf("regex %q: %w", expr, err)
-	}
-	re, err := compile(translated)
+	re, err := compile(expr)
 	if err != nil {
 		return nil, fmt.Errorf("regex %q: %w", expr, err)
 	}

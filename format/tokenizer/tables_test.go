@@ -54,7 +54,7 @@ func TestTables(t *testing.T) {
 		got[name] = hashRunes(withoutSurrogates(pairs))
 	}
 	for _, name := range []string{"[:punct:]", "[:word:]"} {
-		pairs, _, _ := (&translator{in: []rune(name)}).posix()
+		pairs, _, _ := (&regexParser{in: []rune(name)}).posix()
 		got[name] = hashRunes(pairs)
 	}
 	got["joins"], got["prepends"] = hashRunes(rangesOf(joinsBefore)), hashRunes(rangesOf(prependsCluster))

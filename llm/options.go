@@ -3,8 +3,10 @@ package llm
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/internal/option"
 )
 
 // Sampling says how the next token is chosen from the logits. The zero value always takes the likeliest one.
@@ -13,8 +15,14 @@ type Sampling = sample.Options
 // Sampler chooses tokens as Sampling says. It has state: random numbers, and the last tokens for the repeat penalty.
 type Sampler = sample.Sampler
 
-// NewSampler returns a sampler. The error names the option that is out of range.
-func NewSampler(o Sampling) (*Sampler, error) { return sample.New(o) }
+// NewSampler returns a sampler. The error is an *OptionError.
+func NewSampler(o Sampling) (*Sampler, error) {
+	s, err := sample.New(o)
+	if err != nil {
+		return nil, &OptionError{Err: err}
+	}
+	return s, nil
+}
 
 // DefaultMaxTokens is how many tokens are generated if GenerateOptions does not say, and NoTokens is none at all: the
 // prompt is tokenized, and that is all.
@@ -39,22 +47,28 @@ type GenerateOptions struct {
 	Sampler *Sampler
 }
 
-// Validate reports the first option that is out of range.
+// OptionError is a mistake in the options.
+type OptionError = option.Error
+
+// Validate reports the first option that is out of range, as an *OptionError.
 func (o *GenerateOptions) Validate() error {
 	if o.MaxTokens < NoTokens {
-		return fmt.Errorf("max tokens %d: want %d (none), 0 (%d) or more", o.MaxTokens, NoTokens, DefaultMaxTokens)
+		return option.New("max-tokens", strconv.Itoa(o.MaxTokens), fmt.Errorf("want %d (none), 0 (%d) or more", NoTokens, DefaultMaxTokens))
 	}
 	for _, s := range o.Stop {
 		if s == "" {
-			return errors.New("stop: must not be empty")
+			return option.New("stop", "", errors.New("must not be empty"))
 		}
 	}
 	for _, s := range o.StopTokens {
 		if len(s) == 0 {
-			return errors.New("stop tokens: a sequence must not be empty")
+			return option.New("stop-tokens", "", errors.New("a sequence must not be empty"))
 		}
 	}
-	return o.Sampling.Validate()
+	if err := o.Sampling.Validate(); err != nil {
+		return &OptionError{Err: err}
+	}
+	return nil
 }
 
 // most reports how many tokens are generated at most.

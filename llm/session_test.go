@@ -134,7 +134,7 @@ func TestRefusals(t *testing.T) {
 	m, f := fakeModel(1)
 	s := session(t, m)
 	for want, o := range map[string]GenerateOptions{
-		"max tokens -2":                {MaxTokens: -2},
+		"max-tokens -2":                {MaxTokens: -2},
 		"stop: must not be empty":      {Stop: []string{"a", ""}},
 		"a sequence must not be empty": {StopTokens: [][]int32{{}}},
 		"top-p 2":                      {Sampling: Sampling{TopP: 2}},

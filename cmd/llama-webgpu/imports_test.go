@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"format/bundle":                        {"format/block", "format/model", "format/outdir", "format/strict", "internal/sha256"},
 	"format/outdir":                        {},
 	"format/source":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/tokenizer"},
-	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "llm/engine", "quant/auto", "quant/convert", "verify/run"},
+	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "internal/option", "llm/engine", "quant/auto", "quant/convert", "verify/run"},
 	"llm/bench":                            {"format/bundle", "format/hf", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "llm/engine"},
 	"llm/engine":                           {"format/outdir", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "kernels", "kernels/simd", "verify"},
 	"quant":                                {"format/block", "internal/vector"},

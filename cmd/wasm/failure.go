@@ -10,13 +10,11 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
-// What only this half can say: the caller gave something that makes no sense, or did not wait.
-var (
-	errInvalid = errors.New("invalid argument")
-	errBusy    = errors.New("busy")
-)
+// errInvalid says that the caller gave something that makes no sense.
+var errInvalid = errors.New("invalid argument")
 
 // codes are what errors are called in JavaScript, the first that fits.
 var codes = []struct {
@@ -25,13 +23,16 @@ var codes = []struct {
 }{
 	{context.Canceled, "aborted"},
 	{errInvalid, "invalid-argument"},
-	{errBusy, "busy"},
+	{llm.ErrNoTokens, "invalid-argument"},
+	{llm.ErrNoTokenizer, "invalid-argument"},
+	{llm.ErrBusy, "busy"},
 	{bundle.ErrVersion, "unsupported-version"},
 	{bundle.ErrCorrupt, "corrupt"},
 	{gpu.ErrOutOfMemory, "out-of-memory"}, // before too-large, which then says what would have been needed
 	{transformer.ErrTooLarge, "too-large"},
 	{gpu.ErrDeviceLost, "device-lost"},
 	{gpu.ErrNoAdapter, "no-adapter"},
+	{llm.ErrClosed, "disposed"},
 	{gpu.ErrClosed, "disposed"},
 	{gpu.ErrReleased, "disposed"},
 }
@@ -53,6 +54,9 @@ func failure(err error) js.Value {
 		return t.v
 	}
 	f := map[string]any{"code": "runtime", "message": err.Error()}
+	if o := new(llm.OptionError); errors.As(err, &o) {
+		f["code"] = "invalid-argument"
+	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			f["code"] = c.code

@@ -10,6 +10,7 @@ import (
 	"syscall/js"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
 // methods gives the model's object what JavaScript may ask of it.
@@ -49,6 +50,12 @@ func (m *model) close() {
 	m.weights.Close()
 	m.object.release()
 	runtime.GC() // so that the next model takes its place: WebAssembly memory never shrinks
+}
+
+// vocabulary returns how the model reads and writes. Chat templates are JavaScript's affair.
+func (m *model) vocabulary() llm.Vocabulary {
+	t := m.bundle.Manifest.Tokenizer
+	return llm.Vocabulary{Tokenizer: m.tok, BOS: t.BOS, EOS: t.EOS}
 }
 
 // encode (text, special) returns an Int32Array; special says whether the text begins with what the
@@ -92,7 +99,7 @@ func (m *model) transformer(ctx context.Context, args []js.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSession(m, t, max(1, o.MaxBatch))
+	s := newSession(m, t)
 	m.sessions[s] = true
 	return s.object.v, nil
 }

@@ -22,8 +22,8 @@ var compareCommand = &cli.Command{
 	UsageText: "llama-webgpu compare --reference DIR BUNDLE… [options]",
 	ArgsUsage: "BUNDLE…",
 	Description: `Measures how far each bundle's predictions are from those of the checkpoint, as verify does, and
-puts them beside their size. The checkpoint is run once; its logits wait in a temporary file, or in
-that of --reference-cache for later runs (4 bytes for each scored position and token of the
+lists them with their size. The checkpoint is run once; its logits are kept in a temporary file, or
+for later runs in that of --reference-cache (4 bytes for each scored position and token of the
 vocabulary). Bundles are loaded one at a time.
 
 Example:
@@ -31,7 +31,7 @@ Example:
   llama-webgpu compare --reference testdata/tiny int8 int4 int2 --html compare.html`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "reference", Aliases: []string{"r"}, Usage: "`DIR`: checkpoint or .gguf file that the bundles were made from (required)", Category: "What to compare"},
-		&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, KeepSpace: true, Usage: "`DIR`: bundle, as if it stood without a flag (repeatable)", Category: "What to compare"},
+		&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, KeepSpace: true, Usage: "`DIR`: bundle, same as an argument without a flag (repeatable)", Category: "What to compare"},
 		loraFlag("What to compare"),
 	}, textFlags, []cli.Flag{
 		&cli.StringFlag{Name: "html", Usage: "`FILE`: write a page with a chart", Category: "Output"},

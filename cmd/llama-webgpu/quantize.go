@@ -36,7 +36,7 @@ with the first tensor that is not complete, and gives the same bytes.
 A matrix whose name matches --keep-f16 is kept as f16; otherwise the first --override that matches decides, then
 --embed-format, --head-format or --format. What these leave open follows from the model's size and shape, and the
 summary says what was chosen: int4 of a small model gets blocks of 64 and 32, and int8 for the matrices that matter
-most. For int4/128 throughout, give --block-size 128 --embed-format int4. --config reads such choices from a YAML
+most. For int4/128 throughout, give --block-size 128 --embed-format int4. --config reads these choices from a YAML
 file, which --write-config writes; flags take precedence over the file.
 
 --bits measures what each matrix costs the model, which takes a while; --sensitivity keeps the measurements in a

@@ -30,8 +30,8 @@ var tuneCommand = &cli.Command{
 compared with the definition, computed on the CPU, and timed only if it is right. What is fastest goes to
 a file in the user's cache directory ($XDG_CACHE_HOME/llama-webgpu/tuning.json), for this adapter, its
 driver and this version of the kernel; infer, verify, compare and bench use it from then on. Only the
-shapes of a model matter: its weights are not read. --tuning off, or LLAMA_WEBGPU_TUNING=off, does
-without. An interrupted search keeps what it has found.
+shapes of a model matter: its weights are not read. --tuning off, or LLAMA_WEBGPU_TUNING=off, ignores
+the file. An interrupted search keeps what it has found.
 
 Examples:
 

@@ -34,8 +34,8 @@ Conan Doyle, in the public domain.
 
 Default thresholds follow from format, method and size: about twice what the format costs a real
 model of that size. Passing means that nothing is broken and that the format is not too small for
-the model; how text reads is said in words. The default for the most likely token gives its share
-two standard errors, as it is counted over few positions; thresholds that are given are strict.
+the model; the report also says in words how its text reads. The default for the most likely token
+allows two standard errors, because few positions are counted; thresholds given as flags are strict.
 The exit code is 0 if all measures are within them, 3 if one is not, 1 if something went wrong.
 
 Examples:

@@ -11,12 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
 // maxBatch is how many sequences a model has at most.
-const maxBatch = 8
+const maxBatch = transformer.MaxBatch
 
 // textBatch are several texts, and how they are written.
 type textBatch struct {

@@ -40,9 +40,9 @@ func sizes(ctx context.Context, spec *model.Spec, length int) ([]sizeInfo, error
 	return all, nil
 }
 
-// contextFor is the context that --context asks for, or what a model was trained for, at most 4096.
+// contextFor is the context that --context asks for, or what spec.Context says.
 func contextFor(c *cli.Context, spec *model.Spec) int {
-	return cmp.Or(c.Int("context"), min(cmp.Or(spec.MaxPositions, 4096), 4096))
+	return cmp.Or(c.Int("context"), spec.Context())
 }
 
 // addSizes adds what the device needs at a context: for a bundle, or for what a checkpoint may become.

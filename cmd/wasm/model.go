@@ -93,7 +93,7 @@ func (m *model) transformer(ctx context.Context, args []js.Value) (any, error) {
 	in := args[0]
 	o := transformer.Options{
 		MaxSeqLen: number(in, "maxSeqLen"), MaxBatch: number(in, "maxBatch"), KVBits: number(in, "kvBits"), Chunk: number(in, "chunk"),
-		Ready: []int{longPrompt, 1},
+		Warm: []int{longPrompt, 1},
 	}
 	t, err := m.weights.New(ctx, o)
 	if err != nil {

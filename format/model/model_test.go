@@ -100,3 +100,12 @@ func TestRoPEFor(t *testing.T) {
 		t.Errorf("dynamic at 16: %v", freq)
 	}
 }
+
+func TestContext(t *testing.T) {
+	for trained, want := range map[int][2]int{0: {4096, 4096}, 128: {128, 128}, 4096: {4096, 4096}, 131072: {131072, 4096}} {
+		s := &Spec{MaxPositions: trained}
+		if got := [2]int{s.TrainedContext(), s.Context()}; got != want {
+			t.Errorf("trained for %d positions: %v, want %v", trained, got, want)
+		}
+	}
+}

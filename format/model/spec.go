@@ -23,6 +23,22 @@ type Spec struct {
 	Layers []int   `json:"layers"`         // for each layer, from the first, its index in Kinds
 }
 
+// DefaultContext is the longest context, in positions, that is chosen where nobody asks for one: a model may be
+// trained for far more than there is memory for.
+const DefaultContext = 4096
+
+// TrainedContext returns how many positions the model was trained for, or DefaultContext if that is not known.
+func (s *Spec) TrainedContext() int {
+	if s.MaxPositions > 0 {
+		return s.MaxPositions
+	}
+	return DefaultContext
+}
+
+// Context returns how many positions are held where nobody asks for a number: what the model was trained for, at most
+// DefaultContext.
+func (s *Spec) Context() int { return min(s.TrainedContext(), DefaultContext) }
+
 // Layer returns the description of layer i.
 func (s *Spec) Layer(i int) *Layer { return &s.Kinds[s.Layers[i]] }
 

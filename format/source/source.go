@@ -102,13 +102,8 @@ func LogIgnored(log *slog.Logger, path string, keys []string) {
 	}
 }
 
-// Context returns how many positions the model was trained for, or 4096 if it does not say.
-func (m *Model) Context() int {
-	if n := m.Weights.Spec().MaxPositions; n > 0 {
-		return n
-	}
-	return 4096
-}
+// Context returns how many positions the model was trained for, or model.DefaultContext if it does not say.
+func (m *Model) Context() int { return m.Weights.Spec().TrainedContext() }
 
 // Packed returns the stored bytes of a bundle, for the GPU. m must be a bundle.
 func (m *Model) Packed() Packed { return Packed{m.Bundle, m.Weights.Spec()} }

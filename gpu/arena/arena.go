@@ -23,15 +23,19 @@ func New(dev *gpu.Device) *Arena {
 	return &Arena{dev: dev, need: map[string]uint64{}, groups: map[groupKey]*gpu.BindGroup{}}
 }
 
-// Buffer is a piece of device memory that was reserved. It has memory once Allocate was called.
+// Buffer is a piece of device memory that was reserved, or a part of one. It has memory once Allocate was called.
 type Buffer struct {
 	purpose string
 	size    uint64 // bytes
 	usage   gpu.Usage
 	memory  *gpu.Buffer
+	whole   *Buffer // nil: it is no part
+	offset  uint64  // of a part
 }
 
 // Reserve asks for a buffer of n bytes, counted under purpose. Allocate makes it.
+//
+//go:noinline
 func (a *Arena) Reserve(purpose string, n int, u gpu.Usage) *Buffer {
 	b := &Buffer{purpose: purpose, size: uint64(n), usage: u}
 	a.buffers = append(a.buffers, b)
@@ -116,16 +120,28 @@ func (a *Arena) Close() {
 // Size reports the buffer's size in bytes.
 func (b *Buffer) Size() uint64 { return b.size }
 
-// Whole is all of the buffer.
-func (b *Buffer) Whole() gpu.Range { return gpu.Range{Buffer: b.memory} }
-
-// At is size bytes from offset on.
-func (b *Buffer) At(offset, size uint64) gpu.Range {
-	return gpu.Range{Buffer: b.memory, Offset: offset, Size: size}
+// Part returns size bytes of the buffer, from offset on. Kernels can bind a part that begins at a multiple of
+// gpu.Align.
+func (b *Buffer) Part(offset, size uint64) *Buffer {
+	return &Buffer{whole: b, offset: offset, size: size}
 }
 
-// Memory returns the buffer on the device, nil before it was allocated.
-func (b *Buffer) Memory() *gpu.Buffer { return b.memory }
+// Range is where the buffer lies on the device. It was allocated.
+func (b *Buffer) Range() gpu.Range {
+	if b.whole != nil {
+		return gpu.Range{Buffer: b.whole.memory, Offset: b.offset, Size: b.size}
+	}
+	return gpu.Range{Buffer: b.memory}
+}
+
+// Ranges are where buffers lie on the device.
+func Ranges(buffers []*Buffer) []gpu.Range {
+	r := make([]gpu.Range, len(buffers))
+	for i, b := range buffers {
+		r[i] = b.Range()
+	}
+	return r
+}
 
 // Write writes data at byte offset, before anything that runs later.
 func (b *Buffer) Write(offset uint64, data []byte) error {

@@ -67,11 +67,11 @@ func TestGroups(t *testing.T) {
 		}
 		return g
 	}
-	xy := group(x.Whole(), y.Whole())
-	if group(x.Whole(), y.Whole()) != xy || a.Groups() != 1 {
+	xy := group(x.Range(), y.Range())
+	if group(x.Range(), y.Range()) != xy || a.Groups() != 1 {
 		t.Errorf("one bind group was made %d times", a.Groups())
 	}
-	if group(x.At(256, 1024), y.Whole()) == xy || group(x.Whole(), z.Whole()) == xy || a.Groups() != 3 {
+	if group(x.Part(256, 1024).Range(), y.Range()) == xy || group(x.Range(), z.Range()) == xy || a.Groups() != 3 {
 		t.Errorf("three bind groups are %d", a.Groups())
 	}
 	a.Release(y)
@@ -93,7 +93,7 @@ func TestUniforms(t *testing.T) {
 	a := New(dev)
 	defer a.Close()
 	u := NewUniforms(a, "sizes")
-	at := map[gpu.Range]byte{}
+	at := map[*Buffer]byte{}
 	for round := range 2 {
 		for i := range 2 * uniformSlots / 3 * 2 {
 			r, err := u.Put([]byte{byte(i), byte(i >> 8), 0, 0})
@@ -108,8 +108,8 @@ func TestUniforms(t *testing.T) {
 	}
 	for r, want := range at {
 		var got [4]byte
-		if err := dev.Read(ctx, r.Buffer, r.Offset, got[:]); err != nil || got[0] != want {
-			t.Fatalf("at %d: %v (%v), want %d", r.Offset, got, err, want)
+		if err := dev.Read(ctx, r.Range().Buffer, r.Range().Offset, got[:]); err != nil || got[0] != want {
+			t.Fatalf("at %d: %v (%v), want %d", r.Range().Offset, got, err, want)
 		}
 	}
 	if n := a.Need()["sizes"]; n != 2*uniformSlots*gpu.Align {

@@ -59,18 +59,18 @@ func (s *sorted) at(k sumKind) *graph.Vectors {
 }
 
 // span returns where the inputs of expert e are, or those of all n experts if that is the one of allExperts.
-func (s *sorted) span(e, n int) gpu.Range {
+func (s *sorted) span(e, n int) *arena.Buffer {
 	if e == allExperts.from {
 		e = n
 	}
-	return s.spans.At(uint64(e*spanBytes), 16)
+	return s.spans.Part(uint64(e*spanBytes), 16)
 }
 
 // recordSorted records how the vectors that the experts of a stack are given are sorted by expert.
 func (s *sums) recordSorted(r *graph.Recorder) {
 	in, m := s.in, s.in.Experts
 	r.Dispatch("spans", kernels.Consts{"EXPERTS": m.Experts, "SLOTS": in.Slots, "EACH": spanBytes / 4}, 1, 1,
-		in.Order, s.sorted.spans.Whole())
+		in.Order, s.sorted.spans)
 	for _, k := range []sumKind{sumInputs, sumGap, sumDebt} {
 		to := s.sorted.at(k)
 		if to.Buffer == nil {
@@ -86,13 +86,13 @@ func (s *sums) recordSorted(r *graph.Recorder) {
 		r.Dispatch("gather", kernels.Consts{
 			"STRIDE": to.Stride, "TOP": m.TopK, "KIND": int(k), "BY_TOKEN": flag(in.ByToken), "WEIGH": flag(in.Weighted),
 		}, (to.Stride+63)/64, r.N()*m.TopK,
-			in.Chosen, other, in.Order, from.Buffer.Whole(), y.Buffer.Whole(), to.Buffer.Whole())
+			in.Chosen, other, in.Order, from.Buffer, y.Buffer, to.Buffer)
 	}
 }
 
 // count returns how many inputs the set at inputs ever had.
-func (s *sorted) count(ctx context.Context, dev *gpu.Device, inputs gpu.Range) (int, error) {
+func (s *sorted) count(ctx context.Context, dev *gpu.Device, inputs *arena.Buffer) (int, error) {
 	raw := make([]byte, 16)
-	err := dev.Read(ctx, inputs.Buffer, inputs.Offset, raw)
+	err := dev.Read(ctx, inputs.Range().Buffer, inputs.Range().Offset, raw)
 	return int(binary.LittleEndian.Uint32(raw[8:])), err
 }

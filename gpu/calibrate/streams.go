@@ -111,7 +111,7 @@ func (s *stream) put(window int, x []float32) error {
 // be. The program is to be run before they are there; nil: they are.
 func (s *stream) bring(window, n int, v graph.Vectors) (*gpu.Program, error) {
 	if s.file == nil {
-		return copied(v.Buffer.Memory(), s.device[window], n, v.Stride)
+		return copied(v.Buffer.Range().Buffer, s.device[window], n, v.Stride)
 	}
 	raw := make([]byte, 4*n*s.width)
 	if _, err := s.file.ReadAt(raw, 4*s.first[window]*int64(s.width)); err != nil {
@@ -125,7 +125,7 @@ func (s *stream) keep(window, n int, v graph.Vectors) (*gpu.Program, error) {
 	if s.file != nil {
 		return nil, nil
 	}
-	return copied(s.device[window], v.Buffer.Memory(), n, v.Stride)
+	return copied(s.device[window], v.Buffer.Range().Buffer, n, v.Stride)
 }
 
 // copied records a copy of n vectors that are stride elements apart.

@@ -25,7 +25,7 @@ type sums struct {
 
 // set is what is added up over some of the inputs.
 type set struct {
-	inputs gpu.Range // which ones, as gram.wgsl's Step
+	inputs *arena.Buffer // which ones, as gram.wgsl's Step
 	sums   []*sum
 }
 
@@ -162,7 +162,7 @@ func (s *sums) add(r *graph.Recorder, set *set, n *sum, i int) {
 	r.Dispatch("gram", kernels.Consts{
 		"WIDTH": width, "STRIDE": x.Stride, "HEIGHT": n.height, "Y_STRIDE": y.Stride, "ROW0": i * n.rows, "ROWS": rows,
 		"LOWER": flag(n.kind == sumInputs), "DIFF": flag(diff),
-	}, (width+63)/64, (rows+63)/64, x.Buffer.Whole(), y.Buffer.Whole(), z.Buffer.Whole(), n.stripes[i].Whole(), set.inputs)
+	}, (width+63)/64, (rows+63)/64, x.Buffer, y.Buffer, z.Buffer, n.stripes[i], set.inputs)
 }
 
 func flag(on bool) int {

@@ -15,21 +15,21 @@ var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, mod
 func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	g := r.g
 	a, w, at, kv := &g.act, &g.w.Layers[i], &g.spec.Layer(i).Attention, &g.caches[i]
-	r.Product(Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
+	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
 	r.rope(at, kv, w.qkNorm)
 	heads := a.of(at.Heads * at.HeadDim)
 	r.attend(at, kv, heads)
 	r.reach(AfterHeads)
-	r.Product(Product{w.O, w.oBias, heads, out, e})
+	r.Product(&Product{w.O, w.oBias, heads, out, e})
 }
 
 // rope records what becomes of queries and keys, and brings keys and values to the cache.
 func (r *layers) rope(at *model.Attention, kv *Cache, norm *Vector) {
 	g := r.g
-	angles, rot, interleaved := r.unread.Whole(), 0, false
+	angles, rot, interleaved := r.unread, 0, false
 	if at.RoPE >= 0 {
 		rope := &g.spec.RoPE[at.RoPE]
-		angles, rot, interleaved = g.angles[at.RoPE].Whole(), rope.Dim, rope.Interleaved
+		angles, rot, interleaved = g.angles[at.RoPE], rope.Dim, rope.Interleaved
 	}
 	c := g.headConsts(at, kv)
 	maps.Copy(c, kernels.Consts{
@@ -37,7 +37,7 @@ func (r *layers) rope(at *model.Attention, kv *Cache, norm *Vector) {
 		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale,
 	})
 	r.Dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
-		g.rows.Whole(), g.act.qkv.Buffer.Whole(), angles, r.read(norm), g.act.q.Buffer.Whole(), kv.K.Whole(), kv.V.Whole())
+		g.rows, g.act.qkv.Buffer, angles, r.read(norm), g.act.q.Buffer, kv.K, kv.V)
 }
 
 // headConsts returns what the kernels of attention are told of its heads and its cache.
@@ -68,7 +68,7 @@ func (r *layers) attend(at *model.Attention, kv *Cache, out Vectors) {
 	}
 	c["QUERIES"] = queries
 	r.Dispatch("attention", c, at.Heads, (r.n+queries-1)/queries,
-		r.g.rows.Whole(), a.q.Buffer.Whole(), kv.K.Whole(), kv.V.Whole(), out.Buffer.Whole(), r.Tokens())
+		r.g.rows, a.q.Buffer, kv.K, kv.V, out.Buffer, r.Tokens())
 }
 
 // attendInParts records attention of few tokens, each workgroup over a part of the cached positions.
@@ -86,10 +86,10 @@ func (r *layers) attendInParts(at *model.Attention, kv *Cache, c kernels.Consts,
 		to = g.act.parts
 	}
 	r.Dispatch("attention_split", c, at.Heads/queries*parts, r.n,
-		g.rows.Whole(), g.act.q.Buffer.Whole(), kv.K.Whole(), kv.V.Whole(), to.Whole())
+		g.rows, g.act.q.Buffer, kv.K, kv.V, to)
 	if parts > 1 {
 		r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.HeadDim, "SPLITS": parts, "O_STRIDE": out.Stride},
-			at.Heads, r.n, to.Whole(), out.Buffer.Whole())
+			at.Heads, r.n, to, out.Buffer)
 	}
 }
 

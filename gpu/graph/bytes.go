@@ -58,7 +58,7 @@ func flag(on bool) int {
 // ReadFloats waits for the device and fills to with the float32s of a buffer, from one of them on.
 func (k *Kit) ReadFloats(ctx context.Context, b *arena.Buffer, from int, to []float32) error {
 	raw := make([]byte, 4*len(to))
-	if err := k.dev.Read(ctx, b.Memory(), uint64(4*from), raw); err != nil {
+	if err := k.dev.Read(ctx, b.Range().Buffer, b.Range().Offset+uint64(4*from), raw); err != nil {
 		return err
 	}
 	for i := range to {

@@ -14,20 +14,20 @@ func (r *layers) experts(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	x := mixture{layers: r, w: w, m: m, sorted: r.n > MaxBatch || r.tap != nil} // which wants the choices sorted
 	if x.sorted {
 		r.Dispatch("group", kernels.Consts{"EXPERTS": m.Experts, "TOP": m.TopK, "SLOTS": r.g.Slots(m)}, 1, 1,
-			a.routed.chosen.Whole(), a.routed.order.Whole(), r.Tokens())
+			a.routed.chosen, a.routed.order, r.Tokens())
 	}
 	halves := m.Intermediate * (1 + flag(m.Gated))
 	gateUp, inner := Vectors{Buffer: a.gateUp, Stride: Stride(halves)}, a.of(m.Intermediate)
 	for i, half := range []*Matrix{w.ExpertGate, w.ExpertUp} {
 		if half != nil {
-			x.product(expertProduct{
+			x.product(&expertProduct{
 				Product: Product{Matrix: half, In: in, Out: gateUp, Epilogue: Epilogue{Scale: 1}},
 				y0:      i * m.Intermediate * flag(m.Gated), byToken: true, weigh: m.WeightInput,
 			})
 		}
 	}
 	r.activate(m, between{width: m.Intermediate, n: r.n * m.TopK}, gateUp, inner)
-	down := expertProduct{Product: Product{Matrix: w.ExpertDown, In: inner, Out: out, Epilogue: e}, weigh: !m.WeightInput}
+	down := &expertProduct{Product: Product{Matrix: w.ExpertDown, In: inner, Out: out, Epilogue: e}, weigh: !m.WeightInput}
 	if !x.sorted {
 		down.sum = true
 		x.product(down)
@@ -38,17 +38,17 @@ func (r *layers) experts(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	hidden := r.g.spec.Hidden
 	r.Dispatch("combine", kernels.Consts{
 		"WIDTH": hidden, "STRIDE": a.x.Stride, "TOP": m.TopK, "ADD": flag(e.Add), "SCALE": e.Scale,
-	}, (hidden+63)/64, r.n, down.Out.Buffer.Whole(), out.Buffer.Whole())
+	}, (hidden+63)/64, r.n, down.Out.Buffer, out.Buffer)
 }
 
 // route records which experts each token is sent to.
 func (r *layers) route(w *Layer, m *model.MLP, in Vectors) {
 	a := &r.g.act
 	logits := Vectors{Buffer: a.routed.router, Stride: Stride(m.Experts)}
-	r.Product(Product{Matrix: w.Router, In: in, Out: logits, Epilogue: Epilogue{Scale: 1}})
+	r.Product(&Product{Matrix: w.Router, In: in, Out: logits, Epilogue: Epilogue{Scale: 1}})
 	r.Dispatch("route", kernels.Consts{
 		"EXPERTS": m.Experts, "TOP": m.TopK, "X_STRIDE": logits.Stride, "SIGMOID": flag(m.Sigmoid), "NORMALIZE": flag(m.NormalizeTopK),
-	}, r.n, 1, a.routed.router.Whole(), a.routed.chosen.Whole())
+	}, r.n, 1, a.routed.router, a.routed.chosen)
 }
 
 // mixture records products with the experts' matrices of a layer.
@@ -69,9 +69,9 @@ type expertProduct struct {
 }
 
 // product records products with the experts' matrices, of many tokens or of few.
-func (x *mixture) product(p expertProduct) {
+func (x *mixture) product(p *expertProduct) {
 	g, m := x.g, x.m
-	routing := Routing{Chosen: g.act.routed.chosen.Whole(), Order: g.act.routed.order.Whole(), Slots: g.Slots(m)}
+	routing := Routing{Chosen: g.act.routed.chosen, Order: g.act.routed.order, Slots: g.Slots(m)}
 	if x.tapped(p.Matrix, Inputs{Vectors: p.In, Experts: m, ByToken: p.byToken, Weighted: p.weigh, Routing: routing}) {
 		return
 	}
@@ -95,7 +95,7 @@ func (x *mixture) product(p expertProduct) {
 			}
 			tiles := min(x.n*m.TopK, x.n*m.TopK/64+m.Experts)
 			x.Dispatch("matmul_experts", c, (rows+63)/64, tiles,
-				part.codes.Whole(), x.heads(part), p.In.Buffer.Whole(), routing.Chosen, routing.Order, p.Out.Buffer.Whole(), at)
+				part.codes, x.heads(part), p.In.Buffer, routing.Chosen, routing.Order, p.Out.Buffer, at)
 			continue
 		}
 		groups := x.n * m.TopK
@@ -104,7 +104,7 @@ func (x *mixture) product(p expertProduct) {
 			p.Add = true // the parts after the first add to it
 		}
 		x.Dispatch("matvec_experts", c, (rows+3)/4, groups,
-			part.codes.Whole(), x.heads(part), p.In.Buffer.Whole(), routing.Chosen, p.Out.Buffer.Whole(), at)
+			part.codes, x.heads(part), p.In.Buffer, routing.Chosen, p.Out.Buffer, at)
 	}
 }
 

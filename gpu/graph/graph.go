@@ -179,7 +179,7 @@ func (g *Graph) Head(n, squares int) (*Pass, error) {
 	} else {
 		r.finalNorm()
 	}
-	r.product(Product{g.w.Head, g.w.headBias, in, g.act.logits, Epilogue{Scale: g.spec.LogitScale, Softcap: g.spec.LogitSoftcap}}, g.headTokens())
+	r.product(&Product{g.w.Head, g.w.headBias, in, g.act.logits, Epilogue{Scale: g.spec.LogitScale, Softcap: g.spec.LogitSoftcap}}, g.headTokens())
 	return r.Pass()
 }
 

@@ -32,7 +32,7 @@ func NewKit(dev *gpu.Device, a *arena.Arena, c Choice) *Kit {
 		sizes:     arena.NewUniforms(a, PurposeActivations),
 		unread:    a.Reserve(PurposeActivations, placeholderBytes, gpu.Storage),
 		unwritten: a.Reserve(PurposeActivations, placeholderBytes, gpu.Storage),
-		step:      &stepBuffer{buffer: a.Reserve(PurposeActivations, 2*headStep, gpu.Uniform)},
+		step:      reserveStep(a),
 	}
 }
 
@@ -75,14 +75,14 @@ func (k *Kit) Program(passes ...*Pass) (*gpu.Program, error) {
 	for _, pass := range passes {
 		for _, d := range pass.Dispatches {
 			if d.Copies() {
-				p.Copy(d.Ranges[0], d.Ranges[1])
+				p.Copy(d.To, d.From)
 				continue
 			}
 			pipeline, err := k.dev.Pipeline(d.Kernel)
 			if err != nil {
 				return nil, err
 			}
-			group, err := k.arena.Group(pipeline, d.Ranges...)
+			group, err := k.arena.Group(pipeline, arena.Ranges(d.Buffers)...)
 			if err != nil {
 				return nil, err
 			}

@@ -28,7 +28,7 @@ func (r *layers) lookUp(m *Matrix, more kernels.Consts) {
 		c := p.consts()
 		maps.Copy(c, more)
 		maps.Copy(c, kernels.Consts{"COLS": p.Cols(m.Width), "WIDTH": m.Width, "ROW0": p.row0, "OUT": p.Rows, "X_STRIDE": x.Stride})
-		r.Dispatch("embed", c, r.n, (p.Cols(m.Width)+255)/256, p.codes.Whole(), r.heads(p), r.g.rows.Whole(), x.Buffer.Whole())
+		r.Dispatch("embed", c, r.n, (p.Cols(m.Width)+255)/256, p.codes, r.heads(p), r.g.rows, x.Buffer)
 	}
 }
 
@@ -83,14 +83,14 @@ func (r *layers) branch(y *model.Layer, post, next *Vector, record func(out Vect
 func (r *layers) norm(x, y Vectors, w, b *Vector, more kernels.Consts) {
 	c := r.g.normConsts(b)
 	maps.Copy(c, more)
-	r.Dispatch("norm", c, r.n, 1, x.Buffer.Whole(), w.buffer.Whole(), r.read(b), y.Buffer.Whole(), r.Tokens())
+	r.Dispatch("norm", c, r.n, 1, x.Buffer, w.buffer, r.read(b), y.Buffer, r.Tokens())
 }
 
 // finalNorm records the norm before the head.
 func (r *layers) finalNorm() {
 	g := r.g
 	r.Dispatch("norm", g.normConsts(g.w.finalBias), r.n, 1,
-		g.act.x.Buffer.Whole(), g.w.final.buffer.Whole(), r.read(g.w.finalBias), g.act.final.Buffer.Whole(), g.headTokens())
+		g.act.x.Buffer, g.w.final.buffer, r.read(g.w.finalBias), g.act.final.Buffer, g.headTokens())
 }
 
 func (g *Graph) normConsts(bias *Vector) kernels.Consts {

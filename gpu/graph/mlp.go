@@ -36,13 +36,13 @@ func (r *layers) mlp(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	inner := r.g.act.of(w.Down.Width)
 	if g := gates[m.Activation]; g != nil && w.GateUp.paired && r.n <= MaxBatch {
-		r.Product(Product{w.GateUp, w.gateUpBias, in, inner, Epilogue{Scale: 1, Gate: g}})
+		r.Product(&Product{w.GateUp, w.gateUpBias, in, inner, Epilogue{Scale: 1, Gate: g}})
 	} else {
 		gateUp := Vectors{Buffer: r.g.act.gateUp, Stride: Stride(w.GateUp.Rows)}
-		r.Product(Product{w.GateUp, w.gateUpBias, in, gateUp, Epilogue{Scale: 1}})
+		r.Product(&Product{w.GateUp, w.gateUpBias, in, gateUp, Epilogue{Scale: 1}})
 		r.activate(m, between{w.Down.Width, r.n, w.GateUp.paired}, gateUp, inner)
 	}
-	r.Product(Product{w.Down, w.downBias, inner, out, e})
+	r.Product(&Product{w.Down, w.downBias, inner, out, e})
 }
 
 // between are the vectors between the halves of an MLP.
@@ -56,5 +56,5 @@ func (r *layers) activate(m *model.MLP, b between, x, y Vectors) {
 	c := kernels.Consts{
 		"WIDTH": b.width, "X_STRIDE": x.Stride, "Y_STRIDE": y.Stride, "GATED": flag(m.Gated), "PAIRED": flag(b.paired), "ACT": acts[m.Activation],
 	}
-	r.Dispatch("act", c, (y.Stride+63)/64, b.n, x.Buffer.Whole(), y.Buffer.Whole())
+	r.Dispatch("act", c, (y.Stride+63)/64, b.n, x.Buffer, y.Buffer)
 }

@@ -12,13 +12,13 @@ type Pass struct {
 	Dispatches []Dispatch
 }
 
-// Dispatch is a kernel and what it is bound to, over X·Y workgroups; or, with none, a copy of the second
-// range to the first.
+// Dispatch is a kernel and what it is bound to, over X·Y workgroups; or, with none, a copy.
 type Dispatch struct {
-	Kernel kernels.Kernel
-	X, Y   int
-	Ranges []gpu.Range
-	Cost   Cost
+	Kernel   kernels.Kernel
+	X, Y     int
+	Buffers  []*arena.Buffer
+	Cost     Cost
+	To, From gpu.Range // of a copy
 }
 
 // Cost is what a dispatch has to do at least: bytes of weights that it reads, operations of its products.

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"math"
 
-	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
@@ -28,10 +28,10 @@ type Epilogue struct {
 type Gate struct{ Slope, Cubic float32 }
 
 // Product records a product for the tokens of the pass.
-func (r *Recorder) Product(p Product) { r.product(p, r.Tokens()) }
+func (r *Recorder) Product(p *Product) { r.product(p, r.Tokens()) }
 
 // product records a product for the tokens that step tells of.
-func (r *Recorder) product(p Product, step gpu.Range) {
+func (r *Recorder) product(p *Product, step *arena.Buffer) {
 	if r.tapped(p.Matrix, Inputs{Vectors: p.In}) {
 		return
 	}
@@ -48,12 +48,12 @@ func (r *Recorder) product(p Product, step gpu.Range) {
 		c := part.consts()
 		tile := r.choose.tuned("matmul", s, c, r.choose.matmulDefaults(r.n))
 		r.Dispatch("matmul", c, (s.Rows+tile["TILE_ROWS"]-1)/tile["TILE_ROWS"], (r.n+tile["TILE_TOKENS"]-1)/tile["TILE_TOKENS"],
-			part.codes.Whole(), r.heads(part), p.In.Buffer.Whole(), r.read(p.Bias), p.Out.Buffer.Whole(), r.sizesOf(p, part), step)
+			part.codes, r.heads(part), p.In.Buffer, r.read(p.Bias), p.Out.Buffer, r.sizesOf(p, part), step)
 	}
 }
 
 // matvec records the product of a part with few vectors.
-func (r *Recorder) matvec(p Product, part *Part, s Shape) {
+func (r *Recorder) matvec(p *Product, part *Part, s Shape) {
 	c := part.consts()
 	maps.Copy(c, kernels.Consts{"TOKENS": PowerOfTwo(r.n), "NORM": flag(p.In.squares > 0), "GATED": flag(p.Gate != nil)})
 	if p.Gate != nil {
@@ -62,14 +62,14 @@ func (r *Recorder) matvec(p Product, part *Part, s Shape) {
 	variant := r.choose.matvec(s)
 	rows := r.rowsOf(variant, s, c)
 	groups := (s.Rows + rows - 1) / rows
-	next := r.unwritten.Whole()
+	next := r.unwritten
 	if p.Next != nil && len(p.Matrix.Parts) == 1 && r.from == AtInput {
-		c["NEXT"], next = 1, r.next.Buffer.Whole()
+		c["NEXT"], next = 1, r.next.Buffer
 		r.ahead = ahead{p.Next, groups}
 	}
 	x, y := Grid(groups)
 	r.Dispatch(variant.Kernel, c, x, y,
-		part.codes.Whole(), r.heads(part), p.In.Buffer.Whole(), r.read(p.Next), r.read(p.Bias), p.Out.Buffer.Whole(), next, r.sizesOf(p, part))
+		part.codes, r.heads(part), p.In.Buffer, r.read(p.Next), r.read(p.Bias), p.Out.Buffer, next, r.sizesOf(p, part))
 }
 
 // rowsOf adds to c the constants of matvec, matvec_batch or a variant of matvec, and returns how many rows a
@@ -87,7 +87,7 @@ func (r *Recorder) rowsOf(v Variant, s Shape, c kernels.Consts) int {
 }
 
 // sizesOf is where a product of a part finds its sizes.
-func (r *Recorder) sizesOf(p Product, part *Part) gpu.Range {
+func (r *Recorder) sizesOf(p *Product, part *Part) *arena.Buffer {
 	return r.uniform(sizes{
 		cols: part.Cols(part.Width), rows: part.Rows, xStride: p.In.Stride, yStride: p.Out.Stride, y0: part.row0,
 		bias: p.Bias != nil, Epilogue: p.Epilogue, width: part.Width, eps: r.eps, squares: p.In.squares, nextStride: r.next.Stride,
@@ -118,11 +118,11 @@ func (s *sizes) words() []byte {
 }
 
 // uniform is where sizes lie on the device.
-func (r *Recorder) uniform(s sizes) gpu.Range {
+func (r *Recorder) uniform(s sizes) *arena.Buffer {
 	if r.err != nil {
-		return gpu.Range{}
+		return nil
 	}
-	var at gpu.Range
+	var at *arena.Buffer
 	at, r.err = r.sizes.Put(s.words())
 	return at
 }

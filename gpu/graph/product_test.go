@@ -109,7 +109,7 @@ func runProduct(t *testing.T, dev *gpu.Device, m *Matrix, tokens int, x, y, bias
 		t.Fatal(err)
 	}
 	r := kit.Recorder("test", tokens)
-	r.Product(Product{m, b, in, out, Epilogue{Add: true, Scale: testScale}})
+	r.Product(&Product{m, b, in, out, Epilogue{Add: true, Scale: testScale}})
 	pass, err := r.Pass()
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
@@ -43,7 +44,7 @@ func (r *Recorder) N() int { return r.n }
 func (r *Recorder) SetNorm(eps float32, next Vectors) { r.eps, r.next = eps, next }
 
 // Dispatch records one kernel over x·y workgroups.
-func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, ranges ...gpu.Range) {
+func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, buffers ...*arena.Buffer) {
 	if !r.recording() {
 		return
 	}
@@ -52,14 +53,14 @@ func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, ranges ..
 		r.err = err
 		return
 	}
-	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Kernel: k, X: x, Y: y, Ranges: ranges, Cost: r.cost})
+	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Kernel: k, X: x, Y: y, Buffers: buffers, Cost: r.cost})
 	r.cost = Cost{}
 }
 
 // Copy records a copy.
 func (r *Recorder) Copy(dst, src gpu.Range) {
 	if r.recording() {
-		r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Ranges: []gpu.Range{dst, src}})
+		r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{To: dst, From: src})
 	}
 }
 
@@ -67,17 +68,17 @@ func (r *Recorder) Copy(dst, src gpu.Range) {
 func (r *Recorder) recording() bool { return r.err == nil && !r.done && r.from == AtInput }
 
 // read is where a vector lies, or a placeholder if there is none.
-func (k *Kit) read(v *Vector) gpu.Range {
+func (k *Kit) read(v *Vector) *arena.Buffer {
 	if v == nil {
-		return k.unread.Whole()
+		return k.unread
 	}
-	return v.buffer.Whole()
+	return v.buffer
 }
 
 // heads is where the scales and zero-points of a part lie, or a placeholder.
-func (k *Kit) heads(p *Part) gpu.Range {
+func (k *Kit) heads(p *Part) *arena.Buffer {
 	if p.heads == nil {
-		return k.unread.Whole()
+		return k.unread
 	}
-	return p.heads.Whole()
+	return p.heads
 }

@@ -9,7 +9,14 @@ import (
 // from which row of the residual stream on. It is written only when that changes.
 type stepBuffer struct {
 	buffer *arena.Buffer // (n, from, 0, 0) of the body at 0, of the head at headStep
+	tokens *arena.Buffer // of these, what the body reads
+	head   *arena.Buffer // … and the head
 	holds  [2][2]int
+}
+
+func reserveStep(a *arena.Arena) *stepBuffer {
+	b := a.Reserve(PurposeActivations, 2*headStep, gpu.Uniform)
+	return &stepBuffer{buffer: b, tokens: b.Part(0, 16), head: b.Part(headStep, 16)}
 }
 
 // headStep is where the head's numbers lie.
@@ -30,6 +37,6 @@ func (s *stepBuffer) set(i, n, from int) error {
 }
 
 // Tokens is where the kernels read how many tokens a pass has.
-func (k *Kit) Tokens() gpu.Range { return k.step.buffer.At(0, 16) }
+func (k *Kit) Tokens() *arena.Buffer { return k.step.tokens }
 
-func (k *Kit) headTokens() gpu.Range { return k.step.buffer.At(headStep, 16) }
+func (k *Kit) headTokens() *arena.Buffer { return k.step.head }

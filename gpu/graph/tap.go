@@ -2,7 +2,7 @@ package graph
 
 import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 )
 
 // Place is where in a layer recording begins: everything before it is left out.
@@ -36,9 +36,9 @@ type Inputs struct {
 
 // Routing is where the experts that tokens are sent to stand.
 type Routing struct {
-	Chosen gpu.Range // as route.wgsl describes it
-	Order  gpu.Range // the choices by expert, as group.wgsl describes it
-	Slots  int       // choices of the largest pass, as group.wgsl is told
+	Chosen *arena.Buffer // as route.wgsl describes it
+	Order  *arena.Buffer // the choices by expert, as group.wgsl describes it
+	Slots  int           // choices of the largest pass, as group.wgsl is told
 }
 
 // reach begins to record, if this is the place.

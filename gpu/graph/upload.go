@@ -111,11 +111,11 @@ func (u *uploader) bind(p *Part) (*gpu.Pipeline, error) {
 	}
 	heads := gpu.Range{Buffer: u.unread}
 	if p.heads != nil {
-		heads = p.heads.Whole()
+		heads = p.heads.Range()
 	}
 	u.group.Release()
 	u.repack, u.x, u.y = gpu.Program{}, 0, 0
-	u.group, err = u.w.dev.BindGroup(pipeline, gpu.Range{Buffer: u.raw}, p.codes.Whole(), heads, gpu.Range{Buffer: u.chunk})
+	u.group, err = u.w.dev.BindGroup(pipeline, gpu.Range{Buffer: u.raw}, p.codes.Range(), heads, gpu.Range{Buffer: u.chunk})
 	return pipeline, err
 }
 

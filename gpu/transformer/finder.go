@@ -75,10 +75,10 @@ func (f *finder) record(n int) (*graph.Pass, error) {
 		if k == "topk_pick" {
 			c["K"] = min(topMin, f.vocab)
 		}
-		r.Dispatch(k, c, topGroups(f.vocab), n, f.logits.Whole(), f.top.Whole(), f.hist.Whole())
+		r.Dispatch(k, c, topGroups(f.vocab), n, f.logits, f.top, f.hist)
 	}
 	size := uint64(n * topBytes(f.vocab))
-	r.Copy(f.out.Range(size), f.top.At(0, size))
+	r.Copy(f.out.Range(size), f.top.Part(0, size).Range())
 	return r.Pass()
 }
 

@@ -43,7 +43,7 @@ func TestReaders(t *testing.T) {
 	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
 	want := logitsAfter(t, src, 1, Options{})
 	for range 3 {
-		if got := logitsAfter(t, src, 8, Options{Ready: []int{1, 3}}); !slices.Equal(got, want) {
+		if got := logitsAfter(t, src, 8, Options{Warm: []int{1, 3}}); !slices.Equal(got, want) {
 			t.Fatal("eight readers load another model than one")
 		}
 	}
@@ -90,7 +90,7 @@ func TestLoadFails(t *testing.T) {
 	for _, procs := range []int{1, 8} {
 		runtime.GOMAXPROCS(procs)
 		src := &inTurn{Model: modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32)), read: map[int]int64{}, bad: errors.New("the disk is on fire")}
-		_, err := New(context.Background(), dev, src, Options{Ready: []int{1}})
+		_, err := New(context.Background(), dev, src, Options{Warm: []int{1}})
 		if !errors.Is(err, src.bad) {
 			t.Errorf("%d readers: %v, want %v", procs, err, src.bad)
 		}
@@ -106,12 +106,12 @@ func TestLoadFails(t *testing.T) {
 	}
 }
 
-// TestReady checks that what Ready names needs no compilation afterwards, and no new bind groups.
-func TestReady(t *testing.T) {
+// TestWarm checks that what Warm names needs no compilation afterwards, and no new bind groups.
+func TestWarm(t *testing.T) {
 	dev := gputest.Open(t)
 	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
 	ctx := context.Background()
-	tr, err := New(ctx, dev, src, Options{MaxBatch: 2, Ready: []int{1, 2, 20}})
+	tr, err := New(ctx, dev, src, Options{MaxBatch: 2, Warm: []int{1, 2, 20}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,16 +15,14 @@ type Source = graph.Source
 // MaxBatch is the most sequences that a Transformer may have.
 const MaxBatch = graph.MaxBatch
 
-// Limits of what Options ask for, and what they ask for if they say nothing.
 const (
-	DefaultContext = 4096 // positions; fewer if the model was trained for fewer
-	defaultChunk   = 256
-	mostChunk      = 4096
+	defaultChunk = 256
+	mostChunk    = 4096
 )
 
 // Options shape a Transformer.
 type Options struct {
-	MaxSeqLen int          // positions that the KV cache holds; 0: ContextFor the model
+	MaxSeqLen int          // positions that the KV cache holds; 0: Spec.Context
 	Chunk     int          // most tokens in one pass; 0: 256
 	MaxBatch  int          // sequences that the KV cache holds, at most MaxBatch; 0: 1
 	KVBits    int          // 16 or 32 bits a cached value; 0: 16
@@ -33,21 +31,14 @@ type Options struct {
 
 	Progress func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
 	Repeats  bool              // the weights repeat a pattern, see graph.LoadOptions
-	Ready    []int             // passes whose programs are made while the weights load: of so many tokens of a sequence, or of one each of so many
-}
-
-// ContextFor reports how many positions a Transformer holds if its Options do not say: what the model was
-// trained for, at most DefaultContext.
-func ContextFor(s *model.Spec) int {
-	if s.MaxPositions > 0 {
-		return min(DefaultContext, s.MaxPositions)
-	}
-	return DefaultContext
+	// Warm lists passes, by how many tokens they have, whose kernels are compiled while the weights load: up to MaxBatch
+	// tokens are a step of as many sequences, at every length of context; more are a chunk of a prompt.
+	Warm []int
 }
 
 func (o Options) withDefaults(s *model.Spec) Options {
 	if o.MaxSeqLen == 0 {
-		o.MaxSeqLen = ContextFor(s)
+		o.MaxSeqLen = s.Context()
 	}
 	if o.Chunk == 0 {
 		o.Chunk = defaultChunk
@@ -113,7 +104,7 @@ func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transfor
 		return nil, err
 	}
 	load := graph.LoadOptions{Progress: o.Progress, Repeats: o.Repeats}
-	if len(o.Ready) > 0 {
+	if len(o.Warm) > 0 {
 		load.Beside = append(load.Beside, t.warm)
 	}
 	if err := w.Load(ctx, src, load); err != nil {

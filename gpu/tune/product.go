@@ -141,7 +141,7 @@ func (t *productTrial) record(c graph.Choice, times int) (*graph.Pass, error) {
 	r := t.kit.With(c).Recorder("trial", t.Tokens)
 	for range times {
 		t.cold.record(r)
-		r.Product(graph.Product{Matrix: t.m, In: t.x, Out: t.y, Epilogue: graph.Epilogue{Scale: 1}})
+		r.Product(&graph.Product{Matrix: t.m, In: t.x, Out: t.y, Epilogue: graph.Epilogue{Scale: 1}})
 	}
 	return r.Pass()
 }

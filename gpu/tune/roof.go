@@ -45,7 +45,7 @@ func CopyBandwidth(ctx context.Context, dev *gpu.Device) (float64, error) {
 	best, err := repeated(ctx, dev, a, func(r *graph.Recorder) {
 		x, y := graph.Grid(int(size) / (16 * copyEach * lanes))
 		for range copies {
-			r.Dispatch("copy", kernels.Consts{"LANES": lanes, "EACH": copyEach}, x, y, from.Whole(), to.Whole())
+			r.Dispatch("copy", kernels.Consts{"LANES": lanes, "EACH": copyEach}, x, y, from, to)
 		}
 	})
 	return 2 * copies * float64(size) / best.Seconds(), err
@@ -65,7 +65,7 @@ func floatRate(ctx context.Context, dev *gpu.Device) (float64, error) {
 	threads := groups * lanes
 	y := a.Reserve("bandwidth", 4*threads, gpu.Storage)
 	best, err := repeated(ctx, dev, a, func(r *graph.Recorder) {
-		r.Dispatch("roof", kernels.Consts{"LANES": lanes, "ROUNDS": rounds}, groups, 1, y.Whole())
+		r.Dispatch("roof", kernels.Consts{"LANES": lanes, "ROUNDS": rounds}, groups, 1, y)
 	})
 	return 64 * float64(rounds) * float64(threads) / best.Seconds(), err
 }

@@ -138,7 +138,7 @@ func reserveCold(dev *gpu.Device, a *arena.Arena) cold {
 // record records the copy.
 func (c cold) record(r *graph.Recorder) {
 	if c.to != nil {
-		r.Copy(c.to.Whole(), c.from.Whole())
+		r.Copy(c.to.Range(), c.from.Range())
 	}
 }
 
@@ -156,6 +156,6 @@ func (u unwritten) fill() error {
 // run runs a program over results that are all NaN.
 func (u unwritten) run(dev *gpu.Device, results *arena.Buffer, p *gpu.Program) error {
 	var clear gpu.Program
-	clear.Copy(results.Whole(), u.nan.Whole())
+	clear.Copy(results.Range(), u.nan.Range())
 	return dev.Run(&clear, p)
 }

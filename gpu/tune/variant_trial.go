@@ -104,7 +104,7 @@ func (t *variantTrial) record(c graph.Choice, u use, times int) (*graph.Pass, er
 	r.SetNorm(1e-5, t.next)
 	u.Scale = 1
 	for range times {
-		r.Product(graph.Product{Matrix: t.m, In: t.x.Prepared(u.squares), Out: t.y, Epilogue: u.Epilogue})
+		r.Product(&graph.Product{Matrix: t.m, In: t.x.Prepared(u.squares), Out: t.y, Epilogue: u.Epilogue})
 	}
 	return r.Pass()
 }

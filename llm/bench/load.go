@@ -46,7 +46,7 @@ func (b *benchmark) load(ctx context.Context) (err error) {
 	}
 	r := Load{Test: test}
 	b.t, r.Seconds, err = b.timeLoad(ctx, b.model, test, transformer.Options{
-		MaxSeqLen: length, MaxBatch: most(b.Batches), Chunk: 512, Ready: []int{1, 512},
+		MaxSeqLen: length, MaxBatch: most(b.Batches), Chunk: 512, Warm: []int{1, 512},
 		Progress: func(done uint64) { r.Bytes = done },
 	})
 	r.Rate = float64(r.Bytes) / r.Seconds
@@ -100,7 +100,7 @@ func (b *benchmark) loads(ctx context.Context) (err error) {
 		var seconds []float64
 		for i := range b.Repetitions + 1 {
 			t, s, err := b.timeLoad(ctx, &m, test, transformer.Options{
-				MaxSeqLen: 512, Chunk: 512, Ready: []int{1, 512}, Progress: func(done uint64) { r.Bytes = done },
+				MaxSeqLen: 512, Chunk: 512, Warm: []int{1, 512}, Progress: func(done uint64) { r.Bytes = done },
 			})
 			if err != nil {
 				return err

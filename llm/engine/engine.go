@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
@@ -25,7 +26,7 @@ const (
 
 // DefaultContext is the longest context that is chosen without being asked for, in tokens: a model may be trained for
 // one that no memory holds.
-const DefaultContext = 4096
+const DefaultContext = model.DefaultContext
 
 // Options say where and how a model is loaded. The zero value loads a bundle onto the best GPU.
 type Options struct {
@@ -103,7 +104,7 @@ func load(ctx context.Context, dev *gpu.Device, m *source.Model, o Options) (*tr
 		return nil, err
 	}
 	options := transformer.Options{
-		Kernels: choice, MaxSeqLen: o.context(m), MaxBatch: o.Sequences, KVBits: o.KVBits, Ready: o.Warm,
+		Kernels: choice, MaxSeqLen: o.context(m), MaxBatch: o.Sequences, KVBits: o.KVBits, Warm: o.Warm,
 	}
 	if o.Progress != nil {
 		total := m.Bundle.Manifest.Size()
@@ -195,7 +196,7 @@ func (o Options) context(m *source.Model) int {
 	if o.Context > 0 {
 		return o.Context
 	}
-	return min(m.Context(), DefaultContext)
+	return m.Weights.Spec().Context()
 }
 
 // Software reports whether the model runs on a GPU adapter that is software.

@@ -43,7 +43,7 @@ func Look(ctx context.Context, dir string, positions int, o Options) (_ *Preview
 	if err != nil {
 		return nil, err
 	}
-	p := &Preview{Preview: v, Context: cmp.Or(positions, min(j.source.Context(), 4096))}
+	p := &Preview{Preview: v, Context: cmp.Or(positions, j.source.Weights.Spec().Context())}
 	p.GPU, err = need(from.Weights, v.Planned, p.Context)
 	if err != nil || j.options.Method != convert.GPTQ {
 		return p, err

@@ -6,10 +6,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
-// warm makes the programs of Options.Ready. Their kernels are compiled by several goroutines at once.
+// warm makes the programs of Options.Warm. Their kernels are compiled by several goroutines at once.
 func (t *Transformer) warm(ctx context.Context) error {
 	var all []*graph.Pass
-	keys := t.readyKeys()
+	keys := t.warmKeys()
 	for _, key := range keys {
 		passes, err := t.record(key, t.rowsRead(key.n))
 		if err != nil {
@@ -36,11 +36,11 @@ func (t *Transformer) rowsRead(n int) int {
 	return 1
 }
 
-// readyKeys lists the passes of Options.Ready: of so many tokens of one sequence, or one token of each of so many
+// warmKeys lists the passes of Options.Warm: of so many tokens of one sequence, or one token of each of so many
 // sequences, at every context that asks for other ones.
-func (t *Transformer) readyKeys() []bodyKey {
+func (t *Transformer) warmKeys() []bodyKey {
 	var keys []bodyKey
-	for _, n := range t.opts.Ready {
+	for _, n := range t.opts.Warm {
 		n = min(n, max(t.opts.Chunk, t.opts.MaxBatch))
 		if n > t.opts.MaxBatch {
 			keys = append(keys, t.passes.key(n, n))

@@ -42,10 +42,10 @@ func TestEveryThresholdFails(t *testing.T) {
 	for want, change := range map[string]func(*Report, float64){
 		"runtime, tokens token by token: relative RMS":      func(r *Report, x float64) { r.Runtime.Schedules[1].RelRMS = 1.1e-3 * x },
 		"runtime, tokens in one go: largest difference":     func(r *Report, x float64) { r.Runtime.Schedules[0].RelMax = .051 * x },
-		"drift: mean KL divergence of the bundle":           func(r *Report, x float64) { r.Drift.MeanKLD = .11 * x },
-		"drift: the bundle's most likely token":             func(r *Report, x float64) { r.Drift.Top1 = .73 * x },
+		"drift: mean KL divergence of the bundle":           func(r *Report, x float64) { r.Drift.MeanKLD = .13 * x },
+		"drift: the bundle's most likely token":             func(r *Report, x float64) { r.Drift.Top1 = .71 * x },
 		"golden: largest difference of the reference's":     func(r *Report, x float64) { r.Golden.Reference.MaxAbs = 2.1e-3 * x },
-		"golden: mean KL divergence of the bundle is 0.11,": func(r *Report, x float64) { r.Golden.Bundle.MeanKLD = .11 * x },
+		"golden: mean KL divergence of the bundle is 0.13,": func(r *Report, x float64) { r.Golden.Bundle.MeanKLD = .13 * x },
 	} {
 		for _, x := range []float64{1, nan} {
 			r := passing()
@@ -132,7 +132,7 @@ func TestDefaultsFollowMethodAndBits(t *testing.T) {
 		return th.MaxKLD
 	}
 	const smol = 134.5e6
-	if limit := kld(Made{Format: "int4", Method: "gptq", Weights: smol}); limit < .05 || limit > .25 {
+	if limit := kld(Made{Format: "int4", Method: "gptq", Weights: smol}); limit < .05 || limit > .3 {
 		t.Errorf("int4, gptq: %v", limit)
 	}
 	if search, rtn := kld(Made{Format: "int4", Method: "search", Weights: smol}), kld(Made{Format: "int4", Method: "rtn", Weights: smol}); search != rtn {
@@ -258,7 +258,7 @@ func TestReportText(t *testing.T) {
 	if err := r.WriteLayers(&layers); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Runtime parity", "token by token", "Model drift", "mean KLD", "0.03", "allowed 0.1", "Golden logits", "FAIL\n- runtime, tokens token by token: relative RMS"} {
+	for _, want := range []string{"Runtime parity", "token by token", "Model drift", "mean KLD", "0.03", "allowed 0.12", "Golden logits", "FAIL\n- runtime, tokens token by token: relative RMS"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}

@@ -41,7 +41,7 @@ var formats = map[string]allowance{
 	"f16": {1e-4, 0, 1},
 	// 0.0014 nats are lost with eight billion weights and on SmolLM2-135M, 0.0003 by models of our own.
 	"int8": {.003, .1, 1.5},
-	"int4": {.1, .27, 4},
+	"int4": {.12, .3, 3.5},
 	// At 0.45 a model is still usable, at 0.8 it is broken.
 	"int2": {.45, .2, 4},
 }
@@ -89,7 +89,7 @@ func (m Made) kld() (float64, error) {
 // wide because the largest of 10⁷ normal deviations is 5 times their RMS, and logits have heavier
 // tails than that.
 //
-// Drift: a limit is about twice what the format costs a real model of that size when all is well, so that it stops what
+// Drift: a limit is one and a half to three times what the format costs a real model of that size when all is well, so that it stops what
 // is broken: a wrong tensor, a format too small for the model, a calibration that went wrong. It is no promise that
 // text reads the same; Reads says how it reads. Small models have little redundancy and lose more. Measured in int4:
 // 0.14 nats on SmolLM2-135M, 0.18 on Gemma 3 270M; with eight billion weights (Llama 3), llama.cpp's Q4_0 and Q4_K_S, its types

@@ -32,10 +32,11 @@ predictions are compared with those of the checkpoint: KL divergence, most likel
 Without --text, the text is a story that comes with the program: A Case of Identity by Arthur
 Conan Doyle, in the public domain.
 
-Default thresholds follow from format, method and size: about twice what the format costs a real
-model of that size. Passing means that nothing is broken and that the format is not too small for
-the model; the report also says in words how its text reads. The default for the most likely token
-allows two standard errors, because few positions are counted; thresholds given as flags are strict.
+Default thresholds follow from format, method and size: one and a half to three times what the
+format costs a real model of that size. Passing means that nothing is broken and that the format is
+not too small for the model; the report also says in words how its text reads. The default for the
+most likely token allows two standard errors, because few positions are counted; thresholds given
+as flags are strict.
 The exit code is 0 if all measures are within them, 3 if one is not, 1 if something went wrong.
 
 Examples:

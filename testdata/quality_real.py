@@ -133,10 +133,16 @@ def bundle(program, checkpoint, out, options):
     return tensors, size[True][0] / size[True][1], everything[0] / everything[1]
 
 
-def importance(model, out):
-    """The importance matrix, which is kept in OUT."""
+def calibration():
+    """The text, how many windows of it, and a name for both."""
     text, most = os.environ.get("CALIBRATION") or GENERAL, int(os.environ.get("CALIBRATION_WINDOWS") or 128)
-    path = f"{out}/importance.{hashlib.sha256(pathlib.Path(text).read_bytes()).hexdigest()[:12]}.{most}.npz"
+    return text, most, f"{hashlib.sha256(pathlib.Path(text).read_bytes()).hexdigest()[:12]}.{most}"
+
+
+def importance(model, out):
+    """The importance matrix, which is kept in OUT, and its path."""
+    text, most, name = calibration()
+    path = f"{out}/importance.{name}.npz"
     if not os.path.exists(path):
         model.put({})
         np.savez(f"{path}.part.npz", **llama_cpp.importance(model.model, model.windows(text, most)))
@@ -144,14 +150,16 @@ def importance(model, out):
     return path, dict(np.load(path))
 
 
-def our_rows():
-    """Name → options of quantize."""
+def our_rows(out):
+    """Name → options of quantize. What --bits has measured is kept in OUT."""
     rows = dict(OURS)
     if os.environ.get("CALIBRATED"):
-        options = ["--method", "gptq", "--calibration-windows", os.environ.get("CALIBRATION_WINDOWS") or "128"]
+        _, most, name = calibration()
+        options = ["--method", "gptq", "--calibration-windows", str(most)]
         if text := os.environ.get("CALIBRATION"):
             options += ["--calibration", text]
-        rows |= {n: [*o, *options] for n, o in CALIBRATED.items()}
+        for row, o in CALIBRATED.items():
+            rows[row] = [*o, *options, *(["--sensitivity", f"{out}/sensitivity.{name}.json"] if "--bits" in o else [])]
     return rows
 
 
@@ -169,7 +177,7 @@ def main(program, checkpoint, source, libraries, text, windows, out):
     print("|---|---|---|---|---|---|")
     model.put({})
     print(f"| as it was | 16.00 | 16.00 | 0 | 100 % | {model.measure()[3]:.2f} |", flush=True)
-    for name, options in our_rows().items():
+    for name, options in our_rows(out).items():
         if wanted(name):
             row(name, *bundle(program, checkpoint, out, options))
     for suffix in ("", ", importance matrix"):

@@ -70,15 +70,9 @@ func (s *Submission) Send() error {
 
 // Release gives back what was not sent.
 func (s *Submission) Release() {
-	if !s.ready || !s.d.life.TryRLock() {
-		return // nothing to do, or Close is at it
-	}
-	defer s.d.life.RUnlock()
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	s.ready = false
-	if !s.d.closed {
-		s.d.b.drop(s.h)
+	if s.ready {
+		s.ready = false
+		s.d.release(func() { s.d.b.drop(s.h) })
 	}
 }
 

@@ -84,6 +84,20 @@ type backend interface {
 
 var errUnexplained = errors.New("the driver made none and did not say why")
 
+// made checks the object that a call has made, and the error that it has met; free releases an object that is not good.
+func made(h handle, err error, free func()) (handle, error) {
+	if err == nil && h == 0 {
+		err = errUnexplained
+	}
+	if err != nil {
+		if h != 0 {
+			free()
+		}
+		return 0, err
+	}
+	return h, nil
+}
+
 // pending is a mapping under way, as the backend knows it.
 type pending any
 

@@ -77,14 +77,8 @@ func (b *Buffer) Size() uint64 { return b.size }
 // Release gives the memory back. Programs that use the buffer can no longer run.
 // Releasing twice, or after the device is closed, does nothing.
 func (b *Buffer) Release() {
-	if b == nil || !b.d.life.TryRLock() {
-		return // nothing to do, or Close is at it
-	}
-	defer b.d.life.RUnlock()
-	b.d.mu.Lock()
-	defer b.d.mu.Unlock()
-	if !b.d.closed {
-		b.d.freeBuffer(b)
+	if b != nil {
+		b.d.release(func() { b.d.freeBuffer(b) })
 	}
 }
 

@@ -143,6 +143,19 @@ func (d *Device) enter(ctx context.Context) error {
 
 func (d *Device) leave() { d.life.RUnlock() }
 
+// release calls free with d.mu held, unless the device is closed, or Close is about to release everything itself.
+func (d *Device) release(free func()) {
+	if !d.life.TryRLock() {
+		return
+	}
+	defer d.life.RUnlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		free()
+	}
+}
+
 // note remembers an error after which the device is of no more use. It needs d.mu.
 func (d *Device) note(err error) error {
 	if errors.Is(err, ErrDeviceLost) && d.broken == nil {

@@ -89,17 +89,7 @@ func (n *native) close() {
 
 // made checks the object that a call has made; free releases one that is not good.
 func (n *native) made(h C.uintptr_t, free func(C.uintptr_t)) (handle, error) {
-	err := n.err()
-	if err == nil && h == 0 {
-		err = errUnexplained
-	}
-	if err != nil {
-		if h != 0 {
-			free(h)
-		}
-		return 0, err
-	}
-	return handle(h), nil
+	return made(handle(h), n.err(), func() { free(h) })
 }
 
 func (n *native) newBuffer(label string, size uint64, u Usage) (handle, error) {

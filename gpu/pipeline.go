@@ -242,14 +242,8 @@ func conflict(buf *Buffer, a entry, ab kernels.Binding, b entry, bb kernels.Bind
 
 // Release gives the bind group back. Releasing twice does nothing.
 func (g *BindGroup) Release() {
-	if g == nil || !g.d.life.TryRLock() {
-		return // nothing to do, or Close is at it
-	}
-	defer g.d.life.RUnlock()
-	g.d.mu.Lock()
-	defer g.d.mu.Unlock()
-	if !g.d.closed {
-		g.d.freeBindGroup(g)
+	if g != nil {
+		g.d.release(func() { g.d.freeBindGroup(g) })
 	}
 }
 

@@ -128,14 +128,8 @@ func (s *Stage) check(copies []StageCopy) (total uint64, err error) {
 
 // Release gives the memory back. Releasing twice, or after the device is closed, does nothing.
 func (s *Stage) Release() {
-	if s == nil || !s.d.life.TryRLock() {
-		return // nothing to do, or Close is at it
-	}
-	defer s.d.life.RUnlock()
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	if !s.d.closed {
-		s.d.freeStage(s)
+	if s != nil {
+		s.d.release(func() { s.d.freeStage(s) })
 	}
 }
 

@@ -19,31 +19,21 @@ type decoder interface {
 
 type sink func(part string, end bool)
 
+// decodersJSON is a Sequence.
+type decodersJSON struct {
+	Type string         `json:"type"`
+	List []strict.Value `json:"decoders"`
+}
+
+func (s decodersJSON) steps() []strict.Value { return s.List }
+
 // parseDecoder returns what makes the steps of a decoder. Without a decoder tokens are joined
 // by spaces.
-func parseDecoder(raw strict.Value, depth int) ([]func() decoder, error) {
-	if absent(raw) && depth == 0 {
+func parseDecoder(raw strict.Value) ([]func() decoder, error) {
+	if absent(raw) {
 		return []func() decoder{func() decoder { return &joinBySpaces{} }}, nil
 	}
-	kind, err := kindOf(raw)
-	if err != nil {
-		return nil, err
-	}
-	if kind == "Sequence" {
-		c, err := read[struct {
-			Type string         `json:"type"`
-			List []strict.Value `json:"decoders"`
-		}](raw)
-		if err != nil {
-			return nil, err
-		}
-		return sequence(c.List, depth, parseDecoder)
-	}
-	d, err := parseOneDecoder(kind, raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kind, err)
-	}
-	return []func() decoder{d}, nil
+	return parseSteps[decodersJSON](raw, 0, parseOneDecoder)
 }
 
 func parseOneDecoder(kind string, raw strict.Value) (func() decoder, error) {

@@ -38,13 +38,13 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if t.model, err = parseModel(f.Model); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if t.normalize, err = parseNormalizer(f.Normalizer, 0); err != nil {
+	if t.normalize, err = parseNormalizer(f.Normalizer); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
-	if t.pre, err = parsePreTokenizer(f.PreTokenizer, 0); err != nil {
+	if t.pre, err = parsePreTokenizer(f.PreTokenizer); err != nil {
 		return nil, fmt.Errorf("pre_tokenizer: %w", err)
 	}
-	if t.decode, err = parseDecoder(f.Decoder, 0); err != nil {
+	if t.decode, err = parseDecoder(f.Decoder); err != nil {
 		return nil, fmt.Errorf("decoder: %w", err)
 	}
 	if t.post, err = parsePost(f.PostProcessor, 0); err != nil {
@@ -233,6 +233,31 @@ func need(members map[string]bool) error {
 	}
 	sort.Strings(missing)
 	return fmt.Errorf("missing %s", strings.Join(missing, ", "))
+}
+
+// stepList is a Sequence as its JSON has it: J in parseSteps.
+type stepList interface{ steps() []strict.Value }
+
+// parseSteps reads a part of a tokenizer that is one step, which one reads by its type, or a Sequence of such parts.
+func parseSteps[J stepList, T any](raw strict.Value, depth int, one func(kind string, raw strict.Value) (T, error)) ([]T, error) {
+	kind, err := kindOf(raw)
+	if err != nil {
+		return nil, err
+	}
+	if kind == "Sequence" {
+		list, err := read[J](raw)
+		if err != nil {
+			return nil, err
+		}
+		return sequence(list.steps(), depth, func(raw strict.Value, depth int) ([]T, error) {
+			return parseSteps[J](raw, depth, one)
+		})
+	}
+	step, err := one(kind, raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	return []T{step}, nil
 }
 
 // sequence reads each part of a list and joins what they give.

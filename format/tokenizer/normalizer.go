@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,30 +13,20 @@ import (
 // clears p.start.
 type normalizer func(p *piece)
 
+// normalizersJSON is a Sequence.
+type normalizersJSON struct {
+	Type string         `json:"type"`
+	List []strict.Value `json:"normalizers"`
+}
+
+func (s normalizersJSON) steps() []strict.Value { return s.List }
+
 // parseNormalizer returns the steps of a normalizer, none if it is null.
-func parseNormalizer(raw strict.Value, depth int) ([]normalizer, error) {
-	if absent(raw) && depth == 0 {
+func parseNormalizer(raw strict.Value) ([]normalizer, error) {
+	if absent(raw) {
 		return nil, nil
 	}
-	kind, err := kindOf(raw)
-	if err != nil {
-		return nil, err
-	}
-	if kind == "Sequence" {
-		c, err := read[struct {
-			Type string         `json:"type"`
-			List []strict.Value `json:"normalizers"`
-		}](raw)
-		if err != nil {
-			return nil, err
-		}
-		return sequence(c.List, depth, parseNormalizer)
-	}
-	n, err := parseOneNormalizer(kind, raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kind, err)
-	}
-	return []normalizer{n}, nil
+	return parseSteps[normalizersJSON](raw, 0, parseOneNormalizer)
 }
 
 type plainJSON struct {

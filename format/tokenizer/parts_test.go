@@ -45,7 +45,7 @@ func checkNormalizer(t *testing.T, raw, wantJSON []byte, inputs []string) {
 	if err := json.Unmarshal(wantJSON, &want); err != nil {
 		t.Fatal(err)
 	}
-	steps, err := parseNormalizer(raw, 0)
+	steps, err := parseNormalizer(raw)
 	if err != nil {
 		t.Errorf("%s: %v", raw, err)
 		return
@@ -66,7 +66,7 @@ func checkPreTokenizer(t *testing.T, raw, wantJSON []byte, inputs []string) {
 	if err := json.Unmarshal(wantJSON, &want); err != nil {
 		t.Fatal(err)
 	}
-	steps, err := parsePreTokenizer(raw, 0)
+	steps, err := parsePreTokenizer(raw)
 	if err != nil {
 		t.Errorf("%s: %v", raw, err)
 		return
@@ -91,7 +91,7 @@ func checkDecoder(t *testing.T, raw, wantJSON []byte, inputs [][]string) {
 	if err := json.Unmarshal(wantJSON, &want); err != nil {
 		t.Fatal(err)
 	}
-	steps, err := parseDecoder(raw, 0)
+	steps, err := parseDecoder(raw)
 	if err != nil {
 		t.Errorf("%s: %v", raw, err)
 		return

@@ -13,30 +13,20 @@ import (
 // A preTokenizer appends the pieces that it cuts p into, which it may also change.
 type preTokenizer func(p piece, out []piece) []piece
 
+// preTokenizersJSON is a Sequence.
+type preTokenizersJSON struct {
+	Type string         `json:"type"`
+	List []strict.Value `json:"pretokenizers"`
+}
+
+func (s preTokenizersJSON) steps() []strict.Value { return s.List }
+
 // parsePreTokenizer returns the steps of a pre-tokenizer, none if it is null.
-func parsePreTokenizer(raw strict.Value, depth int) ([]preTokenizer, error) {
-	if absent(raw) && depth == 0 {
+func parsePreTokenizer(raw strict.Value) ([]preTokenizer, error) {
+	if absent(raw) {
 		return nil, nil
 	}
-	kind, err := kindOf(raw)
-	if err != nil {
-		return nil, err
-	}
-	if kind == "Sequence" {
-		c, err := read[struct {
-			Type string         `json:"type"`
-			List []strict.Value `json:"pretokenizers"`
-		}](raw)
-		if err != nil {
-			return nil, err
-		}
-		return sequence(c.List, depth, parsePreTokenizer)
-	}
-	p, err := parseOnePreTokenizer(kind, raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kind, err)
-	}
-	return []preTokenizer{p}, nil
+	return parseSteps[preTokenizersJSON](raw, 0, parseOnePreTokenizer)
 }
 
 func parseOnePreTokenizer(kind string, raw strict.Value) (preTokenizer, error) {

@@ -92,8 +92,12 @@ func (d *dryRun) show(c *cli.Context) {
 	}
 	fmt.Fprintf(out, "time        about %.1f s\n", d.Seconds)
 	if n := d.Calibration; n != nil {
-		fmt.Fprintf(out, "calibration %d tokens: on top, %.3g·10¹² operations on the GPU or the CPU engine, %s of memory there, %s more or as much in temporary files\n",
-			n.Tokens, n.Operations/1e12, cmdline.HumanSize(n.GPU), cmdline.HumanSize(n.Disk))
+		if n.Seconds > 0 {
+			fmt.Fprintf(out, "calibration %d tokens on the CPU: about %.1f s of that\n", n.Tokens, n.Seconds)
+		} else {
+			fmt.Fprintf(out, "calibration %d tokens on the GPU: on top, %.3g·10¹² operations, %s of memory there, %s more or as much in temporary files\n",
+				n.Tokens, n.Operations/1e12, cmdline.HumanSize(n.GPU), cmdline.HumanSize(n.Disk))
+		}
 	}
 	fmt.Fprintf(out, "disk        %s needed", cmdline.HumanSize(d.Disk))
 	if d.Available > 0 {

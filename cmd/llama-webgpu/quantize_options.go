@@ -24,12 +24,14 @@ import (
 
 var calibrationFlags = []cli.Flag{
 	&cli.StringFlag{Name: "calibration", Usage: "`FILE`: for --method gptq, a text of the kind that the model will read and write", DefaultText: "a general one", Category: "Encoding"},
-	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows of it", Category: "Encoding"},
+	&cli.StringFlag{Name: "calibration-chat", Value: "auto", Usage: "read the text as conversations, in the model's chat template: on, off, or auto, which does so with the general text", Category: "Encoding"},
+	&cli.IntFlag{Name: "calibration-windows", Value: 128, Usage: "read at most `N` windows, from all over it", Category: "Encoding"},
 	&cli.IntFlag{Name: "calibration-tokens", Value: 512, Usage: "a window has `N` tokens", Category: "Encoding"},
+	&cli.Float64Flag{Name: "calibration-minutes", Value: 10, Usage: "for --method auto without a GPU: calibrate if that takes at most `N` minutes, with less text if need be", Category: "Encoding"},
 	&cli.Float64Flag{Name: "correction", Value: 0.5, Usage: "`SHARE`: for --method gptq, how much of the earlier layers' errors each matrix makes up for; 0: nothing, which takes half the time", Category: "Encoding"},
 	&cli.BoolFlag{Name: "no-refinement", Usage: "for --method gptq: leave scales, codes and zero-points as rounding with feedback has made them, which is faster and worse", Category: "Encoding"},
 	&cli.StringFlag{Name: "sensitivity", Usage: "for --bits: take what matrices cost the model from `FILE` (JSON), and keep there what had to be measured; it serves any --bits of the same checkpoint and calibration text", Category: "Encoding"},
-	&cli.StringFlag{Name: "device", Usage: "`DEVICE`: for --method gptq, where the calibration text is run: gpu or cpu", DefaultText: "gpu, if there is a real one or only a GPU can do it", Category: "Encoding"},
+	&cli.StringFlag{Name: "device", Usage: "`DEVICE`: for --method gptq, where the calibration text is run: gpu or cpu", DefaultText: "gpu, if there is a real one", Category: "Encoding"},
 	adapterFlag("Encoding", "for --method gptq, the "),
 	engineFlag("Encoding"),
 	libraryFlag("Encoding"),
@@ -101,7 +103,7 @@ func checkCalibration(c *cli.Context, p *auto.Policy) error {
 // calibration reads the flags of calibration.
 func calibration(c *cli.Context) (k auto.Calibration, err error) {
 	k = auto.Calibration{
-		Windows: c.Int("calibration-windows"), Tokens: c.Int("calibration-tokens"), Correction: c.Float64("correction"),
+		Chat: c.String("calibration-chat"), Minutes: c.Float64("calibration-minutes"), Windows: c.Int("calibration-windows"), Tokens: c.Int("calibration-tokens"), Correction: c.Float64("correction"),
 		Unrefined: c.Bool("no-refinement"), Sensitivity: c.String("sensitivity"), Device: c.String("device"), GPU: selected(c),
 	}
 	if k.Windows == 0 {

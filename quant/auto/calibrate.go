@@ -115,10 +115,20 @@ func (j *job) windows() ([][]int32, error) {
 	if err != nil {
 		return nil, err
 	}
+	text, chats, err := j.asConversations(text, tok)
+	if err != nil {
+		return nil, err
+	}
+	if chats {
+		what += "as conversations, "
+	}
 	size := min(cmp.Or(k.Tokens, defaultTokens), j.source.Context())
-	windows, err := verify.Windows(tok.Encode(text, false), tok.Begin(), size, max(0, cmp.Or(k.Windows, defaultWindows)))
+	windows, err := verify.Windows(tok.Encode(text, false), tok.Begin(), size, 0)
 	if err != nil {
 		return nil, &TextError{err}
+	}
+	if most := cmp.Or(k.Windows, defaultWindows); most > 0 {
+		windows = spread(windows, most)
 	}
 	j.options.Text = fmt.Sprintf("%d windows of %d tokens of %ssha256:%x", len(windows), size, what, sha256.Sum256([]byte(text)))
 	return windows, nil

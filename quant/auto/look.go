@@ -9,9 +9,10 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/gpu/calibrate"
+	gpucalibrate "github.com/llama-webgpu/llama-webgpu/gpu/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/internal/option"
+	"github.com/llama-webgpu/llama-webgpu/quant/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
@@ -52,8 +53,19 @@ func Look(ctx context.Context, dir string, positions int, o Options) (_ *Preview
 	if err != nil {
 		return nil, err
 	}
-	n := convert.LookCalibration(from.Weights, len(windows)*len(windows[0]), j.options.Correction > 0, calibrate.SumBytes)
+	n := convert.LookCalibration(from.Weights, len(windows)*len(windows[0]), j.options.Correction > 0, gpucalibrate.SumBytes)
 	p.Calibration = &n
+	dev, err := j.openDevice(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if dev != nil {
+		dev.Close()
+		return p, nil
+	}
+	t := calibrate.Time(n.Operations)
+	n.Seconds = t.Seconds()
+	v.Time += t
 	return p, nil
 }
 

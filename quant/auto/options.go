@@ -64,12 +64,14 @@ type Override struct {
 // Calibration says what the method gptq learns from, and where.
 type Calibration struct {
 	Text        string     // of the kind that the model will read and write, "": a general one
-	Windows     int        // read at most this many windows of it, 0: 128, negative: all
+	Chat        string     // on: the text is read as conversations, in the model's chat template; off: as it is; "" or auto: on, if Text is empty and there is a template
+	Windows     int        // read at most this many windows, from all over it, 0: 128, negative: all
 	Tokens      int        // of a window, 0: 512
 	Correction  float64    // share of earlier layers' errors that each matrix makes up for, 0: 0.5, negative: none
 	Unrefined   bool       // leave scales, codes and zero-points as rounding with feedback has made them
 	Sensitivity string     // file that keeps what was measured for Bits, "": none
-	Device      string     // gpu or cpu; "": a GPU, if there is a real one or only a GPU can do it
+	Minutes     float64    // for the method auto: calibrate on the CPU if that takes no longer, with less text if need be; 0: 10
+	Device      string     // gpu or cpu; "": a GPU, if there is a real one
 	GPU         gpu.Select // which GPU
 }
 
@@ -138,6 +140,14 @@ func (o Options) checkMethod(method quant.Method) error {
 		return option.New("bits", "", errors.New("needs the method gptq"))
 	case o.Calibration.Sensitivity != "" && o.Bits == 0:
 		return option.New("sensitivity", "", errors.New("is of use with bits only"))
+	}
+	if m := o.Calibration.Minutes; m < 0 || math.IsNaN(m) {
+		return option.New("calibration-minutes", fmt.Sprint(m), errors.New("want more than 0"))
+	}
+	switch o.Calibration.Chat {
+	case "", "auto", "on", "off":
+	default:
+		return option.New("calibration-chat", o.Calibration.Chat, errors.New("want auto, on or off"))
 	}
 	switch o.Calibration.Device {
 	case "", "gpu", "cpu":

@@ -103,7 +103,7 @@ func (p *plan) cut(ctx context.Context, first tile, rows int, work, order chan<-
 
 // work reports how long tensor i takes, as bytes that the search encodes in that time.
 func (p *plan) work(i int) int64 {
-	const columns = 6 // that feedback goes through while the search fits a weight
+	const columns = 12 // that feedback goes through while the search fits a weight
 	bytes, e := p.src.bytes(i), &p.tensors[i]
 	if e.Method == string(GPTQ) {
 		return bytes * int64(1+e.Model().Cols()/columns)

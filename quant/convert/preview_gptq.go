@@ -11,7 +11,7 @@ import (
 
 // The matrix that is rounded to know how fast that is has so many columns, and so many rows are rounded at a time.
 const (
-	sampleCols  = 256
+	sampleCols  = 512
 	sampleBatch = quant.RowsAtATime
 )
 
@@ -78,9 +78,10 @@ func roundSample(s block.Scheme, rounds int) (row, before time.Duration, err err
 // CalibrationNeed says what calibration takes beside the rounding, about.
 type CalibrationNeed struct {
 	Tokens     int     `json:"tokens"`
-	Disk       int64   `json:"disk_bytes"` // of the GPU's memory as well, or of temporary files if it is much
-	GPU        int64   `json:"gpu_bytes"`  // a layer of float32, and sums
-	Operations float64 `json:"operations"` // on the GPU, multiplications and additions
+	Disk       int64   `json:"disk_bytes"`        // of the GPU's memory as well, or of temporary files if it is much
+	GPU        int64   `json:"gpu_bytes"`         // a layer of float32, and sums
+	Operations float64 `json:"operations"`        // multiplications and additions
+	Seconds    float64 `json:"seconds,omitempty"` // that they take on the CPU, about; 0: a GPU does them
 }
 
 // LookCalibration counts what calibration with so many tokens takes; with exact, the float model goes

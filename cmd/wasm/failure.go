@@ -13,10 +13,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
-// errInvalid says that the caller gave something that makes no sense.
+// errInvalid is an invalid argument of the caller.
 var errInvalid = errors.New("invalid argument")
 
-// codes are what errors are called in JavaScript, the first that fits.
+// codes are the names of errors in JavaScript: the first that fits.
 var codes = []struct {
 	err  error
 	code string
@@ -28,7 +28,7 @@ var codes = []struct {
 	{llm.ErrBusy, "busy"},
 	{bundle.ErrVersion, "unsupported-version"},
 	{bundle.ErrCorrupt, "corrupt"},
-	{gpu.ErrOutOfMemory, "out-of-memory"}, // before too-large, which then says what would have been needed
+	{gpu.ErrOutOfMemory, "out-of-memory"}, // before too-large, which wraps it to say how much memory is needed
 	{transformer.ErrTooLarge, "too-large"},
 	{gpu.ErrDeviceLost, "device-lost"},
 	{gpu.ErrNoAdapter, "no-adapter"},
@@ -37,7 +37,7 @@ var codes = []struct {
 	{gpu.ErrReleased, "disposed"},
 }
 
-// thrown is what a function of JavaScript has failed with.
+// thrown is what a JavaScript function has thrown.
 type thrown struct{ v js.Value }
 
 func (t *thrown) Error() string {
@@ -47,7 +47,7 @@ func (t *thrown) Error() string {
 	return t.v.String()
 }
 
-// failure is an error for JavaScript: {code, message}, or what JavaScript itself has thrown.
+// failure returns an error for JavaScript: {code, message}, or what JavaScript itself has thrown.
 func failure(err error) js.Value {
 	var t *thrown
 	if errors.As(err, &t) {

@@ -12,46 +12,46 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
-// generation is a text that is being continued, one token for each call of next: whoever asks sets the pace, and
-// between two tokens nothing runs.
+// generation is a text that is being generated, one token per call of next: the caller sets the pace, and between two
+// tokens nothing runs.
 type generation struct {
 	s        *session
 	sequence int
-	begin    func(*llm.Session) iter.Seq2[llm.Piece, error]
+	prompt   []int32
+	options  llm.GenerateOptions
 	ctx      context.Context
 	cancel   context.CancelFunc
 	object   *object
 
-	mu   sync.Mutex                      // held while a token is made
+	mu   sync.Mutex                      // held while a token is computed
 	next func() (llm.Piece, error, bool) // nil before the first
 	stop func()
-	over bool // there is no more to come
+	over bool // the last piece has been returned
 }
 
-// generate (prompt, options) continues a text. prompt is a string, or an Int32Array of tokens. Of a string, options.special
-// (true unless told) says whether the tokenizer puts before it what belongs before a text; a conversation that a chat
-// template has written has that already.
+// generate (prompt, options) continues a prompt, which is a string or an Int32Array of tokens. For a string,
+// options.special (default true) says whether the tokenizer puts in front what belongs before a text; a conversation
+// that a chat template has rendered contains that already.
 //
-// Options, all of which may be left out: sequence (0), maxTokens (256; 0: none), stop (an array of strings), stopTokens
-// (an array of Int32Arrays), temperature, topK, topP, minP, repeatPenalty, repeatLast, seed: as llm.GenerateOptions and
-// llm.Sampling have them. What is out of range is told by the first next.
+// Other options, all of them optional: sequence (0), maxTokens (256; 0: none), stop (an array of strings), stopTokens (an
+// array of Int32Arrays), temperature, topK, topP, minP, repeatPenalty, repeatLast and seed, which mean what they mean in
+// llm.GenerateOptions and llm.Sampling. The first next fails if one is out of range.
 //
-// It returns {next, stop}. next () returns a promise of {token, text, end, stop, stats}: the token, absent if the text has
-// ended without one, and what text is final now. With the last piece come end, why the text has ended ("eos", "length", "stop" or "aborted");
-// stop, the stop string that has appeared, if one has; and stats {promptTokens, cachedTokens, generatedTokens,
-// firstTokenSeconds, seconds, promptTokensPerSecond, tokensPerSecond}. stop () returns a promise; it ends the text, within
-// one chunk of a long prompt, and the next that is under way has the end "aborted". What was computed stays in the cache
-// for a prompt that begins alike. Whoever has read the last piece calls stop too.
+// It returns {promptTokens, next, stop}. next () returns a promise of {token, text, end, stop, stats}: the token, absent
+// if the text has ended without one, and the text that is final now. The last piece also has end, the reason ("eos",
+// "length", "stop" or "aborted"); stop, the stop string that appeared, if one did; and stats {promptTokens, cachedTokens,
+// generatedTokens, firstTokenSeconds, seconds, promptTokensPerSecond, tokensPerSecond}. stop () returns a promise: it ends
+// the text, within one chunk of a long prompt, and a pending next gets the end "aborted". What was computed stays in the
+// prefix cache. Call stop after the last piece, too.
 func (s *session) generate(args []js.Value) (any, error) {
-	o := generateOptions(args[1])
-	g := &generation{s: s, sequence: number(args[1], "sequence"), object: newObject()}
-	if prompt := args[0]; prompt.Type() == js.TypeString {
-		text := prompt.String()
-		g.begin = func(l *llm.Session) iter.Seq2[llm.Piece, error] { return l.Generate(g.ctx, text, o) }
-	} else {
-		ids := int32s(prompt)
-		g.begin = func(l *llm.Session) iter.Seq2[llm.Piece, error] { return l.GenerateTokens(g.ctx, ids, o) }
+	prompt, err := s.prompt(args[0], args[1])
+	if err != nil {
+		return nil, err
 	}
+	g := &generation{
+		s: s, sequence: number(args[1], "sequence"), prompt: prompt, options: generateOptions(args[1]), object: newObject(),
+	}
+	g.object.v.Set("promptTokens", len(prompt))
 	g.ctx, g.cancel = context.WithCancel(s.object.ctx)
 	g.object.async("next", g.step)
 	g.object.add("stop", func([]js.Value) any {
@@ -64,21 +64,30 @@ func (s *session) generate(args []js.Value) (any, error) {
 	return g.object.v, nil
 }
 
-// step makes one token.
+// prompt returns the tokens of a prompt.
+func (s *session) prompt(v, o js.Value) ([]int32, error) {
+	if v.Type() != js.TypeString {
+		return int32s(v), nil
+	}
+	special := o.Get("special")
+	return s.llm.Vocabulary().Prompt(v.String(), special.Type() != js.TypeBoolean || special.Bool())
+}
+
+// step computes one token.
 func (g *generation) step(context.Context, []js.Value) (any, error) {
 	if !g.mu.TryLock() {
-		return nil, fmt.Errorf("%w: the token before is still being computed", llm.ErrBusy)
+		return nil, fmt.Errorf("%w: the previous token is still being computed", llm.ErrBusy)
 	}
 	defer g.mu.Unlock()
 	if g.over {
 		return nil, fmt.Errorf("%w: the text has ended", errInvalid)
 	}
-	if g.next == nil { // here, because the model may be at work, and only a promise can wait for it
+	if g.next == nil { // not earlier: only a promise can wait while the model is busy
 		l, err := g.s.choose(g.sequence)
 		if err != nil {
 			return nil, err
 		}
-		g.next, g.stop = iter.Pull2(g.begin(l))
+		g.next, g.stop = iter.Pull2(l.GenerateTokens(g.ctx, g.prompt, g.options))
 	}
 	p, err, ok := g.next()
 	if g.over = err != nil || !ok || p.Result != nil; err != nil {
@@ -94,7 +103,7 @@ func (g *generation) step(context.Context, []js.Value) (any, error) {
 	return out, nil
 }
 
-// ending adds to a piece how the text has ended.
+// ending adds to a piece how the text ended.
 func ending(out map[string]any, r *llm.Result) {
 	out["end"], out["stop"] = string(r.Finish), r.Stop
 	if r.Finish == llm.FinishCanceled {
@@ -108,7 +117,7 @@ func ending(out map[string]any, r *llm.Result) {
 	}
 }
 
-// close ends the step under way and lets others have the cache.
+// close ends the pending step and frees the session.
 func (g *generation) close() {
 	if !g.s.texts[g] {
 		return
@@ -121,7 +130,7 @@ func (g *generation) close() {
 	}
 }
 
-// generateOptions reads them.
+// generateOptions reads the options of generate.
 func generateOptions(o js.Value) llm.GenerateOptions {
 	g := llm.GenerateOptions{
 		Sampling: llm.Sampling{
@@ -130,7 +139,6 @@ func generateOptions(o js.Value) llm.GenerateOptions {
 			RepeatPenalty: float32(float(o, "repeatPenalty", 0)), RepeatLast: number(o, "repeatLast"), Seed: uint64(float(o, "seed", 0)),
 		},
 		MaxTokens: int(float(o, "maxTokens", llm.DefaultMaxTokens)),
-		NoBOS:     o.Get("special").Type() == js.TypeBoolean && !o.Get("special").Bool(),
 	}
 	if g.MaxTokens == 0 {
 		g.MaxTokens = llm.NoTokens

@@ -21,9 +21,9 @@ type model struct {
 	bundle  *bundle.Bundle
 	kernels *tune.Variants
 	weights *transformer.Weights
-	tok     *tokenizer.Tokenizer // nil if the bundle has none
+	tok     *tokenizer.Tokenizer // nil: the bundle has none
 
-	sessions map[*session]bool // that are open
+	sessions map[*session]bool // the open ones
 	closed   bool
 	object   *object
 }
@@ -88,13 +88,13 @@ func (m *model) read(in js.Value) error {
 	return nil
 }
 
-// blob reads a file through JavaScript.
+// blob is a file that JavaScript reads.
 type blob struct {
 	read js.Value
 	size int64 // bytes
 }
 
-// ReadAt fills p, waiting for promises: the goroutine stands still, the page does not.
+// ReadAt fills p, waiting for promises: this blocks the goroutine, not the page.
 func (b blob) ReadAt(p []byte, off int64) (int, error) {
 	for n := 0; n < len(p); {
 		if off+int64(n) >= b.size {

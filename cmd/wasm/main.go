@@ -1,9 +1,8 @@
 //go:build js
 
-// Command wasm hands the runtime to JavaScript: a model's weights on a GPUDevice, its tokenizer,
-// transformers and samplers. It fetches nothing and keeps nothing: bytes come from functions that
-// JavaScript gives it. The package in web/ is what people use; this is its other half, and what
-// passes between the two is declared in web/src/runtime.ts.
+// Command wasm exports the runtime to JavaScript: a model's weights on a GPUDevice, its tokenizer, and sessions of package
+// llm. It fetches nothing and caches nothing: bytes come from functions that JavaScript passes in. It is the Go half of the
+// npm package in web/; web/src/runtime.ts declares what passes between the two.
 //
 // One instance serves one GPUDevice.
 package main
@@ -33,15 +32,15 @@ func main() {
 	<-quit
 }
 
-// app is what one instance has.
+// app is the state of an instance.
 type app struct {
 	dev     *gpu.Device
-	models  map[*model]bool           // that are open
-	kernels map[string]*tune.Variants // chosen, by what was asked for
+	models  map[*model]bool           // the open ones
+	kernels map[string]*tune.Variants // chosen, by the request
 	object  *object
 }
 
-// kernelsFor returns the choice of kernels, which is made once for the device.
+// kernelsFor returns the choice of kernels, which is made once per device.
 func (a *app) kernelsFor(want string) (*tune.Variants, error) {
 	if k := a.kernels[want]; k != nil {
 		return k, nil
@@ -65,7 +64,7 @@ func (a *app) close() {
 	}
 }
 
-// open (GPUDevice) says on what the instance runs.
+// open (GPUDevice) sets the device of the instance, and describes it.
 func (a *app) open(args []js.Value) (any, error) {
 	dev, err := gpu.OpenDevice(args[0], gpu.Options{})
 	if err != nil {
@@ -80,7 +79,7 @@ func (a *app) open(args []js.Value) (any, error) {
 	}, nil
 }
 
-// memory () says what lies on the device, and what was done there.
+// memory () returns the bytes on the device by purpose, the size of the heap, and counters.
 func (a *app) memory([]js.Value) (any, error) {
 	purposes := map[string]any{}
 	for purpose, n := range a.dev.Memory() {
@@ -100,7 +99,7 @@ func (a *app) memory([]js.Value) (any, error) {
 type object struct {
 	v     js.Value
 	funcs []js.Func
-	calls sync.WaitGroup // that have not returned
+	calls sync.WaitGroup // the pending ones
 	ctx   context.Context
 	end   context.CancelFunc
 }
@@ -117,8 +116,7 @@ func (o *object) add(name string, f func(args []js.Value) any) {
 	o.v.Set(name, fn)
 }
 
-// sync adds a method that never waits. What it fails with is returned as {failure}: a Go function
-// cannot throw.
+// sync adds a method that never waits. It returns errors as {failure}: a Go function cannot throw.
 func (o *object) sync(name string, f func(args []js.Value) (any, error)) {
 	o.add(name, func(args []js.Value) any {
 		v, err := f(args)
@@ -129,8 +127,7 @@ func (o *object) sync(name string, f func(args []js.Value) (any, error)) {
 	})
 }
 
-// async adds a method that returns a promise. It runs in a goroutine of its own, so that the event
-// loop goes on while it waits.
+// async adds a method that returns a promise. It runs in its own goroutine, so that it does not block the event loop.
 func (o *object) async(name string, f func(ctx context.Context, args []js.Value) (any, error)) {
 	o.add(name, func(args []js.Value) any {
 		o.calls.Add(1)
@@ -151,8 +148,8 @@ func (o *object) closing(f func()) {
 	})
 }
 
-// release ends what is under way, waits for it, and gives the functions back. It is not for methods
-// of o that are waited for.
+// release cancels pending calls, waits for them, and releases the functions. A method of o that is waited for must not
+// call it.
 func (o *object) release() {
 	o.end()
 	o.calls.Wait()

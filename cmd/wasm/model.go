@@ -13,7 +13,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
-// methods gives the model's object what JavaScript may ask of it.
+// methods sets the properties and methods of the model's object.
 func (m *model) methods() {
 	o, man := m.object, m.bundle.Manifest
 	var eos []any
@@ -35,7 +35,7 @@ func (m *model) methods() {
 	o.closing(m.close)
 }
 
-// close ends what uses the model and gives its weights back.
+// close ends what uses the model, and releases its weights.
 func (m *model) close() {
 	if m.closed {
 		return
@@ -49,17 +49,17 @@ func (m *model) close() {
 	}
 	m.weights.Close()
 	m.object.release()
-	runtime.GC() // so that the next model takes its place: WebAssembly memory never shrinks
+	runtime.GC() // so that the next model can use the memory: that of WebAssembly never shrinks
 }
 
-// vocabulary returns how the model reads and writes. Chat templates are JavaScript's affair.
+// vocabulary returns the vocabulary, without a chat template: JavaScript renders those.
 func (m *model) vocabulary() llm.Vocabulary {
 	t := m.bundle.Manifest.Tokenizer
 	return llm.Vocabulary{Tokenizer: m.tok, BOS: t.BOS, EOS: t.EOS}
 }
 
-// encode (text, special) returns an Int32Array; special says whether the text begins with what the
-// tokenizer puts before a text, such as the token for its beginning.
+// encode (text, special) returns an Int32Array; with special, the tokenizer puts in front what belongs before a text,
+// such as BOS.
 func (m *model) encode(args []js.Value) (any, error) {
 	return int32Array(m.tok.Encode(args[0].String(), args[1].Bool())), nil
 }
@@ -69,7 +69,7 @@ func (m *model) decode(args []js.Value) (any, error) {
 	return m.tok.Decode(int32s(args[0]), args[1].Bool()), nil
 }
 
-// trials () says how the kernels did that were tried on the device, by packing of weights.
+// trials () returns the results of the kernel trials on the device, by packing of weights.
 func (m *model) trials([]js.Value) (any, error) {
 	list := []any{}
 	for _, t := range m.kernels.Results() {
@@ -80,7 +80,7 @@ func (m *model) trials([]js.Value) (any, error) {
 	return list, nil
 }
 
-// token (id) returns the token as the vocabulary spells it, or null.
+// token (id) returns the token as spelled in the vocabulary, or null.
 func (m *model) token(args []js.Value) (any, error) {
 	if t, ok := m.tok.Token(int32(args[0].Int())); ok {
 		return t, nil
@@ -88,7 +88,7 @@ func (m *model) token(args []js.Value) (any, error) {
 	return nil, nil
 }
 
-// transformer ({maxSeqLen, maxBatch, kvBits, chunk}) makes one.
+// transformer ({maxSeqLen, maxBatch, kvBits, chunk}) allocates a transformer.
 func (m *model) transformer(ctx context.Context, args []js.Value) (any, error) {
 	in := args[0]
 	o := transformer.Options{
@@ -104,10 +104,10 @@ func (m *model) transformer(ctx context.Context, args []js.Value) (any, error) {
 	return s.object.v, nil
 }
 
-// longPrompt is a pass of many tokens: kernels for such and for a single one are compiled before the first text.
+// longPrompt is a pass of many tokens: the kernels for it and for a single token are compiled before the first text.
 const longPrompt = 256
 
-// number reads a whole number of an object, 0 if it is not there.
+// number reads an integer property, 0 if it is absent.
 func number(o js.Value, name string) int {
 	if v := o.Get(name); v.Type() == js.TypeNumber {
 		return v.Int()
@@ -115,7 +115,7 @@ func number(o js.Value, name string) int {
 	return 0
 }
 
-// float reads a number of an object, or says what it is if it is not there.
+// float reads a number property, or returns absent.
 func float(o js.Value, name string, absent float64) float64 {
 	if v := o.Get(name); v.Type() == js.TypeNumber {
 		return v.Float()
@@ -150,7 +150,7 @@ func bytesToJS(b []byte) js.Value {
 	return v
 }
 
-// checkTokens reports tokens that no model has.
+// checkTokens reports an empty list of tokens.
 func checkTokens(ids []int32) error {
 	if len(ids) == 0 {
 		return fmt.Errorf("%w: no tokens", errInvalid)

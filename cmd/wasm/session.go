@@ -13,8 +13,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
-// session is a transformer with some sequences, each a session of package llm: of a sequence that begins with what is
-// in the cache, only the rest is computed.
+// session is a transformer and its sequences, each of them a session of package llm, which computes only what its prefix
+// cache does not have.
 type session struct {
 	model     *model
 	llm       *llm.Model
@@ -43,7 +43,7 @@ func newSession(m *model, t *transformer.Transformer) *session {
 	return s
 }
 
-// close ends what is under way and gives the memory back.
+// close ends pending calls and releases the memory.
 func (s *session) close() {
 	if s.closed {
 		return

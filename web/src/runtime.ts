@@ -8,21 +8,34 @@ export type WasmSource = string | URL | BufferSource | WebAssembly.Module;
 /** The result of a synchronous Go function, which cannot throw. */
 type Result<T> = T | { failure: { code: string; message: string } };
 
-export interface GoToken {
-  token?: number;
-  text: string;
-  end?: 'eos' | 'length';
+/** What one step of a generation adds to the text. */
+export interface GoPiece {
+  token?: number; // absent if the text ended without one
+  text: string; // what is final: empty while a character or a stop string is incomplete
+  /** Of the last piece: why the text ended, and counts and times. */
+  end?: 'eos' | 'length' | 'stop' | 'aborted';
+  stats?: {
+    promptTokens: number;
+    cachedTokens: number; // of these, the ones that the prefix cache had
+    generatedTokens: number;
+    firstTokenSeconds: number;
+    seconds: number;
+    promptTokensPerSecond: number;
+    tokensPerSecond: number; // after the first token
+  };
 }
 
+/** A text that Go generates: each call of next computes one token. */
 export interface GoGeneration {
-  next(): Promise<GoToken>;
-  stop(): null;
+  promptTokens: number;
+  next(): Promise<GoPiece>;
+  stop(): Promise<null>;
 }
 
 export interface GoTransformer {
   forward(tokens: Int32Array, options: { sequence?: number; append?: boolean; from?: number }): Promise<Float32Array>;
-  generate(tokens: Int32Array, options: object): Result<GoGeneration>;
-  reset(): null;
+  generate(prompt: string | Int32Array, options: object): Result<GoGeneration>;
+  reset(): Promise<null>;
   close(): Promise<null>;
 }
 

@@ -4,7 +4,6 @@ import { type DeviceOptions, gpuDevice } from './device.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { type LoadModelOptions, loadModel, type Manifest, type Model } from './loader.js';
 import { type DeviceInfo, endRuntime, type KernelTrial } from './runtime.js';
-import { Stopper } from './stop.js';
 import { type GenerateTokensOptions, Transformer, type TransformerOptions } from './transformer.js';
 
 export interface LoadOptions extends Omit<LoadModelOptions, 'manifestUrl'>, TransformerOptions, DeviceOptions {
@@ -96,19 +95,38 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
   }
 }
 
+type Run = Pick<Stats, 'promptTokens' | 'generatedTokens' | 'firstTokenSeconds' | 'tokensPerSecond' | 'end'>;
+
+/** Counts and times the tokens of a generation. */
+class Meter {
+  readonly run: Run;
+  private readonly begun = performance.now();
+  private first = this.begun;
+  private last = this.begun;
+
+  constructor(promptTokens: number) {
+    this.run = { promptTokens, generatedTokens: 0, firstTokenSeconds: 0, tokensPerSecond: 0, end: undefined };
+  }
+
+  /** Notes a token, and returns the milliseconds since the one before. */
+  token(): number {
+    const now = performance.now();
+    const ms = now - this.last;
+    this.last = now;
+    if (this.run.generatedTokens++ === 0) {
+      this.first = now;
+      this.run.firstTokenSeconds = ms / 1000;
+    } else {
+      this.run.tokensPerSecond = (1000 * (this.run.generatedTokens - 1)) / (now - this.first);
+    }
+    return ms;
+  }
+}
+
 /** A model in this thread. */
 class LocalModel implements TextModel {
   readonly info: ModelInfo;
-  private readonly run: Pick<
-    Stats,
-    'promptTokens' | 'generatedTokens' | 'firstTokenSeconds' | 'tokensPerSecond' | 'end'
-  > = {
-    promptTokens: 0,
-    generatedTokens: 0,
-    firstTokenSeconds: 0,
-    tokensPerSecond: 0,
-    end: undefined,
-  };
+  private run: Run = new Meter(0).run;
   private readonly trials: KernelTrial[];
   private ended = false;
 
@@ -126,74 +144,49 @@ class LocalModel implements TextModel {
     return this.model.runtime.info;
   }
 
-  async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
-    this.throwIfEnded();
-    const tokenizer = this.model.tokenizer;
-    let ids = tokenizer.encode(prompt);
-    const bos = this.model.go.bos;
-    if (ids.length === 0 && bos >= 0) ids = Int32Array.of(bos);
-    if (ids.length === 0) throw new LlamaError('invalid-argument', 'The prompt has no token.');
-    yield* this.continue(ids, options);
+  generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
+    return this.continue(async () => prompt, true, options);
   }
 
-  async *chat(
-    messages: readonly ChatMessage[],
-    options: GenerateOptions = {},
+  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
+    return this.continue(() => renderChat(this.model, messages), false, options);
+  }
+
+  /** Continues a prompt. With `special`, the tokenizer puts in front what belongs before a text. */
+  private async *continue(
+    prompt: () => Promise<string>,
+    special: boolean,
+    o: GenerateOptions,
   ): AsyncGenerator<string, void, undefined> {
-    const text = await renderChat(this.model, messages);
-    yield* this.continue(this.model.tokenizer.encode(text, { special: false }), options);
-  }
-
-  private async *continue(ids: Int32Array, o: GenerateOptions): AsyncGenerator<string, void, undefined> {
     throwIfAborted(o.signal);
     this.throwIfEnded();
-    const stops = typeof o.stop === 'string' ? [o.stop] : (o.stop ?? []);
-    if (stops.includes('')) throw new LlamaError('invalid-argument', 'stop: an empty text is everywhere');
-    const stopper = new Stopper(stops);
-    const { signal: _signal, onToken: _onToken, stop: _stop, ...sampling } = o;
-    const generation = await this.transformer.generate(ids, {
-      ...sampling,
-      seed: o.seed ?? Math.floor(Math.random() * 2 ** 53),
-    });
-    const begun = performance.now();
-    let last = begun;
-    let first = begun;
-    Object.assign(this.run, {
-      promptTokens: ids.length,
-      generatedTokens: 0,
-      firstTokenSeconds: 0,
-      tokensPerSecond: 0,
-      end: 'error',
-    });
+    const { signal, onToken, ...rest } = o;
+    const stop = typeof o.stop === 'string' ? [o.stop] : (o.stop ?? []);
+    const seed = o.seed ?? Math.floor(Math.random() * 2 ** 53);
+    const generation = await this.transformer.generate(await prompt(), { ...rest, stop, seed, special });
+    const meter = new Meter(generation.promptTokens);
+    this.run = meter.run;
+    const abort = () => void generation.stop();
+    signal?.addEventListener('abort', abort, { once: true });
     try {
       for (;;) {
-        throwIfAborted(o.signal);
+        const piece = await this.model.runtime.wait(generation.next());
+        if (piece.token !== undefined) onToken?.({ id: piece.token, ms: meter.token() });
+        if (piece.end) this.run.end = piece.end;
+        throwIfAborted(signal);
         this.throwIfEnded();
-        const step = await this.model.runtime.wait(generation.next());
-        const now = performance.now();
-        if (step.token !== undefined) {
-          if (this.run.generatedTokens++ === 0) {
-            first = now;
-            this.run.firstTokenSeconds = (now - begun) / 1000;
-          } else {
-            this.run.tokensPerSecond = (1000 * (this.run.generatedTokens - 1)) / (now - first);
-          }
-          o.onToken?.({ id: step.token, ms: now - last });
-          last = now;
-        }
-        const text = stopper.push(step.text);
-        const tail = step.end && !stopper.stopped ? stopper.flush() : '';
-        if (stopper.stopped || step.end) this.run.end = stopper.stopped ? 'stop' : step.end;
-        if (text || tail) yield text + tail;
-        if (stopper.stopped || step.end) return;
+        if (piece.text) yield piece.text;
+        if (piece.end) return;
+        throwIfAborted(signal);
+        this.throwIfEnded();
       }
     } catch (e) {
-      const error = asError(e);
-      if (error.code === 'aborted') this.run.end = 'aborted';
-      throw error;
+      this.run.end = asError(e).code === 'aborted' ? 'aborted' : 'error';
+      throw asError(e);
     } finally {
-      if (this.run.end === 'error') this.run.end = 'aborted'; // whoever read it has left
-      if (!this.ended) generation.stop(); // else dispose() has
+      this.run.end ??= 'aborted'; // the caller has left the loop
+      signal?.removeEventListener('abort', abort);
+      if (!this.ended) await generation.stop(); // else dispose() has
     }
   }
 

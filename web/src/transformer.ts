@@ -96,15 +96,21 @@ export class Transformer {
     }
   }
 
-  /** Begins to generate; the caller asks for one token after the other, and stops at last. */
-  async generate(tokens: ArrayLike<number>, options: GenerateTokensOptions = {}): Promise<GoGeneration> {
+  /**
+   * Begins to continue a prompt, a text or tokens: the caller asks for one piece after the other, and calls stop at the
+   * end. With `special` (default), the tokenizer puts in front of a text what belongs there.
+   */
+  async generate(
+    prompt: string | ArrayLike<number>,
+    options: GenerateTokensOptions & { stop?: readonly string[]; special?: boolean } = {},
+  ): Promise<GoGeneration> {
     const go = await this.go();
-    return unwrap(go.generate(Int32Array.from(tokens), { ...options, maxTokens: options.maxTokens ?? 256 }));
+    return unwrap(go.generate(typeof prompt === 'string' ? prompt : Int32Array.from(prompt), options));
   }
 
   /** Empties the cache of the sequence that was used last. */
   async reset(): Promise<void> {
-    (await this.go()).reset();
+    await (await this.go()).reset();
   }
 
   /** Releases its GPU memory. */

@@ -67,31 +67,21 @@ func findDriver(o Select) (driver, error) {
 	if err := o.checkEngine(); err != nil {
 		return nil, err
 	}
-	if o.Engine == EngineBuiltin {
-		return findBuiltin()
+	named := o.Engine == EngineDawn || o.Library != "" || o.Engine == "" && os.Getenv(LibraryVariable) != ""
+	if named {
+		d, err := findDawn(o)
+		return d, explainDawn(err)
 	}
-	d, err := findDawn(o)
-	named := o.Engine == EngineDawn || o.Library != "" || os.Getenv(LibraryVariable) != ""
-	switch {
-	case err == nil && (named || d.infos()[0].Type != "cpu"):
-		return d, nil
-	case err != nil && (named || !errors.Is(err, errNoLibrary) && !errors.Is(err, ErrNoAdapter)):
-		return nil, explainDawn(err)
+	b, err := findBuiltin()
+	if o.Engine == EngineBuiltin || err == nil {
+		return b, err
 	}
-	// Dawn is not there, has no adapter, or has nothing but software.
-	b, other := findBuiltin()
-	switch {
-	case err == nil && (other != nil || b.infos()[0].Type == "cpu"):
-		if other == nil {
-			b.release()
-		}
-		return d, nil
-	case err == nil:
-		d.release()
-	case errors.Is(other, ErrNoGPU):
-		return nil, fmt.Errorf("%w; %w", other, explainDawn(err))
+	// This build has no engine of its own, or it finds no adapter.
+	d, other := findDawn(o)
+	if other != nil {
+		return nil, fmt.Errorf("%w; %w", err, explainDawn(other))
 	}
-	return b, other
+	return d, nil
 }
 
 func (o Select) checkEngine() error {

@@ -29,8 +29,8 @@ var (
 type Select struct {
 	// Adapter is an index of Adapters, or a part of an adapter's String; "" chooses the best.
 	Adapter string
-	// Engine is EngineBuiltin or EngineDawn. "" chooses Dawn where a library is found that has an adapter, unless
-	// that is software and the built-in engine has a real one.
+	// Engine is EngineBuiltin or EngineDawn. "" chooses Dawn where a library is named, or where the built-in engine
+	// is not there or has no adapter; otherwise the built-in one.
 	Engine string
 	// Library is the path of a Dawn library, which chooses that engine. With "" it is looked for: what
 	// LibraryVariable names, beside the program, in LibraryDir, on the system's library path.

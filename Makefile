@@ -102,7 +102,7 @@ dawn-test: ## Run the tests of gpu without cgo on Dawn and Chromium's software d
 
 .PHONY: bench-gpu
 bench-gpu: setup ## The figures of docs/performance.md for a real GPU: parity first, then speed
-	$(GO) test -c -o build/tests/ ./kernels ./gpu/transformer
+	$(GO) test -c -o build/tests/ ./kernels ./gpu/graph ./gpu/transformer ./gpu/calibrate ./gpu/tune
 	@scripts/bench-gpu $(BIN) build/tests
 
 # The texts are read by scripts/quality; see there for what else can be chosen.

@@ -12,26 +12,28 @@ import (
 )
 
 // Calibrator runs calibration text through a model that is being quantized, layer by layer, and
-// gathers sums over the inputs of each matrix. The float model may go along, to say what these inputs
-// should have been. Device memory holds one layer of each, and sums of at most SumBytes, if those of one
-// expert are not larger; what the text has become on its way lies there as
-// well, or in temporary files if it is much, so that little of a layer is computed twice. Rows are to be handed over with Set in
-// the order of Spec.Tensors, as they will be in the bundle; Sums and ExpertSums are of a matrix whose predecessors
-// all were, but for others with the same inputs.
+// adds up sums over the inputs of each matrix. The float model may run alongside, to say what these inputs
+// should have been. Device memory holds one layer of each model, and sums of at most SumBytes, unless those of a single
+// expert are larger. The hidden states of the text are kept on the device too, or in temporary files if there are
+// too many, so that little of a layer is computed twice.
+//
+// Call Set with the rows of all tensors in the order of Spec.Tensors, as they will be in the bundle. Before Sums or
+// ExpertSums is called for a matrix, all tensors before it must have been set, except those with the same inputs.
 type Calibrator struct {
 	src     model.Weights
 	windows [][]int32
 	used    map[int]bool // tokens of the windows
 
 	layer     int    // whose inputs are in the tracks; NoLayer: none yet
-	quantized *track // the model as far as it was handed over, the rest float32
-	float     *track // the model as it was; or nil
+	quantized *track // the model with the tensors that were set, the rest float32
+	float     *track // the original model; or nil
 
 	kept     expertSums
 	sumBytes int // SumBytes
 }
 
-// SumBytes is about how much memory the sums of several experts may take, on the device and again beside it.
+// SumBytes is about how much memory the sums of several experts may take: on the device, and the same again on the
+// host.
 const SumBytes = 1 << 30
 
 // expertSums are the sums of some experts of a layer, from one pass.
@@ -42,8 +44,8 @@ type expertSums struct {
 	sums []*quant.Sums
 }
 
-// New prepares the calibration of src with windows of tokens, each read by itself. If
-// exact is set, the float model goes along.
+// New prepares the calibration of src with windows of tokens, each a text of its own. If
+// exact is set, the float model runs alongside.
 func New(dev *gpu.Device, src model.Weights, windows [][]int32, exact bool) (*Calibrator, error) {
 	if len(windows) == 0 {
 		return nil, errors.New("calibration: there is no text")

@@ -17,7 +17,7 @@ type layer struct {
 	arena   *arena.Arena
 }
 
-// openLayer brings a layer to the device, for windows of at most so many tokens. Close it.
+// openLayer loads a layer onto the device, for windows of up to the given number of tokens. Close it.
 func openLayer(ctx context.Context, dev *gpu.Device, src *layerSource, tokens int) (*layer, error) {
 	limit := dev.Limits().MaxBinding
 	w, err := graph.Plan(dev, src, limit)

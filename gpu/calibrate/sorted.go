@@ -13,7 +13,7 @@ import (
 // experts are those from … to−1 of a layer.
 type experts struct{ from, to int }
 
-// allExperts are all of them, whose inputs are added up together. It is what a matrix wants that is no expert's.
+// allExperts adds up the inputs of all experts together. A matrix that is not part of a stack uses it as well.
 var allExperts = experts{-1, 0}
 
 // sorted is what the tokens of a pass bring to the experts that they are sent to, by expert. Each vector is

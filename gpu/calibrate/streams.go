@@ -25,10 +25,10 @@ type keeper struct {
 	files   bool // not on the device
 }
 
-// Most that the streams of a calibration may take of a device's memory.
+// How much of a device's memory the streams of a calibration may take.
 const (
-	streamBytes = 1 << 30 // where nobody knows how much there is
-	streamShare = 4       // else one part of so many
+	streamBytes = 1 << 30 // if it is not known how much there is
+	streamShare = 4       // else 1/streamShare of what is free
 )
 
 // newKeeper puts the streams of a number of tracks on the device if there is room for them.
@@ -44,7 +44,7 @@ func newKeeper(dev *gpu.Device, hidden, heads, tracks int, windows [][]int32) *k
 	return &keeper{dev, windows, need > most}
 }
 
-// stream makes a stream of vectors of so many elements.
+// stream makes a stream of vectors of width elements.
 func (k *keeper) stream(width int) (*stream, error) {
 	s := &stream{width: width}
 	var n int64
@@ -57,7 +57,7 @@ func (k *keeper) stream(width int) (*stream, error) {
 		if !errors.Is(err, gpu.ErrOutOfMemory) {
 			return s, err
 		}
-		k.files = true // there is less room than was thought
+		k.files = true // there is less memory than was expected
 	}
 	var err error
 	if s.file, err = os.CreateTemp("", "llama-webgpu-calibration-*"); err != nil {
@@ -136,7 +136,7 @@ func copied(dst, src *gpu.Buffer, n, stride int) (*gpu.Program, error) {
 	return p, p.Err()
 }
 
-// spaced moves records of so many bytes apart.
+// spaced pads records of size bytes to stride bytes each.
 func spaced(raw []byte, size, stride int) []byte {
 	if size == stride {
 		return raw

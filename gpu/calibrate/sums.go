@@ -172,7 +172,7 @@ func flag(on bool) int {
 	return 0
 }
 
-// read returns the sums of each set. Those of a matrix that is no stack do not say how many inputs there were.
+// read returns the sums of each set. Only those of a stack say how many inputs there were.
 func (s *sums) read(ctx context.Context) ([]*quant.Sums, error) {
 	all := make([]*quant.Sums, len(s.sets))
 	for i := range s.sets {

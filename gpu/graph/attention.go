@@ -47,8 +47,8 @@ func (g *Graph) headConsts(at *model.Attention, kv *Cache) kernels.Consts {
 	}
 }
 
-// AttendsInParts reports whether there is a kernel that cuts the cached positions into parts for attention of n
-// tokens with a cache of so many bits a value.
+// AttendsInParts reports whether there is a kernel that splits the cached positions among workgroups, for attention
+// of n tokens over a cache of kvBits bits a value.
 func AttendsInParts(at *model.Attention, n, kvBits int) bool {
 	return n <= MaxBatch && kvBits == 16 && at.HeadDim%8 == 0
 }
@@ -71,7 +71,7 @@ func (r *layers) attend(at *model.Attention, kv *Cache, out Vectors) {
 		r.g.rows, a.q.Buffer, kv.K, kv.V, out.Buffer, r.Tokens())
 }
 
-// attendInParts records attention of few tokens, each workgroup over a part of the cached positions.
+// attendInParts records attention of a few tokens, with each workgroup reading a part of the cached positions.
 func (r *layers) attendInParts(at *model.Attention, kv *Cache, c kernels.Consts, out Vectors) {
 	g := r.g
 	use := r.choose.attention(at, r.n)
@@ -93,7 +93,7 @@ func (r *layers) attendInParts(at *model.Attention, kv *Cache, c kernels.Consts,
 	}
 }
 
-// AttentionPossible reports why attention of a layer cannot be computed with some constants.
+// AttentionPossible returns an error if the attention of a layer cannot be computed with these constants.
 func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
 	at := &g.spec.Layer(layer).Attention
 	if at.Heads/at.KVHeads%with["QUERIES"] != 0 || at.HeadDim > 8*with["LANES"] {

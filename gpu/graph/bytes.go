@@ -30,7 +30,7 @@ func FloatBytes(f []float32) []byte {
 	return b
 }
 
-// Stride is the distance of two tokens' vectors of n elements: the elements between are zeros.
+// Stride returns the distance between the vectors of two tokens, for vectors of n elements. The padding is zero.
 func Stride(n int) int { return RoundUp(n, 256) }
 
 // RoundUp returns the least multiple of unit that is at least n.
@@ -55,7 +55,7 @@ func flag(on bool) int {
 	return 0
 }
 
-// ReadFloats waits for the device and fills to with the float32s of a buffer, from one of them on.
+// ReadFloats waits for the device and fills to with float32s of a buffer, starting at element from.
 func (k *Kit) ReadFloats(ctx context.Context, b *arena.Buffer, from int, to []float32) error {
 	raw := make([]byte, 4*len(to))
 	if err := k.dev.Read(ctx, b.Range().Buffer, b.Range().Offset+uint64(4*from), raw); err != nil {
@@ -67,7 +67,7 @@ func (k *Kit) ReadFloats(ctx context.Context, b *arena.Buffer, from int, to []fl
 	return nil
 }
 
-// ReadVectors reads n vectors of so many elements and puts them next to each other, [n][width].
+// ReadVectors reads the first width elements of each of n vectors, [n][width].
 func (k *Kit) ReadVectors(ctx context.Context, v Vectors, n, width int) ([]float32, error) {
 	x := make([]float32, n*v.Stride)
 	if err := k.ReadFloats(ctx, v.Buffer, 0, x); err != nil {

@@ -10,35 +10,35 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// MaxBatch is the most vectors that matvec takes at once, and so the most sequences that are fed a token
-// each in one pass. More vectors are a matter for matmul.
+// MaxBatch is how many vectors matvec multiplies at most, and so how many sequences can be fed one token
+// each in a pass. More vectors take matmul.
 const MaxBatch = 8
 
-// Choice says which kernels a graph is made of. It is made before anything is recorded; the zero value
-// leaves every choice to the defaults for the device.
+// Choice says which kernels a graph is made of, and with which constants. It is made before anything is recorded. The
+// zero value means the defaults for the device.
 type Choice struct {
-	Tuning   Tuning              // constants that were found to be fast
+	Tuning   Tuning              // constants that tuning found to be fast
 	Variants map[Packing]Variant // kernels in place of matvec, by packing of the weights
 
-	Batch bool // several vectors take matvec_batch even where the device is a CPU
-	Split int  // cached positions that a workgroup of attention reads; 0: by the device
+	Batch bool // use matvec_batch for several vectors even if the device is a CPU
+	Split int  // cached positions that a workgroup of attention reads; 0: depends on the device
 }
 
-// Variant is a kernel that computes what matvec does, launched and bound alike, on devices that have what
-// it needs.
+// Variant is a kernel that can replace matvec: it computes the same and has the same bindings and launch, but needs a
+// feature that not every device has.
 type Variant struct {
 	Kernel  string
 	Without []string // constants of matvec that it does not have
 }
 
-// Shape is that of a product W·x: how W is packed, its rows and columns, and how many vectors x there are.
+// Shape describes a product W·x: how W is packed, its rows and columns, and how many vectors x there are.
 type Shape struct {
 	Packing
 	Rows, Width, Tokens int
 }
 
-// Class names the products that one choice is made for: one shape of matrix in one packing, and about as
-// many tokens.
+// Class names the products that share one choice of constants: those with matrices of one shape and packing, and with
+// about the same number of tokens.
 func (s Shape) Class() string {
 	tokens := PowerOfTwo(s.Tokens)
 	switch {
@@ -50,7 +50,7 @@ func (s Shape) Class() string {
 	return fmt.Sprintf("%v %d×%d, %d tokens", s.Packing, s.Rows, s.Width, tokens)
 }
 
-// AttentionClass names the attention that one choice is made for.
+// AttentionClass names the kind of attention that shares one choice of constants.
 func AttentionClass(at *model.Attention, tokens int) string {
 	return fmt.Sprintf("%d heads of %d on %d, %d tokens", at.Heads, at.HeadDim, at.KVHeads, PowerOfTwo(tokens))
 }
@@ -66,7 +66,7 @@ func KernelFor(cpu bool, n int) string {
 	return "matvec"
 }
 
-// chooser decides by a Choice and what the device is.
+// chooser decides which kernel and constants to record, from a Choice and the properties of the device.
 type chooser struct {
 	dev *gpu.Device
 	Choice
@@ -80,8 +80,8 @@ func (c *chooser) matvec(s Shape) Variant {
 	return Variant{Kernel: KernelFor(c.dev.OnCPU() && !c.Batch, s.Tokens)}
 }
 
-// tuned adds to consts the constants of a kernel for a product, and returns them: what was found by tuning, or
-// else the vendor's preset, or else the defaults.
+// tuned adds a kernel's constants for a product to consts, and returns them: those found by tuning, else the
+// vendor's preset, else the defaults.
 func (c *chooser) tuned(kernel string, s Shape, consts kernels.Consts, defaults Tuned) Tuned {
 	use, ok := c.Tuning[TuningKey{kernel, s.Class()}]
 	if !ok {
@@ -97,7 +97,7 @@ func (c *chooser) tuned(kernel string, s Shape, consts kernels.Consts, defaults 
 	return use
 }
 
-// Possible reports why a product cannot be computed by a kernel with some constants on the device.
+// Possible returns an error if a kernel with these constants cannot compute a product on the device.
 func (k *Kit) Possible(kernel string, s Shape, with Tuned) error {
 	c := s.consts()
 	if kernel != "matmul" {

@@ -8,10 +8,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 )
 
-// Options say for how many tokens a Graph is made.
+// Options say what a Graph is made for.
 type Options struct {
 	MaxSeqLen int // positions that a token may see
-	Chunk     int // most tokens of a pass
+	Chunk     int // how many tokens a pass has at most
 	MaxBatch  int // sequences that the caches hold
 	KVBits    int // bits of a cached value: 16 or 32
 	Choice    Choice
@@ -30,7 +30,7 @@ type Graph struct {
 	rows   *arena.Buffer // [Chunk] (token, position, sequence, 0) u32
 	split  splitting
 	atOnce int    // rows that the head takes
-	raw    []byte // of rows, used again
+	raw    []byte // of rows, reused
 }
 
 // New plans the graph of a model for bindings of at most limit bytes: its buffers are reserved in a. Begin
@@ -65,10 +65,10 @@ func supported(s *model.Spec) error {
 	return nil
 }
 
-// Begin fills the tables that never change.
+// Begin writes the tables that never change, once the buffers are allocated.
 func (g *Graph) Begin() error { return g.angles.fill(g.spec, g.opts.MaxSeqLen) }
 
-// With returns a Graph that shares everything with g but the choice of kernels.
+// With returns a Graph with another choice of kernels, which shares everything else with g.
 func (g *Graph) With(c Choice) *Graph {
 	other := *g
 	other.Kit, other.opts.Choice, other.raw = g.Kit.With(c), c, nil
@@ -112,8 +112,8 @@ func (g *Graph) Logits() Vectors { return g.act.logits }
 // HeadRows reports how many tokens the head takes at once.
 func (g *Graph) HeadRows() int { return g.atOnce }
 
-// Parts reports into how many parts attention of n tokens cuts a context: passes with as many parts are the
-// same.
+// Parts reports into how many parts attention of n tokens splits a context of the given length. Passes with the same
+// number of parts are the same.
 func (g *Graph) Parts(n, context int) int { return g.split.parts(n, context) }
 
 // Row is what the kernels know of a token.
@@ -145,12 +145,12 @@ func (g *Graph) recorder(name string, n int) *layers {
 // Body is what a pass does before the head: the embedding, then each layer.
 type Body struct {
 	Passes []*Pass
-	// Squares is how many sums of squares the last layer has prepared for the final norm, for each token; 0: the head
-	// normalizes its input itself.
+	// Squares is how many sums of squares per token the last layer has prepared for the final norm; 0: the head
+	// computes the norm itself.
 	Squares int
 }
 
-// Body records a pass of n tokens whose attention cuts the cached positions into so many parts.
+// Body records a pass of n tokens whose attention splits the cached positions into the given number of parts.
 func (g *Graph) Body(n, parts int) (Body, error) {
 	r := g.recorder("embedding", n)
 	r.parts = parts
@@ -169,8 +169,8 @@ func (g *Graph) Body(n, parts int) (Body, error) {
 	return b, r.err
 }
 
-// Head records the logits of n tokens. Their final norm is prepared by so many sums of squares, or to be computed if
-// squares is 0.
+// Head records the logits of n tokens. squares is how many sums of squares the body has prepared for their final norm;
+// if it is 0, the head computes the norm itself.
 func (g *Graph) Head(n, squares int) (*Pass, error) {
 	r := g.recorder("head", n)
 	in := g.act.final
@@ -190,8 +190,8 @@ func (g *Graph) FinalNorm(n int) (*Pass, error) {
 	return r.Pass()
 }
 
-// Layer records a layer for n tokens: from a place on, whose vectors are given, and up to the matrix that the tap
-// wants, or to the end if the tap is nil.
+// Layer records a layer for n tokens, beginning at a place whose vectors the caller provides. It ends at the matrix
+// that the tap wants; without a tap, at the end of the layer.
 func (g *Graph) Layer(i, n int, from Place, tap Tap) (*Pass, error) {
 	r := g.recorder(fmt.Sprintf("layer %d", i), n)
 	r.from, r.tap = from, tap

@@ -9,16 +9,16 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// Kit is what recording takes of a device beside the model: the choice of kernels, specialized kernels,
-// the uniforms that products read, and placeholders for bindings that a kernel does not use.
+// Kit is what recording needs apart from a model: the choice of kernels, specialized kernels, the uniforms that
+// products read, and placeholders for unused bindings.
 type Kit struct {
 	dev         *gpu.Device // nil: memory is only counted
 	arena       *arena.Arena
 	choose      chooser
 	specialized map[string]kernels.Kernel // by Consts.Key
 	sizes       *arena.Uniforms           // of products
-	unread      *arena.Buffer             // placeholder for what a kernel does not read …
-	unwritten   *arena.Buffer             // … or does not write
+	unread      *arena.Buffer             // placeholder for unread bindings
+	unwritten   *arena.Buffer             // placeholder for unwritten bindings
 	step        *stepBuffer
 }
 
@@ -36,7 +36,7 @@ func NewKit(dev *gpu.Device, a *arena.Arena, c Choice) *Kit {
 	}
 }
 
-// With returns a Kit that shares everything with k but the choice of kernels.
+// With returns a Kit with another choice of kernels, which shares everything else with k.
 func (k *Kit) With(c Choice) *Kit {
 	other := *k
 	other.choose = chooser{k.dev, c}
@@ -51,8 +51,8 @@ func (k *Kit) Recorder(name string, n int) *Recorder {
 	return &Recorder{Kit: k, n: n, pass: &Pass{Name: name}}
 }
 
-// specialize returns a kernel in the form that suits the device, once for each kernel and constants: layers
-// repeat them. A CPU takes longer to compile unrolled loops than it gains by them.
+// specialize returns a kernel in the form that suits the device. It keeps them, because layers repeat the same ones.
+// Loops are not unrolled for a CPU, where compiling them takes longer than running them saves.
 func (k *Kit) specialize(name string, c kernels.Consts) (kernels.Kernel, error) {
 	key := c.Key(name)
 	if s, ok := k.specialized[key]; ok {
@@ -68,8 +68,8 @@ func (k *Kit) specialize(name string, c kernels.Consts) (kernels.Kernel, error) 
 	return s, err
 }
 
-// Program makes a program of passes, one after the other: it compiles kernels that are not compiled yet, and
-// makes bind groups.
+// Program makes a program that runs passes one after the other. It compiles the kernels that are not compiled yet and
+// creates bind groups.
 func (k *Kit) Program(passes ...*Pass) (*gpu.Program, error) {
 	p := new(gpu.Program)
 	for _, pass := range passes {
@@ -92,7 +92,7 @@ func (k *Kit) Program(passes ...*Pass) (*gpu.Program, error) {
 	return p, p.Err()
 }
 
-// Compile compiles the kernels of passes, by several goroutines at once.
+// Compile compiles the kernels of passes with several goroutines.
 func Compile(ctx context.Context, dev *gpu.Device, passes []*Pass) error {
 	var list []kernels.Kernel
 	seen := map[string]bool{}

@@ -10,18 +10,18 @@ import (
 
 // LoadOptions say how weights are brought to the device.
 type LoadOptions struct {
-	// Progress is told how many stored bytes are on their way, by one goroutine at a time.
+	// Progress is called with the number of stored bytes sent so far, by one goroutine at a time.
 	Progress func(done uint64)
-	// Repeats says that the stored bytes of every tensor are those of one pattern over and over, the same for all
-	// tensors of a packing: the device is sent the pattern once. Only made-up weights are like that.
+	// Repeats says that the stored bytes of all tensors of one packing repeat the same pattern, as those of made-up
+	// weights do: each pattern is then sent to the device once.
 	Repeats bool
-	// Beside are run while the weights load. The first error ends all of it.
+	// Beside are run while the weights load. The first error ends everything.
 	Beside []func(context.Context) error
 }
 
-// Load allocates the memory of the weights and brings them to the device. Several goroutines read, hash if the
-// source does that, and send, each one tensor at a time, from its first byte to its last; what is on the device
-// afterwards does not depend on their number. After an error the Weights are to be closed.
+// Load allocates the memory of the weights and uploads them. Several goroutines read, hash (if the source does) and
+// send, one tensor each at a time, from its first byte to its last. What is on the device afterwards does not depend on
+// how many goroutines there were. After an error, close the Weights.
 func (w *Weights) Load(ctx context.Context, src Source, o LoadOptions) error {
 	if err := w.Allocate(); err != nil {
 		return err
@@ -65,8 +65,8 @@ type span struct {
 	piece
 }
 
-// jobs returns what is to be loaded of a source with so many tensors, and the bytes of the largest matrix. A single reader goes through
-// the source in its order, which may come over a network; several begin with what takes longest.
+// jobs returns what to load of a source with this number of tensors, and the bytes of the largest matrix. A single
+// reader goes through the source in order, since it may come over a network; several begin with the largest tensors.
 func (w *Weights) jobs(tensors int) (jobs []job, most int) {
 	all := make([]job, tensors)
 	for _, v := range w.vectors {

@@ -6,13 +6,13 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// Pass is a list of dispatches that were recorded: "embedding", "layer 3", "head".
+// Pass is a list of recorded dispatches. Its name says what it computes: "embedding", "layer 3", "head".
 type Pass struct {
 	Name       string
 	Dispatches []Dispatch
 }
 
-// Dispatch is a kernel and what it is bound to, over X·Y workgroups; or, with none, a copy.
+// Dispatch runs a kernel over X·Y workgroups with some buffers bound; or, if X is 0, copies a range.
 type Dispatch struct {
 	Kernel   kernels.Kernel
 	X, Y     int
@@ -21,7 +21,7 @@ type Dispatch struct {
 	To, From gpu.Range // of a copy
 }
 
-// Cost is what a dispatch has to do at least: bytes of weights that it reads, operations of its products.
+// Cost is the least that a dispatch has to do: bytes of weights to read, floating-point operations of its products.
 type Cost struct{ Bytes, FLOPs uint64 }
 
 // Copies reports whether it is a copy.
@@ -31,13 +31,12 @@ func (d *Dispatch) Copies() bool { return d.X == 0 }
 type Vectors struct {
 	Buffer *arena.Buffer
 	Stride int
-	// squares is how many sums of squares lie behind each vector, if it is still to be divided by their
-	// root mean square; it is multiplied with the norm's weights already.
+	// squares is how many sums of squares lie behind each vector; see Prepared. 0: the vectors are used as they are.
 	squares int
 }
 
-// Prepared returns vectors that are multiplied with a norm's weights already, with so many sums of squares behind
-// each, by which the product that reads them normalizes.
+// Prepared returns v as the input of a product that normalizes it: its elements are already multiplied by a norm's
+// weights, and behind each vector lie sums of squares of the elements before that, as many as squares says.
 func (v Vectors) Prepared(squares int) Vectors {
 	v.squares = squares
 	return v

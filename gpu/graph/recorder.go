@@ -6,8 +6,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// Recorder writes down the dispatches of a pass of n tokens. The first error ends the recording and is what
-// Pass returns.
+// Recorder writes down the dispatches of a pass of n tokens. The first error ends the recording; Pass returns it.
 type Recorder struct {
 	*Kit
 	n    int
@@ -19,15 +18,14 @@ type Recorder struct {
 
 	ahead ahead // what the product that came last has prepared
 
-	// A part of a layer is recorded from a place on, whose vectors are given, and up to the matrix
-	// that the tap wants.
+	// If only a part of a layer is recorded, it begins at from and ends at the matrix that the tap wants.
 	from Place
 	tap  Tap
 	done bool // nothing more is recorded
 }
 
-// ahead are the vectors of the residual stream times the weights of a norm, with sums of their squares
-// behind: all that a product needs to normalize what it reads.
+// ahead says what a product has prepared for the product after a norm: the residual stream times the weights of the
+// norm, with sums of squares behind it, which is all that the next product needs to normalize its input.
 type ahead struct {
 	norm    *Vector // nil: nothing is prepared
 	squares int     // sums for each token
@@ -39,8 +37,8 @@ func (r *Recorder) Pass() (*Pass, error) { return r.pass, r.err }
 // N reports how many tokens the pass has.
 func (r *Recorder) N() int { return r.n }
 
-// SetNorm says how products take part in norms: by which epsilon they normalize what they read, and where they
-// prepare the input of the product after a norm.
+// SetNorm sets the epsilon with which products normalize their input, and where they prepare the input of the product
+// after a norm.
 func (r *Recorder) SetNorm(eps float32, next Vectors) { r.eps, r.next = eps, next }
 
 // Dispatch records one kernel over x·y workgroups.

@@ -5,8 +5,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 )
 
-// stepBuffer is the uniform that tells the kernels how many tokens the body of a pass has, and the head, and
-// from which row of the residual stream on. It is written only when that changes.
+// stepBuffer is the uniform that tells kernels how many tokens there are, and at which row of the residual stream
+// they begin: once for the body of a pass and once for the head. It is written only when something changes.
 type stepBuffer struct {
 	buffer *arena.Buffer // (n, from, 0, 0) of the body at 0, of the head at headStep
 	tokens *arena.Buffer // of these, what the body reads
@@ -25,7 +25,7 @@ const headStep = gpu.Align
 // SetTokens tells the kernels of the body that a pass has n tokens.
 func (k *Kit) SetTokens(n int) error { return k.step.set(0, n, 0) }
 
-// SetHead tells the kernels of the head that it takes n rows of the residual stream, from the given one on.
+// SetHead tells the kernels of the head that it takes n rows of the residual stream, starting at row from.
 func (k *Kit) SetHead(n, from int) error { return k.step.set(1, n, from) }
 
 func (s *stepBuffer) set(i, n, from int) error {

@@ -5,7 +5,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 )
 
-// Place is where in a layer recording begins: everything before it is left out.
+// Place is a point in a layer where recording can begin. What comes before is not recorded.
 type Place int
 
 // The places.
@@ -15,17 +15,17 @@ const (
 	AfterAttention              // the residual stream with what attention adds is there
 )
 
-// Tap observes what a matrix is given. While there is one, norms are computed by passes of their own and
-// experts' tokens are sorted, so that the vectors are there in full; a shared expert comes after the chosen ones,
-// unless the tap wants its first half.
+// Tap observes the inputs of a matrix. While there is a tap, norms are not folded into products and the tokens of
+// experts are sorted, so that all inputs exist in memory; a shared expert comes after the chosen ones, unless the
+// tap wants its first half.
 type Tap interface {
 	// Wants reports whether recording is to end at the product with m.
 	Wants(m *Matrix) bool
-	// Take is called in place of that product, and may record what is to be done with its inputs.
+	// Take is called instead of recording that product, and may record something else that reads its inputs.
 	Take(r *Recorder, in Inputs)
 }
 
-// Inputs are what a matrix, or each of a stack of experts' matrices, is given.
+// Inputs are the vectors that a matrix, or the matrices of a stack of experts, multiply.
 type Inputs struct {
 	Vectors
 	Experts  *model.MLP // nil unless the matrix is a stack
@@ -34,14 +34,14 @@ type Inputs struct {
 	Routing             // of a stack
 }
 
-// Routing is where the experts that tokens are sent to stand.
+// Routing is where the device keeps which experts each token is sent to.
 type Routing struct {
 	Chosen *arena.Buffer // as route.wgsl describes it
 	Order  *arena.Buffer // the choices by expert, as group.wgsl describes it
 	Slots  int           // choices of the largest pass, as group.wgsl is told
 }
 
-// reach begins to record, if this is the place.
+// reach begins recording if this is the place.
 func (r *Recorder) reach(p Place) {
 	if r.from == p {
 		r.from = AtInput

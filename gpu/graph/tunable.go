@@ -6,12 +6,12 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// Tunable says what of a kernel can be tuned. To make another kernel tunable takes a row in tunables
-// and a call of tuned where the kernel is recorded.
+// Tunable says which constants of a kernel can be tuned. To make another kernel tunable, add a row to tunables and call
+// tuned where the kernel is recorded.
 type Tunable struct {
 	Kernel string
 	Values []Constant
-	// Presets are starting points that others found good on a vendor's devices, by AdapterInfo.Driver.
+	// Presets are values known to be good on a vendor's devices, by AdapterInfo.Driver.
 	Presets map[string]Tuned
 	// valid reports whether the kernel computes a product correctly with c; whether the device has room for it
 	// is checked elsewhere. nil: always.
@@ -57,7 +57,7 @@ var tunables = []Tunable{
 		},
 	},
 	{
-		// SPLIT is no constant of the Kernel: so many positions are a part of the cache, or all if it is 0.
+		// SPLIT is not a constant of the kernel but how many cached positions form a part; 0: all of them.
 		Kernel: "attention_split",
 		Values: []Constant{{"LANES", []int{64, 128, 256}}, {"QUERIES", []int{1, 2, 3, 4}}, {"EACH", []int{2, 4, 8}}, {"SPLIT", []int{0, 32, 64, 128, 256, 512}}},
 	},
@@ -84,7 +84,7 @@ func TunableOf(kernel string) *Tunable {
 func (t *Tunable) Constants(k kernels.Kernel) Tuned {
 	with := Tuned{}
 	for _, v := range t.Values {
-		with[v.Name], _ = k.Constant(v.Name) // one that is not there cannot be set either, and that is an error
+		with[v.Name], _ = k.Constant(v.Name) // setting a constant that the kernel lacks is an error elsewhere
 	}
 	return with
 }

@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// Tuned are values of the constants of a kernel that decide how fast it is, and not what it computes.
+// Tuned are values of those constants of a kernel that change its speed but not its results.
 type Tuned map[string]int
 
-// Tuning holds what was found to be fast on a device, by kernel and class.
+// Tuning holds the fastest constants that were found on a device, by kernel and class.
 type Tuning map[TuningKey]Tuned
 
-// TuningKey names a kernel and the products that one choice is good for.
+// TuningKey names a kernel and a class of products; see Shape.Class and AttentionClass.
 type TuningKey struct{ Kernel, Class string }
 
-// Check reports what of a Tuning the kernels do not know: another kernel, constant or value.
+// Check returns an error if there is a kernel, constant or value that cannot be tuned.
 func (u Tuning) Check() error {
 	for key, c := range u {
 		t := TunableOf(key.Kernel)

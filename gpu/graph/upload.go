@@ -25,15 +25,16 @@ func (w *Weights) rawBytes(most int) int {
 	return RoundUp(max(row, min(most, chunkBytes)), 4) + 8
 }
 
-// loadingBytes reports the device memory that loading so many tensors takes beside the weights.
+// loadingBytes reports how much device memory loading takes in addition to the weights, for a source with this number
+// of tensors.
 func (w *Weights) loadingBytes(tensors int) int {
 	jobs, most := w.jobs(tensors)
 	return min(readers(), len(jobs)) * (w.rawBytes(most) + chunkHead + placeholderBytes)
 }
 
-// uploader sends tensors chunk by chunk, as they are at rest; a compute pass rearranges each chunk into
-// planes. While the device takes one chunk, the next is read into the other Stage. It makes its buffers
-// when it has the first tensor, and then allocates nothing for a chunk.
+// uploader sends tensors chunk by chunk, as they are stored; a compute pass rearranges each chunk into
+// planes. While the device takes one chunk, the next is read into the other Stage. Its buffers are made
+// for the first tensor; a chunk allocates nothing.
 type uploader struct {
 	*loading
 	ctx    context.Context // between whose chunks loading may end

@@ -201,8 +201,8 @@ func RelRMS(tb testing.TB, a, b []float32) float64 {
 // side may come to.
 const MaxRelRMS = 2e-4
 
-// Floats returns the packing of floats of so many bits.
+// Floats returns the packing of floats of 16 or 32 bits.
 func Floats(bits int) block.Packing { return block.Packing{Bits: bits} }
 
-// Blocks returns the packing of blocks of so many weights.
+// Blocks returns the packing of blocks of size weights.
 func Blocks(bits, size int) block.Packing { return block.Packing{Bits: bits, Block: size} }

@@ -15,7 +15,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// What the topk kernels are told; topk_max.wgsl says what it means.
+// Constants of the topk kernels; topk_max.wgsl says what they mean.
 const (
 	topSpan    = 1024
 	topCap     = 1024
@@ -34,7 +34,7 @@ type finder struct {
 	topBuffers
 	out      *gpu.Readback        // where candidates are read
 	programs map[int]*gpu.Program // by number of tokens
-	raw      []byte               // what was read, used again
+	raw      []byte               // what was read; reused
 	found    []Top
 }
 
@@ -44,7 +44,7 @@ type topBuffers struct {
 	hist *arena.Buffer
 }
 
-// reserveTop asks for them, for so many tokens at once, and counts what they are read through.
+// reserveTop reserves them for a number of tokens at once, and counts the memory that they are read through.
 func reserveTop(a *arena.Arena, vocab, tokens int) topBuffers {
 	a.Count(purposeSampling, tokens*topBytes(vocab))
 	return topBuffers{
@@ -111,7 +111,7 @@ func (f *finder) run(ctx context.Context, n int) ([]Top, error) {
 	return f.read(ctx, n)
 }
 
-// read waits for the candidates of n tokens' logits. The slice is used again.
+// read waits for the candidates of n tokens' logits. The slice is reused.
 func (f *finder) read(ctx context.Context, n int) ([]Top, error) {
 	size := topBytes(f.vocab)
 	f.raw = slices.Grow(f.raw[:0], n*size)[:n*size]

@@ -8,8 +8,8 @@ import (
 )
 
 // Forward feeds tokens after those already fed, and calls each with the logits [VocabSize] of
-// tokens[i] for i ≥ from, in order. The slice is used again. If ctx ends, so does Forward, within a chunk; the
-// sequence then has the tokens that Position counts. After any other error it is to be Reset.
+// tokens[i] for i ≥ from, in order. The slice is reused. If ctx ends, Forward returns within a chunk; the
+// sequence then has as many tokens as Position says. After any other error, Reset the sequence.
 func (t *Transformer) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
 	if err := t.accept(t.sequences.selected, tokens); err != nil {
 		return err
@@ -48,7 +48,7 @@ type leaving struct {
 	squares int // see graph.Body
 }
 
-// rowsOf returns the rows of tokens of the selected sequence. They are used again.
+// rowsOf returns the rows of tokens of the selected sequence. The slice is reused.
 func (t *Transformer) rowsOf(tokens []int32) []graph.Row {
 	t.rows = t.rows[:0]
 	for i, id := range tokens {

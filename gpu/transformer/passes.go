@@ -55,8 +55,8 @@ func (p *passes) body(key bodyKey) (body, error) {
 	return b, nil
 }
 
-// headAt names the head of n tokens from a row on, after a body that has prepared so many sums of squares: those of
-// the first rows can be used.
+// headAt names the head of n tokens that begin at row from, after a body that has prepared squares sums of squares per
+// token. Only the first rows have them.
 func headAt(from, n, squares int) headKey {
 	if from > 0 || n > graph.MaxBatch {
 		squares = 0
@@ -97,8 +97,8 @@ func (t *Transformer) record(key bodyKey, m int) ([]*graph.Pass, error) {
 	return append(slices.Clone(b.Passes), head, top), err
 }
 
-// Record feeds the first chunk of tokens as Top would feed the whole of it, but leaves it to the caller to run
-// the passes that it returns: from the embedding to the candidates of the last token.
+// Record feeds the first chunk of tokens, but instead of running the passes, from the embedding to the candidates of the
+// last token, it returns them for the caller to run.
 func (t *Transformer) Record(tokens []int32) ([]*graph.Pass, error) {
 	if err := t.accept(t.sequences.selected, tokens); err != nil {
 		return nil, err

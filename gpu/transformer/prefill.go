@@ -22,8 +22,8 @@ func (t *Transformer) Prefill(ctx context.Context, tokens []int32) (int, error) 
 }
 
 // feedChunk feeds the first chunk of tokens and reports what it leaves for the head. It does not wait for them, but for the
-// chunk before the last: the device always has something to do while the next chunk is encoded, and whoever ends ctx
-// need not wait for a whole prompt.
+// chunk before the last: so the device is busy while the next chunk is encoded, and canceling ctx
+// does not have to wait for the whole prompt.
 func (t *Transformer) feedChunk(ctx context.Context, tokens []int32) (leaving, error) {
 	if err := t.paced[0].Wait(ctx); err != nil {
 		return leaving{}, err

@@ -15,7 +15,7 @@ type Weights struct {
 	kernels graph.Choice
 }
 
-// LoadWeights uploads the weights of a model and nothing else. Of Options it heeds Memory, Kernels,
+// LoadWeights uploads the weights of a model and nothing else. Of Options it uses Memory, Kernels,
 // Progress and Repeats. On an error nothing stays on the device.
 func LoadWeights(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Weights, error) {
 	w, err := graph.Plan(dev, src, dev.Limits().MaxBinding)
@@ -34,7 +34,7 @@ func LoadWeights(ctx context.Context, dev *gpu.Device, src Source, o Options) (*
 	return &Weights{dev, src, w, o.Kernels}, nil
 }
 
-// New makes a Transformer with sequences of its own and the Kernels of w. It is to be closed before w is.
+// New makes a Transformer with sequences of its own and the Kernels of w. Close it before w.
 func (w *Weights) New(ctx context.Context, o Options) (*Transformer, error) {
 	o = o.withDefaults(w.src.Spec())
 	o.Kernels = w.kernels

@@ -17,7 +17,7 @@ type ahead struct {
 }
 
 // advance feeds one token to each of several sequences and returns the candidates for what follows. While the
-// device computes, the step after is encoded, so that its tokens are all that it waits for.
+// device computes, the step after that is encoded: all it then waits for are its tokens.
 func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, error) {
 	n := len(rows)
 	if t.trace != nil {

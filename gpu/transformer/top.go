@@ -10,8 +10,8 @@ import (
 
 // Top feeds tokens and returns the largest logits of the last one, in no order, and the logarithm
 // of the sum of all its exponentials. If there are more candidates than fit it returns none:
-// Logits has them all. The slice is used again. If ctx ends, so does Top, within a chunk; the sequence then has the
-// tokens that Position counts. After any other error it is to be Reset.
+// Logits has them all. The slice is reused. If ctx ends, Top returns within a chunk; the sequence then has as many
+// tokens as Position says. After any other error, Reset the sequence.
 func (t *Transformer) Top(ctx context.Context, tokens []int32) ([]sample.Candidate, float64, error) {
 	if err := t.accept(t.sequences.selected, tokens); err != nil {
 		return nil, 0, err
@@ -67,7 +67,7 @@ func (t *Transformer) TopOf(ctx context.Context, sequences []int, tokens []int32
 	return nil
 }
 
-// batch checks one token for each of some sequences and returns their rows, which are used again.
+// batch checks one token for each of some sequences and returns their rows, which are reused.
 func (t *Transformer) batch(sequences []int, tokens []int32) ([]graph.Row, error) {
 	t.rows = t.rows[:0]
 	for i, s := range sequences {

@@ -78,7 +78,7 @@ type Transformer struct {
 	sequences sequences
 	ahead     ahead        // the step that is encoded before its tokens are known
 	paced     [2]gpu.Fence // after the last two chunks of a prompt, the older one first
-	rows      []graph.Row  // used again, so that a token allocates nothing
+	rows      []graph.Row  // reused, so that a token allocates nothing
 	trace     func(layer int, hidden []float32)
 }
 

@@ -36,8 +36,8 @@ func (t *Transformer) rowsRead(n int) int {
 	return 1
 }
 
-// warmKeys lists the passes of Options.Warm: of so many tokens of one sequence, or one token of each of so many
-// sequences, at every context that asks for other ones.
+// warmKeys lists the passes of Options.Warm: steps of n sequences, once for each way in which attention splits a
+// context, or chunks of n tokens.
 func (t *Transformer) warmKeys() []bodyKey {
 	var keys []bodyKey
 	for _, n := range t.opts.Warm {

@@ -72,7 +72,7 @@ func greedy(candidates []sample.Candidate) int32 {
 }
 
 // TokenBytes reports how many bytes of weights and cache a token reads at a context of the given
-// length, in a batch of so many sequences: all of these together read the weights once.
+// length, in a batch of sequences, which read the weights once for all of them.
 func TokenBytes(g *graph.Graph, context, batch int) (weights, cache uint64) {
 	w, s := g.Weights(), g.Weights().Spec()
 	for i := range w.Layers {

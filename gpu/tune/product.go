@@ -21,7 +21,7 @@ type matrix struct {
 	x, y    graph.Vectors
 }
 
-// reserveMatrix plans a matrix of made-up weights and asks for vectors, and for what reserve asks for besides.
+// reserveMatrix plans a matrix of made-up weights and reserves memory for the vectors.
 func reserveMatrix(dev *gpu.Device, s graph.Shape, src graph.Source) (*matrix, error) {
 	a := arena.New(dev)
 	t := &matrix{Shape: s, kit: graph.NewKit(dev, a, graph.Choice{}), arena: a}
@@ -136,7 +136,7 @@ func sampled(rng *rand.Rand, n, count int) []int {
 	return slices.Compact(list)
 }
 
-// record records the product, so many times, with whatever caches there are cold.
+// record records the product a number of times, with cold caches if the device has any.
 func (t *productTrial) record(c graph.Choice, times int) (*graph.Pass, error) {
 	r := t.kit.With(c).Recorder("trial", t.Tokens)
 	for range times {

@@ -24,8 +24,8 @@ func MeasureRoof(ctx context.Context, dev *gpu.Device) (r Roof, err error) {
 	return r, err
 }
 
-// Share reports what share of the roof something reached that moved so many bytes and did so many
-// operations in a time, and whether memory is what binds it.
+// Share reports what share of the roof something reached that moved bytes and did flops operations in a time, and
+// whether memory bandwidth is what limits it.
 func (r Roof) Share(bytes, flops uint64, d time.Duration) (share float64, memory bool) {
 	moved, computed := float64(bytes)/r.Copy/d.Seconds(), float64(flops)/r.FLOPs/d.Seconds()
 	return max(moved, computed), moved >= computed

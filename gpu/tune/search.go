@@ -25,7 +25,7 @@ type search struct {
 // faster is how much less time a candidate must take than the best one so far, for noise not to decide.
 const faster = 0.95
 
-// run tries the default, presets, and then what is beside the best.
+// run tries the default, the presets, and then variations of the best.
 func (s *search) run(ctx context.Context) error {
 	var err error
 	if s.Default, err = s.subject.defaults(); err != nil {
@@ -116,8 +116,8 @@ func (s *search) starts() []graph.Tuned {
 	return list
 }
 
-// descend tries all values of one constant after the other, beside the best of the others, until nothing
-// is gained; for a kernel with two constants it tries all pairs.
+// descend tries all values of one constant after the other, together with the best values of the others, until nothing
+// improves. For a kernel with two constants it tries all pairs.
 func (s *search) descend(ctx context.Context) error {
 	values := graph.TunableOf(s.Kernel).Values
 	if len(values) == 2 && !s.quick {

@@ -24,7 +24,7 @@ type Synthetic struct {
 // patternBytes is about how long a pattern is.
 const patternBytes = 1 << 20
 
-// NewSynthetic makes up weights for a Spec: matrices of so many bits in blocks, 16 and 0 for float16.
+// NewSynthetic makes up weights for a Spec: matrices of the given bits and block size, 16 and 0 for float16.
 func NewSynthetic(s *model.Spec, bits, size int) (*Synthetic, error) {
 	if bits != 16 {
 		if err := (block.Scheme{Bits: bits, Block: size}).Validate(); err != nil {

@@ -14,15 +14,15 @@ import (
 // A trial is a piece of work that the device can do in several ways, with made-up inputs of which the results are
 // known. A candidate is the choice of kernels that it is recorded with.
 type trial interface {
-	// program returns what does the work so many times.
+	// program returns a program that does the work a number of times.
 	program(c graph.Choice, times int) (*gpu.Program, error)
 	// off does it once and reports how far the results are from what they should be: 0 if they are exactly that, or as
 	// near as the arithmetic lets one say; NaN if something was not computed at all.
 	off(ctx context.Context, c graph.Choice) (float64, error)
 }
 
-// run checks a candidate in several trials and, if it is right in all of them, returns how long they take together:
-// each is timed for about as long as wanted.
+// run checks a candidate in several trials and, if its results are right in all of them, returns how long they take
+// together. Each is timed for about as long as wanted.
 func run(ctx context.Context, dev *gpu.Device, trials []trial, c graph.Choice, want time.Duration) (took time.Duration, right bool, err error) {
 	for _, t := range trials {
 		off, err := t.off(ctx, c)
@@ -38,7 +38,7 @@ func run(ctx context.Context, dev *gpu.Device, trials []trial, c graph.Choice, w
 	return took, true, nil
 }
 
-// trialTime is how long a candidate is timed, about.
+// trialTime is about how long a candidate is timed.
 func trialTime(quick bool) time.Duration {
 	if quick {
 		return 10 * time.Millisecond
@@ -50,8 +50,7 @@ func trialTime(quick bool) time.Duration {
 // fraction of its clock.
 const warmUp = 100 * time.Millisecond
 
-// timed records something so often that it takes about as long as wanted, and returns the median of the times
-// that it took.
+// timed records something often enough to take about as long as wanted, and returns the median time of one run.
 func timed(ctx context.Context, dev *gpu.Device, record func(times int) (*gpu.Program, error), want time.Duration) (took time.Duration, err error) {
 	p, err := record(1)
 	if err != nil {
@@ -72,7 +71,7 @@ func timed(ctx context.Context, dev *gpu.Device, record func(times int) (*gpu.Pr
 	return median(ctx, dev, p, times)
 }
 
-// median runs a program that does the same so many times, and returns the median of the times that it took.
+// median runs a program that does the same count times, and returns the median time of one of them.
 func median(ctx context.Context, dev *gpu.Device, p *gpu.Program, count int) (time.Duration, error) {
 	if !dev.Features().TimestampQuery {
 		took, err := elapsed(ctx, dev, p)

@@ -33,7 +33,7 @@ type Result struct {
 
 // Tune looks for the fastest constants for the products of a model on a device: each candidate is
 // compared with the definition, computed on the CPU, and timed only if it is right. Of src it wants the
-// shapes and how they are packed, no weights: those it makes up. With an error it returns what it has found before.
+// shapes and packings but no weights, which it makes up. If there is an error it also returns what it found before.
 func Tune(ctx context.Context, dev *gpu.Device, src graph.Source, o Options) ([]Result, error) {
 	cases, err := casesOf(dev, src, o.passes())
 	if err != nil {
@@ -104,7 +104,7 @@ func (k *kinds) add(c kind, what string) {
 // leastTuned is how many weights a matrix must have to be worth tuning for.
 const leastTuned = 1 << 16
 
-// casesOf lists what a model computes in passes of so many tokens, products first, each kind once.
+// casesOf lists the kinds of work in passes of the given numbers of tokens, products first.
 func casesOf(dev *gpu.Device, src graph.Source, tokens []int) ([]*kind, error) {
 	w, err := graph.Plan(nil, src, dev.Limits().MaxBinding)
 	if err != nil {
@@ -123,7 +123,7 @@ func casesOf(dev *gpu.Device, src graph.Source, tokens []int) ([]*kind, error) {
 	return all.list, nil
 }
 
-// products adds the products with a matrix in passes of at most so many tokens.
+// products adds the products with a matrix, in passes of up to most tokens.
 func (k *kinds) products(dev *gpu.Device, what string, m *graph.Matrix, tokens []int, most int) {
 	if m == nil {
 		return
@@ -142,7 +142,7 @@ func (k *kinds) products(dev *gpu.Device, what string, m *graph.Matrix, tokens [
 	}
 }
 
-// attention adds the attention of a model, for steps of so many tokens.
+// attention adds the attention of a model, in steps of the given numbers of tokens.
 func (k *kinds) attention(dev *gpu.Device, spec *model.Spec, tokens []int) {
 	for _, n := range tokens {
 		for i := range spec.Layers {

@@ -92,13 +92,14 @@ func (t *variantTrial) fill(rng *rand.Rand, norm *arena.Buffer) error {
 	return norm.Write(0, graph.FloatBytes(g))
 }
 
-// use is one way to compute a product: of vectors with so many sums of squares behind, with an epilogue.
+// use is one way in which a model uses a product: with an input that is to be normalized by its sums of squares, if
+// there are any, and with an epilogue.
 type use struct {
 	squares int
 	graph.Epilogue
 }
 
-// record records a use, so many times.
+// record records a use a number of times.
 func (t *variantTrial) record(c graph.Choice, u use, times int) (*graph.Pass, error) {
 	r := t.kit.With(c).Recorder("trial", 1)
 	r.SetNorm(1e-5, t.next)

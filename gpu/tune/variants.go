@@ -14,7 +14,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// variant is a kernel that may run in place of matvec, and what it may lose.
+// variant is a kernel that may replace matvec, and how much precision it may lose.
 type variant struct {
 	graph.Variant
 	takes func(p graph.Packing) bool
@@ -148,8 +148,8 @@ func (k *Variants) choose(ctx context.Context, p graph.Packing) error {
 	return nil
 }
 
-// judge reports whether a variant is to be chosen, when the best one so far is so many times as fast as matvec, and it
-// could be tried, or could not because of err.
+// judge reports whether a variant is better than the best one so far, whose speed relative to matvec is best. err is why
+// it could not be tried.
 func (k *Variants) judge(ctx context.Context, v variant, r *VariantResult, best float64, err error) (bool, error) {
 	forced := k.want != VariantsAuto
 	right := r.RelativeRMS <= v.loss // not so if it is NaN

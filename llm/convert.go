@@ -27,7 +27,7 @@ type (
 // same checkpoint, options and version give the same bytes, however many threads there are.
 //
 // After an error nothing is left of out, unless it is a *convert.Interrupted: then another call with Stale set to
-// outdir.Resume continues. Other errors to branch on: *auto.OptionError, a mistake in the options; fs.ErrExist, if out
+// outdir.Resume continues. Other errors to branch on: *OptionError, a mistake in the options; fs.ErrExist, if out
 // exists and Force is not set; block.ErrNotFinite and quant.ErrOverflow, which Sanitize and Saturate avoid;
 // gpu.ErrNoAdapter, if calibration was asked to run on a GPU.
 func Convert(ctx context.Context, dir, out string, o ConvertOptions) (*ConvertReport, error) {

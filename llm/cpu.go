@@ -13,6 +13,8 @@ type Forwarder interface {
 	Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error
 	VocabSize() int
 	Position() int
+	CanRewind(position int) bool
+	Rewind(position int) error
 	Reset()
 }
 
@@ -33,19 +35,6 @@ func (c *cpu) Sequences() int { return 1 }
 func (c *cpu) Select(sequence int) error {
 	if sequence != 0 {
 		return fmt.Errorf("sequence %d: the CPU engine has one", sequence)
-	}
-	return nil
-}
-
-func (c *cpu) CanRewind(position int) bool { return position == 0 || position == c.Position() }
-
-func (c *cpu) Rewind(position int) error {
-	switch position {
-	case c.Position():
-	case 0:
-		c.Reset()
-	default:
-		return fmt.Errorf("position %d of %d: the CPU engine goes back to the beginning only", position, c.Position())
 	}
 	return nil
 }

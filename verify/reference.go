@@ -119,6 +119,29 @@ func (r *Reference) SetTrace(f func(layer int, hidden []float32)) { r.trace = f 
 // Position reports how many tokens have been fed since the last Reset.
 func (r *Reference) Position() int { return r.length }
 
+// CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with a
+// window forget what lies behind it.
+func (r *Reference) CanRewind(position int) bool {
+	if position < 0 || position > r.length {
+		return false
+	}
+	for i := range r.caches {
+		if first := max(0, position-r.reach(i)+1); first+r.caches[i].capacity < r.length {
+			return false
+		}
+	}
+	return true
+}
+
+// Rewind makes the next token one at the given position, of which CanRewind says that it may be.
+func (r *Reference) Rewind(position int) error {
+	if !r.CanRewind(position) {
+		return fmt.Errorf("position %d: %d tokens were fed, and the caches do not reach back so far", position, r.length)
+	}
+	r.length = position
+	return nil
+}
+
 // Reset forgets the KV cache.
 func (r *Reference) Reset() {
 	r.length = 0

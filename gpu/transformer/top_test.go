@@ -13,7 +13,6 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
-	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // TestCandidates compares the candidates with the sorted logits.
@@ -120,40 +119,6 @@ func checkCandidates(t *testing.T, got Top, logits []float32) {
 }
 
 func compare(a, b float32) int { return btoi(a > b) - btoi(a < b) }
-
-// TestGenerate checks that the tokens chosen from the GPU's candidates are those chosen from all
-// its logits.
-func TestGenerate(t *testing.T) {
-	dev := gputest.Open(t)
-	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(8, 64))
-	for _, o := range []sample.Options{{}, {Temperature: 0.8, TopK: 20, TopP: 0.9, Seed: 7, RepeatPenalty: 1.2}, {Temperature: 1, Seed: 1}} {
-		tr, err := New(context.Background(), dev, src, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		generate := func(m sample.Model) []int32 {
-			tr.Reset()
-			s, err := sample.New(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var ids []int32
-			for id, err := range sample.Generate(context.Background(), m, s, []int32{1, 2, 3}, 30) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				ids = append(ids, id)
-			}
-			return ids
-		}
-		fast := generate(tr)
-		full := generate(struct{ verify.Forwarder }{tr})
-		if len(fast) != 30 || !slices.Equal(fast, full) {
-			t.Errorf("%+v: %v from candidates, %v from all logits", o, fast, full)
-		}
-		tr.Close()
-	}
-}
 
 // TestBatch feeds sequences of different lengths together and checks each against itself alone.
 func TestBatch(t *testing.T) {

@@ -1,0 +1,46 @@
+package verify
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// TestRewind goes back to positions of which CanRewind says that it may, and computes the same from there; a cache
+// that has let go of what is needed is refused.
+func TestRewind(t *testing.T) {
+	for name, far := range map[string]bool{"llama_bias": true, "gemma2": false} { // the latter has layers with a window
+		dir := filepath.Join("../testdata/families", name)
+		g := readRecorded(t, dir)
+		tokens := slices.Repeat(g.ids, 1+batchTokens/len(g.ids)+2)
+		r := reference(t, open(t, dir), ReferenceOptions{MaxSeqLen: len(tokens)})
+		want := feed(t, r, tokens, len(tokens))
+		positions := []int{0, 13, 30, len(tokens) - 40, len(tokens) - 1}
+		may := 0
+		for _, p := range positions {
+			if !r.CanRewind(p) {
+				if err := r.Rewind(p); err == nil {
+					t.Errorf("%s: rewound to %d, where it may not", name, p)
+				}
+				continue
+			}
+			may++
+			if err := r.Rewind(p); err != nil {
+				t.Fatal(err)
+			}
+			if r.Position() != p {
+				t.Fatalf("%s: position %d after rewinding to %d", name, r.Position(), p)
+			}
+			got := feed(t, r, tokens[p:], len(tokens)-p)
+			if !slices.Equal(got, want[p*r.VocabSize():]) {
+				t.Errorf("%s: other logits after rewinding to %d", name, p)
+			}
+		}
+		if all := may == len(positions); all != far || may == 0 {
+			t.Errorf("%s: it may rewind to %d of %d positions", name, may, len(positions))
+		}
+		if r.CanRewind(len(tokens)+1) || r.CanRewind(-1) {
+			t.Errorf("%s: it may rewind to where it never was", name)
+		}
+	}
+}

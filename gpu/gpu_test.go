@@ -471,24 +471,3 @@ func TestCloseWhileUsed(t *testing.T) {
 	d.Close()
 	work.Wait()
 }
-
-// BenchmarkRun measures what a dispatch costs the CPU.
-func BenchmarkRun(b *testing.B) {
-	d := gputest.Open(b)
-	pl := pipeline(b, d, "spin", spin, kernels.Consts{"ROUNDS": 0})
-	g := group(b, d, pl, gpu.Range{Buffer: buffer(b, d, 256, gpu.Storage)})
-	const dispatches = 500
-	var p gpu.Program
-	for range dispatches {
-		p.Dispatch(pl, g, 1, 1, 1)
-	}
-	b.ReportAllocs()
-	var submit time.Duration
-	for b.Loop() {
-		start := time.Now()
-		check(b, d.Run(&p))
-		submit += time.Since(start)
-		check(b, d.Wait(b.Context()))
-	}
-	b.ReportMetric(float64(submit.Nanoseconds())/float64(b.N)/dispatches, "ns/dispatch")
-}

@@ -41,7 +41,7 @@ type lasting struct{ testing.TB }
 
 func (lasting) Cleanup(f func()) { atExit = append(atExit, f) }
 
-func open(t *testing.T) *gpu.Device {
+func open(t testing.TB) *gpu.Device {
 	t.Helper()
 	if device == nil {
 		device = gputest.Open(lasting{t})
@@ -69,6 +69,23 @@ func launchKernel(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p, buffers := record(t, k, x, y, operands...)
+	defer p.Release()
+	dev := open(t)
+	if err := dev.Run(p); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range operands {
+		if k.Bindings[i] == kernels.Storage {
+			download(t, dev, buffers[i], o)
+		}
+		buffers[i].Release()
+	}
+}
+
+// record makes a program of one dispatch of a kernel, and a buffer for each operand.
+func record(t testing.TB, k kernels.Kernel, x, y int, operands ...any) (*gpu.Program, []*gpu.Buffer) {
+	t.Helper()
 	dev := open(t)
 	pipeline, err := dev.Pipeline(k)
 	if err != nil {
@@ -77,32 +94,23 @@ func launchKernel(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
 	if len(operands) != len(k.Bindings) {
 		t.Fatalf("%s: %d operands for %d bindings", k.Key, len(operands), len(k.Bindings))
 	}
-	ranges := make([]gpu.Range, len(operands))
+	ranges, buffers := make([]gpu.Range, len(operands)), make([]*gpu.Buffer, len(operands))
 	for i, o := range operands {
-		b := upload(t, dev, k.Bindings[i], o)
-		defer b.Release()
-		ranges[i] = gpu.Range{Buffer: b}
+		buffers[i] = upload(t, dev, k.Bindings[i], o)
+		ranges[i] = gpu.Range{Buffer: buffers[i]}
 	}
 	group, err := dev.BindGroup(pipeline, ranges...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p gpu.Program
-	defer p.Release()
+	p := &gpu.Program{}
 	p.Dispatch(pipeline, group, uint32(x), uint32(y), 1)
-	if err := dev.Run(&p); err != nil {
-		t.Fatal(err)
-	}
-	for i, o := range operands {
-		if k.Bindings[i] == kernels.Storage {
-			download(t, dev, ranges[i].Buffer, o)
-		}
-	}
+	return p, buffers
 }
 
 // upload makes a buffer of exactly the operand's size, so that a kernel that reads or writes
 // past its end shows; a uniform one is made whole rows of 16 bytes, as structs are.
-func upload(t *testing.T, dev *gpu.Device, kind kernels.Binding, operand any) *gpu.Buffer {
+func upload(t testing.TB, dev *gpu.Device, kind kernels.Binding, operand any) *gpu.Buffer {
 	t.Helper()
 	var data []byte
 	switch v := operand.(type) {

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 //go:embed *.wgsl shared/*.wgsl
@@ -37,8 +38,14 @@ func assemble(source string) (string, error) {
 	return text.String() + pieces.String(), nil
 }
 
+// texts are the assembled texts of kernels, by name: a model asks for the same ones many times.
+var texts sync.Map
+
 // read returns the assembled text of a kernel's file.
 func read(name string) (string, error) {
+	if text, ok := texts.Load(name); ok {
+		return text.(string), nil
+	}
 	source, err := files.ReadFile(name + ".wgsl")
 	if err != nil {
 		return "", fmt.Errorf("kernel %q: there is no such kernel", name)
@@ -47,5 +54,6 @@ func read(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("kernel %s: %w", name, err)
 	}
+	texts.Store(name, text)
 	return text, nil
 }

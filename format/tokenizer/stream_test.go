@@ -66,37 +66,3 @@ func TestLongWord(t *testing.T) {
 		}
 	}
 }
-
-func benchmarkText(b *testing.B) string { return strings.Repeat(readText(b), 3)[:150_000] }
-
-func BenchmarkEncode(b *testing.B) {
-	text := benchmarkText(b)
-	toks := map[string]*Tokenizer{"tiny": load(b, tinyPath)}
-	for _, name := range []string{"gpt2", "o200k", "deepseek", "llama2", "unigram"} {
-		toks[name] = family(b, name)
-	}
-	for name, tok := range toks {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(text)))
-			for b.Loop() {
-				tok.Encode(text, true)
-			}
-		})
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	text := benchmarkText(b)
-	tok := load(b, tinyPath)
-	ids := tok.Encode(text, true)
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		tok.Decode(ids, true)
-	}
-}
-
-func BenchmarkLoad(b *testing.B) {
-	for b.Loop() {
-		load(b, tinyPath)
-	}
-}

@@ -123,6 +123,9 @@ func (o *Options) identity(ctx context.Context, m *source.Model) (string, error)
 	where := "cpu"
 	if o.Reference.Device == engine.GPU {
 		where = "gpu " + o.Engine.GPU.Adapter
+		if e := o.Engine.GPU.Engine; e != "" {
+			where += " by " + e
+		}
 	}
 	if m.Bundle != nil {
 		return fmt.Sprintf("bundle %s on %s", m.Bundle.Manifest.ID, where), nil

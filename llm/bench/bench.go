@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -15,7 +16,7 @@ type Options struct {
 	Contexts    []int  // tokens before generation, of one sequence
 	Batches     []int  // sequences at once, at the first context
 	Tokens      int    // that are generated, of each sequence
-	Repetitions int    // each is measured this often, after once that does not count
+	Repetitions int    // of each measurement, after one that does not count
 	KVBits      int    // of cached keys and values: 16 or 32
 	NoCheck     bool   // do not compare a bundle with its hashes while it loads
 	Tuning      string // see engine.Options
@@ -24,6 +25,22 @@ type Options struct {
 	Profile     bool   // time every kernel, too
 
 	Progress func(done, total int64) // told how many tensors of a bundle are written to load it; may be nil
+}
+
+// check reports options that nothing can be measured with.
+func (o *Options) check() error {
+	for name, n := range map[string]int{
+		"prompts": slices.Min(append([]int{1}, o.Prompts...)), "batches": slices.Min(append([]int{1}, o.Batches...)),
+		"tokens": o.Tokens, "repetitions": o.Repetitions,
+	} {
+		if n < 1 {
+			return fmt.Errorf("bench: %s: %d: want 1 or more", name, n)
+		}
+	}
+	if n := slices.Min(append([]int{0}, o.Contexts...)); n < 0 {
+		return fmt.Errorf("bench: contexts: %d: want 0 or more", n)
+	}
+	return nil
 }
 
 // Report is what was measured. Speeds are in tokens a second, bandwidths in bytes. Its JSON keys are an interface.
@@ -52,6 +69,9 @@ func (r *Report) TotalMemory() (total uint64) {
 
 // Run measures a model on a device.
 func Run(ctx context.Context, dev *gpu.Device, m *Model, o Options) (*Report, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	b := &benchmark{Options: o, dev: dev, model: m}
 	b.report = Report{Device: dev.Info().String(), Engine: dev.Info().Engine, Kernels: map[string]string{}, Model: m.name, Format: m.format}
 	measure := b.all

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,5 +63,25 @@ func TestTrace(t *testing.T) {
 	}
 	if e.Args["bytes"] != 1000.0 || e.Args["flops"] != 4000.0 || e.Args["kernel"] != "matvec/BITS=4" {
 		t.Errorf("its arguments are %v", e.Args)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	good := Options{Prompts: []int{512}, Contexts: []int{0}, Batches: []int{1}, Tokens: 1, Repetitions: 1}
+	if err := good.check(); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*Options){
+		"prompts: 0":     func(o *Options) { o.Prompts = []int{512, 0} },
+		"contexts: -1":   func(o *Options) { o.Contexts = []int{-1} },
+		"batches: -2":    func(o *Options) { o.Batches = []int{1, -2} },
+		"tokens: 0":      func(o *Options) { o.Tokens = 0 },
+		"repetitions: 0": func(o *Options) { o.Repetitions = 0 },
+	} {
+		o := good
+		change(&o)
+		if err := o.check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }

@@ -27,11 +27,11 @@ type Options struct {
 	Edits       []hf.Edit        // changes of the configuration, see hf.ScaleRoPE
 	Calibration Calibration      // for the method gptq
 	Threads     int              // workers, 0: one for each CPU; the bytes do not depend on it
-	Strict      bool             // warnings that are known before anything is written are errors
-	Force       bool             // replace a bundle that is there
-	Stale       outdir.Stale     // what becomes of what an interrupted run left
+	Strict      bool             // fail instead of warning, before anything is written
+	Force       bool             // replace an existing bundle
+	Stale       outdir.Stale     // what to do with what an interrupted run left
 	Generator   string           // program and version, for the manifest
-	Log         *slog.Logger     // told what is of interest when something goes wrong; may be nil
+	Log         *slog.Logger     // gets details that help to explain an error; may be nil
 
 	Progress func(Progress)     // how far it is; may be nil
 	Warn     func(string)       // what may keep the bundle from reading and writing text; may be nil
@@ -78,7 +78,7 @@ type Calibration struct {
 // Auto is the method that chooses between gptq and search.
 const Auto = "auto"
 
-// OptionError is a mistake in the options that is one for every checkpoint.
+// OptionError is a mistake in the options, whatever the checkpoint is.
 type OptionError = option.Error
 
 // Check reports options that make no sense whatever the checkpoint is, as an *OptionError.

@@ -27,6 +27,9 @@ type Comparison struct {
 // OpenComparison opens and checks everything, so that nothing turns out to be missing after hours of work. The bundles must
 // have one tokenizer.
 func OpenComparison(checkpoint string, bundles []string, o Options) (_ *Comparison, err error) {
+	if len(bundles) == 0 {
+		return nil, errors.New("there is no bundle to compare")
+	}
 	if o.Engine.Device == "" {
 		o.Engine.Device = engine.Auto
 	}

@@ -19,7 +19,7 @@ type Options struct {
 	Engine engine.Options
 
 	Program  string         // name and version, for reports
-	Log      *slog.Logger   // told what is of interest when something goes wrong; may be nil
+	Log      *slog.Logger   // gets details that help to explain an error; may be nil
 	Progress func(Progress) // told how far it is, by one goroutine at a time; may be nil
 }
 
@@ -46,10 +46,10 @@ type VerifyOptions struct {
 	Limits        Limits     // of what is measured
 	Golden        string     // file with the logits of another implementation, "": none
 	GoldenRoPE    GoldenRoPE // what they were computed with
-	Page          *Page      // what only a page shows, nil: is not measured
+	Page          *Page      // what to measure for a page that people read, nil: no page
 }
 
-// Page says what is measured for people to read.
+// Page says what is measured for the page alone.
 type Page struct {
 	Worst    int // how many of the worst predictions it lists
 	Generate int // how many tokens each model writes, the checkpoint on the CPU; 0: no text
@@ -72,7 +72,7 @@ const (
 	RoPEF16  GoldenRoPE = "f16" // as PyTorch's half() rounds them
 )
 
-// OptionError is a mistake in the options, or in what they bring together.
+// OptionError is a mistake in the options, or in the models that they are for.
 type OptionError = option.Error
 
 // Progress says how far a step is. A Step that is "" says that the last one has ended.

@@ -151,3 +151,9 @@ func TestGreedy(t *testing.T) {
 		}
 	}
 }
+
+func TestCompareNothing(t *testing.T) {
+	if _, err := OpenComparison(tiny, nil, small()); err == nil {
+		t.Error("no bundle is no error")
+	}
+}

@@ -12,15 +12,15 @@ import (
 	"strings"
 )
 
-// Build builds cmd/llama-webgpu of a revision in a git worktree of its own, dir/tree, which it removes again.
+// Build builds cmd/llama-webgpu of a revision in a git worktree of its own, dir/.tree, which it removes again.
 // program is the file to write.
 func Build(ctx context.Context, rev, dir, program string) error {
 	program, err := filepath.Abs(program)
 	if err != nil {
 		return err
 	}
-	tree := filepath.Join(dir, "tree")
-	remove := func() error { // also after an interrupt
+	tree := filepath.Join(dir, ".tree") // with a dot, so that ./... does not mean it
+	remove := func() error {            // also after an interrupt
 		return Command(context.WithoutCancel(ctx), ".", "git", "worktree", "remove", "--force", tree)
 	}
 	if _, err := os.Stat(tree); err == nil {

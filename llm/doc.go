@@ -1,5 +1,5 @@
 // Package llm generates text: it opens a model, keeps the state of its conversations, and streams what the model
-// writes.
+// writes. It also has the ways in to what comes before: Convert makes a bundle of a checkpoint, Verify compares the two.
 //
 //	m, err := llm.Open(ctx, "bundle", llm.Options{})
 //	s, err := m.NewSession()

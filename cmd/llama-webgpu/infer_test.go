@@ -125,7 +125,7 @@ func TestWithoutCgo(t *testing.T) {
 		{"infer --temperature 0 -n 4 --prompt It --device cpu --model " + out, "", true},
 		{"verify --windows 1 --window-tokens 16 --device cpu --model " + out + " --reference " + tiny, "PASS", true},
 		{"version", "without a GPU", true},
-		{"infer --prompt It --model " + out, "this build has no GPU (built without cgo): build it with cgo, or use --device cpu", false},
+		{"infer --prompt It --model " + out, "build the program with cgo, get a Dawn library, or use --device cpu", false},
 		{"verify --model " + out + " --reference " + tiny, "or use --device cpu", false},
 		{"adapters", "this build has no GPU", false},
 	} {

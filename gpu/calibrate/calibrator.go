@@ -22,7 +22,6 @@ import (
 type Calibrator struct {
 	src     model.Weights
 	windows [][]int32
-	used    map[int]bool // tokens of the windows
 
 	layer     int    // whose inputs are in the tracks; NoLayer: none yet
 	quantized *track // the model with the tensors that were set, the rest float32
@@ -61,18 +60,13 @@ func New(dev *gpu.Device, src model.Weights, windows [][]int32, exact bool) (*Ca
 }
 
 func newCalibrator(src model.Weights, k *keeper, exact bool) (*Calibrator, error) {
-	c := &Calibrator{src: src, windows: k.windows, used: map[int]bool{}, layer: model.NoLayer, sumBytes: SumBytes}
+	c := &Calibrator{src: src, windows: k.windows, layer: model.NoLayer, sumBytes: SumBytes}
 	var errQ, errF error
 	if c.quantized, errQ = newTrack(src, k); exact {
 		c.float, errF = newTrack(src, k)
 	}
 	if err := errors.Join(errQ, errF); err != nil {
 		return nil, errors.Join(err, c.Close())
-	}
-	for _, w := range k.windows {
-		for _, id := range w {
-			c.used[int(id)] = true
-		}
 	}
 	return c, nil
 }
@@ -84,7 +78,7 @@ func (c *Calibrator) Close() error { return errors.Join(c.quantized.close(), c.f
 // in blocks of the given size, 16 and 0 for float16, 32 and 0 for float32. It keeps a copy. The tensor counts when its last row
 // is there. Set may be called while sums are made.
 func (c *Calibrator) Set(i, bits, size, row0 int, bytes []byte) {
-	c.quantized.set(i, block.Packing{Bits: bits, Block: size}, row0, bytes, c.used)
+	c.quantized.Set(i, block.Packing{Bits: bits, Block: size}, row0, bytes)
 }
 
 // Sums returns what the text says of the inputs of tensor i; Gap and Debt only if the float model goes

@@ -75,7 +75,7 @@ func calibrated(t *testing.T, dev *gpu.Device, checkpoint *hf.Checkpoint, window
 		defer c.Close()
 		o.Method, o.Calibration, o.Correction = convert.GPTQ, c, 0.5
 	}
-	return converted(t, checkpoint, o)
+	return modeltest.Bundle(t, checkpoint, o)
 }
 
 func reference(t *testing.T, w model.Weights) verify.Forwarder {
@@ -95,19 +95,4 @@ func drift(t *testing.T, checkpoint *hf.Checkpoint, b *bundle.Bundle, windows []
 		t.Fatal(err)
 	}
 	return d.MeanKLD
-}
-
-// converted makes a bundle of weights.
-func converted(t *testing.T, w model.Weights, o convert.Options) *bundle.Bundle {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "out")
-	if _, err := convert.Run(context.Background(), convert.Source{Weights: w}, out, o); err != nil {
-		t.Fatal(err)
-	}
-	b, err := bundle.Open(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return b
 }

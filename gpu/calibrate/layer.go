@@ -8,6 +8,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/quant/overlay"
 )
 
 // layer is one layer of a model on the device, in float32, for windows of text that are read one at a time.
@@ -77,13 +78,13 @@ func (l *layer) spec() *model.Layer { return l.weights.Spec().Layer(0) }
 
 // layerSource is a Source of one layer of a model, all float32.
 type layerSource struct {
-	model   *overlay
+	model   *overlay.Model
 	spec    model.Spec
 	tensors []model.Tensor
 	index   []int // in the model
 }
 
-func newLayerSource(o *overlay, layer int) *layerSource {
+func newLayerSource(o *overlay.Model, layer int) *layerSource {
 	s := &layerSource{model: o, spec: *o.Spec()}
 	s.spec.Layers = []int{s.spec.Layers[layer]}
 	s.spec.Vocab, s.spec.Positions, s.spec.TiedHead = 1, 0, true

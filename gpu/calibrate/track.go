@@ -6,11 +6,12 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/quant/overlay"
 )
 
 // track is what calibration text has become on its way through a model.
 type track struct {
-	*overlay
+	*overlay.Model
 	keeper *keeper
 	layer  *layer // nil before its first pass
 
@@ -21,7 +22,7 @@ type track struct {
 }
 
 func newTrack(src model.Weights, keeper *keeper) (*track, error) {
-	k := &track{overlay: newOverlay(src), keeper: keeper}
+	k := &track{Model: overlay.New(src, keeper.windows), keeper: keeper}
 	var errI, errM error
 	k.input, errI = keeper.stream(src.Spec().Hidden)
 	k.middle, errM = keeper.stream(src.Spec().Hidden)
@@ -44,8 +45,8 @@ func (k *track) unload() {
 
 // load brings the layer to the device, or what was handed over of it since it was there.
 func (k *track) load(ctx context.Context, layer int) error {
-	src := newLayerSource(k.overlay, layer)
-	late := k.late(src.index)
+	src := newLayerSource(k.Model, layer)
+	late := k.Late(src.index)
 	if k.layer == nil {
 		longest := 0
 		for _, w := range k.keeper.windows {
@@ -67,7 +68,7 @@ func (k *track) load(ctx context.Context, layer int) error {
 func (k *track) next(layer int) error {
 	k.unload()
 	k.have = graph.AtInput
-	k.forget(layer)
+	k.Forget(layer)
 	err := k.heads.close()
 	k.heads = nil
 	return err

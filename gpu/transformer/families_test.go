@@ -9,7 +9,6 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
-	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
@@ -67,22 +66,7 @@ func convertFamily(t *testing.T, dir, format, embed string) *bundle.Bundle {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { checkpoint.Close() })
-	return converted(t, checkpoint, convert.Options{
+	return modeltest.Bundle(t, checkpoint, convert.Options{
 		Format: format, EmbedFormat: embed, Method: "rtn", KeepF16: []*regexp.Regexp{regexp.MustCompile(`\.0\.`)},
 	})
-}
-
-// converted makes a bundle of weights.
-func converted(t *testing.T, w model.Weights, o convert.Options) *bundle.Bundle {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "out")
-	if _, err := convert.Run(context.Background(), convert.Source{Weights: w}, out, o); err != nil {
-		t.Fatal(err)
-	}
-	b, err := bundle.Open(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return b
 }

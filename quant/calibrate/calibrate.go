@@ -8,6 +8,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
+	"github.com/llama-webgpu/llama-webgpu/quant/overlay"
 )
 
 // Calibrator implements convert.Calibration. Beside the model as far as it is quantized, the float model may go along,
@@ -28,7 +29,7 @@ func New(src model.Weights, windows [][]int32, exact bool) (*Calibrator, error) 
 	}
 	c := &Calibrator{src: src, windows: windows}
 	var err error
-	if c.quantized, err = newTrack(newOverlay(src, windows), windows); err == nil && exact {
+	if c.quantized, err = newTrack(overlay.New(src, windows), windows); err == nil && exact {
 		c.float, err = newTrack(src, windows)
 	}
 	return c, err
@@ -44,10 +45,10 @@ func (c *Calibrator) Close() error {
 // Set hands over the next rows of tensor i, from row0 on, as they will be in the bundle: bits a weight in blocks, 16
 // and 0 for float16, 32 and 0 for float32. It keeps a copy. The tensor counts when its last row is there.
 func (c *Calibrator) Set(i, bits, size, row0 int, rows []byte) {
-	c.quantized.overlay().set(i, block.Packing{Bits: bits, Block: size}, row0, rows)
+	c.quantized.replaced().Set(i, block.Packing{Bits: bits, Block: size}, row0, rows)
 }
 
-func (k *track) overlay() *overlay { return k.ref.Weights().(*overlay) }
+func (k *track) replaced() *overlay.Model { return k.ref.Weights().(*overlay.Model) }
 
 // Sums returns what the text says of the inputs of tensor i; Gap and Debt only if the float model goes along. Of a
 // stack of experts' matrices, it is Inputs alone, over all experts.
@@ -112,7 +113,7 @@ func (c *Calibrator) reach(ctx context.Context, i int) (model.Tensor, error) {
 				return t, fmt.Errorf("calibration: %w", err)
 			}
 		}
-		c.quantized.overlay().forget(c.quantized.layer)
+		c.quantized.replaced().Forget(c.quantized.layer)
 	}
 	return t, nil
 }

@@ -8,10 +8,10 @@
 //		fmt.Print(piece.Text)
 //	}
 //
-// Open is the way in. A program that has the parts of a model already (as the one in the browser does, which
-// receives bytes from JavaScript) makes a Model of them with New. A Session is a sequence in the model's KV cache: it
-// remembers what was computed, so that a text that begins alike is not computed again. Model.Batch continues several
-// texts at once.
+// Open is the way in. A program that already has the parts of a model (such as the one in the browser, which receives
+// bytes from JavaScript) makes a Model from them with New. A Session is a sequence in the model's KV cache: it remembers
+// what was computed, so that the common beginning of two prompts is computed once. Model.Batch continues several texts
+// at once.
 //
 // The package computes nothing itself, prints nothing and reads no flags. The same model, prompt, options and seed
 // give the same text.

@@ -9,8 +9,8 @@ import (
 // Engine computes logits for some sequences, numbered from 0, each with a KV cache; one of them is selected.
 // *transformer.Transformer is one, OnCPU makes another. A Model calls it from one goroutine at a time.
 //
-// If the context ends, a call does so too, within one chunk of a prompt, and Position then says how many tokens the
-// sequence keeps. After any other error the sequence is Reset.
+// When the context ends, a call returns within one chunk of a prompt, and Position then says how many tokens the sequence
+// keeps. After any other error the Model calls Reset.
 type Engine interface {
 	VocabSize() int // logits of a token
 	Sequences() int
@@ -20,7 +20,7 @@ type Engine interface {
 	CanRewind(position int) bool                                    // whether the cache still holds all that a token at this position sees
 	Rewind(position int) error                                      // makes the next token one at this position
 	Reset()                                                         // forgets the selected sequence
-	Prefill(ctx context.Context, tokens []int32) (n int, err error) // feeds a chunk and says how long it was; 0: all fit into one chunk, and nothing was fed
+	Prefill(ctx context.Context, tokens []int32) (n int, err error) // feeds one chunk and returns its length; 0: everything fits into one chunk, and nothing was fed
 
 	// Forward feeds tokens and calls each with the logits [VocabSize] of tokens[i] for i ≥ from, in order.
 	Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error

@@ -66,8 +66,8 @@ func Open(ctx context.Context, dir string, o Options) (*Model, error) {
 	return m, nil
 }
 
-// Files are a model on disk that is not loaded: what it is, and how it reads and writes, can be asked before the time
-// is spent to load it.
+// Files is a model on disk that is not loaded yet: prompts can be tokenized and templates tried before any time is spent
+// on loading.
 type Files struct {
 	*source.Model
 	vocabulary Vocabulary
@@ -86,8 +86,7 @@ func OpenFiles(dir string) (*Files, error) {
 	return f, nil
 }
 
-// FilesOf is OpenFiles for a model that is open. A model without a tokenizer is none the worse; one that cannot be
-// read is an error.
+// FilesOf is OpenFiles for a model that is already open. A missing tokenizer is no error, one that cannot be read is.
 func FilesOf(m *source.Model) (*Files, error) {
 	f := &Files{Model: m, vocabulary: Vocabulary{BOS: m.BOS, EOS: m.EOS}}
 	if !m.HasTokenizer() {
@@ -108,8 +107,8 @@ func FilesOf(m *source.Model) (*Files, error) {
 // Vocabulary returns how the model reads and writes.
 func (f *Files) Vocabulary() *Vocabulary { return &f.vocabulary }
 
-// Template makes a template of a text in Jinja, "": the model's own, with variables of its own beside the messages, such
-// as enable_thinking; chat.New says which values they may have. An error names the line, or is ErrNoTemplate.
+// Template parses a Jinja template; "" is the model's own. vars are its variables beside the messages, such as
+// enable_thinking; chat.New says which values they may have. The error names the line, or is ErrNoTemplate.
 func (f *Files) Template(text string, vars map[string]any) (Template, error) {
 	if text == "" {
 		text = f.ChatTemplate()
@@ -127,8 +126,7 @@ func (f *Files) Template(text string, vars map[string]any) (Template, error) {
 	return template{t}, nil
 }
 
-// Load loads the model onto a device. The files must stay open as long as the Model is used, which does not close
-// them.
+// Load loads the model onto a device. The files must stay open as long as the Model is used; it does not close them.
 func (f *Files) Load(ctx context.Context, o Options) (*Model, error) {
 	if o.Warm == nil {
 		o.Warm = []int{256, 1}
@@ -143,7 +141,7 @@ func (f *Files) Load(ctx context.Context, o Options) (*Model, error) {
 	return f.On(e), nil
 }
 
-// On makes a Model of an engine that is open; the Model closes it.
+// On makes a Model from an open engine. Closing the Model closes the engine.
 func (f *Files) On(e *engine.Engine) *Model {
 	p := Parts{Vocabulary: f.vocabulary, Device: e.Device, Where: e.String(), Close: func() error {
 		e.Close()

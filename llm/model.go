@@ -12,13 +12,12 @@ import (
 
 // What a caller may want to branch on.
 var (
-	ErrBusy       = errors.New("busy: the session generates a text already")
+	ErrBusy       = errors.New("busy: the session is already generating")
 	ErrClosed     = errors.New("closed")
-	ErrNoSequence = errors.New("each of the model's sequences has a session: close one, or open the model with more Sequences")
+	ErrNoSequence = errors.New("all sequences of the model are in use: close a session, or open the model with more Sequences")
 )
 
-// Model is a model that is ready to generate text. Its methods may be called from several goroutines; the engine
-// takes one step at a time.
+// Model is a loaded model. Its methods may be called from several goroutines; the engine takes one step at a time.
 type Model struct {
 	vocabulary Vocabulary
 	device     *gpu.Device // nil: the model runs on the CPU
@@ -40,7 +39,7 @@ type Parts struct {
 	Close      func() error // called by Model.Close, nil: whoever made the parts gives them back
 }
 
-// New makes a Model of parts that are there already. Open does it with those of a directory.
+// New makes a Model from its parts. Open does so for a directory.
 func New(p Parts) *Model {
 	m := &Model{vocabulary: p.Vocabulary, device: p.Device, where: p.Where, close: p.Close, engine: p.Engine}
 	if m.where == "" && p.Device != nil {
@@ -95,12 +94,12 @@ type Request struct {
 	Options GenerateOptions
 }
 
-// Batch continues several texts, as many at once as the model has sequences without a session; when one ends, the
-// next takes its place. They begin in order. The weights are read once for all texts that are under way, and each of
-// them is the text that it would be alone, as far as the rounding of float32 lets a product of several vectors be the
-// same as of one. Piece.Index says which request a piece belongs to; its last one has the Result.
+// Batch continues several prompts, as many at once as the model has free sequences; when one text ends, the next prompt
+// takes its place. Prompts start in order. Each step reads the weights once for all running texts. Each text is the one
+// that its prompt would get alone, as far as float32 rounding makes the product of several vectors equal to that of one.
+// Piece.Index says which request a piece belongs to; the last piece of each has the Result.
 //
-// An error ends all. If it is the context's, what there is of each text comes before it, with FinishCanceled.
+// An error ends all texts. If it is the context's, each unfinished text first yields a last piece with FinishCanceled.
 func (m *Model) Batch(ctx context.Context, requests []Request) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
 		l := loop{m: m, several: true}
@@ -143,7 +142,7 @@ func (m *Model) takeAll() ([]*Session, error) {
 	}
 }
 
-// Close gives back what the model has. Sessions end with it; none may be generating.
+// Close releases the model. Cancel running generations first: they fail with ErrClosed at their next step.
 func (m *Model) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

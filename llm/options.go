@@ -24,14 +24,13 @@ func NewSampler(o Sampling) (*Sampler, error) {
 	return s, nil
 }
 
-// DefaultMaxTokens is how many tokens are generated if GenerateOptions does not say, and NoTokens is none at all: the
-// prompt is tokenized, and that is all.
+// DefaultMaxTokens is the limit if GenerateOptions.MaxTokens is 0. With NoTokens nothing is computed at all.
 const (
 	DefaultMaxTokens = 256
 	NoTokens         = -1
 )
 
-// GenerateOptions say how to continue a text, and for how long.
+// GenerateOptions say how a prompt is continued, and for how long.
 type GenerateOptions struct {
 	Sampling  Sampling
 	MaxTokens int // at most this many; 0: DefaultMaxTokens, NoTokens: none
@@ -42,8 +41,8 @@ type GenerateOptions struct {
 	NoBOS    bool     // do not put before the prompt of Generate what the tokenizer puts before a text
 	Template Template // for Chat, in place of the model's
 
-	// Sampler, if not nil, is used in place of a new one made of Sampling: its random numbers and its memory for the
-	// repeat penalty go on from one text to the next. It is given those tokens of the prompt that are computed.
+	// Sampler, if not nil, is used instead of a new one made from Sampling: its random numbers and its history for the
+	// repeat penalty continue from one text to the next. Of each prompt it sees the tokens that are not cached.
 	Sampler *Sampler
 }
 

@@ -6,8 +6,8 @@ import (
 	"iter"
 )
 
-// Session is one of a model's sequences. It remembers the tokens whose keys and values are in the cache: a text that
-// begins like them is computed from the first difference on only. It is for one goroutine at a time.
+// Session is one of a model's sequences. It remembers the tokens whose keys and values are in the cache: a prompt that
+// begins with the same tokens is computed only from the first difference on. It is for one goroutine at a time.
 type Session struct {
 	m        *Model
 	sequence int
@@ -18,18 +18,18 @@ type Session struct {
 	closed bool
 }
 
-// Generate continues a text, until the model ends it, a stop sequence appears, or there are as many tokens as the
-// options allow. It yields a Piece for each token, as it is chosen; the last piece has the Result. Between two pieces
-// nothing runs: whoever reads sets the pace, and leaving the loop ends the text.
+// Generate continues a prompt until the model ends its text, a stop sequence appears, or MaxTokens is reached. It yields
+// a Piece for each token as soon as it is chosen; the last piece has the Result. Nothing runs between two pieces: the
+// reader sets the pace, and leaving the loop ends the text.
 //
-// An error ends the text. If it is that of ctx, what there is of the text comes before it, with FinishCanceled; a
-// context that ends is noticed within one chunk of a long prompt. What was computed until then stays in the cache.
+// An error ends the text. When ctx ends, which is noticed within one chunk of a long prompt, a last piece with
+// FinishCanceled comes before the error, and what was computed stays in the cache.
 func (s *Session) Generate(ctx context.Context, prompt string, o GenerateOptions) iter.Seq2[Piece, error] {
 	return s.generate(ctx, o, func() ([]int32, error) { return s.m.vocabulary.Prompt(prompt, !o.NoBOS) })
 }
 
-// Chat is Generate for the answer to the last message of a conversation, which is given as a whole each time: what the
-// cache holds of it is not computed again. To go on, append Result.Text as a message of the assistant.
+// Chat is Generate for the answer to a conversation. Give the whole conversation each time: what the cache holds of it is
+// not computed again. To continue, append Result.Text as a message of the assistant.
 func (s *Session) Chat(ctx context.Context, messages []Message, o GenerateOptions) iter.Seq2[Piece, error] {
 	return s.generate(ctx, o, func() ([]int32, error) { return s.m.vocabulary.Conversation(messages, o.Template) })
 }

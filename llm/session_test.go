@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -283,6 +284,46 @@ func TestLogits(t *testing.T) {
 	for _, from := range []int{-1, 9} {
 		if err := s.Logits(t.Context(), tokens, from, nil); err == nil {
 			t.Errorf("from %d: no error", from)
+		}
+	}
+}
+
+// Sessions may be used by several goroutines.
+func TestConcurrentSessions(t *testing.T) {
+	const n = 4
+	m, _ := fakeModel(n)
+	var got [n]*Result
+	var group sync.WaitGroup
+	for i := range n {
+		s := session(t, m)
+		group.Go(func() {
+			for range 3 {
+				got[i], _ = Collect(s.GenerateTokens(t.Context(), numbers(i, 12), GenerateOptions{MaxTokens: 9}))
+			}
+		})
+	}
+	group.Wait()
+	for i, r := range got {
+		alone, _ := fakeModel(1)
+		want := generated(t, session(t, alone), numbers(i, 12), GenerateOptions{MaxTokens: 9})
+		if r == nil || !slices.Equal(r.Tokens, want.Tokens) {
+			t.Errorf("%d: %+v, alone %v", i, r, want.Tokens)
+		}
+	}
+}
+
+// BenchmarkGenerate measures what 64 tokens cost beside the engine's work.
+func BenchmarkGenerate(b *testing.B) {
+	m, _ := fakeModel(1)
+	s, err := m.NewSession()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Reset()
+		if _, err := Collect(s.GenerateTokens(b.Context(), []int32{1}, GenerateOptions{MaxTokens: 64, Stop: []string{"never"}})); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

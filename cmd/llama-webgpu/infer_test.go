@@ -2,17 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 const tiny = "../../testdata/tiny"
@@ -25,42 +20,6 @@ func makeBundle(t *testing.T, format string) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// TestGreedyGolden compares the greedy continuation of the unquantized bundle with that of
-// another implementation, on the GPU and on the CPU.
-func TestGreedyGolden(t *testing.T) {
-	var golden struct {
-		Prompt    string  `json:"prompt"`
-		PromptIDs []int32 `json:"prompt_ids"`
-		GreedyIDs []int32 `json:"greedy_ids"`
-	}
-	data, err := os.ReadFile(filepath.Join(tiny, "golden.json"))
-	if err == nil {
-		err = json.Unmarshal(data, &golden)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := makeBundle(t, "f16")
-	for _, device := range []string{"gpu", "cpu"} {
-		n := len(golden.GreedyIDs) - len(golden.PromptIDs)
-		out, err := output(t.Context(), t, "infer", "--model", dir, "--prompt", golden.Prompt, "-n", strconv.Itoa(n),
-			"--temperature", "0", "--device", device, "--json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got struct {
-			PromptTokens []int32 `json:"prompt_tokens"`
-			Tokens       []int32 `json:"tokens"`
-		}
-		if err := json.Unmarshal([]byte(out), &got); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(golden.GreedyIDs, slices.Concat(got.PromptTokens, got.Tokens)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", device, diff)
-		}
-	}
 }
 
 // canceler is a writer that interrupts the command that writes to it.

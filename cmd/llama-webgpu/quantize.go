@@ -148,7 +148,7 @@ func failed(m *meter, err error) error {
 	case errors.Is(err, quant.ErrOverflow):
 		err = fmt.Errorf("%s: %w: --saturate clamps such values, with --discard if a run was interrupted by this", m.c.String("input-dir"), err)
 	case resumable && errors.Is(err, context.Canceled):
-		err = fmt.Errorf("interrupted: %d of %d tensors are whole in %s: continue with --resume, or start over with --discard", stopped.Whole, stopped.Tensors, stopped.Work)
+		err = fmt.Errorf("interrupted: %d of %d tensors are complete in %s: continue with --resume, or start over with --discard", stopped.Whole, stopped.Tensors, stopped.Work)
 	case resumable:
 		err = fmt.Errorf("%w: continue with --resume when that is fixed, or start over with --discard", err)
 	case errors.As(err, &measured):

@@ -1,8 +1,3 @@
-// Package convert turns a checkpoint into a bundle. It streams: tiles of rows are read, encoded
-// by several workers and written in order, so that memory does not grow with the model and the
-// bytes do not depend on the number of workers. What was written when it is interrupted can be gone on
-// with, and gives the same bytes. What a block looks like is package quant's affair,
-// what a bundle looks like package bundle's.
 package convert
 
 import (

@@ -25,7 +25,7 @@ type Interrupted struct {
 }
 
 func (e *Interrupted) Error() string {
-	return fmt.Sprintf("%v; %d of %d tensors are whole in %s", e.Err, e.Whole, e.Tensors, e.Work)
+	return fmt.Sprintf("%v; %d of %d tensors are complete in %s", e.Err, e.Whole, e.Tensors, e.Work)
 }
 
 func (e *Interrupted) Unwrap() error { return e.Err }

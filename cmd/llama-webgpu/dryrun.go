@@ -11,6 +11,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
+	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
@@ -48,7 +49,7 @@ type plannedTensor struct {
 
 // preview shows what quantize would do.
 func preview(c *cli.Context, o auto.Options) error {
-	v, err := auto.Look(c.Context, c.String("input-dir"), c.Int("context"), o)
+	v, err := llm.PreviewConvert(c.Context, c.String("input-dir"), c.Int("context"), o)
 	if err != nil {
 		return failed(&meter{c: c}, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
+	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
@@ -105,7 +106,7 @@ func quantize(c *cli.Context) error {
 	}
 	m := &meter{c: c}
 	o.Progress = m.set
-	report, err := auto.Convert(c.Context, c.String("input-dir"), c.String("output-dir"), o)
+	report, err := llm.Convert(c.Context, c.String("input-dir"), c.String("output-dir"), o)
 	m.end()
 	if err != nil {
 		return failed(m, err)

@@ -41,6 +41,9 @@ func (t *Transformer) feedChunk(ctx context.Context, tokens []int32) (leaving, e
 	if err != nil {
 		return leaving{}, err
 	}
+	if t.dev.OnCPU() { // encoding takes the same processor's time: nothing is gained by being ahead
+		return left, fence.Wait(ctx)
+	}
 	t.paced = [2]gpu.Fence{t.paced[1], fence}
 	return left, nil
 }

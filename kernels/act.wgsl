@@ -1,6 +1,6 @@
-// act: y = act(gate)·up, or act(up) of an MLP that is not gated
-//   x [t][X_STRIDE] f32: gate [WIDTH], up [WIDTH], by turns if PAIRED; or up alone   y [t][Y_STRIDE] f32, zero past WIDTH
-//   one thread makes one element; groups (x, y) are (elements, token)
+// act: y = act(gate)·up, or act(up) in an MLP without gate
+//   x [t][X_STRIDE] f32: gate [WIDTH], up [WIDTH], interleaved if PAIRED; or up alone   y [t][Y_STRIDE] f32, zero past WIDTH
+//   one thread computes one element; groups (x, y) are (elements, token)
 const WIDTH: u32 = 768u;
 const X_STRIDE: u32 = 1536u;
 const Y_STRIDE: u32 = 768u;

@@ -1,7 +1,7 @@
 // attention: o = Σ softmax(q·k)·v over the cached positions that a token sees, online softmax.
 //   rows [t] (token, position, sequence, 0)   q [t][Q_STRIDE] f32, scaled   o [t][O_STRIDE] f32, zero past the heads
-//   kc, vc as rope appends them   one workgroup makes one query head (x) of QUERIES tokens (y); if there
-//   are several they are of one sequence, at positions one after the other
+//   kc, vc as rope appends them   one workgroup computes one query head (x) of QUERIES tokens (y); if there
+//   are several, they belong to one sequence, at consecutive positions
 // with shared/step.wgsl: Step
 // with shared/window.wgsl: WINDOW, CHUNK, first
 // with shared/softcap.wgsl: SOFTCAP, capped
@@ -16,10 +16,10 @@ const KV_BITS: u32 = 16u;
 const LANES: u32 = 64u;
 
 const PAIRS: u32 = DIM / 2u;
-const PER_LANE: u32 = (PAIRS + LANES - 1u) / LANES; // pairs of an output that a lane keeps
+const PER_LANE: u32 = (PAIRS + LANES - 1u) / LANES; // pairs of an output in each lane
 const KEPT: u32 = PER_LANE * QUERIES;
 const IN: u32 = PAIRS * QUERIES;
-const PARTS: u32 = LANES / QUERIES; // of the keys of a tile, each with a maximum of its own
+const PARTS: u32 = LANES / QUERIES; // parts of a tile's keys, each with its own maximum
 
 @group(0) @binding(0) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
@@ -33,7 +33,7 @@ var<workgroup> query: array<array<vec2<f32>, QUERIES>, PAIRS>;
 var<workgroup> scores: array<array<f32, QUERIES>, LANES>; // [key][query]
 var<workgroup> tops: array<f32, LANES>;       // [part][query]
 var<workgroup> best: array<f32, QUERIES>;     // the largest score so far
-var<workgroup> fade: array<f32, QUERIES>;     // what a new best makes of the sums so far
+var<workgroup> fade: array<f32, QUERIES>;     // factor that a new best applies to the sums so far
 
 fn key(i: u32) -> vec2<f32> {
   if (KV_BITS == 16u) { return unpack2x16float(kc[i]); }
@@ -54,7 +54,7 @@ fn score(base: u32, position: u32, newest: u32, lane: u32) {
     for (var t = 0u; t < QUERIES; t++) { s[t] += dot(query[i][t], k); } // unroll
   }
   for (var t = 0u; t < QUERIES; t++) { // unroll
-    let p = newest + 1u + t - QUERIES; // of the query; wraps around for those before the first
+    let p = newest + 1u + t - QUERIES; // the query's position; wraps around before the first
     let seen = newest + 1u + t >= QUERIES && position <= p && position >= first(p);
     scores[lane][t] = select(-1e30, capped(s[t]), seen);
   }
@@ -62,7 +62,7 @@ fn score(base: u32, position: u32, newest: u32, lane: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  // The queries are the QUERIES positions up to the newest; of the last group, some belong to the one before.
+  // The queries are the QUERIES positions up to the newest; the last group repeats some of the group before it.
   let last = min((group.y + 1u) * QUERIES, step.n) - 1u;
   let row = rows[last];
   let base = (row.z * KV_HEADS + group.x / (HEADS / KV_HEADS)) * CAP;

@@ -1,6 +1,6 @@
-// attention_join: puts together what attention_split has made of its parts.
+// attention_join: combines the partial results of attention_split.
 //   parts [t][HEADS]: [SPLITS][DIM] Σ exp(s−m)·v, then [SPLITS] (Σ exp(s−m), m)   o [t][O_STRIDE] f32
-//   one workgroup makes one head (x) of one token (y)
+//   one workgroup computes one head (x) of one token (y)
 const HEADS: u32 = 4u;
 const DIM: u32 = 64u;
 const SPLITS: u32 = 8u;    // at most LANES
@@ -10,8 +10,8 @@ const LANES: u32 = 128u;
 @group(0) @binding(0) var<storage, read> parts: array<f32>;
 @group(0) @binding(1) var<storage, read_write> o: array<f32>;
 
-var<workgroup> ends: array<vec2<f32>, SPLITS>; // of each part: Σ exp(s−m), m
-var<workgroup> shares: array<f32, SPLITS>;     // what a part's sums are multiplied with
+var<workgroup> ends: array<vec2<f32>, SPLITS>; // per part: Σ exp(s−m), m
+var<workgroup> shares: array<f32, SPLITS>;     // factor of a part's sums
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -3,7 +3,7 @@
 //   kc, vc as rope appends them, float16, as vec4<u32>
 //   SPLITS = 1: o [t][O_STRIDE] f32   else o [t][HEADS]: [SPLITS][DIM] Σ exp(s−m)·v, then [SPLITS] (Σ exp(s−m), m),
 //   for attention_join
-//   one workgroup makes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES), y = t
+//   one workgroup computes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES), y = t
 // with shared/window.wgsl: WINDOW, CHUNK, first
 // with shared/softcap.wgsl: SOFTCAP, capped
 const HEADS: u32 = 4u;
@@ -15,12 +15,12 @@ const Q_STRIDE: u32 = 256u;
 const O_STRIDE: u32 = 256u;
 const CAP: u32 = 1024u;    // positions in the cache
 const LANES: u32 = 128u;
-const EACH: u32 = 4u;      // positions of a thread in a step
+const EACH: u32 = 4u;      // positions per thread in a step
 
-const OCTETS: u32 = DIM / 8u;       // vec4<u32> of a key or value, one for each thread
-const SIDE: u32 = LANES / OCTETS;   // of them, that are read side by side
+const OCTETS: u32 = DIM / 8u;       // vec4<u32> of a key or value, one per thread
+const SIDE: u32 = LANES / OCTETS;   // keys that are read side by side
 const STEP: u32 = SIDE * EACH;      // positions
-const PAD: u32 = OCTETS | 1u;       // for threads of neighboring positions to read different banks
+const PAD: u32 = OCTETS | 1u;       // so that threads of neighboring positions read different banks
 const SCORES: u32 = QUERIES * STEP;
 const TERMS: u32 = SCORES * PAD;
 const WEIGHTS: u32 = QUERIES * EACH;
@@ -36,7 +36,7 @@ const ACC: u32 = QUERIES * 2u;
 var<workgroup> terms: array<f32, TERMS>;   // of the scores: [query][position][octet]
 var<workgroup> scores: array<f32, SCORES>; // [query][position]
 var<workgroup> outs: array<f32, OUT>;      // [side][DIM]
-var<workgroup> sides: array<vec2<f32>, SIDE>; // of each: Σ exp(s−best), best
+var<workgroup> sides: array<vec2<f32>, SIDE>; // per side: Σ exp(s−best), best
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let octet = lane % OCTETS;
   let side = min(lane / OCTETS, SIDE - 1u);
   let counts = lane < SIDE * OCTETS;
-  var query: array<vec4<f32>, ACC>; // this octet of each
+  var query: array<vec4<f32>, ACC>; // this octet of each query
   for (var t = 0u; t < QUERIES; t++) { // unroll
     let at = (group.y * Q_STRIDE + (head + t) * DIM) / 4u + 2u * octet;
     query[2u * t] = q[at];

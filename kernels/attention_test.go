@@ -19,7 +19,7 @@ type attentionCase struct {
 func TestAttention(t *testing.T) {
 	for _, c := range []attentionCase{
 		{heads: 4, kvHeads: 2, dim: 64, cap: 300, kvBits: 16, window: 300, spread: 2, positions: []int{0, 63, 64, 127, 128, 299}},
-		{heads: 4, kvHeads: 2, dim: 64, cap: 300, kvBits: 32, window: 300, spread: 100, positions: []int{5, 200}}, // one score above all others
+		{heads: 4, kvHeads: 2, dim: 64, cap: 300, kvBits: 32, window: 300, spread: 100, positions: []int{5, 200}}, // one score far above the others
 		{heads: 3, kvHeads: 3, dim: 2, cap: 16, kvBits: 32, window: 5, spread: 1, positions: []int{0, 3, 4, 17, 1000, 1<<20 - 1}},
 		{heads: 4, kvHeads: 1, dim: 80, cap: 110, kvBits: 32, window: 110, chunk: 100, spread: 2, positions: []int{0, 99, 100, 250, 299, 300}},
 		{heads: 2, kvHeads: 1, dim: 256, cap: 101, kvBits: 16, window: 70, softcap: 30, spread: 20, positions: []int{7, 65, 69, 70, 500}},
@@ -35,7 +35,7 @@ func TestAttention(t *testing.T) {
 	}
 }
 
-// TestAttentionInParts cuts the positions into parts of every kind: many, one, more than there are positions.
+// TestAttentionInParts splits the positions into one part, several, and more than there are positions.
 func TestAttentionInParts(t *testing.T) {
 	for _, c := range []partsCase{
 		{
@@ -68,7 +68,7 @@ func TestAttentionInParts(t *testing.T) {
 	}
 }
 
-// partsCase is one of attention_split and attention_join.
+// partsCase is a case for attention_split and attention_join.
 type partsCase struct {
 	attentionCase
 	splits, shared, lanes, each int
@@ -78,7 +78,7 @@ func (c partsCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uin
 	delete(consts, "KV_BITS")
 	consts["QUERIES"], consts["SPLITS"], consts["LANES"], consts["EACH"] = c.shared, c.splits, c.lanes, c.each
 	oStride := consts["O_STRIDE"].(int)
-	for i := range n { // which only attention zeroes
+	for i := range n { // only attention zeroes the rest
 		clear(o[i*oStride+c.heads*c.dim : (i+1)*oStride])
 	}
 	to := o
@@ -140,7 +140,7 @@ func testAttention(t *testing.T, c attentionCase, launch attentionLaunch) {
 	}
 }
 
-// span returns n positions one after the other.
+// span returns n consecutive positions.
 func span(from, n int) []int {
 	p := make([]int, n)
 	for i := range p {
@@ -149,7 +149,7 @@ func span(from, n int) []int {
 	return p
 }
 
-// packCache packs values for a cache, and returns what it holds.
+// packCache packs values for a cache, and returns them as the cache holds them.
 func packCache(values []float32, kvBits int) ([]uint32, []float32) {
 	words := make([]uint32, len(values)*kvBits/32)
 	held := make([]float32, len(values))
@@ -164,9 +164,9 @@ func packCache(values []float32, kvBits int) ([]uint32, []float32) {
 	return words, held
 }
 
-// define is the definition of attention for one head of a token; k and v are the head's cache.
+// define computes attention by its definition, for one head of a token; k and v are the head's cache.
 //
-// What float32 loses: a score is off by dim+1 roundings of its terms, and a capped one by the
+// Rounding errors: a score is off by dim+1 roundings of its terms, and a capped one by the
 // 1e-5 that tanh may be. A share exp(score−best) is off by that, by the rounding of the
 // difference and by the exponential's own error, which grows with the difference; going from
 // tile to tile adds an exponential each. A sum then passes count additions. Each bound holds

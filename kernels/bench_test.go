@@ -9,7 +9,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// BenchmarkSpecialize puts kernels together.
+// BenchmarkSpecialize assembles and specializes kernels.
 func BenchmarkSpecialize(b *testing.B) {
 	for _, c := range []struct {
 		name   string
@@ -30,7 +30,7 @@ func BenchmarkSpecialize(b *testing.B) {
 	}
 }
 
-// BenchmarkUnrolled writes the loops of kernels out.
+// BenchmarkUnrolled unrolls the loops of kernels.
 func BenchmarkUnrolled(b *testing.B) {
 	for _, name := range []string{"matvec", "matvec_batch", "matmul"} {
 		k, err := kernels.Specialize(name, nil)

@@ -1,5 +1,5 @@
 // combine: y[t] += or = SCALE·Σ_k x[t·TOP+k], the outputs of a token's experts
-//   x [slot][STRIDE] f32   y [t][STRIDE] f32   one thread makes one element (x) of one token (y)
+//   x [slot][STRIDE] f32   y [t][STRIDE] f32   one thread computes one element (x) of one token (y)
 const WIDTH: u32 = 256u;
 const STRIDE: u32 = 256u;
 const TOP: u32 = 2u;

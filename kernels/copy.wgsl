@@ -1,6 +1,6 @@
-// copy: y = x, to measure how many bytes a second a device moves.
-//   x, y [threads·EACH] vec4<u32>; groups (x, y) count on: x + 65535·y
-const EACH: u32 = 4u; // of a thread
+// copy: y = x, to measure memory bandwidth.
+//   x, y [threads·EACH] vec4<u32>; workgroup x + 65535·y
+const EACH: u32 = 4u; // vectors per thread
 const LANES: u32 = 256u;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;

@@ -1,6 +1,6 @@
 // embed: x[t] = SCALE·W[id], id the token or the position of row t.
 //   w, h as in matvec, w as single words   rows [t] (token, position, sequence, 0)   x [t][X_STRIDE] f32
-//   one workgroup makes SPAN columns (y), as they are stored, of one token's row (x); the rows ROW0 … ROW0+OUT−1 of a split W are here
+//   one workgroup computes SPAN columns (y), in stored order, of one token's row (x); this part of a split W has rows ROW0 … ROW0+OUT−1
 // with shared/layout.wgsl: VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/head.wgsl: head
@@ -26,7 +26,7 @@ const MASK: u32 = (1u << SHIFT) - 1u;
 @group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> x: array<f32>;
 
-// weight returns weight k of a row as it is stored.
+// weight returns weight k of a stored row.
 fn weight(row: u32, k: u32) -> f32 {
   let word = w[row * WORDS + k * BITS / 32u];
   if (BITS == 32u) { return bitcast<f32>(word); }

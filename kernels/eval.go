@@ -79,9 +79,9 @@ func vector(n byte, elem layout) (layout, error) {
 type evaluator struct {
 	src    string
 	values map[string]string // name → expression
-	depth  int               // of names inside names: a constant defined by itself must end
-	steps  *int              // taken for this file: so must one defined twice by another, defined twice …
-	rest   string            // what is still to be read of the current expression
+	depth  int               // of constants defined by constants; bounds recursion
+	steps  *int              // taken for this file; bounds repeated evaluation
+	rest   string            // the unread part of the current expression
 	tok    string
 }
 
@@ -99,7 +99,7 @@ const maxSteps = 10000
 // step counts one step of work.
 func (ev *evaluator) step() error {
 	if *ev.steps++; *ev.steps > maxSteps {
-		return errors.New("its types and constants are too complicated")
+		return errors.New("its types and constants are too complex")
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (ev *evaluator) step() error {
 // eval computes an expression of + - * / % << >> & | ( ), integers, names, min and max.
 func (ev *evaluator) eval(expr string) (int64, error) {
 	if ev.depth > 32 {
-		return 0, fmt.Errorf("%q: constants are defined by one another too deeply", expr)
+		return 0, fmt.Errorf("%q: constants are nested too deeply", expr)
 	}
 	sub := evaluator{values: ev.values, depth: ev.depth + 1, steps: ev.steps, rest: expr}
 	sub.next()
@@ -180,7 +180,7 @@ func apply(op string, x, y int64) (int64, error) {
 			v = x >> y
 		}
 	}
-	// Both operands fit in 32 bits and a sign, so int64 cannot have overflowed before this.
+	// Both operands fit in 33 bits, so int64 has not overflowed.
 	if v < math.MinInt32 || v > math.MaxUint32 {
 		return 0, fmt.Errorf("%d %s %d does not fit in 32 bits", x, op, y)
 	}
@@ -208,11 +208,11 @@ func (ev *evaluator) unary() (int64, error) {
 		ev.next()
 		return v, err
 	case tok == "":
-		return 0, errors.New("it ends too early")
+		return 0, errors.New("it ends unexpectedly")
 	case tok[0] >= '0' && tok[0] <= '9':
 		v, err := strconv.ParseUint(strings.TrimRight(tok, "ui"), 0, 32)
 		if err != nil || len(tok) > 1 && tok[0] == '0' && tok[1]|0x20 != 'x' && tok[1] != 'u' && tok[1] != 'i' {
-			return 0, fmt.Errorf("%q is no 32-bit integer", tok)
+			return 0, fmt.Errorf("%q is not a 32-bit integer", tok)
 		}
 		return int64(v), nil
 	case ev.tok == "(":
@@ -220,7 +220,7 @@ func (ev *evaluator) unary() (int64, error) {
 	}
 	expr, ok := ev.values[tok]
 	if !ok {
-		return 0, fmt.Errorf("%s is no constant of this file", tok)
+		return 0, fmt.Errorf("%s is not a constant of this kernel", tok)
 	}
 	return ev.eval(expr)
 }

@@ -14,7 +14,7 @@ type routeCase struct {
 	sigmoid, normalize bool
 }
 
-// TestRoute has logits among which there are many equals, and some far apart.
+// TestRoute uses logits with many ties, and some far apart.
 func TestRoute(t *testing.T) {
 	for _, c := range []routeCase{
 		{experts: 1, top: 1},
@@ -110,7 +110,7 @@ func compare(a, b float32) int {
 
 const tileSlots = 64 // of matmul_experts
 
-// grouped is what group makes of choices: the slots by expert, then tiles (expert, first, count,
+// grouped is the expected output of group: the slots by expert, then tiles (expert, first, count,
 // 0) from word slots on. It also reports how many tiles there are.
 func grouped(chosen []uint32, experts, slots int) (order []uint32, tiles int) {
 	order = make([]uint32, slots+4*(slots/tileSlots+experts))
@@ -131,7 +131,7 @@ func grouped(chosen []uint32, experts, slots int) (order []uint32, tiles int) {
 	return order, tiles
 }
 
-// choices makes up which experts n tokens choose. The higher a token's first choice, the rarer.
+// choices makes up the experts that n tokens choose. Experts with higher numbers are chosen less often.
 func choices(seed uint64, n, top, experts int) []uint32 {
 	rng := random(seed)
 	var chosen []uint32
@@ -219,7 +219,7 @@ func TestSpans(t *testing.T) {
 	}
 }
 
-// TestGather compares all kinds; the other model chooses as this one does, but for some tokens.
+// TestGather compares all kinds; the reference model chooses as this one does, except for some tokens.
 func TestGather(t *testing.T) {
 	const own, others, difference = 0, 1, 2 // kinds
 	for i, c := range []struct {
@@ -289,11 +289,11 @@ func TestGather(t *testing.T) {
 	}
 }
 
-// expertCase is a product with experts' matrices.
+// expertCase is a product with the matrices of experts.
 type expertCase struct {
 	packing
 	experts, rows, width, top, n int
-	parts                        int // that the experts are split into
+	parts                        int // into which the experts are split
 	weigh, add                   bool
 	scale                        float64
 }
@@ -302,7 +302,7 @@ func (c expertCase) String() string {
 	return fmt.Sprintf("%v/%dx%dx%d/top%d/n%d/weigh=%v/parts%d", c.packing, c.experts, c.rows, c.width, c.top, c.n, c.weigh, c.parts)
 }
 
-// stack is the matrices of experts, one below the other.
+// stack is the stacked matrices of experts.
 type stack struct {
 	w, h   []uint32
 	values []float32 // [experts·rows][width]
@@ -315,8 +315,8 @@ func (c expertCase) stack() stack {
 }
 
 // each calls f for every part with its planes and the uniform of the product: in some cases from
-// the first to the last, in others the other way, so that what a part makes of an expert that is
-// not its own is seen, whichever side it is on.
+// the first to the last, in others in reverse, so that a part that writes results of experts that
+// are not its own is noticed on either side.
 func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(done int, w []uint32, h any, at shape)) {
 	parts := min(c.parts, c.experts)
 	for done := range parts {
@@ -341,7 +341,7 @@ func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(done int, w [
 	}
 }
 
-// inputs makes up n vectors, zero from the width to the stride as all activations are.
+// inputs makes up n vectors, zero from the width to the stride, as all activations are.
 func (c expertCase) inputs(n, stride int) []float32 {
 	x := make([]float32, n*stride)
 	for i := range n {
@@ -350,7 +350,7 @@ func (c expertCase) inputs(n, stride int) []float32 {
 	return x
 }
 
-// row returns weight·W[e][r]·x, and the sum of its terms' sizes.
+// row returns weight·W[e][r]·x, and the sum of its terms' magnitudes.
 func (c expertCase) row(s stack, choice []uint32, r int, x []float32) (sum, size float64) {
 	weight := 1.0
 	if c.weigh {
@@ -365,14 +365,14 @@ func (c expertCase) row(s stack, choice []uint32, r int, x []float32) (sum, size
 	return sum, size
 }
 
-// within bounds what float32 loses of a product of terms of the given size. Weights are exact; a
-// term is rounded when it is made, weighed, scaled and at each addition that it passes: fewer
+// within bounds the rounding error of a product whose terms add up to the given magnitude. Weights are exact; a
+// term is rounded when it is computed, weighted, scaled, and at each addition that it passes through: fewer
 // than columns, halvings of the lanes, parts and choices together.
 func (c expertCase) within(size float64) float64 {
 	return size * float64(c.cols(c.width)+c.parts+c.top+12) * unit
 }
 
-// TestMatvecExperts goes over all packings, with results kept apart and summed up.
+// TestMatvecExperts covers all packings, with results kept separate and summed up.
 func TestMatvecExperts(t *testing.T) {
 	for i, p := range packings {
 		c := expertCase{
@@ -397,7 +397,7 @@ func (c expertCase) testApart(t *testing.T) {
 	c.checkSlots(t, s, chosen, y, yStride, y0, func(slot int) []float32 { return x[slot/c.top*xStride:] })
 }
 
-// checkSlots compares results that are kept apart: row slot of y for each choice.
+// checkSlots compares separate results: row slot of y for each choice.
 func (c expertCase) checkSlots(t *testing.T, s stack, chosen []uint32, y []float32, yStride, y0 int, x func(slot int) []float32) {
 	t.Helper()
 	for i, got := range y {
@@ -446,7 +446,7 @@ func (c expertCase) testSum(t *testing.T) {
 	}
 }
 
-// TestMatmulExperts goes over all packings, with inputs by token and by slot.
+// TestMatmulExperts covers all packings, with inputs by token and by slot.
 func TestMatmulExperts(t *testing.T) {
 	for i, p := range packings {
 		c := expertCase{

@@ -1,12 +1,12 @@
-// gather: what tokens bring to the experts that they are sent to, sorted by expert, for gram
-//   chosen, other [t·TOP] (expert, weight): the choices of this model and of one beside it
+// gather: the experts' inputs, or their errors, sorted by expert, for gram
+//   chosen, other [t·TOP] (expert, weight): the choices of this model and of the reference model
 //   order [t·TOP] u32: the slots by expert, as group makes them
-//   x, y [t or slot][STRIDE] f32: vectors of this model and of the other one   out [t·TOP][STRIDE] f32
+//   x, y [t or slot][STRIDE] f32: vectors of this model and of the reference model   out [t·TOP][STRIDE] f32
 //   of the slot s = order[i] of token t = s/TOP, with the weight w, or 1 unless WEIGH = 1:
 //   KIND = 0: out[i] = w·x, row t if BY_TOKEN, else row s
-//   KIND = 1: out[i] = w·y, weight and row of the slot in which the other model's t has this expert; as 0 if there is none
+//   KIND = 1: out[i] = w·y, with the weight and row of the slot in which the reference sends t to this expert; like 0 if it does not
 //   KIND = 2: out[i] = w/Σw·(y[t] − x[t]), the sum over t's choices
-//   one thread makes one element; groups (x, y) are (elements, i)
+//   one thread computes one element; groups (x, y) are (elements, i)
 const STRIDE: u32 = 256u;
 const TOP: u32 = 2u;
 const KIND: u32 = 0u;
@@ -23,7 +23,7 @@ const LANES: u32 = 64u;
 
 fn weight(bits: u32) -> f32 { return select(1.0, bitcast<f32>(bits), WEIGH == 1u); }
 
-// share returns how much of what token t lacks is slot s to make good.
+// share returns the fraction of token t's error that slot s is to correct.
 fn share(s: u32, t: u32) -> f32 {
   var sum = 0.0;
   for (var k = 0u; k < TOP; k++) { sum += bitcast<f32>(chosen[t * TOP + k].y); }

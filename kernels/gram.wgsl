@@ -1,13 +1,13 @@
-// gram: h += Σ_t (y[t] − z[t])·x[t]ᵀ, without z unless DIFF, and the lower triangle alone if LOWER
-//   x [t][STRIDE] f32   y, z [t][Y_STRIDE] f32   h [rows from ROW0][WIDTH] f32   t: n of them from first on
-//   one workgroup makes TILE × TILE elements, groups (x, y) are (columns, rows); its threads have 4 × 4 each
+// gram: h += Σ_t (y[t] − z[t])·x[t]ᵀ, without z unless DIFF; only the lower triangle if LOWER
+//   x [t][STRIDE] f32   y, z [t][Y_STRIDE] f32   h [rows from ROW0][WIDTH] f32   t: n tokens from first on
+//   one workgroup computes TILE × TILE elements, groups (x, y) are (columns, rows); each thread has 4 × 4 of them
 // with shared/step.wgsl: Step
 const WIDTH: u32 = 256u;    // of x
 const STRIDE: u32 = 256u;
 const HEIGHT: u32 = 256u;   // of y
 const Y_STRIDE: u32 = 256u;
-const ROW0: u32 = 0u;       // of the part of h that is bound, a multiple of TILE
-const ROWS: u32 = 256u;     // of that part
+const ROW0: u32 = 0u;       // first row of the part of h that is bound, a multiple of TILE
+const ROWS: u32 = 256u;     // rows of that part
 const LOWER: u32 = 1u;
 const DIFF: u32 = 0u;
 

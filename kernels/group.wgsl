@@ -1,12 +1,12 @@
 // group: sorts the choices of all tokens by expert, and cuts each expert's into tiles.
-//   chosen [n·TOP] (expert, weight)   a choice's slot is its place there
-//   out: the slots by expert [n·TOP] u32, then tiles (expert, first, count, 0) at TILES words, ended by
-//   tiles of count 0   one workgroup does it all; an expert is one lane's
+//   chosen [n·TOP] (expert, weight)   a choice's slot is its index there
+//   out: the slots by expert [n·TOP] u32, then from word SLOTS on tiles (expert, first, count, 0), the
+//   last ones with count 0   launched as one workgroup; each lane takes whole experts
 // with shared/step.wgsl: Step
 const EXPERTS: u32 = 8u;
 const TOP: u32 = 2u;
 const TILE: u32 = 64u;
-const SLOTS: u32 = 512u;  // of the largest pass; tiles begin after so many words
+const SLOTS: u32 = 512u;  // choices of the largest pass; tiles begin at this word
 const LANES: u32 = 256u;
 
 const MOST: u32 = SLOTS / TILE + EXPERTS; // tiles

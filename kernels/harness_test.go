@@ -13,8 +13,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// What float32 arithmetic may lose. A sum, difference or product is off by unit of its value at
-// most, a division by 2.5·ulp, exp(x) by (3+2|x|)·ulp: the bounds that WGSL sets.
+// Errors of float32 arithmetic, relative to the result. A sum, difference or product is off by at most unit,
+// a division by 2.5·ulp, exp(x) by (3+2|x|)·ulp: the bounds that WGSL sets.
 const (
 	ulp  = 0x1p-23
 	unit = ulp / 2
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// lasting is the test that opens the device; the device outlives it.
+// lasting is the test that opens the device, which outlives the test.
 type lasting struct{ testing.TB }
 
 func (lasting) Cleanup(f func()) { atExit = append(atExit, f) }
@@ -61,7 +61,7 @@ func launch(t *testing.T, name string, c kernels.Consts, x, y int, operands ...a
 	launchKernel(t, k, x, y, operands...)
 }
 
-// launchKernel does the same for a kernel that is specialized.
+// launchKernel does the same for a specialized kernel.
 func launchKernel(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
 	t.Helper()
 	// A GPU gets the unrolled form; models are tested with the plain one on the software driver.
@@ -83,7 +83,7 @@ func launchKernel(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
 	}
 }
 
-// record makes a program of one dispatch of a kernel, and a buffer for each operand.
+// record returns a program that dispatches a kernel once, and a buffer for each operand.
 func record(t testing.TB, k kernels.Kernel, x, y int, operands ...any) (*gpu.Program, []*gpu.Buffer) {
 	t.Helper()
 	dev := open(t)
@@ -108,8 +108,8 @@ func record(t testing.TB, k kernels.Kernel, x, y int, operands ...any) (*gpu.Pro
 	return p, buffers
 }
 
-// upload makes a buffer of exactly the operand's size, so that a kernel that reads or writes
-// past its end shows; a uniform one is made whole rows of 16 bytes, as structs are.
+// upload makes a buffer of exactly the operand's size, so that reads and writes past its end
+// are noticed; the size of a uniform is rounded up to 16 bytes, as that of a struct is.
 func upload(t testing.TB, dev *gpu.Device, kind kernels.Binding, operand any) *gpu.Buffer {
 	t.Helper()
 	var data []byte
@@ -164,7 +164,7 @@ func download(t *testing.T, dev *gpu.Device, b *gpu.Buffer, operand any) {
 type shape struct {
 	cols, rows, width    int // columns stored, rows, columns of the model
 	xStride, yStride, y0 int
-	nextStride, squares  int // squares: sums behind x
+	nextStride, squares  int // squares: sums after x
 	first, here          int // experts
 	bias, add            bool
 	scale, softcap, eps  float64
@@ -179,7 +179,7 @@ func (s shape) words() []uint32 {
 	}
 }
 
-// asInt is b as a constant of a kernel.
+// asInt is b as the value of a kernel's constant.
 func asInt(b bool) int {
 	if b {
 		return 1
@@ -187,7 +187,7 @@ func asInt(b bool) int {
 	return 0
 }
 
-// value is what an element ought to be, and how far off it may be.
+// value is the expected value of an element, and how far off it may be.
 type value struct{ want, within float64 }
 
 // check compares an element; NaN is never right.
@@ -198,7 +198,7 @@ func (v value) check(t *testing.T, what string, i int, got float32) {
 	}
 }
 
-// untouched fills what a kernel must leave alone, or must overwrite.
+// untouched fills what a kernel must either not write, or overwrite.
 const untouched = float32(-77.25)
 
 func filled(n int) []float32 {

@@ -1,6 +1,6 @@
-// Package kernels holds the compute kernels (*.wgsl) and specializes them: it rewrites the
-// constants at the top of a file, names the result, and says what it binds and how much
-// workgroup memory it takes. It knows WGSL only as far as that needs, and never touches a GPU.
+// Package kernels holds the compute kernels (*.wgsl) and specializes them: it puts a kernel together with the shared pieces
+// that it names (shared/*.wgsl), rewrites its constants, names the result, and reports what it binds and how much
+// workgroup memory it takes. It knows no more WGSL than that takes, and never touches a GPU.
 package kernels
 
 import (
@@ -16,15 +16,15 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/internal/sha256"
 )
 
-// Consts are the values a kernel is specialized with: the name of a top-level constant and
-// its value: an int, int32, int64, uint32, uint64, float32, float64 or bool that the constant's
+// Consts are the values that a kernel is specialized with: the name of a top-level constant and
+// its value, an int, int32, int64, uint32, uint64, float32, float64 or bool that the constant's
 // type can hold.
 type Consts map[string]any
 
 // Binding is how a kernel binds one buffer.
 type Binding int
 
-// The kinds of binding, by what stands in var<…>.
+// The kinds of binding, as written in var<…>.
 const (
 	Uniform     Binding = iota // var<uniform>
 	ReadStorage                // var<storage, read>
@@ -54,7 +54,7 @@ type Kernel struct {
 	MinSizes       []uint64  // bytes each binding must have, as far as its type says: one element of an array<T>
 	WorkgroupSize  [3]uint32 // invocations per workgroup along x, y, z
 	WorkgroupBytes int       // bytes of var<workgroup> memory
-	Needs          []string  // what it enables or requires, by the names of WGSL: "f16", "subgroups" …
+	Needs          []string  // what it enables or requires, by their names in WGSL: "f16", "subgroups" …
 }
 
 // Invocations reports how many invocations one workgroup has.
@@ -62,13 +62,13 @@ func (k Kernel) Invocations() int {
 	return int(k.WorkgroupSize[0]) * int(k.WorkgroupSize[1]) * int(k.WorkgroupSize[2])
 }
 
-// Constant returns the value of an integer constant of the kernel's file, if there is one of that name.
+// Constant returns the value of the integer constant of that name; ok is false if the kernel has none.
 func (k Kernel) Constant(name string) (value int, ok bool) {
 	n, err := newEvaluator(blankComments(k.Source)).eval(name)
 	return int(n), err == nil
 }
 
-// Names lists the kernels there are, sorted.
+// Names lists the kernels, sorted.
 func Names() []string {
 	var names []string
 	entries, _ := files.ReadDir(".")
@@ -81,7 +81,7 @@ func Names() []string {
 }
 
 // Specialize returns the kernel of file name.wgsl with its constants set to c. Constants
-// that c does not name keep the value the file gives them.
+// that c does not name keep their values from the file.
 func Specialize(name string, c Consts) (Kernel, error) {
 	src, err := read(name)
 	if err != nil {
@@ -99,7 +99,7 @@ func Parse(name, source string, c Consts) (Kernel, error) {
 	return specialize(name, src, c)
 }
 
-// specialize does so for text that is put together.
+// specialize does it for assembled text.
 func specialize(name, source string, c Consts) (Kernel, error) {
 	k := Kernel{Key: c.Key(name), Name: name}
 	src, err := rewrite(source, c)
@@ -156,7 +156,7 @@ func rewrite(source string, c Consts) (string, error) {
 	return b.String(), nil
 }
 
-// edit is what takes the place of a part of a source.
+// edit replaces source[from:to] by text.
 type edit struct {
 	from, to int
 	text     string
@@ -168,9 +168,9 @@ func (b byPlace) Len() int           { return len(b) }
 func (b byPlace) Less(i, j int) bool { return b[i].from < b[j].from }
 func (b byPlace) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
 
-// literal writes v as a WGSL literal of the type typ, or says why it cannot.
+// literal writes v as a WGSL literal of type typ.
 func literal(typ string, v any) (string, error) {
-	wrong := fmt.Errorf("%v (%T) is no %s", v, v, typ)
+	wrong := fmt.Errorf("%v (%T) is not a valid %s", v, v, typ)
 	switch typ {
 	case "u32", "i32":
 		n, ok := integer(v)

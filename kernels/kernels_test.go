@@ -81,7 +81,7 @@ func TestSpecializeConsts(t *testing.T) {
 		t.Errorf("size %v, %d bytes", k.WorkgroupSize, k.WorkgroupBytes)
 	}
 	if again, err := Parse("sample", k.Source, Consts{"BITS": 4}); err != nil || again.WorkgroupSize[0] != 32 {
-		t.Errorf("a specialized source is no source again: %v", err)
+		t.Errorf("a specialized source cannot be parsed again: %v", err)
 	}
 }
 
@@ -95,17 +95,17 @@ func TestConstErrors(t *testing.T) {
 		{"tile", 1, "no constant tile"},
 		{"NOT_AT_LINE_START", 1, "no constant"},
 		{"UNTYPED", 1, "has no type"},
-		{"BITS", -1, "-1 (int) is no u32"},
-		{"BITS", int64(1) << 32, "is no u32"},
-		{"BITS", 4.0, "is no u32"},
-		{"BITS", "4", "is no u32"},
-		{"BITS", true, "is no u32"},
-		{"NEG", uint64(1) << 63, "is no i32"},
-		{"NEG", int64(1) << 31, "is no i32"},
-		{"EPS", math.NaN(), "is no f32"},
-		{"EPS", math.Inf(1), "is no f32"},
-		{"EPS", 1e300, "is no f32"},
-		{"FAST", 1, "is no bool"},
+		{"BITS", -1, "-1 (int) is not a valid u32"},
+		{"BITS", int64(1) << 32, "is not a valid u32"},
+		{"BITS", 4.0, "is not a valid u32"},
+		{"BITS", "4", "is not a valid u32"},
+		{"BITS", true, "is not a valid u32"},
+		{"NEG", uint64(1) << 63, "is not a valid i32"},
+		{"NEG", int64(1) << 31, "is not a valid i32"},
+		{"EPS", math.NaN(), "is not a valid f32"},
+		{"EPS", math.Inf(1), "is not a valid f32"},
+		{"EPS", 1e300, "is not a valid f32"},
+		{"FAST", 1, "is not a valid bool"},
 	} {
 		_, err := Parse("sample", sample, Consts{c.name: c.v})
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.name) {
@@ -123,7 +123,7 @@ func TestParseErrors(t *testing.T) {
 		"@compute fn main() {}": "no @workgroup_size",
 		"@compute @workgroup_size(0) fn main() {}":                                                                  "not between",
 		"@compute @workgroup_size(1,1,1,1) fn main() {}":                                                            "not understood",
-		"@compute @workgroup_size(N) fn main() {}":                                                                  "N is no constant",
+		"@compute @workgroup_size(N) fn main() {}":                                                                  "N is not a constant",
 		"@compute @workgroup_size(1":                                                                                "not understood",
 		"@group(0) @binding(1) var<storage> a: array<u32>;" + ending:                                                "numbers 0 to 0",
 		"@group(1) @binding(0) var<storage> a: array<u32>;" + ending:                                                "group 0",
@@ -136,7 +136,7 @@ func TestParseErrors(t *testing.T) {
 		"var<workgroup> a: array<array<u32, 65536>, 65536>;" + ending:                                               "too large",
 		"const N = N;\nvar<workgroup> a: array<u32, N>;" + ending:                                                   "too deeply",
 		"const N = N + N;\nvar<workgroup> a: array<u32, N>;" + ending:                                               "too",
-		"var<workgroup> a: array<u32, " + strings.Repeat("(", 1e5) + "1" + strings.Repeat(")", 1e5) + ">;" + ending: "too complicated",
+		"var<workgroup> a: array<u32, " + strings.Repeat("(", 1e5) + "1" + strings.Repeat(")", 1e5) + ">;" + ending: "too complex",
 	} {
 		if _, err := Parse("bad", src, nil); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "bad") {
 			t.Errorf("%.200q: error %.200v, want %q", src, err, want)
@@ -184,7 +184,7 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// TestEveryKernel: each file is a kernel as it stands, within WebGPU's default limits.
+// TestEveryKernel: each file, with its pieces, is a kernel within WebGPU's default limits.
 func TestEveryKernel(t *testing.T) {
 	names := Names()
 	if len(names) == 0 || !slices.IsSorted(names) {
@@ -205,7 +205,7 @@ func TestEveryKernel(t *testing.T) {
 	}
 }
 
-// TestAssemble: a kernel's text comes first, so that lines keep their numbers, and a piece that is not there is an error.
+// TestAssemble: a kernel's own text comes first, so that lines keep their numbers; a missing piece is an error.
 func TestAssemble(t *testing.T) {
 	const opening, rest = "// mine: …\n// with %sshared/put.wgsl: put\n// with %sshared/shape.wgsl: Shape\n",
 		"fn f() {}\n// with shared/nothing.wgsl: not in the opening comment\n"

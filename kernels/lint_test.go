@@ -17,7 +17,7 @@ var (
 	lintConst   = regexp.MustCompile(`(?m)^const ([A-Z][A-Z0-9_]*): (u32|i32|f32|bool) = ([^;\n]+);`)
 	lintDecl    = regexp.MustCompile(`(?m)^(?:@group.*)?(?:const|fn|struct|var<[^>]*>|var) +(\w+)`)
 	lintNumber  = regexp.MustCompile(`^-?[0-9][0-9.e+-]*[uif]?$`)
-	// What either compiler refuses, or a device may not have.
+	// What one of the compilers refuses, or a device may lack.
 	lintForeign = regexp.MustCompile(`\b(enable|requires|diagnostic|override|const_assert|alias|f16|vec[234]h|subgroup\w*|quad[A-Z]\w*|` +
 		`(un)?pack4x[IU]8\w*|pack4xU8Clamp|dot4[IU]8Packed)\b|@(id|must_use|diagnostic)\b|ptr<\s*(storage|workgroup)|/\*`)
 )
@@ -31,7 +31,7 @@ func readFile(t *testing.T, path string) string {
 	return string(src)
 }
 
-// assembled returns a kernel's text with the shared pieces behind it.
+// assembled returns a kernel's text followed by its shared pieces.
 func assembled(t *testing.T, name string) string {
 	t.Helper()
 	k, err := kernels.Specialize(name, nil)
@@ -41,7 +41,7 @@ func assembled(t *testing.T, name string) string {
 	return k.Source
 }
 
-// literals returns the constants of a kernel, or those named, that are given a number: what Go
+// literals returns the constants of a kernel, or those named, whose values are numbers: those that Go
 // may set. The others are computed from them.
 func literals(t *testing.T, name string, only ...string) kernels.Consts {
 	t.Helper()
@@ -63,16 +63,16 @@ func literals(t *testing.T, name string, only ...string) kernels.Consts {
 	return c
 }
 
-// long are the kernels that may have more than 119 lines, and how many.
+// long lists the kernels that may have more than 119 lines, and how many.
 var long = map[string]int{"matvec_batch": 210, "matmul": 150, "attention": 140, "attention_split": 150}
 
-// foreign is what of lintForeign a kernel may use that enables or requires a feature.
+// foreign is the part of lintForeign that a kernel may use if it enables or requires a feature.
 var foreign = map[string]string{
 	"f16": `enable|f16|vec[234]h`, "subgroups": `enable|subgroup\w*`,
 	"packed_4x8_integer_dot_product": `requires|pack4x\w*|dot4[IU]8Packed`,
 }
 
-// TestLint holds every kernel to the form that docs and compilers expect of it.
+// TestLint checks the form of every kernel: what docs promise and compilers need.
 func TestLint(t *testing.T) {
 	for _, name := range kernels.Names() {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func lintFile(t *testing.T, name, src string, most int) {
 	}
 }
 
-// lintPieces compares what a kernel says of each shared piece with what that declares.
+// lintPieces compares the names that a kernel lists for each shared piece with those that the piece declares.
 func lintPieces(t *testing.T, name string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`(?m)^// with (shared/\w+\.wgsl): (.*)$`).FindAllStringSubmatch(readFile(t, name+".wgsl"), -1) {
@@ -134,12 +134,12 @@ func lintPieces(t *testing.T, name string) {
 			names = append(names, d[1])
 		}
 		if want := strings.Join(names, ", "); m[2] != want {
-			t.Errorf("it is put together with %s for %q: it declares %q", m[1], m[2], want)
+			t.Errorf("it lists %[2]q for %[1]s, which declares %[3]q", m[1], m[2], want)
 		}
 	}
 }
 
-// lintDialect: only what every device has may be used, or what the kernel enables or requires.
+// lintDialect: a kernel may use what every device has, and what it enables or requires.
 func lintDialect(t *testing.T, name string) {
 	t.Helper()
 	k, err := kernels.Specialize(name, nil)
@@ -158,13 +158,13 @@ func lintDialect(t *testing.T, name string) {
 	}
 }
 
-// lintUse: a constant that nothing reads would be set in vain, and a function that nothing calls is compiled in vain.
+// lintUse finds constants that nothing reads and functions that nothing calls.
 func lintUse(t *testing.T, src string) {
 	t.Helper()
 	code := lintComment.ReplaceAllString(src, "")
 	for _, d := range lintDecl.FindAllStringSubmatch(code, -1) {
 		if strings.HasPrefix(d[0], "@group") {
-			continue // kernels that stand in for one another bind the same
+			continue // interchangeable kernels bind the same, used or not
 		}
 		if len(regexp.MustCompile(`\b`+d[1]+`\b`).FindAllString(code, 2)) < 2 && d[1] != "main" {
 			t.Errorf("%s is not used", d[1])
@@ -172,7 +172,7 @@ func lintUse(t *testing.T, src string) {
 	}
 }
 
-// lintSpecialize sets every number to the value it has, all at once, and finds them there again.
+// lintSpecialize sets every number to its own value, all at once, and expects to find the same values.
 func lintSpecialize(t *testing.T, name string) {
 	t.Helper()
 	c := literals(t, name)

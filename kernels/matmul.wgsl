@@ -1,7 +1,7 @@
 // matmul: y[t] = W·x[t] for many tokens, W packed at BITS bits a weight.
 //   operands and epilogue as in matvec; w as single words
-//   one workgroup makes TILE_ROWS rows × TILE_TOKENS tokens: a step dequantizes DEPTH·4 columns of them once
-//   into workgroup memory, while the next step's are on their way; each thread keeps ROWS × TOKENS sums
+//   one workgroup computes TILE_ROWS rows × TILE_TOKENS tokens: a step dequantizes DEPTH·4 columns of them once
+//   into workgroup memory, while the next step's are being read; each thread keeps ROWS × TOKENS sums
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
 // with shared/layout.wgsl: VEC, SHARE
@@ -38,7 +38,7 @@ const MASK: u32 = (1u << (BITS % 16u)) - 1u;
 @group(0) @binding(5) var<uniform> shape: Shape;
 @group(0) @binding(6) var<uniform> step: Step;
 
-// What a compiler knows to be within bounds, such as a loop's counter that is written out, it need not check.
+// Nested arrays: an index that the compiler knows to be in bounds, such as an unrolled loop counter, is not checked.
 var<workgroup> ws: array<array<array<vec4<f32>, DOWN>, ROWS>, DEPTH>;     // [quad][row / DOWN][row % DOWN]
 var<workgroup> xs: array<array<array<vec4<f32>, ACROSS>, TOKENS>, DEPTH>; // [quad][token / ACROSS][token % ACROSS]
 
@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let tt = lane % ACROSS; // and its tokens t0 + tt + j·ACROSS
   let quads = shape.cols / 4u;
   var sums: array<f32, SUMS>;   // [row][token]
-  var held: array<u32, HELD>;   // what is read for the next step: words, their heads, inputs
+  var held: array<u32, HELD>;   // read ahead for the next step: words, their heads, inputs
   var heads: array<u32, MINE>;
   var inputs: array<vec4<f32>, INPUTS>;
   for (var i = 0u; i < MINE; i++) { // unroll

@@ -1,7 +1,7 @@
 // matmul_experts: products with the experts' matrices for many tokens, sorted by expert.
 //   w, h as in matvec_experts, w as single words   chosen [t·TOP] (expert, weight)
 //   order: slots and tiles as group makes them   y[s] = W[expert(s)]·x[s or t], times the weight if WEIGH = 1
-//   one workgroup makes TILE rows (x) of one tile's slots (y), as matmul does
+//   one workgroup computes TILE rows (x) of one tile's slots (y), as matmul does
 // with shared/shape.wgsl: Shape
 // with shared/layout.wgsl: VEC, SHARE
 // with shared/natural.wgsl: natural
@@ -10,7 +10,7 @@ const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const DEPTH: u32 = 16u;    // columns of a step, a multiple of 4
 const TOP: u32 = 2u;
-const SLOTS: u32 = 512u;   // of the largest pass; tiles begin after so many words of order
+const SLOTS: u32 = 512u;   // choices of the largest pass; tiles begin at this word of order
 const BY_TOKEN: u32 = 1u;  // 1: the input of slot s is row s/TOP of x, 0: row s
 const WEIGH: u32 = 0u;
 
@@ -32,7 +32,7 @@ const MASK: u32 = (1u << SHIFT) - 1u;
 var<workgroup> ws: array<vec4<f32>, SLAB>; // [quad][row]
 var<workgroup> xs: array<vec4<f32>, SLAB>; // [quad][slot]
 
-// weights returns weights k to k+3 of a row as it is stored.
+// weights returns weights k to k+3 of a stored row.
 fn weights(row: u32, k: u32) -> vec4<f32> {
   let i = row * (shape.cols * BITS / 32u) + k * BITS / 32u;
   if (BITS == 32u) { return bitcast<vec4<f32>>(vec4<u32>(w[i], w[i + 1u], w[i + 2u], w[i + 3u])); }

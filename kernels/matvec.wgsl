@@ -1,10 +1,10 @@
 // matvec: y[t] += or = scale·(W·x[t] + b) for a few tokens, W packed at BITS bits a weight.
-//   w [rows][cols·BITS/128] vec4<u32> as repack makes it; BITS = 16: float16, 32: float32
+//   w [rows][cols·BITS/128] vec4<u32> as repack lays it out; BITS = 16: float16, 32: float32
 //   h [rows][cols/BLOCK] u32: float16 scale, then int16 zero; not read if BITS ≥ 16
 //   x [t][x_stride/4] vec4<f32>, zero from the model's columns up to cols   y [t][y_stride] f32
-//   NEXT = 1 (adds to y, makes all its rows): next[t] = y[t]·g, for a norm, and behind it, from a multiple
-//   of 256 on, a sum of y² for each workgroup   NORM = 1: x is such a vector, and the norm ends here
-//   one workgroup makes ROWS rows for TOKENS tokens; groups (x, y) count on: x + 65535·y
+//   NEXT = 1 (add is set, all rows are computed): next[t] = y[t]·g, for a norm, and after it, from a multiple
+//   of 256 on, a sum of y² per workgroup   NORM = 1: x is such a vector, and the norm is completed here
+//   one workgroup computes ROWS rows for TOKENS tokens; workgroup x + 65535·y
 // with shared/shape.wgsl: Shape
 // with shared/operands.wgsl: h, x, g, b, y, next, shape
 // with shared/layout.wgsl: VEC, SHARE
@@ -19,7 +19,7 @@ const BLOCK: u32 = 128u;   // weights that share a scale
 const TOKENS: u32 = 1u;
 const ROWS: u32 = 4u;
 const LANES: u32 = 64u;    // threads of a workgroup; they and ROWS·TOKENS ≤ LANES are powers of two
-const STEP: u32 = 8u;      // quads (of four columns) that are written out, a divisor of 32/BITS: as many as there are registers for
+const STEP: u32 = 8u;      // quads (of four columns) unrolled at a time, a divisor of 32/BITS: as many as registers allow
 
 @group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
 

@@ -1,6 +1,6 @@
-// matvec_batch: what matvec does, for several tokens: a step's inputs lie in workgroup memory, for many rows to share.
+// matvec_batch: matvec for several tokens: a step's inputs are in workgroup memory, shared by many rows.
 //   operands as in matvec
-//   one workgroup makes ROWS·LANES/ALONG rows for TOKENS tokens; groups (x, y) count on: x + 65535·y
+//   one workgroup computes ROWS·LANES/ALONG rows for TOKENS tokens; workgroup x + 65535·y
 // with shared/shape.wgsl: Shape
 // with shared/operands.wgsl: h, x, g, b, y, next, shape
 // with shared/layout.wgsl: VEC, SHARE
@@ -10,22 +10,22 @@
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const TOKENS: u32 = 8u;    // a multiple of 4
-const ROWS: u32 = 4u;      // of a thread
-const ALONG: u32 = 8u;     // threads that share a row, and vectors of it in a step; powers of two, TOKENS ≤ ALONG ≤ LANES
-const LANES: u32 = 128u;   // of a workgroup
-const STEP: u32 = 2u;      // words of a vector that are written out: 1, 2 or 4
+const ROWS: u32 = 4u;      // per thread
+const ALONG: u32 = 8u;     // threads that share a row, and vectors of it per step; powers of two, TOKENS ≤ ALONG ≤ LANES
+const LANES: u32 = 128u;   // threads of a workgroup
+const STEP: u32 = 2u;      // words of a vector unrolled at a time: 1, 2 or 4
 
-const HEADS: u32 = (4u * VEC + BLOCK - 1u) / BLOCK; // blocks that a vector has a part of
+const HEADS: u32 = (4u * VEC + BLOCK - 1u) / BLOCK; // blocks that a vector touches
 const WORDS: u32 = ROWS * HEADS;
 const MASK: u32 = (1u << (BITS % 16u)) - 1u;
-const SLIDE: u32 = (12u + BITS / 16u * 16u) / BITS; // codes that one shift brings to where they are decoded
+const SLIDE: u32 = (12u + BITS / 16u * 16u) / BITS; // codes that one shift moves to where they are decoded
 const LEVELS: u32 = ROWS * SLIDE;
 const GROUPS: u32 = TOKENS / 4u;
-const SUMS: u32 = ROWS * GROUPS;        // of a thread, four tokens each
-const DOWN: u32 = LANES / ALONG;        // runs of ROWS rows
+const SUMS: u32 = ROWS * GROUPS;        // per thread, of four tokens each
+const DOWN: u32 = LANES / ALONG;        // groups of ROWS rows
 const EACH: u32 = DOWN * ROWS;          // rows of a workgroup
 const ITEMS: u32 = ALONG * VEC * GROUPS; // quads of four tokens in a step
-const MINE: u32 = (ITEMS + LANES - 1u) / LANES; // of them, those that a thread reads
+const MINE: u32 = (ITEMS + LANES - 1u) / LANES; // items per thread
 const STAGED: u32 = MINE * 4u;
 const PARTS: u32 = LANES * TOKENS;
 const TOTALS: u32 = EACH * TOKENS;
@@ -33,7 +33,7 @@ const TOTALS: u32 = EACH * TOKENS;
 @group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
 
 var<workgroup> inputs: array<array<array<array<vec4<f32>, ALONG>, GROUPS>, 4>, VEC>; // [quad][column][tokens][vector]
-var<workgroup> parts: array<f32, PARTS>;    // [token][lane], of a row of each thread
+var<workgroup> parts: array<f32, PARTS>;    // [token][lane], for one row of each thread
 var<workgroup> totals: array<f32, TOTALS>;  // [row][token]
 var<workgroup> squares: array<f32, LANES>;  // [lane / TOKENS][token]
 
@@ -53,14 +53,14 @@ fn weight(word: u32, j: u32, scale: f32, level: f32, exponent: u32) -> f32 {
   return fma(bitcast<f32>((slid & (MASK << (11u + m * BITS))) | exponent), scale, level);
 }
 
-// place is where in x item e of the step at vector v0 begins, for the first of its four tokens; item e is quad
+// place returns where in x item e of the step at vector v0 begins, for the first of its four tokens; item e is quad
 // e / ALONG % VEC of vector v0 + e % ALONG.
 fn place(v0: u32, e: u32) -> u32 {
   let v = v0 + e % ALONG;
   return e / ALONG / VEC * shape.x_stride + v / SHARE * SHARE * VEC + e / ALONG % VEC * SHARE + v % SHARE;
 }
 
-// norms adds up the squares behind x, as many threads for each token as there are.
+// norms adds up the squares after x, with all threads divided among the tokens.
 fn norms(lane: u32) {
   squares[lane] = squares_from(lane % TOKENS, lane / TOKENS, LANES / TOKENS);
   workgroupBarrier();
@@ -70,7 +70,7 @@ fn norms(lane: u32) {
   squares[lane] = all;
 }
 
-// products makes totals, of the rows of workgroup id.
+// products computes totals for the rows of workgroup id.
 fn products(id: u32, lane: u32) {
   let s = lane % ALONG;
   let row0 = id * EACH + lane / ALONG * ROWS;
@@ -130,7 +130,7 @@ fn products(id: u32, lane: u32) {
         next_words[k] = h[min(row0 + k / HEADS, last) * (shape.cols / BLOCK) + then * VEC * 4u / BLOCK + k % HEADS];
       }
     }
-    let exponent = shape.exponent | (all & shape.exponent & 1u); // what the compiler does not know: nothing is decoded before all is read
+    let exponent = shape.exponent | (all & shape.exponent & 1u); // opaque to the compiler, so that everything is read before anything is decoded
     for (var m = 0u; m < SLIDE; m++) { exponents[m] = exponent - ((11u + m * BITS) << 23u); } // unroll
     for (var k0 = 0u; k0 < 4u; k0 += STEP) {
       for (var k1 = 0u; k1 < STEP; k1++) { // unroll

@@ -1,6 +1,6 @@
-// matvec_dot4: matvec with integer products. Each thread writes the activations of its vec4<u32> of codes, SPAN at
-// a time, as unit·(128·hi + lo): whole numbers up to LIMIT, in two limbs of eight bits, so that dot4I8Packed takes four
-// codes at once and every sum is exact. What is lost is half a unit an activation: 2⁻¹⁵ of the largest one of the SPAN.
+// matvec_dot4: matvec with integer products. Each thread represents the activations for its vec4<u32> of codes, SPAN
+// quads at a time, as unit·(128·hi + lo): whole numbers up to LIMIT, in two limbs of eight bits, so that dot4I8Packed takes four
+// codes at once and every sum is exact. An activation is off by half a unit at most: 2⁻¹⁵ of the largest one of its SPAN.
 //   operands and launch as in matvec
 // with shared/shape.wgsl: Shape
 // with shared/operands.wgsl: h, x, g, b, y, next, shape
@@ -19,17 +19,17 @@ const LANES: u32 = 64u;    // threads of a workgroup; they and ROWS·TOKENS ≤ 
 
 const PARTS: u32 = ROWS * TOKENS;
 const SPAN: u32 = min(VEC, BLOCK / 4u);     // quads of a vec4<u32> that share a unit and a block
-const SPANS: u32 = VEC / SPAN;              // 2 of int2 in blocks of 32, else 1
+const SPANS: u32 = VEC / SPAN;              // 2 for int2 in blocks of 32, else 1
 const PLACES: u32 = 8u / BITS;              // codes in eight bits, and quads in a word
 const WORDS: u32 = SPAN / PLACES;           // of a span
 const LIMIT: f32 = 16319.0;                 // 127·128 + 63: both limbs stay within eight bits
 const MASK: u32 = 0x01010101u * ((1u << BITS) - 1u);
-const FLIP: u32 = 0x80808080u * (BITS / 8u); // makes codes of 0 … 255 those of −128 … 127
+const FLIP: u32 = 0x80808080u * (BITS / 8u); // turns codes 0 … 255 into −128 … 127
 
 @group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
 
-// beside returns the activations of the four codes at a place of the eight-bit fields of a word, whose quads'
-// are a[0], a[1] … a[PLACES−1].
+// beside returns the activations of the four codes at a place within the eight-bit fields of a word; the activations of its
+// quads are a[0], a[1] … a[PLACES−1].
 fn beside(a: array<vec4<f32>, PLACES>, place: u32) -> vec4<f32> {
   if (BITS == 8u) { return a[0]; }
   if (BITS == 4u) {
@@ -39,7 +39,7 @@ fn beside(a: array<vec4<f32>, PLACES>, place: u32) -> vec4<f32> {
   return vec4<f32>(a[0][place], a[PLACES / 4u][place], a[PLACES / 2u][place], a[PLACES - 1u][place]);
 }
 
-// products keeps this thread's part of the products of the rows from row0 on.
+// products computes this thread's part of the products of the rows from row0 on, and hands it to keep.
 fn products(row0: u32, lane: u32) {
   let last = shape.rows - 1u;
   let vecs = shape.cols * BITS / 128u;
@@ -58,7 +58,7 @@ fn products(row0: u32, lane: u32) {
         }
         let unit = max(max(most.x, most.y), max(most.z, most.w)) / LIMIT;
         let inverse = select(1.0 / unit, 0.0, unit < 1e-30);
-        var high = array<i32, ROWS>(); // spelled out: not every compiler clears a variable of a loop again
+        var high = array<i32, ROWS>(); // explicit: not every compiler clears a variable of a loop in each round
         var low = array<i32, ROWS>();
         var plain = vec4<i32>();
         for (var i = 0u; i < WORDS; i++) { // unroll

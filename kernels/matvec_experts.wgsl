@@ -1,8 +1,8 @@
-// matvec_experts: products with the matrices of the experts that a few tokens have chosen.
-//   w, h as in matvec, the experts' matrices one below the other   chosen [t][TOP] (expert, weight)
+// matvec_experts: products with the matrices of the experts chosen for a few tokens.
+//   w, h as in matvec, the experts' matrices stacked   chosen [t][TOP] (expert, weight)
 //   SUM = 0: y[s] = scale·weight·W[expert(s)]·x[t], s = t·TOP + k, the weight only if WEIGH = 1
 //   SUM = 1: y[t] += or = scale·Σ_k weight·W[expert(s)]·x[s], the weights only if WEIGH = 1
-//   one workgroup makes ROWS rows (x) of one s or t (y); the experts FIRST … FIRST+HERE−1 are here
+//   one workgroup computes ROWS rows (x) of one s or t (y); this part of the weights has experts first … first+here−1
 // with shared/shape.wgsl: Shape
 // with shared/layout.wgsl: VEC, SHARE
 // with shared/head.wgsl: head
@@ -17,7 +17,7 @@ const WEIGH: u32 = 0u;
 const LANES: u32 = 64u;    // a power of two ≥ ROWS
 
 const SUMS: u32 = LANES * ROWS;
-const CHOICES: u32 = 1u + SUM * (TOP - 1u); // that a workgroup sums over
+const CHOICES: u32 = 1u + SUM * (TOP - 1u); // choices that a workgroup sums over
 
 @group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> h: array<u32>;
@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let vecs = shape.cols * BITS / 128u;
   var acc: array<f32, ROWS>;
   var scales: array<vec2<f32>, ROWS>; // scale, −scale·zero
-  var mine = false; // is any expert here
+  var mine = false; // any chosen expert is in this part
   for (var c = 0u; c < CHOICES; c++) {
     let s = group.y * CHOICES + c;
     let choice = chosen[s];

@@ -16,7 +16,7 @@ const BLOCK: u32 = 128u;   // weights that share a scale
 const TOKENS: u32 = 1u;
 const ROWS: u32 = 4u;
 const LANES: u32 = 64u;    // threads of a workgroup; they and ROWS·TOKENS ≤ LANES are powers of two
-const STEP: u32 = 8u;      // quads (of four columns) that are written out, a divisor of 32/BITS: as many as there are registers for
+const STEP: u32 = 8u;      // quads (of four columns) unrolled at a time, a divisor of 32/BITS: as many as registers allow
 
 @group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
 

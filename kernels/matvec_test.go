@@ -8,8 +8,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// fusedCase is what matvec does besides a product: the end of a norm before, the activation of pairs of
-// rows after, and what prepares the next norm.
+// fusedCase is what matvec does besides a product: completing the norm before it, the activation of pairs of
+// rows after it, and preparing the next norm.
 type fusedCase struct {
 	packing
 	rows, width, tokens   int
@@ -34,7 +34,7 @@ const (
 // act is the activation's number in act.wgsl.
 func (g gate) act() int { return map[gate]int{silu: 0, geluTanh: 2}[g] }
 
-// TestMatvecFused; products alone are tested with the program that launches them.
+// TestMatvecFused tests fused products; plain ones are tested in gpu/transformer, which launches them.
 func TestMatvecFused(t *testing.T) {
 	for _, c := range []fusedCase{
 		{packing: codes(4, 128), rows: 22, width: 300, tokens: 1, norm: true, scale: 1},
@@ -62,8 +62,8 @@ func TestMatvecFused(t *testing.T) {
 	}
 }
 
-// specialize returns a kernel for the native compiler, which does not know float16: for matvec_f16, one stands in
-// that is put together with the same pieces and reads its weights as u32. Kernels that need more than that run in
+// specialize returns a kernel for the native compiler, which does not know float16: in place of matvec_f16 it
+// compiles a kernel of the same pieces that reads its weights as u32. Kernels that need other features run in
 // the tests of package web.
 func specialize(t *testing.T, name string, c kernels.Consts) kernels.Kernel {
 	t.Helper()
@@ -78,7 +78,7 @@ func specialize(t *testing.T, name string, c kernels.Consts) kernels.Kernel {
 	return k
 }
 
-const fusedEps = 0.1 // large enough to be missed
+const fusedEps = 0.1 // large enough that its absence would be noticed
 
 func (c fusedCase) test(t *testing.T, name string) {
 	cols := c.cols(c.width)
@@ -90,7 +90,7 @@ func (c fusedCase) test(t *testing.T, name string) {
 		made /= 2
 	}
 	const y0 = 2       // rows
-	const squares = 12 // sums behind x
+	const squares = 12 // sums after x
 	behind := roundUp(cols, 256)
 	xStride, yStride := behind+squares, made+y0+3
 	x, y := make([]float32, c.tokens*xStride), filled(c.tokens*yStride)
@@ -105,7 +105,7 @@ func (c fusedCase) test(t *testing.T, name string) {
 	if c.block == 0 {
 		heads = nil
 	}
-	each, along := 4, 8 // rows of a workgroup; threads that share a row in matvec_batch
+	each, along := 4, 8 // rows per workgroup; threads that share a row in matvec_batch
 	if name == "matvec_batch" {
 		each = 4 * 64 / along
 	}
@@ -152,7 +152,7 @@ func (c fusedCase) test(t *testing.T, name string) {
 	}
 }
 
-// checkNext compares what is prepared for the next norm with y as the kernel has made it.
+// checkNext compares what is prepared for the next norm with y as the kernel computed it.
 func (c fusedCase) checkNext(t *testing.T, y []float32, yStride, y0 int, g, ahead []float32, stride, each int) {
 	t.Helper()
 	behind := roundUp(c.rows, 256)
@@ -170,8 +170,8 @@ func (c fusedCase) checkNext(t *testing.T, y []float32, yStride, y0 int, g, ahea
 	}
 }
 
-// product is one row's product, with its bias. Codes less their zero-points are exact. A term passes fewer
-// roundings than there are columns, six halvings of the lanes and a few products.
+// product is one row's product, with its bias. Codes minus zero-points are exact. A term is rounded fewer
+// times than there are columns, six halvings of the lanes and a few products.
 func (c fusedCase) product(values []float32, r int, x, behind []float32, bias float64) value {
 	var sum, size, squares float64
 	for _, s := range behind {
@@ -195,7 +195,7 @@ func (c fusedCase) product(values []float32, r int, x, behind []float32, bias fl
 }
 
 // finish is element k of y: activation, scale, softcap and addition. An activation's slope is
-// below 1.2, so it passes on little more than the error of what it is given.
+// below 1.2, so it amplifies the error of its input only a little.
 func (c fusedCase) finish(product func(r int) value, k int) value {
 	v := product(k)
 	if c.gate != plain {

@@ -1,5 +1,5 @@
 // norm: y[t] = (x[first+t]−mean)/√(var+EPS)·w + b, or x/√(mean(x²)+EPS)·w
-//   x [t][X_STRIDE] f32   w, b [WIDTH] f32   y [t][Y_STRIDE] f32   one workgroup makes one token's row
+//   x [t][X_STRIDE] f32   w, b [WIDTH] f32   y [t][Y_STRIDE] f32   one workgroup computes one token's row
 // with shared/step.wgsl: Step
 // with shared/sum.wgsl: sums, total
 const WIDTH: u32 = 256u;

@@ -12,14 +12,14 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// packing is how weights are stored: bits of one, and weights of a block; floats have no blocks.
+// packing is how weights are stored: bits per weight, and weights per block; floats have no blocks.
 type packing struct{ bits, block int }
 
 var f32, f16 = packing{bits: 32}, packing{bits: 16}
 
 func codes(bits, block int) packing { return packing{bits: bits, block: block} }
 
-// packings are all there are.
+// packings are all packings.
 var packings = func() []packing {
 	all := []packing{f32, f16}
 	for _, bits := range []int{8, 4, 2} {
@@ -32,7 +32,7 @@ var packings = func() []packing {
 
 func (p packing) String() string { return fmt.Sprintf("%d.%d", p.bits, p.block) }
 
-// consts are those by which a kernel knows the packing.
+// consts are the constants that tell a kernel the packing.
 func (p packing) consts() kernels.Consts {
 	if p.block == 0 {
 		return kernels.Consts{"BITS": p.bits, "BLOCK": 128 / p.bits} // a vector
@@ -40,13 +40,13 @@ func (p packing) consts() kernels.Consts {
 	return kernels.Consts{"BITS": p.bits, "BLOCK": p.block}
 }
 
-// cols reports the columns stored for so many of the model: whole blocks, whole vec4<u32>, whole
+// cols reports how many columns are stored for a matrix of this width: whole blocks, whole vec4<u32>, whole
 // steps of matmul.
 func (p packing) cols(width int) int { return roundUp(width, max(p.block, 128/p.bits, 16)) }
 
 func (p packing) scheme() block.Scheme { return block.Scheme{Bits: p.bits, Block: p.block} }
 
-// rowBytes reports the bytes of a row at rest.
+// rowBytes reports the bytes of a row in the bundle.
 func (p packing) rowBytes(width int) int {
 	if p.block == 0 {
 		return width * p.bits / 8
@@ -54,7 +54,7 @@ func (p packing) rowBytes(width int) int {
 	return p.scheme().RowBytes(width)
 }
 
-// rows makes up rows at rest, and what they decode to. Codes and zero-points are any; scales and
+// rows makes up rows as a bundle has them, and what they decode to. Codes and zero-points are arbitrary; scales and
 // plain weights are zero or normal and of moderate size, as encoders write them.
 func (p packing) rows(rng *rand.Rand, n, width int) (rest []byte, values []float32) {
 	values = make([]float32, n*width)
@@ -90,7 +90,7 @@ func (p packing) rows(rng *rand.Rand, n, width int) (rest []byte, values []float
 	return rest, values
 }
 
-// planes is what repack makes of rows at rest: codes and heads of each row, zero past the last
+// planes is the expected output of repack for rows of a bundle: codes and heads of each row, zero past the last
 // block or float. Codes and zero-points of 8 bits are shifted to start at 0.
 func (p packing) planes(rest []byte, n, width int) (w, h []uint32) {
 	cols := p.cols(width)
@@ -131,8 +131,8 @@ func (p packing) planes(rest []byte, n, width int) (w, h []uint32) {
 	return w, h
 }
 
-// stored reports where in a stored row the weight of column k lies: the four-column quads of a block lie
-// by turns in its vectors of 128 bits.
+// stored reports where in a stored row the weight of column k is: the four-column quads of a block are
+// interleaved across its vectors of 128 bits.
 func (p packing) stored(k int) int {
 	vec := 128 / p.bits // weights of a vector
 	if p.block <= vec {
@@ -143,7 +143,7 @@ func (p packing) stored(k int) int {
 	return k - at + (quad%share)*vec + quad/share*4 + at%4
 }
 
-// words32 pads bytes at rest to whole words, and by the one word that repack may read past the end.
+// words32 pads bytes of a bundle to whole words, and by the one word that repack may read past the end.
 func words32(b []byte) []uint32 {
 	b = append(slices.Clone(b), make([]byte, 4+-len(b)&3)...)
 	w := make([]uint32, len(b)/4)
@@ -153,7 +153,7 @@ func words32(b []byte) []uint32 {
 	return w
 }
 
-// repack runs the kernel on rows at rest that go to row0, row0+step, … of w and h.
+// repack runs the kernel on rows of a bundle that go to row0, row0+step, … of w and h.
 func (p packing) repack(t *testing.T, rest []byte, n, width, row0, step int, w, h []uint32) {
 	t.Helper()
 	cols, heads := p.cols(width), any(h)
@@ -168,8 +168,8 @@ func (p packing) repack(t *testing.T, rest []byte, n, width, row0, step int, w, 
 	launch(t, "repack", p.consts(), min(groups, 65535), (groups+65534)/65535, words32(rest), w, heads, chunk)
 }
 
-// TestRepackEmbed brings rows at rest into planes and looks rows up in them. Every step is exact:
-// a code less a zero-point has 9 bits and a scale 11, so the product fits into a float32, and the
+// TestRepackEmbed repacks rows of a bundle into planes and looks rows up in them. Every step is exact:
+// a code minus a zero-point has 9 bits and a scale 11, so the product fits into a float32, and the
 // scales of the lookup are powers of two.
 func TestRepackEmbed(t *testing.T) {
 	for i, p := range packings {
@@ -188,14 +188,14 @@ func testRepackEmbed(t *testing.T, p packing, rows, width, mode int) {
 	wantW, wantH := p.planes(rest, rows, width)
 	w, h := make([]uint32, len(wantW)), make([]uint32, len(wantH))
 	for i := range w {
-		w[i] = ^uint32(0) // all of it is to be written
+		w[i] = ^uint32(0) // all of it must be overwritten
 	}
 	for i := range h {
 		h[i] = ^uint32(0)
 	}
 	first := rows/2 + 1 // rows of the first chunk
 	at := first * p.rowBytes(width)
-	if mode == 3 { // the rows of two chunks in turn
+	if mode == 3 { // the rows of two chunks alternate
 		var even, odd []byte
 		for r := range rows {
 			row := rest[r*p.rowBytes(width):][:p.rowBytes(width)]
@@ -221,7 +221,7 @@ func testRepackEmbed(t *testing.T, p packing, rows, width, mode int) {
 func testEmbed(t *testing.T, p packing, w, h []uint32, values []float32, rows, width, mode int) {
 	stride, field, add := width+mode, mode%2, mode/2
 	scale := math.Ldexp(1, mode-1)
-	ids := []int{rows - 1, 0, rows / 2, rows - 1, rows + 5} // the last one is in no part
+	ids := []int{rows - 1, 0, rows / 2, rows - 1, rows + 5} // the last one is in neither part
 	tokens := make([]uint32, 4*len(ids))
 	for i, id := range ids {
 		for f := range 2 { // the other field is a row too, but a different one
@@ -241,7 +241,7 @@ func testEmbed(t *testing.T, p packing, w, h []uint32, values []float32, rows, w
 		}
 	}
 	wordsOf, headsOf := len(w)/rows, len(h)/rows
-	for _, part := range [][2]int{{rows / 2, rows}, {0, rows / 2}} { // a row too many would stay
+	for _, part := range [][2]int{{rows / 2, rows}, {0, rows / 2}} { // a row too many would remain
 		c := p.consts()
 		for name, v := range map[string]any{
 			"COLS": p.cols(width), "WIDTH": width, "ROW0": part[0], "OUT": part[1] - part[0],
@@ -262,7 +262,7 @@ func testEmbed(t *testing.T, p packing, w, h []uint32, values []float32, rows, w
 	}
 }
 
-// TestRepackLarge needs more workgroups than one dimension has.
+// TestRepackLarge needs more workgroups than one dimension allows.
 func TestRepackLarge(t *testing.T) {
 	p := f32
 	const rows, width = 1025, 4096

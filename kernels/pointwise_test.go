@@ -28,8 +28,8 @@ func activation(act int, v float64) value {
 	return value{max(v, 0), 0}
 }
 
-// sigmoidTimes returns v/(1+exp(−z)), z being off by as much as dz. Past ±87 the exponential is
-// held, and results below the least normal float32 may become 0.
+// sigmoidTimes returns v/(1+exp(−z)), z being off by up to dz. Beyond ±87 the exponential is
+// clamped, and results below the least normal float32 may become 0.
 func sigmoidTimes(v, z, dz float64) value {
 	s := 1 / (1 + math.Exp(-z))
 	relative := 5 * ulp // of sum, division and product
@@ -86,7 +86,7 @@ type normCase struct {
 	mean              float64 // of x
 }
 
-// lanes are of a workgroup: by turns as many as narrow and as wide models have.
+// lanes is the number of lanes: alternately that of narrow and of wide models.
 func (c normCase) lanes() int { return 128 << (c.first % 2) }
 
 func TestNorm(t *testing.T) {
@@ -109,11 +109,11 @@ func testNorm(t *testing.T, c normCase) {
 	xStride, yStride := c.width+7, c.width+2
 	rng := random(uint64(c.width))
 	x := normals(rng, (c.first+n)*xStride, c.mean, 1)
-	for k := range xStride { // a row as small as EPS matters for
+	for k := range xStride { // a row so small that EPS matters
 		x[c.first*xStride+k] *= 1e-3
 	}
 	w, b := normals(rng, c.width, 1, 0.5), normals(rng, c.width, 0, 1)
-	y := normals(rng, (n+1)*yStride, 0, 1) // the last row is nobody's
+	y := normals(rng, (n+1)*yStride, 0, 1) // the last row must not be written
 	before := slices.Clone(y)
 	launch(t, "norm", kernels.Consts{
 		"WIDTH": c.width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "CENTER": asInt(c.center), "BIAS": asInt(c.bias), "ADD": asInt(c.add), "SCALE": c.scale, "EPS": c.eps,
@@ -129,13 +129,13 @@ func testNorm(t *testing.T, c normCase) {
 			if k < len(want) {
 				want[k].check(t, "y", i, y[i])
 			} else if y[i] != before[i] {
-				t.Fatalf("y: element %d, which is not the kernel's: %v became %v", i, before[i], y[i])
+				t.Fatalf("y: element %d must not be written: %v became %v", i, before[i], y[i])
 			}
 		}
 	}
 }
 
-// define is the definition of norm for one row. No term of a sum passes more than depth
+// define computes norm by its definition, for one row. No term of a sum passes through more than depth
 // additions: those of its lane, then the halvings of the lanes.
 func (c normCase) define(x, w, b, y []float32) []value {
 	n := float64(c.width)

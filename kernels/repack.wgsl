@@ -1,10 +1,10 @@
-// repack: rows as they are at rest become the planes that matvec, matmul and embed read.
+// repack: turns rows as the bundle has them into the planes that matvec, matmul and embed read.
 //   raw: bytes of a chunk of the file: rows of [scale f16][zero i8][codes] records, or of plain
 //   float16 (BITS = 16) or float32 (32)
 //   w [row][cols·BITS/32] u32 codes, low bits first, int8 shifted to 0 … 255; the quads of a block, of four
-//   columns each, lie by turns in its vec4<u32>: n vectors hold quads (0, n, 2n …), (1, n+1 …) …
-//   h [row][cols/BLOCK] u32: float16 scale, then int16 zero, shifted as the codes
-//   one thread makes one word; groups (x, y) count on: x + 65535·y
+//   columns each, are interleaved across its vec4<u32>: n vectors hold quads (0, n, 2n …), (1, n+1 …) …
+//   h [row][cols/BLOCK] u32: float16 scale, then int16 zero, shifted like the codes
+//   one thread computes one word; workgroup x + 65535·y
 // with shared/layout.wgsl: VEC, SHARE
 // with shared/natural.wgsl: natural
 const BITS: u32 = 4u;
@@ -12,16 +12,16 @@ const BLOCK: u32 = 128u;
 const LANES: u32 = 64u;
 
 const RECORD: u32 = 3u + BLOCK * BITS / 8u; // bytes
-const QUADS: u32 = 8u / BITS;              // of a word
-const WIDE: u32 = 4u * BITS % 32u;         // bits of a quad, 0: all of a word
+const QUADS: u32 = 8u / BITS;              // quads of a word
+const WIDE: u32 = 4u * BITS % 32u;         // bits of a quad, 0: the whole word
 const PLAIN: u32 = (BITS / 16u + 1u) / 2u;  // 1: no records
 
 struct Chunk {
   width: u32, // columns of the model
   cols: u32,  // columns stored, at least width
-  rows: u32,  // in raw
-  row0: u32,  // where the first one goes
-  step: u32,  // rows from one to the next there
+  rows: u32,  // rows in raw
+  row0: u32,  // where the first row goes
+  step: u32,  // distance between rows there
 }
 
 @group(0) @binding(0) var<storage, read> raw: array<u32>;

@@ -1,6 +1,6 @@
-// roof: nothing but fused multiply-adds, to measure how many a device does a second.
+// roof: only fused multiply-adds, to measure arithmetic throughput.
 //   y [threads] f32: each becomes the sum of 32 chains v = v·0.999 + s, of ROUNDS steps, with s = y, ¼, ½, ¾
-//   and v = s + 0 … 7 at first. A thread does ROUNDS·64 operations on float32.
+//   and v = s + 0 … 7 at first. A thread performs ROUNDS·64 float32 operations.
 const ROUNDS: u32 = 256u;
 const LANES: u32 = 256u;
 

@@ -8,7 +8,7 @@ import (
 )
 
 // TestRoof: every step of a chain rounds its value once (twice, if a driver has no fused operation), and
-// the steps after carry that on undiminished at most; the sum adds 32 numbers.
+// the steps after it do not amplify that; the sum adds 32 numbers.
 func TestRoof(t *testing.T) {
 	const rounds, threads = 20, 128
 	y := normals(random(1), threads, 0, 1)

@@ -1,10 +1,10 @@
-// rope: takes the projections of a token apart into heads: normalizes and rotates queries and
+// rope: splits a token's projections into heads: normalizes and rotates queries and
 // keys, scales queries, appends keys and values to the cache.
 //   rows [t] (token, position, sequence, 0)   x [t][X_STRIDE] f32: q [HEADS][DIM], k [KV_HEADS][DIM], v
 //   angles: (cos, sin) [256][ROT/2] of positions 0 … 255, then [n][ROT/2] of positions 0, 256, …
-//   g: weights of the norm of q, then of k   q [t][Q_STRIDE] f32
+//   g: norm weights of q, then of k   q [t][Q_STRIDE] f32
 //   kc, vc [sequence][KV_HEADS][CAP][DIM/2] u32 pairs of float16 (KV_BITS = 16), [DIM] f32 (32)
-//   one workgroup makes one head (x: queries, keys, values) of one token (y)
+//   one workgroup computes one head (x: queries, keys, values) of one token (y)
 // with shared/sum.wgsl: sums, total
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
@@ -33,7 +33,7 @@ const LANES: u32 = 64u;      // a power of two
 var<workgroup> head: array<f32, DIM>;
 var<workgroup> turned: array<f32, DIM>; // after the rotation
 
-// inverse returns 1/√(Σ/n+EPS), Σ the sum of what each lane brings.
+// inverse returns 1/√(Σ/n+EPS), Σ the sum of the lanes' parts.
 fn inverse(lane: u32, part: f32, n: u32) -> f32 {
   return 1.0 / sqrt(total(lane, part) / f32(n) + EPS);
 }
@@ -66,7 +66,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let in = group.y * X_STRIDE;
   var scale = 1.0;
   if ((NORM == 1u || NORM == 2u) && !isV) {
-    let all = NORM == 2u; // heads together
+    let all = NORM == 2u; // all heads together
     let start = in + select(group.x * DIM, select(HEADS * DIM, 0u, isQ), all);
     let n = select(DIM, select(KV_HEADS, HEADS, isQ) * DIM, all);
     var part = 0.0;

@@ -14,7 +14,7 @@ type ropeCase struct {
 	interleaved                                       bool
 }
 
-// place is where a token stands.
+// place is a token's position in a sequence.
 type place struct{ position, sequence int }
 
 const (
@@ -101,10 +101,10 @@ func testRope(t *testing.T, c ropeCase) {
 	}
 }
 
-// freq is how far a pair of elements turns from one position to the next.
+// freq is the angle by which a pair of elements turns from one position to the next.
 func (c ropeCase) freq(j int) float64 { return math.Pow(10000, -2*float64(j)/float64(c.rot)) }
 
-// angles is the table that the kernel puts cos and sin together from.
+// angles is the table from which the kernel computes cos and sin.
 func (c ropeCase) angles() []float32 {
 	var table []float32
 	add := func(position int) {
@@ -122,9 +122,9 @@ func (c ropeCase) angles() []float32 {
 	return table
 }
 
-// define is the definition of what becomes of a head of queries or keys.
+// define computes a head of queries or keys by its definition.
 //
-// What float32 loses: a norm's sum passes n/64+6 additions, and half of its relative error is
+// Rounding errors: a norm's sum passes n/64+6 additions, and half of its relative error is
 // that of its root; a cos or sin is a sum of two products of rounded table values, off by 4 unit;
 // a rotated element is off by 6 unit of the two it comes from.
 func (c ropeCase) define(token, g []float32, h, position int) []value {
@@ -165,7 +165,7 @@ func (c ropeCase) define(token, g []float32, h, position int) []value {
 	scale := 1.0
 	if c.norm == 3 {
 		scale = inverse(turned)
-		relative += 12 * unit // the elements that are summed up are off as well
+		relative += 12 * unit // the elements of the sum are off as well
 	}
 	if isQ {
 		scale *= ropeScale

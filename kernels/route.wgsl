@@ -1,7 +1,7 @@
 // route: chooses the TOP experts of a token by its router logits, and their weights.
 //   x [t][X_STRIDE] f32 router logits, the first EXPERTS of each row
-//   chosen [t][TOP] (expert, weight as float bits), the largest logit first, the lower expert of equals
-//   one workgroup makes one token's choice
+//   chosen [t][TOP] (expert, weight as float bits), the largest logit first; ties go to the lower expert
+//   one workgroup per token
 const EXPERTS: u32 = 8u;
 const TOP: u32 = 2u;
 const X_STRIDE: u32 = 256u;

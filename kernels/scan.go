@@ -2,8 +2,7 @@ package kernels
 
 import "strings"
 
-// scanner reads WGSL without comments piece by piece. A piece that is not there makes it stop: from then on it
-// reads nothing, and ok is false.
+// scanner reads WGSL without comments piece by piece. If a piece is missing, ok becomes false and stays so.
 type scanner struct {
 	rest string
 	ok   bool
@@ -30,14 +29,14 @@ func (s *scanner) word() string {
 	return w
 }
 
-// name reads a word that does not begin with a digit.
+// name reads a word that does not start with a digit.
 func (s *scanner) name() string {
 	w := s.word()
 	s.ok = s.ok && (w == "" || w[0] < '0' || w[0] > '9')
 	return w
 }
 
-// is reads the given pieces, with space before each.
+// is reads the given pieces, skipping white space before each.
 func (s *scanner) is(pieces ...string) {
 	for _, p := range pieces {
 		s.rest = strings.TrimLeft(s.rest, space)
@@ -46,7 +45,7 @@ func (s *scanner) is(pieces ...string) {
 	}
 }
 
-// until reads up to a byte and past it.
+// until reads through the next byte end, and returns what is before it.
 func (s *scanner) until(end byte) string {
 	text, rest, found := strings.Cut(s.rest, string(end))
 	s.ok = s.ok && found
@@ -54,7 +53,7 @@ func (s *scanner) until(end byte) string {
 	return text
 }
 
-// word returns where w begins in src, as a word of its own, from a place on; −1 for nowhere.
+// word returns the index of the first w in src[from:] that is a whole word, −1 if there is none.
 func word(src, w string, from int) int {
 	for from <= len(src) {
 		i := strings.Index(src[from:], w)
@@ -71,7 +70,7 @@ func word(src, w string, from int) int {
 	return -1
 }
 
-// words returns where each w begins.
+// words returns the index of each w that is a whole word.
 func words(src, w string) []int {
 	var at []int
 	for i := word(src, w, 0); i >= 0; i = word(src, w, i+len(w)) {

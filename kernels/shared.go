@@ -10,12 +10,12 @@ import (
 //go:embed *.wgsl shared/*.wgsl
 var files embed.FS
 
-// What a kernel asks for a shared piece by, and what stands there once it has it.
+// How a kernel asks for a shared piece, and what the line becomes once the piece is appended.
 const withMark, doneMark = "// with shared/", "// with (below) shared/"
 
-// assemble returns a kernel's text with the shared pieces behind it that its opening comment asks for, each by a
-// line `// with shared/store.wgsl: store, put`. What stands behind the colon, the names that the piece
-// declares, is for readers; a test holds it to the truth. Lines keep their numbers.
+// assemble appends to a kernel's text the shared pieces that its opening comment asks for, each by a
+// line `// with shared/store.wgsl: store, put`. The names after the colon, those that the piece
+// declares, are for readers; a test checks them. The kernel's own lines keep their numbers.
 func assemble(source string) (string, error) {
 	var text, pieces strings.Builder
 	opening := true
@@ -29,7 +29,7 @@ func assemble(source string) (string, error) {
 		file, _, named := strings.Cut(rest, ":")
 		piece, err := files.ReadFile("shared/" + file)
 		if !named || err != nil {
-			return "", fmt.Errorf("%q: want `%sFILE: NAME, …` with a file of kernels/shared", strings.TrimSpace(line), withMark)
+			return "", fmt.Errorf("%q: want `%sFILE: NAME, …` with FILE in kernels/shared", strings.TrimSpace(line), withMark)
 		}
 		text.WriteString(doneMark + rest)
 		pieces.WriteByte('\n')
@@ -38,7 +38,7 @@ func assemble(source string) (string, error) {
 	return text.String() + pieces.String(), nil
 }
 
-// texts are the assembled texts of kernels, by name: a model asks for the same ones many times.
+// texts caches the assembled texts of kernels by name: a model asks for the same ones many times.
 var texts sync.Map
 
 // read returns the assembled text of a kernel's file.
@@ -48,7 +48,7 @@ func read(name string) (string, error) {
 	}
 	source, err := files.ReadFile(name + ".wgsl")
 	if err != nil {
-		return "", fmt.Errorf("kernel %q: there is no such kernel", name)
+		return "", fmt.Errorf("kernel %q: no such kernel", name)
 	}
 	text, err := assemble(string(source))
 	if err != nil {

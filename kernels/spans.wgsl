@@ -1,9 +1,9 @@
-// spans: where among the sorted inputs those of each expert are, for gram, and how many it ever had
+// spans: where each expert's inputs begin among the sorted ones, for gram, and how many it has had so far
 //   order: slots and tiles as group makes them
-//   out [EXPERTS+1][EACH] u32: (inputs, first, inputs of all passes so far), of all experts together at the end
-//   one workgroup does it all; an expert is one lane's
+//   out [EXPERTS+1][EACH] u32: (inputs, first, inputs of all passes so far), with totals of all experts at the end
+//   launched as one workgroup; each lane takes whole experts
 const EXPERTS: u32 = 8u;
-const SLOTS: u32 = 512u; // of the largest pass; tiles begin after so many words of order
+const SLOTS: u32 = 512u; // choices of the largest pass; tiles begin at this word of order
 const EACH: u32 = 64u;   // words from one expert to the next
 const TILE: u32 = 64u;
 const LANES: u32 = 64u;
@@ -22,7 +22,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
       let o = SLOTS + 4u * i;
       if (order[o] == e || e == EXPERTS) {
         if (n == 0u) { first = order[o + 1u]; }
-        n += order[o + 2u]; // 0 in the tiles behind the last
+        n += order[o + 2u]; // 0 in the tiles after the last
       }
     }
     out[e * EACH] = n;

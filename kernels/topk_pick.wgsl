@@ -1,11 +1,11 @@
 // topk_pick: third step: appends the logits of the highest buckets that hold at least K together.
-//   operands, launch and constants as in shared/topk.wgsl; the count goes on past CAP if there are more than fit
+//   operands, launch and constants as in shared/topk.wgsl; the count goes beyond CAP if there are more than fit
 // with shared/topk.wgsl: VOCAB, SPAN, CAP, BUCKETS, LANES, GROUPS, OUT, x
 // with shared/highest.wgsl: tops, highest
 const WIDTH: f32 = 0.03125;
 const K: u32 = 64u;
 
-const EACH: u32 = (BUCKETS + LANES - 1u) / LANES; // buckets of a lane
+const EACH: u32 = (BUCKETS + LANES - 1u) / LANES; // buckets per lane
 
 @group(0) @binding(1) var<storage, read_write> out: array<atomic<u32>>;
 @group(0) @binding(2) var<storage, read> hist: array<u32>;
@@ -29,7 +29,7 @@ fn taken(base: u32, lane: u32) -> u32 {
   }
   workgroupBarrier();
   var sum = seen[lane] - mine;
-  var n = 0u; // buckets up to which there are fewer than K
+  var n = 0u; // buckets down to which there are fewer than K logits
   for (var i = lane * EACH; i < min(lane * EACH + EACH, BUCKETS); i++) {
     sum += hist[base + i];
     if (sum < K) { n++; }

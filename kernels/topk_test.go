@@ -8,7 +8,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// topCase says how much more there is than fits, or not.
+// topCase has more candidates than fit, or fewer.
 type topCase struct{ vocab, cap, k int }
 
 const (
@@ -17,8 +17,8 @@ const (
 	topWidth   = 0.0625 // a power of two: buckets are exact
 )
 
-// TestTopk runs the three kernels on two sequences, the second of which has many equals, and
-// checks what each leaves.
+// TestTopk runs the three kernels on two sequences, the second of which has many ties, and
+// checks the output of each.
 func TestTopk(t *testing.T) {
 	for _, c := range []topCase{{vocab: 1, cap: 4, k: 1}, {vocab: 1500, cap: 600, k: 20}, {vocab: 1024, cap: 8, k: 20}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t) })
@@ -75,7 +75,7 @@ func (c topCase) bucket(x []float32, sequence int, v float32) int {
 	return int((top - v) / topWidth)
 }
 
-// checkMax compares each span's largest logit, the least id of equals, and Σ exp(x−max).
+// checkMax compares each span's largest logit, the lowest id among ties, and Σ exp(x−max).
 func (c topCase) checkMax(t *testing.T, x []float32, out []uint32) {
 	t.Helper()
 	if out[0] != 0 {
@@ -103,7 +103,7 @@ func (c topCase) checkMax(t *testing.T, x []float32, out []uint32) {
 	}
 }
 
-// checkPick: the candidates are all logits down to the bucket that completes K, as far as they fit.
+// checkPick: the candidates are all logits down to the bucket that completes K, as many as fit.
 func (c topCase) checkPick(t *testing.T, x []float32, sequence int, counts, out []uint32) {
 	t.Helper()
 	last, want := 0, int(counts[0])
@@ -119,7 +119,7 @@ func (c topCase) checkPick(t *testing.T, x []float32, sequence int, counts, out 
 	for i := range min(want, c.cap) {
 		id := list[2*i]
 		if int(id) >= c.vocab || seen[id] {
-			t.Fatalf("candidate %d: token %d, there twice or of no vocabulary", i, id)
+			t.Fatalf("candidate %d: token %d is there twice or not in the vocabulary", i, id)
 		}
 		v := x[sequence*c.vocab+int(id)]
 		if seen[id] = true; list[2*i+1] != bits(v) || c.bucket(x, sequence, v) > last {

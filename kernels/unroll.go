@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// What unrolling may come to: the rounds of one loop, and the bytes of a kernel.
+// Limits of unrolling: rounds of one loop, and bytes of a kernel.
 const maxRounds, maxSource = 256, 1 << 20
 
 const unrollMark = "// unroll"
 
-// Unrolled returns k with the loops written out that its file marks: faster on a GPU, where it keeps arrays in
+// Unrolled returns k with its marked loops unrolled: faster on a GPU, because arrays stay in
 // registers, and slower to compile.
 func (k Kernel) Unrolled() (Kernel, error) {
 	src, err := unroll(k.Source)
@@ -23,9 +23,9 @@ func (k Kernel) Unrolled() (Kernel, error) {
 	return k, nil
 }
 
-// unroll writes out the loops that are marked: `for (var i = 0u; i < N; i++) { … } // unroll`, the mark at the
-// end of the loop's first line. What a compiler does with a loop it decides for itself, and an array that is
-// indexed by a loop it has left standing lies in memory, not in registers.
+// unroll unrolls the marked loops: `for (var i = 0u; i < N; i++) { … } // unroll`, the mark at the
+// end of the loop's first line. Compilers decide for themselves which loops they unroll, and an array that is
+// indexed in a loop that stays is in memory, not in registers.
 func unroll(source string) (string, error) {
 	ev := newEvaluator(blankComments(source))
 	for {
@@ -60,7 +60,7 @@ type loop struct {
 	from, body, end int
 }
 
-// loopAt reads the loop that begins at src[line:], which has no comments.
+// loopAt reads the loop at the start of src[line:], which has no comments.
 func loopAt(ev *evaluator, src string, line int) (loop, error) {
 	var l loop
 	s := scan(src[line:])
@@ -100,7 +100,7 @@ func loopAt(ev *evaluator, src string, line int) (loop, error) {
 	}
 }
 
-// replaceWord replaces every word name.
+// replaceWord replaces name wherever it is a whole word.
 func replaceWord(src, name, by string) string {
 	var b strings.Builder
 	at := 0

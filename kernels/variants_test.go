@@ -12,8 +12,8 @@ import (
 
 var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile compiles to this file, as JSON for testdata/tint.mjs")
 
-// variants specialize each kernel so that every branch that its constants choose between is
-// taken once. Kernels that read packed weights are given every width of them besides.
+// variants specialize each kernel so that every branch that depends on its constants is
+// taken once. Kernels that read packed weights are specialized for every width, too.
 var variants = map[string][]kernels.Consts{
 	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}},
 	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
@@ -53,16 +53,16 @@ var variants = map[string][]kernels.Consts{
 	"topk_pick":  {{"VOCAB": 151936, "K": 192}, {"VOCAB": 1, "K": 1}},
 }
 
-// widths are a packing for each width of weights.
+// widths has a packing for each width of weights.
 var widths = []packing{f32, f16, codes(8, 128), codes(4, 32), codes(2, 256)}
 
-// narrow are the packings of kernels that do not take all.
+// narrow has the packings of kernels that do not take all widths.
 var narrow = map[string][]packing{
 	"matvec_dot4": {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
 	"matvec_f16":  nil,
 }
 
-// specialized returns every kernel as its file has it, and its variants.
+// specialized returns every kernel with its default constants, and its variants.
 func specialized(t *testing.T) []kernels.Kernel {
 	t.Helper()
 	var all []kernels.Kernel
@@ -96,7 +96,7 @@ func specialized(t *testing.T) []kernels.Kernel {
 			}
 			for j, p := range widths {
 				if i > 1 && (i+j)%2 == 0 {
-					continue // every width with the first two, half of them with each other
+					continue // every width with the first two variants, half of them with each other one
 				}
 				c := maps.Clone(c)
 				maps.Copy(c, p.consts())
@@ -113,8 +113,8 @@ func specialized(t *testing.T) []kernels.Kernel {
 	return all
 }
 
-// TestKernelsCompile compiles every variant with the driver's compiler, but for those that need what it does not
-// know: they are for Tint alone.
+// TestKernelsCompile compiles every variant with the native compiler, except for those that need what it does not
+// know: only Tint compiles these.
 func TestKernelsCompile(t *testing.T) {
 	all := specialized(t)
 	if *dump != "" {

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// constDecl is one line `const name: typ = source[from:to];`. typ is empty where it is not written.
+// constDecl is one line `const name: typ = source[from:to];`. typ is empty if it is not written.
 type constDecl struct {
 	name, typ string
 	from, to  int
 }
 
-// blankComments replaces comments by spaces, so that offsets stay what they were.
+// blankComments replaces comments by spaces, so that offsets stay the same.
 func blankComments(src string) string {
 	b := []byte(src)
 	blank := func(i int) {
@@ -101,7 +101,7 @@ func (k *Kernel) parse() error {
 	return nil
 }
 
-// needs finds what is enabled or required before the first declaration.
+// needs finds the extensions enabled or required before the first declaration.
 func needs(src string) []string {
 	var names []string
 	for s := scan(src); s.ok; {
@@ -149,7 +149,7 @@ func (k *Kernel) parseEntry(ev *evaluator) error {
 		k.Entry = s.name()
 	}
 	if fn < 0 || !s.ok {
-		return errors.New("@workgroup_size stands before no function")
+		return errors.New("@workgroup_size is not followed by a function")
 	}
 	return nil
 }
@@ -211,8 +211,8 @@ func (k *Kernel) parseBindings(ev *evaluator) error {
 	return nil
 }
 
-// minSize is how large a bound buffer must be for its type: a whole one, or one element where
-// the length is the buffer's. Structs and the like are left to the driver, which does check those.
+// minSize is the least size of a buffer bound as typ: all of it, or one element of an array whose
+// length is that of the buffer. Structs and the like are left to the driver, which checks those.
 func (ev *evaluator) minSize(typ string) uint64 {
 	if l, err := ev.layout(typ); err == nil {
 		return uint64(l.size)
@@ -226,7 +226,7 @@ func (ev *evaluator) minSize(typ string) uint64 {
 	return 0
 }
 
-// arguments splits "a, b) rest" at the commas up to the closing bracket; the opening one is gone.
+// arguments splits "a, b) rest" at the commas up to the closing bracket.
 func arguments(s string, opening, closing byte) (args []string, rest string, err error) {
 	depth, from := 0, 0
 	for i := 0; i < len(s); i++ {

@@ -1,7 +1,7 @@
-// floats: the loop of a matvec over weights of 16 bits without blocks, of which fours(i) reads four.
+// floats: the loop of a matvec over 16-bit weights without blocks; fours(i) reads four of them.
 const PARTS: u32 = ROWS * TOKENS;
 
-// products keeps this thread's part of the products of the rows from row0 on.
+// products computes this thread's part of the products of the rows from row0 on, and hands it to keep.
 fn products(row0: u32, lane: u32) {
   let last = shape.rows - 1u;
   let quads = shape.cols * BITS / 64u;

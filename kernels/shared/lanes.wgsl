@@ -1,4 +1,4 @@
-// lanes: adds up what the threads of a workgroup have kept of its products, in workgroup memory, and stores it.
+// lanes: adds up the threads' parts of a workgroup's products in workgroup memory, and stores the sums.
 const PER: u32 = LANES / PARTS; // lanes that add up one product
 const SUMS: u32 = LANES * PARTS;
 const SQUARES: u32 = LANES * TOKENS;
@@ -6,7 +6,7 @@ const SQUARES: u32 = LANES * TOKENS;
 var<workgroup> sums: array<f32, SUMS>;       // [row][token][lane]
 var<workgroup> squares: array<f32, SQUARES>; // [token][lane]
 
-// keep keeps a thread's part of product k = row·TOKENS + token.
+// keep takes a thread's part of product k = row·TOKENS + token.
 fn keep(k: u32, lane: u32, part: f32) { sums[k * LANES + lane] = part; }
 
 fn sum(r: u32, t: u32) -> f32 { return sums[(r * TOKENS + t) * PER]; }

@@ -1,4 +1,4 @@
-// operands: what every matvec kernel binds besides its weights w, which are binding 0 in a type of its own.
+// operands: what every matvec kernel binds besides its weights w, which are binding 0, of a type that the kernel chooses.
 @group(0) @binding(1) var<storage, read> h: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> g: array<f32>;

@@ -5,7 +5,7 @@ fn quad(v: vec4<u32>, i: u32, zero: f32, exponent: u32) -> vec4<f32> {
   if (BITS == 16u) { return vec4<f32>(unpack2x16float(select(v.x, v.z, i == 1u)), unpack2x16float(select(v.y, v.w, i == 1u))); }
   let k = i * BITS / 8u;
   let word = select(select(v.x, v.y, k == 1u), select(v.z, v.w, k == 3u), k > 1u) >> (i * 4u * BITS % 32u);
-  let high = select(word, word >> 16u, BITS == 8u); // a float has room for 23 bits
+  let high = select(word, word >> 16u, BITS == 8u); // a float holds 23 bits
   let position = vec4<u32>(0u, 1u, 2u, 3u) * BITS % 16u;
   let unit = 1.0 / vec4<f32>(vec4<u32>(1u) << position);
   let codes = vec4<u32>(word, word, high, high) & (vec4<u32>((1u << (BITS % 16u)) - 1u) << position);

@@ -1,14 +1,14 @@
-// rows: the loop of a matvec over weights as repack makes them: each thread reads one vec4<u32> of ROWS rows at a time.
-const HEADS: u32 = (4u * VEC + BLOCK - 1u) / BLOCK; // blocks that a vector has a part of
+// rows: the loop of a matvec over weights as repack lays them out: each thread reads one vec4<u32> of ROWS rows at a time.
+const HEADS: u32 = (4u * VEC + BLOCK - 1u) / BLOCK; // blocks that a vector touches
 const WORDS: u32 = ROWS * HEADS;
 const PARTS: u32 = ROWS * TOKENS;
 
-// products keeps this thread's part of the products of the rows from row0 on.
+// products computes this thread's part of the products of the rows from row0 on, and hands it to keep.
 fn products(row0: u32, lane: u32) {
   let last = shape.rows - 1u;
   let vecs = shape.cols * BITS / 128u;
   var acc: array<f32, PARTS>;
-  var part: array<f32, PARTS>; // of the block at hand, where its scale comes last
+  var part: array<f32, PARTS>; // of the current block, where the scale is applied last
   var codes: array<vec4<u32>, ROWS>;
   var weights: array<vec4<f32>, ROWS>;
   var words: array<u32, WORDS>;      // of h
@@ -25,7 +25,7 @@ fn products(row0: u32, lane: u32) {
         all |= words[k];
       }
     }
-    let exponent = shape.exponent | (all & shape.exponent & 1u); // what the compiler does not know: nothing is decoded before all is read
+    let exponent = shape.exponent | (all & shape.exponent & 1u); // opaque to the compiler, so that everything is read before anything is decoded
     let at = v / SHARE * SHARE * VEC + v % SHARE;
     for (var i0 = 0u; i0 < VEC; i0 += STEP) {
       for (var s = 0u; s < STEP; s++) { // unroll

@@ -1,5 +1,5 @@
-// subgroups: adds up what the threads of a workgroup have kept of its products by subgroupAdd, and stores it. Subgroups
-// may be of any size; their threads are taken to lie one after the other, which a check on the device confirms.
+// subgroups: adds up the threads' parts of a workgroup's products by subgroupAdd, and stores the sums. Subgroups
+// may be of any size; their threads are assumed to be consecutive, which a check on the device confirms.
 const GROUPS: u32 = (LANES + 3u) / 4u; // a subgroup has four threads at least
 const SUMS: u32 = GROUPS * PARTS;
 const SQUARES: u32 = GROUPS * TOKENS;
@@ -7,9 +7,9 @@ const SQUARES: u32 = GROUPS * TOKENS;
 var<workgroup> sums: array<f32, SUMS>;       // [row][token][subgroup]; then [row][token]
 var<workgroup> squares: array<f32, SQUARES>; // [token][subgroup]; then [token]
 var<private> subgroup: u32; // of this thread
-var<private> leads: bool;   // whether it is the first of it
+var<private> leads: bool;   // whether this thread is the first of it
 
-// keep keeps a subgroup's part of product k = row·TOKENS + token.
+// keep takes a thread's part of product k = row·TOKENS + token.
 fn keep(k: u32, lane: u32, part: f32) {
   let all = subgroupAdd(part);
   if (leads) { sums[k * GROUPS + subgroup] = all; }

@@ -1,4 +1,4 @@
-// sum: adds up what each lane of a workgroup brings. There must be a barrier before total is called again.
+// sum: adds up one part per lane of a workgroup. A barrier must come before total is called again.
 var<workgroup> sums: array<f32, LANES>;
 
 fn total(lane: u32, part: f32) -> f32 {

@@ -1,6 +1,6 @@
 // window: the positions that a token sees.
-const WINDOW: u32 = 1024u; // so many, itself included
-const CHUNK: u32 = 0u;     // unless 0: only those of its own chunk of this many
+const WINDOW: u32 = 1024u; // how many, itself included
+const CHUNK: u32 = 0u;     // unless 0: only those in its own chunk of this length
 
 // first returns the first position that the token at position p sees.
 fn first(p: u32) -> u32 {

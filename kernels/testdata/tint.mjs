@@ -1,7 +1,7 @@
 // Compiles kernels with Dawn, whose compiler (Tint) is Chrome's, within WebGPU's default limits.
 //   node tint.mjs KERNELS.json [FOLDER-OF-DAWN'S-PACKAGE [BACKEND]]
 // KERNELS.json is what `go test -dump` writes: [{Key, Source, Entry, Needs, WorkgroupBytes}]. The backend null, which is
-// the default, needs no driver: Tint checks the source and Dawn the pipeline, and no more. With
+// the default, needs no driver: Tint checks the source and Dawn the pipeline. With
 // vulkan, metal or d3d12 the driver compiles the kernels as well.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -41,7 +41,7 @@ for (const k of kernels) {
 console.log(`${kernels.length - bad - skipped} of ${kernels.length} kernels compile with Tint (backend ${backend})`);
 process.exit(bad || (skipped && backend === "null") ? 1 : 0); // Dawn's own event loop would keep Node alive
 
-// compile returns what the compiler has to say of one kernel, warnings included.
+// compile returns the compiler's messages about one kernel, including warnings.
 async function compile(k) {
   device.pushErrorScope("validation");
   const module = device.createShaderModule({ label: k.Key, code: k.Source });
@@ -52,7 +52,7 @@ async function compile(k) {
     if (problems.length === 0) problems.push(invalid.message);
     return problems;
   }
-  // A kernel that is chosen where there is more workgroup memory than everywhere is looked at by Tint alone.
+  // A kernel that needs more workgroup memory than every device has is checked by Tint only.
   if (k.WorkgroupBytes > device.limits.maxComputeWorkgroupStorageSize) return problems;
   try {
     await device.createComputePipelineAsync({ label: k.Key, layout: "auto", compute: { module, entryPoint: k.Entry } });

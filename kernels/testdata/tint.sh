@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles every variant of every kernel with Tint, the compiler of Chrome, through Dawn's Node
-# package. Usage: kernels/testdata/tint.sh [GO [BACKEND]]; tint.mjs says what a backend is. It wants
+# package. Usage: kernels/testdata/tint.sh [GO [BACKEND]]; tint.mjs says what a backend is. It needs
 # node and npm, and the network once.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

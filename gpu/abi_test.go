@@ -13,7 +13,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// abiValues are the values that Go has of webgpu.h.
+// abiValues are the values of webgpu.h that Go code repeats.
 func abiValues() map[string]uint32 {
 	values := map[string]uint32{
 		"WGPUBufferUsage_MapRead": usageMapRead, "WGPUBufferUsage_CopySrc": usageCopySrc, "WGPUBufferUsage_CopyDst": usageCopyDst,

@@ -19,8 +19,8 @@ func FindAdapter(o Select) (AdapterInfo, error) {
 	return as[i], nil
 }
 
-// choose returns the index of the adapter that want names. A number is an index and nothing else; a text
-// must be a part of the String of one adapter alone.
+// choose returns the index of the adapter that want names. A number is always an index; any other text
+// must be part of the String of exactly one adapter.
 func choose(as []AdapterInfo, want string) (int, error) {
 	if want == "" {
 		return 0, nil
@@ -43,10 +43,10 @@ func choose(as []AdapterInfo, want string) (int, error) {
 	case 1:
 		return found[0].Index, nil
 	}
-	return 0, fmt.Errorf("adapter %q: several are called that: %s: give the number", want, list(found))
+	return 0, fmt.Errorf("adapter %q: several match: %s: give the number", want, list(found))
 }
 
-// isNumber reports whether a text is an integer, of whatever size.
+// isNumber reports whether a text is an integer of any size.
 func isNumber(s string) bool {
 	digits := strings.TrimLeft(s, "+-")
 	return digits != "" && strings.Trim(digits, "0123456789") == ""

@@ -27,7 +27,7 @@ func TestChoose(t *testing.T) {
 		{"LLVMpipe", 2, ""},
 		{"15.0", 2, ""},
 		{"mesa", 2, ""},
-		{"h100", 0, `adapter "h100": several are called that: 0: NVIDIA H100 80GB (Vulkan, discrete, NVIDIA); 1: NVIDIA`},
+		{"h100", 0, `adapter "h100": several match: 0: NVIDIA H100 80GB (Vulkan, discrete, NVIDIA); 1: NVIDIA`},
 		{"vulkan", 0, "several"},
 		{"radeon", 0, `no GPU adapter called "radeon"; available: 0: `},
 		{"-", 0, `no GPU adapter called "-"`},

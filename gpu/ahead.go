@@ -6,20 +6,20 @@ import (
 	"fmt"
 )
 
-// Submission is a list of programs that is ready to be sent to the device: what encoding them costs on the
-// CPU is behind it. It is for one goroutine, and for one Send after each Encode.
+// Submission is a list of programs that is encoded and ready to be sent to the device, so that sending costs the CPU
+// little. It is for one goroutine, and for one Send after each Encode.
 type Submission struct {
 	d          *Device
 	programs   []*Program
 	h          handle
-	generation uint64 // when all was alive
+	generation uint64 // of the device, when everything used was alive
 	ready      bool
 }
 
-// Encode prepares the programs, one after the other, to be run by one Send; s is zero, sent or released.
+// Encode encodes the programs, in order, to be run by one Send. s must be zero, sent or released.
 func (d *Device) Encode(s *Submission, programs []*Program) error {
 	if s.ready {
-		return errors.New("encode: the submission was not sent yet")
+		return errors.New("encode: the submission has not been sent yet")
 	}
 	if err := d.enter(context.Background()); err != nil {
 		return fmt.Errorf("encode: %w", err)
@@ -40,12 +40,12 @@ func (d *Device) Encode(s *Submission, programs []*Program) error {
 	return nil
 }
 
-// Send submits the programs and does not wait for them. Writes made before come first. If anything that
-// they use was released in the meantime, it is an error and nothing is submitted.
+// Send submits the programs and does not wait for them. Earlier writes come first. If anything that
+// they use was released in the meantime, Send returns an error and submits nothing.
 func (s *Submission) Send() error {
 	d := s.d
 	if !s.ready {
-		return errors.New("run: the submission is not encoded, or was sent before")
+		return errors.New("run: the submission is not encoded, or has been sent already")
 	}
 	if err := d.enter(context.Background()); err != nil {
 		return fmt.Errorf("run: %w", err)
@@ -68,7 +68,7 @@ func (s *Submission) Send() error {
 	return nil
 }
 
-// Release gives back what was not sent.
+// Release frees what was not sent.
 func (s *Submission) Release() {
 	if s.ready {
 		s.ready = false
@@ -76,7 +76,7 @@ func (s *Submission) Release() {
 	}
 }
 
-// Readback is memory that programs copy results to, for the CPU to read.
+// Readback is memory to which programs copy results for the CPU to read.
 type Readback struct{ b *Buffer }
 
 // NewReadback allocates size bytes, counted in Memory under purpose.
@@ -97,7 +97,7 @@ func (d *Device) NewReadback(purpose string, size uint64) (*Readback, error) {
 // Range is where programs copy to.
 func (r *Readback) Range(size uint64) Range { return Range{Buffer: r.b, Size: size} }
 
-// Read waits for what was submitted and copies the first len(dst) bytes, a multiple of 4, to dst. Until it
+// Read waits for all submitted work and copies the first len(dst) bytes, a multiple of 4, to dst. Until it
 // returns, nothing that copies to r may be submitted.
 func (r *Readback) Read(ctx context.Context, dst []byte) error {
 	d := r.b.d
@@ -123,7 +123,7 @@ func (r *Readback) Read(ctx context.Context, dst []byte) error {
 	return nil
 }
 
-// Release gives the memory back.
+// Release frees the memory.
 func (r *Readback) Release() {
 	if r != nil {
 		r.b.Release()

@@ -10,7 +10,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 )
 
-// TestSubmission encodes copies to a Readback and sends them, and misuses both.
+// TestSubmission encodes and sends copies to a Readback, and misuses both.
 func TestSubmission(t *testing.T) {
 	dev, ctx := gputest.Open(t), context.Background()
 	src, err := dev.NewBuffer("test", 16, gpu.Storage)
@@ -27,7 +27,7 @@ func TestSubmission(t *testing.T) {
 	programs := []*gpu.Program{&p}
 	var s gpu.Submission
 	if err := s.Send(); err == nil {
-		t.Error("nothing was encoded, and it was sent")
+		t.Error("what was not encoded was sent")
 	}
 	for _, want := range []string{"what was written", "between the two,"} {
 		if err := dev.Encode(&s, programs); err != nil {

@@ -47,27 +47,27 @@ type backend interface {
 
 	// run submits the steps in order; with none it only sends the pending writes on their way.
 	run(programs []*Program) error
-	// encode does what run does short of submitting; send submits what it has made, drop gives that
-	// back if it is not to be sent. Where there is nothing to be done ahead, encode returns 0 and send runs programs.
+	// encode does what run does except for submitting; send submits the result, drop frees it if it is not sent. Where
+	// nothing can be done ahead, encode returns 0 and send runs the programs.
 	encode(programs []*Program) (handle, error)
 	send(h handle, programs []*Program) error
 	drop(h handle)
 	// runTimed submits steps with each dispatch in a pass of its own, and returns when each
-	// began and ended on the device, by a clock that starts anywhere.
+	// began and ended on the device, by a clock with an arbitrary start.
 	runTimed(ctx context.Context, steps []step) ([]Timing, error)
 
 	// startRead submits a copy of n bytes to a staging buffer and asks for it to be mapped;
-	// startMap does the latter only. finishRead waits for that, copies to dst and unmaps.
+	// startMap only does the latter. finishRead waits for that, copies to dst and unmaps.
 	startRead(ctx context.Context, src handle, off uint64, staging handle, n uint64) (pending, error)
 	startMap(staging handle, n uint64) (pending, error)
 	finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error
-	// newStage makes n bytes of memory that the device can copy from, and hands it to the CPU.
+	// newStage allocates n bytes of memory that the device can copy from, mapped for the CPU.
 	newStage(label string, n uint64) (h handle, mem []byte, err error)
-	// sendStage takes the memory back, submits the copies from it (their src is not set) and then the
-	// programs, and asks for the memory; finishStage waits for it, without the lock.
+	// sendStage unmaps the memory, submits the copies from it (their src is not set) and then the
+	// programs, and asks for the memory to be mapped again; finishStage waits for that, without the lock.
 	sendStage(h handle, mem []byte, copies []step, programs []*Program) (pending, error)
 	finishStage(ctx context.Context, h handle, mem []byte, p pending) ([]byte, error)
-	freeStage(h handle, p pending) // p is not nil if nobody waited
+	freeStage(h handle, p pending) // p is nil unless nobody has waited
 
 	// wait blocks until all submitted work is done.
 	wait(ctx context.Context) error
@@ -77,14 +77,14 @@ type backend interface {
 	reach(ctx context.Context, p pending) error
 	unmark(p pending)
 
-	// failure returns what went wrong outside of any call: the loss of the device.
+	// failure returns an error that belongs to no call: the loss of the device.
 	failure() error
 	close()
 }
 
-var errUnexplained = errors.New("the driver made none and did not say why")
+var errUnexplained = errors.New("the driver returned none and did not say why")
 
-// made checks the object that a call has made, and the error that it has met; free releases an object that is not good.
+// made checks the object that a call has created, and the error that it met; free releases an object that cannot be used.
 func made(h handle, err error, free func()) (handle, error) {
 	if err == nil && h == 0 {
 		err = errUnexplained
@@ -98,7 +98,7 @@ func made(h handle, err error, free func()) (handle, error) {
 	return h, nil
 }
 
-// pending is a mapping under way, as the backend knows it.
+// pending is a mapping in progress, in the backend's own form.
 type pending any
 
 // The buffer usages of WebGPU, the same everywhere.

@@ -31,7 +31,7 @@ func BenchmarkRun(b *testing.B) {
 	b.ReportMetric(float64(submit.Nanoseconds())/float64(b.N)/dispatches, "ns/dispatch")
 }
 
-// BenchmarkStep measures what a token costs at least: a write, a dispatch, and a result that is read.
+// BenchmarkStep measures the minimum cost of a token: a write, a dispatch, and a result that is read.
 func BenchmarkStep(b *testing.B) {
 	d := gputest.Open(b)
 	pl := pipeline(b, d, "spin", spin, kernels.Consts{"ROUNDS": 0})
@@ -52,7 +52,7 @@ func BenchmarkStep(b *testing.B) {
 	}
 }
 
-// BenchmarkTransfer measures how fast bytes get to the device and back.
+// BenchmarkTransfer measures the speed of copies to the device and back.
 func BenchmarkTransfer(b *testing.B) {
 	d := gputest.Open(b)
 	for _, size := range []int{4 << 10, 4 << 20} {
@@ -88,7 +88,7 @@ func BenchmarkTransfer(b *testing.B) {
 	}
 }
 
-// BenchmarkRecord measures what recording a program costs: a pipeline that is there, a bind group, a dispatch.
+// BenchmarkRecord measures the cost of recording a program: an existing pipeline, a bind group, a dispatch.
 func BenchmarkRecord(b *testing.B) {
 	d := gputest.Open(b)
 	k := parse(b, "axpy", axpy, kernels.Consts{"A": 5, "SIZE": 32})

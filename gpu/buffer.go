@@ -9,12 +9,12 @@ import (
 	"sync/atomic"
 )
 
-// Buffer is a piece of device memory, zero until written.
+// Buffer is device memory, zero until written.
 type Buffer struct {
 	d        *Device
 	purpose  string
 	h        handle
-	size     uint64 // bytes, as asked for
+	size     uint64 // bytes, as requested
 	alloc    uint64 // bytes, rounded up to a multiple of 4
 	usage    Usage
 	released atomic.Bool
@@ -46,7 +46,7 @@ func (d *Device) alloc(purpose string, size uint64, u Usage) (*Buffer, error) {
 	h, err := d.b.newBuffer(strings.ToValidUTF8(purpose, "?"), alloc, u)
 	if err != nil {
 		if errors.Is(err, ErrOutOfMemory) {
-			err = fmt.Errorf("%w: %d bytes asked for, %d bytes in use by this program", ErrOutOfMemory, size, d.inUse())
+			err = fmt.Errorf("%w: %d bytes requested, %d bytes in use by this program", ErrOutOfMemory, size, d.inUse())
 		}
 		return nil, fmt.Errorf("buffer %q: %w", purpose, d.note(err))
 	}
@@ -64,17 +64,17 @@ func (d *Device) inUse() uint64 {
 	return n
 }
 
-// Memory reports the live bytes of device memory by purpose.
+// Memory reports how many bytes of device memory are in use, by purpose.
 func (d *Device) Memory() map[string]uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return maps.Clone(d.memory)
 }
 
-// Size reports the buffer's size in bytes, as it was asked for.
+// Size reports the buffer's size in bytes, as requested.
 func (b *Buffer) Size() uint64 { return b.size }
 
-// Release gives the memory back. Programs that use the buffer can no longer run.
+// Release frees the memory. Programs that use the buffer can no longer run.
 // Releasing twice, or after the device is closed, does nothing.
 func (b *Buffer) Release() {
 	if b != nil {
@@ -95,7 +95,7 @@ func (d *Device) freeBuffer(b *Buffer) {
 	d.generation.Add(1)
 }
 
-// usable says why a range cannot be used on d, or how long it is.
+// usable returns the length of a range, or why it cannot be used on d.
 func (d *Device) usable(r Range) (size uint64, err error) {
 	b := r.Buffer
 	switch {
@@ -106,14 +106,14 @@ func (d *Device) usable(r Range) (size uint64, err error) {
 	case b.released.Load():
 		return 0, fmt.Errorf("buffer %q: %w", b.purpose, ErrReleased)
 	case r.Offset >= b.alloc || r.Size > b.alloc-r.Offset:
-		return 0, fmt.Errorf("buffer %q: bytes %d+%d, it has %d", b.purpose, r.Offset, r.Size, b.alloc)
+		return 0, fmt.Errorf("buffer %q: bytes %d+%d are out of range: it has %d", b.purpose, r.Offset, r.Size, b.alloc)
 	case r.Size == 0:
 		return b.alloc - r.Offset, nil
 	}
 	return r.Size, nil
 }
 
-// writeChunk bounds what the driver has to hold at once of data on its way to the device.
+// writeChunk bounds how much data the driver holds at once on its way to the device.
 const writeChunk = 32 << 20
 
 // Write queues data to be written at byte off, before anything that runs later. off is a
@@ -127,9 +127,9 @@ func (b *Buffer) Write(off uint64, data []byte) error {
 	n := uint64(len(data))
 	switch {
 	case off > b.size || n > b.size-off:
-		return fmt.Errorf("buffer %q: write of bytes %d+%d, it has %d", b.purpose, off, n, b.size)
+		return fmt.Errorf("buffer %q: write of bytes %d+%d is out of range: it has %d", b.purpose, off, n, b.size)
 	case n > 0 && (off%4 != 0 || n%4 != 0 && off+n != b.size):
-		return fmt.Errorf("buffer %q: write of bytes %d+%d: not in multiples of 4", b.purpose, off, n)
+		return fmt.Errorf("buffer %q: write of bytes %d+%d: want multiples of 4", b.purpose, off, n)
 	}
 	for len(data) > 0 {
 		chunk := data[:min(len(data), writeChunk)]
@@ -143,7 +143,7 @@ func (b *Buffer) Write(off uint64, data []byte) error {
 }
 
 // write writes one chunk. Writes wait in the driver until the next submission, each with a
-// copy of its data, so after enough of them one is made.
+// copy of its data, so after enough of them it submits.
 func (d *Device) write(b *Buffer, off uint64, chunk []byte) error {
 	d.mu.Lock()
 	if b.released.Load() {

@@ -29,10 +29,10 @@ type Device struct {
 	groups    map[*BindGroup]struct{}
 	stages    map[*Stage]struct{}
 	pipelines map[string]*Pipeline
-	compiling map[string]chan struct{} // closed when the kernel of this key is compiled, or is not to be
+	compiling map[string]chan struct{} // closed when the kernel of this key has been compiled, or has failed
 
-	compileSince time.Time // when the first of those being compiled was begun
-	free         []*Buffer // staging buffers nobody reads into
+	compileSince time.Time // when compiling the first of these began
+	free         []*Buffer // staging buffers that are not in use
 	stats        Stats
 }
 
@@ -68,16 +68,16 @@ func newDevice(b backend, o Options) *Device {
 	return d
 }
 
-// Info says which adapter the device is.
+// Info describes the device's adapter.
 func (d *Device) Info() AdapterInfo { return d.adapter }
 
-// OnCPU reports whether software stands in for a GPU: what is fast there is slow here, and the other way around.
+// OnCPU reports whether the device is software: what is fast on a GPU is slow there, and vice versa.
 func (d *Device) OnCPU() bool { return d.adapter.Type == "cpu" }
 
-// Limits reports what fits on the device.
+// Limits reports the device's limits.
 func (d *Device) Limits() Limits { return d.limits }
 
-// Features reports what else the device can do.
+// Features reports the device's optional abilities.
 func (d *Device) Features() Features { return d.features }
 
 // Stats reports what the device has done so far.
@@ -98,7 +98,7 @@ func (d *Device) Close() {
 		return
 	}
 	if d.broken == nil {
-		_ = d.b.wait(context.Background()) // nothing is left to tell the error to
+		_ = d.b.wait(context.Background()) // nobody is left to return the error to
 	}
 	for g := range d.groups {
 		d.freeBindGroup(g)
@@ -117,7 +117,7 @@ func (d *Device) Close() {
 	d.b.close()
 }
 
-// enter begins a call; unless it returns an error, leave ends it.
+// enter begins a call, which leave ends unless enter has failed.
 func (d *Device) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (d *Device) release(free func()) {
 	}
 }
 
-// note remembers an error after which the device is of no more use. It needs d.mu.
+// note remembers an error after which the device cannot be used. It needs d.mu.
 func (d *Device) note(err error) error {
 	if errors.Is(err, ErrDeviceLost) && d.broken == nil {
 		d.broken = err
@@ -180,7 +180,7 @@ func (d *Device) Wait(ctx context.Context) error {
 	return nil
 }
 
-// send submits writes that still wait for a submission.
+// send submits pending writes.
 func (d *Device) send() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -197,11 +197,11 @@ func (d *Device) lockedNote(err error) error {
 	return d.note(err)
 }
 
-// readChunk is the most that is read at once, in bytes: staging memory stays small.
+// readChunk is how much is read at once at most, in bytes, to keep staging memory small.
 const readChunk = 16 << 20
 
-// Read copies len(dst) bytes of b, from byte off on, to dst, after all that was submitted
-// before. If ctx ends first, dst holds nothing of use.
+// Read copies len(dst) bytes of b, from byte off on, to dst, after all work submitted
+// before. If ctx ends first, the contents of dst are undefined.
 func (d *Device) Read(ctx context.Context, b *Buffer, off uint64, dst []byte) error {
 	if err := d.enter(ctx); err != nil {
 		return fmt.Errorf("read: %w", err)
@@ -247,7 +247,7 @@ func (d *Device) read(ctx context.Context, b *Buffer, off uint64, dst []byte) er
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err != nil {
-		d.freeBuffer(st) // its state is in doubt
+		d.freeBuffer(st) // its state is uncertain
 		return d.note(err)
 	}
 	d.stats.BytesRead += uint64(len(dst))
@@ -260,7 +260,7 @@ func (d *Device) read(ctx context.Context, b *Buffer, off uint64, dst []byte) er
 const stagingSize = 64 << 10
 
 // takeStaging returns a staging buffer of at least n bytes that nobody else uses. Free ones
-// that are too small are given back: what is read tends to be of one size.
+// that are too small are released: reads tend to be of one size.
 func (d *Device) takeStaging(n uint64) (*Buffer, error) {
 	d.mu.Lock()
 	for len(d.free) > 0 {

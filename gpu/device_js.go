@@ -23,7 +23,7 @@ var helper = sync.OnceValue(func() js.Value {
 	return js.Global().Get("Function").New("return " + backendSource[strings.Index(backendSource, "(() =>"):]).Invoke()
 })
 
-// Adapters lists the adapter that WebGPU offers: it tells of one only.
+// Adapters lists the one adapter that WebGPU offers.
 func Adapters(Select) ([]AdapterInfo, error) {
 	a, err := await(context.Background(), helper().Call("describe"))
 	if err != nil {
@@ -45,7 +45,7 @@ func adapterInfo(a js.Value) AdapterInfo {
 
 func noAdapter() error {
 	if !js.Global().Get("navigator").Truthy() || !js.Global().Get("navigator").Get("gpu").Truthy() {
-		return fmt.Errorf("%w: there is no WebGPU here (navigator.gpu)", ErrNoAdapter)
+		return fmt.Errorf("%w: WebGPU is not available (navigator.gpu)", ErrNoAdapter)
 	}
 	return fmt.Errorf("%w: WebGPU offers none", ErrNoAdapter)
 }
@@ -66,11 +66,11 @@ func openBackend(ctx context.Context, o Options) (backend, error) {
 	return w, nil
 }
 
-// OpenDevice opens a GPUDevice that JavaScript has made. It is lent: Close releases what was made on
-// it and does not destroy it.
+// OpenDevice opens a GPUDevice created by JavaScript. It is borrowed: Close releases what was created on
+// it, but does not destroy it.
 func OpenDevice(device js.Value, o Options) (*Device, error) {
 	if device.Type() != js.TypeObject || device.Get("createComputePipeline").Type() != js.TypeFunction {
-		return nil, errors.New("no device: what was given is no GPUDevice")
+		return nil, errors.New("no device: the argument is not a GPUDevice")
 	}
 	if o.Log == nil {
 		o.Log = silent{}
@@ -110,7 +110,7 @@ func await(ctx context.Context, promise js.Value) (js.Value, error) {
 	}
 }
 
-// jsError turns what JavaScript has thrown into an error.
+// jsError turns what JavaScript threw into an error.
 func jsError(v js.Value) error {
 	if v.Type() != js.TypeObject {
 		return errors.New(v.String())

@@ -33,7 +33,7 @@ type instance struct {
 	adapters []adapter
 }
 
-// adapter is one adapter with what it says of itself.
+// adapter is an adapter with its description.
 type adapter struct {
 	ref  C.uintptr_t
 	desc C.lw_adapter_info

@@ -48,7 +48,7 @@ func TestPipelineErrors(t *testing.T) {
 	k.Source += "\n"
 	_, err = d.Pipeline(k)
 	wantErr(t, err, nil, "kernel same")
-	// All this has left the device in order.
+	// After all this the device still works.
 	pipeline(t, d, "axpy", axpy, nil)
 	pipeline(t, d, "fits", size(l.MaxWorkgroupBytes/4, l.MaxInvocations)+mem+main, nil)
 	check(t, d.Wait(t.Context()))
@@ -188,7 +188,7 @@ func TestProgramErrors(t *testing.T) {
 	check(t, d.Wait(t.Context()))
 }
 
-// TestRefusedSubmission has the driver refuse a dispatch: what follows must not be gibberish.
+// TestRefusedSubmission makes the driver refuse a dispatch: later errors must make sense.
 func TestRefusedSubmission(t *testing.T) {
 	d := gputest.Open(t)
 	pl := pipeline(t, d, "small", `

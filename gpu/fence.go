@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Fence is a point in the order of what was submitted to a device: Wait blocks until the device has got there,
-// whatever was submitted since. The zero Fence lies at the beginning, where there is nothing to wait for. It is for
+// Fence is a point in the sequence of submissions to a device: Wait blocks until the device has reached it,
+// whatever was submitted since. The zero Fence is the beginning, where there is nothing to wait for. It is for
 // one goroutine.
 type Fence struct {
 	d *Device
 	p pending
 }
 
-// Fence marks the point after all that was submitted so far.
+// Fence marks the point after everything submitted so far.
 func (d *Device) Fence() (Fence, error) {
 	if err := d.enter(context.Background()); err != nil {
 		return Fence{}, fmt.Errorf("fence: %w", err)

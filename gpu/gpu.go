@@ -1,6 +1,6 @@
 // Package gpu runs compute kernels on a WebGPU device: it chooses an adapter, owns buffers,
 // compiles pipelines once, and replays recorded programs. It knows nothing of models, and it
-// never lets a bad argument reach the driver: natively many of them would abort the process.
+// never lets a bad argument reach the driver, where many would abort the process.
 //
 // Natively there are two engines behind one interface (backend): with cgo the built-in wgpu-native
 // (Vulkan, Metal, Direct3D 12), and with or without cgo a Dawn library that is found when the program
@@ -15,7 +15,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// What a caller may want to branch on.
+// Errors that callers branch on.
 var (
 	ErrNoGPU       = errors.New("this build has no GPU")
 	ErrNoAdapter   = errors.New("no GPU adapter")
@@ -44,8 +44,8 @@ type Options struct {
 	Log        Logger // nil logs nothing
 }
 
-// Logger is told what happens: a *slog.Logger. The package does not import log/slog, which would
-// make a program for the browser a good deal larger.
+// Logger receives messages about what happens: a *slog.Logger. The package does not import log/slog, which would
+// make programs for the browser a good deal larger.
 type Logger interface {
 	Debug(msg string, args ...any)
 	Error(msg string, args ...any)
@@ -56,7 +56,7 @@ type silent struct{}
 func (silent) Debug(string, ...any) {}
 func (silent) Error(string, ...any) {}
 
-// AdapterInfo says what an adapter is.
+// AdapterInfo describes an adapter.
 type AdapterInfo struct {
 	Index    int    // in Adapters
 	Name     string // "NVIDIA H200", "llvmpipe (LLVM 15.0.6, 256 bits)"
@@ -91,7 +91,7 @@ type Limits struct {
 	UniformBuffersPerStage int       // uniform bindings of one kernel
 }
 
-// Features are what a device may or may not have.
+// Features are optional abilities of a device.
 type Features struct {
 	TimestampQuery bool // RunTimed works
 	ShaderF16      bool // `enable f16;` compiles
@@ -134,7 +134,7 @@ const (
 	queries // receives resolved queries
 )
 
-// Align is what the offset of a bound Range is a multiple of, in bytes.
+// Align: the offset of a bound Range must be a multiple of it, in bytes.
 const Align = 256
 
 // Stats count what a device has done since it was opened.

@@ -104,7 +104,7 @@ func noise(n int, seed uint64) []byte {
 	return b
 }
 
-// wantErr checks that err is there, and holds target and all texts.
+// wantErr checks that err is target and contains all texts.
 func wantErr(t *testing.T, err, target error, texts ...string) {
 	t.Helper()
 	if err == nil {
@@ -112,7 +112,7 @@ func wantErr(t *testing.T, err, target error, texts ...string) {
 		return
 	}
 	if target != nil && !errors.Is(err, target) {
-		t.Errorf("error %q is no %q", err, target)
+		t.Errorf("error %q is not %q", err, target)
 	}
 	for _, s := range texts {
 		if !strings.Contains(err.Error(), s) {
@@ -255,7 +255,7 @@ func TestProgram(t *testing.T) {
 	if got := fmt.Sprint(p.Keys()); got != "[axpy axpy/A=5/SIZE=32]" || p.Len() != 3 {
 		t.Errorf("keys %s, %d steps", got, p.Len())
 	}
-	check(t, d.Run()) // nothing to do is no mistake
+	check(t, d.Run()) // nothing to do is not an error
 	check(t, d.Run(new(gpu.Program)))
 }
 
@@ -358,7 +358,7 @@ func TestCancel(t *testing.T) {
 	err = d.Read(soon, y, 0, make([]byte, 4))
 	took := time.Since(start)
 	got := make([]byte, 4)
-	check(t, d.Read(t.Context(), y, 0, got)) // and the device is as good as before
+	check(t, d.Read(t.Context(), y, 0, got)) // and the device still works
 	all := time.Since(start)
 	t.Logf("cancelled after %v, done after %v", took, all)
 	if err == nil && all > 100*time.Millisecond || err != nil && !errors.Is(err, context.DeadlineExceeded) {

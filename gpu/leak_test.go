@@ -23,7 +23,7 @@ func resident(t *testing.T) int {
 	return pages * os.Getpagesize()
 }
 
-// TestNoLeak makes, uses and releases everything there is, many times over.
+// TestNoLeak creates, uses and releases everything, many times over.
 func TestNoLeak(t *testing.T) {
 	d := gputest.Open(t)
 	pl := pipeline(t, d, "axpy", axpy, nil)

@@ -37,8 +37,8 @@ static void lock(lw_device *d) {
 
 static void unlock(lw_device *d) { __atomic_clear(&d->lock, __ATOMIC_RELEASE); }
 
-// Where the errors of this thread go instead of to the device, while it compiles: the library
-// reports an error on the thread whose call has met it, before that call returns.
+// Receives the errors of this thread in place of the device, while it compiles: the library
+// reports an error on the thread whose call caused it, before that call returns.
 static __thread lw_compiled *compiling;
 
 // on_error keeps the first error: those after it tend to be its consequences.
@@ -97,7 +97,7 @@ static int failed(lw_device *d) {
 }
 
 // Without OpenGL: creating an instance with it aborts where libEGL has no vendor driver, and
-// its compute shaders are not worth having.
+// its compute shaders are not worth supporting.
 enum { BACKENDS = BACKEND_VULKAN | BACKEND_METAL | BACKEND_DX12 };
 
 uintptr_t lw_instance(void) {
@@ -383,7 +383,7 @@ void lw_encode_copy(uintptr_t encoder, uintptr_t src, uint64_t off, uintptr_t ds
 uintptr_t lw_finish(lw_device *d, uintptr_t encoder, uintptr_t pass) {
 	end(ptr(pass));
 	abi_commands_descriptor desc = {NULL, NULL};
-	// An encoder that met an error still finishes to a command buffer; submitting it aborts.
+	// An encoder with an error still finishes to a command buffer; submitting that aborts.
 	void *cb = wgpuCommandEncoderFinish(ptr(encoder), &desc);
 	wgpuCommandEncoderRelease(ptr(encoder));
 	if (cb != NULL && failed(d)) {
@@ -465,15 +465,15 @@ static uint64_t now(void) { // microseconds
 
 static void nap(uint64_t microseconds) {
 #ifdef _WIN32
-	Sleep(microseconds / 1000); // 0 gives way to another thread
+	Sleep(microseconds / 1000); // 0 yields to another thread
 #else
 	struct timespec t = {0, (long)microseconds * 1000};
 	nanosleep(&t, NULL);
 #endif
 }
 
-// Polling never asks wgpu to wait: its wait gives up after five seconds and then takes work
-// for done that is not.
+// Polling never asks wgpu to wait: its wait gives up after five seconds and then reports
+// unfinished work as done.
 int lw_poll(lw_device *d, lw_flag *f, uint64_t microseconds, uint64_t spin) {
 	uint64_t start = now();
 	for (;;) {

@@ -6,7 +6,7 @@ package gpu
 #include <stdlib.h>
 #include "native.h"
 
-// These keep no pointer and call nothing of Go's: what they are handed may stay on the stack.
+// These keep no pointer and call no Go code: their arguments may stay on the stack.
 #cgo noescape lw_error
 #cgo nocallback lw_error
 #cgo noescape lw_lost
@@ -30,7 +30,7 @@ type native struct {
 	dev      *C.lw_device
 	adapter  AdapterInfo
 	desc     C.lw_adapter_info
-	period   float64 // nanoseconds a timestamp tick; 0 is not measured yet
+	period   float64 // nanoseconds per timestamp tick; 0: not measured yet
 }
 
 func (n *native) info() AdapterInfo { return n.adapter }
@@ -52,7 +52,7 @@ func (n *native) limits() Limits {
 // features: the WGSL front end of wgpu-native knows neither f16 nor subgroups nor dot products.
 func (n *native) features() Features { return Features{TimestampQuery: n.desc.timestamps != 0} }
 
-// err takes the error that the calls since the last err have met.
+// err returns the first error since err was last called.
 func (n *native) err() error {
 	var message *C.char
 	kind := C.lw_error(n.dev, &message)
@@ -62,7 +62,7 @@ func (n *native) err() error {
 	return n.failure()
 }
 
-// errorOf returns an error that the library has reported.
+// errorOf turns an error that the library reported into Go's.
 func errorOf(kind C.int, text string) error {
 	// The library calls these two validation errors.
 	switch {
@@ -87,7 +87,7 @@ func (n *native) close() {
 	n.instance.release()
 }
 
-// made checks the object that a call has made; free releases one that is not good.
+// made checks the object that a call has created; free releases one that cannot be used.
 func (n *native) made(h C.uintptr_t, free func(C.uintptr_t)) (handle, error) {
 	return made(handle(h), n.err(), func() { free(h) })
 }
@@ -174,7 +174,7 @@ func (n *native) send(h handle, _ []*Program) error {
 
 func (n *native) drop(h handle) { C.lw_drop(C.uintptr_t(h)) }
 
-// Go and C must mean the same by these.
+// The structs of Go and C have the same layout.
 var (
 	_ [unsafe.Sizeof(step{})]byte           = [C.sizeof_lw_step]byte{}
 	_ [unsafe.Offsetof(step{}.group)]byte   = [unsafe.Offsetof(C.lw_step{}.group)]byte{}
@@ -192,15 +192,15 @@ var (
 
 func cSteps(s []step) *C.lw_step { return (*C.lw_step)(unsafe.Pointer(unsafe.SliceData(s))) }
 
-// pollMicros is how long one call into C polls before the context is looked at, in microseconds.
-// spinTime is for how long it does not sleep in between: a step of a GPU is shorter than what the system adds
-// to a sleep. A CPU that computes itself is left alone.
+// pollMicros is how long one call into C polls before the context is checked, in microseconds.
+// spinTime is how long it polls without sleeping: a step of a GPU is shorter than what the system adds
+// to a sleep. Software devices need the CPU themselves, so there it sleeps at once.
 const pollMicros, spinTime = 2000, 6000
 
-// finish polls until the callback has come, and drops the flag.
+// finish polls until the callback was called, and drops the flag.
 func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
 	if f == nil {
-		return fmt.Errorf("%w: no room for a callback", ErrOutOfMemory)
+		return fmt.Errorf("%w: no memory for a callback", ErrOutOfMemory)
 	}
 	defer C.lw_flag_drop(f)
 	spin := C.uint64_t(spinTime)
@@ -227,7 +227,7 @@ func (n *native) wait(ctx context.Context) error { return n.finish(ctx, C.lw_on_
 func (n *native) mark() (pending, error) {
 	f := C.lw_on_done(n.dev)
 	if f == nil {
-		return nil, fmt.Errorf("%w: no room for a callback", ErrOutOfMemory)
+		return nil, fmt.Errorf("%w: no memory for a callback", ErrOutOfMemory)
 	}
 	return f, nil
 }
@@ -238,7 +238,7 @@ func (n *native) unmark(p pending) { C.lw_flag_drop(p.(*C.lw_flag)) }
 
 func (n *native) startRead(ctx context.Context, src handle, off uint64, staging handle, size uint64) (pending, error) {
 	if n.adapter.Type == "cpu" {
-		// A software driver blocks in the next submission until this one is done, deaf to ctx.
+		// A software driver blocks in the next submission until this one is done, ignoring ctx.
 		if err := n.wait(ctx); err != nil {
 			return nil, err
 		}
@@ -265,7 +265,7 @@ func (n *native) startMap(staging handle, size uint64) (pending, error) {
 
 func (n *native) finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error {
 	f := p.(*C.lw_flag)
-	// Unmapping also takes back a mapping that has not come yet.
+	// Unmapping also cancels a mapping that is still pending.
 	defer C.lw_unmap(C.uintptr_t(staging))
 	if err := n.finish(ctx, f); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// What native.go sees of wgpu-native. Every object is a uintptr_t, so that Go may keep it in
-// memory that the garbage collector knows; all state that callbacks write is malloc'ed here,
+// The interface between native.go and wgpu-native. Every object is a uintptr_t, so that Go may keep it in
+// garbage-collected memory; all state that callbacks write is malloc'ed here,
 // never Go's.
 #ifndef LW_NATIVE_H
 #define LW_NATIVE_H
@@ -35,13 +35,13 @@ typedef struct {
 	uint64_t offset, size;
 } lw_entry;
 
-// A flag is raised by a callback. It belongs to two: to the callback and to whoever waits.
+// A flag is raised by a callback. It has two owners: the callback and whoever waits.
 typedef struct {
 	int raised, owners;
 	uint32_t status; // 0 is success
 } lw_flag;
 
-// There is one instance for each device: wgpu takes a queue for the wrong device's once devices
+// There is one instance per device: wgpu confuses the queues of devices once devices
 // of one instance have been closed in another order than they were opened.
 uintptr_t lw_instance(void);
 void lw_instance_release(uintptr_t instance);
@@ -49,7 +49,7 @@ size_t lw_adapters(uintptr_t instance, uintptr_t *out, size_t n);
 void lw_adapter_describe(uintptr_t adapter, lw_adapter_info *out);
 void lw_adapter_release(uintptr_t adapter);
 
-// lw_open returns NULL and a message, to be freed, if the device cannot be had.
+// lw_open returns NULL and a message, to be freed, if the device cannot be opened.
 lw_device *lw_open(uintptr_t adapter, const lw_adapter_info *info, char **message);
 void lw_close(lw_device *d);
 // lw_error takes the first error since it was last called; the message is to be freed.
@@ -67,12 +67,12 @@ void lw_write(lw_device *d, uintptr_t buffer, uint64_t offset, const void *data,
 
 typedef struct {
 	uintptr_t pipeline, layout; // 0 unless both are there
-	int error;                  // LW_OK or what was met on the way
+	int error;                  // LW_OK, or the first error
 	char *message;              // to be freed
 } lw_compiled;
 
 // lw_compile makes a pipeline and the layout of its bind group, of n bindings of the given types.
-// Several threads may compile at once: errors are told to the one that met them.
+// Several threads may compile at once: each gets its own errors.
 lw_compiled lw_compile(lw_device *d, const char *label, const char *code, const char *entry, const uint32_t *types, size_t n);
 void lw_pipeline_free(uintptr_t pipeline);
 void lw_layout_free(uintptr_t layout);
@@ -88,9 +88,9 @@ void lw_encode_timed(uintptr_t encoder, const lw_step *s, size_t n, uintptr_t qu
 // lw_encode_stamp takes the time before and after an empty pass.
 void lw_encode_stamp(uintptr_t encoder, uintptr_t queries, uintptr_t buffer);
 void lw_encode_copy(uintptr_t encoder, uintptr_t src, uint64_t off, uintptr_t dst, uint64_t size);
-// lw_submit ends the pass and submits, unless an error was met since lw_error was last called.
+// lw_submit ends the pass and submits, unless there was an error since lw_error was last called.
 void lw_submit(lw_device *d, uintptr_t encoder, uintptr_t pass);
-// lw_finish ends the pass and returns what lw_send submits or lw_drop gives back; 0 after an error.
+// lw_finish ends the pass and returns what lw_send submits or lw_drop frees; 0 after an error.
 uintptr_t lw_finish(lw_device *d, uintptr_t encoder, uintptr_t pass);
 void lw_send(lw_device *d, uintptr_t commands);
 void lw_drop(uintptr_t commands);

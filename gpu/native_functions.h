@@ -1,5 +1,5 @@
 // The functions of webgpu.h and wgpu.h that native.c calls, on the types of native_types.h. TestABI compiles these
-// declarations after those of the library's headers, with their types: a compiler refuses what is not the same.
+// declarations after those of the library's headers, with their types: the compiler refuses what differs.
 #ifndef LW_NATIVE_FUNCTIONS_H
 #define LW_NATIVE_FUNCTIONS_H
 

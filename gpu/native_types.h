@@ -1,5 +1,5 @@
-// The types of webgpu.h and wgpu.h, as wgpu-native has them, that native.c needs. These headers are in the module that
-// links the library, where another module cannot include them. TestABI compiles this file beside them and compares sizes, fields
+// The types of wgpu-native's webgpu.h and wgpu.h that native.c needs. These headers are in the module that
+// links the library, and another module cannot include them. TestABI compiles this file beside them and compares sizes, fields
 // and values; the sizes are checked in every build.
 #ifndef LW_NATIVE_TYPES_H
 #define LW_NATIVE_TYPES_H

@@ -25,7 +25,7 @@ func (p *Pipeline) Key() string { return p.k.Key }
 // Kernel returns what the pipeline was compiled from.
 func (p *Pipeline) Kernel() kernels.Kernel { return p.k }
 
-// Pipeline compiles k, the first time k.Key is asked for. Several goroutines may compile at once.
+// Pipeline compiles k the first time it is asked for k.Key. Several goroutines may compile at once.
 func (d *Device) Pipeline(k kernels.Kernel) (*Pipeline, error) {
 	if err := d.enter(context.Background()); err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", k.Key, err)
@@ -44,7 +44,7 @@ func (d *Device) Pipeline(k kernels.Kernel) (*Pipeline, error) {
 		if done == nil {
 			break
 		}
-		d.mu.Unlock() // another goroutine is at it
+		d.mu.Unlock() // another goroutine is compiling it
 		<-done
 		d.mu.Lock()
 	}
@@ -58,7 +58,7 @@ func (d *Device) Pipeline(k kernels.Kernel) (*Pipeline, error) {
 	return p, nil
 }
 
-// compile makes a pipeline. It needs d.mu, and gives it back while the driver works.
+// compile makes a pipeline. It needs d.mu, and unlocks it while the driver works.
 func (d *Device) compile(k kernels.Kernel) (*Pipeline, error) {
 	done := make(chan struct{})
 	d.compiling[k.Key] = done
@@ -87,7 +87,7 @@ func (d *Device) compile(k kernels.Kernel) (*Pipeline, error) {
 	return p, nil
 }
 
-// CompileTime reports how long the driver took to compile the kernel of a key, 0 if it never has.
+// CompileTime reports how long the driver took to compile the kernel of a key, 0 if it has not.
 func (d *Device) CompileTime(key string) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -105,7 +105,7 @@ func (d *Device) Fits(k kernels.Kernel) error {
 	return nil
 }
 
-// fits checks a kernel against the limits; some of them no driver checks.
+// fits checks a kernel against the limits, some of which no driver checks.
 func (d *Device) fits(k kernels.Kernel) error {
 	l := d.limits
 	var uniforms, storages int
@@ -123,13 +123,13 @@ func (d *Device) fits(k kernels.Kernel) error {
 	}
 	switch {
 	case !d.features.Runs(k):
-		return fmt.Errorf("it needs %s: this device does not have all of that", strings.Join(k.Needs, ", "))
+		return fmt.Errorf("it needs %s, which this device does not fully support", strings.Join(k.Needs, ", "))
 	case k.Entry == "" || len(k.MinSizes) != len(k.Bindings):
 		return errors.New("it was not made by package kernels")
 	case !utf8.ValidString(k.Key + k.Source):
 		return errors.New("it is not UTF-8")
 	case k.Invocations() > l.MaxInvocations:
-		return fmt.Errorf("%d invocations a workgroup: this device allows %d", k.Invocations(), l.MaxInvocations)
+		return fmt.Errorf("%d invocations per workgroup: this device allows %d", k.Invocations(), l.MaxInvocations)
 	case k.WorkgroupBytes > l.MaxWorkgroupBytes:
 		return fmt.Errorf("%d bytes of workgroup memory: this device has %d", k.WorkgroupBytes, l.MaxWorkgroupBytes)
 	case storages > l.StorageBuffersPerStage:
@@ -182,7 +182,7 @@ func (d *Device) BindGroup(p *Pipeline, r ...Range) (*BindGroup, error) {
 // entries checks ranges against the bindings of a kernel.
 func (d *Device) entries(p *Pipeline, r []Range) ([]entry, error) {
 	if len(r) != len(p.k.Bindings) {
-		return nil, fmt.Errorf("%d buffers given, it binds %d", len(r), len(p.k.Bindings))
+		return nil, fmt.Errorf("got %d buffers: the kernel binds %d", len(r), len(p.k.Bindings))
 	}
 	entries := make([]entry, len(r))
 	for i, rg := range r {
@@ -203,7 +203,7 @@ func (d *Device) entries(p *Pipeline, r []Range) ([]entry, error) {
 	return entries, nil
 }
 
-// bindable checks one range against what its binding asks for.
+// bindable checks one range against the requirements of its binding.
 func (d *Device) bindable(r Range, size uint64, b kernels.Binding, least uint64) error {
 	usage, limit := Storage, d.limits.MaxBinding
 	if b == kernels.Uniform {
@@ -214,9 +214,9 @@ func (d *Device) bindable(r Range, size uint64, b kernels.Binding, least uint64)
 	case r.Buffer.usage&usage == 0:
 		return fmt.Errorf("buffer %q was not made to be bound as %s", name, b)
 	case r.Offset%Align != 0:
-		return fmt.Errorf("buffer %q: offset %d is no multiple of %d", name, r.Offset, Align)
+		return fmt.Errorf("buffer %q: offset %d is not a multiple of %d", name, r.Offset, Align)
 	case size%4 != 0:
-		return fmt.Errorf("buffer %q: size %d is no multiple of 4", name, size)
+		return fmt.Errorf("buffer %q: size %d is not a multiple of 4", name, size)
 	case size < least:
 		return fmt.Errorf("buffer %q: %d bytes: the kernel wants at least %d", name, size, least)
 	case size > limit:
@@ -225,22 +225,22 @@ func (d *Device) bindable(r Range, size uint64, b kernels.Binding, least uint64)
 	return nil
 }
 
-// conflict says why two bindings of one dispatch cannot both be: a buffer that is written
-// can have no other use, except that two ranges apart from each other may both be written.
+// conflict reports why two bindings of one dispatch exclude each other: a buffer that is written
+// can have no other use, except that two disjoint ranges may both be written.
 func conflict(buf *Buffer, a entry, ab kernels.Binding, b entry, bb kernels.Binding) error {
 	if a.buffer != b.buffer || ab != kernels.Storage && bb != kernels.Storage {
 		return nil
 	}
 	if ab != bb {
-		return fmt.Errorf("buffer %q is bound both to be written and to be read", buf.purpose)
+		return fmt.Errorf("buffer %q is bound both for writing and for reading", buf.purpose)
 	}
 	if a.offset < b.offset+b.size && b.offset < a.offset+a.size {
-		return fmt.Errorf("buffer %q: the ranges to be written overlap", buf.purpose)
+		return fmt.Errorf("buffer %q: the ranges bound for writing overlap", buf.purpose)
 	}
 	return nil
 }
 
-// Release gives the bind group back. Releasing twice does nothing.
+// Release frees the bind group. Releasing twice does nothing.
 func (g *BindGroup) Release() {
 	if g != nil {
 		g.d.release(func() { g.d.freeBindGroup(g) })

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Program is a recorded list of dispatches and copies, to be run as often as one likes. Its
-// zero value is empty and ready. It is recorded by one goroutine; the first mistake made while
-// recording is kept and returned by Err and Run.
+// Program is a recorded list of dispatches and copies, to be run any number of times. Its
+// zero value is empty and ready to use. One goroutine records it; the first mistake made while
+// recording is returned by Err and Run.
 type Program struct {
 	d      *Device
 	steps  []step
@@ -17,7 +17,7 @@ type Program struct {
 	copies []Range      // two for each copy: destination, source
 	err    error
 
-	checked    bool   // all that the steps use was alive …
+	checked    bool   // everything that the steps use was alive …
 	generation uint64 // … at this count of releases
 	replay     any    // the steps as the backend keeps them; nil after each change
 	dispatches uint64
@@ -43,8 +43,8 @@ func (p *Program) Dispatch(pl *Pipeline, g *BindGroup, x, y, z uint32) {
 	}
 }
 
-// Copy records a copy of src to dst. Offsets and sizes are multiples of 4; a size of 0 takes
-// the other's, or the rest of src if both are 0. The two lie in different buffers.
+// Copy records a copy of src to dst. Offsets and sizes are multiples of 4; a size of 0 means
+// the other's size, or the rest of src if both are 0. The buffers must be different.
 func (p *Program) Copy(dst, src Range) {
 	if dst.Buffer == nil || src.Buffer == nil {
 		p.fail(errors.New("copy: no buffer"))
@@ -65,9 +65,9 @@ func (p *Program) Copy(dst, src Range) {
 	case err != nil:
 		p.fail(fmt.Errorf("copy: %w", err))
 	case dst.Buffer == src.Buffer:
-		p.fail(fmt.Errorf("copy: buffer %q: to itself", dst.Buffer.purpose))
+		p.fail(fmt.Errorf("copy: buffer %q cannot be copied to itself", dst.Buffer.purpose))
 	case (dst.Offset|src.Offset|n)%4 != 0:
-		p.fail(fmt.Errorf("copy: buffer %q: bytes %d+%d to %d: not in multiples of 4", src.Buffer.purpose, src.Offset, n, dst.Offset))
+		p.fail(fmt.Errorf("copy: buffer %q: bytes %d+%d to %d: want multiples of 4", src.Buffer.purpose, src.Offset, n, dst.Offset))
 	case p.on(src.Buffer.d):
 		p.steps = append(p.steps, step{src: src.Buffer.h, dst: dst.Buffer.h, srcOff: src.Offset, dstOff: dst.Offset, size: n})
 		p.groups = append(p.groups, nil)
@@ -88,7 +88,7 @@ func (p *Program) on(d *Device) bool {
 		p.d = d
 	}
 	if p.d != d {
-		p.fail(errors.New("it is of another device than the steps before"))
+		p.fail(errors.New("it belongs to another device than the steps before"))
 	}
 	return p.err == nil
 }
@@ -99,7 +99,7 @@ func (p *Program) Err() error { return p.err }
 // Len reports how many steps are recorded.
 func (p *Program) Len() int { return len(p.steps) }
 
-// Keys returns the kernel of each dispatch, in the order of RunTimed's durations.
+// Keys returns the kernel of each dispatch, in the order of RunTimed's timings.
 func (p *Program) Keys() []string {
 	var keys []string
 	for _, g := range p.groups {
@@ -118,13 +118,13 @@ func (p *Program) Release() {
 	*p = Program{}
 }
 
-// check makes sure that all the program uses is alive; it needs d.mu.
+// check makes sure that everything the program uses is alive; it needs d.mu.
 func (p *Program) check(d *Device) error {
 	if p.err != nil {
 		return p.err
 	}
 	if p.d != nil && p.d != d {
-		return errors.New("program of another device")
+		return errors.New("the program belongs to another device")
 	}
 	generation := d.generation.Load()
 	if p.checked && p.generation == generation {
@@ -166,9 +166,9 @@ func alive(b *Buffer) error {
 	return nil
 }
 
-// Run submits the programs, one after the other, in one submission, and does not wait for it.
-// Writes made before come first. After an error in the submission itself the device is of no
-// more use, and every later call returns that error.
+// Run submits the programs, in order, in one submission, and does not wait for it.
+// Earlier writes come first. After an error in the submission itself the device cannot be
+// used any more, and every later call returns that error.
 func (d *Device) Run(programs ...*Program) error {
 	if err := d.enter(context.Background()); err != nil {
 		return fmt.Errorf("run: %w", err)
@@ -188,7 +188,7 @@ func (d *Device) Run(programs ...*Program) error {
 	return nil
 }
 
-// spoil marks the device as of no more use; it needs d.mu.
+// spoil marks the device as unusable; it needs d.mu.
 func (d *Device) spoil(err error) error {
 	if d.broken == nil {
 		d.broken = fmt.Errorf("the device has failed before: %w", err)
@@ -205,13 +205,13 @@ func (d *Device) count(programs ...*Program) {
 	}
 }
 
-// Timing says when a dispatch began and ended on the device, from the first one's beginning on.
+// Timing is when a dispatch began and ended on the device, relative to the beginning of the first one.
 type Timing struct{ Begin, End time.Duration }
 
 // Time reports how long the dispatch took.
 func (t Timing) Time() time.Duration { return t.End - t.Begin }
 
-// RunTimed runs programs, one after the other, with every dispatch in a pass of its own, and returns when
+// RunTimed runs programs, in order, with every dispatch in its own pass, and returns when
 // each of them ran. The device must have Features.TimestampQuery.
 func (d *Device) RunTimed(programs ...*Program) ([]Timing, error) {
 	if err := d.enter(context.Background()); err != nil {

@@ -8,27 +8,27 @@ import (
 )
 
 // Stage is memory that the CPU fills and the device copies from: data on its way to buffers. Natively
-// it costs neither the copy nor the allocation that Buffer.Write costs, and several goroutines can each
-// fill one of their own. One goroutine at a time uses a Stage.
+// it avoids the copy and the allocation of Buffer.Write, and several goroutines can each
+// fill a Stage of their own. A Stage is for one goroutine at a time.
 type Stage struct {
 	d        *Device
 	purpose  string
 	h        handle
 	size     uint64 // bytes
 	mem      []byte
-	pending  pending // the memory is the device's until this is done; nil: it is the CPU's
+	pending  pending // the device owns the memory until this is done; nil: the CPU owns it
 	copies   []step
 	released bool // guarded by d.mu
 }
 
-// StageCopy says that the bytes of a Stage from From on go to a range of a buffer, Dst.Size of them.
+// StageCopy copies Dst.Size bytes of a Stage, from byte From on, to a range of a buffer.
 // Both offsets and the size are multiples of 4.
 type StageCopy struct {
 	Dst  Range
 	From uint64 // bytes
 }
 
-// NewStage makes a Stage of size bytes, rounded up to a multiple of 4 and counted in Memory under purpose.
+// NewStage allocates a Stage of size bytes, rounded up to a multiple of 4 and counted in Memory under purpose.
 func (d *Device) NewStage(purpose string, size uint64) (*Stage, error) {
 	if err := d.enter(context.Background()); err != nil {
 		return nil, fmt.Errorf("stage %q: %w", purpose, err)
@@ -50,8 +50,8 @@ func (d *Device) NewStage(purpose string, size uint64) (*Stage, error) {
 	return s, nil
 }
 
-// Bytes waits until the device has taken what was sent last, and returns the memory, to be filled. It may
-// be used until the next call of Send or Release; reading it can be slow.
+// Bytes waits until the device has copied what was sent last, and returns the memory, to be filled. It may
+// be used until the next call of Send or Release; reading from it can be slow.
 func (s *Stage) Bytes(ctx context.Context) ([]byte, error) {
 	d := s.d
 	if err := d.enter(ctx); err != nil {
@@ -74,8 +74,8 @@ func (s *Stage) Bytes(ctx context.Context) ([]byte, error) {
 	return mem, nil
 }
 
-// Send submits copies from the Stage and then the programs, and does not wait for them. Writes made
-// before come first.
+// Send submits copies from the Stage and then the programs, and does not wait for them. Earlier
+// writes come first.
 func (s *Stage) Send(copies []StageCopy, programs ...*Program) error {
 	d := s.d
 	if err := d.enter(context.Background()); err != nil {
@@ -101,13 +101,13 @@ func (s *Stage) Send(copies []StageCopy, programs ...*Program) error {
 	return nil
 }
 
-// check fills in s.copies and returns how many bytes they are. It needs d.mu.
+// check fills in s.copies and returns their total bytes. It needs d.mu.
 func (s *Stage) check(copies []StageCopy) (total uint64, err error) {
 	if s.released {
 		return 0, ErrReleased
 	}
 	if s.pending != nil {
-		return 0, errors.New("sent again before its memory was asked for")
+		return 0, errors.New("sent again before Bytes was called")
 	}
 	s.copies = s.copies[:0]
 	for _, c := range copies {
@@ -116,9 +116,9 @@ func (s *Stage) check(copies []StageCopy) (total uint64, err error) {
 		case err != nil:
 			return 0, err
 		case (c.From|c.Dst.Offset|n)%4 != 0:
-			return 0, fmt.Errorf("copy to buffer %q: bytes %d+%d to %d: not in multiples of 4", c.Dst.Buffer.purpose, c.From, n, c.Dst.Offset)
+			return 0, fmt.Errorf("copy to buffer %q: bytes %d+%d to %d: want multiples of 4", c.Dst.Buffer.purpose, c.From, n, c.Dst.Offset)
 		case c.From > s.size || n > s.size-c.From:
-			return 0, fmt.Errorf("copy of bytes %d+%d: it has %d", c.From, n, s.size)
+			return 0, fmt.Errorf("copy of bytes %d+%d is out of range: it has %d", c.From, n, s.size)
 		}
 		s.copies = append(s.copies, step{dst: c.Dst.Buffer.h, srcOff: c.From, dstOff: c.Dst.Offset, size: n})
 		total += n
@@ -126,7 +126,7 @@ func (s *Stage) check(copies []StageCopy) (total uint64, err error) {
 	return total, nil
 }
 
-// Release gives the memory back. Releasing twice, or after the device is closed, does nothing.
+// Release frees the memory. Releasing twice, or after the device is closed, does nothing.
 func (s *Stage) Release() {
 	if s != nil {
 		s.d.release(func() { s.d.freeStage(s) })

@@ -4,7 +4,7 @@ package gpu
 
 import "context"
 
-// In JavaScript a Stage is memory of Go's, and what is sent is written as Buffer.Write does it.
+// Under JavaScript a Stage is Go memory, and Send writes it as Buffer.Write does.
 
 func (w *web) newStage(_ string, size uint64) (handle, []byte, error) {
 	return 0, make([]byte, size), nil

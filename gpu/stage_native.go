@@ -53,7 +53,7 @@ func (n *native) sendStage(h handle, mem []byte, copies []step, programs []*Prog
 	return f, nil
 }
 
-// finishStage: the memory need not be where it was before.
+// finishStage: the memory may have moved.
 func (n *native) finishStage(ctx context.Context, h handle, mem []byte, p pending) ([]byte, error) {
 	if err := n.finish(ctx, p.(*C.lw_flag)); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (n *native) stageMemory(h handle, size uint64) ([]byte, error) {
 
 func (n *native) freeStage(h handle, p pending) {
 	if p != nil {
-		C.lw_unmap(C.uintptr_t(h)) // also takes back a mapping that has not come yet
+		C.lw_unmap(C.uintptr_t(h)) // also cancels a mapping that is still pending
 		C.lw_flag_drop(p.(*C.lw_flag))
 	}
 	C.lw_buffer_free(C.uintptr_t(h))

@@ -65,9 +65,9 @@ func TestStageErrors(t *testing.T) {
 		{gpu.StageCopy{}, "no buffer"},
 		{gpu.StageCopy{Dst: gpu.Range{Buffer: gone}}, "already released"},
 		{gpu.StageCopy{Dst: gpu.Range{Buffer: buffer(t, other, 64, gpu.Storage)}}, "another device"},
-		{gpu.StageCopy{Dst: gpu.Range{Buffer: b}}, "copy of bytes 0+4096: it has 1000"},
-		{gpu.StageCopy{Dst: gpu.Range{Buffer: b, Size: 8}, From: 996}, "copy of bytes 996+8: it has 1000"},
-		{gpu.StageCopy{Dst: gpu.Range{Buffer: b, Size: 8}, From: 2}, "not in multiples of 4"},
+		{gpu.StageCopy{Dst: gpu.Range{Buffer: b}}, "copy of bytes 0+4096 is out of range: it has 1000"},
+		{gpu.StageCopy{Dst: gpu.Range{Buffer: b, Size: 8}, From: 996}, "copy of bytes 996+8 is out of range: it has 1000"},
+		{gpu.StageCopy{Dst: gpu.Range{Buffer: b, Size: 8}, From: 2}, "want multiples of 4"},
 		{gpu.StageCopy{Dst: gpu.Range{Buffer: b, Offset: 4092, Size: 8}}, "it has 4096"},
 	} {
 		wantErr(t, s.Send([]gpu.StageCopy{c.copy}), nil, `stage "test"`, c.want)

@@ -23,7 +23,7 @@ func (n *native) runTimed(ctx context.Context, steps []step) ([]Timing, error) {
 		return nil, err
 	}
 	var times []Timing
-	var first uint64 // ticks: float64 is exact for what lies between, not for all there may be
+	var first uint64 // ticks: float64 holds differences exactly, but not every absolute value
 	for len(steps) > 0 {
 		k := min(len(steps), maxTimed)
 		ticks, err := n.timed(ctx, steps[:k])
@@ -88,13 +88,13 @@ func (n *native) ticks(ctx context.Context, count int, encode func(enc, queries,
 	return ticks, n.finishRead(ctx, p, st, dst, 0)
 }
 
-// calibrate measures how long a timestamp tick is: wgpu-native returns the driver's ticks and
-// keeps the driver's period to itself.
+// calibrate measures the length of a timestamp tick: wgpu-native returns the driver's ticks but
+// not their period.
 func (n *native) calibrate(ctx context.Context) error {
 	if n.period != 0 {
 		return nil
 	}
-	if _, err := n.stamp(ctx); err != nil { // the first one of a device is slow
+	if _, err := n.stamp(ctx); err != nil { // a device's first one is slow
 		return err
 	}
 	a, err := n.stamp(ctx)
@@ -114,7 +114,7 @@ func (n *native) calibrate(ctx context.Context) error {
 	return nil
 }
 
-// stamped is a timestamp of the device and two of the CPU, between which it was taken.
+// stamped is a timestamp of the device and the CPU's times before and after it was taken.
 type stamped struct {
 	tick          uint64
 	before, after time.Time
@@ -130,12 +130,12 @@ func (n *native) stamp(ctx context.Context) (stamped, error) {
 	return s, nil
 }
 
-// periods are the clocks drivers have, in nanoseconds a tick: NVIDIA, Apple and software 1,
+// periods are those of drivers' clocks, in nanoseconds per tick: NVIDIA, Apple and software 1,
 // AMD 10, Intel 83.3 and 52.1, Apple's CPU clock 41.7, Direct3D's usual 100.
 var periods = []float64{1, 10, 1000 / 12., 1000 / 19.2, 1000 / 24., 100}
 
-// snap returns the known period between two bounds, nanoseconds a tick, or else the middle. The known ones lie
-// so far apart that a device that is slow to answer does no harm.
+// snap returns the known period between two bounds, in nanoseconds per tick, or else their middle. The known ones are
+// so far apart that a slow answer of the device does no harm.
 func snap(least, most float64) float64 {
 	middle := (least + most) / 2
 	best := middle

@@ -13,8 +13,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// web is the backend on JavaScript's WebGPU. Errors of submissions arrive late there: they are
-// what failure returns from then on.
+// web is the backend on JavaScript's WebGPU. Errors of submissions arrive late there: failure
+// returns them from then on.
 type web struct {
 	b       js.Value // a Backend of backend.js
 	adapter AdapterInfo
@@ -47,7 +47,7 @@ func (w *web) features() Features {
 	}
 }
 
-// call calls a method; what it throws becomes the error.
+// call calls a method and returns what it throws as an error.
 func (w *web) call(method string, args ...any) (v js.Value, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -133,9 +133,9 @@ func (w *web) newBindGroup(label string, layout handle, entries []entry) (handle
 
 func (w *web) freeBindGroup(h handle) { w.b.Call("drop", int(h)) }
 
-var _ [72]byte = [unsafe.Sizeof(step{})]byte{} // as backend.js counts on
+var _ [72]byte = [unsafe.Sizeof(step{})]byte{} // backend.js relies on it
 
-// record hands steps to JavaScript as they lie in memory.
+// record hands steps to JavaScript in their memory layout.
 func (w *web) record(steps []step) (js.Value, error) {
 	n := len(steps) * int(unsafe.Sizeof(step{}))
 	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(steps))), n)
@@ -192,7 +192,7 @@ func (w *web) startMap(staging handle, n uint64) (pending, error) {
 	return v, nil
 }
 
-// encode leaves everything to send: a recorded list is replayed by one call.
+// encode does nothing: send replays a recorded list by one call.
 func (w *web) encode([]*Program) (handle, error) { return 0, nil }
 
 func (w *web) send(_ handle, programs []*Program) error { return w.run(programs) }
@@ -200,7 +200,7 @@ func (w *web) send(_ handle, programs []*Program) error { return w.run(programs)
 func (w *web) drop(handle) {}
 
 func (w *web) finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error {
-	defer w.b.Call("unmap", int(staging)) // also takes back a mapping that has not come yet
+	defer w.b.Call("unmap", int(staging)) // also cancels a mapping that is still pending
 	if _, err := await(ctx, p.(js.Value)); err != nil {
 		return errors.Join(err, w.failure())
 	}

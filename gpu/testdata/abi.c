@@ -1,5 +1,5 @@
-// What native_types.h and native_functions.h declare, compared with the headers of the library that is linked. To compile
-// it is the test; TestABI adds the values that Go has.
+// What native_types.h and native_functions.h declare, compared with the headers of the library that is linked. Compiling
+// it is the test; TestABI adds the values that Go repeats.
 #include <stddef.h>
 #include <webgpu.h>
 #include <wgpu.h>

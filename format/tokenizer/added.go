@@ -11,21 +11,21 @@ import (
 type addedToken struct {
 	ID         int32  `json:"id"`
 	Content    string `json:"content"`
-	SingleWord bool   `json:"single_word"` // only where no word touches it
-	Lstrip     bool   `json:"lstrip"`      // takes the white space before it
-	Rstrip     bool   `json:"rstrip"`      // takes the white space after it
+	SingleWord bool   `json:"single_word"` // only where no word character is next to it
+	Lstrip     bool   `json:"lstrip"`      // includes the white space before it
+	Rstrip     bool   `json:"rstrip"`      // includes the white space after it
 	Normalized bool   `json:"normalized"`  // is normalized and found in normalized text
-	Special    bool   `json:"special"`     // is left out of decoded text on demand
+	Special    bool   `json:"special"`     // can be left out of decoded text
 }
 
-// addedSet finds added tokens: the leftmost, and of those the longest.
+// addedSet finds added tokens: the leftmost, and the longest of those that begin there.
 type addedSet struct {
 	index  *prefixes // values are indexes of tokens
 	tokens []addedToken
 }
 
 // newAddedSet indexes tokens by their spelling, which is normalized by the given normalizers.
-// Of tokens that become equal the first counts, special ones going before the others.
+// If tokens become equal, the first one counts; special tokens come before others.
 func newAddedSet(tokens []addedToken, normalize []normalizer) (addedSet, error) {
 	set := addedSet{tokens: tokens}
 	m := map[string]int32{}
@@ -55,7 +55,7 @@ func (a *addedSet) split(p piece, special bool, out []piece) []piece {
 	if len(a.tokens) == 0 {
 		return append(out, p)
 	}
-	done := 0 // bytes of p that are in out; a token's rstrip may carry it past at
+	done := 0 // bytes of p that are in out; a token's rstrip may move it past at
 	for at := 0; at < len(p.text); {
 		n, i := a.index.longest(p.text[at:])
 		if n == 0 {

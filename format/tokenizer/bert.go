@@ -8,13 +8,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// parseBertNormalizer reads the normalizer of BERT's models, which is four in one.
+// parseBertNormalizer reads the normalizer of BERT models, which has four steps.
 func parseBertNormalizer(raw strict.Value) (normalizer, error) {
 	c, err := read[struct {
 		Type      string `json:"type"`
 		Clean     *bool  `json:"clean_text"`
 		Chinese   *bool  `json:"handle_chinese_chars"`
-		Accents   *bool  `json:"strip_accents"` // as lowercase, where it is null
+		Accents   *bool  `json:"strip_accents"` // the value of lowercase if null
 		Lowercase *bool  `json:"lowercase"`
 	}](raw)
 	if err != nil {
@@ -43,7 +43,7 @@ func parseBertNormalizer(raw strict.Value) (normalizer, error) {
 	}, nil
 }
 
-// isNoText reports control characters and others that have no place in a text.
+// isNoText reports control characters and others that do not belong in a text.
 func isNoText(r rune) bool {
 	switch r {
 	case '\t', '\n', '\r':
@@ -65,7 +65,7 @@ func plainSpaces(s string) string {
 	}, s)
 }
 
-// ideographs are the blocks of them that BERT knows.
+// ideographs are the blocks of ideographs that BERT knows.
 var ideographs = rangeTable([]rune{0x3400, 0x4DBF, 0x4E00, 0x9FFF, 0xF900, 0xFAFF, 0x20000, 0x2A6DF, 0x2A700, 0x2B73F, 0x2B740, 0x2B81F, 0x2B920, 0x2CEAF, 0x2F800, 0x2FA1F})
 
 // spaceIdeographs puts spaces around ideographs.
@@ -83,7 +83,7 @@ func spaceIdeographs(s string) string {
 	return b.String()
 }
 
-// bertWords cuts at white space, which it drops, and around punctuation.
+// bertWords splits at white space, which it drops, and around punctuation.
 func bertWords(p piece, out []piece) []piece {
 	for _, word := range splitBy(runes(unicode.IsSpace), removed, false)(p, nil) {
 		out = splitBy(runes(isPunctuation), isolated, false)(word, out)

@@ -9,27 +9,27 @@ import (
 )
 
 // bpe is byte pair encoding: a word starts as its characters, and the adjacent pair whose merge
-// has the lowest rank, the leftmost of equals, is merged until none is left.
+// has the lowest rank, the leftmost among ties, is merged until none is left.
 type bpe struct {
 	vocab        map[string]int32
-	chars        [firstRunes]int32 // ids of the first characters of Unicode, notToken where there is none
+	chars        [firstRunes]int32 // ids of the first characters of Unicode, notToken if there is none
 	merges       mergeTable
-	made         []int32    // made[rank] is the id that the merge makes
-	bytes        [256]int32 // ids of <0x00> … <0xFF>, notToken where there is none
+	made         []int32    // made[rank] is the id that the merge produces
+	bytes        [256]int32 // ids of <0x00> … <0xFF>, notToken if there is none
 	byteFallback bool       // a character not in vocab becomes its bytes
 	unk          int32      // what else it becomes; notToken: nothing
 	fuseUnk      bool       // adjacent unks become one
-	ignoreMerges bool       // a word that is in vocab is not taken apart
-	marks        bool       // words may be cut before marks, see cutsAtMarks
+	ignoreMerges bool       // a word in vocab is a token, whatever the merges
+	marks        bool       // words may be split before marks, see cutsAtMarks
 	prefix       string     // before each character of a word but the first
-	suffix       string     // behind the last one
+	suffix       string     // after the last one
 }
 
 // firstRunes is how many characters are looked up without hashing: letters of Europe and the Middle East, and
-// those that spell bytes.
+// those that represent bytes.
 const firstRunes = 0x800
 
-// scratch is memory that the words of one call share.
+// scratch is memory shared by the words of one call.
 type scratch struct {
 	symbols []symbol
 	queue   []uint64
@@ -71,7 +71,7 @@ func (m *bpe) tokenize(word string, s *scratch, out []int32) []int32 {
 // characters fills s.symbols with the tokens of the single characters of word.
 func (m *bpe) characters(word string, s *scratch) {
 	s.symbols = s.symbols[:0]
-	unk := false // an unk is due
+	unk := false // an unk is pending
 	inside := false
 	for len(word) > 0 {
 		r, n := utf8.DecodeRuneInString(word)
@@ -89,8 +89,8 @@ func (m *bpe) characters(word string, s *scratch) {
 			s.add(id)
 			continue
 		}
-		// A due unk stays due behind the bytes of a character that has some: the order of the
-		// tokenizers library, which differs from the text's where only some bytes are tokens.
+		// A pending unk stays pending after the bytes of a character that has some: the order of the
+		// tokenizers library, which differs from the text's if only some bytes are tokens.
 		if m.byteFallback && m.addBytes(char, s) || m.unk == notToken {
 			continue
 		}
@@ -104,10 +104,10 @@ func (m *bpe) characters(word string, s *scratch) {
 	}
 }
 
-// notRune is what a character with prefix or suffix is looked up by: not by itself.
+// notRune replaces a character that has a prefix or suffix: it is not looked up by itself.
 const notRune = utf8.MaxRune + 1
 
-// dress puts prefix and suffix to a character.
+// dress adds prefix and suffix to a character.
 func (m *bpe) dress(char string, inside, last bool) string {
 	if inside {
 		char = m.prefix + char
@@ -165,7 +165,7 @@ func (m *bpe) mergeAll(s *scratch) {
 		}
 		right := &s.symbols[left.next]
 		if now, ok := m.merges.get(left.id, right.id); !ok || now.made != made {
-			continue // one of the two has changed since
+			continue // one of the two has changed since then
 		}
 		left.id, left.next, right.gone = made, right.next, true
 		if left.next >= 0 {
@@ -178,8 +178,8 @@ func (m *bpe) mergeAll(s *scratch) {
 	}
 }
 
-// enqueue puts the merge of symbol at and its successor, if there is one, into the queue, whose
-// order is by rank and then by place.
+// enqueue adds the merge of symbol at and its successor, if there is one, to the queue, which
+// is ordered by rank and then by position.
 func (m *bpe) enqueue(s *scratch, at int32) {
 	left := s.symbols[at]
 	if mg, ok := m.merges.get(left.id, s.symbols[left.next].id); ok {
@@ -187,7 +187,7 @@ func (m *bpe) enqueue(s *scratch, at int32) {
 	}
 }
 
-// put and pop keep s.queue a binary heap with the smallest element first.
+// put and pop maintain s.queue as a binary heap with the smallest element first.
 func (s *scratch) put(v uint64) {
 	q := append(s.queue, v)
 	i := len(q) - 1
@@ -226,7 +226,7 @@ func (s *scratch) pop() uint64 {
 	return top
 }
 
-// mergeJSON is a merge as a pair of strings or as one string with a space between.
+// mergeJSON is a merge as a pair of strings, or as one string with a space between them.
 type mergeJSON struct {
 	left, right string
 	comment     bool // the "#version" line that merges.txt starts with
@@ -278,7 +278,7 @@ func parseBPE(raw strict.Value) (model, error) {
 		return nil, err
 	case c.Dropout != nil && (*c.Dropout < 0 || *c.Dropout >= 1):
 		return nil, fmt.Errorf("dropout %v: want 0 or more and less than 1", *c.Dropout)
-	} // dropout is for training: without it, the likeliest ids come out
+	} // dropout is for training: without it, the ids are the most likely ones
 	m := &bpe{
 		vocab: c.Vocab, byteFallback: c.ByteFallback, fuseUnk: c.FuseUnk,
 		ignoreMerges: c.IgnoreMerges, unk: notToken, bytes: byteTokens(c.Vocab),
@@ -308,8 +308,8 @@ func parseBPE(raw strict.Value) (model, error) {
 	return m, m.addMerges(c.Merges)
 }
 
-// coversBytes reports whether the bytes of any character are in the vocabulary, in one spelling or the other, so that
-// no unk is ever due.
+// coversBytes reports whether all bytes are in the vocabulary, in one spelling or the other, so that
+// there is never an unk.
 func (m *bpe) coversBytes() bool {
 	marked := m.byteFallback
 	for b := range m.bytes {
@@ -332,7 +332,7 @@ func (m *bpe) addMerges(list []mergeJSON) error {
 		right, okRight := m.vocab[p.right]
 		made, okMade := m.vocab[p.left+strings.TrimPrefix(p.right, m.prefix)]
 		if !okLeft || !okRight || !okMade {
-			return fmt.Errorf("merge of %q and %q: they and what they make must be in the vocabulary", p.left, p.right)
+			return fmt.Errorf("merge of %q and %q: both and the result must be in the vocabulary", p.left, p.right)
 		}
 		m.merges.put(pair(left, right), merge{int32(len(m.made)), made})
 		m.made = append(m.made, made)

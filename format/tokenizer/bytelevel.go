@@ -7,8 +7,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
-// byteChars spells each byte as a printable character, as GPT-2's vocabulary does: those that
-// are printable stand for themselves, the others for U+0100 and on, in order.
+// byteChars represents each byte by a printable character, as GPT-2's vocabulary does: printable bytes
+// by themselves, the others by U+0100 and following, in order.
 var byteChars = func() (chars [256]rune) {
 	next := rune(0x100)
 	for b := range chars {
@@ -22,7 +22,7 @@ var byteChars = func() (chars [256]rune) {
 	return chars
 }()
 
-// charBytes is the inverse of byteChars, -1 where a character stands for no byte.
+// charBytes is the inverse of byteChars, -1 for characters that represent no byte.
 var charBytes = func() (bytes [0x144]int16) {
 	for i := range bytes {
 		bytes[i] = -1
@@ -33,7 +33,7 @@ var charBytes = func() (bytes [0x144]int16) {
 	return bytes
 }()
 
-// gpt2 is the expression that ByteLevel splits by unless told not to.
+// gpt2 is the expression by which ByteLevel splits unless use_regex is false.
 var gpt2 = sync.OnceValue(func() pattern {
 	find, err := compileRegex(`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`)
 	if err != nil {
@@ -45,8 +45,8 @@ var gpt2 = sync.OnceValue(func() pattern {
 type byteLevelJSON struct {
 	Type           string `json:"type"`
 	AddPrefixSpace *bool  `json:"add_prefix_space"`
-	TrimOffsets    *bool  `json:"trim_offsets"` // about offsets, which we do not give
-	UseRegex       *bool  `json:"use_regex"`    // true where it is missing
+	TrimOffsets    *bool  `json:"trim_offsets"` // about offsets, which we do not report
+	UseRegex       *bool  `json:"use_regex"`    // true if missing
 }
 
 func readByteLevel(raw strict.Value) (byteLevelJSON, error) {
@@ -75,7 +75,7 @@ func (c byteLevelJSON) preTokenizer() preTokenizer {
 	}
 }
 
-// spellBytes spells each byte of s as its character.
+// spellBytes replaces each byte of s by its character.
 func spellBytes(s string) string {
 	var b strings.Builder
 	b.Grow(len(s) + len(s)/4)
@@ -85,8 +85,8 @@ func spellBytes(s string) string {
 	return b.String()
 }
 
-// bytesOf returns the bytes that a token spells. A token with any other character is its own
-// bytes.
+// bytesOf returns the bytes that a token represents. A token with any other character represents
+// its own bytes.
 func bytesOf(token string) []byte {
 	out := make([]byte, 0, len(token))
 	for _, r := range token {

@@ -8,9 +8,9 @@ import (
 // A runeSet is what a class, a property or a single character of an expression matches. Characters are added to it in any
 // order; closed makes one that answers has.
 type runeSet struct {
-	ranges []rune // pairs of the first and the last; when closed, sorted and apart from each other
+	ranges []rune // pairs of the first and the last; when closed, sorted and not adjacent
 	tables []*unicode.RangeTable
-	others []*unicode.RangeTable // of which characters outside belong to the set
+	others []*unicode.RangeTable // whose complements belong to the set
 	negate bool
 
 	ascii [4]uint32 // whether a character below 128 belongs to it, when closed
@@ -54,7 +54,7 @@ func (s *runeSet) addSet(o *runeSet) {
 	s.others = append(s.others, o.others...)
 }
 
-// pairs spells the set out, as sorted and disjoint ranges.
+// pairs returns all of the set as sorted and disjoint ranges.
 func (s *runeSet) pairs() []rune {
 	all := union(s.ranges, nil)
 	for _, t := range s.tables {
@@ -69,8 +69,8 @@ func (s *runeSet) pairs() []rune {
 	return all
 }
 
-// closed returns the set, ready for has. If fold, its ranges have the characters besides that differ from their own in
-// case only.
+// closed returns the set, ready for has. With fold, its ranges also contain the characters that differ from theirs only
+// in case.
 func (s *runeSet) closed(fold bool) *runeSet {
 	c := *s
 	if fold {

@@ -4,7 +4,7 @@ import (
 	"unicode"
 )
 
-// What characters do to the clusters of \X, which are what a reader takes for one character.
+// Properties of characters that decide the clusters of \X, which readers perceive as one character.
 var (
 	joinsBefore    = joinDifference.predicate(func(r rune) bool { return unicode.In(r, unicode.M, unicode.Other_Grapheme_Extend) })
 	extendsCluster = extendDifference.predicate(func(r rune) bool {
@@ -17,8 +17,8 @@ var (
 	pictureRanges = pictures
 )
 
-// syllable returns what part of a Korean syllable a character is: l, v or t, the two or three of a whole one
-// as lv or lvt; 0: none.
+// syllable returns which part of a Korean syllable a character is: L, V or T, or a whole one,
+// LV (as V) or LVT (as T); 0: none.
 func syllable(r rune) byte {
 	switch {
 	case r >= 0x1100 && r <= 0x115F || r >= 0xA960 && r <= 0xA97C:
@@ -28,18 +28,18 @@ func syllable(r rune) byte {
 	case r >= 0x11A8 && r <= 0x11FF || r >= 0xD7CB && r <= 0xD7FB:
 		return 't'
 	case r >= 0xAC00 && r <= 0xD7A3 && (r-0xAC00)%28 == 0:
-		return 'V' // lv
+		return 'V' // LV
 	case r >= 0xAC00 && r <= 0xD7A3:
-		return 'T' // lvt
+		return 'T' // LVT
 	}
 	return 0
 }
 
 func isFlagLetter(r rune) bool { return r >= 0x1F1E6 && r <= 0x1F1FF }
 
-// clusterEnd returns where the cluster that character i is in ends.
+// clusterEnd returns the end of the cluster of character i.
 func clusterEnd(text []rune, i int) int {
-	flags := 0 // letters of flags up to here
+	flags := 0 // regional indicators up to here
 	for at := i; at >= 0 && isFlagLetter(text[at]); at-- {
 		flags++
 	}
@@ -47,7 +47,7 @@ func clusterEnd(text []rune, i int) int {
 	for at > 0 && (extendsCluster(text[at]) || text[at] == zeroWidthJoiner) {
 		at--
 	}
-	picture := unicode.Is(pictureRanges, text[at]) // and what extends it, up to here
+	picture := unicode.Is(pictureRanges, text[at]) // possibly extended, up to here
 	for end := i + 1; end < len(text); end++ {
 		before, r := text[end-1], text[end]
 		if !together(before, r, flags, picture && before == zeroWidthJoiner) {
@@ -61,8 +61,8 @@ func clusterEnd(text []rune, i int) int {
 	return len(text)
 }
 
-// together reports whether a character belongs to the cluster of the one before it. flags counts letters of flags up to
-// there; joined says that there is a picture and a joiner behind it.
+// together reports whether a character belongs to the cluster of the one before it. flags counts regional indicators up to
+// there; joined says that a picture and a joiner come before it.
 func together(before, r rune, flags int, joined bool) bool {
 	switch {
 	case before == '\r' && r == '\n':

@@ -30,7 +30,7 @@ func parseFixedLength(raw strict.Value) (preTokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := 5 // where it is missing
+	n := 5 // if it is missing
 	if c.Length != nil {
 		n = *c.Length
 	}
@@ -50,10 +50,10 @@ func parseFixedLength(raw strict.Value) (preTokenizer, error) {
 	}, nil
 }
 
-// anyScript is that of characters that go with those before them.
+// anyScript is the script of characters that belong to those before them.
 const anyScript = ""
 
-// scriptOf names the script of a character. Japanese is written in several that belong together.
+// scriptOf names the script of a character. The scripts of Japanese count as one.
 func scriptOf(r rune) string {
 	switch {
 	case r == ' ':
@@ -74,7 +74,7 @@ func scriptOf(r rune) string {
 	return anyScript
 }
 
-// splitScripts cuts where the script changes. What comes before all that has a script is dropped, as the library drops it.
+// splitScripts splits where the script changes. Like the library, it drops what comes before the first character with a script.
 func splitScripts(p piece, out []piece) []piece {
 	known := map[rune]string{}
 	last, from := anyScript, -1

@@ -9,12 +9,12 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
-// A decoder is one step from tokens to text. It takes tokens as parts, of which the last says
-// that the token ends, and gives tokens in the same manner, as early as they are final: what it
-// gives never depends on how far the input has come, so that a stream is the whole in pieces.
+// A decoder is one step from tokens to text. It receives tokens in parts, the last of which says
+// that the token ends, and emits tokens in the same way, as soon as they are final: its output
+// never depends on how the input is divided, so that a stream emits the same text in pieces.
 type decoder interface {
 	push(part string, end bool, out sink)
-	flush(out sink) // no more tokens come
+	flush(out sink) // there are no more tokens
 }
 
 type sink func(part string, end bool)
@@ -27,7 +27,7 @@ type decodersJSON struct {
 
 func (s decodersJSON) steps() []strict.Value { return s.List }
 
-// parseDecoder returns what makes the steps of a decoder. Without a decoder tokens are joined
+// parseDecoder returns constructors of a decoder's steps. Without a decoder, tokens are joined
 // by spaces.
 func parseDecoder(raw strict.Value) ([]func() decoder, error) {
 	if absent(raw) {
@@ -100,7 +100,7 @@ func (j *joinBySpaces) push(part string, end bool, out sink) {
 
 func (j *joinBySpaces) flush(sink) {}
 
-// byteLevel turns characters that spell bytes into the bytes, and all tokens into one.
+// byteLevel turns characters that represent bytes into the bytes, and all tokens into one.
 type byteLevel struct{ rest []byte }
 
 func (d *byteLevel) push(token string, _ bool, out sink) {
@@ -117,8 +117,8 @@ func (d *byteLevel) give(last bool, out sink) {
 
 func (d *byteLevel) flush(out sink) { d.give(true, out) }
 
-// byteFallback turns runs of <0x00> … <0xFF> into text if a run is UTF-8 as a whole, else each
-// byte into U+FFFD. It therefore holds a run back until it ends.
+// byteFallback turns runs of <0x00> … <0xFF> into text if all of the run is UTF-8, else each
+// byte into U+FFFD. So it holds a run back until the run ends.
 type byteFallback struct{ run []byte }
 
 func (d *byteFallback) push(token string, _ bool, out sink) {
@@ -149,7 +149,7 @@ func byteToken(token string) (byte, bool) {
 	return byte(b), err == nil
 }
 
-// fuse makes one token of all.
+// fuse joins all tokens into one.
 type fuse struct{}
 
 func (fuse) push(part string, _ bool, out sink) { out(part, false) }
@@ -167,15 +167,15 @@ func (d replace) push(token string, end bool, out sink) {
 
 func (replace) flush(sink) {}
 
-// strip takes up to start times a character from the start of each token and up to stop times
+// strip removes a character up to start times from the start of each token, and up to stop times
 // from its end.
 type strip struct {
 	content     rune
 	start, stop int
 
-	begun    bool // a character that stays was there
+	begun    bool // there was a character that stays
 	stripped int  // at the start of this token
-	held     int  // at its end so far, at most stop
+	held     int  // held back at its end, at most stop
 }
 
 func parseStripDecoder(raw strict.Value) (func() decoder, error) {
@@ -224,11 +224,11 @@ func (d *strip) push(part string, end bool, out sink) {
 
 func (d *strip) flush(sink) {}
 
-// unmark turns the marks of Metaspace into spaces, and drops those of the first token if marks
-// are put before the text.
+// unmark turns the marks of Metaspace into spaces, and drops those of the first token if a mark
+// is put before the text.
 type unmark struct {
 	metaspace
-	later bool // the first token is over
+	later bool // the first token has ended
 }
 
 func (d *unmark) push(part string, end bool, out sink) {

@@ -9,13 +9,13 @@ type piece struct {
 
 const notToken = -1
 
-// part returns text[a:b] of a piece as a piece of its own.
+// part returns text[a:b] of a piece as a separate piece.
 func (p piece) part(a, b int) piece {
 	return piece{p.text[a:b], notToken, p.start && a == 0}
 }
 
-// forEach replaces each piece of text by what split appends for it. Tokens pass, empty pieces
-// vanish.
+// forEach replaces each piece of text by what split appends for it. Tokens stay, empty pieces
+// are dropped.
 func forEach(in []piece, split func(p piece, out []piece) []piece) []piece {
 	out := make([]piece, 0, len(in))
 	for _, p := range in {
@@ -36,7 +36,7 @@ func forEach(in []piece, split func(p piece, out []piece) []piece) []piece {
 	return out
 }
 
-// encode appends the ids of text to ids. With special, special tokens in the text are found.
+// encode appends the ids of text to ids. With special, it recognizes special tokens in the text.
 func (t *Tokenizer) encode(text string, special bool, ids []int32) []int32 {
 	pieces := []piece{{validUTF8(text), notToken, true}}
 	pieces = forEach(pieces, func(p piece, out []piece) []piece {
@@ -54,11 +54,10 @@ func (t *Tokenizer) encode(text string, special bool, ids []int32) []int32 {
 	return t.encodePieces(pieces, ids)
 }
 
-// cachedWord is the longest word in bytes whose ids are remembered within a call.
+// cachedWord is the length in bytes of the longest word whose ids are cached within a call.
 const cachedWord = 64
 
-// encodePieces appends the ids of each piece. A word met before in the same call is copied from
-// where its ids stand.
+// encodePieces appends the ids of each piece. The ids of a word seen before in the same call are copied.
 func (t *Tokenizer) encodePieces(pieces []piece, ids []int32) []int32 {
 	e := encoder{model: t.model, seen: map[string][2]int{}, ids: ids}
 	for _, p := range pieces {
@@ -75,11 +74,11 @@ func (t *Tokenizer) encodePieces(pieces []piece, ids []int32) []int32 {
 	return e.ids
 }
 
-// encoder is one call under way.
+// encoder is the state of one call.
 type encoder struct {
 	model   model
 	scratch scratch
-	seen    map[string][2]int // where in ids those of a word stand
+	seen    map[string][2]int // where in ids those of a word are
 	ids     []int32
 }
 

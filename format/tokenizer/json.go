@@ -9,10 +9,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
-// maxDepth is how deep Sequences may hold Sequences.
+// maxDepth is how deeply Sequences may be nested.
 const maxDepth = 8
 
-// fileJSON is a tokenizer.json. Its parts differ by their "type" and are read on their own.
+// fileJSON is a tokenizer.json. Its parts depend on their "type" and are read separately.
 type fileJSON struct {
 	Version       string       `json:"version"`
 	Truncation    strict.Value `json:"truncation"`
@@ -74,7 +74,7 @@ func parseModel(raw strict.Value) (model, error) {
 	return nil, unknownKind(kind, "BPE", "Unigram", "WordLevel", "WordPiece")
 }
 
-// modelKind returns the type of a model. Old files do not name it: it follows from what else is there.
+// modelKind returns the type of a model. Old files do not name it: it follows from the other members.
 func modelKind(raw strict.Value) (string, error) {
 	if absent(raw) {
 		return "", errors.New("is missing")
@@ -128,7 +128,7 @@ func (t *Tokenizer) fillVocabulary(added []addedToken) error {
 		}
 		seen[tok.Content] = true
 		id, ok := vocab[tok.Content]
-		if !ok { // the tokenizers library numbers them so, whatever the file says
+		if !ok { // so the tokenizers library numbers them, whatever the file says
 			id = next
 			next++
 		}
@@ -186,7 +186,7 @@ func (t *Tokenizer) splitAdded(added []addedToken) (err error) {
 	return err
 }
 
-// read reads JSON into a struct. Unknown members, doubled members, bytes behind the value and
+// read reads JSON into a struct. Unknown and duplicate members, bytes after the value and
 // text that is not UTF-8 are errors.
 func read[T any](raw []byte) (v T, err error) {
 	err = strict.Unmarshal(raw, &v)
@@ -218,9 +218,9 @@ func unknownKind(kind string, known ...string) error {
 	return fmt.Errorf("type %q is not supported: want %s", kind, strings.Join(known, ", "))
 }
 
-var errTooDeep = fmt.Errorf("more than %d Sequences within each other", maxDepth)
+var errTooDeep = fmt.Errorf("Sequences are nested more than %d deep", maxDepth)
 
-// need returns an error that names the members which are nil.
+// need returns an error that names the members that are nil.
 func need(members map[string]bool) error {
 	var missing []string
 	for name, ok := range members {
@@ -235,7 +235,7 @@ func need(members map[string]bool) error {
 	return fmt.Errorf("missing %s", strings.Join(missing, ", "))
 }
 
-// stepList is a Sequence as its JSON has it: J in parseSteps.
+// stepList is the JSON of a Sequence: J in parseSteps.
 type stepList interface{ steps() []strict.Value }
 
 // parseSteps reads a part of a tokenizer that is one step, which one reads by its type, or a Sequence of such parts.
@@ -260,7 +260,7 @@ func parseSteps[J stepList, T any](raw strict.Value, depth int, one func(kind st
 	return []T{step}, nil
 }
 
-// sequence reads each part of a list and joins what they give.
+// sequence reads each part of a list and joins the results.
 func sequence[T any](parts []strict.Value, depth int, parse func(strict.Value, int) ([]T, error)) ([]T, error) {
 	if depth >= maxDepth {
 		return nil, errTooDeep

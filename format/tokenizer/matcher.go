@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// A matcher matches text from i on, and then whatever follows it in the expression: what comes next is
-// part of it. So a search is one call, and going back is returning false.
+// A matcher matches text from i on, and then whatever follows in the expression: the rest is
+// part of the matcher. So a search is one call, and backtracking is returning false.
 type matcher func(m *machine, i int) bool
 
 // machine is the state of one search.
@@ -14,15 +14,15 @@ type machine struct {
 	text   []rune
 	steps  int         // taken so far
 	limit  int         // of steps; beyond it nothing matches
-	depth  int         // rounds of loops under way
-	end    int         // where what was last accepted ends
-	target int         // where what lies before must end
+	depth  int         // rounds of loops in progress
+	end    int         // the end of the last accepted match
+	target int         // where a lookbehind must end
 	loops  []iteration // by number of the loop
 	groups []span      // by number of the group, in runes; from is −1 for none
-	begun  []int       // where the groups under way begin
+	begun  []int       // where the groups in progress begin
 }
 
-// iteration is how often a loop has gone round, and where it last began.
+// iteration is how many rounds a loop has made, and where the last one began.
 type iteration struct{ count, from int }
 
 // expression is a compiled regular expression.
@@ -31,23 +31,23 @@ type expression struct {
 	loops, groups int
 }
 
-// The steps that a search may take: more than any expression of a published tokenizer needs. Expressions that try
-// ever more ways come to them, and then find nothing more.
+// The number of steps that a search may take: more than any expression of a published tokenizer needs. Expressions
+// that backtrack exponentially reach it, and then find nothing more.
 const (
 	freeSteps = 20_000_000
-	charSteps = 20_000 // for each character of the text
+	charSteps = 20_000 // per character of the text
 )
 
-// maxRounds is how many rounds of loops may be under way: each waits for those behind it, on the stack.
+// maxRounds is how many rounds of loops may be in progress: each keeps a stack frame until those after it return.
 const maxRounds = 500_000
 
 // find calls each with the matches in text, from left to right and not overlapping. After an empty one
-// the search goes on a character further.
+// the search goes on at the next character.
 func (e *expression) find(text []rune, each func(from, to int)) {
 	e.search(text, freeSteps+charSteps*len(text), each)
 }
 
-// search is find with a limit of steps. It reports whether they were enough.
+// search is find with a limit on steps. It reports whether the limit was enough.
 func (e *expression) search(text []rune, limit int, each func(from, to int)) bool {
 	m := &machine{text: text, limit: limit, loops: make([]iteration, e.loops), groups: make([]span, e.groups), begun: make([]int, e.groups)}
 	for i := 0; i <= len(text); {
@@ -68,7 +68,7 @@ func (e *expression) search(text []rune, limit int, each func(from, to int)) boo
 	return true
 }
 
-// step reports whether there may be one more.
+// step counts a step and reports whether it is within the limit.
 func (m *machine) step() bool {
 	m.steps++
 	return m.steps <= m.limit
@@ -94,15 +94,14 @@ type quantity struct {
 
 const unbounded = -1
 
-// The kinds of repetition: as often as possible, as seldom as possible, as often as possible and nothing given back.
+// The kinds of repetition: as often as possible, as rarely as possible, as often as possible without backtracking.
 const (
 	greedy     = 0
 	lazy       = '?'
 	possessive = '+'
 )
 
-// run matches characters of a set, most characters first unless lazy. Of a possessive run nothing is given
-// back.
+// run matches characters of a set, most characters first unless lazy. A possessive run does not backtrack.
 func run(s *runeSet, q quantity, next matcher) matcher {
 	if q.kind == lazy {
 		return func(m *machine, i int) bool {
@@ -136,7 +135,7 @@ func run(s *runeSet, q quantity, next matcher) matcher {
 	}
 }
 
-// loop matches what body makes, as the quantity says; number is the loop's own. A round that matches
+// loop matches body as often as the quantity says; number identifies the loop. A round that matches
 // nothing is the last one.
 func loop(number int, q quantity, body func(next matcher) matcher, next matcher) matcher {
 	var round matcher
@@ -174,7 +173,7 @@ func loop(number int, q quantity, body func(next matcher) matcher, next matcher)
 	}
 }
 
-// either matches the first of several ways that works.
+// either matches the first alternative that leads to a match.
 func either(ways []matcher) matcher {
 	return func(m *machine, i int) bool {
 		for _, w := range ways {
@@ -189,7 +188,7 @@ func either(ways []matcher) matcher {
 	}
 }
 
-// atomic matches body, which ends in accept, once and for all.
+// atomic matches body, which ends in accept, without backtracking into it.
 func atomic(body, next matcher) matcher {
 	return func(m *machine, i int) bool {
 		groups := m.captured()
@@ -197,7 +196,7 @@ func atomic(body, next matcher) matcher {
 	}
 }
 
-// ahead wants body, which ends in accept, to match what follows, or not to.
+// ahead matches nothing, if body, which ends in accept, matches here, or if it does not.
 func ahead(body matcher, want bool, next matcher) matcher {
 	return func(m *machine, i int) bool {
 		groups := m.captured()
@@ -205,8 +204,8 @@ func ahead(body matcher, want bool, next matcher) matcher {
 	}
 }
 
-// behind wants body, which ends in arrived, to match low to high characters up to here, or not to. high may
-// be unbounded.
+// behind matches nothing, if body, which ends in arrived, matches low to high characters up to here, or if it does
+// not. high may be unbounded.
 func behind(body matcher, low, high int, want bool, next matcher) matcher {
 	return func(m *machine, i int) bool {
 		was, groups := m.target, m.captured()
@@ -222,7 +221,7 @@ func behind(body matcher, low, high int, want bool, next matcher) matcher {
 
 func arrived(m *machine, i int) bool { return i == m.target }
 
-// capture remembers what body, which ends in captureEnd, matches as a group's.
+// capture remembers as a group what body, which ends in captureEnd, matches.
 func capture(number int, body matcher) matcher {
 	return func(m *machine, i int) bool {
 		was := m.begun[number]
@@ -246,7 +245,7 @@ func (m *machine) forget(number int, to span) bool {
 	return false
 }
 
-// captured remembers the groups before something that does not go back, and keep takes them back unless ok.
+// captured saves the groups before a part without backtracking, and keep restores them unless ok.
 func (m *machine) captured() []span {
 	if len(m.groups) == 0 {
 		return nil
@@ -287,7 +286,7 @@ func sameFolded(a, b rune) bool {
 	return false
 }
 
-// where matches nothing, at places that is holds for.
+// where matches nothing, at places where is holds.
 func where(is func(text []rune, i int) bool, next matcher) matcher {
 	return func(m *machine, i int) bool { return is(m.text, i) && next(m, i) }
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/dlclark/regexp2/v2"
 )
 
-// expressions are what tokenizers split with, and what else the matcher can do.
+// expressions are those by which tokenizers split, and others that use all that the matcher can do.
 var expressions = []string{
 	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
 	`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`,
@@ -21,7 +21,7 @@ var expressions = []string{
 	`(?<=^|\s)(?!\d)\S*+`, `((a)|b)+\2`, `(?=(a|ab))\1c?`, `\p{Han}|\p{^L}+`, `(?i:[k-s]+)`, `(?:a+)+?$`,
 }
 
-// sample texts, made of what the expressions are about.
+// sampleTexts makes texts of what the expressions are about.
 func sampleTexts(rng *rand.Rand, n int) []string {
 	parts := []string{"a", "b", "ab", "abc", "aa", "x", "-", "'s", "'LL", " ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u2028", "1", "23", "4567", "é", "É", "ſ", "K", "ß", "漢字", "かな", "и", "٣", "²", "½", "_", ".", "…", "🙂", "e\u0301", "/"}
 	texts := []string{"", "abcabc x-y", "ab\nab\n"}
@@ -170,7 +170,7 @@ func sameMatches(t *testing.T, e *expression, expr, text string) {
 	}
 }
 
-// TestMatcher holds the matcher to regexp2, which knows far more than it.
+// TestMatcher compares the matcher with regexp2, which can do far more.
 func TestMatcher(t *testing.T) {
 	texts := sampleTexts(rand.New(rand.NewPCG(1, 2)), 200)
 	for _, expr := range expressions {
@@ -186,7 +186,7 @@ func TestMatcher(t *testing.T) {
 	}
 }
 
-// TestCharSets holds the sets that have names to regexp2, character by character.
+// TestCharSets compares named sets with regexp2, character by character.
 func TestCharSets(t *testing.T) {
 	var all []rune
 	for r := rune(0); r <= unicode.MaxRune; r++ {

@@ -5,13 +5,13 @@ import (
 	"unicode/utf8"
 )
 
-// merge is what a pair of tokens becomes, and when: low ranks first.
+// merge is the token that a pair becomes, and its rank: low ranks are merged first.
 type merge struct{ rank, made int32 }
 
 func pair(left, right int32) uint64 { return uint64(left)<<32 | uint64(uint32(right)) }
 
-// mergeTable is a hash table from pairs to merges with open addressing: it is asked several times for each
-// character of a text, and takes half of the time that Go's map does.
+// mergeTable is a hash table from pairs to merges with open addressing: it is used several times per
+// character of a text, and takes half the time of a Go map.
 type mergeTable struct {
 	keys  []uint64 // pair + 1; 0 where a slot is free
 	found []merge
@@ -23,7 +23,7 @@ func newMergeTable(n int) mergeTable {
 	return mergeTable{make([]uint64, 1<<size), make([]merge, 1<<size), 64 - size}
 }
 
-// slot returns where a pair is, or where it would be put.
+// slot returns the slot of a pair, or the free one where it belongs.
 func (t *mergeTable) slot(key uint64) int {
 	mask := len(t.keys) - 1
 	i := int(key * 0x9E3779B97F4A7C15 >> t.shift)
@@ -43,12 +43,12 @@ func (t *mergeTable) get(left, right int32) (merge, bool) {
 	return t.found[i], t.keys[i] != 0
 }
 
-// spaceMark is how vocabularies of SentencePiece's kind spell a space.
+// spaceMark represents a space in vocabularies made by SentencePiece.
 const spaceMark = "▁"
 
-// cutsAtMarks reports whether no merge joins what ends in something else than the mark with what begins with
-// it. Then a text, which such models take for a single word, may be cut before marks, and its words be
-// remembered: the merges on both sides have nothing to do with each other.
+// cutsAtMarks reports whether no merge joins a token that does not end in the mark with one that begins with
+// it. Then a text, which is a single word for such models, may be split before marks, and its words
+// cached: the merges on both sides are independent.
 func cutsAtMarks(vocab map[string]int32, list []mergeJSON) bool {
 	if _, ok := vocab[spaceMark]; !ok {
 		return false
@@ -64,7 +64,7 @@ func cutsAtMarks(vocab map[string]int32, list []mergeJSON) bool {
 	return true
 }
 
-// nextMark returns where the next part of a word begins that may be encoded on its own: at a mark behind
+// nextMark returns where the next part of a word begins that may be encoded separately: at a mark after
 // something else.
 func nextMark(word string) int {
 	for i := 1; i+len(spaceMark) <= len(word); i++ {

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// manyMarks is a number of characters in a row that may combine with those before them which
-// x/text certainly still leaves as it is. Between more than 30 such, after decomposition, it puts
+// manyMarks is a number of consecutive combining characters that x/text certainly does not change. Between more than 30 such, after decomposition, it puts
 // joiners (Unicode's stream-safe format), which the tokenizers library does not.
 const manyMarks = 8
 
@@ -23,7 +22,7 @@ func normalForm(s string, form norm.Form) string {
 	case norm.NFD:
 		keep = decomposeUnknown
 	}
-	// What the library's tables do not know stays, and what is around it is normalized on its own.
+	// Characters unknown to the library's tables stay, and the text around them is normalized separately.
 	var b strings.Builder
 	done := 0
 	for i, r := range s {
@@ -52,7 +51,7 @@ func normalFormOf(s string, form norm.Form) string {
 // class returns the canonical combining class.
 func class(r rune) uint8 { return norm.NFD.PropertiesString(string(r)).CCC() }
 
-// normalizeSlowly is the definition of the normal forms: decompose, put marks in order, compose.
+// normalizeSlowly follows the definition of the normal forms: decompose, order marks, compose.
 func normalizeSlowly(s string, form norm.Form) string {
 	split := norm.NFD
 	if form == norm.NFKC || form == norm.NFKD {
@@ -98,7 +97,7 @@ func (b byClass) Swap(i, j int) {
 func compose(runes []rune, classes []uint8) []rune {
 	out := runes[:0]
 	starter := -1
-	var last uint8 // the class of the last character in out; 0 directly behind the starter
+	var last uint8 // the class of the last character in out; 0 directly after the starter
 	for i, r := range runes {
 		c := classes[i]
 		if starter >= 0 && (last < c || last == 0 && starter == len(out)-1) {
@@ -116,7 +115,7 @@ func compose(runes []rune, classes []uint8) []rune {
 	return out
 }
 
-// composePair returns the character that canonically is a and then b.
+// composePair returns the character whose canonical decomposition is a and b.
 func composePair(a, b rune) (rune, bool) {
 	both := string(a) + string(b)
 	if norm.NFC.IsNormalString(both) {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A normalizer changes a piece of text in place. One that takes away what stood at the start
+// A normalizer changes a piece of text in place. If it removes the beginning of the text, it
 // clears p.start.
 type normalizer func(p *piece)
 
@@ -107,7 +107,7 @@ type replaceJSON struct {
 	Content *string     `json:"content"`
 }
 
-// readReplace returns the parts of a Replace, which is a normalizer and a decoder.
+// readReplace returns the parts of a Replace, which can be a normalizer or a decoder.
 func readReplace(raw strict.Value) (find pattern, content string, err error) {
 	c, err := read[replaceJSON](raw)
 	if err != nil {
@@ -188,7 +188,7 @@ func nmt(p *piece) {
 	}, p.text)
 }
 
-// lowercase maps each character on its own, as Rust does; only İ becomes two.
+// lowercase maps each character separately, as Rust does; only İ becomes two.
 func lowercase(s string) string {
 	var b strings.Builder
 	for _, r := range s {

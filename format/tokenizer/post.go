@@ -7,10 +7,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
-// template is what the post-processor puts around the ids of a text.
+// template has the ids that the post-processor puts around those of a text.
 type template struct {
 	before, after []int32
-	set           bool // one was there that adds tokens
+	set           bool // a processor that adds tokens was read
 }
 
 type pieceJSON struct {
@@ -27,7 +27,7 @@ type pieceJSON struct {
 type templateJSON struct {
 	Type          string       `json:"type"`
 	Single        []pieceJSON  `json:"single"`
-	Pair          strict.Value `json:"pair"` // about pairs of texts, which we do not encode
+	Pair          strict.Value `json:"pair"` // for pairs of texts, which we do not encode
 	SpecialTokens map[string]struct {
 		ID     string   `json:"id"`
 		IDs    []int32  `json:"ids"`
@@ -120,8 +120,8 @@ func parseRobertaPost(raw strict.Value) (template, error) {
 		Type           string  `json:"type"`
 		Sep            *marker `json:"sep"`
 		Cls            *marker `json:"cls"`
-		TrimOffsets    *bool   `json:"trim_offsets"`     // about offsets, which we do not give
-		AddPrefixSpace *bool   `json:"add_prefix_space"` // about trimming them
+		TrimOffsets    *bool   `json:"trim_offsets"`     // about offsets, which we do not report
+		AddPrefixSpace *bool   `json:"add_prefix_space"` // about trimming offsets
 	}](raw)
 	if err != nil {
 		return template{}, err
@@ -129,7 +129,7 @@ func parseRobertaPost(raw strict.Value) (template, error) {
 	return markers(c.Cls, c.Sep)
 }
 
-// markers are a token before and a token behind the text.
+// markers are a token before and a token after the text.
 func markers(before, after *marker) (template, error) {
 	if err := need(map[string]bool{"cls": before != nil, "sep": after != nil}); err != nil {
 		return template{}, err

@@ -12,13 +12,13 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
-// charsmap is the table of SentencePiece: strings, and what takes their place.
+// charsmap is the table of SentencePiece: strings and their replacements.
 type charsmap struct {
 	trie []uint32 // of the strings, a double array as Darts-clone builds it
-	text string   // what takes their place, each ended by a zero
+	text string   // their replacements, each ended by a zero
 }
 
-// maxMapped is how many bytes a cluster has at most that is looked up as a whole.
+// maxMapped is the length in bytes of the longest cluster that is looked up as a whole.
 const maxMapped = 5
 
 // parsePrecompiled reads the normalizer of a SentencePiece model. An empty table changes nothing.
@@ -64,7 +64,7 @@ func newCharsmap(data []byte) (*charsmap, error) {
 	return m, nil
 }
 
-// find returns what takes the place of the shortest string that s starts with.
+// find returns the replacement of the shortest string that s starts with.
 func (m *charsmap) find(s string) (string, bool) {
 	at := offsetOf(m.trie[0])
 	for i := 0; i < len(s) && s[i] != 0; i++ {
@@ -89,10 +89,10 @@ func (m *charsmap) find(s string) (string, bool) {
 	return "", false
 }
 
-// offsetOf returns what leads from a unit of the trie to its children.
+// offsetOf returns the offset from a unit of the trie to its children.
 func offsetOf(unit uint32) uint32 { return unit >> 10 << (unit & (1 << 9) >> 6) }
 
-// normalize looks up each short cluster of s, and the characters of others. As in the tokenizers library, a
+// normalize looks up each short cluster of s, and each character of the others. As in the tokenizers library, a
 // cluster that starts with a string of the table is replaced as a whole.
 func (m *charsmap) normalize(s string) string {
 	var b strings.Builder
@@ -110,7 +110,7 @@ func (m *charsmap) normalize(s string) string {
 	return b.String()
 }
 
-// of returns what takes the place of s, or s.
+// of returns the replacement of s, or s.
 func (m *charsmap) of(s string) string {
 	if with, ok := m.find(s); ok {
 		return with
@@ -118,9 +118,8 @@ func (m *charsmap) of(s string) string {
 	return s
 }
 
-// cluster returns the length of the grapheme cluster that s starts with. Of those longer than maxMapped it may
-// be the length of a part: pairs of flags, conjuncts, sequences of emoji and syllables of Hangul are not put
-// together.
+// cluster returns the length of the grapheme cluster that s starts with. If that is longer than maxMapped, it may
+// be the length of a part: flags, conjuncts, sequences of emoji and syllables of Hangul are not joined.
 func cluster(s string) int {
 	if strings.HasPrefix(s, "\r\n") {
 		return 2
@@ -138,7 +137,7 @@ func cluster(s string) int {
 	}
 	for last := r; n < len(s); {
 		next, size := utf8.DecodeRuneInString(s[n:])
-		// The signs are the only ones of the symbols that a joiner joins which are short.
+		// Of the symbols that a joiner joins, only these signs are short.
 		joined := last == zeroWidthJoiner && (r == '©' || r == '®') && unicode.Is(unicode.So, next)
 		if !extends(next) && !joined {
 			break
@@ -171,7 +170,7 @@ var recent = rangeTable([]rune{0x1ACF, 0x1ADD, 0x1AE0, 0x1AEB})
 
 const zeroWidthJoiner = 0x200D
 
-// aloof are spacing marks that begin a cluster.
+// aloof are spacing marks that begin a new cluster.
 var aloof = rangeTable([]rune{
 	0x102B, 0x102C, 0x1038, 0x1038, 0x1062, 0x1064, 0x1067, 0x106D, 0x1083, 0x1083, 0x1087, 0x108C, 0x108F, 0x108F,
 	0x109A, 0x109C, 0x1A61, 0x1A61, 0x1A63, 0x1A64, 0xAA7B, 0xAA7B, 0xAA7D, 0xAA7D, 0x11720, 0x11721,
@@ -184,7 +183,7 @@ func isControl(r rune) bool {
 	}
 	switch {
 	case 0xFFF0 <= r && r <= 0xFFF8, 0xE0000 <= r && r <= 0xE0FFF && !extends(r):
-		return true // some are not assigned
+		return true // some are unassigned
 	case r == zeroWidthJoiner, prepends(r):
 		return false
 	}

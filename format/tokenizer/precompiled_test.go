@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// precompiled is what testdata/make_precompiled.py writes.
+// precompiled is the output of testdata/make_precompiled.py.
 type precompiled struct {
 	Charsmap []byte `json:"charsmap"`
 	Cases    []struct {
@@ -54,7 +54,7 @@ func TestPrecompiledErrors(t *testing.T) {
 	}
 }
 
-// FuzzPrecompiled checks that a table may be anything, and that clusters are the text in pieces.
+// FuzzPrecompiled checks that any table is handled, and that clusters add up to the text.
 func FuzzPrecompiled(f *testing.F) {
 	p := readPrecompiled(f)
 	for _, c := range p.Cases {

@@ -10,7 +10,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
-// A preTokenizer appends the pieces that it cuts p into, which it may also change.
+// A preTokenizer appends the pieces into which it splits p, which it may also change.
 type preTokenizer func(p piece, out []piece) []piece
 
 // preTokenizersJSON is a Sequence.
@@ -121,7 +121,7 @@ func parsePunctuation(raw strict.Value) (preTokenizer, error) {
 	return splitBy(runes(isPunctuation), c.Behavior, false), c.Behavior.check()
 }
 
-// words finds runs of word characters and runs of what is neither word nor white space.
+// words finds runs of word characters, and runs of characters that are neither those nor white space.
 func words(s string) (spans []span) {
 	kind := func(r rune) int {
 		switch {
@@ -145,7 +145,7 @@ func words(s string) (spans []span) {
 	return spans
 }
 
-// metaspace marks spaces by a visible character. It is a pre-tokenizer and a decoder.
+// metaspace marks spaces by a visible character. It can be a pre-tokenizer or a decoder.
 type metaspace struct {
 	mark   rune
 	text   string // the mark

@@ -10,14 +10,14 @@ import (
 
 // Sets of characters are sorted, disjoint pairs of the first and the last of ranges.
 
-// union joins two sets.
+// union returns the union of two sets.
 func union(a, b []rune) []rune {
 	s := runeSet{ranges: slices.Concat(a, b)}
 	s.close()
 	return s.ranges
 }
 
-// intersect returns what two sets have in common.
+// intersect returns the intersection of two sets.
 func intersect(a, b []rune) (both []rune) {
 	for i, j := 0, 0; i < len(a) && j < len(b); {
 		if low, high := max(a[i], b[j]), min(a[i+1], b[j+1]); low <= high {
@@ -51,8 +51,8 @@ func tableOf(name string) *unicode.RangeTable {
 	return nil
 }
 
-// longNames are those of categories, without case and what stands between words, and short ones of scripts, each with
-// the one that is in properties.
+// longNames are long names of categories and short names of scripts, in lower case without separators, each followed by
+// its name in properties.
 const longNames = `
 	letter L uppercaseletter Lu lowercaseletter Ll titlecaseletter Lt modifierletter Lm otherletter Lo mark M combiningmark M nonspacingmark Mn
 	spacingmark Mc enclosingmark Me number N decimalnumber Nd digit Nd letternumber Nl othernumber No punctuation P punct P connectorpunctuation
@@ -62,7 +62,7 @@ const longNames = `
 	Hebrew thai Thai deva Devanagari
 `
 
-// propertyNamed looks a category or a script up by its name in small letters.
+// propertyNamed looks a category or a script up by its lower-case name.
 func propertyNamed(key string) (name string, d difference, ok bool) {
 	words := strings.Fields(longNames)
 	for i := 0; i < len(words); i += 2 {
@@ -79,10 +79,10 @@ func propertyNamed(key string) (name string, d difference, ok bool) {
 	return "", difference{}, false
 }
 
-// exactly returns the ranges of one of properties.
+// exactly returns the ranges of a property.
 func exactly(name string) []rune { return propertyOf(name).ranges(tableOf(name)) }
 
-// squeezed returns a name in small letters, without what may stand between its words.
+// squeezed returns a name in lower case, without separators.
 func squeezed(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r == ' ' || r == '_' || r == '-' {
@@ -92,7 +92,7 @@ func squeezed(name string) string {
 	}, name)
 }
 
-// derivedSet returns a set that is made of others, by its name in small letters.
+// derivedSet returns a set that is composed of others, by its lower-case name.
 func derivedSet(key string) ([]rune, bool) {
 	with := func(d difference, tables ...*unicode.RangeTable) []rune { return d.ranges(rangetable.Merge(tables...)) }
 	assigned := func() []rune {

@@ -76,13 +76,13 @@ func compileRegex(expr string) (pattern, error) {
 		return nil, fmt.Errorf("regex %q: %w", expr, err)
 	}
 	if text := tooSlowFor(re, expr); text != "" {
-		return nil, fmt.Errorf("regex %q: on texts like %q it tries ever more ways, without end", expr, text)
+		return nil, fmt.Errorf("regex %q: on texts like %q it backtracks without end", expr, text)
 	}
 	return func(s string) []span { return findAll(re, s) }, nil
 }
 
-// tooSlowFor returns a text for which an expression takes steps out of all proportion, "" if it is found with none
-// of a few: what is repeated in them are characters that tokenizers are about, and letters of the expression.
+// tooSlowFor returns a text for which an expression takes excessively many steps, "" if it finds none
+// among a few: repetitions of characters that tokenizers look for, and of characters of the expression.
 func tooSlowFor(re *expression, expr string) string {
 	const times, limit = 48, 300_000 // ordinary expressions take some thousand
 	parts := []string{"a", "A", "0", " ", "\n", ".", "_", "é", "漢"}
@@ -104,14 +104,14 @@ func tooSlowFor(re *expression, expr string) string {
 	return ""
 }
 
-// findAll returns all matches but the empty ones that directly follow a match.
+// findAll returns all matches except empty ones directly after a match.
 func findAll(re *expression, s string) []span {
 	if s == "" {
 		return nil
 	}
 	text := []rune(s)
 	var spans []span
-	at, offset := 0, 0 // the same place in text and in s
+	at, offset := 0, 0 // the same position in text and in s
 	byteOf := func(i int) int {
 		for ; at < i; at++ {
 			offset += utf8.RuneLen(text[at])
@@ -129,7 +129,7 @@ func findAll(re *expression, s string) []span {
 	return spans
 }
 
-// behavior is what Split does with the matches of its pattern, the delimiters.
+// behavior is how Split treats the matches of its pattern, the delimiters.
 type behavior string
 
 const (
@@ -148,13 +148,13 @@ func (b behavior) check() error {
 	return fmt.Errorf("behavior %q is not supported: want Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous", b)
 }
 
-// part is a span that is a delimiter or stands between delimiters.
+// part is a span that is a delimiter or between delimiters.
 type part struct {
 	span
 	delimiter bool
 }
 
-// partsOf cuts a text of n bytes at its delimiters.
+// partsOf splits a text of n bytes at its delimiters.
 func partsOf(n int, delimiters []span, invert bool) []part {
 	parts := make([]part, 0, 2*len(delimiters)+1)
 	done := 0
@@ -171,7 +171,7 @@ func partsOf(n int, delimiters []span, invert bool) []part {
 	return parts
 }
 
-// apply appends the pieces that p is split into.
+// apply appends the pieces into which p is split.
 func (b behavior) apply(p piece, parts []part, out []piece) []piece {
 	if b == mergedWithNext {
 		return mergeWithNext(p, parts, out)
@@ -206,8 +206,8 @@ func (b behavior) apply(p piece, parts []part, out []piece) []piece {
 	return out
 }
 
-// mergeWithNext is mergedWithPrevious seen from the end: of several delimiters in a row the last
-// goes with what follows it.
+// mergeWithNext is mergedWithPrevious in reverse: of consecutive delimiters, the last
+// is merged with what follows it.
 func mergeWithNext(p piece, parts []part, out []piece) []piece {
 	first := len(out)
 	was := false

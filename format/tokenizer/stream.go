@@ -2,7 +2,7 @@ package tokenizer
 
 import "strings"
 
-// A Stream decodes ids one by one. The texts that Push and Flush return are, put together, what
+// A Stream decodes ids one by one. The texts that Push and Flush return add up to what
 // Decode returns for all the ids. It is for one goroutine.
 type Stream struct {
 	t           *Tokenizer
@@ -31,15 +31,15 @@ func (s *Stream) reset() {
 	}
 }
 
-// Push returns the text that this id makes final, which is often none: characters come whole,
-// and where the vocabulary spells bytes as <0x00> … <0xFF>, a run of them comes when it is over,
-// because it counts only if all of it is UTF-8.
+// Push returns the text that becomes final with this id, which may be empty: characters are whole,
+// and where the vocabulary represents bytes as <0x00> … <0xFF>, a run of them comes when it has ended,
+// because it is text only if all of it is UTF-8.
 func (s *Stream) Push(id int32) string {
 	s.push(id)
 	return s.take()
 }
 
-// Flush returns the rest and makes the Stream ready for another text.
+// Flush returns the rest and resets the Stream for another text.
 func (s *Stream) Flush() string {
 	for _, flush := range s.flushes {
 		flush()

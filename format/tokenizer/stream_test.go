@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestStreamPieces: text comes as soon as it is final and characters come whole.
+// TestStreamPieces: text comes as soon as it is final, and characters come whole.
 func TestStreamPieces(t *testing.T) {
 	for _, c := range []struct {
 		family, text string
@@ -35,7 +35,7 @@ func TestStreamPieces(t *testing.T) {
 }
 
 // TestStreamUnfinished: what never becomes a character is replaced at the end, and the stream
-// starts anew.
+// is reset.
 func TestStreamUnfinished(t *testing.T) {
 	tok := family(t, "gpt2")
 	ids := tok.Encode("🙂", false)
@@ -50,8 +50,7 @@ func TestStreamUnfinished(t *testing.T) {
 	}
 }
 
-// TestLongWord: a word of a megabyte is not a problem, as it would be if each merge looked at
-// all of it.
+// TestLongWord: a word of a megabyte does not take quadratic time.
 func TestLongWord(t *testing.T) {
 	for _, name := range []string{"llama2", "gpt2", "unigram"} {
 		tok := family(t, name)

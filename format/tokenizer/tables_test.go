@@ -35,7 +35,7 @@ func rangesOf(is func(rune) bool) (out []rune) {
 	return out
 }
 
-// TestTables compares what characters are with what the tokenizers library takes them for.
+// TestTables compares properties of characters with those in the tokenizers library.
 func TestTables(t *testing.T) {
 	if unicode.Version != tablesFor {
 		t.Skipf("Go's tables are of Unicode %s, the differences from %s", unicode.Version, tablesFor)
@@ -64,7 +64,7 @@ func TestTables(t *testing.T) {
 		name := p.name
 		got[name] = hashRunes(propertyRanges(name))
 	}
-	delete(want, "ordered") // which differs on purpose, see normalForm
+	delete(want, "ordered") // which differs deliberately, see normalForm
 	if len(want) < 190 || len(want) != len(got) {
 		t.Errorf("%d sets, want %d", len(got), len(want))
 	}

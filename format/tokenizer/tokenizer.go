@@ -1,10 +1,10 @@
 // Package tokenizer turns text into the token ids of a Hugging Face tokenizer.json and back.
-// It gives the ids that the tokenizers library gives, for BPE, Unigram, WordPiece and WordLevel
+// It produces the same ids as the tokenizers library, for BPE, Unigram, WordPiece and WordLevel
 // models with their normalizers, pre-tokenizers, post-processors and decoders.
 //
-// A file with a part it does not know, or a known part with an unknown switch, is an error
-// that names it: no part is ever skipped. Truncation and padding, which are wishes about
-// batches, are read and not followed. It never trains, writes or downloads anything.
+// A file with an unknown part, or a known part with an unknown option, is an error
+// that names it: no part is ever skipped. Truncation and padding, which concern
+// batches, are read and ignored. It never trains, writes or downloads anything.
 package tokenizer
 
 import (
@@ -17,7 +17,7 @@ import (
 // goroutines at once.
 type Tokenizer struct {
 	model      model
-	verbatim   addedSet // tokens that are found in the text as it comes
+	verbatim   addedSet // tokens that are found in the original text
 	normalized addedSet // tokens that are found in the normalized text
 	normalize  []normalizer
 	pre        []preTokenizer
@@ -25,7 +25,7 @@ type Tokenizer struct {
 	decode     []func() decoder
 
 	ids     map[string]int32
-	tokens  []string // [VocabSize], "" where an id is not in use
+	tokens  []string // [VocabSize], "" if an id is not in use
 	known   []bool   // [VocabSize] the id is in use
 	special map[string]bool
 }
@@ -50,7 +50,7 @@ func Load(path string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// Token returns the token with this id as the vocabulary spells it: "Ġthe", not " the".
+// Token returns the token with this id as it is in the vocabulary: "Ġthe", not " the".
 func (t *Tokenizer) Token(id int32) (string, bool) {
 	if id < 0 || int(id) >= len(t.tokens) || !t.known[id] {
 		return "", false
@@ -58,7 +58,7 @@ func (t *Tokenizer) Token(id int32) (string, bool) {
 	return t.tokens[id], true
 }
 
-// ID returns the id of a token as the vocabulary spells it.
+// ID returns the id of a token as it is in the vocabulary.
 func (t *Tokenizer) ID(token string) (int32, bool) {
 	id, ok := t.ids[token]
 	return id, ok
@@ -67,15 +67,15 @@ func (t *Tokenizer) ID(token string) (int32, bool) {
 // VocabSize is one more than the highest id, added tokens included.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
 
-// Special reports whether the id is of an added token marked special, one that Decode leaves
-// out when it is told to.
+// Special reports whether the id is of an added token marked special, which Decode can leave
+// out.
 func (t *Tokenizer) Special(id int32) bool {
 	token, ok := t.Token(id)
 	return ok && t.special[token]
 }
 
-// Begin returns the id that Encode puts before every text when it adds special tokens, the first of several; −1 if it
-// puts none there.
+// Begin returns the id that Encode puts before every text when it adds special tokens, the first of several; −1 if there
+// is none.
 func (t *Tokenizer) Begin() int32 {
 	if len(t.post.before) == 0 {
 		return notToken
@@ -83,12 +83,12 @@ func (t *Tokenizer) Begin() int32 {
 	return t.post.before[0]
 }
 
-// Around returns the ids that Encode puts before and behind a text when it adds special tokens.
+// Around returns the ids that Encode puts before and after a text when it adds special tokens.
 func (t *Tokenizer) Around() (before, after []int32) { return t.post.before, t.post.after }
 
-// Encode returns the ids of a text. With addSpecial the post-processor adds what it adds, most
-// often a token for the beginning. Added tokens that the text spells out are recognized, the
-// special ones too: text that is not to be trusted goes through EncodeOrdinary.
+// Encode returns the ids of a text. With addSpecial the post-processor adds its tokens, most
+// often one for the beginning. Added tokens in the text are recognized, including
+// special ones: use EncodeOrdinary for untrusted text.
 // Bytes that are not UTF-8 count as U+FFFD, one for each maximal part of a character.
 func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
 	if !addSpecial {
@@ -98,7 +98,7 @@ func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
 	return append(ids, t.post.after...)
 }
 
-// EncodeOrdinary returns the ids of a text in which special tokens that are spelled out are
+// EncodeOrdinary returns the ids of a text, treating special tokens in it as
 // ordinary text, and adds no token.
 func (t *Tokenizer) EncodeOrdinary(text string) []int32 {
 	return t.encode(text, false, nil)

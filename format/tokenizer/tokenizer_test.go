@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// goldens is what testdata/make_goldens.py writes down of one tokenizer.
+// goldens is what testdata/make_goldens.py records of one tokenizer.
 type goldens struct {
 	Size    int      `json:"size"`
 	Special []string `json:"special"`

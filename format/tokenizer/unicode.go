@@ -6,9 +6,9 @@ import (
 	"golang.org/x/text/unicode/rangetable"
 )
 
-// difference is what a set of characters of the tokenizers library has more and less than Go's,
-// as pairs of the first and the last of a range. Both are small: characters that one of the two
-// has learnt of later.
+// difference is how a set of characters of the tokenizers library differs from Go's,
+// as pairs of the first and the last of a range. Both parts are small: they follow different versions
+// of Unicode.
 type difference struct{ add, drop []rune }
 
 // known is a category or a script that Go and the library know by the same name.
@@ -67,7 +67,7 @@ func rangeTable(pairs []rune) *unicode.RangeTable {
 	return t
 }
 
-// complement returns the pairs of what is not in pairs.
+// complement returns the ranges of all characters that are not in pairs.
 func complement(pairs []rune) (out []rune) {
 	next := rune(0)
 	for i := 0; i < len(pairs); i += 2 {
@@ -86,7 +86,7 @@ var wordTables = []*unicode.RangeTable{
 	unicode.L, unicode.Nl, unicode.Other_Alphabetic, unicode.M, unicode.Nd, unicode.Pc, unicode.Join_Control,
 }
 
-// What the library takes characters for outside regular expressions.
+// Properties of characters outside regular expressions, as the library has them.
 var (
 	isWord        = wordDifference.predicate(func(r rune) bool { return unicode.In(r, wordTables...) })
 	isNumeric     = numericDifference.predicate(unicode.IsNumber)

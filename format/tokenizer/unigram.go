@@ -9,7 +9,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
-// unigram takes the way through a word whose tokens have the greatest sum of scores.
+// unigram chooses the path through a word whose tokens have the greatest sum of scores.
 type unigram struct {
 	vocab        map[string]int32
 	index        *prefixes
@@ -23,10 +23,10 @@ type unigram struct {
 // unkPenalty is how much worse an unknown character scores than the worst token.
 const unkPenalty = 10
 
-// node is the best way to a byte offset of a word: its score and its last token.
+// node is the best path to a byte offset of a word: its score and its last token.
 type node struct {
 	score float64
-	from  int32 // where the last token starts; -1: no way found yet
+	from  int32 // where the last token starts; -1: no path found yet
 	id    int32
 }
 
@@ -37,7 +37,7 @@ func (m *unigram) cut(word string) int { return len(word) }
 func (m *unigram) tokenize(word string, s *scratch, out []int32) []int32 {
 	m.search(word, s)
 	first := len(out)
-	// From the end; each token's ids are put reversed, and all of it is turned around at last.
+	// From the end: each token's ids are appended in reverse, and finally all of them are reversed.
 	for end := int32(len(word)); end > 0; {
 		n := s.nodes[end]
 		from := n.from
@@ -56,7 +56,7 @@ func (m *unigram) tokenize(word string, s *scratch, out []int32) []int32 {
 }
 
 // appendReversed appends the ids of one token, the last first. A run of unks is one token, and
-// it is looked up again because the run may spell a token that lost on the way.
+// it is looked up again because the run may be a token that lost.
 func (m *unigram) appendReversed(out []int32, text string, id int32) []int32 {
 	if id != m.unk {
 		return append(out, id)
@@ -82,7 +82,7 @@ func (m *unigram) hasBytes(text string) bool {
 	return true
 }
 
-// search fills s.nodes [len(word)+1]. Of ways with equal scores the one found first stays.
+// search fills s.nodes [len(word)+1]. Of paths with equal scores the first one stays.
 func (m *unigram) search(word string, s *scratch) {
 	s.nodes = s.nodes[:0]
 	for range len(word) + 1 {

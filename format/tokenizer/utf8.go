@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// validUTF8 replaces each maximal part of a character that is not completed by U+FFFD, as
+// validUTF8 replaces each maximal part of an incomplete character by U+FFFD, as
 // Unicode recommends and Rust and Python do. Go's own loops replace byte by byte instead.
 func validUTF8(s string) string {
 	if utf8.ValidString(s) {
@@ -47,5 +47,5 @@ func badPart(b []byte) (n int, open bool) {
 	return n, n == len(b) && beginsRune(b)
 }
 
-// beginsRune reports whether some character is longer than b and starts with it.
+// beginsRune reports whether b is the beginning of a longer character.
 func beginsRune(b []byte) bool { return !utf8.FullRune(b) }

@@ -7,13 +7,13 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
-// wordPiece takes the longest token that a word starts with, and then the longest that goes on. A word that cannot be
-// made up so is unknown as a whole.
+// wordPiece takes the longest token that a word starts with, then the longest that continues it, and so on. A word that
+// cannot be split in this way is unknown as a whole.
 type wordPiece struct {
 	vocab  map[string]int32
 	unk    int32
-	prefix string // of tokens that go on
-	limit  int    // characters of a word; longer ones are unknown
+	prefix string // of tokens that continue a word
+	limit  int    // characters of a word; longer words are unknown
 }
 
 func (m *wordPiece) vocabulary() map[string]int32 { return m.vocab }
@@ -70,7 +70,7 @@ func parseWordPiece(raw strict.Value) (model, error) {
 	return &wordPiece{vocab: c.Vocab, unk: unk, prefix: *c.Prefix, limit: *c.Limit}, err
 }
 
-// wordLevel has whole words only.
+// wordLevel has tokens for whole words only.
 type wordLevel struct {
 	vocab map[string]int32
 	unk   int32

@@ -6,7 +6,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
-// tidy is how English is put together again that was cut at punctuation.
+// tidy rejoins English text that was split at punctuation.
 var tidy = [][2]string{
 	{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
 }
@@ -18,11 +18,11 @@ func tidied(text string) string {
 	return text
 }
 
-// joinPieces puts spaces between words, of which the pieces that go on have a prefix.
+// joinPieces puts spaces between words; tokens that continue a word have a prefix.
 type joinPieces struct {
 	prefix  string
 	cleanup bool
-	later   bool // the first token is over
+	later   bool // the first token has ended
 }
 
 func parseWordPieceDecoder(raw strict.Value) (func() decoder, error) {
@@ -56,7 +56,7 @@ func (d *joinPieces) push(token string, end bool, out sink) {
 
 func (d *joinPieces) flush(sink) {}
 
-// suffixes turns what ends words into spaces, but for the last token's.
+// suffixes replaces the suffix that ends words by a space, except for the last token's.
 type suffixes struct {
 	suffix string
 	held   string // the token before
@@ -91,7 +91,7 @@ func (d *suffixes) flush(out sink) {
 	d.held, d.some = "", false
 }
 
-// ctc takes tokens that repeat for one, and padding for none.
+// ctc drops repeated tokens and padding.
 type ctc struct {
 	pad, delimiter string
 	cleanup        bool

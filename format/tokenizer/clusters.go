@@ -17,8 +17,8 @@ var (
 	pictureRanges = pictures
 )
 
-// syllable returns which part of a Korean syllable a character is: L, V or T, or a whole one,
-// LV (as V) or LVT (as T); 0: none.
+// syllable returns which jamo of a Korean syllable a character is, 'l', 'v' or 't', or 'V' and 'T' for the
+// syllables LV and LVT; 0: neither.
 func syllable(r rune) byte {
 	switch {
 	case r >= 0x1100 && r <= 0x115F || r >= 0xA960 && r <= 0xA97C:

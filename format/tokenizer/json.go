@@ -218,7 +218,7 @@ func unknownKind(kind string, known ...string) error {
 	return fmt.Errorf("type %q is not supported: want %s", kind, strings.Join(known, ", "))
 }
 
-var errTooDeep = fmt.Errorf("Sequences are nested more than %d deep", maxDepth)
+var errTooDeep = fmt.Errorf("more than %d nested Sequences", maxDepth)
 
 // need returns an error that names the members that are nil.
 func need(members map[string]bool) error {

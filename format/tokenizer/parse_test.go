@@ -39,7 +39,7 @@ func TestParseErrors(t *testing.T) {
 		{`{"type":"NFC"}`, `{"type":"Strip","strip_left":true}`, "missing strip_right"},
 		{`{"type":"NFC"}`, `{"type":"Replace","pattern":{},"content":""}`, "want a String or a Regex"},
 		{`{"type":"NFC"}`, `{"type":"Replace","pattern":{"Regex":"(a"},"content":""}`, `regex "(a"`},
-		{`{"type":"NFC"}`, strings.Repeat(`{"type":"Sequence","normalizers":[`, 9) + strings.Repeat(`]}`, 9), "Sequences are nested more than 8 deep"},
+		{`{"type":"NFC"}`, strings.Repeat(`{"type":"Sequence","normalizers":[`, 9) + strings.Repeat(`]}`, 9), "more than 8 nested Sequences"},
 		{`{"type":"ByteLevel","add_prefix_space":false`, `{"type":"ByteLevel","add_prefix_spice":false`, "add_prefix_spice"},
 		{`"add_prefix_space":false,"trim_offsets":true`, `"trim_offsets":true`, "missing add_prefix_space"},
 		{`{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true}`, `{"type":"Magic"}`, `type "Magic" is not supported: want BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits`},

@@ -29,7 +29,8 @@ type Feedback struct {
 }
 
 // NewFeedback prepares rounding for rows of n columns whose inputs x have Σ x·xᵀ = h, [n][n], of
-// which the lower triangle is read. damp times the mean of the diagonal is added to the diagonal.
+// which the lower triangle is read. To each number on the diagonal, damp times the geometric mean of it and of the diagonal's mean is
+// added: a column with huge inputs, which make up most of the mean, does not drown the others in damping.
 func NewFeedback(h []float32, n int, damp float64) (*Feedback, error) {
 	if len(h) != n*n {
 		return nil, fmt.Errorf("a matrix of %d numbers for %d columns", len(h), n)
@@ -68,7 +69,7 @@ func (f *Feedback) damped(h []float32, damp float64) error {
 		if d == 0 {
 			d = mean
 		}
-		f.diag[i] = float32(d + damp*mean)
+		f.diag[i] = float32(d + damp*math.Sqrt(d*mean))
 		f.hess[i*n+i] = f.diag[i]
 	}
 	return nil

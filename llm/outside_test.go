@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -46,7 +47,7 @@ func TestOutside(t *testing.T) {
 	for name, text := range map[string]string{
 		"main.go": program,
 		"go.mod": "module example.com/writer\n\ngo 1.26\n\nrequire github.com/llama-webgpu/llama-webgpu v0.0.0\n\n" +
-			"replace github.com/llama-webgpu/llama-webgpu => " + root + "\n",
+			"replace github.com/llama-webgpu/llama-webgpu => " + strconv.Quote(filepath.ToSlash(root)) + "\n",
 		"go.sum": string(sums),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {

@@ -28,6 +28,9 @@ type run struct {
 	over         bool
 }
 
+// streamContext is how many tokens of the prompt the text of the next token may depend on, and many more.
+const streamContext = 256
+
 // newRun checks the options and prepares a text.
 func newRun(index int, v *Vocabulary, prompt []int32, o *GenerateOptions) (*run, error) {
 	if len(prompt) == 0 {
@@ -52,7 +55,7 @@ func newRun(index int, v *Vocabulary, prompt []int32, o *GenerateOptions) (*run,
 	}
 	if v.Tokenizer != nil {
 		r.stream = v.Tokenizer.Stream(true)
-		for _, id := range prompt { // what follows may depend on it: a space, half a character
+		for _, id := range prompt[max(0, len(prompt)-streamContext):] { // what follows may depend on it: a space, half a character
 			r.stream.Push(id)
 		}
 	}

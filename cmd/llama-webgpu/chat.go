@@ -19,8 +19,8 @@ import (
 var chatFlags = []cli.Flag{
 	&cli.BoolFlag{Name: "chat", Usage: "treat the prompt as a message that the model answers; without a prompt, read messages line by line", Category: "Chat", DisableDefaultText: true},
 	&cli.StringFlag{Name: "system", Usage: "`TEXT`: with --chat, instructions for the whole conversation", Category: "Chat"},
-	&cli.StringSliceFlag{Name: "template-var", KeepSpace: true, Usage: "`NAME=VALUE`: with --chat, a variable of the template, such as enable_thinking=false; VALUE is JSON, or else a text (repeatable)", Category: "Chat"},
-	&cli.StringFlag{Name: "chat-template-kwargs", Usage: "`JSON`: with --chat, variables of the template as an object, such as '{\"enable_thinking\": false}'", Category: "Chat"},
+	&cli.StringSliceFlag{Name: "template-var", KeepSpace: true, Usage: "`NAME=VALUE`: with --chat, a variable of the template, such as enable_thinking=false; VALUE is JSON, or else a string (repeatable)", Category: "Chat"},
+	&cli.StringFlag{Name: "chat-template-kwargs", Usage: "`JSON`: with --chat, variables of the template as a JSON object, such as '{\"enable_thinking\": false}'", Category: "Chat"},
 	&cli.StringFlag{Name: "chat-template", Usage: "`FILE`: with --chat, a Jinja template", DefaultText: "the model's", Category: "Chat"},
 }
 
@@ -28,11 +28,11 @@ var chatFlags = []cli.Flag{
 func checkChat(c *cli.Context) error {
 	for _, name := range []string{"system", "chat-template", "chat-template-kwargs", "template-var"} {
 		if c.IsSet(name) && !c.Bool("chat") {
-			return cmdline.Usagef("infer: --%s is for --chat", name)
+			return cmdline.Usagef("infer: --%s needs --chat", name)
 		}
 	}
 	if talks(c) && c.Bool("json") {
-		return cmdline.Usagef("infer: --json wants a --prompt")
+		return cmdline.Usagef("infer: --json needs a --prompt")
 	}
 	_, err := templateVars(c)
 	return err

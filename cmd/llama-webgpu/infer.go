@@ -19,15 +19,15 @@ import (
 var inferCommand = &cli.Command{
 	Name:      "infer",
 	Category:  "Models",
-	Usage:     "let a model continue a text",
+	Usage:     "continue a text, or chat",
 	UsageText: "llama-webgpu infer DIR --prompt TEXT [options]",
-	Description: `Prints the continuation as it is generated, until there are -n tokens, the model ends its text, or a stop
-string appears. With --temperature 0 the likeliest token is always taken, and the same prompt gives the
-same text. Ctrl-C ends it cleanly.
+	Description: `Prints the continuation while it is generated. It ends after -n tokens, where the model ends its text, or
+before a stop string. With --temperature 0 the likeliest token is always taken, so that the same prompt
+gives the same text. Ctrl-C stops it and still prints what there is.
 
-Several prompts are continued at once, up to --batch of them, with the weights read once for all; when
-one ends, the next takes its place. Their texts are printed whole, each under its prompt, in order. The
-first is drawn with --seed, the others with the numbers after it.
+Several prompts run together, up to --batch at a time, and the weights are read once for all of them; when
+one text ends, the next prompt takes its place. Each text is printed under its prompt when it is complete,
+in the order of the prompts. The first one uses --seed, the following ones the numbers after it.
 
 Examples:
 
@@ -45,7 +45,7 @@ Examples:
 		&cli.IntFlag{Name: "batch", Usage: "`N`: how many prompts to continue at once, 1 to 8", DefaultText: "as many as there are, at most 8", Category: "Text"},
 		&cli.IntFlag{Name: "n", Aliases: []string{"max-tokens"}, Value: 128, Usage: "generate at most `N` tokens", Category: "Text"},
 		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "`TEXT`: stop before this appears (repeatable)", Category: "Text"},
-		&cli.IntFlag{Name: "max-seq-len", Usage: "`N`: context: how many of the last tokens the model sees", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
+		&cli.IntFlag{Name: "max-seq-len", Usage: "`N`: context length: the model sees the last N tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
 		&cli.BoolFlag{Name: "no-verify", Usage: "do not check the bundle against its hashes", Category: "Text", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the beginning-of-text token before the prompt", Category: "Text", DisableDefaultText: true},
 
@@ -53,8 +53,8 @@ Examples:
 		&cli.IntFlag{Name: "top-k", Value: 40, Usage: "`K`: choose among the K likeliest tokens; 0: all", Category: "Sampling"},
 		&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "`P`: choose among the likeliest tokens that together have probability P; 1: all", Category: "Sampling"},
 		&cli.Float64Flag{Name: "min-p", Usage: "`P`: choose among tokens at least P times as likely as the likeliest; 0: all", Category: "Sampling"},
-		&cli.Float64Flag{Name: "repeat-penalty", Value: 1, Usage: "`X`: make the last 64 tokens less likely by this factor; 1: do not", Category: "Sampling"},
-		&cli.Uint64Flag{Name: "seed", Usage: "`N`: seed of the random numbers: the same seed gives the same text", DefaultText: "another one each time", Category: "Sampling"},
+		&cli.Float64Flag{Name: "repeat-penalty", Value: 1, Usage: "`X`: make tokens among the last 64 less likely by this factor; 1: off", Category: "Sampling"},
+		&cli.Uint64Flag{Name: "seed", Usage: "`N`: random seed: the same seed gives the same text", DefaultText: "random", Category: "Sampling"},
 
 		&cli.BoolFlag{Name: "echo", Usage: "print the prompt before its continuation", Category: "Output", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "stats", Usage: "print times, speeds and memory to standard error", Category: "Output", DisableDefaultText: true},

@@ -91,6 +91,22 @@ extent:
 	VMULPS       r, r, r;    \
 	VADDPS       r, acc, acc
 
+// TRIAL loads the trial at BX and starts its sums over: AX and R8 are the weights and how many.
+#define TRIAL(inv, s, lo, hi) \
+	VBROADCASTSS 0(BX), inv; \
+	VBROADCASTSS 4(BX), s;   \
+	VBROADCASTSS 8(BX), lo;  \
+	VBROADCASTSS 12(BX), hi; \
+	MOVQ         SI, AX;     \
+	MOVQ         CX, R8
+
+// PUT_COST stores the cost x of the trial at BX and goes on to the next one of DX.
+#define PUT_COST(x) \
+	VMOVSS x, (DI); \
+	ADDQ   $4, DI;  \
+	ADDQ   $16, BX; \
+	DECQ   DX
+
 // func costsAVX2(c, w *float32, n int, trials *trial, k int)
 TEXT ·costsAVX2(SB), NOSPLIT, $0-40
 	MOVQ c+0(FP), DI
@@ -100,14 +116,9 @@ TEXT ·costsAVX2(SB), NOSPLIT, $0-40
 	MOVQ k+32(FP), DX
 
 trial:
-	VBROADCASTSS 0(BX), Y0
-	VBROADCASTSS 4(BX), Y1
-	VBROADCASTSS 8(BX), Y2
-	VBROADCASTSS 12(BX), Y3
+	TRIAL(Y0, Y1, Y2, Y3)
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
-	MOVQ         SI, AX
-	MOVQ         CX, R8
 
 weights:
 	COST(0, Y4, Y6, Y7)
@@ -119,10 +130,7 @@ weights:
 	JNE  weights
 
 	FOLD(Y4, Y5, X4, X5)
-	VMOVSS X4, (DI)
-	ADDQ   $4, DI
-	ADDQ   $16, BX
-	DECQ   DX
+	PUT_COST(X4)
 	JNE    trial
 	VZEROUPPER
 	RET
@@ -301,13 +309,8 @@ TEXT ·costsAVX512(SB), NOSPLIT, $0-40
 	MOVQ k+32(FP), DX
 
 trial:
-	VBROADCASTSS 0(BX), Z0
-	VBROADCASTSS 4(BX), Z1
-	VBROADCASTSS 8(BX), Z2
-	VBROADCASTSS 12(BX), Z3
+	TRIAL(Z0, Z1, Z2, Z3)
 	VPXORQ       Z4, Z4, Z4
-	MOVQ         SI, AX
-	MOVQ         CX, R8
 
 weights:
 	COST512(0, Z4, Z6, Z7)
@@ -317,10 +320,7 @@ weights:
 	JNE  weights
 
 	FOLD512(Z4, Y4, X4, Y5, X5)
-	VMOVSS X4, (DI)
-	ADDQ   $4, DI
-	ADDQ   $16, BX
-	DECQ   DX
+	PUT_COST(X4)
 	JNE    trial
 	VZEROUPPER
 	RET

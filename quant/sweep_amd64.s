@@ -1,6 +1,43 @@
 #include "textflag.h"
 
-// A tile of y stays in registers while the rows of x go by. Products are rounded before they are added.
+// A tile of y stays in registers while the rows of x are added. Products are rounded before they are added.
+
+// LOAD4 and STORE4 move four vectors of y, at DI, to registers and back.
+#define LOAD4(o0, o1, o2, o3, a, b, c, d) \
+	VMOVUPS o0(DI), a; \
+	VMOVUPS o1(DI), b; \
+	VMOVUPS o2(DI), c; \
+	VMOVUPS o3(DI), d
+
+#define STORE4(o0, o1, o2, o3, a, b, c, d) \
+	VMOVUPS a, o0(DI); \
+	VMOVUPS b, o1(DI); \
+	VMOVUPS c, o2(DI); \
+	VMOVUPS d, o3(DI)
+
+// MUL4 makes p to t the products of four vectors of a row of x, at R11, with s; ADD4 adds these to a to d.
+#define MUL4(o0, o1, o2, o3, s, p, q, r, t) \
+	VMULPS o0(R11), s, p; \
+	VMULPS o1(R11), s, q; \
+	VMULPS o2(R11), s, r; \
+	VMULPS o3(R11), s, t
+
+#define ADD4(p, q, r, t, a, b, c, d) \
+	VADDPS p, a, a; \
+	VADDPS q, b, b; \
+	VADDPS r, c, c; \
+	VADDPS t, d, d
+
+// FIRST_ROW goes to the first row of x, at R11, with its factor at R12 and R13 rows to come; NEXT_ROW to the next one.
+#define FIRST_ROW \
+	MOVQ R9, R11; \
+	MOVQ SI, R12; \
+	MOVQ R8, R13
+
+#define NEXT_ROW \
+	ADDQ $4, R12; \
+	ADDQ R10, R11; \
+	DECQ R13
 
 // func sweepAVX2(y *float32, n int, a *float32, k int, x *float32, step int)
 TEXT ·sweepAVX2(SB), NOSPLIT, $0-48
@@ -15,48 +52,20 @@ TEXT ·sweepAVX2(SB), NOSPLIT, $0-48
 wide:
 	CMPQ    CX, $64
 	JLT     narrow
-	VMOVUPS (DI), Y0
-	VMOVUPS 32(DI), Y1
-	VMOVUPS 64(DI), Y2
-	VMOVUPS 96(DI), Y3
-	VMOVUPS 128(DI), Y4
-	VMOVUPS 160(DI), Y5
-	VMOVUPS 192(DI), Y6
-	VMOVUPS 224(DI), Y7
-	MOVQ    R9, R11
-	MOVQ    SI, R12
-	MOVQ    R8, R13
+	LOAD4(0, 32, 64, 96, Y0, Y1, Y2, Y3)
+	LOAD4(128, 160, 192, 224, Y4, Y5, Y6, Y7)
+	FIRST_ROW
 
 wideRow:
 	VBROADCASTSS (R12), Y8
-	VMULPS       (R11), Y8, Y9
-	VMULPS       32(R11), Y8, Y10
-	VMULPS       64(R11), Y8, Y11
-	VMULPS       96(R11), Y8, Y12
-	VADDPS       Y9, Y0, Y0
-	VADDPS       Y10, Y1, Y1
-	VADDPS       Y11, Y2, Y2
-	VADDPS       Y12, Y3, Y3
-	VMULPS       128(R11), Y8, Y9
-	VMULPS       160(R11), Y8, Y10
-	VMULPS       192(R11), Y8, Y11
-	VMULPS       224(R11), Y8, Y12
-	VADDPS       Y9, Y4, Y4
-	VADDPS       Y10, Y5, Y5
-	VADDPS       Y11, Y6, Y6
-	VADDPS       Y12, Y7, Y7
-	ADDQ         $4, R12
-	ADDQ         R10, R11
-	DECQ         R13
-	JNE          wideRow
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, 64(DI)
-	VMOVUPS Y3, 96(DI)
-	VMOVUPS Y4, 128(DI)
-	VMOVUPS Y5, 160(DI)
-	VMOVUPS Y6, 192(DI)
-	VMOVUPS Y7, 224(DI)
+	MUL4(0, 32, 64, 96, Y8, Y9, Y10, Y11, Y12)
+	ADD4(Y9, Y10, Y11, Y12, Y0, Y1, Y2, Y3)
+	MUL4(128, 160, 192, 224, Y8, Y9, Y10, Y11, Y12)
+	ADD4(Y9, Y10, Y11, Y12, Y4, Y5, Y6, Y7)
+	NEXT_ROW
+	JNE  wideRow
+	STORE4(0, 32, 64, 96, Y0, Y1, Y2, Y3)
+	STORE4(128, 160, 192, 224, Y4, Y5, Y6, Y7)
 	ADDQ    $256, DI
 	ADDQ    $256, R9
 	SUBQ    $64, CX
@@ -65,32 +74,16 @@ wideRow:
 narrow:
 	CMPQ    CX, $32
 	JLT     last
-	VMOVUPS (DI), Y0
-	VMOVUPS 32(DI), Y1
-	VMOVUPS 64(DI), Y2
-	VMOVUPS 96(DI), Y3
-	MOVQ    R9, R11
-	MOVQ    SI, R12
-	MOVQ    R8, R13
+	LOAD4(0, 32, 64, 96, Y0, Y1, Y2, Y3)
+	FIRST_ROW
 
 narrowRow:
 	VBROADCASTSS (R12), Y8
-	VMULPS       (R11), Y8, Y9
-	VMULPS       32(R11), Y8, Y10
-	VMULPS       64(R11), Y8, Y11
-	VMULPS       96(R11), Y8, Y12
-	VADDPS       Y9, Y0, Y0
-	VADDPS       Y10, Y1, Y1
-	VADDPS       Y11, Y2, Y2
-	VADDPS       Y12, Y3, Y3
-	ADDQ         $4, R12
-	ADDQ         R10, R11
-	DECQ         R13
-	JNE          narrowRow
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, 64(DI)
-	VMOVUPS Y3, 96(DI)
+	MUL4(0, 32, 64, 96, Y8, Y9, Y10, Y11, Y12)
+	ADD4(Y9, Y10, Y11, Y12, Y0, Y1, Y2, Y3)
+	NEXT_ROW
+	JNE  narrowRow
+	STORE4(0, 32, 64, 96, Y0, Y1, Y2, Y3)
 	ADDQ    $128, DI
 	ADDQ    $128, R9
 	SUBQ    $32, CX
@@ -111,7 +104,7 @@ lastRow:
 	ADDQ         $4, SI
 	ADDQ         R10, R9
 	DECQ         R8
-	JNE          lastRow
+	JNE  lastRow
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
 
@@ -132,48 +125,20 @@ TEXT ·sweepAVX512(SB), NOSPLIT, $0-48
 wide:
 	CMPQ    CX, $128
 	JLT     narrow
-	VMOVUPS (DI), Z0
-	VMOVUPS 64(DI), Z1
-	VMOVUPS 128(DI), Z2
-	VMOVUPS 192(DI), Z3
-	VMOVUPS 256(DI), Z4
-	VMOVUPS 320(DI), Z5
-	VMOVUPS 384(DI), Z6
-	VMOVUPS 448(DI), Z7
-	MOVQ    R9, R11
-	MOVQ    SI, R12
-	MOVQ    R8, R13
+	LOAD4(0, 64, 128, 192, Z0, Z1, Z2, Z3)
+	LOAD4(256, 320, 384, 448, Z4, Z5, Z6, Z7)
+	FIRST_ROW
 
 wideRow:
 	VBROADCASTSS (R12), Z8
-	VMULPS       (R11), Z8, Z9
-	VMULPS       64(R11), Z8, Z10
-	VMULPS       128(R11), Z8, Z11
-	VMULPS       192(R11), Z8, Z12
-	VMULPS       256(R11), Z8, Z13
-	VMULPS       320(R11), Z8, Z14
-	VMULPS       384(R11), Z8, Z15
-	VMULPS       448(R11), Z8, Z16
-	VADDPS       Z9, Z0, Z0
-	VADDPS       Z10, Z1, Z1
-	VADDPS       Z11, Z2, Z2
-	VADDPS       Z12, Z3, Z3
-	VADDPS       Z13, Z4, Z4
-	VADDPS       Z14, Z5, Z5
-	VADDPS       Z15, Z6, Z6
-	VADDPS       Z16, Z7, Z7
-	ADDQ         $4, R12
-	ADDQ         R10, R11
-	DECQ         R13
-	JNE          wideRow
-	VMOVUPS Z0, (DI)
-	VMOVUPS Z1, 64(DI)
-	VMOVUPS Z2, 128(DI)
-	VMOVUPS Z3, 192(DI)
-	VMOVUPS Z4, 256(DI)
-	VMOVUPS Z5, 320(DI)
-	VMOVUPS Z6, 384(DI)
-	VMOVUPS Z7, 448(DI)
+	MUL4(0, 64, 128, 192, Z8, Z9, Z10, Z11, Z12)
+	MUL4(256, 320, 384, 448, Z8, Z13, Z14, Z15, Z16)
+	ADD4(Z9, Z10, Z11, Z12, Z0, Z1, Z2, Z3)
+	ADD4(Z13, Z14, Z15, Z16, Z4, Z5, Z6, Z7)
+	NEXT_ROW
+	JNE  wideRow
+	STORE4(0, 64, 128, 192, Z0, Z1, Z2, Z3)
+	STORE4(256, 320, 384, 448, Z4, Z5, Z6, Z7)
 	ADDQ    $512, DI
 	ADDQ    $512, R9
 	SUBQ    $128, CX
@@ -184,9 +149,7 @@ narrow:
 	JLT     last
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
-	MOVQ    R9, R11
-	MOVQ    SI, R12
-	MOVQ    R8, R13
+	FIRST_ROW
 
 narrowRow:
 	VBROADCASTSS (R12), Z8
@@ -194,10 +157,8 @@ narrowRow:
 	VMULPS       64(R11), Z8, Z10
 	VADDPS       Z9, Z0, Z0
 	VADDPS       Z10, Z1, Z1
-	ADDQ         $4, R12
-	ADDQ         R10, R11
-	DECQ         R13
-	JNE          narrowRow
+	NEXT_ROW
+	JNE  narrowRow
 	VMOVUPS Z0, (DI)
 	VMOVUPS Z1, 64(DI)
 	ADDQ    $128, DI
@@ -217,12 +178,25 @@ lastRow:
 	ADDQ         $4, SI
 	ADDQ         R10, R9
 	DECQ         R8
-	JNE          lastRow
+	JNE  lastRow
 	VMOVUPS Z0, (DI)
 
 done:
 	VZEROUPPER
 	RET
+
+// DOT adds the products of vectors at an offset of SI and DI to acc; r is free.
+#define DOT(off, acc, r) \
+	VMOVUPD off(SI), r; \
+	VMULPD  off(DI), r, r; \
+	VADDPD  r, acc, acc
+
+// FOLD64 adds up the four lanes of y, whose lower half is x; t is free.
+#define FOLD64(y, x, t) \
+	VEXTRACTF128 $1, y, t; \
+	VADDPD       t, x, x; \
+	VUNPCKHPD    x, x, t; \
+	VADDSD       t, x, x
 
 // func dot64AVX2(a, b *float64, n int) float64
 TEXT ·dot64AVX2(SB), NOSPLIT, $0-32
@@ -239,34 +213,18 @@ TEXT ·dot64AVX2(SB), NOSPLIT, $0-32
 	VXORPD Y7, Y7, Y7
 
 dot64AVX2Loop:
-	VMOVUPD (SI), Y8
-	VMULPD  (DI), Y8, Y8
-	VADDPD  Y8, Y0, Y0
-	VMOVUPD 32(SI), Y9
-	VMULPD  32(DI), Y9, Y9
-	VADDPD  Y9, Y1, Y1
-	VMOVUPD 64(SI), Y10
-	VMULPD  64(DI), Y10, Y10
-	VADDPD  Y10, Y2, Y2
-	VMOVUPD 96(SI), Y11
-	VMULPD  96(DI), Y11, Y11
-	VADDPD  Y11, Y3, Y3
-	VMOVUPD 128(SI), Y12
-	VMULPD  128(DI), Y12, Y12
-	VADDPD  Y12, Y4, Y4
-	VMOVUPD 160(SI), Y13
-	VMULPD  160(DI), Y13, Y13
-	VADDPD  Y13, Y5, Y5
-	VMOVUPD 192(SI), Y14
-	VMULPD  192(DI), Y14, Y14
-	VADDPD  Y14, Y6, Y6
-	VMOVUPD 224(SI), Y15
-	VMULPD  224(DI), Y15, Y15
-	VADDPD  Y15, Y7, Y7
+	DOT(0, Y0, Y8)
+	DOT(32, Y1, Y9)
+	DOT(64, Y2, Y10)
+	DOT(96, Y3, Y11)
+	DOT(128, Y4, Y12)
+	DOT(160, Y5, Y13)
+	DOT(192, Y6, Y14)
+	DOT(224, Y7, Y15)
 	ADDQ    $256, SI
 	ADDQ    $256, DI
 	SUBQ    $32, CX
-	JNE     dot64AVX2Loop
+	JNE  dot64AVX2Loop
 	VADDPD Y4, Y0, Y0
 	VADDPD Y5, Y1, Y1
 	VADDPD Y6, Y2, Y2
@@ -274,10 +232,7 @@ dot64AVX2Loop:
 	VADDPD Y2, Y0, Y0
 	VADDPD Y3, Y1, Y1
 	VADDPD Y1, Y0, Y0
-	VEXTRACTF128 $1, Y0, X1
-	VADDPD       X1, X0, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X1, X0, X0
+	FOLD64(Y0, X0, X1)
 	VMOVSD       X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -293,31 +248,20 @@ TEXT ·dot64AVX512(SB), NOSPLIT, $0-32
 	VPXORQ Z3, Z3, Z3
 
 dot64AVX512Loop:
-	VMOVUPD (SI), Z4
-	VMULPD  (DI), Z4, Z4
-	VADDPD  Z4, Z0, Z0
-	VMOVUPD 64(SI), Z5
-	VMULPD  64(DI), Z5, Z5
-	VADDPD  Z5, Z1, Z1
-	VMOVUPD 128(SI), Z6
-	VMULPD  128(DI), Z6, Z6
-	VADDPD  Z6, Z2, Z2
-	VMOVUPD 192(SI), Z7
-	VMULPD  192(DI), Z7, Z7
-	VADDPD  Z7, Z3, Z3
+	DOT(0, Z0, Z4)
+	DOT(64, Z1, Z5)
+	DOT(128, Z2, Z6)
+	DOT(192, Z3, Z7)
 	ADDQ    $256, SI
 	ADDQ    $256, DI
 	SUBQ    $32, CX
-	JNE     dot64AVX512Loop
+	JNE  dot64AVX512Loop
 	VADDPD Z2, Z0, Z0
 	VADDPD Z3, Z1, Z1
 	VADDPD Z1, Z0, Z0
 	VEXTRACTF64X4 $1, Z0, Y1
 	VADDPD Y1, Y0, Y0
-	VEXTRACTF128 $1, Y0, X1
-	VADDPD       X1, X0, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X1, X0, X0
+	FOLD64(Y0, X0, X1)
 	VMOVSD       X0, ret+24(FP)
 	VZEROUPPER
 	RET

@@ -1,10 +1,3 @@
-// Package gpu runs compute kernels on a WebGPU device: it chooses an adapter, owns buffers,
-// compiles pipelines once, and replays recorded programs. It knows nothing of models, and it
-// never lets a bad argument reach the driver, where many would abort the process.
-//
-// Natively there are two engines behind one interface (backend): with cgo the built-in wgpu-native
-// (Vulkan, Metal, Direct3D 12), and with or without cgo a Dawn library that is found when the program
-// runs; Options.Engine chooses. Under GOOS=js it is the browser's or Node's WebGPU.
 package gpu
 
 import (

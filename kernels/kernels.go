@@ -1,6 +1,3 @@
-// Package kernels holds the compute kernels (*.wgsl) and specializes them: it puts a kernel together with the shared pieces
-// that it names (shared/*.wgsl), rewrites its constants, names the result, and reports what it binds and how much
-// workgroup memory it takes. It knows no more WGSL than that takes, and never touches a GPU.
 package kernels
 
 import (

@@ -1,0 +1,290 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+type routeCase struct {
+	experts, top       int
+	sigmoid, normalize bool
+}
+
+// TestRoute uses logits with many ties, and some far apart.
+func TestRoute(t *testing.T) {
+	for _, c := range []routeCase{
+		{experts: 1, top: 1},
+		{experts: 2, top: 1, sigmoid: true},
+		{experts: 8, top: 2, normalize: true},
+		{experts: 8, top: 8, sigmoid: true, normalize: true},
+		{experts: 60, top: 4},
+		{experts: 64, top: 6},
+		{experts: 65, top: 1, normalize: true},
+		{experts: 130, top: 8, sigmoid: true, normalize: true},
+		{experts: 130, top: 130, normalize: true},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			const tokens = 6
+			stride := c.experts + 3
+			rng := random(uint64(c.experts))
+			x := normals(rng, tokens*stride, 0, 3)
+			for i := range x {
+				switch i / stride {
+				case 1:
+					x[i] = float32(rng.IntN(3) - 1)
+				case 2:
+					x[i] = 5
+				case 3:
+					x[i] *= 30
+				case 4:
+					x[i] = -x[i]*x[i] - 20
+				}
+			}
+			chosen := make([]uint32, 2*tokens*c.top)
+			launch(t, "route", kernels.Consts{
+				"EXPERTS": c.experts, "TOP": c.top, "X_STRIDE": stride, "SIGMOID": asInt(c.sigmoid), "NORMALIZE": asInt(c.normalize),
+			}, tokens, 1, x, chosen)
+			for i := range tokens {
+				c.check(t, x[i*stride:][:c.experts], chosen[2*i*c.top:][:2*c.top])
+			}
+		})
+	}
+}
+
+// check compares one token's choice. A weight is an exponential, of a rounded difference where
+// it is a softmax, over a sum of such; normalizing divides by a sum of weights.
+func (c routeCase) check(t *testing.T, x []float32, chosen []uint32) {
+	t.Helper()
+	order := make([]int, c.experts)
+	for e := range order {
+		order[e] = e
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return compare(x[b], x[a]) })
+	best, least := float64(slices.Max(x)), float64(slices.Min(x))
+	var sum float64
+	for _, v := range x {
+		sum += math.Exp(float64(v) - best)
+	}
+	weights := make([]float64, c.top)
+	var all, relative float64
+	for k := range weights {
+		v := float64(x[order[k]])
+		if c.sigmoid {
+			weights[k] = 1 / (1 + math.Exp(-v))
+			relative = max(relative, expError(v)+5*ulp)
+		} else {
+			weights[k] = math.Exp(v-best) / sum
+			relative = 2*(expError(best-least)+(best-least)*unit) + float64(c.experts)*unit + 3*ulp
+		}
+		all += weights[k]
+	}
+	if c.normalize {
+		relative = 2*relative + float64(c.top)*unit + 3*ulp
+		for k := range weights {
+			weights[k] /= all
+		}
+	}
+	for k, w := range weights {
+		if int(chosen[2*k]) != order[k] {
+			t.Fatalf("choice %d: expert %d, want %d", k, chosen[2*k], order[k])
+		}
+		// Below the least normal float32 the exponential and the weight may be 0.
+		v := value{w, w*relative + 0x1p-125}
+		v.check(t, "weight", k, math.Float32frombits(chosen[2*k+1]))
+	}
+}
+
+func compare(a, b float32) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+const tileSlots = 64 // of matmul_experts
+
+// grouped is the expected output of group: the slots by expert, then tiles (expert, first, count,
+// 0) from word slots on. It also reports how many tiles there are.
+func grouped(chosen []uint32, experts, slots int) (order []uint32, tiles int) {
+	order = make([]uint32, slots+4*(slots/tileSlots+experts))
+	at := 0
+	for e := range experts {
+		from := at
+		for s := range len(chosen) / 2 {
+			if int(chosen[2*s]) == e {
+				order[at] = uint32(s)
+				at++
+			}
+		}
+		for ; from < at; from += tileSlots {
+			copy(order[slots+4*tiles:], []uint32{uint32(e), uint32(from), uint32(min(tileSlots, at-from)), 0})
+			tiles++
+		}
+	}
+	return order, tiles
+}
+
+// choices makes up the experts that n tokens choose. Experts with higher numbers are chosen less often.
+func choices(seed uint64, n, top, experts int) []uint32 {
+	rng := random(seed)
+	var chosen []uint32
+	for range n {
+		e := rng.IntN(rng.IntN(experts) + 1)
+		for range top {
+			chosen = append(chosen, uint32(e), bits(0.1+rng.Float32()))
+			e = (e + 1 + experts/(2*top)) % experts
+		}
+	}
+	return chosen
+}
+
+func TestGroup(t *testing.T) {
+	for _, c := range []struct{ experts, top, n, slots int }{
+		{experts: 8, top: 2, n: 70, slots: 512},
+		{experts: 8, top: 2, n: 256, slots: 512},
+		{experts: 130, top: 4, n: 5, slots: 256},
+		{experts: 300, top: 8, n: 64, slots: 512},
+		{experts: 1, top: 1, n: 200, slots: 256},
+		{experts: 1, top: 1, n: 64, slots: 64},
+		{experts: 1, top: 1, n: 65, slots: 128},
+		{experts: 5, top: 1, n: 1, slots: 64},
+		{experts: 3, top: 3, n: 64, slots: 192},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			chosen := choices(uint64(c.n), c.n, c.top, c.experts)
+			want, tiles := grouped(chosen, c.experts, c.slots)
+			got := make([]uint32, len(want))
+			for i := range got {
+				got[i] = 0xabcd1234
+			}
+			// The buffer has room for the largest pass; this one is smaller.
+			room := append(slices.Clone(chosen), make([]uint32, 2*c.slots-len(chosen))...)
+			launch(t, "group", kernels.Consts{"EXPERTS": c.experts, "TOP": c.top, "SLOTS": c.slots}, 1, 1, room, got, []uint32{uint32(c.n), 0})
+			if n := c.n * c.top; !slices.Equal(got[:n], want[:n]) {
+				t.Errorf("slots %v, want %v", got[:n], want[:n])
+			}
+			for i := c.slots; i < len(got); i += 4 {
+				if tile := (i - c.slots) / 4; tile < tiles && !slices.Equal(got[i:i+3], want[i:i+3]) || got[i+2] != want[i+2] {
+					t.Fatalf("tile %d: %v, want %v", tile, got[i:i+4], want[i:i+4])
+				}
+			}
+		})
+	}
+}
+
+// TestSpans makes two passes, the second with fewer tokens.
+func TestSpans(t *testing.T) {
+	for _, c := range []struct{ experts, top, slots int }{
+		{experts: 8, top: 2, slots: 512},
+		{experts: 130, top: 4, slots: 256},
+		{experts: 1, top: 1, slots: 64},
+		{experts: 300, top: 8, slots: 512},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			const each = 64
+			got := make([]uint32, (c.experts+1)*each)
+			total := make([]uint32, c.experts+1)
+			for _, n := range []int{c.slots / c.top, 3} {
+				n = min(n, c.slots/c.top)
+				chosen := choices(uint64(n), n, c.top, c.experts)
+				order, _ := grouped(chosen, c.experts, c.slots)
+				launch(t, "spans", kernels.Consts{"EXPERTS": c.experts, "SLOTS": c.slots, "EACH": each}, 1, 1, order, got)
+				first := uint32(0)
+				for e := range c.experts {
+					var count uint32
+					for s := range n * c.top {
+						if int(chosen[2*s]) == e {
+							count++
+						}
+					}
+					total[e] += count
+					if g := got[e*each:]; g[0] != count || count > 0 && g[1] != first || g[2] != total[e] {
+						t.Fatalf("%d tokens, expert %d: %v, want [%d %d %d]", n, e, g[:3], count, first, total[e])
+					}
+					first += count
+				}
+				total[c.experts] += first
+				if g := got[c.experts*each:]; g[0] != first || g[1] != 0 || g[2] != total[c.experts] {
+					t.Fatalf("%d tokens, all experts: %v, want [%d 0 %d]", n, g[:3], first, total[c.experts])
+				}
+			}
+		})
+	}
+}
+
+// TestGather compares all kinds; the reference model chooses as this one does, except for some tokens.
+func TestGather(t *testing.T) {
+	const own, others, difference = 0, 1, 2 // kinds
+	for i, c := range []struct {
+		experts, top, n, stride, kind int
+		byToken, weigh                bool
+	}{
+		{experts: 8, top: 2, n: 70, stride: 256, kind: own, byToken: true},
+		{experts: 8, top: 2, n: 70, stride: 256, kind: own, byToken: true, weigh: true},
+		{experts: 5, top: 3, n: 9, stride: 512, kind: own, weigh: true},
+		{experts: 5, top: 3, n: 9, stride: 256, kind: own},
+		{experts: 8, top: 2, n: 70, stride: 256, kind: others, byToken: true},
+		{experts: 8, top: 2, n: 33, stride: 256, kind: others, byToken: true, weigh: true},
+		{experts: 30, top: 4, n: 21, stride: 256, kind: others, weigh: true},
+		{experts: 1, top: 1, n: 5, stride: 256, kind: others},
+		{experts: 8, top: 2, n: 70, stride: 256, kind: difference, byToken: true},
+		{experts: 30, top: 4, n: 21, stride: 512, kind: difference, weigh: true},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			chosen := choices(uint64(i), c.n, c.top, c.experts)
+			other := choices(uint64(i+100), c.n, c.top, c.experts)
+			for token := range c.n { // often in another order
+				if token%3 > 0 {
+					copy(other[2*token*c.top:2*(token+1)*c.top], chosen[2*token*c.top:])
+				}
+				if token%3 == 2 {
+					mine := other[2*token*c.top : 2*(token+1)*c.top]
+					mine[0], mine[len(mine)-2] = mine[len(mine)-2], mine[0]
+				}
+			}
+			order, _ := grouped(chosen, c.experts, roundUp(c.n*c.top, 64))
+			rng := random(uint64(c.n))
+			x, y := normals(rng, c.n*c.top*c.stride, 0, 1), normals(rng, c.n*c.top*c.stride, 0, 1)
+			got := make([]float32, c.n*c.top*c.stride)
+			launch(t, "gather", kernels.Consts{"STRIDE": c.stride, "TOP": c.top, "KIND": c.kind, "BY_TOKEN": asInt(c.byToken), "WEIGH": asInt(c.weigh)},
+				(c.stride+63)/64, c.n*c.top, chosen, other, order, x, y, got)
+			weight := func(choices []uint32, slot int) float64 {
+				if !c.weigh && c.kind != difference {
+					return 1
+				}
+				return float64(math.Float32frombits(choices[2*slot+1]))
+			}
+			for k, v := range got {
+				slot, col := int(order[k/c.stride]), k%c.stride
+				token := slot / c.top
+				row := func(v []float32, slot int) float64 {
+					if c.byToken || c.kind == difference {
+						slot = token
+					}
+					return float64(v[slot*c.stride+col])
+				}
+				want := weight(chosen, slot) * row(x, slot)
+				var sum float64
+				for o := token * c.top; o < (token+1)*c.top; o++ {
+					sum += weight(chosen, o)
+					if c.kind == others && other[2*o] == chosen[2*slot] {
+						want = weight(other, o) * row(y, o)
+					}
+				}
+				size := math.Abs(want)
+				if c.kind == difference {
+					part := weight(chosen, slot) / sum
+					want, size = part*(row(y, 0)-row(x, 0)), part*(math.Abs(row(y, 0))+math.Abs(row(x, 0)))
+				}
+				value{want, size * float64(c.top+8) * unit}.check(t, "out", k, v)
+			}
+		})
+	}
+}

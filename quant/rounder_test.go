@@ -362,6 +362,46 @@ func TestRowsTogether(t *testing.T) {
 	}
 }
 
+// TestHugeColumn checks that feedback still gains in the other columns when the inputs of one are thousands of times as
+// large, as they are where models keep massive activations.
+func TestHugeColumn(t *testing.T) {
+	const n, huge, times = 300, 7, 3000
+	rng := rand.New(rand.NewPCG(31, 32))
+	h := inputs(rng, n)
+	gain := func(h []float32) float64 {
+		f, err := NewFeedback(h, n, 0.01)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others := slices.Clone(h)
+		for j := range n {
+			others[max(huge, j)*n+min(huge, j)] = 0
+		}
+		rng, s := rand.New(rand.NewPCG(33, 34)), block.Scheme{Bits: 4, Block: 64}
+		var search, feedback float64
+		for range 12 {
+			w := make([]float32, n)
+			for j := range w {
+				w[j] = float32(rng.NormFloat64())
+			}
+			rows := rowsOf(t, f, s, w)
+			search += outputLoss(others, w, s, rows[0])
+			feedback += outputLoss(others, w, s, rows[1])
+		}
+		return 1 - feedback/search
+	}
+	plain := gain(h)
+	for j := range n {
+		at := max(huge, j)*n + min(huge, j)
+		if h[at] *= times; j == huge {
+			h[at] *= times
+		}
+	}
+	if got := gain(h); !(got > 0.7*plain) {
+		t.Errorf("feedback takes %.2f of the loss off, %.2f without a huge column", got, plain)
+	}
+}
+
 // TestLosses checks that what is said to be lost is, though it is kept up while codes move.
 func TestLosses(t *testing.T) {
 	for _, s := range []block.Scheme{{Bits: 8, Block: 128}, {Bits: 4, Block: 32}, {Bits: 2, Block: 64}} {

@@ -153,6 +153,13 @@ func TestDot64(t *testing.T) {
 			if got, want := dot64(a, b[:n]), dot64Go(a, b[:n]); got != want {
 				t.Fatalf("%d numbers: %v, want %v", n, got, want)
 			}
+			x, y := make([]float32, n+1)[1:], make([]float32, n)
+			for i := range x {
+				x[i], y[i] = float32(a[i]), float32(b[i])
+			}
+			if got, want := inner(x, y), innerGo(x, y); got != want {
+				t.Fatalf("%d numbers of float32: %v, want %v", n, got, want)
+			}
 		}
 	})
 }

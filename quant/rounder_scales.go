@@ -31,23 +31,6 @@ func (r *Rounder) fitScales(x *rounding) {
 	sweep(x.g, r.moves, x.hu, n)
 }
 
-// inner returns x·y, in float64. They are equally long.
-func inner(x, y []float32) float64 {
-	y = y[:len(x)]
-	var s0, s1, s2, s3 float64
-	for len(x) >= 4 {
-		s0 += float64(x[0]) * float64(y[0])
-		s1 += float64(x[1]) * float64(y[1])
-		s2 += float64(x[2]) * float64(y[2])
-		s3 += float64(x[3]) * float64(y[3])
-		x, y = x[4:], y[4:]
-	}
-	for i := range x {
-		s0 += float64(x[i]) * float64(y[i])
-	}
-	return s0 + s1 + s2 + s3
-}
-
 // solve returns x with a·x = y for a symmetric a of which the lower triangle is given and replaced
 // by its Cholesky factor. Where a is singular, x is 0.
 func solve(a [][]float64, y []float64) []float64 {

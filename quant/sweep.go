@@ -29,12 +29,33 @@ func dot64Go(a, b []float64) float64 {
 	for i, v := range a[:n] {
 		lane[i%dotLanes] += float64(v * b[i])
 	}
+	return dotRest(foldDot(&lane), a[n:], b[n:len(a)])
+}
+
+// innerGo returns x·y in float64, as dot64 does.
+func innerGo(x, y []float32) float64 {
+	n := len(x) &^ (dotLanes - 1)
+	var lane [dotLanes]float64
+	for i, v := range x[:n] {
+		lane[i%dotLanes] += float64(float64(v) * float64(y[i]))
+	}
+	return innerRest(foldDot(&lane), x[n:], y[n:len(x)])
+}
+
+func innerRest(sum float64, x, y []float32) float64 {
+	for i, v := range x {
+		sum += float64(float64(v) * float64(y[i]))
+	}
+	return sum
+}
+
+func foldDot(lane *[dotLanes]float64) float64 {
 	for k := dotLanes / 2; k > 0; k /= 2 {
 		for l := range k {
 			lane[l] += lane[l+k]
 		}
 	}
-	return dotRest(lane[0], a[n:], b[n:len(a)])
+	return lane[0]
 }
 
 // dotRest adds a·b to sum.

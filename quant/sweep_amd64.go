@@ -39,6 +39,22 @@ func dot64(a, b []float64) float64 {
 	return dotRest(sum, a[n:], b[n:])
 }
 
+// inner returns x·y, in float64. They are equally long.
+func inner(x, y []float32) float64 {
+	n := len(x) &^ (dotLanes - 1)
+	if level == vector.None || n == 0 {
+		return innerGo(x, y)
+	}
+	y = y[:len(x)]
+	sum := 0.0
+	if level == vector.AVX512 {
+		sum = innerAVX512(&x[0], &y[0], n)
+	} else {
+		sum = innerAVX2(&x[0], &y[0], n)
+	}
+	return innerRest(sum, x[n:], y[n:])
+}
+
 // n is a multiple of lanes.
 //
 //go:noescape
@@ -54,3 +70,9 @@ func dot64AVX2(a, b *float64, n int) float64
 
 //go:noescape
 func dot64AVX512(a, b *float64, n int) float64
+
+//go:noescape
+func innerAVX2(x, y *float32, n int) float64
+
+//go:noescape
+func innerAVX512(x, y *float32, n int) float64

@@ -8,8 +8,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 )
 
-// Words returns numbers as little-endian uint32.
-func Words(numbers ...int) []byte {
+// wordBytes returns numbers as little-endian uint32.
+func wordBytes(numbers ...int) []byte {
 	return appendWords(make([]byte, 0, 4*len(numbers)), numbers...)
 }
 
@@ -36,8 +36,8 @@ func Stride(n int) int { return RoundUp(n, 256) }
 // RoundUp returns the least multiple of unit that is at least n.
 func RoundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
 
-// PowerOfTwo returns the least one that is at least n.
-func PowerOfTwo(n int) int {
+// powerOfTwo returns the least one that is at least n.
+func powerOfTwo(n int) int {
 	p := 1
 	for p < n {
 		p *= 2

@@ -40,7 +40,7 @@ type Shape struct {
 // Class names the products that share one choice of constants: those with matrices of one shape and packing, and with
 // about the same number of tokens.
 func (s Shape) Class() string {
-	tokens := PowerOfTwo(s.Tokens)
+	tokens := powerOfTwo(s.Tokens)
 	switch {
 	case s.Tokens > 64:
 		tokens = 512
@@ -52,7 +52,7 @@ func (s Shape) Class() string {
 
 // AttentionClass names the kind of attention that shares one choice of constants.
 func AttentionClass(at *model.Attention, tokens int) string {
-	return fmt.Sprintf("%d heads of %d on %d, %d tokens", at.Heads, at.HeadDim, at.KVHeads, PowerOfTwo(tokens))
+	return fmt.Sprintf("%d heads of %d on %d, %d tokens", at.Heads, at.HeadDim, at.KVHeads, powerOfTwo(tokens))
 }
 
 // KernelFor names the kernel that multiplies n vectors. A CPU gains nothing from inputs that threads share.
@@ -101,7 +101,7 @@ func (c *chooser) tuned(kernel string, s Shape, consts kernels.Consts, defaults 
 func (k *Kit) Possible(kernel string, s Shape, with Tuned) error {
 	c := s.consts()
 	if kernel != "matmul" {
-		c["TOKENS"] = PowerOfTwo(s.Tokens)
+		c["TOKENS"] = powerOfTwo(s.Tokens)
 	}
 	return possible(k.dev, kernel, s, c, with)
 }

@@ -11,7 +11,7 @@ const fullRows = 4096
 
 // matvecDefaults are the constants of matvec where nothing better is known.
 func (c *chooser) matvecDefaults(s Shape) Tuned {
-	tokens, vectors := PowerOfTwo(s.Tokens), PowerOfTwo(s.CodeBytes(s.Width)/16)
+	tokens, vectors := powerOfTwo(s.Tokens), powerOfTwo(s.CodeBytes(s.Width)/16)
 	rows, lanes := 4, min(64, vectors) // no more threads share a row than it has vectors
 	switch {
 	case c.dev.OnCPU(): // which runs idle threads as well
@@ -23,7 +23,7 @@ func (c *chooser) matvecDefaults(s Shape) Tuned {
 	case s.Rows > 16*fullRows: // few, for inputs to be read less often
 		rows = 8
 	}
-	return Tuned{"ROWS": rows, "LANES": max(32, rows*tokens, PowerOfTwo(lanes)), "STEP": min(8, 32/s.Bits)}
+	return Tuned{"ROWS": rows, "LANES": max(32, rows*tokens, powerOfTwo(lanes)), "STEP": min(8, 32/s.Bits)}
 }
 
 // batchDefaults are the constants of matvec_batch where nothing better is known: for many rows, threads that
@@ -52,7 +52,7 @@ func (c *chooser) matmulDefaults(n int) Tuned {
 		return matmulTile
 	}
 	tile := maps.Clone(matmulTile)
-	tile["TILE_TOKENS"] = max(16, min(tile["TILE_TOKENS"], PowerOfTwo(n)))
+	tile["TILE_TOKENS"] = max(16, min(tile["TILE_TOKENS"], powerOfTwo(n)))
 	return tile
 }
 
@@ -99,5 +99,5 @@ func (s *splitting) parts(n, context int) int {
 	if n > MaxBatch || s[n] == 0 {
 		return 1
 	}
-	return min(PowerOfTwo((context+s[n]-1)/s[n]), maxSplits)
+	return min(powerOfTwo((context+s[n]-1)/s[n]), maxSplits)
 }

@@ -3,9 +3,9 @@
 // brings them there, chooses each kernel's constants, and plans the activations.
 //
 // Recording runs nothing and compiles nothing: a Pass is a list, which Kit.Program turns into a program
-// of the device. A Graph knows no sequences and keeps no state from one pass to the next but what its
-// caller gives it as caches; it never chooses a token.
+// of the device. From one pass to the next a Graph keeps nothing but the KV caches, and it does not know how far
+// they are filled: sequences and positions are its caller's. It never chooses a token.
 //
-// The one way in is Plan for the weights and New for the graph of a model; NewKit records single
+// The way in is Plan for the weights and New for the graph of a model. NewKit is for recording single
 // products without a model around them.
 package graph

@@ -37,7 +37,7 @@ func layOut(src Source, limit uint64, unit int, tensors ...int) (*Matrix, error)
 	m := &Matrix{Width: list[tensors[0]].Cols()}
 	for _, i := range tensors {
 		t := list[i]
-		s, err := PackingOf(src, i)
+		s, err := packingOf(src, i)
 		if err != nil {
 			return nil, err
 		}
@@ -54,11 +54,11 @@ func layOut(src Source, limit uint64, unit int, tensors ...int) (*Matrix, error)
 // layOutPair plans a matrix whose rows are by turns those of two tensors, so that one workgroup has
 // what belongs together. Tensors that are packed differently cannot be paired.
 func layOutPair(src Source, limit uint64, a, b int) (*Matrix, error) {
-	s, err := PackingOf(src, a)
+	s, err := packingOf(src, a)
 	if err != nil {
 		return nil, err
 	}
-	if other, err := PackingOf(src, b); err != nil || other != s {
+	if other, err := packingOf(src, b); err != nil || other != s {
 		return layOut(src, limit, 1, a, b)
 	}
 	t := src.Tensors()[a]

@@ -55,7 +55,7 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 // matvec records the product of a part with few vectors.
 func (r *Recorder) matvec(p *Product, part *Part, s Shape) {
 	c := part.consts()
-	maps.Copy(c, kernels.Consts{"TOKENS": PowerOfTwo(r.n), "NORM": flag(p.In.squares > 0), "GATED": flag(p.Gate != nil)})
+	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(p.In.squares > 0), "GATED": flag(p.Gate != nil)})
 	if p.Gate != nil {
 		c["SLOPE"], c["CUBIC"] = p.Gate.Slope, p.Gate.Cubic
 	}
@@ -112,7 +112,7 @@ const exponent23 = 0x4b000000
 
 // words returns the uniform's bytes.
 func (s *sizes) words() []byte {
-	return Words(s.cols, s.rows, s.xStride, s.yStride, s.y0, flag(s.bias), flag(s.Add),
+	return wordBytes(s.cols, s.rows, s.xStride, s.yStride, s.y0, flag(s.bias), flag(s.Add),
 		int(math.Float32bits(s.Scale)), int(math.Float32bits(s.Softcap)), s.first, s.here,
 		s.width, int(math.Float32bits(s.eps)), (s.squares+3)/4, s.nextStride, exponent23)
 }

@@ -27,8 +27,8 @@ type Source interface {
 // scale and a zero-point, or 16 or 32, floats without blocks.
 type Packing struct{ Bits, Block int }
 
-// PackingOf reports how a matrix of the source is packed, and refuses what the kernels cannot read.
-func PackingOf(src Source, i int) (Packing, error) {
+// packingOf reports how a matrix of the source is packed, and refuses what the kernels cannot read.
+func packingOf(src Source, i int) (Packing, error) {
 	bits, block := src.Packing(i)
 	switch {
 	case (bits == 16 || bits == 32) && block == 0,

@@ -33,7 +33,7 @@ func (s *stepBuffer) set(i, n, from int) error {
 		return nil
 	}
 	s.holds[i] = [2]int{n, from}
-	return s.buffer.Write(uint64(i*headStep), Words(n, from, 0, 0))
+	return s.buffer.Write(uint64(i*headStep), wordBytes(n, from, 0, 0))
 }
 
 // Tokens is where the kernels read how many tokens a pass has.

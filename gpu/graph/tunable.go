@@ -29,14 +29,14 @@ var tunables = []Tunable{
 		Kernel: "matvec",
 		Values: []Constant{{"ROWS", []int{2, 4, 8}}, {"LANES", []int{8, 16, 32, 64, 128, 256}}, {"STEP", []int{1, 2, 4, 8, 16}}},
 		valid: func(c Tuned, s Shape) bool {
-			return c["LANES"] >= c["ROWS"]*PowerOfTwo(s.Tokens) && c["STEP"] <= 32/s.Bits
+			return c["LANES"] >= c["ROWS"]*powerOfTwo(s.Tokens) && c["STEP"] <= 32/s.Bits
 		},
 	},
 	{
 		Kernel: "matvec_batch",
 		Values: []Constant{{"ROWS", []int{2, 4, 8}}, {"ALONG", []int{8, 16, 32}}, {"LANES", []int{64, 128, 256}}, {"STEP", []int{1, 2, 4}}},
 		valid: func(c Tuned, s Shape) bool {
-			return PowerOfTwo(s.Tokens) <= c["ALONG"] && c["ALONG"] <= c["LANES"]
+			return powerOfTwo(s.Tokens) <= c["ALONG"] && c["ALONG"] <= c["LANES"]
 		},
 	},
 	{

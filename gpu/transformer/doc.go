@@ -1,7 +1,6 @@
 // Package transformer runs a model with the weights of a bundle on a GPU: it keeps sequences and their
 // KV caches, and feeds tokens by replaying passes that package graph recorded.
 //
-// It never computes on the CPU what belongs to the model, never chooses a token, and chooses no kernels: what
-// suits a device is in Options when a Transformer is made. The one way in is New, or LoadWeights for several
-// Transformers that share weights.
+// It never computes parts of the model on the CPU, never chooses a token, and never chooses kernels: Options say which
+// ones to use. The way in is New, or LoadWeights for several Transformers that share weights.
 package transformer

@@ -23,16 +23,16 @@ const (
 // Options shape a Transformer.
 type Options struct {
 	MaxSeqLen int          // positions that the KV cache holds; 0: Spec.Context
-	Chunk     int          // most tokens in one pass; 0: 256
-	MaxBatch  int          // sequences that the KV cache holds, at most MaxBatch; 0: 1
-	KVBits    int          // 16 or 32 bits a cached value; 0: 16
-	Memory    uint64       // bytes that the device has: a model that needs more is refused; 0: what the device says
-	Kernels   graph.Choice // kernels and constants that are fast on this device; zero: the defaults
+	Chunk     int          // how many tokens a pass has at most; 0: 256
+	MaxBatch  int          // how many sequences there are, up to the constant MaxBatch; 0: 1
+	KVBits    int          // bits of a cached value, 16 or 32; 0: 16
+	Memory    uint64       // bytes of memory that may be used: a model that needs more is refused; 0: what is free
+	Kernels   graph.Choice // which kernels to use, with which constants; zero: the defaults
 
-	Progress func(done uint64) // told how many bytes of the weights are on their way, by one goroutine at a time
-	Repeats  bool              // the weights repeat a pattern, see graph.LoadOptions
-	// Warm lists passes, by how many tokens they have, whose kernels are compiled while the weights load: up to MaxBatch
-	// tokens are a step of as many sequences, at every length of context; more are a chunk of a prompt.
+	Progress func(done uint64) // called with the bytes of weights sent so far, by one goroutine at a time
+	Repeats  bool              // the weights repeat a pattern; see graph.LoadOptions
+	// Warm lists passes, by their number of tokens, whose kernels are compiled while the weights load. Up to MaxBatch
+	// tokens mean a step of that many sequences, for every length of context; more mean a chunk of a prompt.
 	Warm []int
 }
 
@@ -52,7 +52,7 @@ func (o Options) withDefaults(s *model.Spec) Options {
 	return o
 }
 
-// check reports what no Transformer can be made for.
+// check reports options that are out of range.
 func (o *Options) check() error {
 	switch {
 	case o.MaxSeqLen < 1 || o.MaxSeqLen > graph.MaxPositions:
@@ -72,7 +72,7 @@ func (o *Options) check() error {
 type Transformer struct {
 	plan
 	dev       *gpu.Device
-	shared    bool // the weights are another's, who closes them
+	shared    bool // the weights belong to a Weights, which closes them
 	passes    passes
 	finder    *finder
 	sequences sequences
@@ -82,7 +82,7 @@ type Transformer struct {
 	trace     func(layer int, hidden []float32)
 }
 
-// New lays out and uploads the model and allocates all it will ever need. On an error nothing
+// New uploads the model and allocates all the memory that it will ever need. After an error nothing
 // stays on the device.
 func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transformer, error) {
 	o = o.withDefaults(src.Spec())

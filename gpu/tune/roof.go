@@ -18,7 +18,7 @@ type Roof struct {
 
 // MeasureRoof measures a device.
 func MeasureRoof(ctx context.Context, dev *gpu.Device) (r Roof, err error) {
-	if r.Copy, err = CopyBandwidth(ctx, dev); err == nil {
+	if r.Copy, err = copyBandwidth(ctx, dev); err == nil {
 		r.FLOPs, err = floatRate(ctx, dev)
 	}
 	return r, err
@@ -31,9 +31,9 @@ func (r Roof) Share(bytes, flops uint64, d time.Duration) (share float64, memory
 	return max(moved, computed), moved >= computed
 }
 
-// CopyBandwidth measures how many bytes a second the device moves when a kernel copies a large buffer, read and
+// copyBandwidth measures how many bytes a second the device moves when a kernel copies a large buffer, read and
 // written bytes counted. A driver's own copies may be slower by far.
-func CopyBandwidth(ctx context.Context, dev *gpu.Device) (float64, error) {
+func copyBandwidth(ctx context.Context, dev *gpu.Device) (float64, error) {
 	size := min(uint64(1)<<30, dev.Limits().MaxBinding&^(1<<20-1))
 	if dev.OnCPU() {
 		size = 64 << 20

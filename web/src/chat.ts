@@ -1,5 +1,5 @@
 import { LlamaError } from './errors.js';
-import type { Model } from './loader.js';
+import type { Model } from './model.js';
 
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant' | 'tool' | (string & {});

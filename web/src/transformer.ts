@@ -1,5 +1,5 @@
 import { asError, LlamaError } from './errors.js';
-import type { Model } from './loader.js';
+import type { Model } from './model.js';
 import { type GoGeneration, type GoTransformer, unwrap } from './runtime.js';
 
 export { type SampleOptions, sample } from './sample.js';

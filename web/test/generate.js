@@ -1,0 +1,247 @@
+// What the package generates and computes, and how it is stopped.
+import { gpuDevice } from 'llama-webgpu/device';
+import { loadModel } from 'llama-webgpu/loader';
+import { sample, Transformer } from 'llama-webgpu/transformer';
+import { all, at, check, device, empty, equal, expected, fails, importText, node, open, relRMS } from './lib.js';
+
+export const tests = {};
+
+for (const format of ['int8', 'int4', 'int2']) {
+  tests[`${format}: greedy tokens as native, logits as the reference`] = async () => {
+    const want = (await expected()).models[format];
+    const seen = [];
+    const model = await open(`/models/${format}/`, { onProgress: (p) => seen.push(p) });
+    equal(model.info.format, format, 'format');
+    check(seen.length > 0 && seen.at(-1).loaded > 0.98 * seen.at(-1).total, 'progress does not come to an end');
+    const tokens = [];
+    const text = await all(
+      model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, onToken: (t) => tokens.push(t.id) }),
+    );
+    equal(tokens, want.tokens, 'greedy tokens');
+    equal(text, want.text, 'text');
+
+    const ids = want.promptTokens;
+    equal(Array.from(await model.encode(want.prompt)), ids, 'tokens of the prompt');
+    const reference = await fetch(at(`/reference/${format}`), { method: 'POST', body: JSON.stringify(ids) });
+    const r = relRMS(await model.logits(ids, 0), new Float32Array(await reference.arrayBuffer()));
+    check(r <= 1e-3, `logits are off by a relative RMS of ${r}`);
+
+    const stats = await model.stats();
+    equal([stats.generatedTokens, stats.end, stats.promptTokens], [tokens.length, 'length', ids.length], 'stats');
+    check(
+      stats.memory.weights > 1e6 && stats.memory['kv cache'] > 0 && stats.firstTokenSeconds > 0,
+      `stats: ${JSON.stringify(stats)}`,
+    );
+    await model.dispose();
+    empty((await model.stats()).memory);
+    await fails('disposed', () => all(model.generate('x')));
+  };
+}
+
+/** Whether a kernel was right in its trial, and was chosen if it was the fastest of the two for its packing. */
+function wellTried(trial, rivals) {
+  const fastest = trial.speed >= 1.05 && trial.speed === Math.max(...rivals.map((o) => o.speed));
+  return rivals.length === 2 && trial.error === '' && trial.relativeRMS < 1e-4 && trial.chosen === fastest;
+}
+
+tests['kernels for the features of the device: right, and chosen by a trial'] = async () => {
+  const d = await device();
+  const has = {
+    subgroups: d.features.has('subgroups'),
+    dot4: Boolean(navigator.gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product')),
+    f16: d.features.has('shader-f16'),
+  };
+  check(
+    has.subgroups && has.dot4,
+    `this test is for a device with subgroups and dot4I8Packed; it has ${JSON.stringify(has)}`,
+  );
+  for (const format of ['int8', 'int4', 'int2']) {
+    const want = (await expected()).models[format];
+    const ids = want.promptTokens.slice(0, 8);
+    const reference = new Float32Array(
+      await (await fetch(at(`/reference/${format}`), { method: 'POST', body: JSON.stringify(ids) })).arrayBuffer(),
+    );
+    for (const kernels of format === 'int4' ? ['baseline', 'auto', 'subgroups', 'dot4'] : ['dot4']) {
+      const model = await open(`/models/${format}/`, { kernels, chunk: 1 }); // so that these kernels process the prompt, too
+      const trials = (await model.stats()).kernels.filter((t) => t.packing.startsWith(`${format}/`));
+      const chosen = trials.filter((t) => t.chosen).map((t) => t.kernel);
+      if (kernels === 'baseline') equal(trials, [], 'trials');
+      else if (kernels !== 'auto')
+        check(
+          chosen.length > 0 && chosen.every((k) => k === `matvec_${kernels}`),
+          `${format}: chosen kernels are ${chosen}`,
+        );
+      else
+        check(
+          trials.length >= 2 &&
+            trials.every((t) =>
+              wellTried(
+                t,
+                trials.filter((o) => o.packing === t.packing),
+              ),
+            ),
+          JSON.stringify(trials),
+        );
+      const r = relRMS(await model.logits(ids, 0), reference);
+      check(r <= 1e-3, `${format} with ${kernels}: logits are off by a relative RMS of ${r}`);
+      await model.dispose();
+    }
+  }
+  if (!has.f16) await fails('invalid-argument', () => open('/models/int4/', { kernels: 'f16' }));
+  await fails('invalid-argument', () => open('/models/int4/', { kernels: 'fast' }));
+};
+
+tests['the article’s code'] = async () => {
+  const want = (await expected()).models.int4;
+  // What the code takes from elsewhere: the tokenizer, the prompt, and sample.
+  const other = await loadModel(await device(), { manifestUrl: at('/models/m/'), cache: false });
+  Object.assign(globalThis, { tokenizer: other.tokenizer, prompt: want.prompt, sample });
+  const code = await (await fetch(at('/test/article.js'))).text();
+  const { model, transformer, tokens, logits, nextId } = await importText(
+    `${code}\nexport { model, transformer, tokens, logits, nextId };\n`,
+  );
+  await other.dispose();
+  equal(Array.from(tokens), want.promptTokens, 'tokens');
+  equal(sample(logits, { temperature: 0 }), want.tokens[0], 'greedy token');
+  check(Number.isInteger(nextId) && nextId >= 0 && nextId < logits.length, `sampled token ${nextId}`);
+
+  // Only new tokens are computed, which does not change the result.
+  const longer = [...tokens, want.tokens[0]];
+  const cached = await transformer.forward(longer);
+  equal(sample(cached, { temperature: 0 }), want.tokens[1], 'second greedy token');
+  await transformer.reset();
+  check(relRMS(await transformer.forward(longer), cached) < 1e-3, 'logits from the cache differ from those without it');
+  const back = await transformer.forward(tokens);
+  check(relRMS(back, logits) < 1e-3, 'logits after going back differ');
+  await fails('invalid-argument', async () => new Transformer(model.device, model, { kernelSet: 'int8' }));
+  await fails('invalid-argument', () => transformer.forward([]));
+  await transformer.dispose();
+  await model.dispose();
+  empty(model.memory());
+  model.device.destroy();
+};
+
+tests['sample: top-k, top-p, min-p, temperature, seed'] = async () => {
+  const logits = Float32Array.from([0, 3, 1, 2.5, -1]);
+  equal(sample(logits, { temperature: 0 }), 1, 'greedy');
+  for (let seed = 0; seed < 200; seed++) {
+    check([1, 3].includes(sample(logits, { topK: 2, seed })), 'top-k lets another token through');
+    check([1, 3].includes(sample(logits, { topP: 0.8, seed })), 'top-p lets another token through');
+    check([1, 3].includes(sample(logits, { minP: 0.5, seed })), 'min-p lets another token through');
+    equal(sample(logits, { seed }), sample(logits, { seed }), 'the same seed');
+  }
+  const seen = new Set(Array.from({ length: 500 }, (_, seed) => sample(logits, { seed, temperature: 2 })));
+  equal(seen.size, 5, 'kinds of tokens at temperature 2');
+  await fails('invalid-argument', async () => sample(logits, { topP: 2 }));
+  await fails('invalid-argument', async () => sample(Float32Array.of(NaN), 0.9));
+};
+
+tests['sample draws as the sampler in Go does'] = async () => {
+  for (const { logits, options, counts } of (await expected()).samples) {
+    const n = counts.reduce((a, b) => a + b, 0);
+    const here = counts.map(() => 0);
+    for (let seed = 0; seed < n; seed++) here[sample(Float32Array.from(logits), { ...options, seed })]++;
+    for (const [id, count] of counts.entries()) {
+      const what = `token ${id} of ${logits} with ${JSON.stringify(options)}: drawn ${here[id]} of ${n} times, in Go ${count} times`;
+      check(here[id] > 0 === count > 0, what);
+      check(Math.abs(here[id] - count) <= 5 * Math.sqrt(2 * count * (1 - count / n)), what); // five standard deviations
+    }
+  }
+};
+
+tests['stop, abort, break, one at a time, chat'] = async () => {
+  const want = (await expected()).models.int4;
+  const model = await open('/models/int4/');
+  const whole = want.text;
+  const stop = whole.slice(6, 10);
+  equal(
+    await all(model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, stop })),
+    whole.slice(0, whole.indexOf(stop)),
+    'text before the stop string',
+  );
+  equal((await model.stats()).end, 'stop', 'why it ended');
+
+  const ender = new AbortController();
+  await fails('aborted', async () => {
+    for await (const _ of model.generate(want.prompt, { maxTokens: 50, temperature: 0, signal: ender.signal }))
+      ender.abort();
+  });
+  for await (const _ of model.generate(want.prompt, { maxTokens: 50 })) break;
+  const first = model.generate(want.prompt, { maxTokens: 3 });
+  await first.next();
+  await fails('busy', () => all(model.generate(want.prompt, { maxTokens: 3 })));
+  await first.return();
+  const again = [];
+  await all(model.generate(want.prompt, { maxTokens: 4, temperature: 0, onToken: (t) => again.push(t.id) }));
+  equal(again, want.tokens.slice(0, 4), 'greedy tokens after all that');
+
+  await fails('invalid-argument', () => all(model.chat([{ role: 'user', content: 'x' }])));
+  await fails('invalid-argument', () => all(model.generate('x', { temperature: -1 })));
+  await fails('invalid-argument', () => all(model.generate('x', { stop: '' })));
+  await model.dispose();
+
+  const chatty = await open('/bad/chat/int4/manifest.json');
+  check(chatty.info.hasChat, 'the chat template is not seen');
+  const answers = [];
+  await all(
+    chatty.chat([{ role: 'user', content: want.prompt }], {
+      maxTokens: 4,
+      temperature: 0,
+      onToken: (t) => answers.push(t.id),
+    }),
+  );
+  equal(answers, want.tokens.slice(0, 4), 'the answer to a template that is just BOS and the text');
+  await chatty.dispose();
+};
+
+tests['the device is lost; the model is disposed of while it generates'] = async () => {
+  const options = { device: undefined, maxSeqLen: 64, chunk: 16 };
+  const own = await gpuDevice();
+  const lost = await open('/models/int2/', { ...options, device: own });
+  own.destroy();
+  await fails('device-lost', () => all(lost.generate('It was', { maxTokens: 2 })));
+  await lost.dispose();
+
+  const model = await open('/models/int2/', options);
+  const pieces = model.generate('It was', { maxTokens: 50 });
+  await pieces.next();
+  const over = model.dispose();
+  await fails('disposed', async () => {
+    for (let i = 0; i < 3; i++) await pieces.next();
+  });
+  await over;
+  await fails('disposed', () => all(model.generate('It was')));
+};
+
+if (!node) {
+  tests['in a Worker'] = async () => {
+    const { load: loadInWorker } = await import('llama-webgpu/worker');
+    const want = (await expected()).models.int4;
+    let progress = 0;
+    const model = await loadInWorker(at('/models/int4/'), {
+      cache: false,
+      maxSeqLen: 256,
+      onProgress: () => {
+        progress++;
+      },
+    });
+    check(progress > 0, 'no progress is told');
+    const tokens = [];
+    const text = await all(
+      model.generate(want.prompt, { maxTokens: want.tokens.length, temperature: 0, onToken: (t) => tokens.push(t.id) }),
+    );
+    equal([tokens, text], [want.tokens, want.text], 'greedy tokens and text');
+    const ender = new AbortController();
+    await fails('aborted', async () => {
+      for await (const _ of model.generate(want.prompt, { maxTokens: 200, temperature: 0, signal: ender.signal }))
+        ender.abort();
+    });
+    for await (const _ of model.generate(want.prompt, { maxTokens: 200 })) break;
+    equal(Array.from(await model.encode(want.prompt)), want.promptTokens, 'tokens of the prompt');
+    equal((await model.stats()).device.type, 'cpu', 'kind of device');
+    await model.dispose();
+    await fails('disposed', () => model.stats());
+    await fails('not-found', () => loadInWorker(at('/models/nothing/')));
+    await fails('corrupt', () => loadInWorker(at('/bad/flip/int4/'), { cache: false }));
+  };
+}

@@ -161,15 +161,20 @@ class LocalModel implements TextModel {
     throwIfAborted(o.signal);
     this.throwIfEnded();
     const { signal, onToken, ...rest } = o;
-    const stop = typeof o.stop === 'string' ? [o.stop] : (o.stop ?? []);
+    const stops = typeof o.stop === 'string' ? [o.stop] : (o.stop ?? []);
     const seed = o.seed ?? Math.floor(Math.random() * 2 ** 53);
-    const generation = await this.transformer.generate(await prompt(), { ...rest, stop, seed, special });
+    const generation = await this.transformer.generate(await prompt(), { ...rest, stop: stops, seed, special });
     const meter = new Meter(generation.promptTokens);
     this.run = meter.run;
-    const abort = () => void generation.stop();
-    signal?.addEventListener('abort', abort, { once: true });
+    let stopping: Promise<unknown> | undefined;
+    const stop = () => {
+      stopping ??= this.model.runtime.wait(generation.stop()).catch(() => {}); // fails only if the runtime has ended
+    };
+    signal?.addEventListener('abort', stop, { once: true });
     try {
       for (;;) {
+        throwIfAborted(signal);
+        this.throwIfEnded();
         const piece = await this.model.runtime.wait(generation.next());
         if (piece.token !== undefined) onToken?.({ id: piece.token, ms: meter.token() });
         if (piece.end) this.run.end = piece.end;
@@ -177,16 +182,15 @@ class LocalModel implements TextModel {
         this.throwIfEnded();
         if (piece.text) yield piece.text;
         if (piece.end) return;
-        throwIfAborted(signal);
-        this.throwIfEnded();
       }
     } catch (e) {
       this.run.end = asError(e).code === 'aborted' ? 'aborted' : 'error';
       throw asError(e);
     } finally {
       this.run.end ??= 'aborted'; // the caller has left the loop
-      signal?.removeEventListener('abort', abort);
-      if (!this.ended) await generation.stop(); // else dispose() has
+      signal?.removeEventListener('abort', stop);
+      if (!this.ended) stop(); // else dispose() has
+      await stopping;
     }
   }
 

@@ -162,6 +162,8 @@ func TestRegexErrors(t *testing.T) {
 		`\`:          `escapes nothing`,
 		`(a)\2`:      `no such group comes before it`,
 		strings.Repeat("(", 501) + strings.Repeat(")", 501): "more than 500 deep",
+		"a" + strings.Repeat("{2}", 51):                     "more than 50 quantifiers in a row",
+		strings.Repeat("^", 70_000):                         "an expression of 70000 characters: want at most 65536",
 		strings.Repeat("[", 22) + "a":                       "more than 20 deep",
 	} {
 		if _, err := compileRegex(expr); err == nil || !strings.Contains(err.Error(), want) {

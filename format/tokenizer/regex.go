@@ -49,8 +49,9 @@ type regex struct {
 	refers bool // to what a group has matched
 }
 
-// maxNesting is how many groups may be within each other: parsing and matching take stack for each.
-const maxNesting = 500
+// Bounds of what parsing, building and matching take stack for: characters of an expression, groups within each
+// other, quantifiers of one term. Published tokenizers are far from them.
+const maxExpression, maxNesting, maxQuantifiers = 1 << 16, 500, 50
 
 // regexParser reads an expression of Oniguruma's Ruby syntax, as tokenizer.json has it.
 type regexParser struct {
@@ -65,6 +66,9 @@ type regexParser struct {
 // for ss and ﬁ for fi, while here characters only match characters. No known tokenizer depends on it.
 func parseRegex(expr string) (regex, error) {
 	p := regexParser{in: []rune(expr)}
+	if len(p.in) > maxExpression {
+		return regex{}, fmt.Errorf("an expression of %d characters: want at most %d", len(p.in), maxExpression)
+	}
 	root, err := p.choice()
 	if err == nil && p.at < len(p.in) {
 		err = errors.New("a ) closes nothing")
@@ -116,8 +120,11 @@ func (p *regexParser) sequence() (*term, error) {
 	var parts []*term
 	for p.at < len(p.in) && p.in[p.at] != '|' && p.in[p.at] != ')' {
 		t, err := p.atom()
-		for more := true; more && err == nil; {
-			t, more, err = p.quantified(t)
+		more := true
+		for n := 0; more && err == nil; n++ {
+			if t, more, err = p.quantified(t); more && n == maxQuantifiers {
+				err = fmt.Errorf("more than %d quantifiers in a row", maxQuantifiers)
+			}
 		}
 		if err != nil {
 			return nil, err

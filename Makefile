@@ -81,7 +81,7 @@ endif
 same: setup ## Show whether bundles and logits are those of BASE=REVISION (and only of the models RUN=REGEX)
 	$(GO) run ./internal/tools/same -base "$(BASE)" -run '$(RUN)'
 
-formats: build ## Print the README's table of formats
+formats: build ## Print what each format makes of a checkpoint (MODEL=)
 	@scripts/formats $(BIN) $(MODEL)
 
 readme: setup ## Put what the commands print now into README.md (developers; wants Python)

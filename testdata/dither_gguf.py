@@ -7,7 +7,7 @@ uniform random number within half a step of its own grid; what comes out is as f
 on no grid. It is written as GGUF with float16 matrices (OUT.gguf) and, by transformers, as a directory with
 config.json, model.safetensors and tokenizer.json (CHECKPOINT). The same file gives the same bytes.
 
-  pip install gguf==0.19.0 numpy torch==2.15.0 transformers==5.24.0 sentencepiece protobuf
+  pip install gguf==0.19.0 numpy torch==2.15.0 transformers==5.24.0 accelerate sentencepiece protobuf
 """
 
 import pathlib

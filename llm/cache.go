@@ -34,7 +34,17 @@ func (s *Session) resume(tokens []int32) ([]int32, error) {
 	if err := s.use(); err != nil {
 		return nil, err
 	}
-	return s.rewind(tokens, len(tokens)-1)
+	rest, err := s.rewind(tokens, len(tokens)-1)
+	if room := s.m.engine.Room(); err == nil && len(rest) > room {
+		err = fmt.Errorf("%w: it has %d tokens, and the model %d positions", ErrTooLong, len(tokens), len(tokens)-len(rest)+room)
+	}
+	return rest, err
+}
+
+// full reports whether the sequence cannot take another token.
+func (s *Session) full() bool {
+	defer s.m.mu.Unlock()
+	return s.use() == nil && s.m.engine.Room() == 0
 }
 
 // rewind is resume for a sequence that is selected; at most the first `most` tokens are taken from the cache.

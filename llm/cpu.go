@@ -13,6 +13,7 @@ type Forwarder interface {
 	Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error
 	VocabSize() int
 	Position() int
+	Room() int
 	CanRewind(position int) bool
 	Rewind(position int) error
 	Reset()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -25,6 +26,7 @@ type fake struct {
 	caches   [][]int32 // by sequence
 	selected int
 	fed      int
+	room     int           // positions of a sequence, 0: any number
 	window   int           // it rewinds no farther than this, 0: anywhere
 	top      []int         // the sequences that Top or TopOf was asked for last
 	between  func(fed int) // called after each chunk of a prompt
@@ -39,6 +41,13 @@ func (f *fake) Select(s int) error   { f.selected = s; return nil }
 func (f *fake) Position() int        { return len(f.caches[f.selected]) }
 func (f *fake) Reset()               { f.caches[f.selected] = nil }
 func (f *fake) CanRewind(p int) bool { return f.window == 0 || p == 0 || f.Position()-p <= f.window }
+
+func (f *fake) Room() int {
+	if f.room == 0 {
+		return math.MaxInt
+	}
+	return f.room - f.Position()
+}
 
 func (f *fake) Rewind(p int) error {
 	if p > f.Position() || !f.CanRewind(p) {
@@ -55,6 +64,9 @@ func (f *fake) feed(ctx context.Context, tokens []int32) error {
 			return err
 		}
 		n := min(fakeChunk, len(tokens))
+		if n > f.Room() {
+			return errBad
+		}
 		if slices.Contains(tokens[:n], badToken) {
 			return errBad
 		}

@@ -1,6 +1,8 @@
 package llm_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
 
@@ -8,6 +10,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/llm"
+	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // onGPU makes a model of made-up weights on a GPU.
@@ -78,6 +81,70 @@ func TestBatchOnGPU(t *testing.T) {
 			if p.Result != nil && !slices.Equal(p.Result.Tokens, want[p.Index]) {
 				t.Errorf("%d sequences: text %d is %v, alone it is %v", sequences, p.Index, p.Result.Tokens, want[p.Index])
 			}
+		}
+	}
+}
+
+// TestCanceledOnGPU ends a text between two tokens. The session keeps what was computed, and goes on as if nothing had been.
+func TestCanceledOnGPU(t *testing.T) {
+	tr := onGPU(t, transformer.Options{Chunk: 4})
+	prompt := []int32{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5}
+	want := tokens(t, tr, prompt, llm.GenerateOptions{MaxTokens: 12})
+
+	s, err := llm.New(llm.Parts{Engine: tr, Vocabulary: llm.Vocabulary{BOS: -1}}).NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var seen []int32
+	var last *llm.Result
+	var failed error
+	for p, err := range s.GenerateTokens(ctx, prompt, llm.GenerateOptions{MaxTokens: 12}) {
+		if err != nil {
+			failed = err
+			break
+		}
+		if last = p.Result; p.Token >= 0 {
+			seen = append(seen, p.Token)
+		}
+		if len(seen) == 5 {
+			cancel()
+		}
+	}
+	if !errors.Is(failed, context.Canceled) || last == nil || last.Finish != llm.FinishCanceled || !slices.Equal(last.Tokens, want[:5]) {
+		t.Fatalf("error %v, result %+v: want %v", failed, last, want[:5])
+	}
+	rest, err := llm.Collect(s.GenerateTokens(t.Context(), slices.Concat(prompt, seen), llm.GenerateOptions{MaxTokens: 7}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := slices.Concat(seen, rest.Tokens); !slices.Equal(got, want) || rest.Stats.CachedTokens != len(prompt)+4 {
+		t.Errorf("%v with %d tokens cached, want %v with %d", got, rest.Stats.CachedTokens, want, len(prompt)+4)
+	}
+}
+
+// TestLearnedPositions generates until a model with learned positions has none left, on the GPU and on the CPU.
+func TestLearnedPositions(t *testing.T) {
+	spec := modeltest.PlainSpec()
+	modeltest.Specs["learned positions, LayerNorm, GELU, head bias"](&spec)
+	src := modeltest.New(t, spec, modeltest.Blocks(16, 0))
+	tr, err := transformer.New(t.Context(), gputest.Open(t), src, transformer.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	ref, err := verify.NewReference(src, verify.ReferenceOptions{Vector: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prompt := make([]int32, spec.Positions-3)
+	for i := range prompt {
+		prompt[i] = int32(i)
+	}
+	for _, e := range []llm.Engine{tr, llm.OnCPU(ref)} {
+		if got := tokens(t, e, prompt, llm.GenerateOptions{}); len(got) != 4 { // the last need not be fed
+			t.Errorf("%d tokens after %d of %d positions", len(got), len(prompt), spec.Positions)
 		}
 	}
 }

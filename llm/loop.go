@@ -67,8 +67,17 @@ func (l *loop) begin() error {
 	return l.named(r.index, r.begin(s))
 }
 
-// decode computes one token of each text that is under way.
+// decode computes one token of each text that is under way. A text whose sequence is full ends.
 func (l *loop) decode(ctx context.Context) ([]Piece, error) {
+	var full []Piece
+	for _, r := range l.active {
+		if r.session.full() {
+			full = append(full, r.end(-1, "", FinishLength))
+		}
+	}
+	if full != nil {
+		return l.ended(full...), nil
+	}
 	ids, err := l.m.together(ctx, l.active)
 	if err != nil {
 		return nil, err

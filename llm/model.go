@@ -14,6 +14,7 @@ import (
 var (
 	ErrBusy       = errors.New("busy: the session is already generating")
 	ErrClosed     = errors.New("closed")
+	ErrTooLong    = errors.New("the prompt is too long")
 	ErrNoSequence = errors.New("all sequences of the model are in use: close a session, or open the model with more Sequences")
 )
 

@@ -10,7 +10,7 @@ type Finish string
 
 // The reasons.
 const (
-	FinishLength   Finish = "length"   // GenerateOptions.MaxTokens
+	FinishLength   Finish = "length"   // GenerateOptions.MaxTokens, or the last position that the model has learned
 	FinishEOS      Finish = "eos"      // the model ended its text
 	FinishStop     Finish = "stop"     // a stop sequence
 	FinishCanceled Finish = "canceled" // the context

@@ -312,6 +312,30 @@ func TestConcurrentSessions(t *testing.T) {
 	}
 }
 
+// A text ends where its sequence is full, with what there is of it; others of a batch go on. A prompt that does not fit is
+// refused with both numbers.
+func TestFullSequence(t *testing.T) {
+	m, f := fakeModel(2)
+	f.room = 12
+	got, err := batch(t.Context(), m, 9, numbers(1, 10), numbers(2, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{3, 9} { // the last token need not be fed
+		if r := got[i]; len(r.Tokens) != want || r.Finish != FinishLength {
+			t.Errorf("text %d: %d tokens, ended by %s: want %d", i, len(r.Tokens), r.Finish, want)
+		}
+	}
+	s := session(t, m)
+	err = first(s.GenerateTokens(t.Context(), numbers(1, 13), GenerateOptions{}))
+	if !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "13 tokens, and the model 12 positions") {
+		t.Errorf("error %v, want %v", err, ErrTooLong)
+	}
+	if r := generated(t, s, numbers(1, 12), GenerateOptions{}); len(r.Tokens) != 1 {
+		t.Errorf("%d tokens after a prompt that just fits, want 1", len(r.Tokens))
+	}
+}
+
 // BenchmarkGenerate measures what 64 tokens cost beside the engine's work.
 func BenchmarkGenerate(b *testing.B) {
 	m, _ := fakeModel(1)

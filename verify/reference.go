@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -118,6 +119,14 @@ func (r *Reference) SetTrace(f func(layer int, hidden []float32)) { r.trace = f 
 
 // Position reports how many tokens have been fed since the last Reset.
 func (r *Reference) Position() int { return r.length }
+
+// Room reports how many more tokens can be fed: any number, but for a model with learned positions.
+func (r *Reference) Room() int {
+	if r.spec.Positions == 0 {
+		return math.MaxInt - r.length
+	}
+	return r.spec.Positions - r.length
+}
 
 // CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with a
 // window forget what lies behind it.

@@ -24,6 +24,7 @@ var codes = []struct {
 	{context.Canceled, "aborted"},
 	{errInvalid, "invalid-argument"},
 	{llm.ErrNoTokens, "invalid-argument"},
+	{llm.ErrTooLong, "invalid-argument"},
 	{llm.ErrNoTokenizer, "invalid-argument"},
 	{llm.ErrBusy, "busy"},
 	{bundle.ErrVersion, "unsupported-version"},

@@ -64,15 +64,22 @@ func (t *Transformer) accept(sequence int, tokens []int32) error {
 			return fmt.Errorf("token %d is %d: the vocabulary has %d", i, id, s.Vocab)
 		}
 	}
-	end, most := t.sequences.positions[sequence]+len(tokens), graph.MaxPositions
-	if s.Positions > 0 {
-		most = s.Positions
-	}
-	if end > most {
-		return fmt.Errorf("%d tokens: this model has %d positions", end, most)
+	if end := t.sequences.positions[sequence] + len(tokens); end > t.most() {
+		return fmt.Errorf("%d tokens: this model has %d positions", end, t.most())
 	}
 	return nil
 }
+
+// most reports how many positions a sequence has: as many as were learned, or as the tables of angles hold.
+func (t *Transformer) most() int {
+	if n := t.Spec().Positions; n > 0 {
+		return n
+	}
+	return graph.MaxPositions
+}
+
+// Room reports how many more tokens the selected sequence can take.
+func (t *Transformer) Room() int { return t.most() - t.Position() }
 
 // chunk reports how many of the next n tokens may run at once: no cache may overwrite what one
 // of them still has to see.

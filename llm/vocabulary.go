@@ -38,7 +38,10 @@ func (v *Vocabulary) Prompt(text string, bos bool) ([]int32, error) {
 	if v.Tokenizer == nil {
 		return nil, ErrNoTokenizer
 	}
-	ids := v.Tokenizer.Encode(text, bos)
+	ids, err := v.Tokenizer.Encode(text, bos)
+	if err != nil {
+		return nil, err
+	}
 	if len(ids) == 0 && v.BOS >= 0 && bos {
 		ids = []int32{int32(v.BOS)}
 	}
@@ -64,7 +67,10 @@ func (v *Vocabulary) Conversation(messages []Message, t Template) ([]int32, erro
 	if err != nil {
 		return nil, err
 	}
-	ids := v.Tokenizer.Encode(text, false)
+	ids, err := v.Tokenizer.Encode(text, false)
+	if err != nil {
+		return nil, err
+	}
 	if len(ids) == 0 {
 		return nil, errors.New("chat template: it makes an empty text of the conversation")
 	}

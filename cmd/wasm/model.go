@@ -61,7 +61,11 @@ func (m *model) vocabulary() llm.Vocabulary {
 // encode (text, special) returns an Int32Array; with special, the tokenizer puts in front what belongs before a text,
 // such as BOS.
 func (m *model) encode(args []js.Value) (any, error) {
-	return int32Array(m.tok.Encode(args[0].String(), args[1].Bool())), nil
+	ids, err := m.tok.Encode(args[0].String(), args[1].Bool())
+	if err != nil {
+		return nil, err
+	}
+	return int32Array(ids), nil
 }
 
 // decode (Int32Array, skipSpecial) returns a text.

@@ -56,7 +56,7 @@ func TestSpecial(t *testing.T) {
 				t.Fatal(err)
 			}
 			rebuilt := c.Name == "llama's class" // transformers puts a pre-tokenizer of its own in place of the file's
-			if have := tok.Encode("ab", true); !slices.Equal(have, c.Want.IDs) && !rebuilt {
+			if have := encoded(tok.Encode("ab", true)); !slices.Equal(have, c.Want.IDs) && !rebuilt {
 				t.Errorf("ids %v, want %v", have, c.Want.IDs)
 			}
 		})
@@ -208,4 +208,12 @@ func FuzzSettings(f *testing.F) {
 			}
 		}
 	})
+}
+
+// encoded returns the ids of a text that every pattern can be matched against.
+func encoded(ids []int32, err error) []int32 {
+	if err != nil {
+		panic(err)
+	}
+	return ids
 }

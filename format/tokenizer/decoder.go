@@ -162,7 +162,17 @@ type replace struct {
 }
 
 func (d replace) push(token string, end bool, out sink) {
-	out(replaceSpans(token, d.find(token), d.content), end)
+	spans, err := d.in(token)
+	if err != nil { // a Stream has no errors
+		spans = nil
+	}
+	out(replaceSpans(token, spans, d.content), end)
+}
+
+// in returns where the pattern matches.
+func (d replace) in(token string) (spans []span, err error) {
+	defer caught(&err)
+	return d.find(token), nil
 }
 
 func (replace) flush(sink) {}

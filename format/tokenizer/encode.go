@@ -37,7 +37,8 @@ func forEach(in []piece, split func(p piece, out []piece) []piece) []piece {
 }
 
 // encode appends the ids of text to ids. With special, it recognizes special tokens in the text.
-func (t *Tokenizer) encode(text string, special bool, ids []int32) []int32 {
+func (t *Tokenizer) encode(text string, special bool, ids []int32) (all []int32, err error) {
+	defer caught(&err)
 	pieces := []piece{{validUTF8(text), notToken, true}}
 	pieces = forEach(pieces, func(p piece, out []piece) []piece {
 		return t.verbatim.split(p, special, out)
@@ -51,7 +52,7 @@ func (t *Tokenizer) encode(text string, special bool, ids []int32) []int32 {
 	for _, pre := range t.pre {
 		pieces = forEach(pieces, pre)
 	}
-	return t.encodePieces(pieces, ids)
+	return t.encodePieces(pieces, ids), nil
 }
 
 // cachedWord is the length in bytes of the longest word whose ids are cached within a call.

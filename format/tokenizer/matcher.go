@@ -32,7 +32,7 @@ type expression struct {
 }
 
 // The number of steps that a search may take: more than any expression of a published tokenizer needs. Expressions
-// that backtrack exponentially reach it, and then find nothing more.
+// that backtrack exponentially reach it, which is an error.
 const (
 	freeSteps = 20_000_000
 	charSteps = 20_000 // per character of the text
@@ -42,9 +42,9 @@ const (
 const maxRounds = 500_000
 
 // find calls each with the matches in text, from left to right and not overlapping. After an empty one
-// the search goes on at the next character.
-func (e *expression) find(text []rune, each func(from, to int)) {
-	e.search(text, freeSteps+charSteps*len(text), each)
+// the search goes on at the next character. It reports whether the limit on steps was enough.
+func (e *expression) find(text []rune, each func(from, to int)) bool {
+	return e.search(text, freeSteps+charSteps*len(text), each)
 }
 
 // search is find with a limit on steps. It reports whether the limit was enough.

@@ -78,7 +78,31 @@ func compileRegex(expr string) (pattern, error) {
 	if text := tooSlowFor(re, expr); text != "" {
 		return nil, fmt.Errorf("regex %q: on texts like %q it backtracks without end", expr, text)
 	}
-	return func(s string) []span { return findAll(re, s) }, nil
+	return func(s string) []span {
+		spans, ok := findAll(re, s)
+		if !ok {
+			panic(tooMuchWork{expr, utf8.RuneCountInString(s)})
+		}
+		return spans
+	}, nil
+}
+
+// tooMuchWork is what a pattern panics with when its search reaches a limit; caught makes an error of it. So the steps of
+// a tokenizer need no errors.
+type tooMuchWork struct {
+	expr  string
+	chars int // of the text
+}
+
+// caught is to be deferred where patterns are used.
+func caught(err *error) {
+	switch p := recover().(type) {
+	case nil:
+	case tooMuchWork:
+		*err = fmt.Errorf("tokenizer: regex %q backtracks without end on this text (%d characters)", p.expr, p.chars)
+	default:
+		panic(p)
+	}
 }
 
 // tooSlowFor returns a text for which an expression takes excessively many steps, "" if it finds none
@@ -104,13 +128,12 @@ func tooSlowFor(re *expression, expr string) string {
 	return ""
 }
 
-// findAll returns all matches except empty ones directly after a match.
-func findAll(re *expression, s string) []span {
+// findAll returns all matches except empty ones directly after a match. It reports whether the limits on work were enough.
+func findAll(re *expression, s string) (spans []span, ok bool) {
 	if s == "" {
-		return nil
+		return nil, true
 	}
 	text := []rune(s)
-	var spans []span
 	at, offset := 0, 0 // the same position in text and in s
 	byteOf := func(i int) int {
 		for ; at < i; at++ {
@@ -119,14 +142,14 @@ func findAll(re *expression, s string) []span {
 		return offset
 	}
 	end := -1
-	re.find(text, func(from, to int) {
+	ok = re.find(text, func(from, to int) {
 		if to > from || from != end {
 			f := byteOf(from)
 			spans = append(spans, span{f, byteOf(to)})
 			end = to
 		}
 	})
-	return spans
+	return spans, ok
 }
 
 // behavior is how Split treats the matches of its pattern, the delimiters.

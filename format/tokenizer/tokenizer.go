@@ -83,22 +83,29 @@ func (t *Tokenizer) Around() (before, after []int32) { return t.post.before, t.p
 // often one for the beginning. Added tokens in the text are recognized, including
 // special ones: use EncodeOrdinary for untrusted text.
 // Bytes that are not UTF-8 count as U+FFFD, one for each maximal part of a character.
-func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
+//
+// The error says which regular expression of the tokenizer takes too much work on this text: Parse refuses those that
+// it finds to backtrack without end, but it cannot find all of them.
+func (t *Tokenizer) Encode(text string, addSpecial bool) ([]int32, error) {
 	if !addSpecial {
 		return t.encode(text, true, nil)
 	}
-	ids := t.encode(text, true, append([]int32(nil), t.post.before...))
-	return append(ids, t.post.after...)
+	ids, err := t.encode(text, true, append([]int32(nil), t.post.before...))
+	if err != nil {
+		return nil, err
+	}
+	return append(ids, t.post.after...), nil
 }
 
 // EncodeOrdinary returns the ids of a text, treating special tokens in it as
-// ordinary text, and adds no token.
-func (t *Tokenizer) EncodeOrdinary(text string) []int32 {
+// ordinary text, and adds no token. The error is that of Encode.
+func (t *Tokenizer) EncodeOrdinary(text string) ([]int32, error) {
 	return t.encode(text, false, nil)
 }
 
 // Decode returns the text of the ids, without the special tokens if skipSpecial. Ids that are
-// not in the vocabulary add nothing.
+// not in the vocabulary add nothing. Tokens on which a regular expression of the decoder takes too much work come out
+// as they go in.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
 	var b strings.Builder
 	s := t.Stream(skipSpecial)

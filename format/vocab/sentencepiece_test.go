@@ -119,7 +119,7 @@ func TestScores(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := tok.EncodeOrdinary("a  a   a"), []int32{2, 3, 2, 1, 2}; !slices.Equal(got, want) {
+		if got, want := encoded(tok.EncodeOrdinary("a  a   a")), []int32{2, 3, 2, 1, 2}; !slices.Equal(got, want) {
 			t.Errorf("%q: %v: want %v", class, got, want)
 		}
 	}

@@ -123,7 +123,11 @@ func (j *job) windows() ([][]int32, error) {
 		what += "as conversations, "
 	}
 	size := min(cmp.Or(k.Tokens, defaultTokens), j.source.Context())
-	windows, err := verify.Windows(tok.Encode(text, false), tok.Begin(), size, 0)
+	ids, err := tok.Encode(text, false)
+	if err != nil {
+		return nil, &TextError{err}
+	}
+	windows, err := verify.Windows(ids, tok.Begin(), size, 0)
 	if err != nil {
 		return nil, &TextError{err}
 	}

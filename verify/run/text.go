@@ -44,7 +44,11 @@ func (t Text) windows(m *source.Model) ([][]int32, error) {
 	if size > most {
 		return nil, &OptionError{Option: "window-tokens", Value: strconv.Itoa(size), Err: fmt.Errorf("the model was trained for %d", most)}
 	}
-	windows, err := verify.Windows(tok.Encode(cmp.Or(t.Text, story), false), tok.Begin(), size, max(0, cmp.Or(t.Windows, defaultWindows)))
+	ids, err := tok.Encode(cmp.Or(t.Text, story), false)
+	if err != nil {
+		return nil, &TextError{err}
+	}
+	windows, err := verify.Windows(ids, tok.Begin(), size, max(0, cmp.Or(t.Windows, defaultWindows)))
 	if err != nil && t.Text != "" {
 		err = &TextError{err}
 	}

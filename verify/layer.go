@@ -26,14 +26,9 @@ func (r *Reference) Layer(ctx context.Context, layer int, x []float32) error {
 	return err
 }
 
-// Rest passes the residual stream x [tokens][hidden] of a whole sequence, which stands before a layer, through that and all
-// later ones, and hands out the logits of the tokens from first on.
-func (r *Reference) Rest(ctx context.Context, layer int, x []float32, first int, each func(i int, logits []float32) error) error {
-	for l := layer; l < len(r.spec.Layers); l++ {
-		if err := r.Layer(ctx, l, x); err != nil {
-			return err
-		}
-	}
+// Logits hands out the logits of the tokens from first on of x [tokens][hidden], the residual stream behind the layers, which
+// it overwrites.
+func (r *Reference) Logits(ctx context.Context, x []float32, first int, each func(i int, logits []float32) error) error {
 	return r.head(ctx, x, first, len(x)/r.spec.Hidden, each)
 }
 

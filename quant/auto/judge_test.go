@@ -26,6 +26,8 @@ func TestMeasurers(t *testing.T) {
 	}
 }
 
+const windowTokens = 24
+
 // measureDrifts returns the drift of a model with the queries' matrix of its first layer in two bits.
 func measureDrifts(t *testing.T, family string, dev *gpu.Device) float64 {
 	src, err := openCheckpoint("../../testdata/families/"+family, nil)
@@ -35,12 +37,12 @@ func measureDrifts(t *testing.T, family string, dev *gpu.Device) float64 {
 	defer src.Close()
 	windows := make([][]int32, 6)
 	for w := range windows {
-		for i := range 24 {
+		for i := range windowTokens {
 			windows[w] = append(windows[w], int32((w*131+i*37)%src.Weights.Spec().Vocab))
 		}
 	}
 	ctx := context.Background()
-	j, err := newMeasurer(ctx, src, dev, windows, extent{4, 20})
+	j, err := newMeasurer(ctx, src, dev, windows, extent{4, windowTokens - 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,7 @@ func measureDrifts(t *testing.T, family string, dev *gpu.Device) float64 {
 			get = func(ctx context.Context, i int) (*quant.Sums, error) { return j.ExpertSums(ctx, i, 0) }
 		}
 		sums, err := get(ctx, i)
-		if err != nil || len(sums.Inputs) != tensor.Cols()*tensor.Cols() || tensor.Role == model.RoleQ && sums.Tokens != 6*24 || sums.Gap != nil {
+		if err != nil || len(sums.Inputs) != tensor.Cols()*tensor.Cols() || tensor.Role == model.RoleQ && sums.Tokens != 6*windowTokens || sums.Gap != nil {
 			t.Errorf("sums of %s: %v, %+v", tensor.Name, err, sums)
 		}
 		if tensor.Role == model.RoleDown {

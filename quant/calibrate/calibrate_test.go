@@ -92,15 +92,5 @@ func handOver(t *testing.T, c *Calibrator, w model.Weights, i int) {
 		return
 	}
 	s := block.Scheme{Bits: 4, Block: 32}
-	e, err := quant.NewEncoder(s, quant.Options{Method: quant.RTN})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := make([]byte, tensor.Rows()*s.RowBytes(cols))
-	for r := range tensor.Rows() {
-		if err := e.Row(out[r*s.RowBytes(cols):(r+1)*s.RowBytes(cols)], rows[r*cols:(r+1)*cols]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.Set(i, s.Bits, s.Block, 0, out)
+	c.Set(i, s.Bits, s.Block, 0, inBlocks(t, w, i, s))
 }

@@ -127,20 +127,36 @@ func (j *Judge) Drift(ctx context.Context, i int, s block.Scheme, blocks []byte)
 
 // from returns a model that knows the windows only, in their order, each after a Reset, and runs the layers from the
 // given one on.
-func (j *Judge) from(layer int) verify.Forwarder { return &rest{j, layer, -1} }
+func (j *Judge) from(layer int) verify.Forwarder { return &rest{Judge: j, layer: layer, window: -1} }
 
 type rest struct {
 	*Judge
 	layer, window int
+	position      int       // of the next token
+	x             []float32 // [tokens][hidden], behind the layers
 }
 
 func (r *rest) VocabSize() int { return r.ref.VocabSize() }
-func (r *rest) Reset()         { r.window++ }
 
-// Forward implements verify.Forwarder.
+// Reset implements verify.Forwarder.
+func (r *rest) Reset() { r.window, r.position = r.window+1, 0 }
+
+// Forward implements verify.Forwarder. With the first tokens of a window, all of it goes through the layers.
 func (r *rest) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
-	if len(tokens) != len(r.windows[r.window])-1 {
-		return fmt.Errorf("window %d: %d tokens", r.window, len(tokens))
+	if r.position == 0 {
+		r.x = slices.Clone(r.streams[r.layer][r.window])
+		for l := r.layer; l < len(r.streams)-1; l++ {
+			if err := r.ref.Layer(ctx, l, r.x); err != nil {
+				return err
+			}
+		}
 	}
-	return r.ref.Rest(ctx, r.layer, slices.Clone(r.streams[r.layer][r.window]), from, each)
+	h := r.model.Spec().Hidden
+	end := r.position + len(tokens)
+	if end*h > len(r.x) {
+		return fmt.Errorf("window %d has %d tokens, %d are fed", r.window, len(r.x)/h, end)
+	}
+	x := r.x[r.position*h : end*h]
+	r.position = end
+	return r.ref.Logits(ctx, x, from, each)
 }

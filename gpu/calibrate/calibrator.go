@@ -74,15 +74,15 @@ func newCalibrator(src model.Weights, k *keeper, exact bool) (*Calibrator, error
 // Close frees the device's memory and removes temporary files.
 func (c *Calibrator) Close() error { return errors.Join(c.quantized.close(), c.float.close()) }
 
-// Set hands over the next rows of tensor i, from row0 on, as they will be in the bundle: bits a weight
-// in blocks of the given size, 16 and 0 for float16, 32 and 0 for float32. It keeps a copy. The tensor counts when its last row
-// is there. Set may be called while sums are made.
+// Set passes the next rows of tensor i, starting at row0, as they will be in the bundle: with this many bits a weight
+// in blocks of the given size; 16 and 0 mean float16, 32 and 0 float32. It keeps a copy. The tensor takes effect with its
+// last row. Set may be called while sums are computed.
 func (c *Calibrator) Set(i, bits, size, row0 int, bytes []byte) {
 	c.quantized.Set(i, block.Packing{Bits: bits, Block: size}, row0, bytes)
 }
 
-// Sums returns what the text says of the inputs of tensor i; Gap and Debt only if the float model goes
-// along. Of a stack of experts' matrices, it is Inputs alone: the sum over what is sent to any of them.
+// Sums returns the sums over the inputs of tensor i; Gap and Debt only if the float model runs
+// alongside. For a stack of experts' matrices it returns only Inputs, over what is sent to any of them.
 func (c *Calibrator) Sums(ctx context.Context, i int) (*quant.Sums, error) {
 	t, err := c.reach(ctx, i)
 	if err != nil {
@@ -102,10 +102,10 @@ func (c *Calibrator) Sums(ctx context.Context, i int) (*quant.Sums, error) {
 	return sums[0], nil
 }
 
-// ExpertSums returns what the text says of the inputs of expert e's matrix in the stack that is tensor i: of
-// what the router sends there, as far as the model is quantized. Gap is over those tokens that the float model sends
-// there too. A routing weight that multiplies the expert's inputs or outputs multiplies all of its inputs here. The
-// sums belong to the Calibrator: they are not to be changed, and hold until it is asked for others.
+// ExpertSums returns the sums over the inputs of expert e's matrix in the stack that is tensor i: over the tokens
+// that the router of the partly quantized model sends to it. Gap is over those of them that the float model sends
+// there too. Inputs are multiplied by the routing weight, whether the model applies that to the expert's inputs or its
+// outputs. The sums belong to the Calibrator: do not change them; they are valid until the next call.
 func (c *Calibrator) ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error) {
 	t, err := c.reach(ctx, i)
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *Calibrator) ExpertSums(ctx context.Context, i, e int) (*quant.Sums, err
 	k := &c.kept
 	if k.layer != t.Layer || k.input != t.Role.Input() || e < k.from || e >= k.to {
 		want := expertSums{layer: t.Layer, input: t.Role.Input(), experts: experts{e, min(n, e+max(1, c.sumBytes/c.expertBytes(t)))}}
-		*k = expertSums{} // before there are others
+		*k = expertSums{} // frees the memory before the next ones are made
 		if want.sums, err = c.pass(ctx, c.tracks(), want.input, want.experts); err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ func (c *Calibrator) ExpertSums(ctx context.Context, i, e int) (*quant.Sums, err
 	return k.sums[e-k.from], nil
 }
 
-// expertsOf reports how many experts have their matrices in a tensor, 0 if it is no stack.
+// expertsOf reports how many experts' matrices are stacked in a tensor, 0 if it is not a stack.
 func (c *Calibrator) expertsOf(t model.Tensor) int {
 	switch t.Role {
 	case model.RoleGate, model.RoleUp, model.RoleDown:
@@ -136,7 +136,7 @@ func (c *Calibrator) expertsOf(t model.Tensor) int {
 	return 0
 }
 
-// expertBytes reports what the sums of one expert take.
+// expertBytes reports how much memory the sums of one expert take.
 func (c *Calibrator) expertBytes(t model.Tensor) int {
 	cols := t.Cols()
 	n := cols * cols
@@ -149,7 +149,7 @@ func (c *Calibrator) expertBytes(t model.Tensor) int {
 	return 4 * n
 }
 
-// reach goes on to the layer of tensor i.
+// reach advances to the layer of tensor i.
 func (c *Calibrator) reach(ctx context.Context, i int) (model.Tensor, error) {
 	t := c.src.Tensors()[i]
 	if t.Layer == model.NoLayer {
@@ -192,9 +192,10 @@ func (c *Calibrator) advance(ctx context.Context) error {
 	return nil
 }
 
-// pass runs the layer of some tracks, the quantized model's last, over all windows, from where it can: up to the
-// matrix that is given some inputs, and returns the sums over these, or over those of some experts, each by itself;
-// or to the end, which makes the next layer's inputs, if there are none to be added up.
+// pass runs the current layer of some tracks, the quantized model's last, over all windows, beginning at the furthest
+// place whose vectors were kept. With an input it runs up to the matrix that multiplies it, and returns the sums over
+// that input, or over the inputs of some experts, one set for each. With InputNone it runs to the end of the layer,
+// which leaves the inputs of the next layer.
 func (c *Calibrator) pass(ctx context.Context, tracks []*track, input model.Input, some experts) ([]*quant.Sums, error) {
 	var runs []*trackRun
 	defer func() {

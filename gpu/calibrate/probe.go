@@ -5,20 +5,20 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
-// probe is where the inputs of a matrix are. They are known once a pass was recorded up to it.
+// probe finds out where the inputs of a matrix are: that is known once a pass up to it was recorded.
 type probe struct {
 	input    model.Input
 	m        *graph.Matrix
 	in       graph.Inputs
-	residual graph.Vectors // the stream that what m makes is added to
+	residual graph.Vectors // the residual stream that the result of m is added to
 }
 
-// newProbe returns a probe of the matrix that is given some inputs.
+// newProbe returns a probe of the matrix that multiplies an input.
 func newProbe(l *layer, input model.Input) *probe {
 	return &probe{input: input, m: l.matrices().Given(input), residual: l.Residual()}
 }
 
-// sink is the tap of a pass: it notes where the inputs are, and has the sums over them recorded if there are any.
+// sink is the tap of a pass: it notes where the inputs are and records the sums over them, if any are wanted.
 type sink struct {
 	*probe
 	sums *sums // nil: none

@@ -17,16 +17,16 @@ type trackRun struct {
 
 	programs map[int]*gpu.Program // by the tokens of a window
 
-	// What the pass leaves that a later one begins with: which vectors, in which stream (nil: none),
-	// and how far they are.
+	// What the pass keeps for a later one to begin with: the vectors v, in the stream to (nil: nothing), which are
+	// those at the place reached.
 	reached graph.Place
 	to      *stream
 	v       graph.Vectors
 
-	fed int // tokens that the kernels know of; 0: none
+	fed int // how many tokens the kernels were told of; 0: none
 }
 
-// begin says what the pass leaves. A layer whose branches run side by side begins at its input every
+// begin decides what the pass keeps. A layer with parallel branches begins at its input every
 // time.
 func (r *trackRun) begin() (err error) {
 	r.reached = r.have
@@ -45,12 +45,12 @@ func (r *trackRun) begin() (err error) {
 	return err
 }
 
-// window runs the layer over one window of n tokens and keeps what is to be kept of it.
+// window runs the layer over one window of n tokens and keeps what a later pass needs.
 func (r *trackRun) window(ctx context.Context, w, n int) error {
 	if err := r.feed(n); err != nil {
 		return err
 	}
-	programs, err := r.bring(w, n)
+	programs, err := r.restore(w, n)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (r *trackRun) window(ctx context.Context, w, n int) error {
 	programs = append(programs, body)
 	var kept *gpu.Program
 	if r.to != nil {
-		if kept, err = r.to.keep(w, n, r.v); err != nil {
+		if kept, err = r.to.save(w, n, r.v); err != nil {
 			return err
 		}
 	}
@@ -72,7 +72,7 @@ func (r *trackRun) window(ctx context.Context, w, n int) error {
 		return err
 	}
 	if r.to == nil || kept != nil {
-		if w%waitEvery == 0 { // what waits to be run takes memory
+		if w%waitEvery == 0 { // queued work takes memory
 			return r.layer.Device().Wait(ctx)
 		}
 		return ctx.Err()
@@ -81,7 +81,7 @@ func (r *trackRun) window(ctx context.Context, w, n int) error {
 	if err != nil {
 		return err
 	}
-	return r.to.put(w, out)
+	return r.to.write(w, out)
 }
 
 // feed tells the kernels of a window's n tokens.
@@ -97,10 +97,10 @@ func (r *trackRun) feed(n int) error {
 	return r.layer.Feed(rows)
 }
 
-// waitEvery is how many windows may wait to be run.
+// waitEvery is how many windows may be queued.
 const waitEvery = 8
 
-// program returns what runs a window of n tokens.
+// program returns the program that runs the layer over a window of n tokens.
 func (r *trackRun) program(n int) (*gpu.Program, error) {
 	if p := r.programs[n]; p != nil {
 		return p, nil
@@ -124,19 +124,19 @@ func (r *trackRun) program(n int) (*gpu.Program, error) {
 	return p, nil
 }
 
-// bring brings a window's vectors to where the layer begins, by the programs that it returns.
-func (r *trackRun) bring(w, n int) ([]*gpu.Program, error) {
+// restore returns the programs that copy a window's vectors to where the layer begins.
+func (r *trackRun) restore(w, n int) ([]*gpu.Program, error) {
 	from := r.input
 	if r.have == graph.AfterAttention {
 		from = r.middle
 	}
-	p, err := from.bring(w, n, r.layer.Residual())
+	p, err := from.load(w, n, r.layer.Residual())
 	if err != nil {
 		return nil, err
 	}
 	programs := []*gpu.Program{p}
 	if r.have == graph.AfterHeads {
-		if p, err = r.heads.bring(w, n, r.layer.Heads(0)); err != nil {
+		if p, err = r.heads.load(w, n, r.layer.Heads(0)); err != nil {
 			return nil, err
 		}
 		programs = append(programs, p)

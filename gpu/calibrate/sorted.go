@@ -16,18 +16,18 @@ type experts struct{ from, to int }
 // allExperts adds up the inputs of all experts together. A matrix that is not part of a stack uses it as well.
 var allExperts = experts{-1, 0}
 
-// sorted is what the tokens of a pass bring to the experts that they are sent to, by expert. Each vector is
-// multiplied with the routing weight, whether that scales the expert's inputs or its outputs: W·(w·x) = w·(W·x).
+// sorted holds the inputs of experts, grouped by expert. Each vector is multiplied by the routing weight, whether the
+// model applies that to the expert's inputs or its outputs: W·(w·x) = w·(W·x).
 type sorted struct {
 	x, y  graph.Vectors // inputs, and those of the float model
-	debt  graph.Vectors // what the residual stream lacks, shared among a token's experts in proportion to their weights
+	debt  graph.Vectors // error of the residual stream, divided among a token's experts in proportion to their weights
 	spans *arena.Buffer // [experts+1][spanBytes], as spans.wgsl describes them
 }
 
-// spanBytes is from one expert to the next: a uniform may be bound there.
+// spanBytes is the distance between two experts' spans, each of which can be bound as a uniform.
 const spanBytes = gpu.Align
 
-// sort allocates what sums of these kinds are made of.
+// sort allocates the sorted vectors that sums of these kinds are computed from.
 func (s *sums) sort(kinds []sumKind) error {
 	m := &s.layer.spec().MLP
 	s.sorted = &sorted{}
@@ -47,7 +47,7 @@ func (s *sums) sort(kinds []sumKind) error {
 	return err
 }
 
-// at returns where the vectors are that make up the rows of a sum.
+// at returns the vectors that make up the rows of a sum.
 func (s *sorted) at(k sumKind) *graph.Vectors {
 	switch k {
 	case sumGap:
@@ -58,7 +58,7 @@ func (s *sorted) at(k sumKind) *graph.Vectors {
 	return &s.x
 }
 
-// span returns where the inputs of expert e are, or those of all n experts if that is the one of allExperts.
+// span tells kernels where the inputs of expert e of n begin and end, or those of all experts if e is that of allExperts.
 func (s *sorted) span(e, n int) *arena.Buffer {
 	if e == allExperts.from {
 		e = n
@@ -66,7 +66,7 @@ func (s *sorted) span(e, n int) *arena.Buffer {
 	return s.spans.Part(uint64(e*spanBytes), 16)
 }
 
-// recordSorted records how the vectors that the experts of a stack are given are sorted by expert.
+// recordSorted records the sorting of the experts' inputs.
 func (s *sums) recordSorted(r *graph.Recorder) {
 	in, m := s.in, s.in.Experts
 	r.Dispatch("spans", kernels.Consts{"EXPERTS": m.Experts, "SLOTS": in.Slots, "EACH": spanBytes / 4}, 1, 1,
@@ -90,7 +90,7 @@ func (s *sums) recordSorted(r *graph.Recorder) {
 	}
 }
 
-// count returns how many inputs the set at inputs ever had.
+// count returns how many inputs a span had, over all passes.
 func (s *sorted) count(ctx context.Context, dev *gpu.Device, inputs *arena.Buffer) (int, error) {
 	raw := make([]byte, 16)
 	err := dev.Read(ctx, inputs.Range().Buffer, inputs.Range().Offset, raw)

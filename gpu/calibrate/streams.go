@@ -9,7 +9,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
-// stream keeps vectors of calibration text, in device memory or in a temporary file.
+// stream stores hidden states of the calibration text, in device memory or in a temporary file.
 type stream struct {
 	width int
 	first []int64 // tokens before each window
@@ -18,11 +18,11 @@ type stream struct {
 	device []*gpu.Buffer // by window: [token][stride] f32
 }
 
-// keeper says where the streams of a calibration are.
+// keeper decides where the streams of a calibration are stored.
 type keeper struct {
 	dev     *gpu.Device
 	windows [][]int32
-	files   bool // not on the device
+	files   bool // in temporary files, not on the device
 }
 
 // How much of a device's memory the streams of a calibration may take.
@@ -31,7 +31,7 @@ const (
 	streamShare = 4       // else 1/streamShare of what is free
 )
 
-// newKeeper puts the streams of a number of tracks on the device if there is room for them.
+// newKeeper stores the streams of a number of tracks on the device if there is room for them.
 func newKeeper(dev *gpu.Device, hidden, heads, tracks int, windows [][]int32) *keeper {
 	most := uint64(streamBytes)
 	if free, ok := dev.FreeMemory(); ok {
@@ -66,7 +66,7 @@ func (k *keeper) stream(width int) (*stream, error) {
 	return s, nil
 }
 
-// allocate makes the stream's buffers, or leaves none.
+// allocate makes the stream's buffers. After an error it leaves none.
 func (s *stream) allocate(k *keeper) error {
 	for _, w := range k.windows {
 		b, err := k.dev.NewBuffer(graph.PurposeActivations, uint64(4*len(w)*graph.Stride(s.width)), gpu.Storage)
@@ -86,7 +86,7 @@ func (s *stream) release() {
 	s.device = nil
 }
 
-// close removes what the stream has kept.
+// close frees the memory, or removes the file.
 func (s *stream) close() error {
 	if s == nil {
 		return nil
@@ -98,8 +98,8 @@ func (s *stream) close() error {
 	return errors.Join(s.file.Close(), os.Remove(s.file.Name()))
 }
 
-// put stores the vectors of a window, one next to the other.
-func (s *stream) put(window int, x []float32) error {
+// write stores the vectors of a window, which lie next to each other.
+func (s *stream) write(window int, x []float32) error {
 	if s.file == nil {
 		return s.device[window].Write(0, spaced(graph.FloatBytes(x), 4*s.width, 4*graph.Stride(s.width)))
 	}
@@ -107,9 +107,9 @@ func (s *stream) put(window int, x []float32) error {
 	return err
 }
 
-// bring brings the n vectors of a window to v, which are as far apart as the stream's on the device would
-// be. The program is to be run before they are there; nil: they are.
-func (s *stream) bring(window, n int, v graph.Vectors) (*gpu.Program, error) {
+// load copies the n vectors of a window to v, whose stride is that of the stream on a device. The copy is done
+// when the returned program has run; nil means that it is done already.
+func (s *stream) load(window, n int, v graph.Vectors) (*gpu.Program, error) {
 	if s.file == nil {
 		return copied(v.Buffer.Range().Buffer, s.device[window], n, v.Stride)
 	}
@@ -120,8 +120,9 @@ func (s *stream) bring(window, n int, v graph.Vectors) (*gpu.Program, error) {
 	return nil, v.Buffer.Write(0, spaced(raw, 4*s.width, 4*v.Stride))
 }
 
-// keep returns a program that takes over the n vectors v of a window; nil: they are to be read, and put.
-func (s *stream) keep(window, n int, v graph.Vectors) (*gpu.Program, error) {
+// save returns a program that stores the n vectors v of a window. nil means that the caller has to read them and
+// call write.
+func (s *stream) save(window, n int, v graph.Vectors) (*gpu.Program, error) {
 	if s.file != nil {
 		return nil, nil
 	}

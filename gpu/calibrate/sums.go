@@ -12,7 +12,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
-// sums are quant.Sums that are added up on the device, over all inputs of a matrix, or over those of some experts
+// sums are quant.Sums that are computed on the device, over all inputs of a matrix, or over the inputs of some experts
 // of a stack of matrices.
 type sums struct {
 	*probe
@@ -23,9 +23,9 @@ type sums struct {
 	owned  []*arena.Buffer
 }
 
-// set is what is added up over some of the inputs.
+// set is the sums over some of the inputs.
 type set struct {
-	inputs *arena.Buffer // which ones, as gram.wgsl's Step
+	inputs *arena.Buffer // which ones, as the Step of gram.wgsl
 	sums   []*sum
 }
 
@@ -44,8 +44,8 @@ const (
 	sumDebt
 )
 
-// newSums prepares the sums over the inputs of a probe's matrix, or, if that is a stack, over those of some of its
-// experts, with those against the float model if there is one.
+// newSums prepares the sums over the inputs of a probe's matrix or, if that is a stack, of some of its
+// experts, including the sums that compare with the float model if there is one.
 func newSums(l *layer, p, float *probe, some experts) (*sums, error) {
 	s := &sums{layer: l, probe: p, float: float}
 	if err := s.allocate(some); err != nil {
@@ -86,7 +86,7 @@ func (s *sums) allocate(some experts) error {
 	return nil
 }
 
-// release frees the sums, and what they are made of.
+// release frees the memory of the sums.
 func (s *sums) release() {
 	if s != nil {
 		s.layer.arena.Release(s.owned...)
@@ -120,8 +120,8 @@ func (s *sums) newSum(k sumKind) (*sum, error) {
 	return n, nil
 }
 
-// addsToResidual reports whether what the matrix makes is added to the residual stream as it is, but for a
-// factor, and the stream is by then what the layer's other branch made of it.
+// addsToResidual reports whether the result of the matrix is added to the residual stream directly, but for a
+// factor, after the layer's other branch has been added.
 func (s *sums) addsToResidual() bool {
 	y := s.layer.spec()
 	switch s.input {

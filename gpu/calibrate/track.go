@@ -9,15 +9,15 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant/overlay"
 )
 
-// track is what calibration text has become on its way through a model.
+// track holds the hidden states of the calibration text on its way through a model.
 type track struct {
 	*overlay.Model
 	keeper *keeper
 	layer  *layer // nil before its first pass
 
 	input  *stream // residual stream before the layer
-	heads  *stream // outputs of its heads …
-	middle *stream // … and residual stream after attention, as far as have says
+	heads  *stream // outputs of its attention heads, if have says so
+	middle *stream // residual stream after attention, if have says so
 	have   graph.Place
 }
 
@@ -43,7 +43,7 @@ func (k *track) unload() {
 	k.layer = nil
 }
 
-// load brings the layer to the device, or what was handed over of it since it was there.
+// load loads the layer onto the device or, if it is there, the tensors that were set since.
 func (k *track) load(ctx context.Context, layer int) error {
 	src := newLayerSource(k.Model, layer)
 	late := k.Late(src.index)
@@ -64,7 +64,7 @@ func (k *track) load(ctx context.Context, layer int) error {
 	return nil
 }
 
-// next forgets what belongs to the layers before the given one, whose inputs are there.
+// next forgets everything that belongs to layers before the given one, whose inputs are complete.
 func (k *track) next(layer int) error {
 	k.unload()
 	k.have = graph.AtInput
@@ -103,7 +103,7 @@ func (k *track) embed(windows [][]int32) error {
 				x[len(x)-s.Hidden+i] += v
 			}
 		}
-		if err := k.input.put(w, x); err != nil {
+		if err := k.input.write(w, x); err != nil {
 			return err
 		}
 	}

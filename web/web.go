@@ -11,9 +11,11 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,9 +36,11 @@ type Options struct {
 	// Reference computes the logits [len(tokens)][vocab] of a model on the CPU, for the page to compare with; nil:
 	// the page offers no comparison.
 	Reference func(ctx context.Context, model string, tokens []int32) ([]float32, error)
-	// Hosts are the names that the server answers to. Requests for others are refused, so that no other site can
-	// point a domain of its own at this machine (DNS rebinding). Empty: any.
+	// Hosts are the names and addresses that the server answers to. Requests for others are refused, so that no other
+	// site can point a domain of its own at this machine (DNS rebinding). Empty: any.
 	Hosts []string
+	// AnyAddress adds all IP addresses to Hosts: whoever writes one uses no domain.
+	AnyAddress bool
 }
 
 // maxReferenceTokens is the most tokens that Reference is called with: it is slow.
@@ -56,7 +60,7 @@ func Handler(o Options) http.Handler {
 			mux.HandleFunc("GET /models/"+m.Name+"/"+name, func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, filepath.Join(m.Dir, name)) })
 		}
 	}
-	mux.HandleFunc("POST /reference/{model}", o.reference)
+	mux.Handle("POST /reference/{model}", http.NewCrossOriginProtection().Handler(http.HandlerFunc(o.reference)))
 	mux.HandleFunc("GET /"+wasmName, o.serveWasm)
 	mux.Handle("GET /", http.FileServerFS(o.Page))
 	return o.guard(mux)
@@ -66,7 +70,7 @@ func Handler(o Options) http.Handler {
 func (o *Options) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !o.known(r.Host) {
-			http.Error(w, "this server does not answer to the name "+r.Host, http.StatusMisdirectedRequest)
+			http.Error(w, fmt.Sprintf("this server does not answer to the name %q: start it with --allow-host to add a name", r.Host), http.StatusMisdirectedRequest)
 			return
 		}
 		h := w.Header()
@@ -87,12 +91,11 @@ func (o *Options) known(host string) bool {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		host = host[:i]
 	}
-	for _, h := range o.Hosts {
-		if strings.EqualFold(strings.Trim(host, "[]"), h) {
-			return true
-		}
+	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
+	if o.AnyAddress && net.ParseIP(host) != nil {
+		return true
 	}
-	return false
+	return slices.ContainsFunc(o.Hosts, func(h string) bool { return strings.EqualFold(host, h) })
 }
 
 // serveFile serves a file, whole or in ranges.

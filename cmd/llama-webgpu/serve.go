@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +35,10 @@ subdirectories. The model runs in the browser, on its GPU: prompts and texts sta
 parity check, if you run it, has this program compute logits on the CPU, of a sentence that is always the same.
 
 Unless --host says otherwise, the server can be reached from this machine only. Browsers on other machines
-allow WebGPU on https pages only.
+allow WebGPU on https pages only. The server answers to IP addresses, localhost, and its own host name; behind
+a proxy, or under another name, give that name with --allow-host.
+
+A bundle in a subdirectory that cannot be opened is reported, and the others are served.
 
 A program that was built with go install does not contain the page: it builds the page the first time,
 with the Go tool.
@@ -47,6 +51,7 @@ Examples:
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle, or directory of bundles (required)"},
 		&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "`HOST`: address to listen on"},
 		&cli.IntFlag{Name: "port", Value: 8080, Usage: "`N`: port to listen on; 0: any that is free"},
+		&cli.StringSliceFlag{Name: "allow-host", Usage: "`NAME`: another host name to answer to (repeatable)"},
 		&cli.BoolFlag{Name: "no-reference", Usage: "do not compute logits for the page's parity check", DisableDefaultText: true},
 	},
 	Action: serve,
@@ -56,9 +61,12 @@ func serve(c *cli.Context) error {
 	if err := cmp.Or(cmdline.Check(c, []string{"model"}, "model"), cmdline.Within(c, cmdline.Bound{Name: "port", Most: 65535, Not: "0: any that is free"})); err != nil {
 		return err
 	}
-	models, err := findBundles(c.String("model"))
+	models, damaged, err := findBundles(c.String("model"))
 	if err != nil {
 		return err
+	}
+	for _, err := range damaged {
+		fmt.Fprintf(c.App.ErrWriter, "not served: %v\n", err)
 	}
 	page, err := web.Site(c.Context, func() {
 		fmt.Fprintln(c.App.ErrWriter, "This program was built without the demo page: building it, which takes a minute or two the first time.")
@@ -66,7 +74,9 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o := web.Options{Page: page, Models: models, Hosts: hostNames(c.String("host"))}
+	o := web.Options{Page: page, Models: models}
+	o.Hosts, o.AnyAddress = hostNames(c.String("host"))
+	o.Hosts = append(o.Hosts, c.StringSlice("allow-host")...)
 	if !c.Bool("no-reference") {
 		o.Reference = (&referenceServer{models: models}).logits
 	}
@@ -87,12 +97,18 @@ func pageAddress(a net.Addr) string {
 	return a.String()
 }
 
-// hostNames are the host names that a server on a loopback address answers to; nil for any other address.
-func hostNames(host string) []string {
+// hostNames are the names and addresses that a server answers to which listens on host. On a loopback address these are
+// the ones of this machine alone; on others, all addresses and the name of the machine: a server does not know by which
+// address it is reached from outside.
+func hostNames(host string) (names []string, anyAddress bool) {
+	names = []string{"localhost", "127.0.0.1", "::1", host}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return []string{"localhost", "127.0.0.1", "::1", host}
+		return names, false
 	}
-	return nil
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name, name+".local")
+	}
+	return slices.DeleteFunc(names, func(n string) bool { return n == "" }), true
 }
 
 // serveUntil serves until ctx ends, and then finishes the responses that are under way.
@@ -113,38 +129,43 @@ func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-// findBundles returns the bundle in dir, or those in its subdirectories.
-func findBundles(dir string) ([]web.Model, error) {
+// findBundles returns the bundle in dir, or those in its subdirectories. Of several, those that cannot be opened are left
+// out, and damaged says why.
+func findBundles(dir string) (models []web.Model, damaged []error, err error) {
 	if source.Exists(dir, bundle.ManifestName) {
 		m, err := describeBundle(dir)
-		return []web.Model{m}, err
+		return []web.Model{m}, nil, err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, source.WrongKind(dir)
+		return nil, nil, source.WrongKind(dir)
 	}
-	var models []web.Model
 	named := map[string]bool{}
 	for _, e := range entries {
-		if sub := filepath.Join(dir, e.Name()); source.Exists(sub, bundle.ManifestName) {
-			m, err := describeBundle(sub)
-			if err != nil {
-				return nil, err
-			}
-			for n := 2; named[m.Name]; n++ { // names that differ only in characters that a path cannot have
-				m.Name = fmt.Sprintf("%s-%d", pathName(filepath.Base(sub)), n)
-			}
-			named[m.Name] = true
-			models = append(models, m)
+		sub := filepath.Join(dir, e.Name())
+		if !source.Exists(sub, bundle.ManifestName) {
+			continue
 		}
-	}
-	if len(models) == 0 {
-		if found := hf.Recognize(dir); found.Kind != hf.OtherKind {
-			return nil, source.WrongKind(dir)
+		m, err := describeBundle(sub)
+		if err != nil {
+			damaged = append(damaged, err)
+			continue
 		}
-		return nil, fmt.Errorf("%s: no bundle: neither it nor a subdirectory has a %s", dir, bundle.ManifestName)
+		for n := 2; named[m.Name]; n++ { // names that differ only in characters that a path cannot have
+			m.Name = fmt.Sprintf("%s-%d", pathName(filepath.Base(sub)), n)
+		}
+		named[m.Name] = true
+		models = append(models, m)
 	}
-	return models, nil
+	switch {
+	case len(models) > 0:
+		return models, damaged, nil
+	case len(damaged) > 0:
+		return nil, nil, errors.Join(damaged...)
+	case hf.Recognize(dir).Kind != hf.OtherKind:
+		return nil, nil, source.WrongKind(dir)
+	}
+	return nil, nil, fmt.Errorf("%s: no bundle: neither it nor a subdirectory has a %s", dir, bundle.ManifestName)
 }
 
 // describeBundle lists what a page may request of a bundle.

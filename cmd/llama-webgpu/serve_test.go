@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
+	"github.com/llama-webgpu/llama-webgpu/web"
 )
 
-// TestFindBundles checks that directories whose names look alike in a path get paths of their own.
+// TestFindBundles checks that directories whose names look alike in a path get paths of their own, and that a damaged
+// bundle does not keep the others from being served.
 func TestFindBundles(t *testing.T) {
 	c, err := hf.Open(filepath.Join("..", "..", "testdata", "families", "gpt2"))
 	if err != nil {
@@ -26,15 +31,76 @@ func TestFindBundles(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	models, err := findBundles(dir)
+	if err := os.WriteFile(filepath.Join(dir, "c", "manifest.json"), []byte(`{"format": 1`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	models, damaged, err := findBundles(dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(damaged) != 1 || !strings.Contains(damaged[0].Error(), filepath.Join(dir, "c", "manifest.json")) {
+		t.Errorf("damaged: %v", damaged)
 	}
 	names := map[string]bool{}
 	for _, m := range models {
 		names[m.Name] = true
 	}
-	if len(models) != 4 || len(names) != 4 {
+	if len(models) != 3 || len(names) != 3 {
 		t.Errorf("%d bundles by %d names: %v", len(models), len(names), names)
+	}
+	for _, name := range []string{"a b", "a_b", "a+b"} {
+		if err := os.Truncate(filepath.Join(dir, name, "model.wgpu"), 300); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := findBundles(dir); err == nil || strings.Count(err.Error(), "\n") != 3 {
+		t.Errorf("nothing but damage: %v", err)
+	}
+}
+
+// TestServeRefusesOthers checks that no other site can use the server, by a domain that it points at this machine or by
+// requests from its pages.
+func TestServeRefusesOthers(t *testing.T) {
+	ask := func(listen, host, origin string) int {
+		o := web.Options{Page: os.DirFS(t.TempDir()), Reference: func(context.Context, string, []int32) ([]float32, error) { return []float32{1}, nil }}
+		o.Hosts, o.AnyAddress = hostNames(listen)
+		r := httptest.NewRequest(http.MethodPost, "/reference/m", strings.NewReader("[1]"))
+		r.Host = host
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		w := httptest.NewRecorder()
+		web.Handler(o).ServeHTTP(w, r)
+		return w.Code
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		listen, host, origin string
+		want                 int
+	}{
+		{"127.0.0.1", "localhost:8080", "http://localhost:8080", 200},
+		{"127.0.0.1", "127.0.0.1:8080", "", 200},
+		{"127.0.0.1", "[::1]:8080", "http://[::1]:8080", 200},
+		{"127.0.0.1", "evil.example:8080", "http://evil.example:8080", 421},
+		{"127.0.0.1", "192.168.1.7:8080", "", 421},
+		{"127.0.0.1", "", "", 421},
+		{"0.0.0.0", "192.168.1.7:8080", "http://192.168.1.7:8080", 200},
+		{"0.0.0.0", "localhost:8080", "", 200},
+		{"", name + ":8080", "", 200},
+		{"0.0.0.0", "evil.example:8080", "http://evil.example:8080", 421},
+		{"0.0.0.0", "192.168.1.7.evil.example", "", 421},
+		{"box.example", "box.example.", "", 200},
+		{"", "", "", 421},
+		{"127.0.0.1", "localhost:8080", "http://evil.example", 403},
+		{"127.0.0.1", "localhost:8080", "http://localhost:9090", 403},
+		{"127.0.0.1", "localhost:8080", "null", 403},
+		{"0.0.0.0", "192.168.1.7:8080", "https://evil.example", 403},
+	} {
+		if got := ask(c.listen, c.host, c.origin); got != c.want {
+			t.Errorf("listening on %q, a request for %q from %q: status %d, want %d", c.listen, c.host, c.origin, got, c.want)
+		}
 	}
 }

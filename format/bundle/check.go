@@ -282,14 +282,12 @@ func (m *Manifest) checkTokenizer() error {
 	if t.Size < 0 || t.Size > 0 && !isSHA256(t.SHA256) || t.Size == 0 && t.SHA256 != "" {
 		return corrupt("tokenizer: size %d, sha256 %q", t.Size, t.SHA256)
 	}
-	// An id beyond the vocabulary is a token that never comes: small models keep those of their
-	// larger kin.
-	if t.BOS < -1 {
-		return corrupt("tokenizer: bos is %d: want a token, or -1 for none", t.BOS)
+	if vocab := m.Spec.Vocab; t.BOS < -1 || t.BOS >= vocab {
+		return corrupt("tokenizer: bos is %d: want a token of 0 to %d, or -1 for none", t.BOS, vocab-1)
 	}
 	for _, id := range t.EOS {
-		if id < 0 {
-			return corrupt("tokenizer: eos is %d: want a token", id)
+		if vocab := m.Spec.Vocab; id < 0 || id >= vocab {
+			return corrupt("tokenizer: eos is %d: want a token of 0 to %d", id, vocab-1)
 		}
 	}
 	return nil

@@ -163,6 +163,8 @@ var damages = []damage{
 	{"spec norm", edit(`"kind": "rms"`, `"kind": "rsm"`), "norm kind"},
 	{"spec experts", edit(`"top_k": 2`, `"top_k": 4`), "top_k is 4"},
 	{"bos", edit(`"bos": 1`, `"bos": -37`), "bos is -37"},
+	{"bos beyond", edit(`"bos": 1`, `"bos": 1000000`), "bos is 1000000: want a token of 0 to"},
+	{"eos beyond", edit("2,\n   3\n", "2,\n   1000000\n"), "eos is 1000000: want a token of 0 to"},
 	{"eos", edit("2,\n   3\n", "2,\n   -3\n"), "eos is -3"},
 
 	{"tensor missing", tensors(func(l []any) []any { return append(l[:5], l[6:]...) }), `"model.0.mlp_norm"`},

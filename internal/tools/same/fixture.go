@@ -4,17 +4,22 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
 // windowTokens is how many tokens a model is fed, if its context has room for them: more than the sliding
 // windows, chunks and first RoPE lengths of the small families.
 const windowTokens = 96
+
+// calibrationTokens is how many tokens each of the two windows has that gptq reads.
+const calibrationTokens = 48
 
 // window returns how many tokens to feed to a checkpoint.
 func window(checkpoint string) (int, error) {
@@ -39,21 +44,23 @@ func window(checkpoint string) (int, error) {
 type fixtures struct {
 	testdata, dir string
 	text          string // file with text for the tokenizer that small vocabularies get
+	calibration   string // … with as little of it as calibration reads, two windows
 }
 
 func newFixtures(testdata, dir string) (*fixtures, error) {
-	f := &fixtures{testdata: testdata, dir: dir, text: filepath.Join(dir, "text.txt")}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
-	}
-	return f, os.WriteFile(f.text, []byte(letters(4000)), 0o666)
+	f := &fixtures{testdata: testdata, dir: dir, text: filepath.Join(dir, "text.txt"), calibration: filepath.Join(dir, "calibration.txt")}
+	return f, errors.Join(
+		os.MkdirAll(dir, 0o777),
+		os.WriteFile(f.text, []byte(letters(4000)), 0o666),
+		os.WriteFile(f.calibration, []byte(letters(2*calibrationTokens)), 0o666),
+	)
 }
 
 // calibrated returns the options of gptq with a little of a text, for a device.
 func (f *fixtures) calibrated(text string) func(device string) []string {
 	return func(device string) []string {
 		return []string{
-			"--method", "gptq", "--calibration", text, "--calibration-windows", "2", "--calibration-tokens", "48",
+			"--method", "gptq", "--calibration", text, "--calibration-windows", "2", "--calibration-tokens", strconv.Itoa(calibrationTokens),
 			"--device", device,
 		}
 	}
@@ -117,16 +124,21 @@ func tokenizer() []byte {
 	return text
 }
 
-// digestOf returns a hash of all files in a directory and of their names.
-func digestOf(dir string) (string, error) {
+// digestOf returns a hash of all files in directories and of their names.
+func digestOf(dirs ...string) (string, error) {
 	sum := sha256.New()
-	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	for _, dir := range dirs {
+		err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := os.ReadFile(filepath.Join(dir, path))
+			fmt.Fprintf(sum, "%s %d\n%s", path, len(data), data)
 			return err
+		})
+		if err != nil {
+			return "", err
 		}
-		data, err := os.ReadFile(filepath.Join(dir, path))
-		fmt.Fprintf(sum, "%s %d\n%s", path, len(data), data)
-		return err
-	})
-	return hex.EncodeToString(sum.Sum(nil)), err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

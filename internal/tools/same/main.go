@@ -88,7 +88,7 @@ func run(ctx context.Context, o options) (differ int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	fixtures, err := digestOf(testdata)
+	fixtures, err := digestOf(testdata, filepath.Join(o.dir, "checkpoints"))
 	if err != nil {
 		return 0, err
 	}

@@ -138,7 +138,7 @@ func tiny(f *fixtures) job {
 
 // family is a small model of one architecture: every format, and what runs it over windows of some tokens.
 func family(f *fixtures, name, checkpoint string, tokens int) job {
-	gptq := f.calibrated(f.text)
+	gptq := f.calibrated(f.calibration)
 	steps := []step{
 		quantize(checkpoint, "f16", "--format", "f16"),
 		quantize(checkpoint, "int8", "--format", "int8"),

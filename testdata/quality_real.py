@@ -166,6 +166,9 @@ def our_rows(out):
 def main(program, checkpoint, source, libraries, text, windows, out):
     os.makedirs(out, exist_ok=True)
     wanted = re.compile(os.environ.get("ROWS") or ".").search
+    peers = {f"llama.cpp {n}{suffix}": (n, suffix) for suffix in ("", ", importance matrix") for n in llama_cpp.TYPES}
+    if not any(map(wanted, [*our_rows(out), *peers])):
+        raise SystemExit(f"ROWS={os.environ['ROWS']}: matches no row (make wants $$ for $)")
     model, llama = Model(checkpoint, text, int(windows), out), llama_cpp.Llama(libraries)
 
     def row(name, tensors, layers, everything):
@@ -180,17 +183,16 @@ def main(program, checkpoint, source, libraries, text, windows, out):
     for name, options in our_rows(out).items():
         if wanted(name):
             row(name, *bundle(program, checkpoint, out, options))
-    for suffix in ("", ", importance matrix"):
-        for name in llama_cpp.TYPES:
-            if wanted(f"llama.cpp {name}{suffix}"):
-                made, matrix = (f"{out}/{name}.gguf", None)
-                if suffix:
-                    path, matrix = importance(model, out)
-                    made = f"{path}.{name}.gguf"
-                if not os.path.exists(made):
-                    llama.quantize(source, f"{made}.part", name, matrix)
-                    os.rename(f"{made}.part", made)
-                row(f"llama.cpp {name}{suffix}", *llama_cpp.read(made, model.model.config))
+    for row_name, (name, suffix) in peers.items():
+        if wanted(row_name):
+            made, matrix = f"{out}/{name}.gguf", None
+            if suffix:
+                path, matrix = importance(model, out)
+                made = f"{path}.{name}.gguf"
+            if not os.path.exists(made):
+                llama.quantize(source, f"{made}.part", name, matrix)
+                os.rename(f"{made}.part", made)
+            row(row_name, *llama_cpp.read(made, model.model.config))
 
 
 if __name__ == "__main__":

@@ -34,11 +34,17 @@ func (s *Session) resume(tokens []int32) ([]int32, error) {
 	if err := s.use(); err != nil {
 		return nil, err
 	}
-	rest, err := s.rewind(tokens, len(tokens)-1)
-	if room := s.m.engine.Room(); err == nil && len(rest) > room {
-		err = fmt.Errorf("%w: it has %d tokens, and the model %d positions", ErrTooLong, len(tokens), len(tokens)-len(rest)+room)
-	}
-	return rest, err
+	return s.rewind(tokens, len(tokens)-1)
+}
+
+// shift makes room in a sequence that is full: of its tokens after the first keep, the older half is dropped. It returns
+// what is to be fed, the tokens that stay and those that were about to be fed, and how many were dropped. The keys that
+// stay are computed anew: those of deeper layers depend on the tokens that are gone.
+func (s *Session) shift(next []int32, keep int) (rest []int32, dropped int, err error) {
+	fed := s.Tokens()
+	dropped = (len(fed) - keep + 1) / 2
+	rest, err = s.resume(slices.Concat(fed[:keep], fed[keep+dropped:], next))
+	return rest, dropped, err
 }
 
 // full reports whether the sequence cannot take another token.

@@ -17,7 +17,7 @@ type Engine interface {
 	Select(sequence int) error
 
 	Position() int                                                  // tokens fed to the selected sequence
-	Room() int                                                      // tokens that the selected sequence can still take
+	Room() int                                                      // tokens that the selected sequence can still take, so that the last one sees the first
 	CanRewind(position int) bool                                    // whether the cache still holds all that a token at this position sees
 	Rewind(position int) error                                      // makes the next token one at this position
 	Reset()                                                         // forgets the selected sequence

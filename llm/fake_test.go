@@ -151,6 +151,13 @@ func fakeModel(sequences int) (*Model, *fake) {
 	return New(Parts{Engine: f, Vocabulary: Vocabulary{BOS: -1, EOS: []int{fakeEOS}}}), f
 }
 
+// smallModel is a fakeModel with a context of some tokens.
+func smallModel(sequences, context int) (*Model, *fake) {
+	f := newFake(sequences)
+	f.room = context
+	return New(Parts{Engine: f, Vocabulary: Vocabulary{BOS: 1, EOS: []int{fakeEOS}}}), f
+}
+
 // session makes a session that the test closes.
 func session(t *testing.T, m *Model) *Session {
 	t.Helper()

@@ -33,15 +33,17 @@ func (l *loop) run(ctx context.Context, yield func(Piece, error) bool) {
 
 // step computes one chunk of a prompt, or one token of each text that is under way: prompts come first.
 func (l *loop) step(ctx context.Context) ([]Piece, error) {
-	if len(l.active) == 0 || l.active[len(l.active)-1].chosen > 0 {
+	at := slices.IndexFunc(l.active, (*run).pending)
+	if at < 0 {
 		if len(l.waiting) == 0 || len(l.free) == 0 {
 			return l.decode(ctx)
 		}
 		if err := l.begin(); err != nil {
 			return nil, err
 		}
+		at = len(l.active) - 1
 	}
-	r := l.active[len(l.active)-1]
+	r := l.active[at]
 	if r.o.most() == 0 {
 		return l.ended(r.end(-1, "", FinishLength)), nil
 	}
@@ -67,16 +69,24 @@ func (l *loop) begin() error {
 	return l.named(r.index, r.begin(s))
 }
 
-// decode computes one token of each text that is under way. A text whose sequence is full ends.
+// decode computes one token of each text that is under way. A text whose sequence is full ends, or makes room.
 func (l *loop) decode(ctx context.Context) ([]Piece, error) {
-	var full []Piece
+	var ended []Piece
+	shifted := false
 	for _, r := range l.active {
-		if r.session.full() {
-			full = append(full, r.end(-1, "", FinishLength))
+		if !r.session.full() {
+			continue
+		}
+		ok, err := r.makeRoom()
+		if err != nil {
+			return nil, l.named(r.index, err)
+		}
+		if shifted = shifted || ok; !ok {
+			ended = append(ended, r.end(-1, "", FinishLength))
 		}
 	}
-	if full != nil {
-		return l.ended(full...), nil
+	if shifted || ended != nil {
+		return l.ended(ended...), nil
 	}
 	ids, err := l.m.together(ctx, l.active)
 	if err != nil {

@@ -27,6 +27,7 @@ type Model struct {
 
 	mu       sync.Mutex // guards what follows, and is held while the engine computes a step
 	engine   Engine
+	context  int        // tokens of a sequence
 	sessions []*Session // by sequence, nil: it is free
 	closed   bool
 }
@@ -46,6 +47,7 @@ func New(p Parts) *Model {
 	if m.where == "" && p.Device != nil {
 		m.where = p.Device.Info().String()
 	}
+	m.context = p.Engine.Room() // of a sequence that is empty
 	m.sessions = make([]*Session, p.Engine.Sequences())
 	return m
 }
@@ -55,6 +57,9 @@ func (m *Model) Vocabulary() *Vocabulary { return &m.vocabulary }
 
 // VocabSize reports how many logits a token has.
 func (m *Model) VocabSize() int { return m.engine.VocabSize() }
+
+// Context reports how many tokens a sequence has room for: prompt and generated text.
+func (m *Model) Context() int { return m.context }
 
 // Sequences reports how many sessions the model has room for.
 func (m *Model) Sequences() int { return len(m.sessions) }
@@ -105,7 +110,7 @@ func (m *Model) Batch(ctx context.Context, requests []Request) iter.Seq2[Piece, 
 	return func(yield func(Piece, error) bool) {
 		l := loop{m: m, several: true}
 		for i := range requests {
-			r, err := newRun(i, &m.vocabulary, requests[i].Prompt, &requests[i].Options)
+			r, err := newRun(i, m, requests[i].Prompt, &requests[i].Options)
 			if err != nil {
 				yield(Piece{}, l.named(i, err))
 				return

@@ -38,6 +38,12 @@ type GenerateOptions struct {
 	Stop       []string  // the text ends before any of these would appear in it; none may be empty
 	StopTokens [][]int32 // … or before one of these sequences of tokens, beside the model's own Vocabulary.EOS
 
+	// Overflow says what happens to a prompt that is longer than the context, and to a text that reaches its end. Keep is
+	// how many tokens of the prompt always stay, 0: what the tokenizer puts before a text, in Chat with the system
+	// messages; NoTokens: none.
+	Overflow Overflow
+	Keep     int
+
 	NoBOS    bool     // do not put before the prompt of Generate what the tokenizer puts before a text
 	Template Template // for Chat, in place of the model's
 
@@ -53,6 +59,9 @@ type OptionError = option.Error
 func (o *GenerateOptions) Validate() error {
 	if o.MaxTokens < NoTokens {
 		return option.New("max-tokens", strconv.Itoa(o.MaxTokens), fmt.Errorf("want %d (none), 0 (%d) or more", NoTokens, DefaultMaxTokens))
+	}
+	if err := o.checkOverflow(); err != nil {
+		return err
 	}
 	for _, s := range o.Stop {
 		if s == "" {

@@ -10,7 +10,7 @@ type Finish string
 
 // The reasons.
 const (
-	FinishLength   Finish = "length"   // GenerateOptions.MaxTokens, or the last position that the model has learned
+	FinishLength   Finish = "length"   // GenerateOptions.MaxTokens, or the end of the context, or the last position that the model has learned
 	FinishEOS      Finish = "eos"      // the model ended its text
 	FinishStop     Finish = "stop"     // a stop sequence
 	FinishCanceled Finish = "canceled" // the context
@@ -50,6 +50,7 @@ func Collect(pieces iter.Seq2[Piece, error]) (last *Result, err error) {
 type Stats struct {
 	PromptTokens    int           // all of them
 	CachedTokens    int           // of these, the ones that were not computed because the session's cache had them
+	DroppedTokens   int           // of prompt and text, those dropped to stay within the context, see GenerateOptions.Overflow
 	GeneratedTokens int           // len(Result.Tokens)
 	FirstToken      time.Duration // from the beginning of the prompt to the first token, 0: there was none
 	Duration        time.Duration // from the beginning of the prompt to the end

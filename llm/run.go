@@ -17,6 +17,7 @@ type run struct {
 	sampler *sample.Sampler
 	rest    []int32 // to be fed before the next token is chosen; of the prompt several, later one
 	chosen  int     // tokens, one that ended the text included
+	keep    int     // of the prompt, first tokens that a shift does not drop
 
 	stream *tokenizer.Stream // nil without a tokenizer
 	tokens stopper[int32]
@@ -32,16 +33,22 @@ type run struct {
 const streamContext = 256
 
 // newRun checks the options and prepares a text.
-func newRun(index int, v *Vocabulary, prompt []int32, o *GenerateOptions) (*run, error) {
+func newRun(index int, m *Model, prompt []int32, o *GenerateOptions) (*run, error) {
 	if len(prompt) == 0 {
 		return nil, ErrNoTokens
 	}
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	r := &run{index: index, o: o, sampler: o.Sampler, result: Result{Prompt: prompt}}
+	v := &m.vocabulary
+	cut, keep, err := m.cut(prompt, o)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{index: index, o: o, keep: keep, sampler: o.Sampler, result: Result{Prompt: cut}}
+	r.result.Stats.DroppedTokens = len(prompt) - len(cut)
+	prompt = cut
 	if r.sampler == nil {
-		var err error
 		if r.sampler, err = sample.New(o.Sampling); err != nil {
 			return nil, err
 		}
@@ -81,6 +88,23 @@ func (r *run) begin(s *Session) error {
 		r.sampler.Accept(id)
 	}
 	return nil
+}
+
+// pending reports whether several tokens are to be computed before the next one is chosen: a prompt, or what a shift kept.
+func (r *run) pending() bool { return r.chosen == 0 || len(r.rest) > 1 }
+
+// makeRoom is for a text whose sequence is full: it drops tokens, or reports that the text is to end.
+func (r *run) makeRoom() (ok bool, err error) {
+	if r.o.Overflow != OverflowShift {
+		return false, nil
+	}
+	rest, dropped, err := r.session.shift(r.rest, r.keep)
+	if err != nil {
+		return false, err
+	}
+	r.rest = rest
+	r.result.Stats.DroppedTokens += dropped
+	return true, nil
 }
 
 // take adds a token that was chosen. The piece has a Result if the text ends with it.

@@ -25,28 +25,35 @@ type Session struct {
 // An error ends the text. When ctx ends, which is noticed within one chunk of a long prompt, a last piece with
 // FinishCanceled comes before the error, and what was computed stays in the cache.
 func (s *Session) Generate(ctx context.Context, prompt string, o GenerateOptions) iter.Seq2[Piece, error] {
-	return s.generate(ctx, o, func() ([]int32, error) { return s.m.vocabulary.Prompt(prompt, !o.NoBOS) })
+	return s.generate(ctx, &o, func() ([]int32, error) { return s.m.vocabulary.Prompt(prompt, !o.NoBOS) })
 }
 
 // Chat is Generate for the answer to a conversation. Give the whole conversation each time: what the cache holds of it is
 // not computed again. To continue, append Result.Text as a message of the assistant.
 func (s *Session) Chat(ctx context.Context, messages []Message, o GenerateOptions) iter.Seq2[Piece, error] {
-	return s.generate(ctx, o, func() ([]int32, error) { return s.m.vocabulary.Conversation(messages, o.Template) })
+	return s.generate(ctx, &o, func() (ids []int32, err error) {
+		ids, err = s.m.vocabulary.Conversation(messages, o.Template)
+		if o.Keep == 0 && o.cuts() && err == nil {
+			o.Keep = s.m.vocabulary.Opening(messages, o.Template)
+		}
+		return ids, err
+	})
 }
 
 // GenerateTokens is Generate with a prompt of tokens.
 func (s *Session) GenerateTokens(ctx context.Context, prompt []int32, o GenerateOptions) iter.Seq2[Piece, error] {
-	return s.generate(ctx, o, func() ([]int32, error) { return prompt, nil })
+	return s.generate(ctx, &o, func() ([]int32, error) { return prompt, nil })
 }
 
-func (s *Session) generate(ctx context.Context, o GenerateOptions, prompt func() ([]int32, error)) iter.Seq2[Piece, error] {
+// generate continues the prompt that a function returns, which may change the options.
+func (s *Session) generate(ctx context.Context, o *GenerateOptions, prompt func() ([]int32, error)) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
 		ids, err := prompt()
 		if err != nil {
 			yield(Piece{}, err)
 			return
 		}
-		r, err := newRun(0, &s.m.vocabulary, ids, &o)
+		r, err := newRun(0, s.m, ids, o)
 		if err != nil {
 			yield(Piece{}, err)
 			return
@@ -73,6 +80,9 @@ func (s *Session) Logits(ctx context.Context, tokens []int32, from int, each fun
 	defer s.leave()
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
+	if err := s.m.fits(len(tokens)); err != nil {
+		return err
+	}
 	rest, err := s.rewind(tokens, from)
 	if err != nil {
 		return err

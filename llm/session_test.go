@@ -315,8 +315,7 @@ func TestConcurrentSessions(t *testing.T) {
 // A text ends where its sequence is full, with what there is of it; others of a batch go on. A prompt that does not fit is
 // refused with both numbers.
 func TestFullSequence(t *testing.T) {
-	m, f := fakeModel(2)
-	f.room = 12
+	m, _ := smallModel(2, 12)
 	got, err := batch(t.Context(), m, 9, numbers(1, 10), numbers(2, 2))
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +327,7 @@ func TestFullSequence(t *testing.T) {
 	}
 	s := session(t, m)
 	err = first(s.GenerateTokens(t.Context(), numbers(1, 13), GenerateOptions{}))
-	if !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "13 tokens, and the model 12 positions") {
+	if !errors.Is(err, ErrTooLong) || !strings.Contains(err.Error(), "13 tokens, and the context 12: 1 too many") {
 		t.Errorf("error %v, want %v", err, ErrTooLong)
 	}
 	if r := generated(t, s, numbers(1, 12), GenerateOptions{}); len(r.Tokens) != 1 {

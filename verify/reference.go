@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"fmt"
-	"math"
 	"runtime"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -120,12 +119,13 @@ func (r *Reference) SetTrace(f func(layer int, hidden []float32)) { r.trace = f 
 // Position reports how many tokens have been fed since the last Reset.
 func (r *Reference) Position() int { return r.length }
 
-// Room reports how many more tokens can be fed: any number, but for a model with learned positions.
+// Room reports how many more tokens can be fed so that they all see each other: those of the context.
 func (r *Reference) Room() int {
-	if r.spec.Positions == 0 {
-		return math.MaxInt - r.length
+	most := r.options.MaxSeqLen
+	if n := r.spec.Positions; n > 0 {
+		most = min(most, n)
 	}
-	return r.spec.Positions - r.length
+	return max(0, most-r.length)
 }
 
 // CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with a

@@ -36,7 +36,7 @@ func (p *printer) stream(pieces iter.Seq2[llm.Piece, error]) (*llm.Result, error
 			break
 		}
 		if err != nil {
-			return nil, err
+			return nil, overflowed(err)
 		}
 		last = piece.Result
 		if p.print(piece.Text); p.failed != nil {
@@ -44,6 +44,14 @@ func (p *printer) stream(pieces iter.Seq2[llm.Piece, error]) (*llm.Result, error
 		}
 	}
 	return last, nil
+}
+
+// overflowed says what can be done about a prompt that is too long.
+func overflowed(err error) error {
+	if errors.Is(err, llm.ErrTooLong) && !errors.As(err, new(*llm.OptionError)) {
+		return fmt.Errorf("%w; give a larger --max-seq-len, or drop the oldest tokens with --on-overflow truncate or shift", err)
+	}
+	return err
 }
 
 // resultJSON is what --json prints of a text.

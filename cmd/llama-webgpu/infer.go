@@ -45,7 +45,9 @@ Examples:
 		&cli.IntFlag{Name: "batch", Usage: "`N`: how many prompts to continue at once, 1 to 8", DefaultText: "as many as there are, at most 8", Category: "Text"},
 		&cli.IntFlag{Name: "n", Aliases: []string{"max-tokens"}, Value: 128, Usage: "generate at most `N` tokens", Category: "Text"},
 		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "`TEXT`: stop before this appears (repeatable)", Category: "Text"},
-		&cli.IntFlag{Name: "max-seq-len", Usage: "`N`: context length: the model sees the last N tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
+		&cli.IntFlag{Name: "max-seq-len", Usage: "`N`: context length: prompt and continuation have at most N tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
+		&cli.StringFlag{Name: "on-overflow", Value: string(llm.OverflowError), Usage: "where the context ends: error: refuse longer prompts, end the text; truncate: drop the oldest tokens of longer prompts; shift: also drop the older half when a text gets there, and go on", Category: "Text"},
+		&cli.IntFlag{Name: "keep", Usage: "`N`: with --on-overflow truncate or shift, never drop the first N tokens; -1: none", DefaultText: "the beginning-of-text token and the system message", Category: "Text"},
 		&cli.BoolFlag{Name: "no-verify", Usage: "do not check the bundle against its hashes", Category: "Text", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the beginning-of-text token before the prompt", Category: "Text", DisableDefaultText: true},
 
@@ -145,7 +147,17 @@ func (i *inference) open(sequences int, warm ...int) (err error) {
 		Tuning: e.Tuning, Warm: warm, Progress: progress, Log: e.Log,
 	})
 	i.load = time.Since(i.begun).Seconds()
+	if err == nil {
+		i.warnOfContext()
+	}
 	return noGPU(i.c, err)
+}
+
+// warnOfContext says that the context is longer than what the model was trained for.
+func (i *inference) warnOfContext() {
+	if n, trained := i.c.Int("max-seq-len"), i.files.Weights.Spec().MaxPositions; trained > 0 && n > trained && i.model.Context() > trained {
+		fmt.Fprintf(i.c.App.ErrWriter, "warning: --max-seq-len %d: the model was trained for a context of %d tokens, and may write nonsense beyond it\n", n, trained)
+	}
 }
 
 // single continues one prompt, and prints the text as it comes.
@@ -173,7 +185,7 @@ func (i *inference) single(prompt string) error {
 			out.begun = true
 		}
 	}
-	r, err := out.stream(s.GenerateTokens(i.c.Context, ids, generateOptions(i.c, i.seed)))
+	r, err := out.stream(s.GenerateTokens(i.c.Context, ids, i.options(prompt, i.seed)))
 	if err != nil {
 		return err
 	}
@@ -183,7 +195,7 @@ func (i *inference) single(prompt string) error {
 // prompt returns the tokens of what the model is to go on from.
 func (i *inference) prompt(text string) (ids []int32, err error) {
 	if i.c.Bool("chat") {
-		return i.files.Vocabulary().Conversation(append(opening(i.c), llm.Message{Role: "user", Content: text}), i.template)
+		return i.files.Vocabulary().Conversation(i.conversation(text), i.template)
 	}
 	ids, err = i.files.Vocabulary().Prompt(text, !i.c.Bool("no-bos"))
 	if errors.Is(err, llm.ErrNoTokens) {
@@ -205,6 +217,7 @@ var inferBounds = []cmdline.Bound{
 	{Name: "n", Most: cmdline.Unbounded},
 	{Name: "max-seq-len", Least: 1, Most: 1 << 20},
 	{Name: "batch", Least: 1, Most: maxBatch},
+	{Name: "keep", Least: llm.NoTokens, Most: 1 << 20},
 	{Name: "temperature", Most: cmdline.Unbounded, Not: "0: always the likeliest token"},
 	{Name: "top-k", Most: math.MaxInt32, Not: "0: all tokens"},
 	{Name: "top-p", Most: 1, Open: true, Not: "1: all tokens"},
@@ -237,11 +250,39 @@ func seedOf(c *cli.Context) uint64 {
 
 // generateOptions returns what the flags say of a text.
 func generateOptions(c *cli.Context, seed uint64) llm.GenerateOptions {
-	o := llm.GenerateOptions{Sampling: sampling(c, seed), MaxTokens: c.Int("n"), Stop: c.StringSlice("stop")}
+	o := llm.GenerateOptions{
+		Sampling: sampling(c, seed), MaxTokens: c.Int("n"), Stop: c.StringSlice("stop"), Overflow: llm.Overflow(c.String("on-overflow")), Keep: keep(c, 0),
+	}
 	if o.MaxTokens == 0 {
 		o.MaxTokens = llm.NoTokens
 	}
 	return o
+}
+
+// keep returns --keep, or if it is not given, the number of tokens that stay otherwise; 0: what llm chooses.
+func keep(c *cli.Context, otherwise int) int {
+	switch n := c.Int("keep"); {
+	case !c.IsSet("keep"):
+		return otherwise
+	case n == 0:
+		return llm.NoTokens
+	default:
+		return n
+	}
+}
+
+// options returns how a prompt is continued.
+func (i *inference) options(prompt string, seed uint64) llm.GenerateOptions {
+	o := generateOptions(i.c, seed)
+	if i.c.Bool("chat") && o.Overflow != llm.OverflowError {
+		o.Keep = keep(i.c, i.files.Vocabulary().Opening(i.conversation(prompt), i.template))
+	}
+	return o
+}
+
+// conversation returns the messages of a prompt with --chat.
+func (i *inference) conversation(prompt string) []llm.Message {
+	return append(opening(i.c), llm.Message{Role: "user", Content: prompt})
 }
 
 func sampling(c *cli.Context, seed uint64) llm.Sampling {

@@ -58,7 +58,7 @@ func (b *textBatch) requests() (list []llm.Request, longest int, err error) {
 			return nil, 0, fmt.Errorf("prompt %d: %w", i+1, err)
 		}
 		longest = max(longest, len(ids))
-		list = append(list, llm.Request{Prompt: ids, Options: generateOptions(b.c, b.seed+uint64(i))})
+		list = append(list, llm.Request{Prompt: ids, Options: b.options(p, b.seed+uint64(i))})
 	}
 	return list, longest, nil
 }
@@ -83,7 +83,7 @@ func (b *textBatch) run(requests []llm.Request) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return overflowed(err)
 		}
 		if piece.Result == nil {
 			continue
@@ -154,6 +154,7 @@ func (b *textBatch) total(d time.Duration) *stats {
 			s.FirstToken = r.Stats.FirstToken.Seconds()
 		}
 		s.PromptTokens += r.Stats.PromptTokens
+		s.DroppedTokens += r.Stats.DroppedTokens
 		s.GeneratedTokens += r.Stats.GeneratedTokens
 		prompts += r.Stats.FirstToken
 		ends[ending(r.Finish)]++

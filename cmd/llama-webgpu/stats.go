@@ -21,6 +21,7 @@ type stats struct {
 	PromptTokens    int               `json:"prompt_tokens"`
 	CachedTokens    int               `json:"cached_tokens,omitzero"`            // before those of the prompt, that the model had seen already
 	PromptSpeed     float64           `json:"prompt_tokens_per_second,omitzero"` // first token's choice included; 0: too little to measure
+	DroppedTokens   int               `json:"dropped_tokens,omitzero"`           // to stay within the context
 	GeneratedTokens int               `json:"generated_tokens"`
 	Speed           float64           `json:"tokens_per_second,omitzero"` // after the first token; 0: too little to measure
 	Memory          map[string]uint64 `json:"gpu_memory_bytes"`           // by purpose
@@ -33,7 +34,7 @@ func (i *inference) stats(r *llm.Result, seed uint64) *stats {
 	s := &stats{
 		End: ending(r.Finish), Seed: seed, Load: i.load, FirstToken: r.Stats.FirstToken.Seconds(),
 		PromptTokens: r.Stats.PromptTokens - r.Stats.CachedTokens, CachedTokens: r.Stats.CachedTokens, PromptSpeed: r.Stats.PromptSpeed,
-		GeneratedTokens: r.Stats.GeneratedTokens, Speed: r.Stats.Speed,
+		DroppedTokens: r.Stats.DroppedTokens, GeneratedTokens: r.Stats.GeneratedTokens, Speed: r.Stats.Speed,
 	}
 	s.device(i.model)
 	return s
@@ -92,6 +93,9 @@ func (s *stats) print(w io.Writer) {
 	fmt.Fprintf(w, "prompt        %s, %s", counted(s.PromptTokens, "token"), speed(s.PromptSpeed))
 	if s.CachedTokens > 0 {
 		fmt.Fprintf(w, "; %d before were in the cache", s.CachedTokens)
+	}
+	if s.DroppedTokens > 0 {
+		fmt.Fprintf(w, "; %d dropped to stay within the context", s.DroppedTokens)
 	}
 	fmt.Fprintf(w, "\ngeneration    %s, %s, ended by %s\n", counted(s.GeneratedTokens, "token"), speed(s.Speed), s.End)
 	if s.Memory == nil {

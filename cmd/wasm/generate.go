@@ -35,12 +35,12 @@ type generation struct {
 //
 // Other options, all of them optional: sequence (0), maxTokens (256; 0: none), stop (an array of strings), stopTokens (an
 // array of Int32Arrays), temperature, topK, topP, minP, repeatPenalty, repeatLast and seed, which mean what they mean in
-// llm.GenerateOptions and llm.Sampling. The first next fails if one is out of range.
+// llm.GenerateOptions and llm.Sampling; onOverflow ("error", "truncate", "shift") and keep (tokens; absent: BOS). The first next fails if one is out of range.
 //
 // It returns {promptTokens, next, stop}. next () returns a promise of {token, text, end, stop, stats}: the token, absent
 // if the text has ended without one, and the text that is final now. The last piece also has end, the reason ("eos",
 // "length", "stop" or "aborted"); stop, the stop string that appeared, if one did; and stats {promptTokens, cachedTokens,
-// generatedTokens, firstTokenSeconds, seconds, promptTokensPerSecond, tokensPerSecond}. stop () returns a promise: it ends
+// droppedTokens, generatedTokens, firstTokenSeconds, seconds, promptTokensPerSecond, tokensPerSecond}. stop () returns a promise: it ends
 // the text, within one chunk of a long prompt, and a pending next gets the end "aborted". What was computed stays in the
 // prefix cache. Call stop after the last piece, too.
 func (s *session) generate(args []js.Value) (any, error) {
@@ -111,7 +111,7 @@ func ending(out map[string]any, r *llm.Result) {
 	}
 	s := r.Stats
 	out["stats"] = map[string]any{
-		"promptTokens": s.PromptTokens, "cachedTokens": s.CachedTokens, "generatedTokens": s.GeneratedTokens,
+		"promptTokens": s.PromptTokens, "cachedTokens": s.CachedTokens, "droppedTokens": s.DroppedTokens, "generatedTokens": s.GeneratedTokens,
 		"firstTokenSeconds": s.FirstToken.Seconds(), "seconds": s.Duration.Seconds(),
 		"promptTokensPerSecond": s.PromptSpeed, "tokensPerSecond": s.Speed,
 	}
@@ -139,6 +139,14 @@ func generateOptions(o js.Value) llm.GenerateOptions {
 			RepeatPenalty: float32(float(o, "repeatPenalty", 0)), RepeatLast: number(o, "repeatLast"), Seed: uint64(float(o, "seed", 0)),
 		},
 		MaxTokens: int(float(o, "maxTokens", llm.DefaultMaxTokens)),
+	}
+	if v := o.Get("onOverflow"); v.Type() == js.TypeString {
+		g.Overflow = llm.Overflow(v.String())
+	}
+	if v := o.Get("keep"); v.Type() == js.TypeNumber {
+		if g.Keep = v.Int(); g.Keep == 0 {
+			g.Keep = llm.NoTokens
+		}
 	}
 	if g.MaxTokens == 0 {
 		g.MaxTokens = llm.NoTokens

@@ -78,8 +78,8 @@ func (t *Transformer) most() int {
 	return graph.MaxPositions
 }
 
-// Room reports how many more tokens the selected sequence can take.
-func (t *Transformer) Room() int { return t.most() - t.Position() }
+// Room reports how many more tokens the selected sequence can take before it no longer sees its first one.
+func (t *Transformer) Room() int { return max(0, min(t.most(), t.opts.MaxSeqLen)-t.Position()) }
 
 // chunk reports how many of the next n tokens may run at once: no cache may overwrite what one
 // of them still has to see.

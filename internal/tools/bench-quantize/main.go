@@ -46,6 +46,18 @@ func main() {
 	}
 }
 
+// formats are what the checkpoint is converted to: three that stay what they are, and int4 as it is chosen for a
+// model of this size.
+var formats = []struct {
+	name  string
+	flags []string
+}{
+	{"int8/128", []string{"--format", "int8", "--block-size", "128"}},
+	{"int4/128", []string{"--format", "int4", "--block-size", "128", "--embed-format", "int4"}},
+	{"int2/256", []string{"--format", "int2", "--block-size", "256", "--embed-format", "int2"}},
+	{"int4", []string{"--format", "int4"}},
+}
+
 func run(dir, bin, only string, repeat int) error {
 	in, out := filepath.Join(dir, "llama-3.2-1b"), filepath.Join(dir, "out")
 	size, err := checkpoint(in)
@@ -60,8 +72,9 @@ func run(dir, bin, only string, repeat int) error {
 	}
 	add("cp", "cp", "-r", in, out)
 	for _, method := range []string{"rtn", "search"} {
-		for _, format := range []string{"int8", "int4", "int2"} {
-			add(method+" "+format, bin, "quantize", "-i", in, "-o", out, "--format", format, "--method", method, "--quiet")
+		for _, f := range formats {
+			args := []string{bin, "quantize", "-i", in, "-o", out, "--method", method, "--quiet"}
+			add(method+" "+f.name, append(args, f.flags...)...)
 		}
 	}
 	for range repeat {
@@ -170,13 +183,13 @@ func syncAll(out string) (time.Duration, error) {
 
 func print(jobs []*job, size int64, repeat int) {
 	fmt.Printf("%.2f GB of float16, page cache warm, whole process, in alternation; median of %d (least–greatest). Load: %s\n", float64(size)/1e9, repeat, load())
-	fmt.Printf("%-12s %22s %8s %8s %8s %9s %9s %10s\n", "", "wall s", "GB/s", "user s", "system s", "own MB", "all MB", "then sync")
+	fmt.Printf("%-16s %22s %8s %8s %8s %9s %9s %10s\n", "", "wall s", "GB/s", "user s", "system s", "own MB", "all MB", "then sync")
 	for _, j := range jobs {
 		wall, low, high := spread(j.runs, func(m measured) float64 { return m.wall.Seconds() })
 		value := func(f func(measured) float64) float64 { v, _, _ := spread(j.runs, f); return v }
 		_, _, anon := spread(j.runs, func(m measured) float64 { return float64(m.anon) / 1e6 })
 		_, _, all := spread(j.runs, func(m measured) float64 { return float64(m.resident) / 1e6 })
-		fmt.Printf("%-12s %22s %8.2f %8.2f %8.2f %9.0f %9.0f %10.2f\n", j.name, fmt.Sprintf("%.2f (%.2f–%.2f)", wall, low, high),
+		fmt.Printf("%-16s %22s %8.2f %8.2f %8.2f %9.0f %9.0f %10.2f\n", j.name, fmt.Sprintf("%.2f (%.2f–%.2f)", wall, low, high),
 			float64(size)/1e9/wall, value(func(m measured) float64 { return m.user.Seconds() }), value(func(m measured) float64 { return m.sys.Seconds() }),
 			anon, all, value(func(m measured) float64 { return m.sync.Seconds() }))
 	}

@@ -63,7 +63,7 @@ func OneOf(c *cli.Context, name string, values ...string) error {
 }
 
 // FlagsFirst moves the flags of a command before its other arguments, where package flag looks
-// for them, and the program's own flags before the command.
+// for them, and the program's own flags before the command. Where one asks for help, the rest is dropped.
 func FlagsFirst(app *cli.App, args []string) ([]string, error) {
 	at := 1
 	var cmd *cli.Command
@@ -90,6 +90,9 @@ func FlagsFirst(app *cli.App, args []string) ([]string, error) {
 			others = append(others, arg)
 			continue
 		}
+		if asksHelp(cmd, arg) { // urfave/cli takes a directory beside it for the name of a subcommand
+			return slices.Concat(args[:1], global, args[1:at], []string{arg}), nil
+		}
 		to, known := &flags, cmd.Flags
 		if name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "="); FindFlag(known, name) == nil && FindFlag(app.Flags, name) != nil {
 			to, known = &global, app.Flags
@@ -114,6 +117,12 @@ func FlagsFirst(app *cli.App, args []string) ([]string, error) {
 		others = append([]string{"--"}, others...)
 	}
 	return slices.Concat(args[:1], global, args[1:at], flags, others), nil
+}
+
+// asksHelp reports whether an argument is the flag that asks for a command's help.
+func asksHelp(cmd *cli.Command, arg string) bool {
+	name := strings.TrimLeft(arg, "-")
+	return FindFlag([]cli.Flag{cli.HelpFlag}, name) != nil && (FindFlag(cmd.Flags, name) == nil || FindFlag(cmd.Flags, name) == cli.HelpFlag)
 }
 
 // namesReport reports whether an argument after --json is its value.

@@ -1,11 +1,16 @@
 package hf
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
+
+// supportedFamilies is the list that errors end with.
+var supportedFamilies = strings.Join(slices.Sorted(maps.Keys(families)), ", ")
 
 // damage is one thing that may be wrong with a checkpoint, and what the error must say.
 type damage struct {
@@ -67,10 +72,10 @@ var damages = []damage{
 	{"text after config", "llama", func(t *testing.T, dir string) {
 		write(t, configOf(dir), append(read(t, configOf(dir)), " {}"...))
 	}, "config.json: "},
-	inConfig("unknown family", "llama", "model_type", "mamba", `unsupported model_type "mamba"; supported: gemma2, gemma3, `),
+	inConfig("unknown family", "llama", "model_type", "mamba", `unsupported model_type "mamba"; supported: `+supportedFamilies),
 	{"no family", "llama", func(t *testing.T, dir string) {
 		edit(t, configOf(dir), func(m map[string]any) { delete(m, "model_type"); m["architectures"] = []string{"MambaForCausalLM"} })
-	}, "model_type is missing: this is no config.json of transformers; supported: gemma2, "},
+	}, "model_type is missing: this is no config.json of transformers; supported: " + supportedFamilies},
 	inConfig("unknown activation", "llama", "hidden_act", "swiglu7", `key "hidden_act": activation "swiglu7" is not supported; supported: gelu`),
 	inConfig("not causal", "qwen2", "is_causal", false, `key "is_causal": only causal attention is supported`),
 	inConfig("not causal, by null", "gpt2", "is_causal", nil, `key "is_causal": only causal attention is supported`),

@@ -44,8 +44,8 @@ func (k *keyTable) places(family string) map[string][]string {
 	return all
 }
 
-// unused are keys that transformers reads, but not to make logits, by the reason why. A name with a
-// colon holds for one family.
+// unused are keys that transformers reads, but not to make logits, by the reason why. "FAMILY:KEY" holds for one
+// family, "!FAMILY:KEY" for all others.
 var unused = map[string][]string{
 	"only in training": {
 		"attention_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop", "residual_dropout", "embedding_dropout",
@@ -62,9 +62,7 @@ var unused = map[string][]string{
 	"read and then not used": {"gemma3_text:attn_logit_softcapping"},
 	"only for the size of the cache; a note says that the model has no window": {
 		"llama:sliding_window", "gpt2:sliding_window", "olmo2:sliding_window", "granite:sliding_window", "gpt_neox:sliding_window", "llama4_text:sliding_window",
-		"llama:attention_chunk_size", "mistral:attention_chunk_size", "mixtral:attention_chunk_size", "qwen2:attention_chunk_size", "qwen3:attention_chunk_size",
-		"qwen3_moe:attention_chunk_size", "gemma2:attention_chunk_size", "gemma3_text:attention_chunk_size", "phi3:attention_chunk_size", "gpt2:attention_chunk_size",
-		"olmo2:attention_chunk_size", "smollm3:attention_chunk_size", "granite:attention_chunk_size", "starcoder2:attention_chunk_size", "gpt_neox:attention_chunk_size",
+		"!llama4_text:attention_chunk_size",
 	},
 	"not rotated": {
 		"gpt2:rope_theta", "gpt2:rope_scaling", "gpt2:partial_rotary_factor", "gpt2:rope_parameters", "gpt2:original_max_position_embeddings", "gpt2:head_dim", "gpt2:rope_parameters.*",
@@ -98,15 +96,11 @@ func reasons(t *testing.T, table keyTable) map[string]map[string]string {
 	}
 	for why, keys := range unused {
 		for _, key := range keys {
-			only, name, one := strings.Cut(key, ":")
-			if !one {
-				name = key
-			}
 			found := false
 			for family := range table.Families {
+				name := nameIn(family, key)
 				for k := range table.places(family) {
-					match := k == name || strings.HasSuffix(name, ".*") && strings.HasPrefix(k, strings.TrimSuffix(name, "*"))
-					if match && (!one || family == only) {
+					if k == name || strings.HasSuffix(name, ".*") && strings.HasPrefix(k, strings.TrimSuffix(name, "*")) {
 						all[family][k], found = why, true
 					}
 				}
@@ -117,4 +111,17 @@ func reasons(t *testing.T, table keyTable) map[string]map[string]string {
 		}
 	}
 	return all
+}
+
+// nameIn returns the key that an entry of unused names, "" if it does not hold for the family.
+func nameIn(family, entry string) string {
+	only, name, one := strings.Cut(entry, ":")
+	if !one {
+		return entry
+	}
+	other, not := strings.CutPrefix(only, "!")
+	if not == (family == other) {
+		return ""
+	}
+	return name
 }

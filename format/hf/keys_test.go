@@ -112,7 +112,7 @@ func TestKeysAsTransformers(t *testing.T) {
 		for key, where := range want {
 			switch reason, listed := why[family][key]; {
 			case !have[key] && !listed:
-				t.Errorf("%s: key %q, which transformers reads (%s), is neither read nor known to be unused", family, key, strings.Join(where, ", "))
+				t.Errorf("%s: key %q, which transformers reads (%s), is not read: read it, refuse it, or list it in keys_table_test.go with the reason why it is unused", family, key, strings.Join(where, ", "))
 			case have[key] && listed && !strings.Contains(reason, "note"):
 				t.Errorf("%s: key %q is read, but said to be unused: %s", family, key, reason)
 			}

@@ -100,7 +100,7 @@ func specialized(t *testing.T) []kernels.Kernel {
 				}
 				c := maps.Clone(c)
 				maps.Copy(c, p.consts())
-				if name == "matvec" || name == "matvec_subgroups" {
+				if len(literals(t, name, "STEP")) > 0 {
 					c["STEP"] = max(1, 16/p.bits)
 				}
 				if name == "embed" {

@@ -36,7 +36,7 @@ type Options struct {
 	// Tuning is the file of `llama-webgpu tune`: a path, "" for the one in the user's cache directory, "off" for none.
 	Tuning string
 	// Kernels are what runs single tokens on a GPU: "" or "auto" for what is right and fastest there, "baseline" for
-	// what every GPU runs, or "subgroups", "dot4" or "f16".
+	// what every GPU runs, or the name of a variant of matvec (docs/kernels.md).
 	Kernels string
 	// Warm are the passes whose kernels are compiled while the weights load, in tokens: the length of the first prompt,
 	// 1 for generating, n for n texts at once. nil: 256 and 1.

@@ -24,8 +24,8 @@ type Choice struct {
 	Split int  // cached positions that a workgroup of attention reads; 0: depends on the device
 }
 
-// Variant is a kernel that can replace matvec: it computes the same and has the same bindings and launch, but needs a
-// feature that not every device has.
+// Variant is a kernel that can replace matvec: it computes the same and has the same bindings and launch. It may need
+// a feature that not every device has.
 type Variant struct {
 	Kernel  string
 	Without []string // constants of matvec that it does not have

@@ -14,7 +14,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// variant is a kernel that may replace matvec, and how much precision it may lose.
+// variant is a kernel that may replace matvec, which packings of weights it takes, and how much precision it may lose.
 type variant struct {
 	graph.Variant
 	takes func(p graph.Packing) bool
@@ -30,7 +30,7 @@ var variants = []variant{
 	{graph.Variant{Kernel: "matvec_f16", Without: []string{"BLOCK", "STEP"}}, func(p graph.Packing) bool { return p.Bits == 16 }, 1e-5},
 }
 
-// What NewVariants may be asked for besides "subgroups", "dot4" and "f16".
+// What NewVariants may be asked for besides VariantNames.
 const (
 	VariantsAuto     = "auto"     // what is right and fastest on this device
 	VariantsBaseline = "baseline" // what every device runs

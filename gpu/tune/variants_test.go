@@ -8,6 +8,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // TestVariants makes the choice with kernels that every device runs, in the place of those that few do: one that
@@ -85,16 +86,43 @@ func TestVariantTrial(t *testing.T) {
 	}
 }
 
-// TestVariantForced: one that is asked for by name runs whether it is faster or not, if the device can.
+// TestVariantForced: one that is asked for by name runs whether it is faster or not, for weights of every width that it
+// takes, if the device has what it needs.
 func TestVariantForced(t *testing.T) {
-	dev, before := gputest.Open(t), variants
-	t.Cleanup(func() { variants = before })
-	for _, name := range []string{"subgroups", "dot4", "f16"} {
-		if _, err := NewVariants(dev, name); err == nil || !strings.Contains(err.Error(), "does not have what they need") {
-			t.Errorf("%s: error %v", name, err)
-		}
+	dev := gputest.Open(t)
+	for i, name := range VariantNames() {
+		t.Run(name, func(t *testing.T) {
+			kernel, err := kernels.Specialize(variants[i].Kernel, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k, err := NewVariants(dev, name)
+			if !dev.Features().Runs(kernel) {
+				if err == nil || !strings.Contains(err.Error(), "does not have what they need") {
+					t.Errorf("error %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkForced(t, k, variants[i])
+		})
 	}
 	if _, err := NewVariants(dev, "fast"); err == nil || !strings.Contains(err.Error(), "want auto, baseline") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// checkForced has a choice made for weights of every width.
+func checkForced(t *testing.T, k *Variants, v variant) {
+	t.Helper()
+	for _, p := range []graph.Packing{{Bits: 32}, {Bits: 16}, {Bits: 8, Block: 128}, {Bits: 4, Block: 32}, {Bits: 2, Block: 256}} {
+		if err := k.choose(context.Background(), p); err != nil {
+			t.Errorf("%v: %v", p, err)
+		}
+		if got := k.chosen[p].Kernel; (got == v.Kernel) != v.takes(p) {
+			t.Errorf("%v: %q is chosen", p, got)
+		}
 	}
 }

@@ -2,7 +2,7 @@ import { LlamaError } from './errors.js';
 
 /** How to choose a token. Options that are left out are off. */
 export interface SampleOptions {
-  /** 0: always the most likely token. Default: 1. */
+  /** 0: always the most likely token. Default: 1 for sample(), 0 for texts. */
   temperature?: number;
   /** Only this many of the most likely tokens. */
   topK?: number;

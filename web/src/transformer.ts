@@ -1,6 +1,7 @@
 import { asError, LlamaError } from './errors.js';
 import type { Model } from './model.js';
 import { type GoGeneration, type GoTransformer, unwrap } from './runtime.js';
+import type { SampleOptions } from './sample.js';
 
 export { type SampleOptions, sample } from './sample.js';
 
@@ -26,15 +27,14 @@ export interface ForwardOptions {
   from?: number;
 }
 
-/** How to choose tokens, as for sample(), and how many. */
-export interface GenerateTokensOptions {
+/** How to choose tokens, and how many. Options of sample() that are left out are off, the temperature, too. */
+export interface GenerateTokensOptions extends SampleOptions {
+  /** Default: 256. */
   maxTokens?: number;
-  temperature?: number;
-  topK?: number;
-  topP?: number;
-  minP?: number;
+  /** Makes recent tokens less likely by this factor. */
   repeatPenalty?: number;
-  seed?: number;
+  /** How many of the last tokens are recent; -1: all. Default: 64. */
+  repeatLast?: number;
 }
 
 /** The largest values that Go accepts. */

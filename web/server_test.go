@@ -207,11 +207,12 @@ func (w *world) handler(address *url.URL, models string) http.Handler {
 		_, _ = rw.Write(l.header)
 	})
 	mux.HandleFunc("/test/pattern.bin", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(pattern()) })
-	var offline atomic.Bool
+	var offline, replaced atomic.Bool
 	mux.HandleFunc("POST /test/offline", func(_ http.ResponseWriter, r *http.Request) { offline.Store(r.FormValue("on") == "1") })
+	mux.HandleFunc("POST /test/replaced", func(_ http.ResponseWriter, r *http.Request) { replaced.Store(r.FormValue("on") == "1") })
 	// The URLs of article.js.
 	mux.Handle("/models/m/", http.StripPrefix("/models/m/", http.FileServer(http.Dir(filepath.Join(models, "int4")))))
-	b := bad{models: models, offline: &offline, seen: map[string]bool{}}
+	b := bad{models: models, offline: &offline, replaced: &replaced, seen: map[string]bool{}}
 	mux.HandleFunc("/bad/{kind}/{model}/{file}", func(rw http.ResponseWriter, r *http.Request) {
 		if err := b.serve(rw, r); err != nil {
 			http.Error(rw, err.Error(), http.StatusInternalServerError)
@@ -222,15 +223,23 @@ func (w *world) handler(address *url.URL, models string) http.Handler {
 
 // bad serves files in ways that a good server does not.
 type bad struct {
-	models  string
-	offline *atomic.Bool
-	mu      sync.Mutex
-	seen    map[string]bool
+	models   string
+	offline  *atomic.Bool
+	replaced *atomic.Bool // /bad/replaced/MODEL/ is the int2 model
+	mu       sync.Mutex
+	seen     map[string]bool
 }
 
 func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 	kind, file := r.PathValue("kind"), r.PathValue("file")
-	data, err := os.ReadFile(filepath.Join(b.models, r.PathValue("model"), file))
+	model, modified := r.PathValue("model"), time.Time{}
+	if kind == "replaced" {
+		modified = time.Now().AddDate(0, 0, -100) // long enough ago for the HTTP cache to keep the file without asking
+		if b.replaced.Load() {
+			model, modified = "int2", modified.AddDate(0, 0, 1)
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(b.models, model, file))
 	if errors.Is(err, os.ErrNotExist) {
 		http.NotFound(w, r)
 		return nil
@@ -246,14 +255,17 @@ func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 		data = data[:len(data)-256]
 	case kind == "version" && manifest:
 		data = bytes.Replace(data, []byte(`"format_version": 1`), []byte(`"format_version": 99`), 1)
-	case kind == "nojson" && manifest:
-		data = []byte("<!doctype html><p>Not found</p>")
+	case kind == "html-manifest" && manifest, kind == "html-vocab" && file == "vocab.json", kind == "html-weights" && blob:
+		w.Header().Set("Content-Type", "text/html")
+		data = []byte("<!doctype html><p>Not found</p>") // as a host of single-page apps does
 	case kind == "vocab" && file == "vocab.json":
 		data = bytes.Replace(data, []byte("the"), []byte("thE"), 1)
 	case kind == "chat" && manifest:
 		data = bytes.Replace(data, []byte(`"bos": 0`), []byte(`"chat_template": "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}", "bos": 0`), 1)
 	case kind == "norange":
 		r.Header.Del("Range")
+	case kind == "cors":
+		w.Header().Set("Access-Control-Allow-Origin", "*")
 	case kind == "slow" && blob:
 		return trickle(w, r, data)
 	case kind == "flaky" && blob && b.first(r.Header.Get("Range")) && strings.HasPrefix(r.Header.Get("Range"), "bytes=0-"):
@@ -265,7 +277,7 @@ func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 		_, _ = w.Write(data) // fails only if the client has gone
 		return nil
 	}
-	http.ServeContent(w, r, file, time.Time{}, bytes.NewReader(data))
+	http.ServeContent(w, r, file, modified, bytes.NewReader(data))
 	return nil
 }
 

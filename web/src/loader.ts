@@ -1,8 +1,9 @@
 import { type CacheReport, freeBytes, manifestOf, openStore, type Store } from './cache.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
+import { type Fetch, Line } from './exchange.js';
 import { type Manifest, Model } from './model.js';
 import { runtimeOf, unwrap, type WasmSource } from './runtime.js';
-import { blockBytes, type Fetch, fetchSmall, WireFile, type WireOptions } from './wire.js';
+import { blockBytes, fetchSmall, WireFile, type WireOptions } from './wire.js';
 
 export { type CachedModel, type CacheReport, cachedModels, deleteCached } from './cache.js';
 export { type Manifest, Model, Tokenizer } from './model.js';
@@ -77,6 +78,7 @@ class Loading {
     this.wire = {
       fetch: o.fetch ?? ((url, init) => fetch(url, init)),
       signal: o.signal,
+      line: new Line(),
       concurrency: Math.max(1, o.concurrency ?? 4),
       received: (n) => {
         this.received += n;
@@ -141,11 +143,11 @@ class Loading {
 
   /** The manifest: from the server, or the cached one if the server cannot be reached. */
   private async manifest(store: Store | undefined): Promise<Uint8Array> {
+    const kept = await store?.get('manifest.json');
     try {
-      return await fetchSmall(this.manifestUrl, this.wire);
+      return await fetchSmall(this.manifestUrl, this.wire, kept ? 2 : 3);
     } catch (e) {
-      const kept = asError(e).code === 'network' ? await store?.get('manifest.json') : undefined;
-      if (!kept) throw e;
+      if (!kept || asError(e).code !== 'network') throw e;
       return kept;
     }
   }

@@ -4,9 +4,9 @@ import { resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { LlamaError } from './errors.js';
+import type { Fetch } from './exchange.js';
 import { setWasmReader } from './runtime.js';
 import { type LoadOptions, load as loadUrl, type TextModel } from './text.js';
-import type { Fetch } from './wire.js';
 
 export * from './index.js';
 

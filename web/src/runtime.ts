@@ -1,6 +1,8 @@
 import { backend } from './backend.js';
 import { asError, LlamaError } from './errors.js';
+import { checkStatus, isHTML, Line, notTheFile } from './exchange.js';
 import { goFor } from './wasm_exec.js';
+import { fetchSmall } from './wire.js';
 
 /** The WebAssembly, if it is not llama-webgpu.wasm next to this file. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module;
@@ -115,14 +117,39 @@ export function setWasmReader(read: () => Promise<BufferSource>): void {
 
 async function compile(source: WasmSource): Promise<WebAssembly.Module> {
   if (source instanceof WebAssembly.Module) return source;
-  if (!(typeof source === 'string' || source instanceof URL)) return WebAssembly.compile(source);
-  const response = await fetch(source).catch((e: unknown) => {
-    throw new LlamaError('network', `${String(source)}: ${(e as Error).message}`, { cause: e });
+  if (!(typeof source === 'string' || source instanceof URL)) return compileBytes(source, 'wasm');
+  try {
+    return await compileStreamed(String(source));
+  } catch (e) {
+    if (e instanceof LlamaError && e.code !== 'network') throw e;
+  }
+  // Once more without streaming, which has more patience: it sees the bytes come.
+  const url = String(source);
+  const bytes = await fetchSmall(url, { fetch: (u, init) => fetch(u, init), line: new Line() });
+  return compileBytes(bytes as Uint8Array<ArrayBuffer>, url);
+}
+
+async function compileBytes(bytes: BufferSource, name: string): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(bytes).catch((e: unknown) => {
+    throw new LlamaError('corrupt', `${name}: ${(e as Error).message}`, { cause: e });
   });
-  if (!response.ok) throw new LlamaError('not-found', `${String(source)}: the server answered ${response.status}`);
-  if (response.headers.get('Content-Type')?.startsWith('application/wasm'))
-    return WebAssembly.compileStreaming(response);
-  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+/** Compiles the WebAssembly while it arrives, within 30 s. */
+async function compileStreamed(url: string): Promise<WebAssembly.Module> {
+  const ender = new AbortController();
+  const timer = setTimeout(() => ender.abort(), 30_000);
+  try {
+    const response = await fetch(url, { signal: ender.signal });
+    checkStatus(url, response);
+    if (response.headers.get('Content-Type')?.startsWith('application/wasm'))
+      return await WebAssembly.compileStreaming(response);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    if (isHTML(bytes)) throw notTheFile(url);
+    return await WebAssembly.compile(bytes);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function moduleOf(source: WasmSource | undefined): Promise<WebAssembly.Module> {

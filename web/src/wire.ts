@@ -1,5 +1,6 @@
 import type { Store } from './cache.js';
 import { LlamaError, throwIfAborted } from './errors.js';
+import { Exchange, type ExchangeOptions, notTheFile } from './exchange.js';
 
 /** Bytes per request. No larger piece of a file is ever in memory. */
 export const blockBytes = 4 << 20;
@@ -8,14 +9,7 @@ export const blockBytes = 4 << 20;
 const retries = 5;
 const firstDelay = 300;
 
-export type Fetch = (
-  url: string,
-  init: { headers?: Record<string, string>; signal?: AbortSignal },
-) => Promise<Response>;
-
-export interface WireOptions {
-  fetch: Fetch;
-  signal?: AbortSignal | undefined;
+export interface WireOptions extends ExchangeOptions {
   concurrency: number;
   store?: Store | undefined;
   /** Called with the number of bytes that came over the network. */
@@ -83,10 +77,10 @@ export class WireFile {
       throwIfAborted(this.o.signal);
       try {
         if (this.whole) {
-          await this.fromStream(bytes, i);
+          await this.fromStream(bytes, i, failures);
           return;
         }
-        await this.request(i * blockBytes + got, i * blockBytes + bytes.length, (part) => {
+        await this.request(i * blockBytes + got, i * blockBytes + bytes.length, failures, (part) => {
           bytes.set(part, got);
           got += part.length;
           failures = 0; // there is progress
@@ -100,55 +94,54 @@ export class WireFile {
   }
 
   /** Requests the bytes from `from` up to, but not including, `to`. */
-  private async request(from: number, to: number, take: (part: Uint8Array) => void): Promise<void> {
-    const response = await this.response({ Range: `bytes=${from}-${to - 1}` });
-    if (response.status === 200) {
-      this.whole = true; // the server ignores ranges
-      void response.body?.cancel().catch(() => {});
-      return;
+  private async request(from: number, to: number, failures: number, take: (part: Uint8Array) => void): Promise<void> {
+    const exchange = new Exchange(this.url, this.o, failures);
+    try {
+      const response = await exchange.open(from, to);
+      if (response.status === 200) {
+        this.whole = true; // the server ignores ranges
+        return;
+      }
+      this.checkRange(response, from, to);
+      let left = to - from;
+      while (left > 0) {
+        const part = (await exchange.read())?.subarray(0, left);
+        if (!part) throw new LlamaError('network', `${this.url}: the connection broke with ${left} bytes missing`);
+        take(part);
+        this.o.received(part.length);
+        left -= part.length;
+      }
+    } finally {
+      exchange.close();
     }
-    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.headers.get('Content-Range') ?? '');
+  }
+
+  /**
+   * Throws unless a response is the range that was requested. Servers of other origins hide Content-Range unless they
+   * say otherwise: then it is what was requested if it is as long, which the hashes of the tensors prove later.
+   */
+  private checkRange(response: Response, from: number, to: number): void {
+    const file = `${this.url}: the file`;
+    if (response.status === 416)
+      throw new LlamaError('corrupt', `${file} is shorter than the ${this.size} bytes that the manifest says`);
+    const header = response.headers.get('Content-Range');
+    if (response.status === 206 && header === null) return;
+    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(header ?? '');
     if (response.status !== 206 || !range || Number(range[1]) !== from) {
       throw new LlamaError(
         'network',
-        `${this.url}: requested bytes ${from}–${to - 1}, but the server answered ${response.status} ${range?.[0] ?? ''}`,
+        `${this.url}: requested bytes ${from}–${to - 1}, but the server answered ${response.status} ${header ?? ''}`,
       );
     }
-    if (range[3] !== '*' && Number(range[3]) !== this.size) {
-      throw new LlamaError(
-        'corrupt',
-        `${this.url}: the file has ${range[3]} bytes, but the manifest says ${this.size}`,
-      );
-    }
-    let left = to - from;
-    for await (const part of chunks(response)) {
-      const some = part.subarray(0, left);
-      take(some);
-      this.o.received(some.length);
-      left -= some.length;
-    }
-    if (left > 0) throw new LlamaError('network', `${this.url}: the connection broke with ${left} bytes missing`);
-  }
-
-  private async response(headers: Record<string, string>): Promise<Response> {
-    const init = this.o.signal ? { headers, signal: this.o.signal } : { headers };
-    const response = await this.o.fetch(this.url, init).catch((e: unknown) => {
-      throwIfAborted(this.o.signal);
-      throw new LlamaError('network', `${this.url}: ${(e as Error).message}`, { cause: e });
-    });
-    if (response.status === 416)
-      throw new LlamaError(
-        'corrupt',
-        `${this.url}: the file is shorter than the ${this.size} bytes that the manifest says`,
-      );
-    checkStatus(this.url, response);
-    return response;
+    if (range[3] === '*' || Number(range[3]) === this.size) return;
+    if (response.headers.get('Content-Type')?.startsWith('text/html')) throw notTheFile(this.url);
+    throw new LlamaError('corrupt', `${file} has ${range[3]} bytes, but the manifest says ${this.size}`);
   }
 
   /** Fills a block from the one response of a server without ranges, requesting it again if necessary. */
-  private async fromStream(bytes: Uint8Array, i: number): Promise<void> {
+  private async fromStream(bytes: Uint8Array, i: number, failures: number): Promise<void> {
     for (;;) {
-      this.stream ??= new SequentialBody(this.url, () => this.response({}), this.o.received);
+      this.stream ??= new SequentialBody(this.url, new Exchange(this.url, this.o, failures), this.o.received);
       const stream = this.stream;
       try {
         if (await stream.take(bytes, i * blockBytes)) return;
@@ -166,12 +159,12 @@ export class WireFile {
 class SequentialBody {
   private at = 0; // bytes read
   private rest = new Uint8Array(0); // read, but not yet taken
-  private reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  private opened = false;
   private queue: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly url: string,
-    private readonly open: () => Promise<Response>,
+    private readonly exchange: Exchange,
     private readonly received: (bytes: number) => void,
   ) {}
 
@@ -184,15 +177,14 @@ class SequentialBody {
 
   private async skipAndFill(bytes: Uint8Array, offset: number): Promise<boolean> {
     if (offset < this.at) return false;
-    this.reader ??= (await this.open()).body!.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+    if (!this.opened) await this.exchange.open();
+    this.opened = true;
     while (this.at < offset + bytes.length) {
       if (this.rest.length === 0) {
-        const { done, value } = await this.reader.read().catch((e: unknown) => {
-          throw new LlamaError('network', `${this.url}: ${(e as Error).message}`, { cause: e });
-        });
-        if (done) throw new LlamaError('corrupt', `${this.url}: the file ends at byte ${this.at}`);
-        this.rest = value as Uint8Array<ArrayBuffer>;
-        this.received(value.length);
+        const part = await this.exchange.read();
+        if (!part) throw new LlamaError('corrupt', `${this.url}: the file ends at byte ${this.at}`);
+        this.rest = part;
+        this.received(part.length);
       }
       const into = this.at - offset;
       const n = Math.min(this.rest.length, into < 0 ? -into : bytes.length - into);
@@ -204,33 +196,8 @@ class SequentialBody {
   }
 
   cancel(): void {
-    void this.reader?.cancel().catch(() => {});
+    this.exchange.close();
   }
-}
-
-/** The chunks of a response body. */
-async function* chunks(response: Response): AsyncGenerator<Uint8Array> {
-  const reader = response.body!.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } catch (e) {
-    throw new LlamaError('network', `${response.url}: ${(e as Error).message}`, { cause: e });
-  } finally {
-    void reader.cancel().catch(() => {});
-  }
-}
-
-/** Throws unless the response is a success. Errors that may be temporary have the code 'network'. */
-export function checkStatus(url: string, response: Response): void {
-  const s = response.status;
-  if (response.ok) return;
-  if (s === 404 || s === 410) throw new LlamaError('not-found', `${url}: the server answered ${s}`);
-  if (s >= 500 || s === 408 || s === 429) throw new LlamaError('network', `${url}: the server answered ${s}`);
-  throw new LlamaError('invalid-argument', `${url}: the server refused with ${s}`);
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
@@ -247,20 +214,26 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   });
 }
 
-/** Fetches a small file as a whole, with retries.  */
-export async function fetchSmall(url: string, o: WireOptions): Promise<Uint8Array> {
+/** Fetches a small file as a whole, in up to `tries` attempts. */
+export async function fetchSmall(url: string, o: ExchangeOptions, tries = 3): Promise<Uint8Array> {
   for (let failures = 0; ; ) {
     throwIfAborted(o.signal);
+    const exchange = new Exchange(url, o);
     try {
-      const response = await o.fetch(url, o.signal ? { signal: o.signal } : {});
-      checkStatus(url, response);
-      return new Uint8Array(await response.arrayBuffer());
+      await exchange.open();
+      return await readAll(exchange);
     } catch (e) {
       throwIfAborted(o.signal);
-      const error =
-        e instanceof LlamaError ? e : new LlamaError('network', `${url}: ${(e as Error).message}`, { cause: e });
-      if (error.code !== 'network' || ++failures > 2) throw error;
+      if ((e instanceof LlamaError && e.code !== 'network') || ++failures >= tries) throw e;
       await pause(firstDelay * 2 ** (failures - 1), o.signal);
+    } finally {
+      exchange.close();
     }
   }
+}
+
+async function readAll(exchange: Exchange): Promise<Uint8Array> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for (let part = await exchange.read(); part; part = await exchange.read()) parts.push(part);
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }

@@ -15,7 +15,10 @@ tests['errors say what is wrong'] = async () => {
   await fails('not-found', () => open('/models/nothing/'));
   await fails('corrupt', () => open('/bad/short/int4/'));
   await fails('unsupported-version', () => open('/bad/version/int4/'));
-  await fails('corrupt', () => open('/bad/nojson/int4/'));
+  for (const kind of ['html-manifest', 'html-vocab', 'html-weights']) {
+    const page = await fails('not-found', () => open(`/bad/${kind}/int4/`));
+    check(/HTML page instead of the file/.test(page.message), page.message);
+  }
   await fails('corrupt', () => open('/bad/vocab/int4/'));
   await fails('aborted', () => open('/models/int4/', { signal: AbortSignal.abort() }));
   const ender = new AbortController();
@@ -36,7 +39,7 @@ tests['errors say what is wrong'] = async () => {
   const full = await fails('out-of-memory', () =>
     load(at('/models/int4/'), { device: fullDevice(d, 300e3), cache: false }),
   );
-  check(/MiB are needed \(.*weights.*\).*\d+ bytes asked for/.test(full.message), full.message);
+  check(/MiB are needed \(.*weights.*\).*\d+ bytes requested/.test(full.message), full.message);
 };
 
 tests['a broken connection is resumed; a server without ranges works'] = async () => {
@@ -153,6 +156,36 @@ tests['five gigabytes pass through'] = async () => {
 };
 
 if (!node) {
+  tests['another origin that only allows any origin'] = async () => {
+    const elsewhere = at('/bad/cors/int4/').replace('127.0.0.1', 'localhost');
+    check(new URL(elsewhere).origin !== location.origin, `${elsewhere} is the same origin`);
+    const model = await open(elsewhere);
+    equal(model.info.format, 'int4', 'format');
+    await model.dispose();
+  };
+
+  tests['a bundle replaced at the same address'] = async () => {
+    const url = at('/bad/replaced/int4/');
+    const visit = async (cache) => {
+      const model = await open(url, { cache });
+      const { fromCache } = await model.stats();
+      await model.dispose();
+      return [model.info.format, fromCache];
+    };
+    const replace = (on) => fetch(at(`/test/replaced?on=${on}`), { method: 'POST' });
+    try {
+      equal(await visit(true), ['int4', false], 'the first visit');
+      equal(await visit(false), ['int4', false], 'a visit without a cache');
+      await replace(1);
+      equal(await visit(false), ['int2', false], 'replaced, without a cache');
+      equal(await visit(true), ['int2', false], 'replaced, with a cached copy of the old one');
+      equal(await visit(true), ['int2', true], 'the visit after that');
+    } finally {
+      await replace(0);
+      await deleteCached(url);
+    }
+  };
+
   tests['the second load needs no network; cached models can be deleted'] = async () => {
     const want = (await expected()).models.int4;
     await deleteCached();

@@ -78,9 +78,11 @@ func (s *Session) Logits(ctx context.Context, tokens []int32, from int, each fun
 		return err
 	}
 	defer s.leave()
-	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
 	if err := s.m.fits(len(tokens)); err != nil {
+		return err
+	}
+	defer s.m.mu.Unlock()
+	if err := s.use(); err != nil {
 		return err
 	}
 	rest, err := s.rewind(tokens, from)

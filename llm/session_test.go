@@ -312,6 +312,31 @@ func TestConcurrentSessions(t *testing.T) {
 	}
 }
 
+// Logits are those of the session's own sequence, whichever was used last, and what its cache holds stays.
+func TestLogitsOfSeveralSessions(t *testing.T) {
+	m, f := fakeModel(2)
+	sessions := []*Session{session(t, m), session(t, m)}
+	both := [][]int32{numbers(1, 6), numbers(30, 9)}
+	for i := range both {
+		generated(t, sessions[i], both[i], GenerateOptions{MaxTokens: 2})
+	}
+	for i, s := range sessions {
+		tokens := append(s.Tokens(), 7, 8)
+		from, before := len(tokens)-2, f.fed
+		var got [][]float32
+		err := s.Logits(t.Context(), tokens, from, func(_ int, l []float32) error {
+			got = append(got, slices.Clone(l))
+			return nil
+		})
+		if err != nil || len(got) != 2 || f.fed-before != 2 {
+			t.Fatalf("%d: %d logits, %d tokens fed, error %v", i, len(got), f.fed-before, err)
+		}
+		if !slices.Equal(got[0], f.logits(tokens[:from+1])) || !slices.Equal(got[1], f.logits(tokens)) || !slices.Equal(s.Tokens(), tokens) {
+			t.Errorf("%d: logits of other tokens", i)
+		}
+	}
+}
+
 // A text ends where its sequence is full, with what there is of it; others of a batch go on. A prompt that does not fit is
 // refused with both numbers.
 func TestFullSequence(t *testing.T) {

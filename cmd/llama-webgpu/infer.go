@@ -53,7 +53,7 @@ Examples:
 
 		&cli.Float64Flag{Name: "temperature", Aliases: []string{"t"}, Value: 0.8, Usage: "`T`: higher is more varied; 0: always the likeliest token", Category: "Sampling"},
 		&cli.IntFlag{Name: "top-k", Value: 40, Usage: "`K`: choose among the K likeliest tokens; 0: all", Category: "Sampling"},
-		&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "`P`: choose among the likeliest tokens that together have probability P; 1: all", Category: "Sampling"},
+		&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "`P`: choose among the likeliest tokens that together have probability P; 1: all, 0: the likeliest", Category: "Sampling"},
 		&cli.Float64Flag{Name: "min-p", Usage: "`P`: choose among tokens at least P times as likely as the likeliest; 0: all", Category: "Sampling"},
 		&cli.Float64Flag{Name: "repeat-penalty", Value: 1, Usage: "`X`: make tokens among the last 64 less likely by this factor; 1: off", Category: "Sampling"},
 		&cli.Uint64Flag{Name: "seed", Usage: "`N`: random seed: the same seed gives the same text", DefaultText: "random", Category: "Sampling"},
@@ -220,7 +220,7 @@ var inferBounds = []cmdline.Bound{
 	{Name: "keep", Least: llm.NoTokens, Most: 1 << 20},
 	{Name: "temperature", Most: cmdline.Unbounded, Not: "0: always the likeliest token"},
 	{Name: "top-k", Most: math.MaxInt32, Not: "0: all tokens"},
-	{Name: "top-p", Most: 1, Open: true, Not: "1: all tokens"},
+	{Name: "top-p", Most: 1, Not: "1: all tokens"},
 	{Name: "min-p", Most: 1, Not: "0: all tokens"},
 	{Name: "repeat-penalty", Most: cmdline.Unbounded, Open: true, Not: "1: no penalty"},
 }
@@ -286,8 +286,12 @@ func (i *inference) conversation(prompt string) []llm.Message {
 }
 
 func sampling(c *cli.Context, seed uint64) llm.Sampling {
+	temperature := c.Float64("temperature")
+	if c.Float64("top-p") == 0 { // nothing but the likeliest; to llm.Sampling it means all
+		temperature = 0
+	}
 	return llm.Sampling{
-		Temperature:   float32(c.Float64("temperature")),
+		Temperature:   float32(temperature),
 		TopK:          c.Int("top-k"),
 		TopP:          float32(c.Float64("top-p")),
 		MinP:          float32(c.Float64("min-p")),

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall/js"
+	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
@@ -20,16 +21,36 @@ import (
 
 func main() {
 	quit := make(chan struct{})
+	end := sync.OnceFunc(func() { close(quit) })
 	a := &app{object: newObject(), models: map[*model]bool{}, kernels: map[string]*tune.Variants{}}
 	a.object.sync("open", a.open)
 	a.object.async("load", a.load)
 	a.object.sync("memory", a.memory)
 	a.object.closing(func() {
 		a.close()
-		close(quit)
+		end()
+	})
+	giveUp = sync.OnceFunc(func() {
+		time.AfterFunc(grace, end)
+		a.close()
+		end()
 	})
 	js.Global().Call("ready", a.object.v)
 	<-quit
+}
+
+// giveUp releases all that there is and ends the program. JavaScript starts another one for the next model.
+var giveUp func()
+
+// grace is how long giving up may take.
+const grace = 2 * time.Second
+
+// caught is to be deferred in what JavaScript calls: a panic becomes an error, after which nothing here is to be trusted.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("internal error: %v", p)
+		go giveUp()
+	}
 }
 
 // app is the state of an instance.
@@ -119,12 +140,18 @@ func (o *object) add(name string, f func(args []js.Value) any) {
 // sync adds a method that never waits. It returns errors as {failure}: a Go function cannot throw.
 func (o *object) sync(name string, f func(args []js.Value) (any, error)) {
 	o.add(name, func(args []js.Value) any {
-		v, err := f(args)
+		v, err := safely(func() (any, error) { return f(args) })
 		if err != nil {
 			return map[string]any{"failure": failure(err)}
 		}
 		return v
 	})
+}
+
+// safely calls f, whose panic becomes an error.
+func safely(f func() (any, error)) (v any, err error) {
+	defer caught(&err)
+	return f()
 }
 
 // async adds a method that returns a promise. It runs in its own goroutine, so that it does not block the event loop.
@@ -165,7 +192,7 @@ func promise(f func() (any, error)) js.Value {
 	executor = js.FuncOf(func(_ js.Value, args []js.Value) any {
 		resolve, reject := args[0], args[1]
 		go func() {
-			v, err := f()
+			v, err := safely(f)
 			if err != nil {
 				reject.Invoke(failure(err))
 				return

@@ -78,7 +78,8 @@ func (s *session) choose(sequence int) (*llm.Session, error) {
 
 // forward (Int32Array, {sequence, append, from}) returns the logits of the tokens from `from` on, as one Float32Array
 // after the other; without from, or with −1: of the last one. The tokens are the whole sequence, or with append what
-// follows those in the cache. What the cache has is not computed again, unless its logits are asked for.
+// follows those in the cache: from counts what is given, so that 0 is the first new one. What the cache has is not
+// computed again, unless its logits are asked for.
 func (s *session) forward(ctx context.Context, args []js.Value) (any, error) {
 	tokens, o := int32s(args[0]), args[1]
 	if err := checkTokens(tokens); err != nil {

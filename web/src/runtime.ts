@@ -18,6 +18,7 @@ export interface GoPiece {
   end?: 'eos' | 'length' | 'stop' | 'aborted';
   stats?: {
     promptTokens: number;
+    droppedTokens: number; // to stay within the context
     cachedTokens: number; // of these, the ones that the prefix cache had
     generatedTokens: number;
     firstTokenSeconds: number;
@@ -167,7 +168,8 @@ export class Runtime {
     readonly api: GoApi,
     readonly info: DeviceInfo,
     private readonly instance: WebAssembly.Instance,
-    private readonly exited: Promise<never>,
+    /** Rejects when the WebAssembly has ended. */
+    readonly ended: Promise<never>,
   ) {}
 
   static async start(device: GPUDevice, source?: WasmSource): Promise<Runtime> {
@@ -207,7 +209,7 @@ export class Runtime {
   /** Waits for Go; its errors become LlamaErrors. */
   async wait<T>(promise: Promise<T>): Promise<T> {
     try {
-      return await Promise.race([promise, this.exited]);
+      return await Promise.race([promise, this.ended]);
     } catch (e) {
       throw asError(e);
     }
@@ -227,7 +229,10 @@ export function runtimeOf(device: GPUDevice, source?: WasmSource): Promise<Runti
   if (!r) {
     r = Runtime.start(device, source);
     runtimes.set(device, r);
-    r.catch(() => runtimes.delete(device));
+    const gone = () => {
+      if (runtimes.get(device) === r) runtimes.delete(device);
+    };
+    r.then((runtime) => runtime.ended.catch(gone), gone); // the next call starts another one
   }
   return r;
 }

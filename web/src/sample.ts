@@ -6,11 +6,11 @@ export interface SampleOptions {
   temperature?: number;
   /** Only this many of the most likely tokens. */
   topK?: number;
-  /** Only the most likely tokens that together have this probability. */
+  /** Only the most likely tokens that together have this probability; 0: the most likely one. */
   topP?: number;
   /** Only tokens with at least this fraction of the highest probability. */
   minP?: number;
-  /** Makes the choice reproducible. */
+  /** Makes the choice reproducible; a negative one is random. */
   seed?: number;
 }
 
@@ -30,7 +30,7 @@ export function sample(logits: Float32Array, options: number | SampleOptions = {
   const max = logits[largest(logits)]!;
   const ids = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
   let n = Math.min(o.topK || ids.length, ids.length);
-  if (o.topP && o.topP < 1) n = nucleus(ids, logits, max, n, o.topP);
+  if (o.topP !== undefined && o.topP < 1) n = nucleus(ids, logits, max, n, o.topP);
   if (o.minP) {
     const least = max + Math.log(o.minP);
     while (n > 1 && logits[ids[n - 1]!]! < least) n--;
@@ -75,7 +75,7 @@ function nucleus(ids: number[], logits: Float32Array, max: number, n: number, p:
 
 /** A number in [0, 1): from Math.random, or a hash of the seed (splitmix32). */
 function random(seed: number | undefined): number {
-  if (seed === undefined) return Math.random();
+  if (seed === undefined || seed < 0) return Math.random();
   let x = (seed + 0x9e3779b9) | 0;
   x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
   x = Math.imul(x ^ (x >>> 15), 0x735a2d97);

@@ -23,7 +23,10 @@ export interface ForwardOptions {
   sequence?: number;
   /** The tokens follow those fed before, instead of being the whole sequence. */
   append?: boolean;
-  /** Returns the logits of all tokens from this index on, one after the other, instead of only the last one's. */
+  /**
+   * Returns the logits of all tokens from this index on, one after the other, instead of only the last one's. It counts
+   * the tokens that are given: with `append`, 0 is the first new one.
+   */
   from?: number;
 }
 
@@ -35,6 +38,43 @@ export interface GenerateTokensOptions extends SampleOptions {
   repeatPenalty?: number;
   /** How many of the last tokens are recent; -1: all. Default: 64. */
   repeatLast?: number;
+  /**
+   * What happens where the context ends. `error` (default): a longer prompt is refused, and a text ends with `length`;
+   * `truncate`: the oldest tokens of a longer prompt are dropped; `shift`: also, a text that gets there goes on without
+   * the older half of its tokens.
+   */
+  onOverflow?: 'error' | 'truncate' | 'shift';
+  /** How many tokens at the beginning are never dropped. Default: the beginning-of-text token. */
+  keep?: number;
+}
+
+const wholeNumbers = ['sequence', 'from', 'maxTokens', 'keep', 'topK', 'repeatLast', 'seed'];
+const realNumbers = ['temperature', 'topP', 'minP', 'repeatPenalty'];
+
+/** A copy of options whose numbers are numbers. */
+function checked<T extends object>(options: T): T {
+  const o = { ...options } as Record<string, unknown>;
+  for (const name of [...wholeNumbers, ...realNumbers]) {
+    const v = o[name];
+    const whole = wholeNumbers.includes(name);
+    if (v === undefined || v === null) delete o[name];
+    else if (!(whole ? Number.isSafeInteger(v) : Number.isFinite(v)))
+      throw new LlamaError('invalid-argument', `${name} is ${String(v)}: want a ${whole ? 'whole ' : ''}number`);
+  }
+  for (const name of ['sequence', 'maxTokens', 'keep', 'topK']) {
+    if ((o[name] as number) < 0) throw new LlamaError('invalid-argument', `${name} is ${o[name]}: want 0 or more`);
+  }
+  if ((o['seed'] as number) < 0) o['seed'] = Math.floor(Math.random() * 2 ** 53);
+  if (o['topP'] === 0) o['temperature'] = 0; // nothing but the likeliest
+  return o as T;
+}
+
+/** Tokens for Go. */
+function tokensOf(tokens: ArrayLike<number>): Int32Array {
+  return Int32Array.from(tokens, (id, i) => {
+    if (Number.isInteger(id) && id >= 0 && id < 2 ** 31) return id;
+    throw new LlamaError('invalid-argument', `token ${i} is ${String(id)}: want a whole number, 0 or more`);
+  });
 }
 
 /** The largest values that Go accepts. */
@@ -90,7 +130,7 @@ export class Transformer {
    */
   async forward(tokens: ArrayLike<number>, options: ForwardOptions = {}): Promise<Float32Array> {
     try {
-      return await this.model.runtime.wait((await this.go()).forward(Int32Array.from(tokens), options));
+      return await this.model.runtime.wait((await this.go()).forward(tokensOf(tokens), checked(options)));
     } catch (e) {
       throw asError(e);
     }
@@ -105,7 +145,7 @@ export class Transformer {
     options: GenerateTokensOptions & { stop?: readonly string[]; special?: boolean } = {},
   ): Promise<GoGeneration> {
     const go = await this.go();
-    return unwrap(go.generate(typeof prompt === 'string' ? prompt : Int32Array.from(prompt), options));
+    return unwrap(go.generate(typeof prompt === 'string' ? prompt : tokensOf(prompt), checked(options)));
   }
 
   /** Empties the cache of the sequence that was used last. */

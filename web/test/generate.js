@@ -115,6 +115,46 @@ tests['the article’s code'] = async () => {
   check(relRMS(back, logits) < 1e-3, 'logits after going back differ');
   await fails('invalid-argument', async () => new Transformer(model.device, model, { kernelSet: 'int8' }));
   await fails('invalid-argument', () => transformer.forward([]));
+
+  // Appended tokens follow those of their own sequence, and from counts what is given.
+  const two = new Transformer(model.device, model, { maxBatch: 2, maxSeqLen: 32 });
+  await two.forward(tokens, { sequence: 0 });
+  await two.forward(longer.toReversed(), { sequence: 1 });
+  const appended = await two.forward([want.tokens[0]], { sequence: 0, append: true, from: 0 });
+  check(relRMS(appended, cached) < 1e-3, 'logits of an appended token differ from those of the whole sequence');
+  equal(
+    (await two.forward([1, 2, 3], { sequence: 1, append: true, from: 1 })).length,
+    2 * logits.length,
+    'logits from 1 on',
+  );
+
+  // What is no number, or too long, is refused by name.
+  for (const bad of [Number.NaN, 1.5, -1, '3', 10n]) {
+    await fails('invalid-argument', () => two.forward([bad]));
+    await fails('invalid-argument', () => two.generate(longer, { maxTokens: bad }));
+    await fails('invalid-argument', () => two.generate(longer, { topK: bad }));
+  }
+  await fails('invalid-argument', () => two.forward(new Array(33).fill(5)));
+  const text = async (options) => {
+    const generation = await two.generate(new Array(40).fill(5), options);
+    try {
+      for (;;) {
+        const piece = await generation.next();
+        if (piece.end) return piece;
+      }
+    } finally {
+      await generation.stop();
+    }
+  };
+  await fails('invalid-argument', () => text({ maxTokens: 4 }));
+  equal(
+    (await text({ maxTokens: 4, temperature: 1, topP: 0, onOverflow: 'truncate' })).stats.droppedTokens,
+    11,
+    'dropped tokens',
+  );
+  const shifted = (await text({ maxTokens: 40, stopTokens: [], seed: -1, onOverflow: 'shift', keep: 2 })).stats;
+  check(shifted.droppedTokens > 23, `shift dropped ${shifted.droppedTokens}`);
+  await two.dispose();
   await transformer.dispose();
   await model.dispose();
   empty(model.memory());
@@ -137,7 +177,8 @@ tests['sample: top-k, top-p, min-p, temperature, seed'] = async () => {
 };
 
 tests['sample draws as the sampler in Go does'] = async () => {
-  for (const { logits, options, counts } of (await expected()).samples) {
+  for (const { logits, options: go, counts } of (await expected()).samples) {
+    const options = { ...go, topP: go.topP || 1 }; // to Go, 0 is what nobody has set
     const n = counts.reduce((a, b) => a + b, 0);
     const here = counts.map(() => 0);
     for (let seed = 0; seed < n; seed++) here[sample(Float32Array.from(logits), { ...options, seed })]++;

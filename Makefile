@@ -39,6 +39,7 @@ test: setup ## Everything: check, cross, a short fuzz, all tests
 	@$(MAKE) --no-print-directory cross
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
 	@PATH="$(CURDIR)/build/bin:$$PATH" $(MAKE) --no-print-directory wgsl
+	@PATH="$(CURDIR)/build/bin:$$PATH" $(MAKE) --no-print-directory dawn-test
 	$(GO) build -o build/gotest ./internal/tools/gotest
 	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" build/gotest -go $(GO) -- -timeout 30m ./...
 
@@ -97,7 +98,7 @@ clean: ## Remove build/
 dawn: ## Get a Dawn library, the WebGPU of Chrome, and put it where the program looks (wants npm)
 	@scripts/dawn
 
-dawn-test: ## Run the tests of gpu without cgo on Dawn and Chromium's software driver
+dawn-test: ## Run the tests of gpu and the demo without cgo, on Dawn and Chromium's software driver
 	@scripts/dawn-test $(GO)
 
 .PHONY: bench-gpu

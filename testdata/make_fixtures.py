@@ -2,7 +2,7 @@
 transformers, and what transformers computes with it; and testdata/rope.json, the rotation
 frequencies that it derives from parameters.
 
-  python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.17.0 torch==2.15.0 safetensors==0.8.0
+  python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.24.0 torch==2.15.0 safetensors==0.8.0
   /tmp/venv/bin/python testdata/make_fixtures.py [NAME...]
 
 Weights are float16, arithmetic is float32: the checkpoint is saved and loaded again as float32, so
@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 import transformers
 
-assert transformers.__version__ == "5.17.0", transformers.__version__
+assert transformers.__version__ == "5.24.0", transformers.__version__
 assert torch.__version__.startswith("2.15.0"), torch.__version__
 
 HERE = pathlib.Path(__file__).parent / "families"
@@ -34,7 +34,7 @@ COMMON = dict(
 THETA = dict(rope_theta=10000.0)
 LONG = [1.0 + 0.5 * j for j in range(3)]
 
-# name: (config class, changes to COMMON)
+# name: (config class, changes to COMMON). A fixture's place is its seed: add new ones at the end.
 FIXTURES = {
     "llama": ("LlamaConfig", dict(
         tie_word_embeddings=True, head_dim=8,

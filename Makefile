@@ -98,7 +98,7 @@ clean: ## Remove build/
 dawn: ## Get a Dawn library, the WebGPU of Chrome, and put it where the program looks (wants npm)
 	@scripts/dawn
 
-dawn-test: ## Run the tests of gpu and the demo without cgo, on Dawn and Chromium's software driver
+dawn-test: ## Run the tests of gpu, those of variants of matvec and the demo without cgo, on Dawn and Chromium's software driver
 	@scripts/dawn-test $(GO)
 
 .PHONY: bench-gpu

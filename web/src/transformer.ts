@@ -48,15 +48,29 @@ export interface GenerateTokensOptions extends SampleOptions {
   keep?: number;
 }
 
-const wholeNumbers = ['sequence', 'from', 'maxTokens', 'keep', 'topK', 'repeatLast', 'seed'];
-const realNumbers = ['temperature', 'topP', 'minP', 'repeatPenalty'];
+type NumberOption = Exclude<keyof GenerateTokensOptions, 'onOverflow'> | Exclude<keyof ForwardOptions, 'append'>;
+
+/** The options that are numbers. One that is missing here does not compile. */
+const numbers: Record<NumberOption, 'whole' | 'real'> = {
+  sequence: 'whole',
+  from: 'whole',
+  maxTokens: 'whole',
+  keep: 'whole',
+  temperature: 'real',
+  topK: 'whole',
+  topP: 'real',
+  minP: 'real',
+  repeatPenalty: 'real',
+  repeatLast: 'whole',
+  seed: 'whole',
+};
 
 /** A copy of options whose numbers are numbers. */
 function checked<T extends object>(options: T): T {
   const o = { ...options } as Record<string, unknown>;
-  for (const name of [...wholeNumbers, ...realNumbers]) {
+  for (const [name, kind] of Object.entries(numbers)) {
     const v = o[name];
-    const whole = wholeNumbers.includes(name);
+    const whole = kind === 'whole';
     if (v === undefined || v === null) delete o[name];
     else if (!(whole ? Number.isSafeInteger(v) : Number.isFinite(v)))
       throw new LlamaError('invalid-argument', `${name} is ${String(v)}: want a ${whole ? 'whole ' : ''}number`);

@@ -136,6 +136,12 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its t
 	return app
 }
 
+// elsewhere are names that other programs give to what commands here do.
+var elsewhere = map[string]string{
+	"chat": "infer --chat", "run": "infer", "generate": "infer", "complete": "infer", "convert": "quantize",
+	"benchmark": "bench", "list-adapters": "adapters", "server": "serve",
+}
+
 // rootAction is for a command line without a command that is known.
 func rootAction(c *cli.Context) error {
 	switch {
@@ -144,7 +150,12 @@ func rootAction(c *cli.Context) error {
 		for _, known := range c.App.VisibleCommands() {
 			names = append(names, known.Name)
 		}
-		return cmdline.Usagef("unknown command %q%s; see llama-webgpu --help", c.Args().First(), cmdline.DidYouMean(c.Args().First(), names))
+		word := c.Args().First()
+		hint := cmdline.DidYouMean(word, names)
+		if here, ok := elsewhere[word]; ok {
+			hint = fmt.Sprintf(" (did you mean %s?)", here)
+		}
+		return cmdline.Usagef("unknown command %q%s; see llama-webgpu --help", word, hint)
 	case c.Bool(listAdaptersName):
 		return listAdapters(c)
 	}

@@ -38,7 +38,7 @@ func readPrompts(c *cli.Context) ([]string, error) {
 	case talks(c):
 		return nil, nil
 	}
-	return nil, cmdline.Usagef("infer: --prompt is missing; see llama-webgpu infer --help")
+	return nil, cmdline.Usagef("infer: --prompt is missing (or --chat, to talk line by line); see llama-webgpu infer --help")
 }
 
 // withoutEnd returns a text without the end of its last line, which is not part of it.

@@ -109,7 +109,7 @@ func (s *Session) next(ctx context.Context, tokens []int32, sampler *sample.Samp
 	if err == nil {
 		id, err = choose(sampler, candidates, sum, e.VocabSize(), func() ([]float32, error) { return e.Logits(ctx) })
 	}
-	return id, s.fedTokens(ctx, tokens, err)
+	return id, s.fedTokens(ctx, tokens, s.m.explained(ctx, err))
 }
 
 // choose returns the next token: of the largest logits, or of all if those do not decide it.
@@ -139,6 +139,7 @@ func (m *Model) together(ctx context.Context, runs []*run) ([]int32, error) {
 		ids[i], err = choose(runs[i].sampler, candidates, sum, m.engine.VocabSize(), func() ([]float32, error) { return m.engine.LogitsOf(ctx, i) })
 		return err
 	})
+	err = m.explained(ctx, err)
 	for i, r := range runs {
 		_ = r.session.fedTokens(ctx, slices.Clone(tokens[i:i+1]), err)
 	}

@@ -66,4 +66,12 @@ func (c *cpu) TopOf(ctx context.Context, sequences []int, tokens []int32, each f
 	return each(0, nil, 0)
 }
 
+// KVOverflow is what the Forwarder knows of its cache.
+func (c *cpu) KVOverflow(ctx context.Context) (int, error) {
+	if o, ok := c.Forwarder.(overflower); ok {
+		return o.KVOverflow(ctx)
+	}
+	return -1, nil
+}
+
 func (c *cpu) LogitsOf(ctx context.Context, _ int) ([]float32, error) { return c.Logits(ctx) }

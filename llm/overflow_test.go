@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
 
 // A prompt that is too long loses its oldest tokens after the first ones, and the text is that of the shorter prompt.
@@ -166,4 +168,27 @@ func letters(t *testing.T) *tokenizer.Tokenizer {
 		t.Fatal(err)
 	}
 	return tok
+}
+
+// silent is an engine whose logits are not finite, because of a layer of its cache or for another reason.
+type silent struct {
+	*fake
+	layer int
+}
+
+func (s silent) Top(context.Context, []int32) ([]sample.Candidate, float64, error) {
+	return nil, 0, sample.ErrNotFinite
+}
+
+func (s silent) KVOverflow(context.Context) (int, error) { return s.layer, nil }
+
+// Logits that are not finite because of the cache name the layer, and what to do.
+func TestKVOverflow(t *testing.T) {
+	for layer, want := range map[int]string{-1: sample.ErrNotFinite.Error(), 3: "layer 3 are larger than float16 can hold (65504): keep the cache in float32 (--kv f32"} {
+		m := New(Parts{Engine: silent{newFake(1), layer}, Vocabulary: Vocabulary{BOS: -1}})
+		err := first(session(t, m).GenerateTokens(t.Context(), numbers(1, 3), GenerateOptions{}))
+		if !errors.Is(err, sample.ErrNotFinite) || !strings.Contains(err.Error(), want) {
+			t.Errorf("layer %d: error %v, want %q", layer, err, want)
+		}
+	}
 }

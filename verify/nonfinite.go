@@ -20,7 +20,7 @@ type NonFiniteError struct {
 	// then Layers+2 is the head; −1: unknown, the model cannot be traced.
 	Stage  int
 	Layers int
-	Cause  error // what is wrong with the weights of that stage, if Check found something
+	Cause  error // that the cache of float16 overflowed, or what is wrong with the weights of that stage, if Check found something
 }
 
 func (e *NonFiniteError) Error() string {
@@ -56,7 +56,7 @@ func (e *NonFiniteError) Layer() (int, bool) {
 // Check asks the caller's check, which looks at block size and scales of the tensors of one layer
 // (model.NoLayer: those outside the layers) and names the first bad one, and keeps its answer.
 func (e *NonFiniteError) Check(check func(layer int) error) {
-	if layer, ok := e.Layer(); ok && check != nil {
+	if layer, ok := e.Layer(); ok && check != nil && e.Cause == nil {
 		e.Cause = check(layer)
 	}
 }

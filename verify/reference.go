@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -38,14 +39,15 @@ type Reference struct {
 	weights model.Weights
 	options ReferenceOptions
 
-	index  map[key]int                      // tensors by role and layer
-	small  map[key][]float32                // norms and biases, decoded
-	ropes  []rotation                       // one for each Spec.RoPE
-	turns  []turns                          // for each of them, of the tokens that are fed
-	caches []cache                          // one for each layer
-	length int                              // tokens in the KV cache, also those that fell out of it
-	trace  func(int, []float32)             // nil if nobody looks
-	tap    func(model.Role, []float32) bool // sees the inputs of a product, and may end the layer there; nil but in a Passage
+	index      map[key]int                      // tensors by role and layer
+	small      map[key][]float32                // norms and biases, decoded
+	overflowed atomic.Int32                     // 1 + the first layer with a key or value that float16 cannot hold; 0: none
+	ropes      []rotation                       // one for each Spec.RoPE
+	turns      []turns                          // for each of them, of the tokens that are fed
+	caches     []cache                          // one for each layer
+	length     int                              // tokens in the KV cache, also those that fell out of it
+	trace      func(int, []float32)             // nil if nobody looks
+	tap        func(model.Role, []float32) bool // sees the inputs of a product, and may end the layer there; nil but in a Passage
 }
 
 var (
@@ -154,6 +156,7 @@ func (r *Reference) Rewind(position int) error {
 // Reset forgets the KV cache.
 func (r *Reference) Reset() {
 	r.length = 0
+	r.overflowed.Store(0)
 	r.caches = make([]cache, len(r.spec.Layers))
 	for i := range r.caches {
 		r.caches[i].capacity = r.reach(i) + batchTokens

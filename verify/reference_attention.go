@@ -165,6 +165,9 @@ func (r *Reference) prepareKey(layer int, a *model.Attention, k, v []float32, p 
 	if r.options.KVFloat16 {
 		roundFloat16(k)
 		roundFloat16(v)
+		if hasInf(k) || hasInf(v) {
+			r.overflowed.CompareAndSwap(0, int32(layer)+1)
+		}
 	}
 }
 

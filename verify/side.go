@@ -42,6 +42,7 @@ func (s *side) feed(ctx context.Context, tokens []int32, from int, each func(i i
 	var bad *NonFiniteError
 	switch {
 	case errors.As(err, &bad):
+		bad.Cause = overflow(ctx, s.f)
 		return s.locate(ctx, bad)
 	case err != nil:
 		return fmt.Errorf("%s: %w", s.name, err)

@@ -7,6 +7,7 @@
 package sample
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -93,6 +94,9 @@ func (s *Sampler) Accept(id int32) {
 	}
 }
 
+// ErrNotFinite is what logits are that no token can be chosen from.
+var ErrNotFinite = errors.New("the logits are not finite")
+
 // Sample chooses a token from the logits of the whole vocabulary. A logit of −Inf forbids its
 // token; NaN and +Inf are errors. It does not call Accept.
 func (s *Sampler) Sample(logits []float32) (int32, error) {
@@ -126,7 +130,7 @@ func check(logits []float32) error {
 	}
 	for i, l := range logits {
 		if l != l || l > math.MaxFloat32 {
-			return fmt.Errorf("logit of token %d is %v", i, l)
+			return fmt.Errorf("%w: that of token %d is %v", ErrNotFinite, i, l)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package transformer
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -148,7 +147,7 @@ func (top *Top) parse(raw []byte, vocab int) error {
 		sum += float(6+4*g) * math.Exp(float(4+4*g)-most)
 	}
 	if math.IsNaN(sum) || math.IsInf(sum, 0) || most < -3e38 {
-		return errors.New("the logits are not finite")
+		return sample.ErrNotFinite
 	}
 	top.LogSumExp, top.Candidates = most+math.Log(sum), top.Candidates[:0]
 	n := int(word(0))

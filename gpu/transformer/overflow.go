@@ -1,0 +1,42 @@
+package transformer
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+)
+
+// KVOverflow returns the first layer whose cache holds an infinity: a key or a value that is larger than float16 can
+// hold, 65504. It is −1 if there is none, or the cache holds float32.
+func (t *Transformer) KVOverflow(ctx context.Context) (int, error) {
+	if t.opts.KVBits != 16 {
+		return -1, nil
+	}
+	raw := make([]byte, 1<<20)
+	for i := range t.graph.Layers() {
+		c := t.graph.Cache(i)
+		for _, b := range []*arena.Buffer{c.K, c.V} {
+			for at := uint64(0); at < b.Size(); at += uint64(len(raw)) {
+				part := raw[:min(uint64(len(raw)), b.Size()-at)]
+				if err := t.dev.Read(ctx, b.Range().Buffer, b.Range().Offset+at, part); err != nil {
+					return -1, err
+				}
+				if infinite(part) {
+					return i, nil
+				}
+			}
+		}
+	}
+	return -1, nil
+}
+
+// infinite reports whether one of some float16s is ±Inf.
+func infinite(raw []byte) bool {
+	for ; len(raw) >= 2; raw = raw[2:] {
+		if binary.LittleEndian.Uint16(raw)&0x7fff == 0x7c00 {
+			return true
+		}
+	}
+	return false
+}

@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"sync"
 	"syscall/js"
-	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
@@ -31,7 +30,6 @@ func main() {
 		end()
 	})
 	giveUp = sync.OnceFunc(func() {
-		time.AfterFunc(grace, end)
 		a.close()
 		end()
 	})
@@ -41,9 +39,6 @@ func main() {
 
 // giveUp releases all that there is and ends the program. JavaScript starts another one for the next model.
 var giveUp func()
-
-// grace is how long giving up may take.
-const grace = 2 * time.Second
 
 // caught is to be deferred in what JavaScript calls: a panic becomes an error, after which nothing here is to be trusted.
 func caught(err *error) {

@@ -161,6 +161,28 @@ tests['the article’s code'] = async () => {
   model.device.destroy();
 };
 
+tests['a panic is an error, and the next load works'] = async () => {
+  const d = await gpuDevice();
+  const model = await loadModel(d, { manifestUrl: at('/models/int4/'), cache: false });
+  const { failure } = model.go.encode(); // without its arguments
+  equal(failure.code, 'runtime', 'code');
+  check(/internal error/.test(failure.message), failure.message);
+  const transformer = new Transformer(d, model);
+  await fails('runtime', () => transformer.forward([1, 2, 3]));
+  for (let i = 0; i < 100; i++) {
+    try {
+      const again = await loadModel(d, { manifestUrl: at('/models/int4/'), cache: false });
+      check((await new Transformer(d, again).forward([1, 2, 3])).length > 0, 'no logits');
+      await again.dispose();
+      break;
+    } catch (e) {
+      if (i === 99) throw e;
+      await new Promise((resolve) => setTimeout(resolve, 50)); // the old one is on its way out
+    }
+  }
+  d.destroy();
+};
+
 tests['sample: top-k, top-p, min-p, temperature, seed'] = async () => {
   const logits = Float32Array.from([0, 3, 1, 2.5, -1]);
   equal(sample(logits, { temperature: 0 }), 1, 'greedy');

@@ -1,3 +1,5 @@
+import { url as urlOf } from './arguments.js';
+
 /** Where a model is cached between visits, or why it is not. */
 export interface CacheReport {
   where: 'opfs' | 'cache-api' | 'none';
@@ -198,7 +200,7 @@ export async function deleteCached(url?: string | URL): Promise<void> {
 
 /** The URL of a bundle's manifest, given that URL itself or that of its directory. */
 export function manifestOf(url: string | URL): string {
-  const u = new URL(url, globalThis.location?.href);
+  const u = urlOf('the address of the bundle', url);
   if (!u.pathname.endsWith('.json')) u.pathname = `${u.pathname.replace(/\/$/, '')}/manifest.json`;
   return u.href;
 }

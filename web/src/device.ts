@@ -1,3 +1,4 @@
+import { checked, oneOf, options as optionsOf } from './arguments.js';
 import { LlamaError } from './errors.js';
 
 export interface DeviceOptions {
@@ -27,9 +28,13 @@ const features = ['timestamp-query', 'shader-f16', 'subgroups'] as const;
  * package, too.
  */
 export async function gpuDevice(options: DeviceOptions = {}): Promise<GPUDevice> {
+  const powerPreference =
+    checked(() =>
+      oneOf('powerPreference', optionsOf(options).powerPreference, ['low-power', 'high-performance'] as const),
+    ) ?? 'high-performance';
   const gpu = globalThis.navigator?.gpu as GPU | undefined;
   if (!gpu) throw new LlamaError('webgpu-unavailable', unavailable());
-  const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+  const adapter = await gpu.requestAdapter({ powerPreference }).catch(() => null);
   if (!adapter) {
     throw new LlamaError(
       'no-adapter',

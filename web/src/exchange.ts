@@ -52,22 +52,25 @@ export class Exchange {
   private reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   private atStart = true; // the next bytes are the first of the file
 
-  /** `failures` are those of the same request before this one. */
+  /**
+   * With `no-cache`, the HTTP cache is used only for what the server says is still the same. Weights are fetched with
+   * `no-store`: the package keeps them itself, and browsers let requests of one address wait for each other in the HTTP
+   * cache. `failures` are those of the same request before this one.
+   */
   constructor(
     private readonly url: string,
     private readonly o: ExchangeOptions,
+    private readonly cache: 'no-cache' | 'no-store',
     private readonly failures = 0,
   ) {}
 
-  /**
-   * Requests a file, or its bytes from `from` up to, but not including, `to`. The HTTP cache is used only for what the
-   * server says is still the same.
-   */
+  /** Requests a file, or its bytes from `from` up to, but not including, `to`. */
   async open(from?: number, to?: number): Promise<Response> {
     this.atStart = !from;
     const headers: Record<string, string> = from === undefined ? {} : { Range: `bytes=${from}-${to! - 1}` };
     this.o.signal?.addEventListener('abort', this.abort, { once: true });
-    const asked = (async () => this.o.fetch(this.url, { headers, signal: this.ender.signal, cache: 'no-cache' }))();
+    const init = { headers, signal: this.ender.signal, cache: this.cache };
+    const asked = (async () => this.o.fetch(this.url, init))();
     const response = await this.step(asked);
     // Not instanceof: it may be of another realm.
     if (typeof (response as Partial<Response> | undefined)?.headers?.get !== 'function')

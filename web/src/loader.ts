@@ -1,7 +1,10 @@
+import { checked, invalid, onAbort, options as optionsOf } from './arguments.js';
 import { type CacheReport, freeBytes, manifestOf, openStore, type Store } from './cache.js';
+import { Callback, forCaller } from './callback.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { type Fetch, Line } from './exchange.js';
 import { type Manifest, Model } from './model.js';
+import { loadOptions } from './options.js';
 import { runtimeOf, unwrap, type WasmSource } from './runtime.js';
 import { blockBytes, fetchSmall, WireFile, type WireOptions } from './wire.js';
 
@@ -45,14 +48,40 @@ export interface LoadModelOptions {
 /** Loads a bundle from a server onto the GPU. */
 export async function loadModel(device: GPUDevice, options: LoadModelOptions): Promise<Model> {
   try {
-    throwIfAborted(options.signal);
-    const first = await new Loading(device, options).run().catch((e: unknown) => e);
+    const [copy, url] = checked(() => [loadOptions(optionsOf(options)), manifestOf(options.manifestUrl)] as const);
+    return await open(device, { ...copy, manifestUrl: url });
+  } catch (e) {
+    throw forCaller(e);
+  }
+}
+
+/**
+ * Loads a bundle, with options as loadOptions copies them. What onProgress throws comes as a CallbackError.
+ * @internal
+ */
+export async function open(device: GPUDevice, o: LoadModelOptions): Promise<Model> {
+  if (typeof (device as Partial<GPUDevice> | undefined)?.createBuffer !== 'function')
+    throw invalid('device: want a GPUDevice');
+  throwIfAborted(o.signal);
+  const ender = new AbortController();
+  const settled = onAbort(o.signal, () => ender.abort(o.signal?.reason));
+  const report = new Callback(o.onProgress, () => ender.abort());
+  const inner: Inner = { ...o, signal: ender.signal, report };
+  try {
+    const first = await new Loading(device, inner).run().catch((e: unknown) => e);
     if (first instanceof Model) return first;
     if (!(first instanceof DamagedCache)) throw first;
-    return await new Loading(device, { ...options, cache: false }).run(first.reason);
+    return await new Loading(device, { ...inner, cache: false }).run(first.reason);
   } catch (e) {
-    throw asError(e);
+    throw report.failure ?? asError(e);
+  } finally {
+    settled();
   }
+}
+
+/** The options of one attempt: its signal also aborts when the caller's onProgress has failed. */
+interface Inner extends LoadModelOptions {
+  report: Callback<LoadProgress>;
 }
 
 /** The cached copy was damaged, and has been deleted. */
@@ -72,7 +101,7 @@ class Loading {
 
   constructor(
     private readonly device: GPUDevice,
-    private readonly o: LoadModelOptions,
+    private readonly o: Inner,
   ) {
     this.manifestUrl = manifestOf(o.manifestUrl);
     this.wire = {
@@ -107,7 +136,7 @@ class Loading {
     const rt = await runtime;
     try {
       const go = unwrap(
-        await rt.wait(
+        await rt.wait(async () =>
           rt.api.load({
             manifest: text,
             vocab,
@@ -204,7 +233,7 @@ class Loading {
     if (!this.o.onProgress || this.total === 0 || (now - this.reported < 30 && !last)) return;
     this.reported = now;
     const rate = this.speed.at(Math.max(loaded, Math.min(this.received, this.total)));
-    this.o.onProgress({ loaded, total: this.total, received: this.received, rate });
+    this.o.report.call({ loaded, total: this.total, received: this.received, rate });
   }
 }
 

@@ -1,6 +1,7 @@
+import { checked, options as optionsOf, text as textOf, tokenIds } from './arguments.js';
 import type { CacheReport } from './cache.js';
 import { LlamaError } from './errors.js';
-import type { GoModel, KernelTrial, Runtime } from './runtime.js';
+import { type GoModel, type KernelTrial, type Runtime, unwrap } from './runtime.js';
 
 /** The part of a manifest that this package reads; docs/format.md describes all of it. */
 export interface Manifest {
@@ -22,27 +23,35 @@ export interface Manifest {
 
 /** Turns text into token ids and back. */
 export class Tokenizer {
-  constructor(private readonly go: GoModel) {}
+  /** @internal */
+  constructor(
+    private readonly go: GoModel,
+    private readonly runtime: Runtime,
+    private readonly vocab: number,
+  ) {}
 
   /** The ids of a text, with the token that begins a text in front if the model expects one. */
   encode(text: string, options: { special?: boolean } = {}): Int32Array {
-    return this.go.encode(text, options.special ?? true);
+    const [t, special] = checked(() => [textOf('text', text), optionsOf(options).special ?? true] as const);
+    return this.runtime.call(() => unwrap(this.go.encode(t, special)));
   }
 
   /** The text of ids, without special tokens unless `special` is set. */
   decode(ids: Iterable<number>, options: { special?: boolean } = {}): string {
-    return this.go.decode(Int32Array.from(ids), !options.special);
+    const [list, special] = checked(() => [tokenIds('ids', ids, this.vocab), optionsOf(options).special] as const);
+    return this.runtime.call(() => unwrap(this.go.decode(list, !special)));
   }
 
   /** A token as spelled in the vocabulary. */
   token(id: number): string | undefined {
-    return this.go.token(id) ?? undefined;
+    const [one] = checked(() => tokenIds('id', [id], this.vocab));
+    return this.runtime.call(() => unwrap(this.go.token(one!))) ?? undefined;
   }
 }
 
 /** A model whose weights are on a GPU. Transformers run it. */
 export class Model {
-  private disposed = false;
+  private disposing: Promise<void> | undefined;
 
   /** @internal */
   constructor(
@@ -59,18 +68,18 @@ export class Model {
 
   /** @internal */
   get go(): GoModel {
-    if (this.disposed) throw new LlamaError('disposed', 'The model has been disposed of.');
+    if (this.disposing) throw new LlamaError('disposed', 'The model has been disposed of.');
     return this.goModel;
   }
 
   /** @internal */
   get isDisposed(): boolean {
-    return this.disposed;
+    return this.disposing !== undefined;
   }
 
   get tokenizer(): Tokenizer {
     if (!this.go.hasTokenizer) throw new LlamaError('invalid-argument', 'The bundle has no tokenizer.');
-    return new Tokenizer(this.go);
+    return new Tokenizer(this.go, this.runtime, this.manifest.spec.vocab);
   }
 
   /** The format of most of its matrices: int8, int4, int2 or f16. */
@@ -80,18 +89,18 @@ export class Model {
 
   /** Bytes on the GPU by purpose, of everything on this device. */
   memory(): Record<string, number> {
-    return this.runtime.api.memory().memory;
+    return this.runtime.call(() => this.runtime.api.memory().memory);
   }
 
   /** The results of the kernel trials on this device. */
   kernels(): KernelTrial[] {
-    return this.go.kernels();
+    const go = this.go;
+    return this.runtime.call(() => go.kernels());
   }
 
   /** Releases its GPU memory, and that of its Transformers. */
   async dispose(): Promise<void> {
-    if (this.disposed) return;
-    this.disposed = true;
-    await this.goModel.close();
+    this.disposing ??= this.runtime.release(() => this.goModel.close());
+    await this.disposing;
   }
 }

@@ -3,6 +3,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { invalid } from './arguments.js';
 import { LlamaError } from './errors.js';
 import type { Fetch } from './exchange.js';
 import { setWasmReader } from './runtime.js';
@@ -30,13 +31,14 @@ export async function installWebGPU(flags: string[] = []): Promise<void> {
 
 /** Loads a bundle from a directory, or from a URL. */
 export async function load(where: string | URL, options: LoadOptions = {}): Promise<TextModel> {
-  if (!options.device) await installWebGPU();
+  if (!options?.device) await installWebGPU();
   return loadUrl(urlOf(where), { fetch: fetchAny, ...options });
 }
 
 /** Takes URLs as they are, and everything else as a path. */
 function urlOf(where: string | URL): URL {
   if (where instanceof URL) return where;
+  if (typeof where !== 'string' || where === '') throw invalid('load: want the path or the URL of a bundle');
   return /^[a-z][a-z0-9+.-]+:\/\//i.test(where)
     ? new URL(where)
     : pathToFileURL(resolve(where) + (where.endsWith(sep) ? sep : ''));

@@ -18,6 +18,7 @@ export type Call =
   | { op: 'logits'; tokens: Int32Array; from: number }
   | { op: 'stats' }
   | { op: 'dispose' };
+/** A Worker answers an abort at once with `alive`, whatever it is computing. */
 export type Request = { id: number; call: Call } | { id: number; abort: true };
 
 export interface Loaded {
@@ -27,6 +28,7 @@ export interface Loaded {
 
 /** From the Worker: intermediate results, then the answer. */
 export type Reply =
+  | { id: number; alive: true }
   | { id: number; progress: LoadProgress }
   | { id: number; token: { id: number; ms: number } }
   | { id: number; text: string }

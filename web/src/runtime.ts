@@ -48,9 +48,9 @@ export interface GoModel {
   eos: number[];
   context: number;
   hasTokenizer: boolean;
-  encode(text: string, special: boolean): Int32Array;
-  decode(tokens: Int32Array, skipSpecial: boolean): string;
-  token(id: number): string | null;
+  encode(text: string, special: boolean): Result<Int32Array>;
+  decode(tokens: Int32Array, skipSpecial: boolean): Result<string>;
+  token(id: number): Result<string | null>;
   transformer(options: object): Promise<GoTransformer>;
   kernels(): KernelTrial[];
   close(): Promise<null>;
@@ -168,9 +168,11 @@ export class Runtime {
     readonly api: GoApi,
     readonly info: DeviceInfo,
     private readonly instance: WebAssembly.Instance,
-    /** Rejects when the WebAssembly has ended. */
-    readonly ended: Promise<never>,
+    /** Rejected when the program has exited. */
+    readonly over: Promise<never>,
   ) {}
+
+  private ended = false; // by end()
 
   static async start(device: GPUDevice, source?: WasmSource): Promise<Runtime> {
     let ready!: (api: GoApi) => void;
@@ -206,19 +208,59 @@ export class Runtime {
     return new Runtime(a, unwrap(a.open(device)), instance, exited);
   }
 
-  /** Waits for Go; its errors become LlamaErrors. */
-  async wait<T>(promise: Promise<T>): Promise<T> {
+  /** Waits for an asynchronous call of Go; its errors become LlamaErrors. */
+  async wait<T>(call: () => Promise<T>): Promise<T> {
     try {
-      return await Promise.race([promise, this.ended]);
+      return await Promise.race([call(), this.over]);
     } catch (e) {
-      throw asError(e);
+      throw this.failure(e);
     }
+  }
+
+  /** Calls Go; its errors become LlamaErrors. */
+  call<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (e) {
+      throw this.failure(e);
+    }
+  }
+
+  private failure(e: unknown): LlamaError {
+    if (this.ended) return new LlamaError('disposed', 'The model has been disposed of.');
+    return asError(e);
+  }
+
+  /**
+   * Has Go release something. It does not wait forever for a GPU or a program that hangs: what is not released then
+   * goes with the device or the page.
+   */
+  async release(call: () => Promise<unknown>): Promise<void> {
+    await within(grace, this.wait(call)).catch(() => {});
+  }
+
+  /** Ends the program. */
+  async end(): Promise<void> {
+    await this.release(() => this.api.close());
+    this.ended = true;
   }
 
   /** Bytes of WebAssembly memory, which never shrinks. */
   get wasmBytes(): number {
     return (this.instance.exports['mem'] as WebAssembly.Memory).buffer.byteLength;
   }
+}
+
+/** How long to wait for Go to release something, in ms. */
+const grace = 10_000;
+
+/** Waits for a promise, but no longer than `ms`. */
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 const runtimes = new WeakMap<GPUDevice, Promise<Runtime>>();
@@ -229,10 +271,8 @@ export function runtimeOf(device: GPUDevice, source?: WasmSource): Promise<Runti
   if (!r) {
     r = Runtime.start(device, source);
     runtimes.set(device, r);
-    const gone = () => {
-      if (runtimes.get(device) === r) runtimes.delete(device);
-    };
-    r.then((runtime) => runtime.ended.catch(gone), gone); // the next call starts another one
+    const forget = () => runtimes.get(device) === r && runtimes.delete(device);
+    r.then((runtime) => runtime.over.catch(forget), forget); // the next load starts another one
   }
   return r;
 }
@@ -241,5 +281,5 @@ export function runtimeOf(device: GPUDevice, source?: WasmSource): Promise<Runti
 export async function endRuntime(device: GPUDevice): Promise<void> {
   const r = runtimes.get(device);
   runtimes.delete(device);
-  await (await r?.catch(() => undefined))?.api.close();
+  await (await r?.catch(() => undefined))?.end();
 }

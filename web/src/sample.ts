@@ -1,3 +1,4 @@
+import { checked, invalid, options as optionsOf, sampling } from './arguments.js';
 import { LlamaError } from './errors.js';
 
 /** How to choose a token. Options that are left out are off. */
@@ -19,8 +20,8 @@ export interface SampleOptions {
  * top-k, top-p, min-p, temperature; of equal logits, the lower id ranks first.
  */
 export function sample(logits: Float32Array, options: number | SampleOptions = {}): number {
-  const o = typeof options === 'number' ? { topP: options } : options;
-  check(o);
+  const o = checked(() => sampling(typeof options === 'number' ? { topP: options } : optionsOf(options)));
+  if (typeof logits?.some !== 'function') throw invalid('sample: want the logits as a Float32Array');
   const temperature = o.temperature ?? 1;
   if (logits.length === 0) throw new LlamaError('invalid-argument', 'sample: no logits');
   if (logits.some((l) => !(l < Infinity)))
@@ -42,16 +43,6 @@ export function sample(logits: Float32Array, options: number | SampleOptions = {
     if (left < 0) return ids[i]!;
   }
   return ids[0]!;
-}
-
-function check(o: SampleOptions): void {
-  const bad = (name: string, want: string) => new LlamaError('invalid-argument', `sample: ${name}: want ${want}`);
-  if (o.temperature !== undefined && !(o.temperature >= 0 && o.temperature < Infinity))
-    throw bad('temperature', '0 or a finite number above it');
-  if (o.topK !== undefined && !(Number.isInteger(o.topK) && o.topK >= 0))
-    throw bad('topK', '0 (off) or a whole number above it');
-  if (o.topP !== undefined && !(o.topP >= 0 && o.topP <= 1)) throw bad('topP', 'a number from 0 to 1');
-  if (o.minP !== undefined && !(o.minP >= 0 && o.minP <= 1)) throw bad('minP', 'a number from 0 to 1');
 }
 
 function largest(logits: Float32Array): number {

@@ -1,8 +1,20 @@
+import {
+  abortSignal,
+  callback,
+  checked,
+  invalid,
+  messages as messagesOf,
+  onAbort,
+  options as optionsOf,
+  text,
+} from './arguments.js';
 import { type CacheReport, manifestOf } from './cache.js';
+import { Callback, forCaller } from './callback.js';
 import { type ChatMessage, renderChat } from './chat.js';
 import { type DeviceOptions, gpuDevice } from './device.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
-import { type LoadModelOptions, loadModel, type Manifest, type Model } from './loader.js';
+import { type LoadModelOptions, type Manifest, type Model, open } from './loader.js';
+import { loadOptions, textOptions, transformerOptions } from './options.js';
 import { type DeviceInfo, endRuntime, type KernelTrial } from './runtime.js';
 import { type GenerateTokensOptions, Transformer, type TransformerOptions } from './transformer.js';
 
@@ -74,24 +86,41 @@ export interface TextModel {
 
 /** Loads a bundle from the URL of its directory or manifest. */
 export async function load(url: string | URL, options: LoadOptions = {}): Promise<TextModel> {
-  const begun = performance.now();
-  const device = options.device ?? (await gpuDevice(options));
   try {
-    const model = await loadModel(device, { ...options, manifestUrl: manifestOf(url) });
+    const begun = performance.now();
+    const given = optionsOf(options);
+    const manifestUrl = checked(() => manifestOf(url));
+    const [o, shape] = checked(() => [loadOptions(given), transformerOptions(given)] as const);
+    const own = given.device === undefined || given.device === null;
+    const device = own ? await gpuDevice(given) : given.device!;
     try {
-      const transformer = new Transformer(device, model, options);
-      await transformer.ready();
-      return new LocalModel(model, transformer, options.device === undefined, (performance.now() - begun) / 1000);
+      const [model, transformer] = await loadBoth(device, { ...o, manifestUrl }, shape);
+      return new LocalModel(model, transformer, own, (performance.now() - begun) / 1000);
     } catch (e) {
-      await model.dispose();
+      if (own) {
+        await endRuntime(device);
+        device.destroy();
+      }
       throw e;
     }
   } catch (e) {
-    if (!options.device) {
-      await endRuntime(device);
-      device.destroy();
-    }
-    throw asError(e);
+    throw forCaller(e);
+  }
+}
+
+async function loadBoth(
+  device: GPUDevice,
+  options: LoadModelOptions,
+  shape: TransformerOptions,
+): Promise<[Model, Transformer]> {
+  const model = await open(device, options);
+  try {
+    const transformer = new Transformer(device, model, shape);
+    await transformer.ready();
+    return [model, transformer];
+  } catch (e) {
+    await model.dispose();
+    throw e;
   }
 }
 
@@ -129,6 +158,7 @@ class LocalModel implements TextModel {
   private run: Run = new Meter(0).run;
   private readonly trials: KernelTrial[];
   private ended = false;
+  private disposing: Promise<void> | undefined;
 
   constructor(
     private readonly model: Model,
@@ -145,38 +175,47 @@ class LocalModel implements TextModel {
   }
 
   generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
-    return this.continue(async () => prompt, true, options);
+    return this.continue(async () => text('prompt', prompt), true, options);
   }
 
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
-    return this.continue(() => renderChat(this.model, messages), false, options);
+    return this.continue(
+      async () =>
+        renderChat(
+          this.model,
+          checked(() => messagesOf(messages)),
+        ),
+      false,
+      options,
+    );
   }
 
   /** Continues a prompt. With `special`, the tokenizer puts in front what belongs before a text. */
   private async *continue(
     prompt: () => Promise<string>,
     special: boolean,
-    o: GenerateOptions,
+    options: GenerateOptions,
   ): AsyncGenerator<string, void, undefined> {
-    throwIfAborted(o.signal);
+    const o = checked(() => optionsOf(options));
+    const [signal, onToken] = checked(() => [abortSignal(o.signal), callback('onToken', o.onToken)] as const);
+    throwIfAborted(signal);
     this.throwIfEnded();
-    const { signal, onToken, ...rest } = o;
-    const stops = typeof o.stop === 'string' ? [o.stop] : (o.stop ?? []);
-    const seed = o.seed ?? Math.floor(Math.random() * 2 ** 53);
-    const generation = await this.transformer.generate(await prompt(), { ...rest, stop: stops, seed, special });
+    const generation = await this.transformer.generate(await prompt(), { ...textOptions(o), special });
     const meter = new Meter(generation.promptTokens);
     this.run = meter.run;
     let stopping: Promise<unknown> | undefined;
     const stop = () => {
-      stopping ??= this.model.runtime.wait(generation.stop()).catch(() => {}); // fails only if the runtime has ended
+      stopping ??= this.model.runtime.release(() => generation.stop());
     };
-    signal?.addEventListener('abort', stop, { once: true });
+    const told = new Callback(onToken);
+    const settled = onAbort(signal, stop);
     try {
       for (;;) {
         throwIfAborted(signal);
         this.throwIfEnded();
-        const piece = await this.model.runtime.wait(generation.next());
-        if (piece.token !== undefined) onToken?.({ id: piece.token, ms: meter.token() });
+        const piece = await this.model.runtime.wait(() => generation.next());
+        if (piece.token !== undefined) told.call({ id: piece.token, ms: meter.token() });
+        told.throwIfFailed();
         if (piece.end) this.run.end = piece.end;
         throwIfAborted(signal);
         this.throwIfEnded();
@@ -185,10 +224,10 @@ class LocalModel implements TextModel {
       }
     } catch (e) {
       this.run.end = asError(e).code === 'aborted' ? 'aborted' : 'error';
-      throw asError(e);
+      throw forCaller(e);
     } finally {
       this.run.end ??= 'aborted'; // the caller has left the loop
-      signal?.removeEventListener('abort', stop);
+      settled();
       if (!this.ended) stop(); // else dispose() has
       await stopping;
     }
@@ -206,12 +245,14 @@ class LocalModel implements TextModel {
     return this.model.tokenizer.decode(ids);
   }
 
-  logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array> {
+  async logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array> {
+    if (from === undefined || from === null) throw invalid('from: want the index of a token');
     return this.transformer.forward(tokens, { from });
   }
 
   async stats(): Promise<Stats> {
-    const { memory, heapBytes, pipelines, compileSeconds } = this.model.runtime.api.memory();
+    const { runtime } = this.model;
+    const { memory, heapBytes, pipelines, compileSeconds } = runtime.call(() => runtime.api.memory());
     return {
       device: this.device,
       loadSeconds: this.loadSeconds,
@@ -227,8 +268,12 @@ class LocalModel implements TextModel {
     };
   }
 
-  async dispose(): Promise<void> {
-    if (this.ended) return;
+  dispose(): Promise<void> {
+    this.disposing ??= this.release();
+    return this.disposing;
+  }
+
+  private async release(): Promise<void> {
     this.ended = true;
     await this.model.dispose();
     if (this.ownDevice) {

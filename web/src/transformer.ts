@@ -1,5 +1,7 @@
-import { asError, LlamaError } from './errors.js';
+import { checked, invalid, number, numbers, options as optionsOf, tokenIds } from './arguments.js';
+import { LlamaError } from './errors.js';
 import type { Model } from './model.js';
+import { textOptions, transformerOptions } from './options.js';
 import { type GoGeneration, type GoTransformer, unwrap } from './runtime.js';
 import type { SampleOptions } from './sample.js';
 
@@ -48,78 +50,26 @@ export interface GenerateTokensOptions extends SampleOptions {
   keep?: number;
 }
 
-type NumberOption = Exclude<keyof GenerateTokensOptions, 'onOverflow'> | Exclude<keyof ForwardOptions, 'append'>;
-
-/** The options that are numbers. One that is missing here does not compile. */
-const numbers: Record<NumberOption, 'whole' | 'real'> = {
-  sequence: 'whole',
-  from: 'whole',
-  maxTokens: 'whole',
-  keep: 'whole',
-  temperature: 'real',
-  topK: 'whole',
-  topP: 'real',
-  minP: 'real',
-  repeatPenalty: 'real',
-  repeatLast: 'whole',
-  seed: 'whole',
-};
-
-/** A copy of options whose numbers are numbers. */
-function checked<T extends object>(options: T): T {
-  const o = { ...options } as Record<string, unknown>;
-  for (const [name, kind] of Object.entries(numbers)) {
-    const v = o[name];
-    const whole = kind === 'whole';
-    if (v === undefined || v === null) delete o[name];
-    else if (!(whole ? Number.isSafeInteger(v) : Number.isFinite(v)))
-      throw new LlamaError('invalid-argument', `${name} is ${String(v)}: want a ${whole ? 'whole ' : ''}number`);
-  }
-  for (const name of ['sequence', 'maxTokens', 'keep', 'topK']) {
-    if ((o[name] as number) < 0) throw new LlamaError('invalid-argument', `${name} is ${o[name]}: want 0 or more`);
-  }
-  if ((o['seed'] as number) < 0) o['seed'] = Math.floor(Math.random() * 2 ** 53);
-  if (o['topP'] === 0) o['temperature'] = 0; // nothing but the likeliest
-  return o as T;
-}
-
-/** Tokens for Go. */
-function tokensOf(tokens: ArrayLike<number>): Int32Array {
-  return Int32Array.from(tokens, (id, i) => {
-    if (Number.isInteger(id) && id >= 0 && id < 2 ** 31) return id;
-    throw new LlamaError('invalid-argument', `token ${i} is ${String(id)}: want a whole number, 0 or more`);
-  });
-}
-
-/** The largest values that Go accepts. */
-const limits = [
-  ['maxBatch', 8],
-  ['maxSeqLen', 1 << 20],
-  ['chunk', 4096],
-] as const;
+/** The most bytes of logits that one call may return: WebAssembly and JavaScript hold them at the same time. */
+const mostLogits = 2 ** 30;
 
 /** A model with a KV cache. The cache is allocated at the first use, or by ready(). */
 export class Transformer {
   private made: Promise<GoTransformer> | undefined;
   private disposed = false;
 
+  private readonly options: TransformerOptions;
+
   constructor(
     device: GPUDevice,
     readonly model: Model,
-    private readonly options: TransformerOptions = {},
+    options: TransformerOptions = {},
   ) {
-    if (device !== model.device) throw new LlamaError('invalid-argument', 'The model is on another device.');
-    if (options.kernelSet !== undefined && options.kernelSet !== model.format) {
-      throw new LlamaError('invalid-argument', `kernelSet is ${options.kernelSet}, but the model is ${model.format}.`);
-    }
-    for (const [name, most] of limits) {
-      const n = options[name];
-      if (n !== undefined && !(Number.isInteger(n) && n > 0 && n <= most)) {
-        throw new LlamaError('invalid-argument', `${name} is ${n}: want a whole number from 1 to ${most}`);
-      }
-    }
-    if (![undefined, 16, 32].includes(options.kvBits))
-      throw new LlamaError('invalid-argument', `kvBits is ${options.kvBits}: want 16 or 32`);
+    if (device !== model.device) throw invalid('The model is on another device.');
+    this.options = checked(() => transformerOptions(optionsOf(options)));
+    const { kernelSet } = this.options;
+    if (kernelSet !== undefined && kernelSet !== model.format)
+      throw invalid(`kernelSet is ${kernelSet}, but the model is ${model.format}.`);
   }
 
   /** Allocates the cache, unless that has been done. */
@@ -130,7 +80,8 @@ export class Transformer {
   private go(): Promise<GoTransformer> {
     if (this.disposed) throw new LlamaError('disposed', 'The transformer has been disposed of.');
     if (!this.made) {
-      this.made = this.model.runtime.wait(this.model.go.transformer(this.options));
+      const { go, runtime } = this.model;
+      this.made = runtime.wait(async () => go.transformer(this.options));
       this.made.catch(() => {
         this.made = undefined;
       }); // the next call tries again
@@ -143,11 +94,29 @@ export class Transformer {
    * computed again.
    */
   async forward(tokens: ArrayLike<number>, options: ForwardOptions = {}): Promise<Float32Array> {
-    try {
-      return await this.model.runtime.wait((await this.go()).forward(tokensOf(tokens), checked(options)));
-    } catch (e) {
-      throw asError(e);
+    const [ids, o] = checked(() => this.forwardArguments(tokens, optionsOf(options)));
+    const go = await this.go();
+    return this.model.runtime.wait(async () => go.forward(ids, o));
+  }
+
+  /** Copies the arguments of forward, and refuses logits of a size that cannot be. */
+  private forwardArguments(tokens: ArrayLike<number>, o: ForwardOptions): [Int32Array, ForwardOptions] {
+    const { vocab } = this.model.manifest.spec;
+    const ids = tokenIds('tokens', tokens, vocab);
+    if (ids.length === 0) throw invalid('tokens: want at least one');
+    const copy: ForwardOptions = { ...numbers(o, ['sequence']), append: Boolean(o.append) };
+    const from = number('from', o.from);
+    if (from === undefined) return [ids, copy];
+    if (from >= ids.length) throw invalid(`from: want an index of the ${ids.length} tokens, got ${from}`);
+    const bytes = 4 * vocab * (ids.length - from);
+    if (bytes > mostLogits) {
+      const most = Math.floor(mostLogits / (4 * vocab));
+      throw new LlamaError(
+        'too-large',
+        `from: the logits of ${ids.length - from} tokens take ${bytes} bytes: ask for those of at most ${most} at once`,
+      );
     }
+    return [ids, { ...copy, from }];
   }
 
   /**
@@ -156,15 +125,24 @@ export class Transformer {
    */
   async generate(
     prompt: string | ArrayLike<number>,
-    options: GenerateTokensOptions & { stop?: readonly string[]; special?: boolean } = {},
+    options: GenerateTokensOptions & { stop?: string | readonly string[]; special?: boolean } = {},
   ): Promise<GoGeneration> {
+    const [text, o] = checked(() => {
+      const { vocab } = this.model.manifest.spec;
+      const given = optionsOf(options);
+      return [
+        typeof prompt === 'string' ? prompt : tokenIds('prompt', prompt, vocab),
+        { seed: Math.floor(Math.random() * 2 ** 53), ...textOptions(given), special: given.special ?? true },
+      ] as const;
+    });
     const go = await this.go();
-    return unwrap(go.generate(typeof prompt === 'string' ? prompt : tokensOf(prompt), checked(options)));
+    return this.model.runtime.call(() => unwrap(go.generate(text, o)));
   }
 
   /** Empties the cache of the sequence that was used last. */
   async reset(): Promise<void> {
-    await (await this.go()).reset();
+    const go = await this.go();
+    await this.model.runtime.wait(async () => go.reset());
   }
 
   /** Releases its GPU memory. */
@@ -172,6 +150,6 @@ export class Transformer {
     if (this.disposed) return;
     this.disposed = true;
     const go = await this.made?.catch(() => undefined);
-    if (!this.model.isDisposed) await go?.close(); // else the model has released it
+    if (go && !this.model.isDisposed) await this.model.runtime.release(() => go.close()); // else the model has released it
   }
 }

@@ -95,7 +95,7 @@ export class WireFile {
 
   /** Requests the bytes from `from` up to, but not including, `to`. */
   private async request(from: number, to: number, failures: number, take: (part: Uint8Array) => void): Promise<void> {
-    const exchange = new Exchange(this.url, this.o, failures);
+    const exchange = new Exchange(this.url, this.o, 'no-store', failures);
     try {
       const response = await exchange.open(from, to);
       if (response.status === 200) {
@@ -141,7 +141,11 @@ export class WireFile {
   /** Fills a block from the one response of a server without ranges, requesting it again if necessary. */
   private async fromStream(bytes: Uint8Array, i: number, failures: number): Promise<void> {
     for (;;) {
-      this.stream ??= new SequentialBody(this.url, new Exchange(this.url, this.o, failures), this.o.received);
+      this.stream ??= new SequentialBody(
+        this.url,
+        new Exchange(this.url, this.o, 'no-store', failures),
+        this.o.received,
+      );
       const stream = this.stream;
       try {
         if (await stream.take(bytes, i * blockBytes)) return;
@@ -218,7 +222,7 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
 export async function fetchSmall(url: string, o: ExchangeOptions, tries = 3): Promise<Uint8Array> {
   for (let failures = 0; ; ) {
     throwIfAborted(o.signal);
-    const exchange = new Exchange(url, o);
+    const exchange = new Exchange(url, o, 'no-cache');
     try {
       await exchange.open();
       return await readAll(exchange);

@@ -37,6 +37,7 @@ async function answer(id: number, call: Call, signal: AbortSignal): Promise<unkn
 globalThis.onmessage = async (event: MessageEvent<Request>) => {
   const request = event.data;
   if ('abort' in request) {
+    post({ id: request.id, alive: true });
     running.get(request.id)?.abort();
     return;
   }

@@ -1,6 +1,22 @@
+import {
+  abortSignal,
+  callback,
+  checked,
+  invalid,
+  messages as messagesOf,
+  number,
+  onAbort,
+  oneOf,
+  options as optionsOf,
+  text as textOf,
+  tokenIds,
+} from './arguments.js';
+import { manifestOf } from './cache.js';
+import { Callback, forCaller } from './callback.js';
 import type { ChatMessage } from './chat.js';
-import { asError, LlamaError, throwIfAborted } from './errors.js';
-import type { Call, Loaded, Reply, Request } from './protocol.js';
+import { LlamaError, throwIfAborted } from './errors.js';
+import { loadOptions, textOptions, transformerOptions } from './options.js';
+import type { Call, Loaded, Reply, Request, WorkerGenerateOptions, WorkerLoadOptions } from './protocol.js';
 import type { DeviceInfo } from './runtime.js';
 import type { GenerateOptions, LoadOptions, ModelInfo, Stats, TextModel } from './text.js';
 
@@ -9,24 +25,47 @@ export interface WorkerLoadModelOptions extends Omit<LoadOptions, 'device' | 'fe
   worker?: Worker;
 }
 
+/** How long a Worker may take to end a call or itself, in ms, before it is terminated. */
+const grace = 5000;
+
 /** load() of the main entry point, with all the work in a Worker: the page stays responsive while kernels compile. */
 export async function load(url: string | URL, options: WorkerLoadModelOptions = {}): Promise<TextModel> {
-  throwIfAborted(options.signal);
-  const { worker, signal, onProgress, ...rest } = options;
-  const thread = new Thread(
-    worker ?? new Worker(new URL('./worker-thread.js', import.meta.url), { type: 'module', name: 'llama-webgpu' }),
-  );
   try {
-    const call: Call = { op: 'load', url: new URL(url, globalThis.location?.href).href, options: rest };
-    const { info, device } = await thread.ask<Loaded>(call, {
-      signal,
-      onReply: (r) => 'progress' in r && onProgress?.(r.progress),
-    });
-    return new RemoteModel(thread, info, device);
+    const { call, signal, onProgress, worker } = checked(() => loadCall(url, optionsOf(options)));
+    throwIfAborted(signal);
+    const thread = new Thread(
+      worker ?? new Worker(new URL('./worker-thread.js', import.meta.url), { type: 'module', name: 'llama-webgpu' }),
+    );
+    const ender = new AbortController();
+    const settled = onAbort(signal, () => ender.abort());
+    const report = new Callback(onProgress, () => ender.abort());
+    try {
+      const { info, device } = await thread.ask<Loaded>(call, {
+        signal: ender.signal,
+        onReply: (r) => 'progress' in r && report.call(r.progress),
+      });
+      report.throwIfFailed();
+      return new RemoteModel(thread, info, device);
+    } catch (e) {
+      thread.end(new LlamaError('disposed', 'The model was not loaded.'));
+      throw report.failure ?? e;
+    } finally {
+      settled();
+    }
   } catch (e) {
-    thread.end(new LlamaError('disposed', 'The model was not loaded.'));
-    throw asError(e);
+    throw forCaller(e);
   }
+}
+
+/** The call that loads, with nothing in it that cannot be sent, and what stays here. */
+function loadCall(url: string | URL, o: WorkerLoadModelOptions) {
+  const { signal, onProgress, fetch, ...rest } = loadOptions(o);
+  if (fetch) throw invalid('fetch: a Worker cannot call a function of the page');
+  if (o.worker !== undefined && typeof o.worker?.postMessage !== 'function') throw invalid('worker: want a Worker');
+  const powerPreference = oneOf('powerPreference', o.powerPreference, ['low-power', 'high-performance'] as const);
+  const sent: WorkerLoadOptions = { ...rest, ...transformerOptions(o), ...(powerPreference && { powerPreference }) };
+  const call: Call = { op: 'load', url: manifestOf(url), options: sent };
+  return { call, signal, onProgress, worker: o.worker };
 }
 
 interface Asked {
@@ -37,7 +76,8 @@ interface Asked {
 
 /** A Worker that answers calls. */
 class Thread {
-  private last = 0;
+  private last = 0; // id of a call
+  private heard = 0; // replies
   private readonly open = new Map<number, Asked>();
   private over: LlamaError | undefined;
 
@@ -50,13 +90,28 @@ class Thread {
   ask<T>(call: Call, o: { signal?: AbortSignal | undefined; onReply?: (r: Reply) => void } = {}): Promise<T> {
     if (this.over) return Promise.reject(this.over);
     const id = ++this.last;
-    const abort = () => this.post({ id, abort: true });
+    const abort = () => this.abort(id);
     return new Promise<T>((resolve, reject) => {
       this.open.set(id, { resolve: resolve as (value: never) => void, reject, onReply: o.onReply });
       this.post({ id, call });
       if (o.signal?.aborted) abort();
       else o.signal?.addEventListener('abort', abort, { once: true });
-    }).finally(() => o.signal?.removeEventListener('abort', abort));
+    }).finally(() => {
+      this.open.delete(id);
+      o.signal?.removeEventListener('abort', abort);
+    });
+  }
+
+  /** Ends a call. A Worker that says nothing to that is stuck: it is terminated. */
+  private abort(id: number): void {
+    if (this.over) return;
+    const heard = this.heard;
+    this.post({ id, abort: true });
+    setTimeout(() => {
+      if (this.over || this.heard !== heard) return;
+      this.open.get(id)?.reject(new LlamaError('aborted', 'Aborted by the caller.'));
+      this.end(new LlamaError('runtime', `The Worker was stuck for ${grace / 1000} s, and has been terminated.`));
+    }, grace);
   }
 
   private post(request: Request): void {
@@ -64,6 +119,7 @@ class Thread {
   }
 
   private reply(r: Reply): void {
+    this.heard++;
     const asked = this.open.get(r.id);
     if (!asked) return;
     if (!('value' in r || 'error' in r)) {
@@ -86,6 +142,8 @@ class Thread {
 
 /** A model in a Worker. */
 class RemoteModel implements TextModel {
+  private disposing: Promise<void> | undefined;
+
   constructor(
     private readonly thread: Thread,
     readonly info: ModelInfo,
@@ -93,29 +151,33 @@ class RemoteModel implements TextModel {
   ) {}
 
   generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
-    return this.stream(options, (o) => ({ op: 'generate', prompt, options: o }));
+    return this.stream(options, (o) => ({ op: 'generate', prompt: textOf('prompt', prompt), options: o }));
   }
 
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
-    return this.stream(options, (o) => ({ op: 'chat', messages: [...messages], options: o }));
+    return this.stream(options, (o) => ({ op: 'chat', messages: messagesOf(messages), options: o }));
   }
 
   private async *stream(
-    { signal, onToken, ...rest }: GenerateOptions,
-    call: (o: Omit<GenerateOptions, 'signal' | 'onToken'>) => Call,
+    options: GenerateOptions,
+    callOf: (o: WorkerGenerateOptions) => Call,
   ): AsyncGenerator<string, void, undefined> {
+    const [call, signal, onToken] = checked(() => {
+      const o = optionsOf(options);
+      return [callOf(textOptions(o)), abortSignal(o.signal), callback('onToken', o.onToken)] as const;
+    });
     throwIfAborted(signal);
     const ender = new AbortController();
-    const abort = () => ender.abort();
-    signal?.addEventListener('abort', abort, { once: true });
+    const settled = onAbort(signal, () => ender.abort());
     const pieces: string[] = [];
     let wake = () => {};
     let over = false;
+    const told = new Callback(onToken, () => wake());
     const done = this.thread
-      .ask<void>(call(rest), {
+      .ask<void>(call, {
         signal: ender.signal,
         onReply: (r) => {
-          if ('token' in r) onToken?.(r.token);
+          if ('token' in r) told.call(r.token);
           if ('text' in r) pieces.push(r.text);
           wake();
         },
@@ -126,44 +188,58 @@ class RemoteModel implements TextModel {
       });
     done.catch(() => {}); // thrown below
     try {
-      while (!over || pieces.length > 0) {
+      while (!told.failure && (!over || pieces.length > 0)) {
         const text = pieces.shift();
         if (text !== undefined) yield text;
         else
           await new Promise<void>((resolve) => {
             wake = resolve;
-            if (over) resolve();
+            if (over || told.failure) resolve();
           });
       }
+      if (told.failure) throw told.failure.thrown;
       await done;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      settled();
       if (!over) {
-        // the caller has left the loop
+        // the caller has left the loop, or onToken has failed
         ender.abort();
         await done.catch(() => {});
       }
     }
   }
 
-  encode(text: string): Promise<Int32Array> {
-    return this.thread.ask({ op: 'encode', text });
+  async encode(text: string): Promise<Int32Array> {
+    return this.thread.ask({ op: 'encode', text: textOf('text', text) });
   }
 
-  decode(ids: Iterable<number>): Promise<string> {
-    return this.thread.ask({ op: 'decode', ids: Int32Array.from(ids) });
+  async decode(ids: Iterable<number>): Promise<string> {
+    return this.thread.ask({ op: 'decode', ids: checked(() => tokenIds('ids', ids)) });
   }
 
-  logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array> {
-    return this.thread.ask({ op: 'logits', tokens: Int32Array.from(tokens), from });
+  async logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array> {
+    const [list, first] = checked(() => [tokenIds('tokens', tokens), number('from', from)] as const);
+    if (first === undefined) throw invalid('from: want the index of a token');
+    return this.thread.ask({ op: 'logits', tokens: list, from: first });
   }
 
   stats(): Promise<Stats> {
     return this.thread.ask({ op: 'stats' });
   }
 
-  async dispose(): Promise<void> {
-    await this.thread.ask({ op: 'dispose' }).catch(() => {});
+  dispose(): Promise<void> {
+    this.disposing ??= this.end();
+    return this.disposing;
+  }
+
+  /** Has the Worker release everything, and terminates it, also if it does not answer. */
+  private async end(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, grace);
+    });
+    await Promise.race([this.thread.ask({ op: 'dispose' }).catch(() => {}), late]);
+    clearTimeout(timer);
     this.thread.end(new LlamaError('disposed', 'The model has been disposed of.'));
   }
 }

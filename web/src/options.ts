@@ -1,0 +1,61 @@
+// Options, checked and copied plainly. This module loads none of the others: the page needs it beside a Worker.
+import {
+  abortSignal,
+  callback,
+  numbers,
+  oneOf,
+  type Sampling,
+  sampling,
+  stops,
+  text,
+  url as urlOf,
+} from './arguments.js';
+import type { LoadModelOptions } from './loader.js';
+import type { GenerateTokensOptions, TransformerOptions } from './transformer.js';
+
+/** A copy of the options of a load, with absolute URLs. */
+export function loadOptions(o: Partial<LoadModelOptions>): Omit<LoadModelOptions, 'manifestUrl'> {
+  const { wasm } = o;
+  const all = {
+    ...numbers(o, ['concurrency']),
+    weightUrl: absolute('weightUrl', o.weightUrl),
+    vocabUrl: absolute('vocabUrl', o.vocabUrl),
+    wasm: typeof wasm === 'string' || wasm instanceof URL ? absolute('wasm', wasm) : wasm,
+    onProgress: callback('onProgress', o.onProgress),
+    fetch: callback('fetch', o.fetch),
+    signal: abortSignal(o.signal),
+    cache: o.cache ?? undefined,
+    kernels: o.kernels === undefined || o.kernels === null ? undefined : text('kernels', o.kernels), // Go knows which there are
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined && v !== null));
+}
+
+function absolute(name: string, url: string | URL | undefined | null): string | undefined {
+  if (url === undefined || url === null) return undefined;
+  return globalThis.location ? urlOf(name, url).href : String(url); // without a page, as seen from the manifest
+}
+
+/** A copy of a transformer's options. An error names the one that is out of range. */
+export function transformerOptions(o: TransformerOptions): TransformerOptions {
+  const copy: TransformerOptions = numbers(o, ['maxBatch', 'maxSeqLen', 'chunk']);
+  const kvBits = oneOf('kvBits', o.kvBits, [16, 32] as const);
+  if (kvBits !== undefined) copy.kvBits = kvBits;
+  const kernelSet = oneOf('kernelSet', o.kernelSet, ['int8', 'int4', 'int2', 'f16'] as const);
+  if (kernelSet !== undefined) copy.kernelSet = kernelSet;
+  return copy;
+}
+
+const counts = ['maxTokens', 'keep'] as const;
+
+type Checked = (typeof counts)[number] | keyof Sampling | 'onOverflow';
+/** Does not compile if an option of a text is missing from the lists above. */
+true satisfies Exclude<keyof GenerateTokensOptions, Checked> extends never ? true : false;
+
+/** A copy of the options of a text, for Go, which reads them as plain numbers. */
+export function textOptions(o: GenerateTokensOptions & { stop?: unknown }): GoTextOptions {
+  const copy: GoTextOptions = { ...numbers(o, counts), ...sampling(o), stop: stops(o.stop) };
+  const onOverflow = oneOf('onOverflow', o.onOverflow, ['error', 'truncate', 'shift'] as const);
+  return onOverflow === undefined ? copy : { ...copy, onOverflow };
+}
+
+type GoTextOptions = GenerateTokensOptions & { stop: string[] };

@@ -241,6 +241,14 @@ tests['stop, abort, break, one at a time, chat'] = async () => {
   await fails('invalid-argument', () => all(model.chat([{ role: 'user', content: 'x' }])));
   await fails('invalid-argument', () => all(model.generate('x', { temperature: -1 })));
   await fails('invalid-argument', () => all(model.generate('x', { stop: '' })));
+  const mine = new TypeError('mine');
+  const thrower = () => {
+    throw mine;
+  };
+  check((await all(model.generate('x', { onToken: thrower })).catch((e) => e)) === mine, 'not the error of onToken');
+  check((await open('/models/int4/', { onProgress: thrower }).catch((e) => e)) === mine, 'not the error of onProgress');
+  await fails('too-large', () => model.logits(new Int32Array(2 ** 22), 0)); // more than there can be
+  await fails('invalid-argument', () => model.logits([1], 1));
   await model.dispose();
 
   const chatty = await open('/bad/chat/int4/manifest.json');

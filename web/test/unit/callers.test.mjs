@@ -154,6 +154,7 @@ test('a signal that is a proxy', async () => {
 /** A Worker in this thread: answer(message, post) is called with each message, which is cloned on the way. */
 class FakeWorker {
   terminated = false;
+  timers = new Set();
 
   constructor(answer) {
     this.answer = answer;
@@ -164,13 +165,14 @@ class FakeWorker {
   }
   terminate() {
     this.terminated = true;
+    for (const timer of this.timers) clearInterval(timer);
   }
 }
 
 /** A Worker with a model that writes one token after the other, unless stuck.now is set. */
 function writer(stuck = {}) {
   const running = new Map();
-  return new FakeWorker(({ id, call, abort }, post) => {
+  const worker = new FakeWorker(({ id, call, abort }, post) => {
     if (stuck.now) return;
     if (abort) {
       post({ id, alive: true });
@@ -188,8 +190,10 @@ function writer(stuck = {}) {
           post({ id, text: 'x' });
         }, 5),
       );
+      worker.timers.add(running.get(id));
     } else post({ id, value: call });
   });
+  return worker;
 }
 
 test('in a Worker: a callback that throws rejects its call with the caller’s own error', async () => {

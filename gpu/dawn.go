@@ -163,15 +163,18 @@ func (n *dawnBackend) submit(e *dawn.Encoder) error {
 
 // await waits for a future, and looks at the context every other millisecond.
 func (n *dawnBackend) await(ctx context.Context, f dawn.Future) error {
-	for !n.instance.Wait(f, pollTime) {
+	for {
+		done, err := n.instance.Wait(f, pollTime)
+		if lost := n.failure(); lost != nil {
+			return lost
+		}
+		if done || err != nil {
+			return err
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := n.failure(); err != nil {
-			return err
-		}
 	}
-	return n.failure()
 }
 
 // pollTime is how long the library waits before the context is looked at.
@@ -294,28 +297,18 @@ func (n *dawnBackend) runTimed(ctx context.Context, steps []step) ([]Timing, err
 
 // timed runs steps and returns the timestamps before and after each dispatch, in nanoseconds.
 func (n *dawnBackend) timed(ctx context.Context, steps []step) ([]uint64, error) {
-	count := 0
-	for _, s := range steps {
-		if s.pipeline != 0 {
-			count++
-		}
-	}
+	count := dispatches(steps)
 	if count == 0 {
 		e := n.dev.NewEncoder()
 		record(e, steps)
 		return nil, n.submit(e)
 	}
 	size := uint64(count) * 16 // bytes: two timestamps of 8
-	resolved, err := n.newBuffer("queries", size, queries)
+	resolved, st, free, err := queryBuffers(n, size)
 	if err != nil {
 		return nil, err
 	}
-	defer n.freeBuffer(resolved)
-	st, err := n.newBuffer("queries", size, staging)
-	if err != nil {
-		return nil, err
-	}
-	defer n.freeBuffer(st)
+	defer free()
 	qs, err := n.made(n.dev.NewQueries(2*count), n.dev.FreeQueries)
 	if err != nil {
 		return nil, err

@@ -44,13 +44,7 @@ func (n *native) runTimed(ctx context.Context, steps []step) ([]Timing, error) {
 
 // timed runs steps and returns the timestamps before and after each dispatch, in ticks.
 func (n *native) timed(ctx context.Context, steps []step) ([]uint64, error) {
-	count := 0
-	for _, s := range steps {
-		if s.pipeline != 0 {
-			count++
-		}
-	}
-	return n.ticks(ctx, count, func(enc, queries, resolved C.uintptr_t) {
+	return n.ticks(ctx, dispatches(steps), func(enc, queries, resolved C.uintptr_t) {
 		C.lw_encode_timed(enc, cSteps(steps), C.size_t(len(steps)), queries, resolved)
 	})
 }
@@ -58,16 +52,11 @@ func (n *native) timed(ctx context.Context, steps []step) ([]uint64, error) {
 // ticks submits what encode records and returns the 2·count timestamps that it resolves.
 func (n *native) ticks(ctx context.Context, count int, encode func(enc, queries, resolved C.uintptr_t)) ([]uint64, error) {
 	size := uint64(max(count, 1)) * 16 // bytes: two queries of 8
-	resolved, err := n.newBuffer("queries", size, queries)
+	resolved, st, free, err := queryBuffers(n, size)
 	if err != nil {
 		return nil, err
 	}
-	defer n.freeBuffer(resolved)
-	st, err := n.newBuffer("queries", size, staging)
-	if err != nil {
-		return nil, err
-	}
-	defer n.freeBuffer(st)
+	defer free()
 	qs, err := n.made(C.lw_queries(n.dev, C.uint32_t(max(count, 1)*2)), func(h C.uintptr_t) { C.lw_queries_free(h) })
 	if err != nil {
 		return nil, err

@@ -118,13 +118,6 @@ func (d *Device) Failure() *Failure {
 	return f
 }
 
-// Failed reports whether there is an error to be taken.
-func (d *Device) Failed() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.failure != nil
-}
-
 // Lost reports whether the device is lost, and why.
 func (d *Device) Lost() (why string, lost bool) {
 	d.mu.Lock()

@@ -3,7 +3,7 @@
 package dawn
 
 import (
-	"runtime"
+	"fmt"
 	"sync"
 	"time"
 	"unsafe"
@@ -58,11 +58,16 @@ var (
 // Future is something under way in the library.
 type Future uint64
 
-// Wait waits at most timeout for the future, and reports whether it is done.
-func (in *Instance) Wait(f Future, timeout time.Duration) bool {
+// Wait waits at most timeout for the future, and reports whether it is done. The error is that the library cannot
+// wait for it.
+func (in *Instance) Wait(f Future, timeout time.Duration) (done bool, err error) {
+	const timedOut = 2 // what is greater is an error
 	w := &waitInfo{future: uint64(f)}
-	in.l.call(instanceWaitAny, in.h, 1, uintptr(unsafe.Pointer(w)), uintptr(timeout.Nanoseconds()))
-	return w.done != 0
+	status := uint32(in.l.call(instanceWaitAny, in.h, 1, uintptr(unsafe.Pointer(w)), uintptr(timeout.Nanoseconds())))
+	if w.done == 0 && status > timedOut {
+		return false, fmt.Errorf("%w: %s: wgpuInstanceWaitAny returned status %d", ErrLibrary, in.l.path, status)
+	}
+	return w.done != 0, nil
 }
 
 // request makes a call whose result is told to a callback, and waits for it.
@@ -70,10 +75,14 @@ func (in *Instance) request(p proc, args ...uintptr) (status uint32, made uintpt
 	token := listen(func(a uint32, b uintptr, m string) { status, made, message = a, b, m })
 	defer forget(token)
 	f := Future(in.l.withInfo(p, args, &callbackInfo{mode: modeWaitAny, callback: eventCallback(), token: token}))
-	for !in.Wait(f, time.Second) {
-		runtime.Gosched()
+	for {
+		switch done, err := in.Wait(f, time.Second); {
+		case err != nil:
+			return 0, 0, err.Error()
+		case done:
+			return status, made, message
+		}
 	}
-	return status, made, message
 }
 
 // begin makes a call that only completes a future.

@@ -18,14 +18,11 @@ const (
 	createInstance proc = iota
 	instanceRequestAdapter
 	instanceWaitAny
-	instanceProcessEvents
 	instanceHasWGSLLanguageFeature
 	instanceRelease
 	adapterGetInfo
-	adapterInfoFreeMembers
 	adapterGetLimits
 	adapterGetFeatures
-	supportedFeaturesFreeMembers
 	adapterRequestDevice
 	adapterRelease
 	deviceGetQueue
@@ -71,8 +68,8 @@ const (
 
 // names are those of the functions, without the prefix wgpu.
 var names = [procs]string{
-	"CreateInstance", "InstanceRequestAdapter", "InstanceWaitAny", "InstanceProcessEvents", "InstanceHasWGSLLanguageFeature", "InstanceRelease",
-	"AdapterGetInfo", "AdapterInfoFreeMembers", "AdapterGetLimits", "AdapterGetFeatures", "SupportedFeaturesFreeMembers",
+	"CreateInstance", "InstanceRequestAdapter", "InstanceWaitAny", "InstanceHasWGSLLanguageFeature", "InstanceRelease",
+	"AdapterGetInfo", "AdapterGetLimits", "AdapterGetFeatures",
 	"AdapterRequestDevice", "AdapterRelease",
 	"DeviceGetQueue", "DeviceCreateBuffer", "DeviceCreateShaderModule", "DeviceCreateBindGroupLayout", "DeviceCreatePipelineLayout",
 	"DeviceCreateComputePipelineAsync", "DeviceCreateBindGroup", "DeviceCreateCommandEncoder", "DeviceCreateQuerySet", "DeviceDestroy", "DeviceRelease",

@@ -9,29 +9,16 @@ import (
 // TestFeatures compares parts and models that few decoder-only models have with the tokenizers library.
 func TestFeatures(t *testing.T) {
 	var file struct {
-		Inputs struct {
-			Normalizer   []string   `json:"normalizer"`
-			PreTokenizer []string   `json:"pre_tokenizer"`
-			Decoder      [][]string `json:"decoder"`
-		} `json:"inputs"`
-		Parts  []map[string]json.RawMessage `json:"parts"`
+		partCases
 		Models []struct {
 			Tokenizer json.RawMessage `json:"tokenizer"`
 			Cases     [][]any         `json:"cases"` // text, ids, ids without special tokens, text of ids, without special tokens
 		} `json:"models"`
 	}
 	readJSON(t, "testdata/features.json", &file)
-	if len(file.Parts) < 50 || len(file.Models) < 10 {
-		t.Fatal("only", len(file.Parts), "parts and", len(file.Models), "models")
-	}
-	for _, part := range file.Parts {
-		if raw, ok := part["normalizer"]; ok {
-			checkNormalizer(t, raw, part["want"], file.Inputs.Normalizer)
-		} else if raw, ok := part["pre_tokenizer"]; ok {
-			checkPreTokenizer(t, raw, part["want"], file.Inputs.PreTokenizer)
-		} else {
-			checkDecoder(t, part["decoder"], part["want"], file.Inputs.Decoder)
-		}
+	file.check(t, 50)
+	if len(file.Models) < 10 {
+		t.Fatal("only", len(file.Models), "models")
 	}
 	for i, m := range file.Models {
 		tok, err := Parse(m.Tokenizer)

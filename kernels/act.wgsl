@@ -6,7 +6,7 @@ const X_STRIDE: u32 = 1536u;
 const Y_STRIDE: u32 = 768u;
 const GATED: u32 = 1u;
 const PAIRED: u32 = 0u;
-const ACT: u32 = 0u;       // 0 SiLU, 1 GELU by erf, 2 GELU by tanh, 3 ReLU
+const ACT: u32 = 0u;       // 0 SiLU, 1 GELU by erf, 2 GELU by tanh, 3 ReLU, 4 its square
 const LANES: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -25,7 +25,8 @@ fn activate(v: f32) -> f32 {
   if (ACT == 0u) { return v * sigmoid(v); }
   if (ACT == 1u) { return 0.5 * v * (1.0 + erf(v * 0.7071067811865476)); }
   if (ACT == 2u) { return v * sigmoid(1.5957691216057308 * (v + 0.044715 * v * v * v)); }
-  return max(v, 0.0);
+  let positive = max(v, 0.0);
+  return select(positive, positive * positive, ACT == 4u);
 }
 
 @compute @workgroup_size(LANES)

@@ -24,6 +24,9 @@ func activation(act int, v float64) value {
 		// Terms of one sign, six roundings: 3 ulp of the exponent.
 		z := 2 * math.Sqrt(2/math.Pi) * (v + 0.044715*v*v*v)
 		return sigmoidTimes(v, z, 3*ulp*math.Abs(z))
+	case 4:
+		square := max(v, 0) * max(v, 0)
+		return value{square, square*unit + 0x1p-126}
 	}
 	return value{max(v, 0), 0}
 }
@@ -48,7 +51,7 @@ func (v value) times(o value) value {
 
 func TestAct(t *testing.T) {
 	const width, tokens = 70, 2
-	for act := range 4 {
+	for act := range 5 {
 		for mode := range 3 {
 			gated, paired := min(mode, 1), mode/2
 			t.Run(fmt.Sprintf("act%d/gated%d/paired%d", act, gated, paired), func(t *testing.T) {

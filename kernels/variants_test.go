@@ -15,7 +15,7 @@ var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile co
 // variants specialize each kernel so that every branch that depends on its constants is
 // taken once. Kernels that read packed weights are specialized for every width, too.
 var variants = map[string][]kernels.Consts{
-	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}},
+	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}, {"ACT": 4}},
 	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
 	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}},
 	"attention_split": {{"DIM": 8, "WINDOW": 5}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2}, {"DIM": 80, "CHUNK": 128, "LANES": 64}},

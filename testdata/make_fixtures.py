@@ -16,6 +16,7 @@ import json
 import pathlib
 import shutil
 import sys
+import zlib
 
 import safetensors.torch
 import torch
@@ -34,7 +35,8 @@ COMMON = dict(
 THETA = dict(rope_theta=10000.0)
 LONG = [1.0 + 0.5 * j for j in range(3)]
 
-# name: (config class, changes to COMMON). A fixture's place is its seed: add new ones at the end.
+# name: (config class, changes to COMMON). The place of each of the first FIRST is its seed; the others' seeds come from their names.
+FIRST = 25
 FIXTURES = {
     "llama": ("LlamaConfig", dict(
         tie_word_embeddings=True, head_dim=8,
@@ -93,6 +95,20 @@ FIXTURES = {
         head_dim=8, intermediate_size=24, intermediate_size_mlp=40, moe_layers=[], num_local_experts=0, num_experts_per_tok=0,
         interleave_moe_layer_step=0, attention_chunk_size=64, attn_temperature_tuning=False, no_rope_layers=[1, 1, 1],
         tie_word_embeddings=True)),
+    "gemma": ("GemmaConfig", dict(head_dim=12, tie_word_embeddings=True)),
+    "glm": ("GlmConfig", dict(head_dim=8, attention_bias=True)),
+    "glm4": ("Glm4Config", dict(head_dim=16, attention_bias=True, rope_parameters=dict(rope_type="default", partial_rotary_factor=0.25, **THETA))),
+    "seed_oss": ("SeedOssConfig", dict(head_dim=12, attention_bias=True, attention_out_bias=True, mlp_bias=True)),
+    "ernie4_5": ("Ernie4_5Config", dict(head_dim=12, use_bias=True, tie_word_embeddings=True)),
+    "exaone4": ("Exaone4Config", dict(num_hidden_layers=4, sliding_window=10, sliding_window_pattern=2)),
+    "olmo3": ("Olmo3Config", dict(
+        num_hidden_layers=4, sliding_window=10, attention_bias=True,
+        rope_parameters=dict(full_attention=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32, **THETA),
+                             sliding_attention=dict(rope_type="default", **THETA)))),
+    "arcee": ("ArceeConfig", dict(head_dim=12, mlp_bias=True, attention_bias=True)),
+    "granitemoe": ("GraniteMoeConfig", dict(
+        embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5, num_local_experts=4,
+        num_experts_per_tok=2, intermediate_size=24)),
 }
 
 
@@ -162,7 +178,8 @@ def make_rope():
 
 
 if __name__ == "__main__":
-    for seed, name in enumerate(FIXTURES):
+    for place, name in enumerate(FIXTURES):
+        seed = place if place < FIRST else zlib.crc32(name.encode())
         if not sys.argv[1:] or name in sys.argv[1:]:
             make(name, seed)
     if not sys.argv[1:] or "rope" in sys.argv[1:]:

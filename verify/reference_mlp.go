@@ -104,6 +104,9 @@ func activation(kind model.Activation, v float32) float32 {
 		return float32(x / 2 * (1 + math.Erf(x/math.Sqrt2)))
 	case model.GELUTanh:
 		return float32(x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))))
+	case model.ReLU2:
+		v = max(v, 0)
+		return v * v
 	default: // ReLU: Validate knows no other
 		return max(v, 0)
 	}

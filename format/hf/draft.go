@@ -101,7 +101,7 @@ func (d *draft) layerNorm(eps string) {
 
 // activations are the names that transformers gives to those that can be computed.
 var activations = map[string]model.Activation{
-	"silu": model.SiLU, "swish": model.SiLU, "relu": model.ReLU,
+	"silu": model.SiLU, "swish": model.SiLU, "relu": model.ReLU, "relu2": model.ReLU2,
 	"gelu": model.GELU, "gelu_python": model.GELU,
 	"gelu_new": model.GELUTanh, "gelu_fast": model.GELUTanh, "gelu_accurate": model.GELUTanh,
 	"gelu_pytorch_tanh": model.GELUTanh, "gelu_python_tanh": model.GELUTanh,

@@ -6,7 +6,24 @@ import (
 
 // families are the supported values of model_type. What a family differs in stands in its entry;
 // the authority is the configuration and modeling file of that family in transformers.
-var families = map[string]*family{
+var families = allOf(basicFamilies, denseFamilies, mixedFamilies)
+
+// allOf puts tables of families together.
+func allOf(tables ...map[string]*family) map[string]*family {
+	all := map[string]*family{}
+	for _, t := range tables {
+		for name, f := range t {
+			if all[name] != nil {
+				panic("two families are called " + name)
+			}
+			all[name] = f
+		}
+	}
+	return all
+}
+
+// basicFamilies are those that the others are described by.
+var basicFamilies = map[string]*family{
 	"llama": {
 		class:    "LlamaForCausalLM",
 		read:     readLlama,
@@ -91,7 +108,7 @@ var families = map[string]*family{
 		read:  readPhi3,
 		tensors: with(llamaTensors, merge(
 			fused(source{name: "{p}layers.{l}.self_attn.qkv_proj.weight"}, model.RoleQ, model.RoleK, model.RoleV),
-			fused(source{name: "{p}layers.{l}.mlp.gate_up_proj.weight"}, model.RoleGate, model.RoleUp),
+			fusedGateUp,
 		)),
 		prefixes: modelPrefix,
 		defaults: `{"vocab_size": 32064, "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 32,
@@ -112,12 +129,9 @@ var families = map[string]*family{
 			"tie_word_embeddings": true}`,
 	},
 	"olmo2": {
-		class: "Olmo2ForCausalLM",
-		read:  readOLMo2,
-		tensors: with(llamaTensors, named(map[model.Role]string{
-			model.RolePostAttnNorm: "{p}layers.{l}.post_attention_layernorm.weight",
-			model.RolePostMLPNorm:  "{p}layers.{l}.post_feedforward_layernorm.weight",
-		})),
+		class:    "Olmo2ForCausalLM",
+		read:     readOLMo2,
+		tensors:  postNormTensors,
 		prefixes: modelPrefix,
 		defaults: `{"vocab_size": 50304, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
 			"num_attention_heads": 32, "hidden_act": "silu", "max_position_embeddings": 2048, "tie_word_embeddings": false,

@@ -30,9 +30,7 @@ func gemma(d *draft) {
 		y.PostNorm = true
 		y.Attention.Scale = invSqrt(scalar)
 	})
-	if d.bool("use_bidirectional_attention", false) {
-		d.fail("use_bidirectional_attention", "only causal attention is supported")
-	}
+	d.causalOnly()
 	d.spec.LogitSoftcap = d.softcap("final_logit_softcapping")
 }
 
@@ -81,7 +79,7 @@ func readGemma3(d *draft) {
 		}
 		return "sliding_attention"
 	})
-	d.localAndGlobalRoPE()
+	d.localAndGlobalRoPE("rope_local_base_freq")
 }
 
 // readNestedGemma3 refuses what the multimodal model's code leaves out, and other programs do not.
@@ -92,9 +90,9 @@ func readNestedGemma3(d *draft) {
 	}
 }
 
-// localAndGlobalRoPE gives layers with a window another RoPE than the others. rope_scaling changes
-// that of the others alone.
-func (d *draft) localAndGlobalRoPE() {
+// localAndGlobalRoPE gives layers with a window another RoPE than the others; its base is under the key localBase.
+// rope_scaling changes that of the others alone.
+func (d *draft) localAndGlobalRoPE(localBase string) {
 	global, local := d.emptyRoPE(), d.emptyRoPE()
 	if params := d.object.object("rope_parameters"); params != nil {
 		global, local = cmp.Or(params.object(fullAttention), global), cmp.Or(params.object("sliding_attention"), local)
@@ -121,7 +119,7 @@ func (d *draft) localAndGlobalRoPE() {
 	}
 	d.spec.RoPE = []model.RoPE{
 		d.frequencies(global, d.float("rope_theta", 0), false, ropeNames),
-		d.frequencies(local, d.float("rope_local_base_freq", 0), false, ropeNames),
+		d.frequencies(local, d.float(localBase, 0), false, ropeNames),
 	}
 	d.each(func(_ int, y *model.Layer) {
 		y.Attention.RoPE = 0

@@ -133,7 +133,7 @@ func readOLMo2(d *draft) {
 	d.attentionBias("attention_bias", false)
 	d.rope(false, ropeNames)
 	d.qkNorm(model.QKNormProjection)
-	d.each(func(_ int, y *model.Layer) { y.PreNorm, y.PostNorm = false, true })
+	d.postNorms()
 }
 
 func readSmolLM3(d *draft) {
@@ -170,6 +170,11 @@ func (d *draft) noRoPELayers() {
 
 func readGranite(d *draft) {
 	readLlama(d)
+	d.multipliers()
+}
+
+// multipliers reads the factors of Granite's embedding, attention, branches and logits.
+func (d *draft) multipliers() {
 	d.spec.EmbedScale = float32(d.float("embedding_multiplier", 1))
 	scaling := d.float("logits_scaling", 1)
 	if scaling == 0 {

@@ -60,10 +60,7 @@ var unused = map[string][]string{
 	},
 	"only checked, or for kinds of layers that no family here has": {"num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
 	"read and then not used": {"gemma3_text:attn_logit_softcapping"},
-	"only for the size of the cache; a note says that the model has no window": {
-		"llama:sliding_window", "gpt2:sliding_window", "olmo2:sliding_window", "granite:sliding_window", "gpt_neox:sliding_window", "llama4_text:sliding_window",
-		"!llama4_text:attention_chunk_size",
-	},
+	"only for the size of the cache; a note says that the model has no window": append(of("sliding_window", windowless...), "!llama4_text:attention_chunk_size"),
 	"not rotated": {
 		"gpt2:rope_theta", "gpt2:rope_scaling", "gpt2:partial_rotary_factor", "gpt2:rope_parameters", "gpt2:original_max_position_embeddings", "gpt2:head_dim", "gpt2:rope_parameters.*",
 	},
@@ -72,6 +69,20 @@ var unused = map[string][]string{
 		"phi3:rope_parameters.beta_fast", "phi3:rope_parameters.beta_slow", "phi3:rope_parameters.truncate", "phi3:rope_parameters.mscale",
 		"phi3:rope_parameters.mscale_all_dim", "phi3:rope_parameters.low_freq_factor", "phi3:rope_parameters.high_freq_factor",
 	},
+}
+
+// windowless are the families whose layers have no windows, whatever sliding_window says.
+var windowless = []string{
+	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
+}
+
+// of returns the entries of a key for several families.
+func of(key string, families ...string) []string {
+	entries := make([]string, len(families))
+	for i, f := range families {
+		entries[i] = f + ":" + key
+	}
+	return entries
 }
 
 // older are keys that are read although transformers 5 does not read them.

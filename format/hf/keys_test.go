@@ -40,7 +40,7 @@ func basesOf(t *testing.T, family string) []map[string]any {
 				p["partial_rotary_factor"] = f
 			}
 			n["rope_parameters"] = p
-			if family == "gemma3_text" {
+			if params["full_attention"] != nil {
 				n["rope_parameters"] = map[string]any{"full_attention": p, "sliding_attention": p}
 			}
 			if _, err := ReadConfig(encode(t, n)); err == nil {
@@ -212,6 +212,9 @@ func TestKeysMatter(t *testing.T) {
 	}
 }
 
+// partialRotary are defaults that stand in the code of a configuration, not among its fields.
+var partialRotary = map[string]float64{"glm": 0.5, "glm4": 0.5}
+
 // Absent keys mean what they mean to transformers.
 func TestDefaultsAsTransformers(t *testing.T) {
 	table := readKeyTable(t)
@@ -240,7 +243,10 @@ func TestDefaultsAsTransformers(t *testing.T) {
 			want[key] = v
 		}
 		delete(want, "is_encoder_decoder") // false, as is what is absent
-		switch {                           // what stands in code, not in a class
+		if f := partialRotary[family]; f > 0 {
+			want["partial_rotary_factor"] = f
+		}
+		switch { // what stands in code, not in a class
 		case family == "gpt_neox":
 			want["rotary_emb_base"], want["rotary_pct"] = 10000.0, 0.25
 		case f.Theta["global"] > 0:
@@ -263,7 +269,7 @@ func TestDefaultsAsTransformers(t *testing.T) {
 func TestActivationsAsTransformers(t *testing.T) {
 	table := readKeyTable(t)
 	want := map[string]model.Activation{
-		"silu": model.SiLU, "swish": model.SiLU, "relu": model.ReLU, "gelu": model.GELU, "gelu_python": model.GELU, "gelu_new": model.GELUTanh,
+		"silu": model.SiLU, "swish": model.SiLU, "relu": model.ReLU, "relu2": model.ReLU2, "gelu": model.GELU, "gelu_python": model.GELU, "gelu_new": model.GELUTanh,
 		"gelu_fast": model.GELUTanh, "gelu_accurate": model.GELUTanh, "gelu_pytorch_tanh": model.GELUTanh, "gelu_python_tanh": model.GELUTanh,
 	}
 	for _, name := range table.Activations {

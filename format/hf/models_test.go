@@ -130,6 +130,8 @@ func activate(a model.Activation, x float64) float64 {
 		return x / (1 + math.Exp(-x))
 	case model.ReLU:
 		return max(x, 0)
+	case model.ReLU2:
+		return max(x, 0) * max(x, 0)
 	case model.GELU:
 		return x / 2 * (1 + math.Erf(x/math.Sqrt2))
 	case model.GELUTanh:

@@ -144,6 +144,7 @@ const (
 	GELU     Activation = "gelu"      // x·Φ(x) by erf
 	GELUTanh Activation = "gelu_tanh" // its tanh approximation
 	ReLU     Activation = "relu"
+	ReLU2    Activation = "relu2" // max(x, 0)²
 )
 
 // MLP is down(act(gate(x))·up(x)) if Gated, else down(act(up(x))). With Experts, the weights are

@@ -85,7 +85,7 @@ func (y *Layer) validate(ropes []RoPE) error {
 		return fmt.Errorf("unknown qk_norm %q", a.QKNorm)
 	}
 	switch m.Activation {
-	case SiLU, GELU, GELUTanh, ReLU:
+	case SiLU, GELU, GELUTanh, ReLU, ReLU2:
 	default:
 		return fmt.Errorf("unknown activation %q", m.Activation)
 	}

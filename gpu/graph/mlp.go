@@ -6,7 +6,7 @@ import (
 )
 
 // acts are what act.wgsl calls these.
-var acts = map[model.Activation]int{model.SiLU: 0, model.GELU: 1, model.GELUTanh: 2, model.ReLU: 3}
+var acts = map[model.Activation]int{model.SiLU: 0, model.GELU: 1, model.GELUTanh: 2, model.ReLU: 3, model.ReLU2: 4}
 
 // gates are the activations that matvec can compute itself.
 var gates = map[model.Activation]*Gate{model.SiLU: {1, 0}, model.GELUTanh: {1.5957691, 1.5957691 * 0.044715}}

@@ -52,6 +52,15 @@ FAMILIES = {
     "granite": ("granite", "GraniteConfig", "GraniteForCausalLM"),
     "starcoder2": ("starcoder2", "Starcoder2Config", "Starcoder2ForCausalLM"),
     "gpt_neox": ("gpt_neox", "GPTNeoXConfig", "GPTNeoXForCausalLM"),
+    "gemma": ("gemma", "GemmaConfig", "GemmaForCausalLM"),
+    "glm": ("glm", "GlmConfig", "GlmForCausalLM"),
+    "glm4": ("glm4", "Glm4Config", "Glm4ForCausalLM"),
+    "seed_oss": ("seed_oss", "SeedOssConfig", "SeedOssForCausalLM"),
+    "ernie4_5": ("ernie4_5", "Ernie4_5Config", "Ernie4_5ForCausalLM"),
+    "exaone4": ("exaone4", "Exaone4Config", "Exaone4ForCausalLM"),
+    "olmo3": ("olmo3", "Olmo3Config", "Olmo3ForCausalLM"),
+    "granitemoe": ("granitemoe", "GraniteMoeConfig", "GraniteMoeForCausalLM"),
+    "arcee": ("arcee", "ArceeConfig", "ArceeForCausalLM"),
 }
 
 # Shared files that are followed. Not generation: what it reads chooses tokens and makes no logits.

@@ -1,4 +1,4 @@
-// act: y = act(gate)·up, or act(up) in an MLP without gate
+// act: y = act(gate)·(up + UP_OFFSET), or act(up) in an MLP without gate
 //   x [t][X_STRIDE] f32: gate [WIDTH], up [WIDTH], interleaved if PAIRED; or up alone   y [t][Y_STRIDE] f32, zero past WIDTH
 //   one thread computes one element; groups (x, y) are (elements, token)
 const WIDTH: u32 = 768u;
@@ -7,6 +7,9 @@ const Y_STRIDE: u32 = 768u;
 const GATED: u32 = 1u;
 const PAIRED: u32 = 0u;
 const ACT: u32 = 0u;       // 0 SiLU, 1 GELU by erf, 2 GELU by tanh, 3 ReLU, 4 its square
+const SLOPE: f32 = 1.0;    // SiLU is v·sigmoid(SLOPE·v)
+const LIMIT: f32 = 0.0;    // unless 0: gate is at most that, up within ± that
+const UP_OFFSET: f32 = 0.0;
 const LANES: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -22,7 +25,7 @@ fn erf(v: f32) -> f32 {
 }
 
 fn activate(v: f32) -> f32 {
-  if (ACT == 0u) { return v * sigmoid(v); }
+  if (ACT == 0u) { return v * sigmoid(SLOPE * v); }
   if (ACT == 1u) { return 0.5 * v * (1.0 + erf(v * 0.7071067811865476)); }
   if (ACT == 2u) { return v * sigmoid(1.5957691216057308 * (v + 0.044715 * v * v * v)); }
   let positive = max(v, 0.0);
@@ -35,8 +38,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var v = 0.0;
   if (id.x < WIDTH) {
     let i = id.y * X_STRIDE + id.x * (1u + PAIRED);
-    v = activate(x[i]);
-    if (GATED == 1u) { v *= x[i + select(WIDTH, 1u, PAIRED == 1u)]; }
+    v = x[i];
+    if (LIMIT > 0.0) { v = min(v, LIMIT); }
+    v = activate(v);
+    if (GATED == 1u) {
+      var up = x[i + select(WIDTH, 1u, PAIRED == 1u)];
+      if (LIMIT > 0.0) { up = clamp(up, -LIMIT, LIMIT); }
+      v *= up + UP_OFFSET;
+    }
   }
   y[id.y * Y_STRIDE + id.x] = v;
 }

@@ -13,6 +13,7 @@ const Q_STRIDE: u32 = 256u;
 const O_STRIDE: u32 = 256u;
 const CAP: u32 = 1024u;    // positions in the cache
 const KV_BITS: u32 = 16u;
+const SINKS: u32 = 0u;     // 1: each head's softmax has one more score, of which nothing is read
 const LANES: u32 = 64u;
 
 const PAIRS: u32 = DIM / 2u;
@@ -25,9 +26,9 @@ const PARTS: u32 = LANES / QUERIES; // parts of a tile's keys, each with its own
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> kc: array<u32>;
 @group(0) @binding(3) var<storage, read> vc: array<u32>;
-@group(0) @binding(4) var<storage, read_write> o: array<f32>;
-
-@group(0) @binding(5) var<uniform> step: Step;
+@group(0) @binding(4) var<storage, read> sinks: array<f32>; // [HEADS]
+@group(0) @binding(5) var<storage, read_write> o: array<f32>;
+@group(0) @binding(6) var<uniform> step: Step;
 
 var<workgroup> query: array<array<vec2<f32>, QUERIES>, PAIRS>;
 var<workgroup> scores: array<array<f32, QUERIES>, LANES>; // [key][query]
@@ -72,9 +73,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     query[i % PAIRS][i / PAIRS] = vec2<f32>(q[in], q[in + 1u]);
   }
   for (var t = lane; t < QUERIES; t += LANES) { best[t] = -1e30; }
+  if (SINKS == 1u) {
+    for (var t = lane; t < QUERIES; t += LANES) { best[t] = sinks[group.x]; }
+  }
   workgroupBarrier();
   var acc: array<vec2<f32>, KEPT>; // [query][pair]
   var sum: array<f32, QUERIES>;
+  for (var t = 0u; t < QUERIES; t++) { sum[t] = f32(SINKS); } // unroll
   let f = first(max(row.y + 1u, QUERIES) - QUERIES);
   let tiles = (row.y - f) / LANES + 1u;
   for (var tile = 0u; tile < tiles; tile++) {

@@ -16,6 +16,7 @@ const O_STRIDE: u32 = 256u;
 const CAP: u32 = 1024u;    // positions in the cache
 const LANES: u32 = 128u;
 const EACH: u32 = 4u;      // positions per thread in a step
+const SINKS: u32 = 0u;     // 1: each head's softmax has one more score, of which nothing is read
 
 const OCTETS: u32 = DIM / 8u;       // vec4<u32> of a key or value, one per thread
 const SIDE: u32 = LANES / OCTETS;   // keys that are read side by side
@@ -31,7 +32,8 @@ const ACC: u32 = QUERIES * 2u;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> kc: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> vc: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read_write> o: array<f32>;
+@group(0) @binding(4) var<storage, read> sinks: array<f32>; // [HEADS]
+@group(0) @binding(5) var<storage, read_write> o: array<f32>;
 
 var<workgroup> terms: array<f32, TERMS>;   // of the scores: [query][position][octet]
 var<workgroup> scores: array<f32, SCORES>; // [query][position]
@@ -120,12 +122,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     var top = sides[0].y;
     for (var s = 1u; s < SIDE; s++) { top = max(top, sides[s].y); }
-    var all = 0.0;
     let part = group.x % SPLITS;
+    var none = 0.0; // what the sink adds to the sum, in the first part
+    if (SINKS == 1u && part == 0u) {
+      let sink = sinks[head + t];
+      top = max(top, sink);
+      none = exp(sink - top);
+    }
+    var all = none;
     let to = (group.y * HEADS + head + t) * SPLITS * (DIM + 2u);
     for (var d = lane; d < DIM; d += LANES) {
       var out = 0.0;
-      all = 0.0;
+      all = none;
       for (var s = 0u; s < SIDE; s++) {
         let share = exp(sides[s].y - top);
         out += outs[s * DIM + d] * share;

@@ -14,6 +14,7 @@ type attentionCase struct {
 	softcap, spread                                 float64 // spread of the scores
 	positions                                       []int
 	queries                                         int // 0: one, and each position in two sequences
+	sinks                                           []float32
 }
 
 func TestAttention(t *testing.T) {
@@ -23,10 +24,10 @@ func TestAttention(t *testing.T) {
 		{heads: 3, kvHeads: 3, dim: 2, cap: 16, kvBits: 32, window: 5, spread: 1, positions: []int{0, 3, 4, 17, 1000, 1<<20 - 1}},
 		{heads: 4, kvHeads: 1, dim: 80, cap: 110, kvBits: 32, window: 110, chunk: 100, spread: 2, positions: []int{0, 99, 100, 250, 299, 300}},
 		{heads: 2, kvHeads: 1, dim: 256, cap: 101, kvBits: 16, window: 70, softcap: 30, spread: 20, positions: []int{7, 65, 69, 70, 500}},
-		{heads: 6, kvHeads: 3, dim: 64, cap: 200, kvBits: 16, window: 66, chunk: 128, softcap: 50, spread: 3, positions: []int{10, 128, 150, 193, 194, 1023}},
+		{heads: 6, kvHeads: 3, dim: 64, cap: 200, kvBits: 16, window: 66, chunk: 128, softcap: 50, spread: 3, positions: []int{10, 128, 150, 193, 194, 1023}, sinks: []float32{-3, 0, 2, 9, 40, -90}},
 		{heads: 1, kvHeads: 1, dim: 130, cap: 70, kvBits: 32, window: 1, spread: 2, positions: []int{0, 100}},
 		{heads: 4, kvHeads: 2, dim: 64, cap: 300, kvBits: 16, window: 300, spread: 2, positions: span(0, 9), queries: 8},
-		{heads: 2, kvHeads: 1, dim: 34, cap: 300, kvBits: 32, window: 300, spread: 2, positions: span(120, 21), queries: 8},
+		{heads: 2, kvHeads: 1, dim: 34, cap: 300, kvBits: 32, window: 300, spread: 2, positions: span(120, 21), queries: 8, sinks: []float32{1, 5}},
 		{heads: 2, kvHeads: 1, dim: 300, cap: 300, kvBits: 16, window: 300, spread: 2, positions: span(60, 15), queries: 6},
 		{heads: 3, kvHeads: 1, dim: 130, cap: 90, kvBits: 32, window: 40, softcap: 20, spread: 3, positions: span(2000, 13), queries: 4},
 		{heads: 2, kvHeads: 2, dim: 16, cap: 120, kvBits: 16, window: 64, chunk: 64, spread: 2, positions: span(180, 30), queries: 8},
@@ -39,7 +40,7 @@ func TestAttention(t *testing.T) {
 func TestAttentionInParts(t *testing.T) {
 	for _, c := range []partsCase{
 		{
-			attentionCase: attentionCase{heads: 4, kvHeads: 2, dim: 64, cap: 300, window: 300, spread: 2, positions: []int{0, 63, 127, 128, 299}},
+			attentionCase: attentionCase{heads: 4, kvHeads: 2, dim: 64, cap: 300, window: 300, spread: 2, positions: []int{0, 63, 127, 128, 299}, sinks: []float32{-2, 0, 3, 60}},
 			splits:        1, shared: 2, lanes: 128, each: 4,
 		},
 		{
@@ -51,7 +52,7 @@ func TestAttentionInParts(t *testing.T) {
 			splits:        2, shared: 2, lanes: 64, each: 8,
 		},
 		{
-			attentionCase: attentionCase{heads: 6, kvHeads: 2, dim: 64, cap: 700, window: 566, chunk: 512, softcap: 50, spread: 3, positions: []int{10, 128, 600, 1023}},
+			attentionCase: attentionCase{heads: 6, kvHeads: 2, dim: 64, cap: 700, window: 566, chunk: 512, softcap: 50, spread: 3, positions: []int{10, 128, 600, 1023}, sinks: []float32{-30, 0, 2, 9, 1, -90}},
 			splits:        16, shared: 3, lanes: 128, each: 2,
 		},
 		{
@@ -85,7 +86,7 @@ func (c partsCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uin
 	if c.splits > 1 {
 		to = filled(n * c.heads * c.splits * (c.dim + 2))
 	}
-	launch(t, "attention_split", consts, c.heads/c.shared*c.splits, n, rows, q, kc, vc, to)
+	launch(t, "attention_split", consts, c.heads/c.shared*c.splits, n, rows, q, kc, vc, c.sinksOr(), to)
 	if c.splits > 1 {
 		launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.dim, "SPLITS": c.splits, "O_STRIDE": oStride}, c.heads, n, to, o)
 	}
@@ -95,7 +96,15 @@ func (c partsCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uin
 func (c attentionCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
 	queries := max(1, c.queries)
 	consts["QUERIES"] = queries
-	launch(t, "attention", consts, c.heads, (n+queries-1)/queries, rows, q, kc, vc, o, []uint32{uint32(n), 0})
+	launch(t, "attention", consts, c.heads, (n+queries-1)/queries, rows, q, kc, vc, c.sinksOr(), o, []uint32{uint32(n), 0})
+}
+
+// sinksOr returns the sinks of the heads, or what is never read.
+func (c attentionCase) sinksOr() any {
+	if c.sinks == nil {
+		return nil
+	}
+	return c.sinks
 }
 
 type attentionLaunch func(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32)
@@ -123,13 +132,14 @@ func testAttention(t *testing.T, c attentionCase, launch attentionLaunch) {
 	launch(t, kernels.Consts{
 		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "Q_STRIDE": qStride, "O_STRIDE": oStride, "CAP": c.cap,
 		"KV_BITS": c.kvBits, "WINDOW": c.window, "CHUNK": c.chunk, "SOFTCAP": c.softcap,
+		"SINKS": asInt(c.sinks != nil),
 	}, n, rows, q, kc, vc, o)
 	for i := range n {
 		position, sequence := int(rows[4*i+1]), int(rows[4*i+2])
 		for h := range c.heads {
 			base := (sequence*c.kvHeads + h/(c.heads/c.kvHeads)) * c.cap * c.dim
 			span := c.cap * c.dim
-			want := c.define(q[i*qStride+h*c.dim:][:c.dim], k[base:base+span], v[base:base+span], position)
+			want := c.define(q[i*qStride+h*c.dim:][:c.dim], k[base:base+span], v[base:base+span], position, h)
 			for e, w := range want {
 				w.check(t, fmt.Sprintf("position %d, sequence %d, head %d", position, sequence, h), e, o[i*oStride+h*c.dim+e])
 			}
@@ -171,7 +181,7 @@ func packCache(values []float32, kvBits int) ([]uint32, []float32) {
 // difference and by the exponential's own error, which grows with the difference; going from
 // tile to tile adds an exponential each. A sum then passes count additions. Each bound holds
 // above and below the fraction bar.
-func (c attentionCase) define(q, k, v []float32, position int) []value {
+func (c attentionCase) define(q, k, v []float32, position, head int) []value {
 	first := max(0, position+1-c.window)
 	if c.chunk > 0 {
 		first = max(first, position/c.chunk*c.chunk)
@@ -195,6 +205,10 @@ func (c attentionCase) define(q, k, v []float32, position int) []value {
 		scores[j] = s
 		best, least, scoreError = max(best, s), min(least, s), max(scoreError, lost)
 	}
+	if c.sinks != nil {
+		s := float64(c.sinks[head])
+		best, least = max(best, s), min(least, s)
+	}
 	span := best - least
 	tiles := float64(count/64 + 1)
 	relative := 2*scoreError + span*unit + 3*tiles*ulp + 2*span*ulp + float64(count+4)*unit + tiles*unit
@@ -208,6 +222,9 @@ func (c attentionCase) define(q, k, v []float32, position int) []value {
 			out[e].want += p
 			out[e].within += math.Abs(p)
 		}
+	}
+	if c.sinks != nil {
+		sum += math.Exp(float64(c.sinks[head]) - best)
 	}
 	for e := range out {
 		out[e].want /= sum

@@ -11,7 +11,7 @@ type expertCase struct {
 	packing
 	experts, rows, width, top, n int
 	parts                        int // into which the experts are split
-	weigh, add                   bool
+	weigh, add, bias             bool
 	scale                        float64
 }
 
@@ -23,12 +23,25 @@ func (c expertCase) String() string {
 type stack struct {
 	w, h   []uint32
 	values []float32 // [experts·rows][width]
+	bias   []float32 // [experts·rows], nil: none
 }
 
 func (c expertCase) stack() stack {
 	rest, values := c.packing.rows(random(uint64(c.rows+c.width)), c.experts*c.rows, c.width)
 	w, h := c.planes(rest, c.experts*c.rows, c.width)
-	return stack{w, h, values}
+	s := stack{w, h, values, nil}
+	if c.bias {
+		s.bias = normals(random(uint64(c.rows)), c.experts*c.rows, 0, 1)
+	}
+	return s
+}
+
+// biases returns the biases, or what is never read.
+func (s stack) biases() any {
+	if s.bias == nil {
+		return nil
+	}
+	return s.bias
 }
 
 // each calls f for every part with its planes and the uniform of the product: in some cases from
@@ -53,7 +66,7 @@ func (c expertCase) each(s stack, xStride, yStride, y0 int, f func(done int, w [
 		}
 		f(done, cut(s.w), heads, shape{
 			cols: c.cols(c.width), rows: c.rows, width: c.width, xStride: xStride, yStride: yStride, y0: y0,
-			first: first, here: here, add: c.add, scale: c.scale,
+			first: first, here: here, add: c.add, bias: c.bias, scale: c.scale,
 		})
 	}
 }
@@ -79,6 +92,10 @@ func (c expertCase) row(s stack, choice []uint32, r int, x []float32) (sum, size
 		sum += p
 		size += math.Abs(p)
 	}
+	if s.bias != nil {
+		p := weight * float64(s.bias[int(choice[0])*c.rows+r])
+		sum, size = sum+p, size+math.Abs(p)
+	}
 	return sum, size
 }
 
@@ -93,7 +110,7 @@ func (c expertCase) within(size float64) float64 {
 func TestMatvecExperts(t *testing.T) {
 	for i, p := range packings {
 		c := expertCase{
-			packing: p, experts: 3 + i%4, rows: 5 + 3*i, width: 33 + 61*(i%5), top: 1 + i%3, n: 1 + i%4, weigh: i%2 == 1, add: i/2%2 == 1, scale: 1, parts: 1 + i%3,
+			packing: p, experts: 3 + i%4, rows: 5 + 3*i, width: 33 + 61*(i%5), top: 1 + i%3, n: 1 + i%4, weigh: i%2 == 1, add: i/2%2 == 1, bias: i%3 == 1, scale: 1, parts: 1 + i%3,
 		}
 		t.Run(c.String(), func(t *testing.T) { c.testApart(t) })
 		c.weigh, c.scale, c.parts, c.rows = !c.weigh, 0.7, 1+(i+1)%3, 70-3*i
@@ -109,7 +126,7 @@ func (c expertCase) testApart(t *testing.T) {
 	consts := c.consts()
 	consts["TOP"], consts["WEIGH"] = c.top, asInt(c.weigh)
 	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, at shape) {
-		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n*c.top, w, h, x, chosen, y, at.words())
+		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n*c.top, w, h, x, chosen, s.biases(), y, at.words())
 	})
 	c.checkSlots(t, s, chosen, y, yStride, y0, func(slot int) []float32 { return x[slot/c.top*xStride:] })
 }
@@ -140,7 +157,7 @@ func (c expertCase) testSum(t *testing.T) {
 	consts["TOP"], consts["WEIGH"], consts["SUM"] = c.top, asInt(c.weigh), 1
 	c.each(s, xStride, yStride, y0, func(done int, w []uint32, h any, at shape) {
 		at.add = at.add || done > 0
-		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n, w, h, x, chosen, y, at.words())
+		launch(t, "matvec_experts", consts, (c.rows+3)/4, c.n, w, h, x, chosen, s.biases(), y, at.words())
 	})
 	for i, got := range y {
 		token, r := i/yStride, i%yStride-y0
@@ -167,7 +184,7 @@ func (c expertCase) testSum(t *testing.T) {
 func TestMatmulExperts(t *testing.T) {
 	for i, p := range packings {
 		c := expertCase{
-			packing: p, experts: 2 + i%5, rows: 5 + 11*i, width: 17 + 61*(i%5), top: 1 + i%2, n: 9 + 21*(i%5), weigh: i/2%2 == 1, scale: 1, parts: 1 + i%3,
+			packing: p, experts: 2 + i%5, rows: 5 + 11*i, width: 17 + 61*(i%5), top: 1 + i%2, n: 9 + 21*(i%5), weigh: i/2%2 == 1, bias: i%3 == 2, scale: 1, parts: 1 + i%3,
 		}
 		byToken := (i+i/2)%2 == 1
 		t.Run(fmt.Sprintf("%v/byToken=%v", c, byToken), func(t *testing.T) { c.testMany(t, byToken) })
@@ -189,7 +206,7 @@ func (c expertCase) testMany(t *testing.T, byToken bool) {
 	consts := c.consts()
 	consts["TOP"], consts["SLOTS"], consts["BY_TOKEN"], consts["WEIGH"] = c.top, slots, asInt(byToken), asInt(c.weigh)
 	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, at shape) {
-		launch(t, "matmul_experts", consts, (c.rows+63)/64, tiles, w, h, x, chosen, order, y, at.words())
+		launch(t, "matmul_experts", consts, (c.rows+63)/64, tiles, w, h, x, chosen, order, s.biases(), y, at.words())
 	})
 	c.checkSlots(t, s, chosen, y, yStride, y0, func(slot int) []float32 {
 		if byToken {

@@ -1,6 +1,7 @@
 // matmul_experts: products with the experts' matrices for many tokens, sorted by expert.
 //   w, h as in matvec_experts, w as single words   chosen [t·TOP] (expert, weight)
-//   order: slots and tiles as group makes them   y[s] = W[expert(s)]·x[s or t], times the weight if WEIGH = 1
+//   order: slots and tiles as group makes them   b [experts][rows], read if the shape's bias is 1
+//   y[s] = W[expert(s)]·x[s or t] + b[expert(s)], times the weight if WEIGH = 1
 //   one workgroup computes TILE rows (x) of one tile's slots (y), as matmul does
 // with shared/shape.wgsl: Shape
 // with shared/layout.wgsl: VEC, SHARE
@@ -26,8 +27,9 @@ const MASK: u32 = (1u << SHIFT) - 1u;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> chosen: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read> order: array<u32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<uniform> shape: Shape;
+@group(0) @binding(5) var<storage, read> b: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(7) var<uniform> shape: Shape;
 
 var<workgroup> ws: array<vec4<f32>, SLAB>; // [quad][row]
 var<workgroup> xs: array<vec4<f32>, SLAB>; // [quad][slot]
@@ -85,7 +87,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let weight = select(1.0, bitcast<f32>(chosen[slot].y), WEIGH == 1u);
       for (var i = 0u; i < 4u; i++) {
         let row = row0 + tr + 16u * i;
-        if (row < shape.rows) { y[slot * shape.y_stride + shape.y0 + row] = weight * acc[i][j]; }
+        if (row < shape.rows) {
+          var v = acc[i][j];
+          if (shape.bias == 1u) { v += b[expert * shape.rows + row]; }
+          y[slot * shape.y_stride + shape.y0 + row] = weight * v;
+        }
       }
     }
   }

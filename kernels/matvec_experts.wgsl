@@ -1,7 +1,8 @@
 // matvec_experts: products with the matrices of the experts chosen for a few tokens.
 //   w, h as in matvec, the experts' matrices stacked   chosen [t][TOP] (expert, weight)
-//   SUM = 0: y[s] = scale·weight·W[expert(s)]·x[t], s = t·TOP + k, the weight only if WEIGH = 1
-//   SUM = 1: y[t] += or = scale·Σ_k weight·W[expert(s)]·x[s], the weights only if WEIGH = 1
+//   b [experts][rows], read if the shape's bias is 1
+//   SUM = 0: y[s] = scale·weight·(W[expert(s)]·x[t] + b[expert(s)]), s = t·TOP + k, the weight only if WEIGH = 1
+//   SUM = 1: y[t] += or = scale·Σ_k weight·(W[expert(s)]·x[s] + b[expert(s)]), the weights only if WEIGH = 1
 //   one workgroup computes ROWS rows (x) of one s or t (y); this part of the weights has experts first … first+here−1
 // with shared/shape.wgsl: Shape
 // with shared/layout.wgsl: VEC, SHARE
@@ -23,8 +24,9 @@ const CHOICES: u32 = 1u + SUM * (TOP - 1u); // choices that a workgroup sums ove
 @group(0) @binding(1) var<storage, read> h: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> chosen: array<vec2<u32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(5) var<uniform> shape: Shape;
+@group(0) @binding(4) var<storage, read> b: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<uniform> shape: Shape;
 
 var<workgroup> sums: array<f32, SUMS>; // [lane][row]
 
@@ -63,6 +65,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
           }
           acc[r] += weight * part;
         }
+      }
+      if (shape.bias == 1u && lane < ROWS) {
+        let bias = weight * b[choice.x * shape.rows + min(row0 + lane, last)];
+        for (var r = 0u; r < ROWS; r++) { acc[r] += select(0.0, bias, lane == r); }
       }
     }
   }

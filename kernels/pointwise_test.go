@@ -82,6 +82,35 @@ func TestAct(t *testing.T) {
 	}
 }
 
+// TestActBounded compares the bounded activation with its definition.
+func TestActBounded(t *testing.T) {
+	const width, limit, slope, offset = 90, 2.5, 1.702, 1.0
+	x := normals(random(7), 2*width, 0, 3)
+	y := filled(width)
+	launch(t, "act", kernels.Consts{
+		"WIDTH": width, "X_STRIDE": 2 * width, "Y_STRIDE": width, "LIMIT": limit, "SLOPE": slope, "UP_OFFSET": offset,
+	}, 2, 1, x, y)
+	for i, have := range y {
+		gate, up := math.Min(float64(x[i]), limit), math.Max(-limit, math.Min(float64(x[width+i]), limit))
+		v := sigmoidTimes(gate, slope*gate, 3*ulp*math.Abs(slope*gate))
+		v.times(value{up + offset, math.Abs(up+offset) * unit}).check(t, "y", i, have)
+	}
+}
+
+func TestGate(t *testing.T) {
+	const width, stride, tokens, at = 70, 80, 3, 5
+	x, y := normals(random(3), tokens*9, 0, 4), normals(random(4), tokens*stride, 0, 1)
+	have := slices.Clone(y)
+	launch(t, "gate", kernels.Consts{"WIDTH": width, "AT": at, "X_STRIDE": 9, "Y_STRIDE": stride}, 2, tokens, x, have)
+	for i, v := range have {
+		want := value{want: float64(y[i])}
+		if i%stride < width {
+			want = value{float64(y[i]), 0}.times(sigmoidTimes(1, float64(x[i/stride*9+at]), 0))
+		}
+		want.check(t, "y", i, v)
+	}
+}
+
 type normCase struct {
 	width, first      int
 	center, bias, add bool

@@ -10,8 +10,11 @@ import (
 )
 
 type routeCase struct {
-	experts, top       int
-	sigmoid, normalize bool
+	experts, top         int
+	sigmoid, normalize   bool
+	scores, biased       bool // what experts are ranked by
+	groups, from, bestOf int
+	scale                float64 // 0: 1
 }
 
 // TestRoute uses logits with many ties, and some far apart.
@@ -22,10 +25,15 @@ func TestRoute(t *testing.T) {
 		{experts: 8, top: 2, normalize: true},
 		{experts: 8, top: 8, sigmoid: true, normalize: true},
 		{experts: 60, top: 4},
-		{experts: 64, top: 6},
+		{experts: 64, top: 6, scale: 16},
 		{experts: 65, top: 1, normalize: true},
 		{experts: 130, top: 8, sigmoid: true, normalize: true},
 		{experts: 130, top: 130, normalize: true},
+		{experts: 66, top: 5, groups: 6, from: 2, bestOf: 1, scale: 2},
+		{experts: 32, top: 3, sigmoid: true, scores: true, biased: true},
+		{experts: 20, top: 3, scores: true, biased: true, normalize: true},
+		{experts: 256, top: 8, sigmoid: true, normalize: true, scores: true, biased: true, groups: 8, from: 4, bestOf: 2, scale: 2.5},
+		{experts: 130, top: 4, sigmoid: true, scores: true, groups: 65, from: 3, bestOf: 2},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			const tokens = 6
@@ -45,56 +53,124 @@ func TestRoute(t *testing.T) {
 				}
 			}
 			chosen := make([]uint32, 2*tokens*c.top)
-			launch(t, "route", kernels.Consts{
-				"EXPERTS": c.experts, "TOP": c.top, "X_STRIDE": stride, "SIGMOID": asInt(c.sigmoid), "NORMALIZE": asInt(c.normalize),
-			}, tokens, 1, x, chosen)
+			consts, bias := c.consts(stride), any(nil)
+			biases := make([]float32, c.experts)
+			if c.biased {
+				biases = normals(rng, c.experts, 0, 1)
+				bias = biases
+			}
+			launch(t, "route", consts, tokens, 1, x, bias, chosen)
 			for i := range tokens {
-				c.check(t, x[i*stride:][:c.experts], chosen[2*i*c.top:][:2*c.top])
+				c.check(t, x[i*stride:][:c.experts], biases, chosen[2*i*c.top:][:2*c.top])
 			}
 		})
 	}
 }
 
-// check compares one token's choice. A weight is an exponential, of a rounded difference where
-// it is a softmax, over a sum of such; normalizing divides by a sum of weights.
-func (c routeCase) check(t *testing.T, x []float32, chosen []uint32) {
-	t.Helper()
-	order := make([]int, c.experts)
-	for e := range order {
-		order[e] = e
+func (c routeCase) consts(stride int) kernels.Consts {
+	consts := kernels.Consts{
+		"EXPERTS": c.experts, "TOP": c.top, "X_STRIDE": stride, "SIGMOID": asInt(c.sigmoid), "NORMALIZE": asInt(c.normalize),
+		"BY_SCORE": asInt(c.scores), "BIASED": asInt(c.biased),
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return compare(x[b], x[a]) })
+	if c.groups > 0 {
+		consts["GROUPS"], consts["TOP_GROUPS"], consts["BEST"] = c.groups, c.from, c.bestOf
+	}
+	if c.scale != 0 {
+		consts["SCALE"] = c.scale
+	}
+	return consts
+}
+
+// check compares one token's choice. A weight is an exponential, of a rounded difference where it is a softmax, over a
+// sum of such; normalizing divides by a sum of weights. Where scores are compared, their rounding decides between
+// neighbors: the expert chosen for a place must rank as the best that is left, within that.
+func (c routeCase) check(t *testing.T, x, bias []float32, chosen []uint32) {
+	t.Helper()
 	best, least := float64(slices.Max(x)), float64(slices.Min(x))
 	var sum float64
 	for _, v := range x {
 		sum += math.Exp(float64(v) - best)
 	}
-	weights := make([]float64, c.top)
-	var all, relative float64
-	for k := range weights {
-		v := float64(x[order[k]])
+	scores, ranks := make([]float64, c.experts), make([]float64, c.experts)
+	var relative, all float64
+	for e, v := range x {
+		v := float64(v)
 		if c.sigmoid {
-			weights[k] = 1 / (1 + math.Exp(-v))
+			scores[e] = 1 / (1 + math.Exp(-v))
 			relative = max(relative, expError(v)+5*ulp)
 		} else {
-			weights[k] = math.Exp(v-best) / sum
+			scores[e] = math.Exp(v-best) / sum
 			relative = 2*(expError(best-least)+(best-least)*unit) + float64(c.experts)*unit + 3*ulp
 		}
-		all += weights[k]
+		ranks[e] = v
+		if c.scores {
+			ranks[e] = scores[e]
+		}
+		ranks[e] += float64(bias[e])
+	}
+	slack := 0.0
+	if c.scores {
+		slack = relative + 4*unit*(1+float64(slices.Max(bias)))
+	}
+	c.keepGroups(ranks, chosen, slack)
+	for k := range c.top {
+		e := int(chosen[2*k])
+		for other, r := range ranks {
+			if r > ranks[e]+slack || slack == 0 && r == ranks[e] && other < e {
+				t.Fatalf("choice %d: expert %d, but %d ranks before it", k, e, other)
+			}
+		}
+		ranks[e] = math.Inf(-1)
+		all += scores[e]
+	}
+	scale := 1.0
+	if c.scale != 0 {
+		scale = c.scale
 	}
 	if c.normalize {
 		relative = 2*relative + float64(c.top)*unit + 3*ulp
-		for k := range weights {
-			weights[k] /= all
-		}
+		scale /= all
 	}
-	for k, w := range weights {
-		if int(chosen[2*k]) != order[k] {
-			t.Fatalf("choice %d: expert %d, want %d", k, chosen[2*k], order[k])
-		}
+	for k := range c.top {
+		w := scores[chosen[2*k]] * scale
 		// Below the least normal float32 the exponential and the weight may be 0.
-		v := value{w, w*relative + 0x1p-125}
+		v := value{w, w*(relative+2*unit) + 0x1p-120}
 		v.check(t, "weight", k, math.Float32frombits(chosen[2*k+1]))
+	}
+}
+
+// keepGroups takes the rank from the experts outside the best groups. Groups that rank alike within slack may
+// replace each other: those that were chosen from come first.
+func (c routeCase) keepGroups(ranks []float64, chosen []uint32, slack float64) {
+	if c.groups == 0 {
+		return
+	}
+	size := c.experts / c.groups
+	order, rank, used := make([]int, c.groups), make([]float64, c.groups), make([]bool, c.groups)
+	for g := range order {
+		group := slices.Clone(ranks[g*size : (g+1)*size])
+		slices.SortFunc(group, func(a, b float64) int { return compare(float32(b), float32(a)) })
+		for _, v := range group[:c.bestOf] {
+			rank[g] += v
+		}
+		order[g] = g
+	}
+	for k := range c.top {
+		used[int(chosen[2*k])/size] = true
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case math.Abs(rank[a]-rank[b]) > 2*slack || used[a] == used[b]:
+			return compare(float32(rank[b]), float32(rank[a]))
+		case used[a]:
+			return -1
+		}
+		return 1
+	})
+	for _, g := range order[c.from:] {
+		for e := range size {
+			ranks[g*size+e] = math.Inf(-1)
+		}
 	}
 }
 

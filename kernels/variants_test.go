@@ -15,13 +15,14 @@ var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile co
 // variants specialize each kernel so that every branch that depends on its constants is
 // taken once. Kernels that read packed weights are specialized for every width, too.
 var variants = map[string][]kernels.Consts{
-	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}, {"ACT": 4}},
-	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}},
+	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}, {"ACT": 4}, {"LIMIT": 7.0, "SLOPE": 1.702, "UP_OFFSET": 1.0}},
+	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}, {"SINKS": 1}},
 	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}},
-	"attention_split": {{"DIM": 8, "WINDOW": 5}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2}, {"DIM": 80, "CHUNK": 128, "LANES": 64}},
+	"attention_split": {{"DIM": 8, "WINDOW": 5}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2}, {"DIM": 80, "CHUNK": 128, "LANES": 64}, {"SINKS": 1, "SPLITS": 2}},
 	"copy":            {{"EACH": 2}},
 	"combine":         {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"embed":           {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
+	"gate":            {{"WIDTH": 33, "AT": 60}},
 	"gather":          {{"KIND": 0, "WEIGH": 1, "BY_TOKEN": 0}, {"KIND": 1, "TOP": 8}, {"KIND": 2, "STRIDE": 512}},
 	"group":           {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},
 	"matmul":          {{}, {"ROWS": 4, "TOKENS": 4}, {"TILE_ROWS": 128, "DEPTH": 8}},
@@ -46,7 +47,7 @@ var variants = map[string][]kernels.Consts{
 		{"NORM": 2, "DIM": 256, "TEMP_FLOOR": 8192},
 		{"NORM": 3, "DIM": 2, "ROT": 2},
 	},
-	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}},
+	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}, {"BY_SCORE": 1, "BIASED": 1, "EXPERTS": 256, "GROUPS": 8, "TOP_GROUPS": 4, "BEST": 2, "SCALE": 2.5}},
 	"spans":      {{"EXPERTS": 1}, {"EXPERTS": 300, "SLOTS": 2048}},
 	"topk_count": {{"VOCAB": 151936}, {"VOCAB": 1}},
 	"topk_max":   {{"VOCAB": 151936}, {"VOCAB": 1}},

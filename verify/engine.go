@@ -75,7 +75,7 @@ func (r *Reference) attendTiles(ctx context.Context, layer int, q, out []float32
 		return func(i int) error {
 			h, t := i/tiles, i%tiles*engineTokens
 			kv := h / (a.Heads / a.KVHeads)
-			r.attendTile(a, q, out, h, t, min(engineTokens, tokens-t), first, &keys[kv], &values[kv])
+			r.attendTile(layer, q, out, h, t, min(engineTokens, tokens-t), first, &keys[kv], &values[kv])
 			return nil
 		}
 	})
@@ -99,7 +99,8 @@ func (r *Reference) cached(layer, h, first, n int) (keys, values simd.Matrix) {
 }
 
 // attendTile reads for the queries of head h of n tokens from number t on.
-func (r *Reference) attendTile(a *model.Attention, q, out []float32, h, t, n, first int, keys, values *simd.Matrix) {
+func (r *Reference) attendTile(layer int, q, out []float32, h, t, n, first int, keys, values *simd.Matrix) {
+	a, sinks := &r.spec.Layer(layer).Attention, r.small[key{model.RoleSinks, layer}]
 	d, width, from := a.HeadDim, a.Heads*a.HeadDim, r.length+t
 	low := r.oldest(a, from)
 	seen := from + n - low // positions that some query of the tile sees
@@ -118,7 +119,7 @@ func (r *Reference) attendTile(a *model.Attention, q, out []float32, h, t, n, fi
 		for j, v := range row[begin:end] {
 			row[begin+j] = softcap(v*a.Scale, a.Softcap)
 		}
-		simd.Softmax(row[begin:end])
+		withSink(simd.Softmax, row[begin:end], sinks, h)
 	}
 	read := simd.Matrix{Data: values.Data[low-first:], Rows: d, Cols: seen, Stride: values.Stride}
 	simd.Product(out[t*width+h*d:], width, scores, read, false)

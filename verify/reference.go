@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -90,12 +91,15 @@ func NewReference(w model.Weights, o ReferenceOptions) (*Reference, error) {
 	return r, nil
 }
 
+// rowByRow are the roles whose rows are decoded when they are needed, although they are not quantized.
+var rowByRow = []model.Role{model.RolePositions, model.RoleRouter, model.RoleSharedRouter}
+
 // loadSmall indexes the tensors and decodes the vectors among them.
 func (r *Reference) loadSmall() error {
 	for i, t := range r.weights.Tensors() {
 		k := key{t.Role, t.Layer}
 		r.index[k] = i
-		if t.Quantizable() || t.Role == model.RolePositions || t.Role == model.RoleRouter {
+		if t.Quantizable() || slices.Contains(rowByRow, t.Role) {
 			continue
 		}
 		v := make([]float32, t.Rows()*t.Cols())

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/x448/float16"
 
@@ -208,6 +209,7 @@ func (r *Reference) attendEach(ctx context.Context, layer int, q, out []float32,
 func (r *Reference) attend(layer int, a *model.Attention, q, out []float32, p int) {
 	c := &r.caches[layer]
 	d, width := a.HeadDim, a.KVHeads*a.HeadDim
+	sinks := r.small[key{model.RoleSinks, layer}]
 	first := r.oldest(a, p)
 	weights := make([]float32, p-first+1)
 	for h := range a.Heads {
@@ -217,11 +219,23 @@ func (r *Reference) attend(layer int, a *model.Attention, q, out []float32, p in
 			k := c.keys[(first+i)%c.capacity*width+kv:][:d]
 			weights[i] = softcap(dot(k, query)*a.Scale, a.Softcap)
 		}
-		softmax(weights)
+		withSink(softmax, weights, sinks, h)
 		for i, w := range weights {
 			add(read, c.values[(first+i)%c.capacity*width+kv:][:d], w)
 		}
 	}
+}
+
+// withSink turns scores x into probabilities by softmax, together with the sink of head h, if there are sinks. What that
+// one gets is read from nothing.
+func withSink(softmax func([]float32), x, sinks []float32, h int) {
+	if sinks == nil {
+		softmax(x)
+		return
+	}
+	all := append(slices.Clip(x), sinks[h])
+	softmax(all)
+	copy(x, all)
 }
 
 // softmax turns x into probabilities.

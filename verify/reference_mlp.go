@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -21,7 +20,9 @@ func (r *Reference) mlp(ctx context.Context, layer int, x []float32, tokens int)
 	}
 	out := make([]float32, tokens*r.spec.Hidden)
 	if y.MLP.Shared > 0 {
-		shared, err := r.feed(ctx, layer, half{gate: model.RoleSharedGate, up: model.RoleSharedUp, down: model.RoleSharedDown, width: y.MLP.Shared}, x, tokens)
+		shared, err := r.feed(ctx, layer, half{
+			gate: model.RoleSharedGate, up: model.RoleSharedUp, down: model.RoleSharedDown, width: y.MLP.Shared, gated: y.MLP.SharedGated,
+		}, x, tokens)
 		if err != nil {
 			return nil, err
 		}
@@ -35,6 +36,7 @@ type half struct {
 	gate, up, down model.Role
 	width          int // rows of gate and up
 	expert         int
+	gated          bool // what the MLP makes of a token is multiplied by the sigmoid of shared_router·x
 }
 
 // feed returns down(act(gate(x))·up(x)), [tokens][hidden].
@@ -53,18 +55,52 @@ func (r *Reference) feed(ctx context.Context, layer int, m half, x []float32, to
 		}
 		r.expertBias(inner, model.RoleGateBias, m, layer)
 	}
-	if err := r.activate(ctx, spec.Activation, inner, tokens); err != nil {
+	clamp(inner, up, spec)
+	if err := r.activate(ctx, spec, inner, tokens); err != nil {
 		return nil, err
 	}
 	if spec.Gated {
 		for i, v := range up {
-			inner[i] *= v
+			inner[i] *= v + spec.UpOffset
+		}
+	}
+	if m.gated {
+		if err := r.gate(ctx, layer, x, inner, tokens); err != nil {
+			return nil, err
 		}
 	}
 	out, err := r.multiplyRows(ctx, m.down, layer, m.expert*r.spec.Hidden, inner, tokens, r.spec.Hidden)
 	r.expertBias(out, model.RoleDownBias, m, layer)
 	return out, err
 }
+
+// clamp bounds gates and ups.
+func clamp(gates, ups []float32, m *model.MLP) {
+	if m.Limit == 0 {
+		return
+	}
+	for i, v := range gates {
+		gates[i] = min(v, m.Limit)
+	}
+	for i, v := range ups {
+		ups[i] = max(-m.Limit, min(v, m.Limit))
+	}
+}
+
+// gate multiplies the vectors inner, one for each token of x, by the sigmoid of shared_router·x.
+func (r *Reference) gate(ctx context.Context, layer int, x, inner []float32, tokens int) error {
+	scores, err := r.multiply(ctx, model.RoleSharedRouter, layer, x, tokens, 1)
+	width := len(inner) / tokens
+	for t, v := range scores {
+		score := sigmoid(v)
+		for i := range width {
+			inner[t*width+i] *= score
+		}
+	}
+	return err
+}
+
+func sigmoid(v float32) float32 { return float32(1 / (1 + math.Exp(-float64(v)))) }
 
 // expertBias adds the bias of one expert, or of the only MLP, to every row of x. Shared experts
 // have none.
@@ -79,16 +115,22 @@ func (r *Reference) expertBias(x []float32, role model.Role, m half, layer int) 
 	}
 }
 
-func (r *Reference) activate(ctx context.Context, kind model.Activation, x []float32, tokens int) error {
+func (r *Reference) activate(ctx context.Context, m *model.MLP, x []float32, tokens int) error {
 	n := len(x) / tokens
 	return r.parallel(ctx, tokens, func() func(int) error {
 		return func(t int) error {
 			row := x[t*n : (t+1)*n]
-			if r.options.Vector && activateVector(kind, row) {
+			if m.Slope != 0 {
+				for i, v := range row {
+					row[i] = v * sigmoid(m.Slope*v)
+				}
+				return nil
+			}
+			if r.options.Vector && activateVector(m.Activation, row) {
 				return nil
 			}
 			for i, v := range row {
-				row[i] = activation(kind, v)
+				row[i] = activation(m.Activation, v)
 			}
 			return nil
 		}
@@ -127,11 +169,13 @@ func (r *Reference) Route(ctx context.Context, layer int, x []float32) ([][]Sent
 	if err != nil {
 		return nil, err
 	}
+	r.bias(logits, model.RoleRouterBias, layer)
+	selection := r.small[key{model.RoleSelectionBias, layer}]
 	chosen := make([][]Sent, m.Experts)
 	for t := range tokens {
 		var sum float32
 		var experts []int
-		route(m, logits[t*m.Experts:(t+1)*m.Experts], func(expert int, weight float32) {
+		route(&m.Routing, logits[t*m.Experts:(t+1)*m.Experts], selection, func(expert int, weight float32) {
 			chosen[expert] = append(chosen[expert], Sent{Token: t, Weight: weight})
 			experts, sum = append(experts, expert), sum+weight
 		})
@@ -217,40 +261,4 @@ func (r *Reference) expert(ctx context.Context, layer, e int, sent []Sent, x, ou
 		add(out[c.Token*h:(c.Token+1)*h], y[i*h:(i+1)*h], scale)
 	}
 	return nil
-}
-
-// route calls choose with the TopK experts of the largest logits and their weights; of equal
-// logits the first wins.
-func route(m *model.MLP, logits []float32, choose func(expert int, weight float32)) {
-	order := make([]int, len(logits))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case logits[a] > logits[b]:
-			return -1
-		case logits[a] < logits[b]:
-			return 1
-		}
-		return 0
-	})
-	weights := slices.Clone(logits)
-	if m.Sigmoid {
-		for i, v := range weights {
-			weights[i] = float32(1 / (1 + math.Exp(-float64(v))))
-		}
-	} else {
-		softmax(weights)
-	}
-	sum := float32(1)
-	if m.NormalizeTopK {
-		sum = 0
-		for _, e := range order[:m.TopK] {
-			sum += weights[e]
-		}
-	}
-	for _, e := range order[:m.TopK] {
-		choose(e, weights[e]/sum)
-	}
 }

@@ -315,21 +315,31 @@ func TestWeightErrorsComeThrough(t *testing.T) {
 
 func TestRoute(t *testing.T) {
 	logits := []float32{1, 3, 2, 3}
+	biased := []float32{1, 0, 0.05, 0} // the sigmoids are 0.73, 0.95, 0.88, 0.95
 	e := func(x float64) float32 { return float32(math.Exp(x)) }
 	sum := e(1) + 2*e(3) + e(2)
 	sigmoid := func(x float64) float32 { return float32(1 / (1 + math.Exp(-x))) }
 	for _, c := range []struct {
-		name string
-		mlp  model.MLP
-		want map[int]float32
+		name      string
+		routing   model.Routing
+		selection []float32
+		want      map[int]float32
 	}{
-		{"softmax", model.MLP{TopK: 3}, map[int]float32{1: e(3) / sum, 3: e(3) / sum, 2: e(2) / sum}},
-		{"first of equals", model.MLP{TopK: 1, NormalizeTopK: true}, map[int]float32{1: 1}},
-		{"normalized", model.MLP{TopK: 2, NormalizeTopK: true}, map[int]float32{1: 0.5, 3: 0.5}},
-		{"sigmoid", model.MLP{TopK: 2, Sigmoid: true}, map[int]float32{1: sigmoid(3), 3: sigmoid(3)}},
+		{"softmax", model.Routing{TopK: 3}, nil, map[int]float32{1: e(3) / sum, 3: e(3) / sum, 2: e(2) / sum}},
+		{"first of equals", model.Routing{TopK: 1, NormalizeTopK: true}, nil, map[int]float32{1: 1}},
+		{"normalized", model.Routing{TopK: 2, NormalizeTopK: true}, nil, map[int]float32{1: 0.5, 3: 0.5}},
+		{"sigmoid", model.Routing{TopK: 2, Sigmoid: true}, nil, map[int]float32{1: sigmoid(3), 3: sigmoid(3)}},
+		{"biased, scaled", model.Routing{TopK: 2, Sigmoid: true, SelectionBias: true, RouteScale: 2}, biased, map[int]float32{0: 2 * sigmoid(1), 1: 2 * sigmoid(3)}},
+		{"the group of the best", model.Routing{TopK: 1, Experts: 4, Groups: 2, TopGroups: 1, GroupBest: 1}, nil, map[int]float32{1: e(3) / sum}},
+		{
+			"the group of the best two",
+			model.Routing{TopK: 2, Experts: 4, Sigmoid: true, Groups: 2, TopGroups: 1, GroupBest: 2, NormalizeTopK: true},
+			nil,
+			map[int]float32{2: sigmoid(2) / (sigmoid(2) + sigmoid(3)), 3: sigmoid(3) / (sigmoid(2) + sigmoid(3))},
+		},
 	} {
 		have := map[int]float32{}
-		route(&c.mlp, logits, func(expert int, weight float32) { have[expert] = weight })
+		route(&c.routing, logits, c.selection, func(expert int, weight float32) { have[expert] = weight })
 		near := cmp.Comparer(func(a, b float32) bool { return math.Abs(float64(a-b)) < 1e-6 })
 		if diff := cmp.Diff(c.want, have, near); diff != "" {
 			t.Errorf("%s: (want, have)\n%s", c.name, diff)

@@ -108,6 +108,9 @@ func checkLayer(s *model.Spec, y *model.Layer) error {
 		{"experts", m.Experts, 0, maxDim},
 		{"top_k", m.TopK, 0, m.Experts},
 		{"shared", m.Shared, 0, maxDim},
+		{"groups", m.Groups, 0, m.Experts},
+		{"top_groups", m.TopGroups, 0, m.Groups},
+		{"group_best", m.GroupBest, 0, m.Experts},
 	})
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func newFake() *fake {
 		RoPE: []model.RoPE{{Dim: 10, InvFreq: []float32{1, .1, .01, 1e-3, 1e-7}, Scale: 1}},
 		Kinds: []model.Layer{
 			{PreNorm: true, ResidualScale: 1, Attention: attention, MLP: model.MLP{Gated: true, Activation: model.SiLU, Intermediate: 70}},
-			{PreNorm: true, ResidualScale: 1, Attention: attention, MLP: model.MLP{Gated: true, Activation: model.SiLU, Intermediate: 33, Experts: 3, TopK: 2}},
+			{PreNorm: true, ResidualScale: 1, Attention: attention, MLP: model.MLP{Gated: true, Activation: model.SiLU, Intermediate: 33, Routing: model.Routing{Experts: 3, TopK: 2}}},
 		},
 		Layers: []int{0, 1},
 	}}

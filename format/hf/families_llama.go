@@ -101,12 +101,14 @@ func readQwen3MoE(d *draft) {
 		return // all layers are dense
 	}
 	experts := model.MLP{
-		Gated:         true,
-		Activation:    d.layers[0].MLP.Activation,
-		Intermediate:  d.size("moe_intermediate_size", 0),
-		Experts:       d.size("num_local_experts", 0),
-		TopK:          d.size("num_experts_per_tok", 0),
-		NormalizeTopK: d.bool("norm_topk_prob", false),
+		Gated:        true,
+		Activation:   d.layers[0].MLP.Activation,
+		Intermediate: d.size("moe_intermediate_size", 0),
+		Routing: model.Routing{
+			Experts:       d.size("num_local_experts", 0),
+			TopK:          d.size("num_experts_per_tok", 0),
+			NormalizeTopK: d.bool("norm_topk_prob", false),
+		},
 	}
 	d.each(func(i int, y *model.Layer) {
 		if !slices.Contains(dense, i) && (i+1)%step == 0 {

@@ -99,7 +99,7 @@ func (d *draft) llama4Experts() {
 	act := d.layers[0].MLP.Activation
 	width := d.size("intermediate_size", 0)
 	dense := model.MLP{Gated: true, Activation: act, Intermediate: d.size("intermediate_size_mlp", 0)}
-	experts := model.MLP{Gated: true, Activation: act, Intermediate: width, Shared: width, Sigmoid: true, WeightInput: true}
+	experts := model.MLP{Gated: true, Activation: act, Intermediate: width, Shared: width, Routing: model.Routing{Sigmoid: true, WeightInput: true}}
 	if present && len(list) == 0 { // dense: files have 0 experts
 		d.ignore("num_local_experts", "num_experts_per_tok")
 	} else {

@@ -14,6 +14,12 @@ func (s *Spec) DescribeKind(k int) string {
 	text := fmt.Sprintf("%d with %d heads of %d, %d for keys and values; %s MLP of %d", n, a.Heads, a.HeadDim, a.KVHeads, m.Activation, m.Intermediate)
 	if m.Experts > 0 {
 		text += fmt.Sprintf(", %d of %d experts", m.TopK, m.Experts)
+		if m.Groups > 0 {
+			text += fmt.Sprintf(" from %d of %d groups", m.TopGroups, m.Groups)
+		}
+		if m.Shared > 0 {
+			text += fmt.Sprintf(", and one of %d for all tokens", m.Shared)
+		}
 	}
 	switch {
 	case a.Window > 0:

@@ -15,7 +15,7 @@ func small() *Spec {
 		RoPE: []RoPE{{Dim: 4, InvFreq: []float32{1, 0.1}, Scale: 1}},
 		Kinds: []Layer{
 			{PreNorm: true, ResidualScale: 1, Attention: Attention{Heads: 4, KVHeads: 2, HeadDim: 4}, MLP: MLP{Gated: true, Activation: SiLU, Intermediate: 12}},
-			{PostNorm: true, ResidualScale: 1, Attention: Attention{Heads: 4, KVHeads: 4, HeadDim: 4, RoPE: -1, QKNorm: QKNormProjection, QKVBias: true, OutBias: true}, MLP: MLP{Activation: GELU, Intermediate: 6, Bias: true, Experts: 3, TopK: 2, Shared: 5}},
+			{PostNorm: true, ResidualScale: 1, Attention: Attention{Heads: 4, KVHeads: 4, HeadDim: 4, RoPE: -1, QKNorm: QKNormProjection, QKVBias: true, OutBias: true}, MLP: MLP{Activation: GELU, Intermediate: 6, Bias: true, Routing: Routing{Experts: 3, TopK: 2}, Shared: 5}},
 		},
 		Layers: []int{0, 1, 0},
 	}

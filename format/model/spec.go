@@ -128,6 +128,7 @@ type Attention struct {
 	QKNorm  QKNorm `json:"qk_norm,omitempty"`
 	QKVBias bool   `json:"qkv_bias,omitempty"`
 	OutBias bool   `json:"out_bias,omitempty"`
+	Sinks   bool   `json:"sinks,omitempty"` // each head has a score of its own for reading nothing, which takes part in the softmax
 
 	// If TemperatureFloor is set, the query at position p is multiplied by
 	// 1 + TemperatureScale·ln(1+⌊(p+1)/TemperatureFloor⌋).
@@ -148,21 +149,50 @@ const (
 )
 
 // MLP is down(act(gate(x))·up(x)) if Gated, else down(act(up(x))). With Experts, the weights are
-// those of the TopK experts that the router chooses for a token.
+// those of the TopK experts that the router chooses for a token, and each has biases of its own if Bias is set.
 type MLP struct {
 	Gated        bool       `json:"gated,omitempty"`
 	Activation   Activation `json:"activation"`
 	Intermediate int        `json:"intermediate"` // width between the halves, of one expert if there are any
 	Bias         bool       `json:"bias,omitempty"`
 
+	Routing
+	// Shared is the width of an expert that every token passes through, beside the chosen ones. If
+	// SharedGated, what it makes is multiplied by the sigmoid of shared_router·x.
+	Shared      int  `json:"shared,omitempty"`
+	SharedGated bool `json:"shared_gated,omitempty"`
+
+	Clamped
+}
+
+// Clamped changes what a gated MLP does between its halves to act(min(g, Limit))·(u + UpOffset), with g the gate and
+// u = max(−Limit, min(up, Limit)). A Limit of 0 bounds nothing.
+type Clamped struct {
+	Limit    float32 `json:"limit,omitempty"`
+	UpOffset float32 `json:"up_offset,omitempty"`
+	Slope    float32 `json:"slope,omitempty"` // unless 0, SiLU is x·sigmoid(Slope·x)
+}
+
+// Routing says which experts a token is sent to, and with which weights. Its score for an expert is the softmax (over
+// all experts) or, if Sigmoid, the sigmoid of its router logit.
+type Routing struct {
 	Experts int `json:"experts,omitempty"`
 	TopK    int `json:"top_k,omitempty"`
-	// A token's weight for an expert is softmax (over all experts) or, if Sigmoid, the sigmoid of
-	// its router logit; NormalizeTopK makes the TopK weights sum to 1. The weight multiplies the
-	// expert's output or, if WeightInput, its input.
-	Sigmoid       bool `json:"sigmoid,omitempty"`
-	NormalizeTopK bool `json:"normalize_top_k,omitempty"`
-	WeightInput   bool `json:"weight_input,omitempty"`
-	// Shared is the width of an expert that every token passes through, beside the chosen ones.
-	Shared int `json:"shared,omitempty"`
+	// The scores of the TopK experts are their weights; NormalizeTopK makes them sum to 1. Then they are multiplied
+	// by RouteScale, unless that is 0. The weight multiplies the expert's output or, if WeightInput, its input.
+	Sigmoid       bool    `json:"sigmoid,omitempty"`
+	NormalizeTopK bool    `json:"normalize_top_k,omitempty"`
+	WeightInput   bool    `json:"weight_input,omitempty"`
+	RouteScale    float32 `json:"route_scale,omitempty"`
+
+	RouterBias    bool `json:"router_bias,omitempty"`    // the router's logits have a bias
+	SelectionBias bool `json:"selection_bias,omitempty"` // a bias is added to scores where experts are chosen, not where they weigh
+	// If Groups is set, the experts are that many groups of equal size, and only those in the TopGroups groups that
+	// score best are chosen from. A group's score is the sum of the GroupBest best of its experts.
+	Groups    int `json:"groups,omitempty"`
+	TopGroups int `json:"top_groups,omitempty"`
+	GroupBest int `json:"group_best,omitempty"`
 }
+
+// ByScore reports whether experts are compared by their scores. Otherwise the router's logits order them alike.
+func (m *Routing) ByScore() bool { return m.SelectionBias || m.Groups > 0 && m.GroupBest > 1 }

@@ -22,8 +22,11 @@ const (
 	RolePostAttnNorm  Role = "post_attn_norm"
 	RoleMLPNorm       Role = "mlp_norm"
 	RoleMLPNormBias   Role = "mlp_norm_bias"
-	RoleRouter        Role = "router" // [Experts][Hidden]
-	RoleGate          Role = "gate"   // [Intermediate][Hidden], or [Experts][Intermediate][Hidden]
+	RoleSinks         Role = "sinks"          // [Heads]
+	RoleRouter        Role = "router"         // [Experts][Hidden]
+	RoleRouterBias    Role = "router_bias"    // [Experts]
+	RoleSelectionBias Role = "selection_bias" // [Experts]
+	RoleGate          Role = "gate"           // [Intermediate][Hidden], or [Experts][Intermediate][Hidden]
 	RoleGateBias      Role = "gate_bias"
 	RoleUp            Role = "up" // as gate
 	RoleUpBias        Role = "up_bias"
@@ -31,7 +34,8 @@ const (
 	RoleDownBias      Role = "down_bias"
 	RoleSharedGate    Role = "shared_gate" // [Shared][Hidden]
 	RoleSharedUp      Role = "shared_up"
-	RoleSharedDown    Role = "shared_down" // [Hidden][Shared]
+	RoleSharedDown    Role = "shared_down"   // [Hidden][Shared]
+	RoleSharedRouter  Role = "shared_router" // [1][Hidden]
 	RolePostMLPNorm   Role = "post_mlp_norm"
 	RoleFinalNorm     Role = "final_norm" // [Hidden]
 	RoleFinalNormBias Role = "final_norm_bias"
@@ -140,6 +144,7 @@ func (l *list) attention(y *Layer) {
 		l.add(RoleQNorm, q)
 		l.add(RoleKNorm, kv)
 	}
+	l.when(a.Sinks, RoleSinks, a.Heads)
 	l.add(RoleO, h, q)
 	l.when(a.OutBias, RoleOBias, h)
 	l.when(y.PostNorm, RolePostAttnNorm, h)
@@ -155,12 +160,15 @@ func (l *list) mlp(y *Layer) {
 	}
 	l.norm(y.PreNorm, RoleMLPNorm, RoleMLPNormBias)
 	l.when(m.Experts > 0, RoleRouter, m.Experts, h)
+	l.when(m.Experts > 0 && m.RouterBias, RoleRouterBias, m.Experts)
+	l.when(m.Experts > 0 && m.SelectionBias, RoleSelectionBias, m.Experts)
 	l.when(m.Gated, RoleGate, stack(m.Intermediate, h)...)
 	l.when(m.Gated && m.Bias, RoleGateBias, stack(m.Intermediate)...)
 	l.add(RoleUp, stack(m.Intermediate, h)...)
 	l.when(m.Bias, RoleUpBias, stack(m.Intermediate)...)
 	l.add(RoleDown, stack(h, m.Intermediate)...)
 	l.when(m.Bias, RoleDownBias, stack(h)...)
+	l.when(m.Shared > 0 && m.SharedGated, RoleSharedRouter, 1, h)
 	l.when(m.Shared > 0, RoleSharedGate, m.Shared, h)
 	l.when(m.Shared > 0, RoleSharedUp, m.Shared, h)
 	l.when(m.Shared > 0, RoleSharedDown, h, m.Shared)

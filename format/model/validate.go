@@ -100,6 +100,31 @@ func (m *MLP) validateExperts() error {
 		return fmt.Errorf("top_k: %d of %d experts", m.TopK, m.Experts)
 	case m.Experts == 0 && m.Shared > 0:
 		return fmt.Errorf("a shared expert of %d without experts", m.Shared)
+	case m.SharedGated && m.Shared == 0:
+		return fmt.Errorf("shared_gated without a shared expert")
+	case m.Clamped != Clamped{} && !m.Gated:
+		return fmt.Errorf("limit %g, up_offset %g and slope %g are for a gated MLP", m.Limit, m.UpOffset, m.Slope)
+	case m.Limit < 0:
+		return fmt.Errorf("limit: %g is below 0", m.Limit)
+	case m.Slope != 0 && m.Activation != SiLU:
+		return fmt.Errorf("slope %g: %s has none", m.Slope, m.Activation)
+	}
+	return m.validateGroups()
+}
+
+func (m *Routing) validateGroups() error {
+	if m.Groups == 0 {
+		return nil
+	}
+	switch {
+	case m.Groups < 0 || m.Groups > m.Experts || m.Experts%m.Groups != 0:
+		return fmt.Errorf("groups: %d experts cannot form %d groups", m.Experts, m.Groups)
+	case m.TopGroups < 1 || m.TopGroups > m.Groups:
+		return fmt.Errorf("top_groups: %d of %d groups", m.TopGroups, m.Groups)
+	case m.GroupBest < 1 || m.GroupBest > m.Experts/m.Groups:
+		return fmt.Errorf("group_best: %d of the %d experts of a group", m.GroupBest, m.Experts/m.Groups)
+	case m.TopK > m.TopGroups*(m.Experts/m.Groups):
+		return fmt.Errorf("top_k: %d of the %d experts in %d groups", m.TopK, m.TopGroups*(m.Experts/m.Groups), m.TopGroups)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ type extents struct {
 	gateUp  int         // elements, of all tokens
 	inner   map[int]int // vectors by width
 	parts   int         // elements
-	experts int         // of a layer
+	experts int         // of a layer, or rows of its router
 	choices int         // of all tokens
 	order   int         // elements
 }
@@ -87,7 +87,7 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 			}
 		}
 		if m.Experts > 0 {
-			e.experts, e.choices = max(e.experts, m.Experts), max(e.choices, n*k)
+			e.experts, e.choices = max(e.experts, m.Experts+flag(m.SharedGated)), max(e.choices, n*k)
 			e.order = max(e.order, n*k+4*(n*k/64+m.Experts))
 		}
 	}

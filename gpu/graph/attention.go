@@ -18,7 +18,7 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
 	r.rope(at, kv, w.qkNorm)
 	heads := a.of(at.Heads * at.HeadDim)
-	r.attend(at, kv, heads)
+	r.attend(at, w.sinks, kv, heads)
 	r.reach(AfterHeads)
 	r.Product(&Product{w.O, w.oBias, heads, out, e})
 }
@@ -54,12 +54,12 @@ func AttendsInParts(at *model.Attention, n, kvBits int) bool {
 }
 
 // attend records attention over the cache.
-func (r *layers) attend(at *model.Attention, kv *Cache, out Vectors) {
+func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vectors) {
 	a := &r.g.act
 	c := r.g.headConsts(at, kv)
-	maps.Copy(c, kernels.Consts{"O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap})
+	maps.Copy(c, kernels.Consts{"O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "SINKS": flag(at.Sinks)})
 	if AttendsInParts(at, r.n, r.g.opts.KVBits) {
-		r.attendInParts(at, kv, c, out)
+		r.attendInParts(at, sinks, kv, c, out)
 		return
 	}
 	queries := 1 // of a workgroup; several are of one sequence
@@ -68,11 +68,11 @@ func (r *layers) attend(at *model.Attention, kv *Cache, out Vectors) {
 	}
 	c["QUERIES"] = queries
 	r.Dispatch("attention", c, at.Heads, (r.n+queries-1)/queries,
-		r.g.rows, a.q.Buffer, kv.K, kv.V, out.Buffer, r.Tokens())
+		r.g.rows, a.q.Buffer, kv.K, kv.V, r.read(sinks), out.Buffer, r.Tokens())
 }
 
 // attendInParts records attention of a few tokens, with each workgroup reading a part of the cached positions.
-func (r *layers) attendInParts(at *model.Attention, kv *Cache, c kernels.Consts, out Vectors) {
+func (r *layers) attendInParts(at *model.Attention, sinks *Vector, kv *Cache, c kernels.Consts, out Vectors) {
 	g := r.g
 	use := r.choose.attention(at, r.n)
 	queries, each, parts := use["QUERIES"], use["EACH"], max(1, min(r.parts, g.split.parts(r.n, kv.Window)))
@@ -86,7 +86,7 @@ func (r *layers) attendInParts(at *model.Attention, kv *Cache, c kernels.Consts,
 		to = g.act.parts
 	}
 	r.Dispatch("attention_split", c, at.Heads/queries*parts, r.n,
-		g.rows, g.act.q.Buffer, kv.K, kv.V, to)
+		g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), to)
 	if parts > 1 {
 		r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.HeadDim, "SPLITS": parts, "O_STRIDE": out.Stride},
 			at.Heads, r.n, to, out.Buffer)
@@ -112,7 +112,7 @@ func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
 // RecordAttention records nothing but the attention of a layer over its cache, at a context of the given length.
 func (g *Graph) RecordAttention(r *Recorder, layer, context int) {
 	all := layers{Recorder: r, g: g, parts: g.Parts(r.n, context)}
-	all.attend(&g.spec.Layer(layer).Attention, &g.caches[layer], g.Heads(layer))
+	all.attend(&g.spec.Layer(layer).Attention, g.w.Layers[layer].sinks, &g.caches[layer], g.Heads(layer))
 }
 
 // AttentionDefaults are the constants of a layer's attention for n tokens without tuning.

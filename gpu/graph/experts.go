@@ -10,7 +10,6 @@ import (
 // experts records the choice of experts and what they do. The choice stays on the device.
 func (r *layers) experts(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	a := &r.g.act
-	r.route(w, m, in)
 	x := mixture{layers: r, w: w, m: m, sorted: r.n > MaxBatch || r.tap != nil} // which wants the choices sorted
 	if x.sorted {
 		r.Dispatch("group", kernels.Consts{"EXPERTS": m.Experts, "TOP": m.TopK, "SLOTS": r.g.Slots(m)}, 1, 1,
@@ -18,16 +17,19 @@ func (r *layers) experts(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	}
 	halves := m.Intermediate * (1 + flag(m.Gated))
 	gateUp, inner := Vectors{Buffer: a.gateUp, Stride: Stride(halves)}, a.of(m.Intermediate)
-	for i, half := range []*Matrix{w.ExpertGate, w.ExpertUp} {
-		if half != nil {
+	for i, half := range []struct {
+		m    *Matrix
+		bias *Vector
+	}{{w.ExpertGate, w.expertGateBias}, {w.ExpertUp, w.expertUpBias}} {
+		if half.m != nil {
 			x.product(&expertProduct{
-				Product: Product{Matrix: half, In: in, Out: gateUp, Epilogue: Epilogue{Scale: 1}},
+				Product: Product{Matrix: half.m, Bias: half.bias, In: in, Out: gateUp, Epilogue: Epilogue{Scale: 1}},
 				y0:      i * m.Intermediate * flag(m.Gated), byToken: true, weigh: m.WeightInput,
 			})
 		}
 	}
 	r.activate(m, between{width: m.Intermediate, n: r.n * m.TopK}, gateUp, inner)
-	down := &expertProduct{Product: Product{Matrix: w.ExpertDown, In: inner, Out: out, Epilogue: e}, weigh: !m.WeightInput}
+	down := &expertProduct{Product: Product{Matrix: w.ExpertDown, Bias: w.expertDownBias, In: inner, Out: out, Epilogue: e}, weigh: !m.WeightInput}
 	if !x.sorted {
 		down.sum = true
 		x.product(down)
@@ -43,12 +45,26 @@ func (r *layers) experts(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 
 // route records which experts each token is sent to.
 func (r *layers) route(w *Layer, m *model.MLP, in Vectors) {
-	a := &r.g.act
-	logits := Vectors{Buffer: a.routed.router, Stride: Stride(m.Experts)}
-	r.Product(&Product{Matrix: w.Router, In: in, Out: logits, Epilogue: Epilogue{Scale: 1}})
-	r.Dispatch("route", kernels.Consts{
+	a, logits := &r.g.act, r.routerLogits(w)
+	r.Product(&Product{Matrix: w.Router, Bias: w.routerBias, In: in, Out: logits, Epilogue: Epilogue{Scale: 1}})
+	c := kernels.Consts{
 		"EXPERTS": m.Experts, "TOP": m.TopK, "X_STRIDE": logits.Stride, "SIGMOID": flag(m.Sigmoid), "NORMALIZE": flag(m.NormalizeTopK),
-	}, r.n, 1, a.routed.router, a.routed.chosen)
+	}
+	if m.ByScore() {
+		c["BY_SCORE"], c["BIASED"] = 1, flag(m.SelectionBias)
+	}
+	if m.RouteScale != 0 {
+		c["SCALE"] = m.RouteScale
+	}
+	if m.Groups > 0 {
+		maps.Copy(c, kernels.Consts{"GROUPS": m.Groups, "TOP_GROUPS": m.TopGroups, "BEST": m.GroupBest})
+	}
+	r.Dispatch("route", c, r.n, 1, a.routed.router, r.read(w.selectionBias), a.routed.chosen)
+}
+
+// routerLogits are the results of a layer's router, and of what gates its shared expert.
+func (r *layers) routerLogits(w *Layer) Vectors {
+	return Vectors{Buffer: r.g.act.routed.router, Stride: Stride(w.Router.Rows)}
 }
 
 // mixture records products with the experts' matrices of a layer.
@@ -83,7 +99,7 @@ func (x *mixture) product(p *expertProduct) {
 		}
 		at := x.uniform(sizes{
 			cols: part.Cols(part.Width), rows: rows, xStride: p.In.Stride, yStride: p.Out.Stride, y0: p.y0, Epilogue: p.Epilogue,
-			first: part.row0 / rows, here: part.Rows / rows,
+			bias: p.Bias != nil, first: part.row0 / rows, here: part.Rows / rows,
 		})
 		x.cost = Cost{part.Bytes() / uint64(m.Experts) * uint64(used), 2 * uint64(rows) * uint64(part.Width) * uint64(x.n*m.TopK)}
 		c := part.consts()
@@ -95,7 +111,7 @@ func (x *mixture) product(p *expertProduct) {
 			}
 			tiles := min(x.n*m.TopK, x.n*m.TopK/64+m.Experts)
 			x.Dispatch("matmul_experts", c, (rows+63)/64, tiles,
-				part.codes, x.heads(part), p.In.Buffer, routing.Chosen, routing.Order, p.Out.Buffer, at)
+				part.codes, x.heads(part), p.In.Buffer, routing.Chosen, routing.Order, x.read(p.Bias), p.Out.Buffer, at)
 			continue
 		}
 		groups := x.n * m.TopK
@@ -104,7 +120,7 @@ func (x *mixture) product(p *expertProduct) {
 			p.Add = true // the parts after the first add to it
 		}
 		x.Dispatch("matvec_experts", c, (rows+3)/4, groups,
-			part.codes, x.heads(part), p.In.Buffer, routing.Chosen, p.Out.Buffer, at)
+			part.codes, x.heads(part), p.In.Buffer, routing.Chosen, x.read(p.Bias), p.Out.Buffer, at)
 	}
 }
 

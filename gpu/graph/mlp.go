@@ -14,6 +14,9 @@ var gates = map[model.Activation]*Gate{model.SiLU: {1, 0}, model.GELUTanh: {1.59
 // mlp records an MLP, or the expert that all tokens share and then the chosen ones. For a tap the shared one comes
 // last, as it is quantized last.
 func (r *layers) mlp(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
+	if w.Router != nil {
+		r.route(w, m, in)
+	}
 	last := w.Router != nil && r.tap != nil && !r.tap.Wants(w.GateUp)
 	if last {
 		r.experts(w, m, in, out, e)
@@ -35,12 +38,17 @@ func (r *layers) mlp(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 // dense records the MLP that every token passes through.
 func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	inner := r.g.act.of(w.Down.Width)
-	if g := gates[m.Activation]; g != nil && w.GateUp.paired && r.n <= MaxBatch {
+	if g := gates[m.Activation]; g != nil && w.GateUp.paired && r.n <= MaxBatch && m.Clamped == (model.Clamped{}) {
 		r.Product(&Product{w.GateUp, w.gateUpBias, in, inner, Epilogue{Scale: 1, Gate: g}})
 	} else {
 		gateUp := Vectors{Buffer: r.g.act.gateUp, Stride: Stride(w.GateUp.Rows)}
 		r.Product(&Product{w.GateUp, w.gateUpBias, in, gateUp, Epilogue{Scale: 1}})
 		r.activate(m, between{w.Down.Width, r.n, w.GateUp.paired}, gateUp, inner)
+	}
+	if m.SharedGated {
+		scores := r.routerLogits(w)
+		r.Dispatch("gate", kernels.Consts{"WIDTH": w.Down.Width, "AT": m.Experts, "X_STRIDE": scores.Stride, "Y_STRIDE": inner.Stride},
+			(w.Down.Width+63)/64, r.n, scores.Buffer, inner.Buffer)
 	}
 	r.Product(&Product{w.Down, w.downBias, inner, out, e})
 }
@@ -55,6 +63,10 @@ type between struct {
 func (r *layers) activate(m *model.MLP, b between, x, y Vectors) {
 	c := kernels.Consts{
 		"WIDTH": b.width, "X_STRIDE": x.Stride, "Y_STRIDE": y.Stride, "GATED": flag(m.Gated), "PAIRED": flag(b.paired), "ACT": acts[m.Activation],
+		"LIMIT": m.Limit, "UP_OFFSET": m.UpOffset,
+	}
+	if m.Slope != 0 {
+		c["SLOPE"] = m.Slope
 	}
 	r.Dispatch("act", c, (y.Stride+63)/64, b.n, x.Buffer, y.Buffer)
 }

@@ -41,7 +41,7 @@ type Weights struct {
 type Layer struct {
 	QKV, O       *Matrix
 	GateUp, Down *Matrix // of the MLP, or of the expert that all tokens share
-	Router       *Matrix
+	Router       *Matrix // and, behind it, the row that gates the expert that all tokens share
 	ExpertGate   *Matrix // of all experts, one below the other
 	ExpertUp     *Matrix
 	ExpertDown   *Matrix
@@ -50,6 +50,10 @@ type Layer struct {
 	mlpNorm, mlpNormBias, postMLPNorm    *Vector
 	qkvBias, oBias, gateUpBias, downBias *Vector
 	qkNorm                               *Vector // of queries, then of keys
+	sinks                                *Vector
+	routerBias, selectionBias            *Vector
+
+	expertGateBias, expertUpBias, expertDownBias *Vector // [experts][rows]
 }
 
 // Given returns the matrix of the layer that multiplies these inputs. Of experts it is the first of the
@@ -191,6 +195,7 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 		postAttnNorm: p.norm(in(model.RolePostAttnNorm)...),
 		mlpNorm:      p.norm(in(model.RoleMLPNorm)...), mlpNormBias: p.vector(in(model.RoleMLPNormBias)...),
 		postMLPNorm: p.norm(in(model.RolePostMLPNorm)...),
+		sinks:       p.vector(in(model.RoleSinks)...),
 	}
 	if y.MLP.Experts == 0 {
 		w.GateUp = p.pair(in(model.RoleGate, model.RoleUp)...)
@@ -201,12 +206,15 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 		return w
 	}
 	h, n := p.src.Spec().Hidden, y.MLP.Intermediate
-	w.Router = p.matrix(in(model.RoleRouter)...)
+	w.Router = p.matrix(in(model.RoleRouter, model.RoleSharedRouter)...)
+	w.routerBias, w.selectionBias = p.vector(in(model.RoleRouterBias)...), p.vector(in(model.RoleSelectionBias)...)
 	w.GateUp = p.pair(in(model.RoleSharedGate, model.RoleSharedUp)...)
 	w.Down = p.matrix(in(model.RoleSharedDown)...)
 	w.ExpertGate = p.stack(n, in(model.RoleGate)...)
 	w.ExpertUp = p.stack(n, in(model.RoleUp)...)
 	w.ExpertDown = p.stack(h, in(model.RoleDown)...)
+	w.expertGateBias, w.expertUpBias = p.vector(in(model.RoleGateBias)...), p.vector(in(model.RoleUpBias)...)
+	w.expertDownBias = p.vector(in(model.RoleDownBias)...)
 	return w
 }
 

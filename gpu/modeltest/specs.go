@@ -78,6 +78,25 @@ var Specs = map[string]func(s *model.Spec){
 		m.Experts, m.TopK, m.Sigmoid, m.WeightInput, m.Shared, m.Intermediate = 4, 1, true, true, 48, 36
 		s.Kinds, s.Layers = append(s.Kinds, dense), []int{1, 0, 1, 0}
 	},
+	"experts of groups, a selection bias, a gated shared expert": func(s *model.Spec) {
+		m := &s.Kinds[0].MLP
+		m.Routing = model.Routing{
+			Experts: 8, TopK: 3, Sigmoid: true, NormalizeTopK: true, RouteScale: 2.5, SelectionBias: true, Groups: 4, TopGroups: 2, GroupBest: 2,
+		}
+		m.Shared, m.SharedGated, m.Intermediate = 48, true, 36
+	},
+	"experts with biases, a bounded activation, sinks": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.Attention.Sinks = true
+		k.MLP.Routing = model.Routing{Experts: 5, TopK: 2, NormalizeTopK: true, RouterBias: true}
+		k.MLP.Clamped = model.Clamped{Limit: 0.7, UpOffset: 1, Slope: 1.702}
+		k.MLP.Intermediate, k.MLP.Bias = 36, true
+	},
+	"a bounded activation, sinks and a window": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.Attention.Sinks, k.Attention.Window = true, 7
+		k.MLP.Clamped = model.Clamped{Limit: 0.7, UpOffset: 1, Slope: 1.702}
+	},
 	"experts, post-norms, softmax over all": func(s *model.Spec) {
 		k := &s.Kinds[0]
 		k.PostNorm = true

@@ -28,6 +28,8 @@ var allowed = map[string][]string{
 	"format/tokenizer/chat/internal/jinja": {},
 	"format/vocab":                         {"format/gguf"},
 	"format/gguf":                          {},
+	"format/hub":                           {},
+	"format/hub/hubtest":                   {},
 	"format/gguf/gguftest":                 {},
 	"format/hf":                            {"format/gguf", "format/model", "format/outdir", "format/vocab", "internal/vector"},
 	"format/block":                         {"internal/vector"},

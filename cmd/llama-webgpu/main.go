@@ -120,7 +120,7 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its t
 			listAdaptersFlag(""),
 		},
 		Commands: []*cli.Command{
-			quantizeCommand, exportCommand, verifyCommand, compareCommand, inferCommand, benchCommand, tuneCommand, serveCommand, inspectCommand, adaptersCommand, versionCommand,
+			quantizeCommand, exportCommand, verifyCommand, compareCommand, inferCommand, benchCommand, tuneCommand, serveCommand, inspectCommand, fetchCommand, adaptersCommand, versionCommand,
 		},
 		Before:                    setLog,
 		Action:                    rootAction,
@@ -139,7 +139,7 @@ Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its t
 // elsewhere are names that other programs give to what commands here do.
 var elsewhere = map[string]string{
 	"chat": "infer --chat", "run": "infer", "generate": "infer", "complete": "infer", "convert": "quantize",
-	"benchmark": "bench", "list-adapters": "adapters", "server": "serve",
+	"benchmark": "bench", "download": "fetch", "pull": "fetch", "list-adapters": "adapters", "server": "serve",
 }
 
 // rootAction is for a command line without a command that is known.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/hub/hubtest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,18 +25,21 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command as people do. $TINY is the checkpoint that comes with the source,
-// $TESTDATA the folder that it is in.
+// $TESTDATA the folder that it is in, $HUB a hub that has it.
 func TestScripts(t *testing.T) {
 	tiny, err := filepath.Abs("../../testdata/tiny")
 	if err != nil {
 		t.Fatal(err)
 	}
+	server := httptest.NewServer(&hubtest.Hub{Repos: map[string]string{"llama-webgpu/tiny": tiny}, Token: "secret"})
+	t.Cleanup(server.Close) // scripts run in parallel, after this function's end
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TINY", tiny)
+			e.Setenv("HUB", server.URL)
 			e.Setenv("TESTDATA", filepath.Dir(tiny))
 			for _, kv := range os.Environ() { // which driver to use is a matter of the machine
 				if strings.HasPrefix(kv, "VK_") || strings.HasPrefix(kv, "XDG_") {

@@ -73,7 +73,7 @@ func otherModel(name string) string {
 }
 
 // again is how to finish a download.
-const again = "run the same hf download again, it goes on where it stopped"
+const again = "run the same download again, it goes on where it stopped"
 
 // unfinished says, behind an error, that a download into dir has not come to its end.
 func unfinished(dir string) string {
@@ -125,7 +125,7 @@ func pickleAdvice(dir string) string {
 		dir, strings.TrimRight(dir, `/\`)+"-safetensors")
 }
 
-const pointerAdvice = "is a Git LFS pointer, not the file itself: fetch it with git lfs pull in the clone, or get the model with hf download"
+const pointerAdvice = "is a Git LFS pointer, not the file itself: fetch it with git lfs pull in the clone, or get the model with llama-webgpu fetch"
 
 // disguised says what a file is that begins like this and is not what its name says, "" if it may be.
 func disguised(head []byte) string {
@@ -133,7 +133,7 @@ func disguised(head []byte) string {
 	case IsPointer(head):
 		return pointerAdvice
 	case isPage(head):
-		return "is a page of a website, not the file itself: get the model with hf download"
+		return "is a page of a website, not the file itself: get the model with llama-webgpu fetch"
 	case bytes.HasPrefix(head, []byte("GGUF")):
 		return "is a GGUF file under another name: give it as NAME.gguf"
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):

@@ -70,7 +70,7 @@ func absent(path string) Found {
 // download says how to get a model from the hub.
 func download(id string) string {
 	name := id[strings.IndexByte(id, '/')+1:]
-	return fmt.Sprintf("download it with: hf download %s --local-dir %s; then give the directory %s", id, name, name)
+	return fmt.Sprintf("download it with: llama-webgpu fetch %s --local-dir %s; then give the directory %s", id, name, name)
 }
 
 // recognizeFile looks at a file that is given in place of a directory.

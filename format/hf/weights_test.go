@@ -113,7 +113,7 @@ func TestRecognize(t *testing.T) {
 		{[]string{"config.json", "openvino_model.xml", "openvino_model.bin"}, "", OtherKind, []string{"OpenVINO"}},
 		{[]string{"Model.mlpackage/"}, "", OtherKind, []string{"Core ML"}},
 		{[]string{"mlc-chat-config.json", "params_shard_0.bin"}, "", OtherKind, []string{"MLC"}},
-		{[]string{"config.json", "model.safetensors.incomplete"}, "", OtherKind, []string{"not finished", "hf download again"}},
+		{[]string{"config.json", "model.safetensors.incomplete"}, "", OtherKind, []string{"not finished", "same download again"}},
 		{[]string{"config.json", ".cache/huggingface/download/x.incomplete"}, "", OtherKind, []string{"not finished"}},
 		{[]string{"config.json", "tokenizer.json"}, "", OtherKind, []string{"has a config.json but no weights"}},
 		{[]string{"tokenizer.model"}, "", OtherKind, []string{"has a tokenizer (tokenizer.model) but no model"}},
@@ -158,10 +158,10 @@ func TestRecognize(t *testing.T) {
 func TestRecognizeNames(t *testing.T) {
 	t.Chdir(tree(t, "models/"))
 	for path, want := range map[string]string{
-		"HuggingFaceTB/SmolLM2-135M-Instruct":              "hf download HuggingFaceTB/SmolLM2-135M-Instruct --local-dir SmolLM2-135M-Instruct; then give the directory SmolLM2-135M-Instruct",
-		"https://huggingface.co/Qwen/Qwen3-0.6B/tree/main": "is an address, want a directory: download it with: hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B",
-		"huggingface.co/Qwen/Qwen3-0.6B":                   "hf download Qwen/Qwen3-0.6B",
-		"hf://Qwen/Qwen3-0.6B":                             "hf download Qwen/Qwen3-0.6B",
+		"HuggingFaceTB/SmolLM2-135M-Instruct":              "llama-webgpu fetch HuggingFaceTB/SmolLM2-135M-Instruct --local-dir SmolLM2-135M-Instruct; then give the directory SmolLM2-135M-Instruct",
+		"https://huggingface.co/Qwen/Qwen3-0.6B/tree/main": "is an address, want a directory: download it with: llama-webgpu fetch Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B",
+		"huggingface.co/Qwen/Qwen3-0.6B":                   "llama-webgpu fetch Qwen/Qwen3-0.6B",
+		"hf://Qwen/Qwen3-0.6B":                             "llama-webgpu fetch Qwen/Qwen3-0.6B",
 		"https://example.com/model.safetensors":            "is an address, want a directory: download the model first",
 		"models/no-such-directory":                         "no such file or directory",
 		"./HuggingFaceTB/SmolLM2":                          "no such file or directory",

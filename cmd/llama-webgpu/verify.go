@@ -74,6 +74,7 @@ var reportFlags = []cli.Flag{
 	&cli.IntFlag{Name: "worst", Value: 20, Usage: "the page has the `N` worst predictions", Category: "Output"},
 	&cli.IntFlag{Name: "generate", Value: 48, Usage: "the page has `N` tokens that each model writes, the checkpoint on the CPU; 0: no text", Category: "Output"},
 	&cli.StringFlag{Name: "junit", Usage: "`FILE`: write the checks as JUnit XML", Category: "Output"},
+	&cli.StringFlag{Name: "markdown", Usage: "`FILE`: append the checks as Markdown, as for $GITHUB_STEP_SUMMARY", Category: "Output"},
 	&cli.BoolFlag{Name: "record", Usage: "record the result in the bundle's manifest", Category: "Output", DisableDefaultText: true},
 }
 
@@ -100,7 +101,7 @@ func verifyBundle(c *cli.Context) error {
 		return listAdapters(c)
 	}
 	if err := cmp.Or(cmdline.Check(c, []string{"model", "reference"}, "model", "reference"), checkDevice(c), checkReference(c), cmdline.OneOf(c, "golden-rope", "auto", "f32", "f16"),
-		cmdline.Within(c, verifyBounds...), cmdline.Writable(c, "json", "html", "junit", "reference-cache"), checkRecord(c)); err != nil {
+		cmdline.Within(c, verifyBounds...), cmdline.Writable(c, "json", "html", "junit", "markdown", "reference-cache"), checkRecord(c)); err != nil {
 		return err
 	}
 	bars := &steps{c: c}
@@ -160,10 +161,16 @@ func checkRecord(c *cli.Context) error {
 	return nil
 }
 
-// writeVerification writes the page and the JUnit file, if they are wanted.
+// writeVerification writes the page, the JUnit file and the Markdown, if they are wanted.
 func writeVerification(c *cli.Context, r *run.Result) error {
 	if path := c.String("junit"); path != "" {
 		err := cmdline.WriteFile(path, func(w io.Writer) error { return report.WriteJUnit(w, filepath.Base(c.String("model")), &r.Report) })
+		if err != nil {
+			return err
+		}
+	}
+	if path := c.String("markdown"); path != "" {
+		err := cmdline.AppendFile(path, func(w io.Writer) error { return report.WriteMarkdown(w, filepath.Base(c.String("model")), &r.Report) })
 		if err != nil {
 			return err
 		}

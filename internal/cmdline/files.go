@@ -106,3 +106,17 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	}
 	return os.WriteFile(path, data.Bytes(), 0o644)
 }
+
+// AppendFile adds to a file, which need not be there yet, or adds nothing at all if its content cannot be made.
+func AppendFile(path string, write func(io.Writer) error) error {
+	var data bytes.Buffer
+	if err := write(&data); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data.Bytes())
+	return errors.Join(err, f.Close())
+}

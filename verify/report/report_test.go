@@ -190,6 +190,28 @@ func TestNum(t *testing.T) {
 	}
 }
 
+func TestMarkdown(t *testing.T) {
+	p := page(t)
+	text := render(t, func(w io.Writer) error { return WriteMarkdown(w, "out", p.Report) })
+	for _, want := range []string{"### out ✅ passes", "In words: the bundle reads slightly worse", "| drift: mean KL divergence | 0.03125 | ≤ 0.12 | ✅ |", "3 positions in 2 windows of 64 tokens"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	p.Report.Drift.MeanKLD = 5
+	p.Report.Failures = []string{"the bundle is damaged: " + hostile}
+	p.Report.Judge(p.Report.Thresholds)
+	text = render(t, func(w io.Writer) error { return WriteMarkdown(w, "a|b"+hostile, p.Report) })
+	for _, want := range []string{`### a\|b&lt;script>`, "❌ fails", "| drift: mean KL divergence | 5 | ≤ 0.12 | ❌ |", "- the bundle is damaged: &lt;script>"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "<script") {
+		t.Errorf("markup of the text is in\n%s", text)
+	}
+}
+
 func TestJUnit(t *testing.T) {
 	p := page(t)
 	p.Report.Drift.MeanKLD = 5

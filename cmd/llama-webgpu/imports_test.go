@@ -124,7 +124,7 @@ func checkImports(t *testing.T, file, pkg string) {
 // what is built do not count.
 func TestTopLevel(t *testing.T) {
 	belongs := strings.Fields(`cmd docs format gpu internal kernels llm quant scripts testdata verify web build
-		go.mod go.sum CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md`)
+		action.yml go.mod go.sum CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md`)
 	entries, err := os.ReadDir(root)
 	if err != nil {
 		t.Fatal(err)

@@ -109,6 +109,19 @@ FIXTURES = {
     "granitemoe": ("GraniteMoeConfig", dict(
         embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5, num_local_experts=4,
         num_experts_per_tok=2, intermediate_size=24)),
+    "qwen2_moe": ("Qwen2MoeConfig", dict(
+        num_hidden_layers=4, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=20, shared_expert_intermediate_size=28,
+        mlp_only_layers=[3], use_sliding_window=True, sliding_window=10, max_window_layers=2)),
+    "glm4_moe": ("Glm4MoeConfig", dict(
+        head_dim=16, n_routed_experts=8, num_experts_per_tok=3, n_group=4, topk_group=2, moe_intermediate_size=20, n_shared_experts=2,
+        routed_scaling_factor=2.5, use_qk_norm=True, attention_bias=True, num_nextn_predict_layers=0)),
+    "dots1": ("Dots1Config", dict(
+        n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=1, moe_intermediate_size=20, first_k_dense_replace=1,
+        routed_scaling_factor=1.5, sliding_window=10, max_window_layers=2)),
+    "minimax_m2": ("MiniMaxM2Config", dict(head_dim=16, rotary_dim=8, num_local_experts=6, num_experts_per_tok=2, intermediate_size=20)),
+    "gpt_oss": ("GptOssConfig", dict(
+        head_dim=16, sliding_window=10, num_local_experts=5, num_experts_per_tok=2, intermediate_size=24, swiglu_limit=0.6,
+        rope_parameters=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32, truncate=False, **THETA))),
 }
 
 
@@ -119,6 +132,9 @@ def randomize(model, seed):
         noise = torch.randn(p.shape, generator=g)
         norm = p.dim() == 1 and not name.endswith("bias")
         p.data = p.data + 0.3 * noise if norm else 0.3 * noise
+    for name, b in model.named_buffers():
+        if name.endswith("correction_bias"):
+            b.copy_(0.3 * torch.randn(b.shape, generator=g))
 
 
 def make(name, seed):

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,10 @@ func (b *bound) read(expert, row, n int, dst []float32) {
 
 // readBase is read without what adapters do.
 func (b *bound) readBase(expert, row, n int, dst []float32) {
+	if b.transposed && b.group == 1 && b.parts[0].values == nil {
+		b.readTurns(expert, row, n, dst)
+		return
+	}
 	b.pieces(expert, row, n, func(p *part, first, at, run int) {
 		to := dst[:run*b.cols]
 		switch {
@@ -71,6 +76,21 @@ func (b *bound) readTransposed(part stored, at, n int, dst []float32) {
 		part.decode(at+c*b.total, column)
 		for r, v := range column {
 			dst[r*b.cols+c] = v
+		}
+	}
+}
+
+// readTurns is readTransposed for rows that are not neighbors.
+func (b *bound) readTurns(expert, row, n int, dst []float32) {
+	p, first := &b.parts[0], expert*b.total
+	if len(b.parts) > 1 {
+		p, first = &b.parts[expert], 0
+	}
+	span := make([]float32, (n-1)*b.step+1)
+	for c := range b.cols {
+		p.stored.decode(first*b.cols+c*b.total+b.first+row*b.step, span)
+		for r := range n {
+			dst[r*b.cols+c] = span[r*b.step]
 		}
 	}
 }
@@ -194,11 +214,8 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 
 // layout derives where the rows of a tensor lie from the roles that share its source.
 func (b *binder) layout(s source, t *model.Tensor) bound {
-	d := bound{experts: 1, transposed: s.transposed}
-	d.rows, d.cols = rowsAndCols(t.Shape)
-	if len(t.Shape) == 3 {
-		d.experts = t.Shape[0]
-	}
+	d := bound{transposed: s.transposed}
+	d.experts, d.rows, d.cols = dimensions(t.Role, t.Shape)
 	d.group, d.total = d.rows, d.rows
 	if s.fused == nil {
 		return d
@@ -208,8 +225,11 @@ func (b *binder) layout(s source, t *model.Tensor) bound {
 		if role == t.Role {
 			d.first = d.total
 		}
-		rows, _ := rowsAndCols(b.shapes[roleAt{role, t.Layer}])
+		_, rows, _ := dimensions(role, b.shapes[roleAt{role, t.Layer}])
 		d.total += rows
+	}
+	if s.turns {
+		d.first, d.group, d.step = d.first/d.rows, 1, d.total/d.rows
 	}
 	if s.byHead {
 		heads := b.spec.Layer(t.Layer).Attention.Heads
@@ -218,14 +238,23 @@ func (b *binder) layout(s source, t *model.Tensor) bound {
 	return d
 }
 
-// rowsAndCols returns the two dimensions of a matrix or of each matrix in a stack; a vector has
-// one column.
-func rowsAndCols(shape []int) (rows, cols int) {
-	if len(shape) == 1 {
-		return shape[0], 1
+// dimensions returns how many matrices a tensor holds, and the two dimensions of each; a vector is a matrix of one
+// column, and so is the bias of each expert.
+func dimensions(role model.Role, shape []int) (experts, rows, cols int) {
+	switch n := len(shape); {
+	case n == 1:
+		return 1, shape[0], 1
+	case n == 2 && slices.Contains(expertBiases, role):
+		return shape[0], shape[1], 1
+	case n == 2:
+		return 1, shape[0], shape[1]
+	default:
+		return shape[0], shape[1], shape[2]
 	}
-	return shape[len(shape)-2], shape[len(shape)-1]
 }
+
+// expertBiases are the roles of which each expert has a vector.
+var expertBiases = []model.Role{model.RoleGateBias, model.RoleUpBias, model.RoleDownBias}
 
 func (d *bound) suffix() string {
 	switch {
@@ -243,17 +272,22 @@ func (d *bound) suffix() string {
 func (d *bound) storedShape(t *model.Tensor) []int {
 	var shape []int
 	switch {
-	case len(t.Shape) == 1:
+	case d.vectors(t):
 		shape = []int{d.total}
 	case d.transposed:
 		shape = []int{d.cols, d.total}
 	default:
 		shape = []int{d.total, d.cols}
 	}
-	if len(t.Shape) == 3 {
+	if len(t.Shape) == 3 || len(t.Shape) == 2 && d.vectors(t) {
 		shape = append([]int{d.experts}, shape...)
 	}
 	return shape
+}
+
+// vectors reports whether the tensor is a vector, or one for each expert.
+func (d *bound) vectors(t *model.Tensor) bool {
+	return len(t.Shape) == 1 || len(t.Shape) == 2 && slices.Contains(expertBiases, t.Role)
 }
 
 // addPart looks a matrix or vector up and checks it.

@@ -216,8 +216,8 @@ func (c *Checkpoint) Rows(i, row0, n int, dst []float32) error {
 		return fmt.Errorf("tensor %q: rows %d–%d of %d into %d numbers of %d", t.Name, row0, row0+n, t.Rows(), len(dst), n*t.Cols())
 	}
 	b := &c.bound[i]
-	if len(t.Shape) == 1 { // a vector is one row to the reader, but rows of one column here
-		row0, n = 0, n*b.rows
+	if b.vectors(t) { // a vector is one row to the reader, but rows of one column here
+		row0, n = row0*b.rows, n*b.rows
 	}
 	for n > 0 {
 		expert, row := row0/b.rows, row0%b.rows

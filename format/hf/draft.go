@@ -126,6 +126,12 @@ func (d *draft) mlp(gated bool, act, bias string) {
 	d.each(func(_ int, y *model.Layer) { y.MLP = m })
 }
 
+// mlpOf gives all layers the same gated MLP, whose activation no key names.
+func (d *draft) mlpOf(act model.Activation) {
+	m := model.MLP{Gated: true, Activation: act, Intermediate: d.size("intermediate_size", 0)}
+	d.each(func(_ int, y *model.Layer) { y.MLP = m })
+}
+
 // attentionBias reads the switch for biases of all four projections.
 func (d *draft) attentionBias(key string, fallback bool) {
 	b := d.bool(key, fallback)

@@ -29,6 +29,7 @@ type source struct {
 	// head 0 of each role, then those of head 1, ….
 	fused  []model.Role
 	byHead bool
+	turns  bool // … but those of all roles by turns
 	// transposed: the tensor is stored [in][out], not [out][in].
 	transposed bool
 	// instead lists other ways in which the same is stored. The first that is there is read.

@@ -73,7 +73,7 @@ var unused = map[string][]string{
 
 // windowless are the families whose layers have no windows, whatever sliding_window says.
 var windowless = []string{
-	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
+	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe", "glm4_moe", "minimax_m2",
 }
 
 // of returns the entries of a key for several families.

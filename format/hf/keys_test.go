@@ -213,7 +213,7 @@ func TestKeysMatter(t *testing.T) {
 }
 
 // partialRotary are defaults that stand in the code of a configuration, not among its fields.
-var partialRotary = map[string]float64{"glm": 0.5, "glm4": 0.5}
+var partialRotary = map[string]float64{"glm": 0.5, "glm4": 0.5, "glm4_moe": 0.5}
 
 // Absent keys mean what they mean to transformers.
 func TestDefaultsAsTransformers(t *testing.T) {

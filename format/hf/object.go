@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -69,6 +70,14 @@ func (o *object) alias(key, other string) {
 	case v.Kind() != 'n':
 		o.noteDifference(o.path+key, own, o.path+other, v)
 	}
+}
+
+// set gives a key a value that the file does not say.
+func (o *object) set(key, value string) { o.values[key] = jsontext.Value(value) }
+
+// setFloat is set with a number.
+func (o *object) setFloat(key string, value float64) {
+	o.set(key, strconv.FormatFloat(value, 'g', -1, 64))
 }
 
 // replace puts the value of another key, or its default, in the place of key's.

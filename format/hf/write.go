@@ -343,7 +343,7 @@ func (s *shard) cutJobs(ctx context.Context, l *blueprint, jobs chan<- job) erro
 			if d.transposed {
 				step = max(1, stripWeights/d.cols)
 			}
-			if len(l.tensors[p.tensor].Shape) == 1 {
+			if d.vectors(&l.tensors[p.tensor]) {
 				step = d.rows // a vector is read as a whole
 			}
 			for e := first; e < last; e++ {
@@ -374,8 +374,8 @@ func (k *copier) copy(j job) error {
 	d := &j.piece.place
 	k.values = slices.Grow(k.values[:0], j.rows*d.cols)[:j.rows*d.cols]
 	row, rows := j.expert*d.rows+j.row, j.rows
-	if len(k.plan.tensors[j.piece.tensor].Shape) == 1 {
-		row, rows = 0, 1
+	if d.vectors(&k.plan.tensors[j.piece.tensor]) {
+		row, rows = j.expert, 1
 	}
 	if err := k.weights.Rows(j.piece.tensor, row, rows, k.values); err != nil {
 		return err

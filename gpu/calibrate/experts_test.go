@@ -91,14 +91,7 @@ var mixtures = map[string]model.MLP{
 	"softmax, weights sum to 1":               {Routing: model.Routing{Experts: 5, TopK: 2, NormalizeTopK: true}, Intermediate: 40},
 	"softmax over all, of many":               {Routing: model.Routing{Experts: 9, TopK: 3}, Intermediate: 33},
 	"sigmoid, weighs inputs, a shared expert": {Routing: model.Routing{Experts: 4, TopK: 1, Sigmoid: true, WeightInput: true}, Shared: 48, Intermediate: 36},
-	"one of a few, a gated shared expert": {
-		Routing: model.Routing{Experts: 4, TopK: 2, Sigmoid: true, SelectionBias: true, Groups: 2, TopGroups: 1, GroupBest: 2, RouteScale: 1.5},
-		Shared:  48, SharedGated: true, Intermediate: 36,
-	},
-	"biases, a bounded activation": {
-		Routing: model.Routing{Experts: 5, TopK: 2, NormalizeTopK: true, RouterBias: true}, Intermediate: 36, Bias: true,
-		Clamped: model.Clamped{Limit: 0.5, UpOffset: 1, Slope: 1.7},
-	},
+	"one of a few, a shared expert":           {Routing: model.Routing{Experts: 3, TopK: 2, Sigmoid: true, WeightInput: true}, Shared: 48, Intermediate: 36},
 }
 
 // mixture returns a model of one kind of layer, whose attention adds nothing.

@@ -117,7 +117,7 @@ func (r *Rotated) rows(t model.Tensor, rows []float32) error {
 		r.heads[r.spec.Layer(t.Layer).Attention.HeadDim].Row(rows)
 	case model.RoleQ, model.RoleK, model.RoleV:
 		return r.behind(model.RoleAttnNorm, t.Layer, rows)
-	case model.RoleRouter, model.RoleGate, model.RoleUp, model.RoleSharedGate, model.RoleSharedUp:
+	case model.RoleRouter, model.RoleSharedRouter, model.RoleGate, model.RoleUp, model.RoleSharedGate, model.RoleSharedUp:
 		return r.behind(model.RoleMLPNorm, t.Layer, rows)
 	case model.RoleHead:
 		return r.behind(model.RoleFinalNorm, model.NoLayer, rows)

@@ -61,6 +61,11 @@ FAMILIES = {
     "olmo3": ("olmo3", "Olmo3Config", "Olmo3ForCausalLM"),
     "granitemoe": ("granitemoe", "GraniteMoeConfig", "GraniteMoeForCausalLM"),
     "arcee": ("arcee", "ArceeConfig", "ArceeForCausalLM"),
+    "qwen2_moe": ("qwen2_moe", "Qwen2MoeConfig", "Qwen2MoeForCausalLM"),
+    "glm4_moe": ("glm4_moe", "Glm4MoeConfig", "Glm4MoeForCausalLM"),
+    "dots1": ("dots1", "Dots1Config", "Dots1ForCausalLM"),
+    "minimax_m2": ("minimax_m2", "MiniMaxM2Config", "MiniMaxM2ForCausalLM"),
+    "gpt_oss": ("gpt_oss", "GptOssConfig", "GptOssForCausalLM"),
 }
 
 # Shared files that are followed. Not generation: what it reads chooses tokens and makes no logits.

@@ -21,7 +21,7 @@ type Judge interface {
 	// Drift returns the mean KL divergence, in nats, of the float model with matrix i alone replaced by
 	// blocks, all rows of them.
 	Drift(ctx context.Context, i int, s block.Scheme, blocks []byte) (float64, error)
-	// Slow says that drifts take long: then only one is measured of each matrix.
+	// Slow says that measuring takes long: then only one drift is measured for each matrix.
 	Slow() bool
 }
 
@@ -54,13 +54,16 @@ var schemes = []block.Scheme{
 	{Bits: 8, Block: 64},
 }
 
-// measured returns the schemes whose drift is measured for a matrix of so many columns, see estimate for the others: two
-// bits in blocks as large as fit the row, and in the smallest, and four bits; or one between the best and the worst.
+// measured returns the schemes whose drift is measured for a matrix with this many columns; estimate tells that of the
+// others. They are four bits and, unless that takes too long, two bits in the largest blocks that fit the row and in the
+// smallest. With four bits, drift is in proportion to the error of the outputs. With two it need not be: that of the
+// values has long stopped growing by then, and says too little of what four bits cost.
 func measured(cols int, slow bool) []block.Scheme {
+	four := block.Scheme{Bits: 4, Block: fitBlock(4, 128, cols)}
 	if slow {
-		return []block.Scheme{{Bits: 2, Block: 32}}
+		return []block.Scheme{four}
 	}
-	return []block.Scheme{{Bits: 2, Block: fitBlock(2, 256, cols)}, {Bits: 2, Block: 32}, {Bits: 4, Block: fitBlock(4, 128, cols)}}
+	return []block.Scheme{{Bits: 2, Block: fitBlock(2, 256, cols)}, {Bits: 2, Block: 32}, four}
 }
 
 // Check reports costs that are not those of the model's matrices.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
@@ -49,6 +50,41 @@ func TestMeasure(t *testing.T) {
 	}
 	if !maps.EqualFunc(s, whole, slices.Equal) {
 		t.Error("a measurement in two parts differs from one of a piece")
+	}
+}
+
+// saturating is a judge of a model whose drift has stopped growing long before two bits.
+type saturating struct{ *oneMatters }
+
+func (j saturating) Drift(ctx context.Context, i int, s block.Scheme, blocks []byte) (float64, error) {
+	drift, err := j.oneMatters.Drift(ctx, i, s, blocks)
+	if s.Bits == 2 {
+		drift /= 4
+	}
+	return drift, err
+}
+
+// TestMeasureSlowly checks that one measurement is enough to know what four bits cost.
+func TestMeasureSlowly(t *testing.T) {
+	f := newFake()
+	judge := func(slow bool) Judge {
+		return saturating{&oneMatters{inputsOf: newInputs(t, f), matrix: -1, sizes: map[int]int{}, slow: slow}}
+	}
+	o := Options{Format: "int2"}
+	slow, fast := measureAll(t, f, o, judge(true)), measureAll(t, f, o, judge(false))
+	for name, costs := range slow {
+		measurements := 0
+		for i, c := range costs {
+			if c.Measured {
+				measurements++
+			}
+			if c.Bits >= 4 && c != fast[name][i] {
+				t.Errorf("%s: measured slowly %+v, else %+v", name, c, fast[name][i])
+			}
+		}
+		if measurements != 1 {
+			t.Errorf("%s: %d measurements, want 1", name, measurements)
+		}
 	}
 }
 

@@ -18,7 +18,8 @@ const KV_BITS: u32 = 16u;
 const NORM: u32 = 0u;        // 0 none, 1 each head with g [DIM], 2 the projection with g, 3 each head without g, after the rotation
 const EPS: f32 = 0.00001;
 const SCALE: f32 = 0.125;    // of queries
-const TEMP_FLOOR: u32 = 0u;  // unless 0: queries ·= 1 + TEMP_SCALE·ln(1 + ⌊(position+1)/TEMP_FLOOR⌋)
+const TEMP_FLOOR: u32 = 0u;  // unless 0: queries ·= 1 + TEMP_SCALE·ln(1 + ⌊(position+TEMP_FROM)/TEMP_FLOOR⌋)
+const TEMP_FROM: u32 = 1u;
 const TEMP_SCALE: f32 = 0.1;
 const LANES: u32 = 64u;      // a power of two
 
@@ -55,7 +56,7 @@ fn rotated(e: u32, position: u32) -> f32 {
 
 fn temperature(position: u32) -> f32 {
   if (TEMP_FLOOR == 0u) { return 1.0; }
-  return 1.0 + TEMP_SCALE * log(1.0 + f32((position + 1u) / max(TEMP_FLOOR, 1u)));
+  return 1.0 + TEMP_SCALE * log(1.0 + f32((position + TEMP_FROM) / max(TEMP_FLOOR, 1u)));
 }
 
 @compute @workgroup_size(LANES)

@@ -10,8 +10,8 @@ import (
 )
 
 type ropeCase struct {
-	heads, kvHeads, dim, rot, kvBits, norm, tempFloor int
-	interleaved                                       bool
+	heads, kvHeads, dim, rot, kvBits, norm, tempFloor, tempFrom int
+	interleaved                                                 bool
 }
 
 // place is a token's position in a sequence.
@@ -31,9 +31,9 @@ func TestRope(t *testing.T) {
 	for _, c := range []ropeCase{
 		{heads: 4, kvHeads: 2, dim: 64, rot: 64, kvBits: 16},
 		{heads: 3, kvHeads: 1, dim: 80, rot: 32, interleaved: true, kvBits: 32, norm: 1},
-		{heads: 2, kvHeads: 2, dim: 64, rot: 24, kvBits: 32, norm: 2, tempFloor: 8192},
+		{heads: 2, kvHeads: 2, dim: 64, rot: 24, kvBits: 32, norm: 2, tempFloor: 8192, tempFrom: 1},
 		{heads: 4, kvHeads: 2, dim: 64, rot: 64, interleaved: true, kvBits: 16, norm: 3},
-		{heads: 2, kvHeads: 1, dim: 2, rot: 2, kvBits: 32, norm: 3, tempFloor: 1},
+		{heads: 2, kvHeads: 1, dim: 2, rot: 2, kvBits: 32, norm: 3, tempFloor: 1, tempFrom: 1},
 		{heads: 2, kvHeads: 1, dim: 34, rot: 0, kvBits: 16, norm: 2, tempFloor: 100},
 		{heads: 2, kvHeads: 1, dim: 256, rot: 64, kvBits: 16, norm: 1},
 	} {
@@ -67,7 +67,7 @@ func testRope(t *testing.T, c ropeCase) {
 	launch(t, "rope", kernels.Consts{
 		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "ROT": c.rot, "INTERLEAVED": asInt(c.interleaved),
 		"X_STRIDE": xStride, "Q_STRIDE": qStride, "CAP": ropeCap, "KV_BITS": c.kvBits, "NORM": c.norm, "EPS": ropeEps,
-		"SCALE": ropeScale, "TEMP_FLOOR": c.tempFloor, "TEMP_SCALE": tempScale,
+		"SCALE": ropeScale, "TEMP_FLOOR": c.tempFloor, "TEMP_SCALE": tempScale, "TEMP_FROM": c.tempFrom,
 	}, c.heads+2*c.kvHeads, len(places), rows, x, angles, weights, q, kc, vc)
 
 	written := map[int]bool{}
@@ -170,7 +170,7 @@ func (c ropeCase) define(token, g []float32, h, position int) []value {
 	if isQ {
 		scale *= ropeScale
 		if c.tempFloor > 0 {
-			l := math.Log(1 + math.Floor(float64(position+1)/float64(c.tempFloor)))
+			l := math.Log(1 + math.Floor(float64(position+c.tempFrom)/float64(c.tempFloor)))
 			temperature := 1 + tempScale*l
 			scale *= temperature
 			relative += tempScale*(0x1p-21+4*ulp*l)/temperature + 3*unit

@@ -35,7 +35,11 @@ COMMON = dict(
 THETA = dict(rope_theta=10000.0)
 LONG = [1.0 + 0.5 * j for j in range(3)]
 
-# name: (config class, changes to COMMON). The place of each of the first FIRST is its seed; the others' seeds come from their names.
+VISION = dict(depth=1, hidden_size=16, intermediate_size=16, num_heads=2, patch_size=2, out_hidden_size=32)
+MROPE = dict(rope_type="default", mrope_section=[1, 1, 2], **THETA)
+
+# name: (config class, changes to COMMON); of a multimodal model, the config class, changes to COMMON in text_config, and
+# what is around it. The place of each of the first FIRST is its seed; the others' seeds come from their names.
 FIRST = 25
 FIXTURES = {
     "llama": ("LlamaConfig", dict(
@@ -109,6 +113,18 @@ FIXTURES = {
     "granitemoe": ("GraniteMoeConfig", dict(
         embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5, num_local_experts=4,
         num_experts_per_tok=2, intermediate_size=24)),
+    "ministral3": ("Ministral3Config", dict(
+        head_dim=12, rope_parameters=dict(rope_type="yarn", factor=16.0, original_max_position_embeddings=8, mscale=1.0,
+                                          mscale_all_dim=1.0, llama_4_scaling_beta=0.1, **THETA))),
+    "mistral3": ("Mistral3Config", dict(model_type="ministral3", head_dim=8, sliding_window=10, rope_parameters=dict(
+        rope_type="yarn", factor=16.0, original_max_position_embeddings=8, llama_4_scaling_beta=0.1, **THETA)),
+        dict(tie_word_embeddings=False, vision_config=dict(model_type="pixtral", hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                                                           num_attention_heads=2, head_dim=8, patch_size=2, image_size=8))),
+    "qwen2_5_vl": ("Qwen2_5_VLConfig", dict(use_sliding_window=True, sliding_window=10, max_window_layers=2, rope_parameters=MROPE),
+                   dict(tie_word_embeddings=True, vision_config=dict(fullatt_block_indexes=[0], **VISION))),
+    "qwen3_vl_moe": ("Qwen3VLMoeConfig", dict(
+        num_local_experts=4, num_experts_per_tok=2, moe_intermediate_size=20, mlp_only_layers=[1], head_dim=8, rope_parameters=MROPE),
+        dict(tie_word_embeddings=False, vision_config=dict(deepstack_visual_indexes=[0], num_position_embeddings=4, **VISION))),
     "qwen2_moe": ("Qwen2MoeConfig", dict(
         num_hidden_layers=4, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=20, shared_expert_intermediate_size=28,
         mlp_only_layers=[3], use_sliding_window=True, sliding_window=10, max_window_layers=2)),
@@ -138,17 +154,20 @@ def randomize(model, seed):
 
 
 def make(name, seed):
-    kind, changes = FIXTURES[name]
-    config = getattr(transformers, kind)(**{**COMMON, **changes})
-    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    kind, changes, *around = FIXTURES[name]
+    settings, loader = {**COMMON, **changes}, transformers.AutoModelForCausalLM
+    if around:
+        settings, loader = dict(text_config=settings, **around[0]), transformers.AutoModelForImageTextToText
+    config = getattr(transformers, kind)(**settings)
+    model = loader.from_config(config, dtype=torch.float32)
     randomize(model, seed)
     out = HERE / name
     shutil.rmtree(out, ignore_errors=True)
     sharded = dict(max_shard_size="20KB") if name == "llama" else {}
     model.half().save_pretrained(out, **sharded)
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager")
-    ids = torch.randint(3, config.vocab_size, (TOKENS,), generator=torch.Generator().manual_seed(seed))
+    model = loader.from_pretrained(out, dtype=torch.float32, attn_implementation="eager")
+    ids = torch.randint(3, config.get_text_config().vocab_size, (TOKENS,), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         result = model.eval()(ids[None], output_hidden_states=True, use_cache=False)
     golden = {"input_ids": ids, "logits": result.logits[0].float().contiguous()}

@@ -151,7 +151,11 @@ func (r *Reference) project(ctx context.Context, layer int, x []float32, tokens 
 func (r *Reference) prepareQuery(layer int, a *model.Attention, q []float32, p int) {
 	r.normAndRotate(layer, a, model.RoleQNorm, q, p)
 	if a.TemperatureFloor > 0 {
-		steps := math.Floor(float64(p+1) / float64(a.TemperatureFloor))
+		counted := p + 1
+		if a.TemperatureFromZero {
+			counted = p
+		}
+		steps := math.Floor(float64(counted) / float64(a.TemperatureFloor))
 		scale := 1 + a.TemperatureScale*float32(math.Log1p(steps))
 		for i := range q {
 			q[i] *= scale

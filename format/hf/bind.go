@@ -217,9 +217,20 @@ func (b *binder) layout(s source, t *model.Tensor) bound {
 	d := bound{transposed: s.transposed}
 	d.experts, d.rows, d.cols = dimensions(t.Role, t.Shape)
 	d.group, d.total = d.rows, d.rows
-	if s.fused == nil {
-		return d
+	if s.fused != nil {
+		b.fuse(&d, s, t)
 	}
+	if s.eitherWay && b.shards != nil {
+		upright := d
+		upright.transposed = false
+		stored := b.shards.tensors[b.name(s, t.Layer, "")]
+		d.transposed = !slices.Equal(stored.shape, upright.storedShape(t))
+	}
+	return d
+}
+
+// fuse derives which rows of a tensor of several roles are those of t.
+func (b *binder) fuse(d *bound, s source, t *model.Tensor) {
 	d.total = 0
 	for _, role := range s.fused {
 		if role == t.Role {
@@ -235,7 +246,6 @@ func (b *binder) layout(s source, t *model.Tensor) bound {
 		heads := b.spec.Layer(t.Layer).Attention.Heads
 		d.first, d.group, d.step = d.first/heads, d.rows/heads, d.total/heads
 	}
-	return d
 }
 
 // dimensions returns how many matrices a tensor holds, and the two dimensions of each; a vector is a matrix of one

@@ -1,8 +1,8 @@
 package hf
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,13 +86,6 @@ func (t *target) elements() int64 {
 	return n
 }
 
-// languageModels are, for the families that are a language model inside another, what that is by
-// itself.
-var languageModels = map[string]struct{ modelType, architecture string }{
-	"gemma3": {"gemma3_text", "Gemma3ForCausalLM"},
-	"llama4": {"llama4_text", "Llama4ForCausalLM"},
-}
-
 // plainConfig returns a config.json for weights of the given torch type: of a multimodal model that of
 // the language model in it, and nothing of how weights were quantized.
 func plainConfig(data []byte, dtype string) ([]byte, error) {
@@ -110,10 +103,13 @@ func plainConfig(data []byte, dtype string) ([]byte, error) {
 	}
 	c := configText{list}
 	c.set("model_type", strconv.Quote(family)) // the oldest files lack it
-	if alone, ok := languageModels[family]; ok {
-		if c, err = c.languageModel(alone.modelType, alone.architecture, families[family].outerTies); err != nil {
+	if h := families[family].holds; h != nil {
+		if c, family, err = c.languageModel(h); err != nil {
 			return nil, err
 		}
+	}
+	if other := families[family].alone; other != nil {
+		c.call(family, other)
 	}
 	for _, key := range quantizationKeys {
 		c.remove(key)
@@ -153,31 +149,54 @@ func (c *configText) remove(key string) {
 	c.list = slices.DeleteFunc(c.list, func(m member) bool { return m.name == key })
 }
 
-// languageModel returns the text_config as a configuration by itself.
-func (c *configText) languageModel(modelType, architecture string, outerTies bool) (configText, error) {
-	inner := c.get("text_config")
-	if inner == nil {
-		return configText{}, errors.New("text_config is missing")
-	}
-	list, err := members(inner)
+// languageModel returns the text_config as a configuration by itself, and its family.
+func (c *configText) languageModel(h *held) (configText, string, error) {
+	whole, err := c.marshal()
 	if err != nil {
-		return configText{}, err
+		return configText{}, "", err
 	}
-	text := configText{list}
-	text.set("model_type", strconv.Quote(modelType))
-	text.set("architectures", "["+strconv.Quote(architecture)+"]")
-	switch v := c.get("tie_word_embeddings"); {
-	case outerTies && v != nil:
-		text.set("tie_word_embeddings", string(v))
-	case outerTies:
-		text.remove("tie_word_embeddings")
+	top, err := parseObject("", whole)
+	if err != nil {
+		return configText{}, "", err
+	}
+	all := &config{top: top, family: &family{holds: h}}
+	name, err := all.nest()
+	if err != nil {
+		return configText{}, "", err
+	}
+	text := *c // flat
+	if inner := c.get("text_config"); inner != nil {
+		if text.list, err = members(inner); err != nil {
+			return configText{}, "", err
+		}
+	}
+	text.remove("vision_config")
+	text.set("model_type", strconv.Quote(name))
+	text.set("architectures", "["+strconv.Quote(families[name].class)+"]")
+	if h.ties != innerTies {
+		text.set("tie_word_embeddings", string(all.text.values["tie_word_embeddings"]))
 	}
 	for _, key := range []string{"bos_token_id", "eos_token_id", "pad_token_id", "torch_dtype", "dtype", "transformers_version"} {
 		if v := c.get(key); v != nil && text.get(key) == nil {
 			text.set(key, string(v))
 		}
 	}
-	return text, nil
+	return text, name, nil
+}
+
+// call makes the configuration of a family one of another family that computes the same. What absent keys mean is
+// written out.
+func (c *configText) call(name string, other *alone) {
+	for _, key := range slices.Sorted(maps.Keys(parsedDefaults[name])) {
+		if c.get(key) == nil {
+			c.set(key, string(parsedDefaults[name][key]))
+		}
+	}
+	c.set("model_type", strconv.Quote(other.modelType))
+	c.set("architectures", "["+strconv.Quote(families[other.modelType].class)+"]")
+	for _, key := range slices.Sorted(maps.Keys(other.keys)) {
+		c.set(key, other.keys[key])
+	}
 }
 
 func (c *configText) marshal() ([]byte, error) {

@@ -109,15 +109,17 @@ func (c *config) familyName() (string, error) {
 // read fills in what c says of a model of the family called name.
 func (c *config) read(name string) error {
 	c.family = families[name]
-	if c.family.nested {
-		if err := c.nest(); err != nil {
+	inner := name
+	if c.family.holds != nil {
+		var err error
+		if inner, err = c.nest(); err != nil {
 			return err
 		}
 	}
 	if err := c.readQuantization(); err != nil {
 		return err
 	}
-	c.text.defaults = parsedDefaults[name]
+	c.text.defaults = parsedDefaults[inner]
 	for _, key := range slices.Sorted(maps.Keys(c.family.aliases)) {
 		c.text.alias(key, c.family.aliases[key])
 	}
@@ -129,23 +131,72 @@ func (c *config) read(name string) error {
 	return cmp.Or(c.top.firstError(), c.spec.Validate())
 }
 
-// nest enters the text_config of a multimodal model.
-func (c *config) nest() error {
+// nest enters the text_config of a multimodal model, and returns the key of families that its language model has.
+func (c *config) nest() (string, error) {
+	outer := c.family
 	c.text = c.top.object("text_config")
+	if c.text == nil && outer.holds.flat {
+		c.text = c.top
+	}
 	if c.text == nil {
-		return cmp.Or(c.top.firstError(), errors.New("text_config is missing"))
+		return "", cmp.Or(c.top.firstError(), errors.New("text_config is missing"))
 	}
+	name, err := outer.holds.family(c.text)
+	if err != nil {
+		return "", err
+	}
+	c.family = outer.around(families[name])
 	c.text.ignore("model_type")
-	if key := "tie_word_embeddings"; c.family.outerTies {
-		delete(c.text.values, key)
-		if v := c.top.value(key); v != nil {
-			c.text.values[key] = v
-		}
-	}
+	c.tie(outer.holds)
 	if c.top.has("vision_config") {
 		c.notes = append(c.notes, "the vision part of the model is left out")
 	}
-	return nil
+	return name, nil
+}
+
+// family returns the family of the language model that a text_config describes.
+func (h *held) family(text *object) (string, error) {
+	name := text.string("model_type", h.families[0])
+	switch {
+	case slices.Contains(h.families, name):
+		return name, nil
+	case len(h.families) == 1:
+		return h.families[0], nil
+	}
+	return "", fmt.Errorf("key %q: a language model of type %q is not supported here; supported: %s", text.path+"model_type", name, strings.Join(h.families, ", "))
+}
+
+// around returns the family of a language model as this one holds it.
+func (f *family) around(inner *family) *family {
+	both := *inner
+	both.class, both.prefixes, both.holds = f.class, textPrefix, f.holds
+	if f.read != nil {
+		both.read = func(d *draft) {
+			inner.read(d)
+			f.read(d)
+		}
+	}
+	return &both
+}
+
+// tie gives text_config the tie_word_embeddings that counts.
+func (c *config) tie(h *held) {
+	const key = "tie_word_embeddings"
+	inner := c.text.bool(key, false)
+	outer := c.top.bool(key, h.tied)
+	switch {
+	case h.ties == outerTies:
+		c.text.values[key] = truth(outer)
+	case h.ties == eitherTies:
+		c.text.values[key] = truth(outer || inner)
+	}
+}
+
+func truth(b bool) jsontext.Value {
+	if b {
+		return jsontext.Value("true")
+	}
+	return jsontext.Value("false")
 }
 
 // quantizationKeys are the keys that say how weights were quantized: MLX's has the name that it is

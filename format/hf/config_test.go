@@ -109,6 +109,9 @@ func TestKeys(t *testing.T) {
 // Every family's defaults are read by it, and its fixture exists.
 func TestEveryFamilyHasAFixture(t *testing.T) {
 	seen := map[string]bool{"gemma3": true, "llama4": true} // around gemma3_text and llama4_text
+	for name := range textIn {
+		seen[name], seen[strings.TrimSuffix(name, "_text")] = true, true
+	}
 	for _, dir := range allFixtures(t) {
 		spec, err := ParseConfig(read(t, configOf(dir)))
 		if err != nil {

@@ -6,7 +6,7 @@ import (
 
 // families are the supported values of model_type. What a family differs in stands in its entry;
 // the authority is the configuration and modeling file of that family in transformers.
-var families = allOf(basicFamilies, denseFamilies, mixedFamilies, routedFamilies)
+var families = allOf(basicFamilies, denseFamilies, mixedFamilies, routedFamilies, visionFamilies)
 
 // allOf puts tables of families together.
 func allOf(tables ...map[string]*family) map[string]*family {
@@ -101,8 +101,7 @@ var basicFamilies = map[string]*family{
 			"query_pre_attn_scalar": 256, "sliding_window": 4096, "final_logit_softcapping": 30.0,
 			"attn_logit_softcapping": 50.0, "rope_theta": 10000}`,
 	},
-	"gemma3_text": gemma3(false),
-	"gemma3":      gemma3(true),
+	"gemma3_text": gemma3,
 	"phi3": {
 		class: "Phi3ForCausalLM",
 		read:  readPhi3,
@@ -115,8 +114,7 @@ var basicFamilies = map[string]*family{
 			"num_attention_heads": 32, "hidden_act": "silu", "max_position_embeddings": 4096,
 			"original_max_position_embeddings": 4096, "rms_norm_eps": 1e-05, "tie_word_embeddings": false, "rope_theta": 10000}`,
 	},
-	"llama4_text": llama4(false),
-	"llama4":      llama4(true),
+	"llama4_text": llama4,
 	"gpt2": {
 		class:    "GPT2LMHeadModel",
 		read:     readGPT2,

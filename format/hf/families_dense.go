@@ -73,6 +73,17 @@ var denseFamilies = map[string]*family{
 			"num_attention_heads": 32, "hidden_act": "silu", "max_position_embeddings": 2048, "tie_word_embeddings": false,
 			"attention_bias": false, "rms_norm_eps": 1e-05, "sliding_window": 4096, "rope_theta": 500000}`,
 	},
+	"ministral3": {
+		class:    "Ministral3ForCausalLM",
+		read:     readMinistral3,
+		tensors:  llamaTensors,
+		prefixes: modelPrefix,
+		defaults: `{"vocab_size": 131072, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 34,
+			"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu",
+			"max_position_embeddings": 262144, "rms_norm_eps": 1e-05, "tie_word_embeddings": false, "rope_theta": 10000,
+			"rope_parameters": {"type": "yarn", "rope_theta": 1000000.0, "factor": 16.0, "original_max_position_embeddings": 16384,
+			"beta_fast": 32.0, "beta_slow": 1.0, "mscale_all_dim": 1.0, "mscale": 1.0, "llama_4_scaling_beta": 0.1}}`,
+	},
 	"arcee": {
 		class:    "ArceeForCausalLM",
 		read:     readArcee,
@@ -210,6 +221,23 @@ func readOLMo3(d *draft) {
 		return "sliding_attention"
 	})
 	d.localAndGlobalRoPE("rope_theta")
+}
+
+// readMinistral3: queries grow with each multiple of the context that the model was trained for at first.
+func readMinistral3(d *draft) {
+	d.heads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.uniformWindow(d.slidingWindow())
+	params := d.rope(false, ropeNames)
+	scale, floor := params.float("llama_4_scaling_beta", 0), params.size("original_max_position_embeddings", 0)
+	if !params.has("llama_4_scaling_beta") {
+		params.fail("llama_4_scaling_beta", "missing")
+	}
+	d.each(func(_ int, y *model.Layer) {
+		a := &y.Attention
+		a.TemperatureScale, a.TemperatureFloor, a.TemperatureFromZero = float32(scale), floor, true
+	})
 }
 
 // readArcee: an MLP without a gate.

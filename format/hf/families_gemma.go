@@ -52,21 +52,17 @@ func readGemma2(d *draft) {
 	d.each(func(_ int, y *model.Layer) { y.Attention.Softcap = c })
 }
 
-// gemma3 is the entry of Gemma 3, alone or inside the multimodal model. The sizes of its 4B model
-// are defaults, since files leave them out.
-func gemma3(nested bool) *family {
-	return &family{
-		class:    map[bool]string{false: "Gemma3ForCausalLM", true: "Gemma3ForConditionalGeneration"}[nested],
-		read:     map[bool]func(*draft){false: readGemma3, true: readNestedGemma3}[nested],
-		tensors:  gemmaTensors,
-		prefixes: textPrefix,
-		nested:   nested, outerTies: nested,
-		defaults: `{"vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+// gemma3 is Gemma 3 by itself. The sizes of its 4B model are defaults, since files leave them out.
+var gemma3 = &family{
+	class:    "Gemma3ForCausalLM",
+	read:     readGemma3,
+	tensors:  gemmaTensors,
+	prefixes: textPrefix,
+	defaults: `{"vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
 			"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh",
 			"max_position_embeddings": 131072, "rms_norm_eps": 1e-06, "tie_word_embeddings": true, "attention_bias": false,
 			"query_pre_attn_scalar": 256, "sliding_window": 4096, "use_bidirectional_attention": false, "rope_theta": 1000000,
 			"rope_local_base_freq": 10000, "sliding_window_pattern": 6}`,
-	}
 }
 
 func readGemma3(d *draft) {
@@ -82,9 +78,8 @@ func readGemma3(d *draft) {
 	d.localAndGlobalRoPE("rope_local_base_freq")
 }
 
-// readNestedGemma3 refuses what the multimodal model's code leaves out, and other programs do not.
-func readNestedGemma3(d *draft) {
-	readGemma3(d)
+// refuseCap refuses what the multimodal model's code leaves out, and other programs do not.
+func refuseCap(d *draft) {
 	if d.spec.LogitSoftcap != 0 {
 		d.fail("final_logit_softcapping", "programs disagree on whether it counts inside gemma3; set it to null, or make a gemma3_text of the model")
 	}

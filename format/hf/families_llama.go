@@ -95,9 +95,16 @@ func readQwen3MoE(d *draft) {
 	d.rope(false, ropeNames)
 	d.uniformWindow(d.switchedWindow())
 	d.qkNorm(model.QKNormHead)
+	normalize := d.bool("norm_topk_prob", false)
+	d.sparseLayers("num_local_experts", normalize)
+}
+
+// sparseLayers gives experts, of which the key count tells how many there are, to the layers that decoder_sparse_step
+// and mlp_only_layers leave to them.
+func (d *draft) sparseLayers(count string, normalize bool) {
 	dense, _ := d.ints("mlp_only_layers")
 	step := d.size("decoder_sparse_step", 1)
-	if d.has("num_local_experts") && d.int("num_local_experts", 0) == 0 {
+	if d.has(count) && d.int(count, 0) == 0 {
 		return // all layers are dense
 	}
 	experts := model.MLP{
@@ -105,9 +112,9 @@ func readQwen3MoE(d *draft) {
 		Activation:   d.layers[0].MLP.Activation,
 		Intermediate: d.size("moe_intermediate_size", 0),
 		Routing: model.Routing{
-			Experts:       d.size("num_local_experts", 0),
+			Experts:       d.size(count, 0),
 			TopK:          d.size("num_experts_per_tok", 0),
-			NormalizeTopK: d.bool("norm_topk_prob", false),
+			NormalizeTopK: normalize,
 		},
 	}
 	d.each(func(i int, y *model.Layer) {

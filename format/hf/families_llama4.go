@@ -6,39 +6,35 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// llama4 is the entry of Llama 4, alone or inside the multimodal model.
-func llama4(nested bool) *family {
-	gateUp := source{name: "{p}layers.{l}.feed_forward.experts.gate_up_proj", transposed: true}
-	return &family{
-		class: map[bool]string{false: "Llama4ForCausalLM", true: "Llama4ForConditionalGeneration"}[nested],
-		read:  readLlama4,
-		tensors: with(llamaTensors, named(map[model.Role]string{
-			model.RoleGate:       "{p}layers.{l}.feed_forward.gate_proj.weight",
-			model.RoleUp:         "{p}layers.{l}.feed_forward.up_proj.weight",
-			model.RoleDown:       "{p}layers.{l}.feed_forward.down_proj.weight",
-			model.RoleRouter:     "{p}layers.{l}.feed_forward.router.weight",
-			model.RoleSharedGate: "{p}layers.{l}.feed_forward.shared_expert.gate_proj.weight",
-			model.RoleSharedUp:   "{p}layers.{l}.feed_forward.shared_expert.up_proj.weight",
-			model.RoleSharedDown: "{p}layers.{l}.feed_forward.shared_expert.down_proj.weight",
-		})),
-		experts: either(
-			merge(
-				fused(gateUp, model.RoleGate, model.RoleUp),
-				map[model.Role]source{
-					model.RoleDown: {name: "{p}layers.{l}.feed_forward.experts.down_proj", transposed: true},
-				},
-			),
-			perExpert("feed_forward", "gate_proj", "up_proj", "down_proj"), // as llm-compressor takes them apart
+// llama4 is Llama 4 by itself.
+var llama4 = &family{
+	class: "Llama4ForCausalLM",
+	read:  readLlama4,
+	tensors: with(llamaTensors, named(map[model.Role]string{
+		model.RoleGate:       "{p}layers.{l}.feed_forward.gate_proj.weight",
+		model.RoleUp:         "{p}layers.{l}.feed_forward.up_proj.weight",
+		model.RoleDown:       "{p}layers.{l}.feed_forward.down_proj.weight",
+		model.RoleRouter:     "{p}layers.{l}.feed_forward.router.weight",
+		model.RoleSharedGate: "{p}layers.{l}.feed_forward.shared_expert.gate_proj.weight",
+		model.RoleSharedUp:   "{p}layers.{l}.feed_forward.shared_expert.up_proj.weight",
+		model.RoleSharedDown: "{p}layers.{l}.feed_forward.shared_expert.down_proj.weight",
+	})),
+	experts: either(
+		merge(
+			fused(source{name: "{p}layers.{l}.feed_forward.experts.gate_up_proj", transposed: true}, model.RoleGate, model.RoleUp),
+			map[model.Role]source{
+				model.RoleDown: {name: "{p}layers.{l}.feed_forward.experts.down_proj", transposed: true},
+			},
 		),
-		prefixes: textPrefix,
-		nested:   nested,
-		defaults: `{"vocab_size": 202048, "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384,
+		perExpert("feed_forward", "gate_proj", "up_proj", "down_proj"), // as llm-compressor takes them apart
+	),
+	prefixes: textPrefix,
+	defaults: `{"vocab_size": 202048, "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384,
 			"num_hidden_layers": 48, "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu",
 			"max_position_embeddings": 131072, "rms_norm_eps": 1e-05, "tie_word_embeddings": false, "num_experts_per_tok": 1,
 			"num_local_experts": 16, "interleave_moe_layer_step": 1, "use_qk_norm": true, "no_rope_layer_interval": 4,
 			"attention_chunk_size": 8192, "attn_temperature_tuning": true, "floor_scale": 8192, "attn_scale": 0.1,
 			"attention_bias": false, "rope_theta": 500000}`,
-	}
 }
 
 func readLlama4(d *draft) {

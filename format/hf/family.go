@@ -15,9 +15,32 @@ type family struct {
 	prefixes []prefix              // ways to name the same tensors; the first that fits is taken
 	defaults string                // JSON: what an absent key means; null is not absent
 	aliases  map[string]string     // other names of keys; where both are there, the key counts
-	nested   bool                  // the language model is in text_config
-	// outerTies: tie_word_embeddings of the nested language model is that outside of text_config.
-	outerTies bool
+	holds    *held                 // unless nil, this is a model around the language model, which is read instead
+	alone    *alone                // how the language model is written by itself; nil: as it is
+}
+
+// held says how a multimodal model holds its language model.
+type held struct {
+	families []string // values of model_type in text_config; other values mean the first, if there is only one
+	ties     tying
+	tied     bool // what the absence of tie_word_embeddings outside of text_config means
+	flat     bool // without a text_config, its keys are those of the model
+}
+
+// tying says which tie_word_embeddings counts where a model holds a language model.
+type tying int
+
+// Which tie_word_embeddings counts.
+const (
+	innerTies  tying = iota // that of text_config
+	outerTies               // that outside of it
+	eitherTies              // the head is tied if one of them says so
+)
+
+// alone is the model_type of a language model that has none for itself, and what its keys have to say.
+type alone struct {
+	modelType string
+	keys      map[string]string // JSON values
 }
 
 // source says where a tensor lies in the checkpoint. In name, {p} is the prefix of the body, {h}
@@ -30,8 +53,8 @@ type source struct {
 	fused  []model.Role
 	byHead bool
 	turns  bool // … but those of all roles by turns
-	// transposed: the tensor is stored [in][out], not [out][in].
-	transposed bool
+	// transposed: the tensor is stored [in][out], not [out][in]; eitherWay: unless its shape is that of [out][in].
+	transposed, eitherWay bool
 	// instead lists other ways in which the same is stored. The first that is there is read.
 	instead []source
 }

@@ -44,7 +44,7 @@ var unsupported = []struct{ key, what string }{
 
 // checkModelInside refuses a language model inside a family that has none.
 func (c *config) checkModelInside() {
-	if c.family.nested {
+	if c.family.holds != nil {
 		return
 	}
 	for _, key := range []string{"text_config", "decoder", "generator", "text_encoder"} {

@@ -2,6 +2,8 @@ package hf
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -61,6 +63,7 @@ var unused = map[string][]string{
 	"only checked, or for kinds of layers that no family here has": {"num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
 	"read and then not used": {"gemma3_text:attn_logit_softcapping"},
 	"only for the size of the cache; a note says that the model has no window": append(of("sliding_window", windowless...), "!llama4_text:attention_chunk_size"),
+	"all positions of a text's token are the same":                             of("rope_parameters.mrope_section", slices.Sorted(maps.Keys(textIn))...),
 	"not rotated": {
 		"gpt2:rope_theta", "gpt2:rope_scaling", "gpt2:partial_rotary_factor", "gpt2:rope_parameters", "gpt2:original_max_position_embeddings", "gpt2:head_dim", "gpt2:rope_parameters.*",
 	},
@@ -73,7 +76,9 @@ var unused = map[string][]string{
 
 // windowless are the families whose layers have no windows, whatever sliding_window says.
 var windowless = []string{
-	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe", "glm4_moe", "minimax_m2",
+	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
+	"qwen3_vl_text", "qwen3_vl_moe_text",
+	"glm4_moe", "minimax_m2",
 }
 
 // of returns the entries of a key for several families.

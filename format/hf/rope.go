@@ -21,12 +21,13 @@ type ropeParams struct {
 }
 
 // rope reads the only RoPE of a model and gives it to all layers. A family whose heads may be
-// rotated in part only says so.
-func (d *draft) rope(partial bool, names map[string]string) {
+// rotated in part only says so. rope returns the parameters.
+func (d *draft) rope(partial bool, names map[string]string) *object {
 	params := d.ropeObject()
 	d.noteRivals(params)
 	d.spec.RoPE = []model.RoPE{d.frequencies(params, d.float("rope_theta", 0), partial, names)}
 	d.each(func(_ int, y *model.Layer) { y.Attention.RoPE = 0 })
+	return params
 }
 
 // noteRivals says which of two values counts where the parameters and the configuration around them

@@ -96,6 +96,27 @@ func TestPlainConfig(t *testing.T) {
   ]
 }
 `,
+		`{"model_type":"qwen2_vl","hidden_size":8,"vision_config":{"hidden_size":9},"vocab_size":7,"intermediate_size":6,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,"max_position_embeddings":5,"rms_norm_eps":1e-6,"sliding_window":4,"max_window_layers":1,"tie_word_embeddings":true}`: `{
+  "model_type": "qwen2",
+  "hidden_size": 8,
+  "vocab_size": 7,
+  "intermediate_size": 6,
+  "num_hidden_layers": 1,
+  "num_attention_heads": 2,
+  "num_key_value_heads": 1,
+  "max_position_embeddings": 5,
+  "rms_norm_eps": 1e-6,
+  "sliding_window": 4,
+  "max_window_layers": 1,
+  "tie_word_embeddings": true,
+  "architectures": [
+    "Qwen2ForCausalLM"
+  ],
+  "hidden_act": "silu",
+  "rope_theta": 1000000,
+  "use_sliding_window": false
+}
+`,
 		`{"architectures":["GPT2LMHeadModel"],"n_embd":8}`: `{
   "architectures": [
     "GPT2LMHeadModel"

@@ -131,9 +131,10 @@ type Attention struct {
 	Sinks   bool   `json:"sinks,omitempty"` // each head has a score of its own for reading nothing, which takes part in the softmax
 
 	// If TemperatureFloor is set, the query at position p is multiplied by
-	// 1 + TemperatureScale·ln(1+⌊(p+1)/TemperatureFloor⌋).
-	TemperatureScale float32 `json:"temperature_scale,omitempty"`
-	TemperatureFloor int     `json:"temperature_floor,omitempty"`
+	// 1 + TemperatureScale·ln(1+⌊(p+1)/TemperatureFloor⌋), or with p in place of p+1 if TemperatureFromZero.
+	TemperatureScale    float32 `json:"temperature_scale,omitempty"`
+	TemperatureFloor    int     `json:"temperature_floor,omitempty"`
+	TemperatureFromZero bool    `json:"temperature_from_zero,omitempty"`
 }
 
 // Activation names the function between the two halves of an MLP.

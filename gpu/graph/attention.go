@@ -34,7 +34,7 @@ func (r *layers) rope(at *model.Attention, kv *Cache, norm *Vector) {
 	c := g.headConsts(at, kv)
 	maps.Copy(c, kernels.Consts{
 		"ROT": rot, "INTERLEAVED": flag(interleaved), "X_STRIDE": g.act.qkv.Stride, "NORM": qkNorms[at.QKNorm], "EPS": g.spec.Norm.Eps,
-		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale,
+		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale, "TEMP_FROM": flag(!at.TemperatureFromZero),
 	})
 	r.Dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
 		g.rows, g.act.qkv.Buffer, angles, r.read(norm), g.act.q.Buffer, kv.K, kv.V)

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/llm"
-	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // onGPU makes a model of made-up weights on a GPU.
@@ -134,7 +134,7 @@ func TestLearnedPositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	ref, err := verify.NewReference(src, verify.ReferenceOptions{Vector: true})
+	ref, err := cpu.New(src, cpu.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,10 +26,6 @@ type ReferenceOptions struct {
 	// MaxSeqLen is the context: a token sees itself and the MaxSeqLen−1 tokens before it, and
 	// rotations that depend on the length of the context take this one. 0: Spec.MaxPositions.
 	MaxSeqLen int
-	// Vector computes with the vector units of the processor, many times as fast: the CPU engine. Sums are
-	// taken in another order and exponentials are approximated to a few units in the last place, so that
-	// results differ from the reference's by rounding. In layers with a window they also depend, by rounding, on how a prompt is cut.
-	Vector bool
 }
 
 // Reference runs a model on the CPU in float32, slowly and obviously. A sum is taken in the same
@@ -40,15 +36,14 @@ type Reference struct {
 	weights model.Weights
 	options ReferenceOptions
 
-	index      map[key]int                      // tensors by role and layer
-	small      map[key][]float32                // norms and biases, decoded
-	overflowed atomic.Int32                     // 1 + the first layer with a key or value that float16 cannot hold; 0: none
-	ropes      []rotation                       // one for each Spec.RoPE
-	turns      []turns                          // for each of them, of the tokens that are fed
-	caches     []cache                          // one for each layer
-	length     int                              // tokens in the KV cache, also those that fell out of it
-	trace      func(int, []float32)             // nil if nobody looks
-	tap        func(model.Role, []float32) bool // sees the inputs of a product, and may end the layer there; nil but in a Passage
+	index      map[key]int          // tensors by role and layer
+	small      map[key][]float32    // norms and biases, decoded
+	overflowed atomic.Int32         // 1 + the first layer with a key or value that float16 cannot hold; 0: none
+	ropes      []rotation           // one for each Spec.RoPE
+	turns      []turns              // for each of them, of the tokens that are fed
+	caches     []cache              // one for each layer
+	length     int                  // tokens in the KV cache, also those that fell out of it
+	trace      func(int, []float32) // nil if nobody looks
 }
 
 var (

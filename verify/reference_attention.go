@@ -114,11 +114,7 @@ func (r *Reference) attention(ctx context.Context, layer int, x []float32, token
 		r.caches[layer].put(r.length+t, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn])
 	}
 	out := make([]float32, tokens*qn)
-	attend := r.attendEach
-	if r.options.Vector {
-		attend = r.attendTiles
-	}
-	if err := attend(ctx, layer, q, out, tokens); err != nil {
+	if err := r.attendEach(ctx, layer, q, out, tokens); err != nil {
 		return nil, err
 	}
 	o, err := r.multiply(ctx, model.RoleO, layer, out, tokens, r.spec.Hidden)

@@ -19,14 +19,8 @@ func (r *Reference) multiply(ctx context.Context, role model.Role, layer int, x 
 
 // multiplyRows is multiply with the rows row0 to row0+rows−1 of the matrix.
 func (r *Reference) multiplyRows(ctx context.Context, role model.Role, layer, row0 int, x []float32, tokens, rows int) ([]float32, error) {
-	if r.tap != nil && r.tap(role, x) {
-		return nil, errTapped
-	}
 	cols := len(x) / tokens
 	y := make([]float32, tokens*rows)
-	if r.options.Vector {
-		return y, r.multiplyTiles(ctx, role, layer, row0, x, y, tokens, rows)
-	}
 	blocks := (rows + blockRows - 1) / blockRows
 	err := r.parallel(ctx, blocks, func() func(int) error {
 		w := make([]float32, blockRows*cols)

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"math"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -126,9 +125,6 @@ func (r *Reference) activate(ctx context.Context, m *model.MLP, x []float32, tok
 				}
 				return nil
 			}
-			if r.options.Vector && activateVector(m.Activation, row) {
-				return nil
-			}
 			for i, v := range row {
 				row[i] = activation(m.Activation, v)
 			}
@@ -154,16 +150,23 @@ func activation(kind model.Activation, v float32) float32 {
 	}
 }
 
-// Sent is a token that a router sends to an expert.
-type Sent struct {
-	Token  int
-	Weight float32 // multiplies what the expert is given, or what it makes of it: see model.MLP
-	Share  float32 // of the sum of weights of the token's experts
+// sent is a token that a router sends to an expert.
+type sent struct {
+	token  int
+	weight float32 // multiplies what the expert is given, or what it makes of it: see model.MLP
 }
 
-// Route returns, for each expert of a layer, the tokens that it is sent, in order, when the router is given
+// factor returns the weight where it multiplies, 1 elsewhere.
+func (s sent) factor(here bool) float32 {
+	if here {
+		return s.weight
+	}
+	return 1
+}
+
+// route returns, for each expert of a layer, the tokens that it is sent, in order, when the router is given
 // x [tokens][hidden].
-func (r *Reference) Route(ctx context.Context, layer int, x []float32) ([][]Sent, error) {
+func (r *Reference) route(ctx context.Context, layer int, x []float32) ([][]sent, error) {
 	m, tokens := &r.spec.Layer(layer).MLP, len(x)/r.spec.Hidden
 	logits, err := r.multiply(ctx, model.RoleRouter, layer, x, tokens, m.Experts)
 	if err != nil {
@@ -171,18 +174,11 @@ func (r *Reference) Route(ctx context.Context, layer int, x []float32) ([][]Sent
 	}
 	r.bias(logits, model.RoleRouterBias, layer)
 	selection := r.small[key{model.RoleSelectionBias, layer}]
-	chosen := make([][]Sent, m.Experts)
+	chosen := make([][]sent, m.Experts)
 	for t := range tokens {
-		var sum float32
-		var experts []int
 		route(&m.Routing, logits[t*m.Experts:(t+1)*m.Experts], selection, func(expert int, weight float32) {
-			chosen[expert] = append(chosen[expert], Sent{Token: t, Weight: weight})
-			experts, sum = append(experts, expert), sum+weight
+			chosen[expert] = append(chosen[expert], sent{t, weight})
 		})
-		for _, e := range experts {
-			s := &chosen[e][len(chosen[e])-1]
-			s.Share = s.Weight / sum
-		}
 	}
 	return chosen, nil
 }
@@ -190,7 +186,7 @@ func (r *Reference) Route(ctx context.Context, layer int, x []float32) ([][]Sent
 // experts adds to out [tokens][hidden] what the chosen experts make of x. Experts are visited in
 // order, so that a token's sum does not depend on the other tokens.
 func (r *Reference) experts(ctx context.Context, layer int, x, out []float32) error {
-	chosen, err := r.Route(ctx, layer, x)
+	chosen, err := r.route(ctx, layer, x)
 	if err != nil {
 		return err
 	}
@@ -205,60 +201,19 @@ func (r *Reference) experts(ctx context.Context, layer int, x, out []float32) er
 	return nil
 }
 
-// Experts returns what the experts of a layer make together of x, inputs [tokens][hidden] of the router, shared ones
-// left out.
-func (r *Reference) Experts(ctx context.Context, layer int, x []float32) ([]float32, error) {
-	out := make([]float32, len(x))
-	return out, r.experts(ctx, layer, x, out)
-}
-
-// ExpertInputs returns what an expert's gate and up projections are given of x [tokens][hidden]: [sent][hidden].
-func (r *Reference) ExpertInputs(layer int, sent []Sent, x []float32) []float32 {
-	h, weigh := r.spec.Hidden, r.spec.Layer(layer).MLP.WeightInput
-	input := make([]float32, len(sent)*h)
-	for i, c := range sent {
-		scale := float32(1)
-		if weigh {
-			scale = c.Weight
-		}
-		add(input[i*h:(i+1)*h], x[c.Token*h:(c.Token+1)*h], scale)
-	}
-	return input
-}
-
-// ExpertInner returns what expert e's down projection is given for these, [sent][Intermediate], before weights.
-func (r *Reference) ExpertInner(ctx context.Context, layer, e int, input []float32) (inner []float32, err error) {
-	r.tap = func(role model.Role, x []float32) bool {
-		if role == model.RoleDown {
-			inner = x
-		}
-		return role == model.RoleDown
-	}
-	_, err = r.feed(ctx, layer, expertHalf(&r.spec.Layer(layer).MLP, e), input, len(input)/r.spec.Hidden)
-	r.tap = nil
-	if errors.Is(err, errTapped) {
-		err = nil
-	}
-	return inner, err
-}
-
-func expertHalf(m *model.MLP, e int) half {
-	return half{gate: model.RoleGate, up: model.RoleUp, down: model.RoleDown, width: m.Intermediate, expert: e}
-}
-
 // expert adds the output of expert e for the tokens that it is sent.
-func (r *Reference) expert(ctx context.Context, layer, e int, sent []Sent, x, out []float32) error {
+func (r *Reference) expert(ctx context.Context, layer, e int, sent []sent, x, out []float32) error {
 	m, h := &r.spec.Layer(layer).MLP, r.spec.Hidden
-	y, err := r.feed(ctx, layer, expertHalf(m, e), r.ExpertInputs(layer, sent, x), len(sent))
+	input := make([]float32, len(sent)*h)
+	for i, s := range sent {
+		add(input[i*h:(i+1)*h], x[s.token*h:(s.token+1)*h], s.factor(m.WeightInput))
+	}
+	y, err := r.feed(ctx, layer, half{gate: model.RoleGate, up: model.RoleUp, down: model.RoleDown, width: m.Intermediate, expert: e}, input, len(sent))
 	if err != nil {
 		return err
 	}
-	for i, c := range sent {
-		scale := c.Weight
-		if m.WeightInput {
-			scale = 1
-		}
-		add(out[c.Token*h:(c.Token+1)*h], y[i*h:(i+1)*h], scale)
+	for i, s := range sent {
+		add(out[s.token*h:(s.token+1)*h], y[i*h:(i+1)*h], s.factor(!m.WeightInput))
 	}
 	return nil
 }

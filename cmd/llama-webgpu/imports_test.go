@@ -38,10 +38,10 @@ var allowed = map[string][]string{
 	"format/source":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/tokenizer"},
 	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "internal/option", "llm/engine", "quant/auto", "quant/convert", "verify/run"},
 	"llm/bench":                            {"format/bundle", "format/hf", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "llm/engine"},
-	"llm/engine":                           {"format/model", "format/outdir", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "kernels", "kernels/simd", "verify"},
+	"llm/engine":                           {"cpu", "format/model", "format/outdir", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "kernels", "kernels/simd", "verify"},
 	"quant":                                {"format/block", "internal/vector"},
 	"quant/auto":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "format/source", "format/strict", "format/tokenizer", "format/tokenizer/chat", "format/vocab", "gpu", "gpu/calibrate", "gpu/transformer", "internal/option", "quant", "quant/calibrate", "quant/convert", "verify"},
-	"quant/calibrate":                      {"format/block", "format/model", "kernels/simd", "quant", "quant/overlay", "verify"},
+	"quant/calibrate":                      {"cpu", "format/block", "format/model", "kernels/simd", "quant", "quant/overlay", "verify"},
 	"quant/convert":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "quant"},
 	"internal/sha256":                      {},
 	"quant/overlay":                        {"format/block", "format/model"},
@@ -58,8 +58,9 @@ var allowed = map[string][]string{
 	"gpu/tune":                             {"format/block", "format/model", "gpu", "gpu/arena", "gpu/graph", "gpu/sample", "gpu/transformer", "kernels"},
 	"web":                                  {},
 	"internal/release":                     {},
-	"kernels/simd":                         {"internal/vector"},
-	"verify":                               {"format/model", "kernels/simd"}, // never gpu: it compares two Forwarders
+	"kernels/simd":                         {"format/block", "internal/vector"},
+	"cpu":                                  {"format/block", "format/model", "kernels/simd"}, // never verify: each is to find mistakes of the other
+	"verify":                               {"format/model"},                                 // never cpu or gpu: it compares two Forwarders
 	"verify/report":                        {"verify"},
 	"verify/run":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/source", "format/tokenizer", "gpu", "gpu/transformer", "internal/option", "llm/engine", "verify", "verify/report"},
 	"internal/cmdline":                     {"format/outdir"},
@@ -123,7 +124,7 @@ func checkImports(t *testing.T, file, pkg string) {
 // TestTopLevel finds nothing at the top of the repository but what belongs there. Dotfiles and
 // what is built do not count.
 func TestTopLevel(t *testing.T) {
-	belongs := strings.Fields(`cmd docs format gpu internal kernels llm quant scripts testdata verify web build
+	belongs := strings.Fields(`cmd cpu docs format gpu internal kernels llm quant scripts testdata verify web build
 		action.yml go.mod go.sum CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md`)
 	entries, err := os.ReadDir(root)
 	if err != nil {

@@ -74,3 +74,10 @@ func FromFloat16(h uint16) float32 {
 	}
 	return math.Float32frombits(sign | uint32(h)<<13 + 0x38000000)
 }
+
+// fromFloat16sGo is the definition of FromFloat16s.
+func fromFloat16sGo(dst []float32, src []byte) {
+	for i := range dst {
+		dst[i] = FromFloat16(binary.LittleEndian.Uint16(src[2*i:]))
+	}
+}

@@ -34,9 +34,7 @@ func (p Packing) DecodeRow(dst []float32, src []byte) {
 	case len(src) != p.RowBytes(len(dst)):
 		panic(fmt.Sprintf("block: a row of %d weights in %v has %d bytes, not %d", len(dst), p, p.RowBytes(len(dst)), len(src)))
 	case p.Bits == 16:
-		for i := range dst {
-			dst[i] = FromFloat16(binary.LittleEndian.Uint16(src[2*i:]))
-		}
+		FromFloat16s(dst, src)
 	default:
 		for i := range dst {
 			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))

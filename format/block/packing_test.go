@@ -42,3 +42,26 @@ func TestPacking(t *testing.T) {
 		}()
 	}
 }
+
+// TestFromFloat16s compares with FromFloat16, bit by bit but for NaN, in rows of every length.
+func TestFromFloat16s(t *testing.T) {
+	src := make([]byte, 1<<17)
+	for i := range 1 << 16 {
+		binary.LittleEndian.PutUint16(src[2*i:], uint16(i))
+	}
+	dst := make([]float32, 1<<16)
+	for n := range 70 {
+		FromFloat16s(dst[:n], src[1000:])
+		for i, v := range dst[:n] {
+			if want := FromFloat16(uint16(500 + i)); v != want {
+				t.Fatalf("%d of %d: %v, want %v", i, n, v, want)
+			}
+		}
+	}
+	FromFloat16s(dst, src)
+	for i, v := range dst {
+		if want := FromFloat16(uint16(i)); math.Float32bits(v) != math.Float32bits(want) && (v == v || want == want) {
+			t.Fatalf("%#04x: %v, want %v", i, v, want)
+		}
+	}
+}

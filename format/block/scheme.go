@@ -100,6 +100,14 @@ func (s Scheme) DecodeRow(dst []float32, src []byte) {
 func (s Scheme) decodeBlock(dst []float32, block []byte) {
 	p := ReadParams(block)
 	codes := block[HeaderBytes:]
+	n := s.decodeCodes(dst, codes, p)
+	if dst, codes = dst[n:], codes[n*s.Bits/8:]; len(dst) > 0 {
+		s.decodeCodesGo(dst, codes, p)
+	}
+}
+
+// decodeCodesGo is the definition of decodeCodes; it does all of them.
+func (s Scheme) decodeCodesGo(dst []float32, codes []byte, p Params) {
 	if s.Bits == 8 {
 		for i := range dst {
 			dst[i] = float32(int(int8(codes[i]))-int(p.Zero)) * p.Scale

@@ -111,6 +111,18 @@ func (b *Bundle) Raw(i int) *io.SectionReader {
 	return io.NewSectionReader(b.blobs[t.File], t.Offset, t.Length)
 }
 
+// Stored returns the bytes of tensor i where they lie, if the files are in memory, and how they are packed.
+func (b *Bundle) Stored(i int) (rows []byte, p block.Packing, ok bool) {
+	t := &b.Manifest.Tensors[i]
+	s, ok := b.blobs[t.File].ReaderAt.(slicer)
+	if !ok {
+		return nil, p, false
+	}
+	rows, err := s.Slice(t.Offset, t.Length)
+	p.Bits, p.Block = b.Packing(i)
+	return rows, p, err == nil
+}
+
 // Rows fills dst, [n][Cols], with rows row0 to row0+n−1 of tensor i, dequantized.
 func (b *Bundle) Rows(i, row0, n int, dst []float32) error {
 	if i < 0 || i >= len(b.tensors) {
@@ -162,9 +174,7 @@ func readAt(r io.ReaderAt, p []byte, off int64) error {
 func (t *Tensor) decodeRow(dst []float32, src []byte) {
 	switch t.Type {
 	case F16:
-		for i := range dst {
-			dst[i] = block.FromFloat16(uint16(src[2*i]) | uint16(src[2*i+1])<<8)
-		}
+		block.FromFloat16s(dst, src)
 	case F32:
 		for i := range dst {
 			s := src[4*i : 4*i+4]

@@ -1,6 +1,6 @@
-// Package simd holds the vector arithmetic of the CPU engine: products of matrices, softmax and
-// activations in float32, in assembly where the processor has AVX2 or AVX-512, in Go elsewhere. It
-// knows slices of numbers, not models, and starts no goroutines.
+// Package simd holds the vector arithmetic of the CPU engine: products of matrices in float32, products of packed rows
+// with a vector, softmax, norms and activations, in assembly where the processor has AVX2 or AVX-512, in Go elsewhere.
+// It knows slices of numbers, not models, and starts no goroutines.
 package simd
 
 import "github.com/llama-webgpu/llama-webgpu/internal/vector"

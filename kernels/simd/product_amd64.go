@@ -28,13 +28,3 @@ func tileAVX512(c *float32, cs int, x *float32, xs int, w *float32, ws int, n, a
 //
 //go:noescape
 func tileAVX2(c *float32, cs int, x *float32, xs int, w *float32, ws int, n, add int)
-
-// expAVX2 replaces x by e^(x−shift) and sets sums to the sums of that by lane; n is a multiple of 8.
-//
-//go:noescape
-func expAVX2(x *float32, n int, shift float32, sums *[8]float32)
-
-// gateAVX2 replaces x by x/(1+e^(−x·(a+b·x²))); n is a multiple of 8.
-//
-//go:noescape
-func gateAVX2(x *float32, n int, a, b float32)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -157,7 +158,7 @@ func openCPU(ctx context.Context, m *source.Model, o Options) (*Engine, error) {
 			return nil, err
 		}
 	}
-	return newCPU(m, o, true)
+	return NewCPU(m, o)
 }
 
 func check(ctx context.Context, m *source.Model, o Options) error {
@@ -172,23 +173,21 @@ func check(ctx context.Context, m *source.Model, o Options) error {
 }
 
 // NewCPU returns a model on the CPU engine. Of Options it heeds Context and KVBits.
-func NewCPU(m *source.Model, o Options) (*Engine, error) { return newCPU(m, o, true) }
-
-// NewReference returns a model on the plain CPU reference, slow and obvious. Of Options it heeds Context and KVBits.
-func NewReference(m *source.Model, o Options) (*verify.Reference, error) {
-	e, err := newCPU(m, o, false)
-	if err != nil {
-		return nil, err
-	}
-	return e.Forwarder.(*verify.Reference), nil
-}
-
-func newCPU(m *source.Model, o Options, vector bool) (*Engine, error) {
-	r, err := verify.NewReference(m.Weights, verify.ReferenceOptions{KVFloat16: o.KVBits != 32, MaxSeqLen: o.context(m), Vector: vector})
+func NewCPU(m *source.Model, o Options) (*Engine, error) {
+	e, err := cpu.New(m.Weights, cpu.Options{KVFloat16: o.KVBits != 32, MaxSeqLen: o.context(m)})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Dir, err)
 	}
-	return &Engine{Forwarder: r}, nil
+	return &Engine{Forwarder: e}, nil
+}
+
+// NewReference returns a model on the plain CPU reference, slow and obvious. Of Options it heeds Context and KVBits.
+func NewReference(m *source.Model, o Options) (*verify.Reference, error) {
+	r, err := verify.NewReference(m.Weights, verify.ReferenceOptions{KVFloat16: o.KVBits != 32, MaxSeqLen: o.context(m)})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Dir, err)
+	}
+	return r, nil
 }
 
 // context returns how many tokens the model sees.

@@ -48,7 +48,7 @@ func (c *Calibrator) Set(i, bits, size, row0 int, rows []byte) {
 	c.quantized.replaced().Set(i, block.Packing{Bits: bits, Block: size}, row0, rows)
 }
 
-func (k *track) replaced() *overlay.Model { return k.ref.Weights().(*overlay.Model) }
+func (k *track) replaced() *overlay.Model { return k.engine.Weights().(*overlay.Model) }
 
 // Sums returns what the text says of the inputs of tensor i; Gap and Debt only if the float model goes along. Of a
 // stack of experts' matrices, it is Inputs alone, over all experts.

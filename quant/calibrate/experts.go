@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
-	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // experts reports how many experts have their matrices in a tensor, 0 if it is no stack of them.
@@ -86,7 +86,7 @@ func (c *Calibrator) addExpert(ctx context.Context, sums *sums, t model.Tensor, 
 
 // sent is what an expert is sent of one window.
 type sent struct {
-	sent   []verify.Sent
+	sent   []cpu.Sent
 	x      []float32 // [sent][cols], the inputs of the matrix, times routing weights
 	stream []float32 // [tokens][hidden], the residual stream that the experts' outputs are added to
 }
@@ -100,20 +100,20 @@ func (k *track) expert(ctx context.Context, w, e int, t model.Tensor) (got sent,
 	got.stream = in.stream
 	s := k.windows[w]
 	if s.sent == nil {
-		s.sent, err = k.ref.Route(ctx, k.layer, in.x)
+		s.sent, err = k.engine.Route(ctx, k.layer, in.x)
 	}
 	if err == nil && len(s.sent[e]) > 0 {
 		got.sent = s.sent[e]
-		got.x = k.ref.ExpertInputs(k.layer, got.sent, in.x)
+		got.x = k.engine.ExpertInputs(k.layer, got.sent, in.x)
 	}
 	in.release()
 	if err != nil || t.Role != model.RoleDown || len(got.sent) == 0 {
 		return got, err
 	}
-	if got.x, err = k.ref.ExpertInner(ctx, k.layer, e, got.x); err != nil {
+	if got.x, err = k.engine.ExpertInner(ctx, k.layer, e, got.x); err != nil {
 		return got, err
 	}
-	if !k.ref.Weights().Spec().Layer(k.layer).MLP.WeightInput {
+	if !k.engine.Weights().Spec().Layer(k.layer).MLP.WeightInput {
 		cols := t.Cols()
 		for i, c := range got.sent {
 			for j := range got.x[i*cols : (i+1)*cols] {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
@@ -18,7 +19,7 @@ import (
 type Judge struct {
 	sums      *Calibrator
 	model     *replacing
-	ref       *verify.Reference
+	engine    *cpu.Engine
 	windows   [][]int32
 	streams   [][][]float32 // by layer and window, [tokens][hidden]; the last is behind the layers
 	recording *verify.Recording
@@ -58,7 +59,7 @@ func NewJudge(ctx context.Context, src model.Weights, text, windows [][]int32) (
 	if j.sums, err = New(src, text, false); err != nil {
 		return nil, err
 	}
-	j.ref, err = verify.NewReference(j.model, verify.ReferenceOptions{MaxSeqLen: len(windows[0]), Vector: true})
+	j.engine, err = cpu.New(j.model, cpu.Options{MaxSeqLen: len(windows[0])})
 	if err != nil {
 		return nil, err
 	}
@@ -77,13 +78,13 @@ func (j *Judge) run(ctx context.Context) error {
 	layers := len(j.model.Spec().Layers)
 	j.streams = make([][][]float32, layers+1)
 	for _, tokens := range j.windows {
-		x, err := j.ref.Embed(tokens[:len(tokens)-1]) // the last token predicts nothing
+		x, err := j.engine.Embed(tokens[:len(tokens)-1]) // the last token predicts nothing
 		if err != nil {
 			return err
 		}
 		for l := range layers {
 			j.streams[l] = append(j.streams[l], slices.Clone(x))
-			if err := j.ref.Layer(ctx, l, x); err != nil {
+			if err := j.engine.Layer(ctx, l, x); err != nil {
 				return err
 			}
 		}
@@ -136,7 +137,7 @@ type rest struct {
 	x             []float32 // [tokens][hidden], behind the layers
 }
 
-func (r *rest) VocabSize() int { return r.ref.VocabSize() }
+func (r *rest) VocabSize() int { return r.engine.VocabSize() }
 
 // Reset implements verify.Forwarder.
 func (r *rest) Reset() { r.window, r.position = r.window+1, 0 }
@@ -146,7 +147,7 @@ func (r *rest) Forward(ctx context.Context, tokens []int32, from int, each func(
 	if r.position == 0 {
 		r.x = slices.Clone(r.streams[r.layer][r.window])
 		for l := r.layer; l < len(r.streams)-1; l++ {
-			if err := r.ref.Layer(ctx, l, r.x); err != nil {
+			if err := r.engine.Layer(ctx, l, r.x); err != nil {
 				return err
 			}
 		}
@@ -158,5 +159,5 @@ func (r *rest) Forward(ctx context.Context, tokens []int32, from int, each func(
 	}
 	x := r.x[r.position*h : end*h]
 	r.position = end
-	return r.ref.Logits(ctx, x, from, each)
+	return r.engine.Logits(ctx, x, from, each)
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -40,9 +41,9 @@ func TestJudge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var refs [2]*verify.Reference
+		var refs [2]*cpu.Engine
 		for k, m := range []model.Weights{w, &replacing{w, i, s, blocks}} {
-			if refs[k], err = verify.NewReference(m, verify.ReferenceOptions{MaxSeqLen: 700, Vector: true}); err != nil {
+			if refs[k], err = cpu.New(m, cpu.Options{MaxSeqLen: 700}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
-	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // track is one of the two models on its way through the text.
 type track struct {
-	ref     *verify.Reference
+	engine  *cpu.Engine
 	layer   int         // that the windows are in or before; NoLayer: none yet
 	windows []*sequence // the text
 	kept    int         // so many windows wait within the layer for the next matrix; the others begin it anew for each
@@ -20,9 +20,9 @@ type track struct {
 // sequence is a window of the text.
 type sequence struct {
 	tokens  int
-	stream  []float32       // [tokens][hidden], the residual stream before the layer, or where the passage is
-	passage *verify.Passage // nil: the layer has not begun
-	sent    [][]verify.Sent // what the layer's router sends to its experts, once that is known
+	stream  []float32    // [tokens][hidden], the residual stream before the layer, or where the passage is
+	passage *cpu.Passage // nil: the layer has not begun
+	sent    [][]cpu.Sent // what the layer's router sends to its experts, once that is known
 }
 
 // keepBytes is about how much memory windows that wait within a layer may take, for each of the two models.
@@ -40,7 +40,7 @@ func newTrack(w model.Weights, windows [][]int32) (*track, error) {
 	}
 	k.kept = min(k.kept, keepBytes/(4*longest*width))
 	var err error
-	k.ref, err = verify.NewReference(w, verify.ReferenceOptions{MaxSeqLen: longest, Vector: true})
+	k.engine, err = cpu.New(w, cpu.Options{MaxSeqLen: longest})
 	return k, err
 }
 
@@ -72,7 +72,7 @@ func (k *track) inputs(ctx context.Context, w int, role model.Role) (in inputs, 
 		p = nil
 	}
 	if p == nil {
-		if p, err = k.ref.Enter(ctx, k.layer, stream); err != nil {
+		if p, err = k.engine.Enter(ctx, k.layer, stream); err != nil {
 			return in, err
 		}
 		if w < k.kept {
@@ -90,17 +90,17 @@ func (k *track) inputs(ctx context.Context, w int, role model.Role) (in inputs, 
 
 // reach takes a passage on to the matrix of a role, and returns the stream that what it makes is added to: for that of
 // a shared expert, which is the last of its layer to be quantized, with what the other experts make.
-func (k *track) reach(ctx context.Context, p *verify.Passage, stream []float32, role model.Role) (_ []float32, err error) {
+func (k *track) reach(ctx context.Context, p *cpu.Passage, stream []float32, role model.Role) (_ []float32, err error) {
 	for !sameInputs(p.Role, role) {
 		if p.Role == "" {
 			return nil, fmt.Errorf("layer %d: the text is past matrix %q", k.layer, role)
 		}
 		if role == model.RoleSharedDown && p.Role.Input() == model.InputShared {
-			experts, err := k.ref.Experts(ctx, k.layer, p.Inputs)
+			experts, err := k.engine.Experts(ctx, k.layer, p.Inputs)
 			if err != nil {
 				return nil, err
 			}
-			scale := k.ref.Weights().Spec().Layer(k.layer).ResidualScale
+			scale := k.engine.Weights().Spec().Layer(k.layer).ResidualScale
 			sum := slices.Clone(stream)
 			for i, v := range experts {
 				sum[i] += scale * v
@@ -132,7 +132,7 @@ func (k *track) advance(ctx context.Context, text [][]int32) (err error) {
 		s.sent = nil
 		switch {
 		case k.layer == model.NoLayer:
-			s.stream, err = k.ref.Embed(text[w])
+			s.stream, err = k.engine.Embed(text[w])
 		case s.passage != nil:
 			for s.passage.Role != "" && err == nil {
 				err = s.passage.Next()
@@ -140,7 +140,7 @@ func (k *track) advance(ctx context.Context, text [][]int32) (err error) {
 			s.passage.Close()
 			s.passage = nil
 		default:
-			err = k.ref.Layer(ctx, k.layer, s.stream)
+			err = k.engine.Layer(ctx, k.layer, s.stream)
 		}
 		if err != nil {
 			return err

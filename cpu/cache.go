@@ -1,0 +1,108 @@
+package cpu
+
+import (
+	"sync/atomic"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
+)
+
+// cache holds the keys and values of one layer. Position p has slot p mod capacity.
+type cache struct {
+	capacity int
+	dim      int       // of a head, with padding
+	stride   int       // between the rows of values
+	keys     []float32 // [KVHeads][capacity+TileRows][dim]
+	values   []float32 // [KVHeads][HeadDim, padded to TileRows][stride]: a row for each element, so that products sum over positions
+	heads    int
+	elements int // HeadDim
+}
+
+func newCache(a *model.Attention, capacity int) cache {
+	c := cacheOf(a, capacity)
+	c.keys, c.values = make([]float32, c.keyFloats()), make([]float32, c.valueFloats())
+	return c
+}
+
+// cacheOf lays out a cache.
+func cacheOf(a *model.Attention, capacity int) cache {
+	return cache{
+		capacity: capacity, dim: simd.Pad(a.HeadDim, simd.Lane), heads: a.KVHeads, elements: a.HeadDim,
+		// Beyond the slots there are zeros. A stride that is no power of two spreads a column over the processor's caches.
+		stride: simd.Pad(capacity, simd.Lane) + simd.Lane,
+	}
+}
+
+func cacheFloats(a *model.Attention, capacity int) int {
+	c := cacheOf(a, capacity)
+	return c.keyFloats() + c.valueFloats()
+}
+
+func (c *cache) keyFloats() int   { return c.heads * (c.capacity + simd.TileRows) * c.dim }
+func (c *cache) valueFloats() int { return c.heads * simd.Pad(c.elements, simd.TileRows) * c.stride }
+
+// put stores the heads k and v of a position.
+func (c *cache) put(position int, k, v []float32) {
+	slot, d := position%c.capacity, c.elements
+	for h := range c.heads {
+		copy(c.keys[(h*(c.capacity+simd.TileRows)+slot)*c.dim:], k[h*d:(h+1)*d])
+		column := c.values[h*simd.Pad(d, simd.TileRows)*c.stride+slot:]
+		for j, x := range v[h*d : (h+1)*d] {
+			column[j*c.stride] = x
+		}
+	}
+}
+
+// keysOf returns the keys of a head from a slot on, n of them.
+func (c *cache) keysOf(h, slot, n int) simd.Matrix {
+	return simd.Matrix{Data: c.keys[(h*(c.capacity+simd.TileRows)+slot)*c.dim:], Rows: n, Cols: c.dim, Stride: c.dim}
+}
+
+// valuesOf returns the values of a head from a slot on, of n positions.
+func (c *cache) valuesOf(h, slot, n int) simd.Matrix {
+	return simd.Matrix{Data: c.values[h*simd.Pad(c.elements, simd.TileRows)*c.stride+slot:], Rows: c.elements, Cols: n, Stride: c.stride}
+}
+
+// forget clears the values of positions from `from` to before `to`: products read a little beyond the last position, times 0, and
+// what is there must be finite.
+func (c *cache) forget(from, to int) {
+	n := min(to-from, c.capacity)
+	for row := 0; n > 0 && row < len(c.values); row += c.stride {
+		slot := from % c.capacity
+		first := min(n, c.capacity-slot)
+		clear(c.values[row+slot:][:first])
+		clear(c.values[row:][:n-first])
+	}
+}
+
+// reach reports how many positions a token of the layer can see at most, itself included.
+func (e *Engine) reach(layer int) int {
+	a := &e.spec.Layer(layer).Attention
+	n := e.options.MaxSeqLen
+	if a.Window > 0 {
+		n = min(n, a.Window)
+	}
+	if a.Chunk > 0 {
+		n = min(n, a.Chunk)
+	}
+	return n
+}
+
+// oldest returns the first position that the one at p sees.
+func (e *Engine) oldest(a *model.Attention, p int) int {
+	first := max(0, p-e.options.MaxSeqLen+1)
+	if a.Window > 0 {
+		first = max(first, p-a.Window+1)
+	}
+	if a.Chunk > 0 {
+		first = max(first, p-p%a.Chunk)
+	}
+	return first
+}
+
+// overflow remembers the first layer with keys or values beyond float16.
+type overflow struct{ first atomic.Int32 } // 1 + the layer; 0: none
+
+func (o *overflow) reset()         { o.first.Store(0) }
+func (o *overflow) layer() int     { return int(o.first.Load()) - 1 }
+func (o *overflow) note(layer int) { o.first.CompareAndSwap(0, int32(layer)+1) }

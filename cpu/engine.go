@@ -1,0 +1,228 @@
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+const (
+	// batchTokens is how many tokens pass through a layer together: each row of weights is decoded once for all of
+	// them.
+	batchTokens = 512
+	// headFloats bounds the logits that are held at a time.
+	headFloats = 8 << 20
+)
+
+// Options say how an Engine computes.
+type Options struct {
+	// KVFloat16 rounds keys (after RoPE) and values to float16, as a GPU cache stores them.
+	KVFloat16 bool
+	// Threads is how many goroutines share the work; 0: one for each CPU.
+	Threads int
+	// MaxSeqLen is the context: a token sees itself and the MaxSeqLen−1 tokens before it, and rotations that depend
+	// on the length of the context take this one. 0: Spec.MaxPositions.
+	MaxSeqLen int
+}
+
+// Engine runs one sequence of tokens. Sums depend, by rounding, on how a prompt is cut. It is not safe for concurrent
+// use, but several Engines may run at once.
+type Engine struct {
+	spec    *model.Spec
+	weights model.Weights
+	options Options
+
+	layers          []layer
+	embed           *matrix
+	positions, head *matrix // positions: nil if none are learned
+	finalNorm       *norm
+	headBias        []float32
+
+	ropes  []rotation
+	caches []cache // one for each layer
+	length int     // tokens in the caches, also those that fell out of them
+
+	batch      int   // tokens that pass through a layer together
+	room       *room // for their activations
+	stream     []float32
+	logits     []float32
+	work       worker // what runs on several cores
+	routing    routing
+	overflowed overflow
+	trace      func(int, []float32) // nil if nobody looks
+}
+
+// New prepares an engine for the weights, which must stay open as long as it is used.
+func New(w model.Weights, o Options) (*Engine, error) {
+	spec := w.Spec()
+	if err := spec.Validate(); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	if o.Threads <= 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.MaxSeqLen <= 0 {
+		o.MaxSeqLen = spec.MaxPositions
+	}
+	if o.MaxSeqLen <= 0 {
+		return nil, fmt.Errorf("the model does not say its context: MaxSeqLen must be set")
+	}
+	e := &Engine{spec: spec, weights: w, options: o, batch: min(batchTokens, o.MaxSeqLen)}
+	if err := e.load(); err != nil {
+		return nil, err
+	}
+	for i := range spec.RoPE {
+		e.ropes = append(e.ropes, newRotation(&spec.RoPE[i], o.MaxSeqLen))
+	}
+	e.work.init(e)
+	return e, nil
+}
+
+// Weights returns the weights that the engine computes with.
+func (e *Engine) Weights() model.Weights { return e.weights }
+
+// VocabSize reports how many logits a token has.
+func (e *Engine) VocabSize() int { return e.spec.Vocab }
+
+// SetTrace makes Forward call f with the residual stream [tokens][hidden]: after the embedding (layer 0), after each
+// layer (1 to N) and after the final norm (N+1). The slice is reused. A nil f ends it.
+func (e *Engine) SetTrace(f func(layer int, hidden []float32)) { e.trace = f }
+
+// Position reports how many tokens have been fed since the last Reset.
+func (e *Engine) Position() int { return e.length }
+
+// Room reports how many more tokens can be fed so that they all see each other: those of the context.
+func (e *Engine) Room() int {
+	most := e.options.MaxSeqLen
+	if n := e.spec.Positions; n > 0 {
+		most = min(most, n)
+	}
+	return max(0, most-e.length)
+}
+
+// CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with
+// a window forget what lies behind it.
+func (e *Engine) CanRewind(position int) bool {
+	if position < 0 || position > e.length {
+		return false
+	}
+	for i := range e.spec.Layers {
+		reach := e.reach(i)
+		if first := max(0, position-reach+1); first+reach+e.batch < e.length {
+			return false
+		}
+	}
+	return true
+}
+
+// Rewind makes the next token one at the given position, of which CanRewind says that it may be.
+func (e *Engine) Rewind(position int) error {
+	if !e.CanRewind(position) {
+		return fmt.Errorf("position %d: %d tokens were fed, and the caches do not reach back so far", position, e.length)
+	}
+	for i := range e.caches {
+		e.caches[i].forget(position, e.length)
+	}
+	e.length = position
+	return nil
+}
+
+// Reset forgets the KV cache.
+func (e *Engine) Reset() {
+	for i := range e.caches {
+		e.caches[i].forget(0, e.length)
+	}
+	e.length = 0
+	e.overflowed.reset()
+}
+
+// KVOverflow returns the first layer with a key or value that float16 cannot hold, of what was fed since the last
+// Reset; −1 if there is none.
+func (e *Engine) KVOverflow(context.Context) (int, error) { return e.overflowed.layer(), nil }
+
+// Forward feeds tokens and calls each with the logits [VocabSize] of tokens[i] for every i ≥ from, in order. The slice
+// is reused. After an error the KV cache is as it was before the batch that failed.
+func (e *Engine) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
+	e.prepare()
+	for start := 0; start < len(tokens); start += e.batch {
+		batch := tokens[start:min(start+e.batch, len(tokens))]
+		if err := e.forward(ctx, batch, start, from-start, each); err != nil {
+			return err
+		}
+		e.length += len(batch)
+	}
+	return nil
+}
+
+// forward feeds a batch, and calls each with start more than the index in it.
+func (e *Engine) forward(ctx context.Context, tokens []int32, start, from int, each func(i int, logits []float32) error) error {
+	x := e.stream[:len(tokens)*e.spec.Hidden]
+	if err := e.embedTokens(x, tokens, e.length); err != nil {
+		return err
+	}
+	e.show(0, x)
+	e.turn(e.length, len(tokens))
+	for i := range e.layers {
+		e.room.reset()
+		if err := e.runLayer(ctx, i, e.room, &e.caches[i], x, e.length, nil); err != nil {
+			return err
+		}
+		e.show(i+1, x)
+	}
+	e.room.reset()
+	return e.readout(ctx, e.room, x, min(max(from, 0), len(tokens)), len(tokens), start, each)
+}
+
+// prepare allocates what Forward needs, once: calibration, which runs single layers, does without.
+func (e *Engine) prepare() {
+	if e.caches != nil {
+		return
+	}
+	e.caches = make([]cache, len(e.spec.Layers))
+	for i := range e.caches {
+		e.caches[i] = newCache(&e.spec.Layer(i).Attention, e.reach(i)+e.batch)
+	}
+	e.room = newRoom(e.plan(e.batch))
+	e.stream = make([]float32, e.batch*e.spec.Hidden)
+}
+
+// embedTokens sets x [tokens][hidden] to the residual stream before the first layer, the first token being at a
+// position.
+func (e *Engine) embedTokens(x []float32, tokens []int32, position int) error {
+	h := e.spec.Hidden
+	for t, token := range tokens {
+		row := x[t*h : (t+1)*h]
+		if token < 0 || int(token) >= e.spec.Vocab {
+			return fmt.Errorf("token %d is not in the vocabulary of %d", token, e.spec.Vocab)
+		}
+		if err := e.weights.Rows(e.embed.index, int(token), 1, row); err != nil {
+			return err
+		}
+		for i := range row {
+			row[i] *= e.spec.EmbedScale
+		}
+		if e.positions == nil {
+			continue
+		}
+		p := position + t
+		if p >= e.spec.Positions {
+			return fmt.Errorf("position %d: the model has learned %d positions", p, e.spec.Positions)
+		}
+		learned := e.work.row(h)
+		if err := e.weights.Rows(e.positions.index, p, 1, learned); err != nil {
+			return err
+		}
+		for i, v := range learned {
+			row[i] += v
+		}
+	}
+	return nil
+}
+
+func (e *Engine) show(layer int, x []float32) {
+	if e.trace != nil {
+		e.trace(layer, x)
+	}
+}

@@ -1,0 +1,131 @@
+package cpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
+)
+
+// errTapped ends a layer before it is done.
+var errTapped = errors.New("ended by a tap")
+
+// tap sees the inputs of matrices, of the first of those that share them, and may end the layer there. It may be nil.
+type tap func(role model.Role, inputs []float32) (stop bool)
+
+func (t tap) stops(role model.Role, inputs []float32) bool { return t != nil && t(role, inputs) }
+
+// runLayer passes x [tokens][hidden], the first token of which is at position from, through layer i.
+func (e *Engine) runLayer(ctx context.Context, i int, r *room, c *cache, x []float32, from int, tap tap) error {
+	y, tokens := &e.layers[i], len(x)/e.spec.Hidden
+	input := x
+	if y.Parallel {
+		input = r.rows(tokens, e.spec.Hidden)
+		copy(input, x)
+	}
+	m := r.mark()
+	a, err := e.attend(ctx, i, r, c, x, from, tap)
+	if err != nil {
+		return fmt.Errorf("layer %d: attention: %w", i, err)
+	}
+	e.join(x, a, y.postAttn, y.ResidualScale)
+	r.release(m)
+	b, err := e.feedForward(ctx, i, r, input, tap)
+	if err != nil {
+		return fmt.Errorf("layer %d: mlp: %w", i, err)
+	}
+	e.join(x, b, y.postMLP, y.ResidualScale)
+	return nil
+}
+
+// join adds what a branch made, normalized if there is a norm, to the residual stream.
+func (e *Engine) join(x, branch []float32, n *norm, scale float32) {
+	if n != nil {
+		e.normalize(n, branch, branch, len(branch)/e.spec.Hidden)
+	}
+	simd.Add(x, branch, scale)
+}
+
+// feedForward returns the output [tokens][hidden] of a layer's MLP or experts for the residual stream x.
+func (e *Engine) feedForward(ctx context.Context, i int, r *room, x []float32, tap tap) ([]float32, error) {
+	y, h := &e.layers[i], e.spec.Hidden
+	tokens := len(x) / h
+	if y.mlpNorm != nil {
+		normed := r.rows(tokens, h)
+		e.normalize(y.mlpNorm, normed, x, tokens)
+		x = normed
+	}
+	out := r.rows(tokens, h)
+	switch {
+	case y.MLP.Experts == 0:
+		return out, e.half(ctx, r, y, &y.own, 0, x, out, tap)
+	case y.MLP.Shared > 0:
+		if err := e.half(ctx, r, y, &y.shared, 0, x, out, tap); err != nil {
+			return nil, err
+		}
+	default:
+		clear(out)
+	}
+	if tap.stops(model.RoleRouter, x) {
+		return nil, errTapped
+	}
+	return out, e.experts(ctx, i, r, x, out)
+}
+
+// half sets out [tokens][hidden] to down(act(gate(x))·up(x)), of an expert if the matrices are those of several.
+func (e *Engine) half(ctx context.Context, r *room, y *layer, m *mlp, expert int, x, out []float32, tap tap) error {
+	h := e.spec.Hidden
+	tokens := len(x) / h
+	if tap.stops(m.up.role, x) {
+		return errTapped
+	}
+	mark := r.mark()
+	defer r.release(mark)
+	inner, err := e.inner(ctx, r, y, m, expert, x)
+	if err != nil {
+		return err
+	}
+	if m == &y.shared && y.MLP.SharedGated {
+		if err := e.weigh(ctx, r, y, x, inner); err != nil {
+			return err
+		}
+	}
+	if tap.stops(m.down.role, inner) {
+		return errTapped
+	}
+	return e.product(ctx, r, inner, tokens, part{matrix: m.down, row0: expert * h, rows: h, y: out, bias: biasOf(m.downBias, expert, h)})
+}
+
+// weigh multiplies the vectors inner, one for each token of x, by the sigmoid of shared_router·x.
+func (e *Engine) weigh(ctx context.Context, r *room, y *layer, x, inner []float32) error {
+	tokens := len(x) / e.spec.Hidden
+	scores := r.rows(tokens, 1)
+	err := e.product(ctx, r, x, tokens, part{matrix: y.sharedRouter, rows: 1, y: scores})
+	width := len(inner) / tokens
+	for t, v := range scores {
+		simd.Scale(inner[t*width:(t+1)*width], sigmoid(v))
+	}
+	return err
+}
+
+// inner returns act(gate(x))·up(x), [tokens][width].
+func (e *Engine) inner(ctx context.Context, r *room, y *layer, m *mlp, expert int, x []float32) ([]float32, error) {
+	tokens, w := len(x)/e.spec.Hidden, m.width
+	inner := r.rows(tokens, w)
+	p := part{matrix: m.up, row0: expert * w, rows: w, y: inner, bias: biasOf(m.upBias, expert, w), between: &y.MLP}
+	if y.MLP.Gated {
+		p.times, p.timesBias = p.matrix, p.bias
+		p.matrix, p.bias = m.gate, biasOf(m.gateBias, expert, w)
+	}
+	return inner, e.product(ctx, r, x, tokens, p)
+}
+
+// biasOf returns an expert's share of a bias, nil if there is none.
+func biasOf(b []float32, expert, n int) []float32 {
+	if b == nil {
+		return nil
+	}
+	return b[expert*n : (expert+1)*n]
+}

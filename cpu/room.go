@@ -1,0 +1,81 @@
+package cpu
+
+import "github.com/llama-webgpu/llama-webgpu/kernels/simd"
+
+// room is memory for the activations of one layer: slices are cut off a slab, and all given back at once. The zero room
+// leaves them to the garbage collector.
+type room struct {
+	slab []float32
+	used int
+	late int // how many slices the slab had no room for: none, if it was planned well
+}
+
+func newRoom(floats int) *room { return &room{slab: make([]float32, floats)} }
+
+// rows returns [n][cols], not cleared, with what a product reads beyond it.
+func (r *room) rows(n, cols int) []float32 {
+	size := slabRows(n, cols)
+	switch {
+	case r.slab == nil:
+		return make([]float32, size)[:n*cols]
+	case r.used+size > len(r.slab):
+		r.late++
+		return make([]float32, size)[:n*cols]
+	}
+	r.used += size
+	return r.slab[r.used-size : r.used][:n*cols]
+}
+
+// slabRows is how many numbers rows takes.
+func slabRows(n, cols int) int { return simd.Pad(simd.Pad(n, simd.TileTokens)*cols, 16) }
+
+func (r *room) reset()        { r.used = 0 }
+func (r *room) mark() int     { return r.used }
+func (r *room) release(m int) { r.used = m }
+
+// plan returns how many numbers a layer takes at most for so many tokens.
+func (e *Engine) plan(tokens int) int {
+	most := 0
+	for i := range e.spec.Kinds {
+		y := &e.spec.Kinds[i]
+		a, m, h := &y.Attention, &y.MLP, slabRows(tokens, e.spec.Hidden)
+		heads, kv := slabRows(tokens, a.Heads*a.HeadDim), slabRows(tokens, a.KVHeads*a.HeadDim)
+		width := slabRows(tokens, max(m.Intermediate, m.Shared))
+		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, a.Heads*a.HeadDim, m.Intermediate, m.Shared), simd.Lane))
+		arranged := 2 * vectorTokens * (padded + 4*256)
+		// The input of the MLP, the normalized stream and what is added to it; and the larger of the two branches.
+		n := 3*h + max(2*heads+2*kv, 2*h+2*width+slabRows(tokens, max(1, m.Experts))) + 3*padded + arranged
+		most = max(most, n)
+	}
+	return max(most, 3*vectorTokens*(slabRows(tokens, simd.Pad(e.spec.Hidden, simd.Lane))+256))
+}
+
+// Memory says what an Engine holds, in bytes. Weights that are used where they lie, in a mapped file, are not in it.
+type Memory struct {
+	Vectors     int64 // norms and biases
+	Cache       int64 // keys and values, of the whole context
+	Activations int64
+	Logits      int64
+	Mapped      int64 // matrices that are read from mapped files
+}
+
+// Memory plans what Forward takes.
+func (e *Engine) Memory() Memory {
+	var m Memory
+	m.Activations = 4 * int64(e.plan(e.batch)+e.batch*e.spec.Hidden)
+	m.Logits = 4 * int64(e.spec.Vocab)
+	for i, t := range e.weights.Tensors() {
+		n := int64(t.Rows()) * int64(t.Cols())
+		if t.Quantizable() {
+			if p := packed(e.weights, i, &matrix{rows: t.Rows(), cols: t.Cols()}); p != nil {
+				m.Mapped += int64(len(p.Data))
+			}
+		} else if t.Rows() == 1 || len(t.Shape) < 2 {
+			m.Vectors += 4 * n
+		}
+	}
+	for i := range e.spec.Layers {
+		m.Cache += 4 * int64(cacheFloats(&e.spec.Layer(i).Attention, e.reach(i)+e.batch))
+	}
+	return m
+}

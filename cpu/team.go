@@ -1,0 +1,112 @@
+package cpu
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// task is work in numbered pieces; helper says which of the goroutines does it, from 0 on.
+type task interface{ do(helper, i int) }
+
+// team is the goroutines that engines share their work with. They wait for the next task without sleeping for a few
+// microseconds, which is what passes between two products of a token, and then sleep.
+type team struct {
+	mu      sync.Mutex // held while a task runs
+	helpers []*helper
+
+	task    task
+	n       int64
+	next    atomic.Int64 // piece
+	running atomic.Int32 // helpers at work
+	asleep  atomic.Bool  // the caller waits for done
+	done    chan struct{}
+}
+
+// helper is one goroutine.
+type helper struct {
+	calls  atomic.Uint32 // counts the tasks that it is given
+	asleep atomic.Bool   // it waits for wake
+	wake   chan struct{}
+	_      [64]byte // nothing else in its cache line
+}
+
+// spins is how often a goroutine looks for work before it sleeps: some ten microseconds.
+const spins = 20000
+
+var everybody = team{done: make(chan struct{}, 1)}
+
+// run does all pieces of a task on so many goroutines, of which the caller is one. If another engine is at work, the
+// caller does everything.
+func (t *team) run(threads, n int, work task) {
+	if threads = min(threads, n); threads <= 1 || !t.mu.TryLock() {
+		for i := range n {
+			work.do(0, i)
+		}
+		return
+	}
+	defer t.mu.Unlock()
+	for len(t.helpers) < threads-1 {
+		h := &helper{wake: make(chan struct{}, 1)}
+		t.helpers = append(t.helpers, h)
+		go t.help(h, len(t.helpers))
+	}
+	t.task, t.n = work, int64(n)
+	t.next.Store(0)
+	t.running.Store(int32(threads - 1))
+	for _, h := range t.helpers[:threads-1] {
+		h.calls.Add(1)
+		if h.asleep.CompareAndSwap(true, false) {
+			h.wake <- struct{}{}
+		}
+	}
+	t.pieces(0)
+	t.wait()
+	t.task = nil
+}
+
+func (t *team) pieces(helper int) {
+	for i := t.next.Add(1) - 1; i < t.n; i = t.next.Add(1) - 1 {
+		t.task.do(helper, int(i))
+	}
+}
+
+// wait waits until no helper is at work.
+func (t *team) wait() {
+	for range spins {
+		if t.running.Load() == 0 {
+			return
+		}
+	}
+	t.asleep.Store(true)
+	if t.running.Load() == 0 && t.asleep.CompareAndSwap(true, false) {
+		return
+	}
+	<-t.done
+}
+
+// help is a helper's life.
+func (t *team) help(h *helper, number int) {
+	for seen := uint32(0); ; seen++ {
+		h.await(seen)
+		t.pieces(number)
+		if t.running.Add(-1) == 0 && t.asleep.CompareAndSwap(true, false) {
+			t.done <- struct{}{}
+		}
+	}
+}
+
+// await waits for a call after so many.
+func (h *helper) await(seen uint32) {
+	for range spins {
+		if h.calls.Load() != seen {
+			return
+		}
+	}
+	runtime.Gosched()
+	h.asleep.Store(true)
+	if h.calls.Load() != seen && h.asleep.CompareAndSwap(true, false) {
+		return
+	}
+	<-h.wake
+}

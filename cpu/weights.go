@@ -1,0 +1,208 @@
+package cpu
+
+import (
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
+)
+
+// stored are weights whose rows can be used where they lie: a bundle.
+type stored interface {
+	Stored(i int) (rows []byte, p block.Packing, ok bool)
+}
+
+// raw are weights whose values may be there as they are: a checkpoint.
+type raw interface {
+	Raw(i int) ([]byte, bool)
+	SourceType(i int) string
+}
+
+// matrix is a matrix of the model, or a stack of those of experts.
+type matrix struct {
+	index      int
+	role       model.Role
+	rows, cols int
+	packed     *simd.Packed // nil: its rows are decoded by model.Weights
+}
+
+// norm is a normalization.
+type norm struct{ weight, bias []float32 }
+
+// layer are the tensors of a layer; what it lacks is nil.
+type layer struct {
+	*model.Layer
+	attnNorm, mlpNorm, postAttn, postMLP *norm
+	q, k, v, o                           *matrix
+	qBias, kBias, vBias, oBias           []float32
+	qNorm, kNorm                         *norm
+	sinks                                []float32 // [Heads]
+	router, sharedRouter                 *matrix
+	routerBias, selectionBias            []float32
+	own, shared                          mlp
+}
+
+// mlp are the matrices of an MLP, of a shared expert, or of all experts.
+type mlp struct {
+	gate, up, down             *matrix
+	gateBias, upBias, downBias []float32
+	width                      int // rows of gate and up
+}
+
+// tensors finds tensors by role and layer.
+type tensors struct {
+	e     *Engine
+	index map[key]int
+	err   error // the first
+}
+
+type key struct {
+	role  model.Role
+	layer int
+}
+
+// load finds the tensors, and decodes the vectors among them.
+func (e *Engine) load() error {
+	find := &tensors{e: e, index: map[key]int{}}
+	for i, t := range e.weights.Tensors() {
+		find.index[key{t.Role, t.Layer}] = i
+	}
+	for _, t := range e.spec.Tensors() {
+		if _, ok := find.index[key{t.Role, t.Layer}]; !ok {
+			return fmt.Errorf("the weights have no tensor %s of layer %d", t.Role, t.Layer)
+		}
+	}
+	e.embed, e.positions = find.matrix(model.RoleEmbed, model.NoLayer), find.matrix(model.RolePositions, model.NoLayer)
+	e.head = find.matrix(model.RoleHead, model.NoLayer)
+	if e.spec.TiedHead {
+		e.head = e.embed
+	}
+	e.finalNorm = find.norm(model.RoleFinalNorm, model.RoleFinalNormBias, model.NoLayer, e.spec.Hidden)
+	e.headBias = find.vector(model.RoleHeadBias, model.NoLayer)
+	for i := range e.spec.Layers {
+		e.layers = append(e.layers, find.layer(i))
+	}
+	return find.err
+}
+
+func (f *tensors) layer(i int) layer {
+	h := f.e.spec.Hidden
+	y := layer{Layer: f.e.spec.Layer(i)}
+	if y.PreNorm {
+		y.attnNorm = f.norm(model.RoleAttnNorm, model.RoleAttnNormBias, i, h)
+		y.mlpNorm = f.norm(model.RoleMLPNorm, model.RoleMLPNormBias, i, h)
+	}
+	if y.PostNorm {
+		y.postAttn, y.postMLP = f.norm(model.RolePostAttnNorm, "", i, h), f.norm(model.RolePostMLPNorm, "", i, h)
+	}
+	y.q, y.k = f.matrix(model.RoleQ, i), f.matrix(model.RoleK, i)
+	y.v, y.o = f.matrix(model.RoleV, i), f.matrix(model.RoleO, i)
+	y.qBias, y.kBias = f.vector(model.RoleQBias, i), f.vector(model.RoleKBias, i)
+	y.vBias, y.oBias = f.vector(model.RoleVBias, i), f.vector(model.RoleOBias, i)
+	a := &y.Attention
+	switch a.QKNorm {
+	case model.QKNormHead:
+		y.qNorm, y.kNorm = f.norm(model.RoleQNorm, "", i, a.HeadDim), f.norm(model.RoleKNorm, "", i, a.HeadDim)
+	case model.QKNormProjection:
+		y.qNorm, y.kNorm = f.norm(model.RoleQNorm, "", i, a.Heads*a.HeadDim), f.norm(model.RoleKNorm, "", i, a.KVHeads*a.HeadDim)
+	case model.QKNormUnweighted:
+		y.qNorm = newNorm(nil, nil, a.HeadDim, false)
+		y.kNorm = y.qNorm
+	}
+	y.sinks = f.vector(model.RoleSinks, i)
+	y.router, y.sharedRouter = f.matrix(model.RoleRouter, i), f.matrix(model.RoleSharedRouter, i)
+	y.routerBias, y.selectionBias = f.vector(model.RoleRouterBias, i), f.vector(model.RoleSelectionBias, i)
+	y.own = mlp{
+		gate: f.matrix(model.RoleGate, i), up: f.matrix(model.RoleUp, i), down: f.matrix(model.RoleDown, i),
+		gateBias: f.vector(model.RoleGateBias, i), upBias: f.vector(model.RoleUpBias, i), downBias: f.vector(model.RoleDownBias, i),
+		width: y.MLP.Intermediate,
+	}
+	y.shared = mlp{
+		gate: f.matrix(model.RoleSharedGate, i), up: f.matrix(model.RoleSharedUp, i), down: f.matrix(model.RoleSharedDown, i),
+		width: y.MLP.Shared,
+	}
+	return y
+}
+
+// matrix returns the matrix of a role, nil if the model has none.
+func (f *tensors) matrix(role model.Role, layer int) *matrix {
+	i, ok := f.index[key{role, layer}]
+	if !ok {
+		return nil
+	}
+	t := f.e.weights.Tensors()[i]
+	m := &matrix{index: i, role: role, rows: t.Rows(), cols: t.Cols()}
+	m.packed = packed(f.e.weights, i, m)
+	return m
+}
+
+// packed returns the rows of a matrix where they lie, nil if they are to be decoded.
+func packed(w model.Weights, i int, m *matrix) *simd.Packed {
+	p := &simd.Packed{Rows: m.rows, Cols: m.cols}
+	switch w := w.(type) {
+	case stored:
+		rows, packing, ok := w.Stored(i)
+		if !ok {
+			return nil
+		}
+		p.Data, p.Packing = rows, packing
+	case raw:
+		rows, ok := w.Raw(i)
+		if !ok {
+			return nil
+		}
+		bits, known := map[string]int{"F16": 16, "BF16": 16, "F32": 32}[w.SourceType(i)]
+		if !known {
+			return nil
+		}
+		p.Data, p.Bits, p.Brain = rows, bits, w.SourceType(i) == "BF16"
+	default:
+		return nil
+	}
+	return p
+}
+
+// vector returns the values of a vector, nil if the model has none.
+func (f *tensors) vector(role model.Role, layer int) []float32 {
+	i, ok := f.index[key{role, layer}]
+	if !ok {
+		return nil
+	}
+	t := f.e.weights.Tensors()[i]
+	v := make([]float32, t.Rows()*t.Cols())
+	if err := f.e.weights.Rows(i, 0, t.Rows(), v); err != nil && f.err == nil {
+		f.err = err
+	}
+	return v
+}
+
+func (f *tensors) norm(weight, bias model.Role, layer, n int) *norm {
+	return newNorm(f.vector(weight, layer), f.vector(bias, layer), n, f.e.spec.Norm.PlusOne)
+}
+
+// newNorm takes a weight, nil for ones, and a bias, nil for zeros.
+func newNorm(weight, bias []float32, n int, plusOne bool) *norm {
+	if bias == nil {
+		bias = make([]float32, n)
+	}
+	one := float32(0)
+	if weight == nil {
+		weight, one = make([]float32, n), 1
+	} else if plusOne {
+		one = 1
+	}
+	for i := range weight {
+		weight[i] += one
+	}
+	return &norm{weight, bias}
+}
+
+// row normalizes x into y, which may be x.
+func (e *Engine) normRow(n *norm, y, x []float32) {
+	if e.spec.Norm.Kind == model.LayerNorm {
+		simd.LayerNorm(y, x, n.weight, n.bias, e.spec.Norm.Eps)
+	} else {
+		simd.RMSNorm(y, x, n.weight, n.bias, e.spec.Norm.Eps)
+	}
+}

@@ -85,7 +85,7 @@ func testGram(t *testing.T, dev *gpu.Device, quiet model.Role, parallel bool) {
 // each layer.
 func streams(t *testing.T, src *modeltest.Model, windows [][]int32) [][]float32 {
 	t.Helper()
-	ref, err := verify.NewReference(src, verify.ReferenceOptions{KVFloat16: true})
+	ref, err := verify.NewReference(src, verify.ReferenceOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

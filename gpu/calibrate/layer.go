@@ -18,7 +18,8 @@ type layer struct {
 	arena   *arena.Arena
 }
 
-// openLayer loads a layer onto the device, for windows of up to the given number of tokens. Close it.
+// openLayer loads a layer onto the device, for windows of up to the given number of tokens. Close it. Keys and values
+// are cached as float32: a window is short, and activations may be beyond float16.
 func openLayer(ctx context.Context, dev *gpu.Device, src *layerSource, tokens int) (*layer, error) {
 	limit := dev.Limits().MaxBinding
 	w, err := graph.Plan(dev, src, limit)
@@ -26,7 +27,7 @@ func openLayer(ctx context.Context, dev *gpu.Device, src *layerSource, tokens in
 		return nil, err
 	}
 	l := &layer{weights: w, arena: arena.New(dev)}
-	l.Graph, err = graph.New(dev, w, l.arena, limit, graph.Options{MaxSeqLen: tokens, Chunk: tokens, MaxBatch: 1, KVBits: 16})
+	l.Graph, err = graph.New(dev, w, l.arena, limit, graph.Options{MaxSeqLen: tokens, Chunk: tokens, MaxBatch: 1, KVBits: 32})
 	switch {
 	case err != nil:
 	case l.arena.Largest(graph.PurposeActivations) > limit:

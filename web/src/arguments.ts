@@ -216,11 +216,17 @@ function copy(name: string, v: unknown, depth = 0): unknown {
   return made;
 }
 
+/** What URLs are relative to. Frames without an address of their own have their page's; a Worker of a blob its origin. */
+function base(): string | undefined {
+  const here = globalThis.document?.baseURI ?? globalThis.location?.href;
+  return here?.startsWith('blob:') ? new URL(here).origin : here;
+}
+
 /** A URL, seen from the page. */
 export function url(name: string, v: unknown): URL {
   const given = typeof v === 'string' ? v : (v as Partial<URL> | null | undefined)?.href;
   try {
-    return new URL(given as string, globalThis.location?.href);
+    return new URL(given as string, base());
   } catch {
     throw wants(name, 'a URL', v);
   }

@@ -1,4 +1,5 @@
 import { LlamaError } from './errors.js';
+import { Template } from './jinja.js';
 import type { Model } from './model.js';
 
 export interface ChatMessage {
@@ -14,7 +15,6 @@ export async function renderChat(model: Model, messages: readonly ChatMessage[])
       'invalid-argument',
       'This model has no chat template: use generate(), which continues a text.',
     );
-  const { Template } = await import('./jinja.js');
   const { bos, eos } = model.go;
   const spell = (id: number | undefined) => (id !== undefined && id >= 0 ? (model.tokenizer.token(id) ?? '') : '');
   const special = model.manifest.tokenizer.special_tokens ?? { bos_token: spell(bos), eos_token: spell(eos?.[0]) };

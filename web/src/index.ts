@@ -13,7 +13,7 @@ export {
   Model,
   Tokenizer,
 } from './loader.js';
-export type { DeviceInfo, KernelTrial, WasmSource } from './runtime.js';
+export type { DeviceInfo, KernelTrial } from './runtime.js';
 export { type GenerateOptions, type LoadOptions, load, type ModelInfo, type Stats, type TextModel } from './text.js';
 export {
   type ForwardOptions,
@@ -22,3 +22,4 @@ export {
   Transformer,
   type TransformerOptions,
 } from './transformer.js';
+export type { WasmSource } from './wasm.js';

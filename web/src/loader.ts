@@ -5,7 +5,8 @@ import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { type Fetch, Line } from './exchange.js';
 import { type Manifest, Model } from './model.js';
 import { loadOptions } from './options.js';
-import { runtimeOf, unwrap, type WasmSource } from './runtime.js';
+import { runtimeOf, unwrap } from './runtime.js';
+import type { WasmSource } from './wasm.js';
 import { blockBytes, fetchSmall, WireFile, type WireOptions } from './wire.js';
 
 export { type CachedModel, type CacheReport, cachedModels, deleteCached } from './cache.js';

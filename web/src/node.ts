@@ -6,8 +6,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { invalid } from './arguments.js';
 import { LlamaError } from './errors.js';
 import type { Fetch } from './exchange.js';
-import { setWasmReader } from './runtime.js';
 import { type LoadOptions, load as loadUrl, type TextModel } from './text.js';
+import { setWasmReader } from './wasm.js';
 
 export * from './index.js';
 

@@ -10,7 +10,8 @@ export type WorkerGenerateOptions = Omit<GenerateOptions, 'signal' | 'onToken'>;
 
 /** To the Worker. Each call has an id, and one answer. */
 export type Call =
-  | { op: 'load'; url: string; options: WorkerLoadOptions }
+  | { op: 'hello' } // answered as soon as the Worker runs
+  | { op: 'load'; url: string; options: WorkerLoadOptions; wasmPlaces: string[] }
   | { op: 'generate'; prompt: string; options: WorkerGenerateOptions }
   | { op: 'chat'; messages: ChatMessage[]; options: WorkerGenerateOptions }
   | { op: 'encode'; text: string }

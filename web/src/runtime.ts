@@ -1,11 +1,7 @@
 import { backend } from './backend.js';
 import { asError, LlamaError } from './errors.js';
-import { checkStatus, isHTML, Line, notTheFile } from './exchange.js';
+import { type WasmSource, wasmModule } from './wasm.js';
 import { goFor } from './wasm_exec.js';
-import { fetchSmall } from './wire.js';
-
-/** The WebAssembly, if it is not llama-webgpu.wasm next to this file. */
-export type WasmSource = string | URL | BufferSource | WebAssembly.Module;
 
 /** The result of a synchronous Go function, which cannot throw. */
 type Result<T> = T | { failure: { code: string; message: string } };
@@ -108,60 +104,6 @@ export function unwrap<T>(r: Result<T>): T {
   return r as T;
 }
 
-let compiled: Promise<WebAssembly.Module> | undefined;
-let fallback: (() => Promise<BufferSource>) | undefined;
-
-/** Sets how to read the WebAssembly where fetch cannot: in Node. */
-export function setWasmReader(read: () => Promise<BufferSource>): void {
-  fallback = read;
-}
-
-async function compile(source: WasmSource): Promise<WebAssembly.Module> {
-  if (source instanceof WebAssembly.Module) return source;
-  if (!(typeof source === 'string' || source instanceof URL)) return compileBytes(source, 'wasm');
-  try {
-    return await compileStreamed(String(source));
-  } catch (e) {
-    if (e instanceof LlamaError && e.code !== 'network') throw e;
-  }
-  // Once more without streaming, which has more patience: it sees the bytes come.
-  const url = String(source);
-  const bytes = await fetchSmall(url, { fetch: (u, init) => fetch(u, init), line: new Line() });
-  return compileBytes(bytes as Uint8Array<ArrayBuffer>, url);
-}
-
-async function compileBytes(bytes: BufferSource, name: string): Promise<WebAssembly.Module> {
-  return WebAssembly.compile(bytes).catch((e: unknown) => {
-    throw new LlamaError('corrupt', `${name}: ${(e as Error).message}`, { cause: e });
-  });
-}
-
-/** Compiles the WebAssembly while it arrives, within 30 s. */
-async function compileStreamed(url: string): Promise<WebAssembly.Module> {
-  const ender = new AbortController();
-  const timer = setTimeout(() => ender.abort(), 30_000);
-  try {
-    const response = await fetch(url, { signal: ender.signal });
-    checkStatus(url, response);
-    if (response.headers.get('Content-Type')?.startsWith('application/wasm'))
-      return await WebAssembly.compileStreaming(response);
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    if (isHTML(bytes)) throw notTheFile(url);
-    return await WebAssembly.compile(bytes);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function moduleOf(source: WasmSource | undefined): Promise<WebAssembly.Module> {
-  if (source !== undefined) return compile(source);
-  compiled ??= (async () => compile(fallback ? await fallback() : new URL('./llama-webgpu.wasm', import.meta.url)))();
-  compiled.catch(() => {
-    compiled = undefined;
-  }); // the next call tries again
-  return compiled;
-}
-
 /** One instance of the WebAssembly, on one GPUDevice. */
 export class Runtime {
   private constructor(
@@ -199,7 +141,7 @@ export class Runtime {
       ready,
     };
     const go = goFor(scope);
-    const instance = await WebAssembly.instantiate(await moduleOf(source), go.importObject);
+    const instance = await WebAssembly.instantiate(await wasmModule(source), go.importObject);
     const exited = go.run(instance).then(() => {
       throw new LlamaError('runtime', 'The WebAssembly has exited: see the console for the reason.');
     });

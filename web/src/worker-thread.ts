@@ -1,18 +1,22 @@
-// The inside of the Worker that worker.ts starts.
+// The inside of the Worker that worker.ts starts. It is built into one script that imports nothing and does not know its
+// own address, so that it runs from wherever a bundler puts it, as a module or not, and from a blob.
 import { asError } from './errors.js';
 import type { Call, Reply, Request } from './protocol.js';
 import { load, type TextModel } from './text.js';
+import { setWasmPlaces } from './wasm.js';
 
 const post = (reply: Reply) => (globalThis as unknown as Worker).postMessage(reply);
 const running = new Map<number, AbortController>();
 let model: TextModel | undefined;
 
 async function answer(id: number, call: Call, signal: AbortSignal): Promise<unknown> {
+  if (call.op === 'hello') return undefined;
   if (call.op === 'load') {
+    setWasmPlaces(call.wasmPlaces);
     model = await load(call.url, { ...call.options, signal, onProgress: (progress) => post({ id, progress }) });
     return { info: model.info, device: model.device };
   }
-  const m = model!; // load is the first call, and no other comes before its answer
+  const m = model!; // load comes before all other calls, and none comes before its answer
   switch (call.op) {
     case 'generate':
     case 'chat': {

@@ -11,31 +11,34 @@ import {
   text as textOf,
   tokenIds,
 } from './arguments.js';
+import { wasmPlaces } from './assets.js';
 import { manifestOf } from './cache.js';
 import { Callback, forCaller } from './callback.js';
 import type { ChatMessage } from './chat.js';
-import { LlamaError, throwIfAborted } from './errors.js';
+import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { loadOptions, textOptions, transformerOptions } from './options.js';
 import type { Call, Loaded, Reply, Request, WorkerGenerateOptions, WorkerLoadOptions } from './protocol.js';
 import type { DeviceInfo } from './runtime.js';
+import { noWorker, ways } from './start.js';
 import type { GenerateOptions, LoadOptions, ModelInfo, Stats, TextModel } from './text.js';
 
 export interface WorkerLoadModelOptions extends Omit<LoadOptions, 'device' | 'fetch'> {
-  /** Replaces the package's own Worker, for bundlers that need their own way to create one. */
+  /** A Worker of llama-webgpu/worker-thread, for bundlers that need their own way to create one. */
   worker?: Worker;
 }
 
 /** How long a Worker may take to end a call or itself, in ms, before it is terminated. */
 const grace = 5000;
 
+/** How long a Worker may take to start, in ms: its file comes from a server that may have gone silent. */
+const patience = 15_000;
+
 /** load() of the main entry point, with all the work in a Worker: the page stays responsive while kernels compile. */
 export async function load(url: string | URL, options: WorkerLoadModelOptions = {}): Promise<TextModel> {
   try {
     const { call, signal, onProgress, worker } = checked(() => loadCall(url, optionsOf(options)));
     throwIfAborted(signal);
-    const thread = new Thread(
-      worker ?? new Worker(new URL('./worker-thread.js', import.meta.url), { type: 'module', name: 'llama-webgpu' }),
-    );
+    const thread = worker ? new Thread(worker) : await start(signal);
     const ender = new AbortController();
     const settled = onAbort(signal, () => ender.abort());
     const report = new Callback(onProgress, () => ender.abort());
@@ -64,8 +67,28 @@ function loadCall(url: string | URL, o: WorkerLoadModelOptions) {
   if (o.worker !== undefined && typeof o.worker?.postMessage !== 'function') throw invalid('worker: want a Worker');
   const powerPreference = oneOf('powerPreference', o.powerPreference, ['low-power', 'high-performance'] as const);
   const sent: WorkerLoadOptions = { ...rest, ...transformerOptions(o), ...(powerPreference && { powerPreference }) };
-  const call: Call = { op: 'load', url: manifestOf(url), options: sent };
+  const call: Call = { op: 'load', url: manifestOf(url), options: sent, wasmPlaces: wasmPlaces() };
   return { call, signal, onProgress, worker: o.worker };
+}
+
+/** Starts the package's Worker in the first way that works. */
+async function start(signal: AbortSignal | undefined): Promise<Thread> {
+  const reasons: string[] = [];
+  for (const way of ways) {
+    let thread: Thread | undefined;
+    try {
+      thread = new Thread(way());
+      await thread.hello();
+      throwIfAborted(signal);
+      return thread;
+    } catch (e) {
+      const error = asError(e);
+      thread?.end(error);
+      throwIfAborted(signal);
+      reasons.push(error.message);
+    }
+  }
+  throw noWorker(reasons);
 }
 
 interface Asked {
@@ -100,6 +123,13 @@ class Thread {
       this.open.delete(id);
       o.signal?.removeEventListener('abort', abort);
     });
+  }
+
+  /** Waits until the Worker runs. */
+  async hello(): Promise<void> {
+    const late = () => this.end(new LlamaError('network', `The Worker did not start within ${patience / 1000} s`));
+    const timer = setTimeout(late, patience);
+    await this.ask({ op: 'hello' }).finally(() => clearTimeout(timer));
   }
 
   /** Ends a call. A Worker that says nothing to that is stuck: it is terminated. */

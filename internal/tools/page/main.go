@@ -33,6 +33,9 @@ func run(goTool, site, dist string) error {
 	if pkg["wasm_exec.js"], err = wasmExec(goTool); err != nil {
 		return err
 	}
+	if err := bundleWorker("web", pkg); err != nil {
+		return err
+	}
 	wasm, err := buildWasm(goTool)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"maps"
 	"os"
 	"path/filepath"
@@ -65,6 +66,39 @@ func TestScripts(t *testing.T) {
 	}
 	if app := string(page["app.js"]); !strings.Contains(app, `import("./llama-webgpu/a.js")`) || !strings.Contains(app, "b = 2") {
 		t.Errorf("app.js is %q: it must contain what it imports, and load the package", app)
+	}
+}
+
+// TestWorker checks that the Worker's script contains what it imports, neither is a module nor knows its own address,
+// and is the text of worker-code.js.
+func TestWorker(t *testing.T) {
+	all := small()
+	all["web/src/worker-thread.ts"] = []byte("import { a } from './a.js';\nimport { goFor } from './wasm_exec.js';\npostMessage([a, goFor, new URL('./x.wasm', import.meta.url)]);\n")
+	tree(t, all)
+	pkg, err := packageScripts("web", "gpu/backend.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bundleWorker("web", pkg); err == nil || !strings.Contains(err.Error(), "the package has no wasm_exec.js") {
+		t.Errorf("without a module: %v", err)
+	}
+	pkg["wasm_exec.js"] = []byte("export const goFor = 'starts it';\n")
+	if err := bundleWorker("web", pkg); err != nil {
+		t.Fatal(err)
+	}
+	script, code := string(pkg["worker-thread.js"]), string(pkg["worker-code.js"])
+	for _, module := range []string{"import", "export"} {
+		if strings.Contains(script, module) {
+			t.Errorf("worker-thread.js is %q: it contains %q", script, module)
+		}
+	}
+	if !strings.Contains(script, "starts it") {
+		t.Errorf("worker-thread.js is %q: it lacks what it imports", script)
+	}
+	var text string
+	value := strings.TrimSuffix(strings.TrimPrefix(code, "export const workerCode = "), ";\n")
+	if err := json.Unmarshal([]byte(value), &text); err != nil || text != script {
+		t.Errorf("worker-code.js is %q: %v", code, err)
 	}
 }
 

@@ -98,10 +98,14 @@ func pageFiles(web string) (files, error) {
 	return out, nil
 }
 
-// build runs esbuild in a directory. The names of the files that come of it have no directory.
+// build runs esbuild in a directory, to get modules. The names of the files that come of it have no directory.
 func build(dir string, o api.BuildOptions) (files, error) {
+	return buildAs(api.FormatESModule, dir, o)
+}
+
+func buildAs(format api.Format, dir string, o api.BuildOptions) (files, error) {
 	o.AbsWorkingDir, o.Write = absolute(dir), false
-	o.Format, o.Target, o.Platform = api.FormatESModule, api.ES2022, api.PlatformNeutral
+	o.Format, o.Target, o.Platform = format, api.ES2022, api.PlatformNeutral
 	o.LogLevel, o.Charset = api.LogLevelSilent, api.CharsetUTF8
 	o.TsconfigRaw = "{}" // that of tsc says nothing about JavaScript but the target
 	result := api.Build(o)

@@ -1,0 +1,2 @@
+/** The text of dist/worker-thread.js, from internal/tools/page. */
+export const workerCode: string;

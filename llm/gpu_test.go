@@ -41,7 +41,7 @@ func tokens(t *testing.T, e llm.Engine, prompt []int32, o llm.GenerateOptions) [
 // TestCandidates compares tokens that are chosen from the GPU's largest logits with those chosen from all of them.
 func TestCandidates(t *testing.T) {
 	tr := onGPU(t, transformer.Options{})
-	for _, s := range []llm.Sampling{{}, {Temperature: 0.8, TopK: 20, TopP: 0.9, Seed: 7, RepeatPenalty: 1.2}, {Temperature: 1, Seed: 1}} {
+	for _, s := range []llm.Sampling{{}, {Temperature: 0.8, TopK: 20, TopP: new(float32(0.9)), Seed: 7, RepeatPenalty: 1.2}, {Temperature: 1, Seed: 1}} {
 		o := llm.GenerateOptions{MaxTokens: 30, Sampling: s}
 		few, all := tokens(t, tr, []int32{1, 2, 3}, o), tokens(t, llm.OnCPU(tr), []int32{1, 2, 3}, o)
 		if len(few) != 30 || !slices.Equal(few, all) {

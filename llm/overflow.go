@@ -99,13 +99,19 @@ func (v *Vocabulary) Opening(messages []Message, t Template) int {
 	if err != nil {
 		return v.begins(all)
 	}
+	return v.Begins(all, text)
+}
+
+// Begins reports how many tokens at the start of a prompt are those of the text that it begins with, for
+// GenerateOptions.Keep: what the tokenizer puts before a text, at least.
+func (v *Vocabulary) Begins(prompt []int32, text string) int {
 	opening, err := v.Tokenizer.Encode(text, false)
 	if err != nil {
-		return v.begins(all)
+		return v.begins(prompt)
 	}
 	same := 0
-	for same < min(len(opening), len(all)) && opening[same] == all[same] {
+	for same < min(len(opening), len(prompt)) && opening[same] == prompt[same] {
 		same++
 	}
-	return same
+	return max(same, v.begins(prompt))
 }

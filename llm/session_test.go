@@ -138,7 +138,7 @@ func TestRefusals(t *testing.T) {
 		"max-tokens -2":                {MaxTokens: -2},
 		"stop: must not be empty":      {Stop: []string{"a", ""}},
 		"a sequence must not be empty": {StopTokens: [][]int32{{}}},
-		"top-p 2":                      {Sampling: Sampling{TopP: 2}},
+		"top-p 2":                      {Sampling: Sampling{TopP: new(float32(2))}},
 	} {
 		for _, err := range s.GenerateTokens(t.Context(), []int32{1}, o) {
 			if err == nil || !strings.Contains(err.Error(), want) {

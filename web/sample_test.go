@@ -1,6 +1,10 @@
 package web_test
 
-import "github.com/llama-webgpu/llama-webgpu/gpu/sample"
+import (
+	"cmp"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+)
 
 // draws are how often Go's sampler chooses each token of a few logits, for suite.js to compare sample() with.
 type draws struct {
@@ -20,14 +24,15 @@ func goDraws() ([]draws, error) {
 		{Temperature: 2},
 		{Temperature: 0.5},
 		{Temperature: 1, TopK: 3},
-		{Temperature: 1, TopP: 0.7},
-		{Temperature: 1.5, TopP: 0.7},
+		{Temperature: 1, TopP: new(float32(0.7))},
+		{Temperature: 1.5, TopP: new(float32(0.7))},
+		{Temperature: 1.5, TopP: new(float32(0))},
 		{Temperature: 1, MinP: 0.2},
-		{Temperature: 0.7, TopK: 4, TopP: 0.9, MinP: 0.1},
+		{Temperature: 0.7, TopK: 4, TopP: new(float32(0.9)), MinP: 0.1},
 	} {
 		d := draws{
 			Logits:  []float32{1, 3, 2.5, 1, 2, 3, 0.5, 2.25},
-			Options: map[string]any{"temperature": o.Temperature, "topK": o.TopK, "topP": o.TopP, "minP": o.MinP},
+			Options: map[string]any{"temperature": o.Temperature, "topK": o.TopK, "topP": cmp.Or(o.TopP, new(float32(1))), "minP": o.MinP},
 		}
 		d.Counts = make([]int, len(d.Logits))
 		for seed := range uint64(drawn) {

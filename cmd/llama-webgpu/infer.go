@@ -286,14 +286,10 @@ func (i *inference) conversation(prompt string) []llm.Message {
 }
 
 func sampling(c *cli.Context, seed uint64) llm.Sampling {
-	temperature := c.Float64("temperature")
-	if c.Float64("top-p") == 0 { // nothing but the likeliest; to llm.Sampling it means all
-		temperature = 0
-	}
 	return llm.Sampling{
-		Temperature:   float32(temperature),
+		Temperature:   float32(c.Float64("temperature")),
 		TopK:          c.Int("top-k"),
-		TopP:          float32(c.Float64("top-p")),
+		TopP:          new(float32(c.Float64("top-p"))),
 		MinP:          float32(c.Float64("min-p")),
 		RepeatPenalty: float32(c.Float64("repeat-penalty")),
 		Seed:          seed,

@@ -35,7 +35,8 @@ type generation struct {
 //
 // Other options, all of them optional: sequence (0), maxTokens (256; 0: none), stop (an array of strings), stopTokens (an
 // array of Int32Arrays), temperature, topK, topP, minP, repeatPenalty, repeatLast and seed, which mean what they mean in
-// llm.GenerateOptions and llm.Sampling; onOverflow ("error", "truncate", "shift") and keep (tokens; absent: BOS). The first next fails if one is out of range.
+// llm.GenerateOptions and llm.Sampling; onOverflow ("error", "truncate", "shift"), keep (tokens) and opening (a text: without keep, as much of the prompt is kept
+// as begins like it; without either, BOS). The first next fails if one is out of range.
 //
 // It returns {promptTokens, next, stop}. next () returns a promise of {token, text, end, stop, stats}: the token, absent
 // if the text has ended without one, and the text that is final now. The last piece also has end, the reason ("eos",
@@ -50,6 +51,9 @@ func (s *session) generate(args []js.Value) (any, error) {
 	}
 	g := &generation{
 		s: s, sequence: number(args[1], "sequence"), prompt: prompt, options: generateOptions(args[1]), object: newObject(),
+	}
+	if opening := args[1].Get("opening"); g.options.Keep == 0 && opening.Type() == js.TypeString {
+		g.options.Keep = s.llm.Vocabulary().Begins(prompt, opening.String())
 	}
 	g.object.v.Set("promptTokens", len(prompt))
 	g.ctx, g.cancel = context.WithCancel(s.object.ctx)
@@ -135,7 +139,7 @@ func generateOptions(o js.Value) llm.GenerateOptions {
 	g := llm.GenerateOptions{
 		Sampling: llm.Sampling{
 			Temperature: float32(float(o, "temperature", 0)), TopK: number(o, "topK"),
-			TopP: float32(float(o, "topP", 0)), MinP: float32(float(o, "minP", 0)),
+			TopP: new(float32(float(o, "topP", 1))), MinP: float32(float(o, "minP", 0)),
 			RepeatPenalty: float32(float(o, "repeatPenalty", 0)), RepeatLast: number(o, "repeatLast"), Seed: uint64(float(o, "seed", 0)),
 		},
 		MaxTokens: int(float(o, "maxTokens", llm.DefaultMaxTokens)),

@@ -28,11 +28,14 @@ type model struct {
 	object   *object
 }
 
-// load ({manifest, vocab, files, progress, kernels}) uploads a bundle. manifest and vocab are Uint8Arrays, the
+// load ({manifest, vocab, files, progress, kernels, onStart}) uploads a bundle. manifest and vocab are Uint8Arrays, the
 // latter may be null; files are functions (offset, length) → Promise of a Uint8Array of 1 to length
-// bytes; progress is called with (bytes done); kernels is what tune.NewVariants takes.
+// bytes; progress is called with (bytes done); kernels is what tune.NewVariants takes; onStart is called with a function
+// that cancels the load.
 func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 	in := args[0]
+	ctx, end := cancelable(ctx, in)
+	defer end()
 	m := &model{app: a, sessions: map[*session]bool{}, object: newObject()}
 	if err := m.read(in); err != nil {
 		return nil, err

@@ -160,6 +160,21 @@ func (o *object) async(name string, f func(ctx context.Context, args []js.Value)
 	})
 }
 
+// cancelable returns a context that JavaScript can cancel: in.onStart is called with the function that does so. The caller
+// is to end it with the function returned.
+func cancelable(ctx context.Context, in js.Value) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	f := js.FuncOf(func(js.Value, []js.Value) any {
+		cancel()
+		return nil
+	})
+	in.Call("onStart", f)
+	return ctx, func() {
+		cancel()
+		f.Release()
+	}
+}
+
 // closing adds the method close, which returns a promise.
 func (o *object) closing(f func()) {
 	o.add("close", func([]js.Value) any {

@@ -23,7 +23,7 @@ func (m *model) methods() {
 	o.v.Set("vocab", man.Spec.Vocab)
 	o.v.Set("bos", man.Tokenizer.BOS)
 	o.v.Set("eos", eos)
-	o.v.Set("context", man.Spec.MaxPositions)
+	o.v.Set("trained", man.Spec.MaxPositions)
 	o.v.Set("hasTokenizer", m.tok != nil)
 	if m.tok != nil {
 		o.sync("encode", m.encode)
@@ -92,9 +92,12 @@ func (m *model) token(args []js.Value) (any, error) {
 	return nil, nil
 }
 
-// transformer ({maxSeqLen, maxBatch, kvBits, chunk}) allocates a transformer.
+// transformer ({maxSeqLen, maxBatch, kvBits, chunk, onStart}) allocates a transformer. onStart is called with a function
+// that cancels that.
 func (m *model) transformer(ctx context.Context, args []js.Value) (any, error) {
 	in := args[0]
+	ctx, end := cancelable(ctx, in)
+	defer end()
 	o := transformer.Options{
 		MaxSeqLen: number(in, "maxSeqLen"), MaxBatch: number(in, "maxBatch"), KVBits: number(in, "kvBits"), Chunk: number(in, "chunk"),
 		Warm: []int{longPrompt, 1},
@@ -130,12 +133,17 @@ func float(o js.Value, name string, absent float64) float64 {
 // int32s copies an Int32Array.
 func int32s(v js.Value) []int32 {
 	raw := make([]byte, 4*v.Length())
-	js.CopyBytesToGo(raw, js.Global().Get("Uint8Array").New(v.Get("buffer"), v.Get("byteOffset"), len(raw)))
+	js.CopyBytesToGo(raw, bytesOf(v))
 	ids := make([]int32, len(raw)/4)
 	for i := range ids {
 		ids[i] = int32(binary.LittleEndian.Uint32(raw[4*i:]))
 	}
 	return ids
+}
+
+// bytesOf returns a Uint8Array that shares the memory of a typed array.
+func bytesOf(v js.Value) js.Value {
+	return js.Global().Get("Uint8Array").New(v.Get("buffer"), v.Get("byteOffset"), v.Get("byteLength"))
 }
 
 // int32Array makes an Int32Array.

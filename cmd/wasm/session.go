@@ -31,6 +31,7 @@ func newSession(m *model, t *transformer.Transformer) *session {
 		sequences: make([]*llm.Session, t.Sequences()), texts: map[*generation]bool{}, object: newObject(),
 	}
 	o := s.object
+	o.v.Set("context", s.llm.Context())
 	o.async("forward", s.forward)
 	o.sync("generate", s.generate)
 	o.async("reset", func(context.Context, []js.Value) (any, error) {
@@ -76,8 +77,8 @@ func (s *session) choose(sequence int) (*llm.Session, error) {
 	return s.sequences[sequence], nil
 }
 
-// forward (Int32Array, {sequence, append, from}) returns the logits of the tokens from `from` on, as one Float32Array
-// after the other; without from, or with −1: of the last one. The tokens are the whole sequence, or with append what
+// forward (Int32Array, {sequence, append, from, logits}) fills the Float32Array logits with those of the tokens from `from`
+// on, one after the other; without from, or with −1: of the last one. The tokens are the whole sequence, or with append what
 // follows those in the cache: from counts what is given, so that 0 is the first new one. What the cache has is not
 // computed again, unless its logits are asked for.
 func (s *session) forward(ctx context.Context, args []js.Value) (any, error) {
@@ -100,15 +101,19 @@ func (s *session) forward(ctx context.Context, args []js.Value) (any, error) {
 		before := l.Tokens()
 		tokens, from = append(before, tokens...), len(before)+from
 	}
-	raw := make([]byte, 0, 4*(len(tokens)-from)*s.llm.VocabSize())
-	err = l.Logits(ctx, tokens, from, func(_ int, logits []float32) error {
+	out := bytesOf(o.Get("logits"))
+	size := 4 * s.llm.VocabSize()
+	if n := (len(tokens) - from) * size; out.Length() != n {
+		return nil, fmt.Errorf("%w: %d bytes for logits, want %d", errInvalid, out.Length(), n)
+	}
+	raw := make([]byte, 0, size)
+	return nil, l.Logits(ctx, tokens, from, func(i int, logits []float32) error {
+		raw = raw[:0]
 		for _, v := range logits {
 			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 		}
+		at := (i - from) * size
+		js.CopyBytesToJS(out.Call("subarray", at, at+size), raw)
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return js.Global().Get("Float32Array").New(bytesToJS(raw).Get("buffer")), nil
 }

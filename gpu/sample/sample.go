@@ -18,12 +18,12 @@ const DefaultRepeatLast = 64
 
 // Options say how to choose. The zero value is greedy: always the largest logit.
 type Options struct {
-	Temperature   float32 // logits are divided by it; 0: greedy
-	TopK          int     // keep this many of the largest logits; 0: all
-	TopP          float32 // keep the fewest tokens that together have this probability; 0 or 1: all
-	MinP          float32 // keep tokens with at least this share of the largest probability; 0: all
-	RepeatPenalty float32 // logits > 0 of recent tokens are divided by it, others multiplied; 0 or 1: off
-	RepeatLast    int     // how many tokens are recent; 0: DefaultRepeatLast, −1: all
+	Temperature   float32  // logits are divided by it; 0: greedy
+	TopK          int      // keep this many of the largest logits; 0: all
+	TopP          *float32 // keep the fewest tokens that together have this probability; 0: the likeliest, nil or 1: all
+	MinP          float32  // keep tokens with at least this share of the largest probability; 0: all
+	RepeatPenalty float32  // logits > 0 of recent tokens are divided by it, others multiplied; 0 or 1: off
+	RepeatLast    int      // how many tokens are recent; 0: DefaultRepeatLast, −1: all
 	Seed          uint64
 }
 
@@ -34,8 +34,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("temperature %v: want 0 (greedy) or a finite number above it", o.Temperature)
 	case o.TopK < 0:
 		return fmt.Errorf("top-k %d: want 0 (off) or more", o.TopK)
-	case !(o.TopP >= 0 && o.TopP <= 1):
-		return fmt.Errorf("top-p %v: want a number from 0 to 1 (0 and 1: off)", o.TopP)
+	case o.TopP != nil && !(*o.TopP >= 0 && *o.TopP <= 1):
+		return fmt.Errorf("top-p %v: want a number from 0 (only the likeliest token) to 1 (off)", *o.TopP)
 	case !(o.MinP >= 0 && o.MinP <= 1):
 		return fmt.Errorf("min-p %v: want a number from 0 (off) to 1", o.MinP)
 	case !(o.RepeatPenalty >= 0) || math.IsInf(float64(o.RepeatPenalty), 1):
@@ -171,7 +171,7 @@ func (s *Sampler) choose(p *pool) (int32, bool) {
 	if s.o.TopK > 0 {
 		p.limit = min(p.limit, s.o.TopK)
 	}
-	if s.o.TopP > 0 && s.o.TopP < 1 && !p.nucleus(float64(s.o.TopP)) {
+	if s.o.TopP != nil && *s.o.TopP < 1 && !p.nucleus(float64(*s.o.TopP)) {
 		return 0, false
 	}
 	if s.o.MinP > 0 {

@@ -31,7 +31,7 @@ func TestOptionsAreValidated(t *testing.T) {
 	for want, o := range map[string][]Options{
 		"temperature":    {{Temperature: -1}, {Temperature: nan}, {Temperature: inf}},
 		"top-k":          {{TopK: -1}},
-		"top-p":          {{TopP: -.1}, {TopP: 1.1}, {TopP: nan}},
+		"top-p":          {{TopP: new(float32(-.1))}, {TopP: new(float32(1.1))}, {TopP: new(float32(nan))}},
 		"min-p":          {{MinP: -.1}, {MinP: 1.1}, {MinP: nan}},
 		"repeat-penalty": {{RepeatPenalty: -1}, {RepeatPenalty: nan}, {RepeatPenalty: inf}},
 		"repeat-last":    {{RepeatLast: -2}},
@@ -88,7 +88,7 @@ func TestBadLogitsAreErrors(t *testing.T) {
 func TestSameSeedSameTokens(t *testing.T) {
 	logits := randomLogits(rand.New(rand.NewPCG(1, 1)), 500, 2)
 	run := func(seed uint64) (ids []int32) {
-		s := newSampler(t, Options{Temperature: 1.2, TopP: .95, Seed: seed})
+		s := newSampler(t, Options{Temperature: 1.2, TopP: new(float32(.95)), Seed: seed})
 		for range 200 {
 			ids = append(ids, sampled(t, s, logits))
 		}
@@ -131,10 +131,10 @@ func exact(logits []float32, o Options, history []int32) []float64 {
 	if o.TopK > 0 && o.TopK < len(order) {
 		order = order[:o.TopK]
 	}
-	if o.TopP > 0 && o.TopP < 1 {
+	if o.TopP != nil && *o.TopP < 1 {
 		p, sum := softmax(l, order, 1), 0.0
 		for i := range order {
-			if sum += p[i]; sum >= float64(o.TopP) {
+			if sum += p[i]; sum >= float64(*o.TopP) {
 				order = order[:i+1]
 				break
 			}
@@ -185,11 +185,11 @@ func TestDistribution(t *testing.T) {
 		{Temperature: .5},
 		{Temperature: 2},
 		{Temperature: 1, TopK: 5},
-		{Temperature: .8, TopP: .7},
+		{Temperature: .8, TopP: new(float32(.7))},
 		{Temperature: 1.5, MinP: .2},
-		{Temperature: 1, TopK: 12, TopP: .9, MinP: .05},
+		{Temperature: 1, TopK: 12, TopP: new(float32(.9)), MinP: .05},
 		{Temperature: 1, RepeatPenalty: 1.5},
-		{Temperature: 1.3, TopK: 9, TopP: .8, MinP: .1, RepeatPenalty: 3, Seed: 9},
+		{Temperature: 1.3, TopK: 9, TopP: new(float32(.8)), MinP: .1, RepeatPenalty: 3, Seed: 9},
 	} {
 		s := newSampler(t, o)
 		history := []int32{2, 5, 5, 11}
@@ -236,16 +236,17 @@ func TestSets(t *testing.T) {
 		{Options{TopK: 1}, []int32{1}},
 		{Options{TopK: 3}, []int32{1, 2, 3}},
 		{Options{TopK: 99}, []int32{0, 1, 2, 3}},
-		{Options{TopP: .01}, []int32{1}},
-		{Options{TopP: .41}, []int32{1, 3}},
-		{Options{TopP: .89}, []int32{1, 2, 3}},
-		{Options{TopP: .91}, []int32{0, 1, 2, 3}},
-		{Options{TopP: 1}, []int32{0, 1, 2, 3}},
+		{Options{TopP: new(float32(0))}, []int32{1}},
+		{Options{TopP: new(float32(.01))}, []int32{1}},
+		{Options{TopP: new(float32(.41))}, []int32{1, 3}},
+		{Options{TopP: new(float32(.89))}, []int32{1, 2, 3}},
+		{Options{TopP: new(float32(.91))}, []int32{0, 1, 2, 3}},
+		{Options{TopP: new(float32(1))}, []int32{0, 1, 2, 3}},
 		{Options{MinP: .49}, []int32{1, 2, 3}},
 		{Options{MinP: .51}, []int32{1, 3}},
 		{Options{MinP: 1}, []int32{1}},
 		// Top-k comes first: of .4 .3 renormalized, .4 alone has a share of .57.
-		{Options{TopK: 2, TopP: .55}, []int32{1}},
+		{Options{TopK: 2, TopP: new(float32(.55))}, []int32{1}},
 		// Temperature comes last: it makes 0 likely, but min-p has dropped it.
 		{Options{Temperature: 50, MinP: .3}, []int32{1, 2, 3}},
 		// −ln .3 · 2 pushes token 3 below token 0.
@@ -293,7 +294,7 @@ func FuzzSample(f *testing.F) {
 	f.Add(uint64(1), float32(.8), 40, float32(.95), float32(.05), float32(1.1))
 	f.Add(uint64(2), float32(1e-30), 0, float32(1e-9), float32(0), float32(3e38))
 	f.Fuzz(func(t *testing.T, seed uint64, temperature float32, k int, topP, minP, penalty float32) {
-		o := Options{Temperature: temperature, TopK: k, TopP: topP, MinP: minP, RepeatPenalty: penalty, Seed: seed}
+		o := Options{Temperature: temperature, TopK: k, TopP: new(float32(topP)), MinP: minP, RepeatPenalty: penalty, Seed: seed}
 		s, err := New(o)
 		if err != nil {
 			return

@@ -37,7 +37,7 @@ func TestTopEqualsAll(t *testing.T) {
 	for range 1500 {
 		o := Options{
 			Temperature: pick(0, .5, 1, 1, 2), TopK: int(pick(0, 0, 1, 5, 20, 40)),
-			TopP: pick(0, .3, .9, .99), MinP: pick(0, 0, .1), RepeatPenalty: pick(0, 1.1, 2, .7),
+			TopP: new(pick(0, .3, .9, .99, 1)), MinP: pick(0, 0, .1), RepeatPenalty: pick(0, 1.1, 2, .7),
 			RepeatLast: int(pick(0, 3, -1)), Seed: r.Uint64(),
 		}
 		all, few := newSampler(t, o), newSampler(t, o)
@@ -86,13 +86,13 @@ func TestTopDecides(t *testing.T) {
 		n    int
 		want bool
 	}{
-		{Options{}, 1, true},                                    // greedy needs one
-		{Options{Temperature: 1, TopK: 40}, 40, true},           // top-k needs k
-		{Options{Temperature: 1, TopK: 40}, 39, false},          // the draw is in the tail
-		{Options{Temperature: 2, TopK: 40, TopP: .9}, 64, true}, //
-		{Options{Temperature: 1, TopP: .999}, 10, false},        // the nucleus is larger
-		{Options{Temperature: 1, MinP: .5}, 64, true},           // min-p needs no sum
-		{Options{Temperature: 100}, 64, false},                  // flat: everything can be drawn
+		{Options{}, 1, true},                                                  // greedy needs one
+		{Options{Temperature: 1, TopK: 40}, 40, true},                         // top-k needs k
+		{Options{Temperature: 1, TopK: 40}, 39, false},                        // the draw is in the tail
+		{Options{Temperature: 2, TopK: 40, TopP: new(float32(.9))}, 64, true}, //
+		{Options{Temperature: 1, TopP: new(float32(.999))}, 10, false},        // the nucleus is larger
+		{Options{Temperature: 1, MinP: .5}, 64, true},                         // min-p needs no sum
+		{Options{Temperature: 100}, 64, false},                                // flat: everything can be drawn
 		{Options{Temperature: 1, TopK: 9, RepeatPenalty: 2}, 64, true},
 		{Options{Temperature: 1, TopK: 9, RepeatPenalty: .5}, 64, false}, // raised an unknown token
 	} {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
@@ -40,8 +41,10 @@ const (
 // features for, each once for a packing of weights, on random data: one is chosen if its results are those of
 // matvec, up to rounding, and it is faster.
 type Variants struct {
-	dev     *gpu.Device
-	want    string
+	dev  *gpu.Device
+	want string
+
+	mu      sync.Mutex // guards what follows, and is held during trials: models that load at once wait for each other's
 	chosen  map[graph.Packing]graph.Variant
 	results []VariantResult
 }
@@ -87,7 +90,11 @@ func NewVariants(dev *gpu.Device, want string) (*Variants, error) {
 }
 
 // Results returns how the kernels did that were tried so far.
-func (k *Variants) Results() []VariantResult { return k.results }
+func (k *Variants) Results() []VariantResult {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.results)
+}
 
 // Choose returns the choice for the packings that a model mostly consists of, and tries those that were not tried
 // before. Of src it reads no weights.
@@ -99,6 +106,8 @@ func (k *Variants) Choose(ctx context.Context, src graph.Source) (map[graph.Pack
 	if err != nil {
 		return nil, err
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	var all uint64
 	packings := w.Packings()
 	for _, n := range packings {
@@ -108,7 +117,10 @@ func (k *Variants) Choose(ctx context.Context, src graph.Source) (map[graph.Pack
 		if _, done := k.chosen[p]; done || n < all/8 {
 			continue
 		}
+		from := len(k.results)
 		if err := k.choose(ctx, p); err != nil {
+			delete(k.chosen, p) // the next model tries again
+			k.results = k.results[:from]
 			return nil, err
 		}
 	}

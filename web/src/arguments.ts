@@ -2,6 +2,7 @@
 // cannot be sent to a Worker, and JavaScript callers pass what the types forbid.
 import type { ChatMessage } from './chat.js';
 import { LlamaError } from './errors.js';
+import type { WasmSource } from './wasm.js';
 
 export function invalid(message: string): LlamaError {
   return new LlamaError('invalid-argument', message);
@@ -13,9 +14,13 @@ export function checked<T>(check: () => T): T {
     return check();
   } catch (e) {
     if (e instanceof LlamaError) throw e;
-    throw new LlamaError('invalid-argument', `An argument cannot be read: ${e instanceof Error ? e.message : e}`, {
-      cause: e,
-    });
+    throw new LlamaError(
+      'invalid-argument',
+      `An argument cannot be read: ${e instanceof Error ? e.message : String(e)}`,
+      {
+        cause: e,
+      },
+    );
   }
 }
 
@@ -45,8 +50,11 @@ interface Numbers {
   whole: boolean;
 }
 
+/** The runtime computes with float32, to which anything larger is infinite. */
+const largestFloat32 = 3.4028234663852886e38;
+
 const whole = (min: number, max = Number.MAX_SAFE_INTEGER): Numbers => ({ min, max, whole: true });
-const real = (min: number, max = Number.MAX_VALUE): Numbers => ({ min, max, whole: false });
+const real = (min: number, max = largestFloat32): Numbers => ({ min, max, whole: false });
 
 /** The numbers that each field takes. */
 const fields = {
@@ -75,7 +83,7 @@ export function number(name: Field, v: unknown): number | undefined {
   if (name === 'maxTokens' && v === Infinity) return 2 ** 31 - 1; // until the context is full
   if (typeof v === 'number' && v >= min && v <= max && (!whole || Number.isInteger(v))) return v;
   const kind = whole ? 'a whole number' : 'a number';
-  const open = max === Number.MAX_VALUE || max === Number.MAX_SAFE_INTEGER;
+  const open = max === largestFloat32 || max === Number.MAX_SAFE_INTEGER;
   if (min === Number.MIN_SAFE_INTEGER) throw wants(name, kind, v);
   throw wants(name, open ? `${kind}, ${min} or more` : `${kind} from ${min} to ${max}`, v);
 }
@@ -126,14 +134,34 @@ export function stops(v: unknown): string[] {
   return list;
 }
 
-/** Token ids: whole numbers from 0 up to, but not including, `vocab`. */
+/** true or false; undefined and null are absent. */
+export function flag(name: string, v: unknown): boolean | undefined {
+  if (v === undefined || v === null) return undefined;
+  if (typeof v !== 'boolean') throw wants(name, 'true or false', v);
+  return v;
+}
+
+/** More tokens than any context has room for. */
+const mostTokens = 2 ** 20;
+
+/** Token ids: whole numbers from 0 up to, but not including, `vocab`. Lists that are too long are refused uncopied. */
 export function tokenIds(name: string, v: unknown, vocab = 2 ** 31): Int32Array {
-  const list = typeof v === 'object' && v !== null && (Symbol.iterator in v || 'length' in v);
-  if (!list) throw wants(name, 'a list of token ids', v);
-  return Int32Array.from(v as ArrayLike<unknown>, (id, i) => {
-    if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocab) return id;
-    throw wants(`${name}[${i}]`, `a token id from 0 to ${vocab - 1}`, id);
-  });
+  const isList = typeof v === 'object' && v !== null && (Symbol.iterator in v || 'length' in v);
+  if (!isList) throw wants(name, 'a list of token ids', v);
+  const { length } = v as ArrayLike<unknown>;
+  if (length !== undefined && !(length <= mostTokens)) throw tooMany(name, length);
+  const ids: number[] = [];
+  for (const id of Symbol.iterator in v ? (v as Iterable<unknown>) : Array.from(v as ArrayLike<unknown>)) {
+    if (!(typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocab))
+      throw wants(`${name}[${ids.length}]`, `a token id from 0 to ${vocab - 1}`, id);
+    if (ids.push(id) > mostTokens) throw tooMany(name, 'more');
+  }
+  return Int32Array.from(ids);
+}
+
+function tooMany(name: string, got: unknown): LlamaError {
+  const many = typeof got === 'string' ? got : shown(got);
+  return new LlamaError('too-large', `${name}: want at most ${mostTokens} tokens, got ${many}`);
 }
 
 /** A function of the caller's. */
@@ -220,6 +248,14 @@ function copy(name: string, v: unknown, depth = 0): unknown {
 function base(): string | undefined {
   const here = globalThis.document?.baseURI ?? globalThis.location?.href;
   return here?.startsWith('blob:') ? new URL(here).origin : here;
+}
+
+/** What the WebAssembly is read from: an address, its bytes, or a compiled module. */
+export function wasmSource(v: unknown): WasmSource | undefined {
+  if (v === undefined || v === null) return undefined;
+  if (typeof v === 'string' || v instanceof URL) return base() ? url('wasm', v).href : String(v);
+  if (v instanceof WebAssembly.Module || v instanceof ArrayBuffer || ArrayBuffer.isView(v)) return v as WasmSource;
+  throw wants('wasm', 'a URL, bytes or a WebAssembly.Module', v);
 }
 
 /** A URL, seen from the page. */

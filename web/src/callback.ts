@@ -25,8 +25,10 @@ export class Callback<T> {
   call(value: T): void {
     if (!this.f || this.failure) return;
     try {
-      const result = this.f(value);
-      if (result instanceof Promise) result.catch((e: unknown) => this.fail(e));
+      const result = this.f(value) as Partial<PromiseLike<unknown>> | undefined | null;
+      if (typeof result?.then === 'function')
+        // of any realm
+        Promise.resolve(result).catch((e: unknown) => this.fail(e));
     } catch (e) {
       this.fail(e);
     }

@@ -1,3 +1,4 @@
+import { unlessAborted } from './abort.js';
 import { checked, invalid, onAbort, options as optionsOf } from './arguments.js';
 import { type CacheReport, freeBytes, manifestOf, openStore, type Store } from './cache.js';
 import { Callback, forCaller } from './callback.js';
@@ -5,7 +6,7 @@ import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { type Fetch, Line } from './exchange.js';
 import { type Manifest, Model } from './model.js';
 import { loadOptions } from './options.js';
-import { runtimeOf, unwrap } from './runtime.js';
+import { runtimeOf } from './runtime.js';
 import type { WasmSource } from './wasm.js';
 import { blockBytes, fetchSmall, WireFile, type WireOptions } from './wire.js';
 
@@ -30,6 +31,11 @@ export interface LoadModelOptions {
   /** vocab.json. Default: next to the manifest. */
   vocabUrl?: string | URL;
   onProgress?: (progress: LoadProgress) => void;
+  /**
+   * Called with what works, but hardly as meant: a context that is longer than what the model was trained for. Default:
+   * console.warn.
+   */
+  onWarning?: (message: string) => void;
   signal?: AbortSignal;
   /** Whether to cache the model in the browser's storage. Default: true; Node has no such storage. */
   cache?: boolean;
@@ -67,7 +73,8 @@ export async function open(device: GPUDevice, o: LoadModelOptions): Promise<Mode
   const ender = new AbortController();
   const settled = onAbort(o.signal, () => ender.abort(o.signal?.reason));
   const report = new Callback(o.onProgress, () => ender.abort());
-  const inner: Inner = { ...o, signal: ender.signal, report };
+  const warn = o.onWarning ?? ((message: string) => console.warn(`llama-webgpu: ${message}`));
+  const inner: Inner = { ...o, signal: ender.signal, report, warn };
   try {
     const first = await new Loading(device, inner).run().catch((e: unknown) => e);
     if (first instanceof Model) return first;
@@ -83,6 +90,7 @@ export async function open(device: GPUDevice, o: LoadModelOptions): Promise<Mode
 /** The options of one attempt: its signal also aborts when the caller's onProgress has failed. */
 interface Inner extends LoadModelOptions {
   report: Callback<LoadProgress>;
+  warn: (message: string) => void;
 }
 
 /** The cached copy was damaged, and has been deleted. */
@@ -134,18 +142,17 @@ class Loading {
       (f, i) => new WireFile(this.weightUrl(manifest, f.name), f.size, `block-${i}`, this.wire),
     );
     const vocab = manifest.tokenizer.size ? await this.vocab(manifest) : null;
-    const rt = await runtime;
+    const rt = await unlessAborted(this.o.signal, runtime);
     try {
-      const go = unwrap(
-        await rt.wait(async () =>
-          rt.api.load({
-            manifest: text,
-            vocab,
-            files: files.map((f) => (offset, length) => f.read(offset, length)),
-            progress: (loaded) => this.progress(loaded),
-            kernels: this.o.kernels ?? 'auto',
-          }),
-        ),
+      const go = await rt.waitUnlessAborted(this.o.signal, (onStart) =>
+        rt.api.load({
+          manifest: text,
+          vocab,
+          files: files.map((f) => (offset, length) => f.read(offset, length)),
+          progress: (loaded) => this.progress(loaded),
+          kernels: this.o.kernels ?? 'auto',
+          onStart,
+        }),
       );
       this.progress(total, true);
       if (this.o.signal?.aborted) {
@@ -160,11 +167,12 @@ class Loading {
         files.some((f) => f.fromStore),
         rt,
         go,
+        this.o.warn,
       );
     } catch (e) {
-      const cached = store && (files.some((f) => f.fromStore) || this.vocabFromStore);
-      if (!cached || asError(e).code !== 'corrupt') throw e;
+      if (!store || asError(e).code !== 'corrupt') throw e;
       await store.clear();
+      if (!files.some((f) => f.fromStore) && !this.vocabFromStore) throw e;
       throw new DamagedCache(`The cached copy was damaged (${asError(e).message}), so the model was downloaded again.`);
     }
   }

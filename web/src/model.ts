@@ -64,6 +64,8 @@ export class Model {
     /** @internal */
     readonly runtime: Runtime,
     private readonly goModel: GoModel,
+    /** @internal */
+    readonly warn: (message: string) => void,
   ) {}
 
   /** @internal */

@@ -3,7 +3,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { invalid } from './arguments.js';
+import { checked, invalid, options as optionsOf } from './arguments.js';
 import { LlamaError } from './errors.js';
 import type { Fetch } from './exchange.js';
 import { type LoadOptions, load as loadUrl, type TextModel } from './text.js';
@@ -15,6 +15,8 @@ setWasmReader(() => readFile(new URL('./llama-webgpu.wasm', import.meta.url)));
 
 /** Sets navigator.gpu to the one of the package "webgpu", unless there is one. `flags` are Dawn's. */
 export async function installWebGPU(flags: string[] = []): Promise<void> {
+  if (!Array.isArray(flags) || flags.some((f) => typeof f !== 'string'))
+    throw invalid('flags: want an array of strings');
   if ((globalThis.navigator as { gpu?: unknown } | undefined)?.gpu) return;
   let dawn: { create(flags: string[]): GPU; globals: object };
   try {
@@ -31,8 +33,9 @@ export async function installWebGPU(flags: string[] = []): Promise<void> {
 
 /** Loads a bundle from a directory, or from a URL. */
 export async function load(where: string | URL, options: LoadOptions = {}): Promise<TextModel> {
-  if (!options?.device) await installWebGPU();
-  return loadUrl(urlOf(where), { fetch: fetchAny, ...options });
+  const [url, given] = checked(() => [urlOf(where), { ...optionsOf(options) }] as const);
+  if (!given.device) await installWebGPU();
+  return loadUrl(url, { ...given, fetch: given.fetch ?? fetchAny });
 }
 
 /** Takes URLs as they are, and everything else as a path. */

@@ -2,30 +2,31 @@
 import {
   abortSignal,
   callback,
+  flag,
   numbers,
   oneOf,
   type Sampling,
   sampling,
   stops,
-  text,
   url as urlOf,
+  wasmSource,
 } from './arguments.js';
 import type { LoadModelOptions } from './loader.js';
 import type { GenerateTokensOptions, TransformerOptions } from './transformer.js';
 
 /** A copy of the options of a load, with absolute URLs. */
 export function loadOptions(o: Partial<LoadModelOptions>): Omit<LoadModelOptions, 'manifestUrl'> {
-  const { wasm } = o;
   const all = {
     ...numbers(o, ['concurrency']),
     weightUrl: absolute('weightUrl', o.weightUrl),
     vocabUrl: absolute('vocabUrl', o.vocabUrl),
-    wasm: typeof wasm === 'string' || wasm instanceof URL ? absolute('wasm', wasm) : wasm,
+    wasm: wasmSource(o.wasm),
     onProgress: callback('onProgress', o.onProgress),
     fetch: callback('fetch', o.fetch),
     signal: abortSignal(o.signal),
-    cache: o.cache ?? undefined,
-    kernels: o.kernels === undefined || o.kernels === null ? undefined : text('kernels', o.kernels), // Go knows which there are
+    cache: flag('cache', o.cache),
+    kernels: oneOf('kernels', o.kernels, ['auto', 'baseline', 'subgroups', 'dot4', 'f16'] as const),
+    onWarning: callback('onWarning', o.onWarning),
   };
   return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined && v !== null));
 }

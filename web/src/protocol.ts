@@ -5,7 +5,7 @@ import type { DeviceInfo } from './runtime.js';
 import type { GenerateOptions, LoadOptions, ModelInfo } from './text.js';
 
 /** The options of load that can be sent to a Worker. */
-export type WorkerLoadOptions = Omit<LoadOptions, 'signal' | 'onProgress' | 'device' | 'fetch'>;
+export type WorkerLoadOptions = Omit<LoadOptions, 'signal' | 'onProgress' | 'onWarning' | 'device' | 'fetch'>;
 export type WorkerGenerateOptions = Omit<GenerateOptions, 'signal' | 'onToken'>;
 
 /** To the Worker. Each call has an id, and one answer. */
@@ -31,6 +31,7 @@ export interface Loaded {
 export type Reply =
   | { id: number; alive: true }
   | { id: number; progress: LoadProgress }
+  | { id: number; warning: string }
   | { id: number; token: { id: number; ms: number } }
   | { id: number; text: string }
   | { id: number; value: unknown }

@@ -1,3 +1,5 @@
+import { unlessAborted } from './abort.js';
+import { onAbort } from './arguments.js';
 import { backend } from './backend.js';
 import { asError, LlamaError } from './errors.js';
 import { type WasmSource, wasmModule } from './wasm.js';
@@ -32,7 +34,12 @@ export interface GoGeneration {
 }
 
 export interface GoTransformer {
-  forward(tokens: Int32Array, options: { sequence?: number; append?: boolean; from?: number }): Promise<Float32Array>;
+  context: number; // tokens that a sequence has room for
+  /** Fills `logits` with those of the tokens from `from` on. */
+  forward(
+    tokens: Int32Array,
+    options: { sequence?: number; append?: boolean; from?: number; logits: Float32Array },
+  ): Promise<null>;
   generate(prompt: string | Int32Array, options: object): Result<GoGeneration>;
   reset(): Promise<null>;
   close(): Promise<null>;
@@ -42,12 +49,13 @@ export interface GoModel {
   vocab: number;
   bos: number;
   eos: number[];
-  context: number;
   hasTokenizer: boolean;
   encode(text: string, special: boolean): Result<Int32Array>;
   decode(tokens: Int32Array, skipSpecial: boolean): Result<string>;
   token(id: number): Result<string | null>;
-  transformer(options: object): Promise<GoTransformer>;
+  trained: number; // positions, 0: the manifest does not say
+  /** onStart gets a function that cancels it. */
+  transformer(options: object & { onStart: (cancel: () => void) => void }): Promise<GoTransformer>;
   kernels(): KernelTrial[];
   close(): Promise<null>;
 }
@@ -81,6 +89,7 @@ interface GoApi {
     files: GoRead[];
     progress: (bytes: number) => void;
     kernels: string;
+    onStart: (cancel: () => void) => void; // gets a function that cancels the load
   }): Promise<GoModel>;
   memory(): GoMemory;
   close(): Promise<null>;
@@ -157,6 +166,27 @@ export class Runtime {
     } catch (e) {
       throw this.failure(e);
     }
+  }
+
+  /**
+   * wait, for a call that can be canceled: it is when the signal aborts, which is not waited for. What it returns
+   * nevertheless is closed.
+   */
+  async waitUnlessAborted<T extends { close(): Promise<null> }>(
+    signal: AbortSignal | undefined,
+    call: (onStart: (cancel: () => void) => void) => Promise<T>,
+  ): Promise<T> {
+    let settled = () => {};
+    const onStart = (cancel: () => void) => {
+      settled = onAbort(signal, cancel);
+    };
+    const done = this.wait(async () => {
+      const made = await call(onStart);
+      if (made === undefined)
+        throw new LlamaError('runtime', 'The WebAssembly is about to end after an internal error.');
+      return made;
+    }).finally(() => settled());
+    return unlessAborted(signal, done, (made) => made.close());
   }
 
   /** Calls Go; its errors become LlamaErrors. */

@@ -1,3 +1,4 @@
+import { unlessAborted } from './abort.js';
 import {
   abortSignal,
   callback,
@@ -10,7 +11,7 @@ import {
 } from './arguments.js';
 import { type CacheReport, manifestOf } from './cache.js';
 import { Callback, forCaller } from './callback.js';
-import { type ChatMessage, renderChat } from './chat.js';
+import { type ChatMessage, type Rendered, renderChat } from './chat.js';
 import { type DeviceOptions, gpuDevice } from './device.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { type LoadModelOptions, type Manifest, type Model, open } from './loader.js';
@@ -38,6 +39,9 @@ export interface Stats {
   fromCache: boolean;
   /** Of the last generation. */
   promptTokens: number;
+  /** Of prompt and text, the tokens dropped to stay within the context; of the prompt, those that the cache had. */
+  droppedTokens: number;
+  cachedTokens: number;
   generatedTokens: number;
   firstTokenSeconds: number;
   tokensPerSecond: number; // after the first token
@@ -91,10 +95,18 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
     const given = optionsOf(options);
     const manifestUrl = checked(() => manifestOf(url));
     const [o, shape] = checked(() => [loadOptions(given), transformerOptions(given)] as const);
-    const own = given.device === undefined || given.device === null;
-    const device = own ? await gpuDevice(given) : given.device!;
+    const there = checked(() => given.device ?? undefined);
+    const own = there === undefined;
+    throwIfAborted(o.signal);
+    const device = there ?? (await unlessAborted(o.signal, gpuDevice(given), (late) => late.destroy()));
+    const warnings = new Callback(o.onWarning);
+    const onWarning = o.onWarning && { onWarning: (message: string) => warnings.call(message) };
     try {
-      const [model, transformer] = await loadBoth(device, { ...o, manifestUrl }, shape);
+      const [model, transformer] = await loadBoth(device, { ...o, ...onWarning, manifestUrl }, shape);
+      if (warnings.failure) {
+        await model.dispose();
+        throw warnings.failure;
+      }
       return new LocalModel(model, transformer, own, (performance.now() - begun) / 1000);
     } catch (e) {
       if (own) {
@@ -116,7 +128,7 @@ async function loadBoth(
   const model = await open(device, options);
   try {
     const transformer = new Transformer(device, model, shape);
-    await transformer.ready();
+    await transformer.ready({ signal: options.signal });
     return [model, transformer];
   } catch (e) {
     await model.dispose();
@@ -124,7 +136,16 @@ async function loadBoth(
   }
 }
 
-type Run = Pick<Stats, 'promptTokens' | 'generatedTokens' | 'firstTokenSeconds' | 'tokensPerSecond' | 'end'>;
+type Run = Pick<
+  Stats,
+  | 'promptTokens'
+  | 'droppedTokens'
+  | 'cachedTokens'
+  | 'generatedTokens'
+  | 'firstTokenSeconds'
+  | 'tokensPerSecond'
+  | 'end'
+>;
 
 /** Counts and times the tokens of a generation. */
 class Meter {
@@ -134,7 +155,15 @@ class Meter {
   private last = this.begun;
 
   constructor(promptTokens: number) {
-    this.run = { promptTokens, generatedTokens: 0, firstTokenSeconds: 0, tokensPerSecond: 0, end: undefined };
+    this.run = {
+      promptTokens,
+      droppedTokens: 0,
+      cachedTokens: 0,
+      generatedTokens: 0,
+      firstTokenSeconds: 0,
+      tokensPerSecond: 0,
+      end: undefined,
+    };
   }
 
   /** Notes a token, and returns the milliseconds since the one before. */
@@ -175,7 +204,7 @@ class LocalModel implements TextModel {
   }
 
   generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
-    return this.continue(async () => text('prompt', prompt), true, options);
+    return this.continue(async () => ({ text: text('prompt', prompt) }), true, options);
   }
 
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
@@ -192,15 +221,18 @@ class LocalModel implements TextModel {
 
   /** Continues a prompt. With `special`, the tokenizer puts in front what belongs before a text. */
   private async *continue(
-    prompt: () => Promise<string>,
+    prompt: () => Promise<Rendered>,
     special: boolean,
     options: GenerateOptions,
   ): AsyncGenerator<string, void, undefined> {
-    const o = checked(() => optionsOf(options));
-    const [signal, onToken] = checked(() => [abortSignal(o.signal), callback('onToken', o.onToken)] as const);
+    const [o, signal, onToken] = checked(() => {
+      const given = optionsOf(options);
+      return [textOptions(given), abortSignal(given.signal), callback('onToken', given.onToken)] as const;
+    });
     throwIfAborted(signal);
     this.throwIfEnded();
-    const generation = await this.transformer.generate(await prompt(), { ...textOptions(o), special });
+    const { text, opening } = await prompt();
+    const generation = await this.transformer.generate(text, { ...o, special, opening });
     const meter = new Meter(generation.promptTokens);
     this.run = meter.run;
     let stopping: Promise<unknown> | undefined;
@@ -217,6 +249,10 @@ class LocalModel implements TextModel {
         if (piece.token !== undefined) told.call({ id: piece.token, ms: meter.token() });
         told.throwIfFailed();
         if (piece.end) this.run.end = piece.end;
+        if (piece.stats) {
+          const { promptTokens, droppedTokens, cachedTokens } = piece.stats;
+          Object.assign(this.run, { promptTokens, droppedTokens, cachedTokens });
+        }
         throwIfAborted(signal);
         this.throwIfEnded();
         if (piece.text) yield piece.text;

@@ -1,6 +1,16 @@
-import { checked, invalid, number, numbers, options as optionsOf, tokenIds } from './arguments.js';
+import {
+  abortSignal,
+  checked,
+  flag,
+  invalid,
+  number,
+  numbers,
+  options as optionsOf,
+  text,
+  tokenIds,
+} from './arguments.js';
 import { LlamaError } from './errors.js';
-import type { Model } from './model.js';
+import { Model } from './model.js';
 import { textOptions, transformerOptions } from './options.js';
 import { type GoGeneration, type GoTransformer, unwrap } from './runtime.js';
 import type { SampleOptions } from './sample.js';
@@ -46,12 +56,21 @@ export interface GenerateTokensOptions extends SampleOptions {
    * the older half of its tokens.
    */
   onOverflow?: 'error' | 'truncate' | 'shift';
-  /** How many tokens at the beginning are never dropped. Default: the beginning-of-text token. */
+  /** How many tokens at the beginning are never dropped. Default: the beginning-of-text token, and system messages. */
   keep?: number;
 }
 
-/** The most bytes of logits that one call may return: WebAssembly and JavaScript hold them at the same time. */
+/** The most bytes of logits that one call may return. */
 const mostLogits = 2 ** 30;
+
+/** An array for logits, if there is room for it. */
+function allocate(n: number): Float32Array {
+  try {
+    return new Float32Array(n);
+  } catch (e) {
+    throw new LlamaError('too-large', `from: there is no room for ${4 * n} bytes of logits`, { cause: e });
+  }
+}
 
 /** A model with a KV cache. The cache is allocated at the first use, or by ready(). */
 export class Transformer {
@@ -65,6 +84,7 @@ export class Transformer {
     readonly model: Model,
     options: TransformerOptions = {},
   ) {
+    if (!(model instanceof Model)) throw invalid('model: want one that loadModel() has loaded');
     if (device !== model.device) throw invalid('The model is on another device.');
     this.options = checked(() => transformerOptions(optionsOf(options)));
     const { kernelSet } = this.options;
@@ -73,20 +93,31 @@ export class Transformer {
   }
 
   /** Allocates the cache, unless that has been done. */
-  async ready(): Promise<void> {
-    await this.go();
+  async ready(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    await this.go(checked(() => abortSignal(optionsOf(options).signal)));
   }
 
-  private go(): Promise<GoTransformer> {
+  private go(signal?: AbortSignal): Promise<GoTransformer> {
     if (this.disposed) throw new LlamaError('disposed', 'The transformer has been disposed of.');
     if (!this.made) {
       const { go, runtime } = this.model;
-      this.made = runtime.wait(async () => go.transformer(this.options));
+      const made = runtime.waitUnlessAborted(signal, (onStart) => go.transformer({ ...this.options, onStart }));
+      this.made = made.then((t) => this.warned(t));
       this.made.catch(() => {
         this.made = undefined;
       }); // the next call tries again
     }
     return this.made;
+  }
+
+  /** Says so if the context is longer than what the model was trained for. */
+  private warned(t: GoTransformer): GoTransformer {
+    const { trained } = this.model.go;
+    if (trained > 0 && t.context > trained)
+      this.model.warn(
+        `maxSeqLen is ${t.context}, but the model was trained for ${trained} positions: what it writes beyond them is hardly of use.`,
+      );
+    return t;
   }
 
   /**
@@ -96,7 +127,12 @@ export class Transformer {
   async forward(tokens: ArrayLike<number>, options: ForwardOptions = {}): Promise<Float32Array> {
     const [ids, o] = checked(() => this.forwardArguments(tokens, optionsOf(options)));
     const go = await this.go();
-    return this.model.runtime.wait(async () => go.forward(ids, o));
+    const over = ids.length - go.context;
+    if (over > 0) throw invalid(`tokens: got ${ids.length}, and the context has ${go.context}: ${over} too many`);
+    const { vocab } = this.model.manifest.spec;
+    const logits = allocate(vocab * (ids.length - (o.from ?? ids.length - 1)));
+    await this.model.runtime.wait(async () => go.forward(ids, { ...o, logits }));
+    return logits;
   }
 
   /** Copies the arguments of forward, and refuses logits of a size that cannot be. */
@@ -125,18 +161,28 @@ export class Transformer {
    */
   async generate(
     prompt: string | ArrayLike<number>,
-    options: GenerateTokensOptions & { stop?: string | readonly string[]; special?: boolean } = {},
+    options: GenerateTokensOptions & {
+      stop?: string | readonly string[];
+      special?: boolean;
+      /** How a text begins that is never dropped, unless `keep` says otherwise. */
+      opening?: string | undefined;
+    } = {},
   ): Promise<GoGeneration> {
-    const [text, o] = checked(() => {
+    const [start, o] = checked(() => {
       const { vocab } = this.model.manifest.spec;
       const given = optionsOf(options);
       return [
         typeof prompt === 'string' ? prompt : tokenIds('prompt', prompt, vocab),
-        { seed: Math.floor(Math.random() * 2 ** 53), ...textOptions(given), special: given.special ?? true },
+        {
+          seed: Math.floor(Math.random() * 2 ** 53),
+          ...textOptions(given),
+          special: flag('special', given.special) ?? true,
+          opening: given.opening === undefined ? null : text('opening', given.opening),
+        },
       ] as const;
     });
     const go = await this.go();
-    return this.model.runtime.call(() => unwrap(go.generate(text, o)));
+    return this.model.runtime.call(() => unwrap(go.generate(start, o)));
   }
 
   /** Empties the cache of the sequence that was used last. */

@@ -13,7 +13,12 @@ async function answer(id: number, call: Call, signal: AbortSignal): Promise<unkn
   if (call.op === 'hello') return undefined;
   if (call.op === 'load') {
     setWasmPlaces(call.wasmPlaces);
-    model = await load(call.url, { ...call.options, signal, onProgress: (progress) => post({ id, progress }) });
+    model = await load(call.url, {
+      ...call.options,
+      signal,
+      onProgress: (progress) => post({ id, progress }),
+      onWarning: (warning) => post({ id, warning }),
+    });
     return { info: model.info, device: model.device };
   }
   const m = model!; // load comes before all other calls, and none comes before its answer

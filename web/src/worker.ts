@@ -1,3 +1,4 @@
+import { unlessAborted } from './abort.js';
 import {
   abortSignal,
   callback,
@@ -36,18 +37,23 @@ const patience = 15_000;
 /** load() of the main entry point, with all the work in a Worker: the page stays responsive while kernels compile. */
 export async function load(url: string | URL, options: WorkerLoadModelOptions = {}): Promise<TextModel> {
   try {
-    const { call, signal, onProgress, worker } = checked(() => loadCall(url, optionsOf(options)));
+    const { call, signal, onProgress, onWarning, worker } = checked(() => loadCall(url, optionsOf(options)));
     throwIfAborted(signal);
     const thread = worker ? new Thread(worker) : await start(signal);
     const ender = new AbortController();
     const settled = onAbort(signal, () => ender.abort());
     const report = new Callback(onProgress, () => ender.abort());
+    const warn = new Callback(onWarning ?? ((message: string) => console.warn(`llama-webgpu: ${message}`)));
     try {
       const { info, device } = await thread.ask<Loaded>(call, {
         signal: ender.signal,
-        onReply: (r) => 'progress' in r && report.call(r.progress),
+        onReply: (r) => {
+          if ('progress' in r) report.call(r.progress);
+          if ('warning' in r) warn.call(r.warning);
+        },
       });
       report.throwIfFailed();
+      warn.throwIfFailed();
       return new RemoteModel(thread, info, device);
     } catch (e) {
       thread.end(new LlamaError('disposed', 'The model was not loaded.'));
@@ -62,13 +68,14 @@ export async function load(url: string | URL, options: WorkerLoadModelOptions = 
 
 /** The call that loads, with nothing in it that cannot be sent, and what stays here. */
 function loadCall(url: string | URL, o: WorkerLoadModelOptions) {
-  const { signal, onProgress, fetch, ...rest } = loadOptions(o);
+  const { signal, onProgress, onWarning, fetch, ...rest } = loadOptions(o);
   if (fetch) throw invalid('fetch: a Worker cannot call a function of the page');
+  if ((o as LoadOptions).device) throw invalid('device: a Worker opens its own');
   if (o.worker !== undefined && typeof o.worker?.postMessage !== 'function') throw invalid('worker: want a Worker');
   const powerPreference = oneOf('powerPreference', o.powerPreference, ['low-power', 'high-performance'] as const);
   const sent: WorkerLoadOptions = { ...rest, ...transformerOptions(o), ...(powerPreference && { powerPreference }) };
   const call: Call = { op: 'load', url: manifestOf(url), options: sent, wasmPlaces: wasmPlaces() };
-  return { call, signal, onProgress, worker: o.worker };
+  return { call, signal, onProgress, onWarning, worker: o.worker };
 }
 
 /** Starts the package's Worker in the first way that works. */
@@ -78,7 +85,7 @@ async function start(signal: AbortSignal | undefined): Promise<Thread> {
     let thread: Thread | undefined;
     try {
       thread = new Thread(way());
-      await thread.hello();
+      await unlessAborted(signal, thread.hello());
       throwIfAborted(signal);
       return thread;
     } catch (e) {

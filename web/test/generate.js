@@ -199,8 +199,7 @@ tests['sample: top-k, top-p, min-p, temperature, seed'] = async () => {
 };
 
 tests['sample draws as the sampler in Go does'] = async () => {
-  for (const { logits, options: go, counts } of (await expected()).samples) {
-    const options = { ...go, topP: go.topP || 1 }; // to Go, 0 is what nobody has set
+  for (const { logits, options, counts } of (await expected()).samples) {
     const n = counts.reduce((a, b) => a + b, 0);
     const here = counts.map(() => 0);
     for (let seed = 0; seed < n; seed++) here[sample(Float32Array.from(logits), { ...options, seed })]++;
@@ -263,6 +262,62 @@ tests['stop, abort, break, one at a time, chat'] = async () => {
   );
   equal(answers, want.tokens.slice(0, 4), 'the answer to a template that is just BOS and the text');
   await chatty.dispose();
+};
+
+tests['where the context ends: the system message stays, and length is why'] = async () => {
+  const warnings = [];
+  const chatty = await open('/bad/chat/int4/manifest.json', { maxSeqLen: 48, onWarning: (w) => warnings.push(w) });
+  equal(warnings, [], 'warnings');
+  const system = 'Once upon a time there was a king. ';
+  const user = 'The sea was calm, and the boat lay still. '.repeat(20);
+  const answer = async (ask, options) => {
+    const ids = [];
+    await all(ask({ maxTokens: 5, temperature: 0, onToken: (t) => ids.push(t.id), ...options }));
+    return ids;
+  };
+  const messages = [
+    { role: 'system', content: system },
+    { role: 'user', content: user },
+  ];
+  await fails('invalid-argument', () => answer((o) => chatty.chat(messages, o)));
+  const cut = await answer((o) => chatty.chat(messages, o), { onOverflow: 'truncate' });
+  const whole = await chatty.encode(system + user);
+  const kept = (await chatty.encode(system)).length - 1; // the last token is another one where the text goes on
+  equal((await chatty.stats()).droppedTokens, whole.length - 48 + 4, 'dropped tokens');
+
+  const model = await loadModel(await device(), { manifestUrl: at('/models/int4/'), cache: false });
+  const transformer = new Transformer(model.device, model, { maxSeqLen: 48 });
+  const want = [];
+  for (const n of [kept, kept + 1]) {
+    const prompt = [...whole.slice(0, n), ...whole.slice(whole.length - (48 - 4 - n))];
+    const g = await transformer.generate(prompt, { maxTokens: 5 });
+    const ids = [];
+    for (let piece; !piece?.end; ) {
+      piece = await g.next();
+      if (piece.token !== undefined) ids.push(piece.token);
+    }
+    await g.stop();
+    want.push(JSON.stringify(ids));
+  }
+  check(want.includes(JSON.stringify(cut)), `the answer is ${JSON.stringify(cut)}, want ${want.join(' or ')}`);
+  await model.dispose();
+
+  let ids = await answer((o) => chatty.generate('It was', o), { maxTokens: 100 });
+  const { end } = await chatty.stats();
+  check(ids.length > 30 && ids.length < 48 && end === 'length', `${ids.length} tokens, then ${end}`);
+  ids = await answer((o) => chatty.chat(messages.slice(0, 1), o), { maxTokens: 70, onOverflow: 'shift' });
+  equal(ids.length, 70, 'tokens with shift');
+  check((await chatty.stats()).droppedTokens > 0, 'shift has dropped nothing');
+  await chatty.dispose();
+
+  const long = await open('/models/int2/', { maxSeqLen: 2048, onWarning: (w) => warnings.push(w) });
+  check(warnings.length === 1 && /2048.*1024/.test(warnings[0]), `warnings: ${JSON.stringify(warnings)}`);
+  await long.dispose();
+  const mine = new TypeError('mine');
+  const thrower = () => {
+    throw mine;
+  };
+  check((await open('/models/int2/', { maxSeqLen: 2048, onWarning: thrower }).catch((e) => e)) === mine, 'not mine');
 };
 
 tests['the device is lost; the model is disposed of while it generates'] = async () => {

@@ -2,7 +2,7 @@
 // Writes a line of JSON for each rendering that differs, {template, extra, chat, want, got}, and {count} at the end.
 // want and got are texts, or {error}.
 import { readFileSync } from 'node:fs';
-import { Template } from '../dist/jinja.js';
+import { render as bounded } from '../dist/template.js';
 
 const testdata = new URL('../../format/tokenizer/chat/testdata/', import.meta.url);
 const read = (name) => readFileSync(new URL(name, testdata), 'utf8');
@@ -19,7 +19,7 @@ globalThis.Date = class extends Date {
 
 function render(source, values) {
   try {
-    return new Template(source).render({ bos_token: bos, eos_token: eos, ...values });
+    return bounded(source, { bos_token: bos, eos_token: eos, ...values });
   } catch (e) {
     return { error: e.message };
   }

@@ -33,7 +33,7 @@ func small() files {
 		"web/page/style.css":         []byte("p {}"),
 		"web/page/icon.svg":          []byte("<svg/>"),
 		"web/" + jinja + "/LICENSE":  []byte("Their terms\n"),
-		"web/" + jinja + "/index.js": []byte("export class Template { render() { return 'unique text'; } }\nexport const unused = 'left out';\n"),
+		"web/" + jinja + "/index.js": []byte("export class Template { render() { return 'unique text'; } }\nexport class Environment {}\nexport class Interpreter {}\nexport const unused = 'left out';\n"),
 	}
 }
 

@@ -74,7 +74,7 @@ func jinjaModule(web string) ([]byte, error) {
 		return nil, err
 	}
 	out, err := build(web, api.BuildOptions{
-		Stdin:  &api.StdinOptions{Contents: "export { Template } from './" + jinja + "/index.js';", ResolveDir: absolute(web)},
+		Stdin:  &api.StdinOptions{Contents: "export { Environment, Interpreter, Template } from './" + jinja + "/index.js';", ResolveDir: absolute(web)},
 		Bundle: true, MinifySyntax: true, MinifyWhitespace: true, MinifyIdentifiers: true, Outfile: "jinja.js",
 		Banner: map[string]string{"js": "/*! @huggingface/jinja\n\n" + strings.TrimSpace(string(license)) + "\n*/"},
 	})

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { messages, onAbort, tokenIds } from '../../dist/arguments.js';
 import { LlamaError, load as loadHere, sample } from '../../dist/index.js';
 import { loadModel } from '../../dist/loader.js';
-import { load as loadNode } from '../../dist/node.js';
+import { installWebGPU, load as loadNode } from '../../dist/node.js';
 import { loadOptions, textOptions, transformerOptions } from '../../dist/options.js';
 import { load } from '../../dist/worker.js';
 
@@ -80,7 +80,14 @@ test('options of a load', async () => {
   for (const v of ['4', 0, NaN, 2n]) await refused(() => loadOptions({ concurrency: v }), 'concurrency');
   await refused(() => loadOptions({ onProgress: 'x' }), 'onProgress');
   await refused(() => loadOptions({ signal: {} }), 'signal');
-  await refused(() => loadOptions({ kernels: 1 }), 'kernels');
+  for (const v of [1, '', 'fast']) await refused(() => loadOptions({ kernels: v }), 'kernels');
+  for (const v of ['no', 0, () => true, {}]) await refused(() => loadOptions({ cache: v }), 'cache');
+  for (const v of [1, {}, () => {}]) await refused(() => loadOptions({ wasm: v }), 'wasm');
+  await refused(() => loadOptions({ onWarning: 'x' }), 'onWarning');
+  await refused(() => load('http://x/', { device: {} }), 'device');
+  await refused(() => loadNode('http://[/'), 'cannot be read');
+  await refused(() => loadNode('x', 'options'), 'options');
+  await refused(() => installWebGPU('flags'), 'flags');
   for (const f of [load, loadHere, loadNode])
     for (const url of [undefined, null, 5, '', {}]) await refused(() => f(url, { device: {} }), '');
   await refused(() => loadHere('http://x/', { device: {} }), 'device');
@@ -88,6 +95,20 @@ test('options of a load', async () => {
   await refused(() => loadModel({ createBuffer() {} }, {}), 'address');
   await refused(() => load('http://x/', { fetch: () => {} }), 'fetch');
   await refused(() => load('http://x/', { worker: {} }), 'worker');
+});
+
+test('what getters throw is an invalid argument', async () => {
+  for (const thrown of [new Error('mine'), 'mine', Symbol('mine')]) {
+    const o = {
+      get kernels() {
+        throw thrown;
+      },
+      get device() {
+        throw thrown;
+      },
+    };
+    for (const f of [load, loadHere, loadNode]) await refused(() => f('http://x/', o), 'mine');
+  }
 });
 
 test('messages are copied plainly', () => {
@@ -141,6 +162,11 @@ test('token ids', async () => {
   for (const v of ['1', NaN, 1n, -1, 1.5, 100, null]) await refused(() => tokenIds('tokens', [1, v], 100), 'tokens[1]');
   for (const v of [[1, 2], Int32Array.of(1, 2), new Set([1, 2]), { length: 2, 0: 1, 1: 2 }, reactive([1, 2])])
     assert.deepEqual([...tokenIds('tokens', v, 100)], [1, 2]);
+  function* endless() {
+    for (;;) yield 1;
+  }
+  for (const v of [new Int32Array(2 ** 21), { length: 2 ** 40 }, { length: NaN }, endless()])
+    await refused(() => tokenIds('tokens', v), 'tokens', 'too-large');
 });
 
 test('a signal that is a proxy', async () => {

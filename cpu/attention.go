@@ -104,9 +104,14 @@ func (w *entries) one(t int) {
 	q, k, v := w.q[t*qn:(t+1)*qn], w.k[t*kn:(t+1)*kn], w.v[t*kn:(t+1)*kn]
 	w.e.normAndRotate(a, y.qNorm, q, p)
 	w.e.normAndRotate(a, y.kNorm, k, p)
+	clip(v, a.Clip)
 	scale := a.Scale
 	if a.TemperatureFloor > 0 {
-		steps := math.Floor(float64(p+1) / float64(a.TemperatureFloor))
+		counted := p + 1
+		if a.TemperatureFromZero {
+			counted = p
+		}
+		steps := math.Floor(float64(counted) / float64(a.TemperatureFloor))
 		scale *= 1 + a.TemperatureScale*float32(math.Log1p(steps))
 	}
 	simd.Scale(q, scale)
@@ -133,21 +138,39 @@ func beyondFloat16(x []float32) bool {
 
 // normAndRotate normalizes and rotates the heads x at position p.
 func (e *Engine) normAndRotate(a *model.Attention, n *norm, x []float32, p int) {
-	before := n != nil && a.QKNorm != model.QKNormUnweighted
-	if before {
+	after := a.QKNorm == model.QKNormUnweighted || a.QKNorm == model.QKNormRotated
+	switch {
+	case n == nil || after:
+	case a.QKNorm == model.QKNormHeads:
+		for at := 0; at < len(x); at += a.HeadDim {
+			head := x[at : at+a.HeadDim]
+			e.normRow(&norm{n.weight[at:][:a.HeadDim], n.bias[at:][:a.HeadDim]}, head, head)
+		}
+	default:
 		for at := 0; at < len(x); at += len(n.weight) {
 			row := x[at : at+len(n.weight)]
 			e.normRow(n, row, row)
 		}
 	}
+	clip(x, a.Clip)
 	for at := 0; at < len(x); at += a.HeadDim {
 		head := x[at : at+a.HeadDim]
 		if a.RoPE >= 0 {
 			e.ropes[a.RoPE].rotate(head, p)
 		}
-		if n != nil && !before {
+		if n != nil && after {
 			e.normRow(n, head, head)
 		}
+	}
+}
+
+// clip bounds the elements of x by ±c, unless c is 0.
+func clip(x []float32, c float32) {
+	if c == 0 {
+		return
+	}
+	for i, v := range x {
+		x[i] = min(max(v, -c), c)
 	}
 }
 
@@ -233,6 +256,12 @@ func (w *attention) soften(scores []float32, begin, end, h int) {
 	if c := w.a.Softcap; c != 0 {
 		for i, v := range scores[begin:end] {
 			scores[begin+i] = softcap(v, c)
+		}
+	}
+	if w.a.ALiBi != 0 {
+		slope := w.a.Slope(h)
+		for i := begin; i < end; i++ {
+			scores[i] -= slope * float32(end-1-i)
 		}
 	}
 	if w.sinks == nil {

@@ -91,7 +91,9 @@ func (f *tensors) layer(i int) layer {
 	y := layer{Layer: f.e.spec.Layer(i)}
 	if y.PreNorm {
 		y.attnNorm = f.norm(model.RoleAttnNorm, model.RoleAttnNormBias, i, h)
-		y.mlpNorm = f.norm(model.RoleMLPNorm, model.RoleMLPNormBias, i, h)
+		if y.mlpNorm = y.attnNorm; !y.OneNorm {
+			y.mlpNorm = f.norm(model.RoleMLPNorm, model.RoleMLPNormBias, i, h)
+		}
 	}
 	if y.PostNorm {
 		y.postAttn, y.postMLP = f.norm(model.RolePostAttnNorm, "", i, h), f.norm(model.RolePostMLPNorm, "", i, h)
@@ -102,9 +104,9 @@ func (f *tensors) layer(i int) layer {
 	y.vBias, y.oBias = f.vector(model.RoleVBias, i), f.vector(model.RoleOBias, i)
 	a := &y.Attention
 	switch a.QKNorm {
-	case model.QKNormHead:
+	case model.QKNormHead, model.QKNormRotated:
 		y.qNorm, y.kNorm = f.norm(model.RoleQNorm, "", i, a.HeadDim), f.norm(model.RoleKNorm, "", i, a.HeadDim)
-	case model.QKNormProjection:
+	case model.QKNormProjection, model.QKNormHeads:
 		y.qNorm, y.kNorm = f.norm(model.RoleQNorm, "", i, a.Heads*a.HeadDim), f.norm(model.RoleKNorm, "", i, a.KVHeads*a.HeadDim)
 	case model.QKNormUnweighted:
 		y.qNorm = newNorm(nil, nil, a.HeadDim, false)

@@ -4,7 +4,7 @@
 //   are several, they belong to one sequence, at consecutive positions
 // with shared/step.wgsl: Step
 // with shared/window.wgsl: WINDOW, CHUNK, first
-// with shared/softcap.wgsl: SOFTCAP, capped
+// with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;      // of a head, even
@@ -46,8 +46,8 @@ fn value(i: u32) -> vec2<f32> {
   return bitcast<vec2<f32>>(vec2<u32>(vc[2u * i], vc[2u * i + 1u]));
 }
 
-// score fills in the scores of the key at a position.
-fn score(base: u32, position: u32, newest: u32, lane: u32) {
+// score fills in the scores of a head for the key at a position.
+fn score(head: u32, base: u32, position: u32, newest: u32, lane: u32) {
   let at = (base + position % CAP) * PAIRS;
   var s: array<f32, QUERIES>;
   for (var i = 0u; i < PAIRS; i++) {
@@ -57,7 +57,7 @@ fn score(base: u32, position: u32, newest: u32, lane: u32) {
   for (var t = 0u; t < QUERIES; t++) { // unroll
     let p = newest + 1u + t - QUERIES; // the query's position; wraps around before the first
     let seen = newest + 1u + t >= QUERIES && position <= p && position >= first(p);
-    scores[lane][t] = select(-1e30, capped(s[t]), seen);
+    scores[lane][t] = select(-1e30, scored(s[t], head, p - position), seen);
   }
 }
 
@@ -85,7 +85,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var tile = 0u; tile < tiles; tile++) {
     let p0 = f + tile * LANES;
     let count = min(LANES, row.y + 1u - p0);
-    score(base, min(p0 + lane, row.y), row.y, lane);
+    score(group.x, base, min(p0 + lane, row.y), row.y, lane);
     workgroupBarrier();
     var high = -1e30;
     for (var j = lane / QUERIES; j < count; j += PARTS) { high = max(high, scores[j][lane % QUERIES]); }

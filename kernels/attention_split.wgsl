@@ -5,7 +5,7 @@
 //   for attention_join
 //   one workgroup computes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES), y = t
 // with shared/window.wgsl: WINDOW, CHUNK, first
-// with shared/softcap.wgsl: SOFTCAP, capped
+// with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;      // of a head, a multiple of 8, at most 8·LANES
@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var s = lane; s < SCORES; s += LANES) {
       var score = 0.0;
       for (var i = 0u; i < OCTETS; i++) { score += terms[s * PAD + i]; } // unroll
-      scores[s] = select(-1e30, capped(score), p + s % STEP < end);
+      scores[s] = select(-1e30, scored(score, head + s / STEP, row.y - (p + s % STEP)), p + s % STEP < end);
     }
     workgroupBarrier();
     for (var t = 0u; t < QUERIES; t++) { // unroll

@@ -15,7 +15,10 @@ type attentionCase struct {
 	positions                                       []int
 	queries                                         int // 0: one, and each position in two sequences
 	sinks                                           []float32
+	alibi                                           float64
 }
+
+const alibiScale = 0.4
 
 func TestAttention(t *testing.T) {
 	for _, c := range []attentionCase{
@@ -27,6 +30,8 @@ func TestAttention(t *testing.T) {
 		{heads: 6, kvHeads: 3, dim: 64, cap: 200, kvBits: 16, window: 66, chunk: 128, softcap: 50, spread: 3, positions: []int{10, 128, 150, 193, 194, 1023}, sinks: []float32{-3, 0, 2, 9, 40, -90}},
 		{heads: 1, kvHeads: 1, dim: 130, cap: 70, kvBits: 32, window: 1, spread: 2, positions: []int{0, 100}},
 		{heads: 4, kvHeads: 2, dim: 64, cap: 300, kvBits: 16, window: 300, spread: 2, positions: span(0, 9), queries: 8},
+		{heads: 6, kvHeads: 3, dim: 34, cap: 300, kvBits: 16, window: 300, spread: 2, positions: span(150, 11), queries: 8, alibi: 8},
+		{heads: 4, kvHeads: 4, dim: 64, cap: 300, kvBits: 32, window: 200, softcap: 9, spread: 3, positions: []int{0, 63, 250}, alibi: 6},
 		{heads: 2, kvHeads: 1, dim: 34, cap: 300, kvBits: 32, window: 300, spread: 2, positions: span(120, 21), queries: 8, sinks: []float32{1, 5}},
 		{heads: 2, kvHeads: 1, dim: 300, cap: 300, kvBits: 16, window: 300, spread: 2, positions: span(60, 15), queries: 6},
 		{heads: 3, kvHeads: 1, dim: 130, cap: 90, kvBits: 32, window: 40, softcap: 20, spread: 3, positions: span(2000, 13), queries: 4},
@@ -56,11 +61,15 @@ func TestAttentionInParts(t *testing.T) {
 			splits:        16, shared: 3, lanes: 128, each: 2,
 		},
 		{
-			attentionCase: attentionCase{heads: 3, kvHeads: 3, dim: 8, cap: 2000, window: 2000, spread: 1, positions: []int{0, 5, 1999}},
+			attentionCase: attentionCase{heads: 3, kvHeads: 3, dim: 8, cap: 2000, window: 2000, spread: 1, positions: []int{0, 5, 1999}, alibi: 8},
 			splits:        64, shared: 1, lanes: 64, each: 4,
 		},
 		{
 			attentionCase: attentionCase{heads: 8, kvHeads: 1, dim: 128, cap: 900, window: 900, spread: 100, positions: []int{888}},
+			splits:        8, shared: 4, lanes: 128, each: 1,
+		},
+		{
+			attentionCase: attentionCase{heads: 12, kvHeads: 3, dim: 64, cap: 300, window: 250, spread: 2, positions: []int{0, 280}, alibi: 8},
 			splits:        8, shared: 4, lanes: 128, each: 1,
 		},
 	} {
@@ -132,7 +141,7 @@ func testAttention(t *testing.T, c attentionCase, launch attentionLaunch) {
 	launch(t, kernels.Consts{
 		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "Q_STRIDE": qStride, "O_STRIDE": oStride, "CAP": c.cap,
 		"KV_BITS": c.kvBits, "WINDOW": c.window, "CHUNK": c.chunk, "SOFTCAP": c.softcap,
-		"SINKS": asInt(c.sinks != nil),
+		"SINKS": asInt(c.sinks != nil), "ALIBI": c.alibi, "ALIBI_SCALE": alibiScale,
 	}, n, rows, q, kc, vc, o)
 	for i := range n {
 		position, sequence := int(rows[4*i+1]), int(rows[4*i+2])
@@ -174,6 +183,18 @@ func packCache(values []float32, kvBits int) ([]uint32, []float32) {
 	return words, held
 }
 
+// slope is what a score of a head loses with each position of distance.
+func (c attentionCase) slope(head int) float64 {
+	n := 1
+	for 2*n <= c.heads {
+		n *= 2
+	}
+	if head < n {
+		return alibiScale * math.Pow(2, -c.alibi*float64(head+1)/float64(n))
+	}
+	return alibiScale * math.Pow(2, -c.alibi*float64(2*(head-n)+1)/float64(2*n))
+}
+
 // define computes attention by its definition, for one head of a token; k and v are the head's cache.
 //
 // Rounding errors: a score is off by dim+1 roundings of its terms, and a capped one by the
@@ -201,6 +222,11 @@ func (c attentionCase) define(q, k, v []float32, position, head int) []value {
 		if c.softcap != 0 {
 			s = c.softcap * math.Tanh(s/c.softcap)
 			lost += c.softcap*1e-5 + 4*ulp*math.Abs(s)
+		}
+		if c.alibi != 0 {
+			bias := c.slope(head) * float64(position-first-j)
+			s -= bias
+			lost += math.Abs(bias)*(8+c.alibi)*ulp + math.Abs(s)*unit
 		}
 		scores[j] = s
 		best, least, scoreError = max(best, s), min(least, s), max(scoreError, lost)

@@ -1,21 +1,21 @@
 // rope: splits a token's projections into heads: normalizes and rotates queries and
 // keys, scales queries, appends keys and values to the cache.
 //   rows [t] (token, position, sequence, 0)   x [t][X_STRIDE] f32: q [HEADS][DIM], k [KV_HEADS][DIM], v
-//   angles: (cos, sin) [256][ROT/2] of positions 0 … 255, then [n][ROT/2] of positions 0, 256, …
 //   g: norm weights of q, then of k   q [t][Q_STRIDE] f32
 //   kc, vc [sequence][KV_HEADS][CAP][DIM/2] u32 pairs of float16 (KV_BITS = 16), [DIM] f32 (32)
 //   one workgroup computes one head (x: queries, keys, values) of one token (y)
 // with shared/sum.wgsl: sums, total
+// with shared/rotated.wgsl: ROT, INTERLEAVED, rotated
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;        // of a head, even
-const ROT: u32 = 64u;        // rotated elements of a head, 0: none
-const INTERLEAVED: u32 = 0u; // 1: pairs (2j, 2j+1), 0: (j, j+ROT/2)
 const X_STRIDE: u32 = 512u;
 const Q_STRIDE: u32 = 256u;
 const CAP: u32 = 1024u;      // positions in the cache; position p is in slot p mod CAP
 const KV_BITS: u32 = 16u;
-const NORM: u32 = 0u;        // 0 none, 1 each head with g [DIM], 2 the projection with g, 3 each head without g, after the rotation
+const NORM: u32 = 0u;        // 0 none, 1 each head with g [DIM], 2 the projection with g, 3 each head without g, after the rotation, 4 each head with its part of g [HEADS+KV_HEADS][DIM], 5 as 1, after the rotation
+const CENTER: u32 = 0u;      // 1: before the rotation, the mean is subtracted, as LayerNorm does
+const CLIP: f32 = 0.0;       // unless 0: elements are bounded by ±CLIP, before the rotation
 const EPS: f32 = 0.00001;
 const SCALE: f32 = 0.125;    // of queries
 const TEMP_FLOOR: u32 = 0u;  // unless 0: queries ·= 1 + TEMP_SCALE·ln(1 + ⌊(position+TEMP_FROM)/TEMP_FLOOR⌋)
@@ -39,21 +39,6 @@ fn inverse(lane: u32, part: f32, n: u32) -> f32 {
   return 1.0 / sqrt(total(lane, part) / f32(n) + EPS);
 }
 
-// rotated returns element e of the head after the rotation.
-fn rotated(e: u32, position: u32) -> f32 {
-  if (e >= ROT) { return head[e]; }
-  let half = max(ROT / 2u, 1u);
-  let j = select(e % half, e / 2u, INTERLEAVED == 1u);
-  let first = select(e < half, e % 2u == 0u, INTERLEAVED == 1u);
-  let span = select(half, 1u, INTERLEAVED == 1u);
-  let fine = angles[position % 256u * half + j];
-  let coarse = angles[(256u + position / 256u) * half + j];
-  let c = coarse.x * fine.x - coarse.y * fine.y;
-  let s = coarse.y * fine.x + coarse.x * fine.y;
-  if (first) { return head[e] * c - head[e + span] * s; }
-  return head[e] * c + head[e - span] * s;
-}
-
 fn temperature(position: u32) -> f32 {
   if (TEMP_FLOOR == 0u) { return 1.0; }
   return 1.0 + TEMP_SCALE * log(1.0 + f32((position + TEMP_FROM) / max(TEMP_FLOOR, 1u)));
@@ -66,18 +51,29 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let isV = group.x >= HEADS + KV_HEADS;
   let in = group.y * X_STRIDE;
   var scale = 1.0;
-  if ((NORM == 1u || NORM == 2u) && !isV) {
+  var mean = 0.0;
+  if ((NORM == 1u || NORM == 2u || NORM == 4u) && !isV) {
     let all = NORM == 2u; // all heads together
     let start = in + select(group.x * DIM, select(HEADS * DIM, 0u, isQ), all);
     let n = select(DIM, select(KV_HEADS, HEADS, isQ) * DIM, all);
     var part = 0.0;
-    for (var k = lane; k < n; k += LANES) { part += x[start + k] * x[start + k]; }
+    if (CENTER == 1u) {
+      for (var k = lane; k < n; k += LANES) { part += x[start + k]; }
+      mean = total(lane, part) / f32(n);
+      workgroupBarrier();
+      part = 0.0;
+    }
+    for (var k = lane; k < n; k += LANES) {
+      let d = x[start + k] - mean;
+      part += d * d;
+    }
     scale = inverse(lane, part, n);
   }
   for (var e = lane; e < DIM; e += LANES) {
-    var v = x[in + group.x * DIM + e] * scale;
+    var v = (x[in + group.x * DIM + e] - mean) * scale;
     if (NORM == 1u && !isV) { v *= g[select(DIM, 0u, isQ) + e]; }
-    if (NORM == 2u && !isV) { v *= g[group.x * DIM + e]; }
+    if ((NORM == 2u || NORM == 4u) && !isV) { v *= g[group.x * DIM + e]; }
+    if (CLIP != 0.0) { v = clamp(v, -CLIP, CLIP); }
     head[e] = v;
   }
   workgroupBarrier();
@@ -90,12 +86,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   workgroupBarrier();
   scale = 1.0;
-  if (NORM == 3u && !isV) { scale = inverse(lane, part, DIM); }
+  if ((NORM == 3u || NORM == 5u) && !isV) { scale = inverse(lane, part, DIM); }
   if (isQ) { scale *= SCALE * temperature(row.y); }
   let kv = (group.x - HEADS) % KV_HEADS;
   let slot = ((row.z * KV_HEADS + kv) * CAP + row.y % CAP) * (DIM / 2u);
   for (var i = lane; i < DIM / 2u; i += LANES) {
-    let pair = vec2<f32>(turned[2u * i], turned[2u * i + 1u]) * scale;
+    var pair = vec2<f32>(turned[2u * i], turned[2u * i + 1u]) * scale;
+    if (NORM == 5u && !isV) {
+      let at = select(DIM, 0u, isQ) + 2u * i;
+      pair *= vec2<f32>(g[at], g[at + 1u]);
+    }
     if (isQ) {
       let o = group.y * Q_STRIDE + group.x * DIM + 2u * i;
       q[o] = pair.x;

@@ -11,7 +11,8 @@ import (
 
 type ropeCase struct {
 	heads, kvHeads, dim, rot, kvBits, norm, tempFloor, tempFrom int
-	interleaved                                                 bool
+	interleaved, center                                         bool
+	clip                                                        float64
 }
 
 // place is a token's position in a sequence.
@@ -36,6 +37,10 @@ func TestRope(t *testing.T) {
 		{heads: 2, kvHeads: 1, dim: 2, rot: 2, kvBits: 32, norm: 3, tempFloor: 1, tempFrom: 1},
 		{heads: 2, kvHeads: 1, dim: 34, rot: 0, kvBits: 16, norm: 2, tempFloor: 100},
 		{heads: 2, kvHeads: 1, dim: 256, rot: 64, kvBits: 16, norm: 1},
+		{heads: 3, kvHeads: 3, dim: 80, rot: 32, interleaved: true, kvBits: 32, norm: 4, center: true},
+		{heads: 2, kvHeads: 1, dim: 66, rot: 66, kvBits: 16, norm: 1, center: true, clip: 1.2},
+		{heads: 4, kvHeads: 2, dim: 64, rot: 64, kvBits: 32, norm: 5},
+		{heads: 2, kvHeads: 2, dim: 64, rot: 64, kvBits: 32, norm: 2, clip: 0.8},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testRope(t, c) })
 	}
@@ -61,13 +66,14 @@ func testRope(t *testing.T, c ropeCase) {
 	if c.rot > 0 {
 		angles = c.angles()
 	}
-	if c.norm == 1 || c.norm == 2 {
+	if c.norm != 0 && c.norm != 3 {
 		weights = g
 	}
 	launch(t, "rope", kernels.Consts{
 		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "ROT": c.rot, "INTERLEAVED": asInt(c.interleaved),
 		"X_STRIDE": xStride, "Q_STRIDE": qStride, "CAP": ropeCap, "KV_BITS": c.kvBits, "NORM": c.norm, "EPS": ropeEps,
 		"SCALE": ropeScale, "TEMP_FLOOR": c.tempFloor, "TEMP_SCALE": tempScale, "TEMP_FROM": c.tempFrom,
+		"CENTER": asInt(c.center), "CLIP": c.clip,
 	}, c.heads+2*c.kvHeads, len(places), rows, x, angles, weights, q, kc, vc)
 
 	written := map[int]bool{}
@@ -86,7 +92,7 @@ func testRope(t *testing.T, c ropeCase) {
 		for h := range c.kvHeads {
 			head := make([]value, c.dim)
 			for e := range head {
-				head[e].want = float64(token[(c.heads+c.kvHeads+h)*c.dim+e])
+				head[e].want = c.clipped(float64(token[(c.heads+c.kvHeads+h)*c.dim+e]))
 			}
 			c.checkCached(t, vc, p, h, head, written)
 		}
@@ -148,22 +154,40 @@ func (c ropeCase) define(token, g []float32, h, position int) []value {
 		return 1 / math.Sqrt(sum/float64(len(x))+ropeEps)
 	}
 	head := floats(token[h*c.dim:][:c.dim])
-	if c.norm == 1 || c.norm == 2 {
-		scale := inverse(floats(token[start:][:n]))
+	lost := make([]float64, c.dim)
+	shared := func(e int) float64 { // weight of all heads of queries, or of keys
+		if isQ {
+			return float64(g[e])
+		}
+		return float64(g[c.dim+e])
+	}
+	if c.norm == 1 || c.norm == 2 || c.norm == 4 {
+		all, mean := floats(token[start:][:n]), 0.0
+		for _, v := range all {
+			mean += v / float64(n)
+		}
+		if !c.center {
+			mean = 0
+		}
+		for i := range all {
+			all[i] -= mean
+		}
+		scale := inverse(all)
 		for e := range head {
-			weight := g[h*c.dim+e]
+			lost[e] = math.Abs(mean) * scale // the mean is off as its largest terms are
+			weight := float64(g[h*c.dim+e])
 			if c.norm == 1 {
-				weight = g[e]
-				if !isQ {
-					weight = g[c.dim+e]
-				}
+				weight = shared(e)
 			}
-			head[e] *= scale * float64(weight)
+			head[e] = (head[e] - mean) * scale * weight
 		}
 	}
-	turned, size := c.rotate(head, position)
+	for e, v := range head {
+		head[e] = c.clipped(v)
+	}
+	turned, size := c.rotate(head, lost, position)
 	scale := 1.0
-	if c.norm == 3 {
+	if c.norm == 3 || c.norm == 5 {
 		scale = inverse(turned)
 		relative += 12 * unit // the elements of the sum are off as well
 	}
@@ -178,16 +202,29 @@ func (c ropeCase) define(token, g []float32, h, position int) []value {
 	}
 	out := make([]value, c.dim)
 	for e := range out {
+		scale := scale
+		if c.norm == 5 {
+			scale *= shared(e)
+		}
 		out[e] = value{turned[e] * scale, size[e] * math.Abs(scale) * (relative + 12*unit)}
 	}
 	return out
 }
 
+// clipped bounds an element before the rotation.
+func (c ropeCase) clipped(v float64) float64 {
+	if c.clip == 0 {
+		return v
+	}
+	bound := float64(float32(c.clip))
+	return min(max(v, -bound), bound)
+}
+
 // rotate returns the head after the rotation, and the size of the terms of each element.
-func (c ropeCase) rotate(head []float64, position int) (turned, size []float64) {
+func (c ropeCase) rotate(head, lost []float64, position int) (turned, size []float64) {
 	turned, size = make([]float64, c.dim), make([]float64, c.dim)
 	for e, v := range head {
-		turned[e], size[e] = v, math.Abs(v)
+		turned[e], size[e] = v, math.Abs(v)+lost[e]
 	}
 	for j := range c.rot / 2 {
 		a, b := j, j+c.rot/2
@@ -196,7 +233,7 @@ func (c ropeCase) rotate(head []float64, position int) (turned, size []float64) 
 		}
 		s, cos := math.Sincos(float64(position) * c.freq(j))
 		turned[a], turned[b] = head[a]*cos-head[b]*s, head[b]*cos+head[a]*s
-		size[a] = math.Abs(head[a]) + math.Abs(head[b])
+		size[a] += size[b]
 		size[b] = size[a]
 	}
 	return turned, size

@@ -46,6 +46,8 @@ var variants = map[string][]kernels.Consts{
 		{"NORM": 1, "ROT": 32, "INTERLEAVED": 1},
 		{"NORM": 2, "DIM": 256, "TEMP_FLOOR": 8192},
 		{"NORM": 3, "DIM": 2, "ROT": 2},
+		{"NORM": 4, "CENTER": 1, "CLIP": 2.5},
+		{"NORM": 5},
 	},
 	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}, {"BY_SCORE": 1, "BIASED": 1, "EXPERTS": 256, "GROUPS": 8, "TOP_GROUPS": 4, "BEST": 2, "SCALE": 2.5}},
 	"spans":      {{"EXPERTS": 1}, {"EXPERTS": 300, "SLOTS": 2048}},

@@ -113,6 +113,24 @@ FIXTURES = {
     "granitemoe": ("GraniteMoeConfig", dict(
         embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5, num_local_experts=4,
         num_experts_per_tok=2, intermediate_size=24)),
+    "phi": ("PhiConfig", dict()),
+    "stablelm": ("StableLmConfig", dict(use_qkv_bias=True, rope_parameters=dict(partial_rotary_factor=0.5, **THETA))),
+    "stablelm_parallel": ("StableLmConfig", dict(
+        use_parallel_residual=True, qk_layernorm=True, rope_parameters=dict(partial_rotary_factor=0.25, **THETA))),
+    "cohere": ("CohereConfig", dict(use_qk_norm=True, logit_scale=0.3, attention_bias=True, tie_word_embeddings=True)),
+    "cohere2": ("Cohere2Config", dict(num_hidden_layers=4, sliding_window=10, sliding_window_pattern=2, logit_scale=0.3, tie_word_embeddings=True)),
+    "nemotron": ("NemotronConfig", dict(head_dim=16, attention_bias=True, mlp_bias=True)),
+    "olmo": ("OlmoConfig", dict(clip_qkv=1.2)),
+    "falcon": ("FalconConfig", dict(tie_word_embeddings=True, bias=True)),
+    "falcon_grouped": ("FalconConfig", dict(new_decoder_architecture=True, num_kv_heads=2, ffn_hidden_size=40)),
+    "falcon_serial": ("FalconConfig", dict(alibi=True, parallel_attn=False, multi_query=False, bias=True, num_attention_heads=4)),
+    "gptj": ("GPTJConfig", dict(rotary_dim=4, n_inner=40)),
+    "gpt_neo": ("GPTNeoConfig", dict(
+        num_hidden_layers=4, attention_types=[[["global", "local"], 2]], window_size=10, tie_word_embeddings=True)),
+    "gpt_bigcode": ("GPTBigCodeConfig", dict(n_inner=40, tie_word_embeddings=True)),
+    "gpt_bigcode_heads": ("GPTBigCodeConfig", dict(multi_query=False, scale_attn_weights=False)),
+    "opt": ("OPTConfig", dict(ffn_dim=48, tie_word_embeddings=True)),
+    "opt_plain": ("OPTConfig", dict(ffn_dim=48, enable_bias=False, layer_norm_elementwise_affine=False)),
     "ministral3": ("Ministral3Config", dict(
         head_dim=12, rope_parameters=dict(rope_type="yarn", factor=16.0, original_max_position_embeddings=8, mscale=1.0,
                                           mscale_all_dim=1.0, llama_4_scaling_beta=0.1, **THETA))),
@@ -166,7 +184,9 @@ def make(name, seed):
     sharded = dict(max_shard_size="20KB") if name == "llama" else {}
     model.half().save_pretrained(out, **sharded)
 
-    model = loader.from_pretrained(out, dtype=torch.float32, attn_implementation="eager")
+    # Falcon's eager attention adds ALiBi twice: in the mask and to the scores.
+    attention = "sdpa" if changes.get("alibi") else "eager"
+    model = loader.from_pretrained(out, dtype=torch.float32, attn_implementation=attention)
     ids = torch.randint(3, config.get_text_config().vocab_size, (TOKENS,), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         result = model.eval()(ids[None], output_hidden_states=True, use_cache=False)

@@ -163,6 +163,9 @@ func (r *Reference) prepareQuery(layer int, a *model.Attention, q []float32, p i
 // stores them.
 func (r *Reference) prepareKey(layer int, a *model.Attention, k, v []float32, p int) {
 	r.normAndRotate(layer, a, model.RoleKNorm, k, p)
+	if a.Clip > 0 {
+		clip(v, a.Clip)
+	}
 	if r.options.KVFloat16 {
 		roundFloat16(k)
 		roundFloat16(v)
@@ -173,17 +176,36 @@ func (r *Reference) prepareKey(layer int, a *model.Attention, k, v []float32, p 
 }
 
 func (r *Reference) normAndRotate(layer int, a *model.Attention, role model.Role, x []float32, p int) {
-	if a.QKNorm == model.QKNormHead || a.QKNorm == model.QKNormProjection {
+	switch a.QKNorm {
+	case model.QKNormHead, model.QKNormProjection:
 		r.norm(x, role, "", layer)
+	case model.QKNormHeads:
+		weights := r.small[key{role, layer}]
+		for at := 0; at < len(x); at += a.HeadDim {
+			r.normRow(x[at:at+a.HeadDim], weights[at:at+a.HeadDim], nil)
+		}
+	}
+	if a.Clip > 0 {
+		clip(x, a.Clip)
 	}
 	for ; len(x) > 0; x = x[a.HeadDim:] {
 		head := x[:a.HeadDim]
 		if a.RoPE >= 0 {
 			r.rotate(a.RoPE, head, p-r.length)
 		}
-		if a.QKNorm == model.QKNormUnweighted {
+		switch a.QKNorm {
+		case model.QKNormUnweighted:
 			r.normRow(head, nil, nil)
+		case model.QKNormRotated:
+			r.norm(head, role, "", layer)
 		}
+	}
+}
+
+// clip bounds the elements of x by ±c.
+func clip(x []float32, c float32) {
+	for i, v := range x {
+		x[i] = min(max(v, -c), c)
 	}
 }
 
@@ -219,10 +241,22 @@ func (r *Reference) attend(layer int, a *model.Attention, q, out []float32, p in
 			k := c.keys[(first+i)%c.capacity*width+kv:][:d]
 			weights[i] = softcap(dot(k, query)*a.Scale, a.Softcap)
 		}
+		distanced(a, weights, h)
 		withSink(softmax, weights, sinks, h)
 		for i, w := range weights {
 			add(read, c.values[(first+i)%c.capacity*width+kv:][:d], w)
 		}
+	}
+}
+
+// distanced takes from the scores x of head h what their distance from the last one's position costs.
+func distanced(a *model.Attention, x []float32, h int) {
+	if a.ALiBi == 0 {
+		return
+	}
+	slope := a.Slope(h)
+	for i := range x {
+		x[i] -= slope * float32(len(x)-1-i)
 	}
 }
 

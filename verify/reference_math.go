@@ -113,11 +113,15 @@ func (r *Reference) bias(x []float32, role model.Role, layer int) {
 	}
 }
 
-// norm normalizes, in place, every row of x that is as long as the weight.
+// norm normalizes, in place, every row of x that is as long as the weight or, without one, as the residual stream is wide.
 func (r *Reference) norm(x []float32, weight, bias model.Role, layer int) {
 	w, b := r.small[key{weight, layer}], r.small[key{bias, layer}]
-	for ; len(x) > 0; x = x[len(w):] {
-		r.normRow(x[:len(w)], w, b)
+	n := len(w)
+	if w == nil { // Norm.Unweighted
+		n = r.spec.Hidden
+	}
+	for ; len(x) > 0; x = x[n:] {
+		r.normRow(x[:n], w, b)
 	}
 }
 

@@ -12,7 +12,11 @@ func (r *Reference) mlp(ctx context.Context, layer int, x []float32, tokens int)
 	y := r.spec.Layer(layer)
 	if y.PreNorm {
 		x = append([]float32(nil), x...)
-		r.norm(x, model.RoleMLPNorm, model.RoleMLPNormBias, layer)
+		if y.OneNorm {
+			r.norm(x, model.RoleAttnNorm, model.RoleAttnNormBias, layer)
+		} else {
+			r.norm(x, model.RoleMLPNorm, model.RoleMLPNormBias, layer)
+		}
 	}
 	if y.MLP.Experts == 0 {
 		return r.feed(ctx, layer, half{gate: model.RoleGate, up: model.RoleUp, down: model.RoleDown, width: y.MLP.Intermediate}, x, tokens)

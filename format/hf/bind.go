@@ -220,6 +220,7 @@ func (b *binder) layout(s source, t *model.Tensor) bound {
 	if s.fused != nil {
 		b.fuse(&d, s, t)
 	}
+	d.first, d.total = d.first+s.skip, d.total+s.skip
 	if s.eitherWay && b.shards != nil {
 		upright := d
 		upright.transposed = false
@@ -243,7 +244,7 @@ func (b *binder) fuse(d *bound, s source, t *model.Tensor) {
 		d.first, d.group, d.step = d.first/d.rows, 1, d.total/d.rows
 	}
 	if s.byHead {
-		heads := b.spec.Layer(t.Layer).Attention.Heads
+		heads := b.spec.Layer(t.Layer).Attention.KVHeads
 		d.first, d.group, d.step = d.first/heads, d.rows/heads, d.total/heads
 	}
 }
@@ -254,7 +255,7 @@ func dimensions(role model.Role, shape []int) (experts, rows, cols int) {
 	switch n := len(shape); {
 	case n == 1:
 		return 1, shape[0], 1
-	case n == 2 && slices.Contains(expertBiases, role):
+	case n == 2 && slices.Contains(stacked, role):
 		return shape[0], shape[1], 1
 	case n == 2:
 		return 1, shape[0], shape[1]
@@ -263,8 +264,8 @@ func dimensions(role model.Role, shape []int) (experts, rows, cols int) {
 	}
 }
 
-// expertBiases are the roles of which each expert has a vector.
-var expertBiases = []model.Role{model.RoleGateBias, model.RoleUpBias, model.RoleDownBias}
+// stacked are the roles of which each expert, or each head, may have a vector.
+var stacked = []model.Role{model.RoleGateBias, model.RoleUpBias, model.RoleDownBias, model.RoleQNorm, model.RoleKNorm}
 
 func (d *bound) suffix() string {
 	switch {
@@ -297,7 +298,7 @@ func (d *bound) storedShape(t *model.Tensor) []int {
 
 // vectors reports whether the tensor is a vector, or one for each expert.
 func (d *bound) vectors(t *model.Tensor) bool {
-	return len(t.Shape) == 1 || len(t.Shape) == 2 && slices.Contains(expertBiases, t.Role)
+	return len(t.Shape) == 1 || len(t.Shape) == 2 && slices.Contains(stacked, t.Role)
 }
 
 // addPart looks a matrix or vector up and checks it.

@@ -80,6 +80,13 @@ func (d *draft) dividedHeads() {
 	}
 }
 
+// headsShare refuses a head_dim that is not the heads' share of hidden_size.
+func (d *draft) headsShare() {
+	if n := d.layers[0].Attention.HeadDim; d.has("head_dim") && d.int("head_dim", n) != n {
+		d.fail("head_dim", "%d: heads of this family have %d elements, hidden_size over num_attention_heads", d.int("head_dim", n), n)
+	}
+}
+
 // rms reads the usual normalization.
 func (d *draft) rms() {
 	d.spec.Norm = model.Norm{Kind: model.RMSNorm, Eps: d.epsilon("rms_norm_eps", 1e-6)}

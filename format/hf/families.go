@@ -6,7 +6,7 @@ import (
 
 // families are the supported values of model_type. What a family differs in stands in its entry;
 // the authority is the configuration and modeling file of that family in transformers.
-var families = allOf(basicFamilies, denseFamilies, mixedFamilies, routedFamilies, visionFamilies)
+var families = allOf(basicFamilies, denseFamilies, mixedFamilies, routedFamilies, visionFamilies, classicFamilies, gptFamilies)
 
 // allOf puts tables of families together.
 func allOf(tables ...map[string]*family) map[string]*family {
@@ -119,8 +119,8 @@ var basicFamilies = map[string]*family{
 		class:    "GPT2LMHeadModel",
 		read:     readGPT2,
 		tensors:  gpt2Tensors,
-		prefixes: []prefix{{"transformer.", ""}, {"", ""}},
-		aliases:  map[string]string{"hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"},
+		prefixes: gptPrefix,
+		aliases:  gptAliases,
 		defaults: `{"vocab_size": 50257, "max_position_embeddings": 1024, "hidden_size": 768, "num_hidden_layers": 12,
 			"num_attention_heads": 12, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-05,
 			"scale_attn_weights": true, "scale_attn_by_inverse_layer_idx": false, "add_cross_attention": false,

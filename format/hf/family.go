@@ -12,6 +12,7 @@ type family struct {
 	read     func(*draft)          // fills the Spec from the keys of config.json
 	tensors  map[model.Role]source // where each tensor lies
 	experts  map[model.Role]source // … instead, in layers with experts
+	twoNorms map[model.Role]source // … instead, in layers with parallel branches that have a norm each
 	prefixes []prefix              // ways to name the same tensors; the first that fits is taken
 	defaults string                // JSON: what an absent key means; null is not absent
 	aliases  map[string]string     // other names of keys; where both are there, the key counts
@@ -48,13 +49,15 @@ type alone struct {
 // tensor stacks them.
 type source struct {
 	name string
-	// fused lists the roles whose rows lie in this tensor, one after the other; byHead: those of
-	// head 0 of each role, then those of head 1, ….
+	// fused lists the roles whose rows lie in this tensor, one after the other; byHead: those that
+	// belong to the first key and value head, query heads included, then those of the next, ….
 	fused  []model.Role
 	byHead bool
 	turns  bool // … but those of all roles by turns
 	// transposed: the tensor is stored [in][out], not [out][in]; eitherWay: unless its shape is that of [out][in].
 	transposed, eitherWay bool
+	// skip is how many rows at the front belong to nothing.
+	skip int
 	// instead lists other ways in which the same is stored. The first that is there is read.
 	instead []source
 }
@@ -148,9 +151,11 @@ func named(names map[model.Role]string) map[model.Role]source {
 }
 
 // with returns base with the entries of more.
-func with(base, more map[model.Role]source) map[model.Role]source {
+func with(base map[model.Role]source, more ...map[model.Role]source) map[model.Role]source {
 	m := maps.Clone(base)
-	maps.Copy(m, more)
+	for _, t := range more {
+		maps.Copy(m, t)
+	}
 	return m
 }
 

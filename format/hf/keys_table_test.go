@@ -51,7 +51,7 @@ func (k *keyTable) places(family string) map[string][]string {
 var unused = map[string][]string{
 	"only in training": {
 		"attention_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop", "residual_dropout", "embedding_dropout",
-		"hidden_dropout", "router_jitter_noise", "gradient_checkpointing",
+		"hidden_dropout", "router_jitter_noise", "gradient_checkpointing", "dropout", "layerdrop", "embed_dropout", "resid_dropout",
 	},
 	"only for the loss":                   {"output_router_logits", "router_aux_loss_coef"},
 	"only for heads that classify":        {"num_labels", "id2label", "problem_type"},
@@ -59,14 +59,17 @@ var unused = map[string][]string{
 	"how to compute, not what": {
 		"attn_implementation", "experts_implementation", "fusion_config", "base_model_tp_plan", "base_model_pp_plan",
 		"dtype", "torch_dtype", "output_attentions", "reorder_and_upcast_attn", "name_or_path",
+		"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "use_cache", "output_hidden_states", "return_dict",
 	},
-	"only checked, or for kinds of layers that no family here has": {"num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
+	"only checked, or for kinds of layers that no family here has": {"!gpt_neo:num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
 	"read and then not used": {"gemma3_text:attn_logit_softcapping"},
 	"only for the size of the cache; a note says that the model has no window": append(of("sliding_window", windowless...), "!llama4_text:attention_chunk_size"),
 	"all positions of a text's token are the same":                             of("rope_parameters.mrope_section", slices.Sorted(maps.Keys(textIn))...),
-	"not rotated": {
-		"gpt2:rope_theta", "gpt2:rope_scaling", "gpt2:partial_rotary_factor", "gpt2:rope_parameters", "gpt2:original_max_position_embeddings", "gpt2:head_dim", "gpt2:rope_parameters.*",
-	},
+	"not rotated": each([]string{"gpt2", "gpt_neo", "gpt_bigcode", "opt"},
+		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
+	"rotated in one way only, by rotary_dim": each([]string{"gptj"},
+		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
+	"computed anew from other keys":      {"gpt_neo:attention_layers", "cohere2:head_dim"},
 	"an old name counts, as a note says": {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
 	"of types of RoPE that the family does not have": {
 		"phi3:rope_parameters.beta_fast", "phi3:rope_parameters.beta_slow", "phi3:rope_parameters.truncate", "phi3:rope_parameters.mscale",
@@ -77,7 +80,7 @@ var unused = map[string][]string{
 // windowless are the families whose layers have no windows, whatever sliding_window says.
 var windowless = []string{
 	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
-	"qwen3_vl_text", "qwen3_vl_moe_text",
+	"qwen3_vl_text", "qwen3_vl_moe_text", "phi", "stablelm", "cohere", "nemotron", "olmo", "falcon", "gptj", "gpt_neo", "gpt_bigcode", "opt",
 	"glm4_moe", "minimax_m2",
 }
 
@@ -86,6 +89,15 @@ func of(key string, families ...string) []string {
 	entries := make([]string, len(families))
 	for i, f := range families {
 		entries[i] = f + ":" + key
+	}
+	return entries
+}
+
+// each returns the entries of several keys for each of several families.
+func each(names []string, keys ...string) []string {
+	var entries []string
+	for _, key := range keys {
+		entries = append(entries, of(key, names...)...)
 	}
 	return entries
 }

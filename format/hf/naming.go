@@ -215,6 +215,9 @@ func (b *binder) source(role model.Role, layer int) source {
 			s = of
 		}
 	}
+	if of, ok := b.family.twoNorms[role]; ok && b.spec.Layer(layer).Parallel && !b.spec.Layer(layer).OneNorm {
+		s = of
+	}
 	if b.shards == nil || b.there(b.name(s, layer, "0")) {
 		return s
 	}

@@ -54,10 +54,11 @@ const (
 // Norm is the normalization that all layers and the final norm share; normalized queries and
 // keys share its Eps and PlusOne.
 type Norm struct {
-	Kind    NormKind `json:"kind"`
-	Eps     float32  `json:"eps"`
-	PlusOne bool     `json:"plus_one,omitempty"` // the weight is stored less one
-	Bias    bool     `json:"bias,omitempty"`
+	Kind       NormKind `json:"kind"`
+	Eps        float32  `json:"eps"`
+	PlusOne    bool     `json:"plus_one,omitempty"` // the weight is stored less one
+	Bias       bool     `json:"bias,omitempty"`
+	Unweighted bool     `json:"unweighted,omitempty"` // there is no weight
 }
 
 // RoPE is a rotary position embedding: the first Dim elements of each head are rotated, pair j
@@ -87,11 +88,13 @@ type RoPE struct {
 //	x += ResidualScale·post_mlp_norm(mlp(mlp_norm(x)))
 //
 // where pre-norms and post-norms are there as PreNorm and PostNorm say. If Parallel is set,
-// both branches read the x from before the layer.
+// both branches read the x from before the layer; if OneNorm is set too, the MLP is given what attention is given, and
+// mlp_norm is not there.
 type Layer struct {
 	PreNorm       bool    `json:"pre_norm,omitempty"`
 	PostNorm      bool    `json:"post_norm,omitempty"`
 	Parallel      bool    `json:"parallel,omitempty"`
+	OneNorm       bool    `json:"one_norm,omitempty"`
 	ResidualScale float32 `json:"residual_scale"`
 
 	Attention Attention `json:"attention"`
@@ -107,6 +110,8 @@ const (
 	QKNormHead       QKNorm = "head"       // each head by itself, weight [HeadDim], before RoPE
 	QKNormProjection QKNorm = "projection" // the whole projection, before RoPE
 	QKNormUnweighted QKNorm = "unweighted" // each head by itself, without a weight, after RoPE
+	QKNormHeads      QKNorm = "heads"      // each head by itself with a weight of its own, [heads][HeadDim] together, before RoPE
+	QKNormRotated    QKNorm = "rotated"    // as QKNormHead, after RoPE
 )
 
 // Attention is causal attention with grouped queries. Query head h reads key and value head
@@ -125,10 +130,15 @@ type Attention struct {
 	Window int `json:"window,omitempty"`
 	Chunk  int `json:"chunk,omitempty"`
 
-	QKNorm  QKNorm `json:"qk_norm,omitempty"`
-	QKVBias bool   `json:"qkv_bias,omitempty"`
-	OutBias bool   `json:"out_bias,omitempty"`
-	Sinks   bool   `json:"sinks,omitempty"` // each head has a score of its own for reading nothing, which takes part in the softmax
+	QKNorm  QKNorm  `json:"qk_norm,omitempty"`
+	Clip    float32 `json:"clip,omitempty"` // unless 0, elements of q, k and v are bounded by ±Clip, before RoPE
+	QKVBias bool    `json:"qkv_bias,omitempty"`
+	OutBias bool    `json:"out_bias,omitempty"`
+	Sinks   bool    `json:"sinks,omitempty"` // each head has a score of its own for reading nothing, which takes part in the softmax
+
+	// If ALiBi is set, the score of head h for a key n positions back, after Softcap, is less by n·Slope(h).
+	ALiBi      float32 `json:"alibi,omitempty"`
+	ALiBiScale float32 `json:"alibi_scale,omitempty"`
 
 	// If TemperatureFloor is set, the query at position p is multiplied by
 	// 1 + TemperatureScale·ln(1+⌊(p+1)/TemperatureFloor⌋), or with p in place of p+1 if TemperatureFromZero.

@@ -15,8 +15,8 @@ const (
 	RoleKBias         Role = "k_bias"
 	RoleV             Role = "v" // [KVHeads·HeadDim][Hidden]
 	RoleVBias         Role = "v_bias"
-	RoleQNorm         Role = "q_norm" // [HeadDim] or [Heads·HeadDim]
-	RoleKNorm         Role = "k_norm" // [HeadDim] or [KVHeads·HeadDim]
+	RoleQNorm         Role = "q_norm" // [HeadDim], [Heads·HeadDim] or [Heads][HeadDim]
+	RoleKNorm         Role = "k_norm" // [HeadDim], [KVHeads·HeadDim] or [KVHeads][HeadDim]
 	RoleO             Role = "o"      // [Hidden][Heads·HeadDim]
 	RoleOBias         Role = "o_bias"
 	RolePostAttnNorm  Role = "post_attn_norm"
@@ -122,7 +122,7 @@ func (l *list) when(ok bool, r Role, shape ...int) {
 }
 
 func (l *list) norm(ok bool, weight, bias Role) {
-	l.when(ok, weight, l.spec.Hidden)
+	l.when(ok && !l.spec.Norm.Unweighted, weight, l.spec.Hidden)
 	l.when(ok && l.spec.Norm.Bias, bias, l.spec.Hidden)
 }
 
@@ -137,9 +137,12 @@ func (l *list) attention(y *Layer) {
 	l.when(a.QKVBias, RoleKBias, kv)
 	l.when(a.QKVBias, RoleVBias, kv)
 	switch a.QKNorm {
-	case QKNormHead:
+	case QKNormHead, QKNormRotated:
 		l.add(RoleQNorm, a.HeadDim)
 		l.add(RoleKNorm, a.HeadDim)
+	case QKNormHeads:
+		l.add(RoleQNorm, a.Heads, a.HeadDim)
+		l.add(RoleKNorm, a.KVHeads, a.HeadDim)
 	case QKNormProjection:
 		l.add(RoleQNorm, q)
 		l.add(RoleKNorm, kv)
@@ -158,7 +161,7 @@ func (l *list) mlp(y *Layer) {
 		}
 		return shape
 	}
-	l.norm(y.PreNorm, RoleMLPNorm, RoleMLPNormBias)
+	l.norm(y.PreNorm && !y.OneNorm, RoleMLPNorm, RoleMLPNormBias)
 	l.when(m.Experts > 0, RoleRouter, m.Experts, h)
 	l.when(m.Experts > 0 && m.RouterBias, RoleRouterBias, m.Experts)
 	l.when(m.Experts > 0 && m.SelectionBias, RoleSelectionBias, m.Experts)

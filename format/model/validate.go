@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Limits of a Spec. They are far above any model there is; they keep products of sizes well
 // inside an int64 and lists of tensors inside memory.
@@ -35,6 +38,12 @@ func (s *Spec) Validate() error {
 		}
 	}
 	for i := range s.Kinds {
+		if s.Norm.Unweighted && s.Kinds[i].PostNorm {
+			return fmt.Errorf("layer kind %d: norms without weights after the branches", i)
+		}
+		if s.Norm.Kind == LayerNorm && s.Kinds[i].Attention.QKNorm == QKNormRotated {
+			return fmt.Errorf("layer kind %d: queries and keys normalized by LayerNorm after RoPE", i)
+		}
 		if err := s.Kinds[i].validate(s.RoPE); err != nil {
 			return fmt.Errorf("layer kind %d: %w", i, err)
 		}
@@ -79,8 +88,14 @@ func (y *Layer) validate(ropes []RoPE) error {
 	case m.Shared < 0 || m.Shared > maxSize:
 		return fmt.Errorf("shared: %d is not in 0–%d", m.Shared, maxSize)
 	}
+	if y.OneNorm && !(y.Parallel && y.PreNorm) {
+		return errors.New("one_norm without parallel and pre_norm")
+	}
+	if !(a.Clip >= 0) || !(a.ALiBi >= 0) {
+		return fmt.Errorf("clip %g, alibi %g: want none below 0", a.Clip, a.ALiBi)
+	}
 	switch a.QKNorm {
-	case QKNormNone, QKNormHead, QKNormProjection, QKNormUnweighted:
+	case QKNormNone, QKNormHead, QKNormHeads, QKNormProjection, QKNormRotated, QKNormUnweighted:
 	default:
 		return fmt.Errorf("unknown qk_norm %q", a.QKNorm)
 	}

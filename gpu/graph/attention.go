@@ -9,7 +9,7 @@ import (
 )
 
 // qkNorms are what rope.wgsl calls these.
-var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, model.QKNormProjection: 2, model.QKNormUnweighted: 3}
+var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, model.QKNormProjection: 2, model.QKNormUnweighted: 3, model.QKNormHeads: 4, model.QKNormRotated: 5}
 
 // attention records the attention of a layer.
 func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
@@ -35,6 +35,7 @@ func (r *layers) rope(at *model.Attention, kv *Cache, norm *Vector) {
 	maps.Copy(c, kernels.Consts{
 		"ROT": rot, "INTERLEAVED": flag(interleaved), "X_STRIDE": g.act.qkv.Stride, "NORM": qkNorms[at.QKNorm], "EPS": g.spec.Norm.Eps,
 		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale, "TEMP_FROM": flag(!at.TemperatureFromZero),
+		"CENTER": flag(g.spec.Norm.Kind == model.LayerNorm), "CLIP": at.Clip,
 	})
 	r.Dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
 		g.rows, g.act.qkv.Buffer, angles, r.read(norm), g.act.q.Buffer, kv.K, kv.V)
@@ -57,7 +58,7 @@ func AttendsInParts(at *model.Attention, n, kvBits int) bool {
 func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vectors) {
 	a := &r.g.act
 	c := r.g.headConsts(at, kv)
-	maps.Copy(c, kernels.Consts{"O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "SINKS": flag(at.Sinks)})
+	maps.Copy(c, kernels.Consts{"O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "SINKS": flag(at.Sinks), "ALIBI": at.ALiBi, "ALIBI_SCALE": at.ALiBiScale})
 	if AttendsInParts(at, r.n, r.g.opts.KVBits) {
 		r.attendInParts(at, sinks, kv, c, out)
 		return

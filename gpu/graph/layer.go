@@ -35,12 +35,14 @@ func (r *layers) lookUp(m *Matrix, more kernels.Consts) {
 // layer records layer i.
 func (r *layers) layer(i int) {
 	a, w, y := &r.g.act, &r.g.w.Layers[i], r.g.spec.Layer(i)
-	in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, true)
+	in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, !y.OneNorm)
 	var mlpIn Vectors
 	afterAttn := w.mlpNorm
 	if y.Parallel {
 		afterAttn = nil
-		mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, false)
+		if mlpIn = in; !y.OneNorm {
+			mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, false)
+		}
 	}
 	r.branch(y, w.postAttnNorm, afterAttn, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
 	r.reach(AfterAttention)

@@ -70,7 +70,11 @@ type span struct {
 func (w *Weights) jobs(tensors int) (jobs []job, most int) {
 	all := make([]job, tensors)
 	for _, v := range w.vectors {
-		all[v.tensors[0]] = job{bytes: 2 * v.n, vector: v}
+		if j := (job{bytes: 2 * v.n, vector: v}); len(v.tensors) > 0 {
+			all[v.tensors[0]] = j
+		} else {
+			all = append(all, j)
+		}
 	}
 	for _, m := range w.matrices {
 		for _, p := range m.Parts {

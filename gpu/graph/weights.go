@@ -111,7 +111,7 @@ func Plan(dev *gpu.Device, src Source, limit uint64) (*Weights, error) {
 	for i := range s.Layers {
 		p.w.Layers = append(p.w.Layers, p.layer(i, s.Layer(i)))
 	}
-	p.w.final = p.norm(out(model.RoleFinalNorm))
+	p.w.final = p.streamNorm(true, out(model.RoleFinalNorm))
 	p.w.finalBias = p.vector(out(model.RoleFinalNormBias))
 	p.w.Head, p.w.headBias = p.w.embed, p.vector(out(model.RoleHeadBias))
 	if !s.TiedHead {
@@ -187,13 +187,13 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 		return s
 	}
 	w := Layer{
-		attnNorm: p.norm(in(model.RoleAttnNorm)...), attnNormBias: p.vector(in(model.RoleAttnNormBias)...),
+		attnNorm: p.streamNorm(y.PreNorm, in(model.RoleAttnNorm)...), attnNormBias: p.vector(in(model.RoleAttnNormBias)...),
 		QKV:     p.matrix(in(model.RoleQ, model.RoleK, model.RoleV)...),
 		qkvBias: p.vector(in(model.RoleQBias, model.RoleKBias, model.RoleVBias)...),
 		qkNorm:  p.norm(in(model.RoleQNorm, model.RoleKNorm)...),
 		O:       p.matrix(in(model.RoleO)...), oBias: p.vector(in(model.RoleOBias)...),
 		postAttnNorm: p.norm(in(model.RolePostAttnNorm)...),
-		mlpNorm:      p.norm(in(model.RoleMLPNorm)...), mlpNormBias: p.vector(in(model.RoleMLPNormBias)...),
+		mlpNorm:      p.streamNorm(y.PreNorm && !y.OneNorm, in(model.RoleMLPNorm)...), mlpNormBias: p.vector(in(model.RoleMLPNormBias)...),
 		postMLPNorm: p.norm(in(model.RolePostMLPNorm)...),
 		sinks:       p.vector(in(model.RoleSinks)...),
 	}
@@ -280,9 +280,22 @@ func (p *planner) norm(slots ...slot) *Vector {
 	return v
 }
 
-// values reads the vector.
+// streamNorm is norm of one that reads the residual stream if ok; without weights, these are ones.
+func (p *planner) streamNorm(ok bool, slots ...slot) *Vector {
+	if !ok || !p.src.Spec().Norm.Unweighted {
+		return p.norm(slots...)
+	}
+	v := &Vector{n: p.src.Spec().Hidden}
+	p.w.vectors = append(p.w.vectors, v)
+	return v
+}
+
+// values reads the vector; without tensors, it is ones.
 func (v *Vector) values(src Source) ([]float32, error) {
 	all := make([]float32, 0, v.n)
+	if len(v.tensors) == 0 {
+		return slices.Repeat([]float32{1}, v.n), nil
+	}
 	for _, i := range v.tensors {
 		t := src.Tensors()[i]
 		n := t.Rows() * t.Cols()

@@ -48,6 +48,21 @@ var Specs = map[string]func(s *model.Spec){
 		s.RoPE[0] = model.RoPE{Dim: 8, InvFreq: frequenciesOf(8), Scale: 1}
 		k.Parallel, k.MLP.Activation = true, model.GELUTanh
 	},
+	"one norm for both branches, ALiBi, squared ReLU": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		s.Norm = model.Norm{Kind: model.LayerNorm, Eps: 1e-5}
+		k.Parallel, k.OneNorm, k.MLP = true, true, model.MLP{Activation: model.ReLU2, Intermediate: 100}
+		k.Attention.RoPE, k.Attention.ALiBi, k.Attention.ALiBiScale, k.Attention.QKNorm = -1, 8, 0.4, model.QKNormHeads
+	},
+	"norms without weights, bounded queries and keys": func(s *model.Spec) {
+		s.Norm = model.Norm{Kind: model.LayerNorm, Eps: 1e-5, Unweighted: true}
+		s.Kinds[0].Attention.Clip = 0.9
+	},
+	"one norm for both branches, norms after the rotation, temperature from zero": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.Parallel, k.OneNorm, k.Attention.QKNorm = true, true, model.QKNormRotated
+		k.Attention.TemperatureScale, k.Attention.TemperatureFloor, k.Attention.TemperatureFromZero = 0.1, 8, true
+	},
 	"both norms, softcaps, windows, head norms": func(s *model.Spec) {
 		s.Norm.PlusOne, s.LogitSoftcap = true, 10
 		k := &s.Kinds[0]

@@ -14,7 +14,7 @@ import (
 // TestWaiting checks on layers of all kinds that windows that wait within a layer while its matrices are handed over give
 // the same sums, bit by bit, as windows that begin the layer anew for each matrix.
 func TestWaiting(t *testing.T) {
-	for _, family := range []string{"llama", "gpt2", "gemma2", "gpt_neox", "qwen3_moe", "llama4"} {
+	for _, family := range []string{"llama", "gpt2", "gemma2", "gpt_neox", "falcon", "qwen3_moe", "llama4"} {
 		t.Run(family, func(t *testing.T) {
 			w, err := hf.Open(filepath.Join("../../testdata/families", family))
 			if err != nil {

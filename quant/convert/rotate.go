@@ -118,7 +118,11 @@ func (r *Rotated) rows(t model.Tensor, rows []float32) error {
 	case model.RoleQ, model.RoleK, model.RoleV:
 		return r.behind(model.RoleAttnNorm, t.Layer, rows)
 	case model.RoleRouter, model.RoleSharedRouter, model.RoleGate, model.RoleUp, model.RoleSharedGate, model.RoleSharedUp:
-		return r.behind(model.RoleMLPNorm, t.Layer, rows)
+		norm := model.RoleMLPNorm
+		if r.spec.Layer(t.Layer).OneNorm {
+			norm = model.RoleAttnNorm
+		}
+		return r.behind(norm, t.Layer, rows)
 	case model.RoleHead:
 		return r.behind(model.RoleFinalNorm, model.NoLayer, rows)
 	}

@@ -15,7 +15,8 @@ import (
 
 // refused are the families that cannot be rotated: LayerNorm, or norms after the branches.
 var refused = []string{
-	"exaone4", "gemma2", "gemma3", "glm4", "gpt2", "gpt_neox", "gpt_neox_serial", "olmo2", "olmo3", "starcoder2",
+	"cohere", "cohere2", "exaone4", "falcon", "falcon_grouped", "falcon_serial", "gemma2", "gemma3", "glm4", "gpt2", "gpt_bigcode", "gpt_bigcode_heads", "gpt_neo",
+	"gpt_neox", "gpt_neox_serial", "gptj", "nemotron", "olmo", "olmo2", "olmo3", "opt", "opt_plain", "phi", "stablelm", "stablelm_parallel", "starcoder2",
 }
 
 // TestRotate checks, for a checkpoint of each family, that the rotated model computes the same logits

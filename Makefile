@@ -122,6 +122,10 @@ quality-real: TEXT = testdata/text/unseen.txt
 quality-real: build ## The same of models that people use, beside llama.cpp's types (REAL=, WINDOWS=, ROWS=, CALIBRATED=1; wants Python and npm)
 	@scripts/quality-real $(BIN) $(TEXT) $(or $(WINDOWS),16) $(REAL)
 
+.PHONY: cpu-peers
+cpu-peers: build ## Measure the CPU engine beside llama.cpp, on SmolLM2-135M (ROUNDS=, THREADS=; wants Python, npm and the network)
+	@scripts/cpu-peers $(BIN)
+
 .PHONY: real
 real: setup ## Convert, verify and chat with SmolLM2-135M, and print how it compares with transformers (wants pip)
 	@scripts/real $(BIN)

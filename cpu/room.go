@@ -59,6 +59,9 @@ type Memory struct {
 	Mapped      int64 // matrices that are read from mapped files
 }
 
+// Own adds up what an Engine allocates.
+func (m Memory) Own() int64 { return m.Vectors + m.Cache + m.Activations + m.Logits }
+
 // Memory plans what Forward takes.
 func (e *Engine) Memory() Memory {
 	var m Memory
@@ -78,4 +81,41 @@ func (e *Engine) Memory() Memory {
 		m.Cache += 4 * int64(cacheFloats(&e.spec.Layer(i).Attention, e.reach(i)+e.batch))
 	}
 	return m
+}
+
+// TokenWork says what a token costs: the bytes of weights, and of cached keys and values, that it must read after so many
+// others, and how many weights of layers it is multiplied by.
+func (e *Engine) TokenWork(context int) (weights, cache, multiplied int64) {
+	add := func(m *matrix, times, of int) int64 {
+		if m == nil {
+			return 0
+		}
+		n := int64(m.rows) * int64(m.cols)
+		size := 4 * n
+		if m.packed != nil {
+			size = int64(len(m.packed.Data))
+		}
+		weights += size * int64(times) / int64(of)
+		return n * int64(times) / int64(of)
+	}
+	for i := range e.layers {
+		y := &e.layers[i]
+		for _, m := range []*matrix{y.q, y.k, y.v, y.o, y.router, y.sharedRouter, y.shared.gate, y.shared.up, y.shared.down} {
+			multiplied += add(m, 1, 1)
+		}
+		for _, m := range []*matrix{y.own.gate, y.own.up, y.own.down} {
+			multiplied += add(m, max(1, y.MLP.TopK), max(1, y.MLP.Experts))
+		}
+		a := &y.Attention
+		cache += 2 * 4 * int64(min(context+1, e.reach(i))) * int64(a.KVHeads*a.HeadDim)
+	}
+	add(e.head, 1, 1)
+	return weights, cache, multiplied
+}
+
+// Skip makes the next token one at a position of the context, as if so many had been fed: for measuring speed. What the
+// caches hold of them is whatever they hold.
+func (e *Engine) Skip(position int) {
+	e.prepare()
+	e.length = position
 }

@@ -8,15 +8,17 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/bench"
+	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 	"github.com/llama-webgpu/llama-webgpu/verify/run"
 )
 
 var benchCommand = &cli.Command{
 	Name:      "bench",
 	Category:  "Models",
-	Usage:     "measure how fast a bundle, or a model of a given shape, runs on this GPU",
+	Usage:     "measure how fast a bundle, or a model of a given shape, runs on this GPU or CPU",
 	UsageText: "llama-webgpu bench (DIR | --shape NAME) [options]",
 	Description: `Measures prompt processing (pp) and generation (tg) at several lengths of context and sizes of batch.
 A shape needs no checkpoint: the weights are made up on the GPU, only their sizes are right. Bandwidth
@@ -28,6 +30,8 @@ what the device copies, or multiplies and adds in float32, whichever binds it), 
 what its compilation took. --trace writes the same, dispatch by dispatch, for chrome://tracing or
 ui.perfetto.dev. --load measures nothing but loading; for a shape it first writes a bundle, as large as
 the model, to a temporary directory.
+
+--device cpu measures the CPU engine instead: one sequence, and bandwidth beside what the cores read from memory.
 
 Shapes: ` + strings.Join(bench.Shapes(), ", ") + `, or the path of a config.json.
 
@@ -47,6 +51,7 @@ Examples:
 		&cli.BoolFlag{Name: "load", Usage: "measure loading only", Category: "What to measure", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-verify", Usage: "do not check a bundle against its hashes while it loads", Category: "What to measure", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "profile", Usage: "time every kernel of a prompt and of a generated token", Category: "What to measure", DisableDefaultText: true},
+		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "`DEVICE`: what to measure: gpu or cpu", Category: "Device"},
 		adapterFlag("Device", ""),
 		engineFlag("Device"),
 		libraryFlag("Device"),
@@ -63,18 +68,20 @@ func measureSpeed(c *cli.Context) (err error) {
 	if err := cmp.Or(checkBench(c), checkTuning(c)); err != nil {
 		return err
 	}
-	dev, err := openGPU(c)
-	if err != nil {
-		return err
+	var dev *gpu.Device // nil for the CPU
+	if c.String("device") == string(engine.GPU) {
+		if dev, err = openGPU(c); err != nil {
+			return err
+		}
+		defer dev.Close()
 	}
-	defer dev.Close()
 	m, err := openWeights(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	writing := &steps{c: c}
-	r, err := bench.Run(c.Context, dev, m, benchOptions(c, writing))
+	r, err := runBench(c, dev, m, benchOptions(c, writing))
 	writing.end()
 	if err != nil {
 		return err
@@ -89,6 +96,17 @@ func measureSpeed(c *cli.Context) (err error) {
 	}
 	showBench(c, r)
 	return nil
+}
+
+// runBench measures on a GPU, or on the CPU if there is none.
+func runBench(c *cli.Context, dev *gpu.Device, m *bench.Model, o bench.Options) (*bench.Report, error) {
+	if dev != nil {
+		return bench.Run(c.Context, dev, m, o)
+	}
+	if !c.IsSet("batch") {
+		o.Batches = []int{1}
+	}
+	return bench.RunCPU(c.Context, m, o)
 }
 
 // benchOptions reads the flags.
@@ -121,5 +139,5 @@ var benchBounds = []cmdline.Bound{
 
 // checkBench reports flags that make no sense.
 func checkBench(c *cli.Context) error {
-	return cmp.Or(cmdline.Check(c, []string{"model"}), checkWeights(c), cmdline.OneOf(c, "kv", "f16", "f32"), cmdline.Within(c, benchBounds...), cmdline.Writable(c, "trace"))
+	return cmp.Or(cmdline.Check(c, []string{"model"}), checkWeights(c), cmdline.OneOf(c, "kv", "f16", "f32"), cmdline.OneOf(c, "device", "gpu", "cpu"), cmdline.Within(c, benchBounds...), cmdline.Writable(c, "trace"))
 }

@@ -21,20 +21,22 @@ func showBench(c *cli.Context, r *bench.Report) {
 		showLoads(c, r)
 		return
 	}
-	fmt.Fprintf(w, "roof        copies %.0f GB/s, %.2f TFLOP/s in float32\n", r.Roof.Copy/1e9, r.Roof.FLOPs/1e12)
-	for _, l := range r.Loads {
-		fmt.Fprintf(w, "load        %s, %s, in %.2f s: %.2f GB/s\n", cmdline.HumanSize(int64(l.Bytes)), l.Test, l.Seconds, l.Rate/1e9)
+	roof, of := r.Roof.Copy, "of copy"
+	if r.Read > 0 {
+		roof, of = r.Read, "of reads"
+		fmt.Fprintf(w, "roof        reads %.1f GB/s, %.3f TFLOP/s in float32\n", r.Read/1e9, r.Roof.FLOPs/1e12)
+		fmt.Fprintf(w, "memory      %s, and %s of the bundle, read where it is mapped\n\n", cmdline.HumanSize(int64(r.OwnMemory)), cmdline.HumanSize(int64(r.Mapped)))
+	} else {
+		showGPU(c, r)
 	}
-	fmt.Fprintf(w, "pipelines   %d compiled in %.2f s\n", r.Pipelines, r.Compile)
-	fmt.Fprintf(w, "GPU memory  %s\n\n", cmdline.HumanSize(int64(r.TotalMemory())))
-	t := cmdline.NewTable(table.Row{"test", "context", "batch", "tokens/s", "±", "MB/step", "GB/s", "of copy", "TFLOP/s"})
+	t := cmdline.NewTable(table.Row{"test", "context", "batch", "tokens/s", "±", "MB/step", "GB/s", of, "TFLOP/s"})
 	for _, x := range r.Results {
 		row := table.Row{x.Test, x.Context, x.Batch, fmt.Sprintf("%.1f", x.Speed), fmt.Sprintf("%.1f", x.Spread), "", "", "", ""}
 		if x.Bytes > 0 {
-			row[5], row[6], row[7] = fmt.Sprintf("%.1f", float64(x.Bytes)/1e6), fmt.Sprintf("%.*f", decimals(x.Rate/1e9), x.Rate/1e9), fmt.Sprintf("%.0f %%", 100*x.Rate/r.Roof.Copy)
+			row[5], row[6], row[7] = fmt.Sprintf("%.1f", float64(x.Bytes)/1e6), fmt.Sprintf("%.*f", decimals(x.Rate/1e9), x.Rate/1e9), fmt.Sprintf("%.0f %%", 100*x.Rate/roof)
 		}
 		if x.FLOPs > 0 {
-			row[8] = fmt.Sprintf("%.2f", x.FLOPs/1e12)
+			row[8] = fmt.Sprintf("%.*f", flopDigits(r), x.FLOPs/1e12)
 		}
 		t.AppendRow(row)
 	}
@@ -44,6 +46,25 @@ func showBench(c *cli.Context, r *bench.Report) {
 			showProfile(c, &r.Profiles[i])
 		}
 	}
+}
+
+// showGPU prints what is known of a GPU, and how it was loaded.
+func showGPU(c *cli.Context, r *bench.Report) {
+	w := stdout(c)
+	fmt.Fprintf(w, "roof        copies %.0f GB/s, %.2f TFLOP/s in float32\n", r.Roof.Copy/1e9, r.Roof.FLOPs/1e12)
+	for _, l := range r.Loads {
+		fmt.Fprintf(w, "load        %s, %s, in %.2f s: %.2f GB/s\n", cmdline.HumanSize(int64(l.Bytes)), l.Test, l.Seconds, l.Rate/1e9)
+	}
+	fmt.Fprintf(w, "pipelines   %d compiled in %.2f s\n", r.Pipelines, r.Compile)
+	fmt.Fprintf(w, "GPU memory  %s\n\n", cmdline.HumanSize(int64(r.TotalMemory())))
+}
+
+// flopDigits is how many digits a rate of a trillion operations a second wants behind the point.
+func flopDigits(r *bench.Report) int {
+	if r.Read > 0 {
+		return 3
+	}
+	return 2
 }
 
 func showLoads(c *cli.Context, r *bench.Report) {

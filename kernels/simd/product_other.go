@@ -19,3 +19,5 @@ func addScaled(x, y []float32, s float32)                     { addScaledGo(x, y
 func moments(x []float32, mean float32) (sum, square float64) { return momentsGo(x, mean) }
 func affine(y, x, w, b []float32, mean, scale float32)        { affineGo(y, x, w, b, mean, scale) }
 func round16(x []float32)                                     { round16Go(x) }
+func multiplyAdds(rounds int) int                             { return multiplyAddsGo(rounds) }
+func read(b []byte) int                                       { return readGo(b) }

@@ -46,11 +46,14 @@ func (o *Options) check() error {
 // Report is what was measured. Speeds are in tokens a second, bandwidths in bytes. Its JSON keys are an interface.
 type Report struct {
 	Device    string            `json:"device"`
-	Engine    string            `json:"engine"`            // gpu.EngineBuiltin or gpu.EngineDawn
+	Engine    string            `json:"engine"`            // gpu.EngineBuiltin, gpu.EngineDawn or cpu
 	Kernels   map[string]string `json:"kernels,omitempty"` // in place of matvec, by packing of the weights
 	Model     string            `json:"model"`
 	Format    string            `json:"format,omitempty"` // of made-up weights
 	Roof      tune.Roof         `json:"roof"`
+	Read      float64           `json:"read_bytes_per_second,omitempty"` // of memory, by the CPU: instead of the roof of copies
+	OwnMemory uint64            `json:"memory_bytes,omitempty"`          // that the CPU engine allocates, …
+	Mapped    uint64            `json:"mapped_bytes,omitempty"`          // … and of the files that it reads where they are mapped
 	Loads     []Load            `json:"loads"`
 	Memory    map[string]uint64 `json:"gpu_memory_bytes"`
 	Pipelines int               `json:"pipelines"`

@@ -212,7 +212,10 @@ func (e *Engine) Close() {
 // String says where the model runs: "NVIDIA H100 80GB HBM3 (Vulkan, discrete, NVIDIA)", or "CPU, AVX2".
 func (e *Engine) String() string {
 	if e.Device == nil {
-		return "CPU, " + simd.Name()
+		return CPUName()
 	}
 	return e.Device.Info().String()
 }
+
+// CPUName says what the CPU engine computes with: "CPU, AVX2".
+func CPUName() string { return "CPU, " + simd.Name() }

@@ -1,0 +1,34 @@
+package simd
+
+import "encoding/binary"
+
+// MultiplyAdds does nothing but fused multiply-adds of float32 in registers, at the speed that bounds every product, and
+// returns how many operations that were, each multiply-add counted as two.
+func MultiplyAdds(rounds int) (flops int) { return multiplyAdds(rounds) }
+
+// Read reads memory and does nothing with it, at the speed that bounds the product of a matrix with one vector. It
+// returns how many bytes it read.
+func Read(b []byte) int { return read(b) }
+
+func multiplyAddsGo(rounds int) int {
+	var sums [8]float32
+	for range rounds {
+		for i := range sums {
+			sums[i] += sums[i] * 0.5
+		}
+	}
+	sink = sums[0]
+	return rounds * 2 * len(sums)
+}
+
+func readGo(b []byte) int {
+	n, sum := len(b)&^7, uint64(0)
+	for i := 0; i < n; i += 8 {
+		sum += binary.LittleEndian.Uint64(b[i:])
+	}
+	sink = float32(sum)
+	return n
+}
+
+// sink keeps the compiler from leaving work out.
+var sink float32

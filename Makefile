@@ -30,7 +30,7 @@ setup: build ## Make sure that a GPU driver is there; on Debian and Ubuntu, inst
 demo: setup ## Quantize the embedded model to int4, verify it against FP16, let it write
 	$(BIN) quantize --input-dir $(MODEL) --output-dir build/demo --format int4 --force
 	$(BIN) verify --model build/demo --reference $(MODEL)
-	$(BIN) infer --model build/demo --prompt "$(PROMPT)" -n 64 --temperature 0.6 --repeat-penalty 1.1 --seed 3 --echo --stats
+	$(BIN) infer --model build/demo --device gpu --prompt "$(PROMPT)" -n 64 --temperature 0.6 --repeat-penalty 1.1 --seed 3 --echo --stats
 
 # The tests come last, so that what they say is the end of the output.
 test: setup ## Everything: check, cross, a short fuzz, all tests
@@ -121,6 +121,14 @@ tokenizers: ## Compare ids and speed with Hugging Face's tokenizers on real voca
 quality-real: TEXT = testdata/text/unseen.txt
 quality-real: build ## The same of models that people use, beside llama.cpp's types (REAL=, WINDOWS=, ROWS=, CALIBRATED=1; wants Python and npm)
 	@scripts/quality-real $(BIN) $(TEXT) $(or $(WINDOWS),16) $(REAL)
+
+.PHONY: arm64
+arm64: ## Test the assembly for arm64 (wants that processor, or Debian's qemu-user-static)
+	@mkdir -p build/arm64
+	@for p in kernels/simd internal/vector format/block; do \
+		CGO_ENABLED=0 GOARCH=arm64 $(GO) test -c -o build/arm64/$${p/\//-}.test ./$$p && \
+		(cd $$p && $$(command -v qemu-aarch64-static qemu-aarch64 | head -n 1) $(CURDIR)/build/arm64/$${p/\//-}.test) || exit 1; \
+	done
 
 .PHONY: cpu-peers
 cpu-peers: build ## Measure the CPU engine beside llama.cpp, on SmolLM2-135M (ROUNDS=, THREADS=; wants Python, npm and the network)

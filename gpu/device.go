@@ -72,7 +72,10 @@ func newDevice(b backend, o Options) *Device {
 func (d *Device) Info() AdapterInfo { return d.adapter }
 
 // OnCPU reports whether the device is software: what is fast on a GPU is slow there, and vice versa.
-func (d *Device) OnCPU() bool { return d.adapter.Type == "cpu" }
+func (d *Device) OnCPU() bool { return d.adapter.OnCPU() }
+
+// OnCPU reports whether the adapter is software.
+func (a AdapterInfo) OnCPU() bool { return a.Type == "cpu" }
 
 // Limits reports the device's limits.
 func (d *Device) Limits() Limits { return d.limits }

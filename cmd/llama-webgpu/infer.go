@@ -14,6 +14,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm"
+	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
 var inferCommand = &cli.Command{
@@ -76,7 +77,7 @@ func infer(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	i := inference{c: c, begun: time.Now(), seed: seedOf(c)}
+	i := inference{c: c, begun: time.Now(), seed: seedOf(c), device: deviceOf(c)}
 	if i.files, err = openFiles(c.String("model")); err != nil {
 		return err
 	}
@@ -97,6 +98,7 @@ func infer(c *cli.Context) (err error) {
 type inference struct {
 	c        *cli.Context
 	begun    time.Time
+	device   engine.Device
 	files    *llm.Files
 	template llm.Template // with --chat
 	model    *llm.Model   // once it is loaded
@@ -136,7 +138,7 @@ func (i *inference) prepare() error {
 
 // open loads the model, for as many sequences, and compiles the kernels of some passes meanwhile.
 func (i *inference) open(sequences int, warm ...int) (err error) {
-	e, err := engineOptions(i.c)
+	e, err := engineOptions(i.c, i.device)
 	if err != nil {
 		return err
 	}

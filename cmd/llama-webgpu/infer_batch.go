@@ -70,7 +70,7 @@ func (b *textBatch) openFor(longest int) error {
 		sequences = n
 	}
 	sequences = min(sequences, len(b.prompts))
-	if b.c.String("device") == string(engine.CPU) {
+	if b.device == engine.CPU {
 		return b.open(1)
 	}
 	return b.open(sequences, 1, sequences, longest)

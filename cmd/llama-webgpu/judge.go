@@ -37,11 +37,8 @@ func checkReference(c *cli.Context) error { return cmdline.OneOf(c, "reference-d
 
 // judgeOptions reads what verify and compare have in common; steps shows how far they are.
 func judgeOptions(c *cli.Context, steps *steps) (o run.Options, err error) {
-	if o.Engine, err = engineOptions(c); err != nil {
+	if o.Engine, err = engineOptions(c, engine.Device(c.String("device"))); err != nil {
 		return o, err
-	}
-	if !c.IsSet("device") {
-		o.Engine.Device = ""
 	}
 	if cmdline.FindFlag(c.Command.Flags, "rope-scaling") != nil {
 		if o.Reference.Edits, err = ropeEdits(c); err != nil {

@@ -1,6 +1,6 @@
-//go:build !amd64
+//go:build !amd64 && !arm64
 
 package vector
 
-// Best returns None: there is assembly for amd64 alone.
+// Best returns None: there is assembly for amd64 and arm64 alone.
 func Best() Level { return None }

@@ -1,4 +1,4 @@
-//go:build !amd64
+//go:build !amd64 && !arm64
 
 package simd
 
@@ -9,15 +9,3 @@ func tile(c []float32, cs int, x []float32, xs int, w []float32, ws, k int, add 
 func (m *Packed) lanes() int                                  { return 1 }
 func (m *Packed) multiply(y []float32, w []byte, x []float32) { m.multiplyGo(y, w, x) }
 func dots(y, w []float32, stride int, x []float32)            { dotsGo(y, w, stride, x) }
-
-func expShift(x []float32, shift float32) float64             { return expShiftGo(x, shift) }
-func gate(x []float32, a, b float32)                          { gateGo(x, a, b) }
-func maximum(x []float32) float32                             { return maximumGo(x[1:], x[0]) }
-func scale(x []float32, s float32)                            { scaleGo(x, s) }
-func multiply(x, y []float32)                                 { multiplyGo(x, y) }
-func addScaled(x, y []float32, s float32)                     { addScaledGo(x, y, s) }
-func moments(x []float32, mean float32) (sum, square float64) { return momentsGo(x, mean) }
-func affine(y, x, w, b []float32, mean, scale float32)        { affineGo(y, x, w, b, mean, scale) }
-func round16(x []float32)                                     { round16Go(x) }
-func multiplyAdds(rounds int) int                             { return multiplyAddsGo(rounds) }
-func read(b []byte) int                                       { return readGo(b) }

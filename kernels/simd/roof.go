@@ -1,6 +1,9 @@
 package simd
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"runtime"
+)
 
 // MultiplyAdds does nothing but fused multiply-adds of float32 in registers, at the speed that bounds every product, and
 // returns how many operations that were, each multiply-add counted as two.
@@ -17,7 +20,7 @@ func multiplyAddsGo(rounds int) int {
 			sums[i] += sums[i] * 0.5
 		}
 	}
-	sink = sums[0]
+	runtime.KeepAlive(sums)
 	return rounds * 2 * len(sums)
 }
 
@@ -26,9 +29,6 @@ func readGo(b []byte) int {
 	for i := 0; i < n; i += 8 {
 		sum += binary.LittleEndian.Uint64(b[i:])
 	}
-	sink = float32(sum)
+	runtime.KeepAlive(sum)
 	return n
 }
-
-// sink keeps the compiler from leaving work out.
-var sink float32

@@ -13,7 +13,7 @@ import (
 func eachLevel(t *testing.T, f func(*testing.T)) {
 	most := level
 	defer func() { level = most }()
-	for level = vector.None; level <= most; level++ {
+	for _, level = range vector.Levels() {
 		t.Run(Name(), f)
 	}
 }

@@ -8,6 +8,7 @@
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;      // of a head, even
+const VALUE: u32 = 64u;    // of a value, even; fewer than DIM: values are the first elements of keys, vc is not read
 const QUERIES: u32 = 1u;
 const Q_STRIDE: u32 = 256u;
 const O_STRIDE: u32 = 256u;
@@ -17,7 +18,8 @@ const SINKS: u32 = 0u;     // 1: each head's softmax has one more score, of whic
 const LANES: u32 = 64u;
 
 const PAIRS: u32 = DIM / 2u;
-const PER_LANE: u32 = (PAIRS + LANES - 1u) / LANES; // pairs of an output in each lane
+const VALUE_PAIRS: u32 = VALUE / 2u;
+const PER_LANE: u32 = (VALUE_PAIRS + LANES - 1u) / LANES; // pairs of an output in each lane
 const KEPT: u32 = PER_LANE * QUERIES;
 const IN: u32 = PAIRS * QUERIES;
 const PARTS: u32 = LANES / QUERIES; // parts of a tile's keys, each with its own maximum
@@ -42,6 +44,7 @@ fn key(i: u32) -> vec2<f32> {
 }
 
 fn value(i: u32) -> vec2<f32> {
+  if (VALUE < DIM) { return key(i); }
   if (KV_BITS == 16u) { return unpack2x16float(vc[i]); }
   return bitcast<vec2<f32>>(vec2<u32>(vc[2u * i], vc[2u * i + 1u]));
 }
@@ -108,7 +111,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var j = 0u; j < count; j++) {
       let at = (base + (p0 + j) % CAP) * PAIRS;
       for (var i = 0u; i < PER_LANE; i++) { // unroll
-        let v = value(at + min(i * LANES + lane, PAIRS - 1u));
+        let v = value(at + min(i * LANES + lane, VALUE_PAIRS - 1u));
         for (var t = 0u; t < QUERIES; t++) { acc[t * PER_LANE + i] += scores[j][t] * v; } // unroll
       }
       for (var t = 0u; t < QUERIES; t++) { sum[t] += scores[j][t]; } // unroll
@@ -119,14 +122,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let t = last + 1u + k - QUERIES;
     if (last + 1u + k >= (group.y + 1u) * QUERIES) {
       for (var i = 0u; i < PER_LANE; i++) { // unroll
-        let out = t * O_STRIDE + group.x * DIM + 2u * (i * LANES + lane);
-        if (i * LANES + lane < PAIRS) {
+        let out = t * O_STRIDE + group.x * VALUE + 2u * (i * LANES + lane);
+        if (i * LANES + lane < VALUE_PAIRS) {
           o[out] = acc[k * PER_LANE + i].x / sum[k];
           o[out + 1u] = acc[k * PER_LANE + i].y / sum[k];
         }
       }
       if (group.x == HEADS - 1u) {
-        for (var e = HEADS * DIM + lane; e < O_STRIDE; e += LANES) { o[t * O_STRIDE + e] = 0.0; }
+        for (var e = HEADS * VALUE + lane; e < O_STRIDE; e += LANES) { o[t * O_STRIDE + e] = 0.0; }
       }
     }
   }

@@ -1,7 +1,7 @@
 // attention_split: attention of single tokens, a part of the cached positions for each workgroup.
 //   rows [t] (token, position, sequence, 0)   q [t][Q_STRIDE/4] vec4<f32>, scaled
 //   kc, vc as rope appends them, float16, as vec4<u32>
-//   SPLITS = 1: o [t][O_STRIDE] f32   else o [t][HEADS]: [SPLITS][DIM] Σ exp(s−m)·v, then [SPLITS] (Σ exp(s−m), m),
+//   SPLITS = 1: o [t][O_STRIDE] f32   else o [t][HEADS]: [SPLITS][VALUE] Σ exp(s−m)·v, then [SPLITS] (Σ exp(s−m), m),
 //   for attention_join
 //   one workgroup computes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES), y = t
 // with shared/window.wgsl: WINDOW, CHUNK, first
@@ -9,6 +9,7 @@
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;      // of a head, a multiple of 8, at most 8·LANES
+const VALUE: u32 = 64u;    // of a value, a multiple of 8; fewer than DIM: values are the first elements of keys, vc is not read
 const QUERIES: u32 = 2u;   // a divisor of HEADS/KV_HEADS
 const SPLITS: u32 = 1u;
 const Q_STRIDE: u32 = 256u;
@@ -69,7 +70,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = 0u; i < EACH; i++) { // unroll
       let at = (base + min(p + i * SIDE + side, end - 1u) % CAP) * OCTETS + octet;
       keys[i] = kc[at];
-      values[i] = vc[at];
+      if (VALUE < DIM) { values[i] = keys[i]; } else { values[i] = vc[at]; }
     }
     for (var i = 0u; i < EACH; i++) { // unroll
       let a = vec4<f32>(unpack2x16float(keys[i].x), unpack2x16float(keys[i].y));
@@ -125,13 +126,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let part = group.x % SPLITS;
     var none = 0.0; // what the sink adds to the sum, in the first part
     if (SINKS == 1u && part == 0u) {
-      let sink = sinks[head + t];
-      top = max(top, sink);
-      none = exp(sink - top);
+      top = max(top, sinks[head + t]);
+      none = exp(sinks[head + t] - top);
     }
     var all = none;
-    let to = (group.y * HEADS + head + t) * SPLITS * (DIM + 2u);
-    for (var d = lane; d < DIM; d += LANES) {
+    let to = (group.y * HEADS + head + t) * SPLITS * (VALUE + 2u);
+    for (var d = lane; d < VALUE; d += LANES) {
       var out = 0.0;
       all = none;
       for (var s = 0u; s < SIDE; s++) {
@@ -139,11 +139,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         out += outs[s * DIM + d] * share;
         all += sides[s].x * share;
       }
-      if (SPLITS == 1u) { o[group.y * O_STRIDE + (head + t) * DIM + d] = out / all; } else { o[to + part * DIM + d] = out; }
+      if (SPLITS == 1u) { o[group.y * O_STRIDE + (head + t) * VALUE + d] = out / all; } else { o[to + part * VALUE + d] = out; }
     }
     if (SPLITS > 1u && lane == 0u) {
-      o[to + SPLITS * DIM + 2u * part] = all;
-      o[to + SPLITS * DIM + 2u * part + 1u] = top;
+      o[to + SPLITS * VALUE + 2u * part] = all;
+      o[to + SPLITS * VALUE + 2u * part + 1u] = top;
     }
     workgroupBarrier();
   }

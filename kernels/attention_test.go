@@ -16,6 +16,7 @@ type attentionCase struct {
 	queries                                         int // 0: one, and each position in two sequences
 	sinks                                           []float32
 	alibi                                           float64
+	value                                           int // elements of a value, where these are the first ones of keys; 0: dim, of their own
 }
 
 const alibiScale = 0.4
@@ -35,6 +36,8 @@ func TestAttention(t *testing.T) {
 		{heads: 2, kvHeads: 1, dim: 34, cap: 300, kvBits: 32, window: 300, spread: 2, positions: span(120, 21), queries: 8, sinks: []float32{1, 5}},
 		{heads: 2, kvHeads: 1, dim: 300, cap: 300, kvBits: 16, window: 300, spread: 2, positions: span(60, 15), queries: 6},
 		{heads: 3, kvHeads: 1, dim: 130, cap: 90, kvBits: 32, window: 40, softcap: 20, spread: 3, positions: span(2000, 13), queries: 4},
+		{heads: 3, kvHeads: 1, dim: 42, value: 34, cap: 120, kvBits: 32, window: 100, spread: 2, positions: span(90, 20), queries: 8},
+		{heads: 2, kvHeads: 1, dim: 576, value: 512, cap: 120, kvBits: 16, window: 100, spread: 2, positions: span(0, 9), queries: 3},
 		{heads: 2, kvHeads: 2, dim: 16, cap: 120, kvBits: 16, window: 64, chunk: 64, spread: 2, positions: span(180, 30), queries: 8},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c, c.launch) })
@@ -59,6 +62,10 @@ func TestAttentionInParts(t *testing.T) {
 		{
 			attentionCase: attentionCase{heads: 6, kvHeads: 2, dim: 64, cap: 700, window: 566, chunk: 512, softcap: 50, spread: 3, positions: []int{10, 128, 600, 1023}, sinks: []float32{-30, 0, 2, 9, 1, -90}},
 			splits:        16, shared: 3, lanes: 128, each: 2,
+		},
+		{
+			attentionCase: attentionCase{heads: 8, kvHeads: 1, dim: 576, value: 512, cap: 300, window: 300, spread: 2, positions: []int{0, 120, 299}},
+			splits:        2, shared: 4, lanes: 128, each: 2,
 		},
 		{
 			attentionCase: attentionCase{heads: 3, kvHeads: 3, dim: 8, cap: 2000, window: 2000, spread: 1, positions: []int{0, 5, 1999}, alibi: 8},
@@ -89,15 +96,15 @@ func (c partsCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uin
 	consts["QUERIES"], consts["SPLITS"], consts["LANES"], consts["EACH"] = c.shared, c.splits, c.lanes, c.each
 	oStride := consts["O_STRIDE"].(int)
 	for i := range n { // only attention zeroes the rest
-		clear(o[i*oStride+c.heads*c.dim : (i+1)*oStride])
+		clear(o[i*oStride+c.heads*c.width() : (i+1)*oStride])
 	}
 	to := o
 	if c.splits > 1 {
-		to = filled(n * c.heads * c.splits * (c.dim + 2))
+		to = filled(n * c.heads * c.splits * (c.width() + 2))
 	}
 	launch(t, "attention_split", consts, c.heads/c.shared*c.splits, n, rows, q, kc, vc, c.sinksOr(), to)
 	if c.splits > 1 {
-		launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.dim, "SPLITS": c.splits, "O_STRIDE": oStride}, c.heads, n, to, o)
+		launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.width(), "SPLITS": c.splits, "O_STRIDE": oStride}, c.heads, n, to, o)
 	}
 }
 
@@ -106,6 +113,14 @@ func (c attentionCase) launch(t *testing.T, consts kernels.Consts, n int, rows [
 	queries := max(1, c.queries)
 	consts["QUERIES"] = queries
 	launch(t, "attention", consts, c.heads, (n+queries-1)/queries, rows, q, kc, vc, c.sinksOr(), o, []uint32{uint32(n), 0})
+}
+
+// width is that of a value.
+func (c attentionCase) width() int {
+	if c.value > 0 {
+		return c.value
+	}
+	return c.dim
 }
 
 // sinksOr returns the sinks of the heads, or what is never read.
@@ -123,12 +138,15 @@ func testAttention(t *testing.T, c attentionCase, launch attentionLaunch) {
 	if c.queries == 0 {
 		n *= 2
 	}
-	qStride, oStride := c.heads*c.dim+4, roundUp(c.heads*c.dim, 128)+64
+	qStride, oStride := c.heads*c.dim+4, roundUp(c.heads*c.width(), 128)+64
 	rng := random(uint64(c.dim + c.window))
 	q := normals(rng, n*qStride, 0, c.spread/math.Sqrt(float64(c.dim)))
 	size := 2 * c.kvHeads * c.cap * c.dim
 	kc, k := packCache(normals(rng, size, 0, 1), c.kvBits)
 	vc, v := packCache(normals(rng, size, 0.5, 1), c.kvBits)
+	if c.value > 0 {
+		vc, v = make([]uint32, 4), k // what is not read
+	}
 	var rows []uint32
 	for i, p := range c.positions {
 		if c.queries > 0 {
@@ -141,7 +159,7 @@ func testAttention(t *testing.T, c attentionCase, launch attentionLaunch) {
 	launch(t, kernels.Consts{
 		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "Q_STRIDE": qStride, "O_STRIDE": oStride, "CAP": c.cap,
 		"KV_BITS": c.kvBits, "WINDOW": c.window, "CHUNK": c.chunk, "SOFTCAP": c.softcap,
-		"SINKS": asInt(c.sinks != nil), "ALIBI": c.alibi, "ALIBI_SCALE": alibiScale,
+		"SINKS": asInt(c.sinks != nil), "ALIBI": c.alibi, "ALIBI_SCALE": alibiScale, "VALUE": c.width(),
 	}, n, rows, q, kc, vc, o)
 	for i := range n {
 		position, sequence := int(rows[4*i+1]), int(rows[4*i+2])
@@ -150,10 +168,10 @@ func testAttention(t *testing.T, c attentionCase, launch attentionLaunch) {
 			span := c.cap * c.dim
 			want := c.define(q[i*qStride+h*c.dim:][:c.dim], k[base:base+span], v[base:base+span], position, h)
 			for e, w := range want {
-				w.check(t, fmt.Sprintf("position %d, sequence %d, head %d", position, sequence, h), e, o[i*oStride+h*c.dim+e])
+				w.check(t, fmt.Sprintf("position %d, sequence %d, head %d", position, sequence, h), e, o[i*oStride+h*c.width()+e])
 			}
 		}
-		for e := c.heads * c.dim; e < oStride; e++ {
+		for e := c.heads * c.width(); e < oStride; e++ {
 			value{}.check(t, "o past the heads", e, o[i*oStride+e])
 		}
 	}
@@ -238,7 +256,7 @@ func (c attentionCase) define(q, k, v []float32, position, head int) []value {
 	span := best - least
 	tiles := float64(count/64 + 1)
 	relative := 2*scoreError + span*unit + 3*tiles*ulp + 2*span*ulp + float64(count+4)*unit + tiles*unit
-	out := make([]value, c.dim)
+	out := make([]value, c.width())
 	var sum float64
 	for j, s := range scores {
 		share := math.Exp(s - best)

@@ -89,9 +89,9 @@ func BenchmarkAttention(b *testing.B) {
 	q, o := normals(random(2), heads*dim, 0, 0.1), make([]float32, heads*dim)
 	k := benchKernel(b, "attention_split", kernels.Consts{
 		"HEADS": heads, "KV_HEADS": kvHeads, "DIM": dim, "QUERIES": heads / kvHeads, "Q_STRIDE": heads * dim, "O_STRIDE": heads * dim,
-		"CAP": context, "WINDOW": context,
+		"CAP": context, "WINDOW": context, "VALUE": dim,
 	})
-	program, buffers := record(b, k, kvHeads, 1, []uint32{0, context - 1, 0, 0}, q, kv, kv, o)
+	program, buffers := record(b, k, kvHeads, 1, []uint32{0, context - 1, 0, 0}, q, kv, kv, nil, o)
 	b.SetBytes(int64(2 * 4 * len(kv)))
 	timeProgram(b, program)
 	program.Release()

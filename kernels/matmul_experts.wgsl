@@ -7,6 +7,7 @@
 // with shared/layout.wgsl: VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/head.wgsl: head
+// with shared/weights.wgsl: weights, SHIFT, MASK
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const DEPTH: u32 = 16u;    // columns of a step, a multiple of 4
@@ -19,8 +20,6 @@ const TILE: u32 = 64u;
 const LANES: u32 = 256u;
 const QUADS: u32 = DEPTH / 4u;
 const SLAB: u32 = QUADS * TILE;
-const SHIFT: u32 = BITS % 16u;
-const MASK: u32 = (1u << SHIFT) - 1u;
 
 @group(0) @binding(0) var<storage, read> w: array<u32>;
 @group(0) @binding(1) var<storage, read> h: array<u32>;
@@ -33,17 +32,6 @@ const MASK: u32 = (1u << SHIFT) - 1u;
 
 var<workgroup> ws: array<vec4<f32>, SLAB>; // [quad][row]
 var<workgroup> xs: array<vec4<f32>, SLAB>; // [quad][slot]
-
-// weights returns weights k to k+3 of a stored row.
-fn weights(row: u32, k: u32) -> vec4<f32> {
-  let i = row * (shape.cols * BITS / 32u) + k * BITS / 32u;
-  if (BITS == 32u) { return bitcast<vec4<f32>>(vec4<u32>(w[i], w[i + 1u], w[i + 2u], w[i + 3u])); }
-  if (BITS == 16u) { return vec4<f32>(unpack2x16float(w[i]), unpack2x16float(w[i + 1u])); }
-  let word = w[i] >> ((k * SHIFT) % 32u);
-  let q = vec4<f32>(vec4<u32>(word, word >> SHIFT, word >> ((2u * SHIFT) % 32u), word >> ((3u * SHIFT) % 32u)) & vec4<u32>(MASK));
-  let block = head(h[row * (shape.cols / BLOCK) + k / BLOCK]);
-  return (q - block.y) * block.x;
-}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

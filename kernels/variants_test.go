@@ -16,15 +16,18 @@ var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile co
 // taken once. Kernels that read packed weights are specialized for every width, too.
 var variants = map[string][]kernels.Consts{
 	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}, {"ACT": 4}, {"LIMIT": 7.0, "SLOPE": 1.702, "UP_OFFSET": 1.0}},
-	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0}, {"DIM": 80, "CHUNK": 128}, {"HEADS": 1, "KV_HEADS": 1}, {"SINKS": 1}},
+	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5, "VALUE": 2}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "VALUE": 80}, {"HEADS": 1, "KV_HEADS": 1}, {"SINKS": 1}, {"DIM": 576, "VALUE": 512, "QUERIES": 3}},
 	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}},
-	"attention_split": {{"DIM": 8, "WINDOW": 5}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2}, {"DIM": 80, "CHUNK": 128, "LANES": 64}, {"SINKS": 1, "SPLITS": 2}},
+	"attention_split": {{"DIM": 8, "WINDOW": 5, "VALUE": 8}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "LANES": 64, "VALUE": 80}, {"SINKS": 1, "SPLITS": 2}, {"DIM": 576, "VALUE": 512, "QUERIES": 4}},
 	"copy":            {{"EACH": 2}},
 	"combine":         {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"embed":           {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
 	"gate":            {{"WIDTH": 33, "AT": 60}},
 	"gather":          {{"KIND": 0, "WEIGH": 1, "BY_TOKEN": 0}, {"KIND": 1, "TOP": 8}, {"KIND": 2, "STRIDE": 512}},
 	"group":           {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},
+	"heads_absorb":    {{"ROWS": 33, "TOKENS": 1}, {"TOKENS": 4}},
+	"heads_values":    {{"TOKENS": 1}, {"TOKENS": 4}},
+	"latent":          {{"RANK": 34, "ROT": 6, "INTERLEAVED": 1}, {"KV_BITS": 32}, {"RANK": 512, "ROT": 64}},
 	"matmul":          {{}, {"ROWS": 4, "TOKENS": 4}, {"TILE_ROWS": 128, "DEPTH": 8}},
 	"gram":            {{"WIDTH": 130, "STRIDE": 256, "HEIGHT": 130, "ROW0": 64, "ROWS": 66}, {"LOWER": 0, "DIFF": 1, "Y_STRIDE": 64, "HEIGHT": 64}},
 	"matmul_experts": {

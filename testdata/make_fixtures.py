@@ -144,7 +144,7 @@ FIXTURES = {
         num_local_experts=4, num_experts_per_tok=2, moe_intermediate_size=20, mlp_only_layers=[1], head_dim=8, rope_parameters=MROPE),
         dict(tie_word_embeddings=False, vision_config=dict(deepstack_visual_indexes=[0], num_position_embeddings=4, **VISION))),
     "qwen2_moe": ("Qwen2MoeConfig", dict(
-        num_hidden_layers=4, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=20, shared_expert_intermediate_size=28,
+        num_hidden_layers=4, num_experts=5, num_experts_per_tok=3, moe_intermediate_size=20, shared_expert_intermediate_size=28,
         mlp_only_layers=[3], use_sliding_window=True, sliding_window=10, max_window_layers=2)),
     "glm4_moe": ("Glm4MoeConfig", dict(
         head_dim=16, n_routed_experts=8, num_experts_per_tok=3, n_group=4, topk_group=2, moe_intermediate_size=20, n_shared_experts=2,
@@ -156,6 +156,15 @@ FIXTURES = {
     "gpt_oss": ("GptOssConfig", dict(
         head_dim=16, sliding_window=10, num_local_experts=5, num_experts_per_tok=2, intermediate_size=24, swiglu_limit=0.6,
         rope_parameters=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32, truncate=False, **THETA))),
+    "deepseek_v2": ("DeepseekV2Config", dict(
+        q_lora_rank=None, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=12, num_key_value_heads=4,
+        n_routed_experts=6, num_experts_per_tok=2, n_group=3, topk_group=2, topk_method="group_limited_greedy", n_shared_experts=2,
+        moe_intermediate_size=20, first_k_dense_replace=1, routed_scaling_factor=3.0,
+        rope_parameters=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32, mscale=0.7, mscale_all_dim=0.9, **THETA))),
+    "deepseek_v3": ("DeepseekV3Config", dict(
+        q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4, attention_bias=True,
+        n_routed_experts=8, num_experts_per_tok=3, n_group=4, topk_group=2, n_shared_experts=1, moe_intermediate_size=20,
+        first_k_dense_replace=1, num_nextn_predict_layers=0, rms_norm_eps=1e-3)),
 }
 
 

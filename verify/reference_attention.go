@@ -10,7 +10,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// cache holds the keys and values of one layer, [positions][KVHeads·HeadDim] each. It grows up to
+// cache holds the keys and values of one layer, [positions][KVHeads·HeadDim] each, or the values of another width. It grows up to
 // capacity positions; from then on position p replaces p−capacity.
 type cache struct {
 	capacity     int
@@ -18,9 +18,9 @@ type cache struct {
 }
 
 func (c *cache) put(p int, k, v []float32) {
-	if at := p % c.capacity * len(k); at < len(c.keys) {
-		copy(c.keys[at:], k)
-		copy(c.values[at:], v)
+	if slot := p % c.capacity; slot*len(k) < len(c.keys) {
+		copy(c.keys[slot*len(k):], k)
+		copy(c.values[slot*len(v):], v)
 		return
 	}
 	c.keys = append(c.keys, k...)
@@ -103,17 +103,19 @@ func (r *Reference) attention(ctx context.Context, layer int, x []float32, token
 		x = append([]float32(nil), x...)
 		r.norm(x, model.RoleAttnNorm, model.RoleAttnNormBias, layer)
 	}
-	q, k, v, err := r.project(ctx, layer, x, tokens)
+	project := r.project
+	if a.KVRank > 0 {
+		project = r.projectLatent
+	}
+	q, k, v, err := project(ctx, layer, x, tokens)
 	if err != nil {
 		return nil, err
 	}
-	qn, kn := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
+	kn, vn := a.KVHeads*a.HeadDim, a.KVHeads*a.ValueWidth()
 	for t := range tokens {
-		r.prepareQuery(layer, a, q[t*qn:(t+1)*qn], r.length+t)
-		r.prepareKey(layer, a, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn], r.length+t)
-		r.caches[layer].put(r.length+t, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn])
+		r.caches[layer].put(r.length+t, k[t*kn:(t+1)*kn], v[t*vn:(t+1)*vn])
 	}
-	out := make([]float32, tokens*qn)
+	out := make([]float32, tokens*a.Heads*a.ValueWidth())
 	if err := r.attendEach(ctx, layer, q, out, tokens); err != nil {
 		return nil, err
 	}
@@ -122,7 +124,8 @@ func (r *Reference) attention(ctx context.Context, layer int, x []float32, token
 	return o, err
 }
 
-// project returns queries [tokens][Heads·HeadDim], keys and values [tokens][KVHeads·HeadDim].
+// project returns queries [tokens][Heads·HeadDim], keys and values [tokens][KVHeads·HeadDim], normalized and rotated, as
+// the cache stores them.
 func (r *Reference) project(ctx context.Context, layer int, x []float32, tokens int) (q, k, v []float32, err error) {
 	a := &r.spec.Layer(layer).Attention
 	for _, p := range []struct {
@@ -139,6 +142,11 @@ func (r *Reference) project(ctx context.Context, layer int, x []float32, tokens 
 			return nil, nil, nil, err
 		}
 		r.bias(*p.to, p.bias, layer)
+	}
+	qn, kn := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
+	for t := range tokens {
+		r.prepareQuery(layer, a, q[t*qn:(t+1)*qn], r.length+t)
+		r.prepareKey(layer, a, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn], r.length+t)
 	}
 	return q, k, v, nil
 }
@@ -166,12 +174,18 @@ func (r *Reference) prepareKey(layer int, a *model.Attention, k, v []float32, p 
 	if a.Clip > 0 {
 		clip(v, a.Clip)
 	}
-	if r.options.KVFloat16 {
-		roundFloat16(k)
-		roundFloat16(v)
-		if hasInf(k) || hasInf(v) {
-			r.overflowed.CompareAndSwap(0, int32(layer)+1)
-		}
+	r.store(layer, k)
+	r.store(layer, v)
+}
+
+// store rounds x as the cache does, and remembers if float16 cannot hold it.
+func (r *Reference) store(layer int, x []float32) {
+	if !r.options.KVFloat16 {
+		return
+	}
+	roundFloat16(x)
+	if hasInf(x) {
+		r.overflowed.CompareAndSwap(0, int32(layer)+1)
 	}
 }
 
@@ -215,36 +229,37 @@ func roundFloat16(x []float32) {
 	}
 }
 
-// attendEach sets out [tokens][Heads·HeadDim] to what the queries q of tokens read.
+// attendEach sets out [tokens][Heads·ValueWidth] to what the queries q of tokens read.
 func (r *Reference) attendEach(ctx context.Context, layer int, q, out []float32, tokens int) error {
 	a := &r.spec.Layer(layer).Attention
-	qn := a.Heads * a.HeadDim
+	qn, vn := a.Heads*a.HeadDim, a.Heads*a.ValueWidth()
 	return r.parallel(ctx, tokens, func() func(int) error {
 		return func(t int) error {
-			r.attend(layer, a, q[t*qn:(t+1)*qn], out[t*qn:(t+1)*qn], r.length+t)
+			r.attend(layer, a, q[t*qn:(t+1)*qn], out[t*vn:(t+1)*vn], r.length+t)
 			return nil
 		}
 	})
 }
 
-// attend sets out [Heads·HeadDim] to what the queries q at position p read.
+// attend sets out [Heads·ValueWidth] to what the queries q at position p read.
 func (r *Reference) attend(layer int, a *model.Attention, q, out []float32, p int) {
 	c := &r.caches[layer]
 	d, width := a.HeadDim, a.KVHeads*a.HeadDim
+	vd, vWidth := a.ValueWidth(), a.KVHeads*a.ValueWidth()
 	sinks := r.small[key{model.RoleSinks, layer}]
 	first := r.oldest(a, p)
 	weights := make([]float32, p-first+1)
 	for h := range a.Heads {
-		kv := h / (a.Heads / a.KVHeads) * d
-		query, read := q[h*d:(h+1)*d], out[h*d:(h+1)*d]
+		kv := h / (a.Heads / a.KVHeads)
+		query, read := q[h*d:(h+1)*d], out[h*vd:(h+1)*vd]
 		for i := range weights {
-			k := c.keys[(first+i)%c.capacity*width+kv:][:d]
+			k := c.keys[(first+i)%c.capacity*width+kv*d:][:d]
 			weights[i] = softcap(dot(k, query)*a.Scale, a.Softcap)
 		}
 		distanced(a, weights, h)
 		withSink(softmax, weights, sinks, h)
 		for i, w := range weights {
-			add(read, c.values[(first+i)%c.capacity*width+kv:][:d], w)
+			add(read, c.values[(first+i)%c.capacity*vWidth+kv*vd:][:vd], w)
 		}
 	}
 }

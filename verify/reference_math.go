@@ -151,6 +151,18 @@ func (r *Reference) normRow(x, weight, bias []float32) {
 	}
 }
 
+// rms normalizes x by its root mean square.
+func rms(x, weight []float32, eps float64) {
+	square := 0.0
+	for _, v := range x {
+		square += float64(v) * float64(v)
+	}
+	scale := 1 / math.Sqrt(square/float64(len(x))+eps)
+	for i, v := range x {
+		x[i] = float32(float64(v)*scale) * weight[i]
+	}
+}
+
 func (r *Reference) weightOf(w float32) float32 {
 	if r.spec.Norm.PlusOne {
 		return w + 1

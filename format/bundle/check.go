@@ -104,6 +104,10 @@ func checkLayer(s *model.Spec, y *model.Layer) error {
 		{"kv_heads", a.KVHeads, 1, maxHeads},
 		{"head_dim", a.HeadDim, 1, maxHeads},
 		{"rope", a.RoPE, -1, len(s.RoPE) - 1},
+		{"kv_rank", a.KVRank, 0, maxDim},
+		{"q_rank", a.QRank, 0, maxDim},
+		{"shared_dim", a.SharedDim, 0, a.HeadDim - min(1, a.KVRank)},
+		{"value_dim", a.ValueDim, min(1, a.KVRank), maxHeads},
 		{"intermediate", m.Intermediate, 1, maxDim},
 		{"experts", m.Experts, 0, maxDim},
 		{"top_k", m.TopK, 0, m.Experts},
@@ -117,6 +121,9 @@ func checkLayer(s *model.Spec, y *model.Layer) error {
 	}
 	if a.Heads%a.KVHeads != 0 {
 		return fmt.Errorf("%d heads are no multiple of %d kv_heads", a.Heads, a.KVHeads)
+	}
+	if a.KVRank > 0 && (a.KVHeads != a.Heads || a.RoPE < 0) {
+		return fmt.Errorf("%d kv_heads and rope %d with a kv_rank: want as many as there are heads, %d, and a rope", a.KVHeads, a.RoPE, a.Heads)
 	}
 	if a.RoPE >= 0 && s.RoPE[a.RoPE].Dim > a.HeadDim {
 		return fmt.Errorf("rope %d rotates %d of %d elements", a.RoPE, s.RoPE[a.RoPE].Dim, a.HeadDim)

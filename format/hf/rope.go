@@ -92,12 +92,16 @@ func (d *draft) frequencies(o *object, theta float64, partial bool, names map[st
 		p.theta = 1
 	}
 	factor := o.float("partial_rotary_factor", d.float("partial_rotary_factor", 1))
-	p.dim = int(float64(a.HeadDim) * factor)
+	size := a.HeadDim
+	if a.KVRank > 0 {
+		size = a.SharedDim
+	}
+	p.dim = int(float64(size) * factor)
 	switch {
 	case factor != 1 && !partial:
 		o.fail("partial_rotary_factor", "%g: this family rotates whole heads", factor)
 	case !(factor > 0 && factor <= 1) || p.dim < 2 || p.dim%2 != 0:
-		o.fail("partial_rotary_factor", "%g of a head of %d: want an even number of rotated elements", factor, a.HeadDim)
+		o.fail("partial_rotary_factor", "%g of a head of %d: want an even number of rotated elements", factor, size)
 	}
 	if o.err != nil || d.err != nil {
 		return model.RoPE{}

@@ -21,6 +21,9 @@ func (s *Spec) DescribeKind(k int) string {
 			text += fmt.Sprintf(", and one of %d for all tokens", m.Shared)
 		}
 	}
+	if a.KVRank > 0 {
+		text += fmt.Sprintf("; a cache of %d elements for each position", a.Cached())
+	}
 	switch {
 	case a.Window > 0:
 		text += fmt.Sprintf("; window %d", a.Window)

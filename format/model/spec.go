@@ -145,6 +145,8 @@ type Attention struct {
 	TemperatureScale    float32 `json:"temperature_scale,omitempty"`
 	TemperatureFloor    int     `json:"temperature_floor,omitempty"`
 	TemperatureFromZero bool    `json:"temperature_from_zero,omitempty"`
+
+	Latent
 }
 
 // Activation names the function between the two halves of an MLP.

@@ -17,7 +17,16 @@ const (
 	RoleVBias         Role = "v_bias"
 	RoleQNorm         Role = "q_norm" // [HeadDim], [Heads·HeadDim] or [Heads][HeadDim]
 	RoleKNorm         Role = "k_norm" // [HeadDim], [KVHeads·HeadDim] or [KVHeads][HeadDim]
-	RoleO             Role = "o"      // [Hidden][Heads·HeadDim]
+	RoleQDown         Role = "q_down" // [QRank][Hidden]
+	RoleQDownBias     Role = "q_down_bias"
+	RoleQDownNorm     Role = "q_down_norm" // [QRank]
+	RoleQUp           Role = "q_up"        // [Heads·HeadDim][QRank]
+	RoleKVDown        Role = "kv_down"     // [KVRank+SharedDim][Hidden]
+	RoleKVDownBias    Role = "kv_down_bias"
+	RoleKVDownNorm    Role = "kv_down_norm" // [KVRank]
+	RoleKUp           Role = "k_up"         // [Heads·(HeadDim−SharedDim)][KVRank]
+	RoleVUp           Role = "v_up"         // [Heads·ValueDim][KVRank]
+	RoleO             Role = "o"            // [Hidden][Heads·HeadDim]
 	RoleOBias         Role = "o_bias"
 	RolePostAttnNorm  Role = "post_attn_norm"
 	RoleMLPNorm       Role = "mlp_norm"
@@ -69,7 +78,7 @@ func (t Tensor) Cols() int { return t.Shape[len(t.Shape)-1] }
 // biases, routers, position tables) is small or too sensitive.
 func (t Tensor) Quantizable() bool {
 	switch t.Role {
-	case RoleEmbed, RoleQ, RoleK, RoleV, RoleO, RoleGate, RoleUp, RoleDown,
+	case RoleEmbed, RoleQ, RoleK, RoleV, RoleQDown, RoleQUp, RoleKVDown, RoleKUp, RoleVUp, RoleO, RoleGate, RoleUp, RoleDown,
 		RoleSharedGate, RoleSharedUp, RoleSharedDown, RoleHead:
 		return true
 	}
@@ -128,8 +137,21 @@ func (l *list) norm(ok bool, weight, bias Role) {
 
 func (l *list) attention(y *Layer) {
 	a, h := &y.Attention, l.spec.Hidden
-	q, kv := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
 	l.norm(y.PreNorm, RoleAttnNorm, RoleAttnNormBias)
+	if a.KVRank > 0 {
+		l.latent(a)
+	} else {
+		l.heads(a)
+	}
+	l.when(a.Sinks, RoleSinks, a.Heads)
+	l.add(RoleO, h, a.Heads*a.ValueWidth())
+	l.when(a.OutBias, RoleOBias, h)
+	l.when(y.PostNorm, RolePostAttnNorm, h)
+}
+
+// heads lists the projections to queries, keys and values.
+func (l *list) heads(a *Attention) {
+	h, q, kv := l.spec.Hidden, a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
 	l.add(RoleQ, q, h)
 	l.add(RoleK, kv, h)
 	l.add(RoleV, kv, h)
@@ -147,10 +169,6 @@ func (l *list) attention(y *Layer) {
 		l.add(RoleQNorm, q)
 		l.add(RoleKNorm, kv)
 	}
-	l.when(a.Sinks, RoleSinks, a.Heads)
-	l.add(RoleO, h, q)
-	l.when(a.OutBias, RoleOBias, h)
-	l.when(y.PostNorm, RolePostAttnNorm, h)
 }
 
 func (l *list) mlp(y *Layer) {

@@ -94,6 +94,9 @@ func (y *Layer) validate(ropes []RoPE) error {
 	if !(a.Clip >= 0) || !(a.ALiBi >= 0) {
 		return fmt.Errorf("clip %g, alibi %g: want none below 0", a.Clip, a.ALiBi)
 	}
+	if err := a.validateLatent(ropes); err != nil {
+		return err
+	}
 	switch a.QKNorm {
 	case QKNormNone, QKNormHead, QKNormHeads, QKNormProjection, QKNormRotated, QKNormUnweighted:
 	default:

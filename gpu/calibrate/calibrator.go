@@ -51,7 +51,8 @@ func New(dev *gpu.Device, src model.Weights, windows [][]int32, exact bool) (*Ca
 	}
 	tracks, heads := 1, 0
 	for i := range src.Spec().Kinds {
-		heads = max(heads, src.Spec().Kinds[i].Attention.Heads*src.Spec().Kinds[i].Attention.HeadDim)
+		a := &src.Spec().Kinds[i].Attention
+		heads = max(heads, a.Heads*a.ValueWidth())
 	}
 	if exact {
 		tracks = 2

@@ -24,6 +24,8 @@ type activations struct {
 	gateUp *arena.Buffer // both halves, before the function between them
 	parts  *arena.Buffer // of attention that is cut, as attention_split describes them
 
+	latents latents
+
 	routed routed
 	final  Vectors // the head's input
 	logits Vectors // [headRows][Vocab]
@@ -64,9 +66,10 @@ type extents struct {
 	gateUp  int         // elements, of all tokens
 	inner   map[int]int // vectors by width
 	parts   int         // elements
-	experts int         // of a layer, or rows of its router
-	choices int         // of all tokens
-	order   int         // elements
+	latents latentExtents
+	experts int // of a layer, or rows of its router
+	choices int // of all tokens
+	order   int // elements
 }
 
 // extentsOf looks at all kinds of layers, for passes of n tokens.
@@ -74,14 +77,16 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 	e := extents{inner: map[int]int{}}
 	for i := range s.Kinds {
 		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
-		e.qkv = max(e.qkv, Stride((at.Heads+2*at.KVHeads)*at.HeadDim))
-		e.q = max(e.q, Stride(at.Heads*at.HeadDim))
+		core := at.Core()
+		e.qkv = max(e.qkv, Stride(projected(at)))
+		e.q = max(e.q, Stride(core.Heads*core.HeadDim))
 		for b := 1; b <= MaxBatch; b++ {
-			e.parts = max(e.parts, b*split.parts(b, context)*at.Heads*(at.HeadDim+2))
+			e.parts = max(e.parts, b*split.parts(b, context)*core.Heads*(core.ValueWidth()+2))
 		}
+		e.latents.grow(at, n)
 		k := max(1, m.TopK)
 		e.gateUp = max(e.gateUp, n*k*Stride(2*m.Intermediate), n*Stride(2*m.Shared))
-		for _, width := range []int{at.Heads * at.HeadDim, m.Intermediate, m.Shared} {
+		for _, width := range []int{at.Heads * at.ValueWidth(), at.QRank, m.Intermediate, m.Shared} {
 			if width > 0 {
 				e.inner[width] = max(e.inner[width], n*k)
 			}
@@ -94,6 +99,17 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 	return e
 }
 
+// projected reports how many elements are made of the residual stream for attention.
+func projected(at *model.Attention) int {
+	switch {
+	case at.KVRank == 0:
+		return (at.Heads + 2*at.KVHeads) * at.HeadDim
+	case at.QRank == 0:
+		return at.Heads*at.HeadDim + at.KVRank + at.SharedDim
+	}
+	return at.QRank + at.KVRank + at.SharedDim
+}
+
 // reserveActivations asks for the activations of passes of n tokens, of which the head takes rows at once.
 func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, e extents) activations {
 	floats := func(count int) *arena.Buffer { return a.Reserve(PurposeActivations, 4*count, gpu.Storage) }
@@ -102,7 +118,7 @@ func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, e extents) a
 	act := activations{
 		x: vectors(n, hidden), normed: vectors(n, hidden), mlpIn: vectors(n, hidden), branch: vectors(n, hidden),
 		next: vectors(MaxBatch, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
-		qkv:  vectors(n, e.qkv), q: vectors(n, e.q),
+		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats),
 		inner: map[int]*arena.Buffer{}, gateUp: floats(e.gateUp), parts: floats(max(e.parts, 64)),
 		final: vectors(64, hidden), logits: vectors(rows, s.Vocab),
 	}

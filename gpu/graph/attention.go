@@ -15,6 +15,10 @@ var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, mod
 func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	g := r.g
 	a, w, at, kv := &g.act, &g.w.Layers[i], &g.spec.Layer(i).Attention, &g.caches[i]
+	if at.KVRank > 0 {
+		r.latent(i, in, out, e)
+		return
+	}
 	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
 	r.rope(at, kv, w.qkNorm)
 	heads := a.of(at.Heads * at.HeadDim)
@@ -51,14 +55,14 @@ func (g *Graph) headConsts(at *model.Attention, kv *Cache) kernels.Consts {
 // AttendsInParts reports whether there is a kernel that splits the cached positions among workgroups, for attention
 // of n tokens over a cache of kvBits bits a value.
 func AttendsInParts(at *model.Attention, n, kvBits int) bool {
-	return n <= MaxBatch && kvBits == 16 && at.HeadDim%8 == 0
+	return n <= MaxBatch && kvBits == 16 && at.HeadDim%8 == 0 && at.ValueWidth()%8 == 0
 }
 
-// attend records attention over the cache.
+// attend records attention over the cache, as Attention.Core describes it.
 func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vectors) {
 	a := &r.g.act
 	c := r.g.headConsts(at, kv)
-	maps.Copy(c, kernels.Consts{"O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "SINKS": flag(at.Sinks), "ALIBI": at.ALiBi, "ALIBI_SCALE": at.ALiBiScale})
+	maps.Copy(c, kernels.Consts{"VALUE": at.ValueWidth(), "O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "SINKS": flag(at.Sinks), "ALIBI": at.ALiBi, "ALIBI_SCALE": at.ALiBiScale})
 	if AttendsInParts(at, r.n, r.g.opts.KVBits) {
 		r.attendInParts(at, sinks, kv, c, out)
 		return
@@ -89,20 +93,21 @@ func (r *layers) attendInParts(at *model.Attention, sinks *Vector, kv *Cache, c 
 	r.Dispatch("attention_split", c, at.Heads/queries*parts, r.n,
 		g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), to)
 	if parts > 1 {
-		r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.HeadDim, "SPLITS": parts, "O_STRIDE": out.Stride},
+		r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.ValueWidth(), "SPLITS": parts, "O_STRIDE": out.Stride},
 			at.Heads, r.n, to, out.Buffer)
 	}
 }
 
 // AttentionPossible returns an error if the attention of a layer cannot be computed with these constants.
 func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
-	at := &g.spec.Layer(layer).Attention
+	core := g.spec.Layer(layer).Attention.Core()
+	at := &core
 	if at.Heads/at.KVHeads%with["QUERIES"] != 0 || at.HeadDim > 8*with["LANES"] {
 		return fmt.Errorf("kernel attention_split: %v does not go with %s", with, AttentionClass(at, n))
 	}
 	c := g.headConsts(at, &g.caches[layer])
 	delete(c, "KV_BITS")
-	c["QUERIES"], c["LANES"], c["EACH"] = with["QUERIES"], with["LANES"], with["EACH"]
+	c["VALUE"], c["QUERIES"], c["LANES"], c["EACH"] = at.ValueWidth(), with["QUERIES"], with["LANES"], with["EACH"]
 	k, err := g.specialize("attention_split", c)
 	if err != nil {
 		return err
@@ -113,11 +118,12 @@ func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
 // RecordAttention records nothing but the attention of a layer over its cache, at a context of the given length.
 func (g *Graph) RecordAttention(r *Recorder, layer, context int) {
 	all := layers{Recorder: r, g: g, parts: g.Parts(r.n, context)}
-	all.attend(&g.spec.Layer(layer).Attention, g.w.Layers[layer].sinks, &g.caches[layer], g.Heads(layer))
+	core := g.spec.Layer(layer).Attention.Core()
+	all.attend(&core, g.w.Layers[layer].sinks, &g.caches[layer], g.Heads(layer))
 }
 
 // AttentionDefaults are the constants of a layer's attention for n tokens without tuning.
 func (g *Graph) AttentionDefaults(layer, n int) Tuned {
-	c := chooser{dev: g.dev}
-	return c.attention(&g.spec.Layer(layer).Attention, n)
+	c, core := chooser{dev: g.dev}, g.spec.Layer(layer).Attention.Core()
+	return c.attention(&core, n)
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // Cache is the KV cache of one layer: keys and values of the last Cap positions of each sequence,
-// [sequences][KVHeads][Cap][HeadDim]. Position p is in slot p mod Cap.
+// [sequences][KVHeads][Cap][HeadDim], as Attention.Core describes them. Position p is in slot p mod Cap. If values are
+// the beginnings of keys, K and V are the same buffer.
 type Cache struct {
 	K, V   *arena.Buffer
 	Cap    int // positions
@@ -35,14 +36,18 @@ func caches(s *model.Spec, a *arena.Arena, limit uint64, o Options) ([]Cache, er
 		if c.Window < o.MaxSeqLen {
 			c.Cap = min(c.Window+o.Chunk-1, o.MaxSeqLen+tailChunk-1)
 		}
-		position := o.MaxBatch * at.KVHeads * at.HeadDim * o.KVBits / 8 // bytes
+		core := at.Core()
+		position := o.MaxBatch * core.KVHeads * core.HeadDim * o.KVBits / 8 // bytes
 		n := position * c.Cap
 		if uint64(n) > limit {
 			fits := max(0, int(limit)/position-(c.Cap-c.Window))
 			return nil, fmt.Errorf("%w: a context of %d positions: the keys of a layer take %s, this device binds at most %s: a context of at most %d positions fits",
 				ErrTooLarge, o.MaxSeqLen, Size(uint64(n)), Size(limit), fits)
 		}
-		c.K, c.V = a.Reserve(PurposeKV, n, gpu.Storage), a.Reserve(PurposeKV, n, gpu.Storage)
+		c.K = a.Reserve(PurposeKV, n, gpu.Storage)
+		if c.V = c.K; at.KVRank == 0 {
+			c.V = a.Reserve(PurposeKV, n, gpu.Storage)
+		}
 		all = append(all, c)
 	}
 	return all, nil

@@ -69,7 +69,7 @@ func (c *chooser) attention(at *model.Attention, n int) Tuned {
 		return use
 	}
 	use := Tuned{"QUERIES": 1, "LANES": 128, "EACH": 2, "SPLIT": splitLength}
-	for q := 2; q <= 4 && q*at.HeadDim <= 1024; q++ {
+	for q := 2; q <= 4 && (q*at.HeadDim <= 1024 || at.KVRank > 0); q++ {
 		if at.Heads/at.KVHeads%q == 0 {
 			use["QUERIES"] = q
 		}
@@ -86,7 +86,8 @@ type splitting [MaxBatch + 1]int
 // splitting decides it as suits the first layer.
 func (c *chooser) splitting(s *model.Spec) (all splitting) {
 	for n := 1; n <= MaxBatch && c.dev != nil && len(s.Layers) > 0; n++ {
-		all[n] = c.attention(&s.Layer(0).Attention, n)["SPLIT"]
+		core := s.Layer(0).Attention.Core()
+		all[n] = c.attention(&core, n)["SPLIT"]
 		if c.Split > 0 {
 			all[n] = c.Split
 		}

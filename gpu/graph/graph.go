@@ -58,8 +58,12 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 // supported says what of a Spec the kernels cannot do.
 func supported(s *model.Spec) error {
 	for i := range s.Kinds {
-		if d := s.Kinds[i].Attention.HeadDim; d%2 != 0 || d > 512 {
+		a := &s.Kinds[i].Attention
+		if d := a.HeadDim; d%2 != 0 || d > 512 {
 			return fmt.Errorf("heads of %d elements: the runtime takes even sizes up to 512", d)
+		}
+		if core := a.Core(); a.KVRank > 0 && (core.HeadDim > 1024 || a.KVRank%2 != 0 || a.SharedDim%2 != 0) {
+			return fmt.Errorf("a latent vector of %d elements and %d that keys share: the runtime takes even sizes, up to 1024 together", a.KVRank, a.SharedDim)
 		}
 	}
 	return nil
@@ -97,7 +101,7 @@ func (g *Graph) Residual() Vectors { return g.act.x }
 // Heads are the outputs of the heads of a layer's attention.
 func (g *Graph) Heads(layer int) Vectors {
 	at := &g.spec.Layer(layer).Attention
-	return g.act.of(at.Heads * at.HeadDim)
+	return g.act.of(at.Heads * at.ValueWidth())
 }
 
 // Queries are the rotated queries of a layer's attention.

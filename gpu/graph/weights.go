@@ -14,6 +14,7 @@ type Vector struct {
 	tensors []int
 	plusOne bool // the weights are stored less one
 	paired  bool // elements are by turns those of two tensors
+	before  int  // zeros in front of them
 	n       int
 	buffer  *arena.Buffer
 }
@@ -39,7 +40,9 @@ type Weights struct {
 
 // Layer has the weights of one layer. What a layer does not have is nil.
 type Layer struct {
-	QKV, O       *Matrix
+	QKV, O       *Matrix // of a latent vector, QKV is what makes it, and queries or what makes these
+	QUp          *Matrix
+	KUp, VUp     *Matrix
 	GateUp, Down *Matrix // of the MLP, or of the expert that all tokens share
 	Router       *Matrix // and, behind it, the row that gates the expert that all tokens share
 	ExpertGate   *Matrix // of all experts, one below the other
@@ -51,6 +54,7 @@ type Layer struct {
 	qkvBias, oBias, gateUpBias, downBias *Vector
 	qkNorm                               *Vector // of queries, then of keys
 	sinks                                *Vector
+	qDownNorm, kvDownNorm                *Vector
 	routerBias, selectionBias            *Vector
 
 	expertGateBias, expertUpBias, expertDownBias *Vector // [experts][rows]
@@ -62,6 +66,10 @@ func (y *Layer) Given(in model.Input) *Matrix {
 	switch {
 	case in == model.InputAttention:
 		return y.QKV
+	case in == model.InputQLatent:
+		return y.QUp
+	case in == model.InputKVLatent:
+		return y.KUp
 	case in == model.InputHeads:
 		return y.O
 	case in == model.InputMLP && y.ExpertGate != nil:
@@ -76,6 +84,11 @@ func (y *Layer) Given(in model.Input) *Matrix {
 		return y.Down
 	}
 	return nil
+}
+
+// Dense returns the matrices that every token is multiplied with; some are nil.
+func (y *Layer) Dense() []*Matrix {
+	return []*Matrix{y.QKV, y.QUp, y.KUp, y.VUp, y.O, y.GateUp, y.Down, y.Router}
 }
 
 // Stacked reports whether m holds the matrices of experts.
@@ -188,14 +201,17 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 	}
 	w := Layer{
 		attnNorm: p.streamNorm(y.PreNorm, in(model.RoleAttnNorm)...), attnNormBias: p.vector(in(model.RoleAttnNormBias)...),
-		QKV:     p.matrix(in(model.RoleQ, model.RoleK, model.RoleV)...),
-		qkvBias: p.vector(in(model.RoleQBias, model.RoleKBias, model.RoleVBias)...),
+		QKV:     p.matrix(in(model.RoleQ, model.RoleK, model.RoleV, model.RoleQDown, model.RoleKVDown)...),
+		qkvBias: p.vector(in(model.RoleQBias, model.RoleKBias, model.RoleVBias, model.RoleQDownBias, model.RoleKVDownBias)...),
 		qkNorm:  p.norm(in(model.RoleQNorm, model.RoleKNorm)...),
 		O:       p.matrix(in(model.RoleO)...), oBias: p.vector(in(model.RoleOBias)...),
 		postAttnNorm: p.norm(in(model.RolePostAttnNorm)...),
 		mlpNorm:      p.streamNorm(y.PreNorm && !y.OneNorm, in(model.RoleMLPNorm)...), mlpNormBias: p.vector(in(model.RoleMLPNormBias)...),
 		postMLPNorm: p.norm(in(model.RolePostMLPNorm)...),
 		sinks:       p.vector(in(model.RoleSinks)...),
+	}
+	if a := &y.Attention; a.KVRank > 0 {
+		p.latent(&w, a, in)
 	}
 	if y.MLP.Experts == 0 {
 		w.GateUp = p.pair(in(model.RoleGate, model.RoleUp)...)
@@ -216,6 +232,16 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 	w.expertGateBias, w.expertUpBias = p.vector(in(model.RoleGateBias)...), p.vector(in(model.RoleUpBias)...)
 	w.expertDownBias = p.vector(in(model.RoleDownBias)...)
 	return w
+}
+
+// latent lays out what attention with a latent vector has besides.
+func (p *planner) latent(w *Layer, a *model.Attention, in func(...model.Role) []slot) {
+	w.QUp, w.KUp, w.VUp = p.matrix(in(model.RoleQUp)...), p.stack(a.OwnDim(), in(model.RoleKUp)...), p.stack(a.ValueDim, in(model.RoleVUp)...)
+	w.qDownNorm, w.kvDownNorm = p.vector(in(model.RoleQDownNorm)...), p.vector(in(model.RoleKVDownNorm)...)
+	if w.qkvBias != nil && a.QRank == 0 { // queries have none
+		w.qkvBias.before = a.Heads * a.HeadDim
+		w.qkvBias.n += w.qkvBias.before
+	}
 }
 
 // tensors returns those of the slots that the source has.
@@ -292,7 +318,7 @@ func (p *planner) streamNorm(ok bool, slots ...slot) *Vector {
 
 // values reads the vector; without tensors, it is ones.
 func (v *Vector) values(src Source) ([]float32, error) {
-	all := make([]float32, 0, v.n)
+	all := make([]float32, v.before, v.n)
 	if len(v.tensors) == 0 {
 		return slices.Repeat([]float32{1}, v.n), nil
 	}

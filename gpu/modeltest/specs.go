@@ -112,6 +112,18 @@ var Specs = map[string]func(s *model.Spec){
 		k.Attention.Sinks, k.Attention.Window = true, 7
 		k.MLP.Clamped = model.Clamped{Limit: 0.7, UpOffset: 1, Slope: 1.702}
 	},
+	"a latent vector, also of queries": func(s *model.Spec) {
+		s.RoPE[0] = model.RoPE{Dim: 8, InvFreq: frequenciesOf(8), Scale: 1, Interleaved: true}
+		a := &s.Kinds[0].Attention
+		a.KVHeads, a.QKVBias, a.OutBias = a.Heads, true, true
+		a.Latent = model.Latent{KVRank: 56, QRank: 36, SharedDim: 8, ValueDim: 20, LatentEps: 1e-6}
+	},
+	"a latent vector of an odd size": func(s *model.Spec) {
+		s.RoPE[0] = model.RoPE{Dim: 10, InvFreq: frequenciesOf(10), Scale: 1}
+		a := &s.Kinds[0].Attention
+		a.KVHeads, a.QKVBias = a.Heads, true
+		a.Latent = model.Latent{KVRank: 34, SharedDim: 10, ValueDim: 13, LatentEps: 1e-6}
+	},
 	"experts, post-norms, softmax over all": func(s *model.Spec) {
 		k := &s.Kinds[0]
 		k.PostNorm = true

@@ -16,7 +16,11 @@ func (t *Transformer) KVOverflow(ctx context.Context) (int, error) {
 	raw := make([]byte, 1<<20)
 	for i := range t.graph.Layers() {
 		c := t.graph.Cache(i)
-		for _, b := range []*arena.Buffer{c.K, c.V} {
+		buffers := []*arena.Buffer{c.K}
+		if c.V != c.K {
+			buffers = append(buffers, c.V)
+		}
+		for _, b := range buffers {
 			for at := uint64(0); at < b.Size(); at += uint64(len(raw)) {
 				part := raw[:min(uint64(len(raw)), b.Size()-at)]
 				if err := t.dev.Read(ctx, b.Range().Buffer, b.Range().Offset+at, part); err != nil {

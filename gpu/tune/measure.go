@@ -77,14 +77,14 @@ func TokenBytes(g *graph.Graph, context, batch int) (weights, cache uint64) {
 	w, s := g.Weights(), g.Weights().Spec()
 	for i := range w.Layers {
 		l, y := &w.Layers[i], s.Layer(i)
-		for _, m := range []*graph.Matrix{l.QKV, l.O, l.GateUp, l.Down, l.Router} {
+		for _, m := range l.Dense() {
 			weights += m.Bytes()
 		}
 		for _, m := range []*graph.Matrix{l.ExpertGate, l.ExpertUp, l.ExpertDown} {
 			weights += m.Bytes() / uint64(max(1, y.MLP.Experts)) * uint64(min(batch*y.MLP.TopK, y.MLP.Experts))
 		}
 		seen := min(context+1, g.Cache(i).Window)
-		cache += uint64(batch) * 2 * uint64(seen*y.Attention.KVHeads*y.Attention.HeadDim*g.Options().KVBits/8)
+		cache += uint64(batch) * uint64(seen*y.Attention.Cached()*g.Options().KVBits/8)
 	}
 	return weights + w.Head.Bytes(), cache
 }
@@ -94,7 +94,7 @@ func LayerWeights(w *graph.Weights) uint64 {
 	var n uint64
 	for i := range w.Layers {
 		l, m := &w.Layers[i], &w.Spec().Layer(i).MLP
-		for _, x := range []*graph.Matrix{l.QKV, l.O, l.GateUp, l.Down, l.Router} {
+		for _, x := range l.Dense() {
 			if x != nil {
 				n += uint64(x.Rows) * uint64(x.Width)
 			}

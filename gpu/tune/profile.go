@@ -84,8 +84,9 @@ func attentionCost(g *graph.Graph, layer, first, n int) (bytes, flops uint64) {
 		seen += min(p+1, window)
 	}
 	positions := min(first+n, window+n-1)
-	bytes = 2 * uint64(positions*a.KVHeads*a.HeadDim*g.Options().KVBits/8)
-	return bytes, 4 * uint64(seen*a.Heads*a.HeadDim)
+	core := a.Core()
+	bytes = uint64(positions * a.Cached() * g.Options().KVBits / 8)
+	return bytes, 2 * uint64(seen*core.Heads*(core.HeadDim+core.ValueWidth()))
 }
 
 // ByKernel adds up the dispatches of each kernel; the slowest kernel comes first.

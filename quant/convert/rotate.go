@@ -22,7 +22,7 @@ type Rotated struct {
 	tensors []model.Tensor
 	origin  []int // in src
 	stream  *quant.Rotation
-	heads   map[int]*quant.Rotation // by HeadDim
+	heads   map[int]*quant.Rotation // by width of a value
 
 	mu    sync.Mutex
 	whole map[int][]float32 // matrices whose rows make each other's
@@ -39,7 +39,7 @@ func Rotate(src model.Weights, headName string) (*Rotated, error) {
 	}
 	r.stream = quant.NewRotation(r.spec.Hidden, rotationSeed)
 	for i := range r.spec.Kinds {
-		d := r.spec.Kinds[i].Attention.HeadDim
+		d := r.spec.Kinds[i].Attention.ValueWidth()
 		r.heads[d] = quant.NewRotation(d, rotationSeed)
 	}
 	tied := r.spec.TiedHead
@@ -95,7 +95,7 @@ func (r *Rotated) Rows(i, row0, n int, dst []float32) error {
 			}
 		}
 		return nil
-	case model.RoleV, model.RoleO, model.RoleDown, model.RoleSharedDown:
+	case model.RoleV, model.RoleVUp, model.RoleO, model.RoleDown, model.RoleSharedDown:
 		m, err := r.matrix(i)
 		if err == nil {
 			copy(dst, m[row0*t.Cols():(row0+n)*t.Cols()])
@@ -114,8 +114,8 @@ func (r *Rotated) rows(t model.Tensor, rows []float32) error {
 	case model.RoleEmbed, model.RolePositions, model.RoleOBias, model.RoleDownBias:
 		r.stream.Row(rows)
 	case model.RoleVBias:
-		r.heads[r.spec.Layer(t.Layer).Attention.HeadDim].Row(rows)
-	case model.RoleQ, model.RoleK, model.RoleV:
+		r.heads[r.spec.Layer(t.Layer).Attention.ValueWidth()].Row(rows)
+	case model.RoleQ, model.RoleK, model.RoleV, model.RoleQDown, model.RoleKVDown:
 		return r.behind(model.RoleAttnNorm, t.Layer, rows)
 	case model.RoleRouter, model.RoleSharedRouter, model.RoleGate, model.RoleUp, model.RoleSharedGate, model.RoleSharedUp:
 		norm := model.RoleMLPNorm
@@ -168,12 +168,13 @@ func (r *Rotated) matrix(i int) ([]float32, error) {
 	if err := r.rows(t, m); err != nil {
 		return nil, err
 	}
-	head := r.heads[r.spec.Layer(t.Layer).Attention.HeadDim]
+	width := r.spec.Layer(t.Layer).Attention.ValueWidth()
+	head := r.heads[width]
 	size := r.spec.Hidden
 	left := r.stream
 	switch t.Role {
-	case model.RoleV:
-		left, size = head, r.spec.Layer(t.Layer).Attention.HeadDim
+	case model.RoleV, model.RoleVUp:
+		left, size = head, width
 	case model.RoleO:
 		head.Row(m)
 	}

@@ -82,6 +82,8 @@ FAMILIES = {
     "dots1": ("dots1", "Dots1Config", "Dots1ForCausalLM"),
     "minimax_m2": ("minimax_m2", "MiniMaxM2Config", "MiniMaxM2ForCausalLM"),
     "gpt_oss": ("gpt_oss", "GptOssConfig", "GptOssForCausalLM"),
+    "deepseek_v2": ("deepseek_v2", "DeepseekV2Config", "DeepseekV2ForCausalLM"),
+    "deepseek_v3": ("deepseek_v3", "DeepseekV3Config", "DeepseekV3ForCausalLM"),
 }
 
 # Shared files that are followed. Not generation: what it reads chooses tokens and makes no logits.

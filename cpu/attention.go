@@ -27,6 +27,26 @@ func (e *Engine) attend(ctx context.Context, i int, r *room, c *cache, x []float
 		e.normalize(y.attnNorm, normed, x, tokens)
 		x = normed
 	}
+	read := e.readHeads
+	if a.KVRank > 0 {
+		read = e.readLatent
+	}
+	heads, err := read(ctx, i, r, c, x, from, tap)
+	if err != nil {
+		return nil, err
+	}
+	if tap.stops(model.RoleO, heads) {
+		return nil, errTapped
+	}
+	out := r.rows(tokens, h)
+	return out, e.product(ctx, r, heads, tokens, part{matrix: y.o, rows: h, y: out, bias: y.oBias})
+}
+
+// readHeads returns the outputs [tokens][Heads·HeadDim] of the heads for the normalized stream x, and stores keys and
+// values.
+func (e *Engine) readHeads(ctx context.Context, i int, r *room, c *cache, x []float32, from int, tap tap) ([]float32, error) {
+	y := &e.layers[i]
+	a, tokens := &y.Attention, len(x)/e.spec.Hidden
 	if tap.stops(model.RoleQ, x) {
 		return nil, errTapped
 	}
@@ -42,11 +62,7 @@ func (e *Engine) attend(ctx context.Context, i int, r *room, c *cache, x []float
 	e.enter(i, c, q, k, v, tokens, from)
 	heads := r.rows(tokens, qn)
 	e.read(y, c, q, heads, tokens, from)
-	if tap.stops(model.RoleO, heads) {
-		return nil, errTapped
-	}
-	out := r.rows(tokens, h)
-	return out, e.product(ctx, r, heads, tokens, part{matrix: y.o, rows: h, y: out, bias: y.oBias})
+	return heads, nil
 }
 
 // entries is the task of preparing queries and keys, and storing keys and values.
@@ -177,17 +193,17 @@ func clip(x []float32, c float32) {
 // attention is the task of reading what queries see.
 type attention struct {
 	e            *Engine
-	a            *model.Attention
-	sinks        []float32 // [Heads], or nil
+	a            *model.Attention // as model.Attention.Core describes it
+	sinks        []float32        // [Heads], or nil
 	cache        *cache
-	q, out       []float32 // [tokens][Heads·HeadDim]
+	q, out       []float32 // [tokens][Heads·HeadDim], [tokens][Heads·ValueWidth]
 	tokens, from int
 	tiles        int // of queries
 }
 
-// read sets out [tokens][Heads·HeadDim] to what the queries q read, which are scaled.
+// read sets out [tokens][Heads·ValueWidth] to what the queries q read, which are scaled.
 func (e *Engine) read(y *layer, c *cache, q, out []float32, tokens, from int) {
-	w, a := &e.work.attention, &y.Attention
+	w, a := &e.work.attention, &y.core
 	w.a, w.sinks, w.cache, w.q, w.out, w.tokens, w.from = a, y.sinks, c, q, out, tokens, from
 	w.tiles = (tokens + queryTokens - 1) / queryTokens
 	threads := e.options.Threads
@@ -223,11 +239,11 @@ func (c *cache) span(position, n int) span {
 // one reads for the query of head h of token t.
 func (w *attention) one(s *scratch, h, t int) {
 	a, c, p := w.a, w.cache, w.from+t
-	d, kv := a.HeadDim, h/(a.Heads/a.KVHeads)
+	d, vd, kv := a.HeadDim, a.ValueWidth(), h/(a.Heads/a.KVHeads)
 	low := w.e.oldest(a, p)
 	n := p + 1 - low
 	at := c.span(low, n)
-	query, out := w.q[t*a.Heads*d+h*d:][:d], w.out[t*a.Heads*d+h*d:][:d]
+	query, out := w.q[t*a.Heads*d+h*d:][:d], w.out[t*a.Heads*vd+h*vd:][:vd]
 	s.scores = grown(s.scores, n+2*simd.Lane)
 	scores := s.scores[:n+2*simd.Lane]
 	simd.Dots(scores[:at.first], c.keysOf(kv, at.slot, 0).Data, c.dim, query)
@@ -236,9 +252,9 @@ func (w *attention) one(s *scratch, h, t int) {
 	clear(scores[n:])
 	simd.Dots(out, c.valuesOf(kv, at.slot, 0).Data, c.stride, scores[:w.whole(at.first, at.second == 0)])
 	if at.second > 0 {
-		s.values = grown(s.values, d)
-		simd.Dots(s.values[:d], c.valuesOf(kv, 0, 0).Data, c.stride, scores[at.first:][:simd.Pad(at.second, simd.Lane)])
-		simd.Add(out, s.values, 1)
+		s.values = grown(s.values, vd)
+		simd.Dots(s.values[:vd], c.valuesOf(kv, 0, 0).Data, c.stride, scores[at.first:][:simd.Pad(at.second, simd.Lane)])
+		simd.Add(out, s.values[:vd], 1)
 	}
 }
 
@@ -300,7 +316,9 @@ func (w *attention) tile(s *scratch, h, t, n int) {
 		clear(row[:begin])
 		clear(row[end:])
 	}
-	out := w.out[t*width+h*d:]
+	vd := a.ValueWidth()
+	out := w.out[t*a.Heads*vd+h*vd:]
+	width = a.Heads * vd
 	weights := simd.Matrix{Data: scores, Rows: n, Cols: at.first, Stride: stride}
 	if at.second == 0 {
 		simd.Product(out, width, weights, c.valuesOf(kv, at.slot, at.first), false)

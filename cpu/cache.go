@@ -10,12 +10,13 @@ import (
 // cache holds the keys and values of one layer. Position p has slot p mod capacity.
 type cache struct {
 	capacity int
-	dim      int       // of a head, with padding
+	dim      int       // of a key, with padding
 	stride   int       // between the rows of values
 	keys     []float32 // [KVHeads][capacity+TileRows][dim]
-	values   []float32 // [KVHeads][HeadDim, padded to TileRows][stride]: a row for each element, so that products sum over positions
+	values   []float32 // [KVHeads][elements, padded to TileRows][stride]: a row for each element, so that products sum over positions
 	heads    int
-	elements int // HeadDim
+	width    int // of a key
+	elements int // of a value
 }
 
 func newCache(a *model.Attention, capacity int) cache {
@@ -24,10 +25,11 @@ func newCache(a *model.Attention, capacity int) cache {
 	return c
 }
 
-// cacheOf lays out a cache.
-func cacheOf(a *model.Attention, capacity int) cache {
+// cacheOf lays out a cache for what model.Attention.Core describes.
+func cacheOf(of *model.Attention, capacity int) cache {
+	a := of.Core()
 	return cache{
-		capacity: capacity, dim: simd.Pad(a.HeadDim, simd.Lane), heads: a.KVHeads, elements: a.HeadDim,
+		capacity: capacity, dim: simd.Pad(a.HeadDim, simd.Lane), heads: a.KVHeads, width: a.HeadDim, elements: a.ValueWidth(),
 		// Beyond the slots there are zeros. A stride that is no power of two spreads a column over the processor's caches.
 		stride: simd.Pad(capacity, simd.Lane) + simd.Lane,
 	}
@@ -43,9 +45,9 @@ func (c *cache) valueFloats() int { return c.heads * simd.Pad(c.elements, simd.T
 
 // put stores the heads k and v of a position.
 func (c *cache) put(position int, k, v []float32) {
-	slot, d := position%c.capacity, c.elements
+	slot, n, d := position%c.capacity, c.width, c.elements
 	for h := range c.heads {
-		copy(c.keys[(h*(c.capacity+simd.TileRows)+slot)*c.dim:], k[h*d:(h+1)*d])
+		copy(c.keys[(h*(c.capacity+simd.TileRows)+slot)*c.dim:], k[h*n:(h+1)*n])
 		column := c.values[h*simd.Pad(d, simd.TileRows)*c.stride+slot:]
 		for j, x := range v[h*d : (h+1)*d] {
 			column[j*c.stride] = x

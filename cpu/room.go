@@ -39,12 +39,15 @@ func (e *Engine) plan(tokens int) int {
 	for i := range e.spec.Kinds {
 		y := &e.spec.Kinds[i]
 		a, m, h := &y.Attention, &y.MLP, slabRows(tokens, e.spec.Hidden)
-		heads, kv := slabRows(tokens, a.Heads*a.HeadDim), slabRows(tokens, a.KVHeads*a.HeadDim)
+		attention := 2*slabRows(tokens, a.Heads*a.HeadDim) + 2*slabRows(tokens, a.KVHeads*a.HeadDim)
+		if a.KVRank > 0 {
+			attention = latentFloats(a, tokens)
+		}
 		width := slabRows(tokens, max(m.Intermediate, m.Shared))
-		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, a.Heads*a.HeadDim, m.Intermediate, m.Shared), simd.Lane))
+		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, a.Heads*a.ValueWidth(), a.QRank, m.Intermediate, m.Shared), simd.Lane))
 		arranged := 2 * vectorTokens * (padded + 4*256)
 		// The input of the MLP, the normalized stream and what is added to it; and the larger of the two branches.
-		n := 3*h + max(2*heads+2*kv, 2*h+2*width+slabRows(tokens, max(1, m.Experts))) + 3*padded + arranged
+		n := 3*h + max(attention, 2*h+2*width+slabRows(tokens, max(1, m.Experts))) + 3*padded + arranged
 		most = max(most, n)
 	}
 	return max(most, 3*vectorTokens*(slabRows(tokens, simd.Pad(e.spec.Hidden, simd.Lane))+256))

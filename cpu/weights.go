@@ -38,6 +38,8 @@ type layer struct {
 	qBias, kBias, vBias, oBias           []float32
 	qNorm, kNorm                         *norm
 	sinks                                []float32 // [Heads]
+	latent                               latent
+	core                                 model.Attention // what is computed over the cache
 	router, sharedRouter                 *matrix
 	routerBias, selectionBias            []float32
 	own, shared                          mlp
@@ -103,6 +105,7 @@ func (f *tensors) layer(i int) layer {
 	y.qBias, y.kBias = f.vector(model.RoleQBias, i), f.vector(model.RoleKBias, i)
 	y.vBias, y.oBias = f.vector(model.RoleVBias, i), f.vector(model.RoleOBias, i)
 	a := &y.Attention
+	y.core, y.latent = a.Core(), f.latent(i)
 	switch a.QKNorm {
 	case model.QKNormHead, model.QKNormRotated:
 		y.qNorm, y.kNorm = f.norm(model.RoleQNorm, "", i, a.HeadDim), f.norm(model.RoleKNorm, "", i, a.HeadDim)

@@ -109,19 +109,23 @@ func dawnLimits(l dawn.Limits) Limits {
 
 // prove reports the features that can be used: the numbers under which a library lists them are not enough.
 func (n *dawnBackend) prove() Features {
-	compiles := func(head, body string) bool {
-		k := kernels.Kernel{Key: "feature", Entry: "main", Source: head + "@compute @workgroup_size(1) fn main() { " + body + " }"}
+	compile := func(source string) bool {
+		k := kernels.Kernel{Key: "feature", Entry: "main", Source: source}
 		p, l, err := n.newPipeline(k)
 		if err == nil {
 			n.freePipeline(p, l)
 		}
 		return err == nil
 	}
+	compiles := func(head, body string) bool {
+		return compile(head + "@compute @workgroup_size(1) fn main() { " + body + " }")
+	}
 	return Features{
 		TimestampQuery: n.hasQueries(),
 		ShaderF16:      compiles("enable f16;\n", "let x = f16(1);"),
 		Subgroups:      compiles("enable subgroups;\n", "let x = subgroupAdd(1u);"),
 		DotProduct4x8:  n.instance.DotProduct4x8() && compiles("requires packed_4x8_integer_dot_product;\n", "let x = dot4I8Packed(1u, 1u);"),
+		SubgroupMatrix: compile(kernels.MatrixTrial),
 	}
 }
 

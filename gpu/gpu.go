@@ -90,6 +90,7 @@ type Features struct {
 	ShaderF16      bool // `enable f16;` compiles
 	Subgroups      bool // `enable subgroups;` compiles
 	DotProduct4x8  bool // dot4I8Packed compiles
+	SubgroupMatrix bool // `enable chromium_experimental_subgroup_matrix;` compiles, and with f16 matrices of 16 × 16 that add up in float32
 }
 
 // has reports whether kernels may enable or require what WGSL calls name.
@@ -101,6 +102,8 @@ func (f Features) has(name string) bool {
 		return f.Subgroups
 	case "packed_4x8_integer_dot_product":
 		return f.DotProduct4x8
+	case "chromium_experimental_subgroup_matrix":
+		return f.SubgroupMatrix
 	}
 	return false
 }

@@ -72,6 +72,9 @@ func (d *Device) compile(k kernels.Kernel) (*Pipeline, error) {
 	d.mu.Unlock()
 	start := time.Now()
 	h, layout, err := d.b.newPipeline(k)
+	if older, ok := k.OlderMatrices(); ok && err != nil {
+		h, layout, err = d.olderPipeline(older, err)
+	}
 	took := time.Since(start)
 	d.mu.Lock()
 	if len(d.compiling) == 1 {
@@ -85,6 +88,15 @@ func (d *Device) compile(k kernels.Kernel) (*Pipeline, error) {
 	p := &Pipeline{d: d, k: k, h: h, layout: layout, took: took}
 	d.pipelines[k.Key] = p
 	return p, nil
+}
+
+// olderPipeline compiles a kernel in the form that older compilers of subgroup matrices take, and returns the first error,
+// of the form that newer ones take, if that fails too.
+func (d *Device) olderPipeline(k kernels.Kernel, first error) (h, layout handle, err error) {
+	if h, layout, err = d.b.newPipeline(k); err != nil {
+		err = errors.Join(first, err)
+	}
+	return h, layout, err
 }
 
 // CompileTime reports how long the driver took to compile the kernel of a key, 0 if it has not.

@@ -61,14 +61,20 @@ func launch(t *testing.T, name string, c kernels.Consts, x, y int, operands ...a
 	launchKernel(t, k, x, y, operands...)
 }
 
-// launchKernel does the same for a specialized kernel.
+// launchKernel does the same for a specialized kernel, in the unrolled form, which GPUs get; models are tested with the
+// plain one on the software driver.
 func launchKernel(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
 	t.Helper()
-	// A GPU gets the unrolled form; models are tested with the plain one on the software driver.
 	k, err := k.Unrolled()
 	if err != nil {
 		t.Fatal(err)
 	}
+	launchPlain(t, k, x, y, operands...)
+}
+
+// launchPlain does it for a kernel as it is.
+func launchPlain(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
+	t.Helper()
 	p, buffers := record(t, k, x, y, operands...)
 	defer p.Release()
 	dev := open(t)

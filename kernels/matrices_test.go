@@ -1,0 +1,168 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// emulations turn a kernel of subgroup matrices into one that any device runs: testdata/matrices.wgsl takes the place of
+// shared/matrices.wgsl and of WGSL's functions.
+var emulations = []struct{ from, to string }{
+	{`(?m)^// with shared/matrices.wgsl.*\n`, ""},
+	{`(?m)^(enable|diagnostic).*\n`, ""},
+	{`subgroupMatrixLoad<Left, row_major>\(&ws\[(.*?)\], (.*?), PITCH\)`, "left_at($1, $2)"},
+	{`subgroupMatrixLoad<Right, col_major>\(&xs\[(.*?)\], (.*?), PITCH\)`, "right_at($1, $2)"},
+	{`subgroupMatrixStore<col_major>\(&ps\[(.*?)\], 0u, (.*?), 16u\)`, "store_at($1, $2)"},
+	{`\bf16\b`, "f32"},
+	{`(?m)^  let subgroup = lane / 32u;`, "$0\n  matrix_lane = lane % 32u;"},
+}
+
+// emulated ends the names of emulations.
+const emulated = "_emulated"
+
+// matrixKernel specializes a kernel of subgroup matrices; where the device has none, an emulation of it.
+func matrixKernel(t *testing.T, name string, c kernels.Consts) kernels.Kernel {
+	t.Helper()
+	k, err := kernels.Specialize(name, c)
+	if err == nil && !open(t).Features().Runs(k) {
+		src := readFile(t, name+".wgsl")
+		for _, e := range emulations {
+			re := regexp.MustCompile(e.from)
+			if !re.MatchString(src) {
+				t.Fatalf("%s has no %s", name, e.from)
+			}
+			src = re.ReplaceAllString(src, strings.ReplaceAll(e.to, "$0", "${0}"))
+		}
+		k, err = kernels.Parse(name+emulated, src+"\n"+readFile(t, "testdata/matrices.wgsl"), c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// launchMatrix runs a kernel that matrixKernel made. An emulation is not unrolled, which would take a software driver long
+// to compile.
+func launchMatrix(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
+	t.Helper()
+	if strings.HasSuffix(k.Name, emulated) {
+		launchPlain(t, k, x, y, operands...)
+		return
+	}
+	launchKernel(t, k, x, y, operands...)
+}
+
+// matrixCase is a product by split and matmul_matrix.
+type matrixCase struct {
+	packing
+	rows, width, tokens int
+	tile                kernels.Consts
+	bias, add           bool
+	scale, softcap      float64
+}
+
+func (c matrixCase) String() string {
+	return fmt.Sprintf("%v/%dx%d/%dtokens/%v", c.packing, c.rows, c.width, c.tokens, c.tile.Key("tile"))
+}
+
+// TestMatmulMatrix compares products by subgroup matrices with their definition.
+func TestMatmulMatrix(t *testing.T) {
+	small := kernels.Consts{"HIGH": 1, "WIDE": 2, "DOWN": 2, "ACROSS": 1}
+	double := kernels.Consts{"HIGH": 2, "WIDE": 1, "DOWN": 1, "ACROSS": 2, "BUFFERS": 2}
+	for _, c := range []matrixCase{
+		{packing: codes(4, 128), rows: 130, width: 256, tokens: 70, tile: kernels.Consts{"WIDE": 2, "DOWN": 1}, scale: 1},
+		{packing: codes(4, 32), rows: 37, width: 160, tokens: 19, tile: small, bias: true, add: true, scale: 0.5},
+		{packing: codes(8, 64), rows: 33, width: 192, tokens: 33, tile: double, add: true, scale: 1, softcap: 3},
+		{packing: codes(2, 256), rows: 40, width: 512, tokens: 9, tile: small, bias: true, scale: 2},
+		{packing: codes(2, 32), rows: 16, width: 192, tokens: 16, tile: double, scale: 1},
+		{packing: f16, rows: 35, width: 96, tokens: 34, tile: small, scale: 1},
+		{packing: codes(8, 256), rows: 17, width: 300, tokens: 5, tile: kernels.Consts{"LIMBS": 1, "DOWN": 1, "ACROSS": 1, "HIGH": 2, "WIDE": 1}, scale: 1},
+	} {
+		t.Run(c.String(), func(t *testing.T) { c.test(t) })
+	}
+}
+
+// inputs makes activations up: those of one token are far beyond float16, those of another are 0.
+func (c matrixCase) inputs(stride int) []float32 {
+	x := make([]float32, c.tokens*stride)
+	rng := random(uint64(c.width))
+	for i := range c.tokens {
+		spread := 1.0
+		switch i % 5 {
+		case 2:
+			spread = 1e7
+		case 3:
+			spread = 0
+		case 4:
+			spread = 1e-9
+		}
+		copy(x[i*stride:], normals(rng, c.width, 0, spread))
+	}
+	return x
+}
+
+func (c matrixCase) test(t *testing.T) {
+	rest, values := c.packing.rows(random(uint64(c.rows)), c.rows, c.width)
+	w, h := c.planes(rest, c.rows, c.width)
+	cols, stride, yStride := c.cols(c.width), roundUp(c.width, 256), roundUp(c.rows, 256)
+	x, y := c.inputs(stride), normals(random(3), c.tokens*yStride, 0, 1)
+	before, bias := append([]float32(nil), y...), normals(random(4), c.rows, 0, 1)
+	at := shape{cols: cols, rows: c.rows, width: c.width, xStride: stride, yStride: yStride, bias: c.bias, add: c.add, scale: c.scale, softcap: c.softcap}
+	halves, units := make([]uint32, c.tokens*cols), make([]float32, c.tokens)
+	launch(t, "split", c.consts(), c.tokens, 1, x, halves, units, at.words())
+	consts := c.consts()
+	for name, v := range c.tile {
+		consts[name] = v
+	}
+	k := matrixKernel(t, "matmul_matrix", consts)
+	high, _ := k.Constant("ROWS")
+	wide, _ := k.Constant("TOKENS")
+	var heads any
+	if c.block != 0 {
+		heads = h
+	}
+	launchMatrix(t, k, (c.rows+16*high-1)/(16*high), (c.tokens+16*wide-1)/(16*wide), w, heads, halves, units, bias, y, at.words(), []uint32{uint32(c.tokens), 0, 0, 0})
+	limbs, _ := k.Constant("LIMBS")
+	for i := range y {
+		token, row := i/yStride, i%yStride
+		if row >= c.rows {
+			if y[i] != before[i] {
+				t.Fatalf("element %d of token %d was written", row, token)
+			}
+			continue
+		}
+		c.product(values[row*c.width:][:c.width], x[token*stride:][:c.width], bias[row], before[i], limbs).check(t, "y", i, y[i])
+	}
+}
+
+// product is an element of y. A weight is rounded to float16 once, off by 2⁻¹¹ of it at most; an activation of one limb
+// likewise, one of two by 2⁻²¹; and a sum of float32, which may be cut off rather than rounded, by an ulp for each term.
+func (c matrixCase) product(w, x []float32, bias, before float32, limbs int) value {
+	lost := 0x1p-11 * float64(1+asInt(limbs == 1)) * 1.001
+	if c.bits == 16 {
+		lost -= 0x1p-11
+	}
+	lost += 0x1p-20 + float64(len(w)+8)*ulp*float64(limbs)
+	var sum, size float64
+	for k := range w {
+		sum += float64(w[k]) * float64(x[k])
+		size += math.Abs(float64(w[k]) * float64(x[k]))
+	}
+	within := lost * size
+	if c.bias {
+		sum += float64(bias)
+	}
+	sum, within = sum*c.scale, (within+4*unit*math.Abs(sum))*math.Abs(c.scale)
+	if c.softcap != 0 {
+		sum, within = c.softcap*math.Tanh(sum/c.softcap), within+32*ulp*c.softcap
+	}
+	if c.add {
+		sum += float64(before)
+	}
+	return value{sum, within + 4*unit*(math.Abs(sum)+math.Abs(float64(before)))}
+}

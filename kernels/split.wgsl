@@ -1,0 +1,41 @@
+// split: activations as matmul_matrix reads them: each the sum of two float16, hi and lo, times a power of two for its token.
+//   x [t][x_stride] f32   halves [t][hi, lo][cols] f16, in the order in which matmul_matrix decodes weights
+//   units [t] f32: what hi + lo is to be multiplied by   one workgroup splits one token
+// with shared/shape.wgsl: Shape
+// with shared/layout.wgsl: VEC, SHARE
+// with shared/natural.wgsl: natural
+// with shared/pairs.wgsl: column
+const BITS: u32 = 4u;      // 16, 8, 4 or 2
+const BLOCK: u32 = 128u;   // weights that share a scale
+const LANES: u32 = 256u;   // a power of two
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> halves: array<u32>;
+@group(0) @binding(2) var<storage, read_write> units: array<f32>;
+@group(0) @binding(3) var<uniform> shape: Shape;
+
+var<workgroup> tops: array<f32, LANES>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let in = group.x * shape.x_stride;
+  var top = 0.0;
+  for (var k = lane; k < shape.cols; k += LANES) { top = max(top, abs(x[in + k])); }
+  tops[lane] = top;
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) { tops[lane] = max(tops[lane], tops[lane + half]); }
+  }
+  workgroupBarrier();
+  // The largest element comes to lie below 2¹⁵: float16 ends at 2¹⁶, and what is 2³⁸ times smaller is still exact to a few bits.
+  let exponent = max(bitcast<u32>(tops[0]) >> 23u, 15u);
+  let scale = bitcast<f32>((268u - exponent) << 23u);
+  if (lane == 0u) { units[group.x] = bitcast<f32>((exponent - 14u) << 23u); }
+  let out = group.x * shape.cols;
+  for (var p = lane; p < shape.cols / 2u; p += LANES) {
+    let pair = vec2<f32>(x[in + column(2u * p)], x[in + column(2u * p + 1u)]) * scale;
+    let high = bitcast<vec2<f32>>(bitcast<vec2<u32>>(pair) & vec2<u32>(0xffffe000u)); // by mask: some compilers take unpack(pack(v)) for v
+    halves[out + p] = pack2x16float(high);
+    halves[out + shape.cols / 2u + p] = pack2x16float(pair - high);
+  }
+}

@@ -235,7 +235,7 @@
       if (!adapter) return null;
       const requiredLimits = {};
       for (const name of wanted) requiredLimits[name] = adapter.limits[name];
-      const requiredFeatures = ['timestamp-query', 'shader-f16', 'subgroups'].filter((f) => adapter.features.has(f));
+      const requiredFeatures = ['timestamp-query', 'shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'].filter((f) => adapter.features.has(f));
       return new Backend(adapter, await adapter.requestDevice({ requiredLimits, requiredFeatures }));
     },
   };

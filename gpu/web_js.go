@@ -43,7 +43,7 @@ func (w *web) features() Features {
 	has := func(name string) bool { return w.b.Call("feature", name).Bool() }
 	return Features{
 		TimestampQuery: has("timestamp-query"), ShaderF16: has("shader-f16"), Subgroups: has("subgroups"),
-		DotProduct4x8: has("packed_4x8_integer_dot_product"),
+		DotProduct4x8: has("packed_4x8_integer_dot_product"), SubgroupMatrix: has("chromium-experimental-subgroup-matrix"),
 	}
 }
 

@@ -45,12 +45,15 @@ func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 	if m.kernels, err = a.kernelsFor(in.Get("kernels").String()); err != nil {
 		return nil, err
 	}
-	variants, err := m.kernels.Choose(ctx, m.bundle)
+	var choice graph.Choice
+	if choice.Variants, err = m.kernels.Choose(ctx, m.bundle); err == nil {
+		choice.Matrices, err = m.kernels.ChooseMatrices(ctx, m.bundle)
+	}
 	if err != nil {
 		return nil, err
 	}
 	m.weights, err = transformer.LoadWeights(ctx, a.dev, m.bundle, transformer.Options{
-		Kernels:  graph.Choice{Variants: variants},
+		Kernels:  choice,
 		Progress: func(done uint64) { progress.Invoke(float64(done)) },
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ const MaxBatch = 8
 type Choice struct {
 	Tuning   Tuning              // constants that tuning found to be fast
 	Variants map[Packing]Variant // kernels in place of matvec, by packing of the weights
+	Matrices map[Packing]bool    // packings of which many vectors are multiplied by subgroup matrices
 
 	Batch bool // use matvec_batch for several vectors even if the device is a CPU
 	Split int  // cached positions that a workgroup of attention reads; 0: depends on the device
@@ -100,7 +101,7 @@ func (c *chooser) tuned(kernel string, s Shape, consts kernels.Consts, defaults 
 // Possible returns an error if a kernel with these constants cannot compute a product on the device.
 func (k *Kit) Possible(kernel string, s Shape, with Tuned) error {
 	c := s.consts()
-	if kernel != "matmul" {
+	if kernel != "matmul" && kernel != MatrixKernel {
 		c["TOKENS"] = powerOfTwo(s.Tokens)
 	}
 	return possible(k.dev, kernel, s, c, with)

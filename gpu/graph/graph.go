@@ -48,6 +48,9 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 		return nil, err
 	}
 	g.act = reserveActivations(s, a, g.tokens(), g.atOnce, extentsOf(s, g.tokens(), &g.split, o.MaxSeqLen))
+	if cols := w.matrixCols(o.Choice); cols > 0 {
+		g.ReserveHalves(g.tokens(), cols)
+	}
 	if g.caches, err = caches(s, a, limit, o); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type Kit struct {
 	unread      *arena.Buffer             // placeholder for unread bindings
 	unwritten   *arena.Buffer             // placeholder for unwritten bindings
 	step        *stepBuffer
+	halves      halves
 }
 
 // placeholderBytes is the size of a placeholder.

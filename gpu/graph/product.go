@@ -35,6 +35,7 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 	if r.tapped(p.Matrix, Inputs{Vectors: p.In}) {
 		return
 	}
+	var split Packing // as which the vectors are split
 	for _, part := range p.Matrix.Parts {
 		if r.err != nil {
 			return
@@ -43,6 +44,11 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 		r.cost = Cost{part.Bytes(), 2 * uint64(s.Rows) * uint64(s.Width) * uint64(r.n)}
 		if r.n <= MaxBatch {
 			r.matvec(p, part, s)
+			continue
+		}
+		if r.byMatrices(s) {
+			r.matrixProduct(p, part, s, part.Packing != split, step)
+			split = part.Packing
 			continue
 		}
 		c := part.consts()

@@ -57,6 +57,13 @@ var tunables = []Tunable{
 		},
 	},
 	{
+		Kernel: MatrixKernel,
+		Values: []Constant{
+			{"HIGH", []int{1, 2, 4}}, {"WIDE", []int{1, 2, 4}}, {"DOWN", []int{1, 2, 4}}, {"ACROSS", []int{1, 2, 4}}, {"BUFFERS", []int{1, 2}},
+		},
+		valid: validMatrixTile,
+	},
+	{
 		// SPLIT is not a constant of the kernel but how many cached positions form a part; 0: all of them.
 		Kernel: "attention_split",
 		Values: []Constant{{"LANES", []int{64, 128, 256}}, {"QUERIES", []int{1, 2, 3, 4}}, {"EACH", []int{2, 4, 8}}, {"SPLIT", []int{0, 32, 64, 128, 256, 512}}},

@@ -17,13 +17,14 @@ const MaxBatch = graph.MaxBatch
 
 const (
 	defaultChunk = 256
+	matrixChunk  = 512 // where prompts are multiplied by subgroup matrices: their tiles are larger
 	mostChunk    = 4096
 )
 
 // Options shape a Transformer.
 type Options struct {
 	MaxSeqLen int          // positions that the KV cache holds; 0: Spec.Context
-	Chunk     int          // how many tokens a pass has at most; 0: 256
+	Chunk     int          // how many tokens a pass has at most; 0: 256, or 512 if Kernels has Matrices
 	MaxBatch  int          // how many sequences there are, up to the constant MaxBatch; 0: 1
 	KVBits    int          // bits of a cached value, 16 or 32; 0: 16
 	Memory    uint64       // bytes of memory that may be used: a model that needs more is refused; 0: what is free
@@ -39,6 +40,9 @@ type Options struct {
 func (o Options) withDefaults(s *model.Spec) Options {
 	if o.MaxSeqLen == 0 {
 		o.MaxSeqLen = s.Context()
+	}
+	if o.Chunk == 0 && len(o.Kernels.Matrices) > 0 {
+		o.Chunk = matrixChunk
 	}
 	if o.Chunk == 0 {
 		o.Chunk = defaultChunk

@@ -135,6 +135,9 @@ func (k *kinds) products(dev *gpu.Device, what string, m *graph.Matrix, tokens [
 			}
 			s := graph.Shape{Packing: p.Packing, Rows: p.Rows, Width: p.Width, Tokens: n}
 			kernel := graph.KernelFor(dev.OnCPU(), n)
+			if graph.MatricesTake(s) && matricesRun(dev) == nil {
+				kernel = graph.MatrixKernel
+			}
 			k.add(kind{TuningKey: graph.TuningKey{Kernel: kernel, Class: s.Class()}, tokens: n, open: func(ctx context.Context) (subject, error) {
 				return newProductTrial(ctx, dev, kernel, s)
 			}}, what)

@@ -37,24 +37,28 @@ const (
 	VariantsBaseline = "baseline" // what every device runs
 )
 
-// Variants chooses kernels that run on a device in place of matvec. It tries those that the device has the
+// variantMatrix asks for subgroup matrices where they can be had, and for matvec as it is.
+const variantMatrix = "matrix"
+
+// Variants chooses kernels that run on a device in place of matvec and of matmul. It tries those that the device has the
 // features for, each once for a packing of weights, on random data: one is chosen if its results are those of
 // matvec, up to rounding, and it is faster.
 type Variants struct {
 	dev  *gpu.Device
 	want string
 
-	mu      sync.Mutex // guards what follows, and is held during trials: models that load at once wait for each other's
-	chosen  map[graph.Packing]graph.Variant
-	results []VariantResult
+	mu       sync.Mutex // guards what follows, and is held during trials: models that load at once wait for each other's
+	chosen   map[graph.Packing]graph.Variant
+	matrices map[graph.Packing]bool // those that were tried, and whether subgroup matrices multiply them
+	results  []VariantResult
 }
 
 // VariantResult is how one kernel did.
 type VariantResult struct {
 	Kernel      string
 	Packing     string  // of the weights: "int4/128"
-	RelativeRMS float64 // of the differences from matvec's results
-	Speed       float64 // how many times as fast as matvec
+	RelativeRMS float64 // of the differences from the baseline's results: matvec's or matmul's
+	Speed       float64 // how many times as fast as the baseline
 	Chosen      bool
 	Err         string // why it could not be tried
 }
@@ -68,14 +72,20 @@ func VariantNames() []string {
 	for _, v := range variants {
 		names = append(names, strings.TrimPrefix(v.Kernel, "matvec_"))
 	}
-	return names
+	return append(names, variantMatrix)
 }
 
 // NewVariants returns the choice for a device: VariantsAuto, VariantsBaseline, or the variant of one name,
 // whether it is faster or not. That one must be there, and right.
 func NewVariants(dev *gpu.Device, want string) (*Variants, error) {
-	k := &Variants{dev: dev, want: cmp.Or(want, VariantsAuto), chosen: map[graph.Packing]graph.Variant{}}
+	k := &Variants{dev: dev, want: cmp.Or(want, VariantsAuto), chosen: map[graph.Packing]graph.Variant{}, matrices: map[graph.Packing]bool{}}
 	if k.want == VariantsAuto || k.want == VariantsBaseline {
+		return k, nil
+	}
+	if k.want == variantMatrix {
+		if err := matricesRun(dev); err != nil {
+			return nil, fmt.Errorf("kernels %q: %w", want, err)
+		}
 		return k, nil
 	}
 	i := slices.IndexFunc(variants, func(v variant) bool { return v.Kernel == "matvec_"+k.want })
@@ -102,19 +112,14 @@ func (k *Variants) Choose(ctx context.Context, src graph.Source) (map[graph.Pack
 	if k.want == VariantsBaseline {
 		return nil, nil
 	}
-	w, err := graph.Plan(nil, src, k.dev.Limits().MaxBinding)
+	main, err := k.mainPackings(src)
 	if err != nil {
 		return nil, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var all uint64
-	packings := w.Packings()
-	for _, n := range packings {
-		all += n
-	}
-	for p, n := range packings {
-		if _, done := k.chosen[p]; done || n < all/8 {
+	for _, p := range main {
+		if _, done := k.chosen[p]; done {
 			continue
 		}
 		from := len(k.results)
@@ -125,6 +130,25 @@ func (k *Variants) Choose(ctx context.Context, src graph.Source) (map[graph.Pack
 		}
 	}
 	return maps.Clone(k.chosen), nil
+}
+
+// mainPackings lists the packings that a model mostly consists of.
+func (k *Variants) mainPackings(src graph.Source) (main []graph.Packing, err error) {
+	w, err := graph.Plan(nil, src, k.dev.Limits().MaxBinding)
+	if err != nil {
+		return nil, err
+	}
+	var all uint64
+	packings := w.Packings()
+	for _, n := range packings {
+		all += n
+	}
+	for p, n := range packings {
+		if n >= all/8 {
+			main = append(main, p)
+		}
+	}
+	return main, nil
 }
 
 // choose tries the variants for one packing.

@@ -130,7 +130,9 @@ func ChooseKernels(ctx context.Context, dev *gpu.Device, src graph.Source, tunin
 	if err != nil {
 		return c, err
 	}
-	c.Variants, err = v.Choose(ctx, src)
+	if c.Variants, err = v.Choose(ctx, src); err == nil {
+		c.Matrices, err = v.ChooseMatrices(ctx, src)
+	}
 	return c, err
 }
 

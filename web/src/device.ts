@@ -21,7 +21,7 @@ const wanted = [
   'maxUniformBuffersPerShaderStage',
 ] as const;
 
-const features = ['timestamp-query', 'shader-f16', 'subgroups'] as const;
+const features = ['timestamp-query', 'shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'] as const;
 
 /**
  * Opens a GPU: picks the adapter and requests the largest limits that it offers. Any other GPUDevice works with this

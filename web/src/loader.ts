@@ -49,7 +49,7 @@ export interface LoadModelOptions {
    * Which kernels multiply matrices. Default: those that a trial on this device finds right and fastest. `baseline`
    * runs on every device; the others need the feature they are named after, and fail to load without it.
    */
-  kernels?: 'auto' | 'baseline' | 'subgroups' | 'dot4' | 'f16';
+  kernels?: 'auto' | 'baseline' | 'subgroups' | 'dot4' | 'f16' | 'matrix';
 }
 
 /** Loads a bundle from a server onto the GPU. */

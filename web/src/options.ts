@@ -25,7 +25,7 @@ export function loadOptions(o: Partial<LoadModelOptions>): Omit<LoadModelOptions
     fetch: callback('fetch', o.fetch),
     signal: abortSignal(o.signal),
     cache: flag('cache', o.cache),
-    kernels: oneOf('kernels', o.kernels, ['auto', 'baseline', 'subgroups', 'dot4', 'f16'] as const),
+    kernels: oneOf('kernels', o.kernels, ['auto', 'baseline', 'subgroups', 'dot4', 'f16', 'matrix'] as const),
     onWarning: callback('onWarning', o.onWarning),
   };
   return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined && v !== null));

@@ -119,6 +119,13 @@ func (in *Instance) Adapters() ([]*Adapter, error) {
 	return found, nil
 }
 
+// Null returns an adapter that compiles whatever WGSL has and runs nothing: for tests of kernels that no device at hand can
+// run. It is nil if the library has none. Release it.
+func (in *Instance) Null() (*Adapter, error) {
+	const null = 1
+	return in.adapter(&adapterOptions{level: 2, backend: null})
+}
+
 // adapter returns the adapter of some options, nil if there is none.
 func (in *Instance) adapter(o *adapterOptions) (*Adapter, error) {
 	o.next = unsafe.Pointer(newToggles(enabledToggles, disabledToggles))

@@ -1,0 +1,88 @@
+package graph
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
+)
+
+// TestMatrixProducts records products by subgroup matrices: of the packings chosen, for many vectors, where there is memory
+// for them; their vectors are split once for all parts of a matrix. What they compute is tested in package kernels.
+func TestMatrixProducts(t *testing.T) {
+	int4 := Packing{Bits: 4, Block: 32}
+	chosen := Choice{Matrices: map[Packing]bool{int4: true}}
+	for _, c := range []struct {
+		name          string
+		choice        Choice
+		width, tokens int
+		reserve       bool
+		want          []string
+		x, y          int // workgroups of the last
+	}{
+		{"many", chosen, 96, 300, true, []string{"split", MatrixKernel, MatrixKernel}, 2, 5},
+		{"few", chosen, 96, 31, true, []string{"matmul", "matmul"}, 0, 0},
+		{"another packing", Choice{Matrices: map[Packing]bool{{Bits: 8, Block: 32}: true}}, 96, 300, true, []string{"matmul", "matmul"}, 0, 0},
+		{"no memory", chosen, 96, 300, false, []string{"matmul", "matmul"}, 0, 0},
+		{"tuned", Choice{Matrices: chosen.Matrices, Tuning: Tuning{
+			{MatrixKernel, Shape{int4, 130, 96, 300}.Class()}: {"HIGH": 4, "WIDE": 4, "DOWN": 4, "ACROSS": 2, "BUFFERS": 1},
+		}}, 96, 300, true, []string{"split", MatrixKernel, MatrixKernel}, 1, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			pass := recordMatrices(t, Shape{int4, 260, c.width, c.tokens}, c.choice, c.reserve)
+			var names []string
+			for _, d := range pass.Dispatches {
+				names = append(names, d.Kernel.Name)
+			}
+			if !slices.Equal(names, c.want) {
+				t.Fatalf("recorded %q, want %q", names, c.want)
+			}
+			last := pass.Dispatches[len(names)-1]
+			if c.x > 0 && (last.X != c.x || last.Y != c.y) {
+				t.Errorf("%d × %d workgroups, want %d × %d", last.X, last.Y, c.x, c.y)
+			}
+			if flops := pass.Dispatches[len(names)-2].Cost.FLOPs; flops != 2*130*uint64(c.width)*uint64(c.tokens) {
+				t.Errorf("a product of %d FLOPs", flops)
+			}
+		})
+	}
+}
+
+// recordMatrices records the product with a matrix that lies in two parts.
+func recordMatrices(t *testing.T, s Shape, c Choice, reserve bool) *Pass {
+	t.Helper()
+	dev := gputest.Open(t)
+	src := &modeltest.Model{}
+	src.Add(t, rand.New(rand.NewPCG(1, 2)), model.Tensor{Name: "a", Shape: []int{s.Rows, s.Width}}, block.Packing(s.Packing), 0, 0)
+	w, m, err := PlanMatrix(dev, src, uint64(s.Rows/2*s.CodeBytes(s.Width)), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	a := arena.New(dev)
+	defer a.Close()
+	kit := NewKit(dev, a, c)
+	if reserve {
+		kit.ReserveHalves(s.Tokens, s.Cols(s.Width))
+	}
+	vectors := func(n int) Vectors {
+		return Vectors{Buffer: a.Reserve("test", 4*s.Tokens*Stride(n), gpu.Storage), Stride: Stride(n)}
+	}
+	in, out := vectors(s.Width), vectors(s.Rows)
+	if err := a.Allocate(); err != nil {
+		t.Fatal(err)
+	}
+	r := kit.Recorder("test", s.Tokens)
+	r.Product(&Product{Matrix: m, In: in, Out: out, Epilogue: Epilogue{Scale: 1}})
+	pass, err := r.Pass()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pass
+}

@@ -1,0 +1,74 @@
+//go:build !cgo && (linux || darwin || windows) && (amd64 || arm64)
+
+package gpu
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// TestMatricesCompile compiles the kernels of subgroup matrices for every packing, on a device that compiles everything
+// and runs nothing. Libraries differ in how they want these kernels spelled: a device tries both.
+func TestMatricesCompile(t *testing.T) {
+	dev := openNull(t)
+	if f := dev.Features(); !f.SubgroupMatrix || !f.ShaderF16 {
+		t.Fatalf("features %+v: want subgroup matrices and float16", f)
+	}
+	for _, c := range []kernels.Consts{
+		{"BITS": 4, "BLOCK": 128}, {"BITS": 4, "BLOCK": 32, "BUFFERS": 2, "LIMBS": 1}, {"BITS": 8, "BLOCK": 64}, {"BITS": 2, "BLOCK": 256}, {"BITS": 16, "BLOCK": 8},
+	} {
+		c = maps.Clone(c)
+		c["HIGH"], c["WIDE"] = 1, 1 // that device has little workgroup memory
+		k, err := kernels.Specialize("matmul_matrix", c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unrolled, err := k.Unrolled()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []kernels.Kernel{k, unrolled} {
+			if _, err := dev.Pipeline(k); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	k, err := kernels.Specialize("matmul_matrix", kernels.Consts{"HIGH": 1, "WIDE": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Key, k.Source = "wrong", k.Source+"\nfn wrong() -> u32 { return 1.5; }\n"
+	if _, err := dev.Pipeline(k); err == nil {
+		t.Error("a wrong kernel was compiled")
+	}
+}
+
+// openNull opens the adapter that runs nothing.
+func openNull(t *testing.T) *Device {
+	t.Helper()
+	l, err := loadDawn("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := l.NewInstance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := in.Null()
+	if a == nil || err != nil {
+		in.Release()
+		t.Fatalf("no adapter that runs nothing: %v", err)
+	}
+	dev, err := a.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &dawnBackend{instance: in, dev: dev, adapter: dawnInfo(0, a.Info, l.Path()), max: dawnLimits(a.Limits)}
+	a.Release()
+	n.can = n.prove()
+	d := newDevice(n, Options{Log: silent{}})
+	t.Cleanup(d.Close)
+	return d
+}

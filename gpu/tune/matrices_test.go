@@ -1,0 +1,39 @@
+package tune
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
+)
+
+// TestMatrixVariants: subgroup matrices are chosen only where they can be had and are right; asked for by name where they
+// cannot, they are an error that says what is missing.
+func TestMatrixVariants(t *testing.T) {
+	dev := gputest.Open(t)
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 128))
+	missing := matricesRun(dev)
+	k, err := NewVariants(dev, variantMatrix)
+	if missing == nil {
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen, err := k.ChooseMatrices(context.Background(), src)
+		if err != nil || !chosen[graph.Packing{Bits: 4, Block: 128}] {
+			t.Errorf("asked for by name: chosen %v, %v; %+v", chosen, err, k.Results())
+		}
+		return
+	}
+	if err == nil || !strings.Contains(err.Error(), "chromium_experimental_subgroup_matrix") {
+		t.Errorf("asked for by name: %v", err)
+	}
+	if k, err = NewVariants(dev, VariantsAuto); err != nil {
+		t.Fatal(err)
+	}
+	if chosen, err := k.ChooseMatrices(context.Background(), src); len(chosen) > 0 || err != nil {
+		t.Errorf("chosen %v, %v", chosen, err)
+	}
+}

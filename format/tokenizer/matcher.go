@@ -38,7 +38,8 @@ const (
 	charSteps = 20_000 // per character of the text
 )
 
-// maxRounds is how many rounds of loops may be in progress: each keeps a stack frame until those after it return.
+// maxRounds is how many rounds of loops may be in progress: each keeps a stack frame until those after it return. A
+// search that needs more has failed, as one that takes too many steps.
 const maxRounds = 500_000
 
 // find calls each with the matches in text, from left to right and not overlapping. After an empty one
@@ -141,7 +142,11 @@ func loop(number int, q quantity, body func(next matcher) matcher, next matcher)
 	var round matcher
 	once := func(m *machine, i int) bool {
 		was := m.loops[number]
-		if was.count == q.high || !m.step() || m.depth == maxRounds {
+		if was.count == q.high || !m.step() {
+			return false
+		}
+		if m.depth == maxRounds {
+			m.steps = m.limit + 1
 			return false
 		}
 		m.loops[number] = iteration{was.count + 1, i}

@@ -99,6 +99,10 @@ func caught(err *error) {
 	switch p := recover().(type) {
 	case nil:
 	case tooMuchWork:
+		if p.chars > maxRounds {
+			*err = fmt.Errorf("tokenizer: regex %q repeats a group more than %d times, or backtracks without end, on this text (%d characters)", p.expr, maxRounds, p.chars)
+			return
+		}
 		*err = fmt.Errorf("tokenizer: regex %q backtracks without end on this text (%d characters)", p.expr, p.chars)
 	default:
 		panic(p)

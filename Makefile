@@ -162,3 +162,11 @@ picture: web ## Make docs/page.png, the picture of the page in README.md
 
 web-bench: web ## Measure the processor time of a token in Chromium, on the shape of a model of 1.2·10⁹ weights
 	$(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkToken$$' -benchtime 32x ./web
+
+# Each 30 s the seed and what memory takes are printed; SEED repeats a storm.
+.PHONY: storm firefox-test
+storm: setup web ## Random calls of the package for SECONDS (3600) in one page of Chromium, then in one process of Node
+	LLAMA_WEBGPU_WEB=1 LLAMA_WEBGPU_STORM=$(or $(SECONDS),3600) LLAMA_WEBGPU_SEED=$(SEED) PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -v -timeout 12h -run '^TestStorm' ./web
+
+firefox-test: setup web ## Test the package in Firefox, which is to be installed, on the system's software Vulkan driver
+	LLAMA_WEBGPU_WEB=1 LLAMA_WEBGPU_FIREFOX=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -v -timeout 40m -run '^TestFirefox$$' ./web

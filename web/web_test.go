@@ -125,20 +125,7 @@ func TestChromium(t *testing.T) {
 
 func TestNode(t *testing.T) {
 	w := theWorld(t)
-	node, err := exec.LookPath("node")
-	require(t, err == nil, "Node is missing")
-	_, err = os.Stat("node_modules/webgpu")
-	require(t, err == nil, "node_modules/webgpu is missing: npm ci")
-	_, err = os.Stat("dist/node.js")
-	require(t, err == nil, "dist is missing: make web")
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, node, "test/node.mjs", w.url, match())
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
-	if icd := swiftshader(); icd != "" && os.Getenv("VK_ICD_FILENAMES") == "" {
-		cmd.Env = append(cmd.Env, "VK_ICD_FILENAMES="+icd) // Dawn does not accept lavapipe
-	}
-	cmd.Stderr = os.Stderr
+	cmd := nodeOnDawn(t, 9*time.Minute, "test/node.mjs", w.url, match())
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -131,7 +131,7 @@ func (w *entries) one(t int) {
 		scale *= 1 + a.TemperatureScale*float32(math.Log1p(steps))
 	}
 	simd.Scale(q, scale)
-	if w.e.options.KVFloat16 {
+	if w.e.options.KVFloat16 && w.e.spec.KVBits(w.layer, 16) == 16 {
 		if beyondFloat16(k) || beyondFloat16(v) {
 			w.e.overflowed.note(w.layer)
 		}

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
+
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
 // overflower is a Forwarder that knows whether its cache of float16 was large enough for keys and values.
@@ -28,7 +31,44 @@ func overflow(ctx context.Context, f Forwarder) error {
 	if err != nil || layer < 0 {
 		return err
 	}
-	return fmt.Errorf("keys or values of layer %d are larger than float16 can hold (65504): keep the cache in float32 with --kv f32", layer)
+	return fmt.Errorf("keys or values of layer %d are larger than float16 can hold (65504): keep the cache in float32 with --kv f32, or have verify --record note the layer, which then is by itself", layer)
+}
+
+// SafeKV is the largest key or value after which a layer is trusted with float16: a quarter of what float16 can hold, since
+// other texts may have larger ones.
+const SafeKV = block.MaxFloat16 / 4
+
+// KVBeyondFloat16 returns the layers, in order, that had a key or value beyond SafeKV in anything that was fed so far,
+// except for those that are cached in float32 already.
+func (r *Reference) KVBeyondFloat16() []int {
+	var layers []int
+	for i := range r.peaks {
+		if peak := math.Float32frombits(r.peaks[i].Load()); peak > SafeKV && r.spec.KVBits(i, 16) == 16 {
+			layers = append(layers, i)
+		}
+	}
+	return layers
+}
+
+// peaks are the largest magnitudes of a layer's keys and values, as bits of a float32: these compare as the numbers do.
+type peaks []atomic.Uint32
+
+func (p peaks) note(layer int, rows ...[]float32) {
+	var most float32
+	for _, row := range rows {
+		for _, x := range row {
+			most = max(most, float32(math.Abs(float64(x))))
+		}
+	}
+	if most != most { // what is made of infinities says nothing about this layer
+		return
+	}
+	for {
+		old := p[layer].Load()
+		if math.Float32bits(most) <= old || p[layer].CompareAndSwap(old, math.Float32bits(most)) {
+			return
+		}
+	}
 }
 
 func hasInf(x []float32) bool {

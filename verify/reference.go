@@ -39,6 +39,7 @@ type Reference struct {
 	index      map[key]int          // tensors by role and layer
 	small      map[key][]float32    // norms and biases, decoded
 	overflowed atomic.Int32         // 1 + the first layer with a key or value that float16 cannot hold; 0: none
+	peaks      peaks                // of keys and values, ever
 	ropes      []rotation           // one for each Spec.RoPE
 	turns      []turns              // for each of them, of the tokens that are fed
 	caches     []cache              // one for each layer
@@ -73,7 +74,7 @@ func NewReference(w model.Weights, o ReferenceOptions) (*Reference, error) {
 	}
 	r := &Reference{
 		spec: spec, weights: w, options: o,
-		index: map[key]int{}, small: map[key][]float32{},
+		index: map[key]int{}, small: map[key][]float32{}, peaks: make(peaks, len(spec.Layers)),
 	}
 	if err := r.loadSmall(); err != nil {
 		return nil, err

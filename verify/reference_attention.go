@@ -180,7 +180,8 @@ func (r *Reference) prepareKey(layer int, a *model.Attention, k, v []float32, p 
 
 // store rounds x as the cache does, and remembers if float16 cannot hold it.
 func (r *Reference) store(layer int, x []float32) {
-	if !r.options.KVFloat16 {
+	r.peaks.note(layer, x)
+	if !r.options.KVFloat16 || r.spec.KVBits(layer, 16) == 32 {
 		return
 	}
 	roundFloat16(x)

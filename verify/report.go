@@ -20,7 +20,8 @@ type Report struct {
 	Runtime     *Parity           `json:"runtime,omitempty"`    // is the runtime right?
 	Drift       *Drift            `json:"drift,omitempty"`      // is the model still itself?
 	Golden      *GoldenReport     `json:"golden,omitempty"`
-	Details     *Details          `json:"details,omitempty"` // of Drift, if they were asked for
+	KVFloat32   []int             `json:"kv_float32,omitempty"` // layers with keys or values beyond SafeKV, which float16 may not hold
+	Details     *Details          `json:"details,omitempty"`    // of Drift, if they were asked for
 }
 
 // GoldenReport compares with golden values: the checkpoint on the CPU reference, and the bundle on
@@ -91,6 +92,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	if len(r.NotJudged) > 0 {
 		fmt.Fprintln(t)
+	}
+	if len(r.KVFloat32) > 0 {
+		fmt.Fprintf(t, "Keys or values of layers %v come near or pass what float16 can hold (65504). verify --record notes them, and the bundle's cache has these layers in float32 from then on.\n\n", r.KVFloat32)
 	}
 	if r.Pass {
 		fmt.Fprintln(t, "PASS")

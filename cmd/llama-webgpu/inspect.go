@@ -54,7 +54,8 @@ type inspection struct {
 	Quantization *bundle.Quantization `json:"quantization,omitempty"`
 	Source       *bundle.Source       `json:"source,omitempty"`
 	Notes        []string             `json:"notes,omitempty"`
-	Parity       *bundle.Parity       `json:"parity,omitempty"`  // what verify --record found
+	Parity       *bundle.Parity       `json:"parity,omitempty"` // what verify --record found
+	KVFloat32    []int                `json:"kv_float32,omitempty"`
 	Checked      bool                 `json:"checked,omitempty"` // hashes and values are right
 
 	Missing []string   `json:"missing,omitempty"`   // files of a checkpoint that are not there
@@ -126,6 +127,6 @@ func newInspection(s *source.Model) *inspection {
 	}
 	m := s.Bundle.Manifest
 	in.Kind, in.ID, in.Generator, in.Notes = "bundle", m.ID, m.Generator, m.Notes
-	in.Quantization, in.Source, in.Parity = &m.Quantization, &m.Source, m.Parity
+	in.Quantization, in.Source, in.Parity, in.KVFloat32 = &m.Quantization, &m.Source, m.Parity, m.KVFloat32
 	return in
 }

@@ -54,6 +54,9 @@ func (in *inspection) showModel(c *cli.Context) {
 	if in.GPU > 0 {
 		line("GPU memory", "%s at a context of %d", cmdline.HumanSize(int64(in.GPU)), in.Context)
 	}
+	if len(in.KVFloat32) > 0 {
+		line("KV cache", "float32 in layers %v, whose keys or values float16 may not hold", in.KVFloat32)
+	}
 	if in.Parity != nil {
 		line("verified", "%s", in.Parity.String())
 	}

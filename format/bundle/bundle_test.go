@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -187,11 +188,28 @@ func TestParity(t *testing.T) {
 	}
 	want := &bundle.Parity{Pass: true, Runtime: &bundle.Runtime{MaxAbs: 1e-4}, Drift: &bundle.Drift{PPL: 30}}
 	dir := store(t, f)
-	if err := bundle.SetParity(dir, want); err != nil {
+	for i, layers := range [][]int{nil, {1}, {0, 1}} {
+		if err := bundle.SetParity(dir, want, layers); err != nil {
+			t.Fatal(err)
+		}
+		b := open(t, dir)
+		if got := b.Manifest.Parity; !cmp.Equal(got, want) {
+			t.Errorf("parity is %+v", got)
+		}
+		if got := b.Spec().KVFloat32; !slices.Equal(got, layers) || b.Manifest.ID != m.ID {
+			t.Errorf("%d: layers %v are in float32, the id is %s", i, got, b.Manifest.ID)
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dir, bundle.ManifestName))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if got := open(t, dir).Manifest.Parity; !cmp.Equal(got, want) {
-		t.Errorf("parity is %+v", got)
+	layers := regexp.MustCompile(`("kv_float32": )\[[^]]*\]`)
+	for _, bad := range []string{"[1, 0]", "[0, 0]", "[-1]", "[99]", `["1"]`} {
+		changed := layers.ReplaceAll(data, []byte("${1}"+bad))
+		if _, err := bundle.ParseManifest(changed); !errors.Is(err, bundle.ErrCorrupt) || bytes.Equal(changed, data) {
+			t.Errorf("kv_float32 %s: error %v", bad, err)
+		}
 	}
 }
 

@@ -40,6 +40,11 @@ func (m *Manifest) check() error {
 			return corrupt("source file %q: size %d, sha256 %q", f.Name, f.Size, f.SHA256)
 		}
 	}
+	for i, layer := range m.KVFloat32 {
+		if layer < 0 || layer >= len(m.Spec.Layers) || i > 0 && layer <= m.KVFloat32[i-1] {
+			return corrupt("kv_float32: %v: want layers from 0 to %d, in order", m.KVFloat32, len(m.Spec.Layers)-1)
+		}
+	}
 	for name := range m.Documents {
 		if !slices.Contains(DocumentNames, name) {
 			return corrupt("documents: %q: want %s", name, strings.Join(DocumentNames, ", "))

@@ -44,6 +44,9 @@ type Manifest struct {
 	Documents     Documents    `json:"documents,omitempty"`
 	Notes         []string     `json:"notes,omitempty"`  // what people should know about the conversion
 	Parity        *Parity      `json:"parity,omitempty"` // what verification measured, if it ran
+
+	// KVFloat32 are the layers, in order, of which some key or value was so large that float16 may not hold others.
+	KVFloat32 []int `json:"kv_float32,omitempty"`
 }
 
 // Source says what a bundle was made from.
@@ -241,6 +244,7 @@ func ParseManifest(data []byte) (*Manifest, error) {
 	if id != m.ID {
 		return nil, corrupt("id is %q, but spec, source, quantization and generator give %q", m.ID, id)
 	}
+	m.Spec.KVFloat32 = m.KVFloat32
 	return m, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/edsrzf/mmap-go"
 
@@ -158,8 +159,8 @@ func checkVocab(path string, want int64) error {
 	return nil
 }
 
-// SetParity notes in the manifest of the bundle in dir what verification measured.
-func SetParity(dir string, p *Parity) error {
+// SetParity notes in the manifest of the bundle in dir what verification measured, and adds layers to KVFloat32.
+func SetParity(dir string, p *Parity, kvFloat32 []int) error {
 	path := filepath.Join(dir, ManifestName)
 	data, err := readManifest(path)
 	if err != nil {
@@ -170,6 +171,7 @@ func SetParity(dir string, p *Parity) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	m.Parity = p
+	m.KVFloat32 = slices.Compact(slices.Sorted(slices.Values(slices.Concat(m.KVFloat32, kvFloat32))))
 	if data, err = m.Marshal(); err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@
 // shape of every tensor. It computes nothing but the rotation frequencies of a context.
 package model
 
+import "slices"
+
 // Spec says what a model is: everything that the converter, the CPU reference and the GPU
 // runtime need to know beside the weights. A field that is zero is a feature that is absent.
 type Spec struct {
@@ -21,6 +23,10 @@ type Spec struct {
 	RoPE   []RoPE  `json:"rope,omitempty"` // rotations that layers refer to by index
 	Kinds  []Layer `json:"kinds"`          // the distinct kinds of layers
 	Layers []int   `json:"layers"`         // for each layer, from the first, its index in Kinds
+
+	// KVFloat32 are the layers, in order, whose keys and values are cached as float32 whatever is asked for: float16 may
+	// not hold them. No config.json says so: a bundle has it beside its spec.
+	KVFloat32 []int `json:"-"`
 }
 
 // DefaultContext is the longest context, in positions, that is chosen where nobody asks for one: a model may be
@@ -38,6 +44,14 @@ func (s *Spec) TrainedContext() int {
 // Context returns how many positions are held where nobody asks for a number: what the model was trained for, at most
 // DefaultContext.
 func (s *Spec) Context() int { return min(s.TrainedContext(), DefaultContext) }
+
+// KVBits returns the bits of a cached key or value of layer i, where the given number is asked for.
+func (s *Spec) KVBits(i, asked int) int {
+	if slices.Contains(s.KVFloat32, i) {
+		return 32
+	}
+	return asked
+}
 
 // Layer returns the description of layer i.
 func (s *Spec) Layer(i int) *Layer { return &s.Kinds[s.Layers[i]] }

@@ -87,7 +87,7 @@ type layerSource struct {
 
 func newLayerSource(o *overlay.Model, layer int) *layerSource {
 	s := &layerSource{model: o, spec: *o.Spec()}
-	s.spec.Layers = []int{s.spec.Layers[layer]}
+	s.spec.Layers, s.spec.KVFloat32 = []int{s.spec.Layers[layer]}, nil
 	s.spec.Vocab, s.spec.Positions, s.spec.TiedHead = 1, 0, true
 	for i, t := range o.Tensors() {
 		if t.Layer == layer {

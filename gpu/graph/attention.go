@@ -48,7 +48,7 @@ func (r *layers) rope(at *model.Attention, kv *Cache, norm *Vector) {
 // headConsts returns what the kernels of attention are told of its heads and its cache.
 func (g *Graph) headConsts(at *model.Attention, kv *Cache) kernels.Consts {
 	return kernels.Consts{
-		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "Q_STRIDE": g.act.q.Stride, "CAP": kv.Cap, "KV_BITS": g.opts.KVBits,
+		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "Q_STRIDE": g.act.q.Stride, "CAP": kv.Cap, "KV_BITS": kv.Bits,
 	}
 }
 
@@ -63,7 +63,7 @@ func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vecto
 	a := &r.g.act
 	c := r.g.headConsts(at, kv)
 	maps.Copy(c, kernels.Consts{"VALUE": at.ValueWidth(), "O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "SINKS": flag(at.Sinks), "ALIBI": at.ALiBi, "ALIBI_SCALE": at.ALiBiScale})
-	if AttendsInParts(at, r.n, r.g.opts.KVBits) {
+	if AttendsInParts(at, r.n, kv.Bits) {
 		r.attendInParts(at, sinks, kv, c, out)
 		return
 	}

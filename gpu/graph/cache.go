@@ -13,6 +13,7 @@ import (
 // the beginnings of keys, K and V are the same buffer.
 type Cache struct {
 	K, V   *arena.Buffer
+	Bits   int // of a value: 16 or 32
 	Cap    int // positions
 	Window int // positions that a token sees
 }
@@ -26,7 +27,7 @@ func caches(s *model.Spec, a *arena.Arena, limit uint64, o Options) ([]Cache, er
 	var all []Cache
 	for i := range s.Layers {
 		at := &s.Layer(i).Attention
-		c := Cache{Window: o.MaxSeqLen}
+		c := Cache{Window: o.MaxSeqLen, Bits: s.KVBits(i, o.KVBits)}
 		for _, w := range []int{at.Window, at.Chunk} {
 			if w > 0 {
 				c.Window = min(c.Window, w)
@@ -37,7 +38,7 @@ func caches(s *model.Spec, a *arena.Arena, limit uint64, o Options) ([]Cache, er
 			c.Cap = min(c.Window+o.Chunk-1, o.MaxSeqLen+tailChunk-1)
 		}
 		core := at.Core()
-		position := o.MaxBatch * core.KVHeads * core.HeadDim * o.KVBits / 8 // bytes
+		position := o.MaxBatch * core.KVHeads * core.HeadDim * c.Bits / 8 // bytes
 		n := position * c.Cap
 		if uint64(n) > limit {
 			fits := max(0, int(limit)/position-(c.Cap-c.Window))

@@ -29,7 +29,7 @@ func (r *layers) latent(i int, in, out Vectors, e Epilogue) {
 	r.Dispatch("latent", kernels.Consts{
 		"DIM": at.HeadDim, "RANK": at.KVRank, "ROT": at.SharedDim, "INTERLEAVED": flag(g.spec.RoPE[at.RoPE].Interleaved),
 		"X_STRIDE": a.qkv.Stride, "X0": behind, "Q_STRIDE": q.Stride, "C_STRIDE": compressed.Stride, "Y_STRIDE": a.q.Stride,
-		"CAP": kv.Cap, "KV_BITS": g.opts.KVBits, "EPS": at.LatentEps, "SCALE": at.Scale,
+		"CAP": kv.Cap, "KV_BITS": kv.Bits, "EPS": at.LatentEps, "SCALE": at.Scale,
 	}, 1+at.Heads, r.n, g.rows, a.qkv.Buffer, q.Buffer, g.angles[at.RoPE], w.kvDownNorm.buffer, compressed.Buffer, a.q.Buffer, kv.K)
 	r.byHead("heads_absorb", w.KUp, at.Heads, q, a.q, compressed, at.Scale, kernels.Consts{
 		"ROWS": at.OwnDim(), "DIM": at.HeadDim, "DIM_OUT": core.HeadDim,

@@ -10,12 +10,12 @@ import (
 // KVOverflow returns the first layer whose cache holds an infinity: a key or a value that is larger than float16 can
 // hold, 65504. It is −1 if there is none, or the cache holds float32.
 func (t *Transformer) KVOverflow(ctx context.Context) (int, error) {
-	if t.opts.KVBits != 16 {
-		return -1, nil
-	}
 	raw := make([]byte, 1<<20)
 	for i := range t.graph.Layers() {
 		c := t.graph.Cache(i)
+		if c.Bits != 16 {
+			continue
+		}
 		buffers := []*arena.Buffer{c.K}
 		if c.V != c.K {
 			buffers = append(buffers, c.V)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
@@ -66,6 +67,50 @@ func TestKVOverflow(t *testing.T) {
 	_, err := verify.MeasureParity(t.Context(), newRef(t, src), newRef(t, src), tokens)
 	if err == nil || !strings.Contains(err.Error(), "keys or values of layer 1 are larger than float16 can hold (65504)") || !strings.Contains(err.Error(), "--kv f32") {
 		t.Errorf("verify says %v", err)
+	}
+}
+
+// A layer that the spec names is cached in float32, on the device and by both engines on the CPU, whatever is asked for. The
+// reference says which these are.
+func TestKVFloat32Layers(t *testing.T) {
+	const layer = 1
+	src := loud(t, layer)
+	tokens := modeltest.Tokens(9, src.Spec().Vocab)
+	ref := newRef(t, src)
+	if err := ref.Forward(t.Context(), tokens, 8, func(int, []float32) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := ref.KVBeyondFloat16(); !slices.Equal(got, []int{layer}) {
+		t.Fatalf("layers %v are beyond float16, want %d", got, layer)
+	}
+	src.Spec().KVFloat32 = ref.KVBeyondFloat16()
+	if got := ref.KVBeyondFloat16(); len(got) != 0 {
+		t.Errorf("layers %v are to be noted once more", got)
+	}
+	tr, err := New(t.Context(), gputest.Open(t), src, Options{MaxSeqLen: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	e, err := cpu.New(src, cpu.Options{KVFloat16: true, MaxSeqLen: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]verify.Forwarder{"the device": tr, "the CPU engine": e} {
+		p, err := verify.MeasureParity(t.Context(), newRef(t, src), f, tokens)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if p.RelRMS > 1e-4 {
+			t.Errorf("%s: logits are off by a relative RMS of %g", name, p.RelRMS)
+		}
+	}
+	if got, err := tr.KVOverflow(t.Context()); err != nil || got != -1 {
+		t.Errorf("layer %d overflows, error %v", got, err)
+	}
+	if a, b := tr.graph.Cache(0), tr.graph.Cache(layer); a.Bits != 16 || b.Bits != 32 || b.K.Size() != 2*a.K.Size() {
+		t.Errorf("caches of %d and %d bits, %d and %d bytes", a.Bits, b.Bits, a.K.Size(), b.K.Size())
 	}
 }
 

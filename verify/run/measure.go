@@ -49,7 +49,29 @@ func (v *verification) runtime(ctx context.Context) error {
 	defer end()
 	tokens := v.windows[0][:min(v.context(), v.RuntimeTokens)]
 	v.report.Runtime, err = verify.MeasureParity(ctx, ref, v.engine.Forwarder, tokens)
-	return err
+	if err == nil {
+		v.report.KVFloat32 = ref.KVBeyondFloat16()
+		return nil
+	}
+	if bad := new(verify.NonFiniteError); !errors.As(err, &bad) {
+		return err
+	}
+	beyond, failed := v.beyondFloat16(ctx, tokens)
+	v.report.KVFloat32 = beyond
+	return errors.Join(err, failed)
+}
+
+// beyondFloat16 returns the layers that need a cache of float32, where one of float16 has made NaN of what comes after the
+// first of them.
+func (v *verification) beyondFloat16(ctx context.Context, tokens []int32) ([]int, error) {
+	ref, err := verify.NewReference(v.bundle.Weights, verify.ReferenceOptions{MaxSeqLen: v.context()})
+	if err != nil {
+		return nil, err
+	}
+	if err := ref.Forward(ctx, tokens, len(tokens)-1, func(int, []float32) error { return nil }); err != nil {
+		return nil, err
+	}
+	return ref.KVBeyondFloat16(), nil
 }
 
 // drift compares the bundle with the checkpoint.

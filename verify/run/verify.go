@@ -55,7 +55,7 @@ func Record(dir string, r *verify.Report) error {
 	if d := r.Drift; d != nil {
 		p.Drift = &bundle.Drift{MeanKLD: d.MeanKLD, Top1: d.Top1, PPL: d.PPL, PPLReference: d.PPLReference}
 	}
-	if err := bundle.SetParity(dir, p); err != nil {
+	if err := bundle.SetParity(dir, p, r.KVFloat32); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
 	return nil

@@ -98,8 +98,8 @@ func (s *Session) prefill(ctx context.Context, tokens []int32) (int, error) {
 	return n, s.fedTokens(ctx, fed, err)
 }
 
-// next feeds tokens and chooses the one after them.
-func (s *Session) next(ctx context.Context, tokens []int32, sampler *sample.Sampler) (id int32, err error) {
+// next feeds tokens and chooses the one after them, as the run does.
+func (s *Session) next(ctx context.Context, tokens []int32, r *run) (id int32, err error) {
 	defer s.m.mu.Unlock()
 	if err := s.use(); err != nil {
 		return 0, err
@@ -107,21 +107,24 @@ func (s *Session) next(ctx context.Context, tokens []int32, sampler *sample.Samp
 	e := s.m.engine
 	candidates, sum, err := e.Top(ctx, tokens)
 	if err == nil {
-		id, err = choose(sampler, candidates, sum, e.VocabSize(), func() ([]float32, error) { return e.Logits(ctx) })
+		id, err = r.choose(candidates, sum, e.VocabSize(), func() ([]float32, error) { return e.Logits(ctx) })
 	}
 	return id, s.fedTokens(ctx, tokens, s.m.explained(ctx, err))
 }
 
-// choose returns the next token: of the largest logits, or of all if those do not decide it.
-func choose(s *sample.Sampler, candidates []sample.Candidate, logSumExp float64, vocab int, all func() ([]float32, error)) (int32, error) {
-	if id, ok := s.SampleTop(candidates, logSumExp, vocab); ok {
+// choose returns the next token that the text's form allows: of the largest logits, or of all if those do not decide it.
+func (r *run) choose(candidates []sample.Candidate, logSumExp float64, vocab int, all func() ([]float32, error)) (int32, error) {
+	if err := r.form.allow(r.sampler); err != nil {
+		return 0, err
+	}
+	if id, ok := r.sampler.SampleTop(candidates, logSumExp, vocab); ok {
 		return id, nil
 	}
 	logits, err := all()
 	if err != nil {
 		return 0, err
 	}
-	return s.Sample(logits)
+	return r.sampler.Sample(logits)
 }
 
 // together feeds a token to each of some sessions, all of one model, and chooses the next ones.
@@ -136,7 +139,7 @@ func (m *Model) together(ctx context.Context, runs []*run) ([]int32, error) {
 		sequences[i], tokens[i] = r.session.sequence, r.rest[0]
 	}
 	err := m.engine.TopOf(ctx, sequences, tokens, func(i int, candidates []sample.Candidate, sum float64) (err error) {
-		ids[i], err = choose(runs[i].sampler, candidates, sum, m.engine.VocabSize(), func() ([]float32, error) { return m.engine.LogitsOf(ctx, i) })
+		ids[i], err = runs[i].choose(candidates, sum, m.engine.VocabSize(), func() ([]float32, error) { return m.engine.LogitsOf(ctx, i) })
 		return err
 	})
 	err = m.explained(ctx, err)

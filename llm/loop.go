@@ -52,11 +52,12 @@ func (l *loop) step(ctx context.Context) ([]Piece, error) {
 	if err != nil || n > 0 {
 		return nil, l.named(r.index, err)
 	}
-	id, err := r.session.next(ctx, r.rest, r.sampler)
+	id, err := r.session.next(ctx, r.rest, r)
 	if err != nil {
 		return nil, l.named(r.index, err)
 	}
-	return l.ended(r.take(id)), nil
+	p, err := r.take(id)
+	return l.ended(p), l.named(r.index, err)
 }
 
 // begin gives the first text that waits a session.
@@ -94,7 +95,9 @@ func (l *loop) decode(ctx context.Context) ([]Piece, error) {
 	}
 	pieces := make([]Piece, len(ids))
 	for i, r := range l.active {
-		pieces[i] = r.take(ids[i])
+		if pieces[i], err = r.take(ids[i]); err != nil {
+			return nil, l.named(r.index, err)
+		}
 	}
 	return l.ended(pieces...), nil
 }

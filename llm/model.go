@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
 )
 
 // What a caller may want to branch on.
@@ -24,6 +25,9 @@ type Model struct {
 	device     *gpu.Device // nil: the model runs on the CPU
 	where      string
 	close      func() error
+
+	forms       sync.Once
+	forGrammars *grammar.Vocabulary // see pieces
 
 	mu       sync.Mutex // guards what follows, and is held while the engine computes a step
 	engine   Engine

@@ -38,6 +38,8 @@ type GenerateOptions struct {
 	Stop       []string  // the text ends before any of these would appear in it; none may be empty
 	StopTokens [][]int32 // … or before one of these sequences of tokens, beside the model's own Vocabulary.EOS
 
+	Form *Form // the text is one of these; nil: any. A text that does not come to its end has FinishLength
+
 	// Overflow says what happens to a prompt that is longer than the context, and to a text that reaches its end. Keep is
 	// how many tokens of the prompt always stay, 0: what the tokenizer puts before a text, in Chat with the system
 	// messages; NoTokens: none.

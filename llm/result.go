@@ -11,7 +11,7 @@ type Finish string
 // The reasons.
 const (
 	FinishLength   Finish = "length"   // GenerateOptions.MaxTokens, or the end of the context, or the last position that the model has learned
-	FinishEOS      Finish = "eos"      // the model ended its text
+	FinishEOS      Finish = "eos"      // the model ended its text, or its Form has no longer one
 	FinishStop     Finish = "stop"     // a stop sequence
 	FinishCanceled Finish = "canceled" // the context
 )

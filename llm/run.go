@@ -15,6 +15,7 @@ type run struct {
 	session *Session // nil before it has begun
 	o       *GenerateOptions
 	sampler *sample.Sampler
+	form    *formed // nil: any text will do
 	rest    []int32 // to be fed before the next token is chosen; of the prompt several, later one
 	chosen  int     // tokens, one that ended the text included
 	keep    int     // of the prompt, first tokens that a shift does not drop
@@ -52,6 +53,9 @@ func newRun(index int, m *Model, prompt []int32, o *GenerateOptions) (*run, erro
 		if r.sampler, err = sample.New(o.Sampling); err != nil {
 			return nil, err
 		}
+	}
+	if r.form, err = o.Form.start(); err != nil {
+		return nil, err
 	}
 	r.tokens.stops = slices.Clone(o.StopTokens)
 	for _, id := range v.EOS {
@@ -108,10 +112,19 @@ func (r *run) makeRoom() (ok bool, err error) {
 }
 
 // take adds a token that was chosen. The piece has a Result if the text ends with it.
-func (r *run) take(id int32) Piece {
+func (r *run) take(id int32) (Piece, error) {
 	if r.chosen++; r.chosen == 1 {
 		r.first = time.Now()
 	}
+	complete, err := r.form.accept(id)
+	if err != nil {
+		return Piece{}, err
+	}
+	return r.added(id, complete), nil
+}
+
+// added is take for a token that the form of the text allows; complete says that the text has come to its end by it.
+func (r *run) added(id int32, complete bool) Piece {
 	r.sampler.Accept(id)
 	r.rest = []int32{id}
 	eos := len(r.o.StopTokens)
@@ -124,6 +137,8 @@ func (r *run) take(id int32) Piece {
 		return r.end(-1, text, FinishEOS)
 	case stop >= 0:
 		return r.end(-1, text, FinishStop)
+	case complete:
+		return r.end(id, text, FinishEOS)
 	case r.chosen >= r.o.most():
 		return r.end(id, text, FinishLength)
 	}
@@ -173,6 +188,9 @@ func (r *run) end(id int32, text string, why Finish) Piece {
 	r.result.Text, r.result.Finish = r.all.String(), why
 	r.measure()
 	r.over = true
+	if r.form != nil {
+		r.sampler.Allow(nil) // it may be the caller's
+	}
 	return Piece{Index: r.index, Token: id, Text: text, Result: &r.result}
 }
 

@@ -63,6 +63,7 @@ type Sampler struct {
 	rng     *rand.Rand
 	draw    float64 // the next random number, in [0, 1); drawn ahead so that a choice may be retried
 	history []int32 // oldest first
+	allowed Mask    // nil: all tokens
 	work    []Candidate
 }
 
@@ -113,7 +114,11 @@ func (s *Sampler) Sample(logits []float32) (int32, error) {
 		}
 		s.work[id].Logit = s.penalize(logits[id])
 	}
-	p := newPool(s.work, len(logits))
+	s.work = s.only(s.work)
+	p := newPool(s.work, len(s.work))
+	if p.known == 0 {
+		return 0, fmt.Errorf("none of %d tokens is allowed", len(logits))
+	}
 	if p.max() == float32(math.Inf(-1)) {
 		return 0, fmt.Errorf("all %d logits are −Inf: no token is allowed", len(logits))
 	}

@@ -38,14 +38,26 @@ func (s *Sampler) SampleTop(cands []Candidate, logSumExp float64, vocab int) (id
 	if len(cands) == vocab {
 		// Sums over everything are made in this order by Sample.
 		slices.SortFunc(adjusted, func(a, b Candidate) int { return cmp.Compare(a.ID, b.ID) })
-		return s.choose(newPool(adjusted, vocab))
+		adjusted = s.only(adjusted)
+		return s.choose(newPool(adjusted, len(adjusted)))
 	}
-	p := newPool(keepAbove(adjusted, worst), vocab)
+	above := keepAbove(adjusted, worst)
+	refused := s.refused(above)
+	if s.allowed != nil {
+		vocab = s.allowed.count(vocab)
+	}
+	p := newPool(s.only(above), vocab)
 	if p.known == 0 {
 		return 0, false
 	}
 	p.floor = worst.Logit
 	s.bound(p, cands, logSumExp, unknown)
+	if s.allowed != nil { // of the sum, what is not allowed goes: perhaps all that is not known
+		p.lo = 0
+		for _, l := range refused {
+			p.hi -= p.weight(l, 1)
+		}
+	}
 	return s.choose(p)
 }
 

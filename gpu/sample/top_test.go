@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -46,8 +47,14 @@ func TestTopEqualsAll(t *testing.T) {
 		if r.IntN(10) == 0 {
 			n = vocab
 		}
-		class := fmt.Sprintf("k=%d", min(o.TopK, 1))
+		masked := r.IntN(3) == 0
+		class := fmt.Sprintf("k=%d, masked %t", min(o.TopK, 1), masked)
 		for range 8 {
+			if masked {
+				mask := randomMask(r, vocab)
+				all.Allow(mask)
+				few.Allow(mask)
+			}
 			logits := randomLogits(r, vocab, float64(pick(.5, 3, 10)))
 			if r.IntN(3) == 0 { // many ties
 				for i := range logits {
@@ -63,6 +70,9 @@ func TestTopEqualsAll(t *testing.T) {
 			} else {
 				got = sampled(t, few, logits)
 			}
+			if masked && !all.allowed.Has(want) {
+				t.Fatalf("%+v: chose %d, which is not allowed", o, want)
+			}
 			if got != want {
 				t.Fatalf("%+v, %d of %d candidates: SampleTop (%v) chose %d, Sample %d", o, n, vocab, ok, got, want)
 			}
@@ -72,9 +82,53 @@ func TestTopEqualsAll(t *testing.T) {
 	}
 	for class := range asked {
 		// One that always declines would pass the loop above.
-		if decided[class]*3 < asked[class] {
+		least := 3
+		if strings.HasSuffix(class, "true") { // few of the candidates may be allowed
+			least = 5
+		}
+		if decided[class]*least < asked[class] {
 			t.Errorf("%s: SampleTop decided only %d of %d", class, decided[class], asked[class])
 		}
+	}
+}
+
+// randomMask allows one token at least: few, or most.
+func randomMask(r *rand.Rand, vocab int) Mask {
+	mask := make(Mask, (vocab+63)/64+r.IntN(2))
+	share := r.Float64()
+	for id := range vocab {
+		if r.Float64() < share {
+			mask[id/64] |= 1 << (id % 64)
+		}
+	}
+	id := r.IntN(vocab)
+	mask[id/64] |= 1 << (id % 64)
+	return mask
+}
+
+// TestMaskedDistribution draws from what is allowed, in the proportions that it has among itself.
+func TestMaskedDistribution(t *testing.T) {
+	logits := []float32{3, 1, 2, 1, 0}
+	s := newSampler(t, Options{Temperature: 1, Seed: 1})
+	s.Allow(Mask{0b11010})
+	counts := make([]float64, len(logits))
+	const n = 20000
+	for range n {
+		counts[sampled(t, s, logits)]++
+	}
+	sum := 2*math.E + 1
+	for id, want := range []float64{0, math.E / sum, 0, math.E / sum, 1 / sum} {
+		if got := counts[id] / n; math.Abs(got-want) > .02 {
+			t.Errorf("token %d: drawn at %.3f, want %.3f", id, got, want)
+		}
+	}
+	s.Allow(Mask{0})
+	if id, err := s.Sample(logits); err == nil {
+		t.Errorf("nothing is allowed: chose %d", id)
+	}
+	s.Allow(nil)
+	if got := sampled(t, newSampler(t, Options{}), logits); got != 0 {
+		t.Errorf("with all allowed: chose %d", got)
 	}
 }
 

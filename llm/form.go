@@ -1,0 +1,107 @@
+package llm
+
+import (
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
+)
+
+// Form is what a text may look like: JSON that a schema accepts, or the texts of a grammar. Several texts may have the same one,
+// at the same time; it remembers what it has found out about the vocabulary.
+type Form struct {
+	constraint *grammar.Constraint
+}
+
+// Form prepares a grammar for the model's vocabulary. The error is ErrNoTokenizer, or says what is wrong with the grammar.
+func (m *Model) Form(g *grammar.Grammar) (*Form, error) {
+	if m.vocabulary.Tokenizer == nil {
+		return nil, ErrNoTokenizer
+	}
+	c, err := grammar.New(g, m.pieces())
+	if err != nil {
+		return nil, err
+	}
+	return &Form{c}, nil
+}
+
+// JSONSchema is the form of JSON that a schema accepts; see grammar.FromSchema for what it leaves out.
+func (m *Model) JSONSchema(schema []byte) (*Form, error) {
+	g, err := grammar.FromSchema(schema)
+	if err != nil {
+		return nil, err
+	}
+	return m.Form(g)
+}
+
+// pieces returns the vocabulary as grammars see it, made when it is asked for first.
+func (m *Model) pieces() *grammar.Vocabulary {
+	m.forms.Do(func() {
+		ends := make([]int32, len(m.vocabulary.EOS))
+		for i, id := range m.vocabulary.EOS {
+			ends[i] = int32(id)
+		}
+		m.forGrammars = grammar.NewVocabulary(m.vocabulary.Tokenizer.Pieces(), ends)
+	})
+	return m.forGrammars
+}
+
+// formed is a text that is held to a form.
+type formed struct {
+	matcher *grammar.Matcher
+	mask    chan allowance // of the next token, on its way
+}
+
+type allowance struct {
+	mask grammar.Mask
+	err  error
+}
+
+// start begins a text. A nil Form holds to nothing.
+func (f *Form) start() (*formed, error) {
+	if f == nil {
+		return nil, nil
+	}
+	matcher, err := f.constraint.Start()
+	if err != nil {
+		return nil, err
+	}
+	t := &formed{matcher, make(chan allowance, 1)}
+	t.prepare()
+	return t, nil
+}
+
+// prepare finds out which tokens may come next, while the device computes.
+func (t *formed) prepare() {
+	go func() {
+		mask, err := t.matcher.Allowed()
+		t.mask <- allowance{mask, err}
+	}()
+}
+
+// allow makes a sampler choose among the tokens that may come next.
+func (t *formed) allow(s *sample.Sampler) error {
+	if t == nil {
+		return nil
+	}
+	next := <-t.mask
+	t.mask <- next // for when the token is chosen once more
+	s.Allow(sample.Mask(next.mask))
+	return next.err
+}
+
+// accept takes the token that was chosen, and reports whether the text is complete.
+func (t *formed) accept(id int32) (complete bool, err error) {
+	if t == nil {
+		return false, nil
+	}
+	<-t.mask
+	if err := t.matcher.Accept(id); err != nil {
+		return false, fmt.Errorf("token %d: %w", id, err)
+	}
+	if t.matcher.Final() {
+		return true, nil
+	}
+	t.prepare()
+	return false, nil
+}

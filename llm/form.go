@@ -18,7 +18,20 @@ func (m *Model) Form(g *grammar.Grammar) (*Form, error) {
 	if m.vocabulary.Tokenizer == nil {
 		return nil, ErrNoTokenizer
 	}
-	c, err := grammar.New(g, m.pieces())
+	m.forms.Do(func() { m.forGrammars = m.vocabulary.pieces() })
+	return newForm(g, m.forGrammars)
+}
+
+// Form is Model.Form before there is a model. Of several forms, each prepares the vocabulary anew.
+func (v *Vocabulary) Form(g *grammar.Grammar) (*Form, error) {
+	if v.Tokenizer == nil {
+		return nil, ErrNoTokenizer
+	}
+	return newForm(g, v.pieces())
+}
+
+func newForm(g *grammar.Grammar, v *grammar.Vocabulary) (*Form, error) {
+	c, err := grammar.New(g, v)
 	if err != nil {
 		return nil, err
 	}
@@ -34,16 +47,13 @@ func (m *Model) JSONSchema(schema []byte) (*Form, error) {
 	return m.Form(g)
 }
 
-// pieces returns the vocabulary as grammars see it, made when it is asked for first.
-func (m *Model) pieces() *grammar.Vocabulary {
-	m.forms.Do(func() {
-		ends := make([]int32, len(m.vocabulary.EOS))
-		for i, id := range m.vocabulary.EOS {
-			ends[i] = int32(id)
-		}
-		m.forGrammars = grammar.NewVocabulary(m.vocabulary.Tokenizer.Pieces(), ends)
-	})
-	return m.forGrammars
+// pieces makes the vocabulary as grammars see it.
+func (v *Vocabulary) pieces() *grammar.Vocabulary {
+	ends := make([]int32, len(v.EOS))
+	for i, id := range v.EOS {
+		ends[i] = int32(id)
+	}
+	return grammar.NewVocabulary(v.Tokenizer.Pieces(), ends)
 }
 
 // formed is a text that is held to a form.

@@ -27,7 +27,7 @@ type Model struct {
 	close      func() error
 
 	forms       sync.Once
-	forGrammars *grammar.Vocabulary // see pieces
+	forGrammars *grammar.Vocabulary // once Form was asked for
 
 	mu       sync.Mutex // guards what follows, and is held while the engine computes a step
 	engine   Engine

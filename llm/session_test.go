@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
 )
 
 // A prompt that begins like what the cache holds is computed from the difference on, and the text is the same.
@@ -373,5 +375,12 @@ func BenchmarkGenerate(b *testing.B) {
 		if _, err := Collect(s.GenerateTokens(b.Context(), []int32{1}, GenerateOptions{MaxTokens: 64, Stop: []string{"never"}})); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestFormWithoutTokenizer(t *testing.T) {
+	m, _ := fakeModel(1)
+	if _, err := m.Form(grammar.JSON()); !errors.Is(err, ErrNoTokenizer) {
+		t.Error(err)
 	}
 }

@@ -111,7 +111,7 @@ func (i *inference) talk() error {
 		return err
 	}
 	o := generateOptions(i.c, i.seed)
-	o.Template = i.template
+	o.Template, o.Form = i.template, i.form
 	if o.Sampler, err = llm.NewSampler(o.Sampling); err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ Examples:
   llama-webgpu infer out --chat
   llama-webgpu infer out --prompt "It was" --prompt "She said" -n 40 --stats
   llama-webgpu infer out --prompts prompts.jsonl --batch 8 --json > texts.jsonl
+  llama-webgpu infer out --chat --prompt "Name a city." --json-schema '{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}'
   echo "It was a cold morning" | llama-webgpu infer out --prompt - --stop . --echo`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle, or with --device cpu a checkpoint (required)", Category: "Text"},
@@ -62,7 +63,7 @@ Examples:
 		&cli.BoolFlag{Name: "echo", Usage: "print the prompt before its continuation", Category: "Output", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "stats", Usage: "print times, speeds and memory to standard error", Category: "Output", DisableDefaultText: true},
 		quietFlag, jsonFlag("print tokens, text and stats as JSON at the end; of several prompts, one object per line"),
-	}, chatFlags, deviceFlags()),
+	}, formFlags, chatFlags, deviceFlags()),
 	Action: infer,
 }
 
@@ -104,6 +105,7 @@ type inference struct {
 	model    *llm.Model   // once it is loaded
 	load     float64      // seconds that took, from the first file on
 	seed     uint64
+	form     *llm.Form // nil: any text
 }
 
 // openFiles opens a model whose text can be read and written.
@@ -126,12 +128,12 @@ func (i *inference) close() (err error) {
 	return errors.Join(err, i.files.Close())
 }
 
-// prepare makes the template of a chat.
+// prepare makes the form of the text, and the template of a chat.
 func (i *inference) prepare() error {
-	if !i.c.Bool("chat") {
-		return nil
-	}
 	var err error
+	if i.form, err = newForm(i.c, i.files); err != nil || !i.c.Bool("chat") {
+		return err
+	}
 	i.template, err = newTemplate(i.c, i.files)
 	return err
 }
@@ -276,6 +278,7 @@ func keep(c *cli.Context, otherwise int) int {
 // options returns how a prompt is continued.
 func (i *inference) options(prompt string, seed uint64) llm.GenerateOptions {
 	o := generateOptions(i.c, seed)
+	o.Form = i.form
 	if i.c.Bool("chat") && o.Overflow != llm.OverflowError {
 		o.Keep = keep(i.c, i.files.Vocabulary().Opening(i.conversation(prompt), i.template))
 	}

@@ -51,7 +51,7 @@ func TestJSONSchema(t *testing.T) {
 	for seed := range uint64(6) {
 		o := llm.GenerateOptions{MaxTokens: 120, Form: form, Sampling: llm.Sampling{Seed: seed}}
 		if seed > 0 {
-			o.Sampling.Temperature, o.Sampling.TopP = 1.2, .95
+			o.Sampling.Temperature, o.Sampling.TopK = 1.2, 40
 		}
 		r, err := llm.Collect(s.Generate(t.Context(), "It was a cold morning", o))
 		if err != nil {

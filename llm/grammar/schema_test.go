@@ -106,10 +106,16 @@ func TestSchemas(t *testing.T) {
 		schema   string
 		yes, not []string
 	}{
-		{`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"],"additionalProperties":false}`,
-			[]string{`{"a":1}`, `{"a":-12,"b":"x"}`, "{\n  \"a\": 1, \"b\": \"\\u00e9\"}"}, []string{`{}`, `{"b":"x"}`, `{"a":1.5}`, `{"a":1,"c":2}`, `{"a":01}`, `{"a":1`}},
-		{`{"type":"object","properties":{"a":{},"b":{"type":"null"},"c":{"type":"null"}}}`,
-			[]string{`{}`, `{"b":null}`, `{"a":[{}],"c":null}`}, []string{`{"c":null,"b":null}`, `{,"b":null}`, `{"b":null,}`}},
+		{
+			`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"],"additionalProperties":false}`,
+			[]string{`{"a":1}`, `{"a":-12,"b":"x"}`, "{\n  \"a\": 1, \"b\": \"\\u00e9\"}"},
+			[]string{`{}`, `{"b":"x"}`, `{"a":1.5}`, `{"a":1,"c":2}`, `{"a":01}`, `{"a":1`},
+		},
+		{
+			`{"type":"object","properties":{"a":{},"b":{"type":"null"},"c":{"type":"null"}}}`,
+			[]string{`{}`, `{"b":null}`, `{"a":[{}],"c":null}`},
+			[]string{`{"c":null,"b":null}`, `{,"b":null}`, `{"b":null,}`},
+		},
 		{`{"type":["string","null"],"maxLength":3,"minLength":1}`, []string{`"abc"`, `"日本é"`, `"\n"`, `null`}, []string{`""`, `"abcd"`, `3`, `"\ud800"`}},
 		{`{"type":"array","items":{"enum":[1,"x",null,{"a":[]}]},"minItems":1,"maxItems":2}`, []string{`[1]`, `["x",{"a":[]}]`, `[ null, 1 ]`}, []string{`[]`, `[1,1,1]`, `[2]`, `[1,]`}},
 		{`{"type":"array","prefixItems":[{"type":"integer"},{"type":"string"}],"items":false}`, []string{`[]`, `[1]`, `[1,"a"]`}, []string{`["a"]`, `[1,"a",2]`}},
@@ -122,15 +128,27 @@ func TestSchemas(t *testing.T) {
 		{`{"type":"number","minimum":-1.5,"maximum":1.75}`, []string{`-1.5`, `1.75`, `0`, `-0.3`, `1`, `1.70`}, []string{`-1.51`, `1.8`, `2`, `-2`}},
 		{`{"type":"integer","minimum":98,"maximum":1203}`, []string{`98`, `99`, `100`, `999`, `1203`}, []string{`97`, `1204`, `2000`, `9`, `12030`}},
 		{`{"anyOf":[{"type":"integer"},{"type":"object","properties":{"n":{"$ref":"#"}},"required":["n"]}]}`, []string{`1`, `{"n":{"n":3}}`}, []string{`{}`, `{"n":{}}`}},
-		{`{"$defs":{"node":{"type":"object","properties":{"v":{"type":"number"},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["v","next"],"additionalProperties":false}},"$ref":"#/$defs/node"}`,
-			[]string{`{"v":1,"next":{"v":2,"next":null}}`}, []string{`{"v":1}`, `{"v":1,"next":{}}`}},
-		{`{"oneOf":[{"type":"object","properties":{"kind":{"const":"a"},"x":{"type":"integer"}},"required":["kind","x"]},{"type":"object","properties":{"kind":{"const":"b"}},"required":["kind"]}]}`,
-			[]string{`{"kind":"a","x":1}`, `{"kind":"b"}`}, []string{`{"kind":"a"}`, `{"kind":"c"}`}},
-		{`{"allOf":[{"type":"object","properties":{"a":{"type":"integer","minimum":1}},"required":["a"]},{"properties":{"a":{"maximum":3},"b":{"type":"boolean"}},"required":["b"]}]}`,
-			[]string{`{"a":3,"b":true}`}, []string{`{"a":4,"b":true}`, `{"a":1}`}},
+		{
+			`{"$defs":{"node":{"type":"object","properties":{"v":{"type":"number"},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["v","next"],"additionalProperties":false}},"$ref":"#/$defs/node"}`,
+			[]string{`{"v":1,"next":{"v":2,"next":null}}`},
+			[]string{`{"v":1}`, `{"v":1,"next":{}}`},
+		},
+		{
+			`{"oneOf":[{"type":"object","properties":{"kind":{"const":"a"},"x":{"type":"integer"}},"required":["kind","x"]},{"type":"object","properties":{"kind":{"const":"b"}},"required":["kind"]}]}`,
+			[]string{`{"kind":"a","x":1}`, `{"kind":"b"}`},
+			[]string{`{"kind":"a"}`, `{"kind":"c"}`},
+		},
+		{
+			`{"allOf":[{"type":"object","properties":{"a":{"type":"integer","minimum":1}},"required":["a"]},{"properties":{"a":{"maximum":3},"b":{"type":"boolean"}},"required":["b"]}]}`,
+			[]string{`{"a":3,"b":true}`},
+			[]string{`{"a":4,"b":true}`, `{"a":1}`},
+		},
 		{`{"type":"object","additionalProperties":{"type":"integer"},"minProperties":1,"maxProperties":2}`, []string{`{"x":1}`, `{"x":1,"y":2}`}, []string{`{}`, `{"x":1,"y":2,"z":3}`, `{"x":"1"}`}},
-		{`{"type":"object","properties":{"ab":{"type":"integer"}},"additionalProperties":{"type":"string"}}`,
-			[]string{`{"ab":1,"abc":"x","a":"y"}`, `{"":"x"}`, `{"b":"x"}`}, []string{`{"ab":"x"}`, `{"abc":1}`, `{"x":"y","ab":"z"}`, `{"\u0061b":"x"}`}},
+		{
+			`{"type":"object","properties":{"ab":{"type":"integer"}},"additionalProperties":{"type":"string"}}`,
+			[]string{`{"ab":1,"abc":"x","a":"y"}`, `{"":"x"}`, `{"b":"x"}`},
+			[]string{`{"ab":"x"}`, `{"abc":1}`, `{"x":"y","ab":"z"}`, `{"\u0061b":"x"}`},
+		},
 		{`{"type":"string","format":"date"}`, []string{`"2024-02-28"`, `"1999-12-31"`}, []string{`"2024-02-30"`, `"2024-1-1"`, `"2024-04-31"`}},
 		{`{"type":"string","format":"int32","title":"a note"}`, []string{`"anything"`}, []string{`1`}},
 		{`true`, []string{`{"a":[1,2,{"b":null}]}`, `-0.5e+10`, `"x"`}, []string{``, `{`, `[1 2]`, `nul`}},

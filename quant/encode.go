@@ -145,13 +145,18 @@ func (e *Encoder) block(dst []byte, w, h []float32) *WeightError {
 	if !ok {
 		return &WeightError{Value: largest(lo, hi), Reason: fmt.Errorf("in a block %w", ErrOverflow)}
 	}
-	loss, power := e.put(dst, w, c)
+	found, sure := c, false
 	if e.opts.Method == Search && lo != hi {
-		if found := b.search(c); found != c {
-			if l, _ := e.put(e.other, w, found); b.less(found, l, c, loss) {
-				copy(dst, e.other)
-				c, loss = found, l
-			}
+		found, sure = b.search(c)
+	}
+	if sure {
+		c = found
+	}
+	loss, power := e.put(dst, w, c)
+	if found != c {
+		if l, _ := e.put(e.other, w, found); b.less(found, l, c, loss) {
+			copy(dst, e.other)
+			c, loss = found, l
 		}
 	}
 	if c.raised {

@@ -82,6 +82,16 @@ func costGo(w, h []float32, t trial) float32 {
 	return fold(&a)
 }
 
+// SumSquares returns Σw².
+func SumSquares(w []float32) float32 {
+	if len(w) == 0 {
+		return 0
+	}
+	var sum [1]float32
+	costs(sum[:], w, nil, []trial{{}}) // all levels are 0
+	return sum[0]
+}
+
 // moments are what a least-squares fit needs of weights w and their levels d.
 type moments struct{ d1, d2, w1, wd float32 } // Σhd, Σhd², Σhw, Σhwd
 

@@ -49,3 +49,18 @@ func TestCodesExact(t *testing.T) {
 		}
 	}
 }
+
+// TestSumSquares compares it with float64, for rows of every kind of length.
+func TestSumSquares(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(14, 15))
+	for _, n := range []int{0, 1, 31, 32, 576, 1000} {
+		w, want := make([]float32, n), 0.
+		for i := range w {
+			w[i] = float32(rnd.NormFloat64())
+			want += float64(w[i]) * float64(w[i])
+		}
+		if got := float64(SumSquares(w)); math.Abs(got-want) > 1e-5*want {
+			t.Errorf("%d numbers: %v, want %v", n, got, want)
+		}
+	}
+}

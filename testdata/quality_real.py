@@ -54,6 +54,7 @@ OURS = {
 }
 CALIBRATED = {
     "int4, calibrated": ["--format", "int4"],
+    "4.8 bits, calibrated": ["--bits", "4.8"],
     "4.3 bits, calibrated": ["--bits", "4.3"],
     "2.95 bits, calibrated": ["--bits", "2.95"],
     "int4/128, calibrated": ["--format", "int4", "--block-size", "128"],

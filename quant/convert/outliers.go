@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
 // sticksOut is how many times the median the strongest neuron of an MLP must be for its layer to be an
@@ -68,25 +69,10 @@ func rowLengths(ctx context.Context, src model.Weights, i, threads int) ([]float
 				return err
 			}
 			for r := range n {
-				lengths[row0+r] = length(tile[r*t.Cols() : (r+1)*t.Cols()])
+				lengths[row0+r] = math.Sqrt(float64(quant.SumSquares(tile[r*t.Cols() : (r+1)*t.Cols()])))
 			}
 			return nil
 		})
 	}
 	return lengths, group.Wait()
-}
-
-// length returns √Σx², added up in four sums.
-func length(x []float32) float64 {
-	var a, b, c, d float32
-	for ; len(x) >= 4; x = x[4:] {
-		a += x[0] * x[0]
-		b += x[1] * x[1]
-		c += x[2] * x[2]
-		d += x[3] * x[3]
-	}
-	for _, v := range x {
-		a += v * v
-	}
-	return math.Sqrt(float64(a) + float64(b) + float64(c) + float64(d))
 }

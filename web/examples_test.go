@@ -14,8 +14,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// installed packs the package as npm would publish it, and installs it in a copy of an example.
-func installed(t *testing.T, example string) (dir, node string) {
+// packed packs the package as npm would publish it, and returns the file and where Node is.
+func packed(t *testing.T) (tarball, node string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	require(t, err == nil, "Node is missing")
@@ -23,23 +23,41 @@ func installed(t *testing.T, example string) (dir, node string) {
 	require(t, err == nil, "npm is missing")
 	_, err = os.Stat("dist/index.js")
 	require(t, err == nil, "dist is missing: make web")
-	dir = t.TempDir()
+	dir := t.TempDir()
 	command(t, "", npm, "pack", "--ignore-scripts", "--pack-destination", dir)
 	tarballs, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
 	if err != nil || len(tarballs) != 1 {
 		t.Fatalf("npm pack has made %v", tarballs)
 	}
+	return tarballs[0], node
+}
+
+// unpack installs the packed package in a node_modules directory, as npm does.
+func unpack(t *testing.T, tarball, modules string) {
+	t.Helper()
+	to := filepath.Join(modules, "llama-webgpu")
+	if err := os.RemoveAll(to); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(modules, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	command(t, modules, "tar", "-xzf", tarball)
+	if err := os.Rename(filepath.Join(modules, "package"), to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// installed packs the package, and installs it in a copy of an example.
+func installed(t *testing.T, example string) (dir, node string) {
+	t.Helper()
+	tarball, node := packed(t)
+	dir = t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("examples", example))); err != nil {
 		t.Fatal(err)
 	}
 	modules := filepath.Join(dir, "node_modules")
-	if err := os.MkdirAll(modules, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	command(t, modules, "tar", "-xzf", tarballs[0])
-	if err := os.Rename(filepath.Join(modules, "package"), filepath.Join(modules, "llama-webgpu")); err != nil {
-		t.Fatal(err)
-	}
+	unpack(t, tarball, modules)
 	for _, name := range []string{"webgpu", "vite"} { // what else the examples depend on
 		if abs, err := filepath.Abs(filepath.Join("node_modules", name)); err != nil || os.Symlink(abs, filepath.Join(modules, name)) != nil {
 			t.Fatal("cannot link", name)

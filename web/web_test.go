@@ -83,6 +83,12 @@ func browser(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Cont
 		}
 		t.Logf("%s: cannot be removed", dir)
 	})
+	logPage(t, ctx)
+	return ctx
+}
+
+// logPage logs the exceptions and the console of a page.
+func logPage(t testing.TB, ctx context.Context) {
 	chromedp.ListenTarget(ctx, func(event any) {
 		switch e := event.(type) {
 		case *runtime.EventExceptionThrown:
@@ -93,7 +99,6 @@ func browser(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Cont
 			}
 		}
 	})
-	return ctx
 }
 
 func withGPU() []chromedp.ExecAllocatorOption {

@@ -247,7 +247,9 @@ function copy(name: string, v: unknown, depth = 0): unknown {
 /** What URLs are relative to. Frames without an address of their own have their page's; a Worker of a blob its origin. */
 function base(): string | undefined {
   const here = globalThis.document?.baseURI ?? globalThis.location?.href;
-  return here?.startsWith('blob:') ? new URL(here).origin : here;
+  if (!here?.startsWith('blob:')) return here;
+  const { origin } = new URL(here);
+  return origin === 'null' ? undefined : origin; // a sandbox has none
 }
 
 /** What the WebAssembly is read from: an address, its bytes, or a compiled module. */

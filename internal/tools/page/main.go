@@ -109,6 +109,7 @@ func replace(dir string, all files) error {
 func writeDist(dir string, pkg files, wasm []byte) error {
 	all := maps.Clone(pkg)
 	all["llama-webgpu.wasm"] = wasm
+	maps.Copy(all, developmentEntries(pkg))
 	for name := range pkg {
 		declaration := strings.TrimSuffix(name, ".js") + ".d.ts"
 		text, err := os.ReadFile(filepath.Join("web", "src", declaration))
@@ -131,9 +132,22 @@ func writeDist(dir string, pkg files, wasm []byte) error {
 	return all.write(dir)
 }
 
+// developmentEntries returns the modules that package.json names for the condition "development", one for each of the
+// package's entries. Vite's development server bundles entries of packages into a directory of its own, where
+// import.meta.url is no longer beside the WebAssembly; those whose names end in .jsx it serves from where they are.
+func developmentEntries(pkg files) files {
+	all := files{}
+	for _, name := range []string{"index", "device", "loader", "transformer", "worker"} {
+		if _, ok := pkg[name+".js"]; ok {
+			all[name+".jsx"] = fmt.Appendf(nil, "// Keeps Vite's development server from bundling ./%s.js, which looks for files beside itself.\nexport * from './%[1]s.js';\n", name)
+		}
+	}
+	return all
+}
+
 // removeStale removes the scripts and declarations in dir of which pkg has no script.
 func removeStale(dir string, pkg files) error {
-	for _, pattern := range []string{"*.js", "*.d.ts"} {
+	for _, pattern := range []string{"*.js", "*.jsx", "*.d.ts"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return err

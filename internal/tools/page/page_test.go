@@ -189,13 +189,13 @@ func TestKernelsWithoutComments(t *testing.T) {
 func TestWrite(t *testing.T) {
 	dir := tree(t, small())
 	before := files{
-		"dist/a.d.ts": []byte("types"), "dist/gone.d.ts": []byte("types"), "dist/gone.js": []byte("script"),
+		"dist/a.d.ts": []byte("types"), "dist/gone.d.ts": []byte("types"), "dist/gone.js": []byte("script"), "dist/loader.jsx": []byte("script"),
 		"site/gone.js": []byte("script"),
 	}
 	if err := before.write(dir); err != nil {
 		t.Fatal(err)
 	}
-	pkg := files{"a.js": []byte("script"), "node.js": []byte("for Node"), "jinja.js": []byte("library")}
+	pkg := files{"a.js": []byte("script"), "worker.js": []byte("script"), "node.js": []byte("for Node"), "jinja.js": []byte("library")}
 	for range 2 {
 		if err := writeDist("dist", pkg, []byte("wasm")); err != nil {
 			t.Fatal(err)
@@ -206,7 +206,9 @@ func TestWrite(t *testing.T) {
 	}
 	want := []string{
 		"dist/a.d.ts", "dist/a.js", "dist/jinja.d.ts", "dist/jinja.js", "dist/llama-webgpu.wasm", "dist/node.js",
+		"dist/worker.js", "dist/worker.jsx",
 		"site/index.html", "site/llama-webgpu/a.js", "site/llama-webgpu/jinja.js", "site/llama-webgpu/llama-webgpu.wasm.gz",
+		"site/llama-webgpu/worker.js",
 	}
 	var got []string
 	for _, pattern := range []string{"dist*/*", "site*/*.*", "site*/*/*"} {

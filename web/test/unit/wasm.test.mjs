@@ -1,7 +1,11 @@
 // Where the WebAssembly is looked for, and what is said where it is not.
 import assert from 'node:assert/strict';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { wasmPlaces } from '../../dist/assets.js';
 import { load } from '../../dist/worker.js';
 
@@ -74,6 +78,23 @@ test('the places are beside the package, and node_modules of what it is in', () 
   const [beside, ...others] = wasmPlaces();
   assert.equal(beside, new URL('../../dist/llama-webgpu.wasm', import.meta.url).href);
   assert.ok(others.includes(new URL('../../node_modules/llama-webgpu/dist/llama-webgpu.wasm', import.meta.url).href));
+});
+
+test('a package that a bundler has put into a directory of node_modules is looked for beside that', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'llama-webgpu-'));
+  try {
+    const deps = join(dir, 'node_modules/.vite/deps');
+    await mkdir(deps, { recursive: true });
+    await copyFile(new URL('../../dist/assets.js', import.meta.url), join(deps, 'assets.mjs'));
+    const moved = await import(pathToFileURL(join(deps, 'assets.mjs')));
+    const places = [join(deps, 'llama-webgpu.wasm'), join(dir, 'node_modules/llama-webgpu/dist/llama-webgpu.wasm')];
+    assert.deepEqual(
+      moved.wasmPlaces(),
+      places.map((place) => pathToFileURL(place).href),
+    );
+  } finally {
+    await rm(dir, { recursive: true });
+  }
 });
 
 test('Node has no Workers: the error says what there is instead', async () => {

@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -155,6 +157,12 @@ func wrote(t *testing.T, browser context.Context, url string) (string, error) {
 	tab, closeTab := chromedp.NewContext(browser)
 	defer closeTab()
 	logPage(t, tab)
+	var thrown atomic.Pointer[runtime.ExceptionDetails]
+	chromedp.ListenTarget(tab, func(event any) {
+		if e, ok := event.(*runtime.EventExceptionThrown); ok {
+			thrown.Store(e.ExceptionDetails)
+		}
+	})
 	if err := chromedp.Run(tab); err != nil { // likewise
 		return "", err
 	}
@@ -169,6 +177,9 @@ func wrote(t *testing.T, browser context.Context, url string) (string, error) {
 		defer cancel()
 		_ = chromedp.Run(last, chromedp.Evaluate("location.href + ': ' + document.body.innerText", &text))
 		return "", fmt.Errorf("%w: the page says %q", err, text)
+	}
+	if e := thrown.Load(); e != nil {
+		err = fmt.Errorf("the page has thrown %w", e)
 	}
 	if state != "done" {
 		err = fmt.Errorf("the page says: %s", text)

@@ -245,7 +245,7 @@ function copy(name: string, v: unknown, depth = 0): unknown {
 }
 
 /** What URLs are relative to. Frames without an address of their own have their page's; a Worker of a blob its origin. */
-function base(): string | undefined {
+export function base(): string | undefined {
   const here = globalThis.document?.baseURI ?? globalThis.location?.href;
   if (!here?.startsWith('blob:')) return here;
   const { origin } = new URL(here);

@@ -1,12 +1,17 @@
 // Where the files are that the package needs beside its scripts: its WebAssembly and its Worker.
+import { base as pageURL } from './arguments.js';
 
 /** The script of a bundle that is no module, while it is evaluated: such bundles have no import.meta.url. */
 const script = (globalThis.document?.currentScript as HTMLScriptElement | null | undefined)?.src;
 
-/** The WebAssembly as bundlers find it: they read the next line, copy the file and put its new address in. */
+/**
+ * The WebAssembly as bundlers find it: they read the first line, copy the file and put its new address in. Turbopack's
+ * URL has a path alone.
+ */
 function bundled(): string | undefined {
   try {
-    return new URL('./llama-webgpu.wasm', import.meta.url).href;
+    const { href } = new URL('./llama-webgpu.wasm', import.meta.url);
+    return new URL(href, pageURL()).href;
   } catch {
     return undefined;
   }
@@ -19,7 +24,7 @@ function bundled(): string | undefined {
 export function wasmPlaces(): string[] {
   const name = 'llama-webgpu.wasm';
   const beside = bundled();
-  const base = script || beside || globalThis.document?.baseURI;
+  const base = script || beside || pageURL();
   const places = beside ? [beside] : [];
   if (base && /^(https?|file|[a-z]+-extension):/.test(base)) {
     places.push(new URL(name, base).href);
@@ -36,13 +41,8 @@ function parents(url: URL): string[] {
   const parts = url.pathname.split('/').slice(1, -1);
   const inside = parts.lastIndexOf('node_modules');
   const depths = inside >= 0 ? [inside] : Array.from({ length: parts.length + 1 }, (_, i) => parts.length - i);
-  return depths.map(
-    (n) =>
-      `${url.protocol}//${url.host}/${parts
-        .slice(0, n)
-        .map((p) => `${p}/`)
-        .join('')}`,
-  );
+  const root = `${url.protocol}//${url.host}/`;
+  return depths.map((n) => parts.slice(0, n).reduce((dir, part) => `${dir}${part}/`, root));
 }
 
 /** Starts the package's Worker from its file, in the one way of writing it that bundlers recognize. */

@@ -56,6 +56,8 @@ export async function gpuDevice(options: DeviceOptions = {}): Promise<GPUDevice>
 
 /** Why there is no WebGPU, as far as the page can tell. */
 function unavailable(): string {
+  if (globalThis.origin === 'null' && globalThis.isSecureContext === false)
+    return 'WebGPU needs a secure page, which a sandboxed frame is only with sandbox="allow-scripts allow-same-origin".';
   if (globalThis.isSecureContext === false) return 'WebGPU needs a secure page: https or localhost.';
   return 'This browser has no WebGPU, or it is turned off.';
 }

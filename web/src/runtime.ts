@@ -152,6 +152,7 @@ export class Runtime {
     const go = goFor(scope);
     const instance = await WebAssembly.instantiate(await wasmModule(source), go.importObject);
     const exited = go.run(instance).then(() => {
+      for (const timer of go._scheduledTimeouts.values()) clearTimeout(timer); // it cannot be woken any more
       throw new LlamaError('runtime', 'The WebAssembly has exited: see the console for the reason.');
     });
     exited.catch(() => {}); // wait() reports it

@@ -3,4 +3,6 @@
 export function goFor(scope: object): {
   importObject: WebAssembly.Imports;
   run(instance: WebAssembly.Instance): Promise<void>;
+  /** The timers that are to wake the program. */
+  _scheduledTimeouts: Map<number, ReturnType<typeof setTimeout>>;
 };

@@ -1,6 +1,6 @@
 // Where the WebAssembly is looked for, and what is said where it is not.
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,8 +85,10 @@ test('a package that a bundler has put into a directory of node_modules is looke
   try {
     const deps = join(dir, 'node_modules/.vite/deps');
     await mkdir(deps, { recursive: true });
-    await copyFile(new URL('../../dist/assets.js', import.meta.url), join(deps, 'assets.mjs'));
-    const moved = await import(pathToFileURL(join(deps, 'assets.mjs')));
+    for (const name of ['assets', 'arguments', 'errors'])
+      await copyFile(new URL(`../../dist/${name}.js`, import.meta.url), join(deps, `${name}.js`));
+    await writeFile(join(deps, 'package.json'), '{"type": "module"}');
+    const moved = await import(pathToFileURL(join(deps, 'assets.js')));
     const places = [join(deps, 'llama-webgpu.wasm'), join(dir, 'node_modules/llama-webgpu/dist/llama-webgpu.wasm')];
     assert.deepEqual(
       moved.wasmPlaces(),

@@ -155,6 +155,11 @@ web: page ## Build the npm package: what make page builds, and its types; instal
 web-test: setup web ## Test the package in Chromium and in Node; pictures of the page in build/screenshots
 	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -timeout 30m ./web
 
+.PHONY: bundlers
+bundlers: web ## Build a page with every bundler of web/README.md and run it in Chromium; print a table (wants npm and the network)
+	$(GO) vet -tags bundlers ./web
+	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -tags bundlers -count=1 -timeout 60m -run '^TestBundlers$$' ./web
+
 .PHONY: picture
 picture: web ## Make docs/page.png, the picture of the page in README.md
 	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -run '^TestPage$$' ./web

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 )
 
 // Submission is a list of programs that is encoded and ready to be sent to the device, so that sending costs the CPU
@@ -11,9 +12,15 @@ import (
 type Submission struct {
 	d          *Device
 	programs   []*Program
-	h          handle
+	parts      []part
 	generation uint64 // of the device, when everything used was alive
 	ready      bool
+}
+
+// part is what goes to the driver at once.
+type part struct {
+	h        handle
+	programs []*Program
 }
 
 // Encode encodes the programs, in order, to be run by one Send. s must be zero, sent or released.
@@ -32,12 +39,35 @@ func (d *Device) Encode(s *Submission, programs []*Program) error {
 			return fmt.Errorf("encode: %w", err)
 		}
 	}
-	h, err := d.b.encode(programs)
-	if err != nil {
-		return fmt.Errorf("encode: %w", d.note(err))
+	*s = Submission{d: d, programs: programs, parts: s.parts[:0], generation: d.generation.Load()}
+	for left := range d.portions(programs) {
+		h, err := d.b.encode(left)
+		if err != nil {
+			s.drop()
+			return fmt.Errorf("encode: %w", d.note(err))
+		}
+		s.parts = append(s.parts, part{h, left})
 	}
-	*s = Submission{d: d, programs: programs, h: h, generation: d.generation.Load(), ready: true}
+	s.ready = true
 	return nil
+}
+
+// portions cuts a list of programs where the driver gains by it, because submitting is slow: the device then works on the
+// first portion while the next, twice as long, is being submitted.
+func (d *Device) portions(programs []*Program) iter.Seq[[]*Program] {
+	return func(yield func([]*Program) bool) {
+		for least := d.b.portion(); len(programs) > 0; least *= 2 {
+			n, steps := 0, 0
+			for n < len(programs) && (least == 0 || steps < least) {
+				steps += len(programs[n].steps)
+				n++
+			}
+			if !yield(programs[:n:n]) {
+				return
+			}
+			programs = programs[n:]
+		}
+	}
 }
 
 // Send submits the programs and does not wait for them. Earlier writes come first. If anything that
@@ -61,18 +91,30 @@ func (s *Submission) Send() error {
 		}
 	}
 	s.ready = false
-	if err := d.b.send(s.h, s.programs); err != nil {
-		return d.spoil(err)
+	for i, p := range s.parts {
+		if err := d.b.send(p.h, p.programs); err != nil {
+			s.parts = s.parts[i+1:]
+			s.drop()
+			return d.spoil(err)
+		}
+		d.count(p.programs...)
 	}
-	d.count(s.programs...)
 	return nil
+}
+
+// drop frees what was encoded.
+func (s *Submission) drop() {
+	for _, p := range s.parts {
+		s.d.b.drop(p.h)
+	}
+	s.parts = s.parts[:0]
 }
 
 // Release frees what was not sent.
 func (s *Submission) Release() {
 	if s.ready {
 		s.ready = false
-		s.d.release(func() { s.d.b.drop(s.h) })
+		s.d.release(s.drop)
 	}
 }
 

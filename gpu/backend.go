@@ -51,6 +51,9 @@ type backend interface {
 	// nothing can be done ahead, encode returns 0 and send runs the programs.
 	encode(programs []*Program) (handle, error)
 	send(h handle, programs []*Program) error
+	// portion reports how many dispatches, about, the first of several submissions should have, where submitting takes
+	// long; 0 where one is as good.
+	portion() int
 	drop(h handle)
 	// runTimed submits steps with each dispatch in a pass of its own, and returns when each
 	// began and ended on the device, by a clock with an arbitrary start.

@@ -167,6 +167,8 @@ func (n *native) encode(programs []*Program) (handle, error) {
 	return n.made(C.lw_finish(n.dev, enc, pass), func(h C.uintptr_t) { C.lw_drop(h) })
 }
 
+func (n *native) portion() int { return 0 }
+
 func (n *native) send(h handle, _ []*Program) error {
 	C.lw_send(n.dev, C.uintptr_t(h))
 	return n.err()

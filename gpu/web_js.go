@@ -195,6 +195,8 @@ func (w *web) startMap(staging handle, n uint64) (pending, error) {
 // encode does nothing: send replays a recorded list by one call.
 func (w *web) encode([]*Program) (handle, error) { return 0, nil }
 
+func (w *web) portion() int { return 0 }
+
 func (w *web) send(_ handle, programs []*Program) error { return w.run(programs) }
 
 func (w *web) drop(handle) {}

@@ -1,11 +1,13 @@
 // attention_split: attention of single tokens, a part of the cached positions for each workgroup.
 //   rows [t] (token, position, sequence, 0)   q [t][Q_STRIDE/4] vec4<f32>, scaled
 //   kc, vc as rope appends them, float16, as vec4<u32>
-//   SPLITS = 1: o [t][O_STRIDE] f32   else o [t][HEADS]: [SPLITS][VALUE] Σ exp(s−m)·v, then [SPLITS] (Σ exp(s−m), m),
+//   SPLITS = 1: o [t][O_STRIDE] f32, next [t] the same as limbs if LIMBS = 1   else o [t][HEADS]: [SPLITS][VALUE] Σ exp(s−m)·v, then [SPLITS] (Σ exp(s−m), m),
 //   for attention_join
 //   one workgroup computes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES), y = t
 // with shared/window.wgsl: WINDOW, CHUNK, first
 // with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
+// with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
+// with shared/hand_on.wgsl: kept, behind, keep, hand_on, hand_quad
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;      // of a head, a multiple of 8, at most 8·LANES
@@ -18,6 +20,7 @@ const CAP: u32 = 1024u;    // positions in the cache
 const LANES: u32 = 128u;
 const EACH: u32 = 4u;      // positions per thread in a step
 const SINKS: u32 = 0u;     // 1: each head's softmax has one more score, of which nothing is read
+const LIMBS: u32 = 0u;     // 1: VALUE is a multiple of 32
 
 const OCTETS: u32 = DIM / 8u;       // vec4<u32> of a key or value, one per thread
 const SIDE: u32 = LANES / OCTETS;   // keys that are read side by side
@@ -28,6 +31,7 @@ const TERMS: u32 = SCORES * PAD;
 const WEIGHTS: u32 = QUERIES * EACH;
 const OUT: u32 = SIDE * DIM;
 const ACC: u32 = QUERIES * 2u;
+const OUT_QUADS: u32 = LIMBS * VALUE / 4u + 1u;
 
 @group(0) @binding(0) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
@@ -35,6 +39,7 @@ const ACC: u32 = QUERIES * 2u;
 @group(0) @binding(3) var<storage, read> vc: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> sinks: array<f32>; // [HEADS]
 @group(0) @binding(5) var<storage, read_write> o: array<f32>;
+@group(0) @binding(6) var<storage, read_write> next: array<u32>;
 
 var<workgroup> terms: array<f32, TERMS>;   // of the scores: [query][position][octet]
 var<workgroup> scores: array<f32, SCORES>; // [query][position]
@@ -140,11 +145,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         all += sides[s].x * share;
       }
       if (SPLITS == 1u) { o[group.y * O_STRIDE + (head + t) * VALUE + d] = out / all; } else { o[to + part * VALUE + d] = out; }
+      if (LIMBS == 1u) { keep(d, out / all, 0.0); }
     }
     if (SPLITS > 1u && lane == 0u) {
       o[to + SPLITS * VALUE + 2u * part] = all;
       o[to + SPLITS * VALUE + 2u * part + 1u] = top;
     }
     workgroupBarrier();
+    if (LIMBS == 1u) { hand_on(1u, VALUE / 4u, group.y, (head + t) * VALUE / 32u, O_STRIDE / 32u, lane); }
   }
 }

@@ -102,9 +102,18 @@ func (c partsCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uin
 	if c.splits > 1 {
 		to = filled(n * c.heads * c.splits * (c.width() + 2))
 	}
-	launch(t, "attention_split", consts, c.heads/c.shared*c.splits, n, rows, q, kc, vc, c.sinksOr(), to)
+	limbs, blocks := asInt(c.width()%32 == 0), oStride/32
+	next := make([]uint32, n*limbsSize(blocks))
+	if c.splits == 1 {
+		consts["LIMBS"] = limbs
+	}
+	launch(t, "attention_split", consts, c.heads/c.shared*c.splits, n, rows, q, kc, vc, c.sinksOr(), to, next)
 	if c.splits > 1 {
-		launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.width(), "SPLITS": c.splits, "O_STRIDE": oStride}, c.heads, n, to, o)
+		launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.width(), "SPLITS": c.splits, "O_STRIDE": oStride, "LIMBS": limbs},
+			c.heads, n, to, o, next)
+	}
+	for i := range n * limbs {
+		checkLimbs(t, "limbs", next[i*limbsSize(blocks):], blocks, o[i*oStride:][:c.heads*c.width()], nil)
 	}
 }
 

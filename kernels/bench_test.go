@@ -91,7 +91,7 @@ func BenchmarkAttention(b *testing.B) {
 		"HEADS": heads, "KV_HEADS": kvHeads, "DIM": dim, "QUERIES": heads / kvHeads, "Q_STRIDE": heads * dim, "O_STRIDE": heads * dim,
 		"CAP": context, "WINDOW": context, "VALUE": dim,
 	})
-	program, buffers := record(b, k, kvHeads, 1, []uint32{0, context - 1, 0, 0}, q, kv, kv, nil, o)
+	program, buffers := record(b, k, kvHeads, 1, []uint32{0, context - 1, 0, 0}, q, kv, kv, nil, o, nil)
 	b.SetBytes(int64(2 * 4 * len(kv)))
 	timeProgram(b, program)
 	program.Release()

@@ -1,7 +1,7 @@
 // embed: x[t] = SCALE·W[id], id the token or the position of row t.
 //   w, h as in matvec, w as single words   rows [t] (token, position, sequence, 0)   x [t][X_STRIDE] f32
 //   one workgroup computes SPAN columns (y), in stored order, of one token's row (x); this part of a split W has rows ROW0 … ROW0+OUT−1
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/head.wgsl: head
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
@@ -34,7 +34,7 @@ fn weight(row: u32, k: u32) -> f32 {
     let pair = unpack2x16float(word);
     return select(pair.x, pair.y, k % 2u == 1u);
   }
-  let q = f32((word >> ((k * SHIFT) % 32u)) & MASK);
+  let q = f32((word >> (k % 4u * 8u + k / 4u * SHIFT % 8u)) & MASK);
   let block = head(h[row * (COLS / BLOCK) + k / BLOCK]);
   return (q - block.y) * block.x;
 }

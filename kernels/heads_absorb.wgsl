@@ -4,7 +4,7 @@
 //   one workgroup computes 4·LANES columns (x) of one head, for TOKENS tokens (y = head in this part + heads·tile)
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/head.wgsl: head
 // with shared/weights.wgsl: weights, SHIFT, MASK

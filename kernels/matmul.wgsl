@@ -4,7 +4,7 @@
 //   into workgroup memory, while the next step's are being read; each thread keeps ROWS × TOKENS sums
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/head.wgsl: head
 // with shared/put.wgsl: put
@@ -44,8 +44,8 @@ var<workgroup> xs: array<array<array<vec4<f32>, ACROSS>, TOKENS>, DEPTH>; // [qu
 
 // codes returns the codes of quad i of a word.
 fn codes(word: u32, i: u32) -> vec4<f32> {
-  let shift = (vec4<u32>(0u, 1u, 2u, 3u) + i * 4u) * (BITS % 16u);
-  return vec4<f32>((vec4<u32>(word) >> (shift % 32u)) & vec4<u32>(MASK));
+  let shift = vec4<u32>(0u, 8u, 16u, 24u) + i * BITS % 8u;
+  return vec4<f32>((vec4<u32>(word) >> shift) & vec4<u32>(MASK));
 }
 
 fn store(row: u32, t: u32, sum: f32) {

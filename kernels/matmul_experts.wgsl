@@ -4,7 +4,7 @@
 //   y[s] = W[expert(s)]·x[s or t] + b[expert(s)], times the weight if WEIGH = 1
 //   one workgroup computes TILE rows (x) of one tile's slots (y), as matmul does
 // with shared/shape.wgsl: Shape
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/head.wgsl: head
 // with shared/weights.wgsl: weights, SHIFT, MASK

@@ -7,12 +7,13 @@
 //   one workgroup computes ROWS rows for TOKENS tokens; workgroup x + 65535·y
 // with shared/shape.wgsl: Shape
 // with shared/operands.wgsl: h, x, g, b, y, next, shape
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/head.wgsl: head
 // with shared/quad.wgsl: quad
 // with shared/rows.wgsl: HEADS, WORDS, PARTS, products
 // with shared/lanes.wgsl: PER, SUMS, SQUARES, sums, squares, keep, sum, square, finish
-// with shared/store.wgsl: NORM, NEXT, GATED, SLOPE, CUBIC, total, store, store_square, squares_from
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/store.wgsl: NEXT, store, store_square, squares_from
 // with shared/put.wgsl: put
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale

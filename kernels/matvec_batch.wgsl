@@ -3,9 +3,10 @@
 //   one workgroup computes ROWS·LANES/ALONG rows for TOKENS tokens; workgroup x + 65535·y
 // with shared/shape.wgsl: Shape
 // with shared/operands.wgsl: h, x, g, b, y, next, shape
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/head.wgsl: head
-// with shared/store.wgsl: NORM, NEXT, GATED, SLOPE, CUBIC, total, store, store_square, squares_from
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/store.wgsl: NEXT, store, store_square, squares_from
 // with shared/put.wgsl: put
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
@@ -18,7 +19,7 @@ const STEP: u32 = 2u;      // words of a vector unrolled at a time: 1, 2 or 4
 const HEADS: u32 = (4u * VEC + BLOCK - 1u) / BLOCK; // blocks that a vector touches
 const WORDS: u32 = ROWS * HEADS;
 const MASK: u32 = (1u << (BITS % 16u)) - 1u;
-const SLIDE: u32 = (12u + BITS / 16u * 16u) / BITS; // codes that one shift moves to where they are decoded
+const SLIDE: u32 = (8u + BITS / 16u * 16u) / BITS; // codes of a byte, which one shift moves to where they are decoded
 const LEVELS: u32 = ROWS * SLIDE;
 const GROUPS: u32 = TOKENS / 4u;
 const SUMS: u32 = ROWS * GROUPS;        // per thread, of four tokens each
@@ -41,14 +42,14 @@ fn sum(r: u32, t: u32) -> f32 { return totals[r * TOKENS + t]; }
 
 fn square(t: u32) -> f32 { return squares[t]; }
 
-// weight returns weight j of a word, scaled. A code at position p, with the exponent of 2^(23−p) above it, is the float
-// 2^(23−p) + code. From position 11 on one fma makes it (code − zero)·scale, exactly, with level = −(2^(23−p) + zero)·scale:
+// weight returns the weight whose code is the one numbered j % SLIDE in byte j / SLIDE of a word, scaled. A code at
+// position p, with the exponent of 2^(23−p) above it, is the float 2^(23−p) + code. From position 11 on one fma makes it (code − zero)·scale, exactly, with level = −(2^(23−p) + zero)·scale:
 // that and the first product have 24 bits at most.
 fn weight(word: u32, j: u32, scale: f32, level: f32, exponent: u32) -> f32 {
   if (BITS == 32u) { return bitcast<f32>(word); }
   if (BITS == 16u) { return unpack2x16float(word)[j % 2u]; }
   let m = j % SLIDE;
-  let first = (j - m) * BITS; // bit of the code that the shift brings to position 11
+  let first = (j - m) * BITS; // bit of the byte that the shift brings to position 11
   let slid = select(word << (11u - min(first, 11u)), word >> (max(first, 11u) - 11u), first > 11u);
   return fma(bitcast<f32>((slid & (MASK << (11u + m * BITS))) | exponent), scale, level);
 }
@@ -150,7 +151,8 @@ fn products(id: u32, lane: u32) {
             weights[r] = weight(word[r], j, scales[r], levels[r * SLIDE + j % SLIDE], exponents[j % SLIDE]);
           }
           for (var g = 0u; g < GROUPS; g++) { // unroll
-            let value = inputs[(k * VEC + j) / 4u][(k * VEC + j) % 4u][g][s];
+            let c = k * VEC + j % SLIDE * 4u + j / SLIDE; // its column
+            let value = inputs[c / 4u][c % 4u][g][s];
             for (var r = 0u; r < ROWS; r++) { // unroll
               acc[r * GROUPS + g] = fma(vec4<f32>(weights[r]), value, acc[r * GROUPS + g]);
             }

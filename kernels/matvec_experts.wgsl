@@ -5,7 +5,7 @@
 //   SUM = 1: y[t] += or = scale·Σ_k weight·(W[expert(s)]·x[s] + b[expert(s)]), the weights only if WEIGH = 1
 //   one workgroup computes ROWS rows (x) of one s or t (y); this part of the weights has experts first … first+here−1
 // with shared/shape.wgsl: Shape
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/head.wgsl: head
 // with shared/quad.wgsl: quad
 // with shared/put.wgsl: put

@@ -2,12 +2,13 @@
 //   operands, launch and constants as in matvec
 // with shared/shape.wgsl: Shape
 // with shared/operands.wgsl: h, x, g, b, y, next, shape
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/head.wgsl: head
 // with shared/quad.wgsl: quad
 // with shared/rows.wgsl: HEADS, WORDS, PARTS, products
 // with shared/subgroups.wgsl: GROUPS, SUMS, SQUARES, sums, squares, subgroup, leads, keep, sum, square, finish
-// with shared/store.wgsl: NORM, NEXT, GATED, SLOPE, CUBIC, total, store, store_square, squares_from
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/store.wgsl: NEXT, store, store_square, squares_from
 // with shared/put.wgsl: put
 enable subgroups;
 

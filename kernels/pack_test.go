@@ -13,7 +13,16 @@ import (
 )
 
 // packing is how weights are stored: bits per weight, and weights per block; floats have no blocks.
-type packing struct{ bits, block int }
+type packing struct {
+	bits, block int
+	ordered     bool // see shared/layout.wgsl: not woven
+}
+
+// inOrder returns the packing with the codes of a row in the order of its columns.
+func (p packing) inOrder() packing {
+	p.ordered = true
+	return p
+}
 
 var f32, f16 = packing{bits: 32}, packing{bits: 16}
 
@@ -25,19 +34,31 @@ var packings = func() []packing {
 	for _, bits := range []int{8, 4, 2} {
 		for _, block := range []int{32, 64, 128, 256} {
 			all = append(all, codes(bits, block))
+			if block > 128/bits {
+				all = append(all, codes(bits, block).inOrder())
+			}
 		}
 	}
 	return all
 }()
 
-func (p packing) String() string { return fmt.Sprintf("%d.%d", p.bits, p.block) }
+func (p packing) String() string {
+	if p.ordered {
+		return fmt.Sprintf("%d.%d.ordered", p.bits, p.block)
+	}
+	return fmt.Sprintf("%d.%d", p.bits, p.block)
+}
 
 // consts are the constants that tell a kernel the packing.
 func (p packing) consts() kernels.Consts {
 	if p.block == 0 {
 		return kernels.Consts{"BITS": p.bits, "BLOCK": 128 / p.bits} // a vector
 	}
-	return kernels.Consts{"BITS": p.bits, "BLOCK": p.block}
+	c := kernels.Consts{"BITS": p.bits, "BLOCK": p.block}
+	if p.ordered {
+		c["WOVEN"] = 0
+	}
+	return c
 }
 
 // cols reports how many columns are stored for a matrix of this width: whole blocks, whole vec4<u32>, whole
@@ -98,7 +119,11 @@ func (p packing) planes(rest []byte, n, width int) (w, h []uint32) {
 	w = make([]uint32, n*words)
 	put := func(r, k int, code uint32) {
 		k = p.stored(k)
-		w[r*words+k*p.bits/32] |= code << (k * p.bits % 32)
+		at := k * p.bits % 32
+		if p.bits < 8 {
+			at = k%4*8 + k/4%(8/p.bits)*p.bits
+		}
+		w[r*words+k*p.bits/32] |= code << at
 	}
 	for r := range n {
 		row := rest[r*p.rowBytes(width):][:p.rowBytes(width)]
@@ -132,10 +157,10 @@ func (p packing) planes(rest []byte, n, width int) (w, h []uint32) {
 }
 
 // stored reports where in a stored row the weight of column k is: the four-column quads of a block are
-// interleaved across its vectors of 128 bits.
+// interleaved across its vectors of 128 bits, unless they lie in order.
 func (p packing) stored(k int) int {
 	vec := 128 / p.bits // weights of a vector
-	if p.block <= vec {
+	if p.block <= vec || p.ordered {
 		return k
 	}
 	share, at := p.block/vec, k%p.block

@@ -1,11 +1,11 @@
 // repack: turns rows as the bundle has them into the planes that matvec, matmul and embed read.
 //   raw: bytes of a chunk of the file: rows of [scale f16][zero i8][codes] records, or of plain
 //   float16 (BITS = 16) or float32 (32)
-//   w [row][cols·BITS/32] u32 codes, low bits first, int8 shifted to 0 … 255; the quads of a block, of four
-//   columns each, are interleaved across its vec4<u32>: n vectors hold quads (0, n, 2n …), (1, n+1 …) …
+//   w [row][cols·BITS/32] u32 codes as shared/layout.wgsl has them, int8 shifted to 0 … 255; if the quads of a block
+//   are interleaved across its vec4<u32>, n vectors hold quads (0, n, 2n …), (1, n+1 …) …
 //   h [row][cols/BLOCK] u32: float16 scale, then int16 zero, shifted like the codes
 //   one thread computes one word; workgroup x + 65535·y
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 const BITS: u32 = 4u;
 const BLOCK: u32 = 128u;
@@ -13,7 +13,7 @@ const LANES: u32 = 64u;
 
 const RECORD: u32 = 3u + BLOCK * BITS / 8u; // bytes
 const QUADS: u32 = 8u / BITS;              // quads of a word
-const WIDE: u32 = 4u * BITS % 32u;         // bits of a quad, 0: the whole word
+const MASK: u32 = (1u << (BITS % 16u)) - 1u;
 const PLAIN: u32 = (BITS / 16u + 1u) / 2u;  // 1: no records
 
 struct Chunk {
@@ -54,7 +54,7 @@ fn codes(row: u32, j: u32) -> u32 {
     let k = 4u * natural(j * QUADS + i);
     if (k / BLOCK < records()) {
       let quad = load(row + k / BLOCK * RECORD + 3u + k % BLOCK * BITS / 8u);
-      word |= (quad & (0xffffffffu >> ((32u - WIDE) % 32u))) << (i * WIDE);
+      for (var c = 0u; c < 4u; c++) { word |= ((quad >> (c * (BITS % 16u))) & MASK) << (8u * c + i * (BITS % 16u)); }
     }
   }
   if (BITS != 8u || j * 4u / BLOCK >= records()) { return word; }

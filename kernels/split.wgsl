@@ -2,7 +2,7 @@
 //   x [t][x_stride] f32   halves [t][hi, lo][cols] f16, in the order in which matmul_matrix decodes weights
 //   units [t] f32: what hi + lo is to be multiplied by   one workgroup splits one token
 // with shared/shape.wgsl: Shape
-// with shared/layout.wgsl: VEC, SHARE
+// with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/pairs.wgsl: column
 const BITS: u32 = 4u;      // 16, 8, 4 or 2

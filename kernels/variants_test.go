@@ -17,8 +17,8 @@ var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile co
 var variants = map[string][]kernels.Consts{
 	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}, {"ACT": 4}, {"LIMIT": 7.0, "SLOPE": 1.702, "UP_OFFSET": 1.0}},
 	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5, "VALUE": 2}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "VALUE": 80}, {"HEADS": 1, "KV_HEADS": 1}, {"SINKS": 1}, {"DIM": 576, "VALUE": 512, "QUERIES": 3}},
-	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}},
-	"attention_split": {{"DIM": 8, "WINDOW": 5, "VALUE": 8}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "LANES": 64, "VALUE": 80}, {"SINKS": 1, "SPLITS": 2}, {"DIM": 576, "VALUE": 512, "QUERIES": 4}},
+	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}, {"LIMBS": 1}},
+	"attention_split": {{"DIM": 8, "WINDOW": 5, "VALUE": 8}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "LANES": 64, "VALUE": 80}, {"SINKS": 1, "SPLITS": 2}, {"DIM": 576, "VALUE": 512, "QUERIES": 4}, {"LIMBS": 1}},
 	"copy":            {{"EACH": 2}},
 	"combine":         {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"embed":           {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
@@ -28,6 +28,7 @@ var variants = map[string][]kernels.Consts{
 	"heads_absorb":    {{"ROWS": 33, "TOKENS": 1}, {"TOKENS": 4}},
 	"heads_values":    {{"TOKENS": 1}, {"TOKENS": 4}},
 	"latent":          {{"RANK": 34, "ROT": 6, "INTERLEAVED": 1}, {"KV_BITS": 32}, {"RANK": 512, "ROT": 64}},
+	"limbs":           {{"WIDTH": 33, "STRIDE": 256}},
 	"matmul":          {{}, {"ROWS": 4, "TOKENS": 4}, {"TILE_ROWS": 128, "DEPTH": 8}},
 	"gram":            {{"WIDTH": 130, "STRIDE": 256, "HEIGHT": 130, "ROW0": 64, "ROWS": 66}, {"LOWER": 0, "DIFF": 1, "Y_STRIDE": 64, "HEIGHT": 64}},
 	"matmul_experts": {
@@ -37,7 +38,7 @@ var variants = map[string][]kernels.Consts{
 	"split":         {{"LANES": 64}},
 	"matvec":        {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
 	"matvec_batch":  {{"TOKENS": 4, "ALONG": 8}, {"TOKENS": 8, "ALONG": 8}, {"TOKENS": 4, "NORM": 1, "ALONG": 4}, {"TOKENS": 4, "NEXT": 1, "ALONG": 8}, {"TOKENS": 4, "GATED": 1, "ALONG": 8}, {"TOKENS": 8, "NORM": 1, "GATED": 1, "ALONG": 8, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
-	"matvec_dot4":   {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
+	"matvec_dot4":   {{"TOKENS": 1}, {"TOKENS": 4, "DEPTH": 2}, {"TOKENS": 2, "NORM": 1}, {"NEXT": 1}, {"GATED": 1, "NORM": 1, "NEXT": 2, "ROWS": 8}},
 	"matvec_f16":    {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
 	"matvec_experts": {
 		{"SUM": 1, "WEIGH": 1, "TOP": 8},

@@ -22,7 +22,7 @@ type layer struct {
 // are cached as float32: a window is short, and activations may be beyond float16.
 func openLayer(ctx context.Context, dev *gpu.Device, src *layerSource, tokens int) (*layer, error) {
 	limit := dev.Limits().MaxBinding
-	w, err := graph.Plan(dev, src, limit)
+	w, err := graph.Plan(dev, src, limit, graph.Choice{})
 	if err != nil {
 		return nil, err
 	}

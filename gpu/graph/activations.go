@@ -21,8 +21,9 @@ type activations struct {
 	// inner are the outputs of attention's heads and of the first halves of MLPs, by width: what
 	// is between width and stride was never written
 	inner  map[int]*arena.Buffer
-	gateUp *arena.Buffer // both halves, before the function between them
-	parts  *arena.Buffer // of attention that is cut, as attention_split describes them
+	limbs  map[int]*arena.Buffer // the same as limbs, [limbsTokens], if there are kernels that read them
+	gateUp *arena.Buffer         // both halves, before the function between them
+	parts  *arena.Buffer         // of attention that is cut, as attention_split describes them
 
 	latents latents
 
@@ -41,7 +42,7 @@ type routed struct {
 
 // of returns the vectors of attention's or an MLP's inner width.
 func (a *activations) of(width int) Vectors {
-	return Vectors{Buffer: a.inner[width], Stride: Stride(width)}
+	return Vectors{Buffer: a.inner[width], Stride: Stride(width), limbs: a.limbs[width]}
 }
 
 // logitBytes bounds what the logits of several tokens may take.
@@ -110,8 +111,9 @@ func projected(at *model.Attention) int {
 	return at.QRank + at.KVRank + at.SharedDim
 }
 
-// reserveActivations asks for the activations of passes of n tokens, of which the head takes rows at once.
-func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, e extents) activations {
+// reserveActivations asks for the activations of passes of n tokens, of which the head takes rows at once; with limbs for
+// those that products read, if so wanted.
+func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, limbs bool, e extents) activations {
 	floats := func(count int) *arena.Buffer { return a.Reserve(PurposeActivations, 4*count, gpu.Storage) }
 	vectors := func(tokens, stride int) Vectors { return Vectors{Buffer: floats(tokens * stride), Stride: stride} }
 	hidden := Stride(s.Hidden)
@@ -119,7 +121,7 @@ func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, e extents) a
 		x: vectors(n, hidden), normed: vectors(n, hidden), mlpIn: vectors(n, hidden), branch: vectors(n, hidden),
 		next: vectors(MaxBatch, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
 		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats),
-		inner: map[int]*arena.Buffer{}, gateUp: floats(e.gateUp), parts: floats(max(e.parts, 64)),
+		inner: map[int]*arena.Buffer{}, limbs: map[int]*arena.Buffer{}, gateUp: floats(e.gateUp), parts: floats(max(e.parts, 64)),
 		final: vectors(64, hidden), logits: vectors(rows, s.Vocab),
 	}
 	if e.experts > 0 {
@@ -130,6 +132,14 @@ func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, e extents) a
 	}
 	for width, count := range e.inner {
 		act.inner[width] = floats(count * Stride(width))
+		if limbs {
+			act.limbs[width] = ReserveLimbs(a, PurposeActivations, width)
+		}
+	}
+	if limbs {
+		for _, v := range []*Vectors{&act.x, &act.normed, &act.mlpIn, &act.next, &act.final} {
+			v.limbs = ReserveLimbs(a, PurposeActivations, s.Hidden)
+		}
 	}
 	return act
 }

@@ -22,7 +22,7 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
 	r.rope(at, kv, w.qkNorm)
 	heads := a.of(at.Heads * at.HeadDim)
-	r.attend(at, w.sinks, kv, heads)
+	heads.ready = r.attend(at, w.sinks, kv, heads, r.takesLimbs(w.O))
 	r.reach(AfterHeads)
 	r.Product(&Product{w.O, w.oBias, heads, out, e})
 }
@@ -58,14 +58,16 @@ func AttendsInParts(at *model.Attention, n, kvBits int) bool {
 	return n <= MaxBatch && kvBits == 16 && at.HeadDim%8 == 0 && at.ValueWidth()%8 == 0
 }
 
-// attend records attention over the cache, as Attention.Core describes it.
-func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vectors) {
+// attend records attention over the cache, as Attention.Core describes it. If limbs are wanted, it reports whether it makes
+// them as well.
+func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vectors, limbs bool) bool {
 	a := &r.g.act
 	c := r.g.headConsts(at, kv)
 	maps.Copy(c, kernels.Consts{"VALUE": at.ValueWidth(), "O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "SINKS": flag(at.Sinks), "ALIBI": at.ALiBi, "ALIBI_SCALE": at.ALiBiScale})
 	if AttendsInParts(at, r.n, kv.Bits) {
-		r.attendInParts(at, sinks, kv, c, out)
-		return
+		limbs = limbs && at.ValueWidth()%32 == 0
+		r.attendInParts(at, sinks, kv, c, out, limbs)
+		return limbs
 	}
 	queries := 1 // of a workgroup; several are of one sequence
 	if r.n > MaxBatch {
@@ -74,10 +76,11 @@ func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vecto
 	c["QUERIES"] = queries
 	r.Dispatch("attention", c, at.Heads, (r.n+queries-1)/queries,
 		r.g.rows, a.q.Buffer, kv.K, kv.V, r.read(sinks), out.Buffer, r.Tokens())
+	return false
 }
 
 // attendInParts records attention of a few tokens, with each workgroup reading a part of the cached positions.
-func (r *layers) attendInParts(at *model.Attention, sinks *Vector, kv *Cache, c kernels.Consts, out Vectors) {
+func (r *layers) attendInParts(at *model.Attention, sinks *Vector, kv *Cache, c kernels.Consts, out Vectors, limbs bool) {
 	g := r.g
 	use := r.choose.attention(at, r.n)
 	queries, each, parts := use["QUERIES"], use["EACH"], max(1, min(r.parts, g.split.parts(r.n, kv.Window)))
@@ -86,16 +89,19 @@ func (r *layers) attendInParts(at *model.Attention, sinks *Vector, kv *Cache, c 
 	}
 	delete(c, "KV_BITS")
 	maps.Copy(c, kernels.Consts{"QUERIES": queries, "LANES": use["LANES"], "EACH": each, "SPLITS": parts})
-	to := out.Buffer
-	if parts > 1 {
-		to = g.act.parts
+	next := r.unwritten
+	if limbs {
+		next = out.limbs
+	}
+	if parts == 1 {
+		c["LIMBS"] = flag(limbs)
+		r.Dispatch("attention_split", c, at.Heads/queries, r.n, g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), out.Buffer, next)
+		return
 	}
 	r.Dispatch("attention_split", c, at.Heads/queries*parts, r.n,
-		g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), to)
-	if parts > 1 {
-		r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.ValueWidth(), "SPLITS": parts, "O_STRIDE": out.Stride},
-			at.Heads, r.n, to, out.Buffer)
-	}
+		g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), g.act.parts, r.unwritten)
+	r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.ValueWidth(), "SPLITS": parts, "O_STRIDE": out.Stride, "LIMBS": flag(limbs)},
+		at.Heads, r.n, g.act.parts, out.Buffer, next)
 }
 
 // AttentionPossible returns an error if the attention of a layer cannot be computed with these constants.
@@ -119,7 +125,7 @@ func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
 func (g *Graph) RecordAttention(r *Recorder, layer, context int) {
 	all := layers{Recorder: r, g: g, parts: g.Parts(r.n, context)}
 	core := g.spec.Layer(layer).Attention.Core()
-	all.attend(&core, g.w.Layers[layer].sinks, &g.caches[layer], g.Heads(layer))
+	all.attend(&core, g.w.Layers[layer].sinks, &g.caches[layer], g.Heads(layer), false)
 }
 
 // AttentionDefaults are the constants of a layer's attention for n tokens without tuning.

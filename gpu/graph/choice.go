@@ -32,6 +32,12 @@ type Variant struct {
 	Without []string // constants of matvec that it does not have
 }
 
+// LimbsKernel names the variant whose inputs are limbs, and whose weights lie in order.
+const LimbsKernel = "matvec_dot4"
+
+// limbs reports whether the kernel takes its inputs as limbs.
+func (v Variant) limbs() bool { return v.Kernel == LimbsKernel }
+
 // Shape describes a product W·x: how W is packed, its rows and columns, and how many vectors x there are.
 type Shape struct {
 	Packing
@@ -73,9 +79,9 @@ type chooser struct {
 	Choice
 }
 
-// matvec returns what multiplies few vectors.
-func (c *chooser) matvec(s Shape) Variant {
-	if v := c.Variants[s.Packing]; v.Kernel != "" {
+// matvec returns what multiplies few vectors with a part.
+func (c *chooser) matvec(s Shape, p *Part) Variant {
+	if v := c.Variants[s.Packing]; v.Kernel != "" && v.limbs() == p.inOrder && !(v.limbs() && s.Tokens > limbsTokens) {
 		return v
 	}
 	return Variant{Kernel: KernelFor(c.dev.OnCPU() && !c.Batch, s.Tokens)}

@@ -26,6 +26,27 @@ func (c *chooser) matvecDefaults(s Shape) Tuned {
 	return Tuned{"ROWS": rows, "LANES": max(32, rows*tokens, powerOfTwo(lanes)), "STEP": min(8, 32/s.Bits)}
 }
 
+// limbsDefaults are the constants of matvec_dot4 where nothing better is known. What is handed on as limbs is made by
+// workgroups that make whole blocks.
+func (c *chooser) limbsDefaults(s Shape, gated, handsOn bool) Tuned {
+	roomy := c.dev.Limits().MaxInvocations >= 512
+	switch {
+	case handsOn && gated && roomy:
+		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 512, "DEPTH": 2}
+	case handsOn && gated:
+		return Tuned{"ROWS": 8, "ALONG": 32, "LANES": 256, "DEPTH": 1}
+	case handsOn && c.dev.Limits().MaxInvocations >= 1024:
+		return Tuned{"ROWS": 2, "ALONG": 64, "LANES": 1024, "DEPTH": 1 + flag(s.CodeBytes(s.Width) <= 2048)}
+	case handsOn && roomy:
+		return Tuned{"ROWS": 4, "ALONG": 64, "LANES": 512, "DEPTH": 1}
+	case handsOn:
+		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 256, "DEPTH": 1}
+	case s.Rows <= 4*fullRows:
+		return Tuned{"ROWS": 4, "ALONG": 64, "LANES": 128, "DEPTH": 2}
+	}
+	return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 128, "DEPTH": 1}
+}
+
 // batchDefaults are the constants of matvec_batch where nothing better is known: for many rows, threads that
 // read inputs for four; for few, threads enough for a large GPU to be busy.
 func (c *chooser) batchDefaults(s Shape) Tuned {

@@ -47,7 +47,7 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 	if g.atOnce, err = headRows(s, limit, o); err != nil {
 		return nil, err
 	}
-	g.act = reserveActivations(s, a, g.tokens(), g.atOnce, extentsOf(s, g.tokens(), &g.split, o.MaxSeqLen))
+	g.act = reserveActivations(s, a, g.tokens(), g.atOnce, o.Choice.Limbs(), extentsOf(s, g.tokens(), &g.split, o.MaxSeqLen))
 	if cols := w.matrixCols(o.Choice); cols > 0 {
 		g.ReserveHalves(g.tokens(), cols)
 	}
@@ -152,8 +152,8 @@ func (g *Graph) recorder(name string, n int) *layers {
 // Body is what a pass does before the head: the embedding, then each layer.
 type Body struct {
 	Passes []*Pass
-	// Squares is how many sums of squares per token the last layer has prepared for the final norm; 0: the head
-	// computes the norm itself.
+	// Squares is how many sums of squares per token the last layer has prepared for the final norm, or InLimbs if it has
+	// prepared limbs; 0: the head computes the norm itself.
 	Squares int
 }
 
@@ -181,8 +181,8 @@ func (g *Graph) Body(n, parts int) (Body, error) {
 func (g *Graph) Head(n, squares int) (*Pass, error) {
 	r := g.recorder("head", n)
 	in := g.act.final
-	if squares > 0 && g.w.finalBias == nil {
-		in = r.next.Prepared(squares)
+	if squares != 0 && g.w.finalBias == nil {
+		in = r.prepared(squares)
 	} else {
 		r.finalNorm()
 	}

@@ -18,7 +18,7 @@ import (
 func newGraph(t *testing.T, dev *gpu.Device, s model.Spec) *Graph {
 	t.Helper()
 	src := modeltest.New(t, s, modeltest.Blocks(4, 32))
-	w, err := Plan(dev, src, dev.Limits().MaxBinding)
+	w, err := Plan(dev, src, dev.Limits().MaxBinding, Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,12 +44,13 @@ func (r *layers) layer(i int) {
 			mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, false)
 		}
 	}
-	r.branch(y, w.postAttnNorm, afterAttn, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
+	r.branch(y, w.postAttnNorm, afterAttn, w.GateUp, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
 	r.reach(AfterAttention)
 	if !y.Parallel {
 		mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, w.Router == nil)
 	}
-	r.branch(y, w.postMLPNorm, r.g.w.normAfter(i), func(out Vectors, e Epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
+	next, by := r.g.w.after(i)
+	r.branch(y, w.postMLPNorm, next, by, func(out Vectors, e Epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
 }
 
 // normed returns x normalized, if there is a norm: by a dispatch of its own, or as the product before has
@@ -59,22 +60,22 @@ func (r *layers) normed(x, to Vectors, w, bias *Vector, alone bool) Vectors {
 		return x
 	}
 	if alone && bias == nil && r.ahead.norm == w {
-		return r.next.Prepared(r.ahead.squares)
+		return r.prepared(r.ahead.squares)
 	}
 	r.norm(x, to, w, bias, nil)
 	return to
 }
 
 // branch records a branch and its way back into the residual stream: added to it at once, or
-// normalized before. next is the norm that comes after, if any.
-func (r *layers) branch(y *model.Layer, post, next *Vector, record func(out Vectors, e Epilogue)) {
+// normalized before. next is the norm that comes after, if any, and by the matrix that multiplies what it makes.
+func (r *layers) branch(y *model.Layer, post, next *Vector, by *Matrix, record func(out Vectors, e Epilogue)) {
 	a := &r.g.act
 	r.ahead = ahead{}
 	if post == nil {
 		if r.g.spec.Norm.Kind != model.RMSNorm || r.tap != nil || r.n > MaxBatch {
 			next = nil
 		}
-		record(a.x, Epilogue{Add: true, Scale: y.ResidualScale, Next: next})
+		record(a.x, Epilogue{Add: true, Scale: y.ResidualScale, Next: next, By: by})
 		return
 	}
 	record(a.branch, Epilogue{Scale: 1})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // Matrix is one matrix on the device: one tensor or several with the same columns, one below
@@ -22,6 +23,16 @@ type Part struct {
 	row0         int // the part is rows row0 … row0+Rows−1 of the matrix
 	pieces       []piece
 	codes, heads *arena.Buffer // heads is nil for floats
+	inOrder      bool          // codes lie in the order of the columns, see shared/layout.wgsl
+}
+
+// consts returns the constants by which a kernel knows how the part is packed and laid out.
+func (p *Part) consts() kernels.Consts {
+	c := p.Packing.consts()
+	if p.inOrder {
+		c["WOVEN"] = 0
+	}
+	return c
 }
 
 // piece is a run of a tensor's rows within a part.
@@ -74,6 +85,16 @@ func layOutPair(src Source, limit uint64, a, b int) (*Matrix, error) {
 		}})
 	}
 	return m, nil
+}
+
+// order has the parts laid out as the kernels of a choice want them. Of no matrix it returns none.
+func (m *Matrix) order(c Choice) *Matrix {
+	if m != nil {
+		for _, p := range m.Parts {
+			p.inOrder = c.Variants[p.Packing].limbs()
+		}
+	}
+	return m
 }
 
 // add appends the rows of a tensor, at most most of them to a part.

@@ -68,7 +68,7 @@ func (r *Recorder) matrixProduct(p *Product, part *Part, s Shape, first bool, st
 		r.Dispatch("split", part.consts(), r.n, 1, p.In.Buffer, r.halves.both, r.halves.units, at)
 	}
 	r.cost = cost
-	c := part.consts()
+	c := part.Packing.consts() // split brings the activations into the order of the codes, woven or not
 	tile := r.choose.tuned(MatrixKernel, s, c, matrixDefaults(s))
 	high, wide := 16*tile["HIGH"]*tile["DOWN"], 16*tile["WIDE"]*tile["ACROSS"]
 	r.Dispatch(MatrixKernel, c, (s.Rows+high-1)/high, (r.n+wide-1)/wide,

@@ -60,7 +60,7 @@ func recordMatrices(t *testing.T, s Shape, c Choice, reserve bool) *Pass {
 	dev := gputest.Open(t)
 	src := &modeltest.Model{}
 	src.Add(t, rand.New(rand.NewPCG(1, 2)), model.Tensor{Name: "a", Shape: []int{s.Rows, s.Width}}, block.Packing(s.Packing), 0, 0)
-	w, m, err := PlanMatrix(dev, src, uint64(s.Rows/2*s.CodeBytes(s.Width)), 0)
+	w, m, err := PlanMatrix(dev, src, uint64(s.Rows/2*s.CodeBytes(s.Width)), Choice{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,8 @@ func (r *layers) mlp(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	inner := r.g.act.of(w.Down.Width)
 	if g := gates[m.Activation]; g != nil && w.GateUp.paired && r.n <= MaxBatch && m.Clamped == (model.Clamped{}) {
-		r.Product(&Product{w.GateUp, w.gateUpBias, in, inner, Epilogue{Scale: 1, Gate: g}})
+		r.Product(&Product{w.GateUp, w.gateUpBias, in, inner, Epilogue{Scale: 1, Gate: g, HandOn: r.takesLimbs(w.Down) && !m.SharedGated}})
+		inner.ready = r.handed
 	} else {
 		gateUp := Vectors{Buffer: r.g.act.gateUp, Stride: Stride(w.GateUp.Rows)}
 		r.Product(&Product{w.GateUp, w.gateUpBias, in, gateUp, Epilogue{Scale: 1}})

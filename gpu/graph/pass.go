@@ -33,6 +33,9 @@ type Vectors struct {
 	Stride int
 	// squares is how many sums of squares lie behind each vector; see Prepared. 0: the vectors are used as they are.
 	squares int
+	// limbs is where the vectors are, or can be put, as limbs.wgsl describes them; nil: nowhere. ready says that they are.
+	limbs *arena.Buffer
+	ready bool
 }
 
 // Prepared returns v as the input of a product that normalizes it: its elements are already multiplied by a norm's

@@ -22,6 +22,8 @@ type Epilogue struct {
 	Scale, Softcap float32
 	Gate           *Gate   // unless nil, the function between paired rows
 	Next           *Vector // unless nil, the norm that reads the result: its input is to be prepared
+	By             *Matrix // that multiplies what the norm makes
+	HandOn         bool    // Out is wanted as limbs, too
 }
 
 // Gate is an activation v·sigmoid(Slope·v + Cubic·v³), which matvec can compute itself.
@@ -32,6 +34,7 @@ func (r *Recorder) Product(p *Product) { r.product(p, r.Tokens()) }
 
 // product records a product for the tokens that step tells of.
 func (r *Recorder) product(p *Product, step *arena.Buffer) {
+	r.handed = false
 	if r.tapped(p.Matrix, Inputs{Vectors: p.In}) {
 		return
 	}
@@ -61,15 +64,19 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 // matvec records the product of a part with few vectors.
 func (r *Recorder) matvec(p *Product, part *Part, s Shape) {
 	c := part.consts()
-	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(p.In.squares > 0), "GATED": flag(p.Gate != nil)})
+	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(p.In.squares != 0), "GATED": flag(p.Gate != nil)})
 	if p.Gate != nil {
 		c["SLOPE"], c["CUBIC"] = p.Gate.Slope, p.Gate.Cubic
 	}
-	variant := r.choose.matvec(s)
+	variant := r.choose.matvec(s, part)
+	if variant.limbs() {
+		r.matvecLimbs(p, part, s, c)
+		return
+	}
 	rows := r.rowsOf(variant, s, c)
 	groups := (s.Rows + rows - 1) / rows
 	next := r.unwritten
-	if p.Next != nil && len(p.Matrix.Parts) == 1 && r.from == AtInput {
+	if p.Next != nil && len(p.Matrix.Parts) == 1 && r.from == AtInput && r.takesFloats(p.By) {
 		c["NEXT"], next = 1, r.next.Buffer
 		r.ahead = ahead{p.Next, groups}
 	}

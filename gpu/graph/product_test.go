@@ -50,7 +50,7 @@ func testProduct(t *testing.T, dev *gpu.Device, s Shape, parts int) {
 		src.Add(t, rng, model.Tensor{Name: "b", Shape: []int{rows - first, cols}}, block.Packing(s.Packing), -0.3, 1)
 	}
 	limit := uint64((rows + parts - 1) / parts * s.CodeBytes(cols))
-	w, m, err := PlanMatrix(dev, src, limit, []int{0, 1}[:len(src.Listed)]...)
+	w, m, err := PlanMatrix(dev, src, limit, Choice{}, []int{0, 1}[:len(src.Listed)]...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,8 @@ type Recorder struct {
 	cost Cost // of the dispatch that comes next
 	err  error
 
-	ahead ahead // what the product that came last has prepared
+	ahead  ahead // what the product that came last has prepared
+	handed bool  // whether it has stored its output as limbs, too
 
 	// If only a part of a layer is recorded, it begins at from and ends at the matrix that the tap wants.
 	from Place

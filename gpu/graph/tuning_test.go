@@ -16,7 +16,7 @@ import (
 func TestTuningIsUsed(t *testing.T) {
 	dev := gputest.Open(t)
 	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(8, 64))
-	w, err := Plan(dev, src, dev.Limits().MaxBinding)
+	w, err := Plan(dev, src, dev.Limits().MaxBinding, Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,11 +98,12 @@ func (y *Layer) Stacked(m *Matrix) bool {
 
 // planner finds the tensors of a source by layer and role.
 type planner struct {
-	src   Source
-	limit uint64
-	at    map[slot]int
-	w     *Weights
-	err   error
+	src    Source
+	limit  uint64
+	choice Choice
+	at     map[slot]int
+	w      *Weights
+	err    error
 }
 
 type slot struct {
@@ -110,11 +111,11 @@ type slot struct {
 	role  model.Role
 }
 
-// Plan lays out all tensors of src for bindings of at most limit bytes, and reserves memory for them in
-// an arena that they own from then on. With a nil device they are only planned.
-func Plan(dev *gpu.Device, src Source, limit uint64) (*Weights, error) {
+// Plan lays out all tensors of src for bindings of at most limit bytes, and for the kernels of a choice, and reserves
+// memory for them in an arena that they own from then on. With a nil device they are only planned.
+func Plan(dev *gpu.Device, src Source, limit uint64, c Choice) (*Weights, error) {
 	s := src.Spec()
-	p := planner{src: src, limit: limit, at: map[slot]int{}, w: &Weights{dev: dev, arena: arena.New(dev), spec: s}}
+	p := planner{src: src, limit: limit, choice: c, at: map[slot]int{}, w: &Weights{dev: dev, arena: arena.New(dev), spec: s}}
 	for i, t := range src.Tensors() {
 		p.at[slot{t.Layer, t.Role}] = i
 	}
@@ -140,12 +141,13 @@ func Plan(dev *gpu.Device, src Source, limit uint64) (*Weights, error) {
 
 // PlanMatrix lays out the given tensors of src as one matrix, and nothing else: weights for trials of single
 // products.
-func PlanMatrix(dev *gpu.Device, src Source, limit uint64, tensors ...int) (*Weights, *Matrix, error) {
+func PlanMatrix(dev *gpu.Device, src Source, limit uint64, c Choice, tensors ...int) (*Weights, *Matrix, error) {
 	w := &Weights{dev: dev, arena: arena.New(dev), spec: src.Spec()}
 	m, err := layOut(src, limit, 1, tensors...)
 	if err != nil {
 		return nil, nil, err
 	}
+	m.order(c)
 	w.matrices = []*Matrix{m}
 	w.reserve()
 	return w, m, nil
@@ -183,12 +185,12 @@ func (w *Weights) Packings() map[Packing]uint64 {
 	return bytes
 }
 
-// normAfter returns the norm that reads the residual stream after a layer.
-func (w *Weights) normAfter(layer int) *Vector {
+// after returns the norm that reads the residual stream after a layer, and the matrix that multiplies what it makes.
+func (w *Weights) after(layer int) (*Vector, *Matrix) {
 	if layer+1 < len(w.Layers) {
-		return w.Layers[layer+1].attnNorm
+		return w.Layers[layer+1].attnNorm, w.Layers[layer+1].QKV
 	}
-	return w.final
+	return w.final, w.Head
 }
 
 func (p *planner) layer(i int, y *model.Layer) Layer {
@@ -255,7 +257,8 @@ func (p *planner) tensors(slots []slot) []int {
 	return found
 }
 
-func (p *planner) matrix(slots ...slot) *Matrix { return p.stack(1, slots...) }
+// matrix lays out the tensors of the slots one below the other.
+func (p *planner) matrix(slots ...slot) *Matrix { return p.stack(1, slots...).order(p.choice) }
 
 // stack lays out the tensors of the slots one below the other, cut between runs of unit rows only.
 func (p *planner) stack(unit int, slots ...slot) *Matrix {
@@ -272,7 +275,7 @@ func (p *planner) pair(slots ...slot) *Matrix {
 	if len(found) != 2 || p.err != nil {
 		return p.matrix(slots...)
 	}
-	return p.keep(layOutPair(p.src, p.limit, found[0], found[1]))
+	return p.keep(layOutPair(p.src, p.limit, found[0], found[1])).order(p.choice)
 }
 
 func (p *planner) keep(m *Matrix, err error) *Matrix {

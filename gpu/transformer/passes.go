@@ -18,7 +18,7 @@ type passes struct {
 // positions.
 type bodyKey struct{ n, parts int }
 
-// headKey names a head: how many tokens, and how many sums of squares prepare their final norm; 0: none.
+// headKey names a head: how many tokens, and what prepares their final norm, see graph.Body.
 type headKey struct{ n, squares int }
 
 // body is what a pass does before the head.

@@ -63,7 +63,7 @@ func Need(src Source, o Options, limit uint64) (map[string]uint64, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	w, err := graph.Plan(nil, src, limit)
+	w, err := graph.Plan(nil, src, limit, o.Kernels)
 	if err != nil {
 		return nil, err
 	}

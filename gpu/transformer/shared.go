@@ -18,7 +18,7 @@ type Weights struct {
 // LoadWeights uploads the weights of a model and nothing else. Of Options it uses Memory, Kernels,
 // Progress and Repeats. After an error nothing stays on the device.
 func LoadWeights(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Weights, error) {
-	w, err := graph.Plan(dev, src, dev.Limits().MaxBinding)
+	w, err := graph.Plan(dev, src, dev.Limits().MaxBinding, o.Kernels)
 	if err != nil {
 		return nil, err
 	}

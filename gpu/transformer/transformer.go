@@ -93,7 +93,7 @@ func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transfor
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	w, err := graph.Plan(dev, src, dev.Limits().MaxBinding)
+	w, err := graph.Plan(dev, src, dev.Limits().MaxBinding, o.Kernels)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func newAttention(dev *gpu.Device, at *model.Attention, n int) (*attention, erro
 		return nil, err
 	}
 	limit := dev.Limits().MaxBinding
-	w, err := graph.Plan(dev, made, limit) // attention needs no weights
+	w, err := graph.Plan(dev, made, limit, graph.Choice{}) // attention needs no weights
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func newMatrixTrial(ctx context.Context, dev *gpu.Device, p graph.Packing) (*mat
 	s := graph.Shape{Packing: p, Rows: trialBytes / p.CodeBytes(width), Width: width, Tokens: matrixTokens}
 	rng := rand.New(rand.NewPCG(3, 4))
 	src := oneMatrix(s, randomPattern(p, rng))
-	m, err := reserveMatrix(dev, s, src)
+	m, err := reserveMatrix(dev, s, src, graph.Choice{})
 	if err != nil {
 		return nil, err
 	}

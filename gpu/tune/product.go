@@ -21,12 +21,12 @@ type matrix struct {
 	x, y    graph.Vectors
 }
 
-// reserveMatrix plans a matrix of made-up weights and reserves memory for the vectors.
-func reserveMatrix(dev *gpu.Device, s graph.Shape, src graph.Source) (*matrix, error) {
+// reserveMatrix plans a matrix of made-up weights, laid out for the kernels of a choice, and reserves memory for the vectors.
+func reserveMatrix(dev *gpu.Device, s graph.Shape, src graph.Source, c graph.Choice) (*matrix, error) {
 	a := arena.New(dev)
 	t := &matrix{Shape: s, kit: graph.NewKit(dev, a, graph.Choice{}), arena: a}
 	var err error
-	if t.weights, t.m, err = graph.PlanMatrix(dev, src, dev.Limits().MaxBinding, 0); err != nil {
+	if t.weights, t.m, err = graph.PlanMatrix(dev, src, dev.Limits().MaxBinding, c, 0); err != nil {
 		return nil, err
 	}
 	tokens := graph.RoundUp(s.Tokens, 128) // whole tiles
@@ -34,7 +34,7 @@ func reserveMatrix(dev *gpu.Device, s graph.Shape, src graph.Source) (*matrix, e
 		stride := graph.Stride(n)
 		return graph.Vectors{Buffer: a.Reserve(purposeTrial, 4*tokens*stride, gpu.Storage), Stride: stride}
 	}
-	t.x, t.y = vectors(s.Width), vectors(s.Rows)
+	t.x, t.y = vectors(s.Width).InLimbs(graph.ReserveLimbs(a, purposeTrial, s.Width)), vectors(s.Rows)
 	return t, nil
 }
 
@@ -69,7 +69,7 @@ type productTrial struct {
 // newProductTrial makes up a matrix of a shape. Close it.
 func newProductTrial(ctx context.Context, dev *gpu.Device, kernel string, s graph.Shape) (*productTrial, error) {
 	src := exactSource(s)
-	m, err := reserveMatrix(dev, s, src)
+	m, err := reserveMatrix(dev, s, src, graph.Choice{})
 	if err != nil {
 		return nil, err
 	}

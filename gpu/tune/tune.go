@@ -106,7 +106,7 @@ const leastTuned = 1 << 16
 
 // casesOf lists the kinds of work in passes of the given numbers of tokens, products first.
 func casesOf(dev *gpu.Device, src graph.Source, tokens []int) ([]*kind, error) {
-	w, err := graph.Plan(nil, src, dev.Limits().MaxBinding)
+	w, err := graph.Plan(nil, src, dev.Limits().MaxBinding, graph.Choice{})
 	if err != nil {
 		return nil, err
 	}

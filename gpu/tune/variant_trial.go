@@ -14,9 +14,11 @@ import (
 // variantTrial is a product with random weights, whose results are known by what matvec makes of it.
 type variantTrial struct {
 	*matrix
+	ordered  *graph.Weights // the same matrix, laid out in order
+	inOrder  *graph.Matrix
 	norm     *graph.Vector
 	next     graph.Vectors
-	rows     int // that a workgroup of matvec makes
+	nextIn   *arena.Buffer // next as limbs
 	baseline []float32
 }
 
@@ -32,16 +34,26 @@ func newVariantTrial(ctx context.Context, dev *gpu.Device, p graph.Packing) (*va
 	s := graph.Shape{Packing: p, Rows: bytes / p.CodeBytes(width) / 8 * 8, Width: width, Tokens: 1}
 	rng := rand.New(rand.NewPCG(1, 2))
 	src := oneMatrix(s, randomPattern(p, rng))
-	m, err := reserveMatrix(dev, s, src)
+	m, err := reserveMatrix(dev, s, src, graph.Choice{})
 	if err != nil {
 		return nil, err
 	}
 	t := &variantTrial{matrix: m}
+	t.ordered, t.inOrder, err = graph.PlanMatrix(dev, src, dev.Limits().MaxBinding, inLimbs(p), 0)
+	if err != nil {
+		m.close()
+		return nil, err
+	}
 	norm := m.arena.Reserve(purposeTrial, 4*max(s.Width, s.Rows), gpu.Storage)
 	t.norm = graph.NewVector(norm, max(s.Width, s.Rows))
 	t.next.Stride = graph.Stride(s.Rows) + graph.Stride(s.Rows/2)
 	t.next.Buffer = m.arena.Reserve(purposeTrial, 4*t.next.Stride, gpu.Storage)
+	t.nextIn = graph.ReserveLimbs(m.arena, purposeTrial, s.Rows)
+	t.next = t.next.InLimbs(t.nextIn)
 	if err = m.load(ctx, src); err == nil {
+		err = t.ordered.Load(ctx, src, graph.LoadOptions{})
+	}
+	if err == nil {
 		if err = t.fill(rng, norm); err == nil {
 			t.baseline, err = t.results(ctx, graph.Choice{})
 		}
@@ -51,6 +63,16 @@ func newVariantTrial(ctx context.Context, dev *gpu.Device, p graph.Packing) (*va
 		return nil, err
 	}
 	return t, nil
+}
+
+// inLimbs is the choice of kernels that take limbs.
+func inLimbs(p graph.Packing) graph.Choice {
+	return graph.Choice{Variants: map[graph.Packing]graph.Variant{p: {Kernel: graph.LimbsKernel}}}
+}
+
+func (t *variantTrial) close() {
+	t.ordered.Close()
+	t.matrix.close()
 }
 
 // randomPattern returns stored weights of small spread: floats, or blocks with zero-points about the middle of the
@@ -101,11 +123,19 @@ type use struct {
 
 // record records a use a number of times.
 func (t *variantTrial) record(c graph.Choice, u use, times int) (*graph.Pass, error) {
+	m := t.m
+	if c.Limbs() {
+		m, u.By = t.inOrder, t.inOrder
+	}
 	r := t.kit.With(c).Recorder("trial", 1)
 	r.SetNorm(1e-5, t.next)
 	u.Scale = 1
+	x := t.x
+	if c.Limbs() { // as the product before makes them
+		x = r.ToLimbs(x, t.Width)
+	}
 	for range times {
-		r.Product(&graph.Product{Matrix: t.m, In: t.x.Prepared(u.squares), Out: t.y, Epilogue: u.Epilogue})
+		r.Product(&graph.Product{Matrix: m, In: x.Prepared(u.squares), Out: t.y, Epilogue: u.Epilogue})
 	}
 	return r.Pass()
 }
@@ -125,43 +155,64 @@ func (t *variantTrial) off(ctx context.Context, c graph.Choice) (float64, error)
 	return relativeRMS(got, t.baseline), err
 }
 
-// results returns what a kernel computes: a product, one of a normalized vector with an activation, and
-// the product again, prepared for a norm.
+// results returns what a kernel computes: a product, one of a normalized vector with an activation, and the product
+// prepared for a norm, with the sum of its squares.
 func (t *variantTrial) results(ctx context.Context, c graph.Choice) ([]float32, error) {
-	var all []float32
-	for _, x := range []struct {
-		use
-		from *arena.Buffer
-		n    int
-	}{
-		{use{}, t.y.Buffer, t.Rows},
-		{use{t.Width / 4, graph.Epilogue{Gate: &graph.Gate{Slope: 1}}}, t.y.Buffer, t.Rows / 2},
-		{use{0, graph.Epilogue{Next: t.norm}}, t.next.Buffer, graph.Stride(t.Rows)},
-	} {
-		pass, err := t.record(c, x.use, 1)
-		if err != nil {
-			return nil, err
-		}
-		if t.rows == 0 { // the first is matvec
-			t.rows, _ = pass.Dispatches[0].Kernel.Constant("ROWS")
-		}
-		if x.Next != nil { // a sum of squares of each workgroup stands behind the vector
-			x.n += t.Rows / t.rows
-		}
-		p, err := t.kit.Program(pass)
-		if err != nil {
-			return nil, err
-		}
-		if err := t.kit.Device().Run(p); err != nil {
-			return nil, err
-		}
-		some := make([]float32, x.n)
-		if err := t.kit.ReadFloats(ctx, x.from, 0, some); err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
+	all, err := t.result(ctx, c, use{}, t.Rows)
+	if err != nil {
+		return nil, err
 	}
-	return all, nil
+	gated, err := t.result(ctx, c, use{t.Width / 4, graph.Epilogue{Gate: &graph.Gate{Slope: 1}}}, t.Rows/2)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, gated...)
+	pass, err := t.run(c, use{0, graph.Epilogue{Next: t.norm}})
+	if err != nil {
+		return nil, err
+	}
+	next, squares := make([]float32, t.Rows), 0.0
+	if c.Limbs() {
+		raw := make([]byte, t.nextIn.Size())
+		r := t.nextIn.Range()
+		if err := t.kit.Device().Read(ctx, r.Buffer, r.Offset, raw); err != nil {
+			return nil, err
+		}
+		next, squares = graph.FromLimbs(raw, t.Rows)
+	} else {
+		rows, _ := pass.Dispatches[0].Kernel.Constant("ROWS") // a sum of squares of each workgroup stands behind the vector
+		behind := make([]float32, graph.Stride(t.Rows)+t.Rows/rows)
+		if err := t.kit.ReadFloats(ctx, t.next.Buffer, 0, behind); err != nil {
+			return nil, err
+		}
+		copy(next, behind)
+		for _, v := range behind[graph.Stride(t.Rows):] {
+			squares += float64(v)
+		}
+	}
+	return append(append(all, next...), float32(squares)), nil
+}
+
+// run runs a use once.
+func (t *variantTrial) run(c graph.Choice, u use) (*graph.Pass, error) {
+	pass, err := t.record(c, u, 1)
+	if err != nil {
+		return nil, err
+	}
+	p, err := t.kit.Program(pass)
+	if err != nil {
+		return nil, err
+	}
+	return pass, t.kit.Device().Run(p)
+}
+
+// result returns the first n elements that a use makes.
+func (t *variantTrial) result(ctx context.Context, c graph.Choice, u use, n int) ([]float32, error) {
+	if _, err := t.run(c, u); err != nil {
+		return nil, err
+	}
+	y := make([]float32, n)
+	return y, t.kit.ReadFloats(ctx, t.y.Buffer, 0, y)
 }
 
 // compete returns how far off a variant's results are from matvec's, and how many times as fast it is: the

@@ -20,14 +20,14 @@ type variant struct {
 	graph.Variant
 	takes func(p graph.Packing) bool
 	// loss is how far outputs may be from matvec's, relative RMS, for normal activations: 1e-5 where only
-	// the order of float32 sums differs. dot4 loses up to half a unit an activation, 1/16319 of the largest
-	// one of 16 to 64, so 4e-5 of a usual one.
+	// the order of float32 sums differs. limbs lose up to half a unit an activation, 1/16319 of the largest
+	// one of its 32, so 4e-5 of a usual one.
 	loss float64
 }
 
 var variants = []variant{
 	{graph.Variant{Kernel: "matvec_subgroups"}, func(graph.Packing) bool { return true }, 1e-5},
-	{graph.Variant{Kernel: "matvec_dot4", Without: []string{"STEP"}}, func(p graph.Packing) bool { return p.Bits <= 8 }, 1e-4},
+	{graph.Variant{Kernel: graph.LimbsKernel}, func(p graph.Packing) bool { return p.Bits <= 8 }, 1e-4},
 	{graph.Variant{Kernel: "matvec_f16", Without: []string{"BLOCK", "STEP"}}, func(p graph.Packing) bool { return p.Bits == 16 }, 1e-5},
 }
 
@@ -134,7 +134,7 @@ func (k *Variants) Choose(ctx context.Context, src graph.Source) (map[graph.Pack
 
 // mainPackings lists the packings that a model mostly consists of.
 func (k *Variants) mainPackings(src graph.Source) (main []graph.Packing, err error) {
-	w, err := graph.Plan(nil, src, k.dev.Limits().MaxBinding)
+	w, err := graph.Plan(nil, src, k.dev.Limits().MaxBinding, graph.Choice{})
 	if err != nil {
 		return nil, err
 	}

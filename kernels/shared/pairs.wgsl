@@ -3,7 +3,6 @@
 fn column(e: u32) -> u32 {
   if (BITS >= 16u) { return 4u * natural(e / 4u) + e % 4u; }
   let codes = 32u / min(BITS, 8u); // in a word
-  let code = e % codes / 2u + e % 2u * (codes / 2u);
-  let quad = e / codes * (codes / 4u) + code / 4u;
-  return 4u * natural(quad) + code % 4u;
+  let shift = e % codes / 2u * BITS; // that brings the code to where its half begins
+  return 4u * natural(e / codes * (codes / 4u) + shift % 8u / BITS) + shift / 8u + e % 2u * 2u;
 }

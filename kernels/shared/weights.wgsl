@@ -3,8 +3,8 @@ fn weights(row: u32, k: u32) -> vec4<f32> {
   let i = row * (shape.cols * BITS / 32u) + k * BITS / 32u;
   if (BITS == 32u) { return bitcast<vec4<f32>>(vec4<u32>(w[i], w[i + 1u], w[i + 2u], w[i + 3u])); }
   if (BITS == 16u) { return vec4<f32>(unpack2x16float(w[i]), unpack2x16float(w[i + 1u])); }
-  let word = w[i] >> ((k * SHIFT) % 32u);
-  let q = vec4<f32>(vec4<u32>(word, word >> SHIFT, word >> ((2u * SHIFT) % 32u), word >> ((3u * SHIFT) % 32u)) & vec4<u32>(MASK));
+  let word = w[i] >> (k / 4u * SHIFT % 8u);
+  let q = vec4<f32>(vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(MASK));
   let block = head(h[row * (shape.cols / BLOCK) + k / BLOCK]);
   return (q - block.y) * block.x;
 }

@@ -4,7 +4,8 @@
 // with shared/operands.wgsl: h, x, g, b, y, next, shape
 // with shared/floats.wgsl: PARTS, products
 // with shared/lanes.wgsl: PER, SUMS, SQUARES, sums, squares, keep, sum, square, finish
-// with shared/store.wgsl: NORM, NEXT, GATED, SLOPE, CUBIC, total, store, store_square, squares_from
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/store.wgsl: NEXT, store, store_square, squares_from
 // with shared/put.wgsl: put
 const BITS: u32 = 16u;
 const TOKENS: u32 = 1u;

@@ -38,6 +38,7 @@ type Engine struct {
 	embed           *matrix
 	positions, head *matrix // positions: nil if none are learned
 	finalNorm       *norm
+	embedNorm       *norm // nil if there is none
 	headBias        []float32
 
 	ropes  []rotation
@@ -216,6 +217,12 @@ func (e *Engine) embedTokens(x []float32, tokens []int32, position int) error {
 		}
 		for i, v := range learned {
 			row[i] += v
+		}
+	}
+	if e.embedNorm != nil {
+		for t := range tokens {
+			row := x[t*h : (t+1)*h]
+			e.normRow(e.embedNorm, row, row)
 		}
 	}
 	return nil

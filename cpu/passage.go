@@ -8,6 +8,18 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
+// Embed returns the residual stream [tokens][hidden] of a sequence before the first layer of a model, of which nothing
+// else is loaded.
+func Embed(w model.Weights, tokens []int32) ([]float32, error) {
+	e := &Engine{spec: w.Spec(), weights: w}
+	e.work.scratch = make([]scratch, 1)
+	find := tensorsOf(e)
+	if find.entrance(); find.err != nil {
+		return nil, find.err
+	}
+	return e.Embed(tokens)
+}
+
 // Embed returns the residual stream [tokens][hidden] of a sequence before the first layer.
 func (e *Engine) Embed(tokens []int32) ([]float32, error) {
 	x := make([]float32, len(tokens)*e.spec.Hidden)

@@ -64,18 +64,33 @@ type key struct {
 	layer int
 }
 
-// load finds the tensors, and decodes the vectors among them.
-func (e *Engine) load() error {
+// tensorsOf indexes the tensors of the weights.
+func tensorsOf(e *Engine) *tensors {
 	find := &tensors{e: e, index: map[key]int{}}
 	for i, t := range e.weights.Tensors() {
 		find.index[key{t.Role, t.Layer}] = i
 	}
+	return find
+}
+
+// entrance finds what makes the residual stream before the first layer.
+func (f *tensors) entrance() {
+	e := f.e
+	e.embed, e.positions = f.matrix(model.RoleEmbed, model.NoLayer), f.matrix(model.RolePositions, model.NoLayer)
+	if e.spec.EmbedNorm {
+		e.embedNorm = f.norm(model.RoleEmbedNorm, model.RoleEmbedNormBias, model.NoLayer, e.spec.Hidden)
+	}
+}
+
+// load finds the tensors, and decodes the vectors among them.
+func (e *Engine) load() error {
+	find := tensorsOf(e)
 	for _, t := range e.spec.Tensors() {
 		if _, ok := find.index[key{t.Role, t.Layer}]; !ok {
 			return fmt.Errorf("the weights have no tensor %s of layer %d", t.Role, t.Layer)
 		}
 	}
-	e.embed, e.positions = find.matrix(model.RoleEmbed, model.NoLayer), find.matrix(model.RolePositions, model.NoLayer)
+	find.entrance()
 	e.head = find.matrix(model.RoleHead, model.NoLayer)
 	if e.spec.TiedHead {
 		e.head = e.embed

@@ -131,6 +131,17 @@ FIXTURES = {
     "gpt_bigcode_heads": ("GPTBigCodeConfig", dict(multi_query=False, scale_attn_weights=False)),
     "opt": ("OPTConfig", dict(ffn_dim=48, tie_word_embeddings=True)),
     "opt_plain": ("OPTConfig", dict(ffn_dim=48, enable_bias=False, layer_norm_elementwise_affine=False)),
+    "olmoe": ("OlmoeConfig", dict(num_experts=4, num_experts_per_tok=2, intermediate_size=20, clip_qkv=1.5)),
+    "granitemoehybrid": ("GraniteMoeHybridConfig", dict(
+        layer_types=["full_attention"] * 3, num_local_experts=4, num_experts_per_tok=2, intermediate_size=20, shared_intermediate_size=28,
+        embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5, position_embedding_type="rope",
+        mamba_n_heads=4)),
+    "granitemoehybrid_dense": ("GraniteMoeHybridConfig", dict(
+        layer_types=["full_attention"] * 3, num_local_experts=0, shared_intermediate_size=40, mamba_n_heads=4)),
+    "hunyuan_v1_dense": ("HunYuanDenseV1Config", dict(
+        head_dim=12, rope_parameters=dict(rope_type="dynamic", alpha=50.0, factor=1.0, **THETA))),
+    "bloom": ("BloomConfig", dict(n_head=6, hidden_size=48, tie_word_embeddings=True)),
+    "mpt": ("MptConfig", dict(n_heads=4, tie_word_embeddings=True, attn_config=dict(clip_qkv=1.5))),
     "ministral3": ("Ministral3Config", dict(
         head_dim=12, rope_parameters=dict(rope_type="yarn", factor=16.0, original_max_position_embeddings=8, mscale=1.0,
                                           mscale_all_dim=1.0, llama_4_scaling_beta=0.1, **THETA))),
@@ -168,6 +179,52 @@ FIXTURES = {
 }
 
 
+# Families whose code is not part of transformers, by one that computes the same: (config class, changes to COMMON, their
+# config.json from that of the other, names of tensors, tensors that are joined). Names are replaced part by part; of joined
+# tensors, grouped ones lie by key and value head.
+QKV = [f"self_attn.{x}_proj" for x in "qkv"]
+REMOTE = {
+    "internlm2": ("LlamaConfig", dict(attention_bias=True),
+        lambda c: dict({k: v for k, v in c.items() if k not in ("attention_bias", "mlp_bias", "head_dim")}, model_type="internlm2",
+                       architectures=["InternLM2ForCausalLM"], bias=True),
+        [("model.embed_tokens", "model.tok_embeddings"), ("lm_head", "output"), ("input_layernorm", "attention_norm"),
+         ("post_attention_layernorm", "ffn_norm"), ("self_attn.o_proj", "attention.wo"), ("mlp.gate_proj", "feed_forward.w1"),
+         ("mlp.up_proj", "feed_forward.w3"), ("mlp.down_proj", "feed_forward.w2")],
+        ("attention.wqkv", True)),
+    "chatglm": ("GlmConfig", dict(head_dim=12, attention_bias=True),
+        lambda c: dict(
+            model_type="chatglm", architectures=["ChatGLMModel"], num_layers=c["num_hidden_layers"], padded_vocab_size=c["vocab_size"],
+            hidden_size=c["hidden_size"], ffn_hidden_size=c["intermediate_size"], kv_channels=c["head_dim"], seq_length=128,
+            num_attention_heads=c["num_attention_heads"], multi_query_attention=True, multi_query_group_num=c["num_key_value_heads"],
+            layernorm_epsilon=c["rms_norm_eps"], add_qkv_bias=True, add_bias_linear=False, rmsnorm=True, post_layer_norm=True,
+            rope_ratio=1, original_rope=True, tie_word_embeddings=False, eos_token_id=2, pad_token_id=0),
+        [("model.embed_tokens", "transformer.embedding.word_embeddings"), ("lm_head", "transformer.output_layer"),
+         ("model.norm", "transformer.encoder.final_layernorm"), ("model.layers", "transformer.encoder.layers"),
+         ("self_attn.o_proj", "self_attention.dense"), ("mlp.gate_up_proj", "mlp.dense_h_to_4h"), ("mlp.down_proj", "mlp.dense_4h_to_h")],
+        ("self_attention.query_key_value", False)),
+    "minicpm": ("GraniteConfig", dict(
+            embedding_multiplier=3.0, residual_multiplier=1.4 / 3 ** 0.5, attention_multiplier=8 ** -0.5, logits_scaling=2.0, tie_word_embeddings=True),
+        lambda c: dict({k: v for k, v in c.items() if "multiplier" not in k and "scaling" not in k and k != "mlp_bias"}, model_type="minicpm",
+                       architectures=["MiniCPMForCausalLM"], scale_emb=3, scale_depth=1.4, dim_model_base=16),
+        [], None),
+}
+
+
+def rename(out, config, names, joined):
+    """Makes a checkpoint of a remote family out of one that computes the same."""
+    path = out / "model.safetensors"
+    tensors, c = safetensors.torch.load_file(path), json.loads((out / "config.json").read_text())
+    for first in [k for k in tensors if joined and QKV[0] in k]:
+        pieces = [tensors.pop(first.replace(QKV[0], part)) for part in QKV]
+        if joined[1]:
+            pieces = [torch.cat([p.unflatten(0, (c["num_key_value_heads"], -1)) for p in pieces], dim=1).flatten(0, 1)]
+        tensors[first.replace(QKV[0], joined[0])] = torch.cat(pieces)
+    for a, b in names:
+        tensors = {k.replace(a, b): t for k, t in tensors.items()}
+    safetensors.torch.save_file({k: t.contiguous() for k, t in tensors.items()}, path, metadata={"format": "pt"})
+    (out / "config.json").write_text(json.dumps(config(c), indent=2) + "\n")
+
+
 def randomize(model, seed):
     """Fills all weights so that no norm is the identity, no bias zero and no attention uniform."""
     g = torch.Generator().manual_seed(seed)
@@ -181,7 +238,7 @@ def randomize(model, seed):
 
 
 def make(name, seed):
-    kind, changes, *around = FIXTURES[name]
+    kind, changes, *around = FIXTURES[name] if name in FIXTURES else REMOTE[name][:2]
     settings, loader = {**COMMON, **changes}, transformers.AutoModelForCausalLM
     if around:
         settings, loader = dict(text_config=settings, **around[0]), transformers.AutoModelForImageTextToText
@@ -203,6 +260,8 @@ def make(name, seed):
     for i, h in enumerate(result.hidden_states):
         golden[f"hidden.{i}"] = h[0].float().contiguous()
     safetensors.torch.save_file(golden, out / "golden.safetensors")
+    if name in REMOTE:
+        rename(out, *REMOTE[name][2:])
     size = sum(f.stat().st_size for f in out.iterdir())
     assert size < 300_000, size
     print(f"{name:20} {size // 1000:4} KB  largest logit {result.logits.abs().max():.2f}", flush=True)
@@ -242,7 +301,7 @@ def make_rope():
 
 
 if __name__ == "__main__":
-    for place, name in enumerate(FIXTURES):
+    for place, name in enumerate([*FIXTURES, *REMOTE]):
         seed = place if place < FIRST else zlib.crc32(name.encode())
         if not sys.argv[1:] or name in sys.argv[1:]:
             make(name, seed)

@@ -215,6 +215,9 @@ func (r *Reference) embed(tokens []int32) ([]float32, error) {
 		}
 		add(row, position, 1)
 	}
+	if r.spec.EmbedNorm {
+		r.norm(x, model.RoleEmbedNorm, model.RoleEmbedNormBias, model.NoLayer)
+	}
 	r.show(0, x)
 	return x, nil
 }

@@ -52,7 +52,7 @@ var allowed = map[string][]string{
 	"gpu/arena":                            {"gpu"},
 	"gpu/gputest":                          {"gpu"},
 	"gpu/sample":                           {},
-	"gpu/calibrate":                        {"format/block", "format/model", "gpu", "gpu/arena", "gpu/graph", "kernels", "quant", "quant/overlay"},
+	"gpu/calibrate":                        {"cpu", "format/block", "format/model", "gpu", "gpu/arena", "gpu/graph", "kernels", "quant", "quant/overlay"},
 	"gpu/graph":                            {"format/block", "format/model", "gpu", "gpu/arena", "kernels"},
 	"gpu/modeltest":                        {"format/block", "format/bundle", "format/model", "quant", "quant/convert"},
 	"gpu/transformer":                      {"format/model", "gpu", "gpu/arena", "gpu/graph", "gpu/sample", "kernels"},

@@ -128,6 +128,9 @@ func (c *config) read(name string) error {
 		return err
 	}
 	c.checkFeatures()
+	if c.family.remote {
+		c.refuseUnknown()
+	}
 	return cmp.Or(c.top.firstError(), c.spec.Validate())
 }
 

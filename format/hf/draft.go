@@ -4,7 +4,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -90,6 +93,11 @@ func (d *draft) headsShare() {
 // rms reads the usual normalization.
 func (d *draft) rms() {
 	d.spec.Norm = model.Norm{Kind: model.RMSNorm, Eps: d.epsilon("rms_norm_eps", 1e-6)}
+}
+
+// floatValue returns a number as a key has it.
+func floatValue(f float64) jsontext.Value {
+	return jsontext.Value(strconv.FormatFloat(f, 'g', -1, 64))
 }
 
 // epsilon reads what a normalization adds to the variance.

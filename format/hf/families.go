@@ -6,7 +6,9 @@ import (
 
 // families are the supported values of model_type. What a family differs in stands in its entry;
 // the authority is the configuration and modeling file of that family in transformers.
-var families = allOf(basicFamilies, denseFamilies, mixedFamilies, routedFamilies, latentFamilies, visionFamilies, classicFamilies, gptFamilies)
+var families = allOf(
+	basicFamilies, denseFamilies, mixedFamilies, routedFamilies, latentFamilies, visionFamilies, classicFamilies, gptFamilies, remoteFamilies, alibiFamilies,
+)
 
 // allOf puts tables of families together.
 func allOf(tables ...map[string]*family) map[string]*family {

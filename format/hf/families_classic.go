@@ -227,9 +227,7 @@ func (d *draft) clip(key string) {
 }
 
 func readFalcon(d *draft) {
-	if n := d.int("n_embed", d.spec.Hidden); n != d.spec.Hidden {
-		d.fail("n_embed", "%d, but hidden_size is %d", n, d.spec.Hidden)
-	}
+	d.sameWidth()
 	grouped, parallel := d.bool("new_decoder_architecture", false), d.bool("parallel_attn", true)
 	d.dividedHeads()
 	d.each(func(_ int, y *model.Layer) {

@@ -84,6 +84,18 @@ var denseFamilies = map[string]*family{
 			"rope_parameters": {"type": "yarn", "rope_theta": 1000000.0, "factor": 16.0, "original_max_position_embeddings": 16384,
 			"beta_fast": 32.0, "beta_slow": 1.0, "mscale_all_dim": 1.0, "mscale": 1.0, "llama_4_scaling_beta": 0.1}}`,
 	},
+	"hunyuan_v1_dense": {
+		class: "HunYuanDenseV1ForCausalLM",
+		read:  readHunYuan,
+		tensors: with(llamaTensors, named(map[model.Role]string{
+			model.RoleQNorm: "{p}layers.{l}.self_attn.query_layernorm.weight",
+			model.RoleKNorm: "{p}layers.{l}.self_attn.key_layernorm.weight",
+		})),
+		prefixes: modelPrefix,
+		defaults: `{"vocab_size": 290943, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+			"num_attention_heads": 32, "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-05,
+			"tie_word_embeddings": false, "attention_bias": false, "rope_theta": 10000}`,
+	},
 	"arcee": {
 		class:    "ArceeForCausalLM",
 		read:     readArcee,
@@ -238,6 +250,21 @@ func readMinistral3(d *draft) {
 		a := &y.Attention
 		a.TemperatureScale, a.TemperatureFloor, a.TemperatureFromZero = float32(scale), floor, true
 	})
+}
+
+// readHunYuan: queries and keys are normalized after the rotation, whose base an alpha may stretch.
+func readHunYuan(d *draft) {
+	d.heads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.attentionBias("attention_bias", false)
+	params := d.rope(false, ropeNames)
+	d.qkNorm(model.QKNormRotated)
+	r := &d.spec.RoPE[0]
+	if alpha := params.float("alpha", 0); alpha != 0 && r.DynamicFactor > 0 && r.Dim > 2 {
+		base := float64(r.DynamicBase) * math.Pow(alpha, float64(r.Dim)/float64(r.Dim-2))
+		d.spec.RoPE[0] = model.RoPE{Dim: r.Dim, Scale: 1, InvFreq: model.Frequencies(float32(base), r.Dim)}
+	}
 }
 
 // readArcee: an MLP without a gate.

@@ -1,6 +1,10 @@
 package hf
 
-import "github.com/llama-webgpu/llama-webgpu/format/model"
+import (
+	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
 
 // graniteMoETensors: the gates and up projections of all experts lie in one tensor, the down projections in another.
 var graniteMoETensors = merge(
@@ -25,6 +29,81 @@ var mixedFamilies = map[string]*family{
 			"residual_multiplier": 1.0, "attention_multiplier": 1.0, "num_local_experts": 8, "num_experts_per_tok": 2,
 			"rope_theta": 10000}`,
 	},
+	"granitemoehybrid": {
+		class:    "GraniteMoeHybridForCausalLM",
+		read:     readGraniteHybrid,
+		tensors:  with(llamaTensors, graniteShared(model.RoleGate, model.RoleUp, model.RoleDown)),
+		experts:  merge(graniteMoETensors, graniteShared(model.RoleSharedGate, model.RoleSharedUp, model.RoleSharedDown)),
+		prefixes: modelPrefix,
+		aliases:  map[string]string{"layers_block_type": "layer_types"},
+		defaults: `{"vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+			"num_attention_heads": 32, "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-06,
+			"tie_word_embeddings": false, "attention_bias": false, "embedding_multiplier": 1.0, "logits_scaling": 1.0,
+			"residual_multiplier": 1.0, "attention_multiplier": 1.0, "num_local_experts": 8, "num_experts_per_tok": 2,
+			"shared_intermediate_size": 1024, "rope_theta": 10000}`,
+	},
+	"olmoe": {
+		class:    "OlmoeForCausalLM",
+		read:     readOLMoE,
+		tensors:  llamaTensors,
+		experts:  either(perExpert("mlp", "gate_proj", "up_proj", "down_proj"), stackedExperts("mlp"), switchExperts("mlp")),
+		prefixes: modelPrefix,
+		aliases:  map[string]string{"num_local_experts": "num_experts"},
+		defaults: `{"vocab_size": 50304, "hidden_size": 2048, "intermediate_size": 2048, "num_hidden_layers": 16,
+			"num_attention_heads": 16, "hidden_act": "silu", "max_position_embeddings": 4096, "rms_norm_eps": 1e-05,
+			"tie_word_embeddings": false, "attention_bias": false, "num_experts_per_tok": 8, "num_local_experts": 64,
+			"norm_topk_prob": false, "rope_theta": 10000}`,
+	},
+}
+
+// graniteShared are the names of the MLP that all tokens pass through.
+func graniteShared(gate, up, down model.Role) map[model.Role]source {
+	return merge(
+		fused(source{name: "{p}layers.{l}.shared_mlp.input_linear.weight"}, gate, up),
+		named(map[model.Role]string{down: "{p}layers.{l}.shared_mlp.output_linear.weight"}),
+	)
+}
+
+// readOLMoE: queries, keys and values are bounded after the norms.
+func readOLMoE(d *draft) {
+	d.heads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.attentionBias("attention_bias", false)
+	d.rope(false, ropeNames)
+	d.qkNorm(model.QKNormProjection)
+	d.clip("clip_qkv")
+	r := model.Routing{
+		Experts: d.size("num_local_experts", 0), TopK: d.size("num_experts_per_tok", 0), NormalizeTopK: d.bool("norm_topk_prob", false),
+	}
+	d.each(func(_ int, y *model.Layer) { y.MLP.Routing = r })
+}
+
+// readGraniteHybrid reads models whose layers all have attention. All tokens pass through one MLP, beside experts if
+// there are any.
+func readGraniteHybrid(d *draft) {
+	d.heads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.attentionBias("attention_bias", false)
+	d.multipliers()
+	types := d.strings("layers_block_type")
+	if i := slices.IndexFunc(types, func(s string) bool { return layerType(s) != fullAttention }); types == nil || i >= 0 {
+		d.fail("layer_types", "layers of Mamba, which are those that this key does not make full_attention, are not supported")
+	}
+	shared, experts := d.size("shared_intermediate_size", 0), d.int("num_local_experts", 0)
+	top := d.int("num_experts_per_tok", 2)
+	d.each(func(_ int, y *model.Layer) {
+		if experts == 0 {
+			y.MLP.Intermediate = shared
+			return
+		}
+		y.MLP.Shared = shared
+		y.MLP.Routing = model.Routing{Experts: experts, TopK: top, NormalizeTopK: true}
+	})
+	if d.string("position_embedding_type", "") == "rope" {
+		d.rope(false, ropeNames)
+	}
 }
 
 func readGraniteMoE(d *draft) {

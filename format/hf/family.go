@@ -16,6 +16,7 @@ type family struct {
 	prefixes []prefix              // ways to name the same tensors; the first that fits is taken
 	defaults string                // JSON: what an absent key means; null is not absent
 	aliases  map[string]string     // other names of keys; where both are there, the key counts
+	remote   bool                  // transformers has no code of it: its checkpoints bring that along
 	holds    *held                 // unless nil, this is a model around the language model, which is read instead
 	alone    *alone                // how the language model is written by itself; nil: as it is
 }

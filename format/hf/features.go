@@ -101,7 +101,7 @@ func headless(class string) bool {
 // checkHead refuses a model that was saved without the matrix that makes logits.
 func (c *config) checkHead() {
 	classes := c.top.classes()
-	if len(classes) == 0 || slices.ContainsFunc(classes, func(s string) bool { return !headless(s) }) {
+	if len(classes) == 0 || slices.ContainsFunc(classes, func(s string) bool { return s == c.family.class || !headless(s) }) {
 		return
 	}
 	if c.spec.TiedHead {

@@ -59,16 +59,20 @@ var unused = map[string][]string{
 	"how to compute, not what": {
 		"attn_implementation", "experts_implementation", "fusion_config", "base_model_tp_plan", "base_model_pp_plan",
 		"dtype", "torch_dtype", "output_attentions", "reorder_and_upcast_attn", "name_or_path",
-		"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "use_cache", "output_hidden_states", "return_dict",
+		"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "use_cache", "output_hidden_states", "return_dict", "pretraining_tp", "slow_but_exact",
 	},
 	"only checked, or for kinds of layers that no family here has": {"!gpt_neo:num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
 	"read and then not used": {"gemma3_text:attn_logit_softcapping"},
 	"only for the size of the cache; a note says that the model has no window": append(of("sliding_window", windowless...), "!llama4_text:attention_chunk_size"),
 	"all positions of a text's token are the same":                             of("rope_parameters.mrope_section", slices.Sorted(maps.Keys(textIn))...),
-	"not rotated": each([]string{"gpt2", "gpt_neo", "gpt_bigcode", "opt"},
+	"not rotated": each(notRotated,
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
 	"rotated in one way only, by rotary_dim": each([]string{"gptj"},
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
+	"of layers of Mamba, which are refused": {
+		"mamba_chunk_size", "mamba_conv_bias", "mamba_d_conv", "mamba_d_head", "mamba_d_state", "mamba_expand", "mamba_n_groups", "mamba_n_heads",
+		"mamba_proj_bias", "time_step_limit",
+	},
 	"computed anew from other keys":         {"gpt_neo:attention_layers", "cohere2:head_dim"},
 	"an old name counts, as a note says":    {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
 	"the configuration's class replaces it": {"deepseek_v2:head_dim"},
@@ -83,7 +87,11 @@ var windowless = []string{
 	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
 	"qwen3_vl_text", "qwen3_vl_moe_text", "phi", "stablelm", "cohere", "nemotron", "olmo", "falcon", "gptj", "gpt_neo", "gpt_bigcode", "opt",
 	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3",
+	"olmoe", "bloom", "mpt", "hunyuan_v1_dense", "granitemoehybrid",
 }
+
+// notRotated are the families without RoPE.
+var notRotated = []string{"gpt2", "gpt_neo", "gpt_bigcode", "opt", "bloom", "mpt"}
 
 // of returns the entries of a key for several families.
 func of(key string, families ...string) []string {
@@ -105,15 +113,19 @@ func each(names []string, keys ...string) []string {
 
 // older are keys that are read although transformers 5 does not read them.
 var older = map[string]string{
-	"compression_config":       "the first files of compressed-tensors",
-	"quantization":             "that of MLX",
-	"decoder":                  "refused: a model inside the model",
-	"generator":                "refused: a model inside the model",
-	"text_encoder":             "refused: a model inside the model",
-	"text_config":              "refused: a model inside the model",
-	"architectures":            "refused if the model has no head; auto classes of transformers read it",
-	"auto_map":                 "named in a note; auto classes of transformers read it",
-	"num_nextn_predict_layers": "named in a note",
+	"compression_config":         "the first files of compressed-tensors",
+	"quantization":               "that of MLX",
+	"decoder":                    "refused: a model inside the model",
+	"generator":                  "refused: a model inside the model",
+	"text_encoder":               "refused: a model inside the model",
+	"text_config":                "refused: a model inside the model",
+	"architectures":              "refused if the model has no head; auto classes of transformers read it",
+	"auto_map":                   "named in a note; auto classes of transformers read it",
+	"num_nextn_predict_layers":   "named in a note",
+	"max_position_embeddings":    "the context that a model was trained for, as most families call it",
+	"attn_config.clip_qkv":       "of an object of its own, into which the script does not look, as are the next",
+	"attn_config.softmax_scale":  "as above",
+	"attn_config.alibi_bias_max": "refused",
 }
 
 // reasons returns why keys of a family are unused.

@@ -13,6 +13,7 @@ type Spec struct {
 	MaxPositions int    `json:"max_positions,omitempty"` // context that the model was trained for
 
 	EmbedScale   float32 `json:"embed_scale"`             // the embedding is multiplied by it
+	EmbedNorm    bool    `json:"embed_norm,omitempty"`    // the embedding is normalized before the first layer
 	Positions    int     `json:"positions,omitempty"`     // rows of a learned position embedding
 	TiedHead     bool    `json:"tied_head,omitempty"`     // the head is the embedding
 	HeadBias     bool    `json:"head_bias,omitempty"`     // the head adds a bias

@@ -5,8 +5,10 @@ type Role string
 
 // The roles. Matrices are stored [out][in]: y = W·x.
 const (
-	RoleEmbed         Role = "embed"     // [Vocab][Hidden]
-	RolePositions     Role = "positions" // [Positions][Hidden]
+	RoleEmbed         Role = "embed"      // [Vocab][Hidden]
+	RolePositions     Role = "positions"  // [Positions][Hidden]
+	RoleEmbedNorm     Role = "embed_norm" // [Hidden]
+	RoleEmbedNormBias Role = "embed_norm_bias"
 	RoleAttnNorm      Role = "attn_norm" // [Hidden]
 	RoleAttnNormBias  Role = "attn_norm_bias"
 	RoleQ             Role = "q" // [Heads·HeadDim][Hidden]
@@ -101,6 +103,7 @@ func (s *Spec) Tensors() []Tensor {
 	l := list{spec: s, layer: NoLayer}
 	l.add(RoleEmbed, s.Vocab, s.Hidden)
 	l.when(s.Positions > 0, RolePositions, s.Positions, s.Hidden)
+	l.norm(s.EmbedNorm, RoleEmbedNorm, RoleEmbedNormBias)
 	for i := range s.Layers {
 		l.layer = i
 		l.attention(s.Layer(i))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/quant/overlay"
@@ -76,32 +77,10 @@ func (k *track) next(layer int) error {
 
 // embed fills input with the embeddings of all tokens.
 func (k *track) embed(windows [][]int32) error {
-	s := k.Spec()
-	index := map[model.Role]int{}
-	for i, t := range k.Tensors() {
-		if t.Layer == model.NoLayer {
-			index[t.Role] = i
-		}
-	}
-	row := make([]float32, s.Hidden)
 	for w, tokens := range windows {
-		x := make([]float32, 0, len(tokens)*s.Hidden)
-		for p, id := range tokens {
-			if err := k.Rows(index[model.RoleEmbed], int(id), 1, row); err != nil {
-				return err
-			}
-			for _, v := range row {
-				x = append(x, s.EmbedScale*v)
-			}
-			if s.Positions == 0 {
-				continue
-			}
-			if err := k.Rows(index[model.RolePositions], p, 1, row); err != nil {
-				return err
-			}
-			for i, v := range row {
-				x[len(x)-s.Hidden+i] += v
-			}
+		x, err := cpu.Embed(k.Model, tokens)
+		if err != nil {
+			return err
 		}
 		if err := k.input.write(w, x); err != nil {
 			return err

@@ -16,14 +16,22 @@ type layers struct {
 
 // embed records the residual stream of the tokens.
 func (r *layers) embed() {
-	r.lookUp(r.g.w.embed, kernels.Consts{"SCALE": r.g.spec.EmbedScale})
-	if r.g.w.positions != nil {
-		r.lookUp(r.g.w.positions, kernels.Consts{"FIELD": 1, "ADD": 1})
+	a, w := &r.g.act, r.g.w
+	to := a.x
+	if w.embedNorm != nil {
+		to = a.branch
+	}
+	r.lookUp(w.embed, to, kernels.Consts{"SCALE": r.g.spec.EmbedScale})
+	if w.positions != nil {
+		r.lookUp(w.positions, to, kernels.Consts{"FIELD": 1, "ADD": 1})
+	}
+	if w.embedNorm != nil {
+		r.norm(a.branch, a.x, w.embedNorm, w.embedNormBias, nil)
 	}
 }
 
-func (r *layers) lookUp(m *Matrix, more kernels.Consts) {
-	x := r.g.act.x
+// lookUp records the rows of a table for the tokens.
+func (r *layers) lookUp(m *Matrix, x Vectors, more kernels.Consts) {
 	for _, p := range m.Parts {
 		c := p.consts()
 		maps.Copy(c, more)

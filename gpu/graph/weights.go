@@ -31,6 +31,8 @@ type Weights struct {
 	Layers           []Layer
 	Head             *Matrix
 	embed, positions *Matrix
+	embedNorm        *Vector
+	embedNormBias    *Vector
 	final, finalBias *Vector
 	headBias         *Vector
 
@@ -122,6 +124,8 @@ func Plan(dev *gpu.Device, src Source, limit uint64, c Choice) (*Weights, error)
 	out := func(r model.Role) slot { return slot{model.NoLayer, r} }
 	p.w.embed = p.matrix(out(model.RoleEmbed))
 	p.w.positions = p.matrix(out(model.RolePositions))
+	p.w.embedNorm = p.streamNorm(s.EmbedNorm, out(model.RoleEmbedNorm))
+	p.w.embedNormBias = p.vector(out(model.RoleEmbedNormBias))
 	for i := range s.Layers {
 		p.w.Layers = append(p.w.Layers, p.layer(i, s.Layer(i)))
 	}

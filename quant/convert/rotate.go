@@ -64,10 +64,15 @@ func rotatable(s *model.Spec) error {
 	if s.Norm.Kind != model.RMSNorm {
 		return errors.New("its norms subtract the mean, which is another after a rotation: the search and gptq work without")
 	}
+	if s.EmbedNorm {
+		return errors.New("it normalizes the embedding, column by column")
+	}
 	for i := range s.Kinds {
 		switch k := &s.Kinds[i]; {
 		case k.PostNorm:
 			return errors.New("it normalizes what its layers add to the residual stream, column by column, and these scales cannot be folded into the matrices before them")
+		case k.Attention.Clip > 0:
+			return errors.New("it bounds single elements of what its heads read")
 		case !k.PreNorm:
 			return errors.New("its layers read the residual stream without a norm")
 		}

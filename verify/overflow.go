@@ -34,16 +34,12 @@ func overflow(ctx context.Context, f Forwarder) error {
 	return fmt.Errorf("keys or values of layer %d are larger than float16 can hold (65504): keep the cache in float32 with --kv f32, or have verify --record note the layer, which then is by itself", layer)
 }
 
-// SafeKV is the largest key or value after which a layer is trusted with float16: a quarter of what float16 can hold, since
-// other texts may have larger ones.
-const SafeKV = block.MaxFloat16 / 4
-
-// KVBeyondFloat16 returns the layers, in order, that had a key or value beyond SafeKV in anything that was fed so far,
+// KVBeyondFloat16 returns the layers, in order, that had a key or value beyond block.SafeKV in anything that was fed so far,
 // except for those that are cached in float32 already.
 func (r *Reference) KVBeyondFloat16() []int {
 	var layers []int
 	for i := range r.peaks {
-		if peak := math.Float32frombits(r.peaks[i].Load()); peak > SafeKV && r.spec.KVBits(i, 16) == 16 {
+		if peak := math.Float32frombits(r.peaks[i].Load()); peak > block.SafeKV && r.spec.KVBits(i, 16) == 16 {
 			layers = append(layers, i)
 		}
 	}

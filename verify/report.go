@@ -20,7 +20,7 @@ type Report struct {
 	Runtime     *Parity           `json:"runtime,omitempty"`    // is the runtime right?
 	Drift       *Drift            `json:"drift,omitempty"`      // is the model still itself?
 	Golden      *GoldenReport     `json:"golden,omitempty"`
-	KVFloat32   []int             `json:"kv_float32,omitempty"` // layers with keys or values beyond SafeKV, which float16 may not hold
+	KVFloat32   []int             `json:"kv_float32,omitempty"` // layers with keys or values beyond block.SafeKV, which float16 may not hold
 	Details     *Details          `json:"details,omitempty"`    // of Drift, if they were asked for
 }
 

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -104,6 +105,36 @@ func agree(t *testing.T, tensor model.Tensor, a, b *quant.Sums) {
 		if d > 0 && !(math.Sqrt(d/size) <= allowed) {
 			t.Errorf("%s: %s: relative RMS %.2g", tensor.Name, s.name, math.Sqrt(d/size))
 		}
+	}
+}
+
+// TestKVFloat32 finds the layers whose values are beyond what is safe in float16, the last one among them.
+func TestKVFloat32(t *testing.T) {
+	const factor = 1 << 20
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Floats(32))
+	last := len(src.Described.Layers) - 1
+	for i, tensor := range src.Listed {
+		if tensor.Layer != 0 && tensor.Layer != last {
+			continue
+		}
+		switch tensor.Role {
+		case model.RoleV:
+			rescale(src, i, factor)
+		case model.RoleO:
+			rescale(src, i, 1./factor)
+		}
+	}
+	c, err := New(gputest.Open(t), src, [][]int32{modeltest.Tokens(17, src.Described.Vocab)}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got, err := c.KVFloat32(t.Context()); err != nil || len(got) > 0 {
+		t.Errorf("before anything was run, layers %v, error %v", got, err)
+	}
+	setUntil(t, c, src, model.RoleDown, last)
+	if got, err := c.KVFloat32(t.Context()); err != nil || !slices.Equal(got, []int{0, last}) {
+		t.Errorf("layers %v, error %v, want 0 and %d", got, err, last)
 	}
 }
 

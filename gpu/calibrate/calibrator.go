@@ -28,7 +28,8 @@ type Calibrator struct {
 	float     *track // the original model; or nil
 
 	kept     expertSums
-	sumBytes int // SumBytes
+	beyond   []int // layers with keys or values beyond block.SafeKV
+	sumBytes int   // SumBytes
 }
 
 // SumBytes is about how much memory the sums of several experts may take: on the device, and the same again on the
@@ -176,6 +177,9 @@ func (c *Calibrator) tracks() []*track {
 func (c *Calibrator) advance(ctx context.Context) error {
 	if c.layer != model.NoLayer {
 		if _, err := c.pass(ctx, c.tracks(), model.InputNone, allExperts); err != nil {
+			return err
+		}
+		if err := c.look(ctx); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,12 @@ type Calibration interface {
 	ExpertSums(ctx context.Context, i, e int) (*quant.Sums, error)
 }
 
+// watcher is a Calibration that has seen how large keys and values are.
+type watcher interface {
+	// KVFloat32 returns the layers whose keys and values are to be cached as float32.
+	KVFloat32(ctx context.Context) ([]int, error)
+}
+
 // What GPTQ does with the sums and after the feedback.
 const (
 	damping     = 0.01 // of what many tokens say, see dampingOf

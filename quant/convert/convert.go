@@ -86,6 +86,7 @@ func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err
 		return nil, err
 	}
 
+	whole := ctx
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return files.hash(ctx, w.Note) })
 	group.Go(func() error { return p.write(ctx, w) })
@@ -102,6 +103,11 @@ func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err
 	}
 	m := p.manifest(files.list)
 	m.Notes = append(p.notes(w.Tensors()), starvedNotes(w.Tensors())...)
+	if c, ok := p.opts.Calibration.(watcher); ok {
+		if m.KVFloat32, err = c.KVFloat32(whole); err != nil {
+			return nil, err
+		}
+	}
 	if err := w.Commit(m); err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ export async function open(device: GPUDevice, o: LoadModelOptions): Promise<Mode
   const ender = new AbortController();
   const settled = onAbort(o.signal, () => ender.abort(o.signal?.reason));
   const report = new Callback(o.onProgress, () => ender.abort());
-  const warn = o.onWarning ?? ((message: string) => console.warn(`llama-webgpu: ${message}`));
+  const warn = warner(o.onWarning);
   const inner: Inner = { ...o, signal: ender.signal, report, warn };
   try {
     const first = await new Loading(device, inner).run().catch((e: unknown) => e);
@@ -85,6 +85,16 @@ export async function open(device: GPUDevice, o: LoadModelOptions): Promise<Mode
   } finally {
     settled();
   }
+}
+
+/** What warnings are passed to. If onWarning throws, so does it, a CallbackError. */
+function warner(onWarning: ((message: string) => void) | undefined): (message: string) => void {
+  if (!onWarning) return (message) => console.warn(`llama-webgpu: ${message}`);
+  return (message) => {
+    const once = new Callback(onWarning);
+    once.call(message);
+    once.throwIfFailed();
+  };
 }
 
 /** The options of one attempt: its signal also aborts when the caller's onProgress has failed. */

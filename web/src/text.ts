@@ -99,14 +99,8 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
     const own = there === undefined;
     throwIfAborted(o.signal);
     const device = there ?? (await unlessAborted(o.signal, gpuDevice(given), (late) => late.destroy()));
-    const warnings = new Callback(o.onWarning);
-    const onWarning = o.onWarning && { onWarning: (message: string) => warnings.call(message) };
     try {
-      const [model, transformer] = await loadBoth(device, { ...o, ...onWarning, manifestUrl }, shape);
-      if (warnings.failure) {
-        await model.dispose();
-        throw warnings.failure;
-      }
+      const [model, transformer] = await loadBoth(device, { ...o, manifestUrl }, shape);
       return new LocalModel(model, transformer, own, (performance.now() - begun) / 1000);
     } catch (e) {
       if (own) {
@@ -128,7 +122,7 @@ async function loadBoth(
   const model = await open(device, options);
   try {
     const transformer = new Transformer(device, model, shape);
-    await transformer.ready({ signal: options.signal });
+    await transformer.prepare(options.signal);
     return [model, transformer];
   } catch (e) {
     await model.dispose();

@@ -9,6 +9,7 @@ import {
   text,
   tokenIds,
 } from './arguments.js';
+import { forCaller } from './callback.js';
 import { LlamaError } from './errors.js';
 import { Model } from './model.js';
 import { textOptions, transformerOptions } from './options.js';
@@ -94,15 +95,28 @@ export class Transformer {
 
   /** Allocates the cache, unless that has been done. */
   async ready(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
-    await this.go(checked(() => abortSignal(optionsOf(options).signal)));
+    const signal = checked(() => abortSignal(optionsOf(options).signal));
+    await this.use(signal);
   }
 
-  private go(signal?: AbortSignal): Promise<GoTransformer> {
+  private async use(signal?: AbortSignal): Promise<GoTransformer> {
+    try {
+      return await this.prepare(signal);
+    } catch (e) {
+      throw forCaller(e);
+    }
+  }
+
+  /**
+   * Allocates the cache. What onWarning throws comes as a CallbackError.
+   * @internal
+   */
+  async prepare(signal?: AbortSignal): Promise<GoTransformer> {
     if (this.disposed) throw new LlamaError('disposed', 'The transformer has been disposed of.');
     if (!this.made) {
       const { go, runtime } = this.model;
-      const made = runtime.waitUnlessAborted(signal, (onStart) => go.transformer({ ...this.options, onStart }));
-      this.made = made.then((t) => this.warned(t));
+      this.warn(go.trained);
+      this.made = runtime.waitUnlessAborted(signal, (onStart) => go.transformer({ ...this.options, onStart }));
       this.made.catch(() => {
         this.made = undefined;
       }); // the next call tries again
@@ -111,13 +125,12 @@ export class Transformer {
   }
 
   /** Says so if the context is longer than what the model was trained for. */
-  private warned(t: GoTransformer): GoTransformer {
-    const { trained } = this.model.go;
-    if (trained > 0 && t.context > trained)
+  private warn(trained: number): void {
+    const { maxSeqLen } = this.options;
+    if (trained > 0 && maxSeqLen !== undefined && maxSeqLen > trained)
       this.model.warn(
-        `maxSeqLen is ${t.context}, but the model was trained for ${trained} positions: what it writes beyond them is hardly of use.`,
+        `maxSeqLen is ${maxSeqLen}, but the model was trained for ${trained} positions, and may write nonsense beyond them.`,
       );
-    return t;
   }
 
   /**
@@ -126,7 +139,7 @@ export class Transformer {
    */
   async forward(tokens: ArrayLike<number>, options: ForwardOptions = {}): Promise<Float32Array> {
     const [ids, o] = checked(() => this.forwardArguments(tokens, optionsOf(options)));
-    const go = await this.go();
+    const go = await this.use();
     const over = ids.length - go.context;
     if (over > 0) throw invalid(`tokens: got ${ids.length}, and the context has ${go.context}: ${over} too many`);
     const { vocab } = this.model.manifest.spec;
@@ -181,13 +194,13 @@ export class Transformer {
         },
       ] as const;
     });
-    const go = await this.go();
+    const go = await this.use();
     return this.model.runtime.call(() => unwrap(go.generate(start, o)));
   }
 
   /** Empties the cache of the sequence that was used last. */
   async reset(): Promise<void> {
-    const go = await this.go();
+    const go = await this.use();
     await this.model.runtime.wait(async () => go.reset());
   }
 

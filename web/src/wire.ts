@@ -164,6 +164,7 @@ class SequentialBody {
   private at = 0; // bytes read
   private rest = new Uint8Array(0); // read, but not yet taken
   private opened = false;
+  private length: string | null = null; // of the body, as far as the server says
   private queue: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -181,12 +182,15 @@ class SequentialBody {
 
   private async skipAndFill(bytes: Uint8Array, offset: number): Promise<boolean> {
     if (offset < this.at) return false;
-    if (!this.opened) await this.exchange.open();
+    if (!this.opened) {
+      const { headers } = await this.exchange.open();
+      if (headers.get('Content-Encoding') === null) this.length = headers.get('Content-Length');
+    }
     this.opened = true;
     while (this.at < offset + bytes.length) {
       if (this.rest.length === 0) {
         const part = await this.exchange.read();
-        if (!part) throw new LlamaError('corrupt', `${this.url}: the file ends at byte ${this.at}`);
+        if (!part) throw this.tooShort();
         this.rest = part;
         this.received(part.length);
       }
@@ -197,6 +201,13 @@ class SequentialBody {
       this.at += n;
     }
     return true;
+  }
+
+  /** The error for a body that has ended too early: if the server did not say that it would, the connection broke. */
+  private tooShort(): LlamaError {
+    if (this.length === String(this.at))
+      return new LlamaError('corrupt', `${this.url}: the file ends at byte ${this.at}`);
+    return new LlamaError('network', `${this.url}: the response ended at byte ${this.at}, before the file does`);
   }
 
   cancel(): void {

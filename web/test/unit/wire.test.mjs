@@ -160,6 +160,30 @@ test('a server without ranges, silent once', async () => {
   same(await read(url, { concurrency: 1 }));
 });
 
+test('a server without ranges whose connection breaks; a file that is too short', async () => {
+  const broken = await serve((_, r, n) => {
+    r.writeHead(200, { Connection: 'close' });
+    if (n > 2) r.end(data);
+    else r.write(data.subarray(0, blockBytes + n), () => r.socket.end()); // without the chunk that ends the body
+  });
+  same(await read(broken.url, { concurrency: 1 }));
+  const quiet = http.createServer();
+  servers.push(quiet);
+  let asked = 0;
+  quiet.on('connection', (socket) => {
+    socket.once('data', () => {
+      socket.write('HTTP/1.0 200 OK\r\n\r\n'); // such a body ends with the connection, whatever ended that
+      socket.end(++asked > 2 ? data : data.subarray(0, blockBytes + asked));
+    });
+  });
+  await new Promise((resolve) => quiet.listen(0, '127.0.0.1', resolve));
+  same(await read(`http://127.0.0.1:${quiet.address().port}/model.wgpu`, { concurrency: 1 }));
+  const short = await serve((_, r) => {
+    r.writeHead(200, { 'Content-Length': 1000 }).end(data.subarray(0, 1000));
+  });
+  await assert.rejects(read(short.url), { code: 'corrupt', message: /ends at byte 1000/ });
+});
+
 test('gzip in transfer, and a redirect', async () => {
   const good = await serve((_, r) => r.writeHead(200, { 'Content-Encoding': 'gzip' }).end(gzipSync(data)));
   same(await read(good.url));

@@ -95,8 +95,8 @@ clean: ## Remove build/
 	rm -rf build
 
 .PHONY: dawn dawn-test
-dawn: ## Get a Dawn library, the WebGPU of Chrome, and put it where the program looks (wants npm)
-	@scripts/dawn
+dawn: ## Get a Dawn library, the WebGPU of Chrome, and put it where the program looks (wants npm; NEWER=1: a newer one, wants Python)
+	@scripts/dawn $(if $(NEWER),--newer)
 
 dawn-test: ## Run the tests of gpu, those of variants of matvec and the demo without cgo, on Dawn and Chromium's software driver
 	@scripts/dawn-test $(GO)

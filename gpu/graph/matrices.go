@@ -55,7 +55,7 @@ func matrixDefaults(s Shape) Tuned {
 	with := Tuned{"HIGH": 4, "WIDE": 4, "DOWN": 2, "ACROSS": 2, "BUFFERS": 1}
 	const large = 264 // workgroups that a large GPU runs at once
 	if (s.Rows+127)/128*((s.Tokens+127)/128) <= large {
-		with["WIDE"] = 2 // half as large, for all of the GPU to be busy
+		with["ACROSS"] = 1 // half as large, for all of the GPU to be busy
 	}
 	return with
 }

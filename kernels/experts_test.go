@@ -2,15 +2,19 @@ package kernels_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // expertCase is a product with the matrices of experts.
 type expertCase struct {
 	packing
 	experts, rows, width, top, n int
-	parts                        int // into which the experts are split
+	parts                        int     // into which the experts are split
+	lost                         float64 // what weights may lose, relatively
 	weigh, add, bias             bool
 	scale                        float64
 }
@@ -103,7 +107,7 @@ func (c expertCase) row(s stack, choice []uint32, r int, x []float32) (sum, size
 // term is rounded when it is computed, weighted, scaled, and at each addition that it passes through: fewer
 // than columns, halvings of the lanes, parts and choices together.
 func (c expertCase) within(size float64) float64 {
-	return size * float64(c.cols(c.width)+c.parts+c.top+12) * unit
+	return size * (float64(c.cols(c.width)+c.parts+c.top+12)*unit + c.lost)
 }
 
 // TestMatvecExperts covers all packings, with results kept separate and summed up.
@@ -191,6 +195,19 @@ func TestMatmulExperts(t *testing.T) {
 	}
 }
 
+// TestMatmulMatrixExperts does the same by subgroup matrices, which round weights to float16 and may cut sums off. Columns
+// are whole steps.
+func TestMatmulMatrixExperts(t *testing.T) {
+	for i, p := range []packing{codes(4, 128), codes(8, 32), codes(2, 256), f16} {
+		c := expertCase{
+			packing: p, experts: 2 + i%5, rows: 20 + 27*i, width: 96 + 128*(i%2), top: 1 + i%2, n: 19 + 21*(i%3), weigh: i/2%2 == 1, bias: i%2 == 1, scale: 1, parts: 1 + i%3,
+			lost: 0x1p-11 + 512*ulp,
+		}
+		byToken := i%2 == 0
+		t.Run(fmt.Sprintf("%v/byToken=%v", c, byToken), func(t *testing.T) { c.testMany(t, byToken) })
+	}
+}
+
 func (c expertCase) testMany(t *testing.T, byToken bool) {
 	s := c.stack()
 	xStride, yStride, y0 := roundUp(c.width, 256), c.rows+9, 4
@@ -206,7 +223,15 @@ func (c expertCase) testMany(t *testing.T, byToken bool) {
 	consts := c.consts()
 	consts["TOP"], consts["SLOTS"], consts["BY_TOKEN"], consts["WEIGH"] = c.top, slots, asInt(byToken), asInt(c.weigh)
 	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, at shape) {
-		launch(t, "matmul_experts", consts, (c.rows+63)/64, tiles, w, h, x, chosen, order, s.biases(), y, at.words())
+		if c.lost == 0 {
+			launch(t, "matmul_experts", consts, (c.rows+63)/64, tiles, w, h, x, chosen, order, s.biases(), y, at.words())
+			return
+		}
+		halves, units := make([]uint32, inputs*at.cols), make([]float32, inputs)
+		launch(t, "split", c.consts(), inputs, 1, x, halves, units, at.words())
+		maps.Copy(consts, kernels.Consts{"HIGH": 1, "WIDE": 2, "DOWN": 2, "ACROSS": 2}) // as many slots as a tile has
+		k := matrixKernel(t, "matmul_matrix_experts", consts)
+		launchMatrix(t, k, (c.rows+31)/32, tiles, w, h, halves, units, chosen, order, s.biases(), y, at.words())
 	})
 	c.checkSlots(t, s, chosen, y, yStride, y0, func(slot int) []float32 {
 		if byToken {

@@ -13,13 +13,12 @@ import (
 // emulations turn a kernel of subgroup matrices into one that any device runs: testdata/matrices.wgsl takes the place of
 // shared/matrices.wgsl and of WGSL's functions.
 var emulations = []struct{ from, to string }{
-	{`(?m)^// with shared/matrices.wgsl.*\n`, ""},
 	{`(?m)^(enable|diagnostic).*\n`, ""},
 	{`subgroupMatrixLoad<Left, row_major>\(&ws\[(.*?)\], (.*?), PITCH\)`, "left_at($1, $2)"},
 	{`subgroupMatrixLoad<Right, col_major>\(&xs\[(.*?)\], (.*?), PITCH\)`, "right_at($1, $2)"},
 	{`subgroupMatrixStore<col_major>\(&ps\[(.*?)\], 0u, (.*?), 16u\)`, "store_at($1, $2)"},
 	{`\bf16\b`, "f32"},
-	{`(?m)^  let subgroup = lane / 32u;`, "$0\n  matrix_lane = lane % 32u;"},
+	{`(?m)^  let subgroup = lane / 32u;`, "${0}\n  matrix_lane = lane % 32u;"},
 }
 
 // emulated ends the names of emulations.
@@ -30,15 +29,16 @@ func matrixKernel(t *testing.T, name string, c kernels.Consts) kernels.Kernel {
 	t.Helper()
 	k, err := kernels.Specialize(name, c)
 	if err == nil && !open(t).Features().Runs(k) {
-		src := readFile(t, name+".wgsl")
+		src := strings.Replace(k.Source, readFile(t, "shared/matrices.wgsl"), readFile(t, "testdata/matrices.wgsl"), 1)
 		for _, e := range emulations {
 			re := regexp.MustCompile(e.from)
 			if !re.MatchString(src) {
 				t.Fatalf("%s has no %s", name, e.from)
 			}
-			src = re.ReplaceAllString(src, strings.ReplaceAll(e.to, "$0", "${0}"))
+			src = re.ReplaceAllString(src, e.to)
 		}
-		k, err = kernels.Parse(name+emulated, src+"\n"+readFile(t, "testdata/matrices.wgsl"), c)
+		k, err = kernels.Parse(name+emulated, src, nil)
+		k.Key = c.Key(k.Name)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -34,12 +34,13 @@ var variants = map[string][]kernels.Consts{
 	"matmul_experts": {
 		{"BY_TOKEN": 0, "WEIGH": 1, "TOP": 8},
 	},
-	"matmul_matrix": {{"HIGH": 1, "WIDE": 2}, {"HIGH": 2, "WIDE": 1, "BUFFERS": 2}, {"HIGH": 2, "WIDE": 2, "LIMBS": 1}},
-	"split":         {{"LANES": 64}},
-	"matvec":        {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
-	"matvec_batch":  {{"TOKENS": 4, "ALONG": 8}, {"TOKENS": 8, "ALONG": 8}, {"TOKENS": 4, "NORM": 1, "ALONG": 4}, {"TOKENS": 4, "NEXT": 1, "ALONG": 8}, {"TOKENS": 4, "GATED": 1, "ALONG": 8}, {"TOKENS": 8, "NORM": 1, "GATED": 1, "ALONG": 8, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
-	"matvec_dot4":   {{"TOKENS": 1}, {"TOKENS": 4, "DEPTH": 2}, {"TOKENS": 2, "NORM": 1}, {"NEXT": 1}, {"GATED": 1, "NORM": 1, "NEXT": 2, "ROWS": 8}},
-	"matvec_f16":    {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
+	"matmul_matrix":         {{"HIGH": 1, "WIDE": 2}, {"HIGH": 2, "WIDE": 1, "BUFFERS": 2}, {"HIGH": 2, "WIDE": 2, "LIMBS": 1}},
+	"matmul_matrix_experts": {{"HIGH": 1, "BY_TOKEN": 0, "WEIGH": 1}, {"HIGH": 2, "WIDE": 2, "BUFFERS": 2, "TOP": 8}},
+	"split":                 {{"LANES": 64}},
+	"matvec":                {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
+	"matvec_batch":          {{"TOKENS": 4, "ALONG": 8}, {"TOKENS": 8, "ALONG": 8}, {"TOKENS": 4, "NORM": 1, "ALONG": 4}, {"TOKENS": 4, "NEXT": 1, "ALONG": 8}, {"TOKENS": 4, "GATED": 1, "ALONG": 8}, {"TOKENS": 8, "NORM": 1, "GATED": 1, "ALONG": 8, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
+	"matvec_dot4":           {{"TOKENS": 1}, {"TOKENS": 4, "DEPTH": 2}, {"TOKENS": 2, "NORM": 1}, {"NEXT": 1}, {"GATED": 1, "NORM": 1, "NEXT": 2, "ROWS": 8}},
+	"matvec_f16":            {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
 	"matvec_experts": {
 		{"SUM": 1, "WEIGH": 1, "TOP": 8},
 	},
@@ -67,10 +68,11 @@ var widths = []packing{f32, f16, codes(8, 128), codes(4, 32), codes(2, 256)}
 
 // narrow has the packings of kernels that do not take all widths.
 var narrow = map[string][]packing{
-	"matmul_matrix": {f16, codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
-	"split":         {f16, codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
-	"matvec_dot4":   {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
-	"matvec_f16":    nil,
+	"matmul_matrix":         {f16, codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
+	"matmul_matrix_experts": {f16, codes(4, 128), codes(2, 32)},
+	"split":                 {f16, codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
+	"matvec_dot4":           {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
+	"matvec_f16":            nil,
 }
 
 // specialized returns every kernel with its default constants, and its variants.

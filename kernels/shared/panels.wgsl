@@ -1,0 +1,29 @@
+// panels: the workgroup memory of a tile's products by subgroup matrices, in panels of 16 rows.
+const HIGH: u32 = 4u;
+const WIDE: u32 = 4u;
+const DOWN: u32 = 2u;
+const ACROSS: u32 = 2u;
+const LIMBS: u32 = 2u;   // 2: hi and lo of the activations are multiplied, 1: only hi
+const BUFFERS: u32 = 1u; // 2: a step's columns are decoded beside those that are being multiplied
+
+const GROUPS: u32 = DOWN * ACROSS;
+const LANES: u32 = GROUPS * 32u;
+const ROWS: u32 = HIGH * DOWN;         // panels of 16 rows
+const TOKENS: u32 = WIDE * ACROSS;     // panels of 16 tokens
+const INPUTS: u32 = TOKENS * LIMBS;
+const W_PANELS: u32 = ROWS * BUFFERS;
+const X_PANELS: u32 = INPUTS * BUFFERS;
+const PITCH: u32 = 40u;                // of a row of a panel: 32 columns, and 8 for rows to lie in different banks
+const PANEL: u32 = 16u * PITCH;
+const WORDS: u32 = (BITS + 3u) / 4u;   // words that eight codes take, half of one for BITS = 2
+const ALL: u32 = 64u * ROWS;           // eights of codes that a step decodes: four of each row
+const MINE: u32 = (ALL + LANES - 1u) / LANES;
+const HELD: u32 = MINE * WORDS;
+const X_ALL: u32 = 64u * INPUTS;       // eights of activations in a step
+const X_MINE: u32 = (X_ALL + LANES - 1u) / LANES;
+const MASK: u32 = 0x10001u * ((1u << (BITS % 16u)) - 1u);
+
+// Offsets within a panel are constants where matrices are loaded, so that the compiler need not check them.
+var<workgroup> ws: array<array<f16, PANEL>, W_PANELS>; // [row / 16][row % 16][column]
+var<workgroup> xs: array<array<f16, PANEL>, X_PANELS>; // [limb][token / 16][token % 16][column]
+var<workgroup> ps: array<array<f32, 256>, GROUPS>;      // of each subgroup, [token][row]

@@ -21,17 +21,19 @@ func TestMatricesCompile(t *testing.T) {
 	} {
 		c = maps.Clone(c)
 		c["HIGH"], c["WIDE"] = 1, 1 // that device has little workgroup memory
-		k, err := kernels.Specialize("matmul_matrix", c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		unrolled, err := k.Unrolled()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, k := range []kernels.Kernel{k, unrolled} {
-			if _, err := dev.Pipeline(k); err != nil {
-				t.Error(err)
+		for _, name := range []string{"matmul_matrix", "matmul_matrix_experts"} {
+			k, err := kernels.Specialize(name, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unrolled, err := k.Unrolled()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range []kernels.Kernel{k, unrolled} {
+				if _, err := dev.Pipeline(k); err != nil {
+					t.Error(err)
+				}
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
@@ -110,6 +111,10 @@ func (x *mixture) product(p *expertProduct) {
 				c["BY_TOKEN"] = 0
 			}
 			tiles := min(x.n*m.TopK, x.n*m.TopK/64+m.Experts)
+			if x.byMatrices(Shape{part.Packing, rows, part.Width, x.n}) {
+				x.sortedMatrixProduct(p, part, tiles, c, at)
+				continue
+			}
 			x.Dispatch("matmul_experts", c, (rows+63)/64, tiles,
 				part.codes, x.heads(part), p.In.Buffer, routing.Chosen, routing.Order, x.read(p.Bias), p.Out.Buffer, at)
 			continue
@@ -122,6 +127,20 @@ func (x *mixture) product(p *expertProduct) {
 		x.Dispatch("matvec_experts", c, (rows+3)/4, groups,
 			part.codes, x.heads(part), p.In.Buffer, routing.Chosen, x.read(p.Bias), p.Out.Buffer, at)
 	}
+}
+
+// sortedMatrixProduct records a product of a part with tiles of sorted choices by subgroup matrices.
+func (x *mixture) sortedMatrixProduct(p *expertProduct, part *Part, tiles int, c kernels.Consts, at *arena.Buffer) {
+	g, vectors := x.g, x.n
+	if !p.byToken {
+		vectors *= x.m.TopK
+	}
+	x.split(p.In, part, vectors, at)
+	delete(c, "WOVEN")
+	maps.Copy(c, kernels.Consts{"HIGH": 4, "WIDE": 2, "DOWN": 2, "ACROSS": 2}) // 128 rows of 64 slots, which is what a tile has
+	rows := p.Matrix.Rows / x.m.Experts
+	x.Dispatch(expertMatrixKernel, c, (rows+127)/128, tiles,
+		part.codes, x.heads(part), x.halves.both, x.halves.units, g.act.routed.chosen, g.act.routed.order, x.read(p.Bias), p.Out.Buffer, at)
 }
 
 // Slots reports how many choices the largest pass makes, as group.wgsl and matmul_experts.wgsl

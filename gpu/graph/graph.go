@@ -48,9 +48,7 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 		return nil, err
 	}
 	g.act = reserveActivations(s, a, g.tokens(), g.atOnce, o.Choice.Limbs(), extentsOf(s, g.tokens(), &g.split, o.MaxSeqLen))
-	if cols := w.matrixCols(o.Choice); cols > 0 {
-		g.ReserveHalves(g.tokens(), cols)
-	}
+	g.reserveHalves(g.tokens())
 	if g.caches, err = caches(s, a, limit, o); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,12 @@ import (
 // newGraph returns the graph of a made-up model, without its weights.
 func newGraph(t *testing.T, dev *gpu.Device, s model.Spec) *Graph {
 	t.Helper()
+	return newGraphWith(t, dev, s, Choice{})
+}
+
+// newGraphWith does so for a choice of kernels.
+func newGraphWith(t *testing.T, dev *gpu.Device, s model.Spec, c Choice) *Graph {
+	t.Helper()
 	src := modeltest.New(t, s, modeltest.Blocks(4, 32))
 	w, err := Plan(dev, src, dev.Limits().MaxBinding, Choice{})
 	if err != nil {
@@ -25,7 +31,7 @@ func newGraph(t *testing.T, dev *gpu.Device, s model.Spec) *Graph {
 	t.Cleanup(w.Close)
 	a := arena.New(dev)
 	t.Cleanup(a.Close)
-	g, err := New(dev, w, a, dev.Limits().MaxBinding, Options{MaxSeqLen: 64, Chunk: 64, MaxBatch: 2, KVBits: 16})
+	g, err := New(dev, w, a, dev.Limits().MaxBinding, Options{MaxSeqLen: 64, Chunk: 64, MaxBatch: 2, KVBits: 16, Choice: c})
 	if err == nil {
 		err = a.Allocate()
 	}

@@ -5,8 +5,12 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 )
 
-// MatrixKernel multiplies many vectors by subgroup matrices. Before it, split turns them into pairs of float16.
-const MatrixKernel = "matmul_matrix"
+// MatrixKernel multiplies many vectors by subgroup matrices, and expertMatrixKernel those that are sorted by expert. Before
+// them, split turns vectors into pairs of float16.
+const (
+	MatrixKernel       = "matmul_matrix"
+	expertMatrixKernel = "matmul_matrix_experts"
+)
 
 const (
 	leastMatrix = 32 // tokens: for fewer, matmul is as fast
@@ -15,29 +19,62 @@ const (
 
 // halves are the vectors of a product as MatrixKernel reads them.
 type halves struct {
-	both  *arena.Buffer // [tokens][hi, lo][columns] float16; nil: there are none
-	units *arena.Buffer // [tokens] float32, what hi + lo is multiplied by
+	both  *arena.Buffer // [vectors][hi, lo][columns] float16; nil: there are none
+	units *arena.Buffer // [vectors] float32, what hi + lo is multiplied by
 }
 
-// ReserveHalves asks for the memory that products by subgroup matrices need, for a number of tokens and up to cols
-// columns. Without it all products are matmul's.
-func (k *Kit) ReserveHalves(tokens, cols int) {
+// ReserveHalves asks for the memory that products by subgroup matrices need, for a number of vectors and of elements.
+// Without it all products are matmul's.
+func (k *Kit) ReserveHalves(vectors, elements int) {
 	k.halves = halves{
-		both:  k.arena.Reserve(PurposeActivations, 4*tokens*cols, gpu.Storage),
-		units: k.arena.Reserve(PurposeActivations, 4*tokens, gpu.Storage),
+		both:  k.arena.Reserve(PurposeActivations, 4*elements, gpu.Storage),
+		units: k.arena.Reserve(PurposeActivations, 4*vectors, gpu.Storage),
 	}
 }
 
-// matrixCols reports the most columns of a product by subgroup matrices, 0 if there is none.
-func (w *Weights) matrixCols(c Choice) (cols int) {
-	for _, m := range w.matrices {
+// reserveHalves asks for what the products of n tokens need.
+func (g *Graph) reserveHalves(n int) {
+	var vectors, elements int
+	count := func(m *Matrix, n int) {
+		if m == nil {
+			return
+		}
 		for _, p := range m.Parts {
-			if c.Matrices[p.Packing] {
-				cols = max(cols, p.Cols(p.Width))
+			if g.opts.Choice.Matrices[p.Packing] {
+				vectors, elements = max(vectors, n), max(elements, n*p.Cols(p.Width))
 			}
 		}
 	}
-	return cols
+	for _, m := range g.w.matrices {
+		count(m, n)
+	}
+	for i := range g.w.Layers {
+		if m := &g.spec.Layer(i).MLP; m.Experts > 0 {
+			count(g.w.Layers[i].ExpertDown, n*m.TopK)
+		}
+	}
+	if vectors > 0 {
+		g.ReserveHalves(vectors, elements)
+	}
+}
+
+// splitInput is what the last dispatch of split has read.
+type splitInput struct {
+	from    *arena.Buffer
+	packing Packing // whose order the elements have
+	inOrder bool
+}
+
+// split records the split of n vectors for a product with a part, unless they are split already.
+func (r *Recorder) split(in Vectors, p *Part, n int, at *arena.Buffer) {
+	is := splitInput{in.Buffer, p.Packing, p.inOrder}
+	if r.splitOf == is || !r.recording() {
+		return
+	}
+	cost := r.cost
+	r.cost = Cost{}
+	r.Dispatch("split", p.consts(), n, 1, in.Buffer, r.halves.both, r.halves.units, at)
+	r.cost, r.splitOf = cost, is
 }
 
 // MatricesTake reports whether MatrixKernel is good for products of a shape.
@@ -60,14 +97,10 @@ func matrixDefaults(s Shape) Tuned {
 	return with
 }
 
-// matrixProduct records a product of a part by subgroup matrices. first says that the vectors are not split yet.
-func (r *Recorder) matrixProduct(p *Product, part *Part, s Shape, first bool, step *arena.Buffer) {
-	cost, at := r.cost, r.sizesOf(p, part)
-	if first {
-		r.cost = Cost{}
-		r.Dispatch("split", part.consts(), r.n, 1, p.In.Buffer, r.halves.both, r.halves.units, at)
-	}
-	r.cost = cost
+// matrixProduct records a product of a part by subgroup matrices.
+func (r *Recorder) matrixProduct(p *Product, part *Part, s Shape, step *arena.Buffer) {
+	at := r.sizesOf(p, part)
+	r.split(p.In, part, r.n, at)
 	c := part.Packing.consts() // split brings the activations into the order of the codes, woven or not
 	tile := r.choose.tuned(MatrixKernel, s, c, matrixDefaults(s))
 	high, wide := 16*tile["HIGH"]*tile["DOWN"], 16*tile["WIDE"]*tile["ACROSS"]

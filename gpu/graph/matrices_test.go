@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -69,7 +70,7 @@ func recordMatrices(t *testing.T, s Shape, c Choice, reserve bool) *Pass {
 	defer a.Close()
 	kit := NewKit(dev, a, c)
 	if reserve {
-		kit.ReserveHalves(s.Tokens, s.Cols(s.Width))
+		kit.ReserveHalves(s.Tokens, s.Tokens*s.Cols(s.Width))
 	}
 	vectors := func(n int) Vectors {
 		return Vectors{Buffer: a.Reserve("test", 4*s.Tokens*Stride(n), gpu.Storage), Stride: Stride(n)}
@@ -85,4 +86,36 @@ func recordMatrices(t *testing.T, s Shape, c Choice, reserve bool) *Pass {
 		t.Fatal(err)
 	}
 	return pass
+}
+
+// TestMatrixExperts records a layer with experts: gate and up read the same vectors, which are split once; down's are those of
+// the choices, for which there is memory.
+func TestMatrixExperts(t *testing.T) {
+	s := modeltest.PlainSpec()
+	s.Kinds[0].MLP.Experts, s.Kinds[0].MLP.TopK, s.Kinds[0].MLP.NormalizeTopK = 4, 3, true
+	g := newGraphWith(t, gputest.Open(t), s, Choice{Matrices: map[Packing]bool{{Bits: 4, Block: 32}: true}})
+	body, err := g.Body(40, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range body.Passes[1].Dispatches {
+		switch name := d.Kernel.Name; name {
+		case "split":
+			names = append(names, fmt.Sprint("split ", d.X))
+		case MatrixKernel, expertMatrixKernel:
+			names = append(names, name)
+		}
+	}
+	want := []string{
+		"split 40", MatrixKernel, "split 40", MatrixKernel, // q, k, v; o
+		"split 40", expertMatrixKernel, expertMatrixKernel, "split 120", expertMatrixKernel,
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("recorded %q, want %q", names, want)
+	}
+	inner := Packing{Bits: 4, Block: 32}.Cols(s.Kinds[0].MLP.Intermediate)
+	if have := g.halves.both.Size(); have < uint64(4*120*inner) {
+		t.Errorf("%d bytes for 120 vectors of %d elements", have, inner)
+	}
 }

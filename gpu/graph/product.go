@@ -38,7 +38,6 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 	if r.tapped(p.Matrix, Inputs{Vectors: p.In}) {
 		return
 	}
-	var split Packing // as which the vectors are split
 	for _, part := range p.Matrix.Parts {
 		if r.err != nil {
 			return
@@ -50,8 +49,7 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 			continue
 		}
 		if r.byMatrices(s) {
-			r.matrixProduct(p, part, s, part.Packing != split, step)
-			split = part.Packing
+			r.matrixProduct(p, part, s, step)
 			continue
 		}
 		c := part.consts()

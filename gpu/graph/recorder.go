@@ -16,8 +16,9 @@ type Recorder struct {
 	cost Cost // of the dispatch that comes next
 	err  error
 
-	ahead  ahead // what the product that came last has prepared
-	handed bool  // whether it has stored its output as limbs, too
+	ahead   ahead      // what the product that came last has prepared
+	handed  bool       // whether it has stored its output as limbs, too
+	splitOf splitInput // what lies split, if nothing else was recorded since but products of it
 
 	// If only a part of a layer is recorded, it begins at from and ends at the matrix that the tap wants.
 	from Place
@@ -51,6 +52,9 @@ func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, buffers .
 	if err != nil {
 		r.err = err
 		return
+	}
+	if kernel != MatrixKernel && kernel != expertMatrixKernel {
+		r.splitOf = splitInput{}
 	}
 	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Kernel: k, X: x, Y: y, Buffers: buffers, Cost: r.cost})
 	r.cost = Cost{}

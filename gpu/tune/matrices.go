@@ -87,7 +87,7 @@ func newMatrixTrial(ctx context.Context, dev *gpu.Device, p graph.Packing) (*mat
 	if err != nil {
 		return nil, err
 	}
-	m.kit.ReserveHalves(s.Tokens, s.Cols(width))
+	m.kit.ReserveHalves(s.Tokens, s.Tokens*s.Cols(width))
 	t := &matrixTrial{m}
 	if err = m.load(ctx, src); err == nil {
 		err = t.fill(rng)

@@ -74,7 +74,7 @@ func newProductTrial(ctx context.Context, dev *gpu.Device, kernel string, s grap
 		return nil, err
 	}
 	if kernel == graph.MatrixKernel {
-		m.kit.ReserveHalves(s.Tokens, s.Cols(s.Width))
+		m.kit.ReserveHalves(s.Tokens, s.Tokens*s.Cols(s.Width))
 	}
 	t := &productTrial{matrix: m, kernel: kernel, cold: reserveCold(dev, m.arena), unwritten: reserveUnwritten(m.arena, m.y.Buffer)}
 	if err = m.load(ctx, src); err == nil {

@@ -88,7 +88,7 @@ func (o *Options) fit(ctx context.Context, src model.Weights) error {
 
 // spend gives matrices more bits as long as the budget lasts, those first where they were found to save most:
 //
-//   - the values, if several query heads read each: an error counts as many times;
+//   - the values, if several query heads read each: an error counts as many times; and latent vectors, which all read;
 //   - the ways out of MLPs with a neuron that sticks out: they write the few huge activations that models have;
 //   - the last MLP, which nothing makes good, in models of so many layers that one does not cost much;
 //   - smaller blocks, for queries and keys first.
@@ -103,6 +103,7 @@ func (f *fitted) spend(o *Options, src model.Weights, c class, outliers []int) {
 	if sharesValues(s) {
 		int8s(anyLayer, model.RoleV)
 	}
+	int8s(anyLayer, model.RoleKVDown)
 	for _, l := range outliers {
 		int8s(l, model.RoleDown)
 	}
@@ -110,8 +111,8 @@ func (f *fitted) spend(o *Options, src model.Weights, c class, outliers []int) {
 		int8s(last, model.RoleDown, model.RoleUp, model.RoleGate)
 	}
 	for _, roles := range [][]model.Role{
-		{model.RoleQ, model.RoleK},
-		{model.RoleO},
+		{model.RoleQ, model.RoleK, model.RoleQDown, model.RoleQUp, model.RoleKUp},
+		{model.RoleO, model.RoleVUp},
 		{model.RoleDown, model.RoleSharedDown},
 		{model.RoleUp, model.RoleSharedUp},
 		{model.RoleGate, model.RoleSharedGate},

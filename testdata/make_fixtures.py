@@ -176,6 +176,13 @@ FIXTURES = {
         q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4, attention_bias=True,
         n_routed_experts=8, num_experts_per_tok=3, n_group=4, topk_group=2, n_shared_experts=1, moe_intermediate_size=20,
         first_k_dense_replace=1, num_nextn_predict_layers=0, rms_norm_eps=1e-3)),
+    "glm4_moe_lite": ("Glm4MoeLiteConfig", dict(
+        q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4,
+        n_routed_experts=6, num_experts_per_tok=3, n_shared_experts=1, moe_intermediate_size=20, rope_interleave=False,
+        mlp_layer_types=["sparse", "dense", "sparse"], num_nextn_predict_layers=0)),
+    "ernie4_5_moe": ("Ernie4_5_MoeConfig", dict(
+        num_hidden_layers=4, moe_num_experts=6, moe_k=3, moe_num_shared_experts=2, moe_intermediate_size=20, moe_layer_interval=2,
+        moe_layer_start_index=1, tie_word_embeddings=True)),
 }
 
 
@@ -233,7 +240,7 @@ def randomize(model, seed):
         norm = p.dim() == 1 and not name.endswith("bias")
         p.data = p.data + 0.3 * noise if norm else 0.3 * noise
     for name, b in model.named_buffers():
-        if name.endswith("correction_bias"):
+        if name.endswith("correction_bias"):  # ernie4_5_moe has it among its parameters
             b.copy_(0.3 * torch.randn(b.shape, generator=g))
 
 

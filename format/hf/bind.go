@@ -19,6 +19,7 @@ type bound struct {
 	group, step int
 	total       int
 	transposed  bool      // stored [in][out]
+	row         bool      // a vector, stored as a matrix of one row
 	changes     []adapted // what adapters do, in this order
 }
 
@@ -214,7 +215,7 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 
 // layout derives where the rows of a tensor lie from the roles that share its source.
 func (b *binder) layout(s source, t *model.Tensor) bound {
-	d := bound{transposed: s.transposed}
+	d := bound{row: s.row, transposed: s.transposed}
 	d.experts, d.rows, d.cols = dimensions(t.Role, t.Shape)
 	d.group, d.total = d.rows, d.rows
 	if s.fused != nil {
@@ -283,6 +284,8 @@ func (d *bound) suffix() string {
 func (d *bound) storedShape(t *model.Tensor) []int {
 	var shape []int
 	switch {
+	case d.row:
+		shape = []int{1, d.total}
 	case d.vectors(t):
 		shape = []int{d.total}
 	case d.transposed:

@@ -22,6 +22,20 @@ var latentFamilies = map[string]*family{
 			"qk_rope_head_dim": 64, "routed_scaling_factor": 1.0, "topk_method": "greedy", "v_head_dim": 128,
 			"moe_intermediate_size": 1407, "rope_theta": 10000}`,
 	},
+	"glm4_moe_lite": {
+		class:    "Glm4MoeLiteForCausalLM",
+		read:     readGLM4MoELite,
+		tensors:  with(latentTensors, sharedExpert("mlp.shared_experts", "")),
+		experts:  biasedExperts,
+		prefixes: modelPrefix,
+		aliases:  map[string]string{"num_local_experts": "n_routed_experts", "head_dim": "qk_rope_head_dim"},
+		defaults: `{"vocab_size": 154880, "hidden_size": 2048, "intermediate_size": 10240, "moe_intermediate_size": 1536,
+			"num_hidden_layers": 47, "num_attention_heads": 20, "num_key_value_heads": 20, "n_shared_experts": 1,
+			"num_local_experts": 64, "routed_scaling_factor": 1.8, "kv_lora_rank": 512, "q_lora_rank": 768, "head_dim": 64,
+			"v_head_dim": 256, "qk_nope_head_dim": 192, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 4,
+			"norm_topk_prob": true, "hidden_act": "silu", "max_position_embeddings": 202752, "rms_norm_eps": 1e-05,
+			"tie_word_embeddings": false, "rope_interleave": true, "attention_bias": false, "rope_theta": 10000}`,
+	},
 	"deepseek_v3": deepSeekV3,
 	"kimi_k2":     deepSeekV3, // transformers knows it by the code that its files name, which is DeepSeek V3's
 }
@@ -31,7 +45,7 @@ var deepSeekV3 = &family{
 	read:     readDeepSeekV3,
 	tensors:  with(latentTensors, sharedExpert("mlp.shared_experts", "")),
 	experts:  biasedExperts,
-	prefixes: modelPrefix,
+	prefixes: textPrefix,
 	aliases:  map[string]string{"num_local_experts": "n_routed_experts"},
 	defaults: `{"vocab_size": 129280, "hidden_size": 7168, "intermediate_size": 18432, "moe_intermediate_size": 2048,
 		"num_hidden_layers": 61, "num_attention_heads": 128, "num_key_value_heads": 128, "n_shared_experts": 1,
@@ -56,14 +70,14 @@ var latentTensors = merge(
 	fused(source{name: "{p}layers.{l}.self_attn.kv_b_proj.weight", byHead: true}, model.RoleKUp, model.RoleVUp),
 )
 
-// latent reads attention with a latent vector.
-func (d *draft) latent() {
+// latent reads attention with a latent vector. A key says how many elements of a head are rotated.
+func (d *draft) latent(rotated string) {
 	heads := d.layers[0].Attention.Heads
 	if n := d.size("num_key_value_heads", heads); n != heads {
 		d.fail("num_key_value_heads", "%d with %d attention heads: with a latent vector, there are as many", n, heads)
 	}
 	l := model.Latent{
-		KVRank: d.size("kv_lora_rank", 0), SharedDim: d.size("qk_rope_head_dim", 0), ValueDim: d.size("v_head_dim", 0),
+		KVRank: d.size("kv_lora_rank", 0), SharedDim: d.size(rotated, 0), ValueDim: d.size("v_head_dim", 0),
 		LatentEps: 1e-6, // whatever rms_norm_eps says
 	}
 	if d.has("q_lora_rank") {
@@ -101,7 +115,7 @@ func (d *draft) magnitude() {
 func readDeepSeekV2(d *draft) {
 	d.rms()
 	d.mlp(true, "hidden_act", "mlp_bias")
-	d.latent()
+	d.latent("qk_rope_head_dim")
 	d.attentionBias("attention_bias", false)
 	d.rope(false, ropeNames)
 	d.spec.RoPE[0].Interleaved = true
@@ -124,7 +138,7 @@ func readDeepSeekV2(d *draft) {
 func readDeepSeekV3(d *draft) {
 	d.rms()
 	d.mlp(true, "hidden_act", "")
-	d.latent()
+	d.latent("qk_rope_head_dim")
 	if n := d.layers[0].Attention.SharedDim; d.has("head_dim") && d.int("head_dim", n) != n {
 		d.fail("head_dim", "%d: in this family it is what is rotated of a head, qk_rope_head_dim, which is %d", d.int("head_dim", n), n)
 	}
@@ -132,5 +146,28 @@ func readDeepSeekV3(d *draft) {
 	d.rope(false, ropeNames)
 	d.spec.RoPE[0].Interleaved = d.bool("rope_interleave", true)
 	d.magnitude()
-	d.deepExperts()
+	d.behindDense(d.deepExperts())
+}
+
+func readGLM4MoELite(d *draft) {
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.latent("head_dim")
+	d.attentionBias("attention_bias", false)
+	d.rope(true, ropeNames)
+	if n := d.layers[0].Attention.SharedDim; d.spec.RoPE[0].Dim != n {
+		d.fail("partial_rotary_factor", "%d of the %d elements that keys share would be rotated: want all", d.spec.RoPE[0].Dim, n)
+	}
+	d.spec.RoPE[0].Interleaved = d.bool("rope_interleave", true)
+	d.magnitude()
+	m, kinds := d.deepExperts(), d.strings("mlp_layer_types")
+	if kinds != nil && len(kinds) != len(d.layers) {
+		d.fail("mlp_layer_types", "%d entries for %d layers", len(kinds), len(d.layers))
+		return
+	}
+	d.each(func(i int, y *model.Layer) {
+		if kinds == nil && i > 0 || kinds != nil && kinds[i] == "sparse" {
+			y.MLP = m
+		}
+	})
 }

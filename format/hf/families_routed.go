@@ -48,6 +48,22 @@ var routedFamilies = map[string]*family{
 			"routed_scaling_factor": 1.0, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 0,
 			"norm_topk_prob": false, "sliding_window": 4096, "max_window_layers": 62, "rope_theta": 10000}`,
 	},
+	"ernie4_5_moe": {
+		class:   "Ernie4_5_MoeForCausalLM",
+		read:    readErnieMoE,
+		tensors: with(llamaTensors, sharedExpert("mlp.shared_experts", "")),
+		experts: with(mlpExperts, map[model.Role]source{model.RoleSelectionBias: {
+			name: "{p}layers.{l}.mlp.moe_statics.e_score_correction_bias", row: true,
+			instead: []source{{name: "{p}layers.{l}.mlp.gate.moe_statics.e_score_correction_bias", row: true}},
+		}}),
+		prefixes: modelPrefix,
+		aliases:  map[string]string{"num_experts": "moe_num_experts", "num_experts_per_tok": "moe_k"},
+		defaults: `{"vocab_size": 103424, "hidden_size": 2560, "intermediate_size": 12288, "num_hidden_layers": 28,
+			"num_attention_heads": 20, "num_key_value_heads": 4, "hidden_act": "silu", "max_position_embeddings": 131072,
+			"rms_norm_eps": 1e-05, "tie_word_embeddings": true, "use_bias": false, "moe_intermediate_size": 1536,
+			"num_experts_per_tok": 6, "num_experts": 64, "moe_num_shared_experts": 2, "moe_layer_start_index": 1,
+			"moe_layer_end_index": -1, "moe_layer_interval": 1, "moe_norm_min": 1e-12, "rope_theta": 500000}`,
+	},
 	"minimax_m2": {
 		class:   "MiniMaxM2ForCausalLM",
 		read:    readMiniMaxM2,
@@ -164,7 +180,7 @@ func readGLM4MoE(d *draft) {
 	if d.bool("use_qk_norm", false) {
 		d.qkNorm(model.QKNormHead)
 	}
-	d.deepExperts()
+	d.behindDense(d.deepExperts())
 }
 
 func readDots1(d *draft) {
@@ -181,12 +197,12 @@ func readDots1(d *draft) {
 		}
 		return fullAttention
 	})
-	d.deepExperts()
+	d.behindDense(d.deepExperts())
 }
 
-// deepExperts gives the layers behind the first few experts as DeepSeek V3 has them: scores are sigmoids, a bias helps
-// choose, from some groups only, and all tokens share an expert.
-func (d *draft) deepExperts() {
+// deepExperts returns experts as DeepSeek V3 has them: scores are sigmoids, a bias helps choose, from some groups only,
+// and all tokens share an expert.
+func (d *draft) deepExperts() model.MLP {
 	m := d.moe("num_local_experts")
 	m.Sigmoid, m.SelectionBias = true, true
 	m.NormalizeTopK = d.bool("norm_topk_prob", false)
@@ -195,7 +211,7 @@ func (d *draft) deepExperts() {
 	if m.Groups, m.TopGroups, m.GroupBest = d.size("n_group", 0), d.size("topk_group", 0), 2; m.Groups == 1 {
 		m.Groups, m.TopGroups, m.GroupBest = 0, 0, 0
 	}
-	d.behindDense(m)
+	return m
 }
 
 // behindDense gives an MLP to the layers behind the first few, which first_k_dense_replace counts.
@@ -203,6 +219,31 @@ func (d *draft) behindDense(m model.MLP) {
 	dense := d.int("first_k_dense_replace", 0)
 	d.each(func(i int, y *model.Layer) {
 		if i >= dense {
+			y.MLP = m
+		}
+	})
+}
+
+// smallestNorm bounds moe_norm_min: sums of scores that are smaller would be divided by that.
+const smallestNorm = 1e-9
+
+func readErnieMoE(d *draft) {
+	readErnie(d)
+	if d.bool("use_bias", false) {
+		d.fail("use_bias", "biases of experts that all tokens share are not supported")
+	}
+	if least := d.float("moe_norm_min", 0); !(least <= smallestNorm) {
+		d.fail("moe_norm_min", "%g is not supported: want at most %g", least, smallestNorm)
+	}
+	m := d.moe("num_experts")
+	m.NormalizeTopK, m.SelectionBias = true, true
+	m.Shared = d.int("moe_num_shared_experts", 0) * m.Intermediate
+	step, first, last := d.size("moe_layer_interval", 1), d.int("moe_layer_start_index", 0), d.int("moe_layer_end_index", -1)
+	if last == -1 {
+		last = len(d.layers) - 1
+	}
+	d.each(func(i int, y *model.Layer) {
+		if (i+1)%step == 0 && i >= first && i <= last {
 			y.MLP = m
 		}
 	})

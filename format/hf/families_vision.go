@@ -8,6 +8,7 @@ var visionFamilies = map[string]*family{
 	"gemma3":   {class: "Gemma3ForConditionalGeneration", holds: &held{families: []string{"gemma3_text"}, ties: outerTies, tied: true}, read: refuseCap},
 	"llama4":   {class: "Llama4ForConditionalGeneration", holds: &held{families: []string{"llama4_text"}}},
 	"mistral3": {class: "Mistral3ForConditionalGeneration", holds: &held{families: []string{"mistral", "ministral3"}, ties: outerTies, tied: true}},
+	"kimi_k25": {class: "Kimi_K25ForConditionalGeneration", holds: &held{families: []string{"deepseek_v3", "kimi_k2"}, ties: outerTies, tied: true}},
 	"qwen2_vl": {class: "Qwen2VLForConditionalGeneration", holds: &held{families: []string{"qwen2_vl_text"}, ties: eitherTies, flat: true}},
 	"qwen2_vl_text": {
 		class:    "Qwen2VLTextModel",

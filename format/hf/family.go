@@ -55,6 +55,8 @@ type source struct {
 	fused  []model.Role
 	byHead bool
 	turns  bool // … but those of all roles by turns
+	// row: a vector is stored as a matrix of one row.
+	row bool
 	// transposed: the tensor is stored [in][out], not [out][in]; eitherWay: unless its shape is that of [out][in].
 	transposed, eitherWay bool
 	// skip is how many rows at the front belong to nothing.

@@ -86,7 +86,7 @@ var unused = map[string][]string{
 var windowless = []string{
 	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
 	"qwen3_vl_text", "qwen3_vl_moe_text", "phi", "stablelm", "cohere", "nemotron", "olmo", "falcon", "gptj", "gpt_neo", "gpt_bigcode", "opt",
-	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3",
+	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "ernie4_5_moe",
 	"olmoe", "bloom", "mpt", "hunyuan_v1_dense", "granitemoehybrid",
 }
 

@@ -142,7 +142,7 @@ var furtherSegments = []string{"mtp", "mtp_layers", "nextn", "medusa_head"}
 // by its name, or as a layer behind the last with the projection that joins embedding and state.
 func (b *binder) predictsFurther(name string) bool {
 	segments := strings.Split(name, ".")
-	if slices.ContainsFunc(segments, func(s string) bool { return slices.Contains(furtherSegments, s) }) {
+	if slices.ContainsFunc(segments, func(s string) bool { return slices.Contains(furtherSegments, s) || strings.HasPrefix(s, "mtp_") }) {
 		return true
 	}
 	n, ok := layerOf(name)
@@ -165,7 +165,7 @@ func layerOf(name string) (n int, ok bool) {
 
 // otherParts are the parts of a multimodal model beside the language model.
 var otherParts = []string{
-	"vision_tower", "vision_model", "vision_encoder", "vision_embed_tokens", "multi_modal_projector", "visual", "audio_tower",
+	"vision_tower", "vision_model", "mm_projector", "vision_encoder", "vision_embed_tokens", "multi_modal_projector", "visual", "audio_tower",
 	"embed_vision", "embed_audio", "image_newline",
 }
 

@@ -21,7 +21,7 @@ func TestShapes(t *testing.T) {
 		"deepseek-v3-1layer": 13.38e9, "gpt-oss-20b": 20.91e9, "qwen3-30b-a3b": 30.53e9,
 	}
 	padded := map[string]map[string]float64{"gpt-oss-20b": {"int8": 2944. / 2880, "int4": 2944. / 2880, "int2": 3072. / 2880}} // rows of whole blocks
-	bits := map[string]float64{"int8": 8.25, "int4": 4.25, "int2": 2.125, "f16": 16} // on the device
+	bits := map[string]float64{"int8": 8.25, "int4": 4.25, "int2": 2.125, "f16": 16}                                           // on the device
 	for _, name := range Shapes() {
 		for format, each := range bits {
 			m, err := OpenShape(name, format, 0)

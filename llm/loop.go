@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -89,8 +90,8 @@ func (l *loop) decode(ctx context.Context) ([]Piece, error) {
 	if shifted || ended != nil {
 		return l.ended(ended...), nil
 	}
-	ids, err := l.m.together(ctx, l.active)
-	if err != nil {
+	ids, failed, err := l.m.together(ctx, l.active)
+	if err = cmp.Or(slices.Concat([]error{err}, failed)...); err != nil {
 		return nil, err
 	}
 	pieces := make([]Piece, len(ids))

@@ -33,6 +33,9 @@ type Model struct {
 type Options struct {
 	Page   fs.FS // the demo page, as Site returns it
 	Models []Model
+	// API answers to APIPaths, patterns of http.ServeMux; nil: nothing does.
+	API      http.Handler
+	APIPaths []string
 	// Reference computes the logits [len(tokens)][vocab] of a model on the CPU, for the page to compare with; nil:
 	// the page offers no comparison.
 	Reference func(ctx context.Context, model string, tokens []int32) ([]float32, error)
@@ -62,6 +65,9 @@ func Handler(o Options) http.Handler {
 	}
 	mux.Handle("POST /reference/{model}", http.NewCrossOriginProtection().Handler(http.HandlerFunc(o.reference)))
 	mux.HandleFunc("GET /"+wasmName, o.serveWasm)
+	for _, path := range o.APIPaths {
+		mux.Handle(path, o.API)
+	}
 	mux.Handle("GET /", http.FileServerFS(o.Page))
 	return o.guard(mux)
 }

@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "internal/option", "llm/engine", "llm/grammar", "quant/auto", "quant/convert", "verify/run"},
 	"llm/bench":                            {"cpu", "format/bundle", "format/hf", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "llm/engine"},
 	"llm/grammar":                          {},
+	"llm/server":                           {"llm", "llm/grammar"},
 	"llm/engine":                           {"cpu", "format/model", "format/outdir", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "kernels", "kernels/simd", "verify"},
 	"quant":                                {"format/block", "internal/vector"},
 	"quant/auto":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "format/source", "format/strict", "format/tokenizer", "format/tokenizer/chat", "format/vocab", "gpu", "gpu/calibrate", "gpu/transformer", "internal/option", "quant", "quant/calibrate", "quant/convert", "verify"},

@@ -22,13 +22,14 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
+	"github.com/llama-webgpu/llama-webgpu/llm/server"
 	"github.com/llama-webgpu/llama-webgpu/web"
 )
 
 var serveCommand = &cli.Command{
 	Name:      "serve",
 	Category:  "Models",
-	Usage:     "serve a bundle and a page that runs it in the browser",
+	Usage:     "serve a bundle to OpenAI clients, and a page that runs it in the browser",
 	UsageText: "llama-webgpu serve DIR [options]",
 	Description: `Serves the demo page, the npm package that it uses, and the bundle in DIR or the bundles in its
 subdirectories. The model runs in the browser, on its GPU: prompts and texts stay there. Only the page's
@@ -38,6 +39,11 @@ Unless --host says otherwise, the server can be reached from this machine only. 
 allow WebGPU on https pages only. The server answers to IP addresses, localhost, and its own host name; behind
 a proxy, or under another name, give that name with --allow-host.
 
+Programs made for OpenAI's API can use the models at /v1: chat and text completions, streamed or whole, with
+JSON schemas (response_format) and grammars; /tokenize, /apply-template, /health, /props and /metrics are there as
+well. For them a model runs in this program, on its GPU; it is loaded by the first request. Several
+requests are computed together (--parallel).
+
 A bundle in a subdirectory that cannot be opened is reported, and the others are served.
 
 A program that was built with go install does not contain the page: it builds the page the first time,
@@ -46,19 +52,24 @@ with the Go tool.
 Examples:
 
   llama-webgpu serve out
-  llama-webgpu serve models --port 9000`,
-	Flags: []cli.Flag{
+  llama-webgpu serve models --port 9000 --parallel 8 --api-key "$KEY"
+  curl http://localhost:8080/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hello"}]}'`,
+	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle, or directory of bundles (required)"},
 		&cli.StringFlag{Name: "host", Value: "127.0.0.1", Usage: "`HOST`: address to listen on"},
 		&cli.IntFlag{Name: "port", Value: 8080, Usage: "`N`: port to listen on; 0: any that is free"},
 		&cli.StringSliceFlag{Name: "allow-host", Usage: "`NAME`: another host name to answer to (repeatable)"},
 		&cli.BoolFlag{Name: "no-reference", Usage: "do not compute logits for the page's parity check", DisableDefaultText: true},
-	},
+	}, apiFlags, deviceFlags()),
 	Action: serve,
 }
 
 func serve(c *cli.Context) error {
-	if err := cmp.Or(cmdline.Check(c, []string{"model"}, "model"), cmdline.Within(c, cmdline.Bound{Name: "port", Most: 65535, Not: "0: any that is free"})); err != nil {
+	if c.Bool(listAdaptersName) {
+		return listAdapters(c)
+	}
+	bounds := append([]cmdline.Bound{{Name: "port", Most: 65535, Not: "0: any that is free"}}, apiBounds...)
+	if err := cmp.Or(cmdline.Check(c, []string{"model"}, "model"), checkDevice(c), cmdline.Within(c, bounds...)); err != nil {
 		return err
 	}
 	models, damaged, err := findBundles(c.String("model"))
@@ -68,6 +79,10 @@ func serve(c *cli.Context) error {
 	for _, err := range damaged {
 		fmt.Fprintf(c.App.ErrWriter, "not served: %v\n", err)
 	}
+	api, err := newAPI(c, models)
+	if err != nil {
+		return err
+	}
 	page, err := web.Site(c.Context, func() {
 		fmt.Fprintln(c.App.ErrWriter, "This program was built without the demo page: building it, which takes a minute or two the first time.")
 	})
@@ -75,6 +90,9 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	o := web.Options{Page: page, Models: models}
+	if api != nil {
+		o.API, o.APIPaths = api, server.Paths
+	}
 	o.Hosts, o.AnyAddress = hostNames(c.String("host"))
 	o.Hosts = append(o.Hosts, c.StringSlice("allow-host")...)
 	if !c.Bool("no-reference") {
@@ -84,8 +102,23 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout(c), "%s; open http://%s\n", counted(len(models), "model"), pageAddress(l.Addr()))
-	return serveUntil(c.Context, l, web.Handler(o))
+	at := pageAddress(l.Addr())
+	fmt.Fprintf(stdout(c), "%s; open http://%s\n", counted(len(models), "model"), at)
+	if api != nil {
+		fmt.Fprintf(stdout(c), "API for OpenAI clients: %s\n", apiAddress(at))
+		defer api.Close(canceled())
+	}
+	if o.AnyAddress && c.String("api-key") == "" && api != nil {
+		fmt.Fprintf(c.App.ErrWriter, "warning: whoever reaches %s may use the API: set --api-key, or --no-api\n", c.String("host"))
+	}
+	return serveUntil(c.Context, l, web.Handler(o), c.Duration("grace"))
+}
+
+// canceled is a context that has ended.
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }
 
 // pageAddress writes localhost for a loopback address: every browser treats pages of localhost as secure.
@@ -111,9 +144,9 @@ func hostNames(host string) (names []string, anyAddress bool) {
 	return slices.DeleteFunc(names, func(n string) bool { return n == "" }), true
 }
 
-// serveUntil serves until ctx ends, and then finishes the responses that are under way.
-func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+// serveUntil serves until ctx ends, and then lets the responses that are under way go on for a while.
+func serveUntil(ctx context.Context, l net.Listener, h http.Handler, grace time.Duration) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {
@@ -121,7 +154,7 @@ func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
 		return err
 	case <-ctx.Done():
 	}
-	end, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	end, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	if err := s.Shutdown(end); err != nil {
 		return s.Close()

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
+	"github.com/llama-webgpu/llama-webgpu/llm"
+	"github.com/llama-webgpu/llama-webgpu/llm/engine"
+	"github.com/llama-webgpu/llama-webgpu/llm/server"
+	"github.com/llama-webgpu/llama-webgpu/web"
+)
+
+// apiFlags are those of the interface for programs.
+var apiFlags = []cli.Flag{
+	&cli.BoolFlag{Name: "no-api", Usage: "only serve page and bundles", Category: "API", DisableDefaultText: true},
+	&cli.StringFlag{Name: "api-key", Usage: "`KEY`: clients must send it, as Authorization: Bearer KEY", EnvVars: []string{"LLAMA_WEBGPU_API_KEY"}, Category: "API"},
+	&cli.StringSliceFlag{Name: "cors", Usage: "`ORIGIN`: pages from there may use the API; *: all pages (repeatable)", Category: "API"},
+	&cli.StringSliceFlag{Name: "alias", Usage: "`NAME`: another name of the model, or MODEL=NAME if there are several (repeatable)", Category: "API"},
+	&cli.IntFlag{Name: "parallel", Aliases: []string{"np"}, Value: 4, Usage: "generate up to `N` texts at once", Category: "API"},
+	&cli.IntFlag{Name: "queue", Value: 64, Usage: "let up to `N` texts wait, and answer others with 429", Category: "API"},
+	&cli.IntFlag{Name: "max-seq-len", Aliases: []string{"c"}, Usage: "`N`: context length: prompt and text have at most N tokens", DefaultText: "what the model was trained for, at most 4096", Category: "API"},
+	&cli.IntFlag{Name: "max-loaded", Value: 1, Usage: "keep up to `N` models loaded; the one used longest ago makes room", Category: "API"},
+	&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "`TIME`: when the server ends, let texts go on for so long", Category: "API"},
+}
+
+var apiBounds = []cmdline.Bound{
+	{Name: "parallel", Least: 1, Most: maxBatch},
+	{Name: "queue", Most: 1 << 20},
+	{Name: "max-seq-len", Least: 1, Most: 1 << 20},
+	{Name: "max-loaded", Least: 1, Most: 1 << 10},
+}
+
+// newAPI makes the interface for programs, nil: it is not wanted.
+func newAPI(c *cli.Context, models []web.Model) (*server.Server, error) {
+	if c.Bool("no-api") {
+		return nil, nil
+	}
+	o := server.Options{Most: c.Int("max-loaded"), Queue: c.Int("queue"), Key: c.String("api-key"), CORS: c.StringSlice("cors")}
+	aliases, err := aliasesOf(c.StringSlice("alias"), models)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range models {
+		print, created, err := identity(m.Dir)
+		if err != nil {
+			return nil, err
+		}
+		o.Models = append(o.Models, server.Model{
+			ID: m.Name, Aliases: aliases[m.Name], Print: print, Created: created,
+			Load: func(ctx context.Context) (*server.Loaded, error) { return loadServed(ctx, c, m) },
+		})
+	}
+	return server.New(o), nil
+}
+
+// aliasesOf reads --alias.
+func aliasesOf(flags []string, models []web.Model) (map[string][]string, error) {
+	all := map[string][]string{}
+	for _, text := range flags {
+		model, alias, several := strings.Cut(text, "=")
+		if !several {
+			if len(models) > 1 {
+				return nil, cmdline.Usagef("--alias %s: there are several models: want MODEL=NAME", cmdline.Quoted(text))
+			}
+			model, alias = models[0].Name, text
+		}
+		if !slices.ContainsFunc(models, func(m web.Model) bool { return m.Name == model }) {
+			return nil, cmdline.Usagef("--alias %s: there is no model %s", cmdline.Quoted(text), model)
+		}
+		all[model] = append(all[model], alias)
+	}
+	return all, nil
+}
+
+// identity returns a bundle's ID, and when it was made.
+func identity(dir string) (id string, created time.Time, err error) {
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return "", created, err
+	}
+	defer b.Close()
+	info, err := os.Stat(filepath.Join(dir, bundle.ManifestName))
+	if err != nil {
+		return "", created, err
+	}
+	return b.Manifest.ID, info.ModTime(), nil
+}
+
+// loadServed loads a model for the server.
+func loadServed(ctx context.Context, c *cli.Context, m web.Model) (*server.Loaded, error) {
+	begun := time.Now()
+	e, err := engineOptions(c, deviceOf(c))
+	if err != nil {
+		return nil, err
+	}
+	files, err := openFiles(m.Dir)
+	if err != nil {
+		return nil, err
+	}
+	o := llm.Options{
+		Device: e.Device, GPU: e.GPU, Kernels: e.Kernels, Context: c.Int("max-seq-len"), Sequences: c.Int("parallel"), KVBits: e.KVBits,
+		Tuning: e.Tuning, Log: e.Log,
+	}
+	if e.Device == engine.CPU {
+		o.Sequences = 1
+	}
+	model, err := files.Load(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, files.Close())
+	}
+	slog.Info("loaded", "model", m.Name, "device", model.String(), "seconds", time.Since(begun).Seconds())
+	return &server.Loaded{
+		Model:    model,
+		Template: func(vars map[string]any) (llm.Template, error) { return files.Template("", vars) },
+		Close:    func() error { return errors.Join(model.Close(), files.Close()) },
+	}, nil
+}
+
+// apiAddress says where the interface is.
+func apiAddress(address string) string { return fmt.Sprintf("http://%s/v1", address) }

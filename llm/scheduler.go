@@ -1,0 +1,397 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+)
+
+// ErrQueueFull is the error of a text that is not taken on, because as many as may wait are waiting.
+var ErrQueueFull = errors.New("too many texts are waiting")
+
+// Scheduler continues texts that are asked for at any time, from any goroutine, as many at once as the model has sequences; others
+// wait in their order. Each step computes one chunk of one prompt, in turn, and one token of every text that has begun: a long
+// prompt holds nobody up for longer than a chunk. A text begins in the sequence whose cache begins most like its prompt.
+type Scheduler struct {
+	m     *Model
+	queue int
+	ctx   context.Context // of what is computed
+	stop  context.CancelFunc
+	wake  chan struct{} // something has changed; room for one
+	done  chan struct{} // closed when nothing runs any more
+
+	mu      sync.Mutex
+	waiting []*text
+	closing bool
+	stats   SchedulerStats
+
+	// of the goroutine that computes
+	active []*text
+	free   []*Session // the one that was used longest ago first
+	turn   int        // of prompts
+}
+
+// SchedulerStats are counts since the beginning, and what is under way.
+type SchedulerStats struct {
+	Waiting, Running                            int
+	Ended, Refused                              int
+	PromptTokens, CachedTokens, GeneratedTokens int
+	Steps, StepTokens                           int // decode steps, and tokens that they computed
+}
+
+// NewScheduler makes a scheduler of all sequences of a model that are free. queue is how many texts may wait.
+func NewScheduler(m *Model, queue int) (*Scheduler, error) {
+	sessions, err := m.takeAll()
+	if err != nil {
+		return nil, err
+	}
+	s := &Scheduler{m: m, queue: queue, free: sessions, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	go s.run()
+	return s, nil
+}
+
+// Model returns the model.
+func (s *Scheduler) Model() *Model { return s.m }
+
+// Stats returns counts.
+func (s *Scheduler) Stats() SchedulerStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.stats
+	stats.Waiting = len(s.waiting)
+	return stats
+}
+
+// text is a request on its way.
+type text struct {
+	*run
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu    sync.Mutex
+	mail  []delivery
+	ready chan struct{} // mail has come; room for one
+}
+
+type delivery struct {
+	piece Piece
+	err   error
+}
+
+// deliver hands a piece over, without waiting for whoever reads it.
+func (t *text) deliver(p Piece, err error) {
+	t.mu.Lock()
+	t.mail = append(t.mail, delivery{p, err})
+	t.mu.Unlock()
+	signal(t.ready)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Generate continues a prompt, when it is its turn. Pieces and errors are those of Session.Generate; the error may be
+// ErrQueueFull or ErrClosed as well. Leaving the loop, or the end of ctx, frees the sequence after the step that is being computed.
+func (s *Scheduler) Generate(ctx context.Context, request Request) iter.Seq2[Piece, error] {
+	return func(yield func(Piece, error) bool) {
+		t, err := s.submit(ctx, request)
+		if err != nil {
+			yield(Piece{}, err)
+			return
+		}
+		defer func() {
+			t.cancel()
+			signal(s.wake)
+		}()
+		stopped := ctx.Done()
+		for {
+			select {
+			case <-t.ready:
+			case <-stopped: // the computing goroutine answers
+				stopped = nil
+				signal(s.wake)
+				continue
+			}
+			t.mu.Lock()
+			mail := t.mail
+			t.mail = nil
+			t.mu.Unlock()
+			for _, d := range mail {
+				if !yield(d.piece, d.err) || d.err != nil {
+					return
+				}
+				if d.piece.Result != nil && d.piece.Result.Finish != FinishCanceled {
+					return
+				}
+			}
+		}
+	}
+}
+
+// submit puts a text into the queue.
+func (s *Scheduler) submit(ctx context.Context, request Request) (*text, error) {
+	r, err := newRun(0, s.m, request.Prompt, &request.Options)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return nil, fmt.Errorf("scheduler: %w", ErrClosed)
+	case len(s.waiting) >= s.queue+len(s.m.sessions)-s.stats.Running:
+		s.stats.Refused++
+		return nil, ErrQueueFull
+	}
+	t := &text{run: r, ready: make(chan struct{}, 1)}
+	t.ctx, t.cancel = context.WithCancel(ctx)
+	s.waiting = append(s.waiting, t)
+	signal(s.wake)
+	return t, nil
+}
+
+// Close takes on no more texts, lets those that run end until ctx ends, and then ends them. It gives the sequences back.
+func (s *Scheduler) Close(ctx context.Context) {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	signal(s.wake)
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		s.stop()
+		<-s.done
+	}
+	s.stop()
+}
+
+// run computes until the scheduler is closed and nothing is left.
+func (s *Scheduler) run() {
+	defer close(s.done)
+	for {
+		s.drop()
+		s.admit()
+		if len(s.active) > 0 && s.ctx.Err() == nil {
+			s.step()
+			continue
+		}
+		s.mu.Lock()
+		idle, closing := len(s.waiting) == 0, s.closing
+		s.mu.Unlock()
+		switch {
+		case s.ctx.Err() != nil, closing && idle:
+			s.end()
+			return
+		case idle || len(s.active) == 0:
+			select {
+			case <-s.wake:
+			case <-s.ctx.Done():
+			}
+		}
+	}
+}
+
+// end ends what is left, and gives the sequences back.
+func (s *Scheduler) end() {
+	s.mu.Lock()
+	left := slices.Concat(s.active, s.waiting)
+	s.waiting, s.closing = nil, true
+	s.mu.Unlock()
+	for _, t := range left {
+		t.deliver(Piece{}, fmt.Errorf("scheduler: %w", ErrClosed))
+		if t.session != nil {
+			s.free = append(s.free, t.session)
+		}
+	}
+	for _, session := range s.free {
+		session.Close()
+	}
+}
+
+// drop ends texts that nobody wants any more.
+func (s *Scheduler) drop() {
+	gone := func(t *text) bool { return t.ctx.Err() != nil }
+	for _, t := range slices.Clone(s.active) {
+		if gone(t) {
+			s.cancel(t)
+		}
+	}
+	s.mu.Lock()
+	var canceled []*text
+	s.waiting = slices.DeleteFunc(s.waiting, func(t *text) bool {
+		if gone(t) {
+			canceled = append(canceled, t)
+		}
+		return gone(t)
+	})
+	s.mu.Unlock()
+	for _, t := range canceled {
+		s.cancel(t)
+	}
+}
+
+// cancel ends a text whose context has ended.
+func (s *Scheduler) cancel(t *text) {
+	p := t.run.end(-1, "", FinishCanceled)
+	s.leave(t)
+	t.deliver(p, nil)
+	t.deliver(Piece{}, context.Cause(t.ctx))
+}
+
+// leave gives back the sequence of a text that has ended.
+func (s *Scheduler) leave(t *text) {
+	i := slices.Index(s.active, t)
+	if i < 0 {
+		return
+	}
+	s.active = slices.Delete(s.active, i, i+1)
+	s.free = append(s.free, t.session)
+	stats := &t.run.result.Stats
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Running--
+	s.stats.Ended++
+	s.stats.PromptTokens += stats.PromptTokens
+	s.stats.CachedTokens += stats.CachedTokens
+	s.stats.GeneratedTokens += stats.GeneratedTokens
+}
+
+// admit begins texts that wait, while there are free sequences.
+func (s *Scheduler) admit() {
+	for len(s.free) > 0 {
+		s.mu.Lock()
+		if len(s.waiting) == 0 {
+			s.mu.Unlock()
+			return
+		}
+		t := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		s.stats.Running++
+		s.mu.Unlock()
+		i := s.likest(t.result.Prompt)
+		session := s.free[i]
+		s.free = slices.Delete(s.free, i, i+1)
+		s.active = append(s.active, t)
+		if err := t.begin(session); err != nil {
+			s.fail(t, err)
+		}
+	}
+}
+
+// likest returns the free session whose cache begins most like a prompt; of several, the one that was used longest ago.
+func (s *Scheduler) likest(prompt []int32) (best int) {
+	most := -1
+	for i, session := range s.free {
+		n := 0
+		for fed := session.Tokens(); n < min(len(fed), len(prompt)) && fed[n] == prompt[n]; n++ {
+		}
+		if n > most {
+			best, most = i, n
+		}
+	}
+	return best
+}
+
+// fail ends a text with an error.
+func (s *Scheduler) fail(t *text, err error) {
+	s.leave(t)
+	t.deliver(Piece{}, err)
+}
+
+// step computes a chunk of one prompt, and a token of each text that has begun.
+func (s *Scheduler) step() {
+	var prompts, begun []*text
+	for _, t := range s.active {
+		if t.pending() {
+			prompts = append(prompts, t)
+		} else {
+			begun = append(begun, t)
+		}
+	}
+	if len(prompts) > 0 {
+		s.turn++
+		s.prompt(prompts[s.turn%len(prompts)])
+	}
+	s.decode(begun)
+}
+
+// prompt computes a chunk of a prompt; after the last one, the first token.
+func (s *Scheduler) prompt(t *text) {
+	if t.o.most() == 0 {
+		s.took(t, t.run.end(-1, "", FinishLength), nil)
+		return
+	}
+	n, err := t.session.prefill(s.ctx, t.rest)
+	if t.rest = t.rest[n:]; err != nil {
+		s.fail(t, err)
+		return
+	}
+	if n > 0 {
+		return
+	}
+	id, err := t.session.next(s.ctx, t.rest, t.run)
+	if err != nil {
+		s.fail(t, err)
+		return
+	}
+	p, err := t.take(id)
+	s.took(t, p, err)
+}
+
+// took delivers what a step has added to a text.
+func (s *Scheduler) took(t *text, p Piece, err error) {
+	switch {
+	case err != nil:
+		s.fail(t, err)
+	case p.Result != nil:
+		s.leave(t)
+		t.deliver(p, nil)
+	default:
+		t.deliver(p, nil)
+	}
+}
+
+// decode computes a token of each of some texts.
+func (s *Scheduler) decode(texts []*text) {
+	var ready []*text
+	for _, t := range texts {
+		if t.session.full() {
+			ok, err := t.makeRoom()
+			switch {
+			case err != nil:
+				s.fail(t, err)
+			case !ok:
+				s.took(t, t.run.end(-1, "", FinishLength), nil)
+			}
+			continue
+		}
+		ready = append(ready, t)
+	}
+	if len(ready) == 0 {
+		return
+	}
+	runs := make([]*run, len(ready))
+	for i, t := range ready {
+		runs[i] = t.run
+	}
+	ids, failed, err := s.m.together(s.ctx, runs)
+	s.mu.Lock()
+	s.stats.Steps++
+	s.stats.StepTokens += len(ready)
+	s.mu.Unlock()
+	for i, t := range ready {
+		if err != nil || failed[i] != nil {
+			s.fail(t, errors.Join(err, failed[i]))
+			continue
+		}
+		p, err := t.take(ids[i])
+		s.took(t, p, err)
+	}
+}

@@ -1,0 +1,161 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+func scheduler(t *testing.T, m *Model, queue int) *Scheduler {
+	t.Helper()
+	s, err := NewScheduler(m, queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		s.Close(ctx)
+	})
+	return s
+}
+
+// TestScheduler continues many texts for many goroutines: each is what it is alone.
+func TestScheduler(t *testing.T) {
+	m, _ := fakeModel(3)
+	s := scheduler(t, m, 100)
+	alone, _ := fakeModel(1)
+	single := session(t, alone)
+	var want [][]int32
+	request := func(i int) Request {
+		return Request{Prompt: numbers(i, 1+i*3%17), Options: GenerateOptions{MaxTokens: 1 + i%9, Sampling: Sampling{Temperature: float32(i % 2), Seed: uint64(i)}}}
+	}
+	for i := range 30 {
+		single.Reset()
+		want = append(want, generated(t, single, request(i).Prompt, request(i).Options).Tokens)
+	}
+	var all sync.WaitGroup
+	for i := range want {
+		all.Go(func() {
+			r, err := Collect(s.Generate(t.Context(), request(i)))
+			if err != nil || !slices.Equal(r.Tokens, want[i]) {
+				t.Errorf("text %d: %v (%v), alone %v", i, r, err, want[i])
+			}
+		})
+	}
+	all.Wait()
+	if st := s.Stats(); st.Ended != 30 || st.Running != 0 || st.Waiting != 0 || st.StepTokens <= st.Steps {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestSchedulerPrefix gives a prompt the sequence whose cache begins like it.
+func TestSchedulerPrefix(t *testing.T) {
+	m, _ := fakeModel(3)
+	s := scheduler(t, m, 10)
+	first := map[int]*Result{}
+	for i := range 3 {
+		r, err := Collect(s.Generate(t.Context(), Request{Prompt: numbers(i, 9), Options: GenerateOptions{MaxTokens: 2}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first[i] = r
+	}
+	for _, i := range []int{1, 0, 2, 1} {
+		r, err := Collect(s.Generate(t.Context(), Request{Prompt: slices.Concat(numbers(i, 9), []int32{3, 4}), Options: GenerateOptions{MaxTokens: 2}}))
+		if err != nil || r.Stats.CachedTokens < 9 {
+			t.Errorf("prompt %d: %d tokens cached, %v", i, r.Stats.CachedTokens, err)
+		}
+	}
+}
+
+// TestSchedulerQueue refuses texts when as many wait as may, and lets those go whose reader is gone.
+func TestSchedulerQueue(t *testing.T) {
+	m, f := fakeModel(1)
+	blocked, free := make(chan struct{}, 1), make(chan struct{})
+	f.between = func(int) {
+		signal(blocked)
+		<-free
+	}
+	s := scheduler(t, m, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	results := make(chan error, 3)
+	generate := func(ctx context.Context) {
+		_, err := Collect(s.Generate(ctx, Request{Prompt: []int32{1, 2}, Options: GenerateOptions{MaxTokens: 3}}))
+		results <- err
+	}
+	go generate(ctx)
+	<-blocked
+	go generate(t.Context())
+	for s.Stats().Waiting == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	generate(t.Context())
+	if err := <-results; !errors.Is(err, ErrQueueFull) {
+		t.Errorf("a text too many: %v", err)
+	}
+	cancel()
+	close(free)
+	got := []error{<-results, <-results}
+	if !slices.ContainsFunc(got, func(err error) bool { return errors.Is(err, context.Canceled) }) || !slices.Contains(got, nil) {
+		t.Errorf("canceled and waiting: %v", got)
+	}
+}
+
+// TestSchedulerFairness computes tokens of a text that has begun between the chunks of a long prompt.
+func TestSchedulerFairness(t *testing.T) {
+	m, _ := fakeModel(2)
+	s := scheduler(t, m, 4)
+	begun, done := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for p, err := range s.Generate(t.Context(), Request{Prompt: []int32{1}, Options: GenerateOptions{MaxTokens: 5000}}) {
+			if err != nil {
+				t.Error(err)
+			}
+			if n++; n == 1 {
+				close(begun)
+			}
+			if n > 300 || p.Result != nil {
+				break
+			}
+		}
+		done <- n
+	}()
+	<-begun
+	before := s.Stats().StepTokens
+	if _, err := Collect(s.Generate(t.Context(), Request{Prompt: numbers(5, 100*fakeChunk), Options: GenerateOptions{MaxTokens: 1}})); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Stats().StepTokens - before; n < 50 {
+		t.Errorf("%d tokens were computed beside a prompt of 100 chunks", n)
+	}
+	<-done
+}
+
+// TestSchedulerErrors ends the one text that cannot be fed, and not the others.
+func TestSchedulerErrors(t *testing.T) {
+	m, _ := fakeModel(2)
+	s := scheduler(t, m, 4)
+	if _, err := Collect(s.Generate(t.Context(), Request{Prompt: []int32{badToken}})); !errors.Is(err, errBad) {
+		t.Errorf("a bad token: %v", err)
+	}
+	if _, err := Collect(s.Generate(t.Context(), Request{})); !errors.Is(err, ErrNoTokens) {
+		t.Errorf("no prompt: %v", err)
+	}
+	if r, err := Collect(s.Generate(t.Context(), Request{Prompt: []int32{1}, Options: GenerateOptions{MaxTokens: 2}})); err != nil || len(r.Tokens) != 2 {
+		t.Errorf("afterwards: %v, %v", r, err)
+	}
+	s.Close(t.Context())
+	if _, err := Collect(s.Generate(t.Context(), Request{Prompt: []int32{1}})); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+	if got, err := m.NewSession(); err != nil {
+		t.Errorf("the sequences were not given back: %v", err)
+	} else {
+		got.Close()
+	}
+}

@@ -1,0 +1,307 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/llm"
+)
+
+// seed is the one that a request gives; one below 0, or none, is random.
+func seed(given *int64) uint64 {
+	if given == nil || *given < 0 {
+		return rand.Uint64() >> 11
+	}
+	return uint64(*given)
+}
+
+// conversation reads the messages.
+func (q *request) conversation() (list []llm.Message, err error) {
+	if len(q.Messages) == 0 {
+		return nil, bad("messages", "there are no messages")
+	}
+	for i, m := range q.Messages {
+		at := fmt.Sprintf("messages[%d]", i)
+		if m.Role == "" {
+			return nil, bad(at, "%s has no role", at)
+		}
+		if m.Role == "developer" { // as newer clients call it
+			m.Role = "system"
+		}
+		text, err := m.text(at)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, llm.Message{Role: m.Role, Content: text})
+	}
+	return list, nil
+}
+
+func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
+	return s.generate(w, r, chatForm, func(q *request, l *loaded) ([][]int32, error) {
+		messages, err := q.conversation()
+		if err != nil {
+			return nil, err
+		}
+		t, err := q.template(l)
+		if err != nil {
+			return nil, err
+		}
+		ids, err := l.scheduler.Model().Vocabulary().Conversation(messages, t)
+		return [][]int32{ids}, err
+	})
+}
+
+func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
+	return s.generate(w, r, textForm, func(q *request, l *loaded) ([][]int32, error) { return q.prompts(l) })
+}
+
+// prompts reads prompt: a string, tokens, or a list of either.
+func (q *request) prompts(l *loaded) (all [][]int32, err error) {
+	var text string
+	var texts []string
+	var ids []int32
+	switch v := l.scheduler.Model().Vocabulary(); {
+	case isNull(q.Prompt):
+		return nil, bad("prompt", "there is no prompt")
+	case json.Unmarshal(q.Prompt, &text) == nil:
+		ids, err := v.Prompt(text, true)
+		return [][]int32{ids}, err
+	case json.Unmarshal(q.Prompt, &ids) == nil:
+		return [][]int32{ids}, checkTokens(ids, l)
+	case json.Unmarshal(q.Prompt, &texts) == nil:
+		for _, text := range texts {
+			ids, err := v.Prompt(text, true)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, ids)
+		}
+	case json.Unmarshal(q.Prompt, &all) == nil:
+		for _, ids := range all {
+			if err := checkTokens(ids, l); err != nil {
+				return nil, err
+			}
+		}
+	default:
+		return nil, bad("prompt", "want a string, tokens, or a list of either")
+	}
+	if len(all) == 0 || len(all) > most {
+		return nil, bad("prompt", "%d prompts, want 1 to %d", len(all), most)
+	}
+	return all, nil
+}
+
+func checkTokens(ids []int32, l *loaded) error {
+	for _, id := range ids {
+		if id < 0 || int(id) >= l.scheduler.Model().VocabSize() {
+			return bad("prompt", "token %d is not one of the model's %d", id, l.scheduler.Model().VocabSize())
+		}
+	}
+	return nil
+}
+
+// form is how answers of an endpoint are written.
+type answerForm struct {
+	prefix, object, chunk string
+	chat                  bool
+}
+
+var (
+	chatForm = answerForm{"chatcmpl-", "chat.completion", "chat.completion.chunk", true}
+	textForm = answerForm{"cmpl-", "text_completion", "text_completion", false}
+)
+
+// job is a request that is being answered.
+type job struct {
+	answerForm
+	q        *request
+	l        *loaded
+	id       string
+	created  int64
+	requests []llm.Request
+}
+
+// piece is one of some text.
+type piece struct {
+	index int
+	llm.Piece
+	err error
+}
+
+// generate answers a request for texts.
+func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, prompts func(q *request, l *loaded) ([][]int32, error)) error {
+	q := &request{}
+	if err := readRequest(w, r, q); err != nil {
+		return err
+	}
+	return s.with(r, q.Model, func(l *loaded) error {
+		o, err := q.options(l)
+		if err != nil {
+			return err
+		}
+		all, err := prompts(q, l)
+		if err != nil {
+			return err
+		}
+		j := &job{answerForm: f, q: q, l: l, id: f.prefix + strconv.FormatUint(rand.Uint64(), 36), created: time.Now().Unix()}
+		for _, ids := range all {
+			for range or(q.N, 1) {
+				one := o
+				one.Sampling.Seed += uint64(len(j.requests))
+				j.requests = append(j.requests, llm.Request{Prompt: ids, Options: one})
+			}
+		}
+		if len(j.requests) > most {
+			return bad("n", "%d texts, want at most %d", len(j.requests), most)
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		if q.Stream {
+			return j.stream(w, j.pieces(ctx))
+		}
+		return j.whole(w, j.pieces(ctx))
+	})
+}
+
+// pieces generates all texts at once. Each ends with a result or an error; then the channel is closed. It is to be read to its
+// end, or ctx ended.
+func (j *job) pieces(ctx context.Context) <-chan piece {
+	out := make(chan piece)
+	var texts sync.WaitGroup
+	for i, request := range j.requests {
+		texts.Go(func() {
+			for p, err := range j.l.scheduler.Generate(ctx, request) {
+				select {
+				case out <- piece{i, p, err}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	go func() {
+		texts.Wait()
+		close(out)
+	}()
+	return out
+}
+
+// usage counts tokens.
+type usage struct {
+	Prompt     int `json:"prompt_tokens"`
+	Completion int `json:"completion_tokens"`
+	Total      int `json:"total_tokens"`
+	Details    struct {
+		Cached int `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+}
+
+// timings are those of llama.cpp's server.
+type timings struct {
+	PromptN            int     `json:"prompt_n"`
+	CacheN             int     `json:"cache_n"`
+	PromptMS           float64 `json:"prompt_ms"`
+	PredictedN         int     `json:"predicted_n"`
+	PredictedMS        float64 `json:"predicted_ms"`
+	PromptPerSecond    float64 `json:"prompt_per_second"`
+	PredictedPerSecond float64 `json:"predicted_per_second"`
+}
+
+func (u *usage) add(s *llm.Stats) {
+	u.Prompt += s.PromptTokens
+	u.Completion += s.GeneratedTokens
+	u.Total = u.Prompt + u.Completion
+	u.Details.Cached += s.CachedTokens
+}
+
+func timingsOf(s *llm.Stats) *timings {
+	return &timings{
+		PromptN: s.PromptTokens - s.CachedTokens, CacheN: s.CachedTokens, PromptMS: s.FirstToken.Seconds() * 1e3,
+		PredictedN: s.GeneratedTokens, PredictedMS: (s.Duration - s.FirstToken).Seconds() * 1e3,
+		PromptPerSecond: s.PromptSpeed, PredictedPerSecond: s.Speed,
+	}
+}
+
+// reason names why a text ended.
+func reason(f llm.Finish) string {
+	if f == llm.FinishLength {
+		return "length"
+	}
+	return "stop"
+}
+
+// response is an answer, or a part of one.
+type response struct {
+	ID          string   `json:"id"`
+	Object      string   `json:"object"`
+	Created     int64    `json:"created"`
+	Model       string   `json:"model"`
+	Fingerprint string   `json:"system_fingerprint"`
+	Choices     []choice `json:"choices"`
+	Usage       *usage   `json:"usage,omitempty"`
+	Timings     *timings `json:"timings,omitempty"`
+}
+
+type choice struct {
+	Index    int      `json:"index"`
+	Message  *content `json:"message,omitempty"`
+	Delta    *content `json:"delta,omitempty"`
+	Text     *string  `json:"text,omitempty"`
+	Logprobs any      `json:"logprobs"`
+	Finish   *string  `json:"finish_reason"`
+}
+
+type content struct {
+	Role    string  `json:"role,omitempty"`
+	Content *string `json:"content,omitempty"`
+}
+
+func (j *job) response(object string, choices ...choice) response {
+	if choices == nil {
+		choices = []choice{}
+	}
+	return response{ID: j.id, Object: object, Created: j.created, Model: j.l.ID, Fingerprint: j.l.Print, Choices: choices}
+}
+
+// whole answers with all texts at once.
+func (j *job) whole(w http.ResponseWriter, pieces <-chan piece) error {
+	choices := make([]choice, len(j.requests))
+	u := &usage{}
+	var last *llm.Stats
+	for p := range pieces {
+		if p.err != nil {
+			return p.err
+		}
+		if p.Result == nil {
+			continue
+		}
+		text, finish := p.Result.Text, reason(p.Result.Finish)
+		if j.q.Echo && !j.chat {
+			text = j.l.scheduler.Model().Vocabulary().Tokenizer.Decode(p.Result.Prompt, true) + text
+		}
+		choices[p.index] = choice{Index: p.index, Finish: &finish}
+		if j.chat {
+			choices[p.index].Message = &content{"assistant", &text}
+		} else {
+			choices[p.index].Text = &text
+		}
+		last = &p.Result.Stats
+		u.add(last)
+	}
+	if last == nil {
+		return context.Canceled // the client has gone
+	}
+	r := j.response(j.object, choices...)
+	if r.Usage = u; len(choices) == 1 {
+		r.Timings = timingsOf(last)
+	}
+	answer(w, http.StatusOK, r)
+	return nil
+}

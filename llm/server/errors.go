@@ -1,0 +1,64 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/llama-webgpu/llama-webgpu/llm"
+)
+
+// apiError is an error as clients of the interface expect it.
+type apiError struct {
+	Status  int    `json:"-"`
+	Message string `json:"message"`
+	Type    string `json:"type"`
+	Param   string `json:"param,omitempty"`
+	Code    string `json:"code,omitempty"`
+}
+
+func (e *apiError) Error() string { return e.Message }
+
+// bad is an error of a field of the request.
+func bad(param, format string, args ...any) error {
+	return &apiError{http.StatusBadRequest, fmt.Sprintf(format, args...), "invalid_request_error", param, ""}
+}
+
+// asAPI says what an error is to a client.
+func asAPI(err error) *apiError {
+	var e *apiError
+	var option *llm.OptionError
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, llm.ErrQueueFull):
+		return &apiError{http.StatusTooManyRequests, "too many requests are waiting; try again later", "rate_limit_error", "", "queue_full"}
+	case errors.Is(err, llm.ErrTooLong):
+		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", "messages", "context_length_exceeded"}
+	case errors.Is(err, llm.ErrClosed):
+		return &apiError{http.StatusServiceUnavailable, "the server is ending", "server_error", "", ""}
+	case errors.Is(err, llm.ErrNoTemplate), errors.Is(err, llm.ErrNoTokens), errors.Is(err, llm.ErrNoTokenizer), errors.As(err, &option):
+		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", "", ""}
+	}
+	return &apiError{http.StatusInternalServerError, err.Error(), "server_error", "", ""}
+}
+
+// fail answers with an error.
+func fail(w http.ResponseWriter, err error) {
+	e := asAPI(err)
+	switch e.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	answer(w, e.Status, map[string]any{"error": e})
+}
+
+// answer writes JSON.
+func answer(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // fails only if the client has gone
+}

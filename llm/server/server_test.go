@@ -1,0 +1,332 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	openai "github.com/sashabaranov/go-openai"
+
+	"github.com/llama-webgpu/llama-webgpu/llm"
+	"github.com/llama-webgpu/llama-webgpu/llm/server"
+)
+
+const tiny = "../../testdata/tiny"
+
+// conversation is a chat template: the model that comes with the source was not trained to chat, but it goes on.
+const conversation = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}{{ more }}"
+
+// load loads the model that comes with the source.
+func load(ctx context.Context) (*server.Loaded, error) {
+	files, err := llm.OpenFiles(tiny)
+	if err != nil {
+		return nil, err
+	}
+	t, err := files.Template(conversation, nil)
+	if err != nil {
+		return nil, err
+	}
+	files.Vocabulary().Template = t
+	m, err := files.Load(ctx, llm.Options{Device: llm.CPU, Context: 512})
+	if err != nil {
+		return nil, err
+	}
+	return &server.Loaded{
+		Model:    m,
+		Template: func(vars map[string]any) (llm.Template, error) { return files.Template(conversation, vars) },
+		Close:    func() error { return errors.Join(m.Close(), files.Close()) },
+	}, nil
+}
+
+// start serves models of these names, all the same one.
+func start(t *testing.T, o server.Options, names ...string) (address string, client *openai.Client) {
+	t.Helper()
+	for _, name := range names {
+		o.Models = append(o.Models, server.Model{ID: name, Aliases: []string{"alias-of-" + name}, Print: "fp_" + name, Created: time.Unix(1e9, 0), Load: load})
+	}
+	if o.Queue == 0 {
+		o.Queue = 8
+	}
+	s := server.New(o)
+	h := httptest.NewServer(s)
+	t.Cleanup(func() {
+		h.CloseClientConnections()
+		h.Close()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		s.Close(ctx)
+	})
+	c := openai.DefaultConfig(o.Key)
+	c.BaseURL = h.URL + "/v1"
+	return h.URL, openai.NewClientWithConfig(c)
+}
+
+func user(text string) []openai.ChatCompletionMessage {
+	return []openai.ChatCompletionMessage{{Role: "user", Content: text}}
+}
+
+// TestChat has a client made for OpenAI's servers chat, whole and streamed: the same text, also as a text completion.
+func TestChat(t *testing.T) {
+	_, c := start(t, server.Options{}, "tiny")
+	seed := 7
+	request := openai.ChatCompletionRequest{Model: "gpt-4o", Messages: user("It was a cold morning"), MaxTokens: 24, Temperature: .9, Seed: &seed, Stop: []string{"\n"}}
+	whole, err := c.CreateChatCompletion(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := whole.Choices[0].Message.Content
+	if u := whole.Usage; text == "" || whole.Model != "tiny" || whole.SystemFingerprint != "fp_tiny" || u.TotalTokens != u.PromptTokens+u.CompletionTokens || u.CompletionTokens == 0 {
+		t.Errorf("%+v", whole)
+	}
+	if f := whole.Choices[0].FinishReason; f != "length" && f != "stop" {
+		t.Errorf("finish_reason %q", f)
+	}
+	request.Stream, request.StreamOptions = true, &openai.StreamOptions{IncludeUsage: true}
+	stream, err := c.CreateChatCompletionStream(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	var got, finish string
+	var usage *openai.Usage
+	for {
+		chunk, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if chunk.Usage != nil {
+			usage = chunk.Usage
+		}
+		for _, choice := range chunk.Choices {
+			got += choice.Delta.Content
+			finish += string(choice.FinishReason)
+		}
+	}
+	if got != text || finish != string(whole.Choices[0].FinishReason) || usage == nil || usage.CompletionTokens != whole.Usage.CompletionTokens {
+		t.Errorf("streamed %q, ended by %q, %+v; whole %q", got, finish, usage, text)
+	}
+	if usage != nil && (usage.PromptTokensDetails == nil || usage.PromptTokensDetails.CachedTokens != usage.PromptTokens-1) {
+		t.Errorf("the second time: %+v", usage.PromptTokensDetails)
+	}
+	completion, err := c.CreateCompletion(t.Context(), openai.CompletionRequest{Model: "tiny", Prompt: "It was a cold morning", MaxTokens: 24, Temperature: .9, Seed: &seed, Stop: []string{"\n"}, Echo: true})
+	if err != nil || completion.Choices[0].Text != "It was a cold morning"+text {
+		t.Errorf("as a text: %+v, %v; as a chat %q", completion, err, text)
+	}
+	several, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Messages: user("It was a cold morning"), MaxTokens: 8, N: 3, Seed: &seed})
+	if err != nil || len(several.Choices) != 3 || several.Choices[0].Message.Content == several.Choices[2].Message.Content {
+		t.Errorf("three texts: %+v, %v", several.Choices, err)
+	}
+}
+
+// TestJSONSchema asks for JSON in the ways that clients do.
+func TestJSONSchema(t *testing.T) {
+	_, c := start(t, server.Options{}, "tiny")
+	schema := json.RawMessage(`{"type":"object","properties":{"age":{"type":"integer","minimum":1,"maximum":99},"name":{"type":"string","maxLength":8}},"required":["age","name"],"additionalProperties":false}`)
+	for _, f := range []*openai.ChatCompletionResponseFormat{
+		{Type: "json_schema", JSONSchema: &openai.ChatCompletionResponseFormatJSONSchema{Name: "person", Schema: schema, Strict: true}},
+		{Type: "json_object"},
+	} {
+		r, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Messages: user("It was"), MaxTokens: 120, ResponseFormat: f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		choice := r.Choices[0]
+		if choice.FinishReason == "length" {
+			continue
+		}
+		var v struct {
+			Age  int
+			Name *string
+		}
+		if err := json.Unmarshal([]byte(choice.Message.Content), &v); err != nil || f.JSONSchema != nil && (v.Age < 1 || v.Age > 99 || v.Name == nil) {
+			t.Errorf("%s: %s: %v", f.Type, choice.Message.Content, err)
+		}
+	}
+}
+
+// post sends JSON and returns the status and the answer.
+func post(t *testing.T, address, body string, headers ...string) (status int, text string, h http.Header) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(data), resp.Header
+}
+
+// TestMistakes names the field that is wrong.
+func TestMistakes(t *testing.T) {
+	address, c := start(t, server.Options{}, "tiny")
+	messages := `"messages":[{"role":"user","content":"It was"}],"max_tokens":1`
+	for body, want := range map[string]string{
+		`{`:                              "is not JSON",
+		`{"messages":"hello"}`:           `"param":"messages"`,
+		`{"messages":[]}`:                "there are no messages",
+		`{"messages":[{"content":"x"}]}`: "messages[0] has no role",
+		`{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`:                                 `a part of type \"image_url\": only text is supported`,
+		`{` + messages + `,"temperature":"hot"}`:                                                          `"param":"temperature"`,
+		`{` + messages + `,"temperature":-1}`:                                                             "temperature -1",
+		`{` + messages + `,"top_p":2}`:                                                                    "top-p 2",
+		`{` + messages + `,"n":99}`:                                                                       `"param":"n"`,
+		`{` + messages + `,"stop":7}`:                                                                     `"param":"stop"`,
+		`{` + messages + `,"stop":""}`:                                                                    "must not be empty",
+		`{` + messages + `,"max_completion_tokens":-3}`:                                                   `"param":"max_completion_tokens"`,
+		`{` + messages + `,"tools":[{"type":"function"}]}`:                                                `"param":"tools"`,
+		`{` + messages + `,"response_format":{"type":"xml"}}`:                                             `"param":"response_format"`,
+		`{` + messages + `,"response_format":{"type":"json_schema","json_schema":{"schema":{"not":{}}}}}`: "#/not: schema: not is not supported",
+		`{` + messages + `,"grammar":"root ::= x","json_schema":{}}`:                                      "want one of them",
+		`{` + messages + `,"grammar":"root ::= x"}`:                                                       "there is no rule x",
+		`{"messages":[{"role":"user","content":"` + strings.Repeat("very long ", 600) + `"}]}`:            `"code":"context_length_exceeded"`,
+	} {
+		status, text, _ := post(t, address+"/v1/chat/completions", body)
+		if status != http.StatusBadRequest || !strings.Contains(text, want) || !strings.Contains(text, `"type":"invalid_request_error"`) {
+			t.Errorf("%.120s: %d %s, want %q in it", body, status, text, want)
+		}
+	}
+	status, text, _ := post(t, address+"/v1/chat/completions", `{`+messages+`,"user":"x","unknown":{"a":1},"temperature":null,"tools":[],"logprobs":false,"stream_options":null}`)
+	if status != http.StatusOK {
+		t.Errorf("fields that are unknown or null: %d %s", status, text)
+	}
+	if status, text, _ := post(t, address+"/v1/nothing", `{}`); status != http.StatusNotFound || !strings.Contains(text, `"error"`) {
+		t.Errorf("no such endpoint: %d %s", status, text)
+	}
+	var e *openai.APIError
+	if _, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{}); !errors.As(err, &e) || e.HTTPStatusCode != http.StatusBadRequest || e.Message == "" {
+		t.Errorf("a client's error: %v", err)
+	}
+}
+
+// TestModels serves several models, of which one fits: a request loads its own, in place of the other.
+func TestModels(t *testing.T) {
+	address, c := start(t, server.Options{}, "a", "b")
+	list, err := c.ListModels(t.Context())
+	if err != nil || len(list.Models) != 2 || list.Models[1].ID != "b" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	for _, name := range []string{"a", "b", "alias-of-a"} {
+		r, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Model: name, Messages: user("It was"), MaxTokens: 2})
+		if err != nil || !strings.HasSuffix(name, r.Model) {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+	if status, text, _ := post(t, address+"/v1/chat/completions", `{"model":"c","messages":[{"role":"user","content":"x"}]}`); status != http.StatusNotFound || !strings.Contains(text, "model_not_found") {
+		t.Errorf("no such model: %d %s", status, text)
+	}
+}
+
+func TestTokensAndTemplate(t *testing.T) {
+	address, _ := start(t, server.Options{}, "tiny")
+	_, text, _ := post(t, address+"/tokenize", `{"content":"It was a cold morning"}`)
+	var got struct{ Tokens []int32 }
+	if err := json.Unmarshal([]byte(text), &got); err != nil || len(got.Tokens) < 4 {
+		t.Fatalf("%s: %v", text, err)
+	}
+	data, _ := json.Marshal(map[string]any{"tokens": got.Tokens})
+	if _, text, _ := post(t, address+"/detokenize", string(data)); !strings.Contains(text, `"content":"It was a cold morning"`) {
+		t.Errorf("back: %s", text)
+	}
+	_, text, _ = post(t, address+"/apply-template", `{"messages":[{"role":"user","content":[{"type":"text","text":"It "},{"type":"text","text":"was"}]}],"chat_template_kwargs":{"more":"!"}}`)
+	if !strings.Contains(text, `It was!"`) {
+		t.Errorf("template: %s", text)
+	}
+}
+
+// TestAccess checks the key, and pages of other origins.
+func TestAccess(t *testing.T) {
+	address, c := start(t, server.Options{Key: "secret", CORS: []string{"https://example.org"}}, "tiny")
+	if _, err := c.ListModels(t.Context()); err != nil {
+		t.Errorf("with the key: %v", err)
+	}
+	for _, header := range []string{"", "Bearer wrong", "secret2"} {
+		status, text, h := post(t, address+"/v1/completions", `{"prompt":"x"}`, "Authorization", header)
+		if status != http.StatusUnauthorized || !strings.Contains(text, "invalid_api_key") || h.Get("WWW-Authenticate") == "" {
+			t.Errorf("%q: %d %s", header, status, text)
+		}
+	}
+	if status, _, h := post(t, address+"/tokenize", `{"content":"x"}`, "Authorization", "Bearer secret", "Origin", "https://example.org"); status != http.StatusOK || h.Get("Access-Control-Allow-Origin") != "https://example.org" {
+		t.Errorf("a page that may: %d %v", status, h)
+	}
+	if status, _, _ := post(t, address+"/tokenize", `{"content":"x"}`, "Authorization", "Bearer secret", "Origin", "https://evil.org"); status != http.StatusForbidden {
+		t.Errorf("a page that may not: %d", status)
+	}
+}
+
+// TestGone frees the sequence of a client that goes away, and lets a full queue say so.
+func TestGone(t *testing.T) {
+	address, c := start(t, server.Options{Queue: 1}, "tiny")
+	ctx, cancel := context.WithCancel(t.Context())
+	endless := openai.ChatCompletionRequest{Messages: user("It was"), MaxTokens: 500, Stream: true}
+	stream, err := c.CreateChatCompletionStream(ctx, endless)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	var refused int
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			status, text, h := post(t, address+"/v1/completions", `{"prompt":"It was","max_tokens":2}`)
+			mu.Lock()
+			defer mu.Unlock()
+			if status == http.StatusTooManyRequests && h.Get("Retry-After") != "" && strings.Contains(text, "queue_full") {
+				refused++
+			} else if status != http.StatusOK {
+				t.Errorf("%d %s", status, text)
+			}
+		})
+	}
+	cancel()
+	_ = stream.Close()
+	all.Wait()
+	for running(t, address, "requests_running") != "0" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if status, text, _ := post(t, address+"/v1/completions", `{"prompt":"It was","max_tokens":2}`); status != http.StatusOK {
+		t.Errorf("afterwards: %d %s", status, text)
+	}
+	if got := running(t, address, "requests_refused_total"); got == "" {
+		t.Error("no metric of refused requests")
+	}
+}
+
+// running returns the value of a metric.
+func running(t *testing.T, address, name string) string {
+	t.Helper()
+	resp, err := http.Get(address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "llama_webgpu_"+name+"{") {
+			return lines.Text()[strings.LastIndexByte(lines.Text(), ' ')+1:]
+		}
+	}
+	return ""
+}

@@ -33,7 +33,7 @@ type Model struct {
 type Options struct {
 	Page   fs.FS // the demo page, as Site returns it
 	Models []Model
-	// API answers to APIPaths, patterns of http.ServeMux; nil: nothing does.
+	// API answers to APIPaths, patterns of http.ServeMux without a method; nil: nothing does.
 	API      http.Handler
 	APIPaths []string
 	// Reference computes the logits [len(tokens)][vocab] of a model on the CPU, for the page to compare with; nil:
@@ -66,7 +66,9 @@ func Handler(o Options) http.Handler {
 	mux.Handle("POST /reference/{model}", http.NewCrossOriginProtection().Handler(http.HandlerFunc(o.reference)))
 	mux.HandleFunc("GET /"+wasmName, o.serveWasm)
 	for _, path := range o.APIPaths {
-		mux.Handle(path, o.API)
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} { // without one, it would conflict with GET /
+			mux.Handle(method+" "+path, o.API)
+		}
 	}
 	mux.Handle("GET /", http.FileServerFS(o.Page))
 	return o.guard(mux)

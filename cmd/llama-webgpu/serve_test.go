@@ -2,14 +2,20 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
+	"github.com/llama-webgpu/llama-webgpu/llm/server"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/web"
 )
@@ -101,6 +107,75 @@ func TestServeRefusesOthers(t *testing.T) {
 	} {
 		if got := ask(c.listen, c.host, c.origin); got != c.want {
 			t.Errorf("listening on %q, a request for %q from %q: status %d, want %d", c.listen, c.host, c.origin, got, c.want)
+		}
+	}
+}
+
+// TestServedAPI serves a bundle to programs beside the page's files.
+func TestServedAPI(t *testing.T) {
+	c, err := hf.Open(filepath.Join("..", "..", "testdata", "tiny"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	dir := filepath.Join(t.TempDir(), "tiny")
+	vocab, _, err := c.Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := convert.Run(t.Context(), convert.Source{Weights: c, Tokenizer: vocab}, dir, convert.Options{Format: "int4"}); err != nil {
+		t.Fatal(err)
+	}
+	var h http.Handler
+	command := *serveCommand
+	command.Action = func(c *cli.Context) error {
+		if err := cmdline.Check(c, []string{"model"}, "model"); err != nil {
+			return err
+		}
+		models, _, err := findBundles(c.String("model"))
+		if err != nil {
+			return err
+		}
+		api, err := newAPI(c, models)
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { api.Close(canceled()) })
+		h = web.Handler(web.Options{Page: fstest.MapFS{"index.html": {Data: []byte("the page")}}, Models: models, API: api, APIPaths: server.Paths})
+		return nil
+	}
+	app := newApp()
+	app.Commands = []*cli.Command{&command}
+	if err := app.RunContext(t.Context(), []string{"llama-webgpu", "serve", "--device", "cpu", "--alias", "small", "--max-seq-len", "128", dir}); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(h)
+	defer s.Close()
+	for _, test := range []struct{ path, body, want string }{
+		{"/", "", "the page"},
+		{"/models/tiny/manifest.json", "", `"int4"`},
+		{"/health", "", `{"status":"ok"}`},
+		{"/v1/models", "", `"aliases":["small"]`},
+		{"/v1/completions", `{"prompt":"It was a cold","max_tokens":3,"temperature":0}`, `"finish_reason":"length"`},
+		{"/props", "", `"n_ctx":128`},
+		{"/metrics", "", `llama_webgpu_requests_total{model="tiny"} 1`},
+	} {
+		method := http.MethodGet
+		if test.body != "" {
+			method = http.MethodPost
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, s.URL+test.path, strings.NewReader(test.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(data), test.want) {
+			t.Errorf("%s: %d %.300s, want %s in it", test.path, resp.StatusCode, data, test.want)
 		}
 	}
 }

@@ -62,7 +62,7 @@ var allowed = map[string][]string{
 	"internal/release":                     {},
 	"kernels/simd":                         {"format/block", "internal/vector"},
 	"cpu":                                  {"format/block", "format/model", "kernels/simd"}, // never verify: each is to find mistakes of the other
-	"verify":                               {"format/block", "format/model"},                               // never cpu or gpu: it compares two Forwarders
+	"verify":                               {"format/block", "format/model"},                 // never cpu or gpu: it compares two Forwarders
 	"verify/report":                        {"verify"},
 	"verify/run":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/source", "format/tokenizer", "gpu", "gpu/transformer", "internal/option", "llm/engine", "verify", "verify/report"},
 	"internal/cmdline":                     {"format/outdir"},

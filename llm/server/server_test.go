@@ -77,7 +77,7 @@ func user(text string) []openai.ChatCompletionMessage {
 func TestChat(t *testing.T) {
 	_, c := start(t, server.Options{}, "tiny")
 	seed := 7
-	request := openai.ChatCompletionRequest{Model: "gpt-4o", Messages: user("It was a cold morning"), MaxTokens: 24, Temperature: .9, Seed: &seed, Stop: []string{"\n"}}
+	request := openai.ChatCompletionRequest{Model: "gpt-4o", Messages: user("It was a cold morning"), MaxCompletionTokens: 24, Temperature: .9, Seed: &seed, Stop: []string{"\n"}}
 	whole, err := c.CreateChatCompletion(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestChat(t *testing.T) {
 	if err != nil || completion.Choices[0].Text != "It was a cold morning"+text {
 		t.Errorf("as a text: %+v, %v; as a chat %q", completion, err, text)
 	}
-	several, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Messages: user("It was a cold morning"), MaxTokens: 8, N: 3, Seed: &seed})
+	several, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Messages: user("It was a cold morning"), MaxCompletionTokens: 8, N: 3, Seed: &seed})
 	if err != nil || len(several.Choices) != 3 || several.Choices[0].Message.Content == several.Choices[2].Message.Content {
 		t.Errorf("three texts: %+v, %v", several.Choices, err)
 	}
@@ -137,7 +137,7 @@ func TestJSONSchema(t *testing.T) {
 		{Type: "json_schema", JSONSchema: &openai.ChatCompletionResponseFormatJSONSchema{Name: "person", Schema: schema, Strict: true}},
 		{Type: "json_object"},
 	} {
-		r, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Messages: user("It was"), MaxTokens: 120, ResponseFormat: f})
+		r, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Messages: user("It was"), MaxCompletionTokens: 120, ResponseFormat: f})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +227,7 @@ func TestModels(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	for _, name := range []string{"a", "b", "alias-of-a"} {
-		r, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Model: name, Messages: user("It was"), MaxTokens: 2})
+		r, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{Model: name, Messages: user("It was"), MaxCompletionTokens: 2})
 		if err != nil || !strings.HasSuffix(name, r.Model) {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
@@ -278,7 +278,7 @@ func TestAccess(t *testing.T) {
 func TestGone(t *testing.T) {
 	address, c := start(t, server.Options{Queue: 1}, "tiny")
 	ctx, cancel := context.WithCancel(t.Context())
-	endless := openai.ChatCompletionRequest{Messages: user("It was"), MaxTokens: 500, Stream: true}
+	endless := openai.ChatCompletionRequest{Messages: user("It was"), MaxCompletionTokens: 500, Stream: true}
 	stream, err := c.CreateChatCompletionStream(ctx, endless)
 	if err != nil {
 		t.Fatal(err)

@@ -19,11 +19,22 @@ import (
 )
 
 // Experts in a stack of 4-bit floats, in a matrix that holds two, of a family that stores the values by
-// columns.
+// columns, one half behind the other or row by row.
 func TestBlocks(t *testing.T) {
-	const experts, rows, cols = 4, 48, 32
-	const name = "model.layers.1.feed_forward.experts.gate_up_proj"
-	dir := copyOf(t, "llama4")
+	halves := func(half, row int) int { return half*24 + row }
+	turns := func(half, row int) int { return 2*row + half }
+	t.Run("llama4", func(t *testing.T) {
+		testBlocks(t, "llama4", "model.layers.1.feed_forward.experts.gate_up_proj", 4, []string{"[0:24]", "[24:48]"}, halves)
+	})
+	t.Run("gpt_oss", func(t *testing.T) {
+		testBlocks(t, "gpt_oss", "model.layers.1.mlp.experts.gate_up_proj", 5, []string{"[0:1 of 2]", "[1:2 of 2]"}, turns)
+	})
+}
+
+// testBlocks stores a stack of two times 24 rows in 4-bit floats; at is where the rows of each half are.
+func testBlocks(t *testing.T, family, name string, experts int, parts []string, at func(half, row int) int) {
+	const rows, cols = 48, 32
+	dir := copyOf(t, family)
 	path := filepath.Join(dir, "model.safetensors")
 	all := unpack(t, path)
 	delete(all, name)
@@ -50,10 +61,10 @@ func TestBlocks(t *testing.T) {
 		}
 		return float32(v)
 	}
-	for half, part := range []string{"[0:24]", "[24:48]"} {
+	for half, part := range parts {
 		have := valuesOf(t, c, name+part)
 		for i, v := range have {
-			if w := want(i/cols/24, half*24+i/cols%24, i%cols); v != w {
+			if w := want(i/cols/24, at(half, i/cols%24), i%cols); v != w {
 				t.Fatalf("%s: element %d is %g, want %g", part, i, v, w)
 			}
 		}

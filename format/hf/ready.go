@@ -50,6 +50,20 @@ func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 	return true, rounded
 }
 
+// Group reports how many successive columns of tensor i share a scale in the checkpoint; 0 if that is not so, or if it was
+// not quantized.
+func (c *Checkpoint) Group(i int) int {
+	size := 0
+	for k := range c.bound[i].parts {
+		g := c.bound[i].parts[k].grid()
+		if g == nil || g.group != nil || size != 0 && g.size != size {
+			return 0
+		}
+		size = g.size
+	}
+	return size
+}
+
 // grid returns a quantized matrix as one of integers, nil if it is none.
 func (p *part) grid() *grid {
 	switch v := p.values.(type) {

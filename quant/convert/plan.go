@@ -33,6 +33,7 @@ type plan struct {
 	repacked  map[string]int   // matrices that are taken over, see Ready, by what is said of them
 	rounded   map[int]bool     // those of them that are not exactly what they were
 	again     map[string][]int // matrices that are quantized a second time, by the reason
+	followed  int              // matrices whose blocks are as large as the groups of the checkpoint
 }
 
 func newPlan(ctx context.Context, src Source, o Options) (*plan, error) {

@@ -53,6 +53,20 @@ func (p *plan) settle(i int, e *bundle.Tensor) {
 	}
 	if reason != "" {
 		p.again[reason] = append(p.again[reason], i)
+		p.follow(i, e)
+	}
+}
+
+// follow gives a matrix that is quantized a second time blocks of the size of the groups that it was quantized in, if
+// these are smaller and the block size is left open: a block across groups of different scales loses more.
+func (p *plan) follow(i int, e *bundle.Tensor) {
+	grouped, ok := p.src.Weights.(interface{ Group(i int) int })
+	if o := &p.opts; !ok || !o.Fit || o.Block != 0 || o.Bits != 0 || o.named(e.Model()) {
+		return
+	}
+	if n := grouped.Group(i); n >= 32 && n < e.Block && n&(n-1) == 0 {
+		e.Block = n
+		p.followed++
 	}
 }
 
@@ -105,6 +119,9 @@ func (p *plan) notes(written []bundle.Tensor) []string {
 	}
 	for _, why := range slices.Sorted(maps.Keys(p.again)) {
 		notes = append(notes, fmt.Sprintf("warning: quantized a second time, at a second loss%s: %s: %s", loss(written, p.again[why]), matrices(len(p.again[why])), why))
+	}
+	if p.followed > 0 {
+		notes = append(notes, fmt.Sprintf("blocks are as large as the groups in the checkpoint, where a larger block would span several scales: %s", matrices(p.followed)))
 	}
 	return notes
 }

@@ -131,6 +131,25 @@ func TestRepack(t *testing.T) {
 	}
 }
 
+// What is quantized a second time gets blocks of the size of its groups, unless somebody asked for another, and loses
+// less that way.
+func TestFollowsGroups(t *testing.T) {
+	lost := map[bool]float64{}
+	for _, fit := range []bool{false, true} {
+		_, src := checkpoint(t, quantized+"ct_mxfp4")
+		_, _, m := differences(t, src.Weights.(*hf.Checkpoint), src, Options{Format: "int4", Fit: fit})
+		e := m.Tensors[slices.IndexFunc(m.Tensors, func(e bundle.Tensor) bool { return e.Role == model.RoleUp })]
+		lost[fit] = e.Error
+		noted := strings.Contains(strings.Join(m.Notes, "\n"), "blocks are as large as the groups in the checkpoint")
+		if want := map[bool]int{false: 128, true: 32}[fit]; e.Block != want || noted != fit {
+			t.Errorf("fit %v: blocks of %d, want %d; notes %q", fit, e.Block, want, m.Notes)
+		}
+	}
+	if !(lost[true] < 0.9*lost[false]) {
+		t.Errorf("blocks as large as the groups lose %.3g, larger ones %.3g", lost[true], lost[false])
+	}
+}
+
 // f16 holds the values of a checkpoint up to its rounding, and that is no second quantization.
 func TestDequantizeToF16(t *testing.T) {
 	ck, src := checkpoint(t, quantized+"awq")

@@ -3,7 +3,8 @@
 //   w [rows][cols·BITS/128] vec4<u32> as repack lays it out, not woven   h as in matvec   x [t] limbs
 //   y [t][y_stride] f32   next [t][next_stride] u32: limbs of y, or of y·g for a norm
 //   NEXT = 1: next is stored, times g, with the squares of y   NEXT = 2: next is stored   NORM = 1: x is normalized
-//   ALONG threads compute ROWS rows for TOKENS tokens, a workgroup LANES/ALONG times as many; workgroup x + 65535·y
+//   ALONG threads compute ROWS rows for TOKENS tokens, a workgroup LANES/ALONG times as many; workgroup
+//   x + 65535·y takes set (x + 65535·y) % SETS of the tokens
 // with shared/shape.wgsl: Shape
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
 // with shared/dots.wgsl: VEC, SPAN, SPANS, HALVES, FOURS, QUADS, HEADS, VECS, BLOCKS, VECTORS, WORDS, SPAN_IN, EACH_IN, INS, CODES, PARTS, MASK, FLIP, line, within, place, products
@@ -19,6 +20,7 @@ const COLS: u32 = 4096u;   // columns stored, a multiple of BLOCK and of 128/BIT
 const WIDTH: u32 = 4096u;  // columns of the model
 const HEIGHT: u32 = 4096u; // rows
 const TOKENS: u32 = 1u;
+const SETS: u32 = 1u;      // of so many tokens: workgroups beside each other take them, with the same rows
 const ROWS: u32 = 4u;
 const DEPTH: u32 = 1u;     // vectors of a row that a thread reads at a time
 const ALONG: u32 = 32u;    // threads that share a row, whole subgroups
@@ -61,13 +63,13 @@ fn square(t: u32) -> f32 {
 }
 
 // finish stores the elements of y, and keeps them if they are to become limbs.
-fn finish(id: u32, lane: u32) {
+fn finish(id: u32, lane: u32, t0: u32) {
   for (var i = lane; i < OUTS; i += LANES) {
     let t = i / OUT;
     let r = i % OUT * (1u + GATED);
     let row = id * EACH + r;
     var v = 0.0;
-    if (row < HEIGHT) { v = put(element(row, t), made(row, r, t)); }
+    if (row < HEIGHT) { v = put(element(row, t0 + t), made(row, r, t)); }
     if (NEXT == 1u) { keep(i, v * g[min(row, HEIGHT - 1u)], v * v); }
     if (NEXT == 2u) { keep(i, v, 0.0); }
   }
@@ -76,12 +78,13 @@ fn finish(id: u32, lane: u32) {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32,
         @builtin(subgroup_size) size: u32, @builtin(subgroup_invocation_id) first: u32) {
-  let id = group.x + 65535u * group.y;
+  let id = (group.x + 65535u * group.y) / SETS;
+  let t0 = (group.x + 65535u * group.y) % SETS * TOKENS;
   groups = ALONG / size;
-  products(id * EACH + lane / ALONG * ROWS, lane, size, first == 0u);
+  products(id * EACH + lane / ALONG * ROWS, t0, lane, size, first == 0u);
   workgroupBarrier();
-  finish(id, lane);
+  finish(id, lane, t0);
   if (NEXT == 0u) { return; }
   workgroupBarrier();
-  hand_on(TOKENS, PER, 0u, id * PER / 8u, NEXT_BLOCKS, lane);
+  hand_on(TOKENS, PER, t0, id * PER / 8u, NEXT_BLOCKS, lane);
 }

@@ -29,7 +29,7 @@ type Options struct {
 	Device    Device     // "": GPU
 	GPU       gpu.Select // which GPU, and which engine drives it; zero: the best
 	Context   int        // how many tokens prompt and text may have together; 0: what it was trained for, at most 4096
-	Sequences int        // room for sessions and for texts of a Batch, 1 to 8 on a GPU, 1 on the CPU; 0: 1
+	Sequences int        // room for sessions and for texts of a Batch, 1 to 64 on a GPU, 1 on the CPU; 0: 1
 	KVBits    int        // of a cached value: 16 or 32; 0: 16
 	NoCheck   bool       // do not compare a bundle with its hashes
 

@@ -45,7 +45,7 @@ Examples:
 	Flags: slices.Concat(weightFlags("What to measure"), []cli.Flag{
 		&cli.IntSliceFlag{Name: "prompt", Value: cli.NewIntSlice(512, 2048), Usage: "prompts of `N` tokens (repeatable)", Category: "What to measure"},
 		&cli.IntSliceFlag{Name: "context", Value: cli.NewIntSlice(0, 2048, 8192), Usage: "generation of one sequence after `N` tokens (repeatable)", Category: "What to measure"},
-		&cli.IntSliceFlag{Name: "batch", Value: cli.NewIntSlice(1, 2, 4, 8), Usage: "generation for `N` sequences at once, at the first context (repeatable)", Category: "What to measure"},
+		&cli.IntSliceFlag{Name: "batch", Value: cli.NewIntSlice(1, 2, 4, 8, 16, 32), Usage: "generation for `N` sequences at once, at the first context (repeatable)", Category: "What to measure"},
 		&cli.IntFlag{Name: "n", Value: 128, Usage: "generate `N` tokens", Category: "What to measure"},
 		&cli.IntFlag{Name: "repetitions", Value: 3, Usage: "measure `N` times", Category: "What to measure"},
 		&cli.BoolFlag{Name: "load", Usage: "measure loading only", Category: "What to measure", DisableDefaultText: true},

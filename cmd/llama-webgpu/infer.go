@@ -44,7 +44,7 @@ Examples:
 		&cli.StringSliceFlag{Name: "prompt", Aliases: []string{"p"}, KeepSpace: true, Usage: "`TEXT`: text to continue; -: read it from standard input (repeatable)", Category: "Text"},
 		&cli.StringFlag{Name: "prompt-file", Usage: "read the prompt from `FILE`", Category: "Text"},
 		&cli.StringFlag{Name: "prompts", Usage: "`FILE`: many prompts, one per line; in a .jsonl file, each line a string or {\"prompt\": …}; -: standard input", Category: "Text"},
-		&cli.IntFlag{Name: "batch", Usage: "`N`: how many prompts to continue at once, 1 to 8", DefaultText: "as many as there are, at most 8", Category: "Text"},
+		&cli.IntFlag{Name: "batch", Usage: "`N`: how many prompts to continue at once, 1 to 64", DefaultText: "as many as there are, at most 8", Category: "Text"},
 		&cli.IntFlag{Name: "n", Aliases: []string{"max-tokens"}, Value: 128, Usage: "generate at most `N` tokens", Category: "Text"},
 		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "`TEXT`: stop before this appears (repeatable)", Category: "Text"},
 		&cli.IntFlag{Name: "max-seq-len", Usage: "`N`: context length: prompt and continuation have at most N tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},

@@ -16,8 +16,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 )
 
-// maxBatch is how many sequences a model has at most.
-const maxBatch = transformer.MaxBatch
+// maxBatch is how many sequences a model has at most, usualBatch how many it gets unless --batch says otherwise.
+const maxBatch, usualBatch = transformer.MaxBatch, 8
 
 // textBatch are several texts, and how they are written.
 type textBatch struct {
@@ -65,7 +65,7 @@ func (b *textBatch) requests() (list []llm.Request, longest int, err error) {
 
 // openFor loads the model for as many sequences as there are prompts, or as --batch says.
 func (b *textBatch) openFor(longest int) error {
-	sequences := maxBatch
+	sequences := usualBatch
 	if n := b.c.Int("batch"); n > 0 {
 		sequences = n
 	}

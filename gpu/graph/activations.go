@@ -15,7 +15,7 @@ type activations struct {
 	normed Vectors // attention's input
 	mlpIn  Vectors // the MLP's input
 	branch Vectors // what a post-norm reads
-	next   Vectors // [MaxBatch]: the input of the product after a norm, as matvec prepares it
+	next   Vectors // [FewTokens]: the input of the product after a norm, as matvec prepares it
 	qkv, q Vectors // projections; queries, rotated
 
 	// inner are the outputs of attention's heads and of the first halves of MLPs, by width: what
@@ -50,15 +50,22 @@ const logitBytes = 32 << 20
 
 // headRows reports how many tokens the head takes at once.
 func headRows(s *model.Spec, limit uint64, o Options) (int, error) {
-	most := min(logitBytes, limit) / uint64(4*s.Vocab)
+	most := int(limit / uint64(4*s.Vocab))
 	if most == 0 {
 		return 0, fmt.Errorf("%w: a vocabulary of %d tokens: its logits are larger than this device's binding limit", ErrTooLarge, s.Vocab)
 	}
-	rows := min(int(most), max(o.Chunk, o.MaxBatch), 64)
-	if rows < o.MaxBatch {
+	step := powerOfTwo(o.MaxBatch) // kernels store as many as they multiply at a time
+	if step > FewTokens {
+		step = RoundUp(o.MaxBatch, FewTokens)
+	}
+	rows := max(step, min(logitBytes/(4*s.Vocab), max(o.Chunk, 1), 64))
+	if most < step {
 		return 0, fmt.Errorf("%w: a batch of %d sequences: its logits are larger than this device's binding limit", ErrTooLarge, o.MaxBatch)
 	}
-	return rows, nil
+	if rows = min(rows, most); rows >= FewTokens {
+		return rows / FewTokens * FewTokens, nil
+	}
+	return powerOfTwo(rows+1) / 2, nil
 }
 
 // extents are how large activations have to be for every layer of a model.
@@ -81,7 +88,7 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 		core := at.Core()
 		e.qkv = max(e.qkv, Stride(projected(at)))
 		e.q = max(e.q, Stride(core.Heads*core.HeadDim))
-		for b := 1; b <= MaxBatch; b++ {
+		for b := 1; b <= FewTokens; b++ {
 			e.parts = max(e.parts, b*split.parts(b, context)*core.Heads*(core.ValueWidth()+2))
 		}
 		e.latents.grow(at, n)
@@ -119,7 +126,7 @@ func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, limbs bool, 
 	hidden := Stride(s.Hidden)
 	act := activations{
 		x: vectors(n, hidden), normed: vectors(n, hidden), mlpIn: vectors(n, hidden), branch: vectors(n, hidden),
-		next: vectors(MaxBatch, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
+		next: vectors(FewTokens, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
 		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats),
 		inner: map[int]*arena.Buffer{}, limbs: map[int]*arena.Buffer{}, gateUp: floats(e.gateUp), parts: floats(max(e.parts, 64)),
 		final: vectors(64, hidden), logits: vectors(rows, s.Vocab),

@@ -55,7 +55,7 @@ func (g *Graph) headConsts(at *model.Attention, kv *Cache) kernels.Consts {
 // AttendsInParts reports whether there is a kernel that splits the cached positions among workgroups, for attention
 // of n tokens over a cache of kvBits bits a value.
 func AttendsInParts(at *model.Attention, n, kvBits int) bool {
-	return n <= MaxBatch && kvBits == 16 && at.HeadDim%8 == 0 && at.ValueWidth()%8 == 0
+	return n <= FewTokens && kvBits == 16 && at.HeadDim%8 == 0 && at.ValueWidth()%8 == 0
 }
 
 // attend records attention over the cache, as Attention.Core describes it. If limbs are wanted, it reports whether it makes
@@ -64,13 +64,13 @@ func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vecto
 	a := &r.g.act
 	c := r.g.headConsts(at, kv)
 	maps.Copy(c, kernels.Consts{"VALUE": at.ValueWidth(), "O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "SINKS": flag(at.Sinks), "ALIBI": at.ALiBi, "ALIBI_SCALE": at.ALiBiScale})
-	if AttendsInParts(at, r.n, kv.Bits) {
+	if AttendsInParts(at, r.n, kv.Bits) || r.apart && AttendsInParts(at, 1, kv.Bits) {
 		limbs = limbs && at.ValueWidth()%32 == 0
 		r.attendInParts(at, sinks, kv, c, out, limbs)
 		return limbs
 	}
 	queries := 1 // of a workgroup; several are of one sequence
-	if r.n > MaxBatch {
+	if r.n > FewTokens && !r.apart {
 		queries = max(1, min(8, 2048/at.HeadDim))
 	}
 	c["QUERIES"] = queries
@@ -84,7 +84,7 @@ func (r *layers) attendInParts(at *model.Attention, sinks *Vector, kv *Cache, c 
 	g := r.g
 	use := r.choose.attention(at, r.n)
 	queries, each, parts := use["QUERIES"], use["EACH"], max(1, min(r.parts, g.split.parts(r.n, kv.Window)))
-	if parts == 1 && use["SPLIT"] > 0 {
+	if parts == 1 && use["SPLIT"] > 0 && r.n <= FewTokens {
 		queries, each = 1, 4 // few positions: more workgroups gain more than keys that are read once
 	}
 	delete(c, "KV_BITS")

@@ -10,9 +10,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// MaxBatch is how many vectors matvec multiplies at most, and so how many sequences can be fed one token
-// each in a pass. More vectors take matmul.
-const MaxBatch = 8
+const (
+	FewTokens = 8  // how many vectors matvec multiplies at most: more take matmul, or as limbs several workgroups
+	MaxBatch  = 64 // how many sequences can be fed one token each in a pass
+)
 
 // Choice says which kernels a graph is made of, and with which constants. It is made before anything is recorded. The
 // zero value means the defaults for the device.
@@ -65,7 +66,7 @@ func AttentionClass(at *model.Attention, tokens int) string {
 // KernelFor names the kernel that multiplies n vectors. A CPU gains nothing from inputs that threads share.
 func KernelFor(cpu bool, n int) string {
 	switch {
-	case n > MaxBatch:
+	case n > FewTokens:
 		return "matmul"
 	case n > 2 && !cpu: // fewer gain less by it than it takes
 		return "matvec_batch"
@@ -79,9 +80,9 @@ type chooser struct {
 	Choice
 }
 
-// matvec returns what multiplies few vectors with a part.
-func (c *chooser) matvec(s Shape, p *Part) Variant {
-	if v := c.Variants[s.Packing]; v.Kernel != "" && v.limbs() == p.inOrder && !(v.limbs() && s.Tokens > limbsTokens) {
+// matvec returns what multiplies few vectors that are floats.
+func (c *chooser) matvec(s Shape) Variant {
+	if v := c.Variants[s.Packing]; v.Kernel != "" && !v.limbs() {
 		return v
 	}
 	return Variant{Kernel: KernelFor(c.dev.OnCPU() && !c.Batch, s.Tokens)}

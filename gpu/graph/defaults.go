@@ -102,11 +102,11 @@ func (c *chooser) attention(at *model.Attention, n int) Tuned {
 }
 
 // splitting is how many cached positions a part of attention has, by number of tokens; 0: all of them.
-type splitting [MaxBatch + 1]int
+type splitting [FewTokens + 1]int
 
 // splitting decides it as suits the first layer.
 func (c *chooser) splitting(s *model.Spec) (all splitting) {
-	for n := 1; n <= MaxBatch && c.dev != nil && len(s.Layers) > 0; n++ {
+	for n := 1; n <= FewTokens && c.dev != nil && len(s.Layers) > 0; n++ {
 		core := s.Layer(0).Attention.Core()
 		all[n] = c.attention(&core, n)["SPLIT"]
 		if c.Split > 0 {
@@ -118,7 +118,7 @@ func (c *chooser) splitting(s *model.Spec) (all splitting) {
 
 // parts reports into how many parts, a power of two, a pass of n tokens cuts its cached positions.
 func (s *splitting) parts(n, context int) int {
-	if n > MaxBatch || s[n] == 0 {
+	if n > FewTokens || s[n] == 0 {
 		return 1
 	}
 	return min(powerOfTwo((context+s[n]-1)/s[n]), maxSplits)

@@ -11,7 +11,7 @@ import (
 // experts records the choice of experts and what they do. The choice stays on the device.
 func (r *layers) experts(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	a := &r.g.act
-	x := mixture{layers: r, w: w, m: m, sorted: r.n > MaxBatch || r.tap != nil} // which wants the choices sorted
+	x := mixture{layers: r, w: w, m: m, sorted: r.n > FewTokens || r.tap != nil} // which wants the choices sorted
 	if x.sorted {
 		r.Dispatch("group", kernels.Consts{"EXPERTS": m.Experts, "TOP": m.TopK, "SLOTS": r.g.Slots(m)}, 1, 1,
 			a.routed.chosen, a.routed.order, r.Tokens())

@@ -155,10 +155,11 @@ type Body struct {
 	Squares int
 }
 
-// Body records a pass of n tokens whose attention splits the cached positions into the given number of parts.
-func (g *Graph) Body(n, parts int) (Body, error) {
+// Body records a pass of n tokens whose attention splits the cached positions into the given number of parts. apart says
+// that each token is of a sequence of its own; few tokens may be in any case.
+func (g *Graph) Body(n, parts int, apart bool) (Body, error) {
 	r := g.recorder("embedding", n)
-	r.parts = parts
+	r.parts, r.apart = parts, apart
 	var b Body
 	take := func() {
 		b.Passes = append(b.Passes, r.pass)

@@ -49,7 +49,7 @@ func TestRecord(t *testing.T) {
 	dev := gputest.Open(t)
 	g := newGraph(t, dev, modeltest.PlainSpec())
 	before := dev.Stats().Pipelines
-	body, err := g.Body(2, 1)
+	body, err := g.Body(2, 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (r *layers) byHead(kernel string, m *Matrix, heads int, x, y, latents Vecto
 		return
 	}
 	rows, tokens := m.Rows/heads, 1
-	if r.n > MaxBatch {
+	if r.n > FewTokens {
 		tokens = 4
 	}
 	for _, part := range m.Parts {

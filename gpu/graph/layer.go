@@ -11,7 +11,8 @@ import (
 type layers struct {
 	*Recorder
 	g     *Graph
-	parts int // into which attention of few tokens cuts the cached positions
+	parts int  // into which attention of few tokens cuts the cached positions
+	apart bool // each token is of a sequence of its own
 }
 
 // embed records the residual stream of the tokens.
@@ -80,7 +81,7 @@ func (r *layers) branch(y *model.Layer, post, next *Vector, by *Matrix, record f
 	a := &r.g.act
 	r.ahead = ahead{}
 	if post == nil {
-		if r.g.spec.Norm.Kind != model.RMSNorm || r.tap != nil || r.n > MaxBatch {
+		if r.g.spec.Norm.Kind != model.RMSNorm || r.tap != nil {
 			next = nil
 		}
 		record(a.x, Epilogue{Add: true, Scale: y.ResidualScale, Next: next, By: by})

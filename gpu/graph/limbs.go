@@ -9,8 +9,9 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// limbsTokens is how many vectors there can be as limbs: more are multiplied faster by other kernels.
-const limbsTokens = 8
+// limbsTokens is how many vectors there can be as limbs: more are multiplied faster by other kernels. limbsAtOnce is how many
+// of them a workgroup takes.
+const limbsTokens, limbsAtOnce = MaxBatch, FewTokens
 
 // InLimbs stands in the place of a number of sums of squares where limbs are prepared for a norm: they have such sums.
 const InLimbs = -1
@@ -48,9 +49,14 @@ func (r *Recorder) takesFloats(m *Matrix) bool { return m == nil || r.partsInLim
 func (r *Recorder) partsInLimbs(m *Matrix) int {
 	n := 0
 	for _, p := range m.Parts {
-		n += flag(r.choose.matvec(Shape{p.Packing, p.Rows, p.Width, r.n}, p).limbs())
+		n += flag(r.inLimbs(p))
 	}
 	return n
+}
+
+// inLimbs reports whether products with a part take their inputs as limbs.
+func (r *Recorder) inLimbs(p *Part) bool {
+	return p.inOrder && r.choose.Variants[p.Packing].limbs() && r.n <= limbsTokens && !r.byMatrices(Shape{p.Packing, p.Rows, p.Width, r.n})
 }
 
 // prepared returns the input of a product that normalizes it, as the product before has prepared it; squares as in Body.
@@ -79,7 +85,9 @@ func (r *Recorder) matvecLimbs(p *Product, part *Part, s Shape, c kernels.Consts
 		c[name] = v
 	}
 	each := with["ROWS"] * with["LANES"] / with["ALONG"]
-	x, y := Grid((s.Rows + each - 1) / each)
+	c["TOKENS"] = min(powerOfTwo(r.n), limbsAtOnce)
+	c["SETS"] = (r.n + limbsAtOnce - 1) / limbsAtOnce
+	x, y := Grid((s.Rows + each - 1) / each * c["SETS"].(int))
 	r.Dispatch(LimbsKernel, c, x, y,
 		part.codes, r.heads(part), p.In.limbs, r.read(p.Next), r.read(p.Bias), p.Out.Buffer, next, r.sizesOf(p, part))
 }

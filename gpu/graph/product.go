@@ -44,7 +44,7 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 		}
 		s := Shape{part.Packing, part.Rows, part.Width, r.n}
 		r.cost = Cost{part.Bytes(), 2 * uint64(s.Rows) * uint64(s.Width) * uint64(r.n)}
-		if r.n <= MaxBatch {
+		if r.n <= FewTokens || r.inLimbs(part) {
 			r.matvec(p, part, s)
 			continue
 		}
@@ -66,11 +66,11 @@ func (r *Recorder) matvec(p *Product, part *Part, s Shape) {
 	if p.Gate != nil {
 		c["SLOPE"], c["CUBIC"] = p.Gate.Slope, p.Gate.Cubic
 	}
-	variant := r.choose.matvec(s, part)
-	if variant.limbs() {
+	if r.inLimbs(part) {
 		r.matvecLimbs(p, part, s, c)
 		return
 	}
+	variant := r.choose.matvec(s)
 	rows := r.rowsOf(variant, s, c)
 	groups := (s.Rows + rows - 1) / rows
 	next := r.unwritten

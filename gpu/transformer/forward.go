@@ -71,7 +71,7 @@ func (t *Transformer) feedRows(ctx context.Context, rows []graph.Row) (leaving, 
 	if err := t.graph.Feed(rows); err != nil {
 		return leaving{}, err
 	}
-	b, err := t.passes.body(t.passes.key(len(rows), longest(rows)))
+	b, err := t.passes.body(t.passes.key(len(rows), longest(rows), rows[0].Sequence != rows[len(rows)-1].Sequence))
 	if err != nil {
 		return leaving{}, err
 	}

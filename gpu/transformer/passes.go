@@ -16,7 +16,10 @@ type passes struct {
 
 // bodyKey names the body of a pass: how many tokens, and into how many parts their attention cuts the cached
 // positions.
-type bodyKey struct{ n, parts int }
+type bodyKey struct {
+	n, parts int
+	apart    bool // each token is of a sequence of its own, and they are more than few
+}
 
 // headKey names a head: how many tokens, and what prepares their final norm, see graph.Body.
 type headKey struct{ n, squares int }
@@ -31,15 +34,17 @@ func newPasses(g *graph.Graph) passes {
 	return passes{graph: g, bodies: map[bodyKey]body{}, heads: map[headKey]*gpu.Program{}}
 }
 
-// key names the body of a pass of n tokens at a context of the given length.
-func (p *passes) key(n, context int) bodyKey { return bodyKey{n, p.graph.Parts(n, context)} }
+// key names the body of a pass of n tokens, of one sequence or each of its own, at a context of the given length.
+func (p *passes) key(n, context int, apart bool) bodyKey {
+	return bodyKey{n, p.graph.Parts(n, context), apart && n > graph.FewTokens}
+}
 
 // body returns the programs of a body.
 func (p *passes) body(key bodyKey) (body, error) {
 	if b, ok := p.bodies[key]; ok {
 		return b, nil
 	}
-	recorded, err := p.graph.Body(key.n, key.parts)
+	recorded, err := p.graph.Body(key.n, key.parts, key.apart)
 	if err != nil {
 		return body{}, err
 	}
@@ -58,7 +63,7 @@ func (p *passes) body(key bodyKey) (body, error) {
 // headAt names the head of n tokens that begin at row from, after a body that has prepared squares sums of squares per
 // token. Only the first rows have them.
 func headAt(from, n, squares int) headKey {
-	if from > 0 || n > graph.MaxBatch {
+	if from > 0 {
 		squares = 0
 	}
 	return headKey{n, squares}
@@ -84,7 +89,7 @@ func (p *passes) head(key headKey) (*gpu.Program, error) {
 // record returns, without making programs, all passes from the embedding to the candidates of the last m of n
 // tokens.
 func (t *Transformer) record(key bodyKey, m int) ([]*graph.Pass, error) {
-	b, err := t.graph.Body(key.n, key.parts)
+	b, err := t.graph.Body(key.n, key.parts, key.apart)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +116,7 @@ func (t *Transformer) Record(tokens []int32) ([]*graph.Pass, error) {
 	if err := t.graph.SetHead(1, n-1); err != nil {
 		return nil, err
 	}
-	passes, err := t.record(t.passes.key(n, longest(rows)), 1)
+	passes, err := t.record(t.passes.key(n, longest(rows), false), 1)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, err
 		return nil, err
 	}
 	context := longest(rows)
-	if err := t.encode(t.passes.key(n, context)); err != nil {
+	if err := t.encode(t.passes.key(n, context, true)); err != nil {
 		return nil, err
 	}
 	if err := t.ahead.submission.Send(); err != nil {
@@ -38,7 +38,7 @@ func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, err
 	}
 	t.ahead.key = bodyKey{}
 	t.fed(rows)
-	if err := t.encode(t.passes.key(n, context+1)); err != nil {
+	if err := t.encode(t.passes.key(n, context+1, true)); err != nil {
 		return nil, err
 	}
 	return t.finder.read(ctx, n)

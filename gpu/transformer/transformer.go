@@ -118,6 +118,25 @@ func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transfor
 	return t, nil
 }
 
+// Beside makes a Transformer with sequences of its own that shares the weights of t, which were loaded from src, and its
+// kernels. Close it before t.
+func (t *Transformer) Beside(src Source, o Options) (*Transformer, error) {
+	o = o.withDefaults(src.Spec())
+	o.Kernels = t.opts.Kernels
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	p, err := newPlan(t.dev, t.weights, t.dev.Limits().MaxBinding, o)
+	if err != nil {
+		return nil, err
+	}
+	other, err := open(t.dev, src, p)
+	if err == nil {
+		other.shared = true
+	}
+	return other, err
+}
+
 // open allocates what was planned, and the weights if they have no memory yet. On an error it leaves the weights to
 // the caller.
 func open(dev *gpu.Device, src Source, p *plan) (*Transformer, error) {

@@ -118,7 +118,7 @@ func casesOf(dev *gpu.Device, src graph.Source, tokens []int) ([]*kind, error) {
 		all.products(dev, "gate, up", y.GateUp, tokens, 512)
 		all.products(dev, "down", y.Down, tokens, 512)
 	}
-	all.products(dev, "head", w.Head, tokens, graph.MaxBatch)
+	all.products(dev, "head", w.Head, tokens, graph.FewTokens)
 	all.attention(dev, src.Spec(), tokens)
 	return all.list, nil
 }

@@ -39,8 +39,8 @@ fn place(t: u32, v: u32, i: u32) -> u32 {
   return t * (BLOCKS * 5u) + plane * BLOCKS + block;
 }
 
-// products computes this thread's part of the products of the rows from row0 on, and hands on what its subgroup makes.
-fn products(row0: u32, lane: u32, size: u32, leads: bool) {
+// products computes this thread's part of the products of the rows from row0 and the tokens from t0 on, and hands on what its subgroup makes.
+fn products(row0: u32, t0: u32, lane: u32, size: u32, leads: bool) {
   let s = lane % ALONG;
   let opaque = shape.exponent & 1u; // 0, but the compiler does not know
   var acc: array<f32, PARTS>;
@@ -65,7 +65,7 @@ fn products(row0: u32, lane: u32, size: u32, leads: bool) {
       }
     }
     for (var i = 0u; i < INS; i++) { // unroll
-      ins[i] = x[place(0u, within(v0 + i / EACH_IN * ALONG + s), i % EACH_IN)];
+      ins[i] = x[place(t0, within(v0 + i / EACH_IN * ALONG + s), i % EACH_IN)];
       all |= ins[i].x;
     }
     let mask = MASK | (all & opaque); // so that everything is read before anything is multiplied
@@ -85,7 +85,7 @@ fn products(row0: u32, lane: u32, size: u32, leads: bool) {
         for (var t = 0u; t < TOKENS; t++) { // unroll
           let k0 = d * EACH_IN + p * SPAN_IN;
           if (t > 0u) {
-            for (var i = 0u; i < SPAN_IN; i++) { ins[k0 + i] = x[place(t, within(v), p * SPAN_IN + i)]; } // unroll
+            for (var i = 0u; i < SPAN_IN; i++) { ins[k0 + i] = x[place(t0 + t, within(v), p * SPAN_IN + i)]; } // unroll
           }
           let head = ins[k0 + SPAN_IN - 1u];
           var high = array<i32, ROWS>(); // explicit: not every compiler clears a variable of a loop in each round

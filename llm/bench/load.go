@@ -46,7 +46,7 @@ func (b *benchmark) load(ctx context.Context) (err error) {
 	}
 	r := Load{Test: test}
 	b.t, r.Seconds, err = b.timeLoad(ctx, b.model, test, transformer.Options{
-		MaxSeqLen: length, MaxBatch: most(b.Batches), Chunk: 512, Warm: []int{1, 512},
+		MaxSeqLen: length, Chunk: 512, Warm: []int{1, 512},
 		Progress: func(done uint64) { r.Bytes = done },
 	})
 	r.Rate = float64(r.Bytes) / r.Seconds

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
 )
 
@@ -65,21 +66,32 @@ func (b *benchmark) prompts(ctx context.Context) error {
 // generations measures one sequence at each context, and each larger batch at the first of them.
 func (b *benchmark) generations(ctx context.Context) error {
 	n, contexts, batches := b.Tokens, b.Contexts, b.Batches
-	measure := func(length, batch int) error {
-		weights, cache := tune.TokenBytes(b.t.Graph(), length, batch)
+	measure := func(t *transformer.Transformer, length, batch int) error {
+		weights, cache := tune.TokenBytes(t.Graph(), length, batch)
 		r := Speed{Test: "tg" + strconv.Itoa(n), Context: length, Batch: batch, Tokens: n * batch, Bytes: weights + cache}
-		return b.repeat(r, func() (time.Duration, error) { return tune.MeasureGeneration(ctx, b.t, length, n, batch) })
+		return b.repeat(r, func() (time.Duration, error) { return tune.MeasureGeneration(ctx, t, length, n, batch) })
 	}
 	for _, length := range contexts {
 		if slices.Contains(batches, 1) {
-			if err := measure(length, 1); err != nil {
+			if err := measure(b.t, length, 1); err != nil {
 				return err
 			}
 		}
 	}
+	if most(batches) < 2 || len(contexts) == 0 {
+		return nil
+	}
+	// Sequences of their own, no longer than they get: caches for many of the longest context would not fit everywhere.
+	t, err := b.t.Beside(b.model.Weights(), transformer.Options{
+		MaxSeqLen: contexts[0] + n + 1, MaxBatch: most(batches), Chunk: 64, KVBits: b.KVBits,
+	})
+	if err != nil {
+		return err
+	}
+	defer t.Close()
 	for _, batch := range batches {
-		if batch > 1 && len(contexts) > 0 {
-			if err := measure(contexts[0], batch); err != nil {
+		if batch > 1 {
+			if err := measure(t, contexts[0], batch); err != nil {
 				return err
 			}
 		}

@@ -34,7 +34,7 @@ type Options struct {
 	Device    Device     // "": GPU
 	GPU       gpu.Select // which GPU, and which engine drives it; zero: the best
 	Context   int        // how many tokens prompt and text may have together; 0: what it was trained for, at most DefaultContext
-	Sequences int        // how many sequences the KV cache holds, 1 to 8 on a GPU, 1 on the CPU; 0: 1
+	Sequences int        // how many sequences the KV cache holds, 1 to 64 on a GPU, 1 on the CPU; 0: 1
 	KVBits    int        // of a cached value: 16 or 32; 0: 16
 	Check     bool       // compare a bundle with its hashes: on a GPU while it is loaded, on the CPU before
 

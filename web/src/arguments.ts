@@ -67,7 +67,7 @@ const fields = {
   repeatLast: whole(-1),
   seed: whole(Number.MIN_SAFE_INTEGER),
   keep: whole(0),
-  maxBatch: whole(1, 8),
+  maxBatch: whole(1, 64),
   maxSeqLen: whole(1, 1 << 20),
   chunk: whole(1, 4096),
   concurrency: whole(1, 64),

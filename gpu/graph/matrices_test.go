@@ -94,7 +94,7 @@ func TestMatrixExperts(t *testing.T) {
 	s := modeltest.PlainSpec()
 	s.Kinds[0].MLP.Experts, s.Kinds[0].MLP.TopK, s.Kinds[0].MLP.NormalizeTopK = 4, 3, true
 	g := newGraphWith(t, gputest.Open(t), s, Choice{Matrices: map[Packing]bool{{Bits: 4, Block: 32}: true}})
-	body, err := g.Body(40, 1)
+	body, err := g.Body(40, 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}

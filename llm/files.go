@@ -143,7 +143,7 @@ func (f *Files) Load(ctx context.Context, o Options) (*Model, error) {
 
 // On makes a Model from an open engine. Closing the Model closes the engine.
 func (f *Files) On(e *engine.Engine) *Model {
-	p := Parts{Vocabulary: f.vocabulary, Device: e.Device, Where: e.String(), Close: func() error {
+	p := Parts{Vocabulary: f.vocabulary, Device: e.Device, Where: e.String(), Memory: e.Memory(), Close: func() error {
 		e.Close()
 		return nil
 	}}

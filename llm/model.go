@@ -24,6 +24,7 @@ type Model struct {
 	vocabulary Vocabulary
 	device     *gpu.Device // nil: the model runs on the CPU
 	where      string
+	memory     map[string]uint64
 	close      func() error
 
 	forms       sync.Once
@@ -40,14 +41,15 @@ type Model struct {
 type Parts struct {
 	Engine     Engine
 	Vocabulary Vocabulary
-	Device     *gpu.Device  // the one that the Engine runs on, nil: none
-	Where      string       // what Model.String says, "": the device's name
-	Close      func() error // called by Model.Close, nil: whoever made the parts gives them back
+	Device     *gpu.Device       // the one that the Engine runs on, nil: none
+	Where      string            // what Model.String says, "": the device's name
+	Memory     map[string]uint64 // that the CPU engine takes, in bytes by purpose; nil on a GPU
+	Close      func() error      // called by Model.Close, nil: whoever made the parts gives them back
 }
 
 // New makes a Model from its parts. Open does so for a directory.
 func New(p Parts) *Model {
-	m := &Model{vocabulary: p.Vocabulary, device: p.Device, where: p.Where, close: p.Close, engine: p.Engine}
+	m := &Model{vocabulary: p.Vocabulary, device: p.Device, where: p.Where, memory: p.Memory, close: p.Close, engine: p.Engine}
 	if m.where == "" && p.Device != nil {
 		m.where = p.Device.Info().String()
 	}
@@ -70,6 +72,15 @@ func (m *Model) Sequences() int { return len(m.sessions) }
 
 // Device returns the GPU that the model runs on, nil: it runs on the CPU.
 func (m *Model) Device() *gpu.Device { return m.device }
+
+// Memory says what the model takes, in bytes by purpose: of its GPU, or, on the CPU, of main memory. There, "mapped weights" are
+// those that are used where they lie in the bundle's file: the system counts them as page cache.
+func (m *Model) Memory() map[string]uint64 {
+	if m.device != nil {
+		return m.device.Memory()
+	}
+	return m.memory
+}
 
 // String says where the model runs: "NVIDIA H100 80GB HBM3 (Vulkan, discrete, NVIDIA)".
 func (m *Model) String() string { return m.where }

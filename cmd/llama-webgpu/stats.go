@@ -25,6 +25,7 @@ type stats struct {
 	GeneratedTokens int               `json:"generated_tokens"`
 	Speed           float64           `json:"tokens_per_second,omitzero"` // after the first token; 0: too little to measure
 	Memory          map[string]uint64 `json:"gpu_memory_bytes"`           // by purpose
+	MainMemory      map[string]uint64 `json:"memory_bytes,omitempty"`     // on the CPU, by purpose
 	Pipelines       int               `json:"pipelines"`                  // compiled
 	Compile         float64           `json:"compile_seconds"`            // of these, together
 }
@@ -81,6 +82,8 @@ func (s *stats) device(m *llm.Model) {
 	if d := m.Device(); d != nil {
 		done := d.Stats()
 		s.Memory, s.Pipelines, s.Compile = d.Memory(), done.Pipelines, done.CompileTime.Seconds()
+	} else {
+		s.MainMemory = m.Memory()
 	}
 }
 
@@ -99,17 +102,24 @@ func (s *stats) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\ngeneration    %s, %s, ended by %s\n", counted(s.GeneratedTokens, "token"), speed(s.Speed), s.End)
 	if s.Memory == nil {
+		printMemory(w, "memory", s.MainMemory)
 		return
 	}
+	printMemory(w, "GPU memory", s.Memory)
+	fmt.Fprintf(w, "pipelines     %d compiled in %.2f s\n", s.Pipelines, s.Compile)
+}
+
+// printMemory prints a sum of bytes, and what it is for.
+func printMemory(w io.Writer, name string, memory map[string]uint64) {
 	var all uint64
-	for _, n := range s.Memory {
+	for _, n := range memory {
 		all += n
 	}
-	fmt.Fprintf(w, "GPU memory    %s", cmdline.HumanSize(int64(all)))
+	fmt.Fprintf(w, "%-13s %s", name, cmdline.HumanSize(int64(all)))
 	sep := ": "
-	for _, purpose := range slices.Sorted(maps.Keys(s.Memory)) {
-		fmt.Fprintf(w, "%s%s %s", sep, purpose, cmdline.HumanSize(int64(s.Memory[purpose])))
+	for _, purpose := range slices.Sorted(maps.Keys(memory)) {
+		fmt.Fprintf(w, "%s%s %s", sep, purpose, cmdline.HumanSize(int64(memory[purpose])))
 		sep = ", "
 	}
-	fmt.Fprintf(w, "\npipelines     %d compiled in %.2f s\n", s.Pipelines, s.Compile)
+	fmt.Fprintln(w)
 }

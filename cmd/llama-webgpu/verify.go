@@ -52,7 +52,7 @@ Examples:
 		ropeFlag("What to compare"),
 		&cli.StringFlag{Name: "golden", Usage: "`FILE`: also compare with the logits of another implementation (golden.safetensors)", Category: "What to compare"},
 		&cli.StringFlag{Name: "golden-rope", Value: "auto", Usage: "`TYPE`: RoPE frequencies behind the golden logits: f32 as they are, f16 as PyTorch's half() rounds them, auto: whichever fits", Category: "What to compare"},
-		&cli.IntFlag{Name: "runtime-tokens", Value: 160, Usage: "compare the runtime over the first `N` tokens of the text", Category: "What to compare"},
+		&cli.IntFlag{Name: "runtime-tokens", Usage: "compare the runtime over the first `N` tokens of the text", DefaultText: "160, or 64 where the only adapter is software", Category: "What to compare"},
 
 		limitFlag("max-rel-rms", "runtime: relative RMS of the logits' difference is at most `X`"),
 		limitFlag("max-rel-max", "runtime: largest difference of a logit, over the logits' RMS, is at most `X`"),
@@ -189,7 +189,7 @@ func showVerification(c *cli.Context, r *run.Result) error {
 	out, env := stdout(c), r.Environment
 	fmt.Fprintf(out, "%s on %s\n\n", c.String("model"), env["device"])
 	if env["drift_device"] != env["device"] && r.Drift != nil {
-		fmt.Fprintf(out, "The adapter is software, so the drift was measured on the CPU engine (%s); --device gpu forces the adapter.\n\n", env["drift_device"])
+		fmt.Fprintf(out, "The adapter is software, so the runtime was compared over few tokens, and the drift measured on the CPU engine (%s); --device gpu forces the adapter.\n\n", env["drift_device"])
 	}
 	if r.Tokens != "" {
 		fmt.Fprintf(out, "Compared over %s.\n\n", r.Tokens)

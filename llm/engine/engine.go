@@ -211,6 +211,19 @@ func (e *Engine) Close() {
 	}
 }
 
+// Memory says what the CPU engine takes, in bytes by purpose; nil on a GPU.
+func (e *Engine) Memory() map[string]uint64 {
+	c, ok := e.Forwarder.(*cpu.Engine)
+	if !ok {
+		return nil
+	}
+	m := c.Memory()
+	return map[string]uint64{
+		"activations": uint64(m.Activations + m.Logits), "kv cache": uint64(m.Cache), "norms and biases": uint64(m.Vectors),
+		"mapped weights": uint64(m.Mapped),
+	}
+}
+
 // String says where the model runs: "NVIDIA H100 80GB HBM3 (Vulkan, discrete, NVIDIA)", or "CPU, AVX2".
 func (e *Engine) String() string {
 	if e.Device == nil {

@@ -103,7 +103,7 @@ func (v *verification) drift(ctx context.Context) (err error) {
 // that is a software adapter that nobody asked for.
 func (v *verification) forMany() (_ *engine.Engine, err error) {
 	e := v.engine
-	if e.Software() && v.Engine.Device == "" {
+	if v.spares() {
 		if e, err = engine.NewCPU(v.bundle, engine.Options{Context: v.context(), KVBits: v.Engine.KVBits}); err != nil {
 			return nil, err
 		}

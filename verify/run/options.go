@@ -42,7 +42,7 @@ type Text struct {
 // VerifyOptions are Options for one bundle.
 type VerifyOptions struct {
 	Options
-	RuntimeTokens int        // of the text, that the runtime is compared over; 0: 160
+	RuntimeTokens int        // of the text, that the runtime is compared over; 0: 160, or 64 on a software adapter that Engine does not ask for
 	Limits        Limits     // of what is measured
 	Golden        string     // file with the logits of another implementation, "": none
 	GoldenRoPE    GoldenRoPE // what they were computed with

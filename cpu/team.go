@@ -71,18 +71,20 @@ func (t *team) pieces(helper int) {
 	}
 }
 
-// wait waits until no helper is at work.
+// wait waits until no helper is at work. A helper that was late to notice the end of the task before may wake it too early.
 func (t *team) wait() {
 	for range spins {
 		if t.running.Load() == 0 {
 			return
 		}
 	}
-	t.asleep.Store(true)
-	if t.running.Load() == 0 && t.asleep.CompareAndSwap(true, false) {
-		return
+	for t.running.Load() != 0 {
+		t.asleep.Store(true)
+		if t.running.Load() == 0 && t.asleep.CompareAndSwap(true, false) {
+			return
+		}
+		<-t.done
 	}
-	<-t.done
 }
 
 // help is a helper's life.
@@ -96,7 +98,8 @@ func (t *team) help(h *helper, number int) {
 	}
 }
 
-// await waits for a call after so many.
+// await waits for a call after so many. The caller may be late to see that it sleeps, and wake it for a call that it has
+// answered.
 func (h *helper) await(seen uint32) {
 	for range spins {
 		if h.calls.Load() != seen {
@@ -104,9 +107,11 @@ func (h *helper) await(seen uint32) {
 		}
 	}
 	runtime.Gosched()
-	h.asleep.Store(true)
-	if h.calls.Load() != seen && h.asleep.CompareAndSwap(true, false) {
-		return
+	for h.calls.Load() == seen {
+		h.asleep.Store(true)
+		if h.calls.Load() != seen && h.asleep.CompareAndSwap(true, false) {
+			return
+		}
+		<-h.wake
 	}
-	<-h.wake
 }

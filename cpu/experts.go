@@ -75,6 +75,9 @@ func (to *routing) token(m *model.Routing, t int, logits, selection []float32) {
 	}
 	chosen, sum, scale := float32(0), float32(1), float32(1) // chosen: the sum of the scores of the chosen
 	order := to.order.descending(to.ranks)[:m.TopK]
+	if m.Mixer > 0 {
+		to.mix(m, logits, order)
+	}
 	for _, e := range order {
 		chosen += to.scores[e]
 	}
@@ -87,6 +90,20 @@ func (to *routing) token(m *model.Routing, t int, logits, selection []float32) {
 	for _, e := range order {
 		s := to.scores[e]
 		to.sent[e] = append(to.sent[e], Sent{Token: t, Weight: s / sum * scale, Share: s / chosen})
+	}
+}
+
+// mix sets the scores of the chosen by Mixer.
+func (to *routing) mix(m *model.Routing, logits []float32, order []int) {
+	for i, e := range order {
+		sum := 0.0
+		for j, l := range logits {
+			near := (logits[e]-l)/max(float32(math.Abs(float64(l))), logits[e]) <= m.Mixer
+			if near && !slices.Contains(order[:i], j) {
+				sum += math.Exp(float64(l - logits[e]))
+			}
+		}
+		to.scores[e] = float32(1 / sum)
 	}
 }
 

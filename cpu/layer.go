@@ -114,7 +114,7 @@ func (e *Engine) weigh(ctx context.Context, r *room, y *layer, x, inner []float3
 func (e *Engine) inner(ctx context.Context, r *room, y *layer, m *mlp, expert int, x []float32) ([]float32, error) {
 	tokens, w := len(x)/e.spec.Hidden, m.width
 	inner := r.rows(tokens, w)
-	p := part{matrix: m.up, row0: expert * w, rows: w, y: inner, bias: biasOf(m.upBias, expert, w), between: &y.MLP}
+	p := part{matrix: m.up, row0: expert * w, rows: w, y: inner, bias: biasOf(m.upBias, expert, w), between: &y.MLP, numbers: y.numbers}
 	if y.MLP.Gated {
 		p.times, p.timesBias = p.matrix, p.bias
 		p.matrix, p.bias = m.gate, biasOf(m.gateBias, expert, w)

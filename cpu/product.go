@@ -28,8 +28,9 @@ type part struct {
 	y          []float32 // [tokens][rows]
 	bias       []float32 // [rows], or nil
 
-	between    *model.MLP // nil, or what is done to y: the activation, …
-	times      *matrix    // … and, of a gated MLP, a product with a second matrix of the same size
+	numbers    *[4]float32 // of XIELU
+	between    *model.MLP  // nil, or what is done to y: the activation, …
+	times      *matrix     // … and, of a gated MLP, a product with a second matrix of the same size
 	timesBias  []float32
 	input      []float32 // of one token after the other, arranged for the rows as they are packed
 	timesInput []float32
@@ -196,7 +197,7 @@ func (p *product) rows(s *scratch, q *part, first, n int) error {
 			simd.Add(row, q.bias[first:], 1)
 		}
 		if q.times == nil {
-			activate(q.between, row)
+			activate(q.between, q.numbers, row)
 			continue
 		}
 		other := second[t*n:][:n]
@@ -254,7 +255,7 @@ func gate(m *model.MLP, gates, ups []float32) {
 			ups[i] = max(-m.Limit, min(v, m.Limit))
 		}
 	}
-	activate(m, gates)
+	activate(m, nil, gates)
 	if m.UpOffset != 0 {
 		for i := range ups {
 			ups[i] += m.UpOffset
@@ -264,9 +265,11 @@ func gate(m *model.MLP, gates, ups []float32) {
 }
 
 // activate applies an MLP's activation to x; nil leaves it.
-func activate(m *model.MLP, x []float32) {
+func activate(m *model.MLP, numbers *[4]float32, x []float32) {
 	switch {
 	case m == nil:
+	case m.Activation == model.XIELU:
+		xielu(numbers, x)
 	case m.Slope != 0:
 		simd.Swish(x, m.Slope)
 	case m.Activation == model.SiLU:
@@ -284,6 +287,21 @@ func activate(m *model.MLP, x []float32) {
 	default: // ReLU: Validate knows no other
 		for i, v := range x {
 			x[i] = max(v, 0)
+		}
+	}
+}
+
+// xielu applies XIELU by the numbers of model.ActRoles.
+func xielu(numbers *[4]float32, x []float32) {
+	positive := math.Log1p(math.Exp(float64(numbers[0])))
+	beta, eps := float64(numbers[2]), float64(numbers[3])
+	negative := beta + math.Log1p(math.Exp(float64(numbers[1])))
+	for i, v := range x {
+		v := float64(v)
+		if v > 0 {
+			x[i] = float32(positive*v*v + beta*v)
+		} else {
+			x[i] = float32((math.Expm1(min(v, eps))-v)*negative + beta*v)
 		}
 	}
 }

@@ -37,7 +37,8 @@ type layer struct {
 	q, k, v, o                           *matrix
 	qBias, kBias, vBias, oBias           []float32
 	qNorm, kNorm                         *norm
-	sinks                                []float32 // [Heads]
+	numbers                              *[4]float32 // of XIELU
+	sinks                                []float32   // [Heads]
 	latent                               latent
 	core                                 model.Attention // what is computed over the cache
 	router, sharedRouter                 *matrix
@@ -129,6 +130,12 @@ func (f *tensors) layer(i int) layer {
 	case model.QKNormUnweighted:
 		y.qNorm = newNorm(nil, nil, a.HeadDim, false)
 		y.kNorm = y.qNorm
+	}
+	if y.MLP.Activation == model.XIELU {
+		y.numbers = new([4]float32)
+		for k, role := range model.ActRoles {
+			copy(y.numbers[k:], f.vector(role, i))
+		}
 	}
 	y.sinks = f.vector(model.RoleSinks, i)
 	y.router, y.sharedRouter = f.matrix(model.RoleRouter, i), f.matrix(model.RoleSharedRouter, i)

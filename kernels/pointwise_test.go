@@ -24,6 +24,14 @@ func activation(act int, v float64) value {
 		// Terms of one sign, six roundings: 3 ulp of the exponent.
 		z := 2 * math.Sqrt(2/math.Pi) * (v + 0.044715*v*v*v)
 		return sigmoidTimes(v, z, 3*ulp*math.Abs(z))
+	case 5: // by the numbers of TestAct: α is softplus(0.3) above 0, ½ + softplus(−0.4) below
+		above, below := math.Log1p(math.Exp(float64(float32(0.3)))), 0.5+math.Log1p(math.Exp(float64(float32(-0.4))))
+		if v > 0 {
+			y := above*v*v + 0.5*v
+			return value{y, 12*ulp*y + 0x1p-126}
+		}
+		y := (math.Expm1(min(v, -1e-6))-v)*below + 0.5*v
+		return value{y, (1+math.Abs(v))*(below+0.5)*12*ulp + 0x1p-126}
 	case 4:
 		square := max(v, 0) * max(v, 0)
 		return value{square, square*unit + 0x1p-126}
@@ -51,7 +59,8 @@ func (v value) times(o value) value {
 
 func TestAct(t *testing.T) {
 	const width, tokens = 70, 2
-	for act := range 5 {
+	numbers := []float32{0.3, -0.4, 0.5, -1e-6}
+	for act := range 6 {
 		for mode := range 3 {
 			gated, paired := min(mode, 1), mode/2
 			t.Run(fmt.Sprintf("act%d/gated%d/paired%d", act, gated, paired), func(t *testing.T) {
@@ -61,7 +70,7 @@ func TestAct(t *testing.T) {
 				copy(x, []float32{0, 100, -100, 87, -87, 88.5, -88.5, 1e4, -1e4, 1e-20, -1e-20, 1e10, -1e10, 0.5, -0.5, 6, -6})
 				y := filled(tokens * yStride)
 				launch(t, "act", kernels.Consts{"WIDTH": width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "GATED": gated, "PAIRED": paired, "ACT": act},
-					(yStride+63)/64, tokens, x, y)
+					(yStride+63)/64, tokens, x, y, numbers)
 				for i := range y {
 					row, k := i/yStride, i%yStride
 					var v value // zero past the width
@@ -89,7 +98,7 @@ func TestActBounded(t *testing.T) {
 	y := filled(width)
 	launch(t, "act", kernels.Consts{
 		"WIDTH": width, "X_STRIDE": 2 * width, "Y_STRIDE": width, "LIMIT": limit, "SLOPE": slope, "UP_OFFSET": offset,
-	}, 2, 1, x, y)
+	}, 2, 1, x, y, nil)
 	for i, have := range y {
 		gate, up := math.Min(float64(x[i]), limit), math.Max(-limit, math.Min(float64(x[width+i]), limit))
 		v := sigmoidTimes(gate, slope*gate, 3*ulp*math.Abs(slope*gate))

@@ -10,6 +10,7 @@ const BY_SCORE: u32 = 0u;  // 1: experts rank by score, 0: by logit, which order
 const BIASED: u32 = 0u;    // 1: bias is added to what ranks them
 const NORMALIZE: u32 = 0u; // 1: the scores of the chosen are made to sum to 1
 const SCALE: f32 = 1.0;    // of the weights
+const MIXER: f32 = 0.0;    // unless 0: a weight is the softmax among those that rank no better and are not far: (m−l)/max(|l|, m) ≤ MIXER
 const GROUPS: u32 = 1u;    // of equal size; only experts of the TOP_GROUPS groups that rank best are chosen
 const TOP_GROUPS: u32 = 1u;
 const BEST: u32 = 1u;      // 1 or 2: a group ranks by the sum of its best experts' ranks, of so many
@@ -33,6 +34,17 @@ fn score(e: u32) -> f32 {
   var sum = 0.0;
   for (var i = 0u; i < EXPERTS; i++) { sum += exp(logits[i] - top); }
   return exp(logits[e] - top) / sum;
+}
+
+// mixed returns the weight of expert e by MIXER.
+fn mixed(e: u32) -> f32 {
+  let m = logits[e];
+  var sum = 0.0;
+  for (var i = 0u; i < EXPERTS; i++) {
+    let l = logits[i];
+    if ((l < m || (l == m && i >= e)) && (m - l) / max(abs(l), m) <= MIXER) { sum += exp(l - m); }
+  }
+  return 1.0 / sum;
 }
 
 // rank counts the experts that come before e.
@@ -79,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var e = lane; e < EXPERTS; e += LANES) {
     let r = rank(e);
     if (r < TOP) {
-      weights[r] = score(e);
+      if (MIXER > 0.0) { weights[r] = mixed(e); } else { weights[r] = score(e); }
       chosen[group.x * TOP + r].x = e;
     }
   }

@@ -15,6 +15,7 @@ type routeCase struct {
 	scores, biased       bool // what experts are ranked by
 	groups, from, bestOf int
 	scale                float64 // 0: 1
+	mixer                float64
 }
 
 // TestRoute uses logits with many ties, and some far apart.
@@ -26,6 +27,8 @@ func TestRoute(t *testing.T) {
 		{experts: 8, top: 8, sigmoid: true, normalize: true},
 		{experts: 60, top: 4},
 		{experts: 64, top: 6, scale: 16},
+		{experts: 16, top: 2, mixer: 0.5},
+		{experts: 66, top: 4, mixer: 0.3, scale: 2},
 		{experts: 65, top: 1, normalize: true},
 		{experts: 130, top: 8, sigmoid: true, normalize: true},
 		{experts: 130, top: 130, normalize: true},
@@ -78,12 +81,29 @@ func (c routeCase) consts(stride int) kernels.Consts {
 	if c.scale != 0 {
 		consts["SCALE"] = c.scale
 	}
+	if c.mixer != 0 {
+		consts["MIXER"] = c.mixer
+	}
 	return consts
 }
 
 // check compares one token's choice. A weight is an exponential, of a rounded difference where it is a softmax, over a
 // sum of such; normalizing divides by a sum of weights. Where scores are compared, their rounding decides between
 // neighbors: the expert chosen for a place must rank as the best that is left, within that.
+// mix sets the scores of the chosen to what they weigh among those that were not chosen before and are near.
+func (c routeCase) mix(x []float32, chosen []uint32, scores []float64) {
+	gone := map[int]bool{}
+	for k := range c.top {
+		e, sum := int(chosen[2*k]), 0.0
+		for i, l := range x {
+			if far := (x[e] - l) / max(float32(math.Abs(float64(l))), x[e]); !gone[i] && far <= float32(c.mixer) {
+				sum += math.Exp(float64(l) - float64(x[e]))
+			}
+		}
+		scores[e], gone[e] = 1/sum, true
+	}
+}
+
 func (c routeCase) check(t *testing.T, x, bias []float32, chosen []uint32) {
 	t.Helper()
 	best, least := float64(slices.Max(x)), float64(slices.Min(x))
@@ -130,6 +150,9 @@ func (c routeCase) check(t *testing.T, x, bias []float32, chosen []uint32) {
 	if c.normalize {
 		relative = 2*relative + float64(c.top)*unit + 3*ulp
 		scale /= all
+	}
+	if c.mixer != 0 {
+		c.mix(x, chosen, scores)
 	}
 	for k := range c.top {
 		w := scores[chosen[2*k]] * scale

@@ -15,7 +15,7 @@ var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile co
 // variants specialize each kernel so that every branch that depends on its constants is
 // taken once. Kernels that read packed weights are specialized for every width, too.
 var variants = map[string][]kernels.Consts{
-	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}, {"ACT": 4}, {"LIMIT": 7.0, "SLOPE": 1.702, "UP_OFFSET": 1.0}},
+	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}, {"ACT": 4}, {"ACT": 5}, {"LIMIT": 7.0, "SLOPE": 1.702, "UP_OFFSET": 1.0}},
 	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5, "VALUE": 2}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "VALUE": 80}, {"HEADS": 1, "KV_HEADS": 1}, {"SINKS": 1}, {"DIM": 576, "VALUE": 512, "QUERIES": 3}},
 	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}, {"LIMBS": 1}},
 	"attention_split": {{"DIM": 8, "WINDOW": 5, "VALUE": 8}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "LANES": 64, "VALUE": 80}, {"SINKS": 1, "SPLITS": 2}, {"DIM": 576, "VALUE": 512, "QUERIES": 4}, {"LIMBS": 1}},
@@ -56,7 +56,7 @@ var variants = map[string][]kernels.Consts{
 		{"NORM": 4, "CENTER": 1, "CLIP": 2.5},
 		{"NORM": 5},
 	},
-	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}, {"BY_SCORE": 1, "BIASED": 1, "EXPERTS": 256, "GROUPS": 8, "TOP_GROUPS": 4, "BEST": 2, "SCALE": 2.5}},
+	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}, {"BY_SCORE": 1, "BIASED": 1, "EXPERTS": 256, "GROUPS": 8, "TOP_GROUPS": 4, "BEST": 2, "SCALE": 2.5}, {"MIXER": 0.02}},
 	"spans":      {{"EXPERTS": 1}, {"EXPERTS": 300, "SLOTS": 2048}},
 	"topk_count": {{"VOCAB": 151936}, {"VOCAB": 1}},
 	"topk_max":   {{"VOCAB": 151936}, {"VOCAB": 1}},

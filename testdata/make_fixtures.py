@@ -142,6 +142,12 @@ FIXTURES = {
         head_dim=12, rope_parameters=dict(rope_type="dynamic", alpha=50.0, factor=1.0, **THETA))),
     "bloom": ("BloomConfig", dict(n_head=6, hidden_size=48, tie_word_embeddings=True)),
     "mpt": ("MptConfig", dict(n_heads=4, tie_word_embeddings=True, attn_config=dict(clip_qkv=1.5))),
+    "apertus": ("ApertusConfig", dict(attention_bias=True, rope_parameters=dict(rope_type="default", **THETA))),
+    "phimoe": ("PhimoeConfig", dict(
+        num_local_experts=4, intermediate_size=20, attention_bias=True, lm_head_bias=True, router_jitter_noise=0.4,
+        sliding_window=12, rope_parameters=dict(
+            rope_type="longrope", short_factor=[1.0, 1.1, 1.2, 1.3], long_factor=[1.0, 2.0, 3.0, 4.0], short_mscale=1.1, long_mscale=1.3,
+            original_max_position_embeddings=16, **THETA))),
     "ministral3": ("Ministral3Config", dict(
         head_dim=12, rope_parameters=dict(rope_type="yarn", factor=16.0, original_max_position_embeddings=8, mscale=1.0,
                                           mscale_all_dim=1.0, llama_4_scaling_beta=0.1, **THETA))),

@@ -59,7 +59,7 @@ func (r *Reference) feed(ctx context.Context, layer int, m half, x []float32, to
 		r.expertBias(inner, model.RoleGateBias, m, layer)
 	}
 	clamp(inner, up, spec)
-	if err := r.activate(ctx, spec, inner, tokens); err != nil {
+	if err := r.activate(ctx, layer, inner, tokens); err != nil {
 		return nil, err
 	}
 	if spec.Gated {
@@ -118,8 +118,14 @@ func (r *Reference) expertBias(x []float32, role model.Role, m half, layer int) 
 	}
 }
 
-func (r *Reference) activate(ctx context.Context, m *model.MLP, x []float32, tokens int) error {
-	n := len(x) / tokens
+func (r *Reference) activate(ctx context.Context, layer int, x []float32, tokens int) error {
+	m, n := &r.spec.Layer(layer).MLP, len(x)/tokens
+	var numbers [4]float64
+	for i, role := range model.ActRoles {
+		if v := r.small[key{role, layer}]; v != nil {
+			numbers[i] = float64(v[0])
+		}
+	}
 	return r.parallel(ctx, tokens, func() func(int) error {
 		return func(t int) error {
 			row := x[t*n : (t+1)*n]
@@ -130,11 +136,25 @@ func (r *Reference) activate(ctx context.Context, m *model.MLP, x []float32, tok
 				return nil
 			}
 			for i, v := range row {
-				row[i] = activation(m.Activation, v)
+				if m.Activation == model.XIELU {
+					row[i] = xielu(float64(v), numbers)
+				} else {
+					row[i] = activation(m.Activation, v)
+				}
 			}
 			return nil
 		}
 	})
+}
+
+// xielu computes XIELU by the numbers of model.ActRoles.
+func xielu(x float64, numbers [4]float64) float32 {
+	positive, negative := math.Log1p(math.Exp(numbers[0])), math.Log1p(math.Exp(numbers[1]))
+	beta, eps := numbers[2], numbers[3]
+	if x > 0 {
+		return float32(positive*x*x + beta*x)
+	}
+	return float32((math.Expm1(min(x, eps))-x)*(beta+negative) + beta*x)
 }
 
 func activation(kind model.Activation, v float32) float32 {

@@ -39,9 +39,24 @@ func route(m *model.Routing, logits, selection []float32, choose func(expert int
 	if m.RouteScale != 0 {
 		scale = m.RouteScale
 	}
-	for _, e := range order {
+	for i, e := range order {
+		if m.Mixer > 0 {
+			choose(e, mixed(m, logits, order[:i], e)*scale)
+			continue
+		}
 		choose(e, scores[e]/sum*scale)
 	}
+}
+
+// mixed returns the weight of expert e, which was chosen after the others, by Mixer.
+func mixed(m *model.Routing, logits []float32, before []int, e int) float32 {
+	best, sum := logits[e], 0.0
+	for i, l := range logits {
+		if !slices.Contains(before, i) && (best-l)/max(float32(math.Abs(float64(l))), best) <= m.Mixer {
+			sum += math.Exp(float64(l - best))
+		}
+	}
+	return float32(1 / sum)
 }
 
 // limitToGroups gives the experts outside the TopGroups best groups the lowest rank.

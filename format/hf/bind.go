@@ -20,6 +20,7 @@ type bound struct {
 	total       int
 	transposed  bool      // stored [in][out]
 	row         bool      // a vector, stored as a matrix of one row
+	scalar      bool      // stored without a dimension
 	changes     []adapted // what adapters do, in this order
 }
 
@@ -215,7 +216,7 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 
 // layout derives where the rows of a tensor lie from the roles that share its source.
 func (b *binder) layout(s source, t *model.Tensor) bound {
-	d := bound{row: s.row, transposed: s.transposed}
+	d := bound{row: s.row, transposed: s.transposed, scalar: s.scalar}
 	d.experts, d.rows, d.cols = dimensions(t.Role, t.Shape)
 	d.group, d.total = d.rows, d.rows
 	if s.fused != nil {
@@ -286,6 +287,8 @@ func (d *bound) storedShape(t *model.Tensor) []int {
 	switch {
 	case d.row:
 		shape = []int{1, d.total}
+	case d.scalar:
+		return []int{}
 	case d.vectors(t):
 		shape = []int{d.total}
 	case d.transposed:

@@ -96,6 +96,25 @@ var denseFamilies = map[string]*family{
 			"num_attention_heads": 32, "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-05,
 			"tie_word_embeddings": false, "attention_bias": false, "rope_theta": 10000}`,
 	},
+	"apertus": {
+		class: "ApertusForCausalLM",
+		read:  readApertus,
+		tensors: with(llamaTensors, named(map[model.Role]string{
+			model.RoleAttnNorm:    "{p}layers.{l}.attention_layernorm.weight",
+			model.RoleMLPNorm:     "{p}layers.{l}.feedforward_layernorm.weight",
+			model.RoleActPositive: "{p}layers.{l}.mlp.act_fn.alpha_p",
+			model.RoleActNegative: "{p}layers.{l}.mlp.act_fn.alpha_n",
+		}), map[model.Role]source{
+			model.RoleActBeta: {name: "{p}layers.{l}.mlp.act_fn.beta", scalar: true},
+			model.RoleActEps:  {name: "{p}layers.{l}.mlp.act_fn.eps", scalar: true},
+		}),
+		prefixes: modelPrefix,
+		defaults: `{"vocab_size": 131072, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+			"num_attention_heads": 32, "hidden_act": "xielu", "max_position_embeddings": 65536, "rms_norm_eps": 1e-05,
+			"tie_word_embeddings": false, "attention_bias": false, "rope_theta": 12000000,
+			"rope_parameters": {"rope_type": "llama3", "rope_theta": 12000000.0, "factor": 8.0,
+			"original_max_position_embeddings": 8192, "low_freq_factor": 1.0, "high_freq_factor": 4.0}}`,
+	},
 	"arcee": {
 		class:    "ArceeForCausalLM",
 		read:     readArcee,
@@ -265,6 +284,21 @@ func readHunYuan(d *draft) {
 		base := float64(r.DynamicBase) * math.Pow(alpha, float64(r.Dim)/float64(r.Dim-2))
 		d.spec.RoPE[0] = model.RoPE{Dim: r.Dim, Scale: 1, InvFreq: model.Frequencies(float32(base), r.Dim)}
 	}
+}
+
+// readApertus: an MLP without a gate, whose activation has weights.
+func readApertus(d *draft) {
+	d.heads()
+	d.rms()
+	if d.string("hidden_act", "") == "xielu" {
+		m := model.MLP{Activation: model.XIELU, Intermediate: d.size("intermediate_size", 0)}
+		d.each(func(_ int, y *model.Layer) { y.MLP = m })
+	} else {
+		d.mlp(false, "hidden_act", "")
+	}
+	d.attentionBias("attention_bias", false)
+	d.rope(false, ropeNames)
+	d.qkNorm(model.QKNormHead)
 }
 
 // readArcee: an MLP without a gate.

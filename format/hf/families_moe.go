@@ -42,6 +42,20 @@ var mixedFamilies = map[string]*family{
 			"residual_multiplier": 1.0, "attention_multiplier": 1.0, "num_local_experts": 8, "num_experts_per_tok": 2,
 			"shared_intermediate_size": 1024, "rope_theta": 10000}`,
 	},
+	"phimoe": {
+		class:   "PhimoeForCausalLM",
+		read:    readPhiMoE,
+		tensors: biasedTensors,
+		experts: either(
+			perExpert("block_sparse_moe", "w1", "w3", "w2"), perExpert("mlp", "w1", "w3", "w2"),
+			with(stackedExperts("mlp"), named(map[model.Role]string{model.RoleRouter: "{p}layers.{l}.mlp.router.weight"})),
+		),
+		prefixes: modelPrefix,
+		defaults: `{"vocab_size": 32064, "hidden_size": 4096, "intermediate_size": 6400, "num_hidden_layers": 32,
+			"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_act": "silu", "max_position_embeddings": 131072,
+			"rms_norm_eps": 1e-05, "tie_word_embeddings": false, "num_experts_per_tok": 2, "num_local_experts": 16,
+			"router_jitter_noise": 0.01, "attention_bias": false, "lm_head_bias": false, "rope_theta": 1000000}`,
+	},
 	"olmoe": {
 		class:    "OlmoeForCausalLM",
 		read:     readOLMoE,
@@ -62,6 +76,39 @@ func graniteShared(gate, up, down model.Role) map[model.Role]source {
 		fused(source{name: "{p}layers.{l}.shared_mlp.input_linear.weight"}, gate, up),
 		named(map[model.Role]string{down: "{p}layers.{l}.shared_mlp.output_linear.weight"}),
 	)
+}
+
+// readPhiMoE: LayerNorm, and two experts whose weights are softmaxes among near ones. Of longrope, the frequencies are
+// always the short ones; only the scale is that of the length.
+func readPhiMoE(d *draft) {
+	d.heads()
+	d.layerNorm("rms_norm_eps")
+	d.mlp(true, "hidden_act", "")
+	d.attentionBias("attention_bias", false)
+	d.spec.HeadBias = d.bool("lm_head_bias", false)
+	d.uniformWindow(d.slidingWindow())
+	r := model.Routing{Experts: d.size("num_local_experts", 0), TopK: 2, Mixer: float32(2 * d.float("router_jitter_noise", 0.01))}
+	if n := d.size("num_experts_per_tok", 2); n != 2 {
+		d.fail("num_experts_per_tok", "%d: models of this family send a token to 2 experts", n)
+	}
+	if !(r.Mixer > 0) {
+		d.fail("router_jitter_noise", "want a number above 0")
+	}
+	d.each(func(_ int, y *model.Layer) { y.MLP.Routing = r })
+	params := d.rope(false, map[string]string{"default": "default", "longrope": "longrope", "su": "longrope"})
+	if rope := &d.spec.RoPE[0]; rope.LongFrom > 0 {
+		rope.Scale, rope.LongScale = float32(params.positiveFloat("short_mscale")), float32(params.positiveFloat("long_mscale"))
+		rope.LongInvFreq = rope.InvFreq
+	}
+}
+
+// positiveFloat reads a required number above 0.
+func (o *object) positiveFloat(key string) float64 {
+	f := o.float(key, 0)
+	if !(f > 0) {
+		o.fail(key, "want a number above 0")
+	}
+	return f
 }
 
 // readOLMoE: queries, keys and values are bounded after the norms.

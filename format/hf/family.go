@@ -59,6 +59,8 @@ type source struct {
 	row bool
 	// transposed: the tensor is stored [in][out], not [out][in]; eitherWay: unless its shape is that of [out][in].
 	transposed, eitherWay bool
+	// scalar: the tensor has no dimension.
+	scalar bool
 	// skip is how many rows at the front belong to nothing.
 	skip int
 	// instead lists other ways in which the same is stored. The first that is there is read.

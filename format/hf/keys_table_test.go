@@ -51,7 +51,7 @@ func (k *keyTable) places(family string) map[string][]string {
 var unused = map[string][]string{
 	"only in training": {
 		"attention_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop", "residual_dropout", "embedding_dropout",
-		"hidden_dropout", "router_jitter_noise", "gradient_checkpointing", "dropout", "layerdrop", "embed_dropout", "resid_dropout",
+		"hidden_dropout", "!phimoe:router_jitter_noise", "input_jitter_noise", "gradient_checkpointing", "dropout", "layerdrop", "embed_dropout", "resid_dropout",
 	},
 	"only for the loss":                   {"output_router_logits", "router_aux_loss_coef"},
 	"only for heads that classify":        {"num_labels", "id2label", "problem_type"},
@@ -76,10 +76,9 @@ var unused = map[string][]string{
 	"computed anew from other keys":         {"gpt_neo:attention_layers", "cohere2:head_dim"},
 	"an old name counts, as a note says":    {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
 	"the configuration's class replaces it": {"deepseek_v2:head_dim"},
-	"of types of RoPE that the family does not have": {
-		"phi3:rope_parameters.beta_fast", "phi3:rope_parameters.beta_slow", "phi3:rope_parameters.truncate", "phi3:rope_parameters.mscale",
-		"phi3:rope_parameters.mscale_all_dim", "phi3:rope_parameters.low_freq_factor", "phi3:rope_parameters.high_freq_factor",
-	},
+	"of types of RoPE that the family does not have": each([]string{"phi3", "phimoe"},
+		"rope_parameters.beta_fast", "rope_parameters.beta_slow", "rope_parameters.truncate", "rope_parameters.mscale",
+		"rope_parameters.mscale_all_dim", "rope_parameters.low_freq_factor", "rope_parameters.high_freq_factor"),
 }
 
 // windowless are the families whose layers have no windows, whatever sliding_window says.
@@ -87,7 +86,7 @@ var windowless = []string{
 	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
 	"qwen3_vl_text", "qwen3_vl_moe_text", "phi", "stablelm", "cohere", "nemotron", "olmo", "falcon", "gptj", "gpt_neo", "gpt_bigcode", "opt",
 	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "ernie4_5_moe",
-	"olmoe", "bloom", "mpt", "hunyuan_v1_dense", "granitemoehybrid",
+	"apertus", "olmoe", "bloom", "mpt", "hunyuan_v1_dense", "granitemoehybrid",
 }
 
 // notRotated are the families without RoPE.

@@ -232,6 +232,9 @@ var inCode = map[string]map[string]any{
 	"glm": {"partial_rotary_factor": 0.5}, "glm4": {"partial_rotary_factor": 0.5},
 	"glm4_moe": {"partial_rotary_factor": 0.5}, "phi": {"partial_rotary_factor": 0.5}, "nemotron": {"partial_rotary_factor": 0.5},
 	"stablelm": {"partial_rotary_factor": 0.25}, "cohere2": {"sliding_window_pattern": 4.0},
+	"apertus": {"rope_parameters": map[string]any{
+		"rope_type": "llama3", "rope_theta": 12e6, "factor": 8.0, "original_max_position_embeddings": 8192.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+	}},
 	"ministral3": {"rope_parameters": map[string]any{
 		"type": "yarn", "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 16384.0, "beta_fast": 32.0, "beta_slow": 1.0,
 		"mscale_all_dim": 1.0, "mscale": 1.0, "llama_4_scaling_beta": 0.1,

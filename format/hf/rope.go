@@ -139,14 +139,12 @@ func (p *ropeParams) wave(j int) float32 {
 	return float32(math.Pow(float64(p.theta), float64(exponent)))
 }
 
-// positive reads a required number above 0.
+// positive reads a required number above 0; 1 stands for a wrong one.
 func (p *ropeParams) positive(key string) float64 {
-	f := p.float(key, 0)
-	if !(f > 0) {
-		p.fail(key, "want a number above 0")
-		return 1
+	if f := p.positiveFloat(key); f > 0 {
+		return f
 	}
-	return f
+	return 1
 }
 
 func (p *ropeParams) linear(r *model.RoPE) {

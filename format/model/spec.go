@@ -174,6 +174,7 @@ const (
 	GELUTanh Activation = "gelu_tanh" // its tanh approximation
 	ReLU     Activation = "relu"
 	ReLU2    Activation = "relu2" // max(x, 0)²
+	XIELU    Activation = "xielu" // p·x² + b·x above 0, n·(exp(min(x, e)) − 1 − x) + b·x below, by four numbers of the layer
 )
 
 // MLP is down(act(gate(x))·up(x)) if Gated, else down(act(up(x))). With Experts, the weights are
@@ -212,6 +213,10 @@ type Routing struct {
 	NormalizeTopK bool    `json:"normalize_top_k,omitempty"`
 	WeightInput   bool    `json:"weight_input,omitempty"`
 	RouteScale    float32 `json:"route_scale,omitempty"`
+
+	// If Mixer is set, the weight of an expert that is chosen is the softmax of its logit among those that were not
+	// chosen before it and whose logit l is not far from its own, m: (m−l)/max(|l|, m) ≤ Mixer.
+	Mixer float32 `json:"mixer,omitempty"`
 
 	RouterBias    bool `json:"router_bias,omitempty"`    // the router's logits have a bias
 	SelectionBias bool `json:"selection_bias,omitempty"` // a bias is added to scores where experts are chosen, not where they weigh

@@ -41,6 +41,11 @@ const (
 	RoleGateBias      Role = "gate_bias"
 	RoleUp            Role = "up" // as gate
 	RoleUpBias        Role = "up_bias"
+	// The numbers of XIELU, [1] each: p is softplus(act_positive), n is act_beta + softplus(act_negative), b is act_beta.
+	RoleActPositive   Role = "act_positive"
+	RoleActNegative   Role = "act_negative"
+	RoleActBeta       Role = "act_beta"
+	RoleActEps        Role = "act_eps"
 	RoleDown          Role = "down" // [Hidden][Intermediate], or [Experts][Hidden][Intermediate]
 	RoleDownBias      Role = "down_bias"
 	RoleSharedGate    Role = "shared_gate" // [Shared][Hidden]
@@ -63,6 +68,9 @@ type Tensor struct {
 	Layer int   // NoLayer outside the layers
 	Shape []int // [cols], [rows][cols] or [experts][rows][cols]
 }
+
+// ActRoles are the numbers of XIELU in the order in which they are computed with.
+var ActRoles = []Role{RoleActPositive, RoleActNegative, RoleActBeta, RoleActEps}
 
 // Rows reports how many rows the tensor has; a vector has one.
 func (t Tensor) Rows() int {
@@ -190,6 +198,11 @@ func (l *list) mlp(y *Layer) {
 	l.when(m.Gated && m.Bias, RoleGateBias, stack(m.Intermediate)...)
 	l.add(RoleUp, stack(m.Intermediate, h)...)
 	l.when(m.Bias, RoleUpBias, stack(m.Intermediate)...)
+	if m.Activation == XIELU {
+		for _, r := range ActRoles {
+			l.add(r, 1)
+		}
+	}
 	l.add(RoleDown, stack(h, m.Intermediate)...)
 	l.when(m.Bias, RoleDownBias, stack(h)...)
 	l.when(m.Shared > 0 && m.SharedGated, RoleSharedRouter, 1, h)

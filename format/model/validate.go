@@ -103,7 +103,7 @@ func (y *Layer) validate(ropes []RoPE) error {
 		return fmt.Errorf("unknown qk_norm %q", a.QKNorm)
 	}
 	switch m.Activation {
-	case SiLU, GELU, GELUTanh, ReLU, ReLU2:
+	case SiLU, GELU, GELUTanh, ReLU, ReLU2, XIELU:
 	default:
 		return fmt.Errorf("unknown activation %q", m.Activation)
 	}
@@ -112,6 +112,10 @@ func (y *Layer) validate(ropes []RoPE) error {
 
 func (m *MLP) validateExperts() error {
 	switch {
+	case m.Experts > 0 && m.Activation == XIELU:
+		return errors.New("experts with an activation that has weights")
+	case !(m.Mixer >= 0):
+		return fmt.Errorf("mixer %g: want none below 0", m.Mixer)
 	case m.Experts < 0 || m.Experts > maxExperts:
 		return fmt.Errorf("experts: %d is not in 0–%d", m.Experts, maxExperts)
 	case m.Experts > 0 && (m.TopK < 1 || m.TopK > m.Experts):

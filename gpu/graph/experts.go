@@ -54,6 +54,9 @@ func (r *layers) route(w *Layer, m *model.MLP, in Vectors) {
 	if m.ByScore() {
 		c["BY_SCORE"], c["BIASED"] = 1, flag(m.SelectionBias)
 	}
+	if m.Mixer != 0 {
+		c["MIXER"] = m.Mixer
+	}
 	if m.RouteScale != 0 {
 		c["SCALE"] = m.RouteScale
 	}

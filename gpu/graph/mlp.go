@@ -6,7 +6,7 @@ import (
 )
 
 // acts are what act.wgsl calls these.
-var acts = map[model.Activation]int{model.SiLU: 0, model.GELU: 1, model.GELUTanh: 2, model.ReLU: 3, model.ReLU2: 4}
+var acts = map[model.Activation]int{model.SiLU: 0, model.GELU: 1, model.GELUTanh: 2, model.ReLU: 3, model.ReLU2: 4, model.XIELU: 5}
 
 // gates are the activations that matvec can compute itself.
 var gates = map[model.Activation]*Gate{model.SiLU: {1, 0}, model.GELUTanh: {1.5957691, 1.5957691 * 0.044715}}
@@ -44,7 +44,7 @@ func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	} else {
 		gateUp := Vectors{Buffer: r.g.act.gateUp, Stride: Stride(w.GateUp.Rows)}
 		r.Product(&Product{w.GateUp, w.gateUpBias, in, gateUp, Epilogue{Scale: 1}})
-		r.activate(m, between{w.Down.Width, r.n, w.GateUp.paired}, gateUp, inner)
+		r.activate(m, between{w.Down.Width, r.n, w.GateUp.paired, w.actNumbers}, gateUp, inner)
 	}
 	if m.SharedGated {
 		scores := r.routerLogits(w)
@@ -57,7 +57,8 @@ func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 // between are the vectors between the halves of an MLP.
 type between struct {
 	width, n int
-	paired   bool // gate and up are by turns
+	paired   bool    // gate and up are by turns
+	numbers  *Vector // of an activation that has weights, else nil
 }
 
 // activate records the function between the halves of an MLP.
@@ -69,5 +70,5 @@ func (r *layers) activate(m *model.MLP, b between, x, y Vectors) {
 	if m.Slope != 0 {
 		c["SLOPE"] = m.Slope
 	}
-	r.Dispatch("act", c, (y.Stride+63)/64, b.n, x.Buffer, y.Buffer)
+	r.Dispatch("act", c, (y.Stride+63)/64, b.n, x.Buffer, y.Buffer, r.read(b.numbers))
 }

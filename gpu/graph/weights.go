@@ -55,6 +55,7 @@ type Layer struct {
 	mlpNorm, mlpNormBias, postMLPNorm    *Vector
 	qkvBias, oBias, gateUpBias, downBias *Vector
 	qkNorm                               *Vector // of queries, then of keys
+	actNumbers                           *Vector // of XIELU, in the order of model.ActRoles
 	sinks                                *Vector
 	qDownNorm, kvDownNorm                *Vector
 	routerBias, selectionBias            *Vector
@@ -214,6 +215,7 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 		postAttnNorm: p.norm(in(model.RolePostAttnNorm)...),
 		mlpNorm:      p.streamNorm(y.PreNorm && !y.OneNorm, in(model.RoleMLPNorm)...), mlpNormBias: p.vector(in(model.RoleMLPNormBias)...),
 		postMLPNorm: p.norm(in(model.RolePostMLPNorm)...),
+		actNumbers:  p.vector(in(model.ActRoles...)...),
 		sinks:       p.vector(in(model.RoleSinks)...),
 	}
 	if a := &y.Attention; a.KVRank > 0 {

@@ -54,8 +54,8 @@ var Specs = map[string]func(s *model.Spec){
 		k.Parallel, k.OneNorm, k.MLP = true, true, model.MLP{Activation: model.ReLU2, Intermediate: 100}
 		k.Attention.RoPE, k.Attention.ALiBi, k.Attention.ALiBiScale, k.Attention.QKNorm = -1, 8, 0.4, model.QKNormHeads
 	},
-	"a normalized embedding, norms without weights, bounded queries and keys": func(s *model.Spec) {
-		s.EmbedNorm = true
+	"a normalized embedding, norms without weights, bounded queries and keys, xIELU": func(s *model.Spec) {
+		s.EmbedNorm, s.Kinds[0].MLP = true, model.MLP{Activation: model.XIELU, Intermediate: 100}
 		s.Norm = model.Norm{Kind: model.LayerNorm, Eps: 1e-5, Unweighted: true}
 		s.Kinds[0].Attention.Clip = 0.9
 	},

@@ -81,6 +81,8 @@ FAMILIES = {
     "hunyuan_v1_dense": ("hunyuan_v1_dense", "HunYuanDenseV1Config", "HunYuanDenseV1ForCausalLM"),
     "bloom": ("bloom", "BloomConfig", "BloomForCausalLM"),
     "mpt": ("mpt", "MptConfig", "MptForCausalLM"),
+    "apertus": ("apertus", "ApertusConfig", "ApertusForCausalLM"),
+    "phimoe": ("phimoe", "PhimoeConfig", "PhimoeForCausalLM"),
     "arcee": ("arcee", "ArceeConfig", "ArceeForCausalLM"),
     "qwen2_moe": ("qwen2_moe", "Qwen2MoeConfig", "Qwen2MoeForCausalLM"),
     "glm4_moe": ("glm4_moe", "Glm4MoeConfig", "Glm4MoeForCausalLM"),

@@ -1,8 +1,8 @@
 // Package sample chooses the next token from logits. It never touches a device, and two
 // samplers with the same options and the same logits choose the same tokens.
 //
-// The steps and their order: repeat penalty, top-k, top-p, min-p, temperature, draw. Top-p and
-// min-p therefore see the probabilities at temperature 1. Equal logits are ranked by the lower
+// The steps and their order: repeat penalty, presence and frequency penalty, logit bias, mask, top-k, top-p, min-p,
+// temperature, draw. Top-p and min-p therefore see the probabilities at temperature 1. Equal logits are ranked by the lower
 // token id everywhere.
 package sample
 
@@ -23,8 +23,13 @@ type Options struct {
 	TopP          *float32 // keep the fewest tokens that together have this probability; 0: the likeliest, nil or 1: all
 	MinP          float32  // keep tokens with at least this share of the largest probability; 0: all
 	RepeatPenalty float32  // logits > 0 of recent tokens are divided by it, others multiplied; 0 or 1: off
-	RepeatLast    int      // how many tokens are recent; 0: DefaultRepeatLast, −1: all
-	Seed          uint64
+	RepeatLast    int      // how many tokens are recent, prompt included; 0: DefaultRepeatLast, −1: all
+
+	PresencePenalty  float32           // taken from the logits of recent tokens
+	FrequencyPenalty float32           // taken from the logit of a recent token as often as it is there
+	LogitBias        map[int32]float32 // added to the logits of these tokens; −Inf forbids one
+
+	Seed uint64
 }
 
 // Validate reports the first option that is out of range.
@@ -42,9 +47,20 @@ func (o Options) Validate() error {
 		return fmt.Errorf("repeat-penalty %v: want a finite number above 0 (1, or 0: off)", o.RepeatPenalty)
 	case o.RepeatLast < -1:
 		return fmt.Errorf("repeat-last %d: want −1 (all tokens), 0 (the last %d) or more", o.RepeatLast, DefaultRepeatLast)
+	case !isFinite(o.PresencePenalty):
+		return fmt.Errorf("presence-penalty %v: want a finite number (0: off)", o.PresencePenalty)
+	case !isFinite(o.FrequencyPenalty):
+		return fmt.Errorf("frequency-penalty %v: want a finite number (0: off)", o.FrequencyPenalty)
+	}
+	for id, b := range o.LogitBias {
+		if id < 0 || b != b || b > math.MaxFloat32 {
+			return fmt.Errorf("logit-bias %v of token %d: want a finite number, or −Inf, for a token of the vocabulary", b, id)
+		}
 	}
 	return nil
 }
+
+func isFinite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
 
 // Candidate is a token and its logit.
 type Candidate struct {
@@ -83,10 +99,10 @@ func New(o Options) (*Sampler, error) {
 	return s, nil
 }
 
-// Accept adds a token to the history that the repeat penalty looks at. The caller decides whether
+// Accept adds a token to the history that the penalties look at. The caller decides whether
 // the prompt belongs to it.
 func (s *Sampler) Accept(id int32) {
-	if s.o.RepeatPenalty == 1 {
+	if s.o.RepeatPenalty == 1 && s.o.PresencePenalty == 0 && s.o.FrequencyPenalty == 0 {
 		return
 	}
 	s.history = append(s.history, id)
@@ -108,11 +124,11 @@ func (s *Sampler) Sample(logits []float32) (int32, error) {
 	for i, l := range logits {
 		s.work = append(s.work, Candidate{int32(i), l})
 	}
-	for id := range s.recent() {
+	for id, n := range s.changed() {
 		if int(id) >= len(logits) || id < 0 {
-			return 0, fmt.Errorf("repeat penalty: token %d was accepted, the logits have %d tokens", id, len(logits))
+			return 0, fmt.Errorf("penalties: token %d was accepted or has a bias, the logits have %d tokens", id, len(logits))
 		}
-		s.work[id].Logit = s.penalize(logits[id])
+		s.work[id].Logit = s.adjust(id, n, logits[id])
 	}
 	s.work = s.only(s.work)
 	p := newPool(s.work, len(s.work))
@@ -141,29 +157,47 @@ func check(logits []float32) error {
 	return nil
 }
 
-// recent returns the distinct tokens of the history.
-func (s *Sampler) recent() map[int32]bool {
-	if len(s.history) == 0 {
+// changed returns the tokens whose logits are changed, and how often each is in the history.
+func (s *Sampler) changed() map[int32]int {
+	if len(s.history) == 0 && len(s.o.LogitBias) == 0 {
 		return nil
 	}
-	set := make(map[int32]bool, len(s.history))
+	set := make(map[int32]int, len(s.history)+len(s.o.LogitBias))
+	for id := range s.o.LogitBias {
+		set[id] = 0
+	}
 	for _, id := range s.history {
-		set[id] = true
+		set[id]++
 	}
 	return set
 }
 
-// penalize makes a logit smaller whatever its sign (larger, if the penalty is below 1).
-func (s *Sampler) penalize(l float32) float32 {
-	p := l / s.o.RepeatPenalty
-	if l <= 0 {
-		p = l * s.o.RepeatPenalty
+// adjust applies penalties and bias to the logit of a token that is n times in the history.
+func (s *Sampler) adjust(id int32, n int, l float32) float32 {
+	p := l
+	if n > 0 {
+		if l <= 0 {
+			p *= s.o.RepeatPenalty
+		} else {
+			p /= s.o.RepeatPenalty
+		}
+		p -= s.o.PresencePenalty + float32(n)*s.o.FrequencyPenalty
+	}
+	bias := s.o.LogitBias[id]
+	if math.IsInf(float64(l), -1) || math.IsInf(float64(bias), -1) {
+		return float32(math.Inf(-1))
 	}
 	// A finite logit stays finite: an extreme penalty must not turn into "forbidden" or NaN.
-	if !math.IsInf(float64(l), 0) {
-		p = min(max(p, -math.MaxFloat32), math.MaxFloat32)
+	return min(max(p+bias, -math.MaxFloat32), math.MaxFloat32)
+}
+
+// raises reports whether the logit of a token that is n times in the history may become larger.
+func (s *Sampler) raises(id int32, n int) bool {
+	change := s.o.LogitBias[id]
+	if n > 0 {
+		change -= s.o.PresencePenalty + float32(n)*s.o.FrequencyPenalty
 	}
-	return p
+	return change > 0 || n > 0 && s.o.RepeatPenalty < 1
 }
 
 // choose narrows the pool and draws from what is left. It reports false if the tokens that the

@@ -113,7 +113,14 @@ func exact(logits []float32, o Options, history []int32) []float64 {
 			} else {
 				l[i] *= float64(o.RepeatPenalty)
 			}
+			l[i] -= float64(o.PresencePenalty)
 		}
+		for _, id := range history {
+			if id == int32(i) {
+				l[i] -= float64(o.FrequencyPenalty)
+			}
+		}
+		l[i] += float64(o.LogitBias[int32(i)])
 	}
 	order := make([]int, len(l))
 	for i := range order {
@@ -189,6 +196,8 @@ func TestDistribution(t *testing.T) {
 		{Temperature: 1.5, MinP: .2},
 		{Temperature: 1, TopK: 12, TopP: new(float32(.9)), MinP: .05},
 		{Temperature: 1, RepeatPenalty: 1.5},
+		{Temperature: 1, RepeatPenalty: 1, PresencePenalty: .7, FrequencyPenalty: -.3},
+		{Temperature: 1, TopK: 12, LogitBias: map[int32]float32{4: 2, 6: -1}, RepeatPenalty: 1.2, FrequencyPenalty: .4},
 		{Temperature: 1.3, TopK: 9, TopP: new(float32(.8)), MinP: .1, RepeatPenalty: 3, Seed: 9},
 	} {
 		s := newSampler(t, o)

@@ -31,8 +31,8 @@ func (s *Sampler) SampleTop(cands []Candidate, logSumExp float64, vocab int) (id
 			worst = c
 		}
 	}
-	adjusted, unknown := s.penalizeTop(cands)
-	if unknown > 0 && s.o.RepeatPenalty < 1 {
+	adjusted, unknown, raised := s.adjustTop(cands)
+	if raised {
 		return 0, false // an unknown logit was raised above the others, maybe
 	}
 	if len(cands) == vocab {
@@ -51,7 +51,9 @@ func (s *Sampler) SampleTop(cands []Candidate, logSumExp float64, vocab int) (id
 		return 0, false
 	}
 	p.floor = worst.Logit
-	s.bound(p, cands, logSumExp, unknown)
+	if s.bound(p, cands, logSumExp, unknown); p.max() == float32(math.Inf(-1)) {
+		return 0, false
+	}
 	if s.allowed != nil { // of the sum, what is not allowed goes: perhaps all that is not known
 		p.lo = 0
 		for _, l := range refused {
@@ -61,35 +63,36 @@ func (s *Sampler) SampleTop(cands []Candidate, logSumExp float64, vocab int) (id
 	return s.choose(p)
 }
 
-// bound derives Σ exp(logit − max) over the penalized vocabulary from the sum before the penalty.
-// unknown recent tokens only lost weight, each at most that of the floor.
+// bound derives Σ exp(logit − max) over the changed vocabulary from the sum before the changes.
+// unknown changed tokens only lost weight, each at most that of the floor.
 func (s *Sampler) bound(p *pool, cands []Candidate, logSumExp float64, unknown int) {
 	sum := math.Exp(logSumExp - float64(p.max()))
-	lost := 0.0
-	for id := range s.recent() {
-		for _, c := range cands {
-			if c.ID == id {
-				lost += p.weight(c.Logit, 1) - p.weight(s.penalize(c.Logit), 1)
-			}
+	lost, changed := 0.0, s.changed()
+	for _, c := range cands {
+		if n, ok := changed[c.ID]; ok {
+			lost += p.weight(c.Logit, 1) - p.weight(s.adjust(c.ID, n, c.Logit), 1)
 		}
 	}
 	p.lo = sum*(1-lseTolerance) - lost - float64(unknown)*p.weight(p.floor, 1)
 	p.hi = sum*(1+lseTolerance) - lost
 }
 
-// penalizeTop copies cands into s.work with the penalty applied, and counts the recent tokens that
-// are not among them.
-func (s *Sampler) penalizeTop(cands []Candidate) (adjusted []Candidate, unknown int) {
+// adjustTop copies cands into s.work with penalties and bias applied, counts the changed tokens that are not among them, and
+// reports whether one of those may have been raised.
+func (s *Sampler) adjustTop(cands []Candidate) (adjusted []Candidate, unknown int, raised bool) {
 	s.work = append(s.work[:0], cands...)
-	recent := s.recent()
-	unknown = len(recent)
+	changed := s.changed()
 	for i := range s.work {
-		if c := &s.work[i]; recent[c.ID] {
-			c.Logit = s.penalize(c.Logit)
-			unknown--
+		c := &s.work[i]
+		if n, ok := changed[c.ID]; ok {
+			c.Logit = s.adjust(c.ID, n, c.Logit)
+			delete(changed, c.ID)
 		}
 	}
-	return s.work, unknown
+	for id, n := range changed {
+		raised = raised || s.raises(id, n)
+	}
+	return s.work, len(changed), raised
 }
 
 // keepAbove drops the tokens that the penalty moved below the worst candidate: unknown ones may

@@ -40,6 +40,11 @@ func TestTopEqualsAll(t *testing.T) {
 			Temperature: pick(0, .5, 1, 1, 2), TopK: int(pick(0, 0, 1, 5, 20, 40)),
 			TopP: new(pick(0, .3, .9, .99, 1)), MinP: pick(0, 0, .1), RepeatPenalty: pick(0, 1.1, 2, .7),
 			RepeatLast: int(pick(0, 3, -1)), Seed: r.Uint64(),
+			PresencePenalty: pick(0, 0, 0, 1, -.5), FrequencyPenalty: pick(0, 0, 0, .5, -.2),
+		}
+		masked := r.IntN(3) == 0
+		if r.IntN(4) == 0 && !masked { // together they might forbid all
+			o.LogitBias = map[int32]float32{0: pick(-3, 2, float32(math.Inf(-1))), 3: pick(-100, 1, 5)}
 		}
 		all, few := newSampler(t, o), newSampler(t, o)
 		vocab := 5 + r.IntN(300)
@@ -47,7 +52,6 @@ func TestTopEqualsAll(t *testing.T) {
 		if r.IntN(10) == 0 {
 			n = vocab
 		}
-		masked := r.IntN(3) == 0
 		class := fmt.Sprintf("k=%d, masked %t", min(o.TopK, 1), masked)
 		for range 8 {
 			if masked {

@@ -118,14 +118,22 @@ func (r *run) choose(candidates []sample.Candidate, logSumExp float64, vocab int
 	if err := r.form.allow(r.sampler); err != nil {
 		return 0, err
 	}
-	if id, ok := r.sampler.SampleTop(candidates, logSumExp, vocab); ok {
+	id, ok := r.sampler.SampleTop(candidates, logSumExp, vocab)
+	if !ok {
+		logits, err := all()
+		if err != nil {
+			return 0, err
+		}
+		if id, err = r.sampler.Sample(logits); err != nil {
+			return 0, err
+		}
+	}
+	if !r.o.Logprobs {
 		return id, nil
 	}
-	logits, err := all()
-	if err != nil {
-		return 0, err
-	}
-	return r.sampler.Sample(logits)
+	var err error
+	r.last, err = r.logprob(id, candidates, logSumExp, all)
+	return id, err
 }
 
 // together feeds a token to each of some sessions, all of one model, and chooses the next ones. failed says for which texts no

@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -122,5 +123,47 @@ func TestForm(t *testing.T) {
 	}
 	if _, err := m.JSONSchema([]byte(`{"not":{}}`)); err == nil || !strings.Contains(err.Error(), "#/not") {
 		t.Errorf("a schema that is not supported: %v", err)
+	}
+}
+
+// TestLogprobs compares the probabilities of tokens with the model's logits.
+func TestLogprobs(t *testing.T) {
+	m := openTiny(t)
+	s, err := m.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []llm.Logprob
+	o := llm.GenerateOptions{MaxTokens: 6, Logprobs: true, TopLogprobs: 3, Sampling: llm.Sampling{Temperature: 1.5, Seed: 4, PresencePenalty: 1}}
+	var last *llm.Result
+	for p, err := range s.Generate(t.Context(), "It was a cold", o) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Token >= 0 {
+			all = append(all, *p.Logprob)
+		}
+		last = p.Result
+	}
+	if len(all) != len(last.Tokens) || len(all) == 0 {
+		t.Fatalf("%d probabilities of %d tokens", len(all), len(last.Tokens))
+	}
+	tokens := slices.Concat(last.Prompt, last.Tokens)
+	err = s.Logits(t.Context(), tokens[:len(tokens)-1], len(last.Prompt)-1, func(i int, logits []float32) error {
+		got, sum, above := all[i-len(last.Prompt)+1], 0.0, 0
+		for _, l := range logits {
+			sum += math.Exp(float64(l))
+			if l > logits[got.Top[2].Token] {
+				above++
+			}
+		}
+		want := float64(logits[got.Token]) - math.Log(sum)
+		if got.Token != tokens[i+1] || math.Abs(got.Logprob-want) > 1e-3 || len(got.Top) != 3 || above != 2 || got.Top[0].Logprob < got.Top[1].Logprob {
+			t.Errorf("token %d: %+v, want %g", i, got, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -38,6 +38,9 @@ type GenerateOptions struct {
 	Stop       []string  // the text ends before any of these would appear in it; none may be empty
 	StopTokens [][]int32 // … or before one of these sequences of tokens, beside the model's own Vocabulary.EOS
 
+	Logprobs    bool // pieces have the probability of their token
+	TopLogprobs int  // … and those of so many of the likeliest ones, at most MaxTopLogprobs
+
 	Form *Form // the text is one of these; nil: any. A text that does not come to its end has FinishLength
 
 	// Overflow says what happens to a prompt that is longer than the context, and to a text that reaches its end. Keep is
@@ -64,6 +67,9 @@ func (o *GenerateOptions) Validate() error {
 	}
 	if err := o.checkOverflow(); err != nil {
 		return err
+	}
+	if o.TopLogprobs < 0 || o.TopLogprobs > MaxTopLogprobs {
+		return option.New("top-logprobs", strconv.Itoa(o.TopLogprobs), fmt.Errorf("want 0 to %d", MaxTopLogprobs))
 	}
 	for _, s := range o.Stop {
 		if s == "" {

@@ -18,10 +18,11 @@ const (
 
 // Piece is what one step adds to a text.
 type Piece struct {
-	Index  int     // of a batch: which request it belongs to
-	Token  int32   // the token that was generated, −1: none, at the end of a text
-	Text   string  // what is final now: may be empty while a character or a stop sequence is incomplete
-	Result *Result // of the last piece of a text, else nil
+	Index   int      // of a batch: which request it belongs to
+	Token   int32    // the token that was generated, −1: none, at the end of a text
+	Logprob *Logprob // of Token, with GenerateOptions.Logprobs
+	Text    string   // what is final now: may be empty while a character or a stop sequence is incomplete
+	Result  *Result  // of the last piece of a text, else nil
 }
 
 // Result is a text that has ended.

@@ -15,10 +15,11 @@ type run struct {
 	session *Session // nil before it has begun
 	o       *GenerateOptions
 	sampler *sample.Sampler
-	form    *formed // nil: any text will do
-	rest    []int32 // to be fed before the next token is chosen; of the prompt several, later one
-	chosen  int     // tokens, one that ended the text included
-	keep    int     // of the prompt, first tokens that a shift does not drop
+	form    *formed  // nil: any text will do
+	rest    []int32  // to be fed before the next token is chosen; of the prompt several, later one
+	last    *Logprob // of the token that was chosen last, if it is wanted
+	chosen  int      // tokens, one that ended the text included
+	keep    int      // of the prompt, first tokens that a shift does not drop
 
 	stream *tokenizer.Stream // nil without a tokenizer
 	tokens stopper[int32]
@@ -120,7 +121,11 @@ func (r *run) take(id int32) (Piece, error) {
 	if err != nil {
 		return Piece{}, err
 	}
-	return r.added(id, complete), nil
+	p := r.added(id, complete)
+	if p.Token >= 0 {
+		p.Logprob = r.last
+	}
+	return p, nil
 }
 
 // added is take for a token that the form of the text allows; complete says that the text has come to its end by it.

@@ -23,9 +23,22 @@ func scheduler(t *testing.T, m *Model, queue int) *Scheduler {
 	return s
 }
 
+// gate lets an engine begin when a scheduler has so many texts.
+func gate(f *fake, n int) (opens func(s *Scheduler)) {
+	open := make(chan struct{})
+	f.between = func(int) { <-open }
+	return func(s *Scheduler) {
+		for st := s.Stats(); st.Waiting+st.Running < n; st = s.Stats() {
+			time.Sleep(time.Millisecond)
+		}
+		close(open)
+	}
+}
+
 // TestScheduler continues many texts for many goroutines: each is what it is alone.
 func TestScheduler(t *testing.T) {
-	m, _ := fakeModel(3)
+	m, f := fakeModel(3)
+	open := gate(f, 30)
 	s := scheduler(t, m, 100)
 	alone, _ := fakeModel(1)
 	single := session(t, alone)
@@ -46,6 +59,7 @@ func TestScheduler(t *testing.T) {
 			}
 		})
 	}
+	open(s)
 	all.Wait()
 	if st := s.Stats(); st.Ended != 30 || st.Running != 0 || st.Waiting != 0 || st.StepTokens <= st.Steps {
 		t.Errorf("%+v", st)
@@ -107,33 +121,24 @@ func TestSchedulerQueue(t *testing.T) {
 
 // TestSchedulerFairness computes tokens of a text that has begun between the chunks of a long prompt.
 func TestSchedulerFairness(t *testing.T) {
-	m, _ := fakeModel(2)
+	m, f := fakeModel(2)
+	open := gate(f, 2)
 	s := scheduler(t, m, 4)
-	begun, done := make(chan struct{}), make(chan int)
+	short := make(chan error)
 	go func() {
-		n := 0
-		for p, err := range s.Generate(t.Context(), Request{Prompt: []int32{1}, Options: GenerateOptions{MaxTokens: 5000}}) {
-			if err != nil {
-				t.Error(err)
-			}
-			if n++; n == 1 {
-				close(begun)
-			}
-			if n > 300 || p.Result != nil {
-				break
-			}
-		}
-		done <- n
+		_, err := Collect(s.Generate(t.Context(), Request{Prompt: []int32{1}, Options: GenerateOptions{MaxTokens: 150}}))
+		short <- err
 	}()
-	<-begun
-	before := s.Stats().StepTokens
+	go open(s)
 	if _, err := Collect(s.Generate(t.Context(), Request{Prompt: numbers(5, 100*fakeChunk), Options: GenerateOptions{MaxTokens: 1}})); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.Stats().StepTokens - before; n < 50 {
+	if n := s.Stats().StepTokens; n < 50 {
 		t.Errorf("%d tokens were computed beside a prompt of 100 chunks", n)
 	}
-	<-done
+	if err := <-short; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestSchedulerErrors ends the one text that cannot be fed, and not the others.

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
@@ -36,6 +37,21 @@ func newForm(g *grammar.Grammar, v *grammar.Vocabulary) (*Form, error) {
 		return nil, err
 	}
 	return &Form{c}, nil
+}
+
+// TokenText returns what a token stands for: as text, in which bytes that are no characters are U+FFFD, and as bytes. Those of a
+// special token are its name.
+func (m *Model) TokenText(id int32) (text string, raw []byte) {
+	t := m.vocabulary.Tokenizer
+	if t == nil || id < 0 || int(id) >= t.VocabSize() {
+		return "", nil
+	}
+	m.pieces.Do(func() { m.pieceBytes = t.Pieces() })
+	if raw = m.pieceBytes[id]; raw == nil {
+		name, _ := t.Token(id)
+		raw = []byte(name)
+	}
+	return strings.ToValidUTF8(string(raw), "\ufffd"), raw
 }
 
 // JSONSchema is the form of JSON that a schema accepts; see grammar.FromSchema for what it leaves out.

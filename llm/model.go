@@ -27,6 +27,8 @@ type Model struct {
 	memory     map[string]uint64
 	close      func() error
 
+	pieces      sync.Once
+	pieceBytes  [][]byte // of tokens, once TokenText was asked for
 	forms       sync.Once
 	forGrammars *grammar.Vocabulary // once Form was asked for
 

@@ -275,9 +275,13 @@ func (j *job) whole(w http.ResponseWriter, pieces <-chan piece) error {
 	choices := make([]choice, len(j.requests))
 	u := &usage{}
 	var last *llm.Stats
+	probabilities := make([][]*llm.Logprob, len(j.requests))
 	for p := range pieces {
 		if p.err != nil {
 			return p.err
+		}
+		if p.Logprob != nil {
+			probabilities[p.index] = append(probabilities[p.index], p.Logprob)
 		}
 		if p.Result == nil {
 			continue
@@ -286,7 +290,7 @@ func (j *job) whole(w http.ResponseWriter, pieces <-chan piece) error {
 		if j.q.Echo && !j.chat {
 			text = j.l.scheduler.Model().Vocabulary().Tokenizer.Decode(p.Result.Prompt, true) + text
 		}
-		choices[p.index] = choice{Index: p.index, Finish: &finish}
+		choices[p.index] = choice{Index: p.index, Finish: &finish, Logprobs: j.logprobs(probabilities[p.index])}
 		if j.chat {
 			choices[p.index].Message = &content{"assistant", &text}
 		} else {

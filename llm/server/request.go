@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
@@ -134,6 +135,13 @@ func (q *request) options(l *loaded) (o llm.GenerateOptions, err error) {
 		}
 	}
 	o.Sampling = llm.Sampling{Temperature: or(q.Temperature, .8), TopK: or(q.TopK, 40), TopP: new(or(q.TopP, .95)), MinP: or(q.MinP, 0), RepeatPenalty: or(q.RepeatPenalty, 0)}
+	o.Sampling.PresencePenalty, o.Sampling.FrequencyPenalty = or(q.PresencePenalty, 0), or(q.FrequencyPenalty, 0)
+	if o.Sampling.LogitBias, err = q.biases(l); err != nil {
+		return o, err
+	}
+	if o.Logprobs, o.TopLogprobs, err = q.probabilities(); err != nil {
+		return o, err
+	}
 	o.Sampling.Seed = seed(q.Seed)
 	if o.Stop, err = q.stops(); err != nil {
 		return o, err
@@ -153,15 +161,8 @@ func or[T any](v *T, otherwise T) T {
 
 // supported refuses fields that cannot be honored.
 func (q *request) supported() error {
-	for name, v := range map[string]json.RawMessage{"tools": q.Tools, "logit_bias": q.LogitBias, "logprobs": q.Logprobs} {
-		if !isNothing(v) {
-			return bad(name, "%s is not supported", name)
-		}
-	}
-	for name, v := range map[string]*float32{"presence_penalty": q.PresencePenalty, "frequency_penalty": q.FrequencyPenalty} {
-		if or(v, 0) != 0 {
-			return bad(name, "%s is not supported: repeat_penalty is", name)
-		}
+	if !isNothing(q.Tools) {
+		return bad("tools", "tools is not supported")
 	}
 	if n := or(q.N, 1); n < 1 || n > most {
 		return bad("n", "n is %d, want 1 to %d", n, most)
@@ -170,6 +171,47 @@ func (q *request) supported() error {
 		return bad("suffix", "suffix is not supported")
 	}
 	return nil
+}
+
+// biases reads logit_bias: tokens by number.
+func (q *request) biases(l *loaded) (map[int32]float32, error) {
+	if isNothing(q.LogitBias) {
+		return nil, nil
+	}
+	var given map[string]float32
+	if json.Unmarshal(q.LogitBias, &given) != nil {
+		return nil, bad("logit_bias", "want an object of numbers, by the numbers of tokens")
+	}
+	biases := map[int32]float32{}
+	for name, v := range given {
+		id, err := strconv.ParseInt(name, 10, 32)
+		if err != nil || id < 0 || int(id) >= l.scheduler.Model().VocabSize() {
+			return nil, bad("logit_bias", "%q is not the number of one of the model's %d tokens", name, l.scheduler.Model().VocabSize())
+		}
+		biases[int32(id)] = v
+	}
+	return biases, nil
+}
+
+// probabilities reads logprobs and top_logprobs. In text completions logprobs is a number, how many of the likeliest tokens to list.
+func (q *request) probabilities() (wanted bool, top int, err error) {
+	switch {
+	case isNull(q.Logprobs):
+	case json.Unmarshal(q.Logprobs, &wanted) == nil:
+	case json.Unmarshal(q.Logprobs, &top) == nil && top >= 0 && top <= llm.MaxTopLogprobs:
+		wanted = true
+	default:
+		return false, 0, bad("logprobs", "want true or false, or a number up to %d", llm.MaxTopLogprobs)
+	}
+	if n := q.TopLogprobs; n != nil && *n != 0 {
+		if top = *n; top < 0 || top > llm.MaxTopLogprobs {
+			return false, 0, bad("top_logprobs", "top_logprobs is %d, want 0 to %d", top, llm.MaxTopLogprobs)
+		}
+		if !wanted {
+			return false, 0, bad("top_logprobs", "top_logprobs wants logprobs: true")
+		}
+	}
+	return wanted, top, nil
 }
 
 // stops reads stop, a string or a list of them.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -194,6 +195,9 @@ func TestMistakes(t *testing.T) {
 		`{` + messages + `,"stop":7}`:                                                                     `"param":"stop"`,
 		`{` + messages + `,"stop":""}`:                                                                    "must not be empty",
 		`{` + messages + `,"max_completion_tokens":-3}`:                                                   `"param":"max_completion_tokens"`,
+		`{` + messages + `,"logit_bias":{"x":1}}`:                                                         `"param":"logit_bias"`,
+		`{` + messages + `,"top_logprobs":3}`:                                                             "top_logprobs wants logprobs: true",
+		`{` + messages + `,"logprobs":true,"top_logprobs":99}`:                                            `"param":"top_logprobs"`,
 		`{` + messages + `,"tools":[{"type":"function"}]}`:                                                `"param":"tools"`,
 		`{` + messages + `,"response_format":{"type":"xml"}}`:                                             `"param":"response_format"`,
 		`{` + messages + `,"response_format":{"type":"json_schema","json_schema":{"schema":{"not":{}}}}}`: "#/not: schema: not is not supported",
@@ -329,4 +333,60 @@ func running(t *testing.T, address, name string) string {
 		}
 	}
 	return ""
+}
+
+// TestLogprobs asks for probabilities, and forbids the likeliest token.
+func TestLogprobs(t *testing.T) {
+	address, c := start(t, server.Options{}, "tiny")
+	request := openai.ChatCompletionRequest{Messages: user("It was a cold"), MaxCompletionTokens: 4, LogProbs: true, TopLogProbs: 2, TopP: 0.0001}
+	first, err := c.CreateChatCompletion(t.Context(), request)
+	if err != nil || first.Choices[0].LogProbs == nil {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	list := first.Choices[0].LogProbs.Content
+	text := ""
+	for _, p := range list {
+		text += p.Token
+		if p.LogProb > 0 || len(p.TopLogProbs) != 2 || p.TopLogProbs[0].Token != p.Token {
+			t.Errorf("%+v", p)
+		}
+	}
+	if len(list) != 4 || text != first.Choices[0].Message.Content {
+		t.Errorf("%d tokens, %q; the text is %q", len(list), text, first.Choices[0].Message.Content)
+	}
+	request.Stream = true
+	stream, err := c.CreateChatCompletionStream(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	streamed := 0
+	for {
+		chunk, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := chunk.Choices[0].Logprobs; l != nil {
+			streamed += len(l.Content)
+		}
+	}
+	if streamed != 4 {
+		t.Errorf("%d probabilities were streamed", streamed)
+	}
+	_, text, _ = post(t, address+"/tokenize", `{"content":"`+list[0].Token+`"}`)
+	var ids struct{ Tokens []int32 }
+	if err := json.Unmarshal([]byte(text), &ids); err != nil || len(ids.Tokens) != 1 {
+		t.Fatalf("%s: %v", text, err)
+	}
+	request.Stream, request.LogitBias = false, map[string]int{fmt.Sprint(ids.Tokens[0]): -100}
+	other, err := c.CreateChatCompletion(t.Context(), request)
+	if err != nil || other.Choices[0].LogProbs.Content[0].Token == list[0].Token {
+		t.Errorf("forbidden and written: %+v, %v", other.Choices[0].LogProbs, err)
+	}
+	if _, text, _ := post(t, address+"/v1/completions", `{"prompt":"It was a cold","max_tokens":2,"logprobs":2,"temperature":0}`); !strings.Contains(text, `"token_logprobs":[-`) || !strings.Contains(text, `"text_offset":[0,`) {
+		t.Errorf("of a text: %s", text)
+	}
 }

@@ -60,6 +60,9 @@ func (j *job) ended(e *events, u *usage) error {
 // event writes a piece.
 func (j *job) event(e *events, p piece, begun []bool) {
 	c := choice{Index: p.index}
+	if p.Logprob != nil {
+		c.Logprobs = j.logprobs([]*llm.Logprob{p.Logprob})
+	}
 	if j.chat {
 		if !begun[p.index] {
 			nothing := ""
@@ -77,7 +80,7 @@ func (j *job) event(e *events, p piece, begun []bool) {
 	}
 	begun[p.index] = true
 	if p.Result == nil {
-		if p.Text != "" {
+		if p.Text != "" || p.Logprob != nil {
 			e.send(j.response(j.chunk, c))
 		}
 		return
@@ -88,9 +91,9 @@ func (j *job) event(e *events, p piece, begun []bool) {
 // last writes the end of a text: what remained of it, and then why it ended.
 func (j *job) last(e *events, c choice, text string, result *llm.Result) {
 	finish := reason(result.Finish)
-	if j.chat && text != "" {
+	if j.chat && (text != "" || c.Logprobs != nil) {
 		e.send(j.response(j.chunk, c))
-		c.Delta = &content{}
+		c.Delta, c.Logprobs = &content{}, nil
 	}
 	c.Finish = &finish
 	r := j.response(j.chunk, c)

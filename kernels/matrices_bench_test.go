@@ -70,7 +70,8 @@ func benchMatrix(b *testing.B, p packing, rows, cols, tokens int) *matrixBench {
 	m := &matrixBench{rows: rows, cols: cols, tokens: tokens}
 	for i, o := range []any{
 		words(rows*cols*p.bits/32, ^uint32(0), 0), words(rows*cols/p.block, 0x3ff, scales), words(tokens*cols, small, 0),
-		words(tokens, 0, one), nil, make([]float32, tokens*rows), at.words(), []uint32{uint32(tokens), 0, 0, 0},
+		words(tokens, 0, one), nil, make([]float32, tokens*rows), at.words(),
+		[]uint32{uint32(tokens), 0, 0, 0},
 	} {
 		m.buffers = append(m.buffers, upload(b, dev, k.Bindings[i], o))
 	}

@@ -17,7 +17,7 @@ func TestMatricesCompile(t *testing.T) {
 		t.Fatalf("features %+v: want subgroup matrices and float16", f)
 	}
 	for _, c := range []kernels.Consts{
-		{"BITS": 4, "BLOCK": 128}, {"BITS": 4, "BLOCK": 32, "BUFFERS": 2, "LIMBS": 1}, {"BITS": 8, "BLOCK": 64}, {"BITS": 2, "BLOCK": 256}, {"BITS": 16, "BLOCK": 8},
+		{"BITS": 4, "BLOCK": 128}, {"BITS": 4, "BLOCK": 32, "BUFFERS": 2, "LIMBS": 1}, {"BITS": 8, "BLOCK": 64, "FINE": 1}, {"BITS": 2, "BLOCK": 256}, {"BITS": 16, "BLOCK": 8},
 	} {
 		c = maps.Clone(c)
 		c["HIGH"], c["WIDE"] = 1, 1 // that device has little workgroup memory

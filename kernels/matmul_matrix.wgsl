@@ -4,8 +4,8 @@
 // with shared/step.wgsl: Step
 // with shared/head.wgsl: head
 // with shared/put.wgsl: put
-// with shared/matrices.wgsl: Left, Right, Sums, multiplied, decoded, stored
-// with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, BUFFERS, GROUPS, LANES, ROWS, TOKENS, INPUTS, W_PANELS, X_PANELS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, MASK, ws, xs, ps
+// with shared/matrices.wgsl: Left, Right, Sums, multiplied, decoded, exactly, cut, stored
+// with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, FINE, BUFFERS, GROUPS, LANES, ROWS, TOKENS, INPUTS, WEIGHTS, W_PANELS, X_PANELS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, MASK, ws, xs, ps
 // with shared/tile.wgsl: word, header, input, tile
 enable f16;
 enable chromium_experimental_subgroup_matrix;

@@ -81,6 +81,8 @@ func TestMatmulMatrix(t *testing.T) {
 		{packing: codes(2, 256), rows: 40, width: 512, tokens: 9, tile: small, bias: true, scale: 2},
 		{packing: codes(2, 32), rows: 16, width: 192, tokens: 16, tile: double, scale: 1},
 		{packing: f16, rows: 35, width: 96, tokens: 34, tile: small, scale: 1},
+		{packing: codes(4, 64), rows: 35, width: 192, tokens: 20, tile: kernels.Consts{"HIGH": 1, "WIDE": 2, "DOWN": 2, "ACROSS": 1, "FINE": 1}, scale: 1},
+		{packing: codes(8, 32), rows: 18, width: 96, tokens: 33, tile: kernels.Consts{"HIGH": 1, "WIDE": 1, "DOWN": 2, "ACROSS": 1, "FINE": 1, "BUFFERS": 2}, scale: 1},
 		{packing: codes(8, 256), rows: 17, width: 300, tokens: 5, tile: kernels.Consts{"LIMBS": 1, "DOWN": 1, "ACROSS": 1, "HIGH": 2, "WIDE": 1}, scale: 1},
 	} {
 		t.Run(c.String(), func(t *testing.T) { c.test(t) })
@@ -128,6 +130,7 @@ func (c matrixCase) test(t *testing.T) {
 	}
 	launchMatrix(t, k, (c.rows+16*high-1)/(16*high), (c.tokens+16*wide-1)/(16*wide), w, heads, halves, units, bias, y, at.words(), []uint32{uint32(c.tokens), 0, 0, 0})
 	limbs, _ := k.Constant("LIMBS")
+	fine, _ := k.Constant("FINE")
 	for i := range y {
 		token, row := i/yStride, i%yStride
 		if row >= c.rows {
@@ -136,15 +139,15 @@ func (c matrixCase) test(t *testing.T) {
 			}
 			continue
 		}
-		c.product(values[row*c.width:][:c.width], x[token*stride:][:c.width], bias[row], before[i], limbs).check(t, "y", i, y[i])
+		c.product(values[row*c.width:][:c.width], x[token*stride:][:c.width], bias[row], before[i], limbs, fine == 1 || c.bits == 16).check(t, "y", i, y[i])
 	}
 }
 
-// product is an element of y. A weight is rounded to float16 once, off by 2⁻¹¹ of it at most; an activation of one limb
+// product is an element of y. A weight is rounded to float16 once, off by 2⁻¹¹ of it at most, unless what is lost is multiplied, too; an activation of one limb
 // likewise, one of two by 2⁻²¹; and a sum of float32, which may be cut off rather than rounded, by an ulp for each term.
-func (c matrixCase) product(w, x []float32, bias, before float32, limbs int) value {
+func (c matrixCase) product(w, x []float32, bias, before float32, limbs int, exact bool) value {
 	lost := 0x1p-11 * float64(1+asInt(limbs == 1)) * 1.001
-	if c.bits == 16 {
+	if exact {
 		lost -= 0x1p-11
 	}
 	lost += 0x1p-20 + float64(len(w)+8)*ulp*float64(limbs)

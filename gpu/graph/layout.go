@@ -14,6 +14,7 @@ type Matrix struct {
 	Rows, Width int
 	Parts       []*Part
 	paired      bool // rows 2i and 2i+1 are row i of two tensors
+	fine        bool // a softmax reads what it makes: products by subgroup matrices are not to round its weights
 }
 
 // Part is a run of a matrix's rows that are packed alike and fit into one binding.

@@ -88,10 +88,10 @@ func (k *Kit) byMatrices(s Shape) bool {
 }
 
 // matrixDefaults are the constants of MatrixKernel where nothing better is known.
-func matrixDefaults(s Shape) Tuned {
+func (c *chooser) matrixDefaults(s Shape) Tuned {
 	with := Tuned{"HIGH": 4, "WIDE": 4, "DOWN": 2, "ACROSS": 2, "BUFFERS": 1}
 	const large = 264 // workgroups that a large GPU runs at once
-	if (s.Rows+127)/128*((s.Tokens+127)/128) <= large {
+	if (s.Rows+127)/128*((s.Tokens+127)/128) <= large || c.dev.Limits().MaxWorkgroupBytes < 48<<10 {
 		with["ACROSS"] = 1 // half as large, for all of the GPU to be busy
 	}
 	return with
@@ -102,7 +102,16 @@ func (r *Recorder) matrixProduct(p *Product, part *Part, s Shape, step *arena.Bu
 	at := r.sizesOf(p, part)
 	r.split(p.In, part, r.n, at)
 	c := part.Packing.consts() // split brings the activations into the order of the codes, woven or not
-	tile := r.choose.tuned(MatrixKernel, s, c, matrixDefaults(s))
+	if p.Matrix.fine {
+		c["FINE"] = 1
+	}
+	tile := r.choose.tuned(MatrixKernel, s, c, r.choose.matrixDefaults(s))
+	if p.Matrix.fine && possible(r.dev, MatrixKernel, s, c, tile) != nil { // it takes more workgroup memory than others
+		tile = r.choose.matrixDefaults(s)
+		for name, v := range tile {
+			c[name] = v
+		}
+	}
 	high, wide := 16*tile["HIGH"]*tile["DOWN"], 16*tile["WIDE"]*tile["ACROSS"]
 	r.Dispatch(MatrixKernel, c, (s.Rows+high-1)/high, (r.n+wide-1)/wide,
 		part.codes, r.heads(part), r.halves.both, r.halves.units, r.read(p.Bias), p.Out.Buffer, at, step)

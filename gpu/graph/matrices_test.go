@@ -104,11 +104,14 @@ func TestMatrixExperts(t *testing.T) {
 		case "split":
 			names = append(names, fmt.Sprint("split ", d.X))
 		case MatrixKernel, expertMatrixKernel:
+			if fine, _ := d.Kernel.Constant("FINE"); fine == 1 {
+				name += ", fine"
+			}
 			names = append(names, name)
 		}
 	}
 	want := []string{
-		"split 40", MatrixKernel, "split 40", MatrixKernel, // q, k, v; o
+		"split 40", MatrixKernel + ", fine", "split 40", MatrixKernel, // q, k, v; o
 		"split 40", expertMatrixKernel, expertMatrixKernel, "split 120", expertMatrixKernel,
 	}
 	if !slices.Equal(names, want) {

@@ -218,6 +218,9 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 		actNumbers:  p.vector(in(model.ActRoles...)...),
 		sinks:       p.vector(in(model.RoleSinks)...),
 	}
+	if w.QKV != nil {
+		w.QKV.fine = true
+	}
 	if a := &y.Attention; a.KVRank > 0 {
 		p.latent(&w, a, in)
 	}

@@ -19,8 +19,8 @@ const matrixTokens = 256
 
 // matricesRun reports whether a device has what products by subgroup matrices need, and why not.
 func matricesRun(dev *gpu.Device) error {
-	for _, name := range []string{"split", graph.MatrixKernel} {
-		k, err := kernels.Specialize(name, nil)
+	for name, c := range map[string]kernels.Consts{"split": nil, graph.MatrixKernel: {"ACROSS": 1, "FINE": 1}} { // the smallest tile in use
+		k, err := kernels.Specialize(name, c)
 		if err == nil {
 			err = dev.Fits(k)
 		}

@@ -4,6 +4,7 @@ const WIDE: u32 = 4u;
 const DOWN: u32 = 2u;
 const ACROSS: u32 = 2u;
 const LIMBS: u32 = 2u;   // 2: hi and lo of the activations are multiplied, 1: only hi
+const FINE: u32 = 0u;    // 1: what weights lose to float16 is multiplied with hi, too
 const BUFFERS: u32 = 1u; // 2: a step's columns are decoded beside those that are being multiplied
 
 const GROUPS: u32 = DOWN * ACROSS;
@@ -11,7 +12,8 @@ const LANES: u32 = GROUPS * 32u;
 const ROWS: u32 = HIGH * DOWN;         // panels of 16 rows
 const TOKENS: u32 = WIDE * ACROSS;     // panels of 16 tokens
 const INPUTS: u32 = TOKENS * LIMBS;
-const W_PANELS: u32 = ROWS * BUFFERS;
+const WEIGHTS: u32 = ROWS * (1u + FINE);
+const W_PANELS: u32 = WEIGHTS * BUFFERS;
 const X_PANELS: u32 = INPUTS * BUFFERS;
 const PITCH: u32 = 40u;                // of a row of a panel: 32 columns, and 8 for rows to lie in different banks
 const PANEL: u32 = 16u * PITCH;
@@ -24,6 +26,6 @@ const X_MINE: u32 = (X_ALL + LANES - 1u) / LANES;
 const MASK: u32 = 0x10001u * ((1u << (BITS % 16u)) - 1u);
 
 // Offsets within a panel are constants where matrices are loaded, so that the compiler need not check them.
-var<workgroup> ws: array<array<f16, PANEL>, W_PANELS>; // [row / 16][row % 16][column]
+var<workgroup> ws: array<array<f16, PANEL>, W_PANELS>; // [hi, lo][row / 16][row % 16][column]
 var<workgroup> xs: array<array<f16, PANEL>, X_PANELS>; // [limb][token / 16][token % 16][column]
 var<workgroup> ps: array<array<f32, 256>, GROUPS>;      // of each subgroup, [token][row]

@@ -46,10 +46,19 @@ fn tile(cols: u32, lane: u32) {
       for (var k = 0u; k < 4u; k++) { // unroll
         let codes = held[i * WORDS + k * BITS / 16u % WORDS];
         var pair = stored(codes);
-        if (BITS < 16u) { pair = decoded((codes >> (k * BITS % 16u + j * 8u * (4u / BITS / 2u) % 16u)) & MASK, block); }
+        let two = (codes >> (k * BITS % 16u + j * 8u * (4u / BITS / 2u) % 16u)) & MASK;
+        if (BITS < 16u) { pair = decoded(two, block); }
+        let at = row % 16u * PITCH + 8u * k + 2u * j;
         if (ALL % LANES == 0u || lane + i * LANES < ALL) {
-          ws[buffer * ROWS + row / 16u][row % 16u * PITCH + 8u * k + 2u * j] = pair.x;
-          ws[buffer * ROWS + row / 16u][row % 16u * PITCH + 8u * k + 2u * j + 1u] = pair.y;
+          if (FINE == 1u && BITS < 16u) {
+            let exact = exactly(two, block);
+            pair = cut(exact);
+            let lost = exact - vec2<f32>(pair);
+            ws[buffer * WEIGHTS + ROWS * FINE + row / 16u][at] = f16(lost.x);
+            ws[buffer * WEIGHTS + ROWS * FINE + row / 16u][at + 1u] = f16(lost.y);
+          }
+          ws[buffer * WEIGHTS + row / 16u][at] = pair.x;
+          ws[buffer * WEIGHTS + row / 16u][at + 1u] = pair.y;
         }
       }
     }
@@ -72,11 +81,20 @@ fn tile(cols: u32, lane: u32) {
     for (var i = 0u; i < X_MINE; i++) { inputs[i] = input(places[i], next); } // unroll
     for (var k = 0u; k < 2u; k++) { // unroll
       for (var i = 0u; i < HIGH; i++) { // unroll
-        left[i] = subgroupMatrixLoad<Left, row_major>(&ws[buffer * ROWS + down + i], k * 16u, PITCH);
+        left[i] = subgroupMatrixLoad<Left, row_major>(&ws[buffer * WEIGHTS + down + i], k * 16u, PITCH);
       }
       for (var l = 0u; l < LIMBS; l++) { // unroll
         for (var j = 0u; j < WIDE; j++) { // unroll
           let right = subgroupMatrixLoad<Right, col_major>(&xs[buffer * INPUTS + l * TOKENS + across + j], k * 16u, PITCH);
+          for (var i = 0u; i < HIGH; i++) { sums[i][j] = multiplied(left[i], right, sums[i][j]); } // unroll
+        }
+      }
+      if (FINE == 1u && BITS < 16u) {
+        for (var i = 0u; i < HIGH; i++) { // unroll
+          left[i] = subgroupMatrixLoad<Left, row_major>(&ws[buffer * WEIGHTS + ROWS * FINE + down + i], k * 16u, PITCH);
+        }
+        for (var j = 0u; j < WIDE; j++) { // unroll
+          let right = subgroupMatrixLoad<Right, col_major>(&xs[buffer * INPUTS + across + j], k * 16u, PITCH);
           for (var i = 0u; i < HIGH; i++) { sums[i][j] = multiplied(left[i], right, sums[i][j]); } // unroll
         }
       }

@@ -33,4 +33,10 @@ fn decoded(codes: u32, head: vec2<f32>) -> vec2<f32> {
   return vec2<f32>(rounded((both.x - head.y) * head.x), rounded((both.y - head.y) * head.x));
 }
 
+fn exactly(codes: u32, head: vec2<f32>) -> vec2<f32> {
+  return (vec2<f32>(f32(codes & 0xffffu), f32(codes >> 16u)) - head.y) * head.x;
+}
+
+fn cut(exact: vec2<f32>) -> vec2<f32> { return bitcast<vec2<f32>>(bitcast<vec2<u32>>(exact) & vec2<u32>(0xffffe000u)); }
+
 fn stored(word: u32) -> vec2<f32> { return unpack2x16float(word); }

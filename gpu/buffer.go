@@ -52,11 +52,29 @@ func (d *Device) alloc(purpose string, size uint64, u Usage) (*Buffer, error) {
 	}
 	b := &Buffer{d: d, purpose: purpose, h: h, size: size, alloc: alloc, usage: u}
 	d.buffers[b] = struct{}{}
-	d.memory[purpose] += alloc
+	d.book(purpose, alloc)
 	return b, nil
 }
 
+// book counts memory that was allocated.
+func (d *Device) book(purpose string, bytes uint64) {
+	d.books.Lock()
+	defer d.books.Unlock()
+	d.memory[purpose] += bytes
+}
+
+// unbook counts memory that was freed.
+func (d *Device) unbook(purpose string, bytes uint64) {
+	d.books.Lock()
+	defer d.books.Unlock()
+	if d.memory[purpose] -= bytes; d.memory[purpose] == 0 {
+		delete(d.memory, purpose)
+	}
+}
+
 func (d *Device) inUse() uint64 {
+	d.books.Lock()
+	defer d.books.Unlock()
 	var n uint64
 	for _, m := range d.memory {
 		n += m
@@ -64,10 +82,10 @@ func (d *Device) inUse() uint64 {
 	return n
 }
 
-// Memory reports how many bytes of device memory are in use, by purpose.
+// Memory reports how many bytes of device memory are in use, by purpose. It never waits for the device.
 func (d *Device) Memory() map[string]uint64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.books.Lock()
+	defer d.books.Unlock()
 	return maps.Clone(d.memory)
 }
 
@@ -89,9 +107,7 @@ func (d *Device) freeBuffer(b *Buffer) {
 	}
 	d.b.freeBuffer(b.h)
 	delete(d.buffers, b)
-	if d.memory[b.purpose] -= b.alloc; d.memory[b.purpose] == 0 {
-		delete(d.memory, b.purpose)
-	}
+	d.unbook(b.purpose, b.alloc)
 	d.generation.Add(1)
 }
 

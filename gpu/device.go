@@ -24,7 +24,6 @@ type Device struct {
 	closed    bool
 	broken    error // the first error that leaves the device's contents in doubt
 	unsent    uint64
-	memory    map[string]uint64
 	buffers   map[*Buffer]struct{}
 	groups    map[*BindGroup]struct{}
 	stages    map[*Stage]struct{}
@@ -34,6 +33,9 @@ type Device struct {
 	compileSince time.Time // when compiling the first of these began
 	free         []*Buffer // staging buffers that are not in use
 	stats        Stats
+
+	books  sync.Mutex        // guards what follows; held for a moment only, while mu may be held until the device answers
+	memory map[string]uint64 // bytes by purpose
 }
 
 // Open opens the adapter that o chooses. Close it after use.

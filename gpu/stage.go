@@ -46,7 +46,7 @@ func (d *Device) NewStage(purpose string, size uint64) (*Stage, error) {
 	}
 	s := &Stage{d: d, purpose: purpose, h: h, size: size, mem: mem}
 	d.stages[s] = struct{}{}
-	d.memory[purpose] += size
+	d.book(purpose, size)
 	return s, nil
 }
 
@@ -142,7 +142,5 @@ func (d *Device) freeStage(s *Stage) {
 	d.b.freeStage(s.h, s.pending)
 	s.mem, s.pending = nil, nil
 	delete(d.stages, s)
-	if d.memory[s.purpose] -= s.size; d.memory[s.purpose] == 0 {
-		delete(d.memory, s.purpose)
-	}
+	d.unbook(s.purpose, s.size)
 }

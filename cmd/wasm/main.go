@@ -25,6 +25,7 @@ func main() {
 	a.object.sync("open", a.open)
 	a.object.async("load", a.load)
 	a.object.sync("memory", a.memory)
+	a.object.async("stats", a.stats)
 	a.object.closing(func() {
 		a.close()
 		end()
@@ -95,18 +96,22 @@ func (a *app) open(args []js.Value) (any, error) {
 	}, nil
 }
 
-// memory () returns the bytes on the device by purpose, the size of the heap, and counters.
+// memory () returns the bytes on the device by purpose.
 func (a *app) memory([]js.Value) (any, error) {
 	purposes := map[string]any{}
 	for purpose, n := range a.dev.Memory() {
 		purposes[purpose] = float64(n)
 	}
+	return purposes, nil
+}
+
+// stats () returns the size of the heap, and counters. It may have to wait for the device.
+func (a *app) stats(context.Context, []js.Value) (any, error) {
 	s := a.dev.Stats()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return map[string]any{
-		"heapBytes": float64(m.HeapAlloc),
-		"memory":    purposes, "pipelines": s.Pipelines, "compileSeconds": s.CompileTime.Seconds(),
+		"heapBytes": float64(m.HeapAlloc), "pipelines": s.Pipelines, "compileSeconds": s.CompileTime.Seconds(),
 		"bytesRead": float64(s.BytesRead), "submits": float64(s.Submits), "dispatches": float64(s.Dispatches),
 	}, nil
 }
@@ -132,7 +137,8 @@ func (o *object) add(name string, f func(args []js.Value) any) {
 	o.v.Set(name, fn)
 }
 
-// sync adds a method that never waits. It returns errors as {failure}: a Go function cannot throw.
+// sync adds a method that never waits, not even for a lock that somebody holds who does: it would stop the event loop, and
+// with it the program. It returns errors as {failure}: a Go function cannot throw.
 func (o *object) sync(name string, f func(args []js.Value) (any, error)) {
 	o.add(name, func(args []js.Value) any {
 		v, err := safely(func() (any, error) { return f(args) })

@@ -69,7 +69,7 @@ func (k *Variants) chooseMatrices(ctx context.Context, p graph.Packing) (bool, e
 	}
 	r.Chosen, err = k.judge(ctx, variant{Variant: graph.Variant{Kernel: graph.MatrixKernel}, loss: matrixLoss}, &r, leastGain, err)
 	if err == nil {
-		k.results = append(k.results, r)
+		k.update(func(all []VariantResult) []VariantResult { return append(all, r) })
 	}
 	return r.Chosen, err
 }

@@ -50,7 +50,9 @@ type Variants struct {
 	mu       sync.Mutex // guards what follows, and is held during trials: models that load at once wait for each other's
 	chosen   map[graph.Packing]graph.Variant
 	matrices map[graph.Packing]bool // those that were tried, and whether subgroup matrices multiply them
-	results  []VariantResult
+
+	list    sync.Mutex // guards results, for a moment only
+	results []VariantResult
 }
 
 // VariantResult is how one kernel did.
@@ -101,9 +103,16 @@ func NewVariants(dev *gpu.Device, want string) (*Variants, error) {
 
 // Results returns how the kernels did that were tried so far.
 func (k *Variants) Results() []VariantResult {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.list.Lock()
+	defer k.list.Unlock()
 	return slices.Clone(k.results)
+}
+
+// update changes the results.
+func (k *Variants) update(change func([]VariantResult) []VariantResult) {
+	k.list.Lock()
+	defer k.list.Unlock()
+	k.results = change(k.results)
 }
 
 // Choose returns the choice for the packings that a model mostly consists of, and tries those that were not tried
@@ -125,7 +134,7 @@ func (k *Variants) Choose(ctx context.Context, src graph.Source) (map[graph.Pack
 		from := len(k.results)
 		if err := k.choose(ctx, p); err != nil {
 			delete(k.chosen, p) // the next model tries again
-			k.results = k.results[:from]
+			k.update(func(all []VariantResult) []VariantResult { return all[:from] })
 			return nil, err
 		}
 	}
@@ -175,12 +184,14 @@ func (k *Variants) choose(ctx context.Context, p graph.Packing) error {
 		if chosen {
 			best, k.chosen[p] = r.Speed, v.Variant
 		}
-		k.results = append(k.results, r)
+		k.update(func(all []VariantResult) []VariantResult { return append(all, r) })
 	}
-	for i := range k.results[from:] {
-		r := &k.results[from+i]
-		r.Chosen = r.Kernel == k.chosen[p].Kernel
-	}
+	k.update(func(all []VariantResult) []VariantResult {
+		for i := range all[from:] {
+			all[from+i].Chosen = all[from+i].Kernel == k.chosen[p].Kernel
+		}
+		return all
+	})
 	return nil
 }
 

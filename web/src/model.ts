@@ -91,7 +91,7 @@ export class Model {
 
   /** Bytes on the GPU by purpose, of everything on this device. */
   memory(): Record<string, number> {
-    return this.runtime.call(() => this.runtime.api.memory().memory);
+    return this.runtime.call(() => this.runtime.api.memory());
   }
 
   /** The results of the kernel trials on this device. */

@@ -70,9 +70,8 @@ export interface KernelTrial {
   error: string; // why it could not be tried, or ''
 }
 
-export interface GoMemory {
+export interface GoStats {
   heapBytes: number;
-  memory: Record<string, number>;
   pipelines: number;
   compileSeconds: number;
 }
@@ -91,7 +90,8 @@ interface GoApi {
     kernels: string;
     onStart: (cancel: () => void) => void; // gets a function that cancels the load
   }): Promise<GoModel>;
-  memory(): GoMemory;
+  memory(): Record<string, number>;
+  stats(): Promise<GoStats>;
   close(): Promise<null>;
 }
 
@@ -254,5 +254,9 @@ export function runtimeOf(device: GPUDevice, source?: WasmSource): Promise<Runti
 export async function endRuntime(device: GPUDevice): Promise<void> {
   const r = runtimes.get(device);
   runtimes.delete(device);
-  await (await r?.catch(() => undefined))?.end();
+  const ended = r?.then((runtime) => runtime.end()).catch(() => {});
+  // One that has not started, perhaps because its file does not come, has nothing to release: it ends when it has started.
+  const started = r?.then(() => true).catch(() => true);
+  const now = new Promise<boolean>((resolve) => setTimeout(resolve, 0, false));
+  if (await Promise.race([started, now])) await ended;
 }

@@ -10,7 +10,7 @@ import {
   text,
 } from './arguments.js';
 import { type CacheReport, manifestOf } from './cache.js';
-import { Callback, forCaller } from './callback.js';
+import { Callback, CallbackError, forCaller } from './callback.js';
 import { type ChatMessage, type Rendered, renderChat } from './chat.js';
 import { type DeviceOptions, gpuDevice } from './device.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
@@ -249,7 +249,7 @@ class LocalModel implements TextModel {
         }
         throwIfAborted(signal);
         this.throwIfEnded();
-        if (piece.text) yield piece.text;
+        if (piece.text) yield* passed(piece.text);
         if (piece.end) return;
       }
     } catch (e) {
@@ -282,7 +282,8 @@ class LocalModel implements TextModel {
 
   async stats(): Promise<Stats> {
     const { runtime } = this.model;
-    const { memory, heapBytes, pipelines, compileSeconds } = runtime.call(() => runtime.api.memory());
+    const memory = runtime.call(() => runtime.api.memory());
+    const { heapBytes, pipelines, compileSeconds } = await runtime.wait(() => runtime.api.stats());
     return {
       device: this.device,
       loadSeconds: this.loadSeconds,
@@ -310,6 +311,15 @@ class LocalModel implements TextModel {
       await endRuntime(this.model.device);
       this.model.device.destroy();
     }
+  }
+}
+
+/** Yields a piece. What the caller throws into the generator meanwhile goes back to the caller as it is. */
+async function* passed(text: string): AsyncGenerator<string, void, undefined> {
+  try {
+    yield text;
+  } catch (e) {
+    throw new CallbackError(e);
   }
 }
 

@@ -16,7 +16,7 @@ const mine = new RangeError('thrown by a callback');
 const thrower = () => {
   throw mine;
 };
-const { load: loadInWorker } = node ? {} : await import('llama-webgpu/worker');
+let loadInWorker; // in a page
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Random numbers that a seed decides (mulberry32). */
@@ -218,6 +218,7 @@ class Storm {
 
 /** Calls for some seconds, 0: one round. Returns what failed, and how calls ended. */
 export async function storm({ seed, seconds, tell }) {
+  if (!node) loadInWorker = (await import('llama-webgpu/worker')).load;
   const s = new Storm(seed, await gpuDevice(), tell);
   const unhandled = (e) => s.failures.push(`unhandled: ${(e.reason ?? e.error ?? e)?.stack ?? e}`);
   if (node) for (const event of ['unhandledRejection', 'uncaughtException']) process.on(event, unhandled);

@@ -11,7 +11,7 @@ ROUNDS ?= 5
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build page setup bench fuzz formats golden readme wgsl cross clean
+.PHONY: help demo test check build page setup bench fuzz formats golden families-table readme wgsl cross clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -84,6 +84,9 @@ same: setup ## Show whether bundles and logits are those of BASE=REVISION (and o
 
 formats: build ## Print what each format makes of a checkpoint (MODEL=)
 	@scripts/formats $(BIN) $(MODEL)
+
+families-table: ## Write the tables of families in README.md and docs/models.md
+	$(GO) run ./internal/tools/families
 
 readme: setup ## Put what the commands print now into README.md (developers; wants Python)
 	@scripts/readme $(BIN)

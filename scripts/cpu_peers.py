@@ -41,11 +41,16 @@ class Quantize(ctypes.Structure):
 
 
 class Parameters(ctypes.Structure):
-    """llama_model_params and llama_context_params, of which only the first fields are touched. It is longer than both."""
+    """llama_model_params and llama_context_params, of which only the first numbers are touched. It is longer than both."""
 
-    _fields_ = [(n, ctypes.c_uint32) for n in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max")] + [
-        ("n_threads", ctypes.c_int32), ("n_threads_batch", ctypes.c_int32), ("rest", ctypes.c_uint8 * 1000)
-    ]
+    _fields_ = [("numbers", ctypes.c_int32 * 16), ("rest", ctypes.c_uint8 * 1000)]
+
+    def set_threads(self, n):
+        """Sets the two numbers of threads, which lie where both have llama.cpp's default of 4."""
+        at = [i for i in range(4, 15) if self.numbers[i] == self.numbers[i + 1] == 4]
+        if len(at) != 1:
+            raise SystemExit("llama_context_params of this llama.cpp are not known")
+        self.numbers[at[0]] = self.numbers[at[0] + 1] = n
 
 
 class Batch(ctypes.Structure):
@@ -95,8 +100,9 @@ class Llama:
         """A context for a model."""
         model = self.lib.llama_model_load_from_file(str(path).encode(), self.lib.llama_model_default_params())
         p = self.lib.llama_context_default_params()
-        p.n_ctx = p.n_batch = p.n_ubatch = PROMPT
-        p.n_threads = p.n_threads_batch = threads
+        for i in range(3):  # n_ctx, n_batch, n_ubatch
+            p.numbers[i] = PROMPT
+        p.set_threads(threads)
         context = self.lib.llama_init_from_model(model, p) if model else None
         if not context:
             raise SystemExit(f"{path}: llama.cpp cannot open it")

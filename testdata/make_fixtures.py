@@ -189,6 +189,12 @@ FIXTURES = {
     "ernie4_5_moe": ("Ernie4_5_MoeConfig", dict(
         num_hidden_layers=4, moe_num_experts=6, moe_k=3, moe_num_shared_experts=2, moe_intermediate_size=20, moe_layer_interval=2,
         moe_layer_start_index=1, tie_word_embeddings=True)),
+    "youtu": ("YoutuConfig", dict(
+        q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4, tie_word_embeddings=True,
+        pad_token_id=None)),  # transformers zeroes the row of one when it loads the model
+    "solar_open": ("SolarOpenConfig", dict(
+        head_dim=16, n_routed_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, n_shared_experts=1, attention_bias=True)),
+    "hunyuan_v1_moe": ("HunYuanMoEV1Config", dict(head_dim=12, num_experts=5, moe_topk=2, intermediate_size=20, attention_bias=True)),
 }
 
 

@@ -85,12 +85,9 @@ var denseFamilies = map[string]*family{
 			"beta_fast": 32.0, "beta_slow": 1.0, "mscale_all_dim": 1.0, "mscale": 1.0, "llama_4_scaling_beta": 0.1}}`,
 	},
 	"hunyuan_v1_dense": {
-		class: "HunYuanDenseV1ForCausalLM",
-		read:  readHunYuan,
-		tensors: with(llamaTensors, named(map[model.Role]string{
-			model.RoleQNorm: "{p}layers.{l}.self_attn.query_layernorm.weight",
-			model.RoleKNorm: "{p}layers.{l}.self_attn.key_layernorm.weight",
-		})),
+		class:    "HunYuanDenseV1ForCausalLM",
+		read:     readHunYuan,
+		tensors:  with(llamaTensors, hunYuanNorms),
 		prefixes: modelPrefix,
 		defaults: `{"vocab_size": 290943, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
 			"num_attention_heads": 32, "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-05,

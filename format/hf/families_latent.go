@@ -36,6 +36,17 @@ var latentFamilies = map[string]*family{
 			"norm_topk_prob": true, "hidden_act": "silu", "max_position_embeddings": 202752, "rms_norm_eps": 1e-05,
 			"tie_word_embeddings": false, "rope_interleave": true, "attention_bias": false, "rope_theta": 10000}`,
 	},
+	"youtu": {
+		class:    "YoutuForCausalLM",
+		read:     readLatentLlama,
+		tensors:  latentTensors,
+		prefixes: modelPrefix,
+		defaults: `{"vocab_size": 128256, "hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 32,
+			"num_attention_heads": 16, "num_key_value_heads": 16, "kv_lora_rank": 512, "q_lora_rank": 1536,
+			"qk_rope_head_dim": 64, "v_head_dim": 128, "qk_nope_head_dim": 128, "hidden_act": "silu",
+			"max_position_embeddings": 131072, "rms_norm_eps": 1e-06, "tie_word_embeddings": true, "rope_interleave": true,
+			"attention_bias": false, "rope_theta": 10000}`,
+	},
 	"deepseek_v3": deepSeekV3,
 	"kimi_k2":     deepSeekV3, // transformers knows it by the code that its files name, which is DeepSeek V3's
 }
@@ -136,6 +147,12 @@ func readDeepSeekV2(d *draft) {
 }
 
 func readDeepSeekV3(d *draft) {
+	readLatentLlama(d)
+	d.behindDense(d.deepExperts())
+}
+
+// readLatentLlama reads a dense model with attention as DeepSeek V3 has it.
+func readLatentLlama(d *draft) {
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.latent("qk_rope_head_dim")
@@ -146,7 +163,6 @@ func readDeepSeekV3(d *draft) {
 	d.rope(false, ropeNames)
 	d.spec.RoPE[0].Interleaved = d.bool("rope_interleave", true)
 	d.magnitude()
-	d.behindDense(d.deepExperts())
 }
 
 func readGLM4MoELite(d *draft) {

@@ -35,6 +35,33 @@ var routedFamilies = map[string]*family{
 			"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "norm_topk_prob": true, "use_qk_norm": false,
 			"partial_rotary_factor": 0.5, "rope_theta": 10000}`,
 	},
+	"solar_open": {
+		class:    "SolarOpenForCausalLM",
+		read:     readSolarOpen,
+		tensors:  with(llamaTensors, sharedExpert("mlp.shared_experts", "")),
+		experts:  biasedExperts,
+		prefixes: modelPrefix,
+		aliases:  map[string]string{"num_local_experts": "n_routed_experts"},
+		defaults: `{"vocab_size": 196608, "hidden_size": 4096, "num_hidden_layers": 48, "num_attention_heads": 64,
+			"num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu", "max_position_embeddings": 131072,
+			"rms_norm_eps": 1e-05, "tie_word_embeddings": false, "attention_bias": false, "moe_intermediate_size": 1280,
+			"num_experts_per_tok": 8, "n_shared_experts": 1, "num_local_experts": 128, "routed_scaling_factor": 1.0,
+			"n_group": 1, "topk_group": 1, "norm_topk_prob": true, "rope_theta": 1000000}`,
+	},
+	"hunyuan_v1_moe": {
+		class:   "HunYuanMoEV1ForCausalLM",
+		read:    readHunYuanMoE,
+		tensors: with(with(llamaTensors, sharedExpert("mlp.shared_mlp", "")), hunYuanNorms),
+		experts: with(mlpExperts, named(map[model.Role]string{
+			model.RoleRouter: "{p}layers.{l}.mlp.gate.wg.weight",
+		})),
+		prefixes: modelPrefix,
+		aliases:  map[string]string{"num_local_experts": "num_experts", "num_experts_per_tok": "moe_topk"},
+		defaults: `{"vocab_size": 290943, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+			"num_attention_heads": 32, "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-05,
+			"tie_word_embeddings": false, "attention_bias": false, "num_local_experts": 1, "num_experts_per_tok": 1,
+			"rope_theta": 10000}`,
+	},
 	"dots1": {
 		class:    "Dots1ForCausalLM",
 		read:     readDots1,
@@ -181,6 +208,37 @@ func readGLM4MoE(d *draft) {
 		d.qkNorm(model.QKNormHead)
 	}
 	d.behindDense(d.deepExperts())
+}
+
+// readSolarOpen: all layers have experts.
+func readSolarOpen(d *draft) {
+	d.heads()
+	d.rms()
+	act := d.activation("hidden_act")
+	d.rope(false, ropeNames)
+	bias := d.bool("attention_bias", false)
+	d.each(func(_ int, y *model.Layer) {
+		y.Attention.QKVBias = bias
+		y.MLP = model.MLP{Gated: true, Activation: act}
+	})
+	m := d.deepExperts()
+	d.each(func(_ int, y *model.Layer) { y.MLP = m })
+}
+
+// hunYuanNorms are the names of the norms of queries and keys.
+var hunYuanNorms = named(map[model.Role]string{
+	model.RoleQNorm: "{p}layers.{l}.self_attn.query_layernorm.weight",
+	model.RoleKNorm: "{p}layers.{l}.self_attn.key_layernorm.weight",
+})
+
+func readHunYuanMoE(d *draft) {
+	readHunYuan(d)
+	d.each(func(_ int, y *model.Layer) {
+		y.MLP.Routing = model.Routing{
+			Experts: d.size("num_local_experts", 0), TopK: d.size("num_experts_per_tok", 0), NormalizeTopK: true,
+		}
+		y.MLP.Shared = y.MLP.Intermediate
+	})
 }
 
 func readDots1(d *draft) {

@@ -61,8 +61,10 @@ var unused = map[string][]string{
 		"dtype", "torch_dtype", "output_attentions", "reorder_and_upcast_attn", "name_or_path",
 		"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "use_cache", "output_hidden_states", "return_dict", "pretraining_tp", "slow_but_exact",
 	},
-	"only checked, or for kinds of layers that no family here has": {"!gpt_neo:num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
-	"read and then not used": {"gemma3_text:attn_logit_softcapping"},
+	"only checked, or for kinds of layers that no family here has":             {"!gpt_neo:num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
+	"for weights that are made up":                                             {"youtu:initializer_range", "youtu:embedding_initializer_range"},
+	"the class gives the size itself":                                          {"solar_open:intermediate_size"},
+	"read and then not used":                                                   {"gemma3_text:attn_logit_softcapping"},
 	"only for the size of the cache; a note says that the model has no window": append(of("sliding_window", windowless...), "!llama4_text:attention_chunk_size"),
 	"all positions of a text's token are the same":                             of("rope_parameters.mrope_section", slices.Sorted(maps.Keys(textIn))...),
 	"not rotated": each(notRotated,
@@ -85,7 +87,7 @@ var unused = map[string][]string{
 var windowless = []string{
 	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
 	"qwen3_vl_text", "qwen3_vl_moe_text", "phi", "stablelm", "cohere", "nemotron", "olmo", "falcon", "gptj", "gpt_neo", "gpt_bigcode", "opt",
-	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "ernie4_5_moe",
+	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "ernie4_5_moe", "youtu", "solar_open", "hunyuan_v1_moe",
 	"apertus", "olmoe", "bloom", "mpt", "hunyuan_v1_dense", "granitemoehybrid",
 }
 

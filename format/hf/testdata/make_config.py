@@ -93,6 +93,9 @@ FAMILIES = {
     "deepseek_v3": ("deepseek_v3", "DeepseekV3Config", "DeepseekV3ForCausalLM"),
     "glm4_moe_lite": ("glm4_moe_lite", "Glm4MoeLiteConfig", "Glm4MoeLiteForCausalLM"),
     "ernie4_5_moe": ("ernie4_5_moe", "Ernie4_5_MoeConfig", "Ernie4_5_MoeForCausalLM"),
+    "youtu": ("youtu", "YoutuConfig", "YoutuForCausalLM"),
+    "solar_open": ("solar_open", "SolarOpenConfig", "SolarOpenForCausalLM"),
+    "hunyuan_v1_moe": ("hunyuan_v1_moe", "HunYuanMoEV1Config", "HunYuanMoEV1ForCausalLM"),
 }
 
 # Shared files that are followed. Not generation: what it reads chooses tokens and makes no logits.

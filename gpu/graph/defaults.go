@@ -31,6 +31,10 @@ func (c *chooser) matvecDefaults(s Shape) Tuned {
 func (c *chooser) limbsDefaults(s Shape, gated, handsOn bool) Tuned {
 	roomy := c.dev.Limits().MaxInvocations >= 512
 	switch {
+	case s.Tokens > 1 && handsOn && !gated: // many rows for each load of an input
+		return Tuned{"ROWS": 8, "ALONG": 64, "LANES": 256, "DEPTH": 1}
+	case s.Tokens > 1:
+		return Tuned{"ROWS": 8, "ALONG": 32, "LANES": 256, "DEPTH": 1}
 	case handsOn && gated && roomy:
 		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 512, "DEPTH": 2}
 	case handsOn && gated:

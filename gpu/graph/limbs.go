@@ -9,9 +9,16 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// limbsTokens is how many vectors there can be as limbs: more are multiplied faster by other kernels. limbsAtOnce is how many
-// of them a workgroup takes.
-const limbsTokens, limbsAtOnce = MaxBatch, FewTokens
+// limbsTokens is how many vectors there can be as limbs: more are multiplied faster by other kernels.
+const limbsTokens = MaxBatch
+
+// limbsAtOnce is how many of them a workgroup takes: as many as it has memory for the sums of.
+func (c *chooser) limbsAtOnce() int {
+	if c.dev.Limits().MaxWorkgroupBytes < 32<<10 {
+		return FewTokens / 2
+	}
+	return FewTokens
+}
 
 // InLimbs stands in the place of a number of sums of squares where limbs are prepared for a norm: they have such sums.
 const InLimbs = -1
@@ -85,9 +92,10 @@ func (r *Recorder) matvecLimbs(p *Product, part *Part, s Shape, c kernels.Consts
 		c[name] = v
 	}
 	each := with["ROWS"] * with["LANES"] / with["ALONG"]
-	c["TOKENS"] = min(powerOfTwo(r.n), limbsAtOnce)
-	c["SETS"] = (r.n + limbsAtOnce - 1) / limbsAtOnce
-	x, y := Grid((s.Rows + each - 1) / each * c["SETS"].(int))
+	most := r.choose.limbsAtOnce()
+	sets := (r.n + most - 1) / most
+	c["TOKENS"], c["SETS"] = min(powerOfTwo(r.n), most), sets
+	x, y := Grid((s.Rows + each - 1) / each * sets)
 	r.Dispatch(LimbsKernel, c, x, y,
 		part.codes, r.heads(part), p.In.limbs, r.read(p.Next), r.read(p.Bias), p.Out.Buffer, next, r.sizesOf(p, part))
 }

@@ -3,23 +3,12 @@ package kernels_test
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
-
-// emulations turn a kernel of subgroup matrices into one that any device runs: testdata/matrices.wgsl takes the place of
-// shared/matrices.wgsl and of WGSL's functions.
-var emulations = []struct{ from, to string }{
-	{`(?m)^(enable|diagnostic).*\n`, ""},
-	{`subgroupMatrixLoad<Left, row_major>\(&ws\[(.*?)\], (.*?), PITCH\)`, "left_at($1, $2)"},
-	{`subgroupMatrixLoad<Right, col_major>\(&xs\[(.*?)\], (.*?), PITCH\)`, "right_at($1, $2)"},
-	{`subgroupMatrixStore<col_major>\(&ps\[(.*?)\], 0u, (.*?), 16u\)`, "store_at($1, $2)"},
-	{`\bf16\b`, "f32"},
-	{`(?m)^  let subgroup = lane / 32u;`, "${0}\n  matrix_lane = lane % 32u;"},
-}
 
 // emulated ends the names of emulations.
 const emulated = "_emulated"
@@ -29,15 +18,7 @@ func matrixKernel(t *testing.T, name string, c kernels.Consts) kernels.Kernel {
 	t.Helper()
 	k, err := kernels.Specialize(name, c)
 	if err == nil && !open(t).Features().Runs(k) {
-		src := strings.Replace(k.Source, readFile(t, "shared/matrices.wgsl"), readFile(t, "testdata/matrices.wgsl"), 1)
-		for _, e := range emulations {
-			re := regexp.MustCompile(e.from)
-			if !re.MatchString(src) {
-				t.Fatalf("%s has no %s", name, e.from)
-			}
-			src = re.ReplaceAllString(src, e.to)
-		}
-		k, err = kernels.Parse(name+emulated, src, nil)
+		k, err = kernels.Parse(name+emulated, gputest.EmulateMatrices(t, k, "."), nil)
 		k.Key = c.Key(k.Name)
 	}
 	if err != nil {

@@ -41,6 +41,13 @@ func assemble(source string) (string, error) {
 // texts caches the assembled texts of kernels by name: a model asks for the same ones many times.
 var texts sync.Map
 
+// Substitute puts a text, which names no shared pieces, in the place of a kernel's until restore is called. It is for
+// tests on devices that do not have what the kernel needs.
+func Substitute(name, text string) (restore func()) {
+	texts.Store(name, text)
+	return func() { texts.Delete(name) }
+}
+
 // read returns the assembled text of a kernel's file.
 func read(name string) (string, error) {
 	if text, ok := texts.Load(name); ok {

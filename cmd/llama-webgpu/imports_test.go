@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"gpu":                                  {"gpu/internal/dawn", "kernels"},
 	"gpu/internal/dawn":                    {},
 	"gpu/arena":                            {"gpu"},
-	"gpu/gputest":                          {"gpu"},
+	"gpu/gputest":                          {"gpu", "kernels"},
 	"gpu/sample":                           {},
 	"gpu/calibrate":                        {"cpu", "format/block", "format/model", "gpu", "gpu/arena", "gpu/graph", "kernels", "quant", "quant/overlay"},
 	"gpu/graph":                            {"format/block", "format/model", "gpu", "gpu/arena", "kernels"},

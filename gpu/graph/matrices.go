@@ -102,11 +102,12 @@ func (r *Recorder) matrixProduct(p *Product, part *Part, s Shape, step *arena.Bu
 	at := r.sizesOf(p, part)
 	r.split(p.In, part, r.n, at)
 	c := part.Packing.consts() // split brings the activations into the order of the codes, woven or not
-	if p.Matrix.fine {
+	fine := p.Matrix.fine && s.Bits < 16
+	if fine {
 		c["FINE"] = 1
 	}
 	tile := r.choose.tuned(MatrixKernel, s, c, r.choose.matrixDefaults(s))
-	if p.Matrix.fine && possible(r.dev, MatrixKernel, s, c, tile) != nil { // it takes more workgroup memory than others
+	if fine && possible(r.dev, MatrixKernel, s, c, tile) != nil { // it takes more workgroup memory than others
 		tile = r.choose.matrixDefaults(s)
 		for name, v := range tile {
 			c[name] = v

@@ -73,7 +73,7 @@ func (r span) zero(sc block.Scheme, s float64) int {
 
 // cover returns the candidate that covers the span shrunk by p.
 func (b *blockFit) cover(r span, p float64) candidate {
-	r.lo, r.hi = r.lo*p, r.hi*p
+	r.lo, r.hi = float64(r.lo*p), float64(r.hi*p) // not fused with what follows
 	s, raised := scale((r.hi - r.lo) / float64(b.scheme.Steps()))
 	return candidate{s, r.zero(b.scheme, s), raised}
 }

@@ -169,7 +169,7 @@ func (b *blockFit) add(c candidate) {
 func (b *blockFit) shrink(r span, g *grid) {
 	t, low, steps := &b.found, b.scheme.Low(), b.scheme.Steps()
 	for _, p := range g.shrinks {
-		from, to := r.lo*p, r.hi*p
+		from, to := float64(r.lo*p), float64(r.hi*p)
 		s, raised := scale((to - from) / float64(steps))
 		inv, first := float32(1/s), low-int(math.RoundToEven(from/s))
 		for d := -g.zeros; d <= g.zeros; d++ {

@@ -102,7 +102,7 @@ func (b *blockFit) search(best candidate) (found candidate, sure bool) {
 // A weight sticks out of a block if it is so many times as large as the block's root mean square. The largest of 128
 // normal weights is larger than the largest of 64, so the limit is higher there.
 const (
-	sticksOutOfShort = 3   // blocks of up to 64 weights
+	sticksOutOfShort = 3.2 // blocks of up to 64 weights
 	sticksOutOfLong  = 3.4 // larger ones
 )
 

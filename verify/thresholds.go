@@ -92,8 +92,8 @@ func (m Made) kld() (float64, error) {
 // Drift: a limit is one and a half to three times what the format costs a real model of that size when all is well, so that it stops what
 // is broken: a wrong tensor, a format too small for the model, a calibration that went wrong. It is no promise that
 // text reads the same; Reads says how it reads. Small models have little redundancy and lose more. Measured in int4:
-// 0.15 nats on SmolLM2-135M, 0.20 on Gemma 3 270M, half of that or less when calibrated; with eight billion weights (Llama 3), llama.cpp's Q4_0 and Q4_K_S, its types
-// of these bits, lose 0.07 and 0.04, its Q8_0 0.0014. Blocks of 128 throughout, the embedding included, cost SmolLM2 0.74, which reads
+// 0.14 nats on SmolLM2-135M, 0.20 on Gemma 3 270M, half of that or less when calibrated; with eight billion weights (Llama 3), llama.cpp's Q4_0 and Q4_K_S, its types
+// of these bits, lose 0.07 and 0.04, its Q8_0 0.0014. Blocks of 128 throughout, the embedding included, cost SmolLM2 0.69, which reads
 // noticeably worse and fails. int2 by search costs models of 6 and 26 million weights 1.5 and 0.84, by min-max 3.6 and 1.9,
 // which no longer is the model. Calibration takes more than four tenths of that off, or something is wrong with it.
 //

@@ -27,6 +27,9 @@ func (n *dawnBackend) info() AdapterInfo  { return n.adapter }
 func (n *dawnBackend) limits() Limits     { return n.max }
 func (n *dawnBackend) features() Features { return n.can }
 
+// cacheCounts implements cacheCounter.
+func (n *dawnBackend) cacheCounts() (hits, misses int) { return n.dev.CacheCounts() }
+
 // err takes the error that the calls since the last err have met.
 func (n *dawnBackend) err() error {
 	if f := n.dev.Failure(); f != nil {

@@ -83,10 +83,11 @@ func (d *dawnAdapters) open(ctx context.Context, o Options) (backend, error) {
 		return nil, err
 	}
 	a := d.adapters[i]
-	dev, err := a.Open()
+	dev, err := a.Open(keepPipelines(o, d.found[i].Library))
 	if err != nil {
 		return nil, fmt.Errorf("adapter %s: no device: %w", d.found[i].Name, err)
 	}
+	o.Log.Debug("Dawn device opened", "pipelines kept", dev.Cached())
 	n := &dawnBackend{instance: d.instance, dev: dev, adapter: d.found[i], max: dawnLimits(a.Limits)}
 	d.releaseAdapters()
 	n.can = n.prove()

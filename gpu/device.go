@@ -89,7 +89,16 @@ func (d *Device) Features() Features { return d.features }
 func (d *Device) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.stats
+	stats := d.stats
+	if c, ok := d.b.(cacheCounter); ok {
+		stats.CacheHits, stats.CacheMisses = c.cacheCounts()
+	}
+	return stats
+}
+
+// cacheCounter is a backend that keeps compiled kernels.
+type cacheCounter interface {
+	cacheCounts() (hits, misses int)
 }
 
 // Close waits for the device to finish and releases all that was made on it.

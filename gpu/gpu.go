@@ -33,9 +33,16 @@ type Select struct {
 // Options choose and shape a device.
 type Options struct {
 	Select
-	MaxBinding uint64 // bytes; lowers Limits.MaxBinding, for tests of what happens on small devices
-	Log        Logger // nil logs nothing
+	// PipelineCache is the directory where compiled kernels are kept for the next start, of any program: "" is pipelines in
+	// llama-webgpu in the user's cache directory, PipelineCacheOff keeps none. Only a Dawn library keeps them there; the
+	// built-in engine leaves it to the driver, and a browser does it itself.
+	PipelineCache string
+	MaxBinding    uint64 // bytes; lowers Limits.MaxBinding, for tests of what happens on small devices
+	Log           Logger // nil logs nothing
 }
+
+// PipelineCacheOff is the Options.PipelineCache that keeps no compiled kernels.
+const PipelineCacheOff = "off"
 
 // Logger receives messages about what happens: a *slog.Logger. The package does not import log/slog, which would
 // make programs for the browser a good deal larger.
@@ -137,6 +144,8 @@ const Align = 256
 type Stats struct {
 	Pipelines    int           // compiled
 	CompileTime  time.Duration // in which at least one of these was being compiled
+	CacheHits    int           // parts of pipelines that were found in Options.PipelineCache
+	CacheMisses  int           // parts that were looked for there, and had to be compiled
 	Dispatches   uint64
 	Copies       uint64
 	Submits      uint64

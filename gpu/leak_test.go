@@ -89,8 +89,9 @@ func TestNoLeakWriting(t *testing.T) {
 
 // TestNoLeakOpening opens and closes devices.
 func TestNoLeakOpening(t *testing.T) {
+	dir := t.TempDir()
 	cycle := func() {
-		d, err := gpu.Open(t.Context(), gpu.Options{})
+		d, err := gpu.Open(t.Context(), gpu.Options{PipelineCache: dir})
 		check(t, err)
 		pl := pipeline(t, d, "spin", spin, nil)
 		var p gpu.Program

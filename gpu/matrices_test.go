@@ -63,7 +63,7 @@ func openNull(t *testing.T) *Device {
 		in.Release()
 		t.Fatalf("no adapter that runs nothing: %v", err)
 	}
-	dev, err := a.Open()
+	dev, err := a.Open(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func showGPU(c *cli.Context, r *bench.Report) {
 	for _, l := range r.Loads {
 		fmt.Fprintf(w, "load        %s, %s, in %.2f s: %.2f GB/s\n", cmdline.HumanSize(int64(l.Bytes)), l.Test, l.Seconds, l.Rate/1e9)
 	}
-	fmt.Fprintf(w, "pipelines   %d compiled in %.2f s\n", r.Pipelines, r.Compile)
+	fmt.Fprintf(w, "pipelines   %s\n", pipelines(r.Pipelines, r.Compile, r.CacheHits, r.CacheMisses))
 	fmt.Fprintf(w, "GPU memory  %s\n\n", cmdline.HumanSize(int64(r.TotalMemory())))
 }
 

@@ -28,6 +28,8 @@ type stats struct {
 	MainMemory      map[string]uint64 `json:"memory_bytes,omitempty"`     // on the CPU, by purpose
 	Pipelines       int               `json:"pipelines"`                  // compiled
 	Compile         float64           `json:"compile_seconds"`            // of these, together
+	CacheHits       int               `json:"pipeline_cache_hits,omitzero"`
+	CacheMisses     int               `json:"pipeline_cache_misses,omitzero"`
 }
 
 // stats returns those of a text.
@@ -82,6 +84,7 @@ func (s *stats) device(m *llm.Model) {
 	if d := m.Device(); d != nil {
 		done := d.Stats()
 		s.Memory, s.Pipelines, s.Compile = d.Memory(), done.Pipelines, done.CompileTime.Seconds()
+		s.CacheHits, s.CacheMisses = done.CacheHits, done.CacheMisses
 	} else {
 		s.MainMemory = m.Memory()
 	}
@@ -106,7 +109,7 @@ func (s *stats) print(w io.Writer) {
 		return
 	}
 	printMemory(w, "GPU memory", s.Memory)
-	fmt.Fprintf(w, "pipelines     %d compiled in %.2f s\n", s.Pipelines, s.Compile)
+	fmt.Fprintf(w, "pipelines     %s\n", pipelines(s.Pipelines, s.Compile, s.CacheHits, s.CacheMisses))
 }
 
 // printMemory prints a sum of bytes, and what it is for.
@@ -122,4 +125,12 @@ func printMemory(w io.Writer, name string, memory map[string]uint64) {
 		sep = ", "
 	}
 	fmt.Fprintln(w)
+}
+
+// pipelines writes how long n pipelines took, and how much of them was compiled at an earlier start.
+func pipelines(n int, seconds float64, hits, misses int) string {
+	if hits == 0 {
+		return fmt.Sprintf("%d compiled in %.2f s", n, seconds)
+	}
+	return fmt.Sprintf("%d in %.2f s, %d of %d parts from the cache", n, seconds, hits, hits+misses)
 }

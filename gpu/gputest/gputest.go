@@ -20,9 +20,12 @@ func Open(tb testing.TB) *gpu.Device {
 	return OpenWith(tb, gpu.Options{})
 }
 
-// OpenWith is Open with options.
+// OpenWith is Open with options. Compiled kernels are only kept in a directory that o names.
 func OpenWith(tb testing.TB, o gpu.Options) *gpu.Device {
 	tb.Helper()
+	if o.PipelineCache == "" {
+		o.PipelineCache = gpu.PipelineCacheOff
+	}
 	d, err := gpu.Open(context.Background(), o)
 	if errors.Is(err, gpu.ErrNoAdapter) || errors.Is(err, gpu.ErrNoGPU) {
 		tb.Fatal(err, help)

@@ -45,21 +45,23 @@ func (o *Options) check() error {
 
 // Report is what was measured. Speeds are in tokens a second, bandwidths in bytes. Its JSON keys are an interface.
 type Report struct {
-	Device    string            `json:"device"`
-	Engine    string            `json:"engine"`            // gpu.EngineBuiltin, gpu.EngineDawn or cpu
-	Kernels   map[string]string `json:"kernels,omitempty"` // in place of matvec, by packing of the weights
-	Model     string            `json:"model"`
-	Format    string            `json:"format,omitempty"` // of made-up weights
-	Roof      tune.Roof         `json:"roof"`
-	Read      float64           `json:"read_bytes_per_second,omitempty"` // of memory, by the CPU: instead of the roof of copies
-	OwnMemory uint64            `json:"memory_bytes,omitempty"`          // that the CPU engine allocates, …
-	Mapped    uint64            `json:"mapped_bytes,omitempty"`          // … and of the files that it reads where they are mapped
-	Loads     []Load            `json:"loads"`
-	Memory    map[string]uint64 `json:"gpu_memory_bytes"`
-	Pipelines int               `json:"pipelines"`
-	Compile   float64           `json:"compile_seconds"`
-	Results   []Speed           `json:"results,omitempty"`
-	Profiles  []Profile         `json:"profiles,omitempty"`
+	Device      string            `json:"device"`
+	Engine      string            `json:"engine"`            // gpu.EngineBuiltin, gpu.EngineDawn or cpu
+	Kernels     map[string]string `json:"kernels,omitempty"` // in place of matvec, by packing of the weights
+	Model       string            `json:"model"`
+	Format      string            `json:"format,omitempty"` // of made-up weights
+	Roof        tune.Roof         `json:"roof"`
+	Read        float64           `json:"read_bytes_per_second,omitempty"` // of memory, by the CPU: instead of the roof of copies
+	OwnMemory   uint64            `json:"memory_bytes,omitempty"`          // that the CPU engine allocates, …
+	Mapped      uint64            `json:"mapped_bytes,omitempty"`          // … and of the files that it reads where they are mapped
+	Loads       []Load            `json:"loads"`
+	Memory      map[string]uint64 `json:"gpu_memory_bytes"`
+	Pipelines   int               `json:"pipelines"`
+	Compile     float64           `json:"compile_seconds"`
+	CacheHits   int               `json:"pipeline_cache_hits,omitzero"`   // parts of pipelines that an earlier start has compiled, …
+	CacheMisses int               `json:"pipeline_cache_misses,omitzero"` // … and that this one has, where they are kept
+	Results     []Speed           `json:"results,omitempty"`
+	Profiles    []Profile         `json:"profiles,omitempty"`
 }
 
 // TotalMemory adds up Memory.
@@ -118,6 +120,7 @@ func (b *benchmark) all(ctx context.Context) (err error) {
 	}
 	stats := b.dev.Stats()
 	b.report.Memory, b.report.Pipelines, b.report.Compile = b.dev.Memory(), stats.Pipelines, stats.CompileTime.Seconds()
+	b.report.CacheHits, b.report.CacheMisses = stats.CacheHits, stats.CacheMisses
 	return nil
 }
 

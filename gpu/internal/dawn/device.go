@@ -45,6 +45,8 @@ type Device struct {
 	queue uintptr
 
 	tokens   []uintptr
+	cache    *cacheUse  // nil: there is none
+	kept     uintptr    // its token
 	compiles sync.Mutex // held while a shader module is made: its errors are the module's
 
 	mu      sync.Mutex // guards what follows
@@ -54,8 +56,32 @@ type Device struct {
 	gone    bool
 }
 
-// Open opens the adapter with all of its limits and of the features that kernels may use.
-func (a *Adapter) Open() (*Device, error) {
+// Open opens the adapter with all of its limits and of the features that kernels may use. What is compiled on the
+// device is kept in cache, if that is not nil and the library takes one in a way that is known: Cached tells.
+func (a *Adapter) Open(cache Cache) (*Device, error) {
+	next := unsafe.Pointer(newToggles(enabledToggles, disabledToggles))
+	if cache == nil {
+		return a.open(next)
+	}
+	layout := a.cacheLayout(cache)
+	if layout == cacheUnknown {
+		return a.open(next)
+	}
+	use, token := keep(cache)
+	d, err := a.open(layout.descriptor(next, token))
+	if err != nil {
+		stopKeeping(token)
+		return nil, err
+	}
+	d.cache, d.kept = use, token
+	return d, nil
+}
+
+// Cached reports whether what is compiled on the device is kept.
+func (d *Device) Cached() bool { return d.cache != nil }
+
+// open opens the adapter; next is the chain of the device's descriptor.
+func (a *Adapter) open(next unsafe.Pointer) (*Device, error) {
 	d := &Device{l: a.in.l, in: a.in}
 	var want []uint32
 	for _, f := range slices.Concat(featureCore, featureTimestamp, featureF16, featureSubgroups, featureMatrix, featureSync) {
@@ -68,7 +94,7 @@ func (a *Adapter) Open() (*Device, error) {
 	lost, failed := listen(d.onLost), listen(d.onError)
 	d.tokens = []uintptr{lost, failed}
 	desc := &deviceDescriptor{
-		next: unsafe.Pointer(newToggles(enabledToggles, disabledToggles)), featureCount: uint64(len(want)), features: unsafe.SliceData(want),
+		next: next, featureCount: uint64(len(want)), features: unsafe.SliceData(want),
 		limits: &limits, lost: callbackInfo{mode: modeSpontaneous, callback: eventCallback(), token: lost},
 	}
 	desc.uncaptured.callback, desc.uncaptured.token = eventCallback(), failed
@@ -87,6 +113,7 @@ func (d *Device) forget() {
 	for _, t := range d.tokens {
 		forget(t)
 	}
+	stopKeeping(d.kept)
 }
 
 // onError keeps the first error: those after it tend to be its consequences.

@@ -84,6 +84,7 @@ type Info struct {
 type Adapter struct {
 	in       *Instance
 	h        uintptr
+	asked    adapterOptions // for it
 	Info     Info
 	Limits   Limits
 	features []uint32
@@ -134,7 +135,7 @@ func (in *Instance) adapter(o *adapterOptions) (*Adapter, error) {
 	if h == 0 {
 		return nil, nil
 	}
-	a := &Adapter{in: in, h: h}
+	a := &Adapter{in: in, h: h, asked: *o}
 	if err := a.describe(); err != nil {
 		a.Release()
 		return nil, fmt.Errorf("%w: %s: %w", ErrLibrary, in.l.path, err)

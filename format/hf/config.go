@@ -92,6 +92,9 @@ func (c *config) familyName() (string, error) {
 	if what := otherModel(name); what != "" {
 		return "", fmt.Errorf("model_type %q is %s; want a decoder-only language model", name, what)
 	}
+	if part := missingPart(name); part != "" {
+		return "", fmt.Errorf("model_type %q is not supported: it needs %s, which llama-webgpu does not compute; supported: %s", name, part, supported)
+	}
 	if name != "" {
 		return "", fmt.Errorf("unsupported model_type %q; supported: %s", name, supported)
 	}

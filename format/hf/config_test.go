@@ -169,3 +169,14 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// What is said to be missing is no family that is read.
+func TestMissingParts(t *testing.T) {
+	for _, m := range missingParts {
+		for _, name := range strings.Fields(m.types) {
+			if families[name] != nil {
+				t.Errorf("%s is read, but said to need %s", name, m.part)
+			}
+		}
+	}
+}

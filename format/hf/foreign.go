@@ -62,6 +62,33 @@ var otherModels = []struct{ types, what string }{
 	},
 }
 
+// missingParts are decoder-only language models with a part that is not computed here.
+var missingParts = []struct{ types, part string }{
+	{"deepseek_v32 glm_moe_dsa", "attention to those positions that an indexer chooses"},
+	{"deepseek_v4", "attention to compressed positions"},
+	{"longcat_flash", "layers of two attentions, and experts that hand their input on"},
+	{"minimax", "linear attention"},
+	{"kimi_linear", "linear attention with gates of its own"},
+	{"qwen3_next qwen3_5 qwen3_5_text qwen3_5_moe qwen3_5_moe_text olmo_hybrid", "gated delta nets"},
+	{"mamba mamba2 falcon_mamba bamba falcon_h1 jamba zamba zamba2 nemotron_h", "state space layers (Mamba)"},
+	{"lfm2 lfm2_moe lfm2_vl", "short convolutions"},
+	{"rwkv xlstm recurrent_gemma", "recurrent layers"},
+	{"gemma3n gemma3n_text gemma4 gemma4_text", "embeddings for each layer"},
+	{"bitnet", "weights of three values, and rounded activations"},
+	{"diffllama", "attention as a difference of two"},
+	{"mllama", "cross-attention"},
+}
+
+// missingPart says which part of a decoder-only language model is not computed here, "" if that is not known.
+func missingPart(name string) string {
+	for _, m := range missingParts {
+		if slices.Contains(strings.Fields(m.types), name) {
+			return m.part
+		}
+	}
+	return ""
+}
+
 // otherModel says what a model_type is that is no decoder-only language model, "" if it may be one.
 func otherModel(name string) string {
 	for _, o := range otherModels {

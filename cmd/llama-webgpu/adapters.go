@@ -96,11 +96,11 @@ func libraryFlag(category string) *cli.StringFlag {
 	}
 }
 
-// kernelsFlag chooses the kernels of single tokens.
+// kernelsFlag chooses the kernels of products: of single tokens, or, matrix, of prompts.
 func kernelsFlag(category string) *cli.StringFlag {
 	return &cli.StringFlag{
 		Name: "kernels", Value: tune.VariantsAuto, Category: category,
-		Usage: "`NAME`: products of single tokens: auto (what is right and fastest), baseline, " + strings.Join(tune.VariantNames(), ", "),
+		Usage: "`NAME`: kernels of products: auto (what is right and fastest), baseline, " + strings.Join(tune.VariantNames(), ", "),
 	}
 }
 

@@ -41,7 +41,7 @@ type Options struct {
 	// Tuning is the file of `llama-webgpu tune`: a path, "" for DefaultTuningPath, TuningOff for none. What it says of
 	// other devices or other kernels is ignored.
 	Tuning string
-	// Kernels are what runs single tokens: "" or "auto" for what is right and fastest on the GPU, "baseline" for what
+	// Kernels are what multiplies matrices: "" or "auto" for what is right and fastest on the GPU, "baseline" for what
 	// every GPU runs, or one of tune.VariantNames.
 	Kernels string
 	// Warm are the passes whose kernels are compiled while the weights load, in tokens: the length of the first prompt,

@@ -221,6 +221,13 @@ REMOTE = {
          ("model.norm", "transformer.encoder.final_layernorm"), ("model.layers", "transformer.encoder.layers"),
          ("self_attn.o_proj", "self_attention.dense"), ("mlp.gate_up_proj", "mlp.dense_h_to_4h"), ("mlp.down_proj", "mlp.dense_4h_to_h")],
         ("self_attention.query_key_value", False)),
+    "mimo": ("Qwen2Config", dict(),
+        lambda c: dict({k: v for k, v in c.items() if k != "layer_types"}, model_type="mimo", architectures=["MiMoForCausalLM"], attention_bias=True),
+        [], None),
+    "orion": ("StableLmConfig", dict(rope_parameters=dict(partial_rotary_factor=1.0, **THETA)),
+        lambda c: dict({k: v for k, v in c.items() if k not in ("layer_norm_eps", "qk_layernorm", "use_qkv_bias", "use_parallel_residual")},
+                       model_type="orion", architectures=["OrionForCausalLM"], rms_norm_eps=c["layer_norm_eps"], rope_parameters=None, rope_theta=10000.0),
+        [], None),
     "minicpm": ("GraniteConfig", dict(
             embedding_multiplier=3.0, residual_multiplier=1.4 / 3 ** 0.5, attention_multiplier=8 ** -0.5, logits_scaling=2.0, tie_word_embeddings=True),
         lambda c: dict({k: v for k, v in c.items() if "multiplier" not in k and "scaling" not in k and k != "mlp_bias"}, model_type="minicpm",

@@ -66,6 +66,27 @@ var remoteFamilies = map[string]*family{
 			"apply_residual_connection_post_layernorm": false, "add_bias_linear": false, "add_qkv_bias": false,
 			"multi_query_attention": false, "rope_ratio": 1, "original_rope": true}`,
 	},
+	"mimo": {
+		class:    "MiMoForCausalLM",
+		read:     readMiMo,
+		tensors:  llamaTensors,
+		prefixes: modelPrefix,
+		remote:   true,
+		defaults: `{"vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 22016, "num_hidden_layers": 32,
+			"num_attention_heads": 32, "num_key_value_heads": 32, "hidden_act": "silu", "max_position_embeddings": 32768,
+			"rms_norm_eps": 1e-06, "tie_word_embeddings": false, "attention_bias": true, "use_sliding_window": false,
+			"sliding_window": 4096, "max_window_layers": 28, "rope_theta": 10000}`,
+	},
+	"orion": {
+		class:    "OrionForCausalLM",
+		read:     readOrion,
+		tensors:  biasedTensors,
+		prefixes: modelPrefix,
+		remote:   true,
+		defaults: `{"vocab_size": 84608, "hidden_size": 4096, "intermediate_size": 15360, "num_hidden_layers": 40,
+			"num_attention_heads": 40, "hidden_act": "silu", "max_position_embeddings": 4096, "rms_norm_eps": 1e-05,
+			"tie_word_embeddings": false, "attention_bias": false, "rope_theta": 10000}`,
+	},
 	"minicpm": {
 		class:    "MiniCPMForCausalLM",
 		read:     readMiniCPM,
@@ -78,6 +99,28 @@ var remoteFamilies = map[string]*family{
 			"tie_word_embeddings": true, "attention_bias": false, "scale_emb": 1, "dim_model_base": 1, "scale_depth": 1,
 			"num_experts": 0, "num_experts_per_tok": 2, "rope_theta": 10000}`,
 	},
+}
+
+// readMiMo: a Qwen2, beside layers that predict further tokens.
+func readMiMo(d *draft) {
+	d.heads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	d.qkvBias("attention_bias")
+	d.rope(false, ropeNames)
+	d.qwenWindows()
+	if d.bool("use_mrope", false) {
+		d.fail("use_mrope", "positions in several dimensions are not supported")
+	}
+}
+
+// readOrion: a Llama with LayerNorm.
+func readOrion(d *draft) {
+	d.heads()
+	d.layerNorm("rms_norm_eps")
+	d.mlp(true, "hidden_act", "")
+	d.attentionBias("attention_bias", false)
+	d.rope(false, ropeNames)
 }
 
 func readInternLM2(d *draft) {
@@ -140,7 +183,7 @@ var harmless = map[string]bool{
 	"attention_softmax_in_fp32": true, "fp32_residual_connection": true, "apply_query_key_layer_scaling": true, "name_or_path": true,
 	"max_length": true, "output_attentions": true, "output_hidden_states": true, "return_dict": true, "bos_token_id": true, "eos_token_id": true,
 	"pad_token_id": true, "unk_token_id": true, "sep_token_id": true, "tokenizer_class": true, "task_specific_params": true, "id2label": true, "label2id": true,
-	"num_labels": true, "problem_type": true, "padded_vocab_size": true,
+	"num_labels": true, "max_sequence_length": true, "problem_type": true, "padded_vocab_size": true,
 }
 
 // refuseUnknown refuses keys that say something and were not read, unless they are known to change nothing: of a family

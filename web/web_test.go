@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -194,8 +195,15 @@ func TestPage(t *testing.T) {
 	if !strings.Contains(alert, "sha256") {
 		t.Errorf("the message is %q", alert)
 	}
-	run(choose("models/int4/manifest.json"),
-		chromedp.Click("#load"), state("loading"), state("ready"))
+	// persists has the browser agree, or not, to keep what the page stores, once it is asked.
+	persists := func(agrees bool) chromedp.Action {
+		return chromedp.Evaluate(fmt.Sprintf("asked = 0; navigator.storage.persist = async () => { asked++; return %v; }", agrees), nil)
+	}
+	says := func(text string) chromedp.Action {
+		return chromedp.Poll(`asked === 1 && document.querySelector('#facts').textContent.includes('`+text+`')`, nil)
+	}
+	run(choose("models/int4/manifest.json"), persists(true),
+		chromedp.Click("#load"), state("loading"), state("ready"), says("in this browser, until you remove it"))
 	run(chromedp.Focus("#prompt"), chromedp.Evaluate(`for (const [id, v] of [['temperature', 0], ['maxTokens', 40]]) { const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('input')); }`, nil),
 		chromedp.KeyEvent("\r", chromedp.KeyModifiers(2)), state("writing"), chromedp.Poll("Number(document.querySelector('#count').textContent) > 20", nil),
 		picture(t, "generating"), scheme("dark"), picture(t, "dark"), chromedp.KeyEvent("\x1b"), state("ready"))
@@ -216,8 +224,8 @@ func TestPage(t *testing.T) {
 	if !strings.Contains(parity, "equal up to rounding") {
 		t.Errorf("the parity check says %q", parity)
 	}
-	run(emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.Reload(), state("empty"), choose("models/int4/manifest.json"),
-		chromedp.Click("#load"), state("loading"), state("ready"), picture(t, "narrow"))
+	run(emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.Reload(), state("empty"), choose("models/int4/manifest.json"), persists(false),
+		chromedp.Click("#load"), state("loading"), state("ready"), says("in this browser, until it needs the space"), picture(t, "narrow"))
 	var wide bool
 	run(chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide))
 	if wide {

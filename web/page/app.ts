@@ -5,6 +5,7 @@ import { $, button, bytes, complain, facts, input } from './dom.js';
 import { showChart, showMemory } from './draw.js';
 import { lookForGPU } from './gpu.js';
 import { compare } from './parity.js';
+import { keepStorage } from './storage.js';
 
 // The package is served next to the page, in separate files: it finds its Worker and its WebAssembly from there.
 const base = './llama-webgpu/';
@@ -71,17 +72,16 @@ async function loadModel(): Promise<void> {
     const { info } = model;
     const stats = await model.stats();
     const { where, reason } = info.cache;
+    const place = where === 'opfs' ? 'in this browser' : 'in the browser’s cache';
     facts($('facts'), [
       ['Format', `${info.format}${info.block ? `, blocks of ${info.block}` : ''}`],
       ['Layers', String(info.layers)],
       ['Context', info.context ? `${info.context} tokens` : 'unknown'],
       ['Weights', bytes(info.bytes)],
       ['Kernels', kernelsOf(stats)],
-      [
-        'Cached',
-        where === 'none' ? `no: ${reason ?? ''}` : where === 'opfs' ? 'in this browser' : 'in the browser’s cache',
-      ],
+      ['Cached', where === 'none' ? `no: ${reason ?? ''}` : place],
     ]);
+    if (where !== 'none') void showKept(model, place);
     $('chat-row').hidden = !info.hasChat;
     startOver();
     $('progress-box').hidden = true;
@@ -95,6 +95,14 @@ async function loadModel(): Promise<void> {
     busy();
     void showCached();
   }
+}
+
+/** Has the browser keep the loaded model, and shows for how long it does; the answer may take as long as the user does. */
+async function showKept(loaded: typeof model, place: string): Promise<void> {
+  const kept = await keepStorage();
+  const cached = $('facts').lastElementChild;
+  if (cached && model === loaded)
+    cached.textContent = `${place}, until ${kept ? 'you remove it' : 'it needs the space'}`;
 }
 
 /** Which kernels were chosen, and how much faster they are. */

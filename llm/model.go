@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
-	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
 )
 
 // What a caller may want to branch on.
@@ -27,10 +26,9 @@ type Model struct {
 	memory     map[string]uint64
 	close      func() error
 
-	pieces      sync.Once
-	pieceBytes  [][]byte // of tokens, once TokenText was asked for
-	forms       sync.Once
-	forGrammars *grammar.Vocabulary // once Form was asked for
+	pieces     sync.Once
+	pieceBytes [][]byte // of tokens, once TokenText was asked for
+	forms      forms
 
 	mu       sync.Mutex // guards what follows, and is held while the engine computes a step
 	engine   Engine

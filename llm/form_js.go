@@ -1,0 +1,4 @@
+package llm
+
+// forms: a browser has none.
+type forms struct{}

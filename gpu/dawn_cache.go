@@ -29,9 +29,10 @@ func keepPipelines(o Options, library string) dawn.Cache {
 		return nil
 	}
 	compiler := fmt.Sprintf("%s, %d bytes, of %d", library, file.Size(), file.ModTime().UnixNano())
-	c, err := pipelinecache.Open(dir, compiler, pipelinecache.DefaultSize)
+	failed := func(err error) { o.Log.Debug("compiled kernels are not kept", "reason", err) }
+	c, err := pipelinecache.Open(dir, compiler, pipelinecache.DefaultSize, failed)
 	if err != nil {
-		o.Log.Debug("compiled kernels are not kept", "reason", err)
+		failed(err)
 		return nil
 	}
 	return c

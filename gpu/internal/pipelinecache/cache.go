@@ -2,7 +2,6 @@ package pipelinecache
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
@@ -21,20 +20,21 @@ const DefaultSize = 256 << 20
 type Cache struct {
 	dir      string
 	compiler string
-	most     int64 // bytes in the directory
+	most     int64           // bytes in the directory
+	failed   func(err error) // told, once, why a value could not be stored
 
 	mu   sync.Mutex // guards what follows
 	size int64      // of the directory, as far as this process knows
-	err  error
 }
 
 // Open returns the cache in dir, which it makes if need be. compiler names what the entries are good for: of another one
-// they are not found. The directory is kept below most bytes.
-func Open(dir, compiler string, most int64) (*Cache, error) {
+// they are not found. The directory is kept below most bytes. failed is told the first reason why a value could not be stored.
+func Open(dir, compiler string, most int64, failed func(err error)) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	c := &Cache{dir: dir, compiler: compiler, most: most}
+	var once sync.Once
+	c := &Cache{dir: dir, compiler: compiler, most: most, failed: func(err error) { once.Do(func() { failed(err) }) }}
 	c.prune()
 	return c, nil
 }
@@ -90,9 +90,11 @@ func (c *Cache) Store(key, value []byte) {
 	if len(value) == 0 || int64(len(value)) > c.most/4 {
 		return
 	}
-	err := c.write(c.name(key), value)
+	if err := c.write(c.name(key), value); err != nil {
+		c.failed(err)
+		return
+	}
 	c.mu.Lock()
-	c.err = cmp.Or(c.err, err)
 	c.size += int64(headSize + len(value))
 	full := c.size > c.most
 	c.mu.Unlock()
@@ -118,13 +120,6 @@ func (c *Cache) write(name string, value []byte) error {
 		_ = os.Remove(f.Name())
 	}
 	return err
-}
-
-// Err returns the first error that kept a value from being stored.
-func (c *Cache) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
 }
 
 // prune measures the directory and, if it is too large, removes the entries that were not used for longest, until a quarter

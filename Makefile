@@ -57,6 +57,11 @@ release: page web ## Make archives for PLATFORMS, the npm package, SBOMs and che
 release-check: ## Make the release of HEAD twice, in two places with two caches, and compare (PLATFORMS= for fewer)
 	@scripts/release-check "$(PLATFORMS)"
 
+.PHONY: load
+LOAD ?=
+load: demo ## Serve the embedded model to 64 clients that do not behave, for five minutes; LOAD='-time 20s -device cpu' for other options
+	$(GO) run ./internal/tools/load -program $(BIN) -model build/demo $(LOAD)
+
 cross: ## Build for six platforms without cgo
 	@for p in $(PLATFORMS); do \
 		echo "$(GO) build $$p"; \

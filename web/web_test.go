@@ -309,7 +309,7 @@ func picture(t *testing.T, name string) chromedp.Action {
 
 // TestWasmSize checks that the WebAssembly stays small enough for a page to fetch, and free of large packages.
 func TestWasmSize(t *testing.T) {
-	const limit = 1.1e6 // bytes, packed by brotli
+	const limit = 1.3e6 // bytes, packed by brotli: what the runtime is, and what structured output takes
 	node, err := exec.LookPath("node")
 	require(t, err == nil, "Node, which packs with brotli, is missing")
 	_, err = os.Stat("dist/llama-webgpu.wasm")

@@ -10,6 +10,7 @@ import (
 	"syscall/js"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
+	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
 )
 
 // generation is a text that is being generated, one token per call of next: the caller sets the pace, and between two
@@ -35,7 +36,7 @@ type generation struct {
 //
 // Other options, all of them optional: sequence (0), maxTokens (256; 0: none), stop (an array of strings), stopTokens (an
 // array of Int32Arrays), temperature, topK, topP, minP, repeatPenalty, repeatLast and seed, which mean what they mean in
-// llm.GenerateOptions and llm.Sampling; onOverflow ("error", "truncate", "shift"), keep (tokens) and opening (a text: without keep, as much of the prompt is kept
+// llm.GenerateOptions and llm.Sampling; schema (a JSON schema) and grammar (GBNF), of which one may be given; onOverflow ("error", "truncate", "shift"), keep (tokens) and opening (a text: without keep, as much of the prompt is kept
 // as begins like it; without either, BOS). The first next fails if one is out of range.
 //
 // It returns {promptTokens, next, stop}. next () returns a promise of {token, text, end, stop, stats}: the token, absent
@@ -49,8 +50,12 @@ func (s *session) generate(args []js.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	options := generateOptions(args[1])
+	if options.Form, err = s.form(args[1]); err != nil {
+		return nil, fmt.Errorf("%w: %w", errInvalid, err)
+	}
 	g := &generation{
-		s: s, sequence: number(args[1], "sequence"), prompt: prompt, options: generateOptions(args[1]), object: newObject(),
+		s: s, sequence: number(args[1], "sequence"), prompt: prompt, options: options, object: newObject(),
 	}
 	if opening := args[1].Get("opening"); g.options.Keep == 0 && opening.Type() == js.TypeString {
 		g.options.Keep = s.llm.Vocabulary().Begins(prompt, opening.String())
@@ -105,6 +110,37 @@ func (g *generation) step(context.Context, []js.Value) (any, error) {
 		ending(out, p.Result)
 	}
 	return out, nil
+}
+
+// form prepares options.schema (a JSON schema) or options.grammar (GBNF), nil: there is neither. The last one is kept.
+func (s *session) form(o js.Value) (*llm.Form, error) {
+	for _, kind := range []struct {
+		name string
+		read func(text string) (*grammar.Grammar, error)
+	}{
+		{"schema", func(text string) (*grammar.Grammar, error) { return grammar.FromSchema([]byte(text)) }},
+		{"grammar", grammar.ParseGBNF},
+	} {
+		v := o.Get(kind.name)
+		if v.Type() != js.TypeString {
+			continue
+		}
+		key := kind.name + v.String()
+		if s.formed == key {
+			return s.lastForm, nil
+		}
+		g, err := kind.read(v.String())
+		if err != nil {
+			return nil, err
+		}
+		f, err := s.llm.Form(g)
+		if err != nil {
+			return nil, err
+		}
+		s.formed, s.lastForm = key, f
+		return f, nil
+	}
+	return nil, nil
 }
 
 // ending adds to a piece how the text ended.

@@ -21,6 +21,8 @@ type session struct {
 	sequences []*llm.Session // nil: not used yet
 	at        int            // the sequence that was used last
 	texts     map[*generation]bool
+	formed    string // the last form: what it was made from
+	lastForm  *llm.Form
 	closed    bool
 	object    *object
 }

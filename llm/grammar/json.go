@@ -1,112 +1,61 @@
 package grammar
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // A JSON value is nil, bool, string, number, []any or *object.
-type (
-	number string // as it is written
-	object struct {
-		keys   []string // in their order
-		values map[string]any
-	}
-)
+type number = strict.Number
 
-func (o *object) has(key string) bool { _, ok := o.values[key]; return ok }
+// object is a schema, or another JSON object.
+type object struct{ *strict.Object }
+
+func newObject() object { return object{&strict.Object{Values: map[string]any{}}} }
+
+func (o object) has(key string) bool { _, ok := o.Values[key]; return ok }
 
 // without returns the object without some members.
-func (o *object) without(keys ...string) *object {
-	out := &object{values: map[string]any{}}
-	for _, k := range o.keys {
+func (o object) without(keys ...string) object {
+	out := newObject()
+	for _, k := range o.Keys {
 		if !slices.Contains(keys, k) {
-			out.set(k, o.values[k])
+			out.Set(k, o.Values[k])
 		}
 	}
 	return out
 }
 
-func (o *object) set(key string, value any) {
-	if !o.has(key) {
-		o.keys = append(o.keys, key)
+// asObject returns a value as an object.
+func asObject(v any) (object, bool) {
+	switch v := v.(type) {
+	case *strict.Object:
+		return object{v}, true
+	case object:
+		return v, true
 	}
-	o.values[key] = value
-}
-
-// readJSON reads one value and nothing after it.
-func readJSON(data []byte) (any, error) {
-	d := jsontext.NewDecoder(bytes.NewReader(data))
-	v, err := readValue(d, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more follows after the JSON value")
-	}
-	return v, nil
-}
-
-func readValue(d *jsontext.Decoder, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("more than %d levels of nesting", maxDepth)
-	}
-	t, err := d.ReadToken()
-	if err != nil {
-		return nil, err
-	}
-	switch t.Kind() {
-	case 'n':
-		return nil, nil
-	case 't', 'f':
-		return t.Bool(), nil
-	case '"':
-		return t.String(), nil
-	case '0':
-		return number(t.String()), nil
-	case '[':
-		list := []any{}
-		for d.PeekKind() != ']' {
-			v, err := readValue(d, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, v)
-		}
-		_, err := d.ReadToken()
-		return list, err
-	}
-	o := &object{values: map[string]any{}}
-	for d.PeekKind() != '}' {
-		k, err := d.ReadToken()
-		if err != nil {
-			return nil, err
-		}
-		key := k.String()
-		v, err := readValue(d, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		o.set(key, v)
-	}
-	_, err = d.ReadToken()
-	return o, err
+	return object{}, false
 }
 
 // written returns a value as text, without white space.
 func written(v any) string {
+	if o, ok := asObject(v); ok {
+		text := "{"
+		for i, k := range o.Keys {
+			if i > 0 {
+				text += ","
+			}
+			text += strict.Quote(k) + ":" + written(o.Values[k])
+		}
+		return text + "}"
+	}
 	switch v := v.(type) {
-	case nil:
-		return "null"
 	case bool:
 		return fmt.Sprint(v)
 	case string:
-		return quote(v)
+		return strict.Quote(v)
 	case number:
 		return string(v)
 	case []any:
@@ -119,30 +68,15 @@ func written(v any) string {
 		}
 		return text + "]"
 	}
-	o, text := v.(*object), "{"
-	for i, k := range o.keys {
-		if i > 0 {
-			text += ","
-		}
-		text += quote(k) + ":" + written(o.values[k])
-	}
-	return text + "}"
-}
-
-// quote writes a string as JSON.
-func quote(text string) string {
-	out, err := jsontext.AppendQuote(nil, text)
-	if err != nil { // what is not UTF-8 was refused when it was read
-		return `""`
-	}
-	return string(out)
+	return "null"
 }
 
 // kindOf names the type of a value as JSON Schema does.
 func kindOf(v any) string {
+	if _, ok := asObject(v); ok {
+		return "object"
+	}
 	switch v := v.(type) {
-	case nil:
-		return "null"
 	case bool:
 		return "boolean"
 	case string:
@@ -155,5 +89,5 @@ func kindOf(v any) string {
 	case []any:
 		return "array"
 	}
-	return "object"
+	return "null"
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // allKinds are the types of JSON Schema; an integer is a number.
@@ -20,9 +22,9 @@ var keywordsOf = map[string][]string{
 
 // kindsOf returns the types that a schema allows. If it does not say, they are those that its keywords are for: what is made then
 // is still accepted. nil: there are no such keywords either.
-func kindsOf(s *object, at string) (kinds []string, err error) {
+func kindsOf(s object, at string) (kinds []string, err error) {
 	if s.has("type") {
-		return kindList(s.values["type"], at+"/type")
+		return kindList(s.Values["type"], at+"/type")
 	}
 	for _, kind := range allKinds {
 		if slices.ContainsFunc(keywordsOf[kind], s.has) {
@@ -50,7 +52,7 @@ func kindList(v any, at string) ([]string, error) {
 }
 
 // ofKind compiles the values of one type.
-func (c *compiler) ofKind(kind string, s *object, at string) (*expr, error) {
+func (c *compiler) ofKind(kind string, s object, at string) (*expr, error) {
 	switch kind {
 	case "null":
 		return literal("null"), nil
@@ -130,10 +132,10 @@ func (c *compiler) list(open, end string, item *expr, least, most int) *expr {
 }
 
 // counts reads a pair of limits such as minItems and maxItems; most is −1 without one.
-func counts(s *object, low, high, at string) (least, most int, err error) {
+func counts(s object, low, high, at string) (least, most int, err error) {
 	most = -1
 	for key, to := range map[string]*int{low: &least, high: &most} {
-		v, ok := s.values[key]
+		v, ok := s.Values[key]
 		if !ok {
 			continue
 		}
@@ -152,7 +154,7 @@ func counts(s *object, low, high, at string) (least, most int, err error) {
 }
 
 // text compiles a string.
-func (c *compiler) text(s *object, at string) (*expr, error) {
+func (c *compiler) text(s object, at string) (*expr, error) {
 	least, most, err := counts(s, "minLength", "maxLength", at)
 	if err != nil {
 		return nil, err
@@ -162,7 +164,7 @@ func (c *compiler) text(s *object, at string) (*expr, error) {
 		if !s.has(key) {
 			continue
 		}
-		text, ok := s.values[key].(string)
+		text, ok := s.Values[key].(string)
 		if !ok {
 			return nil, wrong(at+"/"+key, "schema: want a string")
 		}
@@ -175,7 +177,7 @@ func (c *compiler) text(s *object, at string) (*expr, error) {
 				continue // a name that JSON Schema does not have is a note
 			}
 		}
-		if sized || key == "pattern" && formats[asText(s.values["format"])] != "" {
+		if sized || key == "pattern" && formats[asText(s.Values["format"])] != "" {
 			return nil, wrong(at+"/"+key, "schema: %s beside minLength, maxLength or another pattern is not supported", key)
 		}
 		e, err := pattern(source)
@@ -199,8 +201,8 @@ func asText(v any) string {
 }
 
 // number compiles a number. An exclusive bound that is a boolean, as in an old draft, makes the other one exclusive.
-func (c *compiler) number(s *object, whole bool, at string) (*expr, error) {
-	if v, ok := s.values["multipleOf"]; ok {
+func (c *compiler) number(s object, whole bool, at string) (*expr, error) {
+	if v, ok := s.Values["multipleOf"]; ok {
 		if n, isNumber := v.(number); !isNumber || !whole || written(n) != "1" {
 			return nil, wrong(at+"/multipleOf", "schema: multipleOf is not supported, but for whole numbers of 1")
 		}
@@ -220,16 +222,16 @@ func (c *compiler) number(s *object, whole bool, at string) (*expr, error) {
 }
 
 // tighter returns the limit of two keywords that says more; above reports whether it is a.
-func tighter(s *object, closed, open, at string, above func(a, b *bound) bool) (*bound, error) {
+func tighter(s object, closed, open, at string, above func(a, b *bound) bool) (*bound, error) {
 	var a, b *bound
 	var err error
-	exclusive, isOld := s.values[open].(bool)
-	if v, ok := s.values[closed]; ok {
+	exclusive, isOld := s.Values[open].(bool)
+	if v, ok := s.Values[closed]; ok {
 		if a, err = readBound(v, isOld && exclusive); err != nil {
 			return nil, wrong(at+"/"+closed, "schema: %w", err)
 		}
 	}
-	if v, ok := s.values[open]; ok && !isOld {
+	if v, ok := s.Values[open]; ok && !isOld {
 		if b, err = readBound(v, true); err != nil {
 			return nil, wrong(at+"/"+open, "schema: %w", err)
 		}
@@ -241,21 +243,21 @@ func tighter(s *object, closed, open, at string, above func(a, b *bound) bool) (
 }
 
 // array compiles an array: its first items, and others.
-func (c *compiler) array(s *object, at string) (*expr, error) {
+func (c *compiler) array(s object, at string) (*expr, error) {
 	least, most, err := counts(s, "minItems", "maxItems", at)
 	if err != nil {
 		return nil, err
 	}
 	key, other := "prefixItems", "items"
-	if _, old := s.values["items"].([]any); old {
+	if _, old := s.Values["items"].([]any); old {
 		key, other = "items", "additionalItems"
 	}
-	first, _ := s.values[key].([]any)
+	first, _ := s.Values[key].([]any)
 	if s.has(key) && first == nil {
 		return nil, wrong(at+"/"+key, "schema: want a list of schemas")
 	}
 	item := c.anything()
-	if v, ok := s.values[other]; ok {
+	if v, ok := s.Values[other]; ok {
 		if item, err = c.schema(v, at+"/"+other); err != nil {
 			return nil, err
 		}
@@ -301,12 +303,12 @@ func (c *compiler) tuple(first []*expr, item *expr, i, least, most int) *expr {
 }
 
 // members compiles an object.
-func (c *compiler) members(s *object, at string) (*expr, error) {
+func (c *compiler) members(s object, at string) (*expr, error) {
 	least, most, err := counts(s, "minProperties", "maxProperties", at)
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := s.values["properties"].(*object); s.has("properties") && !ok {
+	if _, ok := asObject(s.Values["properties"]); s.has("properties") && !ok {
 		return nil, wrong(at+"/properties", "schema: want an object")
 	}
 	properties := propertiesOf(s).without() // a copy: names that are only required join it
@@ -318,7 +320,7 @@ func (c *compiler) members(s *object, at string) (*expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(properties.keys) == 0 {
+	if len(properties.Keys) == 0 {
 		if more == nil {
 			more = alt()
 			most = 0
@@ -328,17 +330,17 @@ func (c *compiler) members(s *object, at string) (*expr, error) {
 		}
 		return c.list("{", "}", more, least, most), nil
 	}
-	if err := countable(s, len(required), len(properties.keys), least, most, more != nil, at); err != nil {
+	if err := countable(s, len(required), len(properties.Keys), least, most, more != nil, at); err != nil {
 		return nil, err
 	}
 	var pairs []pair
-	for _, k := range properties.keys {
-		e, err := c.schema(properties.values[k], at+"/properties/"+k)
+	for _, k := range properties.Keys {
+		e, err := c.schema(properties.Values[k], at+"/properties/"+k)
 		if err != nil {
 			return nil, err
 		}
-		p := pair{e: seq(literal(quote(k)+":"), optional(literal(" ")), e), required: slices.Contains(required, k)}
-		if !p.required && properties.values[k] == false {
+		p := pair{e: seq(literal(strict.Quote(k)+":"), optional(literal(" ")), e), required: slices.Contains(required, k)}
+		if !p.required && properties.Values[k] == false {
 			continue
 		}
 		pairs = append(pairs, p)
@@ -352,8 +354,8 @@ func (c *compiler) members(s *object, at string) (*expr, error) {
 }
 
 // requiredOf reads required. A name that is no property becomes one that may hold anything, or what additionalProperties says.
-func requiredOf(s, properties *object, at string) (names []string, err error) {
-	list, ok := s.values["required"].([]any)
+func requiredOf(s, properties object, at string) (names []string, err error) {
+	list, ok := s.Values["required"].([]any)
 	if s.has("required") && !ok {
 		return nil, wrong(at+"/required", "schema: want a list")
 	}
@@ -363,11 +365,11 @@ func requiredOf(s, properties *object, at string) (names []string, err error) {
 			return nil, wrong(at+"/required", "schema: want strings")
 		}
 		if !properties.has(name) {
-			value, given := s.values["additionalProperties"]
+			value, given := s.Values["additionalProperties"]
 			if !given {
 				value = true
 			}
-			properties.set(name, value)
+			properties.Set(name, value)
 		}
 		names = append(names, name)
 	}
@@ -375,10 +377,10 @@ func requiredOf(s, properties *object, at string) (names []string, err error) {
 }
 
 // more is a member that is no property, nil: there are none.
-func (c *compiler) more(s, properties *object, at string) (*expr, error) {
-	v, given := s.values["additionalProperties"]
+func (c *compiler) more(s, properties object, at string) (*expr, error) {
+	v, given := s.Values["additionalProperties"]
 	if !given {
-		if len(properties.keys) > 0 {
+		if len(properties.Keys) > 0 {
 			return nil, nil
 		}
 		v = true
@@ -391,8 +393,8 @@ func (c *compiler) more(s, properties *object, at string) (*expr, error) {
 		return nil, err
 	}
 	key := c.anyText()
-	if len(properties.keys) > 0 {
-		key = inQuotes(otherThan(properties.keys))
+	if len(properties.Keys) > 0 {
+		key = inQuotes(otherThan(properties.Keys))
 	}
 	return seq(key, literal(":"), optional(literal(" ")), e), nil
 }
@@ -400,7 +402,7 @@ func (c *compiler) more(s, properties *object, at string) (*expr, error) {
 var errCount = errors.New("is supported only where there are no properties")
 
 // countable refuses limits on the number of members that the properties do not keep by themselves.
-func countable(s *object, required, properties, least, most int, more bool, at string) error {
+func countable(s object, required, properties, least, most int, more bool, at string) error {
 	if s.has("minProperties") && least > required {
 		return wrong(at+"/minProperties", "schema: minProperties %w", errCount)
 	}

@@ -6,24 +6,20 @@ import (
 
 // merge returns the schema of what both accept. The error names a keyword that both have and that cannot be joined.
 func merge(a, b any, at string) (any, error) {
-	switch a := a.(type) {
-	case bool:
-		if a {
-			return b, nil
-		}
-		return false, nil
-	case *object:
-		switch b := b.(type) {
-		case bool:
-			if b {
-				return a, nil
-			}
+	for _, side := range []struct{ one, other any }{{a, b}, {b, a}} {
+		switch side.one {
+		case true:
+			return side.other, nil
+		case false:
 			return false, nil
-		case *object:
-			return mergeObjects(a, b, at)
 		}
 	}
-	return nil, wrong(at, "schema: want an object or a boolean")
+	x, okA := asObject(a)
+	y, okB := asObject(b)
+	if !okA || !okB {
+		return nil, wrong(at, "schema: want an object or a boolean")
+	}
+	return mergeObjects(x, y, at)
 }
 
 // joinOf returns how values of a keyword that both schemas have are joined, nil: they must be equal.
@@ -47,18 +43,18 @@ func joinOf(key string) func(a, b any, at string) (any, error) {
 	return nil
 }
 
-func mergeObjects(a, b *object, at string) (any, error) {
+func mergeObjects(a, b object, at string) (any, error) {
 	out := a.without()
-	for _, k := range b.keys {
-		v := b.values[k]
-		mine, both := a.values[k]
+	for _, k := range b.Keys {
+		v := b.Values[k]
+		mine, both := a.Values[k]
 		join := joinOf(k)
 		var err error
 		switch {
 		case k == "properties" || k == "additionalProperties": // together, below
 			continue
 		case !both || slices.Contains(notes, k):
-			out.set(k, v)
+			out.Set(k, v)
 			continue
 		case join != nil:
 			v, err = join(mine, v, at+"/"+k)
@@ -68,57 +64,57 @@ func mergeObjects(a, b *object, at string) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.set(k, v)
+		out.Set(k, v)
 	}
 	return out, mergeProperties(out, a, b, at)
 }
 
 // mergeProperties joins properties and additionalProperties.
-func mergeProperties(out, a, b *object, at string) error {
+func mergeProperties(out, a, b object, at string) error {
 	pa, pb := propertiesOf(a), propertiesOf(b)
-	all := &object{values: map[string]any{}}
-	for _, side := range []struct{ mine, other, owner *object }{{pa, pb, b}, {pb, pa, a}} {
-		for _, k := range side.mine.keys {
+	all := newObject()
+	for _, side := range []struct{ mine, other, owner object }{{pa, pb, b}, {pb, pa, a}} {
+		for _, k := range side.mine.Keys {
 			if all.has(k) {
 				continue
 			}
-			other, both := side.other.values[k]
+			other, both := side.other.Values[k]
 			if !both {
-				if other, both = side.owner.values["additionalProperties"]; !both {
-					all.set(k, side.mine.values[k])
+				if other, both = side.owner.Values["additionalProperties"]; !both {
+					all.Set(k, side.mine.Values[k])
 					continue
 				}
 			}
-			v, err := merge(side.mine.values[k], other, at+"/properties/"+k)
+			v, err := merge(side.mine.Values[k], other, at+"/properties/"+k)
 			if err != nil {
 				return err
 			}
-			all.set(k, v)
+			all.Set(k, v)
 		}
 	}
-	if len(all.keys) > 0 {
-		out.set("properties", all)
+	if len(all.Keys) > 0 {
+		out.Set("properties", all)
 	}
-	va, hasA := a.values["additionalProperties"]
-	vb, hasB := b.values["additionalProperties"]
+	va, hasA := a.Values["additionalProperties"]
+	vb, hasB := b.Values["additionalProperties"]
 	switch {
 	case hasA && hasB:
 		v, err := merge(va, vb, at+"/additionalProperties")
 		if err != nil {
 			return err
 		}
-		out.set("additionalProperties", v)
+		out.Set("additionalProperties", v)
 	case hasB:
-		out.set("additionalProperties", vb)
+		out.Set("additionalProperties", vb)
 	}
 	return nil
 }
 
-func propertiesOf(s *object) *object {
-	if p, ok := s.values["properties"].(*object); ok {
+func propertiesOf(s object) object {
+	if p, ok := asObject(s.Values["properties"]); ok {
 		return p
 	}
-	return &object{}
+	return newObject()
 }
 
 func union(a, b any, at string) (any, error) {
@@ -199,8 +195,8 @@ func extreme(larger bool) func(a, b any, at string) (any, error) {
 // exclusive reports whether no value is accepted by both schemas, as far as can be told: by their types, by listed values, or by
 // a required property whose listed values differ.
 func exclusive(a, b any) bool {
-	x, okX := a.(*object)
-	y, okY := b.(*object)
+	x, okX := asObject(a)
+	y, okY := asObject(b)
 	if !okX || !okY {
 		return a == false || b == false
 	}
@@ -214,8 +210,8 @@ func exclusive(a, b any) bool {
 		return true
 	}
 	px, py := propertiesOf(x), propertiesOf(y)
-	for _, k := range px.keys {
-		if requires(x, k) && requires(y, k) && py.has(k) && exclusive(px.values[k], py.values[k]) && onlyObjects(x) && onlyObjects(y) {
+	for _, k := range px.Keys {
+		if requires(x, k) && requires(y, k) && py.has(k) && exclusive(px.Values[k], py.Values[k]) && onlyObjects(x) && onlyObjects(y) {
 			return true
 		}
 	}
@@ -223,16 +219,16 @@ func exclusive(a, b any) bool {
 }
 
 // valuesOf returns the values that const and enum list, nil: there are neither.
-func valuesOf(s *object) []any {
+func valuesOf(s object) []any {
 	if s.has("const") {
-		return []any{s.values["const"]}
+		return []any{s.Values["const"]}
 	}
-	list, _ := s.values["enum"].([]any)
+	list, _ := s.Values["enum"].([]any)
 	return list
 }
 
 // kindsAsValue returns the types of a schema as a list; those of listed values where there are some.
-func kindsAsValue(s *object) any {
+func kindsAsValue(s object) any {
 	if values := valuesOf(s); values != nil && !s.has("type") {
 		list := []any{}
 		for _, v := range values {
@@ -251,12 +247,12 @@ func kindsAsValue(s *object) any {
 	return list
 }
 
-func onlyObjects(s *object) bool {
+func onlyObjects(s object) bool {
 	kinds, err := kindsOf(s, "")
 	return err == nil && len(kinds) == 1 && kinds[0] == "object"
 }
 
-func requires(s *object, key string) bool {
-	list, _ := s.values["required"].([]any)
+func requires(s object, key string) bool {
+	list, _ := s.Values["required"].([]any)
 	return slices.Contains(list, any(key))
 }

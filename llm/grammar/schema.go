@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // FromSchema returns the grammar of a JSON schema: every text of it is JSON that the schema accepts. Of what the schema accepts
@@ -13,7 +15,7 @@ import (
 // or where there are no properties; numbers, formats and white space are kept short. The error is a *SyntaxError with the JSON
 // pointer of a keyword that no grammar can hold to, or of a schema that accepts nothing.
 func FromSchema(schema []byte) (*Grammar, error) {
-	root, err := readJSON(schema)
+	root, err := strict.Tree(schema)
 	if err != nil {
 		return nil, wrong("", "schema: %w", err)
 	}
@@ -84,20 +86,21 @@ func (c *compiler) schema(s any, at string) (*expr, error) {
 		return nil, wrong(at, "schema: more than %d levels, or a $ref that leads to itself", maxDepth)
 	}
 	defer func() { c.depth-- }()
-	switch s := s.(type) {
-	case bool:
-		if !s {
-			return alt(), nil
-		}
-		return c.anything(), nil
-	case *object:
-		return c.object(s, at)
+	if o, ok := asObject(s); ok {
+		return c.object(o, at)
 	}
-	return nil, wrong(at, "schema: want an object or a boolean")
+	accepts, ok := s.(bool)
+	switch {
+	case !ok:
+		return nil, wrong(at, "schema: want an object or a boolean")
+	case accepts:
+		return c.anything(), nil
+	}
+	return alt(), nil
 }
 
 // object compiles a schema that is an object: what refers to others first, then enum and const, then by type.
-func (c *compiler) object(s *object, at string) (*expr, error) {
+func (c *compiler) object(s object, at string) (*expr, error) {
 	if err := checkKeywords(s, at); err != nil {
 		return nil, err
 	}
@@ -132,21 +135,21 @@ func (c *compiler) object(s *object, at string) (*expr, error) {
 }
 
 // checkKeywords refuses keywords that would have to be ignored.
-func checkKeywords(s *object, at string) error {
-	for _, k := range s.keys {
-		if slices.Contains(refused, k) && s.values[k] != true {
+func checkKeywords(s object, at string) error {
+	for _, k := range s.Keys {
+		if slices.Contains(refused, k) && s.Values[k] != true {
 			return wrong(at+"/"+k, "schema: %s is not supported", k)
 		}
 	}
-	if v := s.values["uniqueItems"]; v == true {
+	if v := s.Values["uniqueItems"]; v == true {
 		return wrong(at+"/uniqueItems", "schema: uniqueItems is not supported")
 	}
 	return nil
 }
 
 // reference compiles a $ref. What stands beside it holds, too.
-func (c *compiler) reference(s *object, at string) (*expr, error) {
-	name, ok := s.values["$ref"].(string)
+func (c *compiler) reference(s object, at string) (*expr, error) {
+	name, ok := s.Values["$ref"].(string)
 	if !ok {
 		return nil, wrong(at+"/$ref", "schema: want a string")
 	}
@@ -155,7 +158,7 @@ func (c *compiler) reference(s *object, at string) (*expr, error) {
 		return nil, err
 	}
 	beside := s.without(append(notes, "$ref")...)
-	if len(beside.keys) == 0 {
+	if len(beside.Keys) == 0 {
 		return c.shared("schema "+name, func() (*expr, error) { return c.schema(target, name) })
 	}
 	both, err := merge(target, s.without("$ref"), at)
@@ -179,12 +182,11 @@ func (c *compiler) resolve(name, at string) (any, error) {
 		key = strings.NewReplacer("~1", "/", "~0", "~").Replace(key)
 		var next any
 		found := false
-		switch v := v.(type) {
-		case *object:
-			next, found = v.values[key]
-		case []any:
-			if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(v) {
-				next, found = v[i], true
+		if o, ok := asObject(v); ok {
+			next, found = o.Values[key]
+		} else if list, ok := v.([]any); ok {
+			if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(list) {
+				next, found = list[i], true
 			}
 		}
 		if !found {
@@ -196,7 +198,7 @@ func (c *compiler) resolve(name, at string) (any, error) {
 }
 
 // allOf compiles schemas that hold together with what stands beside them, as one.
-func (c *compiler) allOf(s *object, at string) (*expr, error) {
+func (c *compiler) allOf(s object, at string) (*expr, error) {
 	list, err := schemas(s, "allOf", at)
 	if err != nil {
 		return nil, err
@@ -216,11 +218,11 @@ func (c *compiler) allOf(s *object, at string) (*expr, error) {
 
 // whole puts the target of a $ref in its place.
 func (c *compiler) whole(s any, at string, depth int) (any, error) {
-	o, ok := s.(*object)
+	o, ok := asObject(s)
 	if !ok || !o.has("$ref") {
 		return s, nil
 	}
-	name, ok := o.values["$ref"].(string)
+	name, ok := o.Values["$ref"].(string)
 	if !ok || depth > maxDepth {
 		return nil, wrong(at+"/$ref", "schema: want a string that does not lead to itself")
 	}
@@ -235,8 +237,8 @@ func (c *compiler) whole(s any, at string, depth int) (any, error) {
 }
 
 // schemas returns the list of a keyword.
-func schemas(s *object, key, at string) ([]any, error) {
-	list, ok := s.values[key].([]any)
+func schemas(s object, key, at string) ([]any, error) {
+	list, ok := s.Values[key].([]any)
 	if !ok || len(list) == 0 {
 		return nil, wrong(at+"/"+key, "schema: want a list of schemas")
 	}
@@ -244,7 +246,7 @@ func schemas(s *object, key, at string) ([]any, error) {
 }
 
 // anyOf compiles schemas of which one holds together with what stands beside them. Those of oneOf must exclude each other.
-func (c *compiler) anyOf(s *object, key, at string) (*expr, error) {
+func (c *compiler) anyOf(s object, key, at string) (*expr, error) {
 	list, err := schemas(s, key, at)
 	if err != nil {
 		return nil, err
@@ -255,7 +257,7 @@ func (c *compiler) anyOf(s *object, key, at string) (*expr, error) {
 	for i, part := range list {
 		place := fmt.Sprintf("%s/%s/%d", at, key, i)
 		merged := part
-		if len(beside.without(notes...).keys) > 0 || key == "oneOf" {
+		if len(beside.without(notes...).Keys) > 0 || key == "oneOf" {
 			whole, err := c.whole(part, place, 0)
 			if err != nil {
 				return nil, err
@@ -270,7 +272,7 @@ func (c *compiler) anyOf(s *object, key, at string) (*expr, error) {
 			}
 		}
 		all = append(all, merged)
-		e, err := c.schema(refOr(part, merged, len(beside.without(notes...).keys)), place)
+		e, err := c.schema(refOr(part, merged, len(beside.without(notes...).Keys)), place)
 		if err != nil {
 			return nil, err
 		}
@@ -288,19 +290,19 @@ func refOr(part, merged any, beside int) any {
 }
 
 // listed compiles const and enum.
-func (c *compiler) listed(s *object, at string) (*expr, error) {
-	values, isList := s.values["enum"].([]any)
+func (c *compiler) listed(s object, at string) (*expr, error) {
+	values, isList := s.Values["enum"].([]any)
 	if s.has("enum") && !isList {
 		return nil, wrong(at+"/enum", "schema: want a list")
 	}
 	if s.has("const") {
-		v := s.values["const"]
+		v := s.Values["const"]
 		if isList && !slices.ContainsFunc(values, func(o any) bool { return written(o) == written(v) }) {
 			return alt(), nil
 		}
 		values = []any{v}
 	}
-	for _, k := range s.without(notes...).keys {
+	for _, k := range s.without(notes...).Keys {
 		if k != "enum" && k != "const" && k != "type" && k != "format" {
 			return nil, wrong(at+"/"+k, "schema: %s beside enum or const is not supported", k)
 		}

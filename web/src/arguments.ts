@@ -33,7 +33,7 @@ function shown(v: unknown): string {
   return typeof v === 'object' && v !== null ? 'an object' : String(v);
 }
 
-function wants(name: string, want: string, v: unknown): LlamaError {
+export function wants(name: string, want: string, v: unknown): LlamaError {
   return invalid(`${name}: want ${want}, got ${shown(v)}`);
 }
 

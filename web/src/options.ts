@@ -8,9 +8,12 @@ import {
   type Sampling,
   sampling,
   stops,
+  text,
   url as urlOf,
+  wants,
   wasmSource,
 } from './arguments.js';
+import { LlamaError } from './errors.js';
 import type { LoadModelOptions } from './loader.js';
 import type { GenerateTokensOptions, TransformerOptions } from './transformer.js';
 
@@ -48,7 +51,7 @@ export function transformerOptions(o: TransformerOptions): TransformerOptions {
 
 const counts = ['maxTokens', 'keep'] as const;
 
-type Checked = (typeof counts)[number] | keyof Sampling | 'onOverflow';
+type Checked = (typeof counts)[number] | keyof Sampling | 'onOverflow' | 'jsonSchema' | 'grammar';
 /** Does not compile if an option of a text is missing from the lists above. */
 true satisfies Exclude<keyof GenerateTokensOptions, Checked> extends never ? true : false;
 
@@ -56,7 +59,26 @@ true satisfies Exclude<keyof GenerateTokensOptions, Checked> extends never ? tru
 export function textOptions(o: GenerateTokensOptions & { stop?: unknown }): GoTextOptions {
   const copy: GoTextOptions = { ...numbers(o, counts), ...sampling(o), stop: stops(o.stop) };
   const onOverflow = oneOf('onOverflow', o.onOverflow, ['error', 'truncate', 'shift'] as const);
-  return onOverflow === undefined ? copy : { ...copy, onOverflow };
+  if (onOverflow !== undefined) copy.onOverflow = onOverflow;
+  return { ...copy, ...form(o) };
 }
 
-type GoTextOptions = GenerateTokensOptions & { stop: string[] };
+/** What the text may look like: a schema as JSON, or a grammar. */
+function form(o: GenerateTokensOptions & { schema?: string }): { schema?: string; grammar?: string } {
+  const { jsonSchema, grammar, schema } = o;
+  if (typeof schema === 'string') return { schema }; // a copy that the page has made
+  const absent = jsonSchema === undefined || jsonSchema === null || jsonSchema === false;
+  if (grammar !== undefined && grammar !== null) {
+    if (!absent) throw wants('grammar', 'no jsonSchema beside it', grammar);
+    return { grammar: text('grammar', grammar) };
+  }
+  if (absent) return {};
+  if (jsonSchema !== true && typeof jsonSchema !== 'object') throw wants('jsonSchema', 'a JSON schema, or true', jsonSchema);
+  try {
+    return { schema: jsonSchema === true ? '{"type":"object"}' : JSON.stringify(jsonSchema) };
+  } catch (e) {
+    throw new LlamaError('invalid-argument', 'jsonSchema: cannot be written as JSON', { cause: e });
+  }
+}
+
+type GoTextOptions = Omit<GenerateTokensOptions, 'jsonSchema'> & { stop: string[]; schema?: string };

@@ -59,6 +59,13 @@ export interface GenerateTokensOptions extends SampleOptions {
   onOverflow?: 'error' | 'truncate' | 'shift';
   /** How many tokens at the beginning are never dropped. Default: the beginning-of-text token, and system messages. */
   keep?: number;
+  /**
+   * The text is JSON that this schema accepts, or with `true` a JSON object. A keyword that cannot be held to is an error
+   * that names it. A text that ends with `length` may be cut off.
+   */
+  jsonSchema?: object | boolean;
+  /** The text is one of this grammar, in the notation of llama.cpp (GBNF). */
+  grammar?: string;
 }
 
 /** The most bytes of logits that one call may return. */

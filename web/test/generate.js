@@ -150,6 +150,28 @@ tests['the article’s code'] = async () => {
     }
   };
   await fails('invalid-argument', () => text({ maxTokens: 4 }));
+
+  // Text that is held to a form: the model was never shown any JSON.
+  const written = async (options) => {
+    const generation = await model.transformer().generate(tokens, { temperature: 0, maxTokens: 60, ...options });
+    let all = '';
+    for (;;) {
+      const piece = await generation.next();
+      all += piece.text;
+      if (piece.end) {
+        await generation.stop();
+        return { text: all, end: piece.end };
+      }
+    }
+  };
+  const age = { type: 'integer', minimum: 7, maximum: 99 };
+  const schema = { type: 'object', properties: { age }, required: ['age'], additionalProperties: false };
+  const person = await written({ jsonSchema: schema });
+  equal(person.end, 'eos', `the end of ${person.text}`);
+  check(JSON.parse(person.text).age >= 7, person.text);
+  equal((await written({ grammar: 'root ::= " yes" | " no"' })).end, 'eos', 'the end of an answer');
+  const unsupported = await fails('invalid-argument', () => written({ jsonSchema: { not: {} } }));
+  check(unsupported.message.includes('#/not'), unsupported.message);
   equal(
     (await text({ maxTokens: 4, temperature: 1, topP: 0, onOverflow: 'truncate' })).stats.droppedTokens,
     11,

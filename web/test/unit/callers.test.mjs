@@ -50,6 +50,15 @@ test('numbers of a text: taken, or refused by name', async () => {
   for (const name of ['temperature', 'repeatPenalty', 'topK', 'seed'])
     await refused(() => textOptions({ [name]: Infinity }), name);
   await refused(() => textOptions({ onOverflow: 'drop' }), 'onOverflow');
+  await refused(() => textOptions({ jsonSchema: '{}' }), 'jsonSchema');
+  const endless = {};
+  endless.endless = endless;
+  await refused(() => textOptions({ jsonSchema: endless }), 'jsonSchema');
+  await refused(() => textOptions({ grammar: 3 }), 'grammar');
+  await refused(() => textOptions({ grammar: 'root ::= "a"', jsonSchema: true }), 'grammar');
+  const formed = textOptions({ jsonSchema: new Proxy({ type: 'null' }, {}) });
+  assert.equal(formed.schema, '{"type":"null"}');
+  assert.deepEqual(textOptions(formed), formed);
   assert.deepEqual(
     textOptions({ maxTokens: null, temperature: undefined, topK: 0, minP: 0.5, repeatLast: -1, unknown: () => 1 }),
     { topK: 0, minP: 0.5, repeatLast: -1, stop: [] },

@@ -5,19 +5,38 @@ import (
 	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
+	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
 )
 
 // Form is what a text may look like: JSON that a schema accepts, or the texts of a grammar. Several texts may have the same one,
 // at the same time; it remembers what it has found out about the vocabulary.
 type Form struct {
-	begin func() (matcher, error)
+	constraint *grammar.Constraint
 }
 
-// matcher follows a text of a form.
-type matcher interface {
-	Allowed() (sample.Mask, error) // the tokens that may come next
-	Accept(id int32) error
-	Final() bool
+// Form prepares a grammar for the model's vocabulary. The error is ErrNoTokenizer, or says what is wrong with the grammar.
+func (m *Model) Form(g *grammar.Grammar) (*Form, error) {
+	if m.vocabulary.Tokenizer == nil {
+		return nil, ErrNoTokenizer
+	}
+	m.forms.Do(func() { m.forGrammars = m.vocabulary.pieces() })
+	return newForm(g, m.forGrammars)
+}
+
+// Form is Model.Form before there is a model. Of several forms, each prepares the vocabulary anew.
+func (v *Vocabulary) Form(g *grammar.Grammar) (*Form, error) {
+	if v.Tokenizer == nil {
+		return nil, ErrNoTokenizer
+	}
+	return newForm(g, v.pieces())
+}
+
+func newForm(g *grammar.Grammar, v *grammar.Vocabulary) (*Form, error) {
+	c, err := grammar.New(g, v)
+	if err != nil {
+		return nil, err
+	}
+	return &Form{c}, nil
 }
 
 // TokenText returns what a token stands for: as text, in which bytes that are no characters are U+FFFD, and as bytes. Those of a
@@ -35,14 +54,32 @@ func (m *Model) TokenText(id int32) (text string, raw []byte) {
 	return strings.ToValidUTF8(string(raw), "\ufffd"), raw
 }
 
+// JSONSchema is the form of JSON that a schema accepts; see grammar.FromSchema for what it leaves out.
+func (m *Model) JSONSchema(schema []byte) (*Form, error) {
+	g, err := grammar.FromSchema(schema)
+	if err != nil {
+		return nil, err
+	}
+	return m.Form(g)
+}
+
+// pieces makes the vocabulary as grammars see it.
+func (v *Vocabulary) pieces() *grammar.Vocabulary {
+	ends := make([]int32, len(v.EOS))
+	for i, id := range v.EOS {
+		ends[i] = int32(id)
+	}
+	return grammar.NewVocabulary(v.Tokenizer.Pieces(), ends)
+}
+
 // formed is a text that is held to a form.
 type formed struct {
-	matcher matcher
+	matcher *grammar.Matcher
 	mask    chan allowance // of the next token, on its way
 }
 
 type allowance struct {
-	mask sample.Mask
+	mask grammar.Mask
 	err  error
 }
 
@@ -51,11 +88,11 @@ func (f *Form) start() (*formed, error) {
 	if f == nil {
 		return nil, nil
 	}
-	m, err := f.begin()
+	matcher, err := f.constraint.Start()
 	if err != nil {
 		return nil, err
 	}
-	t := &formed{m, make(chan allowance, 1)}
+	t := &formed{matcher, make(chan allowance, 1)}
 	t.prepare()
 	return t, nil
 }
@@ -75,7 +112,7 @@ func (t *formed) allow(s *sample.Sampler) error {
 	}
 	next := <-t.mask
 	t.mask <- next // for when the token is chosen once more
-	s.Allow(next.mask)
+	s.Allow(sample.Mask(next.mask))
 	return next.err
 }
 

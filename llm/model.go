@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
 )
 
 // What a caller may want to branch on.
@@ -26,9 +27,10 @@ type Model struct {
 	memory     map[string]uint64
 	close      func() error
 
-	pieces     sync.Once
-	pieceBytes [][]byte // of tokens, once TokenText was asked for
-	forms      forms
+	pieces      sync.Once
+	pieceBytes  [][]byte // of tokens, once TokenText was asked for
+	forms       sync.Once
+	forGrammars *grammar.Vocabulary // once Form was asked for
 
 	mu       sync.Mutex // guards what follows, and is held while the engine computes a step
 	engine   Engine

@@ -1,4 +1,0 @@
-package llm
-
-// forms: a browser has none.
-type forms struct{}

@@ -2,7 +2,6 @@ package grammar
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,9 +173,7 @@ func (c *compiler) resolve(name, at string) (any, error) {
 	if !ok || pointer != "" && pointer[0] != '/' {
 		return nil, wrong(at+"/$ref", "schema: %q is not a part of this schema: want #/…", name)
 	}
-	if text, err := url.PathUnescape(pointer); err == nil {
-		pointer = text
-	}
+	pointer = percentDecoded(pointer)
 	v := c.root
 	for _, key := range strings.Split(pointer, "/")[1:] {
 		key = strings.NewReplacer("~1", "/", "~0", "~").Replace(key)
@@ -195,6 +192,23 @@ func (c *compiler) resolve(name, at string) (any, error) {
 		v = next
 	}
 	return v, nil
+}
+
+// percentDecoded replaces %20 and its like: a pointer in a $ref is a part of a URL. (Package net/url would be the larger part of what
+// a page fetches for it.)
+func percentDecoded(text string) string {
+	var out []byte
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+2 < len(text) {
+			if b, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
+				out = append(out, byte(b))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, text[i])
+	}
+	return string(out)
 }
 
 // allOf compiles schemas that hold together with what stands beside them, as one.

@@ -149,6 +149,7 @@ func TestSchemas(t *testing.T) {
 			[]string{`{"ab":1,"abc":"x","a":"y"}`, `{"":"x"}`, `{"b":"x"}`},
 			[]string{`{"ab":"x"}`, `{"abc":1}`, `{"x":"y","ab":"z"}`, `{"\u0061b":"x"}`},
 		},
+		{`{"$defs":{"a b/c":{"type":"null"}},"$ref":"#/$defs/a%20b~1c"}`, []string{`null`}, []string{`1`}},
 		{`{"type":"string","format":"date"}`, []string{`"2024-02-28"`, `"1999-12-31"`}, []string{`"2024-02-30"`, `"2024-1-1"`, `"2024-04-31"`}},
 		{`{"type":"string","format":"int32","title":"a note"}`, []string{`"anything"`}, []string{`1`}},
 		{`true`, []string{`{"a":[1,2,{"b":null}]}`, `-0.5e+10`, `"x"`}, []string{``, `{`, `[1 2]`, `nul`}},

@@ -273,9 +273,7 @@ func (l *load) judge() error {
 			errs = append(errs, fmt.Errorf("the server's memory grew from %.0f to %.0f MB", early, late))
 		}
 	}
-	for _, err := range l.failed[:min(5, len(l.failed))] {
-		errs = append(errs, err)
-	}
+	errs = append(errs, l.failed[:min(5, len(l.failed))]...)
 	if err := l.one(context.Background(), 4); err != nil {
 		errs = append(errs, fmt.Errorf("afterwards: %w", err))
 	}

@@ -73,7 +73,8 @@ function form(o: GenerateTokensOptions & { schema?: string }): { schema?: string
     return { grammar: text('grammar', grammar) };
   }
   if (absent) return {};
-  if (jsonSchema !== true && typeof jsonSchema !== 'object') throw wants('jsonSchema', 'a JSON schema, or true', jsonSchema);
+  if (jsonSchema !== true && typeof jsonSchema !== 'object')
+    throw wants('jsonSchema', 'a JSON schema, or true', jsonSchema);
   try {
     return { schema: jsonSchema === true ? '{"type":"object"}' : JSON.stringify(jsonSchema) };
   } catch (e) {

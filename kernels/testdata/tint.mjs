@@ -12,20 +12,20 @@ const require = createRequire(resolve(from) + "/");
 const dawn = await import(require.resolve("webgpu"));
 Object.assign(globalThis, dawn.globals);
 
-const gpu = dawn.create([`backend=${backend}`]);
+const gpu = dawn.create([`backend=${backend}`, "enable-dawn-features=allow_unsafe_apis"]); // for subgroup matrices
 const adapter = await gpu.requestAdapter();
 if (!adapter) {
   console.error(`Dawn finds no adapter for ${backend}`);
   process.exit(1);
 }
-const requiredFeatures = ["shader-f16", "subgroups"];
+const features = { f16: "shader-f16", subgroups: "subgroups", chromium_experimental_subgroup_matrix: "chromium-experimental-subgroup-matrix" };
+const requiredFeatures = Object.values(features);
 const missing = requiredFeatures.filter((f) => !adapter.features.has(f));
 if (missing.length) console.error(`${backend} has no ${missing}: kernels that need it are not compiled`);
 const kernels = JSON.parse(readFileSync(file, "utf8"));
 const device = await adapter.requestDevice({ requiredFeatures: requiredFeatures.filter((f) => !missing.includes(f)) });
 device.lost.then((l) => l.reason !== "destroyed" && console.error("device lost:", l.message));
 
-const features = { f16: "shader-f16", subgroups: "subgroups" };
 let bad = 0;
 let skipped = 0;
 for (const k of kernels) {

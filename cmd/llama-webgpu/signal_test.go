@@ -35,7 +35,7 @@ func TestSignals(t *testing.T) {
 	}{
 		"waiting for the prompt":  {syscall.SIGINT, 130, false, []string{"infer", out, "--prompt", "-"}},
 		"waiting for a message":   {syscall.SIGINT, 130, false, []string{"infer", out, "--chat", "--chat-template", template, "--device", "cpu"}},
-		"writing":                 {syscall.SIGINT, 130, true, []string{"infer", out, "--prompt", "It was", "-n", "1000000"}},
+		"writing":                 {syscall.SIGINT, 130, true, []string{"infer", out, "--prompt", "It was", "-n", "1000000", "--device", "gpu"}},
 		"writing, SIGTERM":        {syscall.SIGTERM, 143, true, []string{"infer", out, "--prompt", "It was", "-n", "1000000", "--device", "cpu"}},
 		"writing several, SIGINT": {syscall.SIGINT, 130, false, []string{"infer", out, "-p", "It was", "-p", "She", "-n", "1000000", "--device", "cpu"}},
 	} {

@@ -153,7 +153,7 @@ tests['the article’s code'] = async () => {
 
   // Text that is held to a form: the model was never shown any JSON.
   const written = async (options) => {
-    const generation = await model.transformer().generate(tokens, { temperature: 0, maxTokens: 60, ...options });
+    const generation = await transformer.generate(tokens, { temperature: 0, maxTokens: 60, ...options });
     let all = '';
     for (;;) {
       const piece = await generation.next();

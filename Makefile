@@ -182,4 +182,4 @@ storm: setup web ## Random calls of the package for SECONDS (3600) in one page o
 	LLAMA_WEBGPU_WEB=1 LLAMA_WEBGPU_STORM=$(or $(SECONDS),3600) LLAMA_WEBGPU_SEED=$(SEED) PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -v -timeout 12h -run '^TestStorm' ./web
 
 firefox-test: setup web ## Test the package in Firefox, which is to be installed, on the system's software Vulkan driver
-	LLAMA_WEBGPU_WEB=1 LLAMA_WEBGPU_FIREFOX=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -v -timeout 40m -run '^TestFirefox$$' ./web
+	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -tags firefox -count=1 -v -timeout 40m -run '^TestFirefox$$' ./web

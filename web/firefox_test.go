@@ -1,3 +1,5 @@
+//go:build firefox
+
 package web_test
 
 import (
@@ -28,9 +30,6 @@ user_pref("remote.active-protocols", 1);
 
 // TestFirefox runs the suite in Firefox, on the software Vulkan driver that the system has.
 func TestFirefox(t *testing.T) {
-	if os.Getenv("LLAMA_WEBGPU_FIREFOX") == "" {
-		t.Skip("make firefox-test runs this")
-	}
 	program, err := exec.LookPath("firefox-esr")
 	if err != nil {
 		program, err = exec.LookPath("firefox")

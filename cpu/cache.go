@@ -79,28 +79,11 @@ func (c *cache) forget(from, to int) {
 
 // reach reports how many positions a token of the layer can see at most, itself included.
 func (e *Engine) reach(layer int) int {
-	a := &e.spec.Layer(layer).Attention
-	n := e.options.MaxSeqLen
-	if a.Window > 0 {
-		n = min(n, a.Window)
-	}
-	if a.Chunk > 0 {
-		n = min(n, a.Chunk)
-	}
-	return n
+	return e.spec.Layer(layer).Attention.Reach(e.options.MaxSeqLen)
 }
 
 // oldest returns the first position that the one at p sees.
-func (e *Engine) oldest(a *model.Attention, p int) int {
-	first := max(0, p-e.options.MaxSeqLen+1)
-	if a.Window > 0 {
-		first = max(first, p-a.Window+1)
-	}
-	if a.Chunk > 0 {
-		first = max(first, p-p%a.Chunk)
-	}
-	return first
-}
+func (e *Engine) oldest(a *model.Attention, p int) int { return a.Oldest(p, e.options.MaxSeqLen) }
 
 // overflow remembers the first layer with keys or values beyond float16.
 type overflow struct{ first atomic.Int32 } // 1 + the layer; 0: none

@@ -112,7 +112,7 @@ func (t *formed) allow(s *sample.Sampler) error {
 	}
 	next := <-t.mask
 	t.mask <- next // for when the token is chosen once more
-	s.Allow(sample.Mask(next.mask))
+	s.Allow(next.mask)
 	return next.err
 }
 

@@ -45,20 +45,29 @@ func (l *loop) step(ctx context.Context) ([]Piece, error) {
 		at = len(l.active) - 1
 	}
 	r := l.active[at]
+	p, added, err := r.advance(ctx)
+	if err != nil || !added {
+		return nil, l.named(r.index, err)
+	}
+	return l.ended(p), nil
+}
+
+// advance computes a chunk of a text's prompt; the last chunk adds the first token.
+func (r *run) advance(ctx context.Context) (p Piece, added bool, err error) {
 	if r.o.most() == 0 {
-		return l.ended(r.end(-1, "", FinishLength)), nil
+		return r.end(-1, "", FinishLength), true, nil
 	}
 	n, err := r.session.prefill(ctx, r.rest)
 	r.rest = r.rest[n:]
 	if err != nil || n > 0 {
-		return nil, l.named(r.index, err)
+		return Piece{}, false, err
 	}
 	id, err := r.session.next(ctx, r.rest, r)
 	if err != nil {
-		return nil, l.named(r.index, err)
+		return Piece{}, false, err
 	}
-	p, err := r.take(id)
-	return l.ended(p), l.named(r.index, err)
+	p, err = r.take(id)
+	return p, err == nil, err
 }
 
 // begin gives the first text that waits a session.

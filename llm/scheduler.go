@@ -324,25 +324,9 @@ func (s *Scheduler) step() {
 
 // prompt computes a chunk of a prompt; after the last one, the first token.
 func (s *Scheduler) prompt(t *text) {
-	if t.o.most() == 0 {
-		s.took(t, t.run.end(-1, "", FinishLength), nil)
-		return
+	if p, added, err := t.advance(s.ctx); err != nil || added {
+		s.took(t, p, err)
 	}
-	n, err := t.session.prefill(s.ctx, t.rest)
-	if t.rest = t.rest[n:]; err != nil {
-		s.fail(t, err)
-		return
-	}
-	if n > 0 {
-		return
-	}
-	id, err := t.session.next(s.ctx, t.rest, t.run)
-	if err != nil {
-		s.fail(t, err)
-		return
-	}
-	p, err := t.take(id)
-	s.took(t, p, err)
 }
 
 // took delivers what a step has added to a text.

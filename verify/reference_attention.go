@@ -71,28 +71,11 @@ func (r *Reference) rotate(rope int, x []float32, t int) {
 
 // reach reports how many positions a token of the layer can see at most, itself included.
 func (r *Reference) reach(layer int) int {
-	a := &r.spec.Layer(layer).Attention
-	n := r.options.MaxSeqLen
-	if a.Window > 0 {
-		n = min(n, a.Window)
-	}
-	if a.Chunk > 0 {
-		n = min(n, a.Chunk)
-	}
-	return n
+	return r.spec.Layer(layer).Attention.Reach(r.options.MaxSeqLen)
 }
 
 // oldest returns the first position that the one at p sees.
-func (r *Reference) oldest(a *model.Attention, p int) int {
-	first := max(0, p-r.options.MaxSeqLen+1)
-	if a.Window > 0 {
-		first = max(first, p-a.Window+1)
-	}
-	if a.Chunk > 0 {
-		first = max(first, p-p%a.Chunk)
-	}
-	return first
-}
+func (r *Reference) oldest(a *model.Attention, p int) int { return a.Oldest(p, r.options.MaxSeqLen) }
 
 // attention returns the output [tokens][hidden] of a layer's attention for the residual stream x,
 // and stores keys and values.

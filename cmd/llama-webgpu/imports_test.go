@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"format/source":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/tokenizer"},
 	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "internal/option", "llm/engine", "llm/grammar", "quant/auto", "quant/convert", "verify/run"},
 	"llm/bench":                            {"cpu", "format/bundle", "format/hf", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "llm/engine"},
-	"llm/grammar":                          {"format/strict"},
+	"llm/grammar":                          {"format/strict", "gpu/sample"},
 	"llm/server":                           {"llm", "llm/grammar"},
 	"llm/engine":                           {"cpu", "format/model", "format/outdir", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "kernels", "kernels/simd", "verify"},
 	"quant":                                {"format/block", "internal/vector"},

@@ -172,9 +172,15 @@ func link(dir, snapshot string, f File) error {
 	if now, err := os.Readlink(at); err == nil && now == target {
 		return nil
 	}
+	return place(at, blob, func(at string) error { return os.Symlink(target, at) })
+}
+
+// place puts a blob where a path says, in place of what is there: by link, if not nil, else as a further name of the file, else as
+// a copy.
+func place(at, blob string, link func(at string) error) error {
 	temporary := at + ".new"
 	_ = os.Remove(temporary) // of a process that was killed
-	if os.Symlink(target, temporary) != nil && os.Link(blob, temporary) != nil {
+	if (link == nil || link(temporary) != nil) && os.Link(blob, temporary) != nil {
 		if err := copyFile(temporary, blob); err != nil {
 			return errors.Join(err, os.Remove(temporary))
 		}
@@ -208,14 +214,7 @@ func (s *Snapshot) PutInto(dir string) error {
 		if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
 			return err
 		}
-		temporary := at + ".new"
-		_ = os.Remove(temporary) // of a process that was killed
-		if os.Link(blob, temporary) != nil {
-			if err := copyFile(temporary, blob); err != nil {
-				return errors.Join(err, os.Remove(temporary))
-			}
-		}
-		if err := os.Rename(temporary, at); err != nil {
+		if err := place(at, blob, nil); err != nil {
 			return err
 		}
 	}

@@ -148,7 +148,7 @@ func (c *Constraint) allowed(s *state) (Mask, error) {
 		if err != nil {
 			return nil, err
 		}
-		mask.join(in.mask)
+		join(mask, in.mask)
 		if at.stack == nil || len(in.leaves) == 0 {
 			continue
 		}
@@ -156,11 +156,11 @@ func (c *Constraint) allowed(s *state) (Mask, error) {
 		if err != nil {
 			return nil, err
 		}
-		mask.join(up)
+		join(mask, up)
 	}
 	if s.done {
 		for _, id := range c.v.ends {
-			mask.add(id)
+			add(mask, id)
 		}
 	}
 	s.mask = mask
@@ -229,7 +229,7 @@ func (c *Constraint) walk(root int32, s *state, mask Mask, leaves *[]int32) erro
 			continue
 		}
 		for _, id := range c.v.ids[n.first:n.last] {
-			mask.add(id)
+			add(mask, id)
 		}
 		if to.left && leaves != nil {
 			*leaves = append(*leaves, i)

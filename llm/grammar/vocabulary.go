@@ -3,6 +3,8 @@ package grammar
 import (
 	"bytes"
 	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
 
 // Vocabulary is what the tokens of a model stand for, as a tree of bytes. It does not change, and several constraints may
@@ -64,19 +66,15 @@ func (v *Vocabulary) close(path []int32) {
 // Size reports how many tokens there are.
 func (v *Vocabulary) Size() int { return len(v.tokens) }
 
-// Mask is a set of tokens.
-type Mask []uint64
+// Mask is a set of tokens, as samplers take it.
+type Mask = sample.Mask
 
 func newMask(size int) Mask { return make(Mask, (size+63)/64) }
 
-// Has reports whether a token is in the set.
-func (m Mask) Has(id int32) bool {
-	return id >= 0 && int(id>>6) < len(m) && m[id>>6]&(1<<(id&63)) != 0
-}
+func add(m Mask, id int32) { m[id>>6] |= 1 << (id & 63) }
 
-func (m Mask) add(id int32) { m[id>>6] |= 1 << (id & 63) }
-
-func (m Mask) join(o Mask) {
+// join adds the tokens of o to m.
+func join(m, o Mask) {
 	for i, bits := range o {
 		m[i] |= bits
 	}

@@ -29,6 +29,7 @@ type Model struct {
 
 	pieces      sync.Once
 	pieceBytes  [][]byte // of tokens, once TokenText was asked for
+	breaks      lastBreaks
 	forms       sync.Once
 	forGrammars *grammar.Vocabulary // once Form was asked for
 

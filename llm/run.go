@@ -55,6 +55,7 @@ func newRun(index int, m *Model, prompt []int32, o *GenerateOptions) (*run, erro
 			return nil, err
 		}
 	}
+	m.breaking(r.sampler)
 	if r.form, err = o.Form.start(); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -52,14 +51,7 @@ Examples:
 		&cli.IntFlag{Name: "keep", Usage: "`N`: with --on-overflow truncate or shift, never drop the first N tokens; -1: none", DefaultText: "the beginning-of-text token and the system message", Category: "Text"},
 		&cli.BoolFlag{Name: "no-verify", Usage: "do not check the bundle against its hashes", Category: "Text", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the beginning-of-text token before the prompt", Category: "Text", DisableDefaultText: true},
-
-		&cli.Float64Flag{Name: "temperature", Aliases: []string{"t"}, Value: 0.8, Usage: "`T`: higher is more varied; 0: always the likeliest token", Category: "Sampling"},
-		&cli.IntFlag{Name: "top-k", Value: 40, Usage: "`K`: choose among the K likeliest tokens; 0: all", Category: "Sampling"},
-		&cli.Float64Flag{Name: "top-p", Value: 0.95, Usage: "`P`: choose among the likeliest tokens that together have probability P; 1: all, 0: the likeliest", Category: "Sampling"},
-		&cli.Float64Flag{Name: "min-p", Usage: "`P`: choose among tokens at least P times as likely as the likeliest; 0: all", Category: "Sampling"},
-		&cli.Float64Flag{Name: "repeat-penalty", Value: 1, Usage: "`X`: make tokens among the last 64 less likely by this factor; 1: off", Category: "Sampling"},
-		&cli.Uint64Flag{Name: "seed", Usage: "`N`: random seed: the same seed gives the same text", DefaultText: "random", Category: "Sampling"},
-
+	}, samplingFlags, []cli.Flag{
 		&cli.BoolFlag{Name: "echo", Usage: "print the prompt before its continuation", Category: "Output", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "stats", Usage: "print times, speeds and memory to standard error", Category: "Output", DisableDefaultText: true},
 		quietFlag, jsonFlag("print tokens, text and stats as JSON at the end; of several prompts, one object per line"),
@@ -222,16 +214,14 @@ var inferBounds = []cmdline.Bound{
 	{Name: "max-seq-len", Least: 1, Most: 1 << 20},
 	{Name: "batch", Least: 1, Most: maxBatch},
 	{Name: "keep", Least: llm.NoTokens, Most: 1 << 20},
-	{Name: "temperature", Most: cmdline.Unbounded, Not: "0: always the likeliest token"},
-	{Name: "top-k", Most: math.MaxInt32, Not: "0: all tokens"},
-	{Name: "top-p", Most: 1, Not: "1: all tokens"},
-	{Name: "min-p", Most: 1, Not: "0: all tokens"},
-	{Name: "repeat-penalty", Most: cmdline.Unbounded, Open: true, Not: "1: no penalty"},
 }
 
 // checkSampling reports numbers and stop strings that make no sense.
 func checkSampling(c *cli.Context) error {
-	if err := cmdline.Within(c, inferBounds...); err != nil {
+	if err := cmp.Or(cmdline.Within(c, inferBounds...), cmdline.Within(c, samplingBounds...)); err != nil {
+		return err
+	}
+	if _, err := biases(c); err != nil {
 		return err
 	}
 	if slices.Contains(c.StringSlice("stop"), "") {
@@ -255,7 +245,7 @@ func seedOf(c *cli.Context) uint64 {
 // generateOptions returns what the flags say of a text.
 func generateOptions(c *cli.Context, seed uint64) llm.GenerateOptions {
 	o := llm.GenerateOptions{
-		Sampling: sampling(c, seed), MaxTokens: c.Int("n"), Stop: c.StringSlice("stop"), Overflow: llm.Overflow(c.String("on-overflow")), Keep: keep(c, 0),
+		Sampling: samplingOf(c, seed), MaxTokens: c.Int("n"), Stop: c.StringSlice("stop"), Overflow: llm.Overflow(c.String("on-overflow")), Keep: keep(c, 0),
 	}
 	if o.MaxTokens == 0 {
 		o.MaxTokens = llm.NoTokens
@@ -288,15 +278,4 @@ func (i *inference) options(prompt string, seed uint64) llm.GenerateOptions {
 // conversation returns the messages of a prompt with --chat.
 func (i *inference) conversation(prompt string) []llm.Message {
 	return append(opening(i.c), llm.Message{Role: "user", Content: prompt})
-}
-
-func sampling(c *cli.Context, seed uint64) llm.Sampling {
-	return llm.Sampling{
-		Temperature:   float32(c.Float64("temperature")),
-		TopK:          c.Int("top-k"),
-		TopP:          new(float32(c.Float64("top-p"))),
-		MinP:          float32(c.Float64("min-p")),
-		RepeatPenalty: float32(c.Float64("repeat-penalty")),
-		Seed:          seed,
-	}
 }

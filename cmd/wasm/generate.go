@@ -35,8 +35,8 @@ type generation struct {
 // that a chat template has rendered contains that already.
 //
 // Other options, all of them optional: sequence (0), maxTokens (256; 0: none), stop (an array of strings), stopTokens (an
-// array of Int32Arrays), temperature, topK, topP, minP, repeatPenalty, repeatLast and seed, which mean what they mean in
-// llm.GenerateOptions and llm.Sampling; schema (a JSON schema) and grammar (GBNF), of which one may be given; onOverflow ("error", "truncate", "shift"), keep (tokens) and opening (a text: without keep, as much of the prompt is kept
+// array of Int32Arrays), what samplingOf reads, schema (a JSON schema) and grammar (GBNF), of which one may be given;
+// onOverflow ("error", "truncate", "shift"), keep (tokens) and opening (a text: without keep, as much of the prompt is kept
 // as begins like it; without either, BOS). The first next fails if one is out of range.
 //
 // It returns {promptTokens, next, stop}. next () returns a promise of {token, text, end, stop, stats}: the token, absent
@@ -173,11 +173,7 @@ func (g *generation) close() {
 // generateOptions reads the options of generate.
 func generateOptions(o js.Value) llm.GenerateOptions {
 	g := llm.GenerateOptions{
-		Sampling: llm.Sampling{
-			Temperature: float32(float(o, "temperature", 0)), TopK: number(o, "topK"),
-			TopP: new(float32(float(o, "topP", 1))), MinP: float32(float(o, "minP", 0)),
-			RepeatPenalty: float32(float(o, "repeatPenalty", 0)), RepeatLast: number(o, "repeatLast"), Seed: uint64(float(o, "seed", 0)),
-		},
+		Sampling:  samplingOf(o),
 		MaxTokens: int(float(o, "maxTokens", llm.DefaultMaxTokens)),
 	}
 	if v := o.Get("onOverflow"); v.Type() == js.TypeString {
@@ -191,15 +187,48 @@ func generateOptions(o js.Value) llm.GenerateOptions {
 	if g.MaxTokens == 0 {
 		g.MaxTokens = llm.NoTokens
 	}
-	if stop := o.Get("stop"); stop.Truthy() {
-		for i := range stop.Length() {
-			g.Stop = append(g.Stop, stop.Index(i).String())
-		}
-	}
+	g.Stop = texts(o.Get("stop"))
 	if stop := o.Get("stopTokens"); stop.Truthy() {
 		for i := range stop.Length() {
 			g.StopTokens = append(g.StopTokens, int32s(stop.Index(i)))
 		}
 	}
 	return g
+}
+
+// samplingOf reads the options that say how tokens are chosen.
+func samplingOf(o js.Value) llm.Sampling {
+	real := func(name string) float32 { return float32(float(o, name, 0)) }
+	return llm.Sampling{
+		Temperature: real("temperature"), TopK: number(o, "topK"), TopP: new(float32(float(o, "topP", 1))), MinP: real("minP"), TypicalP: real("typicalP"),
+		RepeatPenalty: real("repeatPenalty"), RepeatLast: number(o, "repeatLast"),
+		PresencePenalty: real("presencePenalty"), FrequencyPenalty: real("frequencyPenalty"),
+		XTCProbability: real("xtcProbability"), XTCThreshold: real("xtcThreshold"),
+		DynamicRange: real("dynamicTemperatureRange"), DynamicExponent: real("dynamicTemperatureExponent"),
+		DRYMultiplier: real("dryMultiplier"), DRYBase: real("dryBase"), DRYAllowedLength: number(o, "dryAllowedLength"), DRYLast: number(o, "dryLast"),
+		DRYBreakers: texts(o.Get("dryBreakers")), LogitBias: biases(o.Get("logitBias")), Seed: uint64(float(o, "seed", 0)),
+	}
+}
+
+// texts reads a list of strings, nil if there is none.
+func texts(list js.Value) (all []string) {
+	if list.Type() != js.TypeObject {
+		return nil
+	}
+	for i := range list.Length() {
+		all = append(all, list.Index(i).String())
+	}
+	return all
+}
+
+// biases reads pairs of a token and what is added to its logit.
+func biases(pairs js.Value) map[int32]float32 {
+	if pairs.Type() != js.TypeObject {
+		return nil
+	}
+	all := map[int32]float32{}
+	for i := range pairs.Length() {
+		all[int32(pairs.Index(i).Index(0).Int())] = float32(pairs.Index(i).Index(1).Float())
+	}
+	return all
 }

@@ -1,9 +1,9 @@
 // Package sample chooses the next token from logits. It never touches a device, and two
 // samplers with the same options and the same logits choose the same tokens.
 //
-// The steps and their order: repeat penalty, presence and frequency penalty, logit bias, mask, top-k, top-p, min-p,
-// temperature, draw. Top-p and min-p therefore see the probabilities at temperature 1. Equal logits are ranked by the lower
-// token id everywhere.
+// The steps and their order: repeat penalty, presence and frequency penalty, DRY, logit bias, mask, top-k, typical, top-p,
+// min-p, XTC, temperature (dynamic, if wanted), draw. All but the last two therefore see the probabilities at temperature 1.
+// Equal logits are ranked by the lower token id everywhere.
 package sample
 
 import (
@@ -12,55 +12,6 @@ import (
 	"math"
 	"math/rand/v2"
 )
-
-// DefaultRepeatLast is how many of the last tokens the repeat penalty looks at if RepeatLast is 0.
-const DefaultRepeatLast = 64
-
-// Options say how to choose. The zero value is greedy: always the largest logit.
-type Options struct {
-	Temperature   float32  // logits are divided by it; 0: greedy
-	TopK          int      // keep this many of the largest logits; 0: all
-	TopP          *float32 // keep the fewest tokens that together have this probability; 0: the likeliest, nil or 1: all
-	MinP          float32  // keep tokens with at least this share of the largest probability; 0: all
-	RepeatPenalty float32  // logits > 0 of recent tokens are divided by it, others multiplied; 0 or 1: off
-	RepeatLast    int      // how many tokens are recent, prompt included; 0: DefaultRepeatLast, −1: all
-
-	PresencePenalty  float32           // taken from the logits of recent tokens
-	FrequencyPenalty float32           // taken from the logit of a recent token as often as it is there
-	LogitBias        map[int32]float32 // added to the logits of these tokens; −Inf forbids one
-
-	Seed uint64
-}
-
-// Validate reports the first option that is out of range.
-func (o Options) Validate() error {
-	switch t := float64(o.Temperature); {
-	case !(t >= 0) || math.IsInf(t, 1):
-		return fmt.Errorf("temperature %v: want 0 (greedy) or a finite number above it", o.Temperature)
-	case o.TopK < 0:
-		return fmt.Errorf("top-k %d: want 0 (off) or more", o.TopK)
-	case o.TopP != nil && !(*o.TopP >= 0 && *o.TopP <= 1):
-		return fmt.Errorf("top-p %v: want a number from 0 (only the likeliest token) to 1 (off)", *o.TopP)
-	case !(o.MinP >= 0 && o.MinP <= 1):
-		return fmt.Errorf("min-p %v: want a number from 0 (off) to 1", o.MinP)
-	case !(o.RepeatPenalty >= 0) || math.IsInf(float64(o.RepeatPenalty), 1):
-		return fmt.Errorf("repeat-penalty %v: want a finite number above 0 (1, or 0: off)", o.RepeatPenalty)
-	case o.RepeatLast < -1:
-		return fmt.Errorf("repeat-last %d: want −1 (all tokens), 0 (the last %d) or more", o.RepeatLast, DefaultRepeatLast)
-	case !isFinite(o.PresencePenalty):
-		return fmt.Errorf("presence-penalty %v: want a finite number (0: off)", o.PresencePenalty)
-	case !isFinite(o.FrequencyPenalty):
-		return fmt.Errorf("frequency-penalty %v: want a finite number (0: off)", o.FrequencyPenalty)
-	}
-	for id, b := range o.LogitBias {
-		if id < 0 || b != b || b > math.MaxFloat32 {
-			return fmt.Errorf("logit-bias %v of token %d: want a finite number, or −Inf, for a token of the vocabulary", b, id)
-		}
-	}
-	return nil
-}
-
-func isFinite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
 
 // Candidate is a token and its logit.
 type Candidate struct {
@@ -77,9 +28,12 @@ func (a Candidate) before(b Candidate) bool {
 type Sampler struct {
 	o       Options
 	rng     *rand.Rand
-	draw    float64 // the next random number, in [0, 1); drawn ahead so that a choice may be retried
-	history []int32 // oldest first
-	allowed Mask    // nil: all tokens
+	draw    float64           // the next random number, in [0, 1); drawn ahead so that a choice may be retried
+	exclude float64           // likewise, for whether XTC cuts
+	history []int32           // oldest first
+	allowed Mask              // nil: all tokens
+	breaks  Mask              // tokens that no repetition crosses
+	repeats map[int32]float32 // what DRY takes from logits, nil: not known yet
 	work    []Candidate
 }
 
@@ -88,27 +42,40 @@ func New(o Options) (*Sampler, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if o.RepeatPenalty == 0 {
-		o.RepeatPenalty = 1
-	}
-	if o.RepeatLast == 0 {
-		o.RepeatLast = DefaultRepeatLast
-	}
+	o.fill()
 	s := &Sampler{o: o, rng: rand.New(rand.NewPCG(o.Seed, 0x6c6c616d61776770))}
-	s.draw = s.rng.Float64()
+	s.advance()
 	return s, nil
+}
+
+// advance draws the random numbers of the next choice.
+func (s *Sampler) advance() {
+	s.draw = s.rng.Float64()
+	if s.o.XTCProbability > 0 {
+		s.exclude = s.rng.Float64()
+	}
 }
 
 // Accept adds a token to the history that the penalties look at. The caller decides whether
 // the prompt belongs to it.
 func (s *Sampler) Accept(id int32) {
-	if s.o.RepeatPenalty == 1 && s.o.PresencePenalty == 0 && s.o.FrequencyPenalty == 0 {
+	n := s.o.remember()
+	if n == 0 {
 		return
 	}
+	s.repeats = nil
 	s.history = append(s.history, id)
-	if n := s.o.RepeatLast; n > 0 && len(s.history) > n {
+	if n > 0 && len(s.history) > 2*n { // now and then, so that a token costs no copy of them all
 		s.history = append(s.history[:0], s.history[len(s.history)-n:]...)
 	}
+}
+
+// recent returns the last n tokens of the history, all if n is −1.
+func (s *Sampler) recent(n int) []int32 {
+	if n < 0 {
+		return s.history
+	}
+	return s.history[max(0, len(s.history)-n):]
 }
 
 // ErrNotFinite is what logits are that no token can be chosen from.
@@ -157,47 +124,62 @@ func check(logits []float32) error {
 	return nil
 }
 
-// changed returns the tokens whose logits are changed, and how often each is in the history.
-func (s *Sampler) changed() map[int32]int {
+// change is what the penalties know of a token.
+type change struct {
+	times int     // it is so often among the recent ones
+	dry   float32 // what DRY takes from its logit
+}
+
+// changed returns the tokens whose logits are changed.
+func (s *Sampler) changed() map[int32]change {
 	if len(s.history) == 0 && len(s.o.LogitBias) == 0 {
 		return nil
 	}
-	set := make(map[int32]int, len(s.history)+len(s.o.LogitBias))
+	set := make(map[int32]change, len(s.o.LogitBias))
 	for id := range s.o.LogitBias {
-		set[id] = 0
+		set[id] = change{}
 	}
-	for _, id := range s.history {
-		set[id]++
+	if s.o.penalizes() {
+		for _, id := range s.recent(s.o.RepeatLast) {
+			c := set[id]
+			c.times++
+			set[id] = c
+		}
+	}
+	for id, dry := range s.repeated() {
+		c := set[id]
+		c.dry = dry
+		set[id] = c
 	}
 	return set
 }
 
-// adjust applies penalties and bias to the logit of a token that is n times in the history.
-func (s *Sampler) adjust(id int32, n int, l float32) float32 {
+// adjust applies penalties and bias to the logit of a token.
+func (s *Sampler) adjust(id int32, c change, l float32) float32 {
 	p := l
-	if n > 0 {
+	if c.times > 0 {
 		if l <= 0 {
 			p *= s.o.RepeatPenalty
 		} else {
 			p /= s.o.RepeatPenalty
 		}
-		p -= s.o.PresencePenalty + float32(n)*s.o.FrequencyPenalty
+		p -= s.o.PresencePenalty + float32(c.times)*s.o.FrequencyPenalty
 	}
 	bias := s.o.LogitBias[id]
 	if math.IsInf(float64(l), -1) || math.IsInf(float64(bias), -1) {
 		return float32(math.Inf(-1))
 	}
 	// A finite logit stays finite: an extreme penalty must not turn into "forbidden" or NaN.
-	return min(max(p+bias, -math.MaxFloat32), math.MaxFloat32)
+	return min(max(p-c.dry+bias, -math.MaxFloat32), math.MaxFloat32)
 }
 
-// raises reports whether the logit of a token that is n times in the history may become larger.
-func (s *Sampler) raises(id int32, n int) bool {
-	change := s.o.LogitBias[id]
-	if n > 0 {
-		change -= s.o.PresencePenalty + float32(n)*s.o.FrequencyPenalty
+// raises reports whether the logit of a token may be larger than it was.
+func (s *Sampler) raises(id int32, c change) bool {
+	raised := s.o.LogitBias[id] - c.dry
+	if c.times > 0 {
+		raised -= s.o.PresencePenalty + float32(c.times)*s.o.FrequencyPenalty
 	}
-	return change > 0 || n > 0 && s.o.RepeatPenalty < 1
+	return raised > 0 || c.times > 0 && s.o.RepeatPenalty < 1
 }
 
 // choose narrows the pool and draws from what is left. It reports false if the tokens that the
@@ -207,18 +189,33 @@ func (s *Sampler) choose(p *pool) (int32, bool) {
 	if !ok || s.o.Temperature == 0 {
 		return best.ID, ok
 	}
+	if !s.narrow(p) {
+		return 0, false
+	}
+	t, ok := s.temperature(p)
+	if !ok {
+		return 0, false
+	}
+	id, ok := p.draw(s.draw, t)
+	if ok {
+		s.advance()
+	}
+	return id, ok
+}
+
+// narrow cuts off tokens, if that can be decided.
+func (s *Sampler) narrow(p *pool) bool {
 	if s.o.TopK > 0 {
 		p.limit = min(p.limit, s.o.TopK)
 	}
+	if s.o.TypicalP > 0 && s.o.TypicalP < 1 && !p.typical(float64(s.o.TypicalP)) {
+		return false
+	}
 	if s.o.TopP != nil && *s.o.TopP < 1 && !p.nucleus(float64(*s.o.TopP)) {
-		return 0, false
+		return false
 	}
 	if s.o.MinP > 0 {
-		p.atLeast(float64(best.Logit) + math.Log(float64(s.o.MinP)))
+		p.atLeast(float64(p.max()) + math.Log(float64(s.o.MinP)))
 	}
-	id, ok := p.draw(s.draw, float64(s.o.Temperature))
-	if ok {
-		s.draw = s.rng.Float64()
-	}
-	return id, ok
+	return s.o.XTCProbability == 0 || s.exclude >= float64(s.o.XTCProbability) || p.exclude(float64(s.o.XTCThreshold))
 }

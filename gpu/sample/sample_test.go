@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -29,12 +30,22 @@ func sampled(t testing.TB, s *Sampler, logits []float32) int32 {
 func TestOptionsAreValidated(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for want, o := range map[string][]Options{
-		"temperature":    {{Temperature: -1}, {Temperature: nan}, {Temperature: inf}},
-		"top-k":          {{TopK: -1}},
-		"top-p":          {{TopP: new(float32(-.1))}, {TopP: new(float32(1.1))}, {TopP: new(float32(nan))}},
-		"min-p":          {{MinP: -.1}, {MinP: 1.1}, {MinP: nan}},
-		"repeat-penalty": {{RepeatPenalty: -1}, {RepeatPenalty: nan}, {RepeatPenalty: inf}},
-		"repeat-last":    {{RepeatLast: -2}},
+		"temperature":        {{Temperature: -1}, {Temperature: nan}, {Temperature: inf}},
+		"top-k":              {{TopK: -1}},
+		"top-p":              {{TopP: new(float32(-.1))}, {TopP: new(float32(1.1))}, {TopP: new(float32(nan))}},
+		"min-p":              {{MinP: -.1}, {MinP: 1.1}, {MinP: nan}},
+		"repeat-penalty":     {{RepeatPenalty: -1}, {RepeatPenalty: nan}, {RepeatPenalty: inf}},
+		"repeat-last":        {{RepeatLast: -2}},
+		"typical-p":          {{TypicalP: 2}, {TypicalP: nan}},
+		"xtc-probability":    {{XTCProbability: -1}},
+		"xtc-threshold":      {{XTCThreshold: 1.5}},
+		"dynatemp-range":     {{DynamicRange: -1}, {DynamicRange: inf}},
+		"dynatemp-exponent":  {{DynamicExponent: nan}},
+		"dry-multiplier":     {{DRYMultiplier: -1}},
+		"dry-base":           {{DRYBase: .5}, {DRYBase: inf}},
+		"dry-allowed-length": {{DRYAllowedLength: -1}},
+		"dry-penalty-last-n": {{DRYLast: -2}},
+		"presence-penalty":   {{PresencePenalty: inf}},
 	} {
 		for _, o := range o {
 			_, err := New(o)
@@ -138,6 +149,9 @@ func exact(logits []float32, o Options, history []int32) []float64 {
 	if o.TopK > 0 && o.TopK < len(order) {
 		order = order[:o.TopK]
 	}
+	if o.TypicalP > 0 && o.TypicalP < 1 {
+		order = typicalOrder(l, order, float64(o.TypicalP))
+	}
 	if o.TopP != nil && *o.TopP < 1 {
 		p, sum := softmax(l, order, 1), 0.0
 		for i := range order {
@@ -157,10 +171,70 @@ func exact(logits []float32, o Options, history []int32) []float64 {
 		}
 	}
 	out := make([]float64, len(l))
-	for i, p := range softmax(l, order, float64(o.Temperature)) {
-		out[order[i]] = p
+	add := func(order []int, share float64) {
+		for i, p := range softmax(l, order, exactTemperature(l, order, o)) {
+			out[order[i]] += share * p
+		}
 	}
+	above := 0
+	for _, p := range softmax(l, order, 1) {
+		if p >= float64(o.XTCThreshold) {
+			above++
+		}
+	}
+	if above < 2 {
+		add(order, 1)
+		return out
+	}
+	add(order, 1-float64(o.XTCProbability))
+	add(order[above-1:], float64(o.XTCProbability))
 	return out
+}
+
+// surprise returns −ln p of each, and what is expected of it.
+func surprise(l []float64, order []int) (each []float64, expected float64) {
+	for _, p := range softmax(l, order, 1) {
+		each = append(each, -math.Log(p))
+		expected -= p * math.Log(p)
+	}
+	return each, expected
+}
+
+func typicalOrder(l []float64, order []int, most float64) (kept []int) {
+	each, expected := surprise(l, order)
+	nearest := make([]int, len(order))
+	for i := range nearest {
+		nearest[i] = i
+	}
+	slices.SortStableFunc(nearest, func(a, b int) int {
+		return cmp.Compare(math.Abs(each[a]-expected), math.Abs(each[b]-expected))
+	})
+	sum := 0.0
+	for n, i := range nearest {
+		if sum += math.Exp(-each[i]); sum >= most {
+			nearest = nearest[:n+1]
+			break
+		}
+	}
+	slices.Sort(nearest)
+	for _, i := range nearest {
+		kept = append(kept, order[i])
+	}
+	return kept
+}
+
+func exactTemperature(l []float64, order []int, o Options) float64 {
+	t, spread := float64(o.Temperature), float64(o.DynamicRange)
+	if spread == 0 {
+		return t
+	}
+	share := 0.0
+	if len(order) > 1 {
+		_, h := surprise(l, order)
+		share = math.Pow(h/math.Log(float64(len(order))), float64(o.DynamicExponent))
+	}
+	least := max(0, t-spread)
+	return max(least+(t+spread-least)*share, 1e-6)
 }
 
 func softmax(l []float64, order []int, t float64) []float64 {
@@ -198,6 +272,12 @@ func TestDistribution(t *testing.T) {
 		{Temperature: 1, RepeatPenalty: 1.5},
 		{Temperature: 1, RepeatPenalty: 1, PresencePenalty: .7, FrequencyPenalty: -.3},
 		{Temperature: 1, TopK: 12, LogitBias: map[int32]float32{4: 2, 6: -1}, RepeatPenalty: 1.2, FrequencyPenalty: .4},
+		{Temperature: 1, TypicalP: .5},
+		{Temperature: .9, TopK: 16, TypicalP: .9, TopP: new(float32(.95))},
+		{Temperature: 1, XTCProbability: .6, XTCThreshold: .1},
+		{Temperature: 1.1, MinP: .1, XTCProbability: 1, XTCThreshold: .05, TypicalP: .95},
+		{Temperature: 1, DynamicRange: .8, DynamicExponent: 1},
+		{Temperature: .5, DynamicRange: 2, DynamicExponent: 1.7, TopK: 10, XTCProbability: .5, XTCThreshold: .08},
 		{Temperature: 1.3, TopK: 9, TopP: new(float32(.8)), MinP: .1, RepeatPenalty: 3, Seed: 9},
 	} {
 		s := newSampler(t, o)

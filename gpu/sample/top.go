@@ -69,8 +69,8 @@ func (s *Sampler) bound(p *pool, cands []Candidate, logSumExp float64, unknown i
 	sum := math.Exp(logSumExp - float64(p.max()))
 	lost, changed := 0.0, s.changed()
 	for _, c := range cands {
-		if n, ok := changed[c.ID]; ok {
-			lost += p.weight(c.Logit, 1) - p.weight(s.adjust(c.ID, n, c.Logit), 1)
+		if change, ok := changed[c.ID]; ok {
+			lost += p.weight(c.Logit, 1) - p.weight(s.adjust(c.ID, change, c.Logit), 1)
 		}
 	}
 	p.lo = sum*(1-lseTolerance) - lost - float64(unknown)*p.weight(p.floor, 1)
@@ -84,13 +84,13 @@ func (s *Sampler) adjustTop(cands []Candidate) (adjusted []Candidate, unknown in
 	changed := s.changed()
 	for i := range s.work {
 		c := &s.work[i]
-		if n, ok := changed[c.ID]; ok {
-			c.Logit = s.adjust(c.ID, n, c.Logit)
+		if change, ok := changed[c.ID]; ok {
+			c.Logit = s.adjust(c.ID, change, c.Logit)
 			delete(changed, c.ID)
 		}
 	}
-	for id, n := range changed {
-		raised = raised || s.raises(id, n)
+	for id, change := range changed {
+		raised = raised || s.raises(id, change)
 	}
 	return s.work, len(changed), raised
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
@@ -38,7 +39,10 @@ func asAPI(err error) *apiError {
 		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", "messages", "context_length_exceeded"}
 	case errors.Is(err, llm.ErrClosed):
 		return &apiError{http.StatusServiceUnavailable, "the server is ending", "server_error", "", ""}
-	case errors.Is(err, llm.ErrNoTemplate), errors.Is(err, llm.ErrNoTokens), errors.Is(err, llm.ErrNoTokenizer), errors.As(err, &option):
+	case errors.As(err, &option): // "top-p 2: want …"
+		name, _, _ := strings.Cut(option.Error(), " ")
+		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", strings.ReplaceAll(name, "-", "_"), ""}
+	case errors.Is(err, llm.ErrNoTemplate), errors.Is(err, llm.ErrNoTokens), errors.Is(err, llm.ErrNoTokenizer):
 		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", "", ""}
 	}
 	return &apiError{http.StatusInternalServerError, err.Error(), "server_error", "", ""}

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
@@ -17,22 +17,14 @@ const maxBody = 32 << 20
 
 // request is what chat and text completions share. Pointers tell a field that is absent from one that is zero.
 type request struct {
-	Model    string          `json:"model"`
+	Model string `json:"model"`
+	sampling
 	Messages []message       `json:"messages"`
 	Prompt   json.RawMessage `json:"prompt"`
 
 	MaxTokens           *int            `json:"max_tokens"`
 	MaxCompletionTokens *int            `json:"max_completion_tokens"`
 	NPredict            *int            `json:"n_predict"`
-	Temperature         *float32        `json:"temperature"`
-	TopP                *float32        `json:"top_p"`
-	TopK                *int            `json:"top_k"`
-	MinP                *float32        `json:"min_p"`
-	RepeatPenalty       *float32        `json:"repeat_penalty"`
-	PresencePenalty     *float32        `json:"presence_penalty"`
-	FrequencyPenalty    *float32        `json:"frequency_penalty"`
-	LogitBias           json.RawMessage `json:"logit_bias"`
-	Seed                *int64          `json:"seed"`
 	Stop                json.RawMessage `json:"stop"`
 	N                   *int            `json:"n"`
 	Logprobs            json.RawMessage `json:"logprobs"`
@@ -77,7 +69,8 @@ func readRequest(w http.ResponseWriter, r *http.Request, to any) error {
 	err = json.Unmarshal(data, to)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return bad(wrong.Field, "%s is a %s, want a %s", wrong.Field, wrong.Value, wrong.Type.Kind())
+		field := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:] // without the struct that it is in
+		return bad(field, "%s is a %s, want a %s", field, wrong.Value, wrong.Type.Kind())
 	}
 	if err != nil {
 		return bad("", "the request is not JSON: %v", err)
@@ -134,15 +127,12 @@ func (q *request) options(l *loaded) (o llm.GenerateOptions, err error) {
 			o.MaxTokens = llm.NoTokens
 		}
 	}
-	o.Sampling = llm.Sampling{Temperature: or(q.Temperature, .8), TopK: or(q.TopK, 40), TopP: new(or(q.TopP, .95)), MinP: or(q.MinP, 0), RepeatPenalty: or(q.RepeatPenalty, 0)}
-	o.Sampling.PresencePenalty, o.Sampling.FrequencyPenalty = or(q.PresencePenalty, 0), or(q.FrequencyPenalty, 0)
-	if o.Sampling.LogitBias, err = q.biases(l); err != nil {
+	if o.Sampling, err = q.read(l.scheduler.Model().VocabSize()); err != nil {
 		return o, err
 	}
 	if o.Logprobs, o.TopLogprobs, err = q.probabilities(); err != nil {
 		return o, err
 	}
-	o.Sampling.Seed = seed(q.Seed)
 	if o.Stop, err = q.stops(); err != nil {
 		return o, err
 	}
@@ -171,26 +161,6 @@ func (q *request) supported() error {
 		return bad("suffix", "suffix is not supported")
 	}
 	return nil
-}
-
-// biases reads logit_bias: tokens by number.
-func (q *request) biases(l *loaded) (map[int32]float32, error) {
-	if isNothing(q.LogitBias) {
-		return nil, nil
-	}
-	var given map[string]float32
-	if json.Unmarshal(q.LogitBias, &given) != nil {
-		return nil, bad("logit_bias", "want an object of numbers, by the numbers of tokens")
-	}
-	biases := map[int32]float32{}
-	for name, v := range given {
-		id, err := strconv.ParseInt(name, 10, 32)
-		if err != nil || id < 0 || int(id) >= l.scheduler.Model().VocabSize() {
-			return nil, bad("logit_bias", "%q is not the number of one of the model's %d tokens", name, l.scheduler.Model().VocabSize())
-		}
-		biases[int32(id)] = v
-	}
-	return biases, nil
 }
 
 // probabilities reads logprobs and top_logprobs. In text completions logprobs is a number, how many of the likeliest tokens to list.

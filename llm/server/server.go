@@ -156,7 +156,7 @@ func (s *Server) props(w http.ResponseWriter, r *http.Request) error {
 		answer(w, http.StatusOK, map[string]any{
 			"model": l.ID, "system_fingerprint": l.Print, "device": m.String(), "total_slots": m.Sequences(), "vocab_size": m.VocabSize(),
 			"chat":                        m.Vocabulary().Template != nil,
-			"default_generation_settings": map[string]any{"n_ctx": m.Context(), "temperature": .8, "top_k": 40, "top_p": .95},
+			"default_generation_settings": map[string]any{"n_ctx": m.Context(), "temperature": defaultTemperature, "top_k": defaultTopK, "top_p": defaultTopP},
 		})
 		return nil
 	})

@@ -65,6 +65,17 @@ const fields = {
   minP: real(0, 1),
   repeatPenalty: real(0),
   repeatLast: whole(-1),
+  presencePenalty: real(-largestFloat32),
+  frequencyPenalty: real(-largestFloat32),
+  typicalP: real(0, 1),
+  xtcProbability: real(0, 1),
+  xtcThreshold: real(0, 1),
+  dynamicTemperatureRange: real(0),
+  dynamicTemperatureExponent: real(0),
+  dryMultiplier: real(0),
+  dryBase: real(1),
+  dryAllowedLength: whole(1),
+  dryLast: whole(-1),
   seed: whole(Number.MIN_SAFE_INTEGER),
   keep: whole(0),
   maxBatch: whole(1, 64),
@@ -83,6 +94,7 @@ export function number(name: Field, v: unknown): number | undefined {
   if (name === 'maxTokens' && v === Infinity) return 2 ** 31 - 1; // until the context is full
   if (typeof v === 'number' && v >= min && v <= max && (!whole || Number.isInteger(v))) return v;
   const kind = whole ? 'a whole number' : 'a number';
+  if (min === -largestFloat32) throw wants(name, kind, v);
   const open = max === largestFloat32 || max === Number.MAX_SAFE_INTEGER;
   if (min === Number.MIN_SAFE_INTEGER) throw wants(name, kind, v);
   throw wants(name, open ? `${kind}, ${min} or more` : `${kind} from ${min} to ${max}`, v);
@@ -132,6 +144,27 @@ export function stops(v: unknown): string[] {
   const list = Array.isArray(v) ? Array.from(v) : [v];
   for (const s of list) if (typeof s !== 'string' || s === '') throw wants('stop', 'strings that are not empty', s);
   return list;
+}
+
+/** Texts: one, or a list. undefined and null are absent. */
+export function texts(name: string, v: unknown): string[] | undefined {
+  if (v === undefined || v === null) return undefined;
+  return (Array.isArray(v) ? Array.from(v) : [v]).map((s) => text(name, s));
+}
+
+/** What is added to the logits of tokens, by token: an object, a Map or pairs. -Infinity forbids one. */
+export function biases(v: unknown): [number, number][] | undefined {
+  if (v === undefined || v === null) return undefined;
+  if (typeof v !== 'object') throw wants('logitBias', 'an object of numbers, by token', v);
+  const pairs = Symbol.iterator in v ? Array.from(v as Iterable<[unknown, unknown]>) : Object.entries(v);
+  return Array.from(pairs, ([token, bias]) => {
+    const id = typeof token === 'string' && token !== '' ? Number(token) : token;
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= 2 ** 31)
+      throw wants('logitBias', 'token ids', token);
+    if (typeof bias !== 'number' || !(bias <= largestFloat32))
+      throw wants(`logitBias[${id}]`, 'a number, or -Infinity', bias);
+    return [id, bias];
+  });
 }
 
 /** true or false; undefined and null are absent. */

@@ -1,6 +1,7 @@
 // Options, checked and copied plainly. This module loads none of the others: the page needs it beside a Worker.
 import {
   abortSignal,
+  biases,
   callback,
   flag,
   numbers,
@@ -9,6 +10,7 @@ import {
   sampling,
   stops,
   text,
+  texts,
   url as urlOf,
   wants,
   wasmSource,
@@ -49,15 +51,40 @@ export function transformerOptions(o: TransformerOptions): TransformerOptions {
   return copy;
 }
 
-const counts = ['maxTokens', 'keep'] as const;
+const numeric = [
+  'maxTokens',
+  'keep',
+  'presencePenalty',
+  'frequencyPenalty',
+  'typicalP',
+  'xtcProbability',
+  'xtcThreshold',
+  'dynamicTemperatureRange',
+  'dynamicTemperatureExponent',
+  'dryMultiplier',
+  'dryBase',
+  'dryAllowedLength',
+  'dryLast',
+] as const;
 
-type Checked = (typeof counts)[number] | keyof Sampling | 'onOverflow' | 'jsonSchema' | 'grammar';
+type Checked =
+  | (typeof numeric)[number]
+  | 'logitBias'
+  | 'dryBreakers'
+  | keyof Sampling
+  | 'onOverflow'
+  | 'jsonSchema'
+  | 'grammar';
 /** Does not compile if an option of a text is missing from the lists above. */
 true satisfies Exclude<keyof GenerateTokensOptions, Checked> extends never ? true : false;
 
 /** A copy of the options of a text, for Go, which reads them as plain numbers. */
 export function textOptions(o: GenerateTokensOptions & { stop?: unknown }): GoTextOptions {
-  const copy: GoTextOptions = { ...numbers(o, counts), ...sampling(o), stop: stops(o.stop) };
+  const copy: GoTextOptions = { ...numbers(o, numeric), ...sampling(o), stop: stops(o.stop) };
+  const logitBias = biases(o.logitBias);
+  if (logitBias) copy.logitBias = logitBias;
+  const dryBreakers = texts('dryBreakers', o.dryBreakers);
+  if (dryBreakers) copy.dryBreakers = dryBreakers;
   const onOverflow = oneOf('onOverflow', o.onOverflow, ['error', 'truncate', 'shift'] as const);
   if (onOverflow !== undefined) copy.onOverflow = onOverflow;
   return { ...copy, ...form(o) };
@@ -82,4 +109,8 @@ function form(o: GenerateTokensOptions & { schema?: string }): { schema?: string
   }
 }
 
-type GoTextOptions = Omit<GenerateTokensOptions, 'jsonSchema'> & { stop: string[]; schema?: string };
+type GoTextOptions = Omit<GenerateTokensOptions, 'jsonSchema' | 'logitBias'> & {
+  stop: string[];
+  schema?: string;
+  logitBias?: [number, number][];
+};

@@ -51,6 +51,30 @@ export interface GenerateTokensOptions extends SampleOptions {
   repeatPenalty?: number;
   /** How many of the last tokens are recent; -1: all. Default: 64. */
   repeatLast?: number;
+  /** Subtracted from the logits of recent tokens. */
+  presencePenalty?: number;
+  /** Subtracted from the logit of a recent token for each time that it is there. */
+  frequencyPenalty?: number;
+  /** Added to the logits of tokens, by token; -Infinity forbids one. */
+  logitBias?: Record<number, number> | Iterable<readonly [number, number]>;
+  /** Only the tokens whose surprise is nearest to the expected one, as many as together have this probability. */
+  typicalP?: number;
+  /** XTC: with this probability, of the tokens above the threshold (0.1) only the least likely is kept. */
+  xtcProbability?: number;
+  xtcThreshold?: number;
+  /** The temperature goes from `temperature` less this, where the model is sure, to so much more, where it is not. */
+  dynamicTemperatureRange?: number;
+  /** … with the entropy to this power. Default: 1. */
+  dynamicTemperatureExponent?: number;
+  /** DRY: subtracted from the logit of a token that continues a repetition of `dryAllowedLength` tokens (2) … */
+  dryMultiplier?: number;
+  /** … times this for each token more. Default: 1.75. */
+  dryBase?: number;
+  dryAllowedLength?: number;
+  /** How many of the last tokens are looked at; -1, the default: all. */
+  dryLast?: number;
+  /** Texts that no repetition goes across. Default: a new line, a colon, a double quote and an asterisk. */
+  dryBreakers?: string[];
   /**
    * What happens where the context ends. `error` (default): a longer prompt is refused, and a text ends with `length`;
    * `truncate`: the oldest tokens of a longer prompt are dropped; `shift`: also, a text that gets there goes on without

@@ -42,13 +42,40 @@ test('numbers of a text: taken, or refused by name', async () => {
     'repeatLast',
     'seed',
     'keep',
+    'presencePenalty',
+    'frequencyPenalty',
+    'typicalP',
+    'xtcProbability',
+    'xtcThreshold',
+    'dynamicTemperatureRange',
+    'dynamicTemperatureExponent',
+    'dryMultiplier',
+    'dryBase',
+    'dryAllowedLength',
+    'dryLast',
   ])
-    for (const v of bad) if (name !== 'seed' || v !== -2) await refused(() => textOptions({ [name]: v }), name);
+    for (const v of bad)
+      if (!(v === -2 && /seed|(presence|frequency)Penalty/.test(name)))
+        await refused(() => textOptions({ [name]: v }), name);
   for (const name of ['maxTokens', 'topK', 'repeatLast', 'seed', 'keep'])
     await refused(() => textOptions({ [name]: 1.5 }), name);
   for (const name of ['topP', 'minP']) await refused(() => textOptions({ [name]: 1.5 }), name);
   for (const name of ['temperature', 'repeatPenalty', 'topK', 'seed'])
     await refused(() => textOptions({ [name]: Infinity }), name);
+  for (const v of [3, { x: 1 }, { 1: '2' }, { 1: NaN }, [[1.5, 2]], [[-1, 2]], [1]])
+    await refused(() => textOptions({ logitBias: v }), 'logitBias');
+  for (const v of [
+    { 5: 1, 7: -Infinity },
+    new Map([
+      [5, 1],
+      [7, -Infinity],
+    ]),
+  ])
+    assert.deepEqual(textOptions({ logitBias: v }).logitBias, [
+      [5, 1],
+      [7, -Infinity],
+    ]);
+  await refused(() => textOptions({ dryBreakers: [1] }), 'dryBreakers');
   await refused(() => textOptions({ onOverflow: 'drop' }), 'onOverflow');
   await refused(() => textOptions({ jsonSchema: '{}' }), 'jsonSchema');
   const endless = {};

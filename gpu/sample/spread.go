@@ -1,0 +1,133 @@
+package sample
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// whole makes the pool one of the tokens that may still be chosen alone, all of them known and ranked, and reports whether that
+// is possible.
+func (p *pool) whole() bool {
+	if p.limit > p.known {
+		return false
+	}
+	if len(p.ranked) == 0 && p.limit == len(p.heap) { // faster than one after the other
+		slices.SortFunc(p.heap, byRank)
+		p.ranked, p.heap = p.heap, nil
+	}
+	for i := len(p.ranked); i < p.limit; i++ {
+		p.at(i)
+	}
+	p.only(p.ranked[:p.limit])
+	return true
+}
+
+func byRank(a, b Candidate) int {
+	switch {
+	case a.before(b):
+		return -1
+	case b.before(a):
+		return 1
+	}
+	return 0
+}
+
+// only makes the pool one of ranked tokens.
+func (p *pool) only(ranked []Candidate) {
+	n := len(ranked)
+	*p = pool{ranked: ranked, known: n, limit: n, total: n, hi: math.Inf(1)}
+}
+
+// entropy returns the entropy of a whole pool, in nats, and the logarithm of the sum of its weights.
+func (p *pool) entropy() (h, logSum float64) {
+	sum := 0.0
+	for _, c := range p.ranked {
+		if w := p.weight(c.Logit, 1); w > 0 {
+			sum += w
+			h -= w * float64(c.Logit-p.max())
+		}
+	}
+	logSum = math.Log(sum)
+	return h/sum + logSum, logSum
+}
+
+// typical keeps the tokens whose surprise is nearest to the entropy, the fewest that together have the share `most` of the
+// probability.
+func (p *pool) typical(most float64) bool {
+	if !p.whole() {
+		return false
+	}
+	h, logSum := p.entropy()
+	type token struct {
+		Candidate
+		share, distance float64
+	}
+	tokens := make([]token, 0, len(p.ranked))
+	for _, c := range p.ranked {
+		logShare := float64(c.Logit-p.max()) - logSum
+		if share := math.Exp(logShare); share > 0 {
+			tokens = append(tokens, token{c, share, math.Abs(-logShare - h)})
+		}
+	}
+	slices.SortStableFunc(tokens, func(a, b token) int { return cmp.Compare(a.distance, b.distance) })
+	kept, sum := p.ranked[:0], 0.0
+	for _, t := range tokens {
+		if kept = append(kept, t.Candidate); sum+t.share >= most {
+			break
+		}
+		sum += t.share
+	}
+	slices.SortFunc(kept, byRank)
+	p.only(kept)
+	return true
+}
+
+// exclude drops the tokens that have at least the share `threshold` of the probability, but the last of them.
+func (p *pool) exclude(threshold float64) bool {
+	lo, hi := p.mass(1)
+	if lo > hi {
+		return false
+	}
+	n := 0
+	for n < p.limit {
+		c, ok := p.at(n)
+		if !ok {
+			return false
+		}
+		w := p.weight(c.Logit, 1)
+		if w < threshold*lo {
+			break
+		}
+		if w < threshold*hi {
+			return false
+		}
+		n++
+	}
+	if n > 1 {
+		p.ranked = p.ranked[n-1:]
+		p.known, p.limit, p.total = p.known-n+1, p.limit-n+1, p.total-n+1
+		p.lo, p.hi = 0, math.Inf(1) // they were of the sum with those
+	}
+	return true
+}
+
+// temperature returns what logits are divided by.
+func (s *Sampler) temperature(p *pool) (t float64, ok bool) {
+	t = float64(s.o.Temperature)
+	spread := float64(s.o.DynamicRange)
+	if spread == 0 {
+		return t, true
+	}
+	if !p.whole() {
+		return 0, false
+	}
+	least, most := max(0, t-spread), t+spread
+	share := 0.0
+	if p.limit > 1 {
+		h, _ := p.entropy()
+		share = math.Pow(min(max(h/math.Log(float64(p.limit)), 0), 1), float64(s.o.DynamicExponent))
+	}
+	const coldest = 1e-6 // as good as greedy
+	return max(least+(most-least)*share, coldest), true
+}

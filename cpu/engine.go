@@ -146,10 +146,36 @@ func (e *Engine) KVOverflow(context.Context) (int, error) { return e.overflowed.
 // Forward feeds tokens and calls each with the logits [VocabSize] of tokens[i] for every i ≥ from, in order. The slice
 // is reused. After an error the KV cache is as it was before the batch that failed.
 func (e *Engine) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
+	return e.forward(ctx, tokens, from, func(x []float32, first, n, start int) error {
+		return e.readout(ctx, e.room, x, first, n, start, each)
+	})
+}
+
+// Hidden is Forward for what the head multiplies: the hidden states [Hidden] after the final norm.
+func (e *Engine) Hidden(ctx context.Context, tokens []int32, from int, each func(i int, hidden []float32) error) error {
+	h := e.spec.Hidden
+	return e.forward(ctx, tokens, from, func(x []float32, first, n, start int) error {
+		e.normalize(e.finalNorm, x, x, n)
+		for i := first; i < n; i++ {
+			if err := each(start+i, x[i*h:(i+1)*h]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// forward feeds tokens, and calls finish with the residual stream x of n tokens at a time, of which tokens[start] is the
+// first; x[first] is the first of them that is asked for.
+func (e *Engine) forward(ctx context.Context, tokens []int32, from int, finish func(x []float32, first, n, start int) error) error {
 	e.prepare()
 	for start := 0; start < len(tokens); start += e.batch {
 		batch := tokens[start:min(start+e.batch, len(tokens))]
-		if err := e.forward(ctx, batch, start, from-start, each); err != nil {
+		x, err := e.run(ctx, batch)
+		if err == nil {
+			err = finish(x, min(max(from-start, 0), len(batch)), len(batch), start)
+		}
+		if err != nil {
 			return err
 		}
 		e.length += len(batch)
@@ -157,23 +183,23 @@ func (e *Engine) Forward(ctx context.Context, tokens []int32, from int, each fun
 	return nil
 }
 
-// forward feeds a batch, and calls each with start more than the index in it.
-func (e *Engine) forward(ctx context.Context, tokens []int32, start, from int, each func(i int, logits []float32) error) error {
+// run computes the layers for a batch, and returns the residual stream [tokens][Hidden].
+func (e *Engine) run(ctx context.Context, tokens []int32) ([]float32, error) {
 	x := e.stream[:len(tokens)*e.spec.Hidden]
 	if err := e.embedTokens(x, tokens, e.length); err != nil {
-		return err
+		return nil, err
 	}
 	e.show(0, x)
 	e.turn(e.length, len(tokens))
 	for i := range e.layers {
 		e.room.reset()
 		if err := e.runLayer(ctx, i, e.room, &e.caches[i], x, e.length, nil); err != nil {
-			return err
+			return nil, err
 		}
 		e.show(i+1, x)
 	}
 	e.room.reset()
-	return e.readout(ctx, e.room, x, min(max(from, 0), len(tokens)), len(tokens), start, each)
+	return x, nil
 }
 
 // prepare allocates what Forward needs, once: calibration, which runs single layers, does without.

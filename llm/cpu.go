@@ -8,9 +8,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
 
-// Forwarder computes logits for one sequence: verify.Reference, the CPU engine.
+// Forwarder computes logits and hidden states for one sequence: the CPU engine.
 type Forwarder interface {
 	Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error
+	Hidden(ctx context.Context, tokens []int32, from int, each func(i int, hidden []float32) error) error
 	VocabSize() int
 	Position() int
 	Room() int

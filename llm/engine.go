@@ -25,6 +25,8 @@ type Engine interface {
 
 	// Forward feeds tokens and calls each with the logits [VocabSize] of tokens[i] for i ≥ from, in order.
 	Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error
+	// Hidden is Forward for the hidden states after the final norm, which the head multiplies.
+	Hidden(ctx context.Context, tokens []int32, from int, each func(i int, hidden []float32) error) error
 	// Top feeds tokens and returns the largest logits of the last one, in no order, and ln Σ exp over all of its
 	// logits. Without candidates, Logits must be asked.
 	Top(ctx context.Context, tokens []int32) ([]sample.Candidate, float64, error)

@@ -116,6 +116,21 @@ func (f *fake) Forward(ctx context.Context, tokens []int32, from int, each func(
 	return nil
 }
 
+// Hidden has the token and the number of tokens before it.
+func (f *fake) Hidden(ctx context.Context, tokens []int32, from int, each func(int, []float32) error) error {
+	for i := range tokens {
+		if err := f.feed(ctx, tokens[i:i+1]); err != nil {
+			return err
+		}
+		if i >= from {
+			if err := each(i, []float32{float32(tokens[i]), float32(f.Position() - 1)}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (f *fake) Top(ctx context.Context, tokens []int32) ([]sample.Candidate, float64, error) {
 	f.top = []int{f.selected}
 	return nil, 0, f.feed(ctx, tokens)

@@ -54,6 +54,9 @@ func (l *loop) step(ctx context.Context) ([]Piece, error) {
 
 // advance computes a chunk of a text's prompt; the last chunk adds the first token.
 func (r *run) advance(ctx context.Context) (p Piece, added bool, err error) {
+	if r.embedding != nil {
+		return r.embed(ctx)
+	}
 	if r.o.most() == 0 {
 		return r.end(-1, "", FinishLength), true, nil
 	}

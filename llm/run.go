@@ -11,15 +11,16 @@ import (
 
 // run is one text that is being continued.
 type run struct {
-	index   int
-	session *Session // nil before it has begun
-	o       *GenerateOptions
-	sampler *sample.Sampler
-	form    *formed  // nil: any text will do
-	rest    []int32  // to be fed before the next token is chosen; of the prompt several, later one
-	last    *Logprob // of the token that was chosen last, if it is wanted
-	chosen  int      // tokens, one that ended the text included
-	keep    int      // of the prompt, first tokens that a shift does not drop
+	index     int
+	session   *Session // nil before it has begun
+	o         *GenerateOptions
+	sampler   *sample.Sampler
+	form      *formed    // nil: any text will do
+	rest      []int32    // to be fed before the next token is chosen; of the prompt several, later one
+	last      *Logprob   // of the token that was chosen last, if it is wanted
+	embedding *embedding // what is wanted in place of a text, nil: a text
+	chosen    int        // tokens, one that ended the text included
+	keep      int        // of the prompt, first tokens that a shift does not drop
 
 	stream *tokenizer.Stream // nil without a tokenizer
 	tokens stopper[int32]
@@ -80,6 +81,9 @@ func (r *run) begin(s *Session) error {
 	r.session, r.begun = s, time.Now()
 	if r.o.most() == 0 {
 		return nil
+	}
+	if r.embedding != nil && r.embedding.pooling == PoolMean { // all hidden states are needed, also those of what is cached
+		s.Reset()
 	}
 	var err error
 	if r.rest, err = s.resume(r.result.Prompt); err != nil {

@@ -101,46 +101,69 @@ func signal(c chan struct{}) {
 // ErrQueueFull or ErrClosed as well. Leaving the loop, or the end of ctx, frees the sequence after the step that is being computed.
 func (s *Scheduler) Generate(ctx context.Context, request Request) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
-		t, err := s.submit(ctx, request)
+		r, err := newRun(0, s.m, request.Prompt, &request.Options)
 		if err != nil {
 			yield(Piece{}, err)
 			return
 		}
-		defer func() {
-			t.cancel()
+		s.follow(ctx, r, yield)
+	}
+}
+
+// Embed returns the embedding of a text, when it is its turn; see Session.Embed. The error may be ErrQueueFull or ErrClosed as
+// well.
+func (s *Scheduler) Embed(ctx context.Context, tokens []int32, p Pooling) ([]float32, error) {
+	r, err := newEmbedding(s.m, tokens, p)
+	if err != nil {
+		return nil, err
+	}
+	s.follow(ctx, r, func(_ Piece, failed error) bool {
+		err = failed
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.embedding.vector()
+}
+
+// follow has a text computed, and yields its pieces.
+func (s *Scheduler) follow(ctx context.Context, r *run, yield func(Piece, error) bool) {
+	t, err := s.submit(ctx, r)
+	if err != nil {
+		yield(Piece{}, err)
+		return
+	}
+	defer func() {
+		t.cancel()
+		signal(s.wake)
+	}()
+	stopped := ctx.Done()
+	for {
+		select {
+		case <-t.ready:
+		case <-stopped: // the computing goroutine answers
+			stopped = nil
 			signal(s.wake)
-		}()
-		stopped := ctx.Done()
-		for {
-			select {
-			case <-t.ready:
-			case <-stopped: // the computing goroutine answers
-				stopped = nil
-				signal(s.wake)
-				continue
+			continue
+		}
+		t.mu.Lock()
+		mail := t.mail
+		t.mail = nil
+		t.mu.Unlock()
+		for _, d := range mail {
+			if !yield(d.piece, d.err) || d.err != nil {
+				return
 			}
-			t.mu.Lock()
-			mail := t.mail
-			t.mail = nil
-			t.mu.Unlock()
-			for _, d := range mail {
-				if !yield(d.piece, d.err) || d.err != nil {
-					return
-				}
-				if d.piece.Result != nil && d.piece.Result.Finish != FinishCanceled {
-					return
-				}
+			if d.piece.Result != nil && d.piece.Result.Finish != FinishCanceled {
+				return
 			}
 		}
 	}
 }
 
 // submit puts a text into the queue.
-func (s *Scheduler) submit(ctx context.Context, request Request) (*text, error) {
-	r, err := newRun(0, s.m, request.Prompt, &request.Options)
-	if err != nil {
-		return nil, err
-	}
+func (s *Scheduler) submit(ctx context.Context, r *run) (*text, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

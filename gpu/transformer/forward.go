@@ -11,31 +11,51 @@ import (
 // tokens[i] for i ≥ from, in order. The slice is reused. If ctx ends, Forward returns within a chunk; the
 // sequence then has as many tokens as Position says. After any other error, Reset the sequence.
 func (t *Transformer) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
+	vocab := t.VocabSize()
+	var logits []float32
+	return t.forward(ctx, tokens, from, func(left leaving, at, n int) ([]float32, error) {
+		if err := t.runHead(left, at, n); err != nil {
+			return nil, err
+		}
+		logits = slices.Grow(logits[:0], n*vocab)[:n*vocab]
+		return logits, t.graph.ReadFloats(ctx, t.graph.Logits().Buffer, 0, logits)
+	}, each)
+}
+
+// Hidden is Forward for what the head multiplies: the hidden states [Hidden] after the final norm.
+func (t *Transformer) Hidden(ctx context.Context, tokens []int32, from int, each func(i int, hidden []float32) error) error {
+	return t.forward(ctx, tokens, from, func(_ leaving, at, n int) ([]float32, error) {
+		if err := t.normalize(at, n); err != nil {
+			return nil, err
+		}
+		return t.graph.ReadVectors(ctx, t.graph.Final(), n, t.Spec().Hidden)
+	}, each)
+}
+
+// forward feeds tokens, and calls each with one of the vectors that read makes of n tokens of a chunk, for tokens[i] with
+// i ≥ from.
+func (t *Transformer) forward(ctx context.Context, tokens []int32, from int, read func(left leaving, at, n int) ([]float32, error), each func(i int, vector []float32) error) error {
 	if err := t.accept(t.sequences.selected, tokens); err != nil {
 		return err
 	}
-	vocab := t.VocabSize()
-	var logits []float32
 	for at := 0; at < len(tokens); {
 		left, err := t.feedChunk(ctx, tokens[at:])
 		if err != nil {
 			return err
 		}
 		for r := min(max(from-at, 0), left.n); r < left.n; {
-			m := min(left.n-r, t.graph.HeadRows())
-			if err := t.runHead(left, r, m); err != nil {
+			n := min(left.n-r, t.graph.HeadRows())
+			vectors, err := read(left, r, n)
+			if err != nil {
 				return err
 			}
-			logits = slices.Grow(logits[:0], m*vocab)[:m*vocab]
-			if err := t.graph.ReadFloats(ctx, t.graph.Logits().Buffer, 0, logits); err != nil {
-				return err
-			}
-			for j := range m {
-				if err := each(at+r+j, logits[j*vocab:(j+1)*vocab]); err != nil {
+			width := len(vectors) / n
+			for j := range n {
+				if err := each(at+r+j, vectors[j*width:(j+1)*width]); err != nil {
 					return err
 				}
 			}
-			r += m
+			r += n
 		}
 		at += left.n
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -59,52 +58,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
-	return s.generate(w, r, textForm, func(q *request, l *loaded) ([][]int32, error) { return q.prompts(l) })
-}
-
-// prompts reads prompt: a string, tokens, or a list of either.
-func (q *request) prompts(l *loaded) (all [][]int32, err error) {
-	var text string
-	var texts []string
-	var ids []int32
-	switch v := l.scheduler.Model().Vocabulary(); {
-	case isNull(q.Prompt):
-		return nil, bad("prompt", "there is no prompt")
-	case json.Unmarshal(q.Prompt, &text) == nil:
-		ids, err := v.Prompt(text, true)
-		return [][]int32{ids}, err
-	case json.Unmarshal(q.Prompt, &ids) == nil:
-		return [][]int32{ids}, checkTokens(ids, l)
-	case json.Unmarshal(q.Prompt, &texts) == nil:
-		for _, text := range texts {
-			ids, err := v.Prompt(text, true)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, ids)
-		}
-	case json.Unmarshal(q.Prompt, &all) == nil:
-		for _, ids := range all {
-			if err := checkTokens(ids, l); err != nil {
-				return nil, err
-			}
-		}
-	default:
-		return nil, bad("prompt", "want a string, tokens, or a list of either")
-	}
-	if len(all) == 0 || len(all) > most {
-		return nil, bad("prompt", "%d prompts, want 1 to %d", len(all), most)
-	}
-	return all, nil
-}
-
-func checkTokens(ids []int32, l *loaded) error {
-	for _, id := range ids {
-		if id < 0 || int(id) >= l.scheduler.Model().VocabSize() {
-			return bad("prompt", "token %d is not one of the model's %d", id, l.scheduler.Model().VocabSize())
-		}
-	}
-	return nil
+	return s.generate(w, r, textForm, func(q *request, l *loaded) ([][]int32, error) { return prompts("prompt", q.Prompt, most, l) })
 }
 
 // form is how answers of an endpoint are written.

@@ -19,6 +19,8 @@ type Options struct {
 	Queue  int      // texts that may wait for a model; more are answered with 429
 	Key    string   // clients must send it; "": none
 	CORS   []string // origins whose pages may use the server; *: all
+
+	Pooling llm.Pooling // what embeddings are made of
 }
 
 // Server serves models.
@@ -40,7 +42,7 @@ func New(o Options) *Server {
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/models": s.models, "GET /v1/models/{id...}": s.model, "GET /props": s.props, "GET /metrics": s.metrics,
 		"POST /v1/chat/completions": s.chat, "POST /v1/completions": s.complete,
-		"POST /tokenize": s.tokenize, "POST /detokenize": s.detokenize, "POST /apply-template": s.applyTemplate,
+		"POST /v1/embeddings": s.embeddings, "POST /tokenize": s.tokenize, "POST /detokenize": s.detokenize, "POST /apply-template": s.applyTemplate,
 	} {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := s.authorized(r); err != nil {

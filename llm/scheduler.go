@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"time"
 )
 
 // ErrQueueFull is the error of a text that is not taken on, because as many as may wait are waiting.
@@ -39,7 +40,9 @@ type SchedulerStats struct {
 	Waiting, Running                            int
 	Ended, Refused                              int
 	PromptTokens, CachedTokens, GeneratedTokens int
-	Steps, StepTokens                           int // decode steps, and tokens that they computed
+	Steps, StepTokens                           int           // decode steps, and tokens that they computed
+	FirstTokens                                 int           // texts that have had a first token
+	FirstTokenTime                              time.Duration // that they waited for it together, from when they were asked for
 }
 
 // NewScheduler makes a scheduler of all sequences of a model that are free. queue is how many texts may wait.
@@ -69,6 +72,7 @@ func (s *Scheduler) Stats() SchedulerStats {
 // text is a request on its way.
 type text struct {
 	*run
+	asked  time.Time
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -173,7 +177,7 @@ func (s *Scheduler) submit(ctx context.Context, r *run) (*text, error) {
 		s.stats.Refused++
 		return nil, ErrQueueFull
 	}
-	t := &text{run: r, ready: make(chan struct{}, 1)}
+	t := &text{run: r, asked: time.Now(), ready: make(chan struct{}, 1)}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	s.waiting = append(s.waiting, t)
 	signal(s.wake)
@@ -284,6 +288,10 @@ func (s *Scheduler) leave(t *text) {
 	s.stats.PromptTokens += stats.PromptTokens
 	s.stats.CachedTokens += stats.CachedTokens
 	s.stats.GeneratedTokens += stats.GeneratedTokens
+	if !t.first.IsZero() {
+		s.stats.FirstTokens++
+		s.stats.FirstTokenTime += t.first.Sub(t.asked)
+	}
 }
 
 // admit begins texts that wait, while there are free sequences.

@@ -40,8 +40,8 @@ allow WebGPU on https pages only. The server answers to IP addresses, localhost,
 a proxy, or under another name, give that name with --allow-host.
 
 Programs made for OpenAI's API can use the models at /v1: chat and text completions, streamed or whole, with
-JSON schemas (response_format) and grammars; /tokenize, /apply-template, /health, /props and /metrics are there as
-well. For them a model runs in this program, on its GPU; it is loaded by the first request. Several
+JSON schemas (response_format) and grammars, and embeddings; /tokenize, /apply-template, /health, /props and
+/metrics are there as well. For them a model runs in this program, on its GPU; it is loaded by the first request. Several
 requests are computed together (--parallel).
 
 A bundle in a subdirectory that cannot be opened is reported, and the others are served.
@@ -53,6 +53,7 @@ Examples:
 
   llama-webgpu serve out
   llama-webgpu serve models --port 9000 --parallel 8 --api-key "$KEY"
+  llama-webgpu serve models --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --gpu-memory 20GB --keep-alive 10m --log json
   curl http://localhost:8080/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hello"}]}'`,
 	Flags: slices.Concat([]cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`DIR`: bundle, or directory of bundles (required)"},
@@ -60,7 +61,7 @@ Examples:
 		&cli.IntFlag{Name: "port", Value: 8080, Usage: "`N`: port to listen on; 0: any that is free"},
 		&cli.StringSliceFlag{Name: "allow-host", Usage: "`NAME`: another host name to answer to (repeatable)"},
 		&cli.BoolFlag{Name: "no-reference", Usage: "do not compute logits for the page's parity check", DisableDefaultText: true},
-	}, apiFlags, deviceFlags()),
+	}, apiFlags, serviceFlags, deviceFlags()),
 	Action: serve,
 }
 
@@ -79,7 +80,11 @@ func serve(c *cli.Context) error {
 	for _, err := range damaged {
 		fmt.Fprintf(c.App.ErrWriter, "not served: %v\n", err)
 	}
-	api, err := newAPI(c, models)
+	service, err := newService(c)
+	if err != nil {
+		return err
+	}
+	api, err := newAPI(c, models, service.memory)
 	if err != nil {
 		return err
 	}
@@ -102,16 +107,16 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	at := pageAddress(l.Addr())
-	fmt.Fprintf(stdout(c), "%s; open http://%s\n", counted(len(models), "model"), at)
+	at := service.scheme() + "://" + pageAddress(l.Addr())
+	fmt.Fprintf(stdout(c), "%s; open %s\n", counted(len(models), "model"), at)
 	if api != nil {
-		fmt.Fprintf(stdout(c), "API for OpenAI clients: %s\n", apiAddress(at))
+		fmt.Fprintf(stdout(c), "API for OpenAI clients: %s/v1\n", at)
 		defer api.Close(canceled())
 	}
 	if o.AnyAddress && c.String("api-key") == "" && api != nil {
 		fmt.Fprintf(c.App.ErrWriter, "warning: whoever reaches %s may use the API: set --api-key, or --no-api\n", c.String("host"))
 	}
-	return serveUntil(c.Context, l, web.Handler(o), c.Duration("grace"))
+	return serveUntil(c.Context, service.listener(l), service.handler(web.Handler(o)), c.Duration("grace"))
 }
 
 // canceled is a context that has ended.

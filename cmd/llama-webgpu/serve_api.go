@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -30,23 +29,24 @@ var apiFlags = []cli.Flag{
 	&cli.IntFlag{Name: "parallel", Aliases: []string{"np"}, Value: 4, Usage: "generate up to `N` texts at once", Category: "API"},
 	&cli.IntFlag{Name: "queue", Value: 64, Usage: "let up to `N` texts wait, and answer others with 429", Category: "API"},
 	&cli.IntFlag{Name: "max-seq-len", Aliases: []string{"c"}, Usage: "`N`: context length: prompt and text have at most N tokens", DefaultText: "what the model was trained for, at most 4096", Category: "API"},
-	&cli.IntFlag{Name: "max-loaded", Value: 1, Usage: "keep up to `N` models loaded; the one used longest ago makes room", Category: "API"},
-	&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "`TIME`: when the server ends, let texts go on for so long", Category: "API"},
 }
 
 var apiBounds = []cmdline.Bound{
 	{Name: "parallel", Least: 1, Most: maxBatch},
 	{Name: "queue", Most: 1 << 20},
 	{Name: "max-seq-len", Least: 1, Most: 1 << 20},
-	{Name: "max-loaded", Least: 1, Most: 1 << 10},
+	{Name: "max-loaded", Most: 1 << 10},
 }
 
 // newAPI makes the interface for programs, nil: it is not wanted.
-func newAPI(c *cli.Context, models []web.Model) (*server.Server, error) {
+func newAPI(c *cli.Context, models []web.Model, memory uint64) (*server.Server, error) {
 	if c.Bool("no-api") {
 		return nil, nil
 	}
-	o := server.Options{Most: c.Int("max-loaded"), Queue: c.Int("queue"), Key: c.String("api-key"), CORS: c.StringSlice("cors")}
+	o := server.Options{
+		Most: c.Int("max-loaded"), Memory: memory, Keep: c.Duration("keep-alive"), Queue: c.Int("queue"),
+		Key: c.String("api-key"), CORS: c.StringSlice("cors"), Pooling: llm.Pooling(c.String("pooling")),
+	}
 	aliases, err := aliasesOf(c.StringSlice("alias"), models)
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func newAPI(c *cli.Context, models []web.Model) (*server.Server, error) {
 			return nil, err
 		}
 		o.Models = append(o.Models, server.Model{
-			ID: m.Name, Aliases: aliases[m.Name], Print: print, Created: created,
+			ID: m.Name, Aliases: aliases[m.Name], Print: print, Created: created, Bytes: uint64(m.Bytes),
 			Load: func(ctx context.Context) (*server.Loaded, error) { return loadServed(ctx, c, m) },
 		})
 	}
@@ -126,6 +126,3 @@ func loadServed(ctx context.Context, c *cli.Context, m web.Model) (*server.Loade
 		Close:    func() error { return errors.Join(model.Close(), files.Close()) },
 	}, nil
 }
-
-// apiAddress says where the interface is.
-func apiAddress(address string) string { return fmt.Sprintf("http://%s/v1", address) }

@@ -136,7 +136,7 @@ func TestServedAPI(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		api, err := newAPI(c, models)
+		api, err := newAPI(c, models, 0)
 		if err != nil {
 			return err
 		}

@@ -11,17 +11,19 @@ import (
 // gauges are what metrics tells of each loaded model, in the text form of Prometheus.
 var gauges = []struct {
 	name, kind, help string
-	value            func(s llm.SchedulerStats) int
+	value            func(s llm.SchedulerStats) float64
 }{
-	{"requests_running", "gauge", "Texts that are being generated.", func(s llm.SchedulerStats) int { return s.Running }},
-	{"requests_waiting", "gauge", "Texts that wait for a sequence.", func(s llm.SchedulerStats) int { return s.Waiting }},
-	{"requests_total", "counter", "Texts that have ended.", func(s llm.SchedulerStats) int { return s.Ended }},
-	{"requests_refused_total", "counter", "Texts that were refused because the queue was full.", func(s llm.SchedulerStats) int { return s.Refused }},
-	{"prompt_tokens_total", "counter", "Tokens of prompts.", func(s llm.SchedulerStats) int { return s.PromptTokens }},
-	{"prompt_tokens_cached_total", "counter", "Tokens of prompts that were not computed, because the cache had them.", func(s llm.SchedulerStats) int { return s.CachedTokens }},
-	{"generated_tokens_total", "counter", "Tokens that were generated.", func(s llm.SchedulerStats) int { return s.GeneratedTokens }},
-	{"decode_steps_total", "counter", "Steps that computed one token of each text that was under way.", func(s llm.SchedulerStats) int { return s.Steps }},
-	{"decode_step_tokens_total", "counter", "Tokens that decode steps computed; over the steps, the mean batch.", func(s llm.SchedulerStats) int { return s.StepTokens }},
+	{"requests_running", "gauge", "Texts that are being generated.", func(s llm.SchedulerStats) float64 { return float64(s.Running) }},
+	{"requests_waiting", "gauge", "Texts that wait for a sequence.", func(s llm.SchedulerStats) float64 { return float64(s.Waiting) }},
+	{"requests_total", "counter", "Texts that have ended.", func(s llm.SchedulerStats) float64 { return float64(s.Ended) }},
+	{"requests_refused_total", "counter", "Texts that were refused because the queue was full.", func(s llm.SchedulerStats) float64 { return float64(s.Refused) }},
+	{"prompt_tokens_total", "counter", "Tokens of prompts.", func(s llm.SchedulerStats) float64 { return float64(s.PromptTokens) }},
+	{"prompt_tokens_cached_total", "counter", "Tokens of prompts that were not computed, because the cache had them.", func(s llm.SchedulerStats) float64 { return float64(s.CachedTokens) }},
+	{"generated_tokens_total", "counter", "Tokens that were generated.", func(s llm.SchedulerStats) float64 { return float64(s.GeneratedTokens) }},
+	{"decode_steps_total", "counter", "Steps that computed one token of each text that was under way.", func(s llm.SchedulerStats) float64 { return float64(s.Steps) }},
+	{"decode_step_tokens_total", "counter", "Tokens that decode steps computed; over the steps, the mean batch.", func(s llm.SchedulerStats) float64 { return float64(s.StepTokens) }},
+	{"first_token_seconds_sum", "counter", "Seconds from request to first token, of all texts.", func(s llm.SchedulerStats) float64 { return s.FirstTokenTime.Seconds() }},
+	{"first_token_seconds_count", "counter", "Texts that have had a first token.", func(s llm.SchedulerStats) float64 { return float64(s.FirstTokens) }},
 }
 
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) error {
@@ -34,8 +36,12 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) error {
 	for _, g := range gauges {
 		fmt.Fprintf(&b, "# HELP llama_webgpu_%s %s\n# TYPE llama_webgpu_%s %s\n", g.name, g.help, g.name, g.kind)
 		for i, l := range running {
-			fmt.Fprintf(&b, "llama_webgpu_%s{model=%q} %d\n", g.name, l.ID, g.value(stats[i]))
+			fmt.Fprintf(&b, "llama_webgpu_%s{model=%q} %v\n", g.name, l.ID, g.value(stats[i]))
 		}
+	}
+	b.WriteString("# HELP llama_webgpu_memory_bytes Memory that the model takes.\n# TYPE llama_webgpu_memory_bytes gauge\n")
+	for _, l := range running {
+		fmt.Fprintf(&b, "llama_webgpu_memory_bytes{model=%q} %d\n", l.ID, l.bytes)
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = w.Write([]byte(b.String())) // fails only if the client has gone

@@ -17,6 +17,7 @@ type Model struct {
 	Aliases []string // other names
 	Print   string   // fingerprint: the bundle's ID
 	Created time.Time
+	Bytes   uint64 // of its weights: what it takes at least
 
 	// Load is called when a request asks for the model.
 	Load func(ctx context.Context) (*Loaded, error)
@@ -29,11 +30,16 @@ type Loaded struct {
 	Close    func() error                                    // closes Model and whatever it was made from
 }
 
-// registry loads models when they are asked for, and unloads the one that was used longest ago when there are too many.
+// registry loads models when they are asked for, and unloads those that were used longest ago when there are too many, when
+// they take too much memory, or when nobody has used them for a while.
 type registry struct {
 	models []Model
-	most   int // loaded at once
-	queue  int // texts that may wait for a model
+	most   int           // loaded at once
+	queue  int           // texts that may wait for a model
+	budget uint64        // bytes that loaded models may take together, 0: any number
+	keep   time.Duration // how long a model that is not used stays loaded, 0: until another needs its place
+
+	closing sync.WaitGroup // models that are being unloaded
 
 	mu     sync.Mutex
 	loaded []*loaded // the one that was used longest ago first
@@ -48,7 +54,9 @@ type loaded struct {
 	scheduler *llm.Scheduler
 	forms     forms
 	err       error
-	users     int // requests
+	users     int         // requests
+	bytes     uint64      // that it takes; before it is loaded, at least
+	idle      *time.Timer // unloads it, nil: it is in use, or stays
 }
 
 // find returns the model with a name. With one model any name will do: many clients send that of another.
@@ -80,28 +88,10 @@ func (r *registry) use(ctx context.Context, name string) (*loaded, error) {
 		r.mu.Unlock()
 		return nil, llm.ErrClosed
 	}
-	i := slices.IndexFunc(r.loaded, func(l *loaded) bool { return l.Model == m })
-	var l, old *loaded
-	if i >= 0 {
-		l = r.loaded[i]
-		r.loaded = append(slices.Delete(r.loaded, i, i+1), l)
-	} else {
-		if len(r.loaded) >= r.most {
-			at := slices.IndexFunc(r.loaded, func(l *loaded) bool { return l.users == 0 })
-			if at < 0 {
-				r.mu.Unlock()
-				return nil, errBusy
-			}
-			old = r.loaded[at]
-			r.loaded = slices.Delete(r.loaded, at, at+1)
-		}
-		l = &loaded{Model: m, ready: make(chan struct{})}
-		r.loaded = append(r.loaded, l)
-	}
-	l.users++
+	l, err := r.take(m)
 	r.mu.Unlock()
-	if i < 0 {
-		go r.load(l, old)
+	if err != nil {
+		return nil, err
 	}
 	select {
 	case <-l.ready:
@@ -116,11 +106,33 @@ func (r *registry) use(ctx context.Context, name string) (*loaded, error) {
 	return l, nil
 }
 
-// load loads a model in place of an old one. One that cannot be loaded is forgotten, so that the next request tries again.
-func (r *registry) load(l, old *loaded) {
+// take returns a model that is loaded, or begins to load it. It needs r.mu.
+func (r *registry) take(m *Model) (*loaded, error) {
+	if i := slices.IndexFunc(r.loaded, func(l *loaded) bool { return l.Model == m }); i >= 0 {
+		l := r.loaded[i]
+		r.loaded = append(slices.Delete(r.loaded, i, i+1), l)
+		l.users++
+		if l.idle != nil {
+			l.idle.Stop()
+			l.idle = nil
+		}
+		return l, nil
+	}
+	old, err := r.room(m)
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded{Model: m, ready: make(chan struct{}), users: 1, bytes: m.Bytes}
+	r.loaded = append(r.loaded, l)
+	go r.load(l, old)
+	return l, nil
+}
+
+// load loads a model in place of old ones. One that cannot be loaded is forgotten, so that the next request tries again.
+func (r *registry) load(l *loaded, old []*loaded) {
 	defer close(l.ready)
-	if old != nil {
-		old.close(context.Background())
+	for _, o := range old {
+		o.close(context.Background())
 	}
 	in, err := l.Load(context.Background())
 	if err == nil {
@@ -129,17 +141,30 @@ func (r *registry) load(l, old *loaded) {
 		}
 		l.in = in
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if l.err = err; err != nil {
-		r.mu.Lock()
 		r.loaded = slices.DeleteFunc(r.loaded, func(o *loaded) bool { return o == l })
-		r.mu.Unlock()
+		return
 	}
+	l.bytes = 0
+	for _, bytes := range in.Model.Memory() {
+		l.bytes += bytes
+	}
+	r.shrink()
 }
 
 func (r *registry) release(l *loaded) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l.users--
+	if l.users > 0 || r.closed {
+		return
+	}
+	r.shrink() // it may have been too much before, and in use
+	if r.keep > 0 {
+		l.idle = time.AfterFunc(r.keep, func() { r.expire(l) })
+	}
 }
 
 // close unloads a model, once its texts have ended or ctx has.
@@ -161,6 +186,7 @@ func (r *registry) close(ctx context.Context) {
 	for _, l := range list {
 		l.close(ctx)
 	}
+	r.closing.Wait()
 }
 
 // running returns the models that are loaded.
@@ -177,36 +203,4 @@ func (r *registry) running() (list []*loaded) {
 		}
 	}
 	return list
-}
-
-// forms keeps those that requests have asked for: what a form has found out about the vocabulary is worth keeping.
-type forms struct {
-	mu   sync.Mutex
-	last []form
-}
-
-type form struct {
-	text string
-	form *llm.Form
-}
-
-// keptForms is how many forms of a model are kept.
-const keptForms = 32
-
-// get returns the form of a text, made if it is not kept.
-func (f *forms) get(text string, make func() (*llm.Form, error)) (*llm.Form, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if i := slices.IndexFunc(f.last, func(o form) bool { return o.text == text }); i >= 0 {
-		found := f.last[i]
-		f.last = append(slices.Delete(f.last, i, i+1), found)
-		return found.form, nil
-	}
-	made, err := make()
-	if err != nil {
-		return nil, err
-	}
-	f.last = append(f.last, form{text, made})
-	f.last = f.last[max(0, len(f.last)-keptForms):]
-	return made, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
@@ -15,10 +16,12 @@ import (
 // Options say what to serve.
 type Options struct {
 	Models []Model
-	Most   int      // models that are loaded at once; 0: 1
-	Queue  int      // texts that may wait for a model; more are answered with 429
-	Key    string   // clients must send it; "": none
-	CORS   []string // origins whose pages may use the server; *: all
+	Most   int           // models that are loaded at once; 0: 1, or with a Memory any number
+	Memory uint64        // bytes that loaded models may take together; 0: any number
+	Keep   time.Duration // how long a model that is not used stays loaded; 0: until another needs its place
+	Queue  int           // texts that may wait for a model; more are answered with 429
+	Key    string        // clients must send it; "": none
+	CORS   []string      // origins whose pages may use the server; *: all
 
 	Pooling llm.Pooling // what embeddings are made of
 }
@@ -35,7 +38,11 @@ var Paths = []string{"/v1/", "/health", "/props", "/metrics", "/tokenize", "/det
 
 // New makes a server. Models are not loaded yet.
 func New(o Options) *Server {
-	s := &Server{o: o, r: registry{models: o.Models, most: max(o.Most, 1), queue: o.Queue}, mux: http.NewServeMux()}
+	if o.Most == 0 && o.Memory > 0 {
+		o.Most = len(o.Models)
+	}
+	s := &Server{o: o, mux: http.NewServeMux()}
+	s.r = registry{models: o.Models, most: max(o.Most, 1), queue: o.Queue, budget: o.Memory, keep: o.Keep}
 	s.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})

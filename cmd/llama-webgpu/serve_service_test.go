@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// selfSigned writes a certificate for 127.0.0.1 and its key, and returns who trusts it.
+func selfSigned(t *testing.T) (cert, key string, pool *x509.CertPool) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, data []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AddCert(parsed)
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret), pool
+}
+
+// lines is what was written, for several goroutines.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// serviceOf reads flags of serve.
+func serviceOf(t *testing.T, log io.Writer, flags ...string) (s service, err error) {
+	t.Helper()
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	command := *serveCommand
+	command.Action = func(c *cli.Context) error {
+		s, err = newService(c)
+		return nil
+	}
+	app := newApp()
+	app.Commands, app.ErrWriter = []*cli.Command{&command}, log
+	if err := app.RunContext(t.Context(), append([]string{"llama-webgpu", "serve"}, flags...)); err != nil {
+		t.Fatal(err)
+	}
+	return s, err
+}
+
+// TestService serves over TLS, in both versions of HTTP, and logs each request as JSON.
+func TestService(t *testing.T) {
+	cert, key, pool := selfSigned(t)
+	var log lines
+	s, err := serviceOf(t, &log, "--tls-cert", cert, "--tls-key", key, "--log", "json", "--gpu-memory", "2GB")
+	if err != nil || s.memory != 2e9 || s.scheme() != "https" {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, r.Proto)
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Errorf("a stream cannot be flushed: %v", err)
+		}
+	})
+	go func() { done <- serveUntil(ctx, s.listener(l), s.handler(h), time.Second) }()
+	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: proto == "HTTP/2.0"}}
+		r, err := c.Get("https://" + l.Addr().String() + "/v1/models?secret=1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		if err != nil || string(text) != proto || r.StatusCode != http.StatusTeapot {
+			t.Errorf("%d %s, %v; want %s", r.StatusCode, text, err, proto)
+		}
+		c.CloseIdleConnections()
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	n := 0
+	for line := range strings.Lines(log.String()) {
+		var entry struct {
+			Msg, Method, Path string
+			Status, Bytes     int
+			Seconds           float64
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if entry.Msg == "request" {
+			n++
+			if entry.Path != "/v1/models" || entry.Status != http.StatusTeapot || entry.Bytes != 8 {
+				t.Errorf("%s", line)
+			}
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d requests were logged: %s", n, log.String())
+	}
+}
+
+func TestServiceMistakes(t *testing.T) {
+	cert, key, _ := selfSigned(t)
+	for want, flags := range map[string][]string{
+		"want both":                    {"--tls-cert", cert},
+		"certificate":                  {"--tls-cert", key, "--tls-key", key},
+		"no such file":                 {"--tls-cert", "nothing", "--tls-key", key},
+		"--gpu-memory much: ":          {"--gpu-memory", "much"},
+		`--pooling "max": want last`:   {"--pooling", "max"},
+		"--log xml: want text or json": {"--log", "xml"},
+	} {
+		if _, err := serviceOf(t, io.Discard, flags...); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), `"`, ""), strings.ReplaceAll(want, `"`, "")) {
+			t.Errorf("%v: %v, want %s", flags, err, want)
+		}
+	}
+}

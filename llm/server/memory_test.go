@@ -1,0 +1,93 @@
+package server_test
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llama-webgpu/llama-webgpu/llm/server"
+)
+
+// inMemory returns the models that are loaded, by what /metrics tells.
+func inMemory(t *testing.T, address string) (names []string) {
+	t.Helper()
+	r, err := http.Get(address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if _, rest, ok := strings.Cut(line, `llama_webgpu_memory_bytes{model="`); ok {
+			name, bytes, _ := strings.Cut(rest, `"} `)
+			if strings.TrimSpace(bytes) == "0" {
+				t.Errorf("%s takes no memory", name)
+			}
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func wantModels(t *testing.T, address string, want ...string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !slices.Equal(inMemory(t, address), want) {
+		if time.Now().After(deadline) {
+			t.Fatalf("loaded: %v, want %v", inMemory(t, address), want)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func ask(t *testing.T, address, model string) (status int, text string) {
+	t.Helper()
+	status, text, _ = post(t, address+"/v1/completions", `{"model":"`+model+`","prompt":"It","max_tokens":1}`)
+	return status, text
+}
+
+// Models stay loaded within a budget of memory; the one that was used longest ago makes room.
+func TestMemoryBudget(t *testing.T) {
+	alone, _ := start(t, server.Options{}, "a")
+	if status, text := ask(t, alone, "a"); status != http.StatusOK {
+		t.Fatalf("%d %s", status, text)
+	}
+	wantModels(t, alone, "a")
+
+	address, _ := start(t, server.Options{Memory: 1 << 40}, "a", "b", "c")
+	for _, model := range []string{"a", "b", "c"} {
+		ask(t, address, model)
+	}
+	wantModels(t, address, "a", "b", "c")
+
+	address, _ = start(t, server.Options{Memory: 1}, "a", "b") // the weights of these have no size, so that each fits alone
+	for _, model := range []string{"a", "b", "a"} {
+		if status, text := ask(t, address, model); status != http.StatusOK {
+			t.Fatalf("%d %s", status, text)
+		}
+		wantModels(t, address, model)
+	}
+
+	address, _ = start(t, server.Options{Memory: 1, Models: []server.Model{{ID: "large", Bytes: 5 << 20, Load: load}}})
+	if status, text := ask(t, address, "large"); status != http.StatusServiceUnavailable || !strings.Contains(text, "take 5 MB") {
+		t.Errorf("a model that is too large: %d %s", status, text)
+	}
+}
+
+// A model that nobody uses is unloaded after a while, and loaded again when somebody does.
+func TestKeepAlive(t *testing.T) {
+	address, _ := start(t, server.Options{Keep: 50 * time.Millisecond}, "a")
+	for range 2 {
+		if status, text := ask(t, address, "a"); status != http.StatusOK {
+			t.Fatalf("%d %s", status, text)
+		}
+		wantModels(t, address)
+	}
+}

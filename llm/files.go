@@ -4,6 +4,7 @@ package llm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -162,7 +163,10 @@ type template struct{ *chat.Template }
 func (t template) Render(messages []Message, addGenerationPrompt bool) (string, error) {
 	list := make([]chat.Message, len(messages))
 	for i, m := range messages {
-		list[i] = chat.Message(m)
+		list[i] = chat.Message{Role: m.Role, Content: m.Content, Reasoning: m.Reasoning, CallID: m.CallID, Name: m.Name}
+		for _, c := range m.Calls {
+			list[i].Calls = append(list[i].Calls, chat.Call{ID: c.ID, Name: c.Name, Arguments: json.RawMessage(c.Arguments)})
+		}
 	}
 	return t.Template.Render(list, addGenerationPrompt)
 }

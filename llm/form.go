@@ -69,7 +69,13 @@ func (v *Vocabulary) pieces() *grammar.Vocabulary {
 	for i, id := range v.EOS {
 		ends[i] = int32(id)
 	}
-	return grammar.NewVocabulary(v.Tokenizer.Pieces(), ends)
+	texts := v.Tokenizer.Pieces()
+	for id := range texts {
+		if name, ok := v.Tokenizer.Token(int32(id)); ok && v.Tokenizer.Special(int32(id)) {
+			texts[id] = grammar.TokenBytes(name)
+		}
+	}
+	return grammar.NewVocabulary(texts, ends)
 }
 
 // formed is a text that is held to a form.

@@ -41,6 +41,8 @@ type GenerateOptions struct {
 	Logprobs    bool // pieces have the probability of their token
 	TopLogprobs int  // … and those of so many of the likeliest ones, at most MaxTopLogprobs
 
+	Show []string // special tokens whose names the text has, where others are left out of it
+
 	Form *Form // the text is one of these; nil: any. A text that does not come to its end has FinishLength
 
 	// Overflow says what happens to a prompt that is longer than the context, and to a text that reaches its end. Keep is

@@ -140,7 +140,7 @@ func (b brackets) Render(messages []Message, _ bool) (string, error) {
 // The opening of a conversation is what stays of it: the system messages.
 func TestOpening(t *testing.T) {
 	v := Vocabulary{Tokenizer: letters(t), BOS: -1}
-	system, user := Message{"system", "be nice"}, Message{"user", "hi"}
+	system, user := Message{Role: "system", Content: "be nice"}, Message{Role: "user", Content: "hi"}
 	for name, c := range map[string]struct {
 		messages []Message
 		template Template

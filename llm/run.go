@@ -69,6 +69,7 @@ func newRun(index int, m *Model, prompt []int32, o *GenerateOptions) (*run, erro
 	}
 	if v.Tokenizer != nil {
 		r.stream = v.Tokenizer.Stream(true)
+		r.stream.Show(o.Show...)
 		for _, id := range prompt[max(0, len(prompt)-streamContext):] { // what follows may depend on it: a space, half a character
 			r.stream.Push(id)
 		}

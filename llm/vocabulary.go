@@ -13,9 +13,19 @@ var (
 	ErrNoTokens    = errors.New("the prompt has no token")
 )
 
-// Message is one turn of a conversation. Role is mostly system, user or assistant.
+// Message is one turn of a conversation. Role is mostly system, user, assistant or tool.
 type Message struct {
 	Role, Content string
+
+	Calls     []Call // of the assistant: functions that it wants to be called, see package llm/tools
+	Reasoning string // that led the assistant to Content or Calls
+	CallID    string // of a tool: the call that Content is the result of
+	Name      string // of that tool
+}
+
+// Call is one of a function. Arguments is a JSON object; what a model has written may be another text.
+type Call struct {
+	ID, Name, Arguments string
 }
 
 // Template writes a conversation as the text that a model was trained to continue. With addGenerationPrompt, the
@@ -30,6 +40,15 @@ type Vocabulary struct {
 	BOS       int                  // token that begins a text, −1: none
 	EOS       []int                // tokens that end one
 	Template  Template             // nil: the model was not trained to chat
+}
+
+// Special reports whether a text is the name of a special token, which no other tokens spell.
+func (v *Vocabulary) Special(name string) bool {
+	if v.Tokenizer == nil {
+		return false
+	}
+	id, ok := v.Tokenizer.ID(name)
+	return ok && v.Tokenizer.Special(id)
 }
 
 // Prompt returns the tokens of a text to be continued. With bos, the tokenizer puts before it what belongs before

@@ -7,7 +7,8 @@ import "strings"
 type Stream struct {
 	t           *Tokenizer
 	skipSpecial bool
-	sinks       []sink // sinks[i] goes into step i, the last into text
+	shown       map[string]bool // special tokens that are not left out
+	sinks       []sink          // sinks[i] goes into step i, the last into text
 	flushes     []func()
 	text        strings.Builder
 }
@@ -17,6 +18,16 @@ func (t *Tokenizer) Stream(skipSpecial bool) *Stream {
 	s := &Stream{t: t, skipSpecial: skipSpecial}
 	s.reset()
 	return s
+}
+
+// Show has the texts of some special tokens not left out.
+func (s *Stream) Show(tokens ...string) {
+	if s.shown == nil {
+		s.shown = map[string]bool{}
+	}
+	for _, token := range tokens {
+		s.shown[token] = true
+	}
 }
 
 func (s *Stream) reset() {
@@ -50,7 +61,7 @@ func (s *Stream) Flush() string {
 
 func (s *Stream) push(id int32) {
 	token, ok := s.t.Token(id)
-	if !ok || s.skipSpecial && s.t.special[token] {
+	if !ok || s.skipSpecial && s.t.special[token] && !s.shown[token] {
 		return
 	}
 	s.sinks[0](token, true)

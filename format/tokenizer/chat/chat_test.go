@@ -169,7 +169,7 @@ func TestUnsupportedIsAnError(t *testing.T) {
 	} {
 		c, err := New(source, nil, nil)
 		if err == nil {
-			_, err = c.Render([]Message{{"user", "a"}}, false)
+			_, err = c.Render([]Message{{Role: "user", Content: "a"}}, false)
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.80q: got the error %v, want %q", source, err, want)
@@ -193,7 +193,7 @@ func TestVariables(t *testing.T) {
 	if want := "False['x', 'y']{'p': 1.5, 'q': 1}None30.5{'z': [1, 2.0, None, True, 'é'], 'y': {}}r"; got != want || err != nil {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
-	if _, err := render("", nil, Message{"user", "\xff"}); err == nil || !strings.Contains(err.Error(), "not valid UTF-8") {
+	if _, err := render("", nil, Message{Role: "user", Content: "\xff"}); err == nil || !strings.Contains(err.Error(), "not valid UTF-8") {
 		t.Errorf("a message that is not UTF-8: got the error %v", err)
 	}
 	for _, bad := range []any{make(chan int), map[int]int{1: 2}, struct{}{}, json.RawMessage(`[1`), json.RawMessage(`1 2`), json.RawMessage(``)} {
@@ -201,6 +201,47 @@ func TestVariables(t *testing.T) {
 			t.Errorf("a variable %T %v: got no error", bad, bad)
 		}
 	}
+}
+
+// TestCalls renders a conversation with a call of a function in templates of several families, and what a model said beside it.
+func TestCalls(t *testing.T) {
+	tools := json.RawMessage(`[{"type":"function","function":{"name":"weather","parameters":{"type":"object"}}}]`)
+	messages := []Message{
+		{Role: "user", Content: "Rain?"},
+		{Role: "assistant", Reasoning: "Ask.", Calls: []Call{{"abcdefghi", "weather", json.RawMessage(`{"z":"Graz","a":1}`)}}},
+		{Role: "tool", CallID: "abcdefghi", Name: "weather", Content: "wet"},
+	}
+	c := parsed(t, "qwen3", nil)
+	if text, err := c.Render([]Message{messages[0], {Role: "assistant", Reasoning: "Look.", Content: "No."}}, true); err != nil || !strings.Contains(text, "<think>\nLook.\n</think>\n\nNo.") {
+		t.Errorf("a thought: %q, %v", text, err)
+	}
+	for name, want := range map[string]string{
+		"qwen25":    "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"z\": \"Graz\", \"a\": 1}}\n</tool_call><|im_end|>\n<|im_start|>user\n<tool_response>\nwet\n</tool_response>",
+		"llama31":   "{\"name\": \"weather\", \"parameters\": {\"z\": \"Graz\", \"a\": 1}}<|eot_id|><|start_header_id|>ipython<|end_header_id|>\n\n\"wet\"<|eot_id|>",
+		"mistral03": "[TOOL_CALLS] [{\"name\": \"weather\", \"arguments\": {\"z\": \"Graz\", \"a\": 1}}]</s>[TOOL_RESULTS] {\"content\": wet, \"call_id\": \"abcdefghi\"}",
+	} {
+		c := parsed(t, name, map[string]any{"tools": tools})
+		if text, err := c.Render(messages, true); err != nil || !strings.Contains(text, want) {
+			t.Errorf("%s: %v\n%s\nwant in it %s", name, err, text, want)
+		}
+	}
+}
+
+// parsed is one of testdata/templates.
+func parsed(t *testing.T, name string, extra map[string]any) *Template {
+	t.Helper()
+	source, err := os.ReadFile("testdata/templates/" + name + ".jinja")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := fixed(t, string(source), "<s>", "</s>", extra)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Source() != string(source) {
+		t.Errorf("%s: the source is another one", name)
+	}
+	return c
 }
 
 func TestRenderConcurrently(t *testing.T) {
@@ -212,7 +253,7 @@ func TestRenderConcurrently(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 50 {
-				if text, err := c.Render([]Message{{"user", "a"}, {"assistant", "b"}}, true); text != "ab2" || err != nil {
+				if text, err := c.Render([]Message{{Role: "user", Content: "a"}, {Role: "assistant", Content: "b"}}, true); text != "ab2" || err != nil {
 					t.Errorf("got %q, %v", text, err)
 				}
 			}

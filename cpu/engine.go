@@ -97,7 +97,7 @@ func (e *Engine) Position() int { return e.length }
 // Room reports how many more tokens can be fed so that they all see each other: those of the context.
 func (e *Engine) Room() int {
 	most := e.options.MaxSeqLen
-	if n := e.spec.Positions; n > 0 {
+	if n := e.spec.Most(); n > 0 {
 		most = min(most, n)
 	}
 	return max(0, most-e.length)
@@ -230,12 +230,12 @@ func (e *Engine) embedTokens(x []float32, tokens []int32, position int) error {
 		for i := range row {
 			row[i] *= e.spec.EmbedScale
 		}
+		p := position + t
+		if most := e.spec.Most(); most > 0 && p >= most {
+			return fmt.Errorf("position %d: the model has %d positions", p, most)
+		}
 		if e.positions == nil {
 			continue
-		}
-		p := position + t
-		if p >= e.spec.Positions {
-			return fmt.Errorf("position %d: the model has learned %d positions", p, e.spec.Positions)
 		}
 		learned := e.work.row(h)
 		if err := e.weights.Rows(e.positions.index, p, 1, learned); err != nil {

@@ -131,7 +131,24 @@ func compare(t *testing.T, w model.Weights, n int) {
 
 func TestFamilies(t *testing.T) {
 	for _, dir := range families(t) {
-		t.Run(filepath.Base(dir), func(t *testing.T) { compare(t, open(t, dir), 40) })
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			w := open(t, dir)
+			compare(t, w, 40)
+			rewound(t, w)
+		})
+	}
+}
+
+// rewound goes back in a sequence that fits into any window of the fixtures, and computes the same from there.
+func rewound(t *testing.T, w model.Weights) {
+	t.Helper()
+	e, ids := engine(t, w, Options{}), text(w, 8)
+	want := feed(t, e, ids, len(ids))
+	if err := e.Rewind(5); err != nil {
+		t.Fatal(err)
+	}
+	if rms := relativeRMS(t, feed(t, e, ids[5:], 1), want[5*e.VocabSize():]); !(rms <= 1e-5) {
+		t.Errorf("rewound: relative RMS %.2g", rms)
 	}
 }
 

@@ -195,12 +195,50 @@ FIXTURES = {
     "solar_open": ("SolarOpenConfig", dict(
         head_dim=16, n_routed_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, n_shared_experts=1, attention_bias=True)),
     "hunyuan_v1_moe": ("HunYuanMoEV1Config", dict(head_dim=12, num_experts=5, moe_topk=2, intermediate_size=20, attention_bias=True)),
+    "deepseek_v32": ("DeepseekV32Config", dict(
+        q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4,
+        n_routed_experts=6, num_experts_per_tok=2, n_group=3, topk_group=2, n_shared_experts=1, moe_intermediate_size=20,
+        first_k_dense_replace=1, index_topk=48, index_head_dim=12, index_n_heads=2, num_nextn_predict_layers=0)),
+    "glm_moe_dsa": ("GlmMoeDsaConfig", dict(
+        q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4,
+        n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=1, moe_intermediate_size=20, mlp_layer_types=["sparse", "dense", "sparse"],
+        index_topk=40, index_head_dim=12, index_n_heads=2, indexer_types=["full", "shared", "full"], num_nextn_predict_layers=0)),
+    "exaone_moe": ("ExaoneMoeConfig", dict(
+        num_hidden_layers=4, sliding_window=10, sliding_window_pattern=2, num_experts=6, num_experts_per_tok=3, num_shared_experts=1,
+        moe_intermediate_size=20, n_group=2, topk_group=1, first_k_dense_replace=1)),
+    "flex_olmo": ("FlexOlmoConfig", dict(num_experts=4, num_experts_per_tok=2, intermediate_size=20, attention_bias=True)),
+    "hy_v3": ("HYV3Config", dict(
+        head_dim=12, num_experts=6, num_experts_per_tok=3, num_shared_experts=1, moe_intermediate_size=20, attention_bias=True)),
+    "granitemoeshared": ("GraniteMoeSharedConfig", dict(
+        embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5, num_local_experts=4,
+        num_experts_per_tok=2, intermediate_size=24, shared_intermediate_size=28)),
+    "mellum": ("MellumConfig", dict(
+        head_dim=12, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=20, sliding_window=10,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"], mlp_layer_types=["sparse", "dense", "sparse"],
+        rope_parameters=dict(full_attention=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32, rope_theta=500000.0),
+                             sliding_attention=dict(rope_type="default", **THETA)))),
+    "helium": ("HeliumConfig", dict(head_dim=8, attention_bias=True)),
+    "cwm": ("CwmConfig", dict(
+        head_dim=12, sliding_window=10, mlp_bias=True, rope_parameters=dict(
+            rope_theta=500000.0, rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+            original_max_position_embeddings=32))),
+    "ministral": ("MinistralConfig", dict(
+        head_dim=12, sliding_window=10, layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
+    "vaultgemma": ("VaultGemmaConfig", dict(
+        head_dim=12, query_pre_attn_scalar=20, sliding_window=10, attn_logit_softcapping=3.0, final_logit_softcapping=5.0,
+        tie_word_embeddings=True)),
+    "hyperclovax": ("HyperCLOVAXConfig", dict(
+        embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=0.6, attention_bias=True)),
+    "minicpm3": ("MiniCPM3Config", dict(
+        q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4,
+        scale_emb=3, scale_depth=1.4, dim_model_base=16, mlp_bias=True, tie_word_embeddings=True)),
+    "jais2": ("Jais2Config", dict(head_dim=12)),
 }
 
 
 # Families whose code is not part of transformers, by one that computes the same: (config class, changes to COMMON, their
-# config.json from that of the other, names of tensors, tensors that are joined). Names are replaced part by part; of joined
-# tensors, grouped ones lie by key and value head.
+# config.json from that of the other, names of tensors, tensors that are joined, and how the tensors or the logits change).
+# Names are replaced part by part; of joined tensors, grouped ones lie by key and value head.
 QKV = [f"self_attn.{x}_proj" for x in "qkv"]
 REMOTE = {
     "internlm2": ("LlamaConfig", dict(attention_bias=True),
@@ -233,13 +271,52 @@ REMOTE = {
         lambda c: dict({k: v for k, v in c.items() if "multiplier" not in k and "scaling" not in k and k != "mlp_bias"}, model_type="minicpm",
                        architectures=["MiniCPMForCausalLM"], scale_emb=3, scale_depth=1.4, dim_model_base=16),
         [], None),
+    # The head of these divides its rows by their lengths.
+    "baichuan": ("LlamaConfig", dict(num_key_value_heads=4),
+        lambda c: dict({k: v for k, v in c.items() if k not in ("attention_bias", "mlp_bias", "head_dim", "rope_parameters", "num_key_value_heads")},
+                       model_type="baichuan", architectures=["BaichuanForCausalLM"], model_max_length=128),
+        [], ("self_attn.W_pack", False), None, lambda logits, tensors: logits / tensors["lm_head.weight"].float().norm(dim=1)),
+    "qwen": ("Qwen2Config", dict(num_key_value_heads=4),
+        lambda c: dict({k: c[k] for k in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")},
+                       model_type="qwen", architectures=["QWenLMHeadModel"], intermediate_size=2 * c["intermediate_size"], kv_channels=8,
+                       layer_norm_epsilon=c["rms_norm_eps"], no_bias=True, rotary_emb_base=10000, rotary_pct=1.0, scale_attn_weights=True,
+                       seq_length=64, use_dynamic_ntk=True, use_logn_attn=True, tie_word_embeddings=False),
+        [("model.embed_tokens", "transformer.wte"), ("model.norm", "transformer.ln_f"), ("model.layers", "transformer.h"),
+         ("input_layernorm", "ln_1"), ("post_attention_layernorm", "ln_2"), ("self_attn.o_proj", "attn.c_proj"), ("mlp.up_proj", "mlp.w1"),
+         ("mlp.gate_proj", "mlp.w2"), ("mlp.down_proj", "mlp.c_proj")],
+        ("attn.c_attn", False)),
+    # A gate of zeros halves what the shared expert makes.
+    "deepseek": ("Qwen2MoeConfig", dict(
+            num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, shared_expert_intermediate_size=40, mlp_only_layers=[0],
+            qkv_bias=False, num_key_value_heads=4),
+        lambda c: dict({k: c[k] for k in ("vocab_size", "hidden_size", "intermediate_size", "moe_intermediate_size", "num_hidden_layers",
+                                          "num_attention_heads", "num_key_value_heads", "num_experts_per_tok", "max_position_embeddings",
+                                          "rms_norm_eps", "norm_topk_prob", "hidden_act", "tie_word_embeddings")},
+                       model_type="deepseek", architectures=["DeepseekForCausalLM"], n_routed_experts=6, n_shared_experts=2,
+                       first_k_dense_replace=1, moe_layer_freq=1, scoring_func="softmax", rope_theta=10000.0),
+        [("mlp.shared_expert.", "mlp.shared_experts.")], None,
+        lambda tensors: {k: t / 2 if "shared_expert.down" in k else t for k, t in tensors.items() if "shared_expert_gate" not in k}, None),
+    "phi-msft": ("PhiConfig", dict(num_key_value_heads=4),
+        lambda c: dict(model_type="phi-msft", architectures=["PhiForCausalLM"], vocab_size=c["vocab_size"], n_positions=128, n_embd=c["hidden_size"],
+                       n_layer=c["num_hidden_layers"], n_head=c["num_attention_heads"], n_head_kv=None, n_inner=c["intermediate_size"], rotary_dim=4,
+                       activation_function="gelu_new", layer_norm_epsilon=c["layer_norm_eps"], tie_word_embeddings=False),
+        [("model.embed_tokens", "transformer.embd.wte"), ("model.final_layernorm", "lm_head.ln"), ("lm_head.weight", "lm_head.linear.weight"),
+         ("lm_head.bias", "lm_head.linear.bias"), ("lm_head.ln.linear", "lm_head.ln"), ("model.layers", "transformer.h"),
+         ("input_layernorm", "ln"), ("self_attn.dense", "mixer.out_proj")],
+        ("mixer.Wqkv", False)),
 }
 
 
-def rename(out, config, names, joined):
+def rename(out, config, names, joined, change=None, relogit=None):
     """Makes a checkpoint of a remote family out of one that computes the same."""
     path = out / "model.safetensors"
     tensors, c = safetensors.torch.load_file(path), json.loads((out / "config.json").read_text())
+    if relogit:
+        golden = safetensors.torch.load_file(out / "golden.safetensors")
+        golden["logits"] = relogit(golden["logits"], tensors)
+        safetensors.torch.save_file(golden, out / "golden.safetensors")
+    if change:
+        tensors = change(tensors)
     for first in [k for k in tensors if joined and QKV[0] in k]:
         pieces = [tensors.pop(first.replace(QKV[0], part)) for part in QKV]
         if joined[1]:
@@ -271,6 +348,9 @@ def make(name, seed):
     config = getattr(transformers, kind)(**settings)
     model = loader.from_config(config, dtype=torch.float32)
     randomize(model, seed)
+    if name == "deepseek":
+        for k, p in model.named_parameters():
+            p.data *= 0 if "shared_expert_gate" in k else 1
     out = HERE / name
     shutil.rmtree(out, ignore_errors=True)
     sharded = dict(max_shard_size="20KB") if name == "llama" else {}

@@ -124,7 +124,7 @@ func (r *Reference) Position() int { return r.length }
 // Room reports how many more tokens can be fed so that they all see each other: those of the context.
 func (r *Reference) Room() int {
 	most := r.options.MaxSeqLen
-	if n := r.spec.Positions; n > 0 {
+	if n := r.spec.Most(); n > 0 {
 		most = min(most, n)
 	}
 	return max(0, most-r.length)
@@ -203,12 +203,12 @@ func (r *Reference) embed(tokens []int32) ([]float32, error) {
 		for i := range row {
 			row[i] *= r.spec.EmbedScale
 		}
+		p := r.length + t
+		if most := r.spec.Most(); most > 0 && p >= most {
+			return nil, fmt.Errorf("position %d: the model has %d positions", p, most)
+		}
 		if r.spec.Positions == 0 {
 			continue
-		}
-		p := r.length + t
-		if p >= r.spec.Positions {
-			return nil, fmt.Errorf("position %d: the model has learned %d positions", p, r.spec.Positions)
 		}
 		if err := r.rows(model.RolePositions, model.NoLayer, p, 1, position); err != nil {
 			return nil, err

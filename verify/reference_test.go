@@ -199,6 +199,14 @@ func TestCuttingAPromptChangesNothing(t *testing.T) {
 						t.Errorf("pieces of %v tokens give other logits", sizes)
 					}
 				}
+				r.Reset()
+				feed(t, r, g.ids[:8], 8) // all of it fits into any window here
+				if err := r.Rewind(5); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(feed(t, r, g.ids[5:8], 3), want[5*r.VocabSize():8*r.VocabSize()]) {
+					t.Error("after rewinding come other logits")
+				}
 				if d := furthest(t, want, g.logits); half && (d == 0 || d > 0.1) {
 					t.Errorf("rounding of the cache changes the logits by %.2g", d)
 				}

@@ -76,6 +76,7 @@ func checkSpec(s *model.Spec) error {
 		{"hidden", s.Hidden, 1, maxDim},
 		{"max_positions", s.MaxPositions, 0, math.MaxInt32},
 		{"positions", s.Positions, 0, maxDim},
+		{"context_limit", s.ContextLimit, 0, maxDim},
 		{"number of layers", len(s.Layers), 0, maxLayers},
 	})
 	if err != nil {

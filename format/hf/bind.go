@@ -2,6 +2,7 @@ package hf
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type bound struct {
 	row         bool      // a vector, stored as a matrix of one row
 	scalar      bool      // stored without a dimension
 	changes     []adapted // what adapters do, in this order
+	unit        bool      // rows are divided by their lengths, after that
 }
 
 // read fills dst, [n][cols], with rows row to row+n−1 of an expert.
@@ -31,6 +33,26 @@ func (b *bound) read(expert, row, n int, dst []float32) {
 		if b.changes[i].expert == expert {
 			b.changes[i].apply(row, n, dst)
 		}
+	}
+	if b.unit {
+		for r := range n {
+			toUnit(dst[r*b.cols : (r+1)*b.cols])
+		}
+	}
+}
+
+// toUnit divides a vector by its length, or by 1e-12 if that is more. One whose length is 1 but for rounding is kept.
+func toUnit(v []float32) {
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	length := max(math.Sqrt(sum), 1e-12)
+	if math.Abs(length-1) < 1e-6 {
+		return
+	}
+	for i := range v {
+		v[i] /= float32(length)
 	}
 }
 
@@ -112,6 +134,7 @@ type binder struct {
 	modules map[string]bool // names of stored tensors without their last part
 	shapes  map[roleAt][]int
 	quant   *quantization // nil: none of the weights is quantized
+	unit    bool          // the rows of the head are divided by their lengths
 	prefix  prefix
 	used    map[string]bool
 }
@@ -125,7 +148,7 @@ type roleAt struct {
 func (c *Checkpoint) bind(dir string) (err error) {
 	b := &binder{
 		family: c.config.family, spec: c.config.spec, tensors: c.config.spec.Tensors(), shards: c.shards,
-		quant: c.config.quant, shapes: map[roleAt][]int{}, used: map[string]bool{},
+		quant: c.config.quant, unit: c.config.unitHead, shapes: map[roleAt][]int{}, used: map[string]bool{},
 	}
 	b.findModules()
 	notes, err := b.unwrap()
@@ -216,7 +239,7 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 
 // layout derives where the rows of a tensor lie from the roles that share its source.
 func (b *binder) layout(s source, t *model.Tensor) bound {
-	d := bound{row: s.row, transposed: s.transposed, scalar: s.scalar}
+	d := bound{row: s.row, transposed: s.transposed, scalar: s.scalar, unit: b.unit && t.Role == model.RoleHead}
 	d.experts, d.rows, d.cols = dimensions(t.Role, t.Shape)
 	d.group, d.total = d.rows, d.rows
 	if s.fused != nil {

@@ -51,13 +51,15 @@ func ParseConfig(data []byte) (*model.Spec, error) {
 
 // config is what a config.json says: the model, and the family that knows its tensors.
 type config struct {
-	spec    *model.Spec
-	family  *family
-	top     *object       // the whole file
-	text    *object       // the language model in it: top itself, or its text_config
-	quant   *quantization // how weights were quantized, nil: not at all
-	notes   []string
-	ignored []string // keys that were not read
+	spec   *model.Spec
+	family *family
+	top    *object       // the whole file
+	text   *object       // the language model in it: top itself, or its text_config
+	quant  *quantization // how weights were quantized, nil: not at all
+	// unitHead: the rows of the head are divided by their lengths.
+	unitHead bool
+	notes    []string
+	ignored  []string // keys that were not read
 }
 
 func parseConfig(data []byte) (*config, error) {
@@ -126,10 +128,11 @@ func (c *config) read(name string) error {
 	for _, key := range slices.Sorted(maps.Keys(c.family.aliases)) {
 		c.text.alias(key, c.family.aliases[key])
 	}
-	var err error
-	if c.spec, err = readSpec(name, c.family, c.text); err != nil {
+	d, err := readDraft(name, c.family, c.text)
+	if err != nil {
 		return err
 	}
+	c.spec, c.unitHead = d.spec, d.unitHead
 	c.checkFeatures()
 	if c.family.remote {
 		c.refuseUnknown()
@@ -233,8 +236,8 @@ func (c *config) readQuantization() error {
 	return nil
 }
 
-// readSpec lets the family read its keys.
-func readSpec(name string, f *family, o *object) (*model.Spec, error) {
+// readDraft lets the family read its keys.
+func readDraft(name string, f *family, o *object) (*draft, error) {
 	d := newDraft(name, o)
 	if err := o.firstError(); err != nil {
 		return nil, err
@@ -244,7 +247,7 @@ func readSpec(name string, f *family, o *object) (*model.Spec, error) {
 		return nil, err
 	}
 	d.finish()
-	return d.spec, nil
+	return d, nil
 }
 
 // parsedDefaults are the families' defaults, by model_type.

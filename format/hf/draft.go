@@ -17,6 +17,8 @@ type draft struct {
 	*object
 	spec   *model.Spec
 	layers []model.Layer
+	// unitHead: the rows of the head are divided by their lengths before they are used.
+	unitHead bool
 }
 
 // newDraft reads the keys that all families have, under the names that most of them use. Every
@@ -186,6 +188,30 @@ func layerType(name string) string {
 		return fullAttention
 	}
 	return name
+}
+
+// endsAt limits the context to what a key says, because the model computes otherwise beyond it.
+func (d *draft) endsAt(key, beyond string) {
+	n := d.size(key, 0)
+	d.spec.ContextLimit, d.spec.MaxPositions = n, min(n, d.spec.MaxPositions)
+	d.note("contexts end at %d tokens (%s): beyond, %s, which is not computed here", n, key, beyond)
+}
+
+// denseOrSparse gives an MLP to the layers that mlp_layer_types calls sparse; without it, to those from the given one on.
+func (d *draft) denseOrSparse(m model.MLP, from int) {
+	kinds := d.strings("mlp_layer_types")
+	if d.has("mlp_layer_types") && len(kinds) != len(d.layers) {
+		d.fail("mlp_layer_types", "%d entries for %d layers", len(kinds), len(d.layers))
+		return
+	}
+	d.each(func(i int, y *model.Layer) {
+		switch {
+		case kinds == nil && i >= from, kinds != nil && kinds[i] == "sparse":
+			y.MLP = m
+		case kinds != nil && kinds[i] != "dense":
+			d.fail("mlp_layer_types", "layer %d: %q is unknown; supported: dense, sparse", i, kinds[i])
+		}
+	})
 }
 
 // slidingWindow reads the width of the window, 0 if there is none.

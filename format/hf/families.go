@@ -7,7 +7,8 @@ import (
 // families are the supported values of model_type. What a family differs in stands in its entry;
 // the authority is the configuration and modeling file of that family in transformers.
 var families = allOf(
-	basicFamilies, denseFamilies, mixedFamilies, routedFamilies, latentFamilies, visionFamilies, classicFamilies, gptFamilies, remoteFamilies, alibiFamilies,
+	basicFamilies, denseFamilies, mixedFamilies, routedFamilies, latentFamilies, indexedFamilies, visionFamilies, classicFamilies, gptFamilies, remoteFamilies,
+	alibiFamilies, moreDenseFamilies, moreRoutedFamilies, moreRemoteFamilies,
 )
 
 // allOf puts tables of families together.

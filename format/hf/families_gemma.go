@@ -2,7 +2,9 @@ package hf
 
 import (
 	"cmp"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -30,7 +32,6 @@ func gemma(d *draft) {
 		y.PostNorm = true
 		y.Attention.Scale = invSqrt(scalar)
 	})
-	d.causalOnly()
 	d.spec.LogitSoftcap = d.softcap("final_logit_softcapping")
 }
 
@@ -43,6 +44,12 @@ func (d *draft) softcap(key string) float32 {
 }
 
 func readGemma2(d *draft) {
+	readCappedGemma(d)
+	d.causalOnly()
+}
+
+// readCappedGemma: scores have a cap, and every second layer has a window.
+func readCappedGemma(d *draft) {
 	gemma(d)
 	d.rope(false, ropeNames)
 	d.windows(d.slidingWindow(), 0, func(i int) string {
@@ -67,6 +74,7 @@ var gemma3 = &family{
 
 func readGemma3(d *draft) {
 	gemma(d)
+	d.causalOnly()
 	d.qkNorm(model.QKNormHead)
 	pattern := d.size("sliding_window_pattern", 6)
 	d.windows(d.slidingWindow(), 0, func(i int) string {
@@ -82,6 +90,33 @@ func readGemma3(d *draft) {
 func refuseCap(d *draft) {
 	if d.spec.LogitSoftcap != 0 {
 		d.fail("final_logit_softcapping", "programs disagree on whether it counts inside gemma3; set it to null, or make a gemma3_text of the model")
+	}
+}
+
+// ropeByKind gives layers with a window another RoPE than the others, each with parameters of its own in rope_parameters.
+func (d *draft) ropeByKind(partial bool, names map[string]string) {
+	params := d.object.object("rope_parameters")
+	if params == nil {
+		d.fail("rope_parameters", "missing")
+		return
+	}
+	for i, kind := range []string{fullAttention, "sliding_attention"} {
+		o := params.object(kind)
+		if o == nil {
+			params.fail(kind, "missing")
+			return
+		}
+		d.spec.RoPE = append(d.spec.RoPE, d.frequencies(o, 0, partial, names))
+		d.each(func(_ int, y *model.Layer) {
+			if (y.Attention.Window > 0) == (i > 0) {
+				y.Attention.RoPE = i
+			}
+		})
+	}
+	for _, key := range slices.Sorted(maps.Keys(params.values)) {
+		if v := params.values[key]; !params.read[key] && !trivial(v) {
+			params.fail(key, "want the parameters under full_attention and sliding_attention")
+		}
 	}
 }
 

@@ -176,14 +176,5 @@ func readGLM4MoELite(d *draft) {
 	}
 	d.spec.RoPE[0].Interleaved = d.bool("rope_interleave", true)
 	d.magnitude()
-	m, kinds := d.deepExperts(), d.strings("mlp_layer_types")
-	if kinds != nil && len(kinds) != len(d.layers) {
-		d.fail("mlp_layer_types", "%d entries for %d layers", len(kinds), len(d.layers))
-		return
-	}
-	d.each(func(i int, y *model.Layer) {
-		if kinds == nil && i > 0 || kinds != nil && kinds[i] == "sparse" {
-			y.MLP = m
-		}
-	})
+	d.denseOrSparse(d.deepExperts(), 1)
 }

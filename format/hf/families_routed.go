@@ -261,11 +261,16 @@ func readDots1(d *draft) {
 // deepExperts returns experts as DeepSeek V3 has them: scores are sigmoids, a bias helps choose, from some groups only,
 // and all tokens share an expert.
 func (d *draft) deepExperts() model.MLP {
-	m := d.moe("num_local_experts")
+	return d.deepExpertsOf("num_local_experts", "n_shared_experts")
+}
+
+// deepExpertsOf is deepExperts with the names of the keys that count experts, and those that all tokens share.
+func (d *draft) deepExpertsOf(count, shared string) model.MLP {
+	m := d.moe(count)
 	m.Sigmoid, m.SelectionBias = true, true
 	m.NormalizeTopK = d.bool("norm_topk_prob", false)
 	m.RouteScale = float32(d.float("routed_scaling_factor", 1))
-	m.Shared = d.size("n_shared_experts", 0) * m.Intermediate
+	m.Shared = d.size(shared, 0) * m.Intermediate
 	if m.Groups, m.TopGroups, m.GroupBest = d.size("n_group", 0), d.size("topk_group", 0), 2; m.Groups == 1 {
 		m.Groups, m.TopGroups, m.GroupBest = 0, 0, 0
 	}

@@ -64,7 +64,6 @@ var otherModels = []struct{ types, what string }{
 
 // missingParts are decoder-only language models with a part that is not computed here.
 var missingParts = []struct{ types, part string }{
-	{"deepseek_v32 glm_moe_dsa", "attention to those positions that an indexer chooses"},
 	{"deepseek_v4", "attention to compressed positions"},
 	{"longcat_flash", "layers of two attentions, and experts that hand their input on"},
 	{"minimax", "linear attention"},

@@ -59,7 +59,7 @@ var unused = map[string][]string{
 	"how to compute, not what": {
 		"attn_implementation", "experts_implementation", "fusion_config", "base_model_tp_plan", "base_model_pp_plan",
 		"dtype", "torch_dtype", "output_attentions", "reorder_and_upcast_attn", "name_or_path",
-		"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "use_cache", "output_hidden_states", "return_dict", "pretraining_tp", "slow_but_exact",
+		"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "enable_moe_fp32_combine", "use_cache", "output_hidden_states", "return_dict", "pretraining_tp", "slow_but_exact",
 	},
 	"only checked, or for kinds of layers that no family here has":             {"!gpt_neo:num_heads", "embed_dim", "number_of_conv_states", "mtp_layer_types"},
 	"for weights that are made up":                                             {"youtu:initializer_range", "youtu:embedding_initializer_range"},
@@ -69,6 +69,7 @@ var unused = map[string][]string{
 	"all positions of a text's token are the same":                             of("rope_parameters.mrope_section", slices.Sorted(maps.Keys(textIn))...),
 	"not rotated": each(notRotated,
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
+	"each kind of layer has parameters of its own in rope_parameters": each(kindsOfRoPE, "rope_theta", "rope_scaling"),
 	"rotated in one way only, by rotary_dim": each([]string{"gptj"},
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
 	"of layers of Mamba, which are refused": {
@@ -77,7 +78,11 @@ var unused = map[string][]string{
 	},
 	"computed anew from other keys":         {"gpt_neo:attention_layers", "cohere2:head_dim"},
 	"an old name counts, as a note says":    {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
-	"the configuration's class replaces it": {"deepseek_v2:head_dim"},
+	"the configuration's class replaces it": {"deepseek_v2:head_dim", "deepseek_v32:head_dim", "glm_moe_dsa:head_dim", "minicpm3:head_dim"},
+	"of what chooses positions, of which all are chosen in contexts up to index_topk": slices.Concat(
+		of("index_n_heads", "deepseek_v32", "glm_moe_dsa"), of("index_head_dim", "deepseek_v32", "glm_moe_dsa"),
+		each([]string{"glm_moe_dsa"}, "indexer_types", "index_topk_pattern", "index_topk_freq", "index_skip_topk_offset")),
+	"of layers that predict further tokens, which are left out": {"mellum:num_mtp_layers", "mtp_mlp_layer_types"},
 	"of types of RoPE that the family does not have": each([]string{"phi3", "phimoe"},
 		"rope_parameters.beta_fast", "rope_parameters.beta_slow", "rope_parameters.truncate", "rope_parameters.mscale",
 		"rope_parameters.mscale_all_dim", "rope_parameters.low_freq_factor", "rope_parameters.high_freq_factor"),
@@ -88,11 +93,15 @@ var windowless = []string{
 	"llama", "gpt2", "olmo2", "granite", "gpt_neox", "llama4_text", "gemma", "glm", "glm4", "seed_oss", "ernie4_5", "arcee", "granitemoe",
 	"qwen3_vl_text", "qwen3_vl_moe_text", "phi", "stablelm", "cohere", "nemotron", "olmo", "falcon", "gptj", "gpt_neo", "gpt_bigcode", "opt",
 	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "ernie4_5_moe", "youtu", "solar_open", "hunyuan_v1_moe",
-	"apertus", "olmoe", "bloom", "mpt", "hunyuan_v1_dense", "granitemoehybrid",
+	"apertus", "olmoe", "bloom", "mpt", "hunyuan_v1_dense", "granitemoehybrid", "deepseek_v32", "glm_moe_dsa", "helium", "hy_v3",
+	"granitemoeshared", "hyperclovax", "minicpm3", "flex_olmo", "jais2",
 }
 
 // notRotated are the families without RoPE.
 var notRotated = []string{"gpt2", "gpt_neo", "gpt_bigcode", "opt", "bloom", "mpt"}
+
+// kindsOfRoPE are the families that have parameters of RoPE for each kind of layer only.
+var kindsOfRoPE = []string{"mellum"}
 
 // of returns the entries of a key for several families.
 func of(key string, families ...string) []string {
@@ -114,19 +123,21 @@ func each(names []string, keys ...string) []string {
 
 // older are keys that are read although transformers 5 does not read them.
 var older = map[string]string{
-	"compression_config":         "the first files of compressed-tensors",
-	"quantization":               "that of MLX",
-	"decoder":                    "refused: a model inside the model",
-	"generator":                  "refused: a model inside the model",
-	"text_encoder":               "refused: a model inside the model",
-	"text_config":                "refused: a model inside the model",
-	"architectures":              "refused if the model has no head; auto classes of transformers read it",
-	"auto_map":                   "named in a note; auto classes of transformers read it",
-	"num_nextn_predict_layers":   "named in a note",
-	"max_position_embeddings":    "the context that a model was trained for, as most families call it",
-	"attn_config.clip_qkv":       "of an object of its own, into which the script does not look, as are the next",
-	"attn_config.softmax_scale":  "as above",
-	"attn_config.alibi_bias_max": "refused",
+	"compression_config":                "the first files of compressed-tensors",
+	"quantization":                      "that of MLX",
+	"decoder":                           "refused: a model inside the model",
+	"generator":                         "refused: a model inside the model",
+	"text_encoder":                      "refused: a model inside the model",
+	"text_config":                       "refused: a model inside the model",
+	"architectures":                     "refused if the model has no head; auto classes of transformers read it",
+	"auto_map":                          "named in a note; auto classes of transformers read it",
+	"num_nextn_predict_layers":          "named in a note",
+	"max_position_embeddings":           "the context that a model was trained for, as most families call it",
+	"rope_parameters.full_attention":    "one of several sets of parameters",
+	"rope_parameters.sliding_attention": "one of several sets of parameters",
+	"attn_config.clip_qkv":              "of an object of its own, into which the script does not look, as are the next",
+	"attn_config.softmax_scale":         "as above",
+	"attn_config.alibi_bias_max":        "refused",
 }
 
 // reasons returns why keys of a family are unused.

@@ -53,6 +53,7 @@ func basesOf(t *testing.T, family string) []map[string]any {
 			}
 			n["rope_parameters"] = p
 			if params["full_attention"] != nil {
+				p["rope_theta"] = 10000.0
 				n["rope_parameters"] = map[string]any{"full_attention": p, "sliding_attention": p}
 			}
 			if _, err := ReadConfig(encode(t, n)); err == nil {
@@ -232,6 +233,12 @@ var inCode = map[string]map[string]any{
 	"glm": {"partial_rotary_factor": 0.5}, "glm4": {"partial_rotary_factor": 0.5},
 	"glm4_moe": {"partial_rotary_factor": 0.5}, "phi": {"partial_rotary_factor": 0.5}, "nemotron": {"partial_rotary_factor": 0.5},
 	"stablelm": {"partial_rotary_factor": 0.25}, "cohere2": {"sliding_window_pattern": 4.0},
+	"cwm": {"rope_parameters": map[string]any{
+		"rope_theta": 1e6, "factor": 16.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192.0, "rope_type": "llama3",
+	}},
+	"mellum": {"rope_parameters": map[string]any{
+		"full_attention": map[string]any{"rope_type": "default", "rope_theta": 5e5}, "sliding_attention": map[string]any{"rope_type": "default", "rope_theta": 1e4},
+	}},
 	"apertus": {"rope_parameters": map[string]any{
 		"rope_type": "llama3", "rope_theta": 12e6, "factor": 8.0, "original_max_position_embeddings": 8192.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
 	}},
@@ -275,7 +282,7 @@ func TestDefaultsAsTransformers(t *testing.T) {
 			want["rotary_emb_base"], want["rotary_pct"] = 10000.0, 0.25
 		case f.Theta["global"] > 0:
 			want["rope_theta"], want["rope_local_base_freq"], want["sliding_window_pattern"] = f.Theta["global"], f.Theta["local"], 6.0
-		case !slices.Contains(append(slices.Clip(notRotated), "gptj"), family):
+		case !slices.Contains(slices.Concat(notRotated, kindsOfRoPE, []string{"gptj"}), family):
 			want["rope_theta"] = f.Theta[""]
 		}
 		if diff := cmp.Diff(want, have); diff != "" {

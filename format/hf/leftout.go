@@ -49,6 +49,8 @@ func (b *binder) leftOut(name string) string {
 		return "layers that predict further tokens"
 	case otherHeads.MatchString(name) && b.hasHead(name):
 		return "heads for other tasks"
+	case b.spec.ContextLimit > 0 && strings.Contains(name, ".self_attn.indexer."):
+		return "what chooses positions in longer contexts"
 	case cacheScales.MatchString(name):
 		return "scales of cached keys and values, which are not quantized here"
 	case b.quant != nil && ofActivations(name):

@@ -54,6 +54,7 @@ func TestValidate(t *testing.T) {
 		{func(s *Spec) { s.Vocab = 0 }, "vocab: 0"},
 		{func(s *Spec) { s.Hidden = 1 << 30 }, "hidden: 1073741824"},
 		{func(s *Spec) { s.Positions = -1 }, "positions: -1"},
+		{func(s *Spec) { s.ContextLimit = -1 }, "context_limit: -1"},
 		{func(s *Spec) { s.Layers = nil }, "layers: 0"},
 		{func(s *Spec) { s.Layers = make([]int, 5000) }, "layers: 5000"},
 		{func(s *Spec) { s.Layers[1] = 2 }, "layer 1: kind 2 of 2"},

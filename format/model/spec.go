@@ -15,6 +15,7 @@ type Spec struct {
 	EmbedScale   float32 `json:"embed_scale"`             // the embedding is multiplied by it
 	EmbedNorm    bool    `json:"embed_norm,omitempty"`    // the embedding is normalized before the first layer
 	Positions    int     `json:"positions,omitempty"`     // rows of a learned position embedding
+	ContextLimit int     `json:"context_limit,omitempty"` // no context is longer: beyond it, the model computes what is not described here
 	TiedHead     bool    `json:"tied_head,omitempty"`     // the head is the embedding
 	HeadBias     bool    `json:"head_bias,omitempty"`     // the head adds a bias
 	LogitScale   float32 `json:"logit_scale"`             // the logits are multiplied by it …
@@ -40,6 +41,14 @@ func (s *Spec) TrainedContext() int {
 		return s.MaxPositions
 	}
 	return DefaultContext
+}
+
+// Most returns how many positions a sequence can have, 0 if nothing limits them.
+func (s *Spec) Most() int {
+	if s.Positions > 0 && s.ContextLimit > 0 {
+		return min(s.Positions, s.ContextLimit)
+	}
+	return max(s.Positions, s.ContextLimit)
 }
 
 // Context returns how many positions are held where nobody asks for a number: what the model was trained for, at most

@@ -18,8 +18,8 @@ func (s *Spec) Validate() error {
 	if err := sizes("vocab", s.Vocab, "hidden", s.Hidden); err != nil {
 		return err
 	}
-	if s.Positions < 0 || s.Positions > maxSize {
-		return fmt.Errorf("positions: %d is not in 0–%d", s.Positions, maxSize)
+	if s.Positions < 0 || s.Positions > maxSize || s.ContextLimit < 0 || s.ContextLimit > maxSize {
+		return fmt.Errorf("positions: %d, context_limit: %d: want numbers in 0–%d", s.Positions, s.ContextLimit, maxSize)
 	}
 	if len(s.Layers) == 0 || len(s.Layers) > maxLayers {
 		return fmt.Errorf("layers: %d is not in 1–%d", len(s.Layers), maxLayers)

@@ -19,8 +19,8 @@ const families = "../../testdata/families"
 
 // TestFamilies converts a checkpoint of every family, the first layer to float16 and the others to
 // one of the formats by turns, and compares the GPU's logits with the CPU reference's on the same
-// weights, fed in one go, in uneven chunks and token by token. That the reference computes what
-// transformers does is a test of package hf.
+// weights, fed in one go, in uneven chunks, token by token, from where it was rewound to, and in a batch.
+// That the reference computes what transformers does is a test of package verify.
 func TestFamilies(t *testing.T) {
 	dev := gputest.Open(t)
 	dirs, err := os.ReadDir(families)
@@ -36,7 +36,7 @@ func TestFamilies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tr, err := New(context.Background(), dev, b, Options{MaxSeqLen: len(golden.IDs), Chunk: 32})
+			tr, err := New(context.Background(), dev, b, Options{MaxSeqLen: len(golden.IDs), Chunk: 32, MaxBatch: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,6 +51,8 @@ func TestFamilies(t *testing.T) {
 					t.Errorf("pieces %v: relative RMS %.2g", pieces, d)
 				}
 			}
+			rewound(t, tr, golden.IDs, want)
+			batched(t, tr, golden.IDs, want)
 		})
 	}
 	if len(dirs) < 17 {
@@ -69,4 +71,56 @@ func convertFamily(t *testing.T, dir, format, embed string) *bundle.Bundle {
 	return modeltest.Bundle(t, checkpoint, convert.Options{
 		Format: format, EmbedFormat: embed, Method: "rtn", KeepF16: []*regexp.Regexp{regexp.MustCompile(`\.0\.`)},
 	})
+}
+
+// rewound goes back in a short sequence, and feeds what follows.
+func rewound(t *testing.T, tr *Transformer, ids []int32, want []float32) {
+	t.Helper()
+	const from, to = 5, 8 // all of it fits into any window here
+	vocab := tr.Spec().Vocab
+	modeltest.Run(t, tr, ids[:to])
+	if err := tr.Rewind(from); err != nil {
+		t.Fatal(err)
+	}
+	var got []float32
+	if err := tr.Forward(t.Context(), ids[from:to], 0, func(_ int, l []float32) error {
+		got = append(got, l...)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if d := modeltest.RelRMS(t, got, want[from*vocab:to*vocab]); !(d <= 1e-3) {
+		t.Errorf("rewound: relative RMS %.2g", d)
+	}
+}
+
+// batched feeds tokens to two sequences of different lengths together.
+func batched(t *testing.T, tr *Transformer, ids []int32, want []float32) {
+	t.Helper()
+	ctx, vocab := t.Context(), tr.Spec().Vocab
+	lengths := []int{17, 6}
+	for s, n := range lengths {
+		if err := tr.Select(s); err != nil {
+			t.Fatal(err)
+		}
+		tr.Reset()
+		if _, _, err := tr.Top(ctx, ids[:n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for step := range 2 {
+		next := []int32{ids[lengths[0]+step], ids[lengths[1]+step]}
+		if err := tr.TopOf(ctx, []int{0, 1}, next, ignored); err != nil {
+			t.Fatal(err)
+		}
+		for s, n := range lengths {
+			got, err := tr.LogitsOf(ctx, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := modeltest.RelRMS(t, got, want[(n+step)*vocab:(n+step+1)*vocab]); !(d <= 1e-3) {
+				t.Errorf("in a batch, sequence %d, step %d: relative RMS %.2g", s, step, d)
+			}
+		}
+	}
 }

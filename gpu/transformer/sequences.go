@@ -70,9 +70,9 @@ func (t *Transformer) accept(sequence int, tokens []int32) error {
 	return nil
 }
 
-// most reports how many positions a sequence has: as many as were learned, or as the tables of angles hold.
+// most reports how many positions a sequence has: as many as the model has, or as the tables of angles hold.
 func (t *Transformer) most() int {
-	if n := t.Spec().Positions; n > 0 {
+	if n := t.Spec().Most(); n > 0 {
 		return n
 	}
 	return graph.MaxPositions

@@ -35,7 +35,7 @@ var sizeFormats = []convert.Options{
 // Sizes works out what a model takes as a bundle in each format, and on a GPU at a context of this many positions. It
 // needs no weights. More positions than the model has are an *OptionError.
 func Sizes(ctx context.Context, spec *model.Spec, positions int) ([]Size, error) {
-	if most := spec.Positions; most > 0 && positions > most {
+	if most := spec.Most(); most > 0 && positions > most {
 		return nil, option.New("context", strconv.Itoa(positions), fmt.Errorf("the model has %d positions", most))
 	}
 	var all []Size

@@ -96,6 +96,20 @@ FAMILIES = {
     "youtu": ("youtu", "YoutuConfig", "YoutuForCausalLM"),
     "solar_open": ("solar_open", "SolarOpenConfig", "SolarOpenForCausalLM"),
     "hunyuan_v1_moe": ("hunyuan_v1_moe", "HunYuanMoEV1Config", "HunYuanMoEV1ForCausalLM"),
+    "deepseek_v32": ("deepseek_v32", "DeepseekV32Config", "DeepseekV32ForCausalLM"),
+    "glm_moe_dsa": ("glm_moe_dsa", "GlmMoeDsaConfig", "GlmMoeDsaForCausalLM"),
+    "exaone_moe": ("exaone_moe", "ExaoneMoeConfig", "ExaoneMoeForCausalLM"),
+    "flex_olmo": ("flex_olmo", "FlexOlmoConfig", "FlexOlmoForCausalLM"),
+    "hy_v3": ("hy_v3", "HYV3Config", "HYV3ForCausalLM"),
+    "granitemoeshared": ("granitemoeshared", "GraniteMoeSharedConfig", "GraniteMoeSharedForCausalLM"),
+    "mellum": ("mellum", "MellumConfig", "MellumForCausalLM"),
+    "helium": ("helium", "HeliumConfig", "HeliumForCausalLM"),
+    "cwm": ("cwm", "CwmConfig", "CwmForCausalLM"),
+    "ministral": ("ministral", "MinistralConfig", "MinistralForCausalLM"),
+    "vaultgemma": ("vaultgemma", "VaultGemmaConfig", "VaultGemmaForCausalLM"),
+    "hyperclovax": ("hyperclovax", "HyperCLOVAXConfig", "HyperCLOVAXForCausalLM"),
+    "minicpm3": ("minicpm3", "MiniCPM3Config", "MiniCPM3ForCausalLM"),
+    "jais2": ("jais2", "Jais2Config", "Jais2ForCausalLM"),
 }
 
 # Shared files that are followed. Not generation: what it reads chooses tokens and makes no logits.

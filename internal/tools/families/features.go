@@ -24,6 +24,7 @@ func features(s *model.Spec) []string {
 	l.when(s.EmbedScale != 1, "scaled embedding")
 	l.when(s.EmbedNorm, "normalized embedding")
 	l.when(s.Positions > 0, "learned positions")
+	l.when(s.ContextLimit > 0, "limited context")
 	l.when(s.TiedHead, "tied head")
 	l.when(s.HeadBias, "bias of the head")
 	l.when(s.LogitScale != 1, "scaled logits")

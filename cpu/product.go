@@ -84,7 +84,7 @@ func (e *Engine) product(ctx context.Context, r *room, x []float32, tokens int, 
 	cols := p.parts[0].cols
 	work, pieces := 0, 0
 	if p.byVectors() {
-		p.chunk = max(2, vectorWeights/cols) &^ 1
+		p.chunk = max(4, vectorWeights/cols) &^ 3
 		p.x = simd.Matrix{Data: x, Rows: tokens, Cols: cols, Stride: cols}
 		p.arrange(r, x)
 	} else {
@@ -121,26 +121,26 @@ func (p *product) byVectors() bool {
 func (p *product) arrange(r *room, x []float32) {
 	for i := range p.parts {
 		q := &p.parts[i]
-		q.input = p.arranged(r, x, q.packed, i)
+		q.input = p.arranged(r, x, q.matrix, i)
 		if q.times != nil {
-			if q.timesInput = q.input; q.times.packed.Order() != q.packed.Order() {
-				q.timesInput = p.arranged(r, x, q.times.packed, i)
+			if q.timesInput = q.input; q.times.order != q.order {
+				q.timesInput = p.arranged(r, x, q.times, i)
 			}
 		}
 	}
 }
 
 // arranged returns the tokens as a matrix wants them, from one of the first parts if it wants the same.
-func (p *product) arranged(r *room, x []float32, m *simd.Packed, before int) []float32 {
+func (p *product) arranged(r *room, x []float32, m *matrix, before int) []float32 {
 	for i := range before {
-		if q := &p.parts[i]; q.packed.Order() == m.Order() {
+		if q := &p.parts[i]; q.order == m.order {
 			return q.input
 		}
 	}
-	n, cols := m.Arranged(), p.x.Cols
+	n, cols := m.arranged, p.x.Cols
 	to := r.rows(1, p.tokens*n)
 	for t := range p.tokens {
-		m.Arrange(to[t*n:(t+1)*n], x[t*cols:(t+1)*cols])
+		m.packed.Arrange(to[t*n:(t+1)*n], x[t*cols:(t+1)*cols])
 	}
 	return to
 }
@@ -212,7 +212,7 @@ func (p *product) rows(s *scratch, q *part, first, n int) error {
 // multiply sets y, whose rows begin stride numbers apart, to the products with n rows of m.
 func (p *product) multiply(s *scratch, m *matrix, input []float32, row0, n int, y []float32, stride int) error {
 	if input != nil && p.tokens <= vectorTokens {
-		size := m.packed.Arranged()
+		size := m.arranged
 		for t := range p.tokens {
 			m.packed.MultiplyVector(y[t*stride:][:n], row0, input[t*size:(t+1)*size])
 		}

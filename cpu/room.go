@@ -45,12 +45,12 @@ func (e *Engine) plan(tokens int) int {
 		}
 		width := slabRows(tokens, max(m.Intermediate, m.Shared))
 		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, a.Heads*a.ValueWidth(), a.QRank, m.Intermediate, m.Shared), simd.Lane))
-		arranged := 2 * vectorTokens * (padded + 4*256)
+		arranged := 2 * vectorTokens * (padded + padded/4 + 4*256) // integers take more than numbers
 		// The input of the MLP, the normalized stream and what is added to it; and the larger of the two branches.
 		n := 3*h + max(attention, 2*h+2*width+slabRows(tokens, max(1, m.Experts))) + 3*padded + arranged
 		most = max(most, n)
 	}
-	return max(most, 3*vectorTokens*(slabRows(tokens, simd.Pad(e.spec.Hidden, simd.Lane))+256))
+	return max(most, 3*vectorTokens*(2*slabRows(tokens, simd.Pad(e.spec.Hidden, simd.Lane))+1024))
 }
 
 // Memory says what an Engine holds, in bytes. Weights that are used where they lie, in a mapped file, are not in it.

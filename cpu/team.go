@@ -16,11 +16,18 @@ type team struct {
 	helpers []*helper
 
 	task    task
-	n       int64
-	next    atomic.Int64 // piece
+	shares  []share      // of the pieces, one for each goroutine
 	running atomic.Int32 // helpers at work
 	asleep  atomic.Bool  // the caller waits for done
 	done    chan struct{}
+}
+
+// share is a run of pieces: one goroutine's, as long as it lasts, so that it reads on where it is. Whoever is done with
+// its own helps with those of others.
+type share struct {
+	next atomic.Int64
+	end  int64
+	_    [48]byte // nothing else in its cache line
 }
 
 // helper is one goroutine.
@@ -51,8 +58,8 @@ func (t *team) run(threads, n int, work task) {
 		t.helpers = append(t.helpers, h)
 		go t.help(h, len(t.helpers))
 	}
-	t.task, t.n = work, int64(n)
-	t.next.Store(0)
+	t.task = work
+	t.deal(threads, n)
 	t.running.Store(int32(threads - 1))
 	for _, h := range t.helpers[:threads-1] {
 		h.calls.Add(1)
@@ -65,9 +72,25 @@ func (t *team) run(threads, n int, work task) {
 	t.task = nil
 }
 
+// deal shares n pieces out.
+func (t *team) deal(threads, n int) {
+	for len(t.shares) < threads {
+		t.shares = append(t.shares, share{})
+	}
+	t.shares = t.shares[:threads]
+	for i := range t.shares {
+		s := &t.shares[i]
+		s.next.Store(int64(i * n / threads))
+		s.end = int64((i + 1) * n / threads)
+	}
+}
+
 func (t *team) pieces(helper int) {
-	for i := t.next.Add(1) - 1; i < t.n; i = t.next.Add(1) - 1 {
-		t.task.do(helper, int(i))
+	for k := range t.shares {
+		s := &t.shares[(helper+k)%len(t.shares)]
+		for i := s.next.Add(1) - 1; i < s.end; i = s.next.Add(1) - 1 {
+			t.task.do(helper, int(i))
+		}
 	}
 }
 

@@ -25,6 +25,8 @@ type matrix struct {
 	role       model.Role
 	rows, cols int
 	packed     *simd.Packed // nil: its rows are decoded by model.Weights
+	order      simd.Order   // of vectors that packed rows are multiplied by
+	arranged   int          // numbers that such a vector takes
 }
 
 // norm is a normalization.
@@ -160,7 +162,9 @@ func (f *tensors) matrix(role model.Role, layer int) *matrix {
 	}
 	t := f.e.weights.Tensors()[i]
 	m := &matrix{index: i, role: role, rows: t.Rows(), cols: t.Cols()}
-	m.packed = packed(f.e.weights, i, m)
+	if m.packed = packed(f.e.weights, i, m); m.packed != nil {
+		m.order, m.arranged = m.packed.Order(), m.packed.Arranged()
+	}
 	return m
 }
 

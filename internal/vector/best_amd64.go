@@ -13,3 +13,6 @@ func Best() Level {
 	}
 	return AVX2
 }
+
+// VNNI reports whether the processor, beside AVX512, multiplies bytes and adds up the products in one instruction.
+func VNNI() bool { return Best() == AVX512 && cpu.X86.HasAVX512VNNI }

@@ -35,9 +35,6 @@ type Packed struct {
 	Cols int
 }
 
-// Row returns the bytes of rows from i on.
-func (m *Packed) row(i int) []byte { return m.Data[i*m.RowBytes(m.Cols):] }
-
 // padded returns how many numbers the products of a row are taken of: all columns of its blocks, or, of floats, those
 // before the last few.
 func (m *Packed) padded() int {
@@ -48,15 +45,23 @@ func (m *Packed) padded() int {
 }
 
 // Arranged returns how many numbers Arrange writes.
-func (m *Packed) Arranged() int { return m.padded() }
+func (m *Packed) Arranged() int {
+	if n := m.integral(); n.block > 0 {
+		return n.floats()
+	}
+	return m.padded()
+}
 
 // Order says how a vector is arranged for products with a matrix: two of one Order need it once.
-type Order struct{ group, codes, padded int }
+type Order struct {
+	integral             integral
+	group, codes, padded int
+}
 
 // Order returns the order in which products with m want their vector.
 func (m *Packed) Order() Order {
-	o := Order{1, 1, m.padded()}
-	if n := m.lanes(); n > 1 && m.Block > 0 && m.Bits < 8 {
+	o := Order{m.integral(), 1, 1, m.padded()}
+	if n := m.lanes(); o.integral.block == 0 && n > 1 && m.Block > 0 && m.Bits < 8 {
 		o.group, o.codes = n, 8/m.Bits
 	}
 	return o
@@ -65,8 +70,11 @@ func (m *Packed) Order() Order {
 // Arrange writes x, of Cols numbers, to dst in the order in which MultiplyVector wants it.
 func (m *Packed) Arrange(dst, x []float32) {
 	o := m.Order()
-	dst, x = dst[:o.padded], x[:m.Cols]
-	if o.codes == 1 {
+	if x = x[:m.Cols]; o.integral.block > 0 {
+		o.integral.arrange(dst[:o.integral.floats()], x)
+		return
+	}
+	if dst = dst[:o.padded]; o.codes == 1 {
 		clear(dst[copy(dst, x):])
 		return
 	}
@@ -94,11 +102,20 @@ func spread(dst, x []float32, o Order) {
 
 // MultiplyVector sets y to the rows from row0 on times the vector that Arrange wrote to x.
 func (m *Packed) MultiplyVector(y []float32, row0 int, x []float32) {
-	if row0 < 0 || row0+len(y) > m.Rows || len(m.Data) < m.Rows*m.RowBytes(m.Cols) || len(x) < m.padded() {
+	n, size := m.integral(), m.RowBytes(m.Cols)
+	want := n.floats()
+	if n.block == 0 {
+		want = m.padded()
+	}
+	if row0 < 0 || row0+len(y) > m.Rows || len(m.Data) < m.Rows*size || len(x) < want {
 		panic(fmt.Sprintf("simd: rows %d to %d of a matrix %d×%d in %d bytes, times %d numbers", row0, row0+len(y), m.Rows, m.Cols, len(m.Data), len(x)))
 	}
-	if len(y) > 0 {
-		m.multiply(y, m.row(row0), x)
+	switch w := m.Data[row0*size:]; {
+	case len(y) == 0:
+	case n.block > 0:
+		m.multiplyIntegers(n, y, w, x)
+	default:
+		m.multiply(y, w, x)
 	}
 }
 

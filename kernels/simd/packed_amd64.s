@@ -8,6 +8,7 @@
 //	x *float32       as Arrange orders it
 //	pairs            of rows
 //	blocks, units    of a row: blocks, and steps within a block
+//	ahead            how many bytes before their use rows are prefetched
 
 DATA ·counts<>+0(SB)/4, $0.0
 DATA ·counts<>+4(SB)/4, $1.0
@@ -55,13 +56,15 @@ GLOBL ·nibble<>(SB), RODATA|NOPTR, $4
 	MOVQ stride+16(FP), R9; \
 	MOVQ x+24(FP), R10;     \
 	MOVQ pairs+32(FP), R11; \
-	MOVQ blocks+40(FP), R12
+	MOVQ blocks+40(FP), R12; \
+	MOVQ ahead+56(FP), R15
 
 // PAIR begins two rows.
 #define PAIR \
 	MOVQ SI, DI;         \
 	LEAQ (SI)(R9*1), R8; \
 	MOVQ R10, BX;        \
+	LEAQ (SI)(R15*1), R13; \
 	MOVQ R12, AX
 
 #define CLEAR512 \
@@ -119,8 +122,8 @@ GLOBL ·nibble<>(SB), RODATA|NOPTR, $4
 	VMULPS s, z, z
 
 // Steps of 32 codes of four bits: of 16 bytes, all low halves and then all high ones.
-// func dot4AVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dot4AVX512(SB), NOSPLIT, $0-56
+// func dot4AVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dot4AVX512(SB), NOSPLIT, $0-64
 	ARGUMENTS
 	VMOVUPS ·counts<>(SB), Z31
 
@@ -133,6 +136,7 @@ dot4AVX512Block:
 	TABLE512(Z31, Z16, Z17)
 	SCALE512(R8, Y18, Z18, X19, Z19)
 	TABLE512(Z31, Z18, Z19)
+	ADDQ $6, R13
 	MOVQ units+48(FP), CX
 
 dot4AVX512Unit:
@@ -152,6 +156,8 @@ dot4AVX512Unit:
 	VFMADD231PS Z23, Z25, Z3
 	ADDQ        $16, DI
 	ADDQ        $16, R8
+	PREFETCHT0  (R13)
+	ADDQ        $32, R13
 	ADDQ        $128, BX
 	DECQ CX
 	JNZ  dot4AVX512Unit
@@ -163,8 +169,8 @@ dot4AVX512Unit:
 	RET
 
 // Steps of 64 codes of two bits: of 16 bytes, all lowest quarters, then all next ones.
-// func dot2AVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dot2AVX512(SB), NOSPLIT, $0-56
+// func dot2AVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dot2AVX512(SB), NOSPLIT, $0-64
 	ARGUMENTS
 	VMOVUPS ·quarters<>(SB), Z31
 
@@ -177,6 +183,7 @@ dot2AVX512Block:
 	TABLE512(Z31, Z16, Z17)
 	SCALE512(R8, Y18, Z18, X19, Z19)
 	TABLE512(Z31, Z18, Z19)
+	ADDQ $6, R13
 	MOVQ units+48(FP), CX
 
 dot2AVX512Unit:
@@ -210,6 +217,8 @@ dot2AVX512Unit:
 	VFMADD231PS Z23, Z24, Z3
 	ADDQ        $16, DI
 	ADDQ        $16, R8
+	PREFETCHT0  (R13)
+	ADDQ        $32, R13
 	ADDQ        $256, BX
 	DECQ CX
 	JNZ  dot2AVX512Unit
@@ -221,8 +230,8 @@ dot2AVX512Unit:
 	RET
 
 // Steps of 32 codes of eight bits. q·s − z·s is exact, and so are both products.
-// func dot8AVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dot8AVX512(SB), NOSPLIT, $0-56
+// func dot8AVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dot8AVX512(SB), NOSPLIT, $0-64
 	ARGUMENTS
 
 dot8AVX512Pair:
@@ -234,6 +243,7 @@ dot8AVX512Block:
 	SCALE512(R8, Y18, Z18, X19, Z19)
 	VMULPS Z16, Z17, Z17
 	VMULPS Z18, Z19, Z19
+	ADDQ $6, R13
 	MOVQ units+48(FP), CX
 
 dot8AVX512Unit:
@@ -257,6 +267,8 @@ dot8AVX512Unit:
 	VFMADD231PS Z23, Z25, Z3
 	ADDQ        $32, DI
 	ADDQ        $32, R8
+	PREFETCHT0  (R13)
+	ADDQ        $64, R13
 	ADDQ        $128, BX
 	DECQ CX
 	JNZ  dot8AVX512Unit
@@ -268,8 +280,8 @@ dot8AVX512Unit:
 	RET
 
 // Rows of floats: steps of 16, which blocks counts.
-// func dotHalfAVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dotHalfAVX512(SB), NOSPLIT, $0-56
+// func dotHalfAVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dotHalfAVX512(SB), NOSPLIT, $0-64
 	ARGUMENTS
 
 dotHalfAVX512Pair:
@@ -284,6 +296,8 @@ dotHalfAVX512Unit:
 	VFMADD231PS Z22, Z24, Z2
 	ADDQ        $32, DI
 	ADDQ        $32, R8
+	PREFETCHT0  (R13)
+	ADDQ        $64, R13
 	ADDQ        $64, BX
 	DECQ AX
 	JNZ  dotHalfAVX512Unit
@@ -292,8 +306,8 @@ dotHalfAVX512Unit:
 	VZEROUPPER
 	RET
 
-// func dotBrainAVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dotBrainAVX512(SB), NOSPLIT, $0-56
+// func dotBrainAVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dotBrainAVX512(SB), NOSPLIT, $0-64
 	ARGUMENTS
 
 dotBrainAVX512Pair:
@@ -310,6 +324,8 @@ dotBrainAVX512Unit:
 	VFMADD231PS Z22, Z24, Z2
 	ADDQ        $32, DI
 	ADDQ        $32, R8
+	PREFETCHT0  (R13)
+	ADDQ        $64, R13
 	ADDQ        $64, BX
 	DECQ AX
 	JNZ  dotBrainAVX512Unit
@@ -318,8 +334,8 @@ dotBrainAVX512Unit:
 	VZEROUPPER
 	RET
 
-// func dotFloatAVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dotFloatAVX512(SB), NOSPLIT, $0-56
+// func dotFloatAVX512(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dotFloatAVX512(SB), NOSPLIT, $0-64
 	ARGUMENTS
 
 dotFloatAVX512Pair:
@@ -332,6 +348,9 @@ dotFloatAVX512Unit:
 	VFMADD231PS (R8), Z24, Z2
 	ADDQ        $64, DI
 	ADDQ        $64, R8
+	PREFETCHT0  (R13)
+	PREFETCHT0  64(R13)
+	ADDQ        $128, R13
 	ADDQ        $64, BX
 	DECQ AX
 	JNZ  dotFloatAVX512Unit
@@ -341,8 +360,8 @@ dotFloatAVX512Unit:
 	RET
 
 // The same with AVX2: lanes of 8, so that steps have half as many codes.
-// func dot4AVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dot4AVX2(SB), NOSPLIT, $0-56
+// func dot4AVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dot4AVX2(SB), NOSPLIT, $0-64
 	ARGUMENTS
 	VPBROADCASTD ·nibble<>(SB), Y15
 
@@ -355,6 +374,7 @@ dot4AVX2Block:
 	SCALE2(R8, X6, Y6, X7, Y7)
 	VMULPS Y4, Y5, Y5
 	VMULPS Y6, Y7, Y7
+	ADDQ $6, R13
 	MOVQ units+48(FP), CX
 
 dot4AVX2Unit:
@@ -380,6 +400,8 @@ dot4AVX2Unit:
 	VFMADD231PS Y9, Y12, Y3
 	ADDQ        $8, DI
 	ADDQ        $8, R8
+	PREFETCHT0  (R13)
+	ADDQ        $16, R13
 	ADDQ        $64, BX
 	DECQ CX
 	JNZ  dot4AVX2Unit
@@ -390,8 +412,8 @@ dot4AVX2Unit:
 	VZEROUPPER
 	RET
 
-// func dot2AVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dot2AVX2(SB), NOSPLIT, $0-56
+// func dot2AVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dot2AVX2(SB), NOSPLIT, $0-64
 	ARGUMENTS
 	VMOVUPS ·quarters<>(SB), Y15
 
@@ -406,6 +428,7 @@ dot2AVX2Block:
 	VMULPS Y4, Y5, Y5
 	VSUBPS Y7, Y15, Y7
 	VMULPS Y6, Y7, Y7
+	ADDQ $6, R13
 	MOVQ units+48(FP), CX
 
 dot2AVX2Unit:
@@ -439,6 +462,8 @@ dot2AVX2Unit:
 	VFMADD231PS Y11, Y12, Y3
 	ADDQ        $8, DI
 	ADDQ        $8, R8
+	PREFETCHT0  (R13)
+	ADDQ        $16, R13
 	ADDQ        $128, BX
 	DECQ CX
 	JNZ  dot2AVX2Unit
@@ -449,8 +474,8 @@ dot2AVX2Unit:
 	VZEROUPPER
 	RET
 
-// func dot8AVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dot8AVX2(SB), NOSPLIT, $0-56
+// func dot8AVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dot8AVX2(SB), NOSPLIT, $0-64
 	ARGUMENTS
 
 dot8AVX2Pair:
@@ -462,6 +487,7 @@ dot8AVX2Block:
 	SCALE2(R8, X6, Y6, X7, Y7)
 	VMULPS Y4, Y5, Y5
 	VMULPS Y6, Y7, Y7
+	ADDQ $6, R13
 	MOVQ units+48(FP), CX
 
 dot8AVX2Unit:
@@ -485,6 +511,8 @@ dot8AVX2Unit:
 	VFMADD231PS Y11, Y12, Y3
 	ADDQ        $16, DI
 	ADDQ        $16, R8
+	PREFETCHT0  (R13)
+	ADDQ        $32, R13
 	ADDQ        $64, BX
 	DECQ CX
 	JNZ  dot8AVX2Unit
@@ -495,8 +523,8 @@ dot8AVX2Unit:
 	VZEROUPPER
 	RET
 
-// func dotHalfAVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dotHalfAVX2(SB), NOSPLIT, $0-56
+// func dotHalfAVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dotHalfAVX2(SB), NOSPLIT, $0-64
 	ARGUMENTS
 
 dotHalfAVX2Pair:
@@ -516,6 +544,8 @@ dotHalfAVX2Unit:
 	VFMADD231PS Y11, Y13, Y3
 	ADDQ        $32, DI
 	ADDQ        $32, R8
+	PREFETCHT0  (R13)
+	ADDQ        $64, R13
 	ADDQ        $64, BX
 	DECQ AX
 	JNZ  dotHalfAVX2Unit
@@ -524,8 +554,8 @@ dotHalfAVX2Unit:
 	VZEROUPPER
 	RET
 
-// func dotBrainAVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dotBrainAVX2(SB), NOSPLIT, $0-56
+// func dotBrainAVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dotBrainAVX2(SB), NOSPLIT, $0-64
 	ARGUMENTS
 
 dotBrainAVX2Pair:
@@ -549,6 +579,8 @@ dotBrainAVX2Unit:
 	VFMADD231PS Y11, Y13, Y3
 	ADDQ        $32, DI
 	ADDQ        $32, R8
+	PREFETCHT0  (R13)
+	ADDQ        $64, R13
 	ADDQ        $64, BX
 	DECQ AX
 	JNZ  dotBrainAVX2Unit
@@ -557,8 +589,8 @@ dotBrainAVX2Unit:
 	VZEROUPPER
 	RET
 
-// func dotFloatAVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units int)
-TEXT ·dotFloatAVX2(SB), NOSPLIT, $0-56
+// func dotFloatAVX2(y *float32, w *byte, stride int, x *float32, pairs, blocks, units, ahead int)
+TEXT ·dotFloatAVX2(SB), NOSPLIT, $0-64
 	ARGUMENTS
 
 dotFloatAVX2Pair:
@@ -574,6 +606,9 @@ dotFloatAVX2Unit:
 	VFMADD231PS 32(R8), Y13, Y3
 	ADDQ        $64, DI
 	ADDQ        $64, R8
+	PREFETCHT0  (R13)
+	PREFETCHT0  64(R13)
+	ADDQ        $128, R13
 	ADDQ        $64, BX
 	DECQ AX
 	JNZ  dotFloatAVX2Unit

@@ -75,18 +75,56 @@ func checkVector(t *testing.T, r *rand.Rand, m *Packed, row0, n int) {
 	in, y := make([]float32, m.Arranged()), make([]float32, n)
 	m.Arrange(in, x)
 	m.MultiplyVector(y, row0, in)
+	steps := stepsOf(m, x)
 	for i, got := range y {
-		m.Decode(w, m.row(row0 + i)[:m.RowBytes(m.Cols)])
-		want, bound := 0.0, 1e-6
+		m.Decode(w, m.Data[(row0+i)*m.RowBytes(m.Cols):][:m.RowBytes(m.Cols)])
+		want, bound := 0.0, 1e-12
 		for j, v := range w {
 			p := float64(v) * float64(x[j])
 			want += p
-			bound += math.Abs(p)
+			bound += 1e-6*math.Abs(p) + math.Abs(float64(v))*steps[j]/2
 		}
-		if !(math.Abs(float64(got)-want) <= 1e-6*bound) {
+		if !(math.Abs(float64(got)-want) <= bound) {
 			t.Fatalf("%v, brain %v, %d×%d: row %d is %v, want %v", m.Packing, m.Brain, m.Rows, m.Cols, row0+i, got, want)
 		}
 	}
+}
+
+// stepsOf returns by how much each element of x is rounded: not at all, unless it becomes an integer.
+func stepsOf(m *Packed, x []float32) []float64 {
+	steps, n := make([]float64, len(x)), m.integral()
+	for from := 0; n.block > 0 && from < len(x); from += n.block {
+		most, block := 0.0, x[from:min(len(x), from+n.block)]
+		for _, v := range block {
+			most = max(most, math.Abs(float64(v)))
+		}
+		for i := range block {
+			steps[from+i] = most / float64(n.largest())
+		}
+	}
+	return steps
+}
+
+// TestNotFinite: what is no number, or no finite one, makes no finite product.
+func TestNotFinite(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	eachLevel(t, func(t *testing.T) {
+		for _, f := range formats() {
+			for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+				m := made(r, f, 4, 600)
+				x, in, y := make([]float32, 600), make([]float32, m.Arranged()), make([]float32, 4)
+				x[599] = 1
+				x[r.IntN(600)] = float32(v)
+				m.Arrange(in, x)
+				m.MultiplyVector(y, 0, in)
+				for i, got := range y {
+					if got := float64(got); !math.IsNaN(got) && !math.IsInf(got, 0) {
+						t.Fatalf("%v times %v: row %d is %v", f.Packing, v, i, got)
+					}
+				}
+			}
+		}
+	})
 }
 
 func TestDots(t *testing.T) {

@@ -11,9 +11,13 @@ import (
 
 // eachLevel runs a test with each set of instructions that this processor has.
 func eachLevel(t *testing.T, f func(*testing.T)) {
-	most := level
-	defer func() { level = most }()
+	most, bytes := level, vnni
+	defer func() { level, vnni = most, bytes }()
+	vnni = false
 	for _, level = range vector.Levels() {
+		t.Run(Name(), f)
+	}
+	if vnni = bytes; vnni {
 		t.Run(Name(), f)
 	}
 }

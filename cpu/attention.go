@@ -16,7 +16,7 @@ const (
 	sharedTokens = 16
 )
 
-// attend returns the output [tokens][hidden] of a layer's attention for the residual stream x, the first token of which
+// attend returns the output [tokens][hidden] of a layer's attention, or of its recurrence, for the residual stream x, the first token of which
 // is at position from, and stores keys and values.
 func (e *Engine) attend(ctx context.Context, i int, r *room, c *cache, x []float32, from int, tap tap) ([]float32, error) {
 	y, h := &e.layers[i], e.spec.Hidden
@@ -27,11 +27,16 @@ func (e *Engine) attend(ctx context.Context, i int, r *room, c *cache, x []float
 		e.normalize(y.attnNorm, normed, x, tokens)
 		x = normed
 	}
-	read := e.readHeads
-	if a.KVRank > 0 {
-		read = e.readLatent
+	var heads []float32
+	var err error
+	switch {
+	case c.state != nil:
+		heads, err = e.recur(ctx, i, r, c.state, x, tap)
+	case a.KVRank > 0:
+		heads, err = e.readLatent(ctx, i, r, c, x, from, tap)
+	default:
+		heads, err = e.readHeads(ctx, i, r, c, x, from, tap)
 	}
-	heads, err := read(ctx, i, r, c, x, from, tap)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +67,9 @@ func (e *Engine) readHeads(ctx context.Context, i int, r *room, c *cache, x []fl
 	e.enter(i, c, q, k, v, tokens, from)
 	heads := r.rows(tokens, qn)
 	e.read(y, c, q, heads, tokens, from)
+	if a.Gated {
+		return heads, e.gateRead(ctx, y, r, x, heads, tokens)
+	}
 	return heads, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 // cache holds the keys and values of one layer. Position p has slot p mod capacity.
 type cache struct {
+	state    *state // of a layer with a recurrence, which has nothing else
 	capacity int
 	dim      int       // of a key, with padding
 	stride   int       // between the rows of values
@@ -19,8 +20,11 @@ type cache struct {
 	elements int // of a value
 }
 
-func newCache(a *model.Attention, capacity int) cache {
-	c := cacheOf(a, capacity)
+func newCache(y *model.Layer, capacity int) cache {
+	if y.Recurrence.Taps > 0 {
+		return cache{state: newState(&y.Recurrence)}
+	}
+	c := cacheOf(&y.Attention, capacity)
 	c.keys, c.values = make([]float32, c.keyFloats()), make([]float32, c.valueFloats())
 	return c
 }
@@ -35,8 +39,11 @@ func cacheOf(of *model.Attention, capacity int) cache {
 	}
 }
 
-func cacheFloats(a *model.Attention, capacity int) int {
-	c := cacheOf(a, capacity)
+func cacheFloats(y *model.Layer, capacity int) int {
+	if y.Recurrence.Taps > 0 {
+		return stateFloats(&y.Recurrence)
+	}
+	c := cacheOf(&y.Attention, capacity)
 	return c.keyFloats() + c.valueFloats()
 }
 
@@ -68,8 +75,12 @@ func (c *cache) valuesOf(h, slot, n int) simd.Matrix {
 // forget clears the values of positions from `from` to before `to`: products read a little beyond the last position, times 0, and
 // what is there must be finite.
 func (c *cache) forget(from, to int) {
+	if c.state != nil && from == 0 && to > 0 {
+		clear(c.state.now.tail)
+		clear(c.state.now.all)
+	}
 	n := min(to-from, c.capacity)
-	for row := 0; n > 0 && row < len(c.values); row += c.stride {
+	for row := 0; n > 0 && c.state == nil && row < len(c.values); row += c.stride {
 		slot := from % c.capacity
 		first := min(n, c.capacity-slot)
 		clear(c.values[row+slot:][:first])

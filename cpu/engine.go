@@ -44,6 +44,7 @@ type Engine struct {
 	ropes  []rotation
 	caches []cache // one for each layer
 	length int     // tokens in the caches, also those that fell out of them
+	kept   int     // where the states of recurrences were kept; −1: nowhere
 
 	batch      int   // tokens that pass through a layer together
 	room       *room // for their activations
@@ -70,7 +71,7 @@ func New(w model.Weights, o Options) (*Engine, error) {
 	if o.MaxSeqLen <= 0 {
 		return nil, fmt.Errorf("the model does not say its context: MaxSeqLen must be set")
 	}
-	e := &Engine{spec: spec, weights: w, options: o, batch: min(batchTokens, o.MaxSeqLen)}
+	e := &Engine{spec: spec, weights: w, options: o, batch: min(batchTokens, o.MaxSeqLen), kept: -1}
 	if err := e.load(); err != nil {
 		return nil, err
 	}
@@ -104,12 +105,15 @@ func (e *Engine) Room() int {
 }
 
 // CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with
-// a window forget what lies behind it.
+// a window forget what lies behind it, and states of recurrences are those of now, unless they were kept.
 func (e *Engine) CanRewind(position int) bool {
-	if position < 0 || position > e.length {
+	if position < 0 || position > e.length || !e.spec.CanReturn(position, e.length, e.kept) {
 		return false
 	}
 	for i := range e.spec.Layers {
+		if e.spec.Layer(i).Recurrence.Taps > 0 {
+			continue
+		}
 		reach := e.reach(i)
 		if first := max(0, position-reach+1); first+reach+e.batch < e.length {
 			return false
@@ -125,17 +129,38 @@ func (e *Engine) Rewind(position int) error {
 	}
 	for i := range e.caches {
 		e.caches[i].forget(position, e.length)
+		if s := e.caches[i].state; s != nil && position == e.kept && position != e.length {
+			s.now.copy(s.kept)
+		}
 	}
-	e.length = position
+	if e.length = position; e.kept > position {
+		e.kept = -1
+	}
 	return nil
 }
 
-// Reset forgets the KV cache.
+// Recurrent reports whether layers remember by states.
+func (e *Engine) Recurrent() bool { return e.spec.Recurrent() }
+
+// Keep makes this position one that Rewind can come back to, whatever is fed then. It takes the place of the position
+// that was kept before.
+func (e *Engine) Keep() error {
+	e.prepare()
+	for i := range e.caches {
+		if s := e.caches[i].state; s != nil {
+			s.kept.copy(s.now)
+		}
+	}
+	e.kept = e.length
+	return nil
+}
+
+// Reset forgets the sequence.
 func (e *Engine) Reset() {
 	for i := range e.caches {
 		e.caches[i].forget(0, e.length)
 	}
-	e.length = 0
+	e.length, e.kept = 0, -1
 	e.overflowed.reset()
 }
 
@@ -179,6 +204,11 @@ func (e *Engine) forward(ctx context.Context, tokens []int32, from int, finish f
 			return err
 		}
 		e.length += len(batch)
+		for i := range e.caches {
+			if s := e.caches[i].state; s != nil {
+				s.now, s.next = s.next, s.now
+			}
+		}
 	}
 	return nil
 }
@@ -209,7 +239,7 @@ func (e *Engine) prepare() {
 	}
 	e.caches = make([]cache, len(e.spec.Layers))
 	for i := range e.caches {
-		e.caches[i] = newCache(&e.spec.Layer(i).Attention, e.reach(i)+e.batch)
+		e.caches[i] = newCache(e.spec.Layer(i), e.reach(i)+e.batch)
 	}
 	e.room = newRoom(e.plan(e.batch))
 	e.stream = make([]float32, e.batch*e.spec.Hidden)

@@ -143,7 +143,11 @@ func TestFamilies(t *testing.T) {
 func rewound(t *testing.T, w model.Weights) {
 	t.Helper()
 	e, ids := engine(t, w, Options{}), text(w, 8)
-	want := feed(t, e, ids, len(ids))
+	want := feed(t, e, ids[:5], 5)
+	if err := e.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, feed(t, e, ids[5:], len(ids)-5)...)
 	if err := e.Rewind(5); err != nil {
 		t.Fatal(err)
 	}
@@ -221,10 +225,37 @@ func TestRewind(t *testing.T) {
 	}
 }
 
+// TestKeep goes back to where states were kept, and to the beginning.
+func TestKeep(t *testing.T) {
+	w := open(t, "../testdata/families/lfm2")
+	ids := text(w, 90)
+	e := engine(t, w, Options{MaxSeqLen: len(ids)})
+	const kept = 33
+	want := feed(t, e, ids[:kept], kept)
+	if err := e.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, feed(t, e, ids[kept:], 50, 7)...)
+	if e.CanRewind(kept-1) || e.Rewind(kept+1) == nil {
+		t.Error("it goes back to where nothing was kept")
+	}
+	for _, p := range []int{kept, kept, 0} {
+		if err := e.Rewind(p); err != nil {
+			t.Fatal(err)
+		}
+		if rms := relativeRMS(t, feed(t, e, ids[p:], len(ids)-p), want[p*e.VocabSize():]); !(rms <= 1e-5) {
+			t.Errorf("relative RMS %.2g after rewinding to %d", rms, p)
+		}
+	}
+	if e.CanRewind(kept) {
+		t.Error("what was kept is still there after the sequence went back behind it")
+	}
+}
+
 // TestTokenAllocates: nothing, once the first token is done.
 func TestTokenAllocates(t *testing.T) {
 	for _, f := range []string{"f16", "int4"} {
-		for _, family := range []string{"tiny", "families/qwen3_moe", "families/gemma2", "families/gpt2"} {
+		for _, family := range []string{"tiny", "families/qwen3_moe", "families/lfm2", "families/gemma2", "families/gpt2"} {
 			b := converted(t, filepath.Join("../testdata", family), f, 0)
 			e := engine(t, b, Options{KVFloat16: true, MaxSeqLen: 64})
 			ctx, ids := context.Background(), text(b, 1)

@@ -35,7 +35,7 @@ func (e *Engine) Layer(ctx context.Context, layer int, x []float32) error {
 func (e *Engine) whole(ctx context.Context, layer int, x []float32, tap tap) error {
 	tokens := len(x) / e.spec.Hidden
 	e.turn(0, tokens)
-	c := newCache(&e.spec.Layer(layer).Attention, tokens)
+	c := newCache(e.spec.Layer(layer), tokens)
 	return e.runLayer(ctx, layer, &room{}, &c, x, 0, tap)
 }
 

@@ -53,6 +53,8 @@ type worker struct {
 	product   product
 	attention attention
 	entries   entries
+	recall    recall
+	parts     [7]part   // of a recurrence
 	scratch   []scratch // by goroutine
 }
 

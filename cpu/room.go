@@ -40,11 +40,16 @@ func (e *Engine) plan(tokens int) int {
 		y := &e.spec.Kinds[i]
 		a, m, h := &y.Attention, &y.MLP, slabRows(tokens, e.spec.Hidden)
 		attention := 2*slabRows(tokens, a.Heads*a.HeadDim) + 2*slabRows(tokens, a.KVHeads*a.HeadDim)
-		if a.KVRank > 0 {
+		switch {
+		case a.KVRank > 0:
 			attention = latentFloats(a, tokens)
+		case y.Recurrence.Taps > 0:
+			attention = recurrenceFloats(&y.Recurrence, tokens)
+		case a.Gated:
+			attention += slabRows(tokens, a.Heads*a.HeadDim)
 		}
 		width := slabRows(tokens, max(m.Intermediate, m.Shared))
-		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, a.Heads*a.ValueWidth(), a.QRank, m.Intermediate, m.Shared), simd.Lane))
+		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, y.Mixed(), a.QRank, m.Intermediate, m.Shared), simd.Lane))
 		arranged := 2 * vectorTokens * (padded + padded/4 + 4*256) // integers take more than numbers
 		// The input of the MLP, the normalized stream and what is added to it; and the larger of the two branches.
 		n := 3*h + max(attention, 2*h+2*width+slabRows(tokens, max(1, m.Experts))) + 3*padded + arranged
@@ -56,7 +61,7 @@ func (e *Engine) plan(tokens int) int {
 // Memory says what an Engine holds, in bytes. Weights that are used where they lie, in a mapped file, are not in it.
 type Memory struct {
 	Vectors     int64 // norms and biases
-	Cache       int64 // keys and values, of the whole context
+	Cache       int64 // keys and values, of the whole context, and states of recurrences
 	Activations int64
 	Logits      int64
 	Mapped      int64 // matrices that are read from mapped files
@@ -81,7 +86,7 @@ func (e *Engine) Memory() Memory {
 		}
 	}
 	for i := range e.spec.Layers {
-		m.Cache += 4 * int64(cacheFloats(&e.spec.Layer(i).Attention, e.reach(i)+e.batch))
+		m.Cache += 4 * int64(cacheFloats(e.spec.Layer(i), e.reach(i)+e.batch))
 	}
 	return m
 }
@@ -103,7 +108,7 @@ func (e *Engine) TokenWork(context int) (weights, cache, multiplied int64) {
 	}
 	for i := range e.layers {
 		y := &e.layers[i]
-		for _, m := range []*matrix{y.q, y.k, y.v, y.o, y.router, y.sharedRouter, y.shared.gate, y.shared.up, y.shared.down} {
+		for _, m := range []*matrix{y.q, y.k, y.v, y.o, y.recurrence.inGate, y.recurrence.outGate, y.recurrence.write, y.recurrence.decay, y.router, y.sharedRouter, y.shared.gate, y.shared.up, y.shared.down} {
 			multiplied += add(m, 1, 1)
 		}
 		for _, m := range []*matrix{y.own.gate, y.own.up, y.own.down} {
@@ -111,6 +116,7 @@ func (e *Engine) TokenWork(context int) (weights, cache, multiplied int64) {
 		}
 		a := &y.Attention
 		cache += 2 * 4 * int64(min(context+1, e.reach(i))) * int64(a.KVHeads*a.HeadDim)
+		cache += 2 * 4 * int64(y.Recurrence.Tail()+y.Recurrence.Stored())
 	}
 	add(e.head, 1, 1)
 	return weights, cache, multiplied

@@ -42,6 +42,7 @@ type layer struct {
 	numbers                              *[4]float32 // of XIELU
 	sinks                                []float32   // [Heads]
 	latent                               latent
+	recurrence                           recurrence
 	core                                 model.Attention // what is computed over the cache
 	router, sharedRouter                 *matrix
 	routerBias, selectionBias            []float32
@@ -123,7 +124,7 @@ func (f *tensors) layer(i int) layer {
 	y.qBias, y.kBias = f.vector(model.RoleQBias, i), f.vector(model.RoleKBias, i)
 	y.vBias, y.oBias = f.vector(model.RoleVBias, i), f.vector(model.RoleOBias, i)
 	a := &y.Attention
-	y.core, y.latent = a.Core(), f.latent(i)
+	y.core, y.latent, y.recurrence = a.Core(), f.latent(i), f.recurrence(i)
 	switch a.QKNorm {
 	case model.QKNormHead, model.QKNormRotated:
 		y.qNorm, y.kNorm = f.norm(model.RoleQNorm, "", i, a.HeadDim), f.norm(model.RoleKNorm, "", i, a.HeadDim)

@@ -21,6 +21,7 @@ var variants = map[string][]kernels.Consts{
 	"attention_split": {{"DIM": 8, "WINDOW": 5, "VALUE": 8}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "LANES": 64, "VALUE": 80}, {"SINKS": 1, "SPLITS": 2}, {"DIM": 576, "VALUE": 512, "QUERIES": 4}, {"LIMBS": 1}},
 	"copy":            {{"EACH": 2}},
 	"combine":         {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
+	"convolve":        {{"TAPS": 2, "BIAS": 1, "SILU": 0, "IN_AT": 256, "OUT_AT": 512}, {"TAPS": 4}},
 	"embed":           {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
 	"gate":            {{"WIDTH": 33, "AT": 60}},
 	"gather":          {{"KIND": 0, "WEIGH": 1, "BY_TOKEN": 0}, {"KIND": 1, "TOP": 8}, {"KIND": 2, "STRIDE": 512}},
@@ -47,6 +48,8 @@ var variants = map[string][]kernels.Consts{
 	"roof":             {{"ROUNDS": 1}},
 	"matvec_subgroups": {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
 	"norm":             {{"CENTER": 0, "BIAS": 1, "ADD": 1}, {"CENTER": 1, "WIDTH": 33, "SCALE": 0.5}},
+	"out_gate":         {{"NORM": 1, "WIDTH": 33}, {"NORM": 1, "FIRST": 1, "WHOLE": 1, "ACT": 1}},
+	"recall":           {{"KEY_DIM": 9, "VALUE_DIM": 10, "STEP_MAX": 4.0}, {"DELTA": 0, "SKIP": 1}},
 	"repack":           {{}},
 	"rope": {
 		{"NORM": 0, "ROT": 0, "KV_BITS": 32},

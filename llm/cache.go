@@ -60,8 +60,8 @@ func (s *Session) rewind(tokens []int32, most int) ([]int32, error) {
 	for n < min(len(s.fed), most) && s.fed[n] == tokens[n] {
 		n++
 	}
-	if !s.m.engine.CanRewind(n) {
-		n = 0
+	for n > 0 && !s.m.engine.CanRewind(n) {
+		n--
 	}
 	if err := s.m.engine.Rewind(n); err != nil {
 		return nil, err
@@ -85,13 +85,26 @@ func (s *Session) fedTokens(ctx context.Context, tokens []int32, err error) erro
 	return err
 }
 
-// prefill feeds a chunk of a long prompt and reports how many tokens it had, 0 if there is only one chunk.
+// keptShort is how many tokens before the end of a prompt states are kept. Where the next prompt differs from this one and
+// what was written after it, it does so at the end of this one at the earliest in most chats: what opens the answer may go.
+const keptShort = 8
+
+// prefill feeds a chunk of a long prompt and reports how many tokens it had, 0 if there is only one chunk. Where states
+// are kept, the last chunk begins.
 func (s *Session) prefill(ctx context.Context, tokens []int32) (int, error) {
 	defer s.m.mu.Unlock()
 	if err := s.use(); err != nil {
 		return 0, err
 	}
-	n, err := s.m.engine.Prefill(ctx, tokens)
+	e := s.m.engine
+	n, err := e.Prefill(ctx, tokens)
+	switch last := len(tokens) - keptShort; {
+	case n > 0 || err != nil || !e.Recurrent():
+	case last > 0:
+		n, err = last, e.Forward(ctx, tokens[:last], last, nil)
+	default:
+		return 0, e.Keep()
+	}
 	fed := tokens
 	if err == nil {
 		fed = tokens[:n]

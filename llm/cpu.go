@@ -17,6 +17,8 @@ type Forwarder interface {
 	Room() int
 	CanRewind(position int) bool
 	Rewind(position int) error
+	Recurrent() bool
+	Keep() error
 	Reset()
 }
 

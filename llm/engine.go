@@ -20,6 +20,8 @@ type Engine interface {
 	Room() int                                                      // tokens that the selected sequence can still take, so that the last one sees the first
 	CanRewind(position int) bool                                    // whether the cache still holds all that a token at this position sees
 	Rewind(position int) error                                      // makes the next token one at this position
+	Recurrent() bool                                                // whether layers remember by states, so that only Keep makes a position one to rewind to
+	Keep() error                                                    // makes CanRewind true of this position, in place of the one before, until the sequence is taken back behind it
 	Reset()                                                         // forgets the selected sequence
 	Prefill(ctx context.Context, tokens []int32) (n int, err error) // feeds one chunk and returns its length; 0: everything fits into one chunk, and nothing was fed
 

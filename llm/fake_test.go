@@ -27,20 +27,35 @@ type fake struct {
 	selected int
 	fed      int
 	room     int           // positions of a sequence, 0: any number
+	chunk    int           // tokens of a prompt that are fed at once
+	states   bool          // it is recurrent
+	kept     int           // where states were kept, of one sequence
 	window   int           // it rewinds no farther than this, 0: anywhere
 	top      []int         // the sequences that Top or TopOf was asked for last
 	between  func(fed int) // called after each chunk of a prompt
 	next     []int32       // the tokens to be chosen, in turn; then those that follow from the cache
 }
 
-func newFake(sequences int) *fake { return &fake{caches: make([][]int32, sequences)} }
+func newFake(sequences int) *fake { return &fake{caches: make([][]int32, sequences), chunk: fakeChunk} }
 
-func (f *fake) VocabSize() int       { return fakeVocab }
-func (f *fake) Sequences() int       { return len(f.caches) }
-func (f *fake) Select(s int) error   { f.selected = s; return nil }
-func (f *fake) Position() int        { return len(f.caches[f.selected]) }
-func (f *fake) Reset()               { f.caches[f.selected] = nil }
-func (f *fake) CanRewind(p int) bool { return f.window == 0 || p == 0 || f.Position()-p <= f.window }
+func (f *fake) VocabSize() int     { return fakeVocab }
+func (f *fake) Sequences() int     { return len(f.caches) }
+func (f *fake) Select(s int) error { f.selected = s; return nil }
+func (f *fake) Position() int      { return len(f.caches[f.selected]) }
+func (f *fake) Reset()             { f.caches[f.selected] = nil }
+func (f *fake) Recurrent() bool    { return f.states }
+
+func (f *fake) CanRewind(p int) bool {
+	if f.states {
+		return p == 0 || p == f.Position() || p == f.kept
+	}
+	return f.window == 0 || p == 0 || f.Position()-p <= f.window
+}
+
+func (f *fake) Keep() error {
+	f.kept = f.Position()
+	return nil
+}
 
 func (f *fake) Room() int {
 	if f.room == 0 {
@@ -63,7 +78,7 @@ func (f *fake) feed(ctx context.Context, tokens []int32) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n := min(fakeChunk, len(tokens))
+		n := min(f.chunk, len(tokens))
 		if n > f.Room() {
 			return errBad
 		}
@@ -80,10 +95,10 @@ func (f *fake) feed(ctx context.Context, tokens []int32) error {
 }
 
 func (f *fake) Prefill(ctx context.Context, tokens []int32) (int, error) {
-	if len(tokens) <= fakeChunk {
+	if len(tokens) <= f.chunk {
 		return 0, nil
 	}
-	return fakeChunk, f.feed(ctx, tokens[:fakeChunk])
+	return f.chunk, f.feed(ctx, tokens[:f.chunk])
 }
 
 // logits are those of the last token of a cache.

@@ -55,6 +55,30 @@ func TestPrefixReuse(t *testing.T) {
 	}
 }
 
+// TestKeptStates: a model that remembers by states goes back to a little before the end of the last prompt, whether what it
+// wrote then is still there or not, and computes all of a prompt that differs before that.
+func TestKeptStates(t *testing.T) {
+	m, f := fakeModel(1)
+	f.states, f.chunk = true, 32
+	s, prompt := session(t, m), numbers(1, 24)
+	for _, c := range []struct {
+		prompt []int32
+		cached int
+	}{
+		{prompt, 0},
+		{prompt, len(prompt) - keptShort},
+		{slices.Concat(prompt[:len(prompt)-2], []int32{5, 5, 5}), len(prompt) - keptShort},
+		{slices.Concat([]int32{9}, prompt), 0},
+	} {
+		got := generated(t, s, c.prompt, GenerateOptions{MaxTokens: 3})
+		alone, _ := fakeModel(1)
+		want := generated(t, session(t, alone), c.prompt, GenerateOptions{MaxTokens: 3})
+		if !slices.Equal(got.Tokens, want.Tokens) || got.Stats.CachedTokens != c.cached {
+			t.Errorf("%v, %d tokens cached; want %v, %d", got.Tokens, got.Stats.CachedTokens, want.Tokens, c.cached)
+		}
+	}
+}
+
 // A context that ends within a prompt ends the text within a chunk, and what was computed is not computed again.
 func TestCanceledPrompt(t *testing.T) {
 	m, f := fakeModel(1)

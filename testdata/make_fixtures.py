@@ -233,6 +233,16 @@ FIXTURES = {
         q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4,
         scale_emb=3, scale_depth=1.4, dim_model_base=16, mlp_bias=True, tie_word_embeddings=True)),
     "jais2": ("Jais2Config", dict(head_dim=12)),
+    "lfm2": ("Lfm2Config", dict(
+        hidden_size=32, intermediate_size=66, block_multiple_of=8, tie_word_embeddings=True, conv_L_cache=3, conv_bias=True,
+        norm_eps=1e-5, layer_types=["conv", "full_attention", "conv"])),
+    "lfm2_moe": ("Lfm2MoeConfig", dict(
+        tie_word_embeddings=True, conv_L_cache=4, num_dense_layers=1, num_experts=6, num_experts_per_tok=2,
+        moe_intermediate_size=24, routed_scaling_factor=1.5, layer_types=["conv", "full_attention", "conv"])),
+    "lfm2_vl": ("Lfm2VlConfig", dict(model_type="lfm2", block_auto_adjust_ff_dim=False, layer_types=["conv", "conv", "full_attention"]),
+                dict(tie_word_embeddings=True, vision_config=dict(
+                    model_type="siglip2_vision_model", hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                    num_patches=4, patch_size=2), projector_hidden_size=16, downsample_factor=1)),
 }
 
 
@@ -336,7 +346,7 @@ def randomize(model, seed):
         norm = p.dim() == 1 and not name.endswith("bias")
         p.data = p.data + 0.3 * noise if norm else 0.3 * noise
     for name, b in model.named_buffers():
-        if name.endswith("correction_bias"):  # ernie4_5_moe has it among its parameters
+        if name.endswith(("correction_bias", "expert_bias")):  # ernie4_5_moe has it among its parameters
             b.copy_(0.3 * torch.randn(b.shape, generator=g))
 
 

@@ -43,6 +43,10 @@ type Reference struct {
 	ropes      []rotation           // one for each Spec.RoPE
 	turns      []turns              // for each of them, of the tokens that are fed
 	caches     []cache              // one for each layer
+	states     []*state             // of each layer with a recurrence, others nil
+	fresh      []*state             // … behind the batch that is under way
+	kept       []*state             // … at position keptAt
+	keptAt     int                  // −1: nowhere
 	length     int                  // tokens in the KV cache, also those that fell out of it
 	trace      func(int, []float32) // nil if nobody looks
 }
@@ -88,7 +92,7 @@ func NewReference(w model.Weights, o ReferenceOptions) (*Reference, error) {
 }
 
 // rowByRow are the roles whose rows are decoded when they are needed, although they are not quantized.
-var rowByRow = []model.Role{model.RolePositions, model.RoleRouter, model.RoleSharedRouter}
+var rowByRow = []model.Role{model.RolePositions, model.RoleRouter, model.RoleSharedRouter, model.RoleWrite, model.RoleDecay}
 
 // loadSmall indexes the tensors and decodes the vectors among them.
 func (r *Reference) loadSmall() error {
@@ -131,12 +135,15 @@ func (r *Reference) Room() int {
 }
 
 // CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with a
-// window forget what lies behind it.
+// window forget what lies behind it, and states of recurrences are those of now, unless they were kept.
 func (r *Reference) CanRewind(position int) bool {
-	if position < 0 || position > r.length {
+	if position < 0 || position > r.length || !r.spec.CanReturn(position, r.length, r.keptAt) {
 		return false
 	}
 	for i := range r.caches {
+		if r.states[i] != nil {
+			continue
+		}
 		if first := max(0, position-r.reach(i)+1); first+r.caches[i].capacity < r.length {
 			return false
 		}
@@ -149,17 +156,49 @@ func (r *Reference) Rewind(position int) error {
 	if !r.CanRewind(position) {
 		return fmt.Errorf("position %d: %d tokens were fed, and the caches do not reach back so far", position, r.length)
 	}
+	switch {
+	case position == r.length:
+	case position == 0:
+		r.clearStates()
+	case position == r.keptAt:
+		copy(r.states, r.kept)
+	}
+	if r.keptAt > position {
+		r.keptAt = -1
+	}
 	r.length = position
 	return nil
 }
 
-// Reset forgets the KV cache.
+// Recurrent reports whether layers remember by states.
+func (r *Reference) Recurrent() bool { return r.spec.Recurrent() }
+
+// Keep makes this position one that Rewind can come back to, whatever is fed then. It takes the place of the position that
+// was kept before.
+func (r *Reference) Keep() error {
+	r.keptAt = r.length
+	copy(r.kept, r.states)
+	return nil
+}
+
+// Reset forgets the sequence.
 func (r *Reference) Reset() {
-	r.length = 0
+	r.length, r.keptAt = 0, -1
 	r.overflowed.Store(0)
-	r.caches = make([]cache, len(r.spec.Layers))
+	n := len(r.spec.Layers)
+	r.caches, r.states, r.fresh, r.kept = make([]cache, n), make([]*state, n), make([]*state, n), make([]*state, n)
+	r.clearStates()
 	for i := range r.caches {
 		r.caches[i].capacity = r.reach(i) + batchTokens
+	}
+}
+
+// clearStates makes all states those of the first position.
+func (r *Reference) clearStates() {
+	for i := range r.states {
+		if m := &r.spec.Layer(i).Recurrence; m.Taps > 0 {
+			r.states[i] = newState(m)
+		}
 	}
 }
 
@@ -183,6 +222,7 @@ func (r *Reference) Forward(ctx context.Context, tokens []int32, from int, each 
 			return err
 		}
 		r.length += len(batch)
+		copy(r.states, r.fresh)
 	}
 	return nil
 }
@@ -241,7 +281,11 @@ func (r *Reference) layer(ctx context.Context, i int, x []float32, tokens int) e
 	if y.Parallel {
 		mlpInput = append([]float32(nil), x...)
 	}
-	a, err := r.attention(ctx, i, x, tokens)
+	mix := r.attention
+	if y.Recurrence.Taps > 0 {
+		mix = r.recurrence
+	}
+	a, err := mix(ctx, i, x, tokens)
 	if err != nil {
 		return fmt.Errorf("layer %d: attention: %w", i, err)
 	}

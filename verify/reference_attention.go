@@ -102,9 +102,27 @@ func (r *Reference) attention(ctx context.Context, layer int, x []float32, token
 	if err := r.attendEach(ctx, layer, q, out, tokens); err != nil {
 		return nil, err
 	}
+	if a.Gated {
+		if err := r.gateRead(ctx, layer, x, out, tokens); err != nil {
+			return nil, err
+		}
+	}
 	o, err := r.multiply(ctx, model.RoleO, layer, out, tokens, r.spec.Hidden)
 	r.bias(o, model.RoleOBias, layer)
 	return o, err
+}
+
+// gateRead multiplies what heads have read by the sigmoid of out_gate·x.
+func (r *Reference) gateRead(ctx context.Context, layer int, x, read []float32, tokens int) error {
+	gate, err := r.multiply(ctx, model.RoleOutGate, layer, x, tokens, len(read)/tokens)
+	if err != nil {
+		return err
+	}
+	r.bias(gate, model.RoleOutGateBias, layer)
+	for i, v := range gate {
+		read[i] *= sigmoid(v)
+	}
+	return nil
 }
 
 // project returns queries [tokens][Heads·HeadDim], keys and values [tokens][KVHeads·HeadDim], normalized and rotated, as

@@ -200,7 +200,11 @@ func TestCuttingAPromptChangesNothing(t *testing.T) {
 					}
 				}
 				r.Reset()
-				feed(t, r, g.ids[:8], 8) // all of it fits into any window here
+				feed(t, r, g.ids[:5], 5)
+				if err := r.Keep(); err != nil {
+					t.Fatal(err)
+				}
+				feed(t, r, g.ids[5:8], 3) // all of it fits into any window here
 				if err := r.Rewind(5); err != nil {
 					t.Fatal(err)
 				}

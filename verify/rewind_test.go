@@ -6,6 +6,33 @@ import (
 	"testing"
 )
 
+// TestKeep goes back to where states were kept, and to the beginning.
+func TestKeep(t *testing.T) {
+	dir := filepath.Join("../testdata/families", "lfm2")
+	g := readRecorded(t, dir)
+	r := reference(t, open(t, dir), ReferenceOptions{MaxSeqLen: len(g.ids)})
+	const kept = 13
+	want := feed(t, r, g.ids[:kept], kept)
+	if err := r.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, feed(t, r, g.ids[kept:], len(g.ids)-kept)...)
+	if r.CanRewind(kept-1) || r.Rewind(kept+1) == nil {
+		t.Error("it goes back to where nothing was kept")
+	}
+	for _, p := range []int{kept, kept, 0} {
+		if err := r.Rewind(p); err != nil {
+			t.Fatal(err)
+		}
+		if got := feed(t, r, g.ids[p:], len(g.ids)-p); !slices.Equal(got, want[p*r.VocabSize():]) {
+			t.Errorf("other logits after rewinding to %d", p)
+		}
+	}
+	if r.CanRewind(kept) {
+		t.Error("what was kept is still there after the sequence went back behind it")
+	}
+}
+
 // TestRewind goes back to positions of which CanRewind says that it may, and computes the same from there; a cache
 // that has let go of what is needed is refused.
 func TestRewind(t *testing.T) {

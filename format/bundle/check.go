@@ -104,8 +104,37 @@ func checkSpec(s *model.Spec) error {
 }
 
 func checkLayer(s *model.Spec, y *model.Layer) error {
-	a, m := &y.Attention, &y.MLP
+	m := &y.MLP
 	err := checkSizes("layer", []size{
+		{"intermediate", m.Intermediate, 1, maxDim},
+		{"experts", m.Experts, 0, maxDim},
+		{"top_k", m.TopK, 0, m.Experts},
+		{"shared", m.Shared, 0, maxDim},
+		{"groups", m.Groups, 0, m.Experts},
+		{"top_groups", m.TopGroups, 0, m.Groups},
+		{"group_best", m.GroupBest, 0, m.Experts},
+	})
+	if err != nil {
+		return err
+	}
+	if y.Recurrence.Taps > 0 {
+		return checkRecurrence(&y.Recurrence)
+	}
+	return checkAttention(s, &y.Attention)
+}
+
+func checkRecurrence(r *model.Recurrence) error {
+	return checkSizes("recurrence", []size{
+		{"heads", r.Heads, 1, maxHeads},
+		{"value_dim", r.ValueDim, 1, maxDim},
+		{"key_heads", r.KeyHeads, min(1, r.KeyDim), r.Heads},
+		{"key_dim", r.KeyDim, 0, maxHeads},
+		{"norm_groups", r.NormGroups, 0, r.Width()},
+	})
+}
+
+func checkAttention(s *model.Spec, a *model.Attention) error {
+	err := checkSizes("attention", []size{
 		{"heads", a.Heads, 1, maxHeads},
 		{"kv_heads", a.KVHeads, 1, maxHeads},
 		{"head_dim", a.HeadDim, 1, maxHeads},
@@ -114,13 +143,6 @@ func checkLayer(s *model.Spec, y *model.Layer) error {
 		{"q_rank", a.QRank, 0, maxDim},
 		{"shared_dim", a.SharedDim, 0, a.HeadDim - min(1, a.KVRank)},
 		{"value_dim", a.ValueDim, min(1, a.KVRank), maxHeads},
-		{"intermediate", m.Intermediate, 1, maxDim},
-		{"experts", m.Experts, 0, maxDim},
-		{"top_k", m.TopK, 0, m.Experts},
-		{"shared", m.Shared, 0, maxDim},
-		{"groups", m.Groups, 0, m.Experts},
-		{"top_groups", m.TopGroups, 0, m.Groups},
-		{"group_best", m.GroupBest, 0, m.Experts},
 	})
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ type bound struct {
 	total       int
 	transposed  bool      // stored [in][out]
 	row         bool      // a vector, stored as a matrix of one row
+	thin        bool      // stored with a dimension of one before the last
 	scalar      bool      // stored without a dimension
 	changes     []adapted // what adapters do, in this order
 	unit        bool      // rows are divided by their lengths, after that
@@ -239,7 +240,9 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 
 // layout derives where the rows of a tensor lie from the roles that share its source.
 func (b *binder) layout(s source, t *model.Tensor) bound {
-	d := bound{row: s.row, transposed: s.transposed, scalar: s.scalar, unit: b.unit && t.Role == model.RoleHead}
+	d := bound{
+		row: s.row, transposed: s.transposed, thin: s.thin, scalar: s.scalar, unit: b.unit && t.Role == model.RoleHead,
+	}
 	d.experts, d.rows, d.cols = dimensions(t.Role, t.Shape)
 	d.group, d.total = d.rows, d.rows
 	if s.fused != nil {
@@ -269,8 +272,20 @@ func (b *binder) fuse(d *bound, s source, t *model.Tensor) {
 		d.first, d.group, d.step = d.first/d.rows, 1, d.total/d.rows
 	}
 	if s.byHead {
-		heads := b.spec.Layer(t.Layer).Attention.KVHeads
+		heads := b.turnsOf(t.Layer, s.fused)
 		d.first, d.group, d.step = d.first/heads, d.rows/heads, d.total/heads
+	}
+}
+
+// turnsOf reports how many groups of heads the rows of fused roles belong to, one group after the other.
+func (b *binder) turnsOf(layer int, fused []model.Role) int {
+	switch y := b.spec.Layer(layer); {
+	case y.Recurrence.Taps > 0:
+		return y.Recurrence.KeyHeads
+	case slices.Contains(fused, model.RoleOutGate):
+		return y.Attention.Heads
+	default:
+		return y.Attention.KVHeads
 	}
 }
 
@@ -312,6 +327,8 @@ func (d *bound) storedShape(t *model.Tensor) []int {
 		shape = []int{1, d.total}
 	case d.scalar:
 		return []int{}
+	case d.thin:
+		return []int{d.total, 1, d.cols}
 	case d.vectors(t):
 		shape = []int{d.total}
 	case d.transposed:

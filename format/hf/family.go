@@ -8,17 +8,18 @@ import (
 
 // family is what one model_type means. A new family is one more entry in families.
 type family struct {
-	class    string                // of transformers, that makes logits
-	read     func(*draft)          // fills the Spec from the keys of config.json
-	tensors  map[model.Role]source // where each tensor lies
-	experts  map[model.Role]source // … instead, in layers with experts
-	twoNorms map[model.Role]source // … instead, in layers with parallel branches that have a norm each
-	prefixes []prefix              // ways to name the same tensors; the first that fits is taken
-	defaults string                // JSON: what an absent key means; null is not absent
-	aliases  map[string]string     // other names of keys; where both are there, the key counts
-	remote   bool                  // transformers has no code of it: its checkpoints bring that along
-	holds    *held                 // unless nil, this is a model around the language model, which is read instead
-	alone    *alone                // how the language model is written by itself; nil: as it is
+	class     string                // of transformers, that makes logits
+	read      func(*draft)          // fills the Spec from the keys of config.json
+	tensors   map[model.Role]source // where each tensor lies
+	experts   map[model.Role]source // … instead, in layers with experts
+	twoNorms  map[model.Role]source // … instead, in layers with parallel branches that have a norm each
+	recurrent map[model.Role]source // … instead, in layers with a recurrence
+	prefixes  []prefix              // ways to name the same tensors; the first that fits is taken
+	defaults  string                // JSON: what an absent key means; null is not absent
+	aliases   map[string]string     // other names of keys; where both are there, the key counts
+	remote    bool                  // transformers has no code of it: its checkpoints bring that along
+	holds     *held                 // unless nil, this is a model around the language model, which is read instead
+	alone     *alone                // how the language model is written by itself; nil: as it is
 }
 
 // held says how a multimodal model holds its language model.
@@ -59,6 +60,8 @@ type source struct {
 	row bool
 	// transposed: the tensor is stored [in][out], not [out][in]; eitherWay: unless its shape is that of [out][in].
 	transposed, eitherWay bool
+	// thin: a matrix has a dimension of one between its rows and columns.
+	thin bool
 	// scalar: the tensor has no dimension.
 	scalar bool
 	// skip is how many rows at the front belong to nothing.

@@ -70,7 +70,6 @@ var missingParts = []struct{ types, part string }{
 	{"kimi_linear", "linear attention with gates of its own"},
 	{"qwen3_next qwen3_5 qwen3_5_text qwen3_5_moe qwen3_5_moe_text olmo_hybrid", "gated delta nets"},
 	{"mamba mamba2 falcon_mamba bamba falcon_h1 jamba zamba zamba2 nemotron_h", "state space layers (Mamba)"},
-	{"lfm2 lfm2_moe lfm2_vl", "short convolutions"},
 	{"rwkv xlstm recurrent_gemma", "recurrent layers"},
 	{"gemma3n gemma3n_text gemma4 gemma4_text", "embeddings for each layer"},
 	{"bitnet", "weights of three values, and rounded activations"},

@@ -215,6 +215,11 @@ func (b *binder) source(role model.Role, layer int) source {
 			s = of
 		}
 	}
+	if layer >= 0 && b.spec.Layer(layer).Recurrence.Taps > 0 {
+		if of, ok := b.family.recurrent[role]; ok {
+			s = of
+		}
+	}
 	if of, ok := b.family.twoNorms[role]; ok && b.spec.Layer(layer).Parallel && !b.spec.Layer(layer).OneNorm {
 		s = of
 	}

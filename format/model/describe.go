@@ -11,7 +11,11 @@ func (s *Spec) DescribeKind(k int) string {
 		}
 	}
 	a, m := s.Kinds[k].Attention, s.Kinds[k].MLP
-	text := fmt.Sprintf("%d with %d heads of %d, %d for keys and values; %s MLP of %d", n, a.Heads, a.HeadDim, a.KVHeads, m.Activation, m.Intermediate)
+	text := fmt.Sprintf("%d with %d heads of %d, %d for keys and values", n, a.Heads, a.HeadDim, a.KVHeads)
+	if r := &s.Kinds[k].Recurrence; r.Taps > 0 {
+		text = fmt.Sprintf("%d with %s", n, r.describe())
+	}
+	text += fmt.Sprintf("; %s MLP of %d", m.Activation, m.Intermediate)
 	if m.Experts > 0 {
 		text += fmt.Sprintf(", %d of %d experts", m.TopK, m.Experts)
 		if m.Groups > 0 {
@@ -30,8 +34,20 @@ func (s *Spec) DescribeKind(k int) string {
 	case a.Chunk > 0:
 		text += fmt.Sprintf("; chunks of %d", a.Chunk)
 	}
+	if a.Gated {
+		text += "; gated heads"
+	}
 	if a.RoPE < 0 && len(s.RoPE) > 0 {
 		text += "; no RoPE"
 	}
 	return text
+}
+
+// describe says in a few words what a recurrence is.
+func (r *Recurrence) describe() string {
+	text := fmt.Sprintf("convolutions over %d positions", r.Taps)
+	if r.KeyDim > 0 {
+		text += fmt.Sprintf(" and %d memories of %d × %d", r.Heads, r.KeyDim, r.ValueDim)
+	}
+	return text + fmt.Sprintf("; a state of %d numbers", r.Tail()+r.Stored())
 }

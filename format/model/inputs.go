@@ -7,10 +7,10 @@ type Input string
 // The vectors that the matrices of a layer are given.
 const (
 	InputNone        Input = ""             // outside the layers, or no matrix to be quantized
-	InputAttention   Input = "attention"    // the normalized residual stream: q, k, v, q_down, kv_down
+	InputAttention   Input = "attention"    // the normalized residual stream: q, k, v, gates, q_down, kv_down
 	InputQLatent     Input = "q_latent"     // the normalized latent vector of queries: q_up
 	InputKVLatent    Input = "kv_latent"    // that of keys and values: k_up, v_up
-	InputHeads       Input = "heads"        // outputs of the attention heads: o
+	InputHeads       Input = "heads"        // outputs of the heads of attention or of a recurrence: o
 	InputMLP         Input = "mlp"          // the normalized residual stream: gate, up; of an expert, what it is sent
 	InputInner       Input = "inner"        // between the halves of the MLP, or of an expert: down
 	InputShared      Input = "shared"       // the normalized residual stream: gate and up of the shared expert
@@ -21,7 +21,7 @@ const (
 // inputs: whoever calibrates, rounds or trains a matrix for its inputs reads it.
 func (r Role) Input() Input {
 	switch r {
-	case RoleQ, RoleK, RoleV, RoleQDown, RoleKVDown:
+	case RoleQ, RoleK, RoleV, RoleInGate, RoleOutGate, RoleQDown, RoleKVDown:
 		return InputAttention
 	case RoleQUp:
 		return InputQLatent

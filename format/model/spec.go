@@ -121,8 +121,9 @@ type Layer struct {
 	OneNorm       bool    `json:"one_norm,omitempty"`
 	ResidualScale float32 `json:"residual_scale"`
 
-	Attention Attention `json:"attention"`
-	MLP       MLP       `json:"mlp"`
+	Attention  Attention  `json:"attention,omitzero"`  // of a layer with a recurrence, nothing is set
+	Recurrence Recurrence `json:"recurrence,omitzero"` // unless zero, it takes the place of attention
+	MLP        MLP        `json:"mlp"`
 }
 
 // QKNorm says over what queries and keys are normalized.
@@ -158,6 +159,7 @@ type Attention struct {
 	Clip    float32 `json:"clip,omitempty"` // unless 0, elements of q, k and v are bounded by ±Clip, before RoPE
 	QKVBias bool    `json:"qkv_bias,omitempty"`
 	OutBias bool    `json:"out_bias,omitempty"`
+	Gated   bool    `json:"gated,omitempty"` // what a head reads is multiplied, element by element, by the sigmoid of out_gate·x
 	Sinks   bool    `json:"sinks,omitempty"` // each head has a score of its own for reading nothing, which takes part in the softmax
 
 	// If ALiBi is set, the score of head h for a key n positions back, after Softcap, is less by n·Slope(h).

@@ -31,6 +31,23 @@ const (
 	RoleO             Role = "o"            // [Hidden][Heads·HeadDim]
 	RoleOBias         Role = "o_bias"
 	RolePostAttnNorm  Role = "post_attn_norm"
+	RoleOutGate       Role = "out_gate" // [Heads·HeadDim][Hidden], or of a recurrence [Heads·ValueDim][Hidden]
+	RoleOutGateBias   Role = "out_gate_bias"
+	// Of a recurrence besides. Its q and k are [KeyHeads·KeyDim][Hidden], its v is [Heads·ValueDim][Hidden].
+	RoleInGate        Role = "in_gate" // as v
+	RoleInGateBias    Role = "in_gate_bias"
+	RoleConvQ         Role = "conv_q" // [KeyHeads·KeyDim][Taps]
+	RoleConvK         Role = "conv_k" // [KeyHeads·KeyDim][Taps]
+	RoleConvV         Role = "conv_v" // [Heads·ValueDim][Taps]
+	RoleConvQBias     Role = "conv_q_bias"
+	RoleConvKBias     Role = "conv_k_bias"
+	RoleConvVBias     Role = "conv_v_bias"
+	RoleWrite         Role = "write"      // [Heads][Hidden]
+	RoleDecay         Role = "decay"      // [Heads][Hidden]
+	RoleDecayBias     Role = "decay_bias" // [Heads]
+	RoleDecayLog      Role = "decay_log"  // [Heads]
+	RoleSkip          Role = "skip"       // [Heads]
+	RoleHeadsNorm     Role = "heads_norm" // [Heads·ValueDim/NormGroups] or [Heads·ValueDim]
 	RoleMLPNorm       Role = "mlp_norm"
 	RoleMLPNormBias   Role = "mlp_norm_bias"
 	RoleSinks         Role = "sinks"          // [Heads]
@@ -88,7 +105,7 @@ func (t Tensor) Cols() int { return t.Shape[len(t.Shape)-1] }
 // biases, routers, position tables) is small or too sensitive.
 func (t Tensor) Quantizable() bool {
 	switch t.Role {
-	case RoleEmbed, RoleQ, RoleK, RoleV, RoleQDown, RoleQUp, RoleKVDown, RoleKUp, RoleVUp, RoleO, RoleGate, RoleUp, RoleDown,
+	case RoleEmbed, RoleQ, RoleK, RoleV, RoleQDown, RoleQUp, RoleKVDown, RoleKUp, RoleVUp, RoleInGate, RoleOutGate, RoleO, RoleGate, RoleUp, RoleDown,
 		RoleSharedGate, RoleSharedUp, RoleSharedDown, RoleHead:
 		return true
 	}
@@ -149,14 +166,17 @@ func (l *list) norm(ok bool, weight, bias Role) {
 func (l *list) attention(y *Layer) {
 	a, h := &y.Attention, l.spec.Hidden
 	l.norm(y.PreNorm, RoleAttnNorm, RoleAttnNormBias)
-	if a.KVRank > 0 {
+	switch {
+	case y.Recurrence.Taps > 0:
+		l.recurrence(&y.Recurrence)
+	case a.KVRank > 0:
 		l.latent(a)
-	} else {
+	default:
 		l.heads(a)
 	}
 	l.when(a.Sinks, RoleSinks, a.Heads)
-	l.add(RoleO, h, a.Heads*a.ValueWidth())
-	l.when(a.OutBias, RoleOBias, h)
+	l.add(RoleO, h, y.Mixed())
+	l.when(a.OutBias || y.Recurrence.Bias, RoleOBias, h)
 	l.when(y.PostNorm, RolePostAttnNorm, h)
 }
 
@@ -166,9 +186,11 @@ func (l *list) heads(a *Attention) {
 	l.add(RoleQ, q, h)
 	l.add(RoleK, kv, h)
 	l.add(RoleV, kv, h)
+	l.when(a.Gated, RoleOutGate, q, h)
 	l.when(a.QKVBias, RoleQBias, q)
 	l.when(a.QKVBias, RoleKBias, kv)
 	l.when(a.QKVBias, RoleVBias, kv)
+	l.when(a.QKVBias && a.Gated, RoleOutGateBias, q)
 	switch a.QKNorm {
 	case QKNormHead, QKNormRotated:
 		l.add(RoleQNorm, a.HeadDim)

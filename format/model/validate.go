@@ -11,6 +11,7 @@ const (
 	maxSize    = 1 << 24
 	maxLayers  = 1 << 12
 	maxExperts = 1 << 12
+	maxTaps    = 64
 )
 
 // Validate reports the first thing in the Spec that contradicts itself or is out of all bounds.
@@ -69,11 +70,40 @@ func (r *RoPE) validate() error {
 }
 
 func (y *Layer) validate(ropes []RoPE) error {
-	a, m := &y.Attention, &y.MLP
-	if err := sizes("heads", a.Heads, "kv_heads", a.KVHeads, "head_dim", a.HeadDim, "intermediate", m.Intermediate); err != nil {
+	m := &y.MLP
+	if err := sizes("intermediate", m.Intermediate); err != nil {
 		return err
 	}
-	if err := sizes("heads·head_dim", a.Heads*a.HeadDim); err != nil {
+	if err := y.validateMixer(ropes); err != nil {
+		return err
+	}
+	switch {
+	case m.Shared < 0 || m.Shared > maxSize:
+		return fmt.Errorf("shared: %d is not in 0–%d", m.Shared, maxSize)
+	case y.OneNorm && !(y.Parallel && y.PreNorm):
+		return errors.New("one_norm without parallel and pre_norm")
+	}
+	switch m.Activation {
+	case SiLU, GELU, GELUTanh, ReLU, ReLU2, XIELU:
+	default:
+		return fmt.Errorf("unknown activation %q", m.Activation)
+	}
+	return m.validateExperts()
+}
+
+// validateMixer looks at the attention or the recurrence of a layer.
+func (y *Layer) validateMixer(ropes []RoPE) error {
+	if y.Recurrence == (Recurrence{}) {
+		return y.Attention.validate(ropes)
+	}
+	if y.Attention != (Attention{}) {
+		return errors.New("a layer with attention and a recurrence")
+	}
+	return y.Recurrence.validate()
+}
+
+func (a *Attention) validate(ropes []RoPE) error {
+	if err := sizes("heads", a.Heads, "kv_heads", a.KVHeads, "head_dim", a.HeadDim, "heads·head_dim", a.Heads*a.HeadDim); err != nil {
 		return err
 	}
 	switch {
@@ -85,14 +115,10 @@ func (y *Layer) validate(ropes []RoPE) error {
 		return fmt.Errorf("rope rotates %d elements of a head of %d", ropes[a.RoPE].Dim, a.HeadDim)
 	case a.Window < 0 || a.Chunk < 0 || a.TemperatureFloor < 0:
 		return fmt.Errorf("window %d, chunk %d, temperature floor %d: want none below 0", a.Window, a.Chunk, a.TemperatureFloor)
-	case m.Shared < 0 || m.Shared > maxSize:
-		return fmt.Errorf("shared: %d is not in 0–%d", m.Shared, maxSize)
-	}
-	if y.OneNorm && !(y.Parallel && y.PreNorm) {
-		return errors.New("one_norm without parallel and pre_norm")
-	}
-	if !(a.Clip >= 0) || !(a.ALiBi >= 0) {
+	case !(a.Clip >= 0) || !(a.ALiBi >= 0):
 		return fmt.Errorf("clip %g, alibi %g: want none below 0", a.Clip, a.ALiBi)
+	case a.Gated && a.KVRank > 0:
+		return errors.New("gated heads with a latent vector")
 	}
 	if err := a.validateLatent(ropes); err != nil {
 		return err
@@ -102,12 +128,7 @@ func (y *Layer) validate(ropes []RoPE) error {
 	default:
 		return fmt.Errorf("unknown qk_norm %q", a.QKNorm)
 	}
-	switch m.Activation {
-	case SiLU, GELU, GELUTanh, ReLU, ReLU2, XIELU:
-	default:
-		return fmt.Errorf("unknown activation %q", m.Activation)
-	}
-	return m.validateExperts()
+	return nil
 }
 
 func (m *MLP) validateExperts() error {

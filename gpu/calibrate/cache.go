@@ -25,6 +25,9 @@ func (c *Calibrator) look(ctx context.Context) error {
 		return nil
 	}
 	cache := l.Cache(0)
+	if cache.K == nil {
+		return nil
+	}
 	for _, b := range []*arena.Buffer{cache.K, cache.V} {
 		x := make([]float32, b.Size()/4)
 		if err := l.ReadFloats(ctx, b, 0, x); err != nil {

@@ -52,8 +52,7 @@ func New(dev *gpu.Device, src model.Weights, windows [][]int32, exact bool) (*Ca
 	}
 	tracks, heads := 1, 0
 	for i := range src.Spec().Kinds {
-		a := &src.Spec().Kinds[i].Attention
-		heads = max(heads, a.Heads*a.ValueWidth())
+		heads = max(heads, src.Spec().Kinds[i].Mixed())
 	}
 	if exact {
 		tracks = 2

@@ -16,7 +16,7 @@ type activations struct {
 	mlpIn  Vectors // the MLP's input
 	branch Vectors // what a post-norm reads
 	next   Vectors // [FewTokens]: the input of the product after a norm, as matvec prepares it
-	qkv, q Vectors // projections; queries, rotated
+	qkv, q Vectors // projections; queries, rotated, or what a convolution makes
 
 	// inner are the outputs of attention's heads and of the first halves of MLPs, by width: what
 	// is between width and stride was never written
@@ -86,15 +86,15 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 	for i := range s.Kinds {
 		at, m := &s.Kinds[i].Attention, &s.Kinds[i].MLP
 		core := at.Core()
-		e.qkv = max(e.qkv, Stride(projected(at)))
-		e.q = max(e.q, Stride(core.Heads*core.HeadDim))
+		e.qkv = max(e.qkv, Stride(projected(&s.Kinds[i])))
+		e.q = max(e.q, Stride(core.Heads*core.HeadDim), Stride(s.Kinds[i].Recurrence.Channels()))
 		for b := 1; b <= FewTokens; b++ {
 			e.parts = max(e.parts, b*split.parts(b, context)*core.Heads*(core.ValueWidth()+2))
 		}
 		e.latents.grow(at, n)
 		k := max(1, m.TopK)
 		e.gateUp = max(e.gateUp, n*k*Stride(2*m.Intermediate), n*Stride(2*m.Shared))
-		for _, width := range []int{at.Heads * at.ValueWidth(), at.QRank, m.Intermediate, m.Shared} {
+		for _, width := range []int{s.Kinds[i].Mixed(), at.QRank, m.Intermediate, m.Shared} {
 			if width > 0 {
 				e.inner[width] = max(e.inner[width], n*k)
 			}
@@ -107,11 +107,14 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 	return e
 }
 
-// projected reports how many elements are made of the residual stream for attention.
-func projected(at *model.Attention) int {
+// projected reports how many elements are made of the residual stream for attention or a recurrence.
+func projected(y *model.Layer) int {
+	at := &y.Attention
 	switch {
+	case y.Recurrence.Taps > 0:
+		return y.Recurrence.Projected()
 	case at.KVRank == 0:
-		return (at.Heads + 2*at.KVHeads) * at.HeadDim
+		return (at.Heads*(1+flag(at.Gated)) + 2*at.KVHeads) * at.HeadDim
 	case at.QRank == 0:
 		return at.Heads*at.HeadDim + at.KVRank + at.SharedDim
 	}

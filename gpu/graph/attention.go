@@ -11,18 +11,25 @@ import (
 // qkNorms are what rope.wgsl calls these.
 var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, model.QKNormProjection: 2, model.QKNormUnweighted: 3, model.QKNormHeads: 4, model.QKNormRotated: 5}
 
-// attention records the attention of a layer.
+// attention records the attention of a layer, or what takes its place.
 func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	g := r.g
 	a, w, at, kv := &g.act, &g.w.Layers[i], &g.spec.Layer(i).Attention, &g.caches[i]
-	if at.KVRank > 0 {
+	switch {
+	case g.states[i].Tail != nil:
+		r.recurrence(i, in, out, e)
+		return
+	case at.KVRank > 0:
 		r.latent(i, in, out, e)
 		return
 	}
 	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
 	r.rope(at, kv, w.qkNorm)
 	heads := a.of(at.Heads * at.HeadDim)
-	heads.ready = r.attend(at, w.sinks, kv, heads, r.takesLimbs(w.O))
+	heads.ready = r.attend(at, w.sinks, kv, heads, r.takesLimbs(w.O) && !at.Gated)
+	if at.Gated {
+		r.gateHeads(heads, at.Heads*at.HeadDim, (at.Heads+2*at.KVHeads)*at.HeadDim, nil, kernels.Consts{}, 0)
+	}
 	r.reach(AfterHeads)
 	r.Product(&Product{w.O, w.oBias, heads, out, e})
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -108,10 +109,11 @@ func (c *chooser) attention(at *model.Attention, n int) Tuned {
 // splitting is how many cached positions a part of attention has, by number of tokens; 0: all of them.
 type splitting [FewTokens + 1]int
 
-// splitting decides it as suits the first layer.
+// splitting decides it as suits the first layer with attention.
 func (c *chooser) splitting(s *model.Spec) (all splitting) {
-	for n := 1; n <= FewTokens && c.dev != nil && len(s.Layers) > 0; n++ {
-		core := s.Layer(0).Attention.Core()
+	first := slices.IndexFunc(s.Layers, func(k int) bool { return s.Kinds[k].Recurrence.Taps == 0 })
+	for n := 1; n <= FewTokens && c.dev != nil && first >= 0; n++ {
+		core := s.Layer(first).Attention.Core()
 		all[n] = c.attention(&core, n)["SPLIT"]
 		if c.Split > 0 {
 			all[n] = c.Split

@@ -26,6 +26,7 @@ type Graph struct {
 	opts   Options
 	act    activations
 	caches []Cache
+	states []State // of each layer
 	angles angles
 	rows   *arena.Buffer // [Chunk] (token, position, sequence, 0) u32
 	split  splitting
@@ -52,6 +53,9 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 	if g.caches, err = caches(s, a, limit, o); err != nil {
 		return nil, err
 	}
+	if g.states, err = states(s, a, limit, o.MaxBatch); err != nil {
+		return nil, err
+	}
 	g.angles = reserveAngles(s, a)
 	return g, nil
 }
@@ -60,6 +64,9 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 func supported(s *model.Spec) error {
 	for i := range s.Kinds {
 		a := &s.Kinds[i].Attention
+		if m := &s.Kinds[i].Recurrence; m.KeyDim > 512 {
+			return fmt.Errorf("memories of keys of %d elements: the runtime takes up to 512", m.KeyDim)
+		}
 		if d := a.HeadDim; d%2 != 0 || d > 512 {
 			return fmt.Errorf("heads of %d elements: the runtime takes even sizes up to 512", d)
 		}
@@ -90,6 +97,9 @@ func (g *Graph) Options() Options { return g.opts }
 // Weights returns the weights that the Graph reads.
 func (g *Graph) Weights() *Weights { return g.w }
 
+// State returns what the recurrence of a layer remembers.
+func (g *Graph) State(layer int) *State { return &g.states[layer] }
+
 // Cache returns the KV cache of a layer.
 func (g *Graph) Cache(layer int) *Cache { return &g.caches[layer] }
 
@@ -99,10 +109,9 @@ func (g *Graph) Layers() int { return len(g.caches) }
 // Residual is the residual stream of the tokens of a pass.
 func (g *Graph) Residual() Vectors { return g.act.x }
 
-// Heads are the outputs of the heads of a layer's attention.
+// Heads are the outputs of the heads of a layer's attention or recurrence.
 func (g *Graph) Heads(layer int) Vectors {
-	at := &g.spec.Layer(layer).Attention
-	return g.act.of(at.Heads * at.ValueWidth())
+	return g.act.of(g.spec.Layer(layer).Mixed())
 }
 
 // Queries are the rotated queries of a layer's attention.

@@ -15,6 +15,7 @@ type Vector struct {
 	plusOne bool // the weights are stored less one
 	paired  bool // elements are by turns those of two tensors
 	before  int  // zeros in front of them
+	behind  int  // zeros behind them
 	n       int
 	buffer  *arena.Buffer
 }
@@ -42,7 +43,7 @@ type Weights struct {
 
 // Layer has the weights of one layer. What a layer does not have is nil.
 type Layer struct {
-	QKV, O       *Matrix // of a latent vector, QKV is what makes it, and queries or what makes these
+	QKV, O       *Matrix // of a latent vector, QKV is what makes it, and queries or what makes these; gates and what a recurrence needs come behind
 	QUp          *Matrix
 	KUp, VUp     *Matrix
 	GateUp, Down *Matrix // of the MLP, or of the expert that all tokens share
@@ -57,6 +58,9 @@ type Layer struct {
 	qkNorm                               *Vector // of queries, then of keys
 	actNumbers                           *Vector // of XIELU, in the order of model.ActRoles
 	sinks                                *Vector
+	conv, convBias                       *Vector // of a recurrence, [channels][taps] and [channels]
+	memory                               *Vector // [3][heads]: decay_log, decay_bias, skip
+	headsNorm                            *Vector
 	qDownNorm, kvDownNorm                *Vector
 	routerBias, selectionBias            *Vector
 
@@ -208,8 +212,8 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 	}
 	w := Layer{
 		attnNorm: p.streamNorm(y.PreNorm, in(model.RoleAttnNorm)...), attnNormBias: p.vector(in(model.RoleAttnNormBias)...),
-		QKV:     p.matrix(in(model.RoleQ, model.RoleK, model.RoleV, model.RoleQDown, model.RoleKVDown)...),
-		qkvBias: p.vector(in(model.RoleQBias, model.RoleKBias, model.RoleVBias, model.RoleQDownBias, model.RoleKVDownBias)...),
+		QKV:     p.matrix(in(mixerRoles...)...),
+		qkvBias: p.vector(in(mixerBiases...)...),
 		qkNorm:  p.norm(in(model.RoleQNorm, model.RoleKNorm)...),
 		O:       p.matrix(in(model.RoleO)...), oBias: p.vector(in(model.RoleOBias)...),
 		postAttnNorm: p.norm(in(model.RolePostAttnNorm)...),
@@ -221,8 +225,11 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 	if w.QKV != nil {
 		w.QKV.fine = true
 	}
-	if a := &y.Attention; a.KVRank > 0 {
+	switch a := &y.Attention; {
+	case a.KVRank > 0:
 		p.latent(&w, a, in)
+	case y.Recurrence.Taps > 0:
+		p.recurrence(&w, &y.Recurrence, in)
 	}
 	if y.MLP.Experts == 0 {
 		w.GateUp = p.pair(in(model.RoleGate, model.RoleUp)...)
@@ -342,6 +349,7 @@ func (v *Vector) values(src Source) ([]float32, error) {
 			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
 	}
+	all = append(all, make([]float32, v.behind)...)
 	if v.plusOne {
 		for i := range all {
 			all[i]++

@@ -125,6 +125,31 @@ var Specs = map[string]func(s *model.Spec){
 		a.KVHeads, a.QKVBias = a.Heads, true
 		a.Latent = model.Latent{KVRank: 34, SharedDim: 10, ValueDim: 13, LatentEps: 1e-6}
 	},
+	"convolutions with biases, gated heads": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.Attention.Gated, k.Attention.QKVBias = true, true
+		other := *k
+		other.Attention = model.Attention{}
+		other.Recurrence = model.Recurrence{Taps: 3, ConvBias: true, InGate: true, Bias: true, Heads: 1, ValueDim: s.Hidden}
+		s.Kinds, s.Layers = append(s.Kinds, other), []int{1, 0, 1}
+	},
+	"memories by the delta rule": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.Attention = model.Attention{}
+		k.Recurrence = model.Recurrence{
+			Taps: 4, SiLU: true, Heads: 6, ValueDim: 20, NormGroups: 6, NormEps: 1e-6,
+			Memory: model.Memory{KeyHeads: 3, KeyDim: 18, Delta: true, ReadScale: 0.2},
+		}
+	},
+	"memories of a state space": func(s *model.Spec) {
+		other := s.Kinds[0]
+		other.Attention = model.Attention{}
+		other.Recurrence = model.Recurrence{
+			Taps: 4, ConvBias: true, SiLU: true, Bias: true, Heads: 8, ValueDim: 16, NormGroups: 2, NormEps: 1e-5, GateFirst: true,
+			Memory: model.Memory{KeyHeads: 2, KeyDim: 16, Skip: true, ReadScale: 1, StepMin: 0.1, StepMax: 4},
+		}
+		s.Kinds, s.Layers = append(s.Kinds, other), []int{1, 0}
+	},
 	"experts, post-norms, softmax over all": func(s *model.Spec) {
 		k := &s.Kinds[0]
 		k.PostNorm = true

@@ -2,6 +2,7 @@ package transformer
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
@@ -9,7 +10,12 @@ import (
 // sequences are the positions of each sequence's next token, and which one is selected.
 type sequences struct {
 	positions []int
+	kept      []int // where the states of each were kept, −1: nowhere
 	selected  int
+}
+
+func newSequences(n int) sequences {
+	return sequences{positions: make([]int, n), kept: slices.Repeat([]int{-1}, n)}
 }
 
 // Sequences reports how many sequences there are.
@@ -28,26 +34,72 @@ func (t *Transformer) Select(sequence int) error {
 func (t *Transformer) Position() int { return t.sequences.positions[t.sequences.selected] }
 
 // Rewind makes the next token one at the given position. What the cache holds of positions before
-// it stays, if a token was ever fed there.
+// it stays, if a token was ever fed there. States of recurrences go back only to where CanRewind says.
 func (t *Transformer) Rewind(position int) error {
-	if position < 0 || position >= graph.MaxPositions {
+	s := &t.sequences
+	now, kept := &s.positions[s.selected], &s.kept[s.selected]
+	switch {
+	case position < 0 || position >= graph.MaxPositions:
 		return fmt.Errorf("position %d: want 0 to %d", position, graph.MaxPositions-1)
+	case !t.Spec().CanReturn(position, *now, *kept):
+		return fmt.Errorf("position %d: %d tokens were fed, and the states of layers without attention are known only there, at 0 and at %d", position, *now, *kept)
+	case t.Spec().Recurrent() && position == *kept && position != *now:
+		if err := t.copyStates(true); err != nil {
+			return err
+		}
 	}
-	t.sequences.positions[t.sequences.selected] = position
+	if *now = position; *kept > position {
+		*kept = -1
+	}
 	return nil
 }
 
+// Recurrent reports whether layers remember by states.
+func (t *Transformer) Recurrent() bool { return t.Spec().Recurrent() }
+
+// Keep makes the position of the selected sequence one that Rewind can come back to, whatever is fed then. It takes the
+// place of the position that was kept before. Where all layers have attention, there is nothing to keep.
+func (t *Transformer) Keep() error {
+	s := &t.sequences
+	if !t.Spec().Recurrent() || s.kept[s.selected] == s.positions[s.selected] {
+		return nil
+	}
+	s.kept[s.selected] = s.positions[s.selected]
+	return t.copyStates(false)
+}
+
+// copyStates copies the selected sequence's states to where they are kept, or back.
+func (t *Transformer) copyStates(back bool) error {
+	pass, err := t.graph.Keep(t.sequences.selected, back)
+	if err != nil {
+		return err
+	}
+	p, err := t.graph.Program(pass)
+	if err != nil {
+		return err
+	}
+	return t.dev.Run(p)
+}
+
 // Reset forgets the sequence.
-func (t *Transformer) Reset() { t.sequences.positions[t.sequences.selected] = 0 }
+func (t *Transformer) Reset() {
+	s := &t.sequences
+	s.positions[s.selected], s.kept[s.selected] = 0, -1
+}
 
 // CanRewind reports whether the caches still hold all that a token at the given position of the
-// selected sequence may see: those of layers with a window forget what lies behind it.
+// selected sequence may see: those of layers with a window forget what lies behind it, and states of recurrences are
+// those of now, unless they were kept.
 func (t *Transformer) CanRewind(position int) bool {
-	if position > t.Position() {
+	s := &t.sequences
+	if position > t.Position() || !t.Spec().CanReturn(position, t.Position(), s.kept[s.selected]) {
 		return false
 	}
 	for i := range t.graph.Layers() {
 		c := t.graph.Cache(i)
+		if c.K == nil {
+			continue
+		}
 		first := max(0, position-c.Window+1) // that such a token sees
 		if first+c.Cap < t.Position() {
 			return false
@@ -87,7 +139,7 @@ func (t *Transformer) chunk(n int) int {
 	n = min(n, t.opts.Chunk)
 	for i := range t.graph.Layers() {
 		c := t.graph.Cache(i)
-		if t.Position()+n > c.Cap {
+		if c.K != nil && t.Position()+n > c.Cap {
 			n = min(n, max(c.Cap-c.Window+1, c.Cap-t.Position()))
 		}
 	}

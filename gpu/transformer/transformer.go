@@ -140,7 +140,7 @@ func (t *Transformer) Beside(src Source, o Options) (*Transformer, error) {
 // open allocates what was planned, and the weights if they have no memory yet. On an error it leaves the weights to
 // the caller.
 func open(dev *gpu.Device, src Source, p *plan) (*Transformer, error) {
-	t := &Transformer{plan: *p, dev: dev, passes: newPasses(p.graph), sequences: sequences{positions: make([]int, p.opts.MaxBatch)}}
+	t := &Transformer{plan: *p, dev: dev, passes: newPasses(p.graph), sequences: newSequences(p.opts.MaxBatch)}
 	err := t.allocate(dev, src, p.arena, p.weights)
 	if err == nil {
 		t.finder, err = newFinder(p.graph.Kit, p.graph.Logits().Buffer, t.VocabSize(), p.top)

@@ -84,7 +84,8 @@ func TokenBytes(g *graph.Graph, context, batch int) (weights, cache uint64) {
 			weights += m.Bytes() / uint64(max(1, y.MLP.Experts)) * uint64(min(batch*y.MLP.TopK, y.MLP.Experts))
 		}
 		seen := min(context+1, g.Cache(i).Window)
-		cache += uint64(batch) * uint64(seen*y.Attention.Cached()*g.Options().KVBits/8)
+		state := 2 * 4 * (y.Recurrence.Tail() + y.Recurrence.Stored()) // read and written
+		cache += uint64(batch) * uint64(seen*y.Attention.Cached()*g.Options().KVBits/8+state)
 	}
 	return weights + w.Head.Bytes(), cache
 }

@@ -150,8 +150,8 @@ func (k *kinds) attention(dev *gpu.Device, spec *model.Spec, tokens []int) {
 	for _, n := range tokens {
 		for i := range spec.Layers {
 			at := &spec.Layer(i).Attention
-			if !graph.AttendsInParts(at, n, 16) || at.KVRank > 0 {
-				continue // another kernel's, or of latent vectors, for which there are no trials
+			if at.Heads == 0 || !graph.AttendsInParts(at, n, 16) || at.KVRank > 0 {
+				continue // none, another kernel's, or of latent vectors, for which there are no trials
 			}
 			key := graph.TuningKey{Kernel: "attention_split", Class: graph.AttentionClass(at, n)}
 			k.add(kind{TuningKey: key, tokens: n, open: func(context.Context) (subject, error) { return newAttention(dev, at, n) }}, "attention")

@@ -158,7 +158,7 @@ func (f *fitted) layerBits(o *Options, tensors []model.Tensor) float64 {
 // matrix that makes values is small, and an error in it counts as many times.
 func sharesValues(s *model.Spec) bool {
 	for i := range s.Kinds {
-		if a := s.Kinds[i].Attention; a.Heads < 2*a.KVHeads {
+		if a := s.Kinds[i].Attention; a.Heads < 2*max(1, a.KVHeads) {
 			return false
 		}
 	}

@@ -39,8 +39,10 @@ func Rotate(src model.Weights, headName string) (*Rotated, error) {
 	}
 	r.stream = quant.NewRotation(r.spec.Hidden, rotationSeed)
 	for i := range r.spec.Kinds {
-		d := r.spec.Kinds[i].Attention.ValueWidth()
-		r.heads[d] = quant.NewRotation(d, rotationSeed)
+		if k := &r.spec.Kinds[i]; headsTurn(k) {
+			d := k.Attention.ValueWidth()
+			r.heads[d] = quant.NewRotation(d, rotationSeed)
+		}
 	}
 	tied := r.spec.TiedHead
 	r.spec.TiedHead = false
@@ -113,14 +115,30 @@ func (r *Rotated) Rows(i, row0, n int, dst []float32) error {
 	return r.rows(t, dst)
 }
 
+// headsTurn reports whether what the heads of a layer read may be rotated: it is not if it is multiplied by gates or goes
+// through a convolution, element by element.
+func headsTurn(y *model.Layer) bool { return y.Recurrence.Taps == 0 && !y.Attention.Gated }
+
+// head returns the rotation of the heads of a layer, nil if there is none.
+func (r *Rotated) head(layer int) *quant.Rotation {
+	y := r.spec.Layer(layer)
+	if !headsTurn(y) {
+		return nil
+	}
+	return r.heads[y.Attention.ValueWidth()]
+}
+
 // rows rotates rows that do not make each other's.
 func (r *Rotated) rows(t model.Tensor, rows []float32) error {
 	switch t.Role {
 	case model.RoleEmbed, model.RolePositions, model.RoleOBias, model.RoleDownBias:
 		r.stream.Row(rows)
 	case model.RoleVBias:
-		r.heads[r.spec.Layer(t.Layer).Attention.ValueWidth()].Row(rows)
-	case model.RoleQ, model.RoleK, model.RoleV, model.RoleQDown, model.RoleKVDown:
+		if head := r.head(t.Layer); head != nil {
+			head.Row(rows)
+		}
+	case model.RoleQ, model.RoleK, model.RoleV, model.RoleInGate, model.RoleOutGate, model.RoleWrite, model.RoleDecay,
+		model.RoleQDown, model.RoleKVDown:
 		return r.behind(model.RoleAttnNorm, t.Layer, rows)
 	case model.RoleRouter, model.RoleSharedRouter, model.RoleGate, model.RoleUp, model.RoleSharedGate, model.RoleSharedUp:
 		norm := model.RoleMLPNorm
@@ -173,17 +191,18 @@ func (r *Rotated) matrix(i int) ([]float32, error) {
 	if err := r.rows(t, m); err != nil {
 		return nil, err
 	}
-	width := r.spec.Layer(t.Layer).Attention.ValueWidth()
-	head := r.heads[width]
+	head := r.head(t.Layer)
 	size := r.spec.Hidden
 	left := r.stream
 	switch t.Role {
 	case model.RoleV, model.RoleVUp:
-		left, size = head, width
+		left, size = head, r.spec.Layer(t.Layer).Attention.ValueWidth()
 	case model.RoleO:
-		head.Row(m)
+		if head != nil {
+			head.Row(m)
+		}
 	}
-	for at := 0; at < rows; at += size { // each head, each expert
+	for at := 0; at < rows && left != nil; at += size { // each head, each expert
 		left.Columns(m[at*cols:(at+size)*cols], cols)
 	}
 	r.whole[i] = m

@@ -110,6 +110,8 @@ FAMILIES = {
     "hyperclovax": ("hyperclovax", "HyperCLOVAXConfig", "HyperCLOVAXForCausalLM"),
     "minicpm3": ("minicpm3", "MiniCPM3Config", "MiniCPM3ForCausalLM"),
     "jais2": ("jais2", "Jais2Config", "Jais2ForCausalLM"),
+    "lfm2": ("lfm2", "Lfm2Config", "Lfm2ForCausalLM"),
+    "lfm2_moe": ("lfm2_moe", "Lfm2MoeConfig", "Lfm2MoeForCausalLM"),
 }
 
 # Shared files that are followed. Not generation: what it reads chooses tokens and makes no logits.

@@ -47,7 +47,11 @@ func (l *list) layer(s *model.Spec, k *model.Layer) {
 	l.when(k.Parallel && !k.OneNorm, "parallel branches")
 	l.when(k.OneNorm, "parallel branches with one norm")
 	l.when(k.ResidualScale != 1, "scaled branches")
-	l.attention(s, &k.Attention)
+	if k.Recurrence.Taps > 0 {
+		l.recurrence(&k.Recurrence)
+	} else {
+		l.attention(s, &k.Attention)
+	}
 	l.mlp(&k.MLP)
 }
 
@@ -67,6 +71,7 @@ func (l *list) attention(s *model.Spec, a *model.Attention) {
 	l.when(!a.QKVBias && a.OutBias, "bias of o")
 	l.when(a.Clip != 0, "bounded q, k, v")
 	l.when(a.Softcap != 0, "softcap of scores")
+	l.when(a.Gated, "gated heads")
 	l.when(a.Sinks, "sinks")
 	l.when(a.Window > 0, "windows")
 	l.when(a.Chunk > 0, "chunks")
@@ -74,6 +79,12 @@ func (l *list) attention(s *model.Spec, a *model.Attention) {
 	l.when(a.ALiBi != 0, "ALiBi")
 	l.when(a.RoPE < 0 && len(s.RoPE) > 0, "layers without RoPE")
 	l.when(a.RoPE >= 0 && a.Latent == (model.Latent{}) && s.RoPE[max(a.RoPE, 0)].Dim < a.HeadDim, "RoPE of a part of the head")
+}
+
+func (l *list) recurrence(r *model.Recurrence) {
+	l.when(r.KeyDim == 0, "short convolutions")
+	l.when(r.Delta, "gated delta nets")
+	l.when(r.KeyDim > 0 && !r.Delta, "state space layers")
 }
 
 func (l *list) mlp(m *model.MLP) {

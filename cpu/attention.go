@@ -215,7 +215,7 @@ func (e *Engine) read(y *layer, c *cache, q, out []float32, tokens, from int) {
 	w.a, w.sinks, w.cache, w.q, w.out, w.tokens, w.from = a, y.sinks, c, q, out, tokens, from
 	w.tiles = (tokens + queryTokens - 1) / queryTokens
 	threads := e.options.Threads
-	if seen := from + tokens - e.oldest(a, from); 2*seen*tokens*a.Heads*a.HeadDim < sharedWork {
+	if seen := from + tokens - e.oldest(a, from); 4*seen*tokens*a.Heads*a.HeadDim < sharedWork {
 		threads = 1
 	}
 	everybody.run(threads, a.Heads*w.tiles, w)

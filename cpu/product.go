@@ -17,8 +17,8 @@ const (
 	panelRows = 32
 	// vectorWeights is about how many weights a goroutine takes at a time, of packed rows.
 	vectorWeights = 1 << 15
-	// sharedWork is how many multiplications are worth waking other goroutines for.
-	sharedWork = 1 << 17
+	// sharedWork is how many multiplications are worth waking other goroutines for, sharedWeights how many by packed rows.
+	sharedWork, sharedWeights = 1 << 17, 3 << 16
 )
 
 // part is one of the matrices that a product multiplies the same inputs by.
@@ -83,28 +83,34 @@ func (e *Engine) product(ctx context.Context, r *room, x []float32, tokens int, 
 	p := &e.work.product
 	p.tokens, p.err = tokens, nil
 	p.parts = append(p.parts[:0], parts...)
-	cols := p.parts[0].cols
-	work, pieces := 0, 0
-	if p.byVectors() {
-		p.chunk = max(4, vectorWeights/cols) &^ 3
+	cols, byVectors := p.parts[0].cols, p.byVectors()
+	if byVectors {
+		p.chunk = vectorRows(cols)
 		p.x = simd.Matrix{Data: x, Rows: tokens, Cols: cols, Stride: cols}
 		p.arrange(r, x)
 	} else {
 		p.chunk = panelRows
 		p.x = padded(r, x, tokens, cols)
 	}
+	work, pieces := 0, 0
 	for i := range p.parts {
 		q := &p.parts[i]
-		work += q.rows * cols * tokens
+		work += q.rows * cols
 		pieces += (q.rows + p.chunk - 1) / p.chunk
 	}
-	threads := e.options.Threads
-	if work < sharedWork {
+	threads, least := e.options.Threads, sharedWork
+	if byVectors {
+		least = sharedWeights
+	}
+	if work*tokens < least {
 		threads = 1
 	}
 	everybody.run(threads, pieces, p)
 	return p.err
 }
+
+// vectorRows is how many rows of so many columns a goroutine takes at a time.
+func vectorRows(cols int) int { return max(4, vectorWeights/cols) &^ 3 }
 
 // byVectors reports whether tokens are multiplied one by one by packed rows.
 func (p *product) byVectors() bool {

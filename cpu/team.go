@@ -9,8 +9,17 @@ import (
 // task is work in numbered pieces; helper says which of the goroutines does it, from 0 on.
 type task interface{ do(helper, i int) }
 
-// team is the goroutines that engines share their work with. They wait for the next task without sleeping for a few
-// microseconds, which is what passes between two products of a token, and then sleep.
+// ending is a task that has something to do for each goroutine for which no piece is left.
+type ending interface{ done(helper int) }
+
+func end(work task, helper int) {
+	if e, ok := work.(ending); ok {
+		e.done(helper)
+	}
+}
+
+// team is the goroutines that engines share their work with. They wait for the next task without sleeping as
+// long as what passes between two products of a token, and then sleep.
 type team struct {
 	mu      sync.Mutex // held while a task runs
 	helpers []*helper
@@ -38,8 +47,12 @@ type helper struct {
 	_      [64]byte // nothing else in its cache line
 }
 
-// spins is how often a goroutine looks for work before it sleeps: some ten microseconds.
-const spins = 20000
+// How often a goroutine looks before it sleeps: a helper for work, some hundred microseconds, so that it is awake behind
+// the norms and the attention of a token, which are not shared; the caller for the end of the last piece.
+const (
+	spins  = 400000
+	waited = 100000
+)
 
 var everybody = team{done: make(chan struct{}, 1)}
 
@@ -50,6 +63,7 @@ func (t *team) run(threads, n int, work task) {
 		for i := range n {
 			work.do(0, i)
 		}
+		end(work, 0)
 		return
 	}
 	defer t.mu.Unlock()
@@ -92,11 +106,12 @@ func (t *team) pieces(helper int) {
 			t.task.do(helper, int(i))
 		}
 	}
+	end(t.task, helper)
 }
 
 // wait waits until no helper is at work. A helper that was late to notice the end of the task before may wake it too early.
 func (t *team) wait() {
-	for range spins {
+	for range waited {
 		if t.running.Load() == 0 {
 			return
 		}

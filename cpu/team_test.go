@@ -10,7 +10,10 @@ import (
 type counting struct {
 	pieces [64]atomic.Int32
 	busy   atomic.Int32 // goroutines within a piece
+	ended  atomic.Int32 // goroutines for which none is left
 }
+
+func (c *counting) done(int) { c.ended.Add(1) }
 
 func (c *counting) do(_, i int) {
 	c.busy.Add(1)
@@ -29,6 +32,9 @@ func TestTeam(t *testing.T) {
 			var c counting
 			n := 1 + round%len(c.pieces)
 			everybody.run(threads, n, &c)
+			if ended, want := c.ended.Load(), int32(min(threads, n)); ended != want {
+				t.Fatalf("round %d: %d goroutines are done, not %d", round, ended, want)
+			}
 			if busy := c.busy.Load(); busy != 0 {
 				t.Fatalf("round %d: %d pieces are not done", round, busy)
 			}

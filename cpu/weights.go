@@ -27,6 +27,8 @@ type matrix struct {
 	packed     *simd.Packed // nil: its rows are decoded by model.Weights
 	order      simd.Order   // of vectors that packed rows are multiplied by
 	arranged   int          // numbers that such a vector takes
+	next       []*matrix    // of the product behind this one, if that is known
+	twin       *matrix      // that each row is multiplied by after this one's, if there is one
 }
 
 // norm is a normalization.
@@ -104,6 +106,7 @@ func (e *Engine) load() error {
 	for i := range e.spec.Layers {
 		e.layers = append(e.layers, find.layer(i))
 	}
+	e.link()
 	return find.err
 }
 

@@ -36,9 +36,24 @@ func (m *Packed) integral() integral {
 	if !multipliesBytes() || bytes < register/4 {
 		return integral{}
 	}
-	blocks := m.padded() / m.Block
-	n := integral{block: m.Block, codes: 8 / m.Bits, together: max(1, register/bytes), registers: max(1, bytes/register)}
-	n.groups, n.singles = blocks/n.together, blocks%n.together
+	n := integral{block: m.Block, together: 1, registers: max(1, bytes/register)}
+	shift := 0
+	switch bytes { // asked for each few rows: no divisions
+	case register / 2:
+		n.together, shift = 2, 1
+	case register / 4:
+		n.together, shift = 4, 2
+	}
+	switch m.Bits {
+	case 8:
+		n.codes = 1
+	case 4:
+		n.codes = 2
+	default:
+		n.codes = 4
+	}
+	blocks := (m.Cols + m.Block - 1) / m.Block
+	n.groups, n.singles = blocks>>shift, blocks&(n.together-1)
 	return n
 }
 

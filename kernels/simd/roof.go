@@ -13,6 +13,9 @@ func MultiplyAdds(rounds int) (flops int) { return multiplyAdds(rounds) }
 // returns how many bytes it read.
 func Read(b []byte) int { return read(b) }
 
+// Prefetch asks the processor to have b in its caches soon. It does not wait.
+func Prefetch(b []byte) { prefetch(b) }
+
 func multiplyAddsGo(rounds int) int {
 	var sums [8]float32
 	for range rounds {

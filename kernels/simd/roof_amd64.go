@@ -27,6 +27,17 @@ func read(b []byte) int {
 	return n
 }
 
+func prefetch(b []byte) {
+	if len(b) > 0 {
+		prefetchLines(&b[0], (len(b)+63)/64)
+	}
+}
+
+// prefetchLines prefetches n lines of 64 bytes into the second-level cache.
+//
+//go:noescape
+func prefetchLines(b *byte, n int)
+
 // fmaAVX512 does 16 multiply-adds of 16 numbers, none of which waits for another, rounds times.
 //
 //go:noescape

@@ -123,3 +123,15 @@ readAVX2Loop:
 	JNZ  readAVX2Loop
 	VZEROUPPER
 	RET
+
+// func prefetchLines(b *byte, n int)
+TEXT ·prefetchLines(SB), NOSPLIT, $0-16
+	MOVQ b+0(FP), SI
+	MOVQ n+8(FP), CX
+
+prefetchLinesLoop:
+	PREFETCHT1 (SI)
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  prefetchLinesLoop
+	RET

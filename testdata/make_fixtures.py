@@ -233,6 +233,20 @@ FIXTURES = {
         q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4,
         scale_emb=3, scale_depth=1.4, dim_model_base=16, mlp_bias=True, tie_word_embeddings=True)),
     "jais2": ("Jais2Config", dict(head_dim=12)),
+    "qwen3_next": ("Qwen3NextConfig", dict(
+        head_dim=16, attention_bias=True, partial_rotary_factor=0.5, linear_key_head_dim=8, linear_value_head_dim=12,
+        linear_num_key_heads=2, linear_num_value_heads=4, num_experts=5, num_experts_per_tok=3, moe_intermediate_size=20,
+        shared_expert_intermediate_size=28, mlp_only_layers=[1], full_attention_interval=2)),
+    "qwen3_5": ("Qwen3_5Config", dict(
+        head_dim=16, linear_key_head_dim=8, linear_value_head_dim=8, linear_num_key_heads=2, linear_num_value_heads=6,
+        layer_types=["linear_attention", "full_attention", "linear_attention"], rope_parameters=dict(
+            rope_type="default", mrope_section=[2, 1, 1], mrope_interleaved=True, partial_rotary_factor=0.5, **THETA)),
+        dict(tie_word_embeddings=True, vision_config=dict(num_position_embeddings=4, **VISION))),
+    "qwen3_5_moe": ("Qwen3_5MoeConfig", dict(
+        head_dim=16, linear_key_head_dim=12, linear_value_head_dim=8, linear_num_key_heads=4, linear_num_value_heads=4,
+        num_experts=5, num_experts_per_tok=2, moe_intermediate_size=20, shared_expert_intermediate_size=28, full_attention_interval=3,
+        rope_parameters=dict(rope_type="default", mrope_section=[1, 1, 0], partial_rotary_factor=0.25, **THETA)),
+        dict(tie_word_embeddings=False, vision_config=dict(num_position_embeddings=4, **VISION))),
     "lfm2": ("Lfm2Config", dict(
         hidden_size=32, intermediate_size=66, block_multiple_of=8, tie_word_embeddings=True, conv_L_cache=3, conv_bias=True,
         norm_eps=1e-5, layer_types=["conv", "full_attention", "conv"])),

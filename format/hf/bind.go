@@ -282,7 +282,7 @@ func (b *binder) turnsOf(layer int, fused []model.Role) int {
 	switch y := b.spec.Layer(layer); {
 	case y.Recurrence.Taps > 0:
 		return y.Recurrence.KeyHeads
-	case slices.Contains(fused, model.RoleOutGate):
+	case slices.Contains(fused, model.RoleOutGate), slices.Contains(fused, model.RoleOutGateBias):
 		return y.Attention.Heads
 	default:
 		return y.Attention.KVHeads

@@ -68,7 +68,7 @@ var missingParts = []struct{ types, part string }{
 	{"longcat_flash", "layers of two attentions, and experts that hand their input on"},
 	{"minimax", "linear attention"},
 	{"kimi_linear", "linear attention with gates of its own"},
-	{"qwen3_next qwen3_5 qwen3_5_text qwen3_5_moe qwen3_5_moe_text olmo_hybrid", "gated delta nets"},
+	{"olmo_hybrid", "gated delta nets with convolutions of their own"},
 	{"mamba mamba2 falcon_mamba bamba falcon_h1 jamba zamba zamba2 nemotron_h", "state space layers (Mamba)"},
 	{"rwkv xlstm recurrent_gemma", "recurrent layers"},
 	{"gemma3n gemma3n_text gemma4 gemma4_text", "embeddings for each layer"},

@@ -17,6 +17,7 @@ import (
 
 // textIn are the fixtures in which the language models are that have none of their own.
 var textIn = map[string]string{
+	"qwen3_5_text": "qwen3_5", "qwen3_5_moe_text": "qwen3_5_moe",
 	"qwen2_vl_text": "qwen2_5_vl", "qwen2_5_vl_text": "qwen2_5_vl", "qwen3_vl_text": "qwen3_vl_moe", "qwen3_vl_moe_text": "qwen3_vl_moe",
 }
 
@@ -230,7 +231,10 @@ func TestKeysMatter(t *testing.T) {
 
 // inCode are defaults that stand in the code of a configuration, not among its fields.
 var inCode = map[string]map[string]any{
-	"glm": {"partial_rotary_factor": 0.5}, "glm4": {"partial_rotary_factor": 0.5},
+	"qwen3_next":       {"full_attention_interval": 4.0, "partial_rotary_factor": 0.25},
+	"qwen3_5_text":     {"full_attention_interval": 4.0, "partial_rotary_factor": 0.25},
+	"qwen3_5_moe_text": {"full_attention_interval": 4.0, "partial_rotary_factor": 0.25},
+	"glm":              {"partial_rotary_factor": 0.5}, "glm4": {"partial_rotary_factor": 0.5},
 	"glm4_moe": {"partial_rotary_factor": 0.5}, "phi": {"partial_rotary_factor": 0.5}, "nemotron": {"partial_rotary_factor": 0.5},
 	"stablelm": {"partial_rotary_factor": 0.25}, "cohere2": {"sliding_window_pattern": 4.0},
 	"cwm": {"rope_parameters": map[string]any{

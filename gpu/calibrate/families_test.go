@@ -25,7 +25,7 @@ const families = "../../testdata/families"
 // must say so.
 func TestExpertsCalibrated(t *testing.T) {
 	dev := gputest.Open(t)
-	for _, name := range []string{"mixtral", "llama4", "qwen3_moe", "gpt_oss"} {
+	for _, name := range []string{"mixtral", "llama4", "qwen3_moe", "gpt_oss", "qwen3_5_moe"} {
 		t.Run(name, func(t *testing.T) {
 			checkpoint, err := hf.Open(filepath.Join(families, name))
 			if err != nil {

@@ -111,6 +111,9 @@ FAMILIES = {
     "minicpm3": ("minicpm3", "MiniCPM3Config", "MiniCPM3ForCausalLM"),
     "jais2": ("jais2", "Jais2Config", "Jais2ForCausalLM"),
     "lfm2": ("lfm2", "Lfm2Config", "Lfm2ForCausalLM"),
+    "qwen3_next": ("qwen3_next", "Qwen3NextConfig", "Qwen3NextForCausalLM"),
+    "qwen3_5_text": ("qwen3_5", "Qwen3_5TextConfig", "Qwen3_5ForCausalLM"),
+    "qwen3_5_moe_text": ("qwen3_5_moe", "Qwen3_5MoeTextConfig", "Qwen3_5MoeForCausalLM"),
     "lfm2_moe": ("lfm2_moe", "Lfm2MoeConfig", "Lfm2MoeForCausalLM"),
 }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
+	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
 )
 
 // seed is the one that a request gives; one below 0, or none, is random.
@@ -20,45 +20,27 @@ func seed(given *int64) uint64 {
 	return uint64(*given)
 }
 
-// conversation reads the messages.
-func (q *request) conversation() (list []llm.Message, err error) {
-	if len(q.Messages) == 0 {
-		return nil, bad("messages", "there are no messages")
-	}
-	for i, m := range q.Messages {
-		at := fmt.Sprintf("messages[%d]", i)
-		if m.Role == "" {
-			return nil, bad(at, "%s has no role", at)
-		}
-		if m.Role == "developer" { // as newer clients call it
-			m.Role = "system"
-		}
-		text, err := m.text(at)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, llm.Message{Role: m.Role, Content: text})
-	}
-	return list, nil
-}
-
 func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
-	return s.generate(w, r, chatForm, func(q *request, l *loaded) ([][]int32, error) {
-		messages, err := q.conversation()
-		if err != nil {
+	return s.generate(w, r, chatForm, func(j *job, o *llm.GenerateOptions) (all [][]int32, err error) {
+		if j.turn, err = j.q.turn(j.l); err != nil {
 			return nil, err
 		}
-		t, err := q.template(l)
-		if err != nil {
-			return nil, err
-		}
-		ids, err := l.scheduler.Model().Vocabulary().Conversation(messages, t)
+		ids, err := j.turn.options(j.q, j.l, o)
 		return [][]int32{ids}, err
 	})
 }
 
 func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
-	return s.generate(w, r, textForm, func(q *request, l *loaded) ([][]int32, error) { return prompts("prompt", q.Prompt, most, l) })
+	return s.generate(w, r, textForm, func(j *job, o *llm.GenerateOptions) ([][]int32, error) {
+		want, err := j.q.wanted()
+		if err != nil {
+			return nil, err
+		}
+		if o.Form, err = want.form(j.l, "", func(g *grammar.Grammar) (*grammar.Grammar, error) { return g, nil }); err != nil {
+			return nil, err
+		}
+		return prompts("prompt", j.q.Prompt, most, j.l)
+	})
 }
 
 // form is how answers of an endpoint are written.
@@ -80,6 +62,7 @@ type job struct {
 	id       string
 	created  int64
 	requests []llm.Request
+	turn     *turn // of a chat
 }
 
 // piece is one of some text.
@@ -90,7 +73,7 @@ type piece struct {
 }
 
 // generate answers a request for texts.
-func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, prompts func(q *request, l *loaded) ([][]int32, error)) error {
+func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, prepare func(j *job, o *llm.GenerateOptions) (prompts [][]int32, err error)) error {
 	q := &request{}
 	if err := readRequest(w, r, q); err != nil {
 		return err
@@ -100,11 +83,11 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, 
 		if err != nil {
 			return err
 		}
-		all, err := prompts(q, l)
+		j := &job{answerForm: f, q: q, l: l, id: f.prefix + strconv.FormatUint(rand.Uint64(), 36), created: time.Now().Unix()}
+		all, err := prepare(j, &o)
 		if err != nil {
 			return err
 		}
-		j := &job{answerForm: f, q: q, l: l, id: f.prefix + strconv.FormatUint(rand.Uint64(), 36), created: time.Now().Unix()}
 		for _, ids := range all {
 			for range or(q.N, 1) {
 				one := o
@@ -204,17 +187,28 @@ type response struct {
 }
 
 type choice struct {
-	Index    int      `json:"index"`
-	Message  *content `json:"message,omitempty"`
-	Delta    *content `json:"delta,omitempty"`
-	Text     *string  `json:"text,omitempty"`
-	Logprobs any      `json:"logprobs"`
-	Finish   *string  `json:"finish_reason"`
+	Index    int            `json:"index"`
+	Message  *answerMessage `json:"message,omitempty"`
+	Delta    *content       `json:"delta,omitempty"`
+	Text     *string        `json:"text,omitempty"`
+	Logprobs any            `json:"logprobs"`
+	Finish   *string        `json:"finish_reason"`
 }
 
+// content is a part of a message in a stream.
 type content struct {
-	Role    string  `json:"role,omitempty"`
-	Content *string `json:"content,omitempty"`
+	Role      string     `json:"role,omitempty"`
+	Content   *string    `json:"content,omitempty"`
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	Calls     []callJSON `json:"tool_calls,omitempty"`
+}
+
+// answerMessage is a whole message. Content is null where there are only calls.
+type answerMessage struct {
+	Role      string     `json:"role"`
+	Content   *string    `json:"content"`
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	Calls     []callJSON `json:"tool_calls,omitempty"`
 }
 
 func (j *job) response(object string, choices ...choice) response {
@@ -246,7 +240,11 @@ func (j *job) whole(w http.ResponseWriter, pieces <-chan piece) error {
 		}
 		choices[p.index] = choice{Index: p.index, Finish: &finish, Logprobs: j.logprobs(probabilities[p.index])}
 		if j.chat {
-			choices[p.index].Message = &content{"assistant", &text}
+			a := j.turn.answer(text)
+			if len(a.Calls) > 0 && finish == "stop" {
+				finish = callsFinish
+			}
+			choices[p.index].Message = messageOf(a)
 		} else {
 			choices[p.index].Text = &text
 		}

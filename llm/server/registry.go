@@ -53,6 +53,7 @@ type loaded struct {
 	in        *Loaded
 	scheduler *llm.Scheduler
 	forms     forms
+	formats   formats
 	err       error
 	users     int         // requests
 	bytes     uint64      // that it takes; before it is loaded, at least

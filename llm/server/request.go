@@ -19,6 +19,7 @@ const maxBody = 32 << 20
 type request struct {
 	Model string `json:"model"`
 	sampling
+	calling
 	Messages []message       `json:"messages"`
 	Prompt   json.RawMessage `json:"prompt"`
 
@@ -29,7 +30,6 @@ type request struct {
 	N                   *int            `json:"n"`
 	Logprobs            json.RawMessage `json:"logprobs"`
 	TopLogprobs         *int            `json:"top_logprobs"`
-	Tools               json.RawMessage `json:"tools"`
 	Echo                bool            `json:"echo"`
 	Suffix              string          `json:"suffix"`
 
@@ -52,8 +52,12 @@ type request struct {
 
 // message is a turn of a conversation. Content is a string, or a list of parts that are text.
 type message struct {
-	Role    string          `json:"role"`
-	Content json.RawMessage `json:"content"`
+	Role      string          `json:"role"`
+	Content   json.RawMessage `json:"content"`
+	Reasoning string          `json:"reasoning_content"`
+	ToolCalls []callJSON      `json:"tool_calls"`
+	CallID    string          `json:"tool_call_id"`
+	Name      string          `json:"name"`
 }
 
 // readRequest reads the body into a value.
@@ -136,9 +140,6 @@ func (q *request) options(l *loaded) (o llm.GenerateOptions, err error) {
 	if o.Stop, err = q.stops(); err != nil {
 		return o, err
 	}
-	if o.Form, err = q.form(l); err != nil {
-		return o, err
-	}
 	return o, o.Validate()
 }
 
@@ -151,9 +152,6 @@ func or[T any](v *T, otherwise T) T {
 
 // supported refuses fields that cannot be honored.
 func (q *request) supported() error {
-	if !isNothing(q.Tools) {
-		return bad("tools", "tools is not supported")
-	}
 	if n := or(q.N, 1); n < 1 || n > most {
 		return bad("n", "n is %d, want 1 to %d", n, most)
 	}
@@ -198,20 +196,18 @@ func (q *request) stops() (list []string, err error) {
 	return list, nil
 }
 
-// form reads response_format, json_schema and grammar.
-func (q *request) form(l *loaded) (*llm.Form, error) {
-	param, text, read := "", "", func() (*grammar.Grammar, error) { return nil, nil }
+// wanted reads response_format, json_schema and grammar.
+func (q *request) wanted() (w wanted, err error) {
 	set := func(name, source string, f func() (*grammar.Grammar, error)) error {
-		if param != "" {
-			return bad(name, "%s and %s: want one of them", param, name)
+		if w.param != "" {
+			return bad(name, "%s and %s: want one of them", w.param, name)
 		}
-		param, text, read = name, name+source, f
+		w = wanted{name, name + source, f}
 		return nil
 	}
 	schema := func(name string, data json.RawMessage) error {
 		return set(name, string(data), func() (*grammar.Grammar, error) { return grammar.FromSchema(data) })
 	}
-	var err error
 	if f := q.ResponseFormat; f != nil {
 		switch {
 		case f.Type == "text":
@@ -231,18 +227,5 @@ func (q *request) form(l *loaded) (*llm.Form, error) {
 	if err == nil && q.Grammar != "" {
 		err = set("grammar", q.Grammar, func() (*grammar.Grammar, error) { return grammar.ParseGBNF(q.Grammar) })
 	}
-	if err != nil || param == "" {
-		return nil, err
-	}
-	form, err := l.forms.get(text, func() (*llm.Form, error) {
-		g, err := read()
-		if err != nil {
-			return nil, err
-		}
-		return l.scheduler.Model().Form(g)
-	})
-	if err != nil {
-		return nil, bad(param, "%v", err)
-	}
-	return form, nil
+	return w, err
 }

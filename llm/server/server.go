@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -218,39 +217,11 @@ func (s *Server) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.with(r, q.Model, func(l *loaded) error {
-		messages, err := q.conversation()
+		t, err := q.turn(l)
 		if err != nil {
 			return err
 		}
-		t, err := q.template(l)
-		if err != nil {
-			return err
-		}
-		text, err := t.Render(messages, true)
-		if err != nil {
-			return bad("messages", "%v", err)
-		}
-		answer(w, http.StatusOK, map[string]any{"prompt": text})
+		answer(w, http.StatusOK, map[string]any{"prompt": t.prompt})
 		return nil
 	})
-}
-
-// template is the model's, with the variables of the request.
-func (q *request) template(l *loaded) (llm.Template, error) {
-	own := l.scheduler.Model().Vocabulary().Template
-	if own == nil {
-		return nil, llm.ErrNoTemplate
-	}
-	if len(q.TemplateVariables) == 0 {
-		return own, nil
-	}
-	vars := map[string]any{}
-	for name, v := range q.TemplateVariables {
-		vars[name] = json.RawMessage(v)
-	}
-	t, err := l.in.Template(vars)
-	if err != nil {
-		return nil, bad("chat_template_kwargs", "%v", err)
-	}
-	return t, nil
 }

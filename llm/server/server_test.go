@@ -26,7 +26,10 @@ const tiny = "../../testdata/tiny"
 const conversation = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}{{ more }}"
 
 // load loads the model that comes with the source.
-func load(ctx context.Context) (*server.Loaded, error) {
+func load(ctx context.Context) (*server.Loaded, error) { return loadWith(ctx, conversation) }
+
+// loadWith loads it with a chat template.
+func loadWith(ctx context.Context, conversation string) (*server.Loaded, error) {
 	files, err := llm.OpenFiles(tiny)
 	if err != nil {
 		return nil, err
@@ -199,7 +202,6 @@ func TestMistakes(t *testing.T) {
 		`{` + messages + `,"logit_bias":{"x":1}}`:                                                         `"param":"logit_bias"`,
 		`{` + messages + `,"top_logprobs":3}`:                                                             "top_logprobs wants logprobs: true",
 		`{` + messages + `,"logprobs":true,"top_logprobs":99}`:                                            `"param":"top_logprobs"`,
-		`{` + messages + `,"tools":[{"type":"function"}]}`:                                                `"param":"tools"`,
 		`{` + messages + `,"response_format":{"type":"xml"}}`:                                             `"param":"response_format"`,
 		`{` + messages + `,"response_format":{"type":"json_schema","json_schema":{"schema":{"not":{}}}}}`: "#/not: schema: not is not supported",
 		`{` + messages + `,"grammar":"root ::= x","json_schema":{}}`:                                      "want one of them",

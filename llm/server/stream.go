@@ -17,6 +17,8 @@ func (j *job) stream(w http.ResponseWriter, pieces <-chan piece) error {
 	e := &events{w: w, out: http.NewResponseController(w)}
 	u := &usage{}
 	begun := make([]bool, len(j.requests))
+	parsers := j.parsers()
+	defer parsers.close()
 	silence := time.NewTicker(alive)
 	defer silence.Stop()
 	for {
@@ -32,7 +34,7 @@ func (j *job) stream(w http.ResponseWriter, pieces <-chan piece) error {
 				e.send(map[string]any{"error": asAPI(p.err)})
 				return nil
 			}
-			j.event(e, p, begun)
+			j.event(e, p, begun, parsers)
 			if p.Result != nil {
 				u.add(&p.Result.Stats)
 			}
@@ -58,46 +60,68 @@ func (j *job) ended(e *events, u *usage) error {
 }
 
 // event writes a piece.
-func (j *job) event(e *events, p piece, begun []bool) {
-	c := choice{Index: p.index}
-	if p.Logprob != nil {
-		c.Logprobs = j.logprobs([]*llm.Logprob{p.Logprob})
-	}
-	if j.chat {
-		if !begun[p.index] {
+func (j *job) event(e *events, p piece, begun []bool, parsers parsers) {
+	if !begun[p.index] {
+		begun[p.index] = true
+		if j.chat {
 			nothing := ""
-			e.send(j.response(j.chunk, choice{Index: p.index, Delta: &content{"assistant", &nothing}}))
-		}
-		c.Delta = &content{}
-		if p.Text != "" {
-			c.Delta.Content = &p.Text
-		}
-	} else {
-		if j.q.Echo && !begun[p.index] {
+			e.send(j.response(j.chunk, choice{Index: p.index, Delta: &content{Role: "assistant", Content: &nothing}}))
+		} else if j.q.Echo {
 			p.Text = j.l.scheduler.Model().Vocabulary().Tokenizer.Decode(j.requests[p.index].Prompt, true) + p.Text
 		}
-		c.Text = &p.Text
 	}
-	begun[p.index] = true
-	if p.Result == nil {
-		if p.Text != "" || p.Logprob != nil {
-			e.send(j.response(j.chunk, c))
-		}
-		return
+	for _, c := range j.parts(p, parsers) {
+		e.send(j.response(j.chunk, c))
 	}
-	j.last(e, c, p.Text, p.Result)
+	if p.Result != nil {
+		j.last(e, p, parsers)
+	}
 }
 
-// last writes the end of a text: what remained of it, and then why it ended.
-func (j *job) last(e *events, c choice, text string, result *llm.Result) {
-	finish := reason(result.Finish)
-	if j.chat && (text != "" || c.Logprobs != nil) {
-		e.send(j.response(j.chunk, c))
-		c.Delta, c.Logprobs = &content{}, nil
+// parts are what a piece adds to a text or to a message.
+func (j *job) parts(p piece, parsers parsers) (list []choice) {
+	var logprobs any
+	if p.Logprob != nil {
+		logprobs = j.logprobs([]*llm.Logprob{p.Logprob})
 	}
-	c.Finish = &finish
+	switch {
+	case !j.chat:
+		if p.Text != "" || logprobs != nil {
+			list = []choice{{Text: &p.Text}}
+		}
+	case parsers != nil:
+		for _, d := range parsers[p.index].piece(p) {
+			list = append(list, choice{Delta: deltaOf(d)})
+		}
+	case p.Text != "":
+		list = []choice{{Delta: &content{Content: &p.Text}}}
+	}
+	if list == nil && logprobs != nil {
+		list = []choice{{Delta: &content{}}}
+	}
+	for i := range list {
+		list[i].Index = p.index
+	}
+	if len(list) > 0 {
+		list[0].Logprobs = logprobs
+	}
+	return list
+}
+
+// last writes why a text ended.
+func (j *job) last(e *events, p piece, parsers parsers) {
+	finish := reason(p.Result.Finish)
+	if parsers != nil && parsers[p.index].called && finish == "stop" {
+		finish = callsFinish
+	}
+	c := choice{Index: p.index, Finish: &finish}
+	if nothing := ""; j.chat {
+		c.Delta = &content{}
+	} else {
+		c.Text = &nothing
+	}
 	r := j.response(j.chunk, c)
-	r.Timings = timingsOf(&result.Stats)
+	r.Timings = timingsOf(&p.Result.Stats)
 	e.send(r)
 }
 

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/llm"
+	"github.com/llama-webgpu/llama-webgpu/llm/tools"
+)
+
+// calling is what of a request says which functions the model may call, and what becomes of its thoughts.
+type calling struct {
+	Tools     json.RawMessage `json:"tools"`
+	Choice    json.RawMessage `json:"tool_choice"`
+	Parallel  *bool           `json:"parallel_tool_calls"`
+	Reasoning string          `json:"reasoning_format"`
+}
+
+// toolJSON is a function as a request has it.
+type toolJSON struct {
+	Type     string `json:"type"`
+	Function struct {
+		Name        string          `json:"name"`
+		Description string          `json:"description"`
+		Parameters  json.RawMessage `json:"parameters"`
+		Strict      *bool           `json:"strict"`
+	} `json:"function"`
+}
+
+// offered reads tools and tool_choice. Without tools there is nothing to choose.
+func (q *calling) offered() (list []tools.Tool, c tools.Choice, err error) {
+	var given []toolJSON
+	if !isNull(q.Tools) && json.Unmarshal(q.Tools, &given) != nil {
+		return nil, c, bad("tools", "tools: want a list of functions")
+	}
+	for i, g := range given {
+		at := fmt.Sprintf("tools[%d]", i)
+		if g.Type != "function" {
+			return nil, c, bad("tools", "%s.type is %q, want function", at, g.Type)
+		}
+		t := tools.Tool{Name: g.Function.Name, Description: g.Function.Description, Strict: or(g.Function.Strict, false)}
+		if !isNull(g.Function.Parameters) {
+			t.Parameters = g.Function.Parameters
+		}
+		if err := t.Check(); err != nil {
+			return nil, c, bad("tools", "%s.function: %v", at, err)
+		}
+		list = append(list, t)
+	}
+	c, err = q.choice(list)
+	if c.Mode == tools.None {
+		list = nil
+	}
+	return list, c, err
+}
+
+// choice reads tool_choice and parallel_tool_calls.
+func (q *calling) choice(list []tools.Tool) (c tools.Choice, err error) {
+	c = tools.Choice{Mode: tools.Auto, Multi: or(q.Parallel, true)}
+	var named toolJSON
+	switch {
+	case isNull(q.Choice):
+	case json.Unmarshal(q.Choice, &c.Mode) == nil:
+		if c.Mode != tools.Auto && c.Mode != tools.None && c.Mode != tools.Required {
+			return c, bad("tool_choice", "tool_choice is %q, want auto, none, required, or a function", c.Mode)
+		}
+	case json.Unmarshal(q.Choice, &named) == nil && named.Type == "function" && named.Function.Name != "":
+		c.Mode, c.Name = tools.Required, named.Function.Name
+	default:
+		return c, bad("tool_choice", `tool_choice: want auto, none, required, or {"type": "function", "function": {"name": NAME}}`)
+	}
+	if c.Mode != tools.Required {
+		return c, nil
+	}
+	for _, t := range list {
+		if c.Name == "" || t.Name == c.Name {
+			return c, nil
+		}
+	}
+	if c.Name == "" {
+		return c, bad("tool_choice", "tool_choice is required, but there are no tools")
+	}
+	return c, bad("tool_choice", "tool_choice: %v: %q", tools.ErrNoTool, c.Name)
+}
+
+// thoughts reads reasoning_format.
+func (q *calling) thoughts() (bool, error) {
+	switch q.Reasoning {
+	case "", "auto", "deepseek":
+		return true, nil
+	case "none":
+		return false, nil
+	}
+	return false, bad("reasoning_format", "reasoning_format is %q, want auto, deepseek or none", q.Reasoning)
+}
+
+// callJSON is a call as messages have it; with Index as a part of a stream.
+type callJSON struct {
+	Index    *int   `json:"index,omitempty"`
+	ID       string `json:"id,omitempty"`
+	Type     string `json:"type,omitempty"`
+	Function struct {
+		Name      string `json:"name,omitempty"`
+		Arguments string `json:"arguments"`
+	} `json:"function"`
+}
+
+// calls reads the calls of a message. Templates want arguments to be JSON, which what a model wrote may not be.
+func (m *message) calls() (list []llm.Call) {
+	for _, c := range m.ToolCalls {
+		args := c.Function.Arguments
+		switch {
+		case args == "":
+			args = "{}"
+		case !json.Valid([]byte(args)):
+			quoted, _ := json.Marshal(args) // a string can always be written
+			args = string(quoted)
+		}
+		list = append(list, llm.Call{ID: c.ID, Name: c.Function.Name, Arguments: args})
+	}
+	return list
+}
+
+// message is an answer as a message.
+func messageOf(a tools.Answer) *answerMessage {
+	m := &answerMessage{Role: "assistant", Content: &a.Content, Reasoning: a.Reasoning}
+	for _, c := range a.Calls {
+		call := callJSON{ID: c.ID, Type: "function"}
+		call.Function.Name, call.Function.Arguments = c.Name, c.Arguments
+		m.Calls = append(m.Calls, call)
+	}
+	if a.Content == "" && len(a.Calls) > 0 {
+		m.Content = nil
+	}
+	return m
+}
+
+// deltaOf is a part of an answer as a stream has it.
+func deltaOf(d tools.Delta) *content {
+	c := &content{}
+	switch {
+	case d.Call != nil:
+		call := callJSON{Index: &d.Call.Index, ID: d.Call.ID}
+		if call.ID != "" {
+			call.Type = "function"
+		}
+		call.Function.Name, call.Function.Arguments = d.Call.Name, d.Call.Arguments
+		c.Calls = []callJSON{call}
+	case d.Reasoning != "":
+		c.Reasoning = d.Reasoning
+	default:
+		c.Content = &d.Content
+	}
+	return c
+}

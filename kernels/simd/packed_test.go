@@ -181,3 +181,26 @@ func BenchmarkMultiplyVector(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFromMemory reads matrices that no cache holds.
+func BenchmarkFromMemory(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, f := range formats() {
+		if f.Block != 0 && f.Block != 64 && f.Block != 128 {
+			continue
+		}
+		b.Run(fmt.Sprint(f.Packing, f.Brain), func(b *testing.B) {
+			const cols, bytes = 1536, 256 << 20
+			few := made(r, f, 256, cols)
+			m := &Packed{Format: f, Cols: cols, Rows: bytes / f.RowBytes(cols)}
+			m.Data = make([]byte, m.Rows*f.RowBytes(cols))
+			for at := 0; at < len(m.Data); at += copy(m.Data[at:], few.Data) {
+			}
+			x, y := make([]float32, m.Arranged()), make([]float32, m.Rows)
+			for b.Loop() {
+				m.MultiplyVector(y, 0, x)
+			}
+			b.ReportMetric(float64(len(m.Data))*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+		})
+	}
+}

@@ -257,6 +257,34 @@ FIXTURES = {
                 dict(tie_word_embeddings=True, vision_config=dict(
                     model_type="siglip2_vision_model", hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
                     num_patches=4, patch_size=2), projector_hidden_size=16, downsample_factor=1)),
+    "flint": ("FlintConfig", dict(
+        head_dim=12, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, shared_expert_intermediate_size=28, mlp_only_layers=[1],
+        sliding_window=10, layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
+    "granite_swa": ("GraniteSWAConfig", dict(
+        embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5, sliding_window=10,
+        layer_types=["full_attention", "sliding_attention", "full_attention"], layer_rope_theta=[0, 10000.0, 500.0])),
+    "granitemoe_swa": ("GraniteMoeSWAConfig", dict(
+        embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5, num_local_experts=4,
+        num_experts_per_tok=2, intermediate_size=24, shared_intermediate_size=28, sliding_window=10)),
+    "cohere2_moe": ("Cohere2MoeConfig", dict(
+        num_hidden_layers=4, head_dim=12, sliding_window=10, sliding_window_pattern=2, first_k_dense_replace=1, prefix_dense_intermediate_size=40,
+        intermediate_size=20, num_experts=6, num_experts_per_tok=2, num_shared_experts=2, shared_expert_combination_strategy="sum",
+        expert_selection_fn="sigmoid", logit_scale=0.3, tie_word_embeddings=True)),
+    "cohere2_moe_rms": ("Cohere2MoeConfig", dict(
+        head_dim=8, sliding_window=10, rms_norm_eps=1e-5, layer_types=["sliding_attention", "full_attention", "full_attention"],
+        mlp_layer_types=["sparse", "dense", "sparse"], prefix_dense_sliding_window_pattern=2, intermediate_size=20, num_experts=4,
+        num_experts_per_tok=2, tie_word_embeddings=True)),
+    "exaone": ("ExaoneConfig", dict(head_dim=12)),
+    "internlm3": ("InternLM3Config", dict(head_dim=12, attention_bias=True, mlp_bias=True)),
+    "iquestcoder": ("IQuestCoderConfig", dict(head_dim=8)),
+    "sarvam_moe": ("SarvamMoEConfig", dict(
+        head_dim=12, n_routed_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, n_shared_experts=1)),
+    "sarvam_mla": ("SarvamMLAConfig", dict(
+        kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=12, num_key_value_heads=4, n_routed_experts=6,
+        num_experts_per_tok=2, n_shared_experts=1, moe_intermediate_size=20, num_nextn_predict_layers=0)),
+    "nanochat": ("NanoChatConfig", dict(final_logit_softcapping=5.0)),
+    "biogpt": ("BioGptConfig", dict(tie_word_embeddings=True)),
+    "codegen": ("CodeGenConfig", dict(num_attention_heads=8, rotary_dim=4, n_inner=40)),
 }
 
 

@@ -271,8 +271,10 @@ func (b *binder) fuse(d *bound, s source, t *model.Tensor) {
 	if s.turns {
 		d.first, d.group, d.step = d.first/d.rows, 1, d.total/d.rows
 	}
-	if s.byHead {
-		heads := b.turnsOf(t.Layer, s.fused)
+	if heads := s.groups; s.byHead || heads > 0 {
+		if s.byHead {
+			heads = b.turnsOf(t.Layer, s.fused)
+		}
 		d.first, d.group, d.step = d.first/heads, d.rows/heads, d.total/heads
 	}
 }

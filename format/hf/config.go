@@ -102,7 +102,7 @@ func (c *config) familyName() (string, error) {
 	}
 	for _, class := range c.top.classes() {
 		for name, f := range families {
-			if f.class == class {
+			if f.class == class && !f.borrows {
 				c.top.note("model_type is missing; %s makes it %q", class, name)
 				return name, nil
 			}

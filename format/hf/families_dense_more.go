@@ -75,6 +75,80 @@ var moreDenseFamilies = map[string]*family{
 			"kv_lora_rank": 256, "q_lora_rank": 768, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32, "scale_emb": 12,
 			"scale_depth": 1.4, "dim_model_base": 256, "rope_theta": 10000}`,
 	},
+	"exaone": {
+		class:   "LlamaForCausalLM",
+		borrows: true,
+		read:    readLlama,
+		tensors: with(llamaTensors, either(named(map[model.Role]string{
+			model.RoleEmbed:     "{p}wte.weight",
+			model.RoleAttnNorm:  "{p}h.{l}.ln_1.weight",
+			model.RoleQ:         "{p}h.{l}.attn.attention.q_proj.weight",
+			model.RoleQBias:     "{p}h.{l}.attn.attention.q_proj.bias",
+			model.RoleK:         "{p}h.{l}.attn.attention.k_proj.weight",
+			model.RoleKBias:     "{p}h.{l}.attn.attention.k_proj.bias",
+			model.RoleV:         "{p}h.{l}.attn.attention.v_proj.weight",
+			model.RoleVBias:     "{p}h.{l}.attn.attention.v_proj.bias",
+			model.RoleO:         "{p}h.{l}.attn.attention.out_proj.weight",
+			model.RoleOBias:     "{p}h.{l}.attn.attention.out_proj.bias",
+			model.RoleMLPNorm:   "{p}h.{l}.ln_2.weight",
+			model.RoleGate:      "{p}h.{l}.mlp.c_fc_0.weight",
+			model.RoleUp:        "{p}h.{l}.mlp.c_fc_1.weight",
+			model.RoleDown:      "{p}h.{l}.mlp.c_proj.weight",
+			model.RoleFinalNorm: "{p}ln_f.weight",
+		}), llamaTensors)),
+		prefixes: []prefix{{"transformer.", ""}, {"model.", ""}, {"", ""}},
+		aliases:  map[string]string{"num_hidden_layers": "num_layers", "rms_norm_eps": "layer_norm_epsilon", "hidden_act": "activation_function"},
+		defaults: `{"vocab_size": 102400, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+			"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_act": "silu", "max_position_embeddings": 4096,
+			"rms_norm_eps": 1e-05, "tie_word_embeddings": false, "attention_bias": false, "mlp_bias": false,
+			"rope_theta": 500000}`,
+	},
+	"internlm3": {
+		class:    "LlamaForCausalLM",
+		borrows:  true,
+		read:     readInternLM3,
+		tensors:  llamaTensors,
+		prefixes: modelPrefix,
+		aliases:  map[string]string{"attention_bias": "qkv_bias", "mlp_bias": "bias"},
+		defaults: `{"vocab_size": 128512, "hidden_size": 4096, "intermediate_size": 10240, "num_hidden_layers": 48,
+			"num_attention_heads": 32, "num_key_value_heads": 2, "hidden_act": "silu", "max_position_embeddings": 32768,
+			"rms_norm_eps": 1e-05, "tie_word_embeddings": false, "attention_bias": false, "mlp_bias": false,
+			"head_dim": 128, "rope_theta": 10000}`,
+	},
+	"iquestcoder": {
+		class:    "LlamaForCausalLM",
+		borrows:  true,
+		read:     readIQuestCoder,
+		tensors:  llamaTensors,
+		prefixes: modelPrefix,
+		defaults: `{"vocab_size": 76800, "hidden_size": 5120, "intermediate_size": 27648, "num_hidden_layers": 80,
+			"num_attention_heads": 40, "num_key_value_heads": 8, "hidden_act": "silu", "max_position_embeddings": 131072,
+			"rms_norm_eps": 1e-05, "tie_word_embeddings": false, "attention_bias": false, "mlp_bias": false,
+			"head_dim": 128, "rope_theta": 10000}`,
+	},
+	"granite_swa": {
+		class:    "GraniteSWAForCausalLM",
+		read:     readGraniteSWA,
+		tensors:  with(llamaTensors, eitherSinks),
+		prefixes: modelPrefix,
+		defaults: `{"vocab_size": 100352, "hidden_size": 2560, "intermediate_size": 8192, "num_hidden_layers": 24,
+			"num_attention_heads": 20, "num_key_value_heads": 4, "hidden_act": "silu", "max_position_embeddings": 8192,
+			"rms_norm_eps": 1e-05, "tie_word_embeddings": true, "attention_bias": false, "mlp_bias": false,
+			"embedding_multiplier": 1.0, "logits_scaling": 1.0, "residual_multiplier": 1.0, "attention_multiplier": 1.0,
+			"sliding_window": 128, "rope_theta": 10000}`,
+	},
+	"nanochat": {
+		class: "NanoChatForCausalLM",
+		read:  readNanoChat,
+		tensors: with(llamaTensors, named(map[model.Role]string{
+			model.RoleUp:   "{p}layers.{l}.mlp.fc1.weight",
+			model.RoleDown: "{p}layers.{l}.mlp.fc2.weight",
+		})),
+		prefixes: modelPrefix,
+		defaults: `{"vocab_size": 50304, "hidden_size": 768, "intermediate_size": 8192, "num_hidden_layers": 12,
+			"num_attention_heads": 6, "max_position_embeddings": 2048, "hidden_act": "relu2", "rms_norm_eps": 1e-06,
+			"final_logit_softcapping": 15.0, "attention_bias": false, "tie_word_embeddings": false, "rope_theta": 10000}`,
+	},
 	"jais2": {
 		class:    "Jais2ForCausalLM",
 		read:     readJais2,
@@ -163,4 +237,55 @@ func readJais2(d *draft) {
 	d.mlp(false, "hidden_act", "mlp_bias")
 	d.attentionBias("attention_bias", false)
 	d.rope(false, ropeNames)
+}
+
+// readInternLM3: a Llama whose biases are switched on together.
+func readInternLM3(d *draft) {
+	readLlama(d)
+	if d.bool("attention_bias", false) != d.bool("mlp_bias", false) {
+		d.fail("qkv_bias", "with another value than bias, it is not supported")
+	}
+}
+
+func readIQuestCoder(d *draft) {
+	readLlama(d)
+	if d.has("clip_qkv") {
+		d.fail("clip_qkv", "this family has none")
+	}
+	if d.bool("use_sliding_window", false) {
+		d.fail("use_sliding_window", "this family has no windows")
+	}
+}
+
+// readGraniteSWA: Granite with windows, sinks, and a base of the rotation for each layer.
+func readGraniteSWA(d *draft) {
+	d.heads()
+	d.rms()
+	d.mlp(true, "hidden_act", "mlp_bias")
+	d.attentionBias("attention_bias", false)
+	d.multipliers()
+	d.thetas()
+	d.sinkWindows()
+}
+
+// readNanoChat: norms without weights, one of them before the first layer, and a rotation the other way round.
+func readNanoChat(d *draft) {
+	d.heads()
+	d.rms()
+	d.spec.Norm.Unweighted, d.spec.EmbedNorm = true, true
+	d.mlp(false, "hidden_act", "")
+	d.attentionBias("attention_bias", false)
+	d.rope(false, ropeNames)
+	d.qkNorm(model.QKNormUnweighted)
+	for i := range d.spec.RoPE {
+		backwards(d.spec.RoPE[i].InvFreq)
+		backwards(d.spec.RoPE[i].LongInvFreq)
+	}
+	d.spec.LogitSoftcap = d.softcap("final_logit_softcapping")
+}
+
+func backwards(freq []float32) {
+	for i := range freq {
+		freq[i] = -freq[i]
+	}
 }

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"math"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -130,6 +131,23 @@ var gptFamilies = map[string]*family{
 			"num_attention_heads": 16, "rotary_dim": 64, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-05,
 			"tie_word_embeddings": false}`,
 	},
+	"codegen": {
+		class: "CodeGenForCausalLM",
+		read:  readCodeGen,
+		tensors: with(gptTensors, fused(source{name: "{p}h.{l}.attn.qkv_proj.weight", groups: 4}, model.RoleQ, model.RoleV, model.RoleK),
+			named(map[model.Role]string{
+				model.RoleO:        "{p}h.{l}.attn.out_proj.weight",
+				model.RoleUp:       "{p}h.{l}.mlp.fc_in.weight",
+				model.RoleUpBias:   "{p}h.{l}.mlp.fc_in.bias",
+				model.RoleDown:     "{p}h.{l}.mlp.fc_out.weight",
+				model.RoleDownBias: "{p}h.{l}.mlp.fc_out.bias",
+			})),
+		prefixes: gptPrefix,
+		aliases:  gptAliases,
+		defaults: `{"vocab_size": 50400, "max_position_embeddings": 2048, "hidden_size": 4096, "num_hidden_layers": 28,
+			"num_attention_heads": 16, "rotary_dim": 64, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-05,
+			"tie_word_embeddings": false}`,
+	},
 	"gpt_neo": {
 		class: "GPTNeoForCausalLM",
 		read:  readGPTNeo,
@@ -159,23 +177,23 @@ var gptFamilies = map[string]*family{
 			"num_attention_heads": 12, "activation_function": "gelu_pytorch_tanh", "layer_norm_epsilon": 1e-05,
 			"scale_attn_weights": true, "multi_query": true, "add_cross_attention": false, "tie_word_embeddings": true}`,
 	},
+	"biogpt": {
+		class: "BioGptForCausalLM",
+		read:  readBioGPT,
+		tensors: with(optTensors, named(map[model.Role]string{
+			model.RoleFinalNorm:     "{p}layer_norm.weight",
+			model.RoleFinalNormBias: "{p}layer_norm.bias",
+			model.RoleHead:          "{h}output_projection.weight",
+		})),
+		prefixes: []prefix{{"biogpt.", ""}, {"", ""}},
+		defaults: `{"vocab_size": 42384, "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
+			"intermediate_size": 4096, "hidden_act": "gelu", "max_position_embeddings": 1024, "scale_embedding": true,
+			"tie_word_embeddings": true}`,
+	},
 	"opt": {
-		class: "OPTForCausalLM",
-		read:  readOPT,
-		tensors: with(biasedTensors, named(map[model.Role]string{
-			model.RoleAttnNorm:      "{p}layers.{l}.self_attn_layer_norm.weight",
-			model.RoleAttnNormBias:  "{p}layers.{l}.self_attn_layer_norm.bias",
-			model.RoleO:             "{p}layers.{l}.self_attn.out_proj.weight",
-			model.RoleOBias:         "{p}layers.{l}.self_attn.out_proj.bias",
-			model.RoleMLPNorm:       "{p}layers.{l}.final_layer_norm.weight",
-			model.RoleMLPNormBias:   "{p}layers.{l}.final_layer_norm.bias",
-			model.RoleUp:            "{p}layers.{l}.fc1.weight",
-			model.RoleUpBias:        "{p}layers.{l}.fc1.bias",
-			model.RoleDown:          "{p}layers.{l}.fc2.weight",
-			model.RoleDownBias:      "{p}layers.{l}.fc2.bias",
-			model.RoleFinalNorm:     "{p}final_layer_norm.weight",
-			model.RoleFinalNormBias: "{p}final_layer_norm.bias",
-		}), map[model.Role]source{model.RolePositions: {name: "{p}embed_positions.weight", skip: 2}}),
+		class:    "OPTForCausalLM",
+		read:     readOPT,
+		tensors:  optTensors,
 		prefixes: []prefix{{"model.decoder.", ""}, {"decoder.", ""}, {"", ""}},
 		defaults: `{"vocab_size": 50272, "hidden_size": 768, "num_hidden_layers": 12, "ffn_dim": 3072,
 			"max_position_embeddings": 2048, "do_layer_norm_before": true, "num_attention_heads": 12,
@@ -183,6 +201,22 @@ var gptFamilies = map[string]*family{
 			"tie_word_embeddings": true}`,
 	},
 }
+
+// optTensors are the names of OPT, whose table of positions begins with two rows that belong to none.
+var optTensors = with(biasedTensors, named(map[model.Role]string{
+	model.RoleAttnNorm:      "{p}layers.{l}.self_attn_layer_norm.weight",
+	model.RoleAttnNormBias:  "{p}layers.{l}.self_attn_layer_norm.bias",
+	model.RoleO:             "{p}layers.{l}.self_attn.out_proj.weight",
+	model.RoleOBias:         "{p}layers.{l}.self_attn.out_proj.bias",
+	model.RoleMLPNorm:       "{p}layers.{l}.final_layer_norm.weight",
+	model.RoleMLPNormBias:   "{p}layers.{l}.final_layer_norm.bias",
+	model.RoleUp:            "{p}layers.{l}.fc1.weight",
+	model.RoleUpBias:        "{p}layers.{l}.fc1.bias",
+	model.RoleDown:          "{p}layers.{l}.fc2.weight",
+	model.RoleDownBias:      "{p}layers.{l}.fc2.bias",
+	model.RoleFinalNorm:     "{p}final_layer_norm.weight",
+	model.RoleFinalNormBias: "{p}final_layer_norm.bias",
+}), map[model.Role]source{model.RolePositions: {name: "{p}embed_positions.weight", skip: 2}})
 
 var (
 	gptPrefix  = []prefix{{"transformer.", ""}, {"", ""}}
@@ -198,6 +232,14 @@ var gptTensors = with(gpt2Tensors, named(map[model.Role]string{
 }))
 
 // readGPTJ: both branches read one norm, and the front of each head is rotated in pairs of neighbors.
+func readCodeGen(d *draft) {
+	if n := d.layers[0].Attention.Heads; n%4 != 0 {
+		d.fail("n_head", "%d: heads of this family are stored in 4 groups", n)
+		return
+	}
+	readGPTJ(d)
+}
+
 func readGPTJ(d *draft) {
 	d.dividedHeads()
 	d.layerNorm("layer_norm_epsilon")
@@ -211,6 +253,18 @@ func readGPTJ(d *draft) {
 	}
 	d.spec.RoPE = []model.RoPE{{Dim: n, Interleaved: true, Scale: 1, InvFreq: model.Frequencies(10000, n)}}
 	d.each(func(_ int, y *model.Layer) { y.Attention.RoPE = 0 })
+}
+
+// readBioGPT: an OPT whose embedding is scaled.
+func readBioGPT(d *draft) {
+	d.dividedHeads()
+	d.spec.Positions = d.spec.MaxPositions
+	d.spec.Norm = model.Norm{Kind: model.LayerNorm, Eps: 1e-5, Bias: true} // layer_norm_eps is not read
+	m := model.MLP{Activation: d.activation("hidden_act"), Intermediate: d.size("intermediate_size", 0), Bias: true}
+	d.each(func(_ int, y *model.Layer) { y.MLP, y.Attention.QKVBias, y.Attention.OutBias = m, true, true })
+	if d.bool("scale_embedding", true) {
+		d.spec.EmbedScale = float32(math.Sqrt(float64(d.spec.Hidden)))
+	}
 }
 
 // gptMLP reads an MLP with biases; its width is four times that of the residual stream unless a key says another.

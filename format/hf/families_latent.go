@@ -48,7 +48,14 @@ var latentFamilies = map[string]*family{
 			"attention_bias": false, "rope_theta": 10000}`,
 	},
 	"deepseek_v3": deepSeekV3,
-	"kimi_k2":     deepSeekV3, // transformers knows it by the code that its files name, which is DeepSeek V3's
+	"kimi_k2":     kimiK2(),
+}
+
+// kimiK2 returns DeepSeek V3 under another name: transformers knows it by the code that its files name.
+func kimiK2() *family {
+	f := *deepSeekV3
+	f.borrows = true
+	return &f
 }
 
 var deepSeekV3 = &family{
@@ -152,7 +159,10 @@ func readDeepSeekV3(d *draft) {
 }
 
 // readLatentLlama reads a dense model with attention as DeepSeek V3 has it.
-func readLatentLlama(d *draft) {
+func readLatentLlama(d *draft) { d.readLatent(ropeNames) }
+
+// readLatent is readLatentLlama with names of types of RoPE.
+func (d *draft) readLatent(names map[string]string) {
 	d.rms()
 	d.mlp(true, "hidden_act", "")
 	d.latent("qk_rope_head_dim")
@@ -160,7 +170,7 @@ func readLatentLlama(d *draft) {
 		d.fail("head_dim", "%d: in this family it is what is rotated of a head, qk_rope_head_dim, which is %d", d.int("head_dim", n), n)
 	}
 	d.attentionBias("attention_bias", false)
-	d.rope(false, ropeNames)
+	d.rope(false, names)
 	d.spec.RoPE[0].Interleaved = d.bool("rope_interleave", true)
 	d.magnitude()
 }

@@ -7,13 +7,15 @@ import (
 )
 
 // graniteMoETensors: the gates and up projections of all experts lie in one tensor, the down projections in another.
-var graniteMoETensors = merge(
+var graniteMoETensors = either(merge(
 	named(map[model.Role]string{
 		model.RoleRouter: "{p}layers.{l}.block_sparse_moe.router.layer.weight",
 		model.RoleDown:   "{p}layers.{l}.block_sparse_moe.output_linear.weight",
 	}),
 	fused(source{name: "{p}layers.{l}.block_sparse_moe.input_linear.weight"}, model.RoleGate, model.RoleUp),
-)
+), with(stackedExperts("block_sparse_moe"), named(map[model.Role]string{
+	model.RoleRouter: "{p}layers.{l}.block_sparse_moe.router.weight",
+})))
 
 // mixedFamilies are mixtures of experts.
 var mixedFamilies = map[string]*family{

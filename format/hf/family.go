@@ -17,6 +17,7 @@ type family struct {
 	prefixes  []prefix              // ways to name the same tensors; the first that fits is taken
 	defaults  string                // JSON: what an absent key means; null is not absent
 	aliases   map[string]string     // other names of keys; where both are there, the key counts
+	borrows   bool                  // the class is that of another family
 	remote    bool                  // transformers has no code of it: its checkpoints bring that along
 	holds     *held                 // unless nil, this is a model around the language model, which is read instead
 	alone     *alone                // how the language model is written by itself; nil: as it is
@@ -56,6 +57,7 @@ type source struct {
 	fused  []model.Role
 	byHead bool
 	turns  bool // … but those of all roles by turns
+	groups int  // unless 0, … those that belong to the first of so many groups of heads, then those of the next, …
 	// row: a vector is stored as a matrix of one row.
 	row bool
 	// transposed: the tensor is stored [in][out], not [out][in]; eitherWay: unless its shape is that of [out][in].

@@ -44,8 +44,8 @@ func foreign(name string) string {
 var otherModels = []struct{ types, what string }{
 	{
 		`albert bert big_bird camembert canine convbert deberta deberta-v2 distilbert electra ernie esm eurobert flaubert funnel
-		gte-new ibert layoutlm layoutlmv2 layoutlmv3 lilt longformer luke megatron-bert mobilebert modernbert mpnet mra new
-		nomic_bert nystromformer rembert roberta roberta-prelayernorm roformer squeezebert xlm xlm-roberta xlm-roberta-xl xmod yoso`,
+		data2vec-text bert-generation gte-new ibert layoutlm layoutlmv2 layoutlmv3 lilt longformer luke megatron-bert mobilebert modernbert mpnet mra new
+		nomic_bert nystromformer rembert roberta roberta-prelayernorm roc_bert roformer squeezebert xlm xlm-roberta xlm-roberta-xl xmod yoso`,
 		"an encoder, as embedding models and classifiers are: it writes no text",
 	},
 	{
@@ -53,21 +53,53 @@ var otherModels = []struct{ types, what string }{
 		pegasus_x plbart prophetnet switch_transformers t5 t5gemma t5gemma2 umt5 xlm-prophetnet`,
 		"an encoder-decoder, which has an encoder and cross-attention besides",
 	},
-	{`audio-spectrogram-transformer bark clap csm dac dia encodec hubert kyutai_speech_to_text mimi moonshine musicgen parakeet seamless_m4t
+	{`audio-spectrogram-transformer moshi moss_transcribe_diarize musicgen_melody bark clap csm dac dia encodec hubert kyutai_speech_to_text mimi moonshine musicgen parakeet seamless_m4t
 		seamless_m4t_v2 speech_to_text speecht5 unispeech vits wav2vec2 wav2vec2-bert wavlm whisper`, "a model of speech or sound"},
 	{
 		`align beit blip chinese_clip clip clip_text_model clip_vision_model clipseg convnext convnextv2 deit detr dinov2 dinov3_vit dpt
 		grounding-dino mobilenet_v2 owlvit resnet sam sam2 segformer siglip siglip2 swin timm_wrapper vit vit_mae`,
 		"a model of images",
 	},
+	{"gpt_neox_reward_model", "a reward model: it rates texts and writes none"},
+	{"gemma4_assistant gemma4_unified_assistant", "an assistant that reads the keys and values of another model"},
 }
 
 // missingParts are decoder-only language models with a part that is not computed here.
 var missingParts = []struct{ types, part string }{
 	{"deepseek_v4", "attention to compressed positions"},
+	{"dots3_note dots3_note_text", "attention to those positions that an indexer chooses, beside windows"},
+	{"minimax_m3_vl_text minimax_m3_vl", "attention to those blocks of positions that an indexer chooses"},
+	{"doge", "attention to those positions that a learned mask keeps"},
+	{"phi3small rugpt3xl", "attention to blocks of positions by a pattern"},
+	{"reformer", "attention by hashes"},
+	{"jetmoe", "mixtures of attention heads"},
+	{"laguna beam", "gates of what attention makes"},
+	{"mimo_v2_flash", "values of another width than keys"},
+	{"persimmon", "norms of queries and keys with biases"},
+	{"zaya", "attention in a compressed space, with convolutions"},
+	{"xlnet", "attention over permutations of the positions"},
+	{"cpmant inkling_text", "scores by learned positions relative to the query"},
+	{"inkling2_text inkling2_loop_text", "short convolutions, and scores by learned positions relative to the query"},
+	{"ctrl xglm", "sines of the position that are added to the embedding"},
+	{"dory hrm_text", "layers that a token passes through several times"},
+	{"hy_v4", "several residual streams (hyper-connections)"},
+	{"axk1", "a norm behind the experts alone"},
+	{"axk2", "norms with gates"},
+	{"openai-gpt", "norms of the residual stream behind each branch"},
+	{"gpt_neox_japanese", "a bias behind attention in the last layer alone"},
+	{"modernbert-decoder", "a matrix and a norm before the head"},
+	{"kolibri1", "a bias that chooses experts by the router's logits"},
+	{"aria_text dbrx", "stacks of experts as this family stores them"},
+	{"phi4_multimodal", "adapters that are switched on for images and sounds"},
+	{"cohere_compass_text", "a RoPE in three dimensions"},
+	{"blt", "patches of bytes in place of tokens"},
+	{"yuan", "a filter over neighboring positions"},
+	{"lara_mini bailing_hybrid", "gated delta nets"},
+	{"qwen4_exp qwen4_exp_text", "gated delta nets, and embeddings of sequences of tokens"},
+	{"lfm3", "short convolutions"},
 	{"longcat_flash", "layers of two attentions, and experts that hand their input on"},
 	{"minimax", "linear attention"},
-	{"kimi_linear", "linear attention with gates of its own"},
+	{"kimi_linear kimi_k3", "linear attention with gates of its own"},
 	{"olmo_hybrid", "gated delta nets with convolutions of their own"},
 	{"mamba mamba2 falcon_mamba bamba falcon_h1 jamba zamba zamba2 nemotron_h", "state space layers (Mamba)"},
 	{"rwkv xlstm recurrent_gemma", "recurrent layers"},

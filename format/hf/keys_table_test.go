@@ -52,6 +52,7 @@ var unused = map[string][]string{
 	"only in training": {
 		"attention_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop", "residual_dropout", "embedding_dropout",
 		"hidden_dropout", "!phimoe:router_jitter_noise", "input_jitter_noise", "gradient_checkpointing", "dropout", "layerdrop", "embed_dropout", "resid_dropout",
+		"hidden_dropout_prob", "attention_probs_dropout_prob", "activation_dropout",
 	},
 	"only for the loss":                   {"output_router_logits", "router_aux_loss_coef"},
 	"only for heads that classify":        {"num_labels", "id2label", "problem_type"},
@@ -70,7 +71,7 @@ var unused = map[string][]string{
 	"not rotated": each(notRotated,
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
 	"each kind of layer has parameters of its own in rope_parameters": each(kindsOfRoPE, "rope_theta", "rope_scaling"),
-	"rotated in one way only, by rotary_dim": each([]string{"gptj"},
+	"rotated in one way only, by rotary_dim": each([]string{"gptj", "codegen"},
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
 	"of layers of Mamba, which are refused": {
 		"mamba_chunk_size", "mamba_conv_bias", "mamba_d_conv", "mamba_d_head", "mamba_d_state", "mamba_expand", "mamba_n_groups", "mamba_n_heads",
@@ -94,12 +95,12 @@ var windowless = []string{
 	"qwen3_vl_text", "qwen3_vl_moe_text", "phi", "stablelm", "cohere", "nemotron", "olmo", "falcon", "gptj", "gpt_neo", "gpt_bigcode", "opt",
 	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "ernie4_5_moe", "youtu", "solar_open", "hunyuan_v1_moe",
 	"apertus", "olmoe", "bloom", "mpt", "hunyuan_v1_dense", "granitemoehybrid", "deepseek_v32", "glm_moe_dsa", "helium", "hy_v3",
-	"granitemoeshared", "hyperclovax", "minicpm3", "flex_olmo", "jais2",
 	"lfm2", "lfm2_moe", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text",
+	"granitemoeshared", "hyperclovax", "minicpm3", "flex_olmo", "jais2", "nanochat", "biogpt", "codegen",
 }
 
 // notRotated are the families without RoPE.
-var notRotated = []string{"gpt2", "gpt_neo", "gpt_bigcode", "opt", "bloom", "mpt"}
+var notRotated = []string{"gpt2", "gpt_neo", "gpt_bigcode", "opt", "bloom", "mpt", "biogpt"}
 
 // kindsOfRoPE are the families that have parameters of RoPE for each kind of layer only.
 var kindsOfRoPE = []string{"mellum"}

@@ -200,6 +200,21 @@ func (o *object) floats(key string) []float64 {
 	return list
 }
 
+// floatsOrNull is floats for a list whose members may be null, which are 0.
+func (o *object) floatsOrNull(key string) []float64 {
+	var list []*float64
+	if !o.decode(key, "a list of numbers", &list) {
+		return nil
+	}
+	out := make([]float64, len(list))
+	for i, f := range list {
+		if f != nil {
+			out[i] = *f
+		}
+	}
+	return out
+}
+
 func (o *object) strings(key string) []string {
 	var list []string
 	o.decode(key, "an array of strings", &list)

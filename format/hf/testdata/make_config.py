@@ -115,6 +115,13 @@ FAMILIES = {
     "qwen3_5_text": ("qwen3_5", "Qwen3_5TextConfig", "Qwen3_5ForCausalLM"),
     "qwen3_5_moe_text": ("qwen3_5_moe", "Qwen3_5MoeTextConfig", "Qwen3_5MoeForCausalLM"),
     "lfm2_moe": ("lfm2_moe", "Lfm2MoeConfig", "Lfm2MoeForCausalLM"),
+    "flint": ("flint", "FlintConfig", "FlintForCausalLM"),
+    "granite_swa": ("granite_swa", "GraniteSWAConfig", "GraniteSWAForCausalLM"),
+    "granitemoe_swa": ("granitemoe_swa", "GraniteMoeSWAConfig", "GraniteMoeSWAForCausalLM"),
+    "cohere2_moe": ("cohere2_moe", "Cohere2MoeConfig", "Cohere2MoeForCausalLM"),
+    "nanochat": ("nanochat", "NanoChatConfig", "NanoChatForCausalLM"),
+    "biogpt": ("biogpt", "BioGptConfig", "BioGptForCausalLM"),
+    "codegen": ("codegen", "CodeGenConfig", "CodeGenForCausalLM"),
 }
 
 # Shared files that are followed. Not generation: what it reads chooses tokens and makes no logits.

@@ -284,7 +284,7 @@ func TestForwardErrors(t *testing.T) {
 	}{
 		{"token below 0", t.Context(), []int32{3, -1}, nothing, "token -1 is not in the vocabulary of 96"},
 		{"token too large", t.Context(), []int32{96}, nothing, "token 96 is not in the vocabulary of 96"},
-		{"position", t.Context(), make([]int32, 129), nothing, "position 128: the model has learned 128 positions"},
+		{"position", t.Context(), make([]int32, 129), nothing, "position 128: the model has 128 positions"},
 		{"canceled", canceled, []int32{1}, nothing, "context canceled"},
 		{"each", t.Context(), []int32{1}, func(int, []float32) error { return stop }, "stop"},
 	} {

@@ -37,6 +37,13 @@ func TestMatricesCompile(t *testing.T) {
 			}
 		}
 	}
+	attention, err := kernels.Specialize("attention_matrix", kernels.Consts{"DIM": 16, "KEYS": 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dev.Pipeline(attention); err != nil {
+		t.Error(err)
+	}
 	k, err := kernels.Specialize("matmul_matrix", kernels.Consts{"HIGH": 1, "WIDE": 1})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ type attentionCase struct {
 	sinks                                           []float32
 	alibi                                           float64
 	value                                           int // elements of a value, where these are the first ones of keys; 0: dim, of their own
+	groups, keys                                    int // of attention_matrix, which rounds to float16; 0: another kernel
 }
 
 const alibiScale = 0.4
@@ -42,6 +43,28 @@ func TestAttention(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c, c.launch) })
 	}
+}
+
+// TestAttentionMatrix computes attention of many tokens by subgroup matrices, emulated where the device has none.
+func TestAttentionMatrix(t *testing.T) {
+	for _, c := range []attentionCase{
+		{heads: 2, kvHeads: 1, dim: 32, cap: 100, window: 100, spread: 2, positions: span(0, 70), groups: 2, keys: 32},
+		{heads: 3, kvHeads: 1, dim: 16, cap: 90, window: 40, softcap: 20, spread: 3, positions: span(2000, 33), groups: 1, keys: 16, sinks: []float32{-3, 2, 40}},
+		{heads: 2, kvHeads: 2, dim: 48, cap: 120, window: 64, chunk: 64, spread: 100, positions: span(45, 37), groups: 2, keys: 32, alibi: 8},
+		{heads: 2, kvHeads: 1, dim: 128, cap: 300, window: 300, spread: 3, positions: span(130, 17), groups: 1, keys: 16},
+	} {
+		c.kvBits, c.queries = 16, 16*c.groups
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c, c.launchMatrix) })
+	}
+}
+
+// launchMatrix runs attention_matrix.
+func (c attentionCase) launchMatrix(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
+	delete(consts, "KV_BITS")
+	delete(consts, "VALUE")
+	consts["GROUPS"], consts["KEYS"] = c.groups, c.keys
+	k := matrixKernel(t, "attention_matrix", consts)
+	launchMatrix(t, k, c.heads, (n+c.queries-1)/c.queries, rows, q, kc, vc, c.sinksOr(), o, []uint32{uint32(n), 0, 0, 0})
 }
 
 // TestAttentionInParts splits the positions into one part, several, and more than there are positions.
@@ -246,6 +269,9 @@ func (c attentionCase) define(q, k, v []float32, position, head int) []value {
 			size += math.Abs(p)
 		}
 		lost := size * float64(c.dim+1) * unit
+		if c.groups > 0 { // pairs of float16, and sums that may be cut off
+			lost += size * (0x1p-20 + float64(2*c.dim)*ulp)
+		}
 		if c.softcap != 0 {
 			s = c.softcap * math.Tanh(s/c.softcap)
 			lost += c.softcap*1e-5 + 4*ulp*math.Abs(s)
@@ -265,8 +291,11 @@ func (c attentionCase) define(q, k, v []float32, position, head int) []value {
 	span := best - least
 	tiles := float64(count/64 + 1)
 	relative := 2*scoreError + span*unit + 3*tiles*ulp + 2*span*ulp + float64(count+4)*unit + tiles*unit
+	if c.groups > 0 { // shares are rounded to float16, and so is what they are divided by
+		relative += 0x1p-11
+	}
 	out := make([]value, c.width())
-	var sum float64
+	var sum, most float64
 	for j, s := range scores {
 		share := math.Exp(s - best)
 		sum += share
@@ -274,6 +303,7 @@ func (c attentionCase) define(q, k, v []float32, position, head int) []value {
 			p := share * float64(v[(first+j)%c.cap*c.dim+e])
 			out[e].want += p
 			out[e].within += math.Abs(p)
+			most = max(most, math.Abs(float64(v[(first+j)%c.cap*c.dim+e])))
 		}
 	}
 	if c.sinks != nil {
@@ -282,6 +312,9 @@ func (c attentionCase) define(q, k, v []float32, position, head int) []value {
 	for e := range out {
 		out[e].want /= sum
 		out[e].within *= 2 * relative / sum
+		if c.groups > 0 {
+			out[e].within += 0x1p-34 * float64(count) * most // the smallest shares
+		}
 	}
 	return out
 }

@@ -1,10 +1,12 @@
 // matmul_matrix: matmul with subgroup matrices of float16, for activations as split makes them.
-//   w, h, b, y as in matmul   halves, units as in split   one workgroup computes a tile of rows (x) and tokens (y)
+//   w, h, b, y as in matmul   halves, units as in split   one workgroup computes a tile of tokens (x) and rows (y):
+//   workgroups that run at the same time read the same weights
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
 // with shared/head.wgsl: head
 // with shared/put.wgsl: put
-// with shared/matrices.wgsl: Left, Right, Sums, multiplied, decoded, exactly, cut, stored
+// with shared/matrices.wgsl: Left, Right, Sums, multiplied, stored
+// with shared/halves.wgsl: code, decoded, lost
 // with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, FINE, BUFFERS, GROUPS, LANES, ROWS, TOKENS, INPUTS, WEIGHTS, W_PANELS, X_PANELS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, MASK, ws, xs, ps
 // with shared/tile.wgsl: word, header, input, tile
 enable f16;
@@ -34,15 +36,15 @@ fn vector_row(i: u32) -> u32 { return min(t0 + i, step.n - 1u); }
 fn save(i: u32, j: u32, sum: f32) {
   let row = row0 + i;
   let t = t0 + j;
+  var v = sum * units[min(t, step.n - 1u)]; // read in any case, so that no thread waits for one after the other
   if (row >= shape.rows || t >= step.n) { return; }
-  var v = sum * units[t];
   if (shape.bias == 1u) { v += b[shape.y0 + row]; }
   put(t * shape.y_stride + shape.y0 + row, v);
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  row0 = group.x * (16u * ROWS);
-  t0 = group.y * (16u * TOKENS);
+  row0 = group.y * (16u * ROWS);
+  t0 = group.x * (16u * TOKENS);
   tile(shape.cols, lane);
 }

@@ -3,7 +3,8 @@
 //   one workgroup computes a tile of rows (x) of one tile's slots (y)
 // with shared/shape.wgsl: Shape
 // with shared/head.wgsl: head
-// with shared/matrices.wgsl: Left, Right, Sums, multiplied, decoded, exactly, cut, stored
+// with shared/matrices.wgsl: Left, Right, Sums, multiplied, stored
+// with shared/halves.wgsl: code, decoded, lost
 // with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, FINE, BUFFERS, GROUPS, LANES, ROWS, TOKENS, INPUTS, WEIGHTS, W_PANELS, X_PANELS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, MASK, ws, xs, ps
 // with shared/tile.wgsl: word, header, input, tile
 enable f16;
@@ -42,9 +43,9 @@ fn vector_row(j: u32) -> u32 { return select(slot(j), slot(j) / TOP, BY_TOKEN ==
 // save stores the product of row i and slot j of the tile.
 fn save(i: u32, j: u32, sum: f32) {
   let row = row0 + i;
+  let weight = select(1.0, bitcast<f32>(chosen[slot(j)].y), WEIGH == 1u); // read in any case, so that no thread waits for
+  var v = sum * units[vector_row(j)];                                       // one after the other
   if (row >= shape.rows || j >= count) { return; }
-  let weight = select(1.0, bitcast<f32>(chosen[slot(j)].y), WEIGH == 1u);
-  var v = sum * units[vector_row(j)];
   if (shape.bias == 1u) { v += b[expert * shape.rows + row]; }
   y[slot(j) * shape.y_stride + shape.y0 + row] = weight * v;
 }

@@ -99,7 +99,7 @@ func (m *matrixBench) run(b *testing.B, dev *gpu.Device, c kernels.Consts) {
 	program := &gpu.Program{}
 	defer program.Release()
 	for range times {
-		program.Dispatch(pipeline, group, uint32((m.rows+16*high-1)/(16*high)), uint32((m.tokens+16*wide-1)/(16*wide)), 1)
+		program.Dispatch(pipeline, group, uint32((m.tokens+16*wide-1)/(16*wide)), uint32((m.rows+16*high-1)/(16*high)), 1)
 	}
 	run := func() {
 		if err := dev.Run(program); err != nil {

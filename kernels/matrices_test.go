@@ -109,7 +109,7 @@ func (c matrixCase) test(t *testing.T) {
 	if c.block != 0 {
 		heads = h
 	}
-	launchMatrix(t, k, (c.rows+16*high-1)/(16*high), (c.tokens+16*wide-1)/(16*wide), w, heads, halves, units, bias, y, at.words(), []uint32{uint32(c.tokens), 0, 0, 0})
+	launchMatrix(t, k, (c.tokens+16*wide-1)/(16*wide), (c.rows+16*high-1)/(16*high), w, heads, halves, units, bias, y, at.words(), []uint32{uint32(c.tokens), 0, 0, 0})
 	limbs, _ := k.Constant("LIMBS")
 	fine, _ := k.Constant("FINE")
 	for i := range y {

@@ -10,35 +10,48 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// emulations turn a kernel of subgroup matrices into one that any device runs: testdata/matrices.wgsl takes the place of
-// shared/matrices.wgsl and of WGSL's functions.
-var emulations = []struct{ from, to string }{
-	{`(?m)^(enable|diagnostic).*\n`, ""},
-	{`subgroupMatrixLoad<Left, row_major>\(&ws\[(.*?)\], (.*?), PITCH\)`, "left_at($1, $2)"},
-	{`subgroupMatrixLoad<Right, col_major>\(&xs\[(.*?)\], (.*?), PITCH\)`, "right_at($1, $2)"},
-	{`subgroupMatrixStore<col_major>\(&ps\[(.*?)\], 0u, (.*?), 16u\)`, "store_at($1, $2)"},
-	{`\bf16\b`, "f32"},
-	{`(?m)^  let subgroup = lane / 32u;`, "${0}\n  matrix_lane = lane % 32u;"},
+// emulations turn a kernel of subgroup matrices into one that any device runs: pieces of testdata take the place of those of
+// shared with their names, and of WGSL's functions.
+var emulations = []struct {
+	from, to string
+	must     bool // every kernel has it
+}{
+	{`(?m)^(enable|diagnostic).*\n`, "", true},
+	{`subgroupMatrixLoad<Left, row_major>\(&ws\[(.*?)\], (.*?), (\w+)\)`, "left_at($1, $2, $3)", true},
+	{`subgroupMatrixLoad<Right, col_major>\(&xs\[(.*?)\], (.*?), (\w+)\)`, "right_by_columns($1, $2, $3)", true},
+	{`subgroupMatrixLoad<Right, row_major>\(&xs\[(.*?)\], (.*?), (\w+)\)`, "right_by_rows($1, $2, $3)", false},
+	{`subgroupMatrixStore<col_major>\(&ps\[(.*?)\], 0u, (.*?), 16u\)`, "store_at($1, $2)", true},
+	{`\bf16\b`, "f32", true},
+	{`(?m)^  let subgroup = lane / 32u;`, "${0}\n  matrix_lane = lane % 32u;", true},
 }
+
+// emulatedPieces are the pieces that testdata has a counterpart of.
+var emulatedPieces = []struct {
+	name string
+	must bool
+}{{"matrices.wgsl", true}, {"halves.wgsl", false}}
 
 // EmulateMatrices returns the text of a kernel of subgroup matrices as any device runs it. dir is that of package kernels.
 func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
 	tb.Helper()
-	var pieces [2]string
-	for i, name := range []string{"shared/matrices.wgsl", "testdata/matrices.wgsl"} {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			tb.Fatal(err)
+	text := k.Source
+	for _, piece := range emulatedPieces {
+		var versions [2]string
+		for i, folder := range []string{"shared", "testdata"} {
+			b, err := os.ReadFile(filepath.Join(dir, folder, piece.name))
+			if err != nil {
+				tb.Fatal(err)
+			}
+			versions[i] = string(b)
 		}
-		pieces[i] = string(text)
+		if piece.must && !strings.Contains(text, versions[0]) {
+			tb.Fatalf("%s is not put together with %s", k.Name, piece.name)
+		}
+		text = strings.Replace(text, versions[0], versions[1], 1)
 	}
-	if !strings.Contains(k.Source, pieces[0]) {
-		tb.Fatalf("%s is not put together with subgroup matrices", k.Name)
-	}
-	text := strings.Replace(k.Source, pieces[0], pieces[1], 1)
 	for _, e := range emulations {
 		re := regexp.MustCompile(e.from)
-		if !re.MatchString(text) {
+		if e.must && !re.MatchString(text) {
 			tb.Fatalf("%s has no %s", k.Name, e.from)
 		}
 		text = re.ReplaceAllString(text, e.to)
@@ -49,7 +62,7 @@ func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
 // SubstituteMatrices has the kernels of subgroup matrices emulated until the test ends, unless the device can run them.
 func SubstituteMatrices(tb testing.TB, runs func(k kernels.Kernel) bool, dir string) {
 	tb.Helper()
-	for _, name := range []string{"matmul_matrix", "matmul_matrix_experts"} {
+	for _, name := range []string{"matmul_matrix", "matmul_matrix_experts", "attention_matrix"} {
 		k, err := kernels.Specialize(name, nil)
 		if err != nil {
 			tb.Fatal(err)

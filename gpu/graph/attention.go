@@ -76,6 +76,9 @@ func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vecto
 		r.attendInParts(at, sinks, kv, c, out, limbs)
 		return limbs
 	}
+	if r.attendByMatrices(at, sinks, kv, c, out) {
+		return false
+	}
 	queries := 1 // of a workgroup; several are of one sequence
 	if r.n > FewTokens && !r.apart {
 		queries = max(1, min(8, 2048/at.HeadDim))
@@ -83,6 +86,34 @@ func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vecto
 	c["QUERIES"] = queries
 	r.Dispatch("attention", c, at.Heads, (r.n+queries-1)/queries,
 		r.g.rows, a.q.Buffer, kv.K, kv.V, r.read(sinks), out.Buffer, r.Tokens())
+	return false
+}
+
+// attentionTiles are how many subgroups of attention_matrix share keys, and how many keys at a time, in order of preference:
+// what fits into workgroup memory.
+var attentionTiles = []kernels.Consts{{"GROUPS": 4, "KEYS": 64}, {"GROUPS": 2, "KEYS": 32}, {"GROUPS": 1, "KEYS": 16}}
+
+// attendByMatrices records attention of many tokens by subgroup matrices, if products are made by them, and if heads are
+// not too wide for a thread's registers.
+func (r *layers) attendByMatrices(at *model.Attention, sinks *Vector, kv *Cache, c kernels.Consts, out Vectors) bool {
+	const widest = 128
+	if len(r.choose.Matrices) == 0 || r.n < leastMatrix || r.apart || kv.Bits != 16 ||
+		at.HeadDim%16 != 0 || at.HeadDim > widest || at.ValueWidth() != at.HeadDim {
+		return false
+	}
+	c = maps.Clone(c)
+	delete(c, "KV_BITS")
+	delete(c, "VALUE")
+	for _, tile := range attentionTiles {
+		maps.Copy(c, tile)
+		if k, err := r.specialize(attentionMatrixKernel, c); err != nil || r.dev.Fits(k) != nil {
+			continue
+		}
+		queries := 16 * tile["GROUPS"].(int)
+		r.Dispatch(attentionMatrixKernel, c, at.Heads, (r.n+queries-1)/queries,
+			r.g.rows, r.g.act.q.Buffer, kv.K, kv.V, r.read(sinks), out.Buffer, r.Tokens())
+		return true
+	}
 	return false
 }
 

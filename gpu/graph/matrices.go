@@ -10,6 +10,8 @@ import (
 const (
 	MatrixKernel       = "matmul_matrix"
 	expertMatrixKernel = "matmul_matrix_experts"
+
+	attentionMatrixKernel = "attention_matrix" // of many tokens, where their products are made by subgroup matrices
 )
 
 const (
@@ -88,7 +90,10 @@ func (k *Kit) byMatrices(s Shape) bool {
 }
 
 // matrixDefaults are the constants of MatrixKernel where nothing better is known.
-func (c *chooser) matrixDefaults(s Shape) Tuned {
+func (c *chooser) matrixDefaults(s Shape, fine bool) Tuned {
+	if fine { // with as much workgroup memory as there are weights, more threads are worth more than wide tiles
+		return Tuned{"HIGH": 4, "WIDE": 2, "DOWN": 2, "ACROSS": 2, "BUFFERS": 1}
+	}
 	with := Tuned{"HIGH": 4, "WIDE": 4, "DOWN": 2, "ACROSS": 2, "BUFFERS": 1}
 	const large = 264 // workgroups that a large GPU runs at once
 	if (s.Rows+127)/128*((s.Tokens+127)/128) <= large || c.dev.Limits().MaxWorkgroupBytes < 48<<10 {
@@ -106,15 +111,15 @@ func (r *Recorder) matrixProduct(p *Product, part *Part, s Shape, step *arena.Bu
 	if fine {
 		c["FINE"] = 1
 	}
-	tile := r.choose.tuned(MatrixKernel, s, c, r.choose.matrixDefaults(s))
+	tile := r.choose.tuned(MatrixKernel, s, c, r.choose.matrixDefaults(s, fine))
 	if fine && possible(r.dev, MatrixKernel, s, c, tile) != nil { // it takes more workgroup memory than others
-		tile = r.choose.matrixDefaults(s)
+		tile = r.choose.matrixDefaults(s, true)
 		for name, v := range tile {
 			c[name] = v
 		}
 	}
 	high, wide := 16*tile["HIGH"]*tile["DOWN"], 16*tile["WIDE"]*tile["ACROSS"]
-	r.Dispatch(MatrixKernel, c, (s.Rows+high-1)/high, (r.n+wide-1)/wide,
+	r.Dispatch(MatrixKernel, c, (r.n+wide-1)/wide, (s.Rows+high-1)/high,
 		part.codes, r.heads(part), r.halves.both, r.halves.units, r.read(p.Bias), p.Out.Buffer, at, step)
 }
 

@@ -27,13 +27,13 @@ func TestMatrixProducts(t *testing.T) {
 		want          []string
 		x, y          int // workgroups of the last
 	}{
-		{"many", chosen, 96, 300, true, []string{"split", MatrixKernel, MatrixKernel}, 2, 5},
+		{"many", chosen, 96, 300, true, []string{"split", MatrixKernel, MatrixKernel}, 5, 2},
 		{"few", chosen, 96, 31, true, []string{"matmul", "matmul"}, 0, 0},
 		{"another packing", Choice{Matrices: map[Packing]bool{{Bits: 8, Block: 32}: true}}, 96, 300, true, []string{"matmul", "matmul"}, 0, 0},
 		{"no memory", chosen, 96, 300, false, []string{"matmul", "matmul"}, 0, 0},
 		{"tuned", Choice{Matrices: chosen.Matrices, Tuning: Tuning{
 			{MatrixKernel, Shape{int4, 130, 96, 300}.Class()}: {"HIGH": 4, "WIDE": 4, "DOWN": 4, "ACROSS": 2, "BUFFERS": 1},
-		}}, 96, 300, true, []string{"split", MatrixKernel, MatrixKernel}, 1, 3},
+		}}, 96, 300, true, []string{"split", MatrixKernel, MatrixKernel}, 3, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pass := recordMatrices(t, Shape{int4, 260, c.width, c.tokens}, c.choice, c.reserve)

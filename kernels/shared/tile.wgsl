@@ -46,19 +46,20 @@ fn tile(cols: u32, lane: u32) {
       for (var k = 0u; k < 4u; k++) { // unroll
         let codes = held[i * WORDS + k * BITS / 16u % WORDS];
         var pair = stored(codes);
-        let two = (codes >> (k * BITS % 16u + j * 8u * (4u / BITS / 2u) % 16u)) & MASK;
-        if (BITS < 16u) { pair = decoded(two, block); }
+        var less = pair;
+        if (BITS < 16u) {
+          let two = code((codes >> (k * BITS % 16u + j * 8u * (4u / BITS / 2u) % 16u)) & MASK, block.y);
+          pair = decoded(two, block.x);
+          less = lost(two, block.x, pair);
+        }
         let at = row % 16u * PITCH + 8u * k + 2u * j;
         if (ALL % LANES == 0u || lane + i * LANES < ALL) {
-          if (FINE == 1u && BITS < 16u) {
-            let exact = exactly(two, block);
-            pair = cut(exact);
-            let lost = exact - vec2<f32>(pair);
-            ws[buffer * WEIGHTS + ROWS * FINE + row / 16u][at] = f16(lost.x);
-            ws[buffer * WEIGHTS + ROWS * FINE + row / 16u][at + 1u] = f16(lost.y);
-          }
           ws[buffer * WEIGHTS + row / 16u][at] = pair.x;
           ws[buffer * WEIGHTS + row / 16u][at + 1u] = pair.y;
+          if (FINE == 1u && BITS < 16u) {
+            ws[buffer * WEIGHTS + ROWS * FINE + row / 16u][at] = less.x;
+            ws[buffer * WEIGHTS + ROWS * FINE + row / 16u][at + 1u] = less.y;
+          }
         }
       }
     }

@@ -2,23 +2,28 @@
 // each, in float32 that is rounded as float16 is. For devices without them: what a kernel makes of them is the same.
 var<private> matrix_lane: u32; // of this thread in its subgroup
 
-struct Left { panel: u32, at: u32 }
-struct Right { panel: u32, at: u32 }
-struct Sums { e: array<f32, 8> } // element k·32 + lane of [token][row]
+struct Left { row: array<f32, 16> }                 // row lane % 16: what the thread needs
+struct Right { panel: u32, at: u32, k: u32, n: u32 } // where its elements are, k·K + n·N behind at
+struct Sums { e: array<f32, 8> }                     // element k·32 + lane of [column][row]
 
 fn rounded(v: f32) -> f32 { return unpack2x16float(pack2x16float(vec2<f32>(v, 0.0))).x; }
 
-fn left_at(panel: u32, at: u32) -> Left { return Left(panel, at); }
+fn left_at(panel: u32, at: u32, pitch: u32) -> Left {
+  var left: Left;
+  for (var k = 0u; k < 16u; k++) { left.row[k] = ws[panel][at + matrix_lane % 16u * pitch + k]; }
+  return left;
+}
 
-fn right_at(panel: u32, at: u32) -> Right { return Right(panel, at); }
+fn right_by_columns(panel: u32, at: u32, pitch: u32) -> Right { return Right(panel, at, 1u, pitch); }
+
+fn right_by_rows(panel: u32, at: u32, pitch: u32) -> Right { return Right(panel, at, pitch, 1u); }
 
 fn multiplied(a: Left, b: Right, sums: Sums) -> Sums {
+  var left = a;
   var made = sums;
   for (var i = 0u; i < 8u; i++) {
-    let e = i * 32u + matrix_lane;
-    for (var k = 0u; k < 16u; k++) {
-      made.e[i] += ws[a.panel][a.at + e % 16u * PITCH + k] * xs[b.panel][b.at + e / 16u * PITCH + k];
-    }
+    let n = (i * 32u + matrix_lane) / 16u;
+    for (var k = 0u; k < 16u; k++) { made.e[i] += left.row[k] * xs[b.panel][b.at + k * b.k + n * b.n]; }
   }
   return made;
 }
@@ -27,16 +32,5 @@ fn store_at(panel: u32, sums: Sums) {
   var mine = sums;
   for (var i = 0u; i < 8u; i++) { ps[panel][i * 32u + matrix_lane] = mine.e[i]; }
 }
-
-fn decoded(codes: u32, head: vec2<f32>) -> vec2<f32> {
-  let both = vec2<f32>(f32(codes & 0xffffu), f32(codes >> 16u));
-  return vec2<f32>(rounded((both.x - head.y) * head.x), rounded((both.y - head.y) * head.x));
-}
-
-fn exactly(codes: u32, head: vec2<f32>) -> vec2<f32> {
-  return (vec2<f32>(f32(codes & 0xffffu), f32(codes >> 16u)) - head.y) * head.x;
-}
-
-fn cut(exact: vec2<f32>) -> vec2<f32> { return bitcast<vec2<f32>>(bitcast<vec2<u32>>(exact) & vec2<u32>(0xffffe000u)); }
 
 fn stored(word: u32) -> vec2<f32> { return unpack2x16float(word); }

@@ -35,6 +35,7 @@ demo: setup ## Quantize the embedded model to int4, verify it against FP16, let 
 # The tests come last, so that what they say is the end of the output.
 test: setup ## Everything: check, cross, a short fuzz, all tests
 	@$(MAKE) --no-print-directory web
+	@$(MAKE) --no-print-directory clients
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory cross
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
@@ -157,6 +158,10 @@ faults: build ## Kill quantize 50 times, fill its disk, cut its input: the figur
 .PHONY: web
 web: page ## Build the npm package: what make page builds, and its types; install Node and Chromium if need be
 	@scripts/web
+
+.PHONY: clients
+clients: ## Install the clients that the server is tested with: openai for Node and Python, the AI SDK (wants npm and the network)
+	@scripts/clients
 
 # With LLAMA_WEBGPU_WEB, what is missing for the tests in browsers is a failure.
 .PHONY: web-test web-bench

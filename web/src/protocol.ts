@@ -15,6 +15,7 @@ export type Call =
   | { op: 'generate'; prompt: string; options: WorkerGenerateOptions }
   | { op: 'chat'; messages: ChatMessage[]; options: WorkerGenerateOptions }
   | { op: 'encode'; text: string }
+  | { op: 'encodeChat'; messages: ChatMessage[] }
   | { op: 'decode'; ids: Int32Array }
   | { op: 'logits'; tokens: Int32Array; from: number }
   | { op: 'stats' }

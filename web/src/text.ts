@@ -67,6 +67,8 @@ export interface ModelInfo {
   bytes: number;
   layers: number;
   context: number;
+  /** Tokens that prompt and text may have together, as it was loaded. */
+  window: number;
   hasChat: boolean;
   cache: CacheReport;
 }
@@ -80,6 +82,8 @@ export interface TextModel {
   /** Answers the last message, using the model's own chat template. */
   chat(messages: readonly ChatMessage[], options?: GenerateOptions): AsyncGenerator<string, void, undefined>;
   encode(text: string): Promise<Int32Array>;
+  /** The tokens of a conversation, as chat() has the model read it. */
+  encodeChat(messages: readonly ChatMessage[]): Promise<Int32Array>;
   decode(ids: Iterable<number>): Promise<string>;
   /** The logits of the tokens from index `from` on, one after the other: for comparisons. */
   logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array>;
@@ -101,7 +105,7 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
     const device = there ?? (await unlessAborted(o.signal, gpuDevice(given), (late) => late.destroy()));
     try {
       const [model, transformer] = await loadBoth(device, { ...o, manifestUrl }, shape);
-      return new LocalModel(model, transformer, own, (performance.now() - begun) / 1000);
+      return new LocalModel(model, transformer, own, (performance.now() - begun) / 1000, shape);
     } catch (e) {
       if (own) {
         await endRuntime(device);
@@ -188,8 +192,9 @@ class LocalModel implements TextModel {
     private readonly transformer: Transformer,
     private readonly ownDevice: boolean,
     private readonly loadSeconds: number,
+    shape: TransformerOptions,
   ) {
-    this.info = infoOf(model.manifest, model.cache);
+    this.info = infoOf(model.manifest, model.cache, shape.maxSeqLen);
     this.trials = model.kernels();
   }
 
@@ -271,6 +276,14 @@ class LocalModel implements TextModel {
     return this.model.tokenizer.encode(text);
   }
 
+  async encodeChat(messages: readonly ChatMessage[]): Promise<Int32Array> {
+    const { text } = await renderChat(
+      this.model,
+      checked(() => messagesOf(messages)),
+    );
+    return this.model.tokenizer.encode(text, { special: false });
+  }
+
   async decode(ids: Iterable<number>): Promise<string> {
     return this.model.tokenizer.decode(ids);
   }
@@ -323,7 +336,10 @@ async function* passed(text: string): AsyncGenerator<string, void, undefined> {
   }
 }
 
-function infoOf(m: Manifest, cache: CacheReport): ModelInfo {
+/** The length of a context that is not given, if the model was trained for that. */
+const usualWindow = 4096;
+
+function infoOf(m: Manifest, cache: CacheReport, window: number | undefined): ModelInfo {
   return {
     id: m.id,
     format: m.quantization.format,
@@ -331,6 +347,7 @@ function infoOf(m: Manifest, cache: CacheReport): ModelInfo {
     bytes: m.files.reduce((n, f) => n + f.size, 0),
     layers: m.spec.layers.length,
     context: m.spec.max_positions ?? 0,
+    window: window ?? Math.min(m.spec.max_positions ?? usualWindow, usualWindow),
     hasChat: Boolean(m.tokenizer.chat_template),
     cache,
   };

@@ -32,6 +32,8 @@ async function answer(id: number, call: Call, signal: AbortSignal): Promise<unkn
     }
     case 'encode':
       return m.encode(call.text);
+    case 'encodeChat':
+      return m.encodeChat(call.messages);
     case 'decode':
       return m.decode(call.ids);
     case 'logits':

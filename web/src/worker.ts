@@ -250,6 +250,10 @@ class RemoteModel implements TextModel {
     return this.thread.ask({ op: 'encode', text: textOf('text', text) });
   }
 
+  async encodeChat(messages: readonly ChatMessage[]): Promise<Int32Array> {
+    return this.thread.ask({ op: 'encodeChat', messages: checked(() => messagesOf(messages)) });
+  }
+
   async decode(ids: Iterable<number>): Promise<string> {
     return this.thread.ask({ op: 'decode', ids: checked(() => tokenIds('ids', ids)) });
   }

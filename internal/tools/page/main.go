@@ -137,7 +137,7 @@ func writeDist(dir string, pkg files, wasm []byte) error {
 // import.meta.url is no longer beside the WebAssembly; those whose names end in .jsx it serves from where they are.
 func developmentEntries(pkg files) files {
 	all := files{}
-	for _, name := range []string{"index", "device", "loader", "transformer", "worker"} {
+	for _, name := range []string{"index", "device", "loader", "transformer", "worker", "openai", "webllm", "prompt-api", "ai-sdk"} {
 		if _, ok := pkg[name+".js"]; ok {
 			all[name+".jsx"] = fmt.Appendf(nil, "// Keeps Vite's development server from bundling ./%s.js, which looks for files beside itself.\nexport * from './%[1]s.js';\n", name)
 		}

@@ -1,0 +1,278 @@
+import { checked, invalid, messages as messagesOf, options as optionsOf, text as textOf } from './arguments.js';
+import { forCaller } from './callback.js';
+import type {
+  CallOptions,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletions,
+  ChatRequest,
+  Completion,
+  CompletionOptions,
+  CompletionRequest,
+  Completions,
+  FinishReason,
+  OpenAIShape,
+  ResponseFormat,
+  Usage,
+} from './openai-types.js';
+import type { GenerateOptions, TextModel } from './text.js';
+import { type Turn, turn } from './turn.js';
+
+export type * from './openai-types.js';
+
+/** How many texts a request may ask for. */
+const most = 16;
+
+/** What OpenAI's API has and a model in the page does not: refused by name, for nobody is to believe that it had an effect. */
+const unsupported = ['tools', 'functions', 'logprobs', 'top_logprobs', 'modalities', 'audio', 'suffix', 'best_of'];
+
+/** What goes beyond the model itself. */
+export interface OpenAIOptions {
+  /** The name of the model in answers. Default: the bundle's id. */
+  model?: string;
+  /** Ends the texts that are under way when it aborts, where they are. */
+  interrupt?: () => AbortSignal | undefined;
+}
+
+/** A model as OpenAI's client shows one: openai(model).chat.completions.create({messages, stream: true}). */
+export function openai(model: TextModel, options: OpenAIOptions = {}): OpenAIShape {
+  const server = new InPage(model, options);
+  return {
+    chat: {
+      completions: { create: guarded((q: ChatRequest, o?: CallOptions) => server.chat(q, o)) } as ChatCompletions,
+    },
+    completions: { create: guarded((q: CompletionRequest, o?: CallOptions) => server.complete(q, o)) } as Completions,
+  };
+}
+
+/** Only LlamaErrors come out. */
+function guarded<Q, R>(f: (q: Q, o?: CallOptions) => Promise<R>): (q: Q, o?: CallOptions) => Promise<R> {
+  return async (q, o) => {
+    try {
+      return await f(q, o);
+    } catch (e) {
+      throw forCaller(e);
+    }
+  };
+}
+
+/** A request, read. */
+interface Job {
+  id: string;
+  created: number;
+  n: number;
+  streamed: boolean;
+  withUsage: boolean;
+  options: GenerateOptions;
+  start: (options: GenerateOptions) => AsyncGenerator<string, void, undefined>;
+}
+
+/** A piece of the text with an index, or its end. */
+type Part = { index: number; text: string } | { index: number; end: Turn };
+
+class InPage {
+  constructor(
+    private readonly model: TextModel,
+    private readonly o: OpenAIOptions,
+  ) {}
+
+  async chat(q: ChatRequest, o?: CallOptions): Promise<ChatCompletion | AsyncIterable<ChatCompletionChunk>> {
+    const job = checked(() => {
+      const request = optionsOf(q) as ChatRequest;
+      const messages = messagesOf(request.messages).map((m) => (m.role === 'developer' ? { ...m, role: 'system' } : m));
+      const job = this.read(request, o, 'chatcmpl', (options) => this.model.chat(messages, options));
+      return { ...job, options: { ...job.options, ...form(request.response_format, job.options) } };
+    });
+    const head = { ...this.head(job), object: 'chat.completion.chunk' as const };
+    if (job.streamed) return this.chunks(job, head);
+    const { texts, usage } = await this.all(job);
+    return {
+      ...head,
+      object: 'chat.completion',
+      choices: texts.map(({ text, finish_reason }, index) => ({
+        index,
+        message: { role: 'assistant', content: text, refusal: null },
+        finish_reason,
+        logprobs: null,
+      })),
+      usage,
+    };
+  }
+
+  async complete(q: CompletionRequest, o?: CallOptions): Promise<Completion | AsyncIterable<Completion>> {
+    const [job, echo] = checked(() => {
+      const request = optionsOf(q) as CompletionRequest;
+      const prompt = textOf('prompt', request.prompt);
+      const job = this.read(request, o, 'cmpl', (options) => this.model.generate(prompt, options));
+      return [job, request.echo ? prompt : ''] as const;
+    });
+    const head = { ...this.head(job), object: 'text_completion' as const };
+    if (job.streamed) return this.pieces(job, head, echo);
+    const { texts, usage } = await this.all(job);
+    const choices = texts.map((t, index) => ({
+      index,
+      text: echo + t.text,
+      finish_reason: t.finish_reason,
+      logprobs: null,
+    }));
+    return { ...head, choices, usage };
+  }
+
+  private head({ id, created }: Job) {
+    const print = this.model.info.id;
+    return { id, created, model: this.o.model ?? print, system_fingerprint: print };
+  }
+
+  private read(q: CompletionOptions, o: CallOptions | undefined, kind: string, start: Job['start']): Job {
+    refuse(q);
+    const n = q.n ?? 1;
+    if (!Number.isInteger(n) || n < 1 || n > most) throw invalid(`n: want 1 to ${most}, got ${n}`);
+    return {
+      id: `${kind}-${crypto.randomUUID()}`,
+      created: Math.floor(Date.now() / 1000),
+      n,
+      streamed: q.stream === true,
+      withUsage: q.stream_options?.include_usage === true,
+      options: { ...samplingOf(q), ...(o?.signal && { signal: o.signal }) },
+      start,
+    };
+  }
+
+  /** The texts of a job, one after the other. With a seed, each has its own. */
+  private async *parts(job: Job): AsyncGenerator<Part, void, undefined> {
+    const { seed } = job.options;
+    for (let index = 0; index < job.n; index++) {
+      const options = { ...job.options, ...(seed !== undefined && { seed: seed + index }) };
+      const pieces = turn(this.model, job.start, options, this.o.interrupt?.());
+      try {
+        for (;;) {
+          const next = await pieces.next();
+          if (next.done) {
+            yield { index, end: next.value };
+            break;
+          }
+          yield { index, text: next.value };
+        }
+      } catch (e) {
+        throw forCaller(e);
+      } finally {
+        await pieces.return(undefined as never);
+      }
+    }
+  }
+
+  private async all(job: Job) {
+    const texts: { text: string; finish_reason: FinishReason }[] = [];
+    const turns: Turn[] = [];
+    let text = '';
+    for await (const part of this.parts(job)) {
+      if ('text' in part) text += part.text;
+      else {
+        texts.push({ text, finish_reason: finish(part.end) });
+        turns.push(part.end);
+        text = '';
+      }
+    }
+    return { texts, usage: usageOf(turns) };
+  }
+
+  private async *chunks(
+    job: Job,
+    head: Omit<ChatCompletionChunk, 'choices'>,
+  ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
+    const turns: Turn[] = [];
+    let begun = -1;
+    for await (const part of this.parts(job)) {
+      const { index } = part;
+      if (index !== begun) {
+        begun = index;
+        yield { ...head, choices: [{ index, delta: { role: 'assistant', content: '' }, finish_reason: null }] };
+      }
+      if ('text' in part) yield { ...head, choices: [{ index, delta: { content: part.text }, finish_reason: null }] };
+      else {
+        turns.push(part.end);
+        yield { ...head, choices: [{ index, delta: {}, finish_reason: finish(part.end) }] };
+      }
+    }
+    if (job.withUsage) yield { ...head, choices: [], usage: usageOf(turns) };
+  }
+
+  private async *pieces(
+    job: Job,
+    head: Omit<Completion, 'choices'>,
+    echo: string,
+  ): AsyncGenerator<Completion, void, undefined> {
+    const turns: Turn[] = [];
+    const choice = (index: number, text: string, finish_reason: FinishReason | null) => ({
+      ...head,
+      choices: [{ index, text, finish_reason: finish_reason as FinishReason, logprobs: null }], // null until the end, as OpenAI has it
+    });
+    let begun = -1;
+    for await (const part of this.parts(job)) {
+      if (part.index !== begun && echo) yield choice(part.index, echo, null);
+      begun = part.index;
+      if ('text' in part) yield choice(part.index, part.text, null);
+      else {
+        turns.push(part.end);
+        yield choice(part.index, '', finish(part.end));
+      }
+    }
+    if (job.withUsage) yield { ...head, choices: [], usage: usageOf(turns) };
+  }
+}
+
+/** Refuses what would have no effect. */
+function refuse(q: CompletionOptions): void {
+  for (const name of unsupported) {
+    const v = (q as Record<string, unknown>)[name];
+    const nothing = v === undefined || v === null || v === false || v === 0 || (Array.isArray(v) && v.length === 0);
+    if (!nothing) throw invalid(`${name}: a model in the page does not support it`);
+  }
+}
+
+/** The options of a text, by their names here. */
+function samplingOf(q: CompletionOptions): GenerateOptions {
+  const o: Record<string, unknown> = {
+    maxTokens: q.max_completion_tokens ?? q.max_tokens ?? Infinity,
+    temperature: q.temperature ?? 0.8,
+    topP: q.top_p ?? 0.95,
+    topK: q.top_k ?? 40,
+    minP: q.min_p,
+    repeatPenalty: q.repeat_penalty,
+    presencePenalty: q.presence_penalty,
+    frequencyPenalty: q.frequency_penalty,
+    logitBias: q.logit_bias,
+    seed: q.seed,
+    stop: q.stop,
+    grammar: q.grammar,
+  };
+  return Object.fromEntries(Object.entries(o).filter(([, v]) => v !== undefined && v !== null));
+}
+
+/** What the text may look like. */
+function form(f: ResponseFormat | null | undefined, o: GenerateOptions): GenerateOptions {
+  if (f === undefined || f === null || f.type === 'text') return {};
+  if (o.grammar !== undefined) throw invalid('response_format: want no grammar beside it');
+  if (f.type === 'json_schema') {
+    if (!f.json_schema?.schema) throw invalid('response_format.json_schema.schema: want a JSON schema');
+    return { jsonSchema: f.json_schema.schema };
+  }
+  if (f.type !== 'json_object') throw invalid('response_format: want type text, json_object or json_schema');
+  return { jsonSchema: typeof f.schema === 'string' ? JSON.parse(f.schema) : (f.schema ?? true) };
+}
+
+function finish(t: Turn): FinishReason {
+  return t.end === 'length' ? 'length' : 'stop';
+}
+
+function usageOf(turns: readonly Turn[]): Usage {
+  const sum = (name: 'promptTokens' | 'generatedTokens' | 'cachedTokens') => turns.reduce((n, t) => n + t[name], 0);
+  const prompt_tokens = turns[0]?.promptTokens ?? 0;
+  const completion_tokens = sum('generatedTokens');
+  return {
+    prompt_tokens,
+    completion_tokens,
+    total_tokens: prompt_tokens + completion_tokens,
+    prompt_tokens_details: { cached_tokens: turns[0]?.cachedTokens ?? 0 },
+  };
+}

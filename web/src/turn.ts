@@ -1,0 +1,66 @@
+// One text of a model for the interfaces of others: openai.ts, webllm.ts, prompt-api.ts, ai-sdk.ts.
+import { abortSignal, checked, onAbort } from './arguments.js';
+import { asError, throwIfAborted } from './errors.js';
+import type { GenerateOptions, Stats, TextModel } from './text.js';
+
+/** What is known of a text that has ended. */
+export type Turn = Pick<
+  Stats,
+  'promptTokens' | 'cachedTokens' | 'generatedTokens' | 'firstTokenSeconds' | 'tokensPerSecond' | 'end'
+>;
+
+/** The last call of each model: a model continues one text at a time. */
+const last = new WeakMap<TextModel, Promise<void>>();
+
+/** Waits until the model is free, and takes it until the function that is returned is called. */
+async function take(model: TextModel, signal: AbortSignal | undefined): Promise<() => void> {
+  const before = last.get(model);
+  let free = () => {};
+  const mine = new Promise<void>((resolve) => {
+    free = resolve;
+  });
+  last.set(model, before ? before.then(() => mine) : mine);
+  if (before) {
+    let settled = () => {};
+    const aborted = new Promise<void>((resolve) => {
+      settled = onAbort(signal, resolve);
+    });
+    await Promise.race([before, aborted]);
+    settled();
+  }
+  if (signal?.aborted) free();
+  throwIfAborted(signal);
+  return free;
+}
+
+/** Has a model continue a text, when it is free, and yields the pieces. When `interrupt` aborts, the text ends where it is. */
+export async function* turn(
+  model: TextModel,
+  start: (options: GenerateOptions) => AsyncGenerator<string, void, undefined>,
+  options: GenerateOptions,
+  interrupt?: AbortSignal,
+): AsyncGenerator<string, Turn, undefined> {
+  const signal = checked(() => abortSignal(options.signal));
+  const free = await take(model, signal);
+  const both = new AbortController();
+  const settled = [signal, interrupt].map((s) => onAbort(s, () => both.abort()));
+  try {
+    if (!interrupt?.aborted) yield* start({ ...options, signal: both.signal });
+  } catch (e) {
+    if (asError(e).code !== 'aborted' || signal?.aborted || !interrupt?.aborted) throw e;
+  } finally {
+    for (const off of settled) off();
+    free();
+  }
+  return model.stats();
+}
+
+/** Reads a turn to its end. */
+export async function whole(pieces: AsyncGenerator<string, Turn, undefined>): Promise<{ text: string; turn: Turn }> {
+  let text = '';
+  for (;;) {
+    const next = await pieces.next();
+    if (next.done) return { text, turn: next.value };
+    text += next.value;
+  }
+}

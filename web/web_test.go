@@ -342,7 +342,8 @@ func TestWasmSize(t *testing.T) {
 	}
 }
 
-// TestPackage runs publint and arethetypeswrong, which check whether the package installs and type-checks.
+// TestPackage runs publint and arethetypeswrong, which check whether the package installs and type-checks, and compiles uses of
+// the interfaces of others with the types that those have.
 func TestPackage(t *testing.T) {
 	node, err := exec.LookPath("node")
 	require(t, err == nil, "Node is missing")
@@ -351,6 +352,7 @@ func TestPackage(t *testing.T) {
 	for _, args := range [][]string{
 		{"node_modules/publint/src/cli.js", "--strict", "--pack", "npm"},
 		{"node_modules/@arethetypeswrong/cli/dist/index.js", "--pack", ".", "--profile", "esm-only", "--exclude-entrypoints", "llama-webgpu.wasm"},
+		{"node_modules/typescript/bin/tsc", "-p", "test/types"},
 	} {
 		if out, err := exec.Command(node, args...).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", args[0], err, out)

@@ -1,6 +1,8 @@
 // What the package generates and computes, and how it is stopped.
 import { gpuDevice } from 'llama-webgpu/device';
 import { loadModel } from 'llama-webgpu/loader';
+import { openai } from 'llama-webgpu/openai';
+import { languageModel } from 'llama-webgpu/prompt-api';
 import { sample, Transformer } from 'llama-webgpu/transformer';
 import { all, at, check, device, empty, equal, expected, fails, importText, node, open, relRMS } from './lib.js';
 
@@ -286,6 +288,14 @@ tests['stop, abort, break, one at a time, chat'] = async () => {
     }),
   );
   equal(answers, want.tokens.slice(0, 4), 'the answer to a template that is just BOS and the text');
+  const messages = [{ role: 'user', content: want.prompt }];
+  const { choices, usage } = await openai(chatty).chat.completions.create({ messages, max_tokens: 4, temperature: 0 });
+  equal(choices[0].message.content, await chatty.decode(answers), "the answer by OpenAI's names");
+  equal(usage.prompt_tokens, (await chatty.encodeChat(messages)).length, 'tokens of the conversation');
+  const session = await languageModel(chatty).create({ temperature: 0 });
+  const properties = { a: { type: 'boolean' } };
+  const schema = { type: 'object', properties, required: ['a'], additionalProperties: false };
+  equal(typeof JSON.parse(await session.prompt(want.prompt, { responseConstraint: schema })).a, 'boolean', 'an object');
   await chatty.dispose();
 };
 

@@ -63,12 +63,7 @@ func (s *session) generate(args []js.Value) (any, error) {
 	g.object.v.Set("promptTokens", len(prompt))
 	g.ctx, g.cancel = context.WithCancel(s.object.ctx)
 	g.object.async("next", g.step)
-	g.object.add("stop", func([]js.Value) any {
-		return promise(func() (any, error) {
-			g.close()
-			return nil, nil
-		})
-	})
+	g.object.ending("stop", g.close)
 	s.texts[g] = true
 	return g.object.v, nil
 }

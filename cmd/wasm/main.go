@@ -16,6 +16,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
 func main() {
@@ -119,11 +120,26 @@ func (a *app) stats(context.Context, []js.Value) (any, error) {
 // object is a JavaScript object with methods in Go.
 type object struct {
 	v     js.Value
-	funcs []js.Func
+	funcs []method
 	calls sync.WaitGroup // the pending ones
 	ctx   context.Context
 	end   context.CancelFunc
 }
+
+// method is one of an object's.
+type method struct {
+	name string
+	f    js.Func
+	gone *js.Func // takes its place when it is released
+}
+
+// What takes the place of methods that are released: callers may have got hold of the object before, and call it afterward. They are
+// never released themselves.
+var (
+	goneSync = js.FuncOf(func(js.Value, []js.Value) any { return map[string]any{"failure": failure(llm.ErrClosed)} })
+	gone     = js.FuncOf(func(js.Value, []js.Value) any { return promise(func() (any, error) { return nil, llm.ErrClosed }) })
+	ended    = js.FuncOf(func(js.Value, []js.Value) any { return promise(func() (any, error) { return nil, nil }) })
+)
 
 func newObject() *object {
 	o := &object{v: js.Global().Get("Object").New()}
@@ -131,16 +147,17 @@ func newObject() *object {
 	return o
 }
 
-func (o *object) add(name string, f func(args []js.Value) any) {
+// add adds a method, and what takes its place when it is released.
+func (o *object) add(name string, gone *js.Func, f func(args []js.Value) any) {
 	fn := js.FuncOf(func(_ js.Value, args []js.Value) any { return f(args) })
-	o.funcs = append(o.funcs, fn)
+	o.funcs = append(o.funcs, method{name, fn, gone})
 	o.v.Set(name, fn)
 }
 
 // sync adds a method that never waits, not even for a lock that somebody holds who does: it would stop the event loop, and
 // with it the program. It returns errors as {failure}: a Go function cannot throw.
 func (o *object) sync(name string, f func(args []js.Value) (any, error)) {
-	o.add(name, func(args []js.Value) any {
+	o.add(name, &goneSync, func(args []js.Value) any {
 		v, err := safely(func() (any, error) { return f(args) })
 		if err != nil {
 			return map[string]any{"failure": failure(err)}
@@ -157,7 +174,7 @@ func safely(f func() (any, error)) (v any, err error) {
 
 // async adds a method that returns a promise. It runs in its own goroutine, so that it does not block the event loop.
 func (o *object) async(name string, f func(ctx context.Context, args []js.Value) (any, error)) {
-	o.add(name, func(args []js.Value) any {
+	o.add(name, &gone, func(args []js.Value) any {
 		o.calls.Add(1)
 		return promise(func() (any, error) {
 			defer o.calls.Done()
@@ -183,7 +200,12 @@ func cancelable(ctx context.Context, in js.Value) (context.Context, func()) {
 
 // closing adds the method close, which returns a promise.
 func (o *object) closing(f func()) {
-	o.add("close", func([]js.Value) any {
+	o.ending("close", f)
+}
+
+// ending adds a method that may be called several times, and ends something.
+func (o *object) ending(name string, f func()) {
+	o.add(name, &ended, func([]js.Value) any {
 		return promise(func() (any, error) {
 			f()
 			return nil, nil
@@ -196,8 +218,9 @@ func (o *object) closing(f func()) {
 func (o *object) release() {
 	o.end()
 	o.calls.Wait()
-	for _, f := range o.funcs {
-		f.Release()
+	for _, m := range o.funcs {
+		o.v.Set(m.name, *m.gone)
+		m.f.Release()
 	}
 	o.funcs = nil
 }

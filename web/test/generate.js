@@ -188,6 +188,21 @@ tests['the article’s code'] = async () => {
   model.device.destroy();
 };
 
+tests['what was disposed of meanwhile says so'] = async () => {
+  const model = await loadModel(await device(), { manifestUrl: at('/models/int4/'), cache: false });
+  const transformer = new Transformer(model.device, model);
+  const go = await transformer.prepare();
+  const text = await transformer.generate('It', {});
+  await model.dispose();
+  const said = async (call) => (await call())?.failure?.code ?? 'nothing';
+  equal(await said(() => go.generate('It', {})), 'disposed', 'a text that begins too late');
+  equal(await said(() => model.go.encode('It', true)), 'disposed', 'a text that is encoded too late');
+  for (const late of [() => go.forward(Int32Array.of(1), {}), () => text.next()])
+    equal(await late().then(String, (e) => e.code), 'disposed', 'a promise');
+  await text.stop();
+  await go.close();
+};
+
 tests['a panic is an error, and the next load works'] = async () => {
   const d = await gpuDevice();
   const model = await loadModel(d, { manifestUrl: at('/models/int4/'), cache: false });

@@ -16,7 +16,7 @@ import (
 func BenchmarkMatrices(b *testing.B) {
 	const tokens = 512
 	dev := open(b)
-	for _, size := range [][2]int{{14336, 4096}, {4096, 4096}, {4096, 14336}} {
+	for _, size := range [][2]int{{28672, 4096}, {4096, 4096}, {4096, 14336}} {
 		for _, p := range []packing{codes(4, 128), codes(8, 128)} {
 			m := benchMatrix(b, p, size[0], size[1], tokens)
 			for _, c := range []kernels.Consts{
@@ -27,6 +27,7 @@ func BenchmarkMatrices(b *testing.B) {
 				{"DOWN": 4, "ACROSS": 2, "LIMBS": 1},
 				{"HIGH": 2, "DOWN": 4, "ACROSS": 2},
 				{"WIDE": 2, "DOWN": 2, "ACROSS": 2, "BUFFERS": 2},
+				{"WIDE": 2, "DOWN": 2, "ACROSS": 2, "FINE": 1},
 			} {
 				b.Run(fmt.Sprintf("%dx%d/%v%s", size[0], size[1], p, c.Key("")), func(b *testing.B) {
 					c := maps.Clone(c)

@@ -22,7 +22,7 @@ var emulations = []struct {
 	{`subgroupMatrixLoad<Right, row_major>\(&xs\[(.*?)\], (.*?), (\w+)\)`, "right_by_rows($1, $2, $3)", false},
 	{`subgroupMatrixStore<col_major>\(&ps\[(.*?)\], 0u, (.*?), 16u\)`, "store_at($1, $2)", true},
 	{`\bf16\b`, "f32", true},
-	{`(?m)^  let subgroup = lane / 32u;`, "${0}\n  matrix_lane = lane % 32u;", true},
+	{`(?m)^  let subgroup = lane / 32u.*`, "${0}\n  matrix_lane = lane % 32u;", true},
 }
 
 // emulatedPieces are the pieces that testdata has a counterpart of.

@@ -75,7 +75,15 @@ func (r *Recorder) split(in Vectors, p *Part, n int, at *arena.Buffer) {
 	}
 	cost := r.cost
 	r.cost = Cost{}
-	r.Dispatch("split", p.consts(), n, 1, in.Buffer, r.halves.both, r.halves.units, at)
+	c := p.consts()
+	if cols := p.Cols(p.Width); cols >= 2048 && !r.dev.OnCPU() { // a vector has one workgroup
+		lanes := powerOfTwo(min(cols/8, 1024))
+		for lanes > r.dev.Limits().MaxInvocations {
+			lanes /= 2
+		}
+		c["LANES"] = lanes
+	}
+	r.Dispatch("split", c, n, 1, in.Buffer, r.halves.both, r.halves.units, at)
 	r.cost, r.splitOf = cost, is
 }
 
@@ -91,15 +99,15 @@ func (k *Kit) byMatrices(s Shape) bool {
 
 // matrixDefaults are the constants of MatrixKernel where nothing better is known.
 func (c *chooser) matrixDefaults(s Shape, fine bool) Tuned {
-	if fine { // with as much workgroup memory as there are weights, more threads are worth more than wide tiles
+	l := c.dev.Limits()
+	const large = 96 // workgroups that keep most of a large GPU busy
+	switch roomy := l.MaxWorkgroupBytes >= 48<<10 && l.MaxInvocations >= 256; {
+	case roomy && fine: // twice as many panels of weights: narrower ones of tokens
 		return Tuned{"HIGH": 4, "WIDE": 2, "DOWN": 2, "ACROSS": 2, "BUFFERS": 1}
+	case roomy && (s.Rows+127)/128*((s.Tokens+127)/128) >= large:
+		return Tuned{"HIGH": 2, "WIDE": 4, "DOWN": 4, "ACROSS": 2, "BUFFERS": 1}
 	}
-	with := Tuned{"HIGH": 4, "WIDE": 4, "DOWN": 2, "ACROSS": 2, "BUFFERS": 1}
-	const large = 264 // workgroups that a large GPU runs at once
-	if (s.Rows+127)/128*((s.Tokens+127)/128) <= large || c.dev.Limits().MaxWorkgroupBytes < 48<<10 {
-		with["ACROSS"] = 1 // half as large, for all of the GPU to be busy
-	}
-	return with
+	return Tuned{"HIGH": 4, "WIDE": 4, "DOWN": 2, "ACROSS": 1, "BUFFERS": 1}
 }
 
 // matrixProduct records a product of a part by subgroup matrices.

@@ -70,5 +70,10 @@ func (r *layers) activate(m *model.MLP, b between, x, y Vectors) {
 	if m.Slope != 0 {
 		c["SLOPE"] = m.Slope
 	}
-	r.Dispatch("act", c, (y.Stride+63)/64, b.n, x.Buffer, y.Buffer, r.read(b.numbers))
+	lanes := 64
+	if !r.dev.OnCPU() {
+		lanes = 256 // GPUs start workgroups one after the other
+	}
+	c["LANES"] = lanes
+	r.Dispatch("act", c, (y.Stride+lanes-1)/lanes, b.n, x.Buffer, y.Buffer, r.read(b.numbers))
 }

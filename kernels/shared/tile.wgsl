@@ -16,7 +16,7 @@ fn input(place: u32, p: u32) -> vec4<u32> { return halves[place + p / 8u]; }
 
 // tile computes the first cols columns of a tile's products, all of them or none.
 fn tile(cols: u32, lane: u32) {
-  let subgroup = lane / 32u;
+  let subgroup = lane / 32u % GROUPS; // modulo, so that compilers see that indices are in bounds, here and below
   let down = subgroup / ACROSS * HIGH;   // its first panels
   let across = subgroup % ACROSS * WIDE;
   var sums: array<array<Sums, WIDE>, HIGH>;
@@ -41,7 +41,7 @@ fn tile(cols: u32, lane: u32) {
   for (var p = 0u; p < cols; p += 32u) {
     let buffer = p / 32u % BUFFERS;
     for (var i = 0u; i < MINE; i++) { // unroll
-      let row = (lane + i * LANES) / 4u;
+      let row = (lane + i * LANES) / 4u % (16u * ROWS);
       let block = head(heads[i]);
       for (var k = 0u; k < 4u; k++) { // unroll
         let codes = held[i * WORDS + k * BITS / 16u % WORDS];
@@ -64,7 +64,7 @@ fn tile(cols: u32, lane: u32) {
       }
     }
     for (var i = 0u; i < X_MINE; i++) { // unroll
-      let row = (lane + i * LANES) / 4u;
+      let row = (lane + i * LANES) / 4u % (16u * INPUTS);
       for (var k = 0u; k < 4u; k++) { // unroll
         let pair = stored(inputs[i][k]);
         if (X_ALL % LANES == 0u || lane + i * LANES < X_ALL) {

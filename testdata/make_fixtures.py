@@ -233,6 +233,10 @@ FIXTURES = {
         q_lora_rank=24, kv_lora_rank=20, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=14, num_key_value_heads=4,
         scale_emb=3, scale_depth=1.4, dim_model_base=16, mlp_bias=True, tie_word_embeddings=True)),
     "jais2": ("Jais2Config", dict(head_dim=12)),
+    "granitemoehybrid_mamba": ("GraniteMoeHybridConfig", dict(
+        layer_types=["linear_attention", "full_attention", "linear_attention"], num_local_experts=0, shared_intermediate_size=40,
+        embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.2, logits_scaling=1.5,
+        mamba_n_heads=8, mamba_n_groups=2, mamba_d_state=12, mamba_d_conv=4, mamba_expand=2, time_step_limit=(0.2, 3.0))),
     "qwen3_next": ("Qwen3NextConfig", dict(
         head_dim=16, attention_bias=True, partial_rotary_factor=0.5, linear_key_head_dim=8, linear_value_head_dim=12,
         linear_num_key_heads=2, linear_num_value_heads=4, num_experts=5, num_experts_per_tok=3, moe_intermediate_size=20,

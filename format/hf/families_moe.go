@@ -1,8 +1,6 @@
 package hf
 
 import (
-	"slices"
-
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
@@ -32,17 +30,20 @@ var mixedFamilies = map[string]*family{
 			"rope_theta": 10000}`,
 	},
 	"granitemoehybrid": {
-		class:    "GraniteMoeHybridForCausalLM",
-		read:     readGraniteHybrid,
-		tensors:  with(llamaTensors, graniteShared(model.RoleGate, model.RoleUp, model.RoleDown)),
-		experts:  merge(graniteMoETensors, graniteShared(model.RoleSharedGate, model.RoleSharedUp, model.RoleSharedDown)),
-		prefixes: modelPrefix,
-		aliases:  map[string]string{"layers_block_type": "layer_types"},
+		class:     "GraniteMoeHybridForCausalLM",
+		read:      readGraniteHybrid,
+		tensors:   with(llamaTensors, graniteShared(model.RoleGate, model.RoleUp, model.RoleDown)),
+		experts:   merge(graniteMoETensors, graniteShared(model.RoleSharedGate, model.RoleSharedUp, model.RoleSharedDown)),
+		recurrent: mamba("mamba"),
+		prefixes:  modelPrefix,
+		aliases:   map[string]string{"layers_block_type": "layer_types"},
 		defaults: `{"vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
 			"num_attention_heads": 32, "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-06,
 			"tie_word_embeddings": false, "attention_bias": false, "embedding_multiplier": 1.0, "logits_scaling": 1.0,
 			"residual_multiplier": 1.0, "attention_multiplier": 1.0, "num_local_experts": 8, "num_experts_per_tok": 2,
-			"shared_intermediate_size": 1024, "rope_theta": 10000}`,
+			"shared_intermediate_size": 1024, "mamba_n_heads": 128, "mamba_n_groups": 1, "mamba_d_state": 256,
+			"mamba_d_head": "auto", "mamba_d_conv": 4, "mamba_expand": 2, "mamba_conv_bias": true, "mamba_proj_bias": false,
+			"rope_theta": 10000}`,
 	},
 	"phimoe": {
 		class:   "PhimoeForCausalLM",
@@ -136,10 +137,6 @@ func readGraniteHybrid(d *draft) {
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
 	d.multipliers()
-	types := d.strings("layers_block_type")
-	if i := slices.IndexFunc(types, func(s string) bool { return layerType(s) != fullAttention }); types == nil || i >= 0 {
-		d.fail("layer_types", "layers of Mamba, which are those that this key does not make full_attention, are not supported")
-	}
 	shared, experts := d.size("shared_intermediate_size", 0), d.int("num_local_experts", 0)
 	top := d.int("num_experts_per_tok", 2)
 	d.each(func(_ int, y *model.Layer) {
@@ -153,6 +150,7 @@ func readGraniteHybrid(d *draft) {
 	if d.string("position_embedding_type", "") == "rope" {
 		d.rope(false, ropeNames)
 	}
+	d.graniteMamba()
 }
 
 func readGraniteMoE(d *draft) {

@@ -108,24 +108,24 @@ func (d *draft) lfm2Layers(fallback func(i int) bool) {
 	r := model.Recurrence{
 		Taps: d.size("conv_L_cache", 3), ConvBias: bias, Bias: bias, InGate: true, Heads: 1, ValueDim: d.spec.Hidden,
 	}
-	d.recurrent(r, "conv", fallback)
+	d.recurrent(r, "layer_types", "conv", fallback)
 }
 
-// recurrent puts a recurrence into the place of attention in the layers that layer_types calls by a name or, without
-// layer_types, of which fallback says so.
-func (d *draft) recurrent(r model.Recurrence, name string, fallback func(i int) bool) {
-	types := d.strings("layer_types")
-	if d.has("layer_types") && len(types) != len(d.layers) {
-		d.fail("layer_types", "%d entries for %d layers", len(types), len(d.layers))
+// recurrent puts a recurrence into the place of attention in the layers that the list under a key calls by a name or,
+// without a list, of which fallback says so.
+func (d *draft) recurrent(r model.Recurrence, key, name string, fallback func(i int) bool) {
+	types := d.strings(key)
+	if d.has(key) && len(types) != len(d.layers) {
+		d.fail(key, "%d entries for %d layers", len(types), len(d.layers))
 		return
 	}
 	d.each(func(i int, y *model.Layer) {
 		switch {
 		case types == nil && !fallback(i), types != nil && layerType(types[i]) == fullAttention:
-		case types == nil || types[i] == name:
+		case types == nil || types[i] == name || types[i] == "mamba" && name == "linear_attention":
 			y.Attention, y.Recurrence = model.Attention{}, r
 		default:
-			d.fail("layer_types", "layer %d: %q is unknown; supported: %s, %s", i, types[i], fullAttention, name)
+			d.fail(key, "layer %d: %q is unknown; supported: %s, %s", i, types[i], fullAttention, name)
 		}
 	})
 }

@@ -58,6 +58,7 @@ var unused = map[string][]string{
 	"only for heads that classify":        {"num_labels", "id2label", "problem_type"},
 	"ids of tokens: tokens.go reads them": {"bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"},
 	"how to compute, not what": {
+		"mamba_chunk_size",
 		"attn_implementation", "experts_implementation", "fusion_config", "base_model_tp_plan", "base_model_pp_plan",
 		"dtype", "torch_dtype", "output_attentions", "reorder_and_upcast_attn", "name_or_path",
 		"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "enable_moe_fp32_combine", "use_cache", "output_hidden_states", "return_dict", "pretraining_tp", "slow_but_exact",
@@ -73,10 +74,6 @@ var unused = map[string][]string{
 	"each kind of layer has parameters of its own in rope_parameters": each(kindsOfRoPE, "rope_theta", "rope_scaling"),
 	"rotated in one way only, by rotary_dim": each([]string{"gptj", "codegen"},
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
-	"of layers of Mamba, which are refused": {
-		"mamba_chunk_size", "mamba_conv_bias", "mamba_d_conv", "mamba_d_head", "mamba_d_state", "mamba_expand", "mamba_n_groups", "mamba_n_heads",
-		"mamba_proj_bias", "time_step_limit",
-	},
 	"computed anew from other keys":         {"gpt_neo:attention_layers", "cohere2:head_dim"},
 	"an old name counts, as a note says":    {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
 	"the configuration's class replaces it": {"deepseek_v2:head_dim", "deepseek_v32:head_dim", "glm_moe_dsa:head_dim", "minicpm3:head_dim"},

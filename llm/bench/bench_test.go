@@ -18,7 +18,7 @@ import (
 func TestShapes(t *testing.T) {
 	weights := map[string]float64{
 		"llama-3.1-8b": 8.03e9, "llama-3.2-1b": 1.236e9, "llama-4-scout-1layer": 4.27e9, "qwen3-4b": 4.02e9,
-		"deepseek-v3-1layer": 13.38e9, "gpt-oss-20b": 20.91e9, "qwen3-30b-a3b": 30.53e9,
+		"deepseek-v3-1layer": 13.38e9, "gpt-oss-20b": 20.91e9, "qwen3-30b-a3b": 30.53e9, "qwen3.5-9b": 8.954e9,
 	}
 	padded := map[string]map[string]float64{"gpt-oss-20b": {"int8": 2944. / 2880, "int4": 2944. / 2880, "int2": 3072. / 2880}} // rows of whole blocks
 	bits := map[string]float64{"int8": 8.25, "int4": 4.25, "int2": 2.125, "f16": 16}                                           // on the device

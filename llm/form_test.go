@@ -167,3 +167,30 @@ func TestLogprobs(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestSpecialTokens has a special token written where a grammar wants it. The text has its name where it is to be shown.
+func TestSpecialTokens(t *testing.T) {
+	m := openTiny(t)
+	const name = "<|begin_of_text|>"
+	if v := m.Vocabulary(); !v.Special(name) || v.Special("It") || v.Special("<|nothing|>") {
+		t.Fatal("Special")
+	}
+	form, err := m.Form(grammar.Sequence(grammar.Text("yes"), grammar.Token(name), grammar.Text("no")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, show := range [][]string{nil, {name}} {
+		r, err := llm.Collect(s.Generate(t.Context(), "It was", llm.GenerateOptions{Form: form, Show: show}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "yes" + strings.Join(show, "") + "no"; r.Text != want || r.Finish != llm.FinishEOS {
+			t.Errorf("showing %q: %q, ended by %s", show, r.Text, r.Finish)
+		}
+	}
+}

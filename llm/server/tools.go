@@ -121,7 +121,7 @@ func (m *message) calls() (list []llm.Call) {
 	return list
 }
 
-// message is an answer as a message.
+// messageOf is an answer as a message.
 func messageOf(a tools.Answer) *answerMessage {
 	m := &answerMessage{Role: "assistant", Content: &a.Content, Reasoning: a.Reasoning}
 	for _, c := range a.Calls {

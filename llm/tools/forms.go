@@ -1,6 +1,9 @@
 package tools
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // form is a way of writing calls.
 type form struct {
@@ -141,9 +144,10 @@ func (f *Format) Show(tools bool) (names []string) {
 		names = append(names, f.think.open, f.think.close, "<|channel>")
 	}
 	if tools || f.harmony() {
-		names = append(names, f.form.openers...)
-		names = append(names, f.form.tokens...)
-		names = append(names, f.form.end)
+		names = slices.Concat(names, f.form.openers, f.form.tokens)
+		if f.form.end != "" {
+			names = append(names, f.form.end)
+		}
 	}
 	return names
 }

@@ -1,7 +1,9 @@
 package tools
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
@@ -22,7 +24,7 @@ const (
 // into messages of other kinds.
 func (f *Format) Probe(render Render) {
 	user := llm.Message{Role: "user", Content: "probe"}
-	tool := Tool{Name: probeTool, Parameters: []byte(`{"type": "object", "properties": {}}`)}
+	tool := Tool{Name: probeTool, Description: "probe", Parameters: []byte(`{"type": "object", "properties": {}}`)}
 	said := func(tools, want string, messages ...llm.Message) bool {
 		text, err := render(messages, tools)
 		return err == nil && strings.Contains(text, want)
@@ -45,11 +47,15 @@ func (f *Format) Prompt(messages []llm.Message, tools []Tool, render Render) (st
 		return render(messages, "")
 	}
 	if f.tools {
-		all := make([]string, len(tools))
-		for i := range tools {
-			all[i] = tools[i].JSON()
+		text, err := render(messages, listed(tools))
+		if err == nil {
+			return text, nil
 		}
-		return render(messages, "["+strings.Join(all, ", ")+"]")
+		// some templates cannot do without descriptions
+		if text, without := render(messages, listed(described(tools))); without == nil {
+			return text, nil
+		}
+		return "", err
 	}
 	text := f.instructions(tools)
 	if len(messages) > 0 && messages[0].Role == "system" {
@@ -63,6 +69,24 @@ func (f *Format) Prompt(messages []llm.Message, tools []Tool, render Render) (st
 	// the template has no system messages
 	messages = append([]llm.Message{{Role: "user", Content: text + "\n\n" + messages[0].Content}}, messages[1:]...)
 	return render(messages, "")
+}
+
+// listed is tools as templates want to have them.
+func listed(tools []Tool) string {
+	all := make([]string, len(tools))
+	for i := range tools {
+		all[i] = tools[i].JSON()
+	}
+	return "[" + strings.Join(all, ", ") + "]"
+}
+
+// described is tools that all have a description: at least their name.
+func described(tools []Tool) []Tool {
+	all := slices.Clone(tools)
+	for i := range all {
+		all[i].Description = cmp.Or(all[i].Description, all[i].Name)
+	}
+	return all
 }
 
 // plain puts calls and results into words where the template has none for them.

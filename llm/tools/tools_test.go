@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llama-webgpu/llama-webgpu/format/tokenizer/chat"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
@@ -250,6 +252,58 @@ func TestTemplates(t *testing.T) {
 		f := Detect(string(text))
 		if f.Form() != want || f.Thinks() != (name == "smollm3") {
 			t.Errorf("%s: %s, thinks %t", name, f.Form(), f.Thinks())
+		}
+	}
+}
+
+// TestRealTemplates writes a conversation with a call and its result by templates of many families: whatever they can do
+// themselves, the model reads all of it.
+func TestRealTemplates(t *testing.T) {
+	messages := []llm.Message{
+		{Role: "user", Content: "Rain?"},
+		{Role: "assistant", Calls: []llm.Call{{ID: "abcdefghi", Name: "weather", Arguments: `{"city": "Graz"}`}}},
+		{Role: "tool", CallID: "abcdefghi", Name: "weather", Content: "wet"},
+	}
+	files, err := filepath.Glob("../../format/tokenizer/chat/testdata/templates/*.jinja")
+	if err != nil || len(files) < 10 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		render := func(messages []llm.Message, offered string) (string, error) {
+			vars := map[string]any{}
+			if offered != "" {
+				vars["tools"] = json.RawMessage(offered)
+			}
+			c, err := chat.New(string(source), map[string]string{"bos_token": "<s>", "eos_token": "</s>"}, vars)
+			if err != nil {
+				return "", err
+			}
+			var list []chat.Message
+			for _, m := range messages {
+				one := chat.Message{Role: m.Role, Content: m.Content, Reasoning: m.Reasoning, CallID: m.CallID, Name: m.Name}
+				for _, c := range m.Calls {
+					one.Calls = append(one.Calls, chat.Call{ID: c.ID, Name: c.Name, Arguments: json.RawMessage(c.Arguments)})
+				}
+				list = append(list, one)
+			}
+			return c.Render(list, true)
+		}
+		name := strings.TrimSuffix(filepath.Base(file), ".jinja")
+		if name == "macros" { // made of odd parts, for the interpreter
+			continue
+		}
+		f := Detect(string(source))
+		f.Probe(render)
+		text, err := f.Prompt(messages, offered, render)
+		for _, part := range []string{"search", "Rain?", "weather", "Graz", "wet"} {
+			if err != nil || !strings.Contains(text, part) {
+				t.Errorf("%s (%s; tools %t, calls %t, results %t): %v\n%s\nwant in it %s", name, f.Form(), f.tools, f.calls, f.results, err, text, part)
+				break
+			}
 		}
 	}
 }

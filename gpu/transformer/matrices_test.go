@@ -12,11 +12,12 @@ import (
 )
 
 // TestMatrices feeds prompts by subgroup matrices, emulated where the device has none, and compares the logits with the CPU
-// reference's: of a model whose softmax amplifies errors of its queries, and of one whose does not.
+// reference's: of a model whose softmax amplifies errors of its queries, of one whose does not, and of one whose heads are
+// of a width for which attention is made by matrices, too.
 func TestMatrices(t *testing.T) {
 	dev := gputest.Open(t)
 	gputest.SubstituteMatrices(t, dev.Features().Runs, "../../kernels")
-	for family, format := range map[string]string{"gpt_neo": "int8", "llama": "int4"} {
+	for family, format := range map[string]string{"gpt_neo": "int8", "llama": "int4", "mistral": "int8"} {
 		t.Run(family, func(t *testing.T) {
 			dir := filepath.Join(families, family)
 			b := convertFamily(t, dir, format, format)
@@ -65,6 +66,9 @@ func TestMatrices(t *testing.T) {
 			}
 			if used[graph.MatrixKernel] <= used["matmul"] {
 				t.Errorf("kernels used: %v", used)
+			}
+			if byMatrices := used["attention_matrix"] > 0; byMatrices != (family == "mistral") {
+				t.Errorf("attention by matrices: %t; kernels used: %v", byMatrices, used)
 			}
 		})
 	}

@@ -103,6 +103,12 @@ func TestParse(t *testing.T) {
 			cut(t, f, a.want, parsing(offered), a.text[:at], a.text[at:])
 		}
 		cut(t, f, a.want, parsing(offered), strings.Split(a.text, "")...)
+		p := f.Parser(parsing(offered)) // nobody wants the rest
+		p.Write(a.text[:len(a.text)*2/3])
+		p.Close()
+		if rest := append(p.Write("x"), p.End()...); rest != nil {
+			t.Errorf("%s: after Close came %+v", a.form, rest)
+		}
 	}
 	for _, f := range forms {
 		if !seen[f.name] {

@@ -2,12 +2,12 @@
 //   rows, q, sinks, o as in attention   kc, vc as rope appends them, in float16   one workgroup computes one query head (x) of
 //   QUERIES tokens (y), which belong to one sequence, at consecutive positions; each subgroup of 32 threads 16 of them
 // Queries are the sum of two float16 times a power of two, as split makes activations; keys and values are float16 anyway.
-// Exponentials are rounded to float16, and so is their sum, so that weights still add up to one. What is multiplied by
-// matrices is added up by threads, relative to the largest score so far.
+// Exponentials are rounded to float16, and so is their sum, so that weights still add up to one. Threads add up what matrices multiply.
 // with shared/step.wgsl: Step
 // with shared/window.wgsl: WINDOW, CHUNK, first
 // with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
-// with shared/matrices.wgsl: Left, Right, Sums, multiplied, stored
+// with shared/matrices.wgsl: Left, Right, Sums, multiplied
+// with shared/stored.wgsl: stored
 // with shared/keys.wgsl: GROUPS, KEYS, LANES, QUERIES, BATCH, DEEP, IN, PARTS, OWN, EIGHTS, ALL, MINE, HALF, QUARTER, PITCH, PANEL, SHORT, STRIP, RESULTS, FULL, ws, xs, ps, tops, column, place, keep
 enable f16;
 enable chromium_experimental_subgroup_matrix;

@@ -5,7 +5,8 @@
 // with shared/step.wgsl: Step
 // with shared/head.wgsl: head
 // with shared/put.wgsl: put
-// with shared/matrices.wgsl: Left, Right, Sums, multiplied, stored
+// with shared/matrices.wgsl: Left, Right, Sums, multiplied
+// with shared/stored.wgsl: stored
 // with shared/halves.wgsl: code, decoded, lost
 // with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, FINE, BUFFERS, GROUPS, LANES, ROWS, TOKENS, INPUTS, WEIGHTS, W_PANELS, X_PANELS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, MASK, ws, xs, ps
 // with shared/tile.wgsl: word, header, input, tile

@@ -3,7 +3,8 @@
 //   one workgroup computes a tile of rows (x) of one tile's slots (y)
 // with shared/shape.wgsl: Shape
 // with shared/head.wgsl: head
-// with shared/matrices.wgsl: Left, Right, Sums, multiplied, stored
+// with shared/matrices.wgsl: Left, Right, Sums, multiplied
+// with shared/stored.wgsl: stored
 // with shared/halves.wgsl: code, decoded, lost
 // with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, FINE, BUFFERS, GROUPS, LANES, ROWS, TOKENS, INPUTS, WEIGHTS, W_PANELS, X_PANELS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, MASK, ws, xs, ps
 // with shared/tile.wgsl: word, header, input, tile

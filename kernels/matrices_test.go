@@ -2,6 +2,7 @@ package kernels_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -149,4 +150,47 @@ func (c matrixCase) product(w, x []float32, bias, before float32, limbs int, exa
 		sum += float64(before)
 	}
 	return value{sum, within + 4*unit*(math.Abs(sum)+math.Abs(float64(before)))}
+}
+
+// TestMatvecMatrix compares products of few tokens by subgroup matrices with their definition.
+func TestMatvecMatrix(t *testing.T) {
+	for _, c := range []matrixCase{
+		{packing: codes(4, 128), rows: 37, width: 384, tokens: 7, tile: kernels.Consts{"HIGH": 1, "ALONG": 2, "CHAINS": 2}, scale: 1},
+		{packing: codes(4, 32), rows: 37, width: 128, tokens: 19, tile: kernels.Consts{"HIGH": 2, "WIDE": 2, "ALONG": 1, "BUFFERS": 1}, bias: true, add: true, scale: 0.5},
+		{packing: codes(8, 64), rows: 33, width: 192, tokens: 33, tile: kernels.Consts{"HIGH": 1, "WIDE": 3, "ALONG": 2}, add: true, scale: 1, softcap: 3},
+		{packing: codes(2, 32), rows: 16, width: 512, tokens: 16, tile: kernels.Consts{"HIGH": 1, "ALONG": 1, "FINE": 1}, scale: 1},
+		{packing: codes(4, 64), rows: 19, width: 128, tokens: 20, tile: kernels.Consts{"HIGH": 1, "WIDE": 2, "ALONG": 1, "FINE": 1, "BUFFERS": 1, "EARLY": 0}, scale: 1},
+	} {
+		t.Run(c.String(), func(t *testing.T) { c.few(t) })
+	}
+}
+
+func (c matrixCase) few(t *testing.T) {
+	rest, values := c.packing.rows(random(uint64(c.rows)), c.rows, c.width)
+	w, h := c.planes(rest, c.rows, c.width)
+	cols, stride, yStride := c.cols(c.width), roundUp(c.width, 256), roundUp(c.rows, 256)
+	x, y := c.inputs(stride), normals(random(3), c.tokens*yStride, 0, 1)
+	before, bias := append([]float32(nil), y...), normals(random(4), c.rows, 0, 1)
+	at := shape{cols: cols, rows: c.rows, width: c.width, xStride: stride, yStride: yStride, bias: c.bias, add: c.add, scale: c.scale, softcap: c.softcap}
+	consts, split := c.consts(), c.consts()
+	maps.Copy(consts, kernels.Consts{"COLS": cols, "HEIGHT": c.rows})
+	maps.Copy(consts, c.tile)
+	k := matrixKernel(t, "matvec_matrix", consts)
+	rows, _ := k.Constant("ROWS")
+	wide, _ := k.Constant("WIDE")
+	fine, _ := k.Constant("FINE")
+	panels, units := make([]uint32, 16*wide*cols), make([]float32, c.tokens)
+	maps.Copy(split, kernels.Consts{"COLS": cols, "WIDTH": c.width, "STRIDE": stride, "WIDE": wide})
+	launch(t, "split_panels", split, c.tokens, 1, x, nil, panels, units)
+	launchMatrix(t, k, (c.rows+rows-1)/rows, 1, w, h, panels, units, bias, y, at.words(), []uint32{uint32(c.tokens), 0, 0, 0})
+	for i := range y {
+		token, row := i/yStride, i%yStride
+		if row >= c.rows {
+			if y[i] != before[i] {
+				t.Fatalf("element %d of token %d was written", row, token)
+			}
+			continue
+		}
+		c.product(values[row*c.width:][:c.width], x[token*stride:][:c.width], bias[row], before[i], 2, fine == 1).check(t, "y", i, y[i])
+	}
 }

@@ -123,6 +123,9 @@ func (b *Buffer) Size() uint64 { return b.size }
 // Part returns size bytes of the buffer, from offset on. Kernels can bind a part that begins at a multiple of
 // gpu.Align.
 func (b *Buffer) Part(offset, size uint64) *Buffer {
+	if b.whole != nil {
+		return &Buffer{whole: b.whole, offset: b.offset + offset, size: size}
+	}
 	return &Buffer{whole: b, offset: offset, size: size}
 }
 

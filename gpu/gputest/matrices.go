@@ -29,7 +29,10 @@ var emulations = []struct {
 var emulatedPieces = []struct {
 	name string
 	must bool
-}{{"matrices.wgsl", true}, {"halves.wgsl", false}}
+}{{"matrices.wgsl", true}, {"halves.wgsl", false}, {"stored.wgsl", false}}
+
+// halvesInStorage declares matrices of activations that are loaded from a buffer.
+const halvesInStorage = "xs: array<array<f16, 256>>"
 
 // EmulateMatrices returns the text of a kernel of subgroup matrices as any device runs it. dir is that of package kernels.
 func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
@@ -49,6 +52,10 @@ func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
 		}
 		text = strings.Replace(text, versions[0], versions[1], 1)
 	}
+	if strings.Contains(text, halvesInStorage) { // which are read as words
+		text = strings.NewReplacer(halvesInStorage, "xs: array<array<u32, 128>>", "xs[b.panel][b.at + k * b.k + n * b.n]",
+			"unpack2x16float(xs[b.panel][(b.at + k * b.k + n * b.n) / 2u])[(b.at + k * b.k + n * b.n) % 2u]").Replace(text)
+	}
 	for _, e := range emulations {
 		re := regexp.MustCompile(e.from)
 		if e.must && !re.MatchString(text) {
@@ -62,7 +69,7 @@ func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
 // SubstituteMatrices has the kernels of subgroup matrices emulated until the test ends, unless the device can run them.
 func SubstituteMatrices(tb testing.TB, runs func(k kernels.Kernel) bool, dir string) {
 	tb.Helper()
-	for _, name := range []string{"matmul_matrix", "matmul_matrix_experts", "attention_matrix"} {
+	for _, name := range []string{"matmul_matrix", "matmul_matrix_experts", "attention_matrix", "matvec_matrix"} {
 		k, err := kernels.Specialize(name, nil)
 		if err != nil {
 			tb.Fatal(err)

@@ -74,6 +74,9 @@ func KernelFor(cpu bool, n int) string {
 	return "matvec"
 }
 
+// Grouped reports whether products of n vectors are made in groups of FewTokens where there are no kernels for more.
+func Grouped(cpu bool, n int) bool { return !cpu && n > FewTokens && n <= MaxBatch }
+
 // chooser decides which kernel and constants to record, from a Choice and the properties of the device.
 type chooser struct {
 	dev *gpu.Device
@@ -108,7 +111,7 @@ func (c *chooser) tuned(kernel string, s Shape, consts kernels.Consts, defaults 
 // Possible returns an error if a kernel with these constants cannot compute a product on the device.
 func (k *Kit) Possible(kernel string, s Shape, with Tuned) error {
 	c := s.consts()
-	if kernel != "matmul" && kernel != MatrixKernel {
+	if kernel != "matmul" && kernel != MatrixKernel && kernel != FewKernel {
 		c["TOKENS"] = powerOfTwo(s.Tokens)
 	}
 	return possible(k.dev, kernel, s, c, with)

@@ -31,11 +31,10 @@ func (c *chooser) matvecDefaults(s Shape) Tuned {
 // workgroups that make whole blocks.
 func (c *chooser) limbsDefaults(s Shape, gated, handsOn bool) Tuned {
 	roomy := c.dev.Limits().MaxInvocations >= 512
+	if s.Tokens > 1 {
+		return c.fewLimbsDefaults(s, gated, handsOn)
+	}
 	switch {
-	case s.Tokens > 1 && handsOn && !gated: // many rows for each load of an input
-		return Tuned{"ROWS": 8, "ALONG": 64, "LANES": 256, "DEPTH": 1}
-	case s.Tokens > 1:
-		return Tuned{"ROWS": 8, "ALONG": 32, "LANES": 256, "DEPTH": 1}
 	case handsOn && gated && roomy:
 		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 512, "DEPTH": 2}
 	case handsOn && gated:
@@ -50,6 +49,26 @@ func (c *chooser) limbsDefaults(s Shape, gated, handsOn bool) Tuned {
 		return Tuned{"ROWS": 4, "ALONG": 64, "LANES": 128, "DEPTH": 2}
 	}
 	return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 128, "DEPTH": 1}
+}
+
+// fewLimbsDefaults are those for several tokens, which compute more for each word that is read.
+func (c *chooser) fewLimbsDefaults(s Shape, gated, handsOn bool) Tuned {
+	most := c.dev.Limits().MaxInvocations
+	switch {
+	case handsOn && !gated && s.Tokens <= 4 && most >= 1024:
+		return Tuned{"ROWS": 2, "ALONG": 64, "LANES": 1024, "DEPTH": 1}
+	case handsOn && most >= 512:
+		return Tuned{"ROWS": 4, "ALONG": 64 >> flag(gated), "LANES": 512, "DEPTH": 1}
+	case handsOn:
+		return Tuned{"ROWS": 8, "ALONG": 64 >> flag(gated), "LANES": 256, "DEPTH": 1}
+	case s.Rows > 4*fullRows:
+		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 128, "DEPTH": 1}
+	case s.Tokens <= 2 && most >= 512:
+		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 512, "DEPTH": 1}
+	case s.Tokens <= 4:
+		return Tuned{"ROWS": 2, "ALONG": 32, "LANES": 256, "DEPTH": 1}
+	}
+	return Tuned{"ROWS": 4, "ALONG": 64, "LANES": 256, "DEPTH": 1}
 }
 
 // batchDefaults are the constants of matvec_batch where nothing better is known: for many rows, threads that

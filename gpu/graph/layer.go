@@ -44,32 +44,44 @@ func (r *layers) lookUp(m *Matrix, x Vectors, more kernels.Consts) {
 // layer records layer i.
 func (r *layers) layer(i int) {
 	a, w, y := &r.g.act, &r.g.w.Layers[i], r.g.spec.Layer(i)
-	in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, !y.OneNorm)
+	in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, unless(y.OneNorm, w.QKV))
 	var mlpIn Vectors
 	afterAttn := w.mlpNorm
 	if y.Parallel {
 		afterAttn = nil
 		if mlpIn = in; !y.OneNorm {
-			mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, false)
+			mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, nil)
 		}
 	}
 	r.branch(y, w.postAttnNorm, afterAttn, w.GateUp, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
 	r.reach(AfterAttention)
 	if !y.Parallel {
-		mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, w.Router == nil)
+		mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, unless(w.Router != nil, w.GateUp))
 	}
 	next, by := r.g.w.after(i)
 	r.branch(y, w.postMLPNorm, next, by, func(out Vectors, e Epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
 }
 
-// normed returns x normalized, if there is a norm: by a dispatch of its own, or as the product before has
-// prepared it, if only one product reads it.
-func (r *layers) normed(x, to Vectors, w, bias *Vector, alone bool) Vectors {
+// unless returns m unless others read its input, too.
+func unless(others bool, m *Matrix) *Matrix {
+	if others {
+		return nil
+	}
+	return m
+}
+
+// normed returns x normalized, if there is a norm: by a dispatch of its own, or, if only the product with one matrix reads it,
+// as the product before has prepared it or for what splits it.
+func (r *layers) normed(x, to Vectors, w, bias *Vector, by *Matrix) Vectors {
 	if w == nil {
 		return x
 	}
-	if alone && bias == nil && r.ahead.norm == w {
+	if by != nil && bias == nil && r.ahead.norm == w {
 		return r.prepared(r.ahead.squares)
+	}
+	if by != nil && bias == nil && r.normedInSplit(by) {
+		x.norm = w
+		return x
 	}
 	r.norm(x, to, w, bias, nil)
 	return to

@@ -63,7 +63,8 @@ func (r *Recorder) partsInLimbs(m *Matrix) int {
 
 // inLimbs reports whether products with a part take their inputs as limbs.
 func (r *Recorder) inLimbs(p *Part) bool {
-	return p.inOrder && r.choose.Variants[p.Packing].limbs() && r.n <= limbsTokens && !r.byMatrices(Shape{p.Packing, p.Rows, p.Width, r.n})
+	s := Shape{p.Packing, p.Rows, p.Width, r.n}
+	return p.inOrder && r.choose.Variants[p.Packing].limbs() && r.n <= limbsTokens && !r.byMatrices(s) && !r.inPanels(s)
 }
 
 // prepared returns the input of a product that normalizes it, as the product before has prepared it; squares as in Body.

@@ -65,11 +65,13 @@ type splitInput struct {
 	from    *arena.Buffer
 	packing Packing // whose order the elements have
 	inOrder bool
+	panels  bool    // for FewKernel
+	norm    *Vector // that it has applied, or nil
 }
 
 // split records the split of n vectors for a product with a part, unless they are split already.
 func (r *Recorder) split(in Vectors, p *Part, n int, at *arena.Buffer) {
-	is := splitInput{in.Buffer, p.Packing, p.inOrder}
+	is := splitInput{from: in.Buffer, packing: p.Packing, inOrder: p.inOrder}
 	if r.splitOf == is || !r.recording() {
 		return
 	}

@@ -38,7 +38,7 @@ func (r *layers) mlp(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 // dense records the MLP that every token passes through.
 func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	inner := r.g.act.of(w.Down.Width)
-	if g := gates[m.Activation]; g != nil && w.GateUp.paired && (r.n <= FewTokens || r.takesLimbs(w.GateUp)) && m.Clamped == (model.Clamped{}) {
+	if g := gates[m.Activation]; g != nil && w.GateUp.paired && (r.n <= FewTokens || r.takesLimbs(w.GateUp) || r.takesPanels(w.GateUp)) && m.Clamped == (model.Clamped{}) {
 		r.Product(&Product{w.GateUp, w.gateUpBias, in, inner, Epilogue{Scale: 1, Gate: g, HandOn: r.takesLimbs(w.Down) && !m.SharedGated}})
 		inner.ready = r.handed
 	} else {

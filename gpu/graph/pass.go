@@ -36,6 +36,8 @@ type Vectors struct {
 	// limbs is where the vectors are, or can be put, as limbs.wgsl describes them; nil: nowhere. ready says that they are.
 	limbs *arena.Buffer
 	ready bool
+	// norm, unless nil, are the weights of a norm that is still to be applied, by what splits the vectors for FewKernel.
+	norm *Vector
 }
 
 // Prepared returns v as the input of a product that normalizes it: its elements are already multiplied by a norm's

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
@@ -44,6 +45,10 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 		}
 		s := Shape{part.Packing, part.Rows, part.Width, r.n}
 		r.cost = Cost{part.Bytes(), 2 * uint64(s.Rows) * uint64(s.Width) * uint64(r.n)}
+		if r.inPanels(s) {
+			r.fewProduct(p, part, s, step)
+			continue
+		}
 		if r.n <= FewTokens || r.inLimbs(part) {
 			r.matvec(p, part, s)
 			continue
@@ -52,11 +57,43 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 			r.matrixProduct(p, part, s, step)
 			continue
 		}
+		if r.inGroups(p) {
+			r.groups(p, part, s)
+			continue
+		}
 		c := part.consts()
 		tile := r.choose.tuned("matmul", s, c, r.choose.matmulDefaults(r.n))
 		r.Dispatch("matmul", c, (s.Rows+tile["TILE_ROWS"]-1)/tile["TILE_ROWS"], (r.n+tile["TILE_TOKENS"]-1)/tile["TILE_TOKENS"],
 			part.codes, r.heads(part), p.In.Buffer, r.read(p.Bias), p.Out.Buffer, r.sizesOf(p, part), step)
 	}
+}
+
+// inGroups reports whether a product with more vectors than matvec takes is made by a few dispatches of it: a tile of matmul
+// leaves most of a GPU idle then. Each group's vectors have to begin where a binding may.
+func (r *Recorder) inGroups(p *Product) bool {
+	return Grouped(r.dev.OnCPU() && !r.choose.Batch, r.n) && p.In.squares == 0 && p.Gate == nil &&
+		4*FewTokens*p.In.Stride%gpu.Align == 0 && 4*FewTokens*p.Out.Stride%gpu.Align == 0
+}
+
+// groups records such a product.
+func (r *Recorder) groups(p *Product, part *Part, s Shape) {
+	all, cost := r.n, r.cost
+	for from := 0; from < all; from += FewTokens {
+		one := *p
+		one.Next, one.HandOn = nil, false
+		one.In.Buffer, one.Out.Buffer = rest(p.In, from), rest(p.Out, from)
+		r.n = min(FewTokens, all-from)
+		s.Tokens = r.n
+		r.cost = Cost{cost.Bytes, cost.FLOPs * uint64(r.n) / uint64(all)}
+		r.matvec(&one, part, s)
+	}
+	r.n = all
+}
+
+// rest is where vectors lie from a given one on.
+func rest(v Vectors, from int) *arena.Buffer {
+	at := uint64(4 * from * v.Stride)
+	return v.Buffer.Part(at, v.Buffer.Size()-at)
 }
 
 // matvec records the product of a part with few vectors.

@@ -64,6 +64,11 @@ var tunables = []Tunable{
 		valid: validMatrixTile,
 	},
 	{
+		Kernel: FewKernel,
+		Values: []Constant{{"HIGH", []int{1, 2, 4}}, {"ALONG", []int{1, 2, 4, 8}}, {"BUFFERS", []int{1, 2}}},
+		valid:  func(c Tuned, s Shape) bool { return c["HIGH"]*((s.Tokens+panel-1)/panel) <= 16 },
+	},
+	{
 		// SPLIT is not a constant of the kernel but how many cached positions form a part; 0: all of them.
 		Kernel: "attention_split",
 		Values: []Constant{{"LANES", []int{64, 128, 256}}, {"QUERIES", []int{1, 2, 3, 4}}, {"EACH", []int{2, 4, 8}}, {"SPLIT", []int{0, 32, 64, 128, 256, 512}}},

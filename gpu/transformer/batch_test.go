@@ -43,12 +43,46 @@ func TestLargeBatch(t *testing.T) {
 	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
 	dot4 := graph.Choice{Variants: map[graph.Packing]graph.Variant{{Bits: 4, Block: 32}: {Kernel: graph.LimbsKernel}}}
 	t.Run("default", func(t *testing.T) { testLargeBatch(t, dev, src, graph.Choice{}) })
+	t.Run("groups", func(t *testing.T) { testLargeBatch(t, dev, src, graph.Choice{Batch: true}) })
 	kernel, err := kernels.Specialize(graph.LimbsKernel, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if dev.Features().Runs(kernel) {
 		t.Run("dot4", func(t *testing.T) { testLargeBatch(t, dev, src, dot4) })
+	}
+}
+
+// TestLargeBatchMatrices does the same by subgroup matrices, emulated where the device has none, with and without dot4's order of
+// codes.
+func TestLargeBatchMatrices(t *testing.T) {
+	dev := gputest.Open(t)
+	gputest.SubstituteMatrices(t, dev.Features().Runs, "../../kernels")
+	spec, packing := modeltest.PlainSpec(), graph.Packing{Bits: 4, Block: 32}
+	spec.Hidden, spec.Kinds[0].MLP.Intermediate, spec.Vocab, spec.Layers = 128, 128, 64, []int{0}
+	spec.Kinds[0].Attention.Heads, spec.Kinds[0].Attention.KVHeads, spec.Kinds[0].Attention.HeadDim = 4, 2, 32 // whole steps of columns
+	src := modeltest.New(t, spec, modeltest.Blocks(4, 32))
+	choice := graph.Choice{Matrices: map[graph.Packing]bool{packing: true}, Tuning: graph.Tuning{}}
+	for _, rows := range []int{128, 256, spec.Vocab} { // an emulation takes twice the workgroup memory
+		key := graph.TuningKey{Kernel: graph.FewKernel, Class: graph.Shape{Packing: packing, Rows: rows, Width: 128, Tokens: 11}.Class()}
+		choice.Tuning[key] = graph.Tuned{"HIGH": 1, "ALONG": 1, "BUFFERS": 1}
+	}
+	testLargeBatch(t, dev, src, choice)
+	tr, err := New(context.Background(), dev, src, Options{MaxBatch: 11, MaxSeqLen: 32, Chunk: 16, Kernels: choice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	body, err := tr.Graph().Body(11, 1, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]int{}
+	for _, d := range body.Passes[1].Dispatches {
+		used[d.Kernel.Name]++
+	}
+	if used[graph.FewKernel] != 4 || used["split_panels"] != 4 || used["norm"]+used["act"] > 0 {
+		t.Errorf("kernels used in a layer: %v", used)
 	}
 }
 

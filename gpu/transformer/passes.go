@@ -102,6 +102,27 @@ func (t *Transformer) record(key bodyKey, m int) ([]*graph.Pass, error) {
 	return append(slices.Clone(b.Passes), head, top), err
 }
 
+// RecordBatch feeds a token to each of several sequences, but instead of running the passes, from the embedding to the
+// candidates, it returns them for the caller to run.
+func (t *Transformer) RecordBatch(sequences []int, tokens []int32) ([]*graph.Pass, error) {
+	rows, err := t.batch(sequences, tokens)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.graph.Feed(rows); err != nil {
+		return nil, err
+	}
+	if err := t.graph.SetHead(len(rows), 0); err != nil {
+		return nil, err
+	}
+	passes, err := t.record(t.passes.key(len(rows), longest(rows), true), len(rows))
+	if err != nil {
+		return nil, err
+	}
+	t.fed(rows)
+	return passes, nil
+}
+
 // Record feeds the first chunk of tokens, but instead of running the passes, from the embedding to the candidates of the
 // last token, it returns them for the caller to run.
 func (t *Transformer) Record(tokens []int32) ([]*graph.Pass, error) {

@@ -14,12 +14,13 @@ import (
 // float16, which is 2·10⁻⁴ of usual ones. Activations keep twice as many bits.
 const matrixLoss = 4e-4
 
-// matrixTokens is how many vectors a trial of subgroup matrices multiplies.
-const matrixTokens = 256
+// matrixTokens and fewTokens are how many vectors the trials of subgroup matrices multiply: of the kernel for many, which has
+// to be faster as well, and of the one for few.
+const matrixTokens, fewTokens = 256, 16
 
 // matricesRun reports whether a device has what products by subgroup matrices need, and why not.
 func matricesRun(dev *gpu.Device) error {
-	for name, c := range map[string]kernels.Consts{"split": nil, graph.MatrixKernel: {"ACROSS": 1, "FINE": 1}} { // the smallest tile in use
+	for name, c := range map[string]kernels.Consts{"split": nil, "split_panels": nil, graph.MatrixKernel: {"ACROSS": 1, "FINE": 1}, graph.FewKernel: {"HIGH": 1, "ALONG": 1, "FINE": 1}} { // the smallest tile in use
 		k, err := kernels.Specialize(name, c)
 		if err == nil {
 			err = dev.Fits(k)
@@ -62,11 +63,15 @@ func (k *Variants) ChooseMatrices(ctx context.Context, src graph.Source) (map[gr
 // chooseMatrices tries subgroup matrices for one packing.
 func (k *Variants) chooseMatrices(ctx context.Context, p graph.Packing) (bool, error) {
 	r := VariantResult{Kernel: graph.MatrixKernel, Packing: p.String()}
-	t, err := newMatrixTrial(ctx, k.dev, p)
+	few, err := k.tryFew(ctx, p)
 	if err == nil {
-		defer t.close()
-		r.RelativeRMS, r.Speed, err = t.compete(ctx)
+		var t *matrixTrial
+		if t, err = newMatrixTrial(ctx, k.dev, p, matrixTokens); err == nil {
+			defer t.close()
+			r.RelativeRMS, r.Speed, err = t.compete(ctx)
+		}
 	}
+	r.RelativeRMS = math.Max(r.RelativeRMS, few) // NaN if either is
 	r.Chosen, err = k.judge(ctx, variant{Variant: graph.Variant{Kernel: graph.MatrixKernel}, loss: matrixLoss}, &r, leastGain, err)
 	if err == nil {
 		k.update(func(all []VariantResult) []VariantResult { return append(all, r) })
@@ -74,13 +79,23 @@ func (k *Variants) chooseMatrices(ctx context.Context, p graph.Packing) (bool, e
 	return r.Chosen, err
 }
 
+// tryFew returns how far off the kernel for few vectors is.
+func (k *Variants) tryFew(ctx context.Context, p graph.Packing) (float64, error) {
+	t, err := newMatrixTrial(ctx, k.dev, p, fewTokens)
+	if err != nil {
+		return 0, err
+	}
+	defer t.close()
+	return t.off(ctx, t.matrices())
+}
+
 // matrixTrial is a product of many random vectors with random weights, whose results are known by what matmul makes of it.
 type matrixTrial struct{ *matrix }
 
 // newMatrixTrial makes one. Close it.
-func newMatrixTrial(ctx context.Context, dev *gpu.Device, p graph.Packing) (*matrixTrial, error) {
+func newMatrixTrial(ctx context.Context, dev *gpu.Device, p graph.Packing, tokens int) (*matrixTrial, error) {
 	const width = 4096
-	s := graph.Shape{Packing: p, Rows: trialBytes / p.CodeBytes(width), Width: width, Tokens: matrixTokens}
+	s := graph.Shape{Packing: p, Rows: trialBytes / p.CodeBytes(width), Width: width, Tokens: tokens}
 	rng := rand.New(rand.NewPCG(3, 4))
 	src := oneMatrix(s, randomPattern(p, rng))
 	m, err := reserveMatrix(dev, s, src, graph.Choice{})
@@ -151,9 +166,14 @@ func (t *matrixTrial) off(ctx context.Context, c graph.Choice) (float64, error) 
 	return worst, nil
 }
 
+// matrices is the choice of subgroup matrices.
+func (t *matrixTrial) matrices() graph.Choice {
+	return graph.Choice{Matrices: map[graph.Packing]bool{t.Packing: true}}
+}
+
 // compete returns how far off the results are from matmul's, and how many times as fast they come.
 func (t *matrixTrial) compete(ctx context.Context) (off, speed float64, err error) {
-	with := graph.Choice{Matrices: map[graph.Packing]bool{t.Packing: true}}
+	with := t.matrices()
 	if off, err = t.off(ctx, with); err != nil {
 		return 0, 0, err
 	}

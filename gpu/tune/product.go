@@ -73,8 +73,8 @@ func newProductTrial(ctx context.Context, dev *gpu.Device, kernel string, s grap
 	if err != nil {
 		return nil, err
 	}
-	if kernel == graph.MatrixKernel {
-		m.kit.ReserveHalves(s.Tokens, s.Tokens*s.Cols(s.Width))
+	if kernel == graph.MatrixKernel || kernel == graph.FewKernel {
+		m.kit.ReserveHalves(s.Tokens, graph.RoundUp(s.Tokens, 16)*s.Cols(s.Width))
 	}
 	t := &productTrial{matrix: m, kernel: kernel, cold: reserveCold(dev, m.arena), unwritten: reserveUnwritten(m.arena, m.y.Buffer)}
 	if err = m.load(ctx, src); err == nil {
@@ -141,7 +141,7 @@ func sampled(rng *rand.Rand, n, count int) []int {
 
 // record records the product a number of times, with cold caches if the device has any.
 func (t *productTrial) record(c graph.Choice, times int) (*graph.Pass, error) {
-	c.Matrices = map[graph.Packing]bool{t.Packing: t.kernel == graph.MatrixKernel}
+	c.Matrices = map[graph.Packing]bool{t.Packing: t.kernel == graph.MatrixKernel || t.kernel == graph.FewKernel}
 	r := t.kit.With(c).Recorder("trial", t.Tokens)
 	for range times {
 		t.cold.record(r)

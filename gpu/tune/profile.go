@@ -41,7 +41,26 @@ func Profile(ctx context.Context, t *transformer.Transformer, tokens []int32) ([
 	if err != nil {
 		return nil, err
 	}
-	g := t.Graph()
+	n := t.Position() - first
+	return timePasses(ctx, t.Graph(), passes, func(layer int) (bytes, flops uint64) { return attentionCost(t.Graph(), layer, first, n) })
+}
+
+// ProfileBatch does the same with one token for each of several sequences, which have as many tokens as the selected one.
+func ProfileBatch(ctx context.Context, t *transformer.Transformer, sequences []int, tokens []int32) ([]Dispatch, error) {
+	first := t.Position()
+	passes, err := t.RecordBatch(sequences, tokens)
+	if err != nil {
+		return nil, err
+	}
+	n := uint64(len(tokens))
+	return timePasses(ctx, t.Graph(), passes, func(layer int) (bytes, flops uint64) {
+		bytes, flops = attentionCost(t.Graph(), layer, first, 1)
+		return n * bytes, n * flops
+	})
+}
+
+// timePasses runs passes and times their dispatches; attention says what a layer's has to read and to compute.
+func timePasses(ctx context.Context, g *graph.Graph, passes []*graph.Pass, attention func(layer int) (bytes, flops uint64)) ([]Dispatch, error) {
 	program, err := g.Program(passes...)
 	if err != nil {
 		return nil, err
@@ -63,7 +82,7 @@ func Profile(ctx context.Context, t *transformer.Transformer, tokens []int32) ([
 			if l, ok := strings.CutPrefix(pass.Name, "layer "); ok && attends(d.Kernel.Key) {
 				layer, _ := strconv.Atoi(l) // as it was written
 				last := &list[len(list)-1]
-				last.Bytes, last.FLOPs = attentionCost(g, layer, first, t.Position()-first)
+				last.Bytes, last.FLOPs = attention(layer)
 			}
 		}
 	}

@@ -129,20 +129,37 @@ func (k *kinds) products(dev *gpu.Device, what string, m *graph.Matrix, tokens [
 		return
 	}
 	for _, p := range m.Parts {
+		added := map[int]bool{}
 		for _, n := range tokens {
 			if p.Bits == 32 || p.Rows*p.Width < leastTuned || n > most {
 				continue
 			}
 			s := graph.Shape{Packing: p.Packing, Rows: p.Rows, Width: p.Width, Tokens: n}
-			kernel := graph.KernelFor(dev.OnCPU(), n)
-			if graph.MatricesTake(s) && matricesRun(dev) == nil {
-				kernel = graph.MatrixKernel
+			kernel := kernelFor(dev, &s)
+			if added[s.Tokens] {
+				continue
 			}
-			k.add(kind{TuningKey: graph.TuningKey{Kernel: kernel, Class: s.Class()}, tokens: n, open: func(ctx context.Context) (subject, error) {
+			added[s.Tokens] = true
+			k.add(kind{TuningKey: graph.TuningKey{Kernel: kernel, Class: s.Class()}, tokens: s.Tokens, open: func(ctx context.Context) (subject, error) {
 				return newProductTrial(ctx, dev, kernel, s)
 			}}, what)
 		}
 	}
+}
+
+// kernelFor names the kernel that is to be tuned for a product: for one that is made in groups, that of a group, to which it
+// cuts s.
+func kernelFor(dev *gpu.Device, s *graph.Shape) string {
+	matrices := matricesRun(dev) == nil
+	switch {
+	case matrices && graph.PanelsTake(*s):
+		return graph.FewKernel
+	case matrices && graph.MatricesTake(*s):
+		return graph.MatrixKernel
+	case graph.Grouped(dev.OnCPU(), s.Tokens):
+		s.Tokens = graph.FewTokens
+	}
+	return graph.KernelFor(dev.OnCPU(), s.Tokens)
 }
 
 // attention adds the attention of a model, in steps of the given numbers of tokens.

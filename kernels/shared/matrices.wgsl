@@ -4,6 +4,3 @@ alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Sums = subgroup_matrix_result<f32, 16, 16>;
 
 fn multiplied(a: Left, b: Right, sums: Sums) -> Sums { return subgroupMatrixMultiplyAccumulate(a, b, sums); }
-
-// stored returns the two float16 of a word.
-fn stored(word: u32) -> vec2<f16> { return bitcast<vec2<f16>>(word); }

@@ -32,5 +32,3 @@ fn store_at(panel: u32, sums: Sums) {
   var mine = sums;
   for (var i = 0u; i < 8u; i++) { ps[panel][i * 32u + matrix_lane] = mine.e[i]; }
 }
-
-fn stored(word: u32) -> vec2<f32> { return unpack2x16float(word); }

@@ -34,7 +34,7 @@ type Kernel struct {
 	Compile    float64 `json:"compile_seconds"`
 }
 
-// profiles times a prompt, and a token at the smallest and at the largest context.
+// profiles times a prompt, a token at the smallest and at the largest context, and one of each sequence of the largest batch.
 func (b *benchmark) profiles(ctx context.Context) error {
 	prompt := min(512, most(b.Prompts))
 	if err := b.profile(ctx, fmt.Sprintf("a prompt of %d tokens", prompt), 0, prompt); err != nil {
@@ -49,18 +49,51 @@ func (b *benchmark) profiles(ctx context.Context) error {
 			return err
 		}
 	}
+	if n := most(b.Batches); n > 1 {
+		return b.profileBatch(ctx, n, contexts[0])
+	}
 	return nil
 }
 
-// profile times the pass of n tokens after a context. The first time, which a driver may do more at, does
-// not count.
+// profileBatch times a token of each of n sequences.
+func (b *benchmark) profileBatch(ctx context.Context, n, length int) error {
+	t, err := b.batches(length, n)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	sequences := make([]int, n)
+	for i := range sequences {
+		sequences[i] = i
+	}
+	return b.profileOf(fmt.Sprintf("a token of each of %d sequences at context %d", n, length), length, n, func() ([]tune.Dispatch, error) {
+		for _, i := range sequences {
+			if err := t.Select(i); err != nil {
+				return nil, err
+			}
+			if err := t.Rewind(length); err != nil {
+				return nil, err
+			}
+		}
+		return tune.ProfileBatch(ctx, t, sequences, make([]int32, n))
+	})
+}
+
+// profile times the pass of n tokens after a context.
 func (b *benchmark) profile(ctx context.Context, title string, length, n int) (err error) {
+	return b.profileOf(title, length, n, func() ([]tune.Dispatch, error) {
+		if err := b.t.Rewind(length); err != nil {
+			return nil, err
+		}
+		return tune.Profile(ctx, b.t, make([]int32, n))
+	})
+}
+
+// profileOf times a pass. The first time, which a driver may do more at, does not count.
+func (b *benchmark) profileOf(title string, length, n int, run func() ([]tune.Dispatch, error)) (err error) {
 	p := Profile{Title: title, Tokens: n, Context: length}
 	for range 2 {
-		if err := b.t.Rewind(length); err != nil {
-			return err
-		}
-		if p.list, err = tune.Profile(ctx, b.t, make([]int32, n)); err != nil {
+		if p.list, err = run(); err != nil {
 			return err
 		}
 	}

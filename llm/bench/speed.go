@@ -81,10 +81,7 @@ func (b *benchmark) generations(ctx context.Context) error {
 	if most(batches) < 2 || len(contexts) == 0 {
 		return nil
 	}
-	// Sequences of their own, no longer than they get: caches for many of the longest context would not fit everywhere.
-	t, err := b.t.Beside(b.model.Weights(), transformer.Options{
-		MaxSeqLen: contexts[0] + n + 1, MaxBatch: most(batches), Chunk: 64, KVBits: b.KVBits,
-	})
+	t, err := b.batches(contexts[0], most(batches))
 	if err != nil {
 		return err
 	}
@@ -97,4 +94,10 @@ func (b *benchmark) generations(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// batches returns sequences of their own, no longer than they get: caches for many of the longest context would not fit
+// everywhere. Close them.
+func (b *benchmark) batches(context, most int) (*transformer.Transformer, error) {
+	return b.t.Beside(b.model.Weights(), transformer.Options{MaxSeqLen: context + b.Tokens + 1, MaxBatch: most, Chunk: 64, KVBits: b.KVBits})
 }

@@ -47,8 +47,8 @@ type helper struct {
 	_      [64]byte // nothing else in its cache line
 }
 
-// How often a goroutine looks before it sleeps: a helper for work, some hundred microseconds, so that it is awake behind
-// the norms and the attention of a token, which are not shared; the caller for the end of the last piece.
+// How often a goroutine looks before it sleeps: a helper for work, about a hundred microseconds, so that it is still awake
+// after the norms and the attention of a token, which are not shared; the caller for the end of the last piece.
 const (
 	spins  = 400000
 	waited = 100000

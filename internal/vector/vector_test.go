@@ -43,4 +43,7 @@ func TestBest(t *testing.T) {
 	if got := Best(); got != want {
 		t.Errorf("got %v, the system says %v", got, want)
 	}
+	if got, want := VNNI(), want == AVX512 && has("avx512_vnni"); got != want {
+		t.Errorf("VNNI %v, the system says %v", got, want)
+	}
 }

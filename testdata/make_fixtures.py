@@ -261,6 +261,9 @@ FIXTURES = {
                 dict(tie_word_embeddings=True, vision_config=dict(
                     model_type="siglip2_vision_model", hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
                     num_patches=4, patch_size=2), projector_hidden_size=16, downsample_factor=1)),
+    "afmoe": ("AfmoeConfig", dict(
+        num_hidden_layers=4, head_dim=12, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, num_shared_experts=1,
+        sliding_window=10, global_attn_every_n_layers=2, mup_enabled=True, route_scale=1.7)),
     "flint": ("FlintConfig", dict(
         head_dim=12, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, shared_expert_intermediate_size=28, mlp_only_layers=[1],
         sliding_window=10, layer_types=["sliding_attention", "full_attention", "sliding_attention"])),

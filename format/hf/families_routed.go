@@ -180,6 +180,11 @@ func readQwen2MoE(d *draft) {
 
 // moe returns an MLP of experts that otherwise is as the dense ones.
 func (d *draft) moe(count string) model.MLP {
+	for _, key := range []string{count, "num_experts_per_tok"} {
+		if !d.has(key) {
+			d.fail(key, "missing: how many experts there are, and how many a token is sent to, has no default; without it, transformers cannot run the model either")
+		}
+	}
 	m := d.layers[0].MLP
 	m.Intermediate = d.size("moe_intermediate_size", 0)
 	m.Experts, m.TopK = d.size(count, 0), d.size("num_experts_per_tok", 0)

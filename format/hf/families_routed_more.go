@@ -1,6 +1,10 @@
 package hf
 
-import "github.com/llama-webgpu/llama-webgpu/format/model"
+import (
+	"math"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
 
 // moreRoutedFamilies are further mixtures of experts.
 var moreRoutedFamilies = map[string]*family{
@@ -61,6 +65,27 @@ var moreRoutedFamilies = map[string]*family{
 			"tie_word_embeddings": false, "attention_bias": false, "embedding_multiplier": 1.0, "logits_scaling": 1.0,
 			"residual_multiplier": 1.0, "attention_multiplier": 1.0, "num_local_experts": 8, "num_experts_per_tok": 2,
 			"shared_intermediate_size": 0, "rope_theta": 10000}`,
+	},
+	"afmoe": {
+		class: "AfmoeForCausalLM",
+		read:  readAFMoE,
+		tensors: with(with(llamaTensors, sharedExpert("mlp.shared_experts", "")), named(map[model.Role]string{
+			model.RoleOutGate:      "{p}layers.{l}.self_attn.gate_proj.weight",
+			model.RolePostAttnNorm: "{p}layers.{l}.post_attention_layernorm.weight",
+			model.RoleMLPNorm:      "{p}layers.{l}.pre_mlp_layernorm.weight",
+			model.RolePostMLPNorm:  "{p}layers.{l}.post_mlp_layernorm.weight",
+		})),
+		experts: with(mlpExperts, named(map[model.Role]string{
+			model.RoleRouter:        "{p}layers.{l}.mlp.router.gate.weight",
+			model.RoleSelectionBias: "{p}layers.{l}.mlp.expert_bias",
+		})),
+		prefixes: modelPrefix,
+		defaults: `{"vocab_size": 200192, "hidden_size": 2048, "intermediate_size": 6144, "moe_intermediate_size": 1408,
+			"num_hidden_layers": 32, "num_dense_layers": 1, "num_attention_heads": 16, "head_dim": 128,
+			"hidden_act": "silu", "max_position_embeddings": 16384, "rms_norm_eps": 1e-05, "tie_word_embeddings": false,
+			"num_experts": 64, "num_experts_per_tok": 6, "num_shared_experts": 2, "route_scale": 1.0,
+			"global_attn_every_n_layers": 4, "sliding_window": 1024, "mup_enabled": false, "attention_bias": false,
+			"rope_theta": 10000}`,
 	},
 	"flint": {
 		class:    "FlintForCausalLM",
@@ -351,4 +376,40 @@ func readSarvamMLA(d *draft) {
 	}
 	d.readLatent(names)
 	d.behindDense(d.deepExperts())
+}
+
+// readAFMoE: gated attention, RoPE in the layers with a window alone, and experts by the sigmoids of their logits.
+func readAFMoE(d *draft) {
+	d.heads()
+	d.rms()
+	d.mlp(true, "hidden_act", "")
+	if d.bool("attention_bias", false) {
+		d.fail("attention_bias", "biases of attention without one of its gate are not supported")
+	}
+	d.qkNorm(model.QKNormHead)
+	d.rope(false, ropeNames)
+	every := d.size("global_attn_every_n_layers", 4)
+	d.windows(d.slidingWindow(), 0, func(i int) string {
+		if (i+1)%every == 0 {
+			return fullAttention
+		}
+		return "sliding_attention"
+	})
+	if d.bool("mup_enabled", false) {
+		d.spec.EmbedScale = float32(math.Sqrt(float64(d.spec.Hidden)))
+	}
+	m := d.moe("num_experts")
+	m.Sigmoid, m.NormalizeTopK, m.SelectionBias = true, true, true
+	m.RouteScale = float32(d.float("route_scale", 1))
+	m.Shared = d.size("num_shared_experts", 0) * m.Intermediate
+	dense := d.int("num_dense_layers", 1)
+	d.each(func(i int, y *model.Layer) {
+		y.PostNorm, y.Attention.Gated = true, true
+		if y.Attention.Window == 0 {
+			y.Attention.RoPE = -1
+		}
+		if i >= dense {
+			y.MLP = m
+		}
+	})
 }

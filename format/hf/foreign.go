@@ -56,10 +56,11 @@ var otherModels = []struct{ types, what string }{
 	{`audio-spectrogram-transformer moshi moss_transcribe_diarize musicgen_melody bark clap csm dac dia encodec hubert kyutai_speech_to_text mimi moonshine musicgen parakeet seamless_m4t
 		seamless_m4t_v2 speech_to_text speecht5 unispeech vits wav2vec2 wav2vec2-bert wavlm whisper`, "a model of speech or sound"},
 	{
-		`align beit blip chinese_clip clip clip_text_model clip_vision_model clipseg convnext convnextv2 deit detr dinov2 dinov3_vit dpt
+		`align beit blip emu3 fuyu git got_ocr2 trocr chinese_clip clip clip_text_model clip_vision_model clipseg convnext convnextv2 deit detr dinov2 dinov3_vit dpt
 		grounding-dino mobilenet_v2 owlvit resnet sam sam2 segformer siglip siglip2 swin timm_wrapper vit vit_mae`,
 		"a model of images",
 	},
+	{"gpt-sw3", "the name of a tokenizer, whose models are of model_type gpt2"},
 	{"gpt_neox_reward_model", "a reward model: it rates texts and writes none"},
 	{"gemma4_assistant gemma4_unified_assistant", "an assistant that reads the keys and values of another model"},
 }
@@ -73,9 +74,10 @@ var missingParts = []struct{ types, part string }{
 	{"phi3small rugpt3xl", "attention to blocks of positions by a pattern"},
 	{"reformer", "attention by hashes"},
 	{"jetmoe", "mixtures of attention heads"},
-	{"laguna beam", "gates of what attention makes"},
+	{"laguna", "gates of a head as a whole"},
 	{"mimo_v2_flash", "values of another width than keys"},
 	{"persimmon", "norms of queries and keys with biases"},
+	{"beam", "sums of branches that are scaled by depth"},
 	{"zaya", "attention in a compressed space, with convolutions"},
 	{"xlnet", "attention over permutations of the positions"},
 	{"cpmant inkling_text", "scores by learned positions relative to the query"},
@@ -92,6 +94,7 @@ var missingParts = []struct{ types, part string }{
 	{"aria_text dbrx", "stacks of experts as this family stores them"},
 	{"phi4_multimodal", "adapters that are switched on for images and sounds"},
 	{"cohere_compass_text", "a RoPE in three dimensions"},
+	{"apertus1p5_text apertus1p5", "a head for a part of the vocabulary"},
 	{"blt", "patches of bytes in place of tokens"},
 	{"yuan", "a filter over neighboring positions"},
 	{"lara_mini bailing_hybrid", "gated delta nets"},
@@ -103,7 +106,8 @@ var missingParts = []struct{ types, part string }{
 	{"olmo_hybrid", "gated delta nets with convolutions of their own"},
 	{"mamba mamba2 falcon_mamba bamba falcon_h1 jamba zamba zamba2 nemotron_h", "state space layers (Mamba)"},
 	{"rwkv xlstm recurrent_gemma", "recurrent layers"},
-	{"gemma3n gemma3n_text gemma4 gemma4_text", "embeddings for each layer"},
+	{"gemma3n gemma3n_text", "embeddings for each layer, keys and values that layers share, and several residual streams (AltUp)"},
+	{"gemma4 gemma4_text gemma4_unified gemma4_unified_text", "normalized values, layers that are scaled, experts beside a dense MLP, embeddings for each layer, and keys and values that layers share"},
 	{"bitnet", "weights of three values, and rounded activations"},
 	{"diffllama", "attention as a difference of two"},
 	{"mllama", "cross-attention"},

@@ -20,6 +20,7 @@ type keyTable struct {
 	}
 	Where       map[string][]string // → places in files of all families
 	Activations []string
+	Causal      []string // values of model_type that make logits
 }
 
 func readKeyTable(t *testing.T) keyTable {

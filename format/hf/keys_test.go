@@ -327,3 +327,17 @@ func TestKeyTableIsWhole(t *testing.T) {
 		}
 	}
 }
+
+// Of all that transformers makes logits of the next token with, a family is read, or a sentence says what it is or lacks.
+func TestEveryTypeOfTransformers(t *testing.T) {
+	table := readKeyTable(t)
+	if len(table.Causal) < 150 {
+		t.Fatalf("%d values of model_type", len(table.Causal))
+	}
+	for _, name := range table.Causal {
+		_, err := ParseConfig(fmt.Appendf(nil, `{"model_type": %q}`, name))
+		if err != nil && strings.Contains(err.Error(), "unsupported model_type") {
+			t.Errorf("%s: no word on what it is", name)
+		}
+	}
+}

@@ -6,7 +6,8 @@
 config_documents.json: odd documents, and what Python reads from a file with each, as transformers does.
 
 config_keys.json: for each supported family, the keys of config.json that transformers reads, and where; its
-default for each; and the names that mean another key. Also the names of activations. No model is built: the sources of transformers are parsed. Beginning with the class that makes logits and
+default for each; and the names that mean another key. Also the names of activations, and the
+values of model_type that make logits. No model is built: the sources of transformers are parsed. Beginning with the class that makes logits and
 with the configuration's class, every class and function that these mention is followed, within the
 family's files and the shared ones of SHARED. There, a key is read by
 
@@ -115,6 +116,7 @@ FAMILIES = {
     "qwen3_5_text": ("qwen3_5", "Qwen3_5TextConfig", "Qwen3_5ForCausalLM"),
     "qwen3_5_moe_text": ("qwen3_5_moe", "Qwen3_5MoeTextConfig", "Qwen3_5MoeForCausalLM"),
     "lfm2_moe": ("lfm2_moe", "Lfm2MoeConfig", "Lfm2MoeForCausalLM"),
+    "afmoe": ("afmoe", "AfmoeConfig", "AfmoeForCausalLM"),
     "flint": ("flint", "FlintConfig", "FlintForCausalLM"),
     "granite_swa": ("granite_swa", "GraniteSWAConfig", "GraniteSWAForCausalLM"),
     "granitemoe_swa": ("granitemoe_swa", "GraniteMoeSWAConfig", "GraniteMoeSWAForCausalLM"),
@@ -342,6 +344,13 @@ def activations():
     return sorted(k.value for k in node.keys)
 
 
+def causal():
+    """The values of model_type that transformers knows a model with logits of the next token for."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    return sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
 def dump(value, depth):
     """JSON with a line for each member, down to depth."""
     if depth == 0 or not isinstance(value, dict):
@@ -355,7 +364,7 @@ def make_keys():
     for f in table.values():
         where |= f["shared"]
         f["shared"] = sorted(f["shared"])
-    return dump({"families": table, "where": where, "activations": activations()}, 4)
+    return dump({"families": table, "where": where, "activations": activations(), "causal": causal()}, 4)
 
 
 DOCUMENTS = [

@@ -63,6 +63,7 @@ func (r *run) advance(ctx context.Context) (p Piece, added bool, err error) {
 	n, err := r.session.prefill(ctx, r.rest)
 	r.rest = r.rest[n:]
 	if err != nil || n > 0 {
+		r.read(err)
 		return Piece{}, false, err
 	}
 	id, err := r.session.next(ctx, r.rest, r)
@@ -71,6 +72,14 @@ func (r *run) advance(ctx context.Context) (p Piece, added bool, err error) {
 	}
 	p, err = r.take(id)
 	return p, err == nil, err
+}
+
+// read tells whoever wants to know how much of the prompt has been read.
+func (r *run) read(err error) {
+	if r.o.OnPrompt != nil && err == nil && r.chosen == 0 {
+		all := len(r.result.Prompt)
+		r.o.OnPrompt(all-len(r.rest), all)
+	}
 }
 
 // begin gives the first text that waits a session.

@@ -51,6 +51,9 @@ type GenerateOptions struct {
 	Overflow Overflow
 	Keep     int
 
+	// OnPrompt, if not nil, is told after each chunk of a long prompt how many of its tokens the cache has. It must not block.
+	OnPrompt func(done, total int)
+
 	NoBOS    bool     // do not put before the prompt of Generate what the tokenizer puts before a text
 	Template Template // for Chat, in place of the model's
 

@@ -82,22 +82,26 @@ func TestJinja(t *testing.T) {
 	}
 }
 
-// TestThirdParty compares the Jinja library in the repository with the one that npm has under the pinned version.
+// TestThirdParty compares other people's code in the repository with what npm has under the pinned versions.
 func TestThirdParty(t *testing.T) {
-	const ours, theirs = "third_party/huggingface-jinja", "node_modules/@huggingface/jinja"
-	_, err := os.Stat(theirs)
-	require(t, err == nil, theirs+" is missing: npm ci")
-	for name, from := range map[string]string{"index.js": "dist/index.js", "LICENSE": "LICENSE", "package.json": "package.json"} {
-		got, err := os.ReadFile(filepath.Join(ours, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, err := os.ReadFile(filepath.Join(theirs, from))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s/%s is not what npm has as %s: copy it from %s", ours, name, from, theirs)
+	for _, lib := range []struct{ ours, theirs, script string }{
+		{"third_party/huggingface-jinja", "node_modules/@huggingface/jinja", "dist/index.js"},
+		{"third_party/marked", "node_modules/marked", "lib/marked.esm.js"},
+	} {
+		_, err := os.Stat(lib.theirs)
+		require(t, err == nil, lib.theirs+" is missing: npm ci")
+		for name, from := range map[string]string{filepath.Base(lib.script): lib.script, "LICENSE": "LICENSE", "package.json": "package.json"} {
+			got, err := os.ReadFile(filepath.Join(lib.ours, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(filepath.Join(lib.theirs, from))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s/%s is not what npm has as %s: copy it from %s", lib.ours, name, from, lib.theirs)
+			}
 		}
 	}
 }

@@ -261,7 +261,7 @@ func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 	case kind == "vocab" && file == "vocab.json":
 		data = bytes.Replace(data, []byte("the"), []byte("thE"), 1)
 	case kind == "chat" && manifest:
-		data = bytes.Replace(data, []byte(`"bos": 0`), []byte(`"chat_template": "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}", "bos": 0`), 1)
+		data = withTemplate(data)
 	case kind == "norange":
 		r.Header.Del("Range")
 	case kind == "cors":
@@ -279,6 +279,11 @@ func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.ServeContent(w, r, file, modified, bytes.NewReader(data))
 	return nil
+}
+
+// withTemplate gives a manifest a chat template, of which the model goes on where the conversation ends.
+func withTemplate(manifest []byte) []byte {
+	return bytes.Replace(manifest, []byte(`"bos": 0`), []byte(`"chat_template": "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}", "bos": 0`), 1)
 }
 
 // first reports whether a range is requested for the first time.

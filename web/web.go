@@ -22,17 +22,19 @@ import (
 
 // Model is a bundle to serve.
 type Model struct {
-	Name  string   `json:"name"` // a single path element
-	Title string   `json:"title"`
-	Bytes int64    `json:"bytes"`
-	Dir   string   `json:"-"`
-	Files []string `json:"-"` // that clients may request
+	Name   string   `json:"name"` // a single path element
+	Title  string   `json:"title"`
+	Format string   `json:"format,omitzero"` // of its matrices
+	Bytes  int64    `json:"bytes"`
+	Dir    string   `json:"-"`
+	Files  []string `json:"-"` // that clients may request
 }
 
 // Options say what to serve.
 type Options struct {
-	Page   fs.FS // the demo page, as Site returns it
-	Models []Model
+	Page fs.FS // as Site returns it
+	// Models are the bundles that there are when it is called; nil: none.
+	Models func() []Model
 	// API answers to APIPaths, patterns of http.ServeMux without a method; nil: nothing does.
 	API      http.Handler
 	APIPaths []string
@@ -56,13 +58,9 @@ func Handler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /models.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"models": o.Models, "reference": o.Reference != nil}) // fails only if the client has gone
+		_ = json.NewEncoder(w).Encode(map[string]any{"models": o.models(), "reference": o.Reference != nil}) // fails only if the client has gone
 	})
-	for _, m := range o.Models {
-		for _, name := range m.Files {
-			mux.HandleFunc("GET /models/"+m.Name+"/"+name, func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, filepath.Join(m.Dir, name)) })
-		}
-	}
+	mux.HandleFunc("GET /models/{model}/{file}", o.serveModel)
 	mux.Handle("POST /reference/{model}", http.NewCrossOriginProtection().Handler(http.HandlerFunc(o.reference)))
 	mux.HandleFunc("GET /"+wasmName, o.serveWasm)
 	for _, path := range o.APIPaths {
@@ -104,6 +102,25 @@ func (o *Options) known(host string) bool {
 		return true
 	}
 	return slices.ContainsFunc(o.Hosts, func(h string) bool { return strings.EqualFold(host, h) })
+}
+
+// models are the bundles that there are now.
+func (o *Options) models() []Model {
+	if o.Models == nil {
+		return []Model{}
+	}
+	return o.Models()
+}
+
+// serveModel serves a file of a bundle, if it is one that clients may request.
+func (o *Options) serveModel(w http.ResponseWriter, r *http.Request) {
+	for _, m := range o.models() {
+		if file := r.PathValue("file"); m.Name == r.PathValue("model") && slices.Contains(m.Files, file) {
+			serveFile(w, r, filepath.Join(m.Dir, file))
+			return
+		}
+	}
+	http.NotFound(w, r)
 }
 
 // serveFile serves a file, whole or in ranges.

@@ -9,16 +9,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/llama-webgpu/llama-webgpu/format/bundle"
-	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
@@ -31,9 +27,10 @@ var serveCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "serve a bundle to OpenAI clients, and a page that runs it in the browser",
 	UsageText: "llama-webgpu serve DIR [options]",
-	Description: `Serves the demo page, the npm package that it uses, and the bundle in DIR or the bundles in its
-subdirectories. The model runs in the browser, on its GPU: prompts and texts stay there. Only the page's
-parity check, if you run it, has this program compute logits on the CPU, of a sentence that is always the same.
+	Description: `Serves a page to chat with models, the npm package that it uses, and the bundle in DIR or the bundles in its
+subdirectories; those that come later are found, too. In the page a model runs in the browser, on its GPU, and then
+what is said stays there, or, if you turn the switch, in this program. Only the page's parity check has this program
+compute logits on the CPU, of a sentence that is always the same.
 
 Unless --host says otherwise, the server can be reached from this machine only. Browsers on other machines
 allow WebGPU on https pages only. The server answers to IP addresses, localhost, and its own host name; behind
@@ -73,18 +70,15 @@ func serve(c *cli.Context) error {
 	if err := cmp.Or(cmdline.Check(c, []string{"model"}, "model"), checkDevice(c), cmdline.Within(c, bounds...)); err != nil {
 		return err
 	}
-	models, damaged, err := findBundles(c.String("model"))
+	l, err := openLibrary(c.String("model"), func(err error) { fmt.Fprintf(c.App.ErrWriter, "not served: %v\n", err) })
 	if err != nil {
 		return err
-	}
-	for _, err := range damaged {
-		fmt.Fprintf(c.App.ErrWriter, "not served: %v\n", err)
 	}
 	service, err := newService(c)
 	if err != nil {
 		return err
 	}
-	api, err := newAPI(c, models, service.memory)
+	api, err := newAPI(c, l, service.memory)
 	if err != nil {
 		return err
 	}
@@ -94,21 +88,21 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o := web.Options{Page: page, Models: models}
+	o := web.Options{Page: page, Models: l.models}
 	if api != nil {
 		o.API, o.APIPaths = api, server.Paths
 	}
 	o.Hosts, o.AnyAddress = hostNames(c.String("host"))
 	o.Hosts = append(o.Hosts, c.StringSlice("allow-host")...)
 	if !c.Bool("no-reference") {
-		o.Reference = (&referenceServer{models: models}).logits
+		o.Reference = (&referenceServer{models: l.models}).logits
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(c.String("host"), fmt.Sprint(c.Int("port"))))
+	listener, err := net.Listen("tcp", net.JoinHostPort(c.String("host"), fmt.Sprint(c.Int("port"))))
 	if err != nil {
 		return err
 	}
-	at := service.scheme() + "://" + pageAddress(l.Addr())
-	fmt.Fprintf(stdout(c), "%s; open %s\n", counted(len(models), "model"), at)
+	at := service.scheme() + "://" + pageAddress(listener.Addr())
+	fmt.Fprintf(stdout(c), "%s; open %s\n", counted(len(l.models()), "model"), at)
 	if api != nil {
 		fmt.Fprintf(stdout(c), "API for OpenAI clients: %s/v1\n", at)
 		defer api.Close(canceled())
@@ -116,7 +110,7 @@ func serve(c *cli.Context) error {
 	if o.AnyAddress && c.String("api-key") == "" && api != nil {
 		fmt.Fprintf(c.App.ErrWriter, "warning: whoever reaches %s may use the API: set --api-key, or --no-api\n", c.String("host"))
 	}
-	return serveUntil(c.Context, service.listener(l), service.handler(web.Handler(o)), c.Duration("grace"))
+	return serveUntil(c.Context, service.listener(listener), service.handler(web.Handler(o)), c.Duration("grace"))
 }
 
 // canceled is a context that has ended.
@@ -167,82 +161,9 @@ func serveUntil(ctx context.Context, l net.Listener, h http.Handler, grace time.
 	return nil
 }
 
-// findBundles returns the bundle in dir, or those in its subdirectories. Of several, those that cannot be opened are left
-// out, and damaged says why.
-func findBundles(dir string) (models []web.Model, damaged []error, err error) {
-	if source.Exists(dir, bundle.ManifestName) {
-		m, err := describeBundle(dir)
-		return []web.Model{m}, nil, err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, nil, source.WrongKind(dir)
-	}
-	named := map[string]bool{}
-	for _, e := range entries {
-		sub := filepath.Join(dir, e.Name())
-		if !source.Exists(sub, bundle.ManifestName) {
-			continue
-		}
-		m, err := describeBundle(sub)
-		if err != nil {
-			damaged = append(damaged, err)
-			continue
-		}
-		for n := 2; named[m.Name]; n++ { // names that differ only in characters that a path cannot have
-			m.Name = fmt.Sprintf("%s-%d", pathName(filepath.Base(sub)), n)
-		}
-		named[m.Name] = true
-		models = append(models, m)
-	}
-	switch {
-	case len(models) > 0:
-		return models, damaged, nil
-	case len(damaged) > 0:
-		return nil, nil, errors.Join(damaged...)
-	case hf.Recognize(dir).Kind != hf.OtherKind:
-		return nil, nil, source.WrongKind(dir)
-	}
-	return nil, nil, fmt.Errorf("%s: no bundle: neither it nor a subdirectory has a %s", dir, bundle.ManifestName)
-}
-
-// describeBundle lists what a page may request of a bundle.
-func describeBundle(dir string) (web.Model, error) {
-	b, err := bundle.Open(dir)
-	if err != nil {
-		return web.Model{}, err
-	}
-	defer b.Close()
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return web.Model{}, err
-	}
-	m := web.Model{
-		Name: pathName(filepath.Base(abs)), Title: filepath.Base(abs), Bytes: b.Manifest.Size(), Dir: abs,
-		Files: []string{bundle.ManifestName},
-	}
-	for _, f := range b.Manifest.Files {
-		m.Files = append(m.Files, f.Name)
-	}
-	if b.Manifest.Tokenizer.Size > 0 {
-		m.Files = append(m.Files, bundle.VocabName)
-	}
-	return m, nil
-}
-
-// pathName makes a name that is a single element of a URL's path and has no meaning to ServeMux.
-func pathName(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r) {
-			return r
-		}
-		return '_'
-	}, name)
-}
-
 // referenceServer computes logits on the CPU, one request at a time. The last model stays open.
 type referenceServer struct {
-	models []web.Model
+	models func() []web.Model
 	mu     sync.Mutex
 	name   string
 	open   *source.Model
@@ -271,7 +192,7 @@ func (s *referenceServer) use(name string) error {
 	if s.open != nil && s.name == name {
 		return nil
 	}
-	for _, m := range s.models {
+	for _, m := range s.models() {
 		if m.Name != name {
 			continue
 		}

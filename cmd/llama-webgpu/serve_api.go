@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
@@ -39,7 +36,7 @@ var apiBounds = []cmdline.Bound{
 }
 
 // newAPI makes the interface for programs, nil: it is not wanted.
-func newAPI(c *cli.Context, models []web.Model, memory uint64) (*server.Server, error) {
+func newAPI(c *cli.Context, l *library, memory uint64) (*server.Server, error) {
 	if c.Bool("no-api") {
 		return nil, nil
 	}
@@ -47,19 +44,18 @@ func newAPI(c *cli.Context, models []web.Model, memory uint64) (*server.Server, 
 		Most: c.Int("max-loaded"), Memory: memory, Keep: c.Duration("keep-alive"), Queue: c.Int("queue"),
 		Key: c.String("api-key"), CORS: c.StringSlice("cors"), Pooling: llm.Pooling(c.String("pooling")),
 	}
-	aliases, err := aliasesOf(c.StringSlice("alias"), models)
+	aliases, err := aliasesOf(c.StringSlice("alias"), l.models())
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range models {
-		print, created, err := identity(m.Dir)
-		if err != nil {
-			return nil, err
+	o.Models = func() (models []server.Model) {
+		for _, b := range l.list() {
+			models = append(models, server.Model{
+				ID: b.Name, Aliases: aliases[b.Name], Print: b.ID, Created: b.Created, Bytes: uint64(b.Bytes),
+				Load: func(ctx context.Context) (*server.Loaded, error) { return loadServed(ctx, c, b.Model) },
+			})
 		}
-		o.Models = append(o.Models, server.Model{
-			ID: m.Name, Aliases: aliases[m.Name], Print: print, Created: created, Bytes: uint64(m.Bytes),
-			Load: func(ctx context.Context) (*server.Loaded, error) { return loadServed(ctx, c, m) },
-		})
+		return models
 	}
 	return server.New(o), nil
 }
@@ -81,20 +77,6 @@ func aliasesOf(flags []string, models []web.Model) (map[string][]string, error) 
 		all[model] = append(all[model], alias)
 	}
 	return all, nil
-}
-
-// identity returns a bundle's ID, and when it was made.
-func identity(dir string) (id string, created time.Time, err error) {
-	b, err := bundle.Open(dir)
-	if err != nil {
-		return "", created, err
-	}
-	defer b.Close()
-	info, err := os.Stat(filepath.Join(dir, bundle.ManifestName))
-	if err != nil {
-		return "", created, err
-	}
-	return b.Manifest.ID, info.ModTime(), nil
 }
 
 // loadServed loads a model for the server.

@@ -20,50 +20,6 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/web"
 )
 
-// TestFindBundles checks that directories whose names look alike in a path get paths of their own, and that a damaged
-// bundle does not keep the others from being served.
-func TestFindBundles(t *testing.T) {
-	c, err := hf.Open(filepath.Join("..", "..", "testdata", "families", "gpt2"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	dir := t.TempDir()
-	for _, name := range []string{"a b", "a_b", "a+b", "c"} {
-		if _, err := convert.Run(context.Background(), convert.Source{Weights: c}, filepath.Join(dir, name), convert.Options{Format: "int8"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "c", "manifest.json"), []byte(`{"format": 1`), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	models, damaged, err := findBundles(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(damaged) != 1 || !strings.Contains(damaged[0].Error(), filepath.Join(dir, "c", "manifest.json")) {
-		t.Errorf("damaged: %v", damaged)
-	}
-	names := map[string]bool{}
-	for _, m := range models {
-		names[m.Name] = true
-	}
-	if len(models) != 3 || len(names) != 3 {
-		t.Errorf("%d bundles by %d names: %v", len(models), len(names), names)
-	}
-	for _, name := range []string{"a b", "a_b", "a+b"} {
-		if err := os.Truncate(filepath.Join(dir, name, "model.wgpu"), 300); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, _, err := findBundles(dir); err == nil || strings.Count(err.Error(), "\n") != 3 {
-		t.Errorf("nothing but damage: %v", err)
-	}
-}
-
 // TestServeRefusesOthers checks that no other site can use the server, by a domain that it points at this machine or by
 // requests from its pages.
 func TestServeRefusesOthers(t *testing.T) {
@@ -132,16 +88,16 @@ func TestServedAPI(t *testing.T) {
 		if err := cmdline.Check(c, []string{"model"}, "model"); err != nil {
 			return err
 		}
-		models, _, err := findBundles(c.String("model"))
+		l, err := openLibrary(c.String("model"), func(error) {})
 		if err != nil {
 			return err
 		}
-		api, err := newAPI(c, models, 0)
+		api, err := newAPI(c, l, 0)
 		if err != nil {
 			return err
 		}
 		t.Cleanup(func() { api.Close(canceled()) })
-		h = web.Handler(web.Options{Page: fstest.MapFS{"index.html": {Data: []byte("the page")}}, Models: models, API: api, APIPaths: server.Paths})
+		h = web.Handler(web.Options{Page: fstest.MapFS{"index.html": {Data: []byte("the page")}}, Models: l.models, API: api, APIPaths: server.Paths})
 		return nil
 	}
 	app := newApp()

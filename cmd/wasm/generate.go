@@ -37,7 +37,8 @@ type generation struct {
 // Other options, all of them optional: sequence (0), maxTokens (256; 0: none), stop (an array of strings), stopTokens (an
 // array of Int32Arrays), what samplingOf reads, schema (a JSON schema) and grammar (GBNF), of which one may be given;
 // onOverflow ("error", "truncate", "shift"), keep (tokens) and opening (a text: without keep, as much of the prompt is kept
-// as begins like it; without either, BOS). The first next fails if one is out of range.
+// as begins like it; without either, BOS); onRead, a function that is called after each chunk of a long prompt with the number of
+// tokens that are in the cache and that of the whole prompt; it must not throw. The first next fails if one is out of range.
 //
 // It returns {promptTokens, next, stop}. next () returns a promise of {token, text, end, stop, stats}: the token, absent
 // if the text has ended without one, and the text that is final now. The last piece also has end, the reason ("eos",
@@ -181,6 +182,9 @@ func generateOptions(o js.Value) llm.GenerateOptions {
 	}
 	if g.MaxTokens == 0 {
 		g.MaxTokens = llm.NoTokens
+	}
+	if told := o.Get("onRead"); told.Type() == js.TypeFunction {
+		g.OnPrompt = func(done, total int) { told.Invoke(done, total) }
 	}
 	g.Stop = texts(o.Get("stop"))
 	if stop := o.Get("stopTokens"); stop.Truthy() {

@@ -38,9 +38,11 @@ func TestClients(t *testing.T) {
 				}
 				t.Skipf("%v: make clients", missing)
 			}
-			address, _ := start(t, server.Options{Key: "secret", Most: 2, Models: []server.Model{
-				{ID: "tiny", Load: func(ctx context.Context) (*server.Loaded, error) { return loadWith(ctx, toolsTemplate) }},
-				{ID: "thinker", Load: func(ctx context.Context) (*server.Loaded, error) { return loadWith(ctx, thinkingTemplate) }},
+			address, _ := start(t, server.Options{Key: "secret", Most: 2, Models: func() []server.Model {
+				return []server.Model{
+					{ID: "tiny", Load: func(ctx context.Context) (*server.Loaded, error) { return loadWith(ctx, toolsTemplate) }},
+					{ID: "thinker", Load: func(ctx context.Context) (*server.Loaded, error) { return loadWith(ctx, thinkingTemplate) }},
+				}
 			}})
 			cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
 			cmd.Dir = dir

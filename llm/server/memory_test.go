@@ -75,7 +75,7 @@ func TestMemoryBudget(t *testing.T) {
 		wantModels(t, address, model)
 	}
 
-	address, _ = start(t, server.Options{Memory: 1, Models: []server.Model{{ID: "large", Bytes: 5 << 20, Load: load}}})
+	address, _ = start(t, server.Options{Memory: 1, Models: func() []server.Model { return []server.Model{{ID: "large", Bytes: 5 << 20, Load: load}} }})
 	if status, text := ask(t, address, "large"); status != http.StatusServiceUnavailable || !strings.Contains(text, "take 5 MB") {
 		t.Errorf("a model that is too large: %d %s", status, text)
 	}

@@ -33,7 +33,7 @@ type Loaded struct {
 // registry loads models when they are asked for, and unloads those that were used longest ago when there are too many, when
 // they take too much memory, or when nobody has used them for a while.
 type registry struct {
-	models []Model
+	models func() []Model
 	most   int           // loaded at once
 	queue  int           // texts that may wait for a model
 	budget uint64        // bytes that loaded models may take together, 0: any number
@@ -62,11 +62,12 @@ type loaded struct {
 
 // find returns the model with a name. With one model any name will do: many clients send that of another.
 func (r *registry) find(name string) (*Model, error) {
-	if len(r.models) == 1 {
-		return &r.models[0], nil
+	models := r.models()
+	if len(models) == 1 {
+		return &models[0], nil
 	}
-	for i := range r.models {
-		if m := &r.models[i]; m.ID == name || slices.Contains(m.Aliases, name) {
+	for i := range models {
+		if m := &models[i]; m.ID == name || slices.Contains(m.Aliases, name) {
 			return m, nil
 		}
 	}
@@ -109,7 +110,7 @@ func (r *registry) use(ctx context.Context, name string) (*loaded, error) {
 
 // take returns a model that is loaded, or begins to load it. It needs r.mu.
 func (r *registry) take(m *Model) (*loaded, error) {
-	if i := slices.IndexFunc(r.loaded, func(l *loaded) bool { return l.Model == m }); i >= 0 {
+	if i := slices.IndexFunc(r.loaded, func(l *loaded) bool { return l.ID == m.ID && l.Print == m.Print }); i >= 0 {
 		l := r.loaded[i]
 		r.loaded = append(slices.Delete(r.loaded, i, i+1), l)
 		l.users++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,13 +15,13 @@ import (
 
 // Options say what to serve.
 type Options struct {
-	Models []Model
-	Most   int           // models that are loaded at once; 0: 1, or with a Memory any number
-	Memory uint64        // bytes that loaded models may take together; 0: any number
-	Keep   time.Duration // how long a model that is not used stays loaded; 0: until another needs its place
-	Queue  int           // texts that may wait for a model; more are answered with 429
-	Key    string        // clients must send it; "": none
-	CORS   []string      // origins whose pages may use the server; *: all
+	Models func() []Model // those that there are when it is called
+	Most   int            // models that are loaded at once; 0: 1, or with a Memory any number
+	Memory uint64         // bytes that loaded models may take together; 0: any number
+	Keep   time.Duration  // how long a model that is not used stays loaded; 0: until another needs its place
+	Queue  int            // texts that may wait for a model; more are answered with 429
+	Key    string         // clients must send it; "": none
+	CORS   []string       // origins whose pages may use the server; *: all
 
 	Pooling llm.Pooling // what embeddings are made of
 }
@@ -38,7 +39,7 @@ var Paths = []string{"/v1/", "/health", "/props", "/metrics", "/tokenize", "/det
 // New makes a server. Models are not loaded yet.
 func New(o Options) *Server {
 	if o.Most == 0 && o.Memory > 0 {
-		o.Most = len(o.Models)
+		o.Most = math.MaxInt
 	}
 	s := &Server{o: o, mux: http.NewServeMux()}
 	s.r = registry{models: o.Models, most: max(o.Most, 1), queue: o.Queue, budget: o.Memory, keep: o.Keep}
@@ -129,9 +130,9 @@ func describe(m *Model) modelJSON {
 }
 
 func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
-	list := make([]modelJSON, len(s.r.models))
-	for i := range list {
-		list[i] = describe(&s.r.models[i])
+	list := []modelJSON{}
+	for _, m := range s.r.models() {
+		list = append(list, describe(&m))
 	}
 	answer(w, http.StatusOK, map[string]any{"object": "list", "data": list})
 	return nil
@@ -139,9 +140,9 @@ func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
 
 func (s *Server) model(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	for i := range s.r.models {
-		if m := &s.r.models[i]; m.ID == id || slices.Contains(m.Aliases, id) {
-			answer(w, http.StatusOK, describe(m))
+	for _, m := range s.r.models() {
+		if m.ID == id || slices.Contains(m.Aliases, id) {
+			answer(w, http.StatusOK, describe(&m))
 			return nil
 		}
 	}

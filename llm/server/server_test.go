@@ -53,8 +53,12 @@ func loadWith(ctx context.Context, conversation string) (*server.Loaded, error) 
 // start serves models of these names, all the same one.
 func start(t *testing.T, o server.Options, names ...string) (address string, client *openai.Client) {
 	t.Helper()
+	var models []server.Model
 	for _, name := range names {
-		o.Models = append(o.Models, server.Model{ID: name, Aliases: []string{"alias-of-" + name}, Print: "fp_" + name, Created: time.Unix(1e9, 0), Load: load})
+		models = append(models, server.Model{ID: name, Aliases: []string{"alias-of-" + name}, Print: "fp_" + name, Created: time.Unix(1e9, 0), Load: load})
+	}
+	if o.Models == nil {
+		o.Models = func() []server.Model { return models }
 	}
 	if o.Queue == 0 {
 		o.Queue = 8

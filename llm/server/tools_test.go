@@ -27,9 +27,8 @@ const (
 // startWith serves the model that comes with the source with another chat template.
 func startWith(t *testing.T, template string) (address string, client *openai.Client) {
 	t.Helper()
-	return start(t, server.Options{Models: []server.Model{{ID: "tiny", Load: func(ctx context.Context) (*server.Loaded, error) {
-		return loadWith(ctx, template)
-	}}}})
+	load := func(ctx context.Context) (*server.Loaded, error) { return loadWith(ctx, template) }
+	return start(t, server.Options{Models: func() []server.Model { return []server.Model{{ID: "tiny", Load: load}} }})
 }
 
 var weather = openai.Tool{Type: "function", Function: &openai.FunctionDefinition{

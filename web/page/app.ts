@@ -1,319 +1,243 @@
-// The demo page. The model runs in a Worker; this file is the user interface.
-import { LlamaError } from '../src/errors.js';
-import type { ChatMessage, LoadProgress, Stats, TextModel } from '../src/index.js';
-import { $, button, bytes, complain, facts, input } from './dom.js';
-import { showChart, showMemory } from './draw.js';
-import { lookForGPU } from './gpu.js';
-import { compare } from './parity.js';
-import { keepStorage } from './storage.js';
+// The page: puts its parts together.
+import { Chats } from './chat/chats.js';
+import { Composer } from './chat/composer.js';
+import { Sidebar } from './chat/sidebar.js';
+import { branch } from './chat/tree.js';
+import { ConversationView, suggestions } from './chat/view.js';
+import { KeyError } from './engine/server.js';
+import { measuring } from './lazy.js';
+import { $, button } from './lib/dom.js';
+import { lookForGPU } from './lib/gpu.js';
+import { placeIcons } from './lib/icons.js';
+import { aborted, announce, calm, complain } from './lib/notices.js';
+import type { Measuring } from './measure.js';
+import { ModelBar } from './model/bar.js';
+import { type Choice, Models } from './model/models.js';
+import { Picker } from './model/picker.js';
+import { Chips } from './settings/chips.js';
+import { Drawer } from './settings/drawer.js';
+import { localOptions } from './settings/options.js';
+import { load as loadSettings } from './settings/settings.js';
 
-// The package is served next to the page, in separate files: it finds its Worker and its WebAssembly from there.
-const base = './llama-webgpu/';
-const { load } = (await import(`${base}worker.js`)) as typeof import('../src/worker.js');
-const { cachedModels: listCached, deleteCached: forgetCached } = (await import(
-  `${base}index.js`
-)) as typeof import('../src/index.js');
-
-interface Listing {
-  models: { name: string; title: string; bytes: number }[];
-  reference: boolean;
-}
-
-let listing: Listing = { models: [], reference: false };
-let model: TextModel | undefined;
-let modelUrl = '';
-let ender: AbortController | undefined; // of the load or the generation that is running
-let talk: ChatMessage[] = []; // the conversation so far
-
-// --- choosing and loading
-
-async function listModels(): Promise<void> {
-  const response = await fetch('models.json').catch(() => undefined);
-  if (response?.ok) listing = (await response.json()) as Listing;
-  const select = $<HTMLSelectElement>('model');
-  select.replaceChildren(
-    ...listing.models.map((m) => new Option(`${m.title} · ${bytes(m.bytes)}`, `models/${m.name}/manifest.json`)),
-    new Option('Another URL …', ''),
-  );
-  chosen();
-}
-
-function chosen(): void {
-  $('url-row').hidden = $<HTMLSelectElement>('model').value !== '';
-  void showCached();
-}
-
-function wantedUrl(): string {
-  return new URL($<HTMLSelectElement>('model').value || input('url').value, location.href).href;
-}
-
-async function showCached(): Promise<void> {
-  const cached = await listCached().catch(() => []);
-  button('forget').hidden = !cached.some((m) => m.url === safely(wantedUrl));
-}
-
-function safely(f: () => string): string | undefined {
-  try {
-    return f();
-  } catch {
-    return undefined;
+const settings = loadSettings();
+const models = new Models();
+const chats = new Chats(
+  () => models.engine,
+  () => settings,
+);
+const drawer = new Drawer(settings, (what) => {
+  if (what === 'system') {
+    chats.current.system = settings.system;
+    void chats.save(chats.current);
   }
-}
-
-async function loadModel(): Promise<void> {
-  $('alert').hidden = true;
-  await model?.dispose();
-  model = undefined;
-  ender = new AbortController();
-  busy('loading');
-  try {
-    modelUrl = wantedUrl();
-    model = await load(modelUrl, { signal: ender.signal, onProgress: showProgress });
-    const { info } = model;
-    const stats = await model.stats();
-    const { where, reason } = info.cache;
-    const place = where === 'opfs' ? 'in this browser' : 'in the browser’s cache';
-    facts($('facts'), [
-      ['Format', `${info.format}${info.block ? `, blocks of ${info.block}` : ''}`],
-      ['Layers', String(info.layers)],
-      ['Context', info.context ? `${info.context} tokens` : 'unknown'],
-      ['Weights', bytes(info.bytes)],
-      ['Kernels', kernelsOf(stats)],
-      ['Cached', where === 'none' ? `no: ${reason ?? ''}` : place],
-    ]);
-    if (where !== 'none') void showKept(model, place);
-    $('chat-row').hidden = !info.hasChat;
-    startOver();
-    $('progress-box').hidden = true;
-    const hint = document.querySelector('.output .empty');
-    if (hint) hint.textContent = 'The model is ready: the text that it generates appears here.';
-    showStats(stats);
-  } catch (e) {
-    $('progress-box').hidden = true;
-    complain(e);
-  } finally {
-    busy();
-    void showCached();
-  }
-}
-
-/** Has the browser keep the loaded model, and shows for how long it does; the answer may take as long as the user does. */
-async function showKept(loaded: typeof model, place: string): Promise<void> {
-  const kept = await keepStorage();
-  const cached = $('facts').lastElementChild;
-  if (cached && model === loaded)
-    cached.textContent = `${place}, until ${kept ? 'you remove it' : 'it needs the space'}`;
-}
-
-/** Which kernels were chosen, and how much faster they are. */
-function kernelsOf(s: Stats): string {
-  const chosen = s.kernels
-    .filter((k) => k.chosen)
-    .map((k) => `${k.packing}: ${k.kernel.replace(/^matvec_/, '')}, ${k.speed.toFixed(1)}× as fast`);
-  return chosen.join('; ') || 'baseline';
-}
-
-function showProgress(p: LoadProgress): void {
-  const there = Math.min(p.total, Math.max(p.loaded, p.received));
-  $<HTMLProgressElement>('progress').value = there / p.total;
-  const left = p.rate > 0 ? ` · ${Math.ceil((p.total - there) / p.rate)} s left` : '';
-  $('progress-text').textContent =
-    there < p.total
-      ? `${bytes(there)} of ${bytes(p.total)} · ${bytes(p.rate)}/s${left}${p.received === 0 ? ' · from cache' : ''}`
-      : 'Allocating the KV cache …';
-}
-
-/** Enables the controls that can be used now. */
-function busy(what?: 'loading' | 'writing' | 'checking'): void {
-  button('load').disabled = what !== undefined;
-  button('cancel').hidden = what !== 'loading';
-  if (what === 'loading') {
-    $('progress-box').hidden = false;
-    $('facts').hidden = true;
-    $<HTMLProgressElement>('progress').value = 0;
-    $('progress-text').textContent = 'Connecting …';
-  }
-  button('generate').disabled = !model || what !== undefined;
-  button('stop-button').disabled = what !== 'writing';
-  button('parity').disabled = !model || what !== undefined;
-  $('output').classList.toggle('busy', what === 'writing');
-  document.body.dataset['state'] = what ?? (model ? 'ready' : 'empty');
-}
-
-// --- chatting, or continuing a text
-
-const question = 'Why is the sky blue?';
-const beginning = $<HTMLTextAreaElement>('prompt').value;
-
-function asks(): boolean {
-  return Boolean(model?.info.hasChat) && input('chat').checked;
-}
-
-/** Labels the prompt. An example is replaced by one of the other kind; what the user typed stays. */
-function showPurpose(): void {
-  const prompt = $<HTMLTextAreaElement>('prompt');
-  $('prompt-label').textContent = asks() ? 'Message' : 'Text to continue';
-  if ([question, beginning].includes(prompt.value)) prompt.value = asks() ? question : beginning;
-  button('restart').hidden = talk.length === 0;
-}
-
-/** Clears the conversation. */
-function startOver(): void {
-  if (talk.length > 0) $('output').replaceChildren();
-  talk = [];
-  showPurpose();
-}
-
-/** Shows a prompt, and returns the node for the model's text after it. In a conversation it follows the last answer. */
-function open(prompt: string, chat: boolean): Text {
-  const before = document.createElement('span');
-  before.className = 'prompt';
-  before.textContent = chat ? `${talk.length > 0 ? '\n\n' : ''}${prompt}\n` : prompt;
-  const text = document.createTextNode('');
-  if (talk.length === 0) $('output').replaceChildren();
-  $('output').append(before, text);
-  return text;
-}
-
-// --- generating
-
-function options() {
-  const n = (id: string) => Number(input(id).value);
-  return {
-    maxTokens: Math.max(1, n('maxTokens') || 128),
-    temperature: n('temperature'),
-    topK: n('topK'),
-    topP: n('topP'),
-    minP: n('minP'),
-    repeatPenalty: n('repeatPenalty'),
-    ...(input('seed').value === '' ? {} : { seed: n('seed') }),
-    stop: input('stop').value ? [input('stop').value] : [],
-  };
-}
-
-async function write(): Promise<void> {
-  if (!model || button('generate').disabled) return;
-  $('alert').hidden = true;
-  ender = new AbortController();
-  const prompt = $<HTMLTextAreaElement>('prompt').value;
-  const output = $('output');
-  const chat = asks();
-  if (chat && prompt.trim() === '') return;
-  if (!chat) startOver();
-  const messages: ChatMessage[] = [...talk, { role: 'user', content: prompt }];
-  const text = open(prompt, chat);
-  output.scrollTop = output.scrollHeight;
-  busy('writing');
-  const times: number[] = [];
-  const begun = performance.now();
-  const onToken = ({ ms }: { ms: number }) => {
-    times.push(ms);
-    $('count').textContent = String(times.length);
-    if (times.length === 1) $('first').textContent = `${(ms / 1000).toFixed(2)} s`;
-    else $('rate').textContent = ((1000 * (times.length - 1)) / (performance.now() - begun - times[0]!)).toFixed(1);
-    $('chart-figure').hidden = false;
-    showChart($('chart'), $('chart-text'), times);
-  };
-  $('rate').textContent = $('first').textContent = $('count').textContent = '–';
-  const all = { ...options(), signal: ender.signal, onToken };
-  try {
-    const pieces = chat ? model.chat(messages, all) : model.generate(prompt, all);
-    for await (const piece of pieces) {
-      const atEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
-      text.data += piece;
-      if (atEnd) output.scrollTop = output.scrollHeight;
-    }
-  } catch (e) {
-    complain(e);
-  }
-  if (chat && text.data) {
-    talk = [...messages, { role: 'assistant', content: text.data }];
-    $<HTMLTextAreaElement>('prompt').value = '';
-  }
-  showPurpose();
-  busy();
-  if (model) showStats(await model.stats());
-}
-
-function showStats(s: Stats): void {
-  $('memory').textContent = bytes(s.memoryBytes);
-  $('memory-figure').hidden = false;
-  showMemory($('memory-bar'), $('memory-list'), s.memory, bytes);
-}
-
-// --- checking
-
-const sampleText = 'The sea was calm that evening, and the little boat lay still.';
-
-async function checkParity(): Promise<void> {
-  if (!model) return;
-  $('alert').hidden = true;
-  busy('checking');
-  const name = /\/models\/([^/]+)\/manifest\.json$/.exec(modelUrl)?.[1];
-  facts($('parity-result'), [['Computing', 'here and on the server …']]);
-  try {
-    const tokens = Array.from(await model.encode(sampleText)).slice(0, 16);
-    const [here, response] = await Promise.all([
-      model.logits(tokens, 0),
-      fetch(`reference/${name}`, { method: 'POST', body: JSON.stringify(tokens) }),
-    ]);
-    if (!response.ok)
-      throw new LlamaError('network', `The server did not compute the reference: ${await response.text()}`);
-    const r = compare(new Float32Array(await response.arrayBuffer()), here, tokens.length);
-    facts($('parity-result'), [
-      ['Result', r.pass ? '✓ equal up to rounding' : '✗ different', r.pass ? 'good' : 'bad'],
-      ['Relative RMS', `${r.relRMS.toExponential(1)} of 1e-3`],
-      ['Largest |Δ|', r.maxAbs.toExponential(1)],
-      ['KL divergence', `${r.kld.toExponential(1)} nats`],
-      ['Same top token', `${r.same} of ${tokens.length}`],
-    ]);
-  } catch (e) {
-    $('parity-result').hidden = true;
-    complain(e);
-  }
-  busy();
-}
-
-// --- wiring
-
-for (const control of document.querySelectorAll<HTMLInputElement>('.controls input')) {
-  const show = () => {
-    const v = Number(control.value);
-    const off =
-      (control.id === 'topK' && v === 0) ||
-      (control.id === 'topP' && v === 1) ||
-      (control.id === 'repeatPenalty' && v === 1) ||
-      (control.id === 'minP' && v === 0);
-    document.querySelector(`output[for=${control.id}]`)!.textContent = off
-      ? 'off'
-      : control.id === 'temperature' && v === 0
-        ? 'greedy'
-        : control.value;
-  };
-  control.addEventListener('input', show);
-  show();
-}
-$('model').addEventListener('change', chosen);
-$('load').addEventListener('click', () => void loadModel());
-$('cancel').addEventListener('click', () => ender?.abort());
-$('forget').addEventListener('click', () => void forgetCached(wantedUrl()).then(showCached, complain));
-$('chat').addEventListener('change', startOver);
-$('restart').addEventListener('click', startOver);
-$('generate').addEventListener('click', () => void write());
-$('stop-button').addEventListener('click', () => ender?.abort());
-$('parity').addEventListener('click', () => void checkParity());
-$('alert-close').addEventListener('click', () => {
-  $('alert').hidden = true;
+  chips.show();
 });
+const chips = new Chips(settings, drawer);
+const view = new ConversationView(chats, {
+  edit: (m, text) => guarded(() => void chats.edit(m, text)),
+  again: (m) => guarded(() => void chats.again(m)),
+  remove: (m) => void chats.remove(m),
+  turn: (m, by) => void chats.turn(m, by),
+  results: (m, results) => guarded(() => void chats.results(m, results)),
+});
+const composer = new Composer({
+  send: (text, attachments) => guarded(() => void chats.send(text, attachments)),
+  stop: () => chats.stop(),
+  editLast: () => view.editLast(),
+});
+new Sidebar(chats);
+const picker = new Picker(models, (c) => void load(c));
+const bar = new ModelBar(
+  models,
+  chats,
+  (c) => void load(c),
+  () => void picker.open(),
+);
+
+/** Does something that needs a model, or says what is missing. */
+function guarded(run: () => void): boolean {
+  if (!models.engine) {
+    if (models.loading) announce('The model is still being loaded.');
+    else void picker.open();
+    return false;
+  }
+  if (chats.writing || measuringNow) {
+    announce('The model is busy.');
+    return false;
+  }
+  calm();
+  run();
+  return true;
+}
+
+async function load(choice: Choice): Promise<void> {
+  calm();
+  try {
+    await models.load(choice);
+    if (!document.querySelector('dialog[open]')) composer.focus();
+  } catch (e) {
+    failed(e, choice);
+  }
+}
+
+/** Says why a model was not loaded, and what can be done. */
+function failed(e: unknown, choice: Choice): void {
+  if (aborted(e)) return;
+  if (e instanceof KeyError) {
+    models.wantsKey = true;
+    void picker.open();
+    return;
+  }
+  const full = ['out-of-memory', 'too-large'].includes(String((e as { code?: unknown }).code));
+  const again = { label: 'Try again', run: () => void load(choice) };
+  const alone = {
+    label: `Unload ${models.engine?.name} and try again`,
+    run: () => void models.unload().then(() => load(choice)),
+  };
+  const other = { label: 'Choose another model', run: () => void picker.open() };
+  const { engine } = models;
+  const still = engine ? `\n\n${engine.name} is still loaded.` : '';
+  const why = e instanceof Error ? e.message : String(e);
+  const told = Object.assign(new Error(`${choice.name}: ${why}${still}`), { code: (e as { code?: unknown }).code });
+  complain(told, [full && models.local ? alone : again, other]);
+}
+
+chats.addEventListener('failed', (e) => {
+  const error = (e as CustomEvent<{ code?: string }>).detail;
+  if (error.code !== 'device-lost' || !models.choice) return;
+  const { choice } = models;
+  void models.unload();
+  complain(error, [{ label: `Load ${choice.name} again`, run: () => void load(choice) }]);
+});
+
+// --- what is shown
+
+const beginnings = [
+  'It was a cold morning of the early spring, and',
+  'The ship left the harbor at dawn. On board',
+  'A recipe for bread:\n\n1.',
+  'Once upon a time, in a house by the sea,',
+];
+const questions = [
+  'Why is the sky blue?',
+  'Write a short story about a lighthouse keeper.',
+  'Explain recursion with an example in Python.',
+  'Make a packing list for a weekend in the mountains, as a table.',
+];
+
+function showEngine(): void {
+  const { engine } = models;
+  const talks = engine?.chats ?? true;
+  composer.placeholder = !engine
+    ? 'Choose a model to begin'
+    : talks
+      ? `Message ${engine.name}`
+      : `A text for ${engine.name} to continue`;
+  suggestions(engine ? (talks ? questions : beginnings) : [], (text) => composer.set(text));
+  state();
+}
+
+function state(): void {
+  const { loading, engine } = models;
+  const writing = chats.writing !== undefined;
+  composer.writing = chats.writing?.conversation === chats.current && writing;
+  document.body.dataset['state'] =
+    measuringNow ?? (writing ? 'writing' : loading ? 'loading' : engine ? 'ready' : 'empty');
+  measure?.enable(writing);
+}
+
+for (const what of ['writing', 'shown'] as const) chats.addEventListener(what, state);
+chats.addEventListener('shown', () => {
+  settings.system = chats.current.system;
+  chips.show();
+  const kept = chats.current.messages.length > 0;
+  const { title, id } = chats.current;
+  document.title = kept ? `${title} · llama-webgpu` : 'llama-webgpu';
+  history.replaceState(null, '', kept ? `#${id}` : location.pathname + location.search);
+});
+models.addEventListener('engine', () => {
+  showEngine();
+  measure?.modelChanged();
+});
+models.addEventListener('loading', state);
+
+// --- the measuring panel
+
+let measure: Measuring | undefined;
+let measuringNow: 'writing' | 'checking' | undefined;
+
+async function openMeasuring(): Promise<void> {
+  if (measure) return;
+  const { Measuring } = await measuring();
+  measure ??= new Measuring({
+    model: () => models.local,
+    name: () => models.engine?.name ?? '',
+    reference: () => {
+      const c = models.choice;
+      const served =
+        c &&
+        'url' in c &&
+        models.listed.some((m) => m.name === c.name && c.url.endsWith(`/models/${m.name}/manifest.json`));
+      return models.reference && served && new URL(c.url).origin === location.origin ? c.name : undefined;
+    },
+    options: () => localOptions(settings),
+    complain,
+    busy: (what) => {
+      measuringNow = what;
+      state();
+    },
+  });
+  measure.enable(chats.writing !== undefined);
+}
+
+function turn(tab: 'chat' | 'measure'): void {
+  for (const name of ['chat', 'measure'] as const) {
+    $(name).hidden = name !== tab;
+    button(`tab-${name}`).setAttribute('aria-selected', String(name === tab));
+    button(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
+  }
+  if (tab === 'measure') void openMeasuring().catch(complain);
+}
+
+for (const name of ['chat', 'measure'] as const) {
+  button(`tab-${name}`).addEventListener('click', () => turn(name));
+  button(`tab-${name}`).addEventListener('keydown', (e) => {
+    if (e.key !== 'ArrowLeft' && e.key !== 'ArrowRight') return;
+    const other = name === 'chat' ? 'measure' : 'chat';
+    turn(other);
+    button(`tab-${other}`).focus();
+  });
+}
+
 document.addEventListener('keydown', (e) => {
-  if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void write();
-  if (e.key === 'Escape') ender?.abort();
+  if (e.key === 'Escape' && !document.querySelector('dialog[open]')) {
+    chats.stop();
+    measure?.stop();
+  }
+  if ((e.ctrlKey || e.metaKey) && e.shiftKey && e.key.toLowerCase() === 'o') {
+    e.preventDefault();
+    turn('chat');
+    button('new-chat').click();
+  }
+});
+addEventListener('beforeunload', (e) => {
+  if (chats.writing) e.preventDefault();
+});
+addEventListener('hashchange', () => {
+  const found = chats.list.find((c) => c.id === location.hash.slice(1));
+  if (found && found !== chats.current) chats.select(found);
 });
 
-if (matchMedia('(max-width: 800px)').matches) $<HTMLDetailsElement>('sampling').open = false;
-busy();
+// --- the beginning
+
 document.body.dataset['state'] = 'starting';
-const there = await lookForGPU();
-await listModels();
-$('parity-card').hidden = !listing.reference;
-document.body.dataset['state'] = there ? 'empty' : 'missing';
+placeIcons();
+chats.current.system = settings.system;
+const [adapter] = await Promise.all([lookForGPU(), chats.open(location.hash.slice(1) || undefined)]);
+models.adapter = adapter;
+await models.refresh();
+bar.show();
+showEngine();
+const last = models.last();
+if (last) void load(last);
+else if (branch(chats.current).length === 0) composer.focus();

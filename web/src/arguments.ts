@@ -241,7 +241,7 @@ function message(name: string, v: unknown): ChatMessage {
   const m = v as Record<string, unknown>;
   const role = m['role'];
   if (typeof role !== 'string' || role === '') throw wants(`${name}.role`, 'a string that is not empty', role);
-  const rest = copy(name, v) as Record<string, unknown>;
+  const rest = plainCopy(name, v) as Record<string, unknown>;
   return { ...rest, role, content: content(`${name}.content`, m['content'], 'tool_calls' in rest) };
 }
 
@@ -261,17 +261,17 @@ function content(name: string, v: unknown, optional: boolean): string {
 const deepest = 32;
 
 /** A copy of strings, numbers, booleans, null, and arrays and plain objects of these; undefined for everything else. */
-function copy(name: string, v: unknown, depth = 0): unknown {
+export function plainCopy(name: string, v: unknown, depth = 0): unknown {
   if (depth > deepest) throw invalid(`${name}: nested more than ${deepest} deep, or in a circle`);
   if (typeof v === 'string' || typeof v === 'number' || typeof v === 'boolean' || v === null) return v;
   if (typeof v !== 'object') return undefined;
-  if (Array.isArray(v)) return Array.from(v, (x) => copy(name, x, depth + 1) ?? null);
+  if (Array.isArray(v)) return Array.from(v, (x) => plainCopy(name, x, depth + 1) ?? null);
   const prototype: unknown = Object.getPrototypeOf(v);
   const plain = prototype === null || Object.getPrototypeOf(prototype) === null; // Object of any realm
   if (!plain && depth > 0) return undefined;
   const made: Record<string, unknown> = {};
   for (const [key, x] of Object.entries(v)) {
-    const c = copy(name, x, depth + 1);
+    const c = plainCopy(name, x, depth + 1);
     if (c !== undefined && key !== '__proto__') made[key] = c;
   }
   return made;

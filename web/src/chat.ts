@@ -16,7 +16,11 @@ export interface Rendered {
 }
 
 /** Renders messages with the model's chat template, up to where the answer begins. */
-export async function renderChat(model: Model, messages: readonly ChatMessage[]): Promise<Rendered> {
+export async function renderChat(
+  model: Model,
+  messages: readonly ChatMessage[],
+  tools?: readonly object[],
+): Promise<Rendered> {
   const template = model.manifest.tokenizer.chat_template;
   if (!template)
     throw new LlamaError(
@@ -28,7 +32,7 @@ export async function renderChat(model: Model, messages: readonly ChatMessage[])
   const special = model.manifest.tokenizer.special_tokens ?? { bos_token: spell(bos), eos_token: spell(eos?.[0]) };
   const write = (some: readonly ChatMessage[], answer: boolean) => {
     try {
-      return render(template, { ...special, messages: some, add_generation_prompt: answer });
+      return render(template, { ...special, ...(tools && { tools }), messages: some, add_generation_prompt: answer });
     } catch (e) {
       throw new LlamaError('invalid-argument', `The chat template failed: ${(e as Error).message}`, { cause: e });
     }

@@ -1,6 +1,7 @@
 export type { ChatMessage } from './chat.js';
 export { type DeviceOptions, gpuDevice } from './device.js';
 export { type ErrorCode, LlamaError } from './errors.js';
+export type { Source } from './files.js';
 export {
   type CachedModel,
   type CacheReport,
@@ -14,7 +15,15 @@ export {
   Tokenizer,
 } from './loader.js';
 export type { DeviceInfo, KernelTrial } from './runtime.js';
-export { type GenerateOptions, type LoadOptions, load, type ModelInfo, type Stats, type TextModel } from './text.js';
+export {
+  type ChatOptions,
+  type GenerateOptions,
+  type LoadOptions,
+  load,
+  type ModelInfo,
+  type Stats,
+  type TextModel,
+} from './text.js';
 export {
   type ForwardOptions,
   type SampleOptions,

@@ -14,8 +14,9 @@ import { Callback, CallbackError, forCaller } from './callback.js';
 import { type ChatMessage, type Rendered, renderChat } from './chat.js';
 import { type DeviceOptions, gpuDevice } from './device.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
+import { fetchFiles, filesOf, type Source } from './files.js';
 import { type LoadModelOptions, type Manifest, type Model, open } from './loader.js';
-import { loadOptions, textOptions, transformerOptions } from './options.js';
+import { loadOptions, textOptions, toolsOf, transformerOptions } from './options.js';
 import { type DeviceInfo, endRuntime, type KernelTrial } from './runtime.js';
 import { type GenerateTokensOptions, Transformer, type TransformerOptions } from './transformer.js';
 
@@ -30,6 +31,13 @@ export interface GenerateOptions extends GenerateTokensOptions {
   signal?: AbortSignal;
   /** Called with each token as it is generated. */
   onToken?: (token: { id: number; ms: number }) => void;
+  /** Called while a long prompt is read, after each chunk: how many of its tokens are in the KV cache. */
+  onPrompt?: (progress: { done: number; total: number }) => void;
+}
+
+export interface ChatOptions extends GenerateOptions {
+  /** Functions that the model may call, as OpenAI describes them, for its chat template. Calls come as text. */
+  tools?: readonly object[];
 }
 
 /** Counts and times of the last generation, and memory in use. */
@@ -37,6 +45,8 @@ export interface Stats {
   device: DeviceInfo;
   loadSeconds: number;
   fromCache: boolean;
+  /** Tokens that prompt and text may have together. */
+  contextTokens: number;
   /** Of the last generation. */
   promptTokens: number;
   /** Of prompt and text, the tokens dropped to stay within the context; of the prompt, those that the cache had. */
@@ -80,7 +90,7 @@ export interface TextModel {
   /** Continues a text, and yields it piece by piece. */
   generate(prompt: string, options?: GenerateOptions): AsyncGenerator<string, void, undefined>;
   /** Answers the last message, using the model's own chat template. */
-  chat(messages: readonly ChatMessage[], options?: GenerateOptions): AsyncGenerator<string, void, undefined>;
+  chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<string, void, undefined>;
   encode(text: string): Promise<Int32Array>;
   /** The tokens of a conversation, as chat() has the model read it. */
   encodeChat(messages: readonly ChatMessage[]): Promise<Int32Array>;
@@ -92,13 +102,15 @@ export interface TextModel {
   dispose(): Promise<void>;
 }
 
-/** Loads a bundle from the URL of its directory or manifest. */
-export async function load(url: string | URL, options: LoadOptions = {}): Promise<TextModel> {
+/** Loads a bundle from the URL of its directory or manifest, or from its files. */
+export async function load(source: Source, options: LoadOptions = {}): Promise<TextModel> {
   try {
     const begun = performance.now();
     const given = optionsOf(options);
-    const manifestUrl = checked(() => manifestOf(url));
+    const local = checked(() => filesOf(source));
+    const manifestUrl = local?.manifestUrl ?? checked(() => manifestOf(source as string | URL));
     const [o, shape] = checked(() => [loadOptions(given), transformerOptions(given)] as const);
+    if (local) Object.assign(o, { fetch: fetchFiles(local.files), cache: false });
     const there = checked(() => given.device ?? undefined);
     const own = there === undefined;
     throwIfAborted(o.signal);
@@ -206,12 +218,13 @@ class LocalModel implements TextModel {
     return this.continue(async () => ({ text: text('prompt', prompt) }), true, options);
   }
 
-  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<string, void, undefined> {
     return this.continue(
       async () =>
         renderChat(
           this.model,
           checked(() => messagesOf(messages)),
+          checked(() => toolsOf(options)),
         ),
       false,
       options,
@@ -224,14 +237,21 @@ class LocalModel implements TextModel {
     special: boolean,
     options: GenerateOptions,
   ): AsyncGenerator<string, void, undefined> {
-    const [o, signal, onToken] = checked(() => {
+    const [o, signal, onToken, onPrompt] = checked(() => {
       const given = optionsOf(options);
-      return [textOptions(given), abortSignal(given.signal), callback('onToken', given.onToken)] as const;
+      return [
+        textOptions(given),
+        abortSignal(given.signal),
+        callback('onToken', given.onToken),
+        callback('onPrompt', given.onPrompt),
+      ] as const;
     });
     throwIfAborted(signal);
     this.throwIfEnded();
     const { text, opening } = await prompt();
-    const generation = await this.transformer.generate(text, { ...o, special, opening });
+    const reading = new Callback(onPrompt, () => stop());
+    const onRead = (done: number, total: number) => reading.call({ done, total });
+    const generation = await this.transformer.generate(text, { ...o, special, opening, onRead });
     const meter = new Meter(generation.promptTokens);
     this.run = meter.run;
     let stopping: Promise<unknown> | undefined;
@@ -247,6 +267,7 @@ class LocalModel implements TextModel {
         const piece = await this.model.runtime.wait(() => generation.next());
         if (piece.token !== undefined) told.call({ id: piece.token, ms: meter.token() });
         told.throwIfFailed();
+        reading.throwIfFailed();
         if (piece.end) this.run.end = piece.end;
         if (piece.stats) {
           const { promptTokens, droppedTokens, cachedTokens } = piece.stats;
@@ -301,6 +322,7 @@ class LocalModel implements TextModel {
       device: this.device,
       loadSeconds: this.loadSeconds,
       fromCache: this.model.fromCache,
+      contextTokens: (await this.transformer.prepare()).context,
       ...this.run,
       memory,
       memoryBytes: Object.values(memory).reduce((a, b) => a + b, 0),

@@ -210,6 +210,8 @@ export class Transformer {
       special?: boolean;
       /** How a text begins that is never dropped, unless `keep` says otherwise. */
       opening?: string | undefined;
+      /** Called after each chunk of the prompt; must not throw. */
+      onRead?: (done: number, total: number) => void;
     } = {},
   ): Promise<GoGeneration> {
     const [start, o] = checked(() => {

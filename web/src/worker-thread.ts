@@ -2,7 +2,7 @@
 // own address, so that it runs from wherever a bundler puts it, as a module or not, and from a blob.
 import { asError } from './errors.js';
 import type { Call, Reply, Request } from './protocol.js';
-import { load, type TextModel } from './text.js';
+import { type ChatOptions, load, type TextModel } from './text.js';
 import { setWasmPlaces } from './wasm.js';
 
 const post = (reply: Reply) => (globalThis as unknown as Worker).postMessage(reply);
@@ -13,7 +13,7 @@ async function answer(id: number, call: Call, signal: AbortSignal): Promise<unkn
   if (call.op === 'hello') return undefined;
   if (call.op === 'load') {
     setWasmPlaces(call.wasmPlaces);
-    model = await load(call.url, {
+    model = await load(call.files ?? call.url, {
       ...call.options,
       signal,
       onProgress: (progress) => post({ id, progress }),
@@ -25,7 +25,12 @@ async function answer(id: number, call: Call, signal: AbortSignal): Promise<unkn
   switch (call.op) {
     case 'generate':
     case 'chat': {
-      const options = { ...call.options, signal, onToken: (token: { id: number; ms: number }) => post({ id, token }) };
+      const options: ChatOptions = {
+        ...call.options,
+        signal,
+        onToken: (token) => post({ id, token }),
+        onPrompt: (prompt) => post({ id, prompt }),
+      };
       const pieces = call.op === 'chat' ? m.chat(call.messages, options) : m.generate(call.prompt, options);
       for await (const text of pieces) post({ id, text });
       return undefined;

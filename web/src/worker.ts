@@ -17,11 +17,12 @@ import { manifestOf } from './cache.js';
 import { Callback, forCaller } from './callback.js';
 import type { ChatMessage } from './chat.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
-import { loadOptions, textOptions, transformerOptions } from './options.js';
+import { filesOf, type Source } from './files.js';
+import { loadOptions, textOptions, toolsOf, transformerOptions } from './options.js';
 import type { Call, Loaded, Reply, Request, WorkerGenerateOptions, WorkerLoadOptions } from './protocol.js';
 import type { DeviceInfo } from './runtime.js';
 import { noWorker, ways } from './start.js';
-import type { GenerateOptions, LoadOptions, ModelInfo, Stats, TextModel } from './text.js';
+import type { ChatOptions, GenerateOptions, LoadOptions, ModelInfo, Stats, TextModel } from './text.js';
 
 export interface WorkerLoadModelOptions extends Omit<LoadOptions, 'device' | 'fetch'> {
   /** A Worker of llama-webgpu/worker-thread, for bundlers that need their own way to create one. */
@@ -35,9 +36,9 @@ const grace = 5000;
 const patience = 15_000;
 
 /** load() of the main entry point, with all the work in a Worker: the page stays responsive while kernels compile. */
-export async function load(url: string | URL, options: WorkerLoadModelOptions = {}): Promise<TextModel> {
+export async function load(source: Source, options: WorkerLoadModelOptions = {}): Promise<TextModel> {
   try {
-    const { call, signal, onProgress, onWarning, worker } = checked(() => loadCall(url, optionsOf(options)));
+    const { call, signal, onProgress, onWarning, worker } = checked(() => loadCall(source, optionsOf(options)));
     throwIfAborted(signal);
     const thread = worker ? new Thread(worker) : await start(signal);
     const ender = new AbortController();
@@ -67,14 +68,16 @@ export async function load(url: string | URL, options: WorkerLoadModelOptions = 
 }
 
 /** The call that loads, with nothing in it that cannot be sent, and what stays here. */
-function loadCall(url: string | URL, o: WorkerLoadModelOptions) {
+function loadCall(source: Source, o: WorkerLoadModelOptions) {
   const { signal, onProgress, onWarning, fetch, ...rest } = loadOptions(o);
   if (fetch) throw invalid('fetch: a Worker cannot call a function of the page');
   if ((o as LoadOptions).device) throw invalid('device: a Worker opens its own');
   if (o.worker !== undefined && typeof o.worker?.postMessage !== 'function') throw invalid('worker: want a Worker');
   const powerPreference = oneOf('powerPreference', o.powerPreference, ['low-power', 'high-performance'] as const);
   const sent: WorkerLoadOptions = { ...rest, ...transformerOptions(o), ...(powerPreference && { powerPreference }) };
-  const call: Call = { op: 'load', url: manifestOf(url), options: sent, wasmPlaces: wasmPlaces() };
+  const local = filesOf(source);
+  const where = local ? { url: local.manifestUrl, files: local.files } : { url: manifestOf(source as string | URL) };
+  const call: Call = { op: 'load', ...where, options: sent, wasmPlaces: wasmPlaces() };
   return { call, signal, onProgress, onWarning, worker: o.worker };
 }
 
@@ -191,17 +194,25 @@ class RemoteModel implements TextModel {
     return this.stream(options, (o) => ({ op: 'generate', prompt: textOf('prompt', prompt), options: o }));
   }
 
-  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
-    return this.stream(options, (o) => ({ op: 'chat', messages: messagesOf(messages), options: o }));
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<string, void, undefined> {
+    return this.stream(options, (o) => {
+      const tools = toolsOf(options);
+      return { op: 'chat', messages: messagesOf(messages), options: tools ? { ...o, tools } : o };
+    });
   }
 
   private async *stream(
     options: GenerateOptions,
     callOf: (o: WorkerGenerateOptions) => Call,
   ): AsyncGenerator<string, void, undefined> {
-    const [call, signal, onToken] = checked(() => {
+    const [call, signal, onToken, onPrompt] = checked(() => {
       const o = optionsOf(options);
-      return [callOf(textOptions(o)), abortSignal(o.signal), callback('onToken', o.onToken)] as const;
+      return [
+        callOf(textOptions(o)),
+        abortSignal(o.signal),
+        callback('onToken', o.onToken),
+        callback('onPrompt', o.onPrompt),
+      ] as const;
     });
     throwIfAborted(signal);
     const ender = new AbortController();
@@ -210,11 +221,13 @@ class RemoteModel implements TextModel {
     let wake = () => {};
     let over = false;
     const told = new Callback(onToken, () => wake());
+    const reading = new Callback(onPrompt, () => wake());
     const done = this.thread
       .ask<void>(call, {
         signal: ender.signal,
         onReply: (r) => {
           if ('token' in r) told.call(r.token);
+          if ('prompt' in r) reading.call(r.prompt);
           if ('text' in r) pieces.push(r.text);
           wake();
         },
@@ -225,16 +238,18 @@ class RemoteModel implements TextModel {
       });
     done.catch(() => {}); // thrown below
     try {
-      while (!told.failure && (!over || pieces.length > 0)) {
+      const failed = () => told.failure ?? reading.failure;
+      while (!failed() && (!over || pieces.length > 0)) {
         const text = pieces.shift();
         if (text !== undefined) yield text;
         else
           await new Promise<void>((resolve) => {
             wake = resolve;
-            if (over || told.failure) resolve();
+            if (over || failed()) resolve();
           });
       }
-      if (told.failure) throw told.failure.thrown;
+      const failure = failed();
+      if (failure) throw failure.thrown;
       await done;
     } finally {
       settled();

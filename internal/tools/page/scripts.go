@@ -81,21 +81,55 @@ func jinjaModule(web string) ([]byte, error) {
 	return out["jinja.js"], err
 }
 
-// pageFiles returns the demo page: its script, and the files that are served as they are.
+// marked is the library that reads Markdown, below web.
+const marked = "third_party/marked"
+
+// pageScripts are the scripts of the page: the first one, and those that it loads when it needs them.
+var pageScripts = []string{"app", "markdown", "measure"}
+
+// pageFiles returns the page: its scripts, its style, and the files that are served as they are.
 func pageFiles(web string) (files, error) {
-	out, err := build(web, api.BuildOptions{
-		EntryPoints: []string{filepath.Join(absolute(web), "page", "app.ts")}, Bundle: true, Outdir: ".",
-		External: []string{"./llama-webgpu/*"}, // the page loads the package from beside itself
+	out := files{}
+	for _, name := range pageScripts {
+		script, err := build(web, pageScript(web, name))
+		if err != nil {
+			return nil, err
+		}
+		out[name+".js"] = script[name+".js"]
+	}
+	license, err := os.ReadFile(filepath.Join(web, marked, "LICENSE"))
+	if err != nil {
+		return nil, err
+	}
+	out["markdown.js"] = append([]byte("/*! marked\n\n"+strings.TrimSpace(string(license))+"\n*/\n"), out["markdown.js"]...)
+	style, err := build(web, api.BuildOptions{
+		EntryPoints: []string{filepath.Join(absolute(web), "page", "styles", "style.css")}, Bundle: true, Outdir: ".",
+		MinifySyntax: true, MinifyWhitespace: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"index.html", "style.css", "icon.svg"} {
+	out["style.css"] = style["style.css"]
+	for _, name := range []string{"index.html", "icon.svg"} {
 		if out[name], err = os.ReadFile(filepath.Join(web, "page", name)); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// pageScript says how a script of the page is built: in one file, without the others, and without the package, which is
+// served beside the page.
+func pageScript(web, name string) api.BuildOptions {
+	o := api.BuildOptions{
+		EntryPoints: []string{filepath.Join(absolute(web), "page", name+".ts")}, Bundle: true, Outdir: ".",
+		External: []string{"./llama-webgpu/*"}, Alias: map[string]string{"marked": "./" + marked + "/marked.esm.js"},
+		MinifySyntax: true, MinifyWhitespace: true, MinifyIdentifiers: true,
+	}
+	for _, other := range pageScripts {
+		o.External = append(o.External, "./"+other+".js")
+	}
+	return o
 }
 
 // build runs esbuild in a directory, to get modules. The names of the files that come of it have no directory.
@@ -115,7 +149,11 @@ func buildAs(format api.Format, dir string, o api.BuildOptions) (files, error) {
 	}
 	out := files{}
 	for _, f := range result.OutputFiles {
-		out[base(f.Path)+".js"] = f.Contents
+		ending := ".js"
+		if strings.HasSuffix(f.Path, ".css") {
+			ending = ".css"
+		}
+		out[base(f.Path)+ending] = f.Contents
 	}
 	return out, nil
 }

@@ -1,0 +1,169 @@
+// The list of conversations.
+import { $, button, download, el, input } from '../lib/dom.js';
+import { ago } from '../lib/format.js';
+import { icon } from '../lib/icons.js';
+import { complain, toast } from '../lib/notices.js';
+import type { Chats } from './chats.js';
+import { fileName, fromJSON, toJSON, toMarkdown } from './export.js';
+import type { Conversation } from './tree.js';
+
+export class Sidebar {
+  private readonly narrow = matchMedia('(max-width: 860px)');
+  private chosen: Conversation | undefined; // whose menu is open
+
+  constructor(private readonly chats: Chats) {
+    chats.addEventListener('list', () => this.show());
+    button('new-chat').addEventListener('click', () => {
+      chats.begin();
+      this.close();
+      $('message').focus();
+    });
+    button('open-sidebar').addEventListener('click', () => this.open());
+    $('shade').addEventListener('click', () => this.close());
+    $('sidebar').addEventListener('keydown', (e) => {
+      if (e.key !== 'Escape' || !this.narrow.matches) return;
+      e.stopPropagation();
+      this.close();
+    });
+    this.narrow.addEventListener('change', () => this.settle());
+    input('search').addEventListener('input', () => this.show());
+    input('import').addEventListener('change', () => void this.import());
+    button('import-button').addEventListener('click', () => input('import').click());
+    button('export-all').addEventListener('click', () =>
+      download('conversations.json', 'application/json', toJSON(chats.list)),
+    );
+    this.menu();
+    this.settle();
+  }
+
+  private open(): void {
+    document.body.classList.add('with-sidebar');
+    this.settle();
+    button('new-chat').focus();
+  }
+
+  close(): void {
+    if (!document.body.classList.contains('with-sidebar')) return;
+    document.body.classList.remove('with-sidebar');
+    this.settle();
+    button('open-sidebar').focus();
+  }
+
+  /** Where the list covers the page, it cannot be reached while it is closed, nor the page while it is open. */
+  private settle(): void {
+    const covers = this.narrow.matches;
+    const open = document.body.classList.contains('with-sidebar');
+    $('sidebar').inert = covers && !open;
+    $('main').inert = covers && open;
+    $('shade').hidden = !(covers && open);
+  }
+
+  private show(): void {
+    const { list, current } = this.chats;
+    const wanted = input('search').value.trim().toLowerCase();
+    const found = list.filter((c) => wanted === '' || contains(c, wanted));
+    const nodes: HTMLElement[] = [];
+    let group = '';
+    for (const c of found) {
+      const when = ago(c.updated);
+      if (when !== group) nodes.push(el('li', { class: 'when', role: 'presentation' }, when));
+      group = when;
+      nodes.push(this.item(c, c === current));
+    }
+    if (nodes.length === 0)
+      nodes.push(el('li', { class: 'none' }, wanted ? 'Nothing found.' : 'Your chats are kept here, in this browser.'));
+    $('conversations').replaceChildren(...nodes);
+    $('search-row').hidden = list.length < 2 && wanted === '';
+    button('export-all').disabled = list.length === 0;
+  }
+
+  private item(c: Conversation, current: boolean): HTMLElement {
+    const open = el(
+      'button',
+      { type: 'button', class: 'open', title: c.title, 'aria-current': current ? 'true' : undefined },
+      c.title,
+    );
+    open.addEventListener('click', () => {
+      this.chats.select(c);
+      this.close();
+    });
+    const more = el(
+      'button',
+      { type: 'button', class: 'tool', 'aria-label': `More for “${c.title}”`, 'aria-haspopup': 'menu' },
+      icon('more'),
+    );
+    more.addEventListener('click', () => this.openMenu(c, more));
+    return el('li', { class: current ? 'current' : undefined, 'data-id': c.id }, open, more);
+  }
+
+  private openMenu(c: Conversation, at: HTMLElement): void {
+    this.chosen = c;
+    const menu = $('chat-menu');
+    menu.showPopover();
+    const { left, bottom, top } = at.getBoundingClientRect();
+    const below = bottom + menu.offsetHeight < innerHeight;
+    menu.style.left = `${Math.max(8, Math.min(left, innerWidth - menu.offsetWidth - 8))}px`;
+    menu.style.top = `${below ? bottom + 4 : top - menu.offsetHeight - 4}px`;
+    menu.querySelector('button')!.focus();
+  }
+
+  private menu(): void {
+    const menu = $('chat-menu');
+    const on = (id: string, run: (c: Conversation) => void) =>
+      button(id).addEventListener('click', () => {
+        menu.hidePopover();
+        if (this.chosen) run(this.chosen);
+      });
+    on('menu-rename', (c) => this.rename(c));
+    on('menu-markdown', (c) => download(fileName(c, 'md'), 'text/markdown', toMarkdown(c)));
+    on('menu-json', (c) => download(fileName(c, 'json'), 'application/json', toJSON([c])));
+    on('menu-delete', (c) => void this.delete(c));
+    menu.addEventListener('keydown', (e) => {
+      const all = Array.from(menu.querySelectorAll('button'));
+      const step = e.key === 'ArrowDown' ? 1 : e.key === 'ArrowUp' ? -1 : 0;
+      if (step === 0) return;
+      e.preventDefault();
+      all[(all.indexOf(document.activeElement as HTMLButtonElement) + step + all.length) % all.length]!.focus();
+    });
+  }
+
+  private async delete(c: Conversation): Promise<void> {
+    const back = await this.chats.delete(c);
+    toast(`Deleted “${c.title}”`, () => void back());
+  }
+
+  private rename(c: Conversation): void {
+    const row = document.querySelector(`#conversations [data-id="${CSS.escape(c.id)}"]`);
+    const field = el('input', { type: 'text', 'aria-label': 'New title', maxlength: 200 });
+    field.value = c.title;
+    let over = false;
+    const end = (keep: boolean) => {
+      if (over) return;
+      over = true;
+      if (keep && field.value.trim() && field.value !== c.title) void this.chats.rename(c, field.value);
+      else this.show();
+    };
+    field.addEventListener('keydown', (e) => {
+      if (e.key === 'Escape') e.stopPropagation();
+      if (e.key === 'Enter' || e.key === 'Escape') end(e.key === 'Enter');
+    });
+    field.addEventListener('blur', () => end(true));
+    row?.replaceChildren(field);
+    field.focus();
+    field.select();
+  }
+
+  private async import(): Promise<void> {
+    const file = input('import').files?.[0];
+    input('import').value = '';
+    try {
+      if (file) await this.chats.import(fromJSON(await file.text()));
+    } catch (e) {
+      complain(Object.assign(new Error(`${file?.name}: ${(e as Error).message}`), { code: 'invalid-argument' }));
+    }
+  }
+}
+
+function contains(c: Conversation, text: string): boolean {
+  return c.title.toLowerCase().includes(text) || c.messages.some((m) => m.text.toLowerCase().includes(text));
+}

@@ -1,0 +1,128 @@
+// The conversation on the page: its messages, and where it is scrolled to.
+import { $, button, el } from '../lib/dom.js';
+import { count, seconds } from '../lib/format.js';
+import { announce } from '../lib/notices.js';
+import type { Chats } from './chats.js';
+import { type Deeds, MessageView } from './message.js';
+import { branch, type Message, siblings } from './tree.js';
+
+/** How near to its end, in pixels, a conversation follows what is written. */
+const near = 64;
+
+export class ConversationView {
+  private readonly views = new Map<Message, MessageView>();
+  private conversation = '';
+  private stuck = true; // to the end
+  private clock: ReturnType<typeof setInterval> | undefined;
+
+  constructor(
+    private readonly chats: Chats,
+    private readonly deeds: Deeds,
+  ) {
+    const scroller = $('scroller');
+    scroller.addEventListener('scroll', () => {
+      this.stuck = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < near;
+      button('to-end').hidden = this.stuck;
+    });
+    new ResizeObserver(() => this.follow()).observe($('messages'));
+    new ResizeObserver(() => this.follow()).observe(scroller);
+    button('to-end').addEventListener('click', () => this.toEnd());
+    chats.addEventListener('shown', () => this.show());
+    chats.addEventListener('text', () => this.text());
+    chats.addEventListener('writing', () => this.written());
+  }
+
+  /** Shows the branch of the conversation. Messages that were there keep their elements, and what is open in them. */
+  private show(): void {
+    const c = this.chats.current;
+    const messages = branch(c);
+    if (c.id !== this.conversation) {
+      this.views.clear();
+      this.conversation = c.id;
+      this.stuck = true;
+    }
+    const nodes = messages.map((m, i) => {
+      const view = this.views.get(m) ?? new MessageView(m, this.deeds);
+      this.views.set(m, view);
+      const all = siblings(c, m);
+      view.place({ index: all.indexOf(m), of: all.length, last: i === messages.length - 1 });
+      view.update();
+      view.writing = this.chats.writing?.message === m;
+      return view.root;
+    });
+    $('messages').replaceChildren(...nodes);
+    $('hero').hidden = messages.length > 0;
+    if (this.chats.writing?.conversation === c) this.stuck = true;
+    this.text();
+    this.follow();
+  }
+
+  /** Shows what has been written since. */
+  private text(): void {
+    const w = this.chats.writing;
+    if (!w) return;
+    const view = this.views.get(w.message);
+    view?.update();
+    const waits = w.message.text === '' && !w.message.reasoning;
+    view?.busy(waits ? this.reading() : '', waits && w.read ? w.read.done / w.read.total : undefined);
+  }
+
+  /** What the model does while there is no text yet. */
+  private reading(): string {
+    const { read, begun } = this.chats.writing!;
+    const time = (performance.now() - begun) / 1000;
+    const what = read
+      ? `Reading the prompt: ${read.done.toLocaleString('en')} of ${count(read.total, 'token')}`
+      : 'Reading the prompt';
+    return time < 1.5 ? what : `${what}, ${seconds(time)}`;
+  }
+
+  private written(): void {
+    clearInterval(this.clock);
+    const w = this.chats.writing;
+    if (w) {
+      this.clock = setInterval(() => this.text(), 500);
+      announce('The model is answering.');
+      this.toEnd();
+      return;
+    }
+    for (const view of this.views.values()) {
+      view.busy('');
+      view.writing = false;
+    }
+    const last = branch(this.chats.current).at(-1);
+    if (last?.role === 'assistant') announce(spoken(last));
+  }
+
+  private follow(): void {
+    if (this.stuck) $('scroller').scrollTop = $('scroller').scrollHeight;
+  }
+
+  toEnd(): void {
+    this.stuck = true;
+    button('to-end').hidden = true;
+    this.follow();
+  }
+
+  /** Edits the last message of the visitor's. */
+  editLast(): void {
+    const last = branch(this.chats.current).findLast((m) => m.role === 'user');
+    if (last) this.views.get(last)?.edit();
+  }
+}
+
+/** An answer as a screen reader reads it once it is complete: its beginning. */
+function spoken(m: Message): string {
+  if (m.record?.end === 'error') return `The answer failed: ${m.record.error}`;
+  if (m.record?.end === 'aborted') return 'Stopped.';
+  if (m.calls?.length) return `The model calls ${m.calls.map((c) => c.name).join(', ')}.`;
+  const text = m.text.replace(/```[\s\S]*?(```|$)/g, ' (code) ').replace(/[*_`#>|]/g, '');
+  return `Answer: ${text.length > 500 ? `${text.slice(0, 500)} … The rest is on the page.` : text}`;
+}
+
+/** What a visitor may begin with. */
+export function suggestions(list: readonly string[], use: (text: string) => void): void {
+  $('suggestions').replaceChildren(
+    ...list.map((text) => el('button', { type: 'button', class: 'suggestion', onclick: () => use(text) }, text)),
+  );
+}

@@ -1,0 +1,54 @@
+// Elements and text in them. Nothing here turns text into markup.
+
+export const $ = <T extends HTMLElement = HTMLElement>(id: string) => document.getElementById(id) as T;
+export const input = (id: string) => $<HTMLInputElement>(id);
+export const button = (id: string) => $<HTMLButtonElement>(id);
+
+type Child = Node | string | undefined | false;
+
+/** Makes an element. Attributes that are undefined or false are left out, `on…` are listeners, true is an empty value. */
+export function el<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Record<string, string | number | boolean | undefined | ((e: never) => void)> = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const e = document.createElement(tag);
+  for (const [name, v] of Object.entries(attributes)) {
+    if (typeof v === 'function') e.addEventListener(name.slice(2), v as EventListener);
+    else if (v !== undefined && v !== false) e.setAttribute(name, v === true ? '' : String(v));
+  }
+  e.append(...children.filter((c) => c !== undefined && c !== false));
+  return e;
+}
+
+/** A list of names and values. */
+export function facts(list: HTMLElement, rows: [name: string, value: string, look?: string][]): void {
+  list.replaceChildren(
+    ...rows.flatMap(([name, value, look]) => [el('dt', {}, name), el('dd', { class: look }, value)]),
+  );
+  list.hidden = false;
+}
+
+/** Calls f at most once for each frame that is drawn, and not more often than every `ms`. */
+export function paced(f: () => void, ms = 50): () => void {
+  let due = false;
+  let last = 0;
+  const run = () => {
+    due = false;
+    last = performance.now();
+    f();
+  };
+  return () => {
+    if (due) return;
+    due = true;
+    const wait = Math.max(0, last + ms - performance.now());
+    setTimeout(() => (document.hidden ? run() : requestAnimationFrame(run)), wait);
+  };
+}
+
+/** Saves a text as a file of the visitor's. */
+export function download(name: string, type: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  el('a', { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

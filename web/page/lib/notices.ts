@@ -1,0 +1,84 @@
+// What the page tells its visitor: errors, things done that can be undone, and for screen readers what happens.
+import { $, button, el } from './dom.js';
+
+export interface Action {
+  label: string;
+  run(): void;
+}
+
+const titles: Record<string, string> = {
+  corrupt: 'The model is damaged',
+  'not-found': 'Model not found',
+  network: 'The server cannot be reached',
+  'out-of-memory': 'Not enough GPU memory',
+  'too-large': 'The model is too large for this GPU',
+  'device-lost': 'The GPU was lost',
+  'unsupported-version': 'Unsupported version',
+  'invalid-argument': 'That cannot be done',
+  'webgpu-unavailable': 'WebGPU is not available',
+  'no-adapter': 'No GPU',
+  address: 'That is not the address of a bundle',
+  folder: 'No bundle in this folder',
+  storage: 'The conversation was not saved',
+};
+
+/** What an error is called. */
+export function titleOf(e: unknown): string {
+  return titles[String((e as { code?: unknown })?.code)] ?? 'Something went wrong';
+}
+
+export function aborted(e: unknown): boolean {
+  const { code, name } = (e ?? {}) as { code?: unknown; name?: unknown };
+  return code === 'aborted' || name === 'AbortError';
+}
+
+/** Shows an error until it is closed or the next one comes. What was aborted is no error. */
+export function complain(e: unknown, actions: Action[] = []): void {
+  if (aborted(e)) return;
+  $('alert-title').textContent = titleOf(e);
+  $('alert-text').textContent = e instanceof Error ? e.message : String(e);
+  $('alert-actions').replaceChildren(
+    ...actions.map((a) => {
+      const run = () => {
+        calm();
+        a.run();
+      };
+      return el('button', { type: 'button', onclick: run }, a.label);
+    }),
+  );
+  $('alert').hidden = false;
+}
+
+export function calm(): void {
+  $('alert').hidden = true;
+}
+
+/** Has screen readers say something, when they are done with what they are reading. */
+export function announce(text: string): void {
+  const status = $('announcer');
+  status.textContent = '';
+  setTimeout(() => {
+    status.textContent = text;
+  }, 60); // a text that does not change is not read again
+}
+
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Says that something was done, for a while. */
+export function toast(text: string, undo?: () => void): void {
+  clearTimeout(timer);
+  const box = $('toast');
+  const hide = () => {
+    box.hidden = true;
+  };
+  box.replaceChildren(el('span', {}, text));
+  const back = () => {
+    hide();
+    undo?.();
+  };
+  if (undo) box.append(el('button', { type: 'button', class: 'link', onclick: back }, 'Undo'));
+  box.hidden = false;
+  timer = setTimeout(hide, undo ? 8000 : 3000);
+}
+
+button('alert-close').addEventListener('click', calm);

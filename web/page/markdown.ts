@@ -1,0 +1,160 @@
+// Markdown as elements. What a model writes is never parsed as HTML: the lexer of marked cuts it into tokens, and this makes
+// an element of each token of a kind that it knows; all else, tags too, is text. Images are not loaded, they become links.
+// This is a script of its own, which the page loads when there is something to show.
+import { plain, safeLink } from './chat/links.js';
+import { copyButton } from './lib/copy.js';
+import { el } from './lib/dom.js';
+import { Lexer, type Token } from './lib/marked.js';
+
+/** Longer texts are shown as they are: nobody waits for their layout. */
+const longest = 400_000;
+/** Deeper nesting than this is shown as text. */
+const deepest = 24;
+
+/** Shows Markdown in an element, again and again as it grows: blocks that have not changed keep their elements. */
+export class Rendering {
+  private shown: { raw: string; node: Node }[] = [];
+
+  constructor(private readonly root: HTMLElement) {}
+
+  update(markdown: string): void {
+    const blocks = lex(markdown);
+    let same = 0;
+    while (same < blocks.length && blocks[same]!.raw === this.shown[same]?.raw) same++;
+    for (const { node } of this.shown.splice(same)) this.root.removeChild(node);
+    for (const block of blocks.slice(same)) {
+      const node = renderBlock(block, 0);
+      this.root.append(node);
+      this.shown.push({ raw: block.raw, node });
+    }
+  }
+}
+
+function lex(markdown: string): Token[] {
+  if (markdown.length <= longest) {
+    try {
+      return new Lexer({ gfm: true, breaks: false })
+        .lex(markdown)
+        .filter((t) => t.type !== 'space' && t.type !== 'def');
+    } catch {
+      // nested too deeply for the lexer
+    }
+  }
+  return [{ type: 'plain', raw: markdown }];
+}
+
+function blocks(tokens: readonly Token[] | undefined, depth: number): Node[] {
+  return (tokens ?? []).map((t) => renderBlock(t, depth));
+}
+
+function renderBlock(t: Token, depth: number): Node {
+  if (depth > deepest) return el('p', { class: 'plain' }, t.raw);
+  switch (t.type) {
+    case 'paragraph':
+      return el('p', {}, ...inlines(t.tokens, depth));
+    case 'text': // in a tight list
+      return el('span', {}, ...(t.tokens ? inlines(t.tokens, depth) : [plain(t.text ?? t.raw)]));
+    case 'heading':
+      return el(`h${Math.min(6, (t.depth ?? 1) + 2)}` as 'h3', {}, ...inlines(t.tokens, depth));
+    case 'code':
+      return codeBlock(t.text ?? '', t.lang ?? '');
+    case 'blockquote':
+      return el('blockquote', {}, ...blocks(t.tokens, depth + 1));
+    case 'list':
+      return list(t, depth);
+    case 'table':
+      return table(t, depth);
+    case 'hr':
+      return el('hr');
+    case 'space':
+    case 'def':
+      return document.createTextNode('');
+    case 'checkbox':
+      return checkbox(t);
+    default:
+      return el('p', { class: 'plain' }, t.raw.replace(/\n+$/, ''));
+  }
+}
+
+function list(t: Token, depth: number): Node {
+  const start = Number(t.start);
+  const items = (t.items ?? []).map((item) => el('li', {}, ...blocks(item.tokens, depth + 1)));
+  return t.ordered ? el('ol', { start: start > 1 && start }, ...items) : el('ul', {}, ...items);
+}
+
+function checkbox(t: Token): Node {
+  return el('input', {
+    type: 'checkbox',
+    disabled: true,
+    checked: t.checked === true,
+    'aria-label': t.checked ? 'done' : 'to do',
+  });
+}
+
+function table(t: Token, depth: number): Node {
+  const row = (cells: readonly Token[], tag: 'th' | 'td') =>
+    el(
+      'tr',
+      {},
+      ...cells.map((c) => el(tag, { class: c.align ? `to-${c.align}` : undefined }, ...inlines(c.tokens, depth + 1))),
+    );
+  const grid = el(
+    'table',
+    {},
+    el('thead', {}, row((t.header as Token[] | undefined) ?? [], 'th')),
+    el('tbody', {}, ...(t.rows ?? []).map((cells) => row(cells, 'td'))),
+  );
+  return el('div', { class: 'scroller', tabindex: 0, role: 'region', 'aria-label': 'Table' }, grid);
+}
+
+/** A block of code under a line with its language and a button that copies it. */
+function codeBlock(code: string, info: string): Node {
+  const language = info.trim().split(/\s/)[0]!.slice(0, 24);
+  return el(
+    'div',
+    { class: 'code' },
+    el(
+      'div',
+      { class: 'code-head' },
+      el('span', {}, language || 'text'),
+      copyButton(() => code, 'Copy code'),
+    ),
+    el('pre', { tabindex: 0, 'aria-label': `Code${language && `, ${language}`}` }, el('code', {}, code)),
+  );
+}
+
+function inlines(tokens: readonly Token[] | undefined, depth: number): Node[] {
+  return (tokens ?? []).map((t) => inline(t, depth + 1));
+}
+
+function inline(t: Token, depth: number): Node {
+  if (depth > deepest) return document.createTextNode(t.raw);
+  switch (t.type) {
+    case 'strong':
+    case 'em':
+    case 'del':
+      return el(t.type, {}, ...inlines(t.tokens, depth));
+    case 'codespan':
+      return el('code', {}, t.text ?? '');
+    case 'br':
+      return el('br');
+    case 'link':
+      return link(t.href ?? '', inlines(t.tokens, depth), t.raw);
+    case 'image':
+      return link(t.href ?? '', [document.createTextNode(`Image: ${plain(t.text ?? '') || t.href}`)], t.raw);
+    case 'escape':
+      return document.createTextNode(t.text ?? '');
+    case 'checkbox':
+      return checkbox(t);
+    case 'text':
+      return t.tokens ? el('span', {}, ...inlines(t.tokens, depth)) : document.createTextNode(plain(t.text ?? t.raw));
+    default:
+      return document.createTextNode(t.raw);
+  }
+}
+
+function link(href: string, content: Node[], raw: string): Node {
+  const url = safeLink(plain(href));
+  if (!url) return document.createTextNode(raw);
+  return el('a', { href: url, target: '_blank', rel: 'noopener noreferrer nofollow', title: url }, ...content);
+}

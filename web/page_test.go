@@ -1,0 +1,431 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// visitor uses the page as a person would.
+type visitor struct {
+	t   *testing.T
+	ctx context.Context
+	w   *world
+}
+
+// patience is how long a test may take: software renders, and other tests may be running.
+const patience = 9 * time.Minute
+
+// visit opens the page in a browser of its own.
+func visit(t *testing.T, limit time.Duration, options ...chromedp.ExecAllocatorOption) *visitor {
+	t.Helper()
+	w := theWorld(t)
+	ctx, cancel := context.WithTimeout(browser(t, append(options, chromedp.WindowSize(1180, 900))...), limit)
+	t.Cleanup(cancel)
+	v := &visitor{t, ctx, w}
+	v.do(chromedp.Navigate(w.url), scheme("light"))
+	return v
+}
+
+func (v *visitor) do(actions ...chromedp.Action) {
+	v.t.Helper()
+	if err := chromedp.Run(v.ctx, actions...); err != nil {
+		var state string
+		late, cancel := context.WithTimeout(context.WithoutCancel(v.ctx), 5*time.Second)
+		defer cancel()
+		_ = chromedp.Run(late, chromedp.Evaluate(`document.body.dataset.state + ': ' + document.body.innerText`, &state))
+		v.t.Fatalf("%v\nthe page is %s", err, state)
+	}
+}
+
+// text returns the text of an element.
+func (v *visitor) text(selector string) (text string) {
+	v.t.Helper()
+	v.do(chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q)?.textContent ?? ''", selector), &text))
+	return text
+}
+
+// is evaluates a condition.
+func (v *visitor) is(condition string) (yes bool) {
+	v.t.Helper()
+	v.do(chromedp.Evaluate("Boolean("+condition+")", &yes))
+	return yes
+}
+
+func state(s string) chromedp.Action {
+	return chromedp.WaitReady(`body[data-state="`+s+`"]`, chromedp.ByQuery)
+}
+
+func until(condition string) chromedp.Action {
+	return chromedp.Poll(condition, nil, chromedp.WithPollingTimeout(0))
+}
+
+func scheme(name string) chromedp.Action {
+	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
+}
+
+// set changes a setting.
+func set(id, value string) chromedp.Action {
+	return chromedp.Evaluate(fmt.Sprintf(`{ const e = document.getElementById(%q); e.value = %q; e.dispatchEvent(new Event('input')); }`, id, value), nil)
+}
+
+// address enters the address of a bundle.
+func address(url string) chromedp.Action {
+	return chromedp.Tasks{
+		chromedp.Click("#model"), chromedp.WaitVisible("#picker"), chromedp.SetValue("#url", url), chromedp.Click("#address-form button"),
+	}
+}
+
+// load loads a bundle by its address, to the end.
+func (v *visitor) load(path string) {
+	v.t.Helper()
+	v.do(address(v.w.url+path), state("loading"), state("ready"))
+}
+
+// say sends a message and returns what the page shows of the whole conversation when it has been answered.
+func (v *visitor) say(message string) string {
+	v.t.Helper()
+	v.do(chromedp.SendKeys("#message", message+kb.Enter), until("document.querySelector('#message').value === ''"), state("ready"))
+	return v.conversation()
+}
+
+// conversation returns the texts of the messages, each after its role.
+func (v *visitor) conversation() string {
+	v.t.Helper()
+	var text string
+	v.do(chromedp.Sleep(150*time.Millisecond), // the last piece is drawn with the next frame
+		chromedp.Evaluate(`Array.from(document.querySelectorAll('.message'), (m) =>
+		(m.classList.contains('user') ? 'user: ' : 'model: ') + m.querySelector('.body').textContent).join('\n')`, &text))
+	return text
+}
+
+// talker is the address of a model with a chat template: it goes on where the conversation ends.
+const talker = "/bad/chat/int4/"
+
+// TestPage loads models, a damaged one too, and uses the panel that measures. Screenshots are in ../build/screenshots.
+func TestPage(t *testing.T) {
+	v := visit(t, patience, withGPU()...)
+	v.do(state("empty"), until("document.querySelectorAll('.offer').length > 2"), picture(t, "empty"))
+	v.do(address(v.w.url+"/bad/slow/int8/manifest.json"), state("loading"), until("document.querySelector('#progress').value > 0"), picture(t, "loading"),
+		chromedp.Click("#cancel"), state("empty"))
+	v.do(chromedp.Evaluate("navigator.storage.persist = async () => true", nil))
+	v.load("/models/int4/manifest.json")
+	if name := v.text("#model"); !strings.HasPrefix(name, "int4") {
+		t.Errorf("the loaded model is called %q", name)
+	}
+	v.do(chromedp.Click("#open-card"), until("document.querySelector('#facts').textContent.includes('until you remove it')"), picture(t, "card"),
+		chromedp.Click("#close-card"), set("temperature", "0"), set("maxTokens", "40"), chromedp.Click("#tab-measure"), until("!document.querySelector('#generate').disabled"))
+	v.measure()
+	v.do(chromedp.Click("#parity"), state("checking"), state("ready"), picture(t, "measure"))
+	if said := v.text("#parity-result"); !strings.Contains(said, "equal up to rounding") {
+		t.Errorf("the parity check says %q", said)
+	}
+	v.do(address(v.w.url+"/bad/flip/int4/manifest.json"), state("loading"), state("ready"), chromedp.WaitVisible("#alert"), picture(t, "error"))
+	if said := v.text("#alert-text"); !strings.Contains(said, "sha256") {
+		t.Errorf("of a damaged model the page says %q", said)
+	}
+	if name := v.text("#model"); !strings.HasPrefix(name, "int4") || v.is("document.querySelector('#generate').disabled") {
+		t.Errorf("after one that is damaged, the model is called %q, or cannot be used", name)
+	}
+	v.load("/models/int8/manifest.json")
+	if name := v.text("#model"); !strings.HasPrefix(name, "int8") {
+		t.Errorf("the next model is called %q", name)
+	}
+	if v.is("document.querySelector('#rate').textContent !== '–' || document.querySelector('#output').textContent || !document.querySelector('#parity-result').hidden || !document.querySelector('#chart-figure').hidden") {
+		t.Error("what was measured of the first model is shown with the second")
+	}
+}
+
+// measure has the panel continue the text that the native program has continued, and compares.
+func (v *visitor) measure() {
+	v.t.Helper()
+	v.do(chromedp.Focus("#prompt"), chromedp.KeyEvent("\r", chromedp.KeyModifiers(2)), state("writing"), until("Number(document.querySelector('#count').textContent) > 20"),
+		chromedp.KeyEvent(kb.Escape), state("ready"))
+	var want struct {
+		Models map[string]struct{ Text string }
+	}
+	if err := json.Unmarshal(v.w.expected, &want); err != nil {
+		v.t.Fatal(err)
+	}
+	if text := v.text("#output"); !strings.HasPrefix(text, prompt+want.Models["int4"].Text) {
+		v.t.Errorf("the page writes %q, want a text that begins with %q", text, prompt+want.Models["int4"].Text)
+	}
+	var bars int
+	v.do(chromedp.Evaluate("document.querySelectorAll('#chart rect').length", &bars))
+	if rate := v.text("#rate"); bars < 19 || rate == "–" {
+		v.t.Errorf("%d bars in the chart, %s tokens/s", bars, rate)
+	}
+}
+
+// TestPageChats has a conversation: answers depend on what was said, can be generated again, and are there after a reload.
+func TestPageChats(t *testing.T) {
+	v := visit(t, patience, withGPU()...)
+	v.do(state("empty"), set("temperature", "0"), set("maxTokens", "6"))
+	v.load(talker)
+	first := v.say("It was a cold morning")
+	second := v.say("She said")
+	if !strings.HasPrefix(first, "user: It was a cold morning\nmodel: ") || !strings.HasPrefix(second, first+"\nuser: She said\nmodel: ") {
+		t.Fatalf("first %q, then %q", first, second)
+	}
+	if used := v.text("#context-text"); !strings.Contains(used, "of context · ") || !strings.Contains(used, "tokens/s") {
+		t.Errorf("of the context it says %q", used)
+	}
+	v.do(chromedp.Click("#new-chat"))
+	if alone := v.say("She said"); strings.HasSuffix(second, alone) {
+		t.Errorf("a new chat goes on with the old one: %q", alone)
+	}
+	v.do(until("document.querySelectorAll('#conversations .open').length === 2"), chromedp.Evaluate("document.querySelectorAll('#conversations .open')[1].click()", nil))
+	if again := v.conversation(); again != second {
+		t.Errorf("the first chat is %q, was %q", again, second)
+	}
+	v.branches(second)
+	v.do(chromedp.Reload(), state("ready")) // the model is in the browser's cache
+	if kept := v.conversation(); kept != second {
+		t.Errorf("after a reload the chat is %q, was %q", kept, second)
+	}
+	v.sidebar()
+}
+
+// branches edits a message, and comes back to what was before.
+func (v *visitor) branches(before string) {
+	v.t.Helper()
+	button := func(message, label string) chromedp.Action {
+		return chromedp.Evaluate(fmt.Sprintf(`document.querySelectorAll('.message')[%s].querySelector('[aria-label=%q]').click()`, message, label), nil)
+	}
+	v.do(button("0", "Edit"), chromedp.SetValue(".editor textarea", "The sea was calm"), chromedp.Submit(".editor"), state("writing"), state("ready"))
+	if now := v.conversation(); !strings.HasPrefix(now, "user: The sea was calm\nmodel: ") || strings.Contains(now, "She said") {
+		v.t.Errorf("an edited message makes the chat %q", now)
+	}
+	v.do(button("1", "Generate again"), state("writing"), state("ready"))
+	if count := v.text(".assistant .turner span"); count != "2 / 2" {
+		v.t.Errorf("the second answer is %q", count)
+	}
+	v.do(button("0", "Previous version"))
+	if now := v.conversation(); now != before {
+		v.t.Errorf("the version before is %q, was %q", now, before)
+	}
+}
+
+// sidebar renames a conversation, deletes it and brings it back.
+func (v *visitor) sidebar() {
+	v.t.Helper()
+	menu := func(entry string) chromedp.Action {
+		return chromedp.Tasks{chromedp.Evaluate("document.querySelector('#conversations .current .tool').click()", nil), chromedp.Click("#menu-" + entry)}
+	}
+	v.do(menu("rename"), chromedp.SetValue("#conversations input", "Of the sea"), chromedp.SendKeys("#conversations input", kb.Enter),
+		until("document.querySelector('#conversations .current')?.textContent === 'Of the sea'"), picture(v.t, "chat"))
+	v.do(menu("delete"), until("!document.querySelector('#conversations').textContent.includes('Of the sea')"), chromedp.Click("#toast button"),
+		until("document.querySelector('#conversations .current')?.textContent === 'Of the sea'"))
+}
+
+// TestPageLongPrompts sends a prompt that is taller than the page, whose answer is scrolled to; stops one; and sends one that
+// is longer than the context.
+func TestPageLongPrompts(t *testing.T) {
+	v := visit(t, patience, withGPU()...)
+	v.do(state("empty"), set("temperature", "0"), set("maxTokens", "4"))
+	v.load(talker)
+	tall := strings.Repeat("It was a cold morning.\n", 60)
+	v.do(set("message", tall), chromedp.Click("#send"), state("writing"), until("document.querySelector('.assistant .status').textContent.includes('Reading the prompt')"), picture(t, "reading"), state("ready"))
+	const seen = `{ const r = document.querySelector('.assistant .body').getBoundingClientRect(); r.height > 0 && r.bottom <= document.querySelector('#composer').getBoundingClientRect().top; }`
+	v.do(until("eval(`" + seen + "`)"))
+	v.do(set("maxTokens", ""), chromedp.SendKeys("#message", "More"+kb.Enter), state("writing"), until("document.querySelectorAll('.assistant .body')[1]?.textContent.length > 4"),
+		chromedp.KeyEvent(kb.Escape), state("ready"))
+	if note := v.text(".assistant.last .note"); note != "Stopped." {
+		t.Errorf("of an answer that was stopped it says %q", note)
+	}
+	v.do(set("message", strings.Repeat(tall, 40)), chromedp.Click("#send"), state("writing"), state("ready"), picture(t, "too-long"))
+	if note := v.text(".assistant.last .note"); !strings.Contains(note, "context") {
+		t.Errorf("of a prompt that is too long it says %q", note)
+	}
+}
+
+// TestPageFolder opens a bundle from a directory of the disk.
+func TestPageFolder(t *testing.T) {
+	v := visit(t, patience, withGPU()...)
+	v.do(state("empty"), chromedp.SetUploadFiles("#folder", []string{filepath.Join(v.w.models, "int4")}, chromedp.ByQuery), state("loading"), state("ready"))
+	if name := v.text("#model"); !strings.HasPrefix(name, "int4") {
+		t.Errorf("the model is called %q", name)
+	}
+	v.do(set("maxTokens", "4"))
+	if text := v.say("It was a"); !strings.HasPrefix(text, "user: It was a\nmodel: ") || strings.HasSuffix(text, "model: ") {
+		t.Errorf("the model writes %q", text)
+	}
+	empty := t.TempDir()
+	if err := os.WriteFile(filepath.Join(empty, "model.safetensors"), []byte("weights"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	v.do(chromedp.SetUploadFiles("#folder", []string{empty}, chromedp.ByQuery), chromedp.WaitVisible("#alert"))
+	if said := v.text("#alert-text"); !strings.Contains(said, "llama-webgpu quantize") {
+		t.Errorf("of a checkpoint it says %q", said)
+	}
+}
+
+// TestPageServer chats with a model that the server runs, in a browser without WebGPU. The bundle is made after the server
+// has begun.
+func TestPageServer(t *testing.T) {
+	v := visit(t, patience, chromedp.Flag("disable-features", "WebGPUService,WebGPU"), chromedp.Flag("disable-blink-features", "WebGPU"))
+	v.do(state("empty"))
+	dir := filepath.Join(v.w.models, "late")
+	if err := talking(filepath.Join(v.w.models, "int4"), dir); err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	v.do(chromedp.Click("#model"), chromedp.WaitVisible("#picker"), picture(t, "server"))
+	if text := v.text("#missing"); !strings.Contains(text, "Chrome") || !strings.Contains(text, "Firefox") || !strings.Contains(text, "Safari") || v.is("document.querySelector('input[name=where][value=gpu]').checked") {
+		t.Errorf("the server is not offered, or of WebGPU it says %q", text)
+	}
+	v.do(chromedp.Evaluate("document.querySelector('input[name=where][value=gpu]').click()", nil), chromedp.WaitVisible("#missing"), picture(t, "missing"),
+		chromedp.Evaluate("document.querySelector('input[name=where][value=server]').click()", nil))
+	v.do(until("document.querySelector('#model-list').textContent.includes('late')"),
+		chromedp.Evaluate("Array.from(document.querySelectorAll('#model-list .open')).find((b) => b.textContent.startsWith('late')).click()", nil),
+		state("loading"), state("ready"), set("maxTokens", "6"), set("temperature", "0"))
+	if name := v.text("#model"); name != "lateint4 · server" {
+		t.Errorf("the model is called %q", name)
+	}
+	text := v.say("It was a cold morning")
+	if !strings.HasPrefix(text, "user: It was a cold morning\nmodel: ") || strings.HasSuffix(text, "model: ") {
+		t.Errorf("the chat is %q", text)
+	}
+	if record := v.text(".record"); !strings.HasPrefix(record, "late · server · 6 tokens · ") {
+		t.Errorf("of the answer it says %q", record)
+	}
+	v.do(chromedp.Click("#json-mode"), set("maxTokens", "200"))
+	if text := v.say("And so"); !strings.Contains(text, "model: {") {
+		t.Errorf("in JSON mode it writes %q", text)
+	}
+}
+
+// talking copies a bundle and gives it a chat template.
+func talking(from, to string) error {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	name := filepath.Join(to, "manifest.json")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, withTemplate(data), 0o666)
+}
+
+// hostile is Markdown that would do harm in a page that trusts it.
+var hostile = []string{
+	"<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>", "<iframe src=https://x.y></iframe>", "a <b onclick=alert(1)>b</b>",
+	"[a](javascript:alert(1))", "[a](java\nscript:alert(1))", "[a](&#106;avascript:alert(1))", "[a](data:text/html,<script>alert(1)</script>)", "<javascript:alert(1)>",
+	"![a](https://x.y/z.png)", "![a](javascript:alert(1))", "[a]: javascript:alert(1)\n\n[a]", "[x](https://x.y 'a\" onmouseover=\"alert(1)')", "<style>*{display:none}</style>",
+	"| <img src=x onerror=alert(1)> |\n|-|\n| [a](vbscript:x) |", "```html\n<script>alert(1)</script>\n```", "```\" onload=alert(1)\nx\n```", "<!-- a -->", "&lt;script&gt;alert(1)&lt;/script&gt;",
+	"<details open ontoggle=alert(1)>", "<a href=javascript:alert(1)>a</a>", "<form action=https://x.y><input></form>", "<base href=https://x.y>", "<meta http-equiv=refresh content=0>",
+}
+
+// TestPageMarkdown shows Markdown that models may write, whole and piece by piece: none of it runs, and nothing is loaded.
+func TestPageMarkdown(t *testing.T) {
+	v := visit(t, patience)
+	texts, err := json.Marshal(hostile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bad []string
+	v.do(state("empty"), chromedp.Evaluate(`(async () => {
+		const { Rendering } = await import('./markdown.js');
+		const bad = [], allowed = 'P SPAN H3 H4 DIV BUTTON svg path PRE CODE BLOCKQUOTE UL OL LI TABLE THEAD TBODY TR TH TD HR INPUT A STRONG EM DEL BR'.split(' ');
+		for (const text of `+string(texts)+`) {
+			const root = document.createElement('div');
+			document.body.append(root);
+			const r = new Rendering(root);
+			for (let n = 1; n <= text.length; n++) {
+				r.update(text.slice(0, n));
+				for (const e of root.querySelectorAll('*')) {
+					const names = e.getAttributeNames();
+					const ok = allowed.includes(e.tagName) && !names.some((a) => a.startsWith('on') || a === 'src' || a === 'style')
+						&& (!e.hasAttribute('href') || /^https?:|^mailto:/.test(e.href) && e.rel.includes('noopener'));
+					if (!ok) bad.push(text + ': ' + e.outerHTML);
+				}
+			}
+			const piecewise = root.innerHTML;
+			const whole = document.createElement('div');
+			new Rendering(whole).update(text);
+			if (piecewise !== whole.innerHTML) bad.push(text + ': piece by piece it is ' + piecewise);
+			root.remove();
+		}
+		return bad;
+	})()`, &bad, awaited))
+	for _, b := range bad {
+		t.Error(b)
+	}
+	var html string
+	v.do(chromedp.Evaluate(`(async () => {
+		const { Rendering } = await import('./markdown.js');
+		const root = document.createElement('div');
+		new Rendering(root).update('# A *b*\n\n- [x] one\n- two\n\n3. three\n\n| a | b |\n|-|-:|\n| 1 | **2** |\n\n> q\n\n[l](https://x.y/) & a < b &amp; ~~d~~ \x60c\x60\n\n\x60\x60\x60go\nx := 1\n\x60\x60\x60');
+		for (const e of root.querySelectorAll('svg')) e.remove();
+		for (const c of ['>'.repeat(30000), '['.repeat(30000), '*a **'.repeat(30000), '- '.repeat(5000) + 'x', 'x'.repeat(500000)]) new Rendering(document.createElement('div')).update(c);
+		return root.innerHTML;
+	})()`, &html, awaited))
+	for _, part := range []string{
+		"<h3>A <em>b</em></h3>", `disabled="" checked="" aria-label="done">`, `<ol start="3">`, `<td class="to-right"><strong>2</strong></td>`, "<blockquote><p>q</p></blockquote>",
+		`<a href="https://x.y/" target="_blank" rel="noopener noreferrer nofollow" title="https://x.y/">l</a> &amp; a &lt; b &amp; <del>d</del> <code>c</code>`,
+		`<span>go</span>`, `<code>x := 1</code>`,
+	} {
+		if !strings.Contains(html, part) {
+			t.Errorf("%s: want %s in it", html, part)
+		}
+	}
+}
+
+// TestPageAddresses types what is no address: the page says what to do, and asks no server.
+func TestPageAddresses(t *testing.T) {
+	v := visit(t, patience)
+	v.do(state("empty"))
+	for text, want := range map[string]string{"": "manifest.json", "HuggingFaceTB/SmolLM2-135M": "llama-webgpu fetch HuggingFaceTB/SmolLM2-135M"} {
+		v.do(address(text), until(fmt.Sprintf("document.querySelector('#picker-error').textContent.includes(%q)", want)))
+		if text != "" {
+			v.do(picture(t, "address"))
+		}
+		v.do(chromedp.Click("#close-picker"))
+	}
+}
+
+// TestPageOnAPhone looks whether the page fits a phone, and its list of chats opens and closes.
+func TestPageOnAPhone(t *testing.T) {
+	v := visit(t, patience)
+	v.do(emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.Reload(), state("empty"), picture(t, "phone"))
+	fits := func(what string) {
+		t.Helper()
+		if v.is("document.documentElement.scrollWidth > innerWidth") {
+			t.Errorf("with %s, the page is wider than a phone", what)
+		}
+	}
+	fits("nothing open")
+	v.do(chromedp.Click("#open-sidebar"), until("!document.querySelector('#sidebar').inert && document.querySelector('#main').inert"), picture(t, "phone-chats"))
+	fits("the list of chats")
+	v.do(chromedp.KeyEvent(kb.Escape), until("document.querySelector('#sidebar').inert && document.activeElement.id === 'open-sidebar'"),
+		chromedp.Click("#open-settings"), chromedp.WaitVisible("#settings"), picture(t, "phone-settings"))
+	fits("the settings")
+	v.do(chromedp.KeyEvent(kb.Escape), chromedp.Click("#tab-measure"), chromedp.WaitVisible("#measure"))
+	fits("the panel that measures")
+}
+
+// picture writes a screenshot of the page to build/screenshots.
+func picture(t *testing.T, name string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		var png []byte
+		if err := chromedp.CaptureScreenshot(&png).Do(ctx); err != nil {
+			return err
+		}
+		dir := filepath.Join("..", "build", "screenshots")
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+		t.Logf("build/screenshots/%s.png", name)
+		return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o666)
+	})
+}

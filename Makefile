@@ -175,8 +175,8 @@ bundlers: web ## Build a page with every bundler of web/README.md and run it in 
 
 .PHONY: picture
 picture: web ## Make docs/page.png, the picture of the page in README.md
-	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -run '^TestPage$$' ./web
-	cp build/screenshots/parity.png docs/page.png
+	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -run '^TestPageServer$$' ./web
+	cp build/screenshots/page.png docs/page.png
 
 web-bench: web ## Measure the processor time of a token in Chromium, on the shape of a model of 1.2·10⁹ weights
 	$(GO) test -count=1 -timeout 30m -run '^$$' -bench '^BenchmarkToken$$' -benchtime 32x ./web

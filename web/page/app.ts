@@ -112,6 +112,8 @@ chats.addEventListener('failed', (e) => {
 
 // --- what is shown
 
+let begun = false; // until it is known what there is, the page shows that it starts
+
 const beginnings = [
   'It was a cold morning of the early spring, and',
   'The ship left the harbor at dawn. On board',
@@ -138,6 +140,7 @@ function showEngine(): void {
 }
 
 function state(): void {
+  if (!begun) return;
   const { loading, engine } = models;
   const writing = chats.writing !== undefined;
   composer.writing = chats.writing?.conversation === chats.current && writing;
@@ -237,6 +240,7 @@ const [adapter] = await Promise.all([lookForGPU(), chats.open(location.hash.slic
 models.adapter = adapter;
 await models.refresh();
 bar.show();
+begun = true;
 showEngine();
 const last = models.last();
 if (last) void load(last);

@@ -157,7 +157,9 @@ export function biases(v: unknown): [number, number][] | undefined {
   if (v === undefined || v === null) return undefined;
   if (typeof v !== 'object') throw wants('logitBias', 'an object of numbers, by token', v);
   const pairs = Symbol.iterator in v ? Array.from(v as Iterable<[unknown, unknown]>) : Object.entries(v);
-  return Array.from(pairs, ([token, bias]) => {
+  return Array.from(pairs, (pair) => {
+    if (!Array.isArray(pair)) throw wants('logitBias', 'pairs of a token and a number', pair);
+    const [token, bias]: unknown[] = pair;
     const id = typeof token === 'string' && token !== '' ? Number(token) : token;
     if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= 2 ** 31)
       throw wants('logitBias', 'token ids', token);

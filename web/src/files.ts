@@ -17,7 +17,7 @@ export type Source = string | URL | Iterable<File>;
 export function filesOf(source: unknown): LocalBundle | undefined {
   if (typeof source !== 'object' || source === null || !(Symbol.iterator in source)) return undefined;
   const files = Array.from(source as Iterable<unknown>);
-  const wrong = files.find((f) => typeof (f as Partial<File> | null)?.slice !== 'function');
+  const wrong = files.find((f) => typeof (f as Partial<File> | null)?.arrayBuffer !== 'function');
   if (wrong !== undefined) throw wants('the files of the bundle', 'File objects', wrong);
   return bundleIn(files as File[]);
 }

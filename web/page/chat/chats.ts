@@ -225,7 +225,15 @@ function finish(m: Message, o: Outcome): void {
 function failed(m: Message, e: unknown): void {
   const r = m.record!;
   r.end = aborted(e) ? 'aborted' : 'error';
-  if (r.end === 'error') r.error = e instanceof Error ? e.message : String(e);
+  if (r.end === 'error') r.error = explained(e instanceof Error ? e.message : String(e), r.where);
+}
+
+/** An error as a sentence, with what can be done about a conversation that is too long. */
+function explained(message: string, where: 'gpu' | 'server'): string {
+  const text = message.charAt(0).toUpperCase() + message.slice(1);
+  if (!/too long|context/.test(message)) return text;
+  const more = where === 'gpu' ? ', or have the settings leave out its oldest part' : '';
+  return `${text.replace(/\.?$/, '.')} Begin a new chat, shorten this one${more}.`;
 }
 
 /** Takes an answer as it comes, and sorts what belongs to the thoughts. */

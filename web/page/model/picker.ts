@@ -146,6 +146,9 @@ export class Picker {
     box.hidden = e === undefined;
     box.replaceChildren(...(e === undefined ? [] : [el('strong', {}, titleOf(e)), el('p', {}, (e as Error).message)]));
     if (e === undefined) input('url').removeAttribute('aria-invalid');
-    else input('url').setAttribute('aria-invalid', 'true');
+    else {
+      input('url').setAttribute('aria-invalid', 'true');
+      box.scrollIntoView({ block: 'nearest' });
+    }
   }
 }

@@ -113,4 +113,12 @@ test('an engine reads system prompt, files and tools, but no thoughts', () => {
     'File n:\n```\nt\n```\n\nSee',
   );
   assert.deepEqual(turnsOf(' \n', []), []);
+  const failed = newConversation();
+  for (const [role, text] of [
+    ['user', 'a'],
+    ['assistant', ''],
+    ['user', 'b'],
+  ] as const)
+    add(failed, failed.leaf, { role, text });
+  assert.deepEqual(turnsOf('', branch(failed)), [{ role: 'user', content: 'a\n\nb' }]);
 });

@@ -80,6 +80,14 @@ func set(id, value string) chromedp.Action {
 	return chromedp.Evaluate(fmt.Sprintf(`{ const e = document.getElementById(%q); e.value = %q; e.dispatchEvent(new Event('input')); }`, id, value), nil)
 }
 
+// send writes a message and presses Enter. The events of chromedp would put a line's end into the field all the same.
+func send(message string) chromedp.Action {
+	return chromedp.Tasks{
+		set("message", message),
+		chromedp.Evaluate("document.querySelector('#message').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))", nil),
+	}
+}
+
 // address enters the address of a bundle.
 func address(url string) chromedp.Action {
 	return chromedp.Tasks{
@@ -97,7 +105,7 @@ func (v *visitor) load(path string) {
 // say sends a message and returns what the page shows of the whole conversation when it has been answered.
 func (v *visitor) say(message string) string {
 	v.t.Helper()
-	v.do(chromedp.SendKeys("#message", message+kb.Enter), until("document.querySelector('#message').value === ''"), state("ready"))
+	v.do(send(message), until("document.querySelector('#message').value === ''"), state("ready"))
 	return v.conversation()
 }
 
@@ -237,17 +245,17 @@ func TestPageLongPrompts(t *testing.T) {
 	v.do(state("empty"), set("temperature", "0"), set("maxTokens", "4"))
 	v.load(talker)
 	tall := strings.Repeat("It was a cold morning.\n", 60)
-	v.do(chromedp.Evaluate(`status = []; new MutationObserver(() => {
+	v.do(chromedp.Evaluate(`seen = []; new MutationObserver(() => {
 		const e = document.querySelector('.assistant.last .status');
-		if (e && !e.hidden) status.push(e.textContent);
+		if (e && !e.hidden) seen.push(e.textContent);
 	}).observe(document.querySelector('#messages'), { childList: true, subtree: true })`, nil))
 	v.do(set("message", tall), chromedp.Click("#send"), picture(t, "reading"), state("ready"))
-	if !v.is("status.some((s) => /Reading the prompt: \\d+ of \\d+ tokens/.test(s))") {
+	if !v.is("seen.some((s) => /Reading the prompt: \\d+ of \\d+ tokens/.test(s))") {
 		t.Errorf("while it reads the prompt, it says %q", v.text("body"))
 	}
 	const seen = `{ const r = document.querySelector('.assistant .body').getBoundingClientRect(); r.height > 0 && r.bottom <= document.querySelector('#composer').getBoundingClientRect().top; }`
 	v.do(until("eval(`" + seen + "`)"))
-	v.do(set("maxTokens", ""), chromedp.SendKeys("#message", "More"+kb.Enter), until("document.querySelectorAll('.assistant .body')[1]?.textContent.length > 4"),
+	v.do(set("maxTokens", ""), send("More"), until("document.querySelectorAll('.assistant .body')[1]?.textContent.length > 4"),
 		chromedp.KeyEvent(kb.Escape), state("ready"))
 	if note := v.text(".assistant.last .note"); note != "Stopped." {
 		t.Errorf("of an answer that was stopped it says %q", note)

@@ -188,7 +188,10 @@ func startServe(program, models string) (*url.URL, error) {
 // handler serves the suites, what `llama-webgpu serve` serves, and under /bad/KIND/MODEL/ models that are damaged or
 // served badly.
 func (w *world) handler(address *url.URL, models string) http.Handler {
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(address) }}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(address)
+		r.Out.Host = r.In.Host // that of the page, as its origin is
+	}}
 	mux := http.NewServeMux()
 	mux.Handle("/", proxy)
 	mux.Handle("/test/", http.StripPrefix("/test/", http.FileServer(http.Dir("test"))))

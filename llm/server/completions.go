@@ -62,7 +62,8 @@ type job struct {
 	id       string
 	created  int64
 	requests []llm.Request
-	turn     *turn // of a chat
+	turn     *turn               // of a chat
+	read     chan choiceProgress // how much of the prompts has been read; nil: nobody asks
 }
 
 // piece is one of some text.
@@ -101,6 +102,7 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, 
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		if q.Stream {
+			j.readings()
 			return j.stream(w, j.pieces(ctx))
 		}
 		return j.whole(w, j.pieces(ctx))
@@ -176,14 +178,15 @@ func reason(f llm.Finish) string {
 
 // response is an answer, or a part of one.
 type response struct {
-	ID          string   `json:"id"`
-	Object      string   `json:"object"`
-	Created     int64    `json:"created"`
-	Model       string   `json:"model"`
-	Fingerprint string   `json:"system_fingerprint"`
-	Choices     []choice `json:"choices"`
-	Usage       *usage   `json:"usage,omitempty"`
-	Timings     *timings `json:"timings,omitempty"`
+	ID          string    `json:"id"`
+	Object      string    `json:"object"`
+	Created     int64     `json:"created"`
+	Model       string    `json:"model"`
+	Fingerprint string    `json:"system_fingerprint"`
+	Choices     []choice  `json:"choices"`
+	Usage       *usage    `json:"usage,omitempty"`
+	Timings     *timings  `json:"timings,omitempty"`
+	Progress    *progress `json:"prompt_progress,omitempty"`
 }
 
 type choice struct {

@@ -47,6 +47,7 @@ type request struct {
 	StreamOptions *struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
+	ReturnProgress    bool                       `json:"return_progress"`
 	TemplateVariables map[string]json.RawMessage `json:"chat_template_kwargs"`
 }
 

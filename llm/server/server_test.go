@@ -30,6 +30,11 @@ func load(ctx context.Context) (*server.Loaded, error) { return loadWith(ctx, co
 
 // loadWith loads it with a chat template.
 func loadWith(ctx context.Context, conversation string) (*server.Loaded, error) {
+	return loadLong(ctx, conversation, 512)
+}
+
+// loadLong is loadWith for a longer context.
+func loadLong(ctx context.Context, conversation string, tokens int) (*server.Loaded, error) {
 	files, err := llm.OpenFiles(tiny)
 	if err != nil {
 		return nil, err
@@ -39,7 +44,7 @@ func loadWith(ctx context.Context, conversation string) (*server.Loaded, error) 
 		return nil, err
 	}
 	files.Vocabulary().Template = t
-	m, err := files.Load(ctx, llm.Options{Device: llm.CPU, Context: 512})
+	m, err := files.Load(ctx, llm.Options{Device: llm.CPU, Context: tokens})
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,9 @@ func (j *job) stream(w http.ResponseWriter, pieces <-chan piece) error {
 				u.add(&p.Result.Stats)
 			}
 			silence.Reset(alive)
+		case p := <-j.read:
+			j.reading(e, p)
+			silence.Reset(alive)
 		case <-silence.C:
 			e.comment()
 		}

@@ -1,5 +1,6 @@
 import {
   abortSignal,
+  callback,
   checked,
   flag,
   invalid,
@@ -224,6 +225,7 @@ export class Transformer {
           ...textOptions(given),
           special: flag('special', given.special) ?? true,
           opening: given.opening === undefined ? null : text('opening', given.opening),
+          onRead: callback('onRead', given.onRead) ?? null,
         },
       ] as const;
     });

@@ -146,7 +146,7 @@ export class ModelBar {
     if (!context || !last) return;
     const tokens = (last.promptTokens ?? 0) + (last.tokens ?? 0);
     const speed = last.tokensPerSecond ? ` · ${last.tokensPerSecond.toFixed(1)} tokens/s` : '';
-    $<HTMLMeterElement>('context-meter').value = Math.min(1, tokens / context);
+    $<HTMLProgressElement>('context-meter').value = Math.min(1, tokens / context);
     $('context-text').textContent = `${tokens.toLocaleString('en')} of ${count(context, 'token')} of context${speed}`;
   }
 

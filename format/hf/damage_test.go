@@ -73,7 +73,7 @@ var damages = []damage{
 		write(t, configOf(dir), append(read(t, configOf(dir)), " {}"...))
 	}, "config.json: "},
 	inConfig("unknown family", "llama", "model_type", "walk", `unsupported model_type "walk"; supported: `+supportedFamilies),
-	inConfig("a part is missing", "llama", "model_type", "mamba", `model_type "mamba" is not supported: it needs state space layers (Mamba), which llama-webgpu does not compute; supported: `+supportedFamilies),
+	inConfig("a part is missing", "llama", "model_type", "mamba", `model_type "mamba" is not supported: it needs state space layers whose elements fade each at a rate of their own (Mamba 1), which llama-webgpu does not compute; supported: `+supportedFamilies),
 	{"no family", "llama", func(t *testing.T, dir string) {
 		edit(t, configOf(dir), func(m map[string]any) { delete(m, "model_type"); m["architectures"] = []string{"MambaForCausalLM"} })
 	}, "model_type is missing: this is no config.json of transformers; supported: " + supportedFamilies},

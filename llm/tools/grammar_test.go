@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -155,17 +156,8 @@ func TestGrammar(t *testing.T) {
 					o.Opened = c.opened
 					a := f.Parse(text, o)
 					calls += len(a.Calls)
-					if c.choice.Mode == Required && (len(a.Calls) == 0 || strings.TrimSpace(a.Content) != "" || c.choice.Name != "" && len(a.Calls) != 1) {
-						t.Fatalf("%s, %s: %q is %+v", forms[i].name, c.name, text, a)
-					}
-					for _, call := range a.Calls {
-						value, err := jsonschema.UnmarshalJSON(strings.NewReader(call.Arguments))
-						if err == nil {
-							err = valid[call.Name].Validate(value)
-						}
-						if err != nil || c.choice.Name != "" && call.Name != c.choice.Name {
-							t.Fatalf("%s, %s: %q calls %s(%s): %v", forms[i].name, c.name, text, call.Name, call.Arguments, err)
-						}
+					if err := asked(a, c.choice, valid); err != nil {
+						t.Fatalf("%s, %s: %q: %v", forms[i].name, c.name, text, err)
 					}
 				}
 				if ended < 4 || c.choice.Mode == Required && calls < 4 {
@@ -174,6 +166,23 @@ func TestGrammar(t *testing.T) {
 			}
 		}
 	}
+}
+
+// asked says what of an answer is not as it was asked for.
+func asked(a Answer, c Choice, valid map[string]*jsonschema.Schema) error {
+	if c.Mode == Required && (len(a.Calls) == 0 || strings.TrimSpace(a.Content) != "" || c.Name != "" && len(a.Calls) != 1) {
+		return fmt.Errorf("it is %+v", a)
+	}
+	for _, call := range a.Calls {
+		value, err := jsonschema.UnmarshalJSON(strings.NewReader(call.Arguments))
+		if err == nil {
+			err = valid[call.Name].Validate(value)
+		}
+		if err != nil || c.Name != "" && call.Name != c.Name {
+			return fmt.Errorf("it calls %s(%s): %v", call.Name, call.Arguments, err)
+		}
+	}
+	return nil
 }
 
 // TestGrammarContent holds text to a form beside calls and after thoughts.

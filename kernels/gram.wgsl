@@ -1,4 +1,4 @@
-// gram: h += Σ_t (y[t] − z[t])·x[t]ᵀ, without z unless DIFF; only the lower triangle if LOWER
+// gram: h += Σ_t (y[t] − z[t])·x[t]ᵀ, without z unless DIFF; only the lower triangle if LOWER; t = 0 counts FIRST times
 //   x [t][STRIDE] f32   y, z [t][Y_STRIDE] f32   h [rows from ROW0][WIDTH] f32   t: n tokens from first on
 //   one workgroup computes TILE × TILE elements, groups (x, y) are (columns, rows); each thread has 4 × 4 of them
 // with shared/step.wgsl: Step
@@ -10,6 +10,7 @@ const ROW0: u32 = 0u;       // first row of the part of h that is bound, a multi
 const ROWS: u32 = 256u;     // rows of that part
 const LOWER: u32 = 1u;
 const DIFF: u32 = 0u;
+const FIRST: u32 = 1u;
 
 const TILE: u32 = 64u;
 const LANES: u32 = 256u;
@@ -28,8 +29,10 @@ var<workgroup> b: array<f32, SLAB>; // of x, [token][column]
 fn left(t: u32, k: u32) -> f32 {
   if (t >= step.n || k >= HEIGHT) { return 0.0; }
   let i = (step.first + t) * Y_STRIDE + k;
-  if (DIFF == 1u) { return y[i] - z[i]; }
-  return y[i];
+  var v = y[i];
+  if (DIFF == 1u) { v -= z[i]; }
+  if (FIRST != 1u && t == 0u) { v *= f32(FIRST); }
+  return v;
 }
 
 fn right(t: u32, k: u32) -> f32 {

@@ -9,7 +9,8 @@ import (
 // Sums are what typical text says of the inputs of a matrix.
 type Sums struct {
 	Tokens int // how many inputs were added up
-	// Inputs is Σ x·xᵀ over the inputs x, [cols][cols], at least the lower triangle.
+	// Inputs is Σ x·xᵀ over the inputs x, [cols][cols], at least the lower triangle. In this and the other sums, the
+	// first token of each window counts as FirstCounts says if the inputs become keys and values.
 	Inputs []float32
 	// Gap is Σ (y−x)·xᵀ, where y is what the float model has in place of x, [cols][cols].
 	Gap []float32
@@ -18,6 +19,14 @@ type Sums struct {
 	// whose outputs go elsewhere.
 	Debt []float32
 }
+
+// firstShare is what part of a window's tokens the first of them counts as, see FirstCounts.
+const firstShare = 1. / 4
+
+// FirstCounts reports how many tokens the first one of a window of text counts as in the sums over inputs that become
+// keys and values. A head that has nothing to look for attends to the first token, whatever it is, so that its key and
+// value matter as much as those of a large part of the text.
+func FirstCounts(tokens int) int { return 1 + int(firstShare*float64(tokens)) }
 
 // Lend returns s with so many more inputs, each the mean of those of others, which are of the same kind: where s has
 // few inputs, what they say is drawn toward what others say (shrinkage, as of covariances toward a pooled one). To what

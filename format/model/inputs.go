@@ -41,6 +41,9 @@ func (r Role) Input() Input {
 	return InputNone
 }
 
+// Remembered reports whether matrices make keys and values of the input, which later tokens attend to.
+func (in Input) Remembered() bool { return in == InputAttention || in == InputKVLatent }
+
 // SharesInputs reports whether two matrices are given the same vectors.
 func (t Tensor) SharesInputs(o Tensor) bool {
 	return t.Layer == o.Layer && t.Role.Input() != InputNone && t.Role.Input() == o.Role.Input()

@@ -148,6 +148,10 @@ func (s *sums) record(r *graph.Recorder) {
 // add records the sum of stripe i.
 func (s *sums) add(r *graph.Recorder, set *set, n *sum, i int) {
 	x, y, z, width := s.in.Vectors, s.in.Vectors, s.in.Vectors, s.m.Width
+	first := 1
+	if s.input.Remembered() {
+		first = quant.FirstCounts(r.N())
+	}
 	diff := n.kind != sumInputs
 	switch {
 	case s.sorted != nil:
@@ -161,7 +165,7 @@ func (s *sums) add(r *graph.Recorder, set *set, n *sum, i int) {
 	rows := min(n.rows, n.height-i*n.rows)
 	r.Dispatch("gram", kernels.Consts{
 		"WIDTH": width, "STRIDE": x.Stride, "HEIGHT": n.height, "Y_STRIDE": y.Stride, "ROW0": i * n.rows, "ROWS": rows,
-		"LOWER": flag(n.kind == sumInputs), "DIFF": flag(diff),
+		"LOWER": flag(n.kind == sumInputs), "DIFF": flag(diff), "FIRST": first,
 	}, (width+63)/64, (rows+63)/64, x.Buffer, y.Buffer, z.Buffer, n.stripes[i], set.inputs)
 }
 

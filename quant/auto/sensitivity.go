@@ -28,7 +28,7 @@ type sensitivity struct {
 }
 
 // sensitivityVersion counts changes of what is measured, and how.
-const sensitivityVersion = 3
+const sensitivityVersion = 4
 
 // openSensitivity returns what the file at path has; without a path, or a file there, nothing was measured yet, and drifts will
 // be measured on so much text.

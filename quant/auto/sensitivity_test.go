@@ -42,7 +42,7 @@ func TestSensitivityFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ what, pattern, to, want string }{
-		{"the version", `"version": 3`, `"version": 2`, "version: it has 2, this run has 3"},
+		{"the version", `"version": 4`, `"version": 3`, "version: it has 3, this run has 4"},
 		{"the checkpoint", `"checkpoint": "..`, `"checkpoint": "zz`, "checkpoint: it has zz"},
 		{"the text", `2 windows`, `3 windows`, "calibration: it has 3 windows, this run has 2 windows"},
 		{"rotation", `"rotated": false`, `"rotated": true`, "rotated: it has true"},

@@ -13,11 +13,12 @@ import (
 // sums are quant.Sums in the making.
 type sums struct {
 	*quant.Sums
-	cols, rows int // rows of Debt
+	cols, rows int  // rows of Debt
+	remembered bool // see model.Input
 }
 
 func newSums(t model.Tensor, spec *model.Spec, exact, debt bool) *sums {
-	s := &sums{Sums: &quant.Sums{}, cols: t.Cols(), rows: spec.Hidden}
+	s := &sums{Sums: &quant.Sums{}, cols: t.Cols(), rows: spec.Hidden, remembered: t.Role.Input().Remembered()}
 	s.Inputs = make([]float32, s.cols*s.cols)
 	if exact {
 		s.Gap = make([]float32, s.cols*s.cols)
@@ -35,13 +36,28 @@ func (s *sums) add(seen, should inputs, tokens int, residualScale float32) {
 	}
 	s.Tokens += tokens
 	x := transposed(seen.x, nil, tokens, 1)
-	outer(s.Inputs, x, x, true)
+	weighted, first := x, 1
+	if s.remembered {
+		first = quant.FirstCounts(tokens)
+		weighted = weighFirst(transposed(seen.x, nil, tokens, 1), first)
+	}
+	outer(s.Inputs, weighted, x, true)
 	if s.Gap != nil {
-		outer(s.Gap, transposed(should.x, seen.x, tokens, 1), x, false)
+		outer(s.Gap, weighFirst(transposed(should.x, seen.x, tokens, 1), first), x, false)
 	}
 	if s.Debt != nil {
 		outer(s.Debt, transposed(should.stream, seen.stream, tokens, 1/residualScale), x, false)
 	}
+}
+
+// weighFirst makes the first token of m [cols][tokens] count several times, and returns m.
+func weighFirst(m simd.Matrix, times int) simd.Matrix {
+	if times > 1 {
+		for c := range m.Rows {
+			m.Data[c*m.Stride] *= float32(times)
+		}
+	}
+	return m
 }
 
 // transposed returns ((a−b)·scale)ᵀ, [cols][tokens], for a and b [tokens][cols]; a nil b is all zeros.

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -55,7 +56,8 @@ func testGram(t *testing.T, dev *gpu.Device, quiet model.Role, parallel bool) {
 				t.Fatal(err)
 			}
 			norm := src.Values[i-1]
-			compareGram(t, "q", sums.Inputs, normalized(hidden[tensor.Layer], norm, spec.Norm.Eps), spec.Hidden)
+			x := normalized(hidden[tensor.Layer], norm, spec.Norm.Eps)
+			compareSums(t, "q", sums.Inputs, firstCounts(x, windows), x, spec.Hidden, true)
 		case tensor.Role == model.RoleGate: // what follows begins where this ends
 			sums, err := c.Sums(ctx, i)
 			if err != nil {
@@ -110,6 +112,23 @@ func normalized(x, weight []float32, eps float32) []float32 {
 		}
 	}
 	return out
+}
+
+// firstCounts returns x [tokens][columns] of all windows, the first token of each multiplied by how often it counts.
+func firstCounts(x []float32, windows [][]int32) []float32 {
+	x = slices.Clone(x)
+	all := 0
+	for _, w := range windows {
+		all += len(w)
+	}
+	width, at := len(x)/all, 0
+	for _, w := range windows {
+		for k := range width {
+			x[at*width+k] *= float32(quant.FirstCounts(len(w)))
+		}
+		at += len(w)
+	}
+	return x
 }
 
 // sandwich returns W·h·Wᵀ, h's lower triangle given, the lower triangle of the result.
@@ -187,8 +206,8 @@ func TestCalibratorUsesWhatIsSet(t *testing.T) {
 		}
 		x := normalized(hidden[1], coarse.Values[norm], full.Described.Norm.Eps)
 		y := normalized(exact[1], full.Values[norm], full.Described.Norm.Eps)
-		compareGram(t, "q of layer 1", sums.Inputs, x, full.Described.Hidden)
-		compareSums(t, "q of layer 1, float model", sums.Gap, minus(y, x), x, full.Described.Hidden, false)
+		compareSums(t, "q of layer 1", sums.Inputs, firstCounts(x, windows), x, full.Described.Hidden, true)
+		compareSums(t, "q of layer 1, float model", sums.Gap, firstCounts(minus(y, x), windows), x, full.Described.Hidden, false)
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}

@@ -6,6 +6,7 @@ text, which is what llama-imatrix writes and llama-quantize takes. Here transfor
 
 import ctypes
 import glob
+import math
 
 import gguf
 import numpy as np
@@ -19,6 +20,11 @@ NAMES = {
     "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
     "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
 }
+
+
+# What llama-quantize takes for the matrices of a layer as Q2_K, where blocks of 256 fit the rows. Values are Q3_K if fewer than four
+# query heads read them.
+Q2_K = {"attn_v": "Q4_K", "attn_output": "Q3_K", "ffn_down": "Q3_K"}
 
 
 class Importance(ctypes.Structure):
@@ -43,8 +49,8 @@ class Llama:
 
     def __init__(self, directory):
         load = lambda name: ctypes.CDLL(sorted(glob.glob(f"{directory}/{name}"))[0], mode=ctypes.RTLD_GLOBAL)
-        for name in ("libggml-base.so*", "libggml.*so*"):
-            load(name)
+        self.base, _ = [load(name) for name in ("libggml-base.so*", "libggml.*so*")]
+        self.base.ggml_quantize_chunk.restype = ctypes.c_size_t
         self.lib = load("libllama.*so*")
         self.lib.llama_model_quantize_default_params.restype = Params
         self.lib.llama_model_quantize.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(Params)]
@@ -62,6 +68,25 @@ class Llama:
             p.imatrix = (Importance * (len(list) + 1))(*list)  # the last has no name
         if self.lib.llama_model_quantize(str(source).encode(), str(out).encode(), ctypes.byref(p)) != 0:
             raise SystemExit(f"llama_model_quantize: {source} to {type}")
+
+
+    def end_to_end(self, w, type, importance):
+        """w [rows][cols] as a type of GGUF and back, and its bits. Rows whose columns do not divide into blocks of 256 are laid end to
+        end, as many as make whole blocks, so that they get the type that other rows have."""
+        rows, cols = w.shape
+        type, together = gguf.GGMLQuantizationType[type], 256 // math.gcd(cols, 256)
+        block, size = gguf.GGML_QUANT_SIZES[type]
+        flat = np.ascontiguousarray(w, dtype=np.float32).reshape(-1, cols * together)
+        weights = np.tile(np.asarray(importance, dtype=np.float32), together)
+        out = np.zeros((flat.shape[0], flat.shape[1] // block * size), dtype=np.uint8)
+        pointer = lambda a: a.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        long = ctypes.c_int64
+        n = self.base.ggml_quantize_chunk(
+            ctypes.c_int(type), pointer(flat), ctypes.c_void_p(out.ctypes.data), long(0), long(flat.shape[0]), long(flat.shape[1]), pointer(weights)
+        )
+        if n != out.nbytes:
+            raise SystemExit(f"ggml_quantize_chunk: {n} bytes of {type.name}, want {out.nbytes}")
+        return gguf.quants.dequantize(out, type).reshape(rows, cols), 8 * n
 
 
 @torch.no_grad()

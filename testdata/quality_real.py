@@ -26,6 +26,7 @@ import shutil
 import subprocess
 import sys
 
+import gguf
 import numpy as np
 import safetensors.torch
 import tokenizers
@@ -164,11 +165,32 @@ def our_rows(out):
     return rows
 
 
+END_TO_END = "llama.cpp Q2_K, rows end to end, importance matrix"
+
+
+def end_to_end(llama, model, matrix):
+    """Q2_K as it would be if its blocks fit the rows; the embedding as Q8_0."""
+    q8 = lambda w: gguf.quants.dequantize(gguf.quants.quantize(w, gguf.GGMLQuantizationType.Q8_0), gguf.GGMLQuantizationType.Q8_0)
+    config, tensors, bits, weights = model.model.config, {}, 0, 0
+    types = dict(llama_cpp.Q2_K)
+    if config.num_attention_heads < 4 * config.num_key_value_heads:
+        types["attn_v"] = "Q3_K"
+    for layer in range(config.num_hidden_layers):
+        for kind, ours in llama_cpp.NAMES.items():
+            name = f"model.layers.{layer}.{ours}.weight"
+            w, n = llama.end_to_end(model.original[name].cpu().numpy(), types.get(kind, "Q2_K"), matrix[f"blk.{layer}.{kind}.weight"])
+            tensors[name] = torch.from_numpy(w.copy())
+            bits, weights = bits + n, weights + w.size
+    embedding = model.original["model.embed_tokens.weight"]
+    tensors["model.embed_tokens.weight"] = torch.from_numpy(q8(embedding.cpu().numpy()))
+    return tensors, bits / weights, (bits + 8.5 * embedding.numel()) / (weights + embedding.numel())
+
+
 def main(program, checkpoint, source, libraries, text, windows, out):
     os.makedirs(out, exist_ok=True)
     wanted = re.compile(os.environ.get("ROWS") or ".").search
     peers = {f"llama.cpp {n}{suffix}": (n, suffix) for suffix in ("", ", importance matrix") for n in llama_cpp.TYPES}
-    if not any(map(wanted, [*our_rows(out), *peers])):
+    if not any(map(wanted, [*our_rows(out), *peers, END_TO_END])):
         raise SystemExit(f"ROWS={os.environ['ROWS']}: matches no row (make wants $$ for $)")
     model, llama = Model(checkpoint, text, int(windows), out), llama_cpp.Llama(libraries)
 
@@ -194,6 +216,8 @@ def main(program, checkpoint, source, libraries, text, windows, out):
                 llama.quantize(source, f"{made}.part", name, matrix)
                 os.rename(f"{made}.part", made)
             row(row_name, *llama_cpp.read(made, model.model.config))
+    if wanted(END_TO_END):
+        row(END_TO_END, *end_to_end(llama, model, importance(model, out)[1]))
 
 
 if __name__ == "__main__":

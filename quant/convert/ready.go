@@ -187,8 +187,11 @@ func (k *worker) compare(t *tile) error {
 
 // warnOfInt2 says what two bits a weight do to a model of n weights. The figures are those of docs/quality.md.
 func (p *plan) warnOfInt2(n int64) string {
-	if n < unusableInInt2 && p.opts.Method != GPTQ {
-		return fmt.Sprintf("warning: not usable: int2 of %s weights, without calibration: SmolLM2-135M then drifts by 10 nats from what it was, and from 0.8 on a model is broken: choose int4, or --bits 2.9 --method gptq", million(n))
+	switch {
+	case n < unusableInInt2 && p.opts.Method != GPTQ:
+		return fmt.Sprintf("warning: not usable: int2 of %s weights, without calibration: SmolLM2-135M then drifts by 10 nats from what it was, and from 0.8 on a model is broken: choose int4", million(n))
+	case n < unusableInInt2:
+		return fmt.Sprintf("warning: a model of %s weights is hardly usable with this much of it at two bits a weight: SmolLM2-135M at 2.95 bits, calibrated, drifts by 0.86 nats, and from 0.8 on a model is broken: int4 is recommended; verify says how much was lost", million(n))
 	}
 	return fmt.Sprintf("warning: a model of %s weights loses much of what it knows at two bits a weight: int4 is recommended below 3 billion; verify says how much was lost", million(n))
 }

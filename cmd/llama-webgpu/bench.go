@@ -50,7 +50,7 @@ Examples:
 		&cli.IntFlag{Name: "repetitions", Value: 3, Usage: "measure `N` times", Category: "What to measure"},
 		&cli.BoolFlag{Name: "load", Usage: "measure loading only", Category: "What to measure", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-verify", Usage: "do not check a bundle against its hashes while it loads", Category: "What to measure", DisableDefaultText: true},
-		&cli.BoolFlag{Name: "profile", Usage: "time every kernel of a prompt and of a generated token", Category: "What to measure", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "profile", Usage: "time every kernel of a prompt, of a generated token, and of a step of the largest batch", Category: "What to measure", DisableDefaultText: true},
 		&cli.StringFlag{Name: "device", Value: "gpu", Usage: "`DEVICE`: what to measure: gpu or cpu", Category: "Device"},
 		adapterFlag("Device", ""),
 		engineFlag("Device"),

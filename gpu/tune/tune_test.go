@@ -40,7 +40,7 @@ func TestTune(t *testing.T) {
 		}
 		found[r.TuningKey] = r.Best
 	}
-	kinds := len(graph.TunableKernels()) - 1 // one token and long prompts have no use for matvec_batch
+	kinds := len(graph.TunableKernels()) - 2 // one token and long prompts have no use for matvec_batch and matvec_matrix
 	if matricesRun(dev) != nil {
 		kinds-- // nor this device for subgroup matrices
 	}

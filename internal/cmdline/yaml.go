@@ -35,12 +35,16 @@ func decodeYAML(n *yaml.Node, key string, into reflect.Value) error {
 		n = n.Alias
 	}
 	switch kind := into.Kind(); {
-	case n.Tag == "!!null":
+	case isNull(n):
 		return nil
 	case kind == reflect.Struct && n.Kind == yaml.MappingNode:
 		return decodeMapping(n, key, into)
 	case kind == reflect.Slice && n.Kind == yaml.SequenceNode:
+		into.Set(reflect.MakeSlice(into.Type(), 0, len(n.Content)))
 		for i, item := range n.Content {
+			if isNull(item) {
+				continue // as the package's own decoder does
+			}
 			element := reflect.New(into.Type().Elem()).Elem()
 			if err := decodeYAML(item, fmt.Sprintf("%s[%d]", key, i), element); err != nil {
 				return err
@@ -54,6 +58,10 @@ func decodeYAML(n *yaml.Node, key string, into reflect.Value) error {
 		}
 	}
 	return fmt.Errorf("line %d: %swant %s, have %s", n.Line, prefixed(key), wantedYAML(into), foundYAML(n))
+}
+
+func isNull(n *yaml.Node) bool {
+	return n.Tag == "!!null" || n.Kind == yaml.AliasNode && n.Alias.Tag == "!!null"
 }
 
 func decodeMapping(n *yaml.Node, key string, into reflect.Value) error {

@@ -49,6 +49,7 @@ func TestReadYAML(t *testing.T) {
 func FuzzReadYAML(f *testing.F) {
 	f.Add("format: int4\nblock_size: 64\nkeep_f16: [a]\noverrides:\n- {match: x, format: int8, block_size: 32}\nrotate: yes")
 	f.Add("overrides: &a [*a]")
+	f.Add("keep_f16: [&a ~, *a]\noverrides:\n-")
 	f.Add("<<: {format: a}\nformat: ~")
 	f.Fuzz(func(t *testing.T, text string) {
 		var got, want auto.Policy

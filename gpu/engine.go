@@ -62,7 +62,7 @@ type driver interface {
 	release()
 }
 
-// findDriver starts the engine that o chooses.
+// findDriver starts the engine that o chooses; if it leaves the choice, Dawn where there is a library that has an adapter.
 func findDriver(o Select) (driver, error) {
 	if err := o.checkEngine(); err != nil {
 		return nil, err
@@ -72,16 +72,22 @@ func findDriver(o Select) (driver, error) {
 		d, err := findDawn(o)
 		return d, explainDawn(err)
 	}
-	b, err := findBuiltin()
-	if o.Engine == EngineBuiltin || err == nil {
-		return b, err
+	var other error
+	if o.Engine == "" {
+		d, err := findDawn(o)
+		switch {
+		case err == nil:
+			return d, nil
+		case !errors.Is(err, errNoLibrary) && !errors.Is(err, ErrNoAdapter):
+			return nil, fmt.Errorf("%w; the engine %s does without it", err, EngineBuiltin)
+		}
+		other = err
 	}
-	// This build has no engine of its own, or it finds no adapter.
-	d, other := findDawn(o)
-	if other != nil {
+	b, err := findBuiltin()
+	if err != nil && other != nil {
 		return nil, fmt.Errorf("%w; %w", err, explainDawn(other))
 	}
-	return d, nil
+	return b, err
 }
 
 func (o Select) checkEngine() error {

@@ -2,6 +2,9 @@ package gpu_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -29,6 +32,28 @@ func TestEngine(t *testing.T) {
 	t.Setenv(gpu.LibraryVariable, "none/y.so")
 	_, err := gpu.Adapters(gpu.Select{})
 	wantErr(t, err, nil, "none/y.so")
+	if _, err := gpu.Adapters(gpu.Select{Engine: gpu.EngineBuiltin}); err != nil && !errors.Is(err, gpu.ErrNoGPU) {
+		t.Errorf("built-in: %v", err)
+	}
+}
+
+// A library that lies where libraries are looked for is preferred, and one that is none is not passed over in silence.
+func TestLibraryIsPreferred(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("LibraryDir depends on XDG_DATA_HOME on Linux only")
+	}
+	t.Setenv(gpu.LibraryVariable, "")
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	if err := os.MkdirAll(gpu.LibraryDir(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	damaged := filepath.Join(gpu.LibraryDir(), "libwebgpu_dawn.so")
+	if err := os.WriteFile(damaged, []byte("no library"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := gpu.Adapters(gpu.Select{})
+	wantErr(t, err, nil, damaged)
+	wantErr(t, err, nil, "the engine builtin does without it")
 	if _, err := gpu.Adapters(gpu.Select{Engine: gpu.EngineBuiltin}); err != nil && !errors.Is(err, gpu.ErrNoGPU) {
 		t.Errorf("built-in: %v", err)
 	}

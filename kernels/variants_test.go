@@ -35,7 +35,7 @@ var variants = map[string][]kernels.Consts{
 	"matmul_experts": {
 		{"BY_TOKEN": 0, "WEIGH": 1, "TOP": 8},
 	},
-	"attention_matrix":      {{"DIM": 32, "GROUPS": 1, "KEYS": 16}, {"DIM": 80, "GROUPS": 1, "KEYS": 16, "CHUNK": 128}, {"DIM": 128, "GROUPS": 1, "KEYS": 16, "SINKS": 1, "SOFTCAP": 30.0, "ALIBI": 8.0}},
+	"attention_matrix":      {{"DIM": 32, "GROUPS": 4, "KEYS": 16}, {"DIM": 80, "GROUPS": 4, "KEYS": 16, "CHUNK": 128}, {"DIM": 128, "GROUPS": 4, "KEYS": 16, "SINKS": 1, "SOFTCAP": 30.0, "ALIBI": 8.0}},
 	"matmul_matrix":         {{"HIGH": 1, "WIDE": 2}, {"HIGH": 2, "WIDE": 1, "BUFFERS": 2}, {"HIGH": 2, "WIDE": 2, "LIMBS": 1}},
 	"matmul_matrix_experts": {{"HIGH": 1, "BY_TOKEN": 0, "WEIGH": 1}, {"HIGH": 2, "WIDE": 2, "BUFFERS": 2, "TOP": 8}},
 	"matvec_matrix":         {{"HIGH": 1, "WIDE": 2, "GATED": 1}, {"HIGH": 2, "ALONG": 2, "BUFFERS": 1, "FINE": 1}, {"HIGH": 4, "WIDE": 4, "ALONG": 2, "COLS": 14336}},

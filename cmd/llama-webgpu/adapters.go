@@ -84,7 +84,7 @@ func adapterFlag(category, before string) *cli.StringFlag {
 // engineFlag and libraryFlag choose what drives the GPU.
 func engineFlag(category string) *cli.StringFlag {
 	return &cli.StringFlag{
-		Name: "engine", Usage: "`NAME`: what drives the GPU: builtin, or dawn, a library of Chrome's WebGPU", DefaultText: "builtin, or dawn where --webgpu names a library or builtin has no adapter",
+		Name: "engine", Usage: "`NAME`: what drives the GPU: builtin, or dawn, a library of Chrome's WebGPU", DefaultText: "dawn where there is such a library, else builtin",
 		EnvVars: []string{"LLAMA_WEBGPU_ENGINE"}, Category: category,
 	}
 }

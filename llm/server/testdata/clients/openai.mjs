@@ -89,6 +89,7 @@ test('JSON schema', async () => {
     model,
     messages,
     max_completion_tokens: 120,
+    seed: 1,
     response_format: { type: 'json_schema', json_schema: { name: 'weather', strict: true, schema: parameters } },
   });
   isWeather({ name: 'weather', arguments: completion.choices[0].message.content });
@@ -99,6 +100,7 @@ test('log probabilities', async () => {
     model,
     messages,
     max_completion_tokens: 3,
+    seed: 1,
     logprobs: true,
     top_logprobs: 2,
   });

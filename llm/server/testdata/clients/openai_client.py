@@ -78,11 +78,11 @@ class Client(unittest.TestCase):
 
     def test_json_schema(self):
         schema = {"type": "json_schema", "json_schema": {"name": "weather", "strict": True, "schema": PARAMETERS}}
-        answer = self.create(model=MODEL, messages=MESSAGES, max_completion_tokens=120, response_format=schema)
+        answer = self.create(model=MODEL, messages=MESSAGES, max_completion_tokens=120, seed=1, response_format=schema)
         self.is_weather(answer.choices[0].message.content)
 
     def test_logprobs(self):
-        choice = self.create(model=MODEL, messages=MESSAGES, max_completion_tokens=3, logprobs=True, top_logprobs=2).choices[0]
+        choice = self.create(model=MODEL, messages=MESSAGES, max_completion_tokens=3, seed=1, logprobs=True, top_logprobs=2).choices[0]
         tokens = choice.logprobs.content
         self.assertEqual("".join(t.token for t in tokens), choice.message.content)
         for token in tokens:

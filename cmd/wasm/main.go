@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -42,10 +43,14 @@ func main() {
 // giveUp releases all that there is and ends the program. JavaScript starts another one for the next model.
 var giveUp func()
 
+// broken is the panic after which the program gives up, nil: there was none.
+var broken error
+
 // caught is to be deferred in what JavaScript calls: a panic becomes an error, after which nothing here is to be trusted.
 func caught(err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("internal error: %v", p)
+		broken = fmt.Errorf("internal error: %v", p)
+		*err = broken
 		go giveUp()
 	}
 }
@@ -136,10 +141,13 @@ type method struct {
 // What takes the place of methods that are released: callers may have got hold of the object before, and call it afterward. They are
 // never released themselves.
 var (
-	goneSync = js.FuncOf(func(js.Value, []js.Value) any { return map[string]any{"failure": failure(llm.ErrClosed)} })
-	gone     = js.FuncOf(func(js.Value, []js.Value) any { return promise(func() (any, error) { return nil, llm.ErrClosed }) })
+	goneSync = js.FuncOf(func(js.Value, []js.Value) any { return map[string]any{"failure": failure(whyGone())} })
+	gone     = js.FuncOf(func(js.Value, []js.Value) any { return promise(func() (any, error) { return nil, whyGone() }) })
 	ended    = js.FuncOf(func(js.Value, []js.Value) any { return promise(func() (any, error) { return nil, nil }) })
 )
+
+// whyGone is the error of a method that is called after its object was released.
+func whyGone() error { return cmp.Or(broken, llm.ErrClosed) }
 
 func newObject() *object {
 	o := &object{v: js.Global().Get("Object").New()}

@@ -79,21 +79,21 @@ func (e *embedding) add(_ int, hidden []float32) error {
 	return nil
 }
 
-// vector returns the embedding, of length 1.
-func (e *embedding) vector() ([]float32, error) {
+// Unit returns a vector scaled to length 1. The error says why one cannot be: it is 0, or not finite.
+func Unit[T float32 | float64](v []T) ([]float32, error) {
 	squares := 0.0
-	for _, v := range e.sum {
-		squares += v * v
+	for _, x := range v {
+		squares += float64(x) * float64(x)
 	}
 	length := math.Sqrt(squares)
 	if !(length > 0) || math.IsInf(length, 1) {
-		return nil, fmt.Errorf("the hidden states have a length of %v: they cannot be scaled to 1", length)
+		return nil, fmt.Errorf("an embedding has a length of %v: it cannot be scaled to 1", length)
 	}
-	vector := make([]float32, len(e.sum))
-	for i, v := range e.sum {
-		vector[i] = float32(v / length)
+	unit := make([]float32, len(v))
+	for i, x := range v {
+		unit[i] = float32(float64(x) / length)
 	}
-	return vector, nil
+	return unit, nil
 }
 
 // hidden feeds tokens and calls each with the hidden states of tokens[i] for i ≥ from.
@@ -124,5 +124,5 @@ func (s *Session) Embed(ctx context.Context, tokens []int32, p Pooling) ([]float
 	if err != nil {
 		return nil, err
 	}
-	return r.embedding.vector()
+	return Unit(r.embedding.sum)
 }

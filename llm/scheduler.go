@@ -128,7 +128,7 @@ func (s *Scheduler) Embed(ctx context.Context, tokens []int32, p Pooling) ([]flo
 	if err != nil {
 		return nil, err
 	}
-	return r.embedding.vector()
+	return Unit(r.embedding.sum)
 }
 
 // follow has a text computed, and yields its pieces.

@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -11,8 +10,6 @@ import (
 
 // TestPageUnits runs test/page in Node: the modules of the page that need no page.
 func TestPageUnits(t *testing.T) {
-	node, err := exec.LookPath("node")
-	require(t, err == nil, "Node is missing")
 	files, err := filepath.Glob("test/page/*.test.ts")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("test/page has %d tests: %v", len(files), err)
@@ -29,9 +26,7 @@ func TestPageUnits(t *testing.T) {
 	if err != nil || len(built) != len(files) {
 		t.Fatalf("%d of %d tests: %v", len(built), len(files), err)
 	}
-	if out, err := exec.Command(node, append([]string{"--test"}, built...)...).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
+	testInNode(t, built)
 }
 
 // TestPageSize holds what a browser needs before it draws the page to 100 kB, uncompressed.

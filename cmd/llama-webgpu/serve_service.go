@@ -33,7 +33,7 @@ type service struct {
 	log    *slog.Logger // of requests, nil: they are not logged
 }
 
-// newService reads serviceFlags. With --log json, everything else is logged as JSON, too.
+// newService reads serviceFlags. With --log, everything else that the program logs has the same format.
 func newService(c *cli.Context) (s service, err error) {
 	if s.tls, err = certificate(c); err != nil {
 		return s, err
@@ -47,6 +47,9 @@ func newService(c *cli.Context) (s service, err error) {
 	}
 	if err := llm.Pooling(c.String("pooling")).Validate(); err != nil {
 		return s, cmdline.Usagef("--%v", err)
+	}
+	if t := c.Duration("keep-alive"); t < 0 {
+		return s, cmdline.Usagef("--keep-alive %v: want a time above 0", t)
 	}
 	switch format := c.String("log"); format {
 	case "":

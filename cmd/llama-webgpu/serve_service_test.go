@@ -157,12 +157,13 @@ func TestService(t *testing.T) {
 func TestServiceMistakes(t *testing.T) {
 	cert, key, _ := selfSigned(t)
 	for want, flags := range map[string][]string{
-		"want both":                    {"--tls-cert", cert},
-		"certificate":                  {"--tls-cert", key, "--tls-key", key},
-		"no such file":                 {"--tls-cert", "nothing", "--tls-key", key},
-		"--gpu-memory much: ":          {"--gpu-memory", "much"},
-		`--pooling "max": want last`:   {"--pooling", "max"},
-		"--log xml: want text or json": {"--log", "xml"},
+		"want both":                     {"--tls-cert", cert},
+		"certificate":                   {"--tls-cert", key, "--tls-key", key},
+		"no such file":                  {"--tls-cert", "nothing", "--tls-key", key},
+		"--gpu-memory much: ":           {"--gpu-memory", "much"},
+		`--pooling "max": want last`:    {"--pooling", "max"},
+		"--keep-alive -5s: want a time": {"--keep-alive=-5s"},
+		"--log xml: want text or json":  {"--log", "xml"},
 	} {
 		if _, err := serviceOf(t, io.Discard, flags...); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), `"`, ""), strings.ReplaceAll(want, `"`, "")) {
 			t.Errorf("%v: %v, want %s", flags, err, want)

@@ -71,14 +71,7 @@ func (t *Transformer) Keep() error {
 // copyStates copies the selected sequence's states to where they are kept, or back.
 func (t *Transformer) copyStates(back bool) error {
 	pass, err := t.graph.Keep(t.sequences.selected, back)
-	if err != nil {
-		return err
-	}
-	p, err := t.graph.Program(pass)
-	if err != nil {
-		return err
-	}
-	return t.dev.Run(p)
+	return t.runPass(pass, err)
 }
 
 // Reset forgets the sequence.

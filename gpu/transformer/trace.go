@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
 // SetTrace has f called with the residual stream [tokens][Hidden] of every chunk of tokens after
@@ -45,6 +46,11 @@ func (t *Transformer) normalize(from, n int) error {
 		return err
 	}
 	pass, err := t.graph.FinalNorm(n)
+	return t.runPass(pass, err)
+}
+
+// runPass runs a pass that is not kept, if it could be recorded.
+func (t *Transformer) runPass(pass *graph.Pass, err error) error {
 	if err != nil {
 		return err
 	}

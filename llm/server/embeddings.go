@@ -8,6 +8,8 @@ import (
 	"math"
 	"net/http"
 	"sync"
+
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
 // mostInputs is how many texts a request for embeddings may have.
@@ -87,15 +89,7 @@ func (q *embeddingRequest) shortened(v []float32) ([]float32, error) {
 	if n == len(v) {
 		return v, nil
 	}
-	squares := 0.0
-	for _, x := range v[:n] {
-		squares += float64(x) * float64(x)
-	}
-	short := make([]float32, n)
-	for i, x := range v[:n] {
-		short[i] = float32(float64(x) / max(math.Sqrt(squares), math.SmallestNonzeroFloat64))
-	}
-	return short, nil
+	return llm.Unit(v[:n])
 }
 
 // encoded is an embedding as numbers, or as little-endian float32 in base64.

@@ -2,8 +2,6 @@ package server_test
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -18,20 +16,8 @@ func TestProgress(t *testing.T) {
 	ask := func(begin, more string) string {
 		t.Helper()
 		body := `{"stream": true, "max_tokens": 2, "messages": [{"role": "user", "content": "` + begin + strings.Repeat("It was a cold morning. ", 240) + `"}]` + more + `}`
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+"/v1/chat/completions", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
+		_, text, _ := post(t, address+"/v1/chat/completions", body)
+		return text
 	}
 	if text := ask("One. ", ""); strings.Contains(text, "prompt_progress") || !strings.Contains(text, "[DONE]") {
 		t.Errorf("nobody asked: %s", text)

@@ -103,21 +103,9 @@ func TestChat(t *testing.T) {
 		t.Errorf("finish_reason %q", f)
 	}
 	request.Stream, request.StreamOptions = true, &openai.StreamOptions{IncludeUsage: true}
-	stream, err := c.CreateChatCompletionStream(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Close()
 	var got, finish string
 	var usage *openai.Usage
-	for {
-		chunk, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, chunk := range streamed(t, c, request) {
 		if chunk.Usage != nil {
 			usage = chunk.Usage
 		}
@@ -165,6 +153,26 @@ func TestJSONSchema(t *testing.T) {
 		if err := json.Unmarshal([]byte(choice.Message.Content), &v); err != nil || f.JSONSchema != nil && (v.Age < 1 || v.Age > 99 || v.Name == nil) {
 			t.Errorf("%s: %s: %v", f.Type, choice.Message.Content, err)
 		}
+	}
+}
+
+// streamed returns the chunks of a stream.
+func streamed(t *testing.T, c *openai.Client, request openai.ChatCompletionRequest) (chunks []openai.ChatCompletionStreamResponse) {
+	t.Helper()
+	stream, err := c.CreateChatCompletionStream(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	for {
+		chunk, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return chunks
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunks = append(chunks, chunk)
 	}
 }
 
@@ -367,26 +375,14 @@ func TestLogprobs(t *testing.T) {
 		t.Errorf("%d tokens, %q; the text is %q", len(list), text, first.Choices[0].Message.Content)
 	}
 	request.Stream = true
-	stream, err := c.CreateChatCompletionStream(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Close()
-	streamed := 0
-	for {
-		chunk, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	tokens := 0
+	for _, chunk := range streamed(t, c, request) {
 		if l := chunk.Choices[0].Logprobs; l != nil {
-			streamed += len(l.Content)
+			tokens += len(l.Content)
 		}
 	}
-	if streamed != 4 {
-		t.Errorf("%d probabilities were streamed", streamed)
+	if tokens != 4 {
+		t.Errorf("%d probabilities were streamed", tokens)
 	}
 	_, text, _ = post(t, address+"/tokenize", `{"content":"`+list[0].Token+`"}`)
 	var ids struct{ Tokens []int32 }

@@ -3,8 +3,6 @@ package server_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -98,20 +96,8 @@ func TestTools(t *testing.T) {
 // streamedCalls puts calls together as they are streamed.
 func streamedCalls(t *testing.T, c *openai.Client, request openai.ChatCompletionRequest) (calls []openai.ToolCall, finish string) {
 	t.Helper()
-	stream, err := c.CreateChatCompletionStream(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Close()
 	parts := 0
-	for {
-		chunk, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, chunk := range streamed(t, c, request) {
 		for _, d := range chunk.Choices[0].Delta.ToolCalls {
 			switch {
 			case d.Index == nil:
@@ -166,20 +152,8 @@ func TestReasoning(t *testing.T) {
 	if err != nil || r.Choices[0].Message.ReasoningContent == "" || r.Choices[0].Message.Content != "" {
 		t.Errorf("a thought: %+v, %v", r.Choices, err)
 	}
-	stream, err := c.CreateChatCompletionStream(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Close()
 	thought, text := "", ""
-	for {
-		chunk, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, chunk := range streamed(t, c, request) {
 		thought += chunk.Choices[0].Delta.ReasoningContent
 		text += chunk.Choices[0].Delta.Content
 	}

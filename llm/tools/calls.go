@@ -180,7 +180,7 @@ func (s *scan) bare() bool {
 	return s.objects(true)
 }
 
-// python reads what follows <|python_tag|>.
+// python reads calls as JSON or in Python's notation, as they follow <|python_tag|>.
 func (s *scan) python() bool {
 	if s.space(); s.at("{") || s.at("[{") {
 		return s.objects(false)
@@ -190,11 +190,7 @@ func (s *scan) python() bool {
 
 // fenced reads calls between fences of Markdown.
 func (s *scan) fenced() bool {
-	if s.space(); s.at("{") || s.at("[{") {
-		if !s.objects(false) {
-			return false
-		}
-	} else if !s.pythonCalls(false) {
+	if !s.python() {
 		return false
 	}
 	s.close()

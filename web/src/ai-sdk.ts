@@ -3,7 +3,7 @@ import { invalid } from './arguments.js';
 import { forCaller } from './callback.js';
 import type { ChatMessage } from './chat.js';
 import type { GenerateOptions, TextModel } from './text.js';
-import { type Turn, turn, whole } from './turn.js';
+import { type Turn, turn, usual, whole } from './turn.js';
 
 export interface ProviderOptions {
   /** The name of the model. Default: the bundle's id. */
@@ -74,10 +74,10 @@ function read(model: TextModel, q: LanguageModelV4CallOptions) {
   if (q.reasoning && q.reasoning !== 'provider-default') warnings.push({ type: 'unsupported', feature: 'reasoning' });
   const messages = q.prompt.map(message);
   const o: Record<string, unknown> = {
-    maxTokens: q.maxOutputTokens ?? Infinity,
-    temperature: q.temperature ?? 0.8,
-    topP: q.topP ?? 0.95,
-    topK: q.topK ?? 40,
+    maxTokens: q.maxOutputTokens ?? usual.maxTokens,
+    temperature: q.temperature ?? usual.temperature,
+    topP: q.topP ?? usual.topP,
+    topK: q.topK ?? usual.topK,
     presencePenalty: q.presencePenalty,
     frequencyPenalty: q.frequencyPenalty,
     seed: q.seed,

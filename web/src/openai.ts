@@ -16,7 +16,7 @@ import type {
   Usage,
 } from './openai-types.js';
 import type { GenerateOptions, TextModel } from './text.js';
-import { type Turn, turn } from './turn.js';
+import { type Turn, turn, usual } from './turn.js';
 
 export type * from './openai-types.js';
 
@@ -233,10 +233,10 @@ function refuse(q: CompletionOptions): void {
 /** The options of a text, by their names here. */
 function samplingOf(q: CompletionOptions): GenerateOptions {
   const o: Record<string, unknown> = {
-    maxTokens: q.max_completion_tokens ?? q.max_tokens ?? Infinity,
-    temperature: q.temperature ?? 0.8,
-    topP: q.top_p ?? 0.95,
-    topK: q.top_k ?? 40,
+    maxTokens: q.max_completion_tokens ?? q.max_tokens ?? usual.maxTokens,
+    temperature: q.temperature ?? usual.temperature,
+    topP: q.top_p ?? usual.topP,
+    topK: q.top_k ?? usual.topK,
     minP: q.min_p,
     repeatPenalty: q.repeat_penalty,
     presencePenalty: q.presence_penalty,

@@ -3,7 +3,7 @@ import { forCaller } from './callback.js';
 import type { ChatMessage } from './chat.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
 import type { GenerateOptions, TextModel } from './text.js';
-import { turn } from './turn.js';
+import { turn, usual } from './turn.js';
 import { load, type WorkerLoadModelOptions } from './worker.js';
 
 export type PromptInput = string | readonly PromptMessage[];
@@ -79,10 +79,9 @@ export function languageModel(of: string | URL | TextModel, options: LanguageMod
         throwIfAborted(signal);
         const initial = checked(() => read(given.initialPrompts ?? []));
         const sampling: GenerateOptions = {
-          temperature: given.temperature ?? 0.8,
-          topK: given.topK ?? 40,
-          topP: 0.95,
-          maxTokens: Infinity,
+          ...usual,
+          temperature: given.temperature ?? usual.temperature,
+          topK: given.topK ?? usual.topK,
         };
         const session = new LanguageModelSession(model, initial, sampling);
         await session.measure();

@@ -9,6 +9,9 @@ export type Turn = Pick<
   'promptTokens' | 'cachedTokens' | 'generatedTokens' | 'firstTokenSeconds' | 'tokensPerSecond' | 'end'
 >;
 
+/** What a text is sampled with where the caller does not say, as on the server. */
+export const usual = { temperature: 0.8, topP: 0.95, topK: 40, maxTokens: Infinity };
+
 /** The last call of each model: a model continues one text at a time. */
 const last = new WeakMap<TextModel, Promise<void>>();
 

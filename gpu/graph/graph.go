@@ -32,6 +32,8 @@ type Graph struct {
 	split  splitting
 	atOnce int    // rows that the head takes
 	raw    []byte // of rows, reused
+
+	duplicating *arena.Buffer // see SetDuplicate
 }
 
 // New plans the graph of a model for bindings of at most limit bytes: its buffers are reserved in a. Begin
@@ -57,6 +59,7 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 		return nil, err
 	}
 	g.angles = reserveAngles(s, a)
+	g.duplicating = a.Reserve(PurposeActivations, 16, gpu.Uniform)
 	return g, nil
 }
 

@@ -83,6 +83,7 @@ type Transformer struct {
 	ahead     ahead        // the step that is encoded before its tokens are known
 	paced     [2]gpu.Fence // after the last two chunks of a prompt, the older one first
 	rows      []graph.Row  // reused, so that a token allocates nothing
+	copying   *gpu.Program // see CopyFrom; nil before the first
 	trace     func(layer int, hidden []float32)
 }
 

@@ -29,14 +29,15 @@ type fake struct {
 	room     int           // positions of a sequence, 0: any number
 	chunk    int           // tokens of a prompt that are fed at once
 	states   bool          // it is recurrent
-	kept     int           // where states were kept, of one sequence
+	kept     map[int]int   // where states were kept, by sequence
+	copied   int           // tokens that were copied
 	window   int           // it rewinds no farther than this, 0: anywhere
 	top      []int         // the sequences that Top or TopOf was asked for last
 	between  func(fed int) // called after each chunk of a prompt
 	next     []int32       // the tokens to be chosen, in turn; then those that follow from the cache
 }
 
-func newFake(sequences int) *fake { return &fake{caches: make([][]int32, sequences), chunk: fakeChunk} }
+func newFake(sequences int) *fake { return &fake{caches: make([][]int32, sequences), chunk: fakeChunk, kept: map[int]int{}} }
 
 func (f *fake) VocabSize() int     { return fakeVocab }
 func (f *fake) Sequences() int     { return len(f.caches) }
@@ -47,13 +48,13 @@ func (f *fake) Recurrent() bool    { return f.states }
 
 func (f *fake) CanRewind(p int) bool {
 	if f.states {
-		return p == 0 || p == f.Position() || p == f.kept
+		return p == 0 || p == f.Position() || p == f.kept[f.selected]
 	}
 	return f.window == 0 || p == 0 || f.Position()-p <= f.window
 }
 
 func (f *fake) Keep() error {
-	f.kept = f.Position()
+	f.kept[f.selected] = f.Position()
 	return nil
 }
 
@@ -69,6 +70,18 @@ func (f *fake) Rewind(p int) error {
 		return fmt.Errorf("position %d of %d", p, f.Position())
 	}
 	f.caches[f.selected] = f.caches[f.selected][:p]
+	return nil
+}
+
+// CopyFrom copies what may be gone back to.
+func (f *fake) CopyFrom(sequence, n int) error {
+	to := f.selected
+	f.selected = sequence
+	if n > f.Position() || !f.CanRewind(n) {
+		return fmt.Errorf("a copy of %d tokens of %d", n, f.Position())
+	}
+	f.selected, f.copied = to, f.copied+n
+	f.caches[to], f.kept[to] = slices.Clone(f.caches[sequence][:n]), 0
 	return nil
 }
 

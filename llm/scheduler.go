@@ -29,8 +29,11 @@ type Scheduler struct {
 	closing bool
 	stats   SchedulerStats
 
+	sessions []*Session // all of them
+	copies   bool       // what they hold can be copied
+
 	// of the goroutine that computes
-	active []*text
+	active []*text // in the order in which they began
 	free   []*Session // the one that was used longest ago first
 	turn   int        // of prompts
 }
@@ -40,6 +43,7 @@ type SchedulerStats struct {
 	Waiting, Running                            int
 	Ended, Refused                              int
 	PromptTokens, CachedTokens, GeneratedTokens int
+	SharedTokens                                int           // of those cached, copied from another sequence
 	Steps, StepTokens                           int           // decode steps, and tokens that they computed
 	FirstTokens                                 int           // texts that have had a first token
 	FirstTokenTime                              time.Duration // that they waited for it together, from when they were asked for
@@ -51,7 +55,8 @@ func NewScheduler(m *Model, queue int) (*Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheduler{m: m, queue: queue, free: sessions, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Scheduler{m: m, queue: queue, sessions: sessions, free: slices.Clone(sessions), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	_, s.copies = m.engine.(Copier)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	go s.run()
 	return s, nil
@@ -73,6 +78,7 @@ func (s *Scheduler) Stats() SchedulerStats {
 type text struct {
 	*run
 	asked  time.Time
+	waits  bool // for another text, to copy what that computes
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -306,11 +312,15 @@ func (s *Scheduler) admit() {
 		s.waiting = s.waiting[1:]
 		s.stats.Running++
 		s.mu.Unlock()
-		i := s.likest(t.result.Prompt)
+		i := s.place(t.result.Prompt)
 		session := s.free[i]
 		s.free = slices.Delete(s.free, i, i+1)
 		s.active = append(s.active, t)
-		if err := t.begin(session); err != nil {
+		err := t.begin(session)
+		if err == nil {
+			err = s.share(t) // before the next text begins where that is
+		}
+		if err != nil {
 			s.fail(t, err)
 		}
 	}
@@ -320,10 +330,7 @@ func (s *Scheduler) admit() {
 func (s *Scheduler) likest(prompt []int32) (best int) {
 	most := -1
 	for i, session := range s.free {
-		n := 0
-		for fed := session.Tokens(); n < min(len(fed), len(prompt)) && fed[n] == prompt[n]; n++ {
-		}
-		if n > most {
+		if n := common(session.Tokens(), prompt); n > most {
 			best, most = i, n
 		}
 	}
@@ -339,11 +346,15 @@ func (s *Scheduler) fail(t *text, err error) {
 // step computes a chunk of one prompt, and a token of each text that has begun.
 func (s *Scheduler) step() {
 	var prompts, begun []*text
+	for _, t := range slices.Clone(s.active) {
+		s.catchUp(t)
+	}
 	for _, t := range s.active {
-		if t.pending() {
-			prompts = append(prompts, t)
-		} else {
+		switch {
+		case !t.pending() || s.joins(t):
 			begun = append(begun, t)
+		case !t.waits:
+			prompts = append(prompts, t)
 		}
 	}
 	if len(prompts) > 0 {

@@ -1,0 +1,145 @@
+package llm
+
+import "slices"
+
+// Copier is an Engine that can copy what it has computed of one sequence to another.
+type Copier interface {
+	// CopyFrom makes the selected sequence one of the first n tokens of another, for which CanRewind(n) is true.
+	CopyFrom(sequence, n int) error
+}
+
+// leastShared is how many tokens of a prompt another sequence must hold for them to be copied. A pass over fewer tokens takes
+// about as long as one over a single token: the time that reading the weights takes.
+const leastShared = 64
+
+// common reports how many tokens two lists have in common at the beginning.
+func common(a, b []int32) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// offers reports how many of the tokens are in the session's cache, and at least least: one could go on behind them.
+// If there are fewer, it is 0.
+func (s *Session) offers(tokens []int32, least int) int {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	n := common(s.fed, tokens)
+	if n < least || s.closed || s.m.closed || s.m.engine.Select(s.sequence) != nil {
+		return 0
+	}
+	for n >= least && n > 0 && !s.m.engine.CanRewind(n) {
+		n--
+	}
+	if n < least {
+		return 0
+	}
+	return n
+}
+
+// copyFrom replaces the session's cache by the first n tokens of another's.
+func (s *Session) copyFrom(from *Session, n int) error {
+	defer s.m.mu.Unlock()
+	if err := s.use(); err != nil {
+		return err
+	}
+	if err := s.m.engine.(Copier).CopyFrom(from.sequence, n); err != nil {
+		s.reset()
+		return err
+	}
+	s.fed = slices.Clone(from.fed[:n])
+	return nil
+}
+
+// place chooses the free session that a text begins in: the one whose cache begins most like the prompt. But if the text would
+// keep less than half of what is there, and could have a copy, it gets the one that was used longest ago.
+func (s *Scheduler) place(prompt []int32) int {
+	i := s.likest(prompt)
+	if held := s.free[i].Tokens(); s.copies && 2*common(held, prompt) < len(held) {
+		return 0
+	}
+	return i
+}
+
+// reading reports whether a text's prompt is being read that can be shared: not one that a shift has changed.
+func (t *text) reading() bool { return t.chosen == 0 && len(t.rest) > 0 }
+
+// have reports how many tokens of its prompt a text has in its cache.
+func (t *text) have() int { return len(t.result.Prompt) - len(t.rest) }
+
+// sharable returns the tokens that a text can take from others' caches: all but the last, whose logits are wanted. Of an embedding
+// all hidden states may be wanted.
+func (t *text) sharable() []int32 {
+	if !t.reading() || t.embedding != nil {
+		return nil
+	}
+	return t.result.Prompt[:len(t.result.Prompt)-1]
+}
+
+// catchUp has a text wait while another computes what this one's prompt begins with, and then take that over. States must be
+// taken over while they are those of a position of the prompt: after each chunk.
+func (s *Scheduler) catchUp(t *text) {
+	waited := t.waits
+	t.waits = s.couldTake(t)
+	if !waited || t.waits && !s.m.engine.Recurrent() {
+		return
+	}
+	if err := s.share(t); err != nil {
+		s.fail(t, err)
+	}
+}
+
+// joins reports whether a text has but one token of its prompt to compute, which the texts that have begun can take along.
+func (s *Scheduler) joins(t *text) bool {
+	return t.reading() && len(t.rest) == 1 && t.embedding == nil && !s.m.engine.Recurrent()
+}
+
+// couldTake reports whether a text that began earlier is about to compute tokens that this one can then take over.
+func (s *Scheduler) couldTake(t *text) bool {
+	tokens := t.sharable()
+	if !s.copies || tokens == nil {
+		return false
+	}
+	for _, u := range s.active {
+		if u == t {
+			return false
+		}
+		if n := common(u.result.Prompt, tokens); u.reading() && n-t.have() >= leastShared && u.have() < n {
+			return true
+		}
+	}
+	return false
+}
+
+// share gives a text what another sequence has computed of its prompt.
+func (s *Scheduler) share(t *text) error {
+	tokens, have := t.sharable(), t.have()
+	if !s.copies || tokens == nil {
+		return nil
+	}
+	var from *Session
+	most := have + leastShared - 1
+	for _, o := range s.sessions {
+		if o == t.session {
+			continue
+		}
+		if n := o.offers(tokens, most+1); n > 0 {
+			from, most = o, n
+		}
+	}
+	if from == nil {
+		return nil
+	}
+	if err := t.session.copyFrom(from, most); err != nil {
+		return err
+	}
+	t.rest = t.result.Prompt[most:]
+	t.result.Stats.CachedTokens += most - have
+	t.run.read(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.SharedTokens += most - have
+	return nil
+}

@@ -1,0 +1,171 @@
+package llm
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// sharing are engines whose caches go back anywhere, to few positions, or only so far.
+var sharing = map[string]func(*fake){
+	"anywhere": func(*fake) {},
+	"states":   func(f *fake) { f.states = true },
+	"window":   func(f *fake) { f.window = 20 },
+}
+
+// TestSharedPrompt generates several texts from prompts with the same beginning at once: it is computed once, and each text is
+// what it is alone.
+func TestSharedPrompt(t *testing.T) {
+	const texts, beginning = 6, 50 * fakeChunk
+	for name, set := range sharing {
+		t.Run(name, func(t *testing.T) {
+			m, f := fakeModel(texts)
+			set(f)
+			open := gate(f, texts)
+			s := scheduler(t, m, texts)
+			alone, _ := fakeModel(1)
+			single := session(t, alone)
+			var want [texts]*Result
+			request := func(i int) Request {
+				prompt := numbers(3, beginning)
+				if i > 1 { // two are the same
+					prompt = append(prompt, numbers(i, 3*i)...)
+				}
+				return Request{Prompt: prompt, Options: GenerateOptions{MaxTokens: 5, Sampling: Sampling{Temperature: 2, Seed: uint64(i)}}}
+			}
+			for i := range want {
+				want[i] = generated(t, single, request(i).Prompt, request(i).Options)
+				single.Reset()
+			}
+			var all sync.WaitGroup
+			for i := range want {
+				all.Go(func() {
+					r, err := Collect(s.Generate(t.Context(), request(i)))
+					if err != nil || !slices.Equal(r.Tokens, want[i].Tokens) {
+						t.Errorf("text %d: %v (%v), alone %v", i, r, err, want[i].Tokens)
+					}
+				})
+			}
+			open(s)
+			all.Wait()
+			if most := beginning + texts*(keptShort+fakeChunk+3*texts+5); f.fed > most {
+				t.Errorf("%d tokens were computed, want at most %d", f.fed, most)
+			}
+			if st := s.Stats(); st.SharedTokens < (texts-1)*(beginning-keptShort-fakeChunk) || st.SharedTokens != st.CachedTokens {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
+// TestSharedLeaves cancels the text that the others wait for.
+func TestSharedLeaves(t *testing.T) {
+	m, f := fakeModel(3)
+	s := scheduler(t, m, 3)
+	first, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var once sync.Once
+	half := make(chan struct{})
+	f.between = func(fed int) {
+		if fed >= 100 {
+			once.Do(func() {
+				cancel()
+				close(half)
+			})
+		}
+	}
+	request := func(i int) Request {
+		return Request{Prompt: append(numbers(3, 200), int32(i)), Options: GenerateOptions{MaxTokens: 3}}
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		if _, err := Collect(s.Generate(first, request(0))); !errors.Is(err, context.Canceled) {
+			t.Errorf("canceled: %v", err)
+		}
+	})
+	for i := 1; i < 3; i++ {
+		all.Go(func() {
+			r, err := Collect(s.Generate(t.Context(), request(i)))
+			alone, _ := fakeModel(1)
+			if want := generated(t, session(t, alone), request(i).Prompt, request(i).Options); err != nil || !slices.Equal(r.Tokens, want.Tokens) {
+				t.Errorf("text %d: %v, %v, alone %v", i, r, err, want.Tokens)
+			}
+		})
+	}
+	<-half
+	all.Wait()
+}
+
+// TestSharedStays begins another text with the beginning of a long one, which stays in the cache: it is copied, not cut off.
+func TestSharedStays(t *testing.T) {
+	m, f := fakeModel(2)
+	s := scheduler(t, m, 2)
+	long, other := numbers(1, 300), append(numbers(1, 100), numbers(9, 20)...)
+	for _, c := range []struct {
+		prompt      []int32
+		least, fed  int
+		description string
+	}{
+		{long, 0, 300, "the first"},
+		{other, 100, 20, "one that begins like it"},
+		{append(slices.Clone(long), 5), 300, 1, "the first, continued"},
+		{append(slices.Clone(other), 5), 120, 1, "the second, continued"},
+	} {
+		before := f.fed
+		r, err := Collect(s.Generate(t.Context(), Request{Prompt: c.prompt, Options: GenerateOptions{MaxTokens: 1}}))
+		if err != nil || r.Stats.CachedTokens < c.least || f.fed-before != c.fed {
+			t.Errorf("%s: %d tokens were computed, want %d; %d cached, want %d; %v", c.description, f.fed-before, c.fed, r.Stats.CachedTokens, c.least, err)
+		}
+	}
+}
+
+// TestSharedAtRandom generates texts whose prompts are made of the same few pieces, some of which are canceled: each is what it
+// is alone.
+func TestSharedAtRandom(t *testing.T) {
+	const texts = 120
+	for name, set := range sharing {
+		t.Run(name, func(t *testing.T) {
+			m, f := fakeModel(4)
+			set(f)
+			s := scheduler(t, m, texts)
+			alone, _ := fakeModel(1)
+			want := answers{s: session(t, alone)}
+			rng := rand.New(rand.NewPCG(5, 5))
+			var all sync.WaitGroup
+			for i := range texts {
+				var prompt []int32
+				for range 1 + rng.IntN(4) {
+					prompt = append(prompt, numbers(rng.IntN(2), 10+rng.IntN(2)*90)...)
+				}
+				o := GenerateOptions{MaxTokens: 1 + rng.IntN(8), Sampling: Sampling{Temperature: float32(i % 3), Seed: uint64(i)}}
+				leave := -1
+				if rng.IntN(4) == 0 {
+					leave = rng.IntN(o.MaxTokens)
+				}
+				all.Go(func() {
+					var last *Result
+					n := 0
+					for p, err := range s.Generate(t.Context(), Request{Prompt: prompt, Options: o}) {
+						if err != nil {
+							t.Error(err)
+						}
+						if last = p.Result; n == leave {
+							return
+						}
+						n++
+					}
+					if err := want.check(t.Context(), prompt, o, last); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if st := s.Stats(); st.SharedTokens == 0 || st.Running != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}

@@ -18,7 +18,9 @@ func TestDuplicate(t *testing.T) {
 			}
 			want := slices.Clone(cache)
 			for h := range heads {
-				head := func(sequence int) []uint32 { return want[(sequence*heads+h)*positions*words:][:min(n, positions)*words] }
+				head := func(sequence int) []uint32 {
+					return want[(sequence*heads+h)*positions*words:][:min(n, positions)*words]
+				}
 				copy(head(pair[1]), head(pair[0]))
 			}
 			c := kernels.Consts{"HEADS": heads, "CAP": positions, "WORDS": words, "GROUPS": 2}

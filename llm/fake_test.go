@@ -37,7 +37,9 @@ type fake struct {
 	next     []int32       // the tokens to be chosen, in turn; then those that follow from the cache
 }
 
-func newFake(sequences int) *fake { return &fake{caches: make([][]int32, sequences), chunk: fakeChunk, kept: map[int]int{}} }
+func newFake(sequences int) *fake {
+	return &fake{caches: make([][]int32, sequences), chunk: fakeChunk, kept: map[int]int{}}
+}
 
 func (f *fake) VocabSize() int     { return fakeVocab }
 func (f *fake) Sequences() int     { return len(f.caches) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/cpu"
@@ -146,5 +147,70 @@ func TestLearnedPositions(t *testing.T) {
 		if got := tokens(t, e, prompt, llm.GenerateOptions{}); len(got) != 4 { // the last need not be fed
 			t.Errorf("%d tokens after %d of %d positions", len(got), len(prompt), spec.Positions)
 		}
+	}
+}
+
+// TestSameText draws 16 texts from prompts with a common beginning, some alone in a model that has seen nothing, then all
+// together, and together again with warm caches: the same seed gives the same text. On the CPU, they follow one another.
+func TestSameText(t *testing.T) {
+	const texts, most, compared = 16, 8, 4 // every fourth text is compared
+	request := func(i int) llm.Request {
+		prompt := make([]int32, 0, 120)
+		for k := range 96 + i%3*6 {
+			prompt = append(prompt, int32(300+k*k%97+k/96*i))
+		}
+		return llm.Request{Prompt: prompt, Options: llm.GenerateOptions{MaxTokens: most, Sampling: llm.Sampling{Temperature: .8, TopK: 40, Seed: uint64(i)}}}
+	}
+	dir, err := tinyBundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, device := range []llm.Device{llm.GPU, llm.CPU} {
+		open := func(t *testing.T, sequences int) *llm.Model {
+			if device == llm.CPU {
+				sequences = 1
+			}
+			m, err := llm.Open(t.Context(), dir, llm.Options{Device: device, Context: 160, Sequences: sequences, Warm: []int{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { m.Close() })
+			return m
+		}
+		t.Run(string(device), func(t *testing.T) {
+			single, err := open(t, 1).NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want [texts][]int32
+			for i := 0; i < texts; i += compared {
+				single.Reset()
+				r, err := llm.Collect(single.GenerateTokens(t.Context(), request(i).Prompt, request(i).Options))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want[i] = r.Tokens
+			}
+			s, err := llm.NewScheduler(open(t, texts), texts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close(t.Context())
+			for _, caches := range []string{"empty", "warm"} {
+				var all sync.WaitGroup
+				for i := range want {
+					all.Go(func() {
+						r, err := llm.Collect(s.Generate(t.Context(), request(i)))
+						if err != nil || i%compared == 0 && !slices.Equal(r.Tokens, want[i]) {
+							t.Errorf("%s caches: text %d is %v (%v), alone %v", caches, i, r.Tokens, err, want[i])
+						}
+					})
+				}
+				all.Wait()
+			}
+			if n := s.Stats().SharedTokens; device == llm.GPU && n < 95*texts*3/4 {
+				t.Errorf("%d tokens were copied", n)
+			}
+		})
 	}
 }

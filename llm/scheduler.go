@@ -33,7 +33,7 @@ type Scheduler struct {
 	copies   bool       // what they hold can be copied
 
 	// of the goroutine that computes
-	active []*text // in the order in which they began
+	active []*text    // in the order in which they began
 	free   []*Session // the one that was used longest ago first
 	turn   int        // of prompts
 }

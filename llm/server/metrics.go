@@ -19,6 +19,7 @@ var gauges = []struct {
 	{"requests_refused_total", "counter", "Texts that were refused because the queue was full.", func(s llm.SchedulerStats) float64 { return float64(s.Refused) }},
 	{"prompt_tokens_total", "counter", "Tokens of prompts.", func(s llm.SchedulerStats) float64 { return float64(s.PromptTokens) }},
 	{"prompt_tokens_cached_total", "counter", "Tokens of prompts that were not computed, because the cache had them.", func(s llm.SchedulerStats) float64 { return float64(s.CachedTokens) }},
+	{"prompt_tokens_shared_total", "counter", "Of the cached tokens, those copied from another sequence.", func(s llm.SchedulerStats) float64 { return float64(s.SharedTokens) }},
 	{"generated_tokens_total", "counter", "Tokens that were generated.", func(s llm.SchedulerStats) float64 { return float64(s.GeneratedTokens) }},
 	{"decode_steps_total", "counter", "Steps that computed one token of each text that was under way.", func(s llm.SchedulerStats) float64 { return float64(s.Steps) }},
 	{"decode_step_tokens_total", "counter", "Tokens that decode steps computed; over the steps, the mean batch.", func(s llm.SchedulerStats) float64 { return float64(s.StepTokens) }},

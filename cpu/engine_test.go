@@ -11,13 +11,14 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 func families(t testing.TB) []string {
 	t.Helper()
-	dirs, err := filepath.Glob("../testdata/families/*")
+	dirs, err := filepath.Glob(filepath.Join(fixture.Families(t), "*"))
 	if err != nil || len(dirs) < 20 {
 		t.Fatalf("testdata/families: %d found, %v", len(dirs), err)
 	}
@@ -164,7 +165,7 @@ func TestPacked(t *testing.T) {
 	}{{"f16", 0}, {"int8", 32}, {"int8", 128}, {"int4", 32}, {"int4", 64}, {"int4", 128}, {"int4", 256}, {"int2", 32}, {"int2", 256}} {
 		for _, family := range []string{"llama", "qwen3_moe", "gpt2", "gemma2"} {
 			t.Run(fmt.Sprintf("%s/%d/%s", f.format, f.block, family), func(t *testing.T) {
-				b := converted(t, filepath.Join("../testdata/families", family), f.format, f.block)
+				b := converted(t, fixture.Family(t, family), f.format, f.block)
 				if e := engine(t, b, Options{}); e.head.packed == nil || e.layers[0].q.packed == nil {
 					t.Fatal("rows are decoded, not used as they lie")
 				}
@@ -216,7 +217,7 @@ func TestFar(t *testing.T) {
 // that has let go of what is needed is refused.
 func TestRewind(t *testing.T) {
 	for name, far := range map[string]bool{"llama_bias": true, "gemma2": false} { // the latter has layers with a window
-		w := open(t, filepath.Join("../testdata/families", name))
+		w := open(t, fixture.Family(t, name))
 		ids := text(w, 640)
 		e := engine(t, w, Options{MaxSeqLen: len(ids)})
 		want := feed(t, e, ids, len(ids))
@@ -249,7 +250,7 @@ func TestRewind(t *testing.T) {
 
 // TestKeep goes back to where states were kept, and to the beginning.
 func TestKeep(t *testing.T) {
-	w := open(t, "../testdata/families/lfm2")
+	w := open(t, fixture.Family(t, "lfm2"))
 	ids := text(w, 90)
 	e := engine(t, w, Options{MaxSeqLen: len(ids)})
 	const kept = 33
@@ -277,8 +278,12 @@ func TestKeep(t *testing.T) {
 // TestTokenAllocates: nothing, once the first token is done.
 func TestTokenAllocates(t *testing.T) {
 	for _, f := range []string{"f16", "int4"} {
-		for _, family := range []string{"tiny", "families/qwen3_moe", "families/lfm2", "families/gemma2", "families/gpt2"} {
-			b := converted(t, filepath.Join("../testdata", family), f, 0)
+		dirs := []string{"../testdata/tiny"}
+		for _, family := range []string{"qwen3_moe", "lfm2", "gemma2", "gpt2"} {
+			dirs = append(dirs, fixture.Family(t, family))
+		}
+		for _, dir := range dirs {
+			b := converted(t, dir, f, 0)
 			e := engine(t, b, Options{KVFloat16: true, MaxSeqLen: 64})
 			ctx, ids := context.Background(), text(b, 1)
 			each := func(int, []float32) error { return nil }
@@ -288,7 +293,7 @@ func TestTokenAllocates(t *testing.T) {
 				}
 			})
 			if n != 0 {
-				t.Errorf("%s of %s: %v allocations a token", f, family, n)
+				t.Errorf("%s of %s: %v allocations a token", f, filepath.Base(dir), n)
 			}
 		}
 	}
@@ -331,7 +336,7 @@ func TestThreads(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
-	w := open(t, "../testdata/families/gpt2")
+	w := open(t, fixture.Family(t, "gpt2"))
 	e := engine(t, w, Options{})
 	none := func(int, []float32) error { return nil }
 	for _, id := range []int32{-1, int32(w.Spec().Vocab)} {

@@ -25,6 +25,8 @@ import safetensors.torch
 import torch
 import transformers
 
+import weights
+
 transformers.logging.set_verbosity_error()
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = os.environ.get("LLAMA_WEBGPU", str(ROOT / "build" / "llama-webgpu"))
@@ -67,7 +69,7 @@ def check(source, work):
 def main():
     sources = [pathlib.Path(p).resolve() for p in sys.argv[1:]]
     if not sources:
-        sources = [ROOT / "testdata" / "tiny", *sorted((ROOT / "testdata" / "families").iterdir())]
+        sources = [ROOT / "testdata" / "tiny", *map(weights.directory, weights.names())]
     with tempfile.TemporaryDirectory() as work:
         for source in sources:
             one = pathlib.Path(work) / source.name

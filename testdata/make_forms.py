@@ -17,6 +17,8 @@ import safetensors.torch
 import torch
 import transformers
 
+import weights
+
 assert transformers.__version__ == "5.24.0", transformers.__version__
 assert torch.__version__.startswith("2.15.0"), torch.__version__
 
@@ -37,14 +39,15 @@ def directory(name):
 
 
 def make_stacked(family):
-    load(HERE / "families" / family).save_pretrained(directory(family + "_stacked"), save_original_format=False)
+    load(weights.directory(family)).save_pretrained(directory(family + "_stacked"), save_original_format=False)
 
 
 def make_tied_head():
     out = directory("tied_head")
-    model = load(HERE / "families/qwen2")
+    family = weights.directory("qwen2")
+    model = load(family)
     for name in FILES:
-        shutil.copy(HERE / "families/qwen2" / name, out)
+        shutil.copy(family / name, out)
     safetensors.torch.save_model(model, str(out / "model.safetensors"))
     stored = safetensors.torch.load_file(out / "model.safetensors")
     assert "lm_head.weight" in stored and "model.embed_tokens.weight" not in stored
@@ -54,7 +57,7 @@ def make_tied_head():
 
 def make_untied():
     out = directory("untied")
-    family = HERE / "families/qwen2"
+    family = weights.directory("qwen2")
     for name in FILES:
         shutil.copy(family / name, out)
     tensors = safetensors.torch.load_file(family / "model.safetensors")

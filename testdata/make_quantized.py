@@ -35,6 +35,8 @@ from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from compressed_tensors.quantization.utils import calculate_qparams
 
+import weights
+
 assert transformers.__version__ == "5.24.0", transformers.__version__
 assert torch.__version__.startswith("2.15.0"), torch.__version__
 assert compressed_tensors.__version__ == "0.20.0", compressed_tensors.__version__
@@ -291,7 +293,7 @@ MORE = {
 
 def make_adapter(name, seed):
     family, options = MORE.get(name) or (name.removeprefix("lora_"), ADAPTERS[name])
-    base = HERE / "tiny" if name == "lora_tiny" else HERE / "families" / family
+    base = HERE / "tiny" if name == "lora_tiny" else weights.directory(family)
     model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
     model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options))
     g = torch.Generator().manual_seed(seed)
@@ -305,7 +307,7 @@ def make_adapter(name, seed):
     model.save_pretrained(out)
     (out / "README.md").unlink(missing_ok=True)
     config = json.loads((out / "adapter_config.json").read_text())
-    config["base_model_name_or_path"] = f"testdata/{base.relative_to(HERE)}"
+    config["base_model_name_or_path"] = "testdata/tiny" if name == "lora_tiny" else f"testdata/families/{family}"
     for key in ("target_modules", "target_parameters", "modules_to_save"):
         config[key] = config[key] and sorted(config[key])
     (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")

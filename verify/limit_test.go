@@ -3,11 +3,13 @@ package verify
 import (
 	"strings"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
 // A model whose context is limited has room for no more, whatever is asked for.
 func TestContextLimit(t *testing.T) {
-	r := reference(t, open(t, "../testdata/families/deepseek_v32"), ReferenceOptions{MaxSeqLen: 100})
+	r := reference(t, open(t, fixture.Family(t, "deepseek_v32")), ReferenceOptions{MaxSeqLen: 100})
 	most := r.spec.ContextLimit
 	if most == 0 || most >= 100 || r.Room() != most || r.spec.TrainedContext() != most {
 		t.Fatalf("room for %d tokens, trained for %d, want %d", r.Room(), r.spec.TrainedContext(), most)

@@ -17,18 +17,20 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
-// recorded is a golden.safetensors: what transformers computes for a checkpoint.
+// recorded is what transformers computes for a checkpoint: golden.safetensors and, of families, hidden.safetensors.
 type recorded struct {
 	ids    []int32
 	logits []float32   // [tokens][vocab]
-	hidden [][]float32 // [tokens][hidden] each; the last is after the final norm
+	hidden [][]float32 // [rows][hidden] each, the last is after the final norm
+	every  int         // a row is recorded for every so many tokens
 }
 
 func families(t *testing.T) []string {
 	t.Helper()
-	dirs, err := filepath.Glob("../testdata/families/*")
+	dirs, err := filepath.Glob(filepath.Join(fixture.Families(t), "*"))
 	if err != nil || len(dirs) < 20 {
 		t.Fatalf("testdata/families: %d found, %v", len(dirs), err)
 	}
@@ -75,13 +77,37 @@ func readRecorded(t *testing.T, dir string) recorded {
 	}
 	logits, _ := file.Tensor("logits")
 	g.logits = floats(logits.Data())
-	for i := 0; ; i++ {
-		h, ok := file.Tensor(fmt.Sprintf("hidden.%d", i))
-		if !ok {
-			return g
-		}
-		g.hidden = append(g.hidden, floats(h.Data()))
+	g.readHidden(t, filepath.Join(dir, "hidden.safetensors"))
+	return g
+}
+
+func (g *recorded) readHidden(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := safetensors.Deserialize(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden, _ := file.Tensor("hidden")
+	shape := hidden.Shape() // [layers + 1][rows][hidden]
+	g.every = len(g.ids) / int(shape[1])
+	g.hidden = slices.Collect(slices.Chunk(floats(hidden.Data()), int(shape[1]*shape[2])))
+}
+
+// rows returns those of h [tokens][…] that are recorded: the last of every so many.
+func (g recorded) rows(h []float32) []float32 {
+	n := len(h) / len(g.ids)
+	var rows []float32
+	for t := g.every; t <= len(g.ids); t += g.every {
+		rows = append(rows, h[(t-1)*n:t*n]...)
+	}
+	return rows
 }
 
 func floats(b []byte) []float32 {
@@ -155,7 +181,7 @@ func TestReferenceComputesWhatTransformersDoes(t *testing.T) {
 				}
 				seen++
 				want := g.hidden[min(layer, n)]
-				if d := furthest(t, h, want) / largest(want); d > roundingOfOrder {
+				if d := furthest(t, g.rows(h), want) / largest(want); d > roundingOfOrder {
 					t.Errorf("layer %d: hidden states differ by %.2g of the largest", layer, d)
 				}
 			})
@@ -164,8 +190,8 @@ func TestReferenceComputesWhatTransformersDoes(t *testing.T) {
 				t.Errorf("logits differ by %.2g", d)
 			}
 			t.Logf("logits differ by %.1e, %.1e of the largest", d, d/largest(g.logits))
-			if seen != n+1 || len(g.hidden) != n+1 {
-				t.Errorf("%d traces of %d recorded states, want %d", seen, len(g.hidden), n+1)
+			if seen != n+1 || len(g.hidden) != n+1 || g.every != 8 {
+				t.Errorf("%d traces of %d recorded states of every %d tokens, want %d of every 8", seen, len(g.hidden), g.every, n+1)
 			}
 		})
 	}
@@ -221,7 +247,7 @@ func TestCuttingAPromptChangesNothing(t *testing.T) {
 
 // A context of n positions is a window of n in every layer.
 func TestMaxSeqLenIsAWindow(t *testing.T) {
-	c := open(t, "../testdata/families/llama_bias")
+	c := open(t, fixture.Family(t, "llama_bias"))
 	spec := *c.Spec()
 	spec.Kinds = slices.Clone(spec.Kinds)
 	for i := range spec.Kinds {
@@ -245,8 +271,8 @@ func TestMaxSeqLenIsAWindow(t *testing.T) {
 }
 
 func TestForwardFrom(t *testing.T) {
-	g := readRecorded(t, "../testdata/families/mistral")
-	r := reference(t, open(t, "../testdata/families/mistral"), ReferenceOptions{})
+	g := readRecorded(t, fixture.Family(t, "mistral"))
+	r := reference(t, open(t, fixture.Family(t, "mistral")), ReferenceOptions{})
 	all := feed(t, r, g.ids, len(g.ids))
 	for _, from := range []int{0, 1, 30, 31, 32, 99} {
 		r.Reset()
@@ -268,8 +294,8 @@ func TestForwardFrom(t *testing.T) {
 
 func TestForwardErrors(t *testing.T) {
 	nothing := func(int, []float32) error { return nil }
-	r := reference(t, open(t, "../testdata/families/gpt2"), ReferenceOptions{MaxSeqLen: 200})
-	g := readRecorded(t, "../testdata/families/gpt2")
+	r := reference(t, open(t, fixture.Family(t, "gpt2")), ReferenceOptions{MaxSeqLen: 200})
+	g := readRecorded(t, fixture.Family(t, "gpt2"))
 	want := feed(t, r, g.ids, len(g.ids))
 	r.Reset()
 	canceled, cancel := context.WithCancel(t.Context())
@@ -313,7 +339,7 @@ func (b broken) Rows(i, row0, n int, dst []float32) error {
 }
 
 func TestWeightErrorsComeThrough(t *testing.T) {
-	c := open(t, "../testdata/families/llama4")
+	c := open(t, fixture.Family(t, "llama4"))
 	for _, tensor := range c.Tensors() {
 		r, err := NewReference(broken{c, tensor.Role}, ReferenceOptions{})
 		if err == nil {

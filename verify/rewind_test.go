@@ -1,14 +1,15 @@
 package verify
 
 import (
-	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
 // TestKeep goes back to where states were kept, and to the beginning.
 func TestKeep(t *testing.T) {
-	dir := filepath.Join("../testdata/families", "lfm2")
+	dir := fixture.Family(t, "lfm2")
 	g := readRecorded(t, dir)
 	r := reference(t, open(t, dir), ReferenceOptions{MaxSeqLen: len(g.ids)})
 	const kept = 13
@@ -37,7 +38,7 @@ func TestKeep(t *testing.T) {
 // that has let go of what is needed is refused.
 func TestRewind(t *testing.T) {
 	for name, far := range map[string]bool{"llama_bias": true, "gemma2": false} { // the latter has layers with a window
-		dir := filepath.Join("../testdata/families", name)
+		dir := fixture.Family(t, name)
 		g := readRecorded(t, dir)
 		tokens := slices.Repeat(g.ids, 1+batchTokens/len(g.ids)+2)
 		r := reference(t, open(t, dir), ReferenceOptions{MaxSeqLen: len(tokens)})

@@ -67,6 +67,7 @@ var allowed = map[string][]string{
 	"verify":                               {"format/block", "format/model"},                 // never cpu or gpu: it compares two Forwarders
 	"verify/report":                        {"verify"},
 	"verify/run":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/source", "format/tokenizer", "gpu", "gpu/transformer", "internal/option", "llm/engine", "verify", "verify/report"},
+	"internal/fixture":                     {"format/block"},
 	"internal/cmdline":                     {"format/outdir"},
 	"internal/option":                      {},
 	"internal/vector":                      {},

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
 // TestLibrary checks that directories whose names look alike in a path get names of their own and keep them, that bundles
 // are found that come later, and that a damaged one does not keep the others from being served.
 func TestLibrary(t *testing.T) {
-	c, err := hf.Open(filepath.Join("..", "..", "testdata", "families", "gpt2"))
+	c, err := hf.Open(fixture.Family(t, "gpt2"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -120,7 +121,7 @@ func TestMergedAdapters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := hf.Open("../../testdata/families/" + family)
+		c, err := hf.Open(fixture.Family(t, family))
 		if err != nil {
 			t.Fatal(err)
 		}

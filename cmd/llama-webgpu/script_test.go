@@ -18,6 +18,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hub/hubtest"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
 func TestMain(m *testing.M) {
@@ -25,12 +26,13 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command as people do. $TINY is the checkpoint that comes with the source,
-// $TESTDATA the folder that it is in, $HUB a hub that has it.
+// $TESTDATA the folder that it is in, $FAMILIES that of the families' checkpoints, $HUB a hub that has it.
 func TestScripts(t *testing.T) {
 	tiny, err := filepath.Abs("../../testdata/tiny")
 	if err != nil {
 		t.Fatal(err)
 	}
+	families := fixture.Families(t)
 	server := httptest.NewServer(&hubtest.Hub{Repos: map[string]string{"llama-webgpu/tiny": tiny}, Token: "secret"})
 	t.Cleanup(server.Close) // scripts run in parallel, after this function's end
 	testscript.Run(t, testscript.Params{
@@ -41,6 +43,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TINY", tiny)
 			e.Setenv("HUB", server.URL)
 			e.Setenv("TESTDATA", filepath.Dir(tiny))
+			e.Setenv("FAMILIES", families)
 			for _, kv := range os.Environ() { // which driver to use is a matter of the machine
 				if strings.HasPrefix(kv, "VK_") || strings.HasPrefix(kv, "XDG_") {
 					e.Vars = append(e.Vars, kv)

@@ -12,11 +12,12 @@ import (
 	"github.com/x448/float16"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
 func allFixtures(t *testing.T) []string {
 	t.Helper()
-	dirs, err := filepath.Glob(fixtures + "*")
+	dirs, err := filepath.Glob(filepath.Join(fixture.Families(t), "*"))
 	if err != nil || len(dirs) < 20 {
 		t.Fatalf("%d fixtures, %v", len(dirs), err)
 	}
@@ -58,7 +59,7 @@ func TestRowsAndRaw(t *testing.T) {
 }
 
 func TestRowsRefusesWhatIsNotThere(t *testing.T) {
-	c := mustOpen(t, fixtures+"mistral")
+	c := mustOpen(t, fixtureOf(t, "mistral"))
 	cols := c.Tensors()[0].Cols()
 	for _, x := range []struct{ row0, n, len int }{{-1, 1, cols}, {96, 1, cols}, {0, 97, 97 * cols}, {0, 1, cols - 1}, {0, -1, -cols}, {math.MaxInt, 1, cols}} {
 		if err := c.Rows(0, x.row0, x.n, make([]float32, max(0, x.len))); err == nil {
@@ -88,7 +89,7 @@ func TestSlicesAndStacks(t *testing.T) {
 		{"llama4", "model.layers.1.feed_forward.experts.down_proj", false, "model.layers.1.feed_forward.experts.down_proj", func(e, r, c int) int { return e*24*32 + c*32 + r }},
 	} {
 		t.Run(c.family+" "+c.name, func(t *testing.T) {
-			open := mustOpen(t, fixtures+c.family)
+			open := mustOpen(t, fixtureOf(t, c.family))
 			i := slices.IndexFunc(open.Tensors(), func(x model.Tensor) bool { return x.Name == c.name })
 			if i < 0 {
 				t.Fatal("no tensor of this name")
@@ -101,7 +102,7 @@ func TestSlicesAndStacks(t *testing.T) {
 			if err := open.Rows(i, 0, tensor.Rows(), have); err != nil {
 				t.Fatal(err)
 			}
-			stored := unpack(t, filepath.Join(fixtures, c.family, "model.safetensors"))
+			stored := unpack(t, filepath.Join(fixtureOf(t, c.family), "model.safetensors"))
 			rows, cols := tensor.Rows(), tensor.Cols()
 			if len(tensor.Shape) == 3 {
 				rows = tensor.Shape[1]
@@ -120,7 +121,7 @@ func TestSlicesAndStacks(t *testing.T) {
 
 // The same weights in other types are the same numbers, as far as the type holds them.
 func TestSourceTypes(t *testing.T) {
-	half := mustOpen(t, fixtures+"mistral")
+	half := mustOpen(t, fixtureOf(t, "mistral"))
 	for _, dtype := range []string{"F32", "BF16"} {
 		dir := copyOf(t, "mistral")
 		path := filepath.Join(dir, "model.safetensors")
@@ -222,7 +223,7 @@ func TestLeftOut(t *testing.T) {
 	if diff := cmp.Diff(Tokens{BOS: 1, EOS: []int{1, 95}, Pad: 0}, c.Tokens()); diff != "" {
 		t.Errorf("tokens: (want, have)\n%s", diff)
 	}
-	plain := mustOpen(t, fixtures+"gemma3")
+	plain := mustOpen(t, fixtureOf(t, "gemma3"))
 	spec := *c.Spec()
 	spec.Family = plain.Spec().Family
 	if diff := cmp.Diff(plain.Spec(), &spec); diff != "" {

@@ -16,7 +16,7 @@ import (
 // changed returns a config.json: a fixture's, changed. The value "absent" deletes a key.
 func changed(t testing.TB, family string, changes string) []byte {
 	t.Helper()
-	m := parseAny(t, string(read(t, configOf(fixtures+family))))
+	m := parseAny(t, string(read(t, configOf(configs+family))))
 	for k, v := range parseAny(t, changes) {
 		if v == "absent" {
 			delete(m, k)
@@ -52,7 +52,7 @@ func TestOldKeys(t *testing.T) {
 		{"harmless keys", "llama", `{"use_magic": false, "factor": null, "groups": 0, "name": "", "_note": 7, "head_dim": null}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			want, err := ParseConfig(read(t, configOf(fixtures+c.family)))
+			want, err := ParseConfig(read(t, configOf(configs+c.family)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +136,7 @@ func TestEveryFamilyHasAFixture(t *testing.T) {
 }
 
 func FuzzConfig(f *testing.F) {
-	dirs, err := filepath.Glob(fixtures + "*")
+	dirs, err := filepath.Glob(configs + "*")
 	if err != nil || len(dirs) == 0 {
 		f.Fatal("no fixtures", err)
 	}

@@ -48,7 +48,7 @@ func TestIgnored(t *testing.T) {
 		{"llama4", `{"for_llm_compressor": true, "router_aux_loss_coef": 0.1}`, []string{"for_llm_compressor", "router_aux_loss_coef"}},
 	} {
 		t.Run(c.family, func(t *testing.T) {
-			want, err := ReadConfig(read(t, configOf(fixtures+c.family)))
+			want, err := ReadConfig(read(t, configOf(configs+c.family)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestNoNotes(t *testing.T) {
 // The oldest files have no model_type.
 func TestFamilyByClass(t *testing.T) {
 	for _, family := range []string{"gpt2", "llama", "gemma3"} {
-		want, err := ReadConfig(read(t, configOf(fixtures+family)))
+		want, err := ReadConfig(read(t, configOf(configs+family)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -99,7 +99,7 @@ func edited(more string) Edit {
 func TestGGUF(t *testing.T) {
 	for name, want := range readConverted(t) {
 		t.Run(name, func(t *testing.T) {
-			of, err := Open("../../testdata/families/"+name, edited(ggufUnsaid[name]))
+			of, err := Open(fixtureOf(t, name), edited(ggufUnsaid[name]))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -274,7 +274,7 @@ func permuted(of *Checkpoint, arch string, x model.Tensor, values []float32) []f
 // a type.
 func quantizedGGUF(t testing.TB, id uint32, size, scale int, fixture string) []byte {
 	t.Helper()
-	of, err := Open("../../testdata/families/" + fixture)
+	of, err := Open(fixtureOf(t, fixture))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -463,7 +463,7 @@ func TestGGUFRefused(t *testing.T) {
 			f.Tensors = slices.DeleteFunc(f.Tensors, func(x gguftest.Tensor) bool { return x.Name == name })
 		}
 	}
-	of, err := Open("../../testdata/families/qwen2", edited(ggufUnsaid["qwen2"]))
+	of, err := Open(fixtureOf(t, "qwen2"), edited(ggufUnsaid["qwen2"]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -500,7 +500,7 @@ func TestGGUFRefused(t *testing.T) {
 
 // TestGGUFFiles: a file, a directory with one, a model in parts; what is none.
 func TestGGUFFiles(t *testing.T) {
-	of, err := Open("../../testdata/families/qwen2", edited(ggufUnsaid["qwen2"]))
+	of, err := Open(fixtureOf(t, "qwen2"), edited(ggufUnsaid["qwen2"]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,12 +6,20 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
-const fixtures = "../../testdata/families/"
+// configs are the configurations of the fixtures; fixtureOf has weights too.
+const configs = "../../testdata/families/"
+
+func fixtureOf(t testing.TB, name string) string {
+	t.Helper()
+	return fixture.Family(t, name)
+}
 
 // copyOf copies a fixture into a directory that the test may damage.
-func copyOf(t testing.TB, name string) string { return copyDir(t, fixtures+name) }
+func copyOf(t testing.TB, name string) string { return copyDir(t, fixtureOf(t, name)) }
 
 // copyDir copies a directory into one that the test may damage.
 func copyDir(t testing.TB, from string) string {

@@ -78,23 +78,23 @@ func perExpertPairs(experts, rank int, matrix string) func(map[string]*tensorDat
 func TestMergeForms(t *testing.T) {
 	stacked := quantized + "lora_expert"
 	single := adapterOf(t, "lora_expert", perExpertPairs(4, 2, "w2"))
-	want := mustMerge(t, mustOpen(t, fixtures+"mixtral"), stacked, 1)
-	for _, base := range []string{fixtures + "mixtral", forms + "mixtral_stacked"} {
+	want := mustMerge(t, mustOpen(t, fixtureOf(t, "mixtral")), stacked, 1)
+	for _, base := range []string{fixtureOf(t, "mixtral"), forms + "mixtral_stacked"} {
 		for _, dir := range []string{stacked, single} {
 			sameModel(t, mustMerge(t, mustOpen(t, base), dir, 1), want)
 		}
 	}
-	experts := mustMerge(t, mustOpen(t, fixtures+"qwen3_moe"), quantized+"lora_experts", 1)
+	experts := mustMerge(t, mustOpen(t, fixtureOf(t, "qwen3_moe")), quantized+"lora_experts", 1)
 	sameModel(t, mustMerge(t, mustOpen(t, forms+"qwen3_moe_stacked"), quantized+"lora_experts", 1), experts)
 }
 
 // Of what is no sum, a scale is the share of the way.
 func TestMergePartly(t *testing.T) {
 	for adapter, family := range map[string]string{"lora_dora": "gpt2", "lora_whole": "qwen2", "lora_tokens": "qwen3", "lora_experts": "qwen3_moe"} {
-		none := mustMerge(t, mustOpen(t, fixtures+family), quantized+adapter, 0)
-		half := mustMerge(t, mustOpen(t, fixtures+family), quantized+adapter, .5)
-		full := mustMerge(t, mustOpen(t, fixtures+family), quantized+adapter, 1)
-		plain := mustOpen(t, fixtures+family)
+		none := mustMerge(t, mustOpen(t, fixtureOf(t, family)), quantized+adapter, 0)
+		half := mustMerge(t, mustOpen(t, fixtureOf(t, family)), quantized+adapter, .5)
+		full := mustMerge(t, mustOpen(t, fixtureOf(t, family)), quantized+adapter, 1)
+		plain := mustOpen(t, fixtureOf(t, family))
 		changed := 0
 		for i, tensor := range full.Tensors() {
 			a, b, c := rowsOf(t, none, i), rowsOf(t, half, i), rowsOf(t, full, i)
@@ -124,8 +124,8 @@ func TestMergePartly(t *testing.T) {
 
 // A head that is the embedding gets weights of its own where an adapter wants that, and only there.
 func TestMergeUnties(t *testing.T) {
-	c := mustMerge(t, mustOpen(t, fixtures+"llama"), quantized+"lora_tied", 1)
-	plain := mustOpen(t, fixtures+"llama")
+	c := mustMerge(t, mustOpen(t, fixtureOf(t, "llama")), quantized+"lora_tied", 1)
+	plain := mustOpen(t, fixtureOf(t, "llama"))
 	spec, err := ParseConfig(c.Config())
 	if err != nil {
 		t.Fatal(err)
@@ -142,10 +142,10 @@ func TestMergeUnties(t *testing.T) {
 		head := *all[adapterPrefix+"model.embed_tokens.weight"]
 		all[adapterPrefix+"lm_head.weight"] = &head
 	})
-	if c := mustMerge(t, mustOpen(t, fixtures+"qwen2"), both, 1); !c.Spec().TiedHead || c.Edited() {
+	if c := mustMerge(t, mustOpen(t, fixtureOf(t, "qwen2")), both, 1); !c.Spec().TiedHead || c.Edited() {
 		t.Error("equal whole tensors untie the head")
 	}
-	if c := mustMerge(t, mustOpen(t, fixtures+"llama"), adapterOf(t, "lora_llama", nil), 1); !c.Spec().TiedHead {
+	if c := mustMerge(t, mustOpen(t, fixtureOf(t, "llama")), adapterOf(t, "lora_llama", nil), 1); !c.Spec().TiedHead {
 		t.Error("an adapter of other matrices unties the head")
 	}
 
@@ -154,12 +154,12 @@ func TestMergeUnties(t *testing.T) {
 	if a, b := tied.Tensors()[0].Name, tied.Tensors()[len(tied.Tensors())-1].Name; a != "model.embed_tokens.weight" || b != "lm_head.weight" {
 		t.Errorf("embedding %q, head %q", a, b)
 	}
-	sameModel(t, tied, mustMerge(t, mustOpen(t, fixtures+"qwen2"), quantized+"lora_whole", 1))
+	sameModel(t, tied, mustMerge(t, mustOpen(t, fixtureOf(t, "qwen2")), quantized+"lora_whole", 1))
 
 	broken := adapterOf(t, "lora_tied", func(all map[string]*tensorData) {
 		delete(all, adapterPrefix+"model.layers.1.self_attn.o_proj"+kindB)
 	})
-	c = mustOpen(t, fixtures+"llama")
+	c = mustOpen(t, fixtureOf(t, "llama"))
 	if err := c.Merge(broken, 1); err == nil {
 		t.Fatal("half a pair is merged")
 	}
@@ -179,13 +179,13 @@ func TestMergeChecksBase(t *testing.T) {
 		}
 		d.DType, d.data = "BF16", data
 	})
-	sameModel(t, mustMerge(t, mustOpen(t, fixtures+"mistral"), rounded, 1), mustMerge(t, mustOpen(t, fixtures+"mistral"), quantized+"lora_head", 1))
+	sameModel(t, mustMerge(t, mustOpen(t, fixtureOf(t, "mistral")), rounded, 1), mustMerge(t, mustOpen(t, fixtureOf(t, "mistral")), quantized+"lora_head", 1))
 	other := adapterOf(t, "lora_head", func(all map[string]*tensorData) {
 		d := all[adapterPrefix+"lm_head"+kindBase]
 		d.data = slices.Clone(d.data)
 		d.data[401] ^= 1
 	})
-	if err := mustOpen(t, fixtures+"mistral").Merge(other, 1); err == nil || !strings.Contains(err.Error(), `lm_head.base_layer.weight": it differs from the checkpoint's "lm_head.weight": the adapter was trained on other weights`) {
+	if err := mustOpen(t, fixtureOf(t, "mistral")).Merge(other, 1); err == nil || !strings.Contains(err.Error(), `lm_head.base_layer.weight": it differs from the checkpoint's "lm_head.weight": the adapter was trained on other weights`) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -199,7 +199,7 @@ func TestMergeRefusesDoRAOfStacks(t *testing.T) {
 		}
 	})
 	edit(t, filepath.Join(dir, adapterConfig), set("use_dora", true))
-	if err := mustOpen(t, fixtures+"mixtral").Merge(dir, 1); err == nil || !strings.Contains(err.Error(), "DoRA of stacked experts is not supported") {
+	if err := mustOpen(t, fixtureOf(t, "mixtral")).Merge(dir, 1); err == nil || !strings.Contains(err.Error(), "DoRA of stacked experts is not supported") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -207,7 +207,7 @@ func TestMergeRefusesDoRAOfStacks(t *testing.T) {
 // Pairs for parts of a model that were left out are left out; prefixes of other versions and of wrappers
 // do not matter.
 func TestMergeNames(t *testing.T) {
-	want := mustMerge(t, mustOpen(t, fixtures+"llama"), quantized+"lora_llama", 1)
+	want := mustMerge(t, mustOpen(t, fixtureOf(t, "llama")), quantized+"lora_llama", 1)
 	for _, front := range []string{"model.language_model.", "language_model.model.", "model.model.", "_orig_mod.model.", ""} {
 		dir := adapterOf(t, "lora_llama", func(all map[string]*tensorData) {
 			for name, d := range maps.Clone(all) {
@@ -218,7 +218,7 @@ func TestMergeNames(t *testing.T) {
 				all[adapterPrefix+"model.vision_tower.encoder.layers.0.self_attn.q_proj"+half] = one("F32")
 			}
 		})
-		c := mustMerge(t, mustOpen(t, fixtures+"llama"), dir, 1)
+		c := mustMerge(t, mustOpen(t, fixtureOf(t, "llama")), dir, 1)
 		sameModel(t, c, want)
 		if !hasNote(c, "left out: tensors of the adapter for parts of the model that are left out (2)") {
 			t.Errorf("notes %q", c.Notes())
@@ -230,7 +230,7 @@ func TestMergeNames(t *testing.T) {
 			all[strings.Replace(name, ".weight", ".default.weight", 1)] = d
 		}
 	})
-	sameModel(t, mustMerge(t, mustOpen(t, fixtures+"llama"), named, 1), want)
+	sameModel(t, mustMerge(t, mustOpen(t, fixtureOf(t, "llama")), named, 1), want)
 }
 
 func TestMergeNothing(t *testing.T) {
@@ -240,7 +240,7 @@ func TestMergeNothing(t *testing.T) {
 			all[strings.Replace(name, "model.model.", "model.model.vision_tower.", 1)] = d
 		}
 	})
-	if err := mustOpen(t, fixtures+"llama").Merge(dir, 1); err == nil || !strings.Contains(err.Error(), "all of the adapter is for parts of the model that are left out") {
+	if err := mustOpen(t, fixtureOf(t, "llama")).Merge(dir, 1); err == nil || !strings.Contains(err.Error(), "all of the adapter is for parts of the model that are left out") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -263,7 +263,7 @@ func FuzzMerge(f *testing.F) {
 			data[change.at%len(data)] = change.to
 			write(t, filepath.Join(dir, name), data)
 		}
-		c := mustOpen(t, fixtures+bases[int(base)%len(bases)])
+		c := mustOpen(t, fixtureOf(t, bases[int(base)%len(bases)]))
 		plain := len(c.Tensors())
 		if err := c.Merge(dir, 1); err != nil && len(c.Tensors()) != plain {
 			t.Errorf("%v, but something is merged", err)

@@ -49,13 +49,13 @@ var mergedNames = map[string]map[string]struct {
 // on both sides.
 func TestMerge(t *testing.T) {
 	for family, names := range mergedNames {
-		c := mustOpen(t, fixtures+family)
+		c := mustOpen(t, fixtureOf(t, family))
 		dir := quantized + "lora_" + family
 		if err := c.Merge(dir, 1); err != nil {
 			t.Fatal(err)
 		}
 		golden := unpack(t, filepath.Join(dir, "merged.safetensors"))
-		plain := mustOpen(t, fixtures+family)
+		plain := mustOpen(t, fixtureOf(t, family))
 		for name, at := range names {
 			d := golden[at.stored]
 			want := singles(d.data)
@@ -94,7 +94,7 @@ func TestMerge(t *testing.T) {
 func TestMergeTwice(t *testing.T) {
 	const name = "model.layers.0.self_attn.q_proj.weight"
 	dir := quantized + "lora_llama"
-	once, twice, none := mustOpen(t, fixtures+"llama"), mustOpen(t, fixtures+"llama"), mustOpen(t, fixtures+"llama")
+	once, twice, none := mustOpen(t, fixtureOf(t, "llama")), mustOpen(t, fixtureOf(t, "llama")), mustOpen(t, fixtureOf(t, "llama"))
 	for _, x := range []struct {
 		c     *Checkpoint
 		scale float64
@@ -104,7 +104,7 @@ func TestMergeTwice(t *testing.T) {
 		}
 	}
 	a, b := valuesOf(t, once, name), valuesOf(t, twice, name)
-	base := valuesOf(t, mustOpen(t, fixtures+"llama"), name)
+	base := valuesOf(t, mustOpen(t, fixtureOf(t, "llama")), name)
 	if !slices.Equal(valuesOf(t, none, name), base) {
 		t.Error("scale 0 changes weights")
 	}
@@ -239,7 +239,7 @@ func TestMergeRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.do(t, dir)
-			open := mustOpen(t, fixtures+"llama")
+			open := mustOpen(t, fixtureOf(t, "llama"))
 			err := open.Merge(dir, 1)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
@@ -249,7 +249,7 @@ func TestMergeRefuses(t *testing.T) {
 			}
 		})
 	}
-	if err := mustOpen(t, fixtures+"llama").Merge(quantized+"lora_llama", math.Inf(1)); err == nil {
+	if err := mustOpen(t, fixtureOf(t, "llama")).Merge(quantized+"lora_llama", math.Inf(1)); err == nil {
 		t.Error("an infinite scale is taken")
 	}
 }

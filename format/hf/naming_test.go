@@ -61,7 +61,7 @@ func renamed(t *testing.T, from string, to func(string) string) string {
 // Experts that transformers wrote in the form that they have in memory are those of the families.
 func TestStackedExperts(t *testing.T) {
 	for _, family := range []string{"mixtral", "qwen3_moe"} {
-		plain, stacked := mustOpen(t, fixtures+family), mustOpen(t, forms+family+"_stacked")
+		plain, stacked := mustOpen(t, fixtureOf(t, family)), mustOpen(t, forms+family+"_stacked")
 		sameModel(t, stacked, plain)
 		at := slices.IndexFunc(stacked.Tensors(), func(x model.Tensor) bool { return len(x.Shape) == 3 && x.Role == model.RoleUp })
 		if name := stacked.Tensors()[at].Name; !strings.Contains(name, ".mlp.experts.gate_up_proj[") {
@@ -72,8 +72,8 @@ func TestStackedExperts(t *testing.T) {
 
 // The block of a Mixtral has two names, whatever the form.
 func TestBlockNames(t *testing.T) {
-	plain := mustOpen(t, fixtures+"mixtral")
-	sameModel(t, mustOpen(t, renamed(t, fixtures+"mixtral", func(n string) string {
+	plain := mustOpen(t, fixtureOf(t, "mixtral"))
+	sameModel(t, mustOpen(t, renamed(t, fixtureOf(t, "mixtral"), func(n string) string {
 		return strings.Replace(n, ".block_sparse_moe.", ".mlp.", 1)
 	})), plain)
 	sameModel(t, mustOpen(t, renamed(t, forms+"mixtral_stacked", func(n string) string {
@@ -83,9 +83,9 @@ func TestBlockNames(t *testing.T) {
 
 // The head of a GPT-NeoX has two names.
 func TestHeadNames(t *testing.T) {
-	sameModel(t, mustOpen(t, renamed(t, fixtures+"gpt_neox", func(n string) string {
+	sameModel(t, mustOpen(t, renamed(t, fixtureOf(t, "gpt_neox"), func(n string) string {
 		return strings.Replace(n, "embed_out.", "lm_head.", 1)
-	})), mustOpen(t, fixtures+"gpt_neox"))
+	})), mustOpen(t, fixtureOf(t, "gpt_neox")))
 }
 
 // apart takes the stacked experts of a Llama 4 apart, as llm-compressor does before it quantizes.
@@ -122,7 +122,7 @@ func TestExpertsApart(t *testing.T) {
 	all := unpack(t, path)
 	apart(all)
 	pack(t, path, all)
-	sameModel(t, mustOpen(t, dir), mustOpen(t, fixtures+"llama4"))
+	sameModel(t, mustOpen(t, dir), mustOpen(t, fixtureOf(t, "llama4")))
 }
 
 func TestExpertsInNoForm(t *testing.T) {
@@ -142,19 +142,19 @@ func TestExpertsInNoForm(t *testing.T) {
 // A tied embedding may be stored as the head.
 func TestTiedHeadOnly(t *testing.T) {
 	c := mustOpen(t, forms+"tied_head")
-	sameModel(t, c, mustOpen(t, fixtures+"qwen2"))
+	sameModel(t, c, mustOpen(t, fixtureOf(t, "qwen2")))
 	if !hasNote(c, `the embedding is stored as "lm_head.weight"`) || c.Edited() {
 		t.Errorf("edited %v, notes %q", c.Edited(), c.Notes())
 	}
 	for family, embed := range map[string]string{"gpt2": "transformer.wte.weight", "gemma3": "model.embed_tokens.weight", "starcoder2": "model.embed_tokens.weight"} {
 		for _, front := range []string{"", "module."} {
-			dir := renamed(t, fixtures+family, func(n string) string {
+			dir := renamed(t, fixtureOf(t, family), func(n string) string {
 				if n == embed {
 					n = "lm_head.weight"
 				}
 				return front + n
 			})
-			sameModel(t, mustOpen(t, dir), mustOpen(t, fixtures+family))
+			sameModel(t, mustOpen(t, dir), mustOpen(t, fixtureOf(t, family)))
 		}
 	}
 }
@@ -206,30 +206,30 @@ func TestWrapped(t *testing.T) {
 		to         func(string) string
 		notes      []string
 	}{
-		{"DDP", fixtures + "mistral", front("module."), []string{`without "module.", which DataParallel`}},
-		{"compiled", fixtures + "mistral", front("_orig_mod."), []string{`without "_orig_mod.", which torch.compile adds`}},
-		{"both", fixtures + "gpt2", front("module._orig_mod."), []string{`"module."`, `"_orig_mod."`}},
-		{"both, the other way round", fixtures + "gpt_neox", front("_orig_mod.module."), []string{`"module."`, `"_orig_mod."`}},
-		{"PEFT", fixtures + "mixtral", front("base_model.model."), []string{`without "base_model.model.", which PEFT adds`}},
-		{"PEFT in DDP", fixtures + "qwen3", front("module.base_model.model."), []string{`"module.base_model.model.", which DataParallel or DeepSpeed and PEFT adds`}},
-		{"PEFT without its adapter", fixtures + "qwen2", func(n string) string {
+		{"DDP", fixtureOf(t, "mistral"), front("module."), []string{`without "module.", which DataParallel`}},
+		{"compiled", fixtureOf(t, "mistral"), front("_orig_mod."), []string{`without "_orig_mod.", which torch.compile adds`}},
+		{"both", fixtureOf(t, "gpt2"), front("module._orig_mod."), []string{`"module."`, `"_orig_mod."`}},
+		{"both, the other way round", fixtureOf(t, "gpt_neox"), front("_orig_mod.module."), []string{`"module."`, `"_orig_mod."`}},
+		{"PEFT", fixtureOf(t, "mixtral"), front("base_model.model."), []string{`without "base_model.model.", which PEFT adds`}},
+		{"PEFT in DDP", fixtureOf(t, "qwen3"), front("module.base_model.model."), []string{`"module.base_model.model.", which DataParallel or DeepSpeed and PEFT adds`}},
+		{"PEFT without its adapter", fixtureOf(t, "qwen2"), func(n string) string {
 			return strings.Replace(n, "q_proj.", "q_proj.base_layer.", 1)
 		}, []string{`"base_layer."`}},
-		{"a compiled layer", fixtures + "phi3", func(n string) string {
+		{"a compiled layer", fixtureOf(t, "phi3"), func(n string) string {
 			return strings.Replace(n, ".layers.1.", ".layers.1._orig_mod.", 1)
 		}, []string{`"_orig_mod."`}},
-		{"FSDP and checkpoints", fixtures + "olmo2", func(n string) string {
+		{"FSDP and checkpoints", fixtureOf(t, "olmo2"), func(n string) string {
 			return strings.Replace(n, ".layers.2.", ".layers.2._fsdp_wrapped_module._checkpoint_wrapped_module.", 1)
 		}, []string{`"_fsdp_wrapped_module."`, `"_checkpoint_wrapped_module."`}},
-		{"Lightning", fixtures + "granite", front("model."), []string{`without "model."`}},
-		{"bare", fixtures + "qwen2", func(n string) string { return strings.TrimPrefix(n, "model.") }, nil},
-		{"bare in DDP", fixtures + "gpt2", func(n string) string { return "module." + strings.TrimPrefix(n, "transformer.") }, []string{`"module."`}},
-		{"in a multimodal model", fixtures + "mistral", front("language_model."), []string{`"language_model."`}},
-		{"in a newer one", fixtures + "mistral", func(n string) string {
+		{"Lightning", fixtureOf(t, "granite"), front("model."), []string{`without "model."`}},
+		{"bare", fixtureOf(t, "qwen2"), func(n string) string { return strings.TrimPrefix(n, "model.") }, nil},
+		{"bare in DDP", fixtureOf(t, "gpt2"), func(n string) string { return "module." + strings.TrimPrefix(n, "transformer.") }, []string{`"module."`}},
+		{"in a multimodal model", fixtureOf(t, "mistral"), front("language_model."), []string{`"language_model."`}},
+		{"in a newer one", fixtureOf(t, "mistral"), func(n string) string {
 			return strings.Replace(n, "model.", "model.language_model.", 1)
 		}, []string{`"model.language_model."`}},
-		{"the head outside", fixtures + "gemma3", func(n string) string { return strings.Replace(n, "model.", "language_model.model.", 1) }, nil},
-		{"unknown", fixtures + "starcoder2", front("agent.policy."), []string{`without "agent.policy."`}},
+		{"the head outside", fixtureOf(t, "gemma3"), func(n string) string { return strings.Replace(n, "model.", "language_model.model.", 1) }, nil},
+		{"unknown", fixtureOf(t, "starcoder2"), front("agent.policy."), []string{`without "agent.policy."`}},
 		{"quantized", quantized + "gptq", front("module."), []string{`"module."`}},
 		{"stacked", forms + "mixtral_stacked", front("module."), []string{`"module."`}},
 	} {
@@ -269,7 +269,7 @@ func TestWrappedRefuses(t *testing.T) {
 			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
 		}
 	}
-	dir := renamed(t, fixtures+"mistral", func(n string) string { return "actor." + n })
+	dir := renamed(t, fixtureOf(t, "mistral"), func(n string) string { return "actor." + n })
 	path := filepath.Join(dir, singleFile)
 	all := unpack(t, path)
 	all["actor.model.more"] = one("F16")

@@ -408,7 +408,7 @@ func TestSwitchExperts(t *testing.T) {
 	const name = "model.layers.1.block_sparse_moe.switch_mlp.up_proj"
 	const experts, rows, cols, bits = 4, 48, 32, 3
 	dir := switched(t)
-	sameModel(t, mustOpen(t, dir), mustOpen(t, fixtures+"mixtral"))
+	sameModel(t, mustOpen(t, dir), mustOpen(t, fixtureOf(t, "mixtral")))
 
 	rnd := rand.New(rand.NewPCG(7, 8))
 	var codes []int

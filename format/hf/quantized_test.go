@@ -127,7 +127,7 @@ func TestQuantizedRows(t *testing.T) {
 }
 
 func TestBytes(t *testing.T) {
-	for _, dir := range []string{quantized + "gptq", quantized + "awq", quantized + "ct_int4", quantized + "fp8_block", quantized + "bnb_nf4", quantized + "bnb_int8", quantized + "mo_nvfp4", quantized + "mlx", fixtures + "phi3", fixtures + "mixtral"} {
+	for _, dir := range []string{quantized + "gptq", quantized + "awq", quantized + "ct_int4", quantized + "fp8_block", quantized + "bnb_nf4", quantized + "bnb_int8", quantized + "mo_nvfp4", quantized + "mlx", fixtureOf(t, "phi3"), fixtureOf(t, "mixtral")} {
 		c := mustOpen(t, dir)
 		var have, want int64
 		for i := range c.Tensors() {

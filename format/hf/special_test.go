@@ -190,7 +190,7 @@ func TestDefaultTemplate(t *testing.T) {
 func FuzzSettings(f *testing.F) {
 	f.Add([]byte(`{"bos_token": "<s>", "chat_template": [{"name": "a", "template": "b"}]}`), []byte(`{"eos_token": {"content": "</s>"}}`), []byte(`{"eos_token_id": [1, null, 96]}`), []byte(`{"added_tokens": [{"id": 1, "content": "<s>"}], "model": {"vocab": {"</s>": 2}}}`))
 	f.Add([]byte(`{"extra_special_tokens": {"x": {"content": "y"}}, "pad_token": "p"}`), []byte(`[]`), []byte(`{"bos_token_id": 1e300}`), []byte(`{"padding": {"pad_token": "p"}, "model": {"vocab": [["p", 0.5], [], 7]}}`))
-	config, err := parseConfig(read(f, configOf(fixtures+"mistral")))
+	config, err := parseConfig(read(f, configOf(configs+"mistral")))
 	if err != nil {
 		f.Fatal(err)
 	}

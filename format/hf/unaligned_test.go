@@ -21,7 +21,7 @@ func pad(t *testing.T, path string, n int) {
 // (MLX, early safetensors) leave them at odd bytes.
 func TestUnaligned(t *testing.T) {
 	for _, from := range []string{
-		fixtures + "mistral", fixtures + "gpt2", fixtures + "llama4", quantized + "ct_int8", quantized + "ct_int4", quantized + "fp8_block", quantized + "gptq_act",
+		fixtureOf(t, "mistral"), fixtureOf(t, "gpt2"), fixtureOf(t, "llama4"), quantized + "ct_int8", quantized + "ct_int4", quantized + "fp8_block", quantized + "gptq_act",
 	} {
 		plain := mustOpen(t, from)
 		for _, n := range []int{1, 2, 3, 4, 5, 7} {

@@ -52,7 +52,7 @@ func TestWeightFiles(t *testing.T) {
 			dir := copyOf(t, c.family)
 			c.do(t, dir)
 			open := mustOpen(t, dir)
-			sameModel(t, open, mustOpen(t, fixtures+c.family))
+			sameModel(t, open, mustOpen(t, fixtureOf(t, c.family)))
 			if !hasNote(open, c.note) {
 				t.Errorf("notes %q, want one with %q", open.Notes(), c.note)
 			}

@@ -14,18 +14,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const familiesDir = "../../testdata/families"
-
 // TestWriteFamilies writes the checkpoint of each family again, in one file and in several, and
 // compares every tensor of what is read back.
 func TestWriteFamilies(t *testing.T) {
-	entries, err := os.ReadDir(familiesDir)
+	entries, err := os.ReadDir(configs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
 		t.Run(e.Name(), func(t *testing.T) {
-			dir := filepath.Join(familiesDir, e.Name())
+			dir := fixtureOf(t, e.Name())
 			c, err := Open(dir)
 			if err != nil {
 				t.Skip(err) // what cannot be read cannot be written
@@ -137,7 +135,7 @@ func TestPlainConfig(t *testing.T) {
 }
 
 func TestWriteErrors(t *testing.T) {
-	dir := filepath.Join(familiesDir, "llama")
+	dir := fixtureOf(t, "llama")
 	c, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +145,7 @@ func TestWriteErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := os.ReadFile(filepath.Join(familiesDir, "qwen2", "config.json"))
+	other, err := os.ReadFile(configOf(configs + "qwen2"))
 	if err != nil {
 		t.Fatal(err)
 	}

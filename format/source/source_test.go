@@ -11,6 +11,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
 const tiny = "../../testdata/tiny"
@@ -110,11 +111,11 @@ func TestHash(t *testing.T) {
 		return sum
 	}
 	dir := filepath.Join(t.TempDir(), "copy")
-	if err := os.CopyFS(dir, os.DirFS("../../testdata/families/llama")); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(fixture.Family(t, "llama"))); err != nil {
 		t.Fatal(err)
 	}
 	before := hash(dir)
-	if before != hash("../../testdata/families/llama") {
+	if before != hash(fixture.Family(t, "llama")) {
 		t.Error("a copy has another hash")
 	}
 	names, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))

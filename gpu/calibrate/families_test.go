@@ -2,7 +2,6 @@ package calibrate
 
 import (
 	"context"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,11 +12,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
-
-const families = "../../testdata/families"
 
 // TestExpertsCalibrated quantizes a mixture of experts of every family that has them by the search and with calibration,
 // compares the GPU's logits with the CPU reference's on the calibrated weights, and the outputs of both bundles for
@@ -27,7 +25,7 @@ func TestExpertsCalibrated(t *testing.T) {
 	dev := gputest.Open(t)
 	for _, name := range []string{"mixtral", "llama4", "qwen3_moe", "gpt_oss", "qwen3_5_moe"} {
 		t.Run(name, func(t *testing.T) {
-			checkpoint, err := hf.Open(filepath.Join(families, name))
+			checkpoint, err := hf.Open(fixture.Family(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}

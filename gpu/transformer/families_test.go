@@ -11,11 +11,10 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
-
-const families = "../../testdata/families"
 
 // TestFamilies converts a checkpoint of every family, the first layer to float16 and the others to
 // one of the formats by turns, and compares the GPU's logits with the CPU reference's on the same
@@ -23,14 +22,14 @@ const families = "../../testdata/families"
 // That the reference computes what transformers does is a test of package verify.
 func TestFamilies(t *testing.T) {
 	dev := gputest.Open(t)
-	dirs, err := os.ReadDir(families)
+	dirs, err := os.ReadDir(fixture.Families(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	formats := []string{"int8", "int4", "int2"}
 	for i, d := range dirs {
 		t.Run(d.Name(), func(t *testing.T) {
-			dir := filepath.Join(families, d.Name())
+			dir := fixture.Family(t, d.Name())
 			b := convertFamily(t, dir, formats[i%3], formats[(i+1)%3])
 			golden, err := verify.ReadGolden(filepath.Join(dir, "golden.safetensors"))
 			if err != nil {

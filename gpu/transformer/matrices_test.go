@@ -10,6 +10,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -21,7 +22,7 @@ func TestMatrices(t *testing.T) {
 	gputest.SubstituteMatrices(t, dev.Features().Runs, "../../kernels")
 	for family, format := range map[string]string{"gpt_neo": "int8", "llama": "int4", "mistral": "int8"} {
 		t.Run(family, func(t *testing.T) {
-			dir := filepath.Join(families, family)
+			dir := fixture.Family(t, family)
 			b := convertFamily(t, dir, format, format)
 			golden, err := verify.ReadGolden(filepath.Join(dir, "golden.safetensors"))
 			if err != nil {

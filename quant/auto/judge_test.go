@@ -9,6 +9,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -30,7 +31,7 @@ const windowTokens = 24
 
 // measureDrifts returns the drift of a model with the queries' matrix of its first layer in two bits.
 func measureDrifts(t *testing.T, family string, dev *gpu.Device) float64 {
-	src, err := openCheckpoint("../../testdata/families/"+family, nil)
+	src, err := openCheckpoint(fixture.Family(t, family), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
 // TestSensitivityFile writes a file and reads it again, and changes what must not be different.
 func TestSensitivityFile(t *testing.T) {
-	src, err := openCheckpoint("../../testdata/families/llama", nil)
+	src, err := openCheckpoint(fixture.Family(t, "llama"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

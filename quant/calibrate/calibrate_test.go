@@ -1,13 +1,13 @@
 package calibrate
 
 import (
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestWaiting(t *testing.T) {
 	for _, family := range []string{"llama", "gpt2", "gemma2", "gpt_neox", "falcon", "qwen3_moe", "llama4"} {
 		t.Run(family, func(t *testing.T) {
-			w, err := hf.Open(filepath.Join("../../testdata/families", family))
+			w, err := hf.Open(fixture.Family(t, family))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,20 +2,20 @@ package calibrate
 
 import (
 	"math"
-	"path/filepath"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // TestJudge compares drifts with those of whole models, on windows that are fed in several parts.
 func TestJudge(t *testing.T) {
-	w, err := hf.Open(filepath.Join("../../testdata/families/llama"))
+	w, err := hf.Open(fixture.Family(t, "llama"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
 // quantized is the folder of checkpoints that were quantized before.
@@ -211,8 +212,8 @@ func TestRepackThreads(t *testing.T) {
 
 // Adapters are listed with their hashes, under names that differ, and change the weights.
 func TestMergedAdapters(t *testing.T) {
-	c, _ := checkpoint(t, "../../testdata/families/llama")
-	plain, _ := checkpoint(t, "../../testdata/families/llama")
+	c, _ := checkpoint(t, fixture.Family(t, "llama"))
+	plain, _ := checkpoint(t, fixture.Family(t, "llama"))
 	for _, scale := range []float64{1, -.5} {
 		if err := c.Merge(quantized+"lora_llama", scale); err != nil {
 			t.Fatal(err)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -22,13 +22,13 @@ var refused = []string{
 // TestRotate checks, for a checkpoint of each family, that the rotated model computes the same logits
 // from other weights, or that it is refused.
 func TestRotate(t *testing.T) {
-	dirs, err := os.ReadDir("../../testdata/families")
+	dirs, err := os.ReadDir(fixture.Families(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range dirs {
 		t.Run(d.Name(), func(t *testing.T) {
-			src, err := hf.Open(filepath.Join("../../testdata/families", d.Name()))
+			src, err := hf.Open(fixture.Family(t, d.Name()))
 			if err != nil {
 				t.Fatal(err)
 			}

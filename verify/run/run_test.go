@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/llm/engine"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -101,7 +102,7 @@ func TestMistakes(t *testing.T) {
 		{dir, tiny, long, &wrong, "window-tokens 1048576: the model was trained for 1024"},
 		{dir, tiny, short, &text, "one window needs 16"},
 		{tiny, tiny, small(), nil, "is a checkpoint"},
-		{dir, "../../testdata/families/llama", small(), nil, "it was not made from that"},
+		{dir, fixture.Family(t, "llama"), small(), nil, "it was not made from that"},
 	} {
 		_, err := Verify(t.Context(), c.bundle, c.checkpoint, VerifyOptions{Options: c.o})
 		if err == nil || !strings.Contains(err.Error(), c.want) || c.as != nil && !errors.As(err, c.as) {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
 // windowTokens is how many tokens a model is fed, if its context has room for them: more than the sliding
@@ -43,12 +45,17 @@ func window(checkpoint string) (int, error) {
 // fixtures are the repository's checkpoints, and what is made to let them read.
 type fixtures struct {
 	testdata, dir string
+	families      string // directory with the checkpoint of each family
 	text          string // file with text for the tokenizer that small vocabularies get
 	calibration   string // … with as little of it as calibration reads, two windows
 }
 
 func newFixtures(testdata, dir string) (*fixtures, error) {
-	f := &fixtures{testdata: testdata, dir: dir, text: filepath.Join(dir, "text.txt"), calibration: filepath.Join(dir, "calibration.txt")}
+	families, err := fixture.Make(filepath.Join(testdata, "families"), filepath.Join(testdata, "../build/families"))
+	if err != nil {
+		return nil, err
+	}
+	f := &fixtures{testdata: testdata, dir: dir, families: families, text: filepath.Join(dir, "text.txt"), calibration: filepath.Join(dir, "calibration.txt")}
 	return f, errors.Join(
 		os.MkdirAll(dir, 0o777),
 		os.WriteFile(f.text, []byte(letters(4000)), 0o666),
@@ -83,6 +90,9 @@ func letters(n int) string {
 // are letters.
 func (f *fixtures) withTokenizer(name string) (string, error) {
 	from, to := filepath.Join(f.testdata, name), filepath.Join(f.dir, name)
+	if family, ok := strings.CutPrefix(name, "families/"); ok {
+		from = filepath.Join(f.families, family)
+	}
 	if err := os.RemoveAll(to); err != nil {
 		return "", err
 	}

@@ -84,7 +84,7 @@ func plan(testdata, dir string, only *regexp.Regexp) ([]job, error) {
 		}
 	}
 	for _, a := range adapters {
-		jobs = append(jobs, conversion("quantized/"+a.name, filepath.Join(testdata, "families", a.family),
+		jobs = append(jobs, conversion("quantized/"+a.name, filepath.Join(f.families, a.family),
 			"--lora", filepath.Join(testdata, "quantized", a.name)))
 	}
 	jobs = matching(jobs, only)

@@ -8,9 +8,10 @@ frequencies that it derives from parameters.
 The weights are not stored: weights.txt lists the tensors, and weights.py makes what is in them from their names.
 They are float16, arithmetic is float32: the checkpoint is loaded as float32, so that RoPE frequencies and
 other buffers are those of the checkpoint (model.half() would round them).
-golden.safetensors holds input_ids [tokens] and logits [tokens][vocab]; hidden.safetensors hidden [layers + 1][4][hidden]:
-transformers' hidden_states, of which the last is after the final norm, of every eighth token. Sizes are small, but
-windows, chunks, experts and rotations are set so that each of them matters.
+golden.safetensors holds input_ids [tokens] and logits [tokens][vocab]. hidden.golden, a safetensors file that no reader
+takes for weights, holds hidden [layers + 1][4][hidden]: transformers' hidden_states, of which the last is after the
+final norm, of every eighth token. Sizes are small, but windows, chunks, experts and rotations are set so that each of
+them matters.
 """
 
 import json
@@ -492,7 +493,7 @@ def make(name):
         logits = logits / tensors["lm_head.weight"].float().norm(dim=1)
     hidden = torch.stack([h[0, 7::8].float() for h in result.hidden_states])
     safetensors.torch.save_file({"input_ids": ids, "logits": logits.contiguous()}, out / "golden.safetensors")
-    safetensors.torch.save_file({"hidden": hidden.contiguous()}, out / "hidden.safetensors")
+    safetensors.torch.save_file({"hidden": hidden.contiguous()}, out / "hidden.golden")
     size = sum(f.stat().st_size for f in out.iterdir())
     assert size < 30_000, size
     print(f"{name:20} {size // 1000:4} KB  largest logit {logits.abs().max():.2f}", flush=True)

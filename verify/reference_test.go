@@ -20,7 +20,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
-// recorded is what transformers computes for a checkpoint: golden.safetensors and, of families, hidden.safetensors.
+// recorded is what transformers computes for a checkpoint: golden.safetensors and, of families, hidden.golden.
 type recorded struct {
 	ids    []int32
 	logits []float32   // [tokens][vocab]
@@ -77,7 +77,7 @@ func readRecorded(t *testing.T, dir string) recorded {
 	}
 	logits, _ := file.Tensor("logits")
 	g.logits = floats(logits.Data())
-	g.readHidden(t, filepath.Join(dir, "hidden.safetensors"))
+	g.readHidden(t, filepath.Join(dir, "hidden.golden"))
 	return g
 }
 

@@ -23,7 +23,7 @@ var benchCommand = &cli.Command{
 	Description: `Measures prompt processing (pp) and generation (tg) at several lengths of context and sizes of batch.
 A shape needs no checkpoint: the weights are made up on the GPU, only their sizes are right. Bandwidth
 is that of the weights and cached keys and values that a step must read; its share is of what this
-device moves when it copies a large buffer.
+device moves when it copies a large buffer. With --clients, the same model is put behind the server (serve), too.
 
 --profile times every kernel by the device's clock, each in a pass of its own: its share of the roof (of
 what the device copies, or multiplies and adds in float32, whichever binds it), the gaps before it, and
@@ -40,12 +40,14 @@ Examples:
   llama-webgpu bench out
   llama-webgpu bench --shape llama-3.2-1b --format int4 --json
   llama-webgpu bench --shape llama-3.1-8b --prompt 512 --context 0 --context 8192 --batch 1 --batch 8
+  llama-webgpu bench --shape llama-3.1-8b --batch 16 --clients 16
   llama-webgpu bench --shape qwen3-4b --profile --trace trace.json
   llama-webgpu bench --shape llama-3.1-8b --load`,
 	Flags: slices.Concat(weightFlags("What to measure"), []cli.Flag{
 		&cli.IntSliceFlag{Name: "prompt", Value: cli.NewIntSlice(512, 2048), Usage: "prompts of `N` tokens (repeatable)", Category: "What to measure"},
 		&cli.IntSliceFlag{Name: "context", Value: cli.NewIntSlice(0, 2048, 8192), Usage: "generation of one sequence after `N` tokens (repeatable)", Category: "What to measure"},
 		&cli.IntSliceFlag{Name: "batch", Value: cli.NewIntSlice(1, 2, 4, 8, 16, 32), Usage: "generation for `N` sequences at once, at the first context (repeatable)", Category: "What to measure"},
+		&cli.IntSliceFlag{Name: "clients", Usage: "the server, with `N` clients at once that each stream a text (repeatable)", Category: "What to measure"},
 		&cli.IntFlag{Name: "n", Value: 128, Usage: "generate `N` tokens", Category: "What to measure"},
 		&cli.IntFlag{Name: "repetitions", Value: 3, Usage: "measure `N` times", Category: "What to measure"},
 		&cli.BoolFlag{Name: "load", Usage: "measure loading only", Category: "What to measure", DisableDefaultText: true},
@@ -112,7 +114,7 @@ func runBench(c *cli.Context, dev *gpu.Device, m *bench.Model, o bench.Options) 
 // benchOptions reads the flags.
 func benchOptions(c *cli.Context, writing *steps) bench.Options {
 	o := bench.Options{
-		Prompts: c.IntSlice("prompt"), Contexts: c.IntSlice("context"), Batches: c.IntSlice("batch"), Tokens: c.Int("n"),
+		Prompts: c.IntSlice("prompt"), Contexts: c.IntSlice("context"), Batches: c.IntSlice("batch"), Clients: c.IntSlice("clients"), Tokens: c.Int("n"),
 		Repetitions: c.Int("repetitions"), KVBits: 16, NoCheck: c.Bool("no-verify"), Tuning: c.String("tuning"), Kernels: c.String("kernels"), LoadOnly: c.Bool("load"),
 		Profile: c.Bool("profile") || c.String("trace") != "",
 		Progress: func(done, total int64) {
@@ -135,6 +137,7 @@ var benchBounds = []cmdline.Bound{
 	{Name: "prompt", Least: 1, Most: 1 << 20},
 	{Name: "context", Most: 1 << 20},
 	{Name: "batch", Least: 1, Most: maxBatch},
+	{Name: "clients", Least: 1, Most: maxBatch},
 }
 
 // checkBench reports flags that make no sense.

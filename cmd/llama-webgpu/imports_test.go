@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"format/outdir":                        {},
 	"format/source":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/tokenizer"},
 	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "internal/option", "llm/engine", "llm/grammar", "quant/auto", "quant/convert", "verify/run"},
-	"llm/bench":                            {"cpu", "format/bundle", "format/hf", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "llm/engine"},
+	"llm/bench":                            {"cpu", "format/bundle", "format/hf", "format/source", "format/tokenizer", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "llm", "llm/engine", "llm/server"},
 	"llm/grammar":                          {"format/strict", "gpu/sample"},
 	"llm/server":                           {"llm", "llm/grammar", "llm/tools"},
 	"llm/tools":                            {"format/strict", "llm", "llm/grammar"},

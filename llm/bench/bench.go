@@ -15,6 +15,7 @@ type Options struct {
 	Prompts     []int  // tokens of prompts
 	Contexts    []int  // tokens before generation, of one sequence
 	Batches     []int  // sequences at once, at the first context
+	Clients     []int  // of the server, each of which streams a text
 	Tokens      int    // that are generated, of each sequence
 	Repetitions int    // of each measurement, after one that does not count
 	KVBits      int    // of cached keys and values: 16 or 32
@@ -30,7 +31,7 @@ type Options struct {
 // check reports options that nothing can be measured with.
 func (o *Options) check() error {
 	for name, n := range map[string]int{
-		"prompts": slices.Min(append([]int{1}, o.Prompts...)), "batches": slices.Min(append([]int{1}, o.Batches...)),
+		"prompts": slices.Min(append([]int{1}, o.Prompts...)), "batches": slices.Min(append([]int{1}, o.Batches...)), "clients": slices.Min(append([]int{1}, o.Clients...)),
 		"tokens": o.Tokens, "repetitions": o.Repetitions,
 	} {
 		if n < 1 {
@@ -111,6 +112,9 @@ func (b *benchmark) all(ctx context.Context) (err error) {
 		return err
 	}
 	if err := b.generations(ctx); err != nil {
+		return err
+	}
+	if err := b.clients(ctx); err != nil {
 		return err
 	}
 	if b.Profile {

@@ -20,8 +20,8 @@ func RunCPU(ctx context.Context, m *Model, o Options) (r *Report, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if most(o.Batches) > 1 || o.LoadOnly || o.Profile {
-		return nil, errors.New("bench: the CPU engine has one sequence, loads nothing and has no profile")
+	if most(o.Batches) > 1 || len(o.Clients) > 0 || o.LoadOnly || o.Profile {
+		return nil, errors.New("bench: the CPU engine has one sequence, loads nothing, and is not measured behind the server or with a profile")
 	}
 	b := &benchmark{Options: o, model: m}
 	b.report = Report{Device: engine.CPUName(), Engine: "cpu", Model: m.name, Format: m.format}

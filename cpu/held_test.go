@@ -1,9 +1,10 @@
 package cpu
 
 import (
-	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 )
 
 // TestHeld takes the state of a sequence out and puts it into another engine, which goes on with the same logits, bit for bit,
@@ -11,7 +12,7 @@ import (
 func TestHeld(t *testing.T) {
 	for _, family := range []string{"llama", "gemma2", "deepseek_v3", "qwen3_next", "granitemoehybrid", "lfm2"} {
 		t.Run(family, func(t *testing.T) {
-			w := converted(t, filepath.Join("../testdata/families", family), "int8", 32)
+			w := converted(t, fixture.Family(t, family), "int8", 32)
 			ids := text(w, 40)
 			from, to := engine(t, w, Options{MaxSeqLen: 64, KVFloat16: true}), engine(t, w, Options{MaxSeqLen: 64, KVFloat16: true})
 			feed(t, from, ids[:25], 25)
@@ -51,7 +52,7 @@ func TestHeld(t *testing.T) {
 			}
 		})
 	}
-	e := engine(t, open(t, "../testdata/families/llama"), Options{MaxSeqLen: 16})
+	e := engine(t, open(t, fixture.Family(t, "llama")), Options{MaxSeqLen: 16})
 	for _, p := range [][2]int{{-1, -1}, {17, -1}, {3, 4}} {
 		if e.Place(p[0], p[1]) == nil {
 			t.Errorf("%d tokens, kept at %d: taken", p[0], p[1])

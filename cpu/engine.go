@@ -45,6 +45,7 @@ type Engine struct {
 	caches []cache // one for each layer
 	length int     // tokens in the caches, also those that fell out of them
 	kept   int     // where the states of recurrences were kept; −1: nowhere
+	floor  int     // between 0 and this position, none can be returned to: a shift has lost what tokens there see
 
 	batch      int   // tokens that pass through a layer together
 	room       *room // for their activations
@@ -107,7 +108,7 @@ func (e *Engine) Room() int {
 // CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with
 // a window forget what lies behind it, and states of recurrences are those of now, unless they were kept.
 func (e *Engine) CanRewind(position int) bool {
-	if position < 0 || position > e.length || !e.spec.CanReturn(position, e.length, e.kept) {
+	if position < 0 || position > e.length || position > 0 && position < e.floor || !e.spec.CanReturn(position, e.length, e.kept) {
 		return false
 	}
 	for i := range e.spec.Layers {
@@ -136,6 +137,9 @@ func (e *Engine) Rewind(position int) error {
 	if e.length = position; e.kept > position {
 		e.kept = -1
 	}
+	if position == 0 {
+		e.floor = 0
+	}
 	return nil
 }
 
@@ -160,7 +164,7 @@ func (e *Engine) Reset() {
 	for i := range e.caches {
 		e.caches[i].forget(0, e.length)
 	}
-	e.length, e.kept = 0, -1
+	e.length, e.kept, e.floor = 0, -1, 0
 	e.overflowed.reset()
 }
 

@@ -64,6 +64,7 @@ var variants = map[string][]kernels.Consts{
 		{"NORM": 5},
 	},
 	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}, {"BY_SCORE": 1, "BIASED": 1, "EXPERTS": 256, "GROUPS": 8, "TOP_GROUPS": 4, "BEST": 2, "SCALE": 2.5}, {"MIXER": 0.02}},
+	"shift":      {{"PARTS": 1, "ROT": 0}, {"ROT": 32, "INTERLEAVED": 1, "KV_BITS": 32}, {"DIM": 576, "ROT": 64, "ROT_AT": 512, "FOLD": 3}},
 	"spans":      {{"EXPERTS": 1}, {"EXPERTS": 300, "SLOTS": 2048}},
 	"topk_count": {{"VOCAB": 151936}, {"VOCAB": 1}},
 	"topk_max":   {{"VOCAB": 151936}, {"VOCAB": 1}},

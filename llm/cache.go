@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
@@ -25,7 +26,7 @@ func (s *Session) use() error {
 func (s *Session) reset() {
 	_ = s.m.engine.Select(s.sequence) // there is one
 	s.m.engine.Reset()
-	s.fed = nil
+	s.fed, s.own = nil, math.MaxInt
 }
 
 // resume goes back to where tokens differ from what the cache holds, and returns those that are to be fed: one at
@@ -39,13 +40,37 @@ func (s *Session) resume(tokens []int32) ([]int32, error) {
 }
 
 // shift makes room in a sequence that is full: of its tokens after the first keep, the older half is dropped. It returns
-// what is to be fed, the tokens that stay and those that were about to be fed, and how many were dropped. The keys that
-// stay are computed anew: those of deeper layers depend on the tokens that are gone.
+// what is to be fed, and how many tokens were dropped. The tokens that stay move in the cache, where that is possible;
+// otherwise they are computed anew, and fed as well.
 func (s *Session) shift(next []int32, keep int) (rest []int32, dropped int, err error) {
 	fed := s.Tokens()
 	dropped = (len(fed) - keep + 1) / 2
+	if moved, err := s.move(keep, dropped); moved || err != nil {
+		return next, dropped, err
+	}
 	rest, err = s.resume(slices.Concat(fed[:keep], fed[keep+dropped:], next))
 	return rest, dropped, err
+}
+
+// move drops tokens from the cache and moves those after them, or reports that this cannot be done: not by the engine, or
+// not well, because models look at the first token wherever they find nothing else.
+func (s *Session) move(keep, dropped int) (bool, error) {
+	if keep == 0 {
+		return false, nil
+	}
+	defer s.m.mu.Unlock()
+	if err := s.use(); err != nil {
+		return false, err
+	}
+	moved, err := s.m.engine.Shift(keep, dropped)
+	switch {
+	case err != nil:
+		s.reset()
+	case moved:
+		s.fed = slices.Delete(s.fed, keep, keep+dropped)
+		s.own = keep
+	}
+	return moved, err
 }
 
 // full reports whether the sequence cannot take another token.
@@ -57,7 +82,7 @@ func (s *Session) full() bool {
 // rewind is resume for a sequence that is selected; at most the first `most` tokens are taken from the cache.
 func (s *Session) rewind(tokens []int32, most int) ([]int32, error) {
 	n := 0
-	for n < min(len(s.fed), most) && s.fed[n] == tokens[n] {
+	for n < min(len(s.fed), s.own, most) && s.fed[n] == tokens[n] {
 		n++
 	}
 	for n > 0 && !s.m.engine.CanRewind(n) {
@@ -66,7 +91,7 @@ func (s *Session) rewind(tokens []int32, most int) ([]int32, error) {
 	if err := s.m.engine.Rewind(n); err != nil {
 		return nil, err
 	}
-	s.fed = s.fed[:n]
+	s.fed, s.own = s.fed[:n], math.MaxInt
 	return tokens[n:], nil
 }
 

@@ -19,6 +19,7 @@ type Forwarder interface {
 	Rewind(position int) error
 	Recurrent() bool
 	Keep() error
+	Shift(keep, drop int) (bool, error)
 	Reset()
 }
 

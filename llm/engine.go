@@ -22,6 +22,7 @@ type Engine interface {
 	Rewind(position int) error                                      // makes the next token one at this position
 	Recurrent() bool                                                // whether layers remember by states, so that only Keep makes a position one to rewind to
 	Keep() error                                                    // makes CanRewind true of this position, in place of the one before, until the sequence is taken back behind it
+	Shift(keep, drop int) (bool, error)                             // drops tokens after the first keep and moves those after them, their keys rotated to the new positions; false: the caches do not allow it, and nothing has changed
 	Reset()                                                         // forgets the selected sequence
 	Prefill(ctx context.Context, tokens []int32) (n int, err error) // feeds one chunk and returns its length; 0: everything fits into one chunk, and nothing was fed
 

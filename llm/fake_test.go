@@ -87,6 +87,15 @@ func (f *fake) CopyFrom(sequence, n int) error {
 	return nil
 }
 
+// Shift drops tokens, unless the fake has a window.
+func (f *fake) Shift(keep, drop int) (bool, error) {
+	if f.window > 0 {
+		return false, nil
+	}
+	f.caches[f.selected] = slices.Delete(slices.Clone(f.caches[f.selected]), keep, keep+drop)
+	return true, nil
+}
+
 // feed feeds tokens chunk by chunk.
 func (f *fake) feed(ctx context.Context, tokens []int32) error {
 	for len(tokens) > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -105,7 +106,7 @@ func (m *Model) NewSession() (*Session, error) {
 
 // newSession makes the session of a free sequence. It needs m.mu.
 func (m *Model) newSession(sequence int) *Session {
-	s := &Session{m: m, sequence: sequence}
+	s := &Session{m: m, sequence: sequence, own: math.MaxInt}
 	_ = m.engine.Select(sequence) // there is one
 	m.engine.Reset()
 	m.sessions[sequence] = s

@@ -47,7 +47,7 @@ type GenerateOptions struct {
 
 	// Overflow says what happens to a prompt that is longer than the context, and to a text that reaches its end. Keep is
 	// how many tokens of the prompt always stay, 0: what the tokenizer puts before a text, in Chat with the system
-	// messages; NoTokens: none.
+	// messages, and with OverflowShift the first token at least; NoTokens: none.
 	Overflow Overflow
 	Keep     int
 

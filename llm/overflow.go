@@ -16,7 +16,7 @@ type Overflow string
 const (
 	OverflowError    Overflow = "error"    // a prompt that is too long is an error, and a text ends with FinishLength; "" means the same
 	OverflowTruncate Overflow = "truncate" // a prompt that is too long loses its oldest tokens, after the first Keep
-	OverflowShift    Overflow = "shift"    // as truncate; and a text that reaches the end goes on without the older half of the tokens after the first Keep
+	OverflowShift    Overflow = "shift"    // as truncate; and a text that reaches the end goes on without the older half of the tokens after the first Keep. The cached keys of the others are rotated to their new positions, if the model's layers allow it, or else computed anew
 )
 
 func (o *GenerateOptions) checkOverflow() error {
@@ -51,6 +51,9 @@ func (m *Model) cut(prompt []int32, o *GenerateOptions) (short []int32, keep int
 	switch keep = o.Keep; keep {
 	case 0:
 		keep = m.vocabulary.begins(prompt)
+		if o.Overflow == OverflowShift {
+			keep = max(1, keep) // so that the cache can be moved, see Session.move
+		}
 	case NoTokens:
 		keep = 0
 	}

@@ -192,3 +192,34 @@ func TestKVOverflow(t *testing.T) {
 		}
 	}
 }
+
+// A shift feeds nothing but the next token, unless the first token goes or the engine cannot move what it has cached. What is
+// computed after it is not used for other texts.
+func TestShiftMoves(t *testing.T) {
+	const context, shifts = 12, 3
+	prompt := numbers(5, 7)
+	for name, c := range map[string]struct {
+		keep, window, fed int
+	}{
+		"moved":           {keep: 2, fed: len(prompt) + 19},
+		"the first token": {fed: len(prompt) + 19},
+		"none stay":       {keep: NoTokens, fed: len(prompt) + 19 + 6*shifts},
+		"not possible":    {keep: 2, window: 1, fed: len(prompt) + 19 + 7*shifts},
+	} {
+		m, f := smallModel(1, context)
+		f.window = c.window
+		s := session(t, m)
+		generated(t, s, prompt, GenerateOptions{Overflow: OverflowShift, Keep: c.keep, MaxTokens: 20})
+		if f.fed != c.fed {
+			t.Errorf("%s: %d tokens were fed, want %d", name, f.fed, c.fed)
+		}
+		if c.keep == NoTokens || c.window > 0 {
+			continue
+		}
+		cached := max(c.keep, 1)
+		next := generated(t, s, append(s.Tokens(), 3), GenerateOptions{MaxTokens: 1})
+		if next.Stats.CachedTokens != cached {
+			t.Errorf("%s: another text used %d tokens of the cache, want %d", name, next.Stats.CachedTokens, cached)
+		}
+	}
+}

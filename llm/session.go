@@ -14,6 +14,7 @@ type Session struct {
 
 	// guarded by m.mu
 	fed    []int32 // tokens in the cache
+	own    int     // how many of the first of them were computed after no others: those that came after a shift also know what was dropped
 	busy   bool    // a text is being generated
 	closed bool
 }

@@ -48,7 +48,7 @@ Examples:
 		&cli.StringSliceFlag{Name: "stop", KeepSpace: true, Usage: "`TEXT`: stop before this appears (repeatable)", Category: "Text"},
 		&cli.IntFlag{Name: "max-seq-len", Usage: "`N`: context length: prompt and continuation have at most N tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
 		&cli.StringFlag{Name: "on-overflow", Value: string(llm.OverflowError), Usage: "where the context ends: error: refuse longer prompts, end the text; truncate: drop the oldest tokens of longer prompts; shift: also drop the older half when a text gets there, and go on", Category: "Text"},
-		&cli.IntFlag{Name: "keep", Usage: "`N`: with --on-overflow truncate or shift, never drop the first N tokens; -1: none", DefaultText: "the beginning-of-text token and the system message", Category: "Text"},
+		&cli.IntFlag{Name: "keep", Usage: "`N`: with --on-overflow truncate or shift, never drop the first N tokens; -1: none", DefaultText: "the beginning-of-text token and the system message; with shift, the first token at least", Category: "Text"},
 		&cli.BoolFlag{Name: "no-verify", Usage: "do not check the bundle against its hashes", Category: "Text", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the beginning-of-text token before the prompt", Category: "Text", DisableDefaultText: true},
 	}, samplingFlags, []cli.Flag{

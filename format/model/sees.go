@@ -23,3 +23,23 @@ func (a *Attention) Oldest(p, context int) int {
 	}
 	return first
 }
+
+// Shifts reports whether cached keys and values can be moved to other positions without the tokens: positions are not learned,
+// no layer remembers by states, and what comes after the rotation of a key does not depend on its elements' places.
+func (s *Spec) Shifts() bool {
+	if s.Positions > 0 || s.Recurrent() {
+		return false
+	}
+	for i := range s.Kinds {
+		if a := &s.Kinds[i].Attention; a.RoPE >= 0 && a.QKNorm == QKNormRotated {
+			return false
+		}
+	}
+	return true
+}
+
+// Holds reports whether a cache of so many positions, after n tokens, still has all that the next token sees once drop tokens
+// after the first keep are gone.
+func (a *Attention) Holds(capacity, n, keep, drop, context int) bool {
+	return n <= capacity || a.Oldest(n-drop, context) >= keep
+}

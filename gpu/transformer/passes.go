@@ -12,6 +12,7 @@ type passes struct {
 	graph  *graph.Graph
 	bodies map[bodyKey]body
 	heads  map[headKey]*gpu.Program
+	shift  *gpu.Program // nil: it was not needed yet
 }
 
 // bodyKey names the body of a pass: how many tokens, and into how many parts their attention cuts the cached

@@ -11,11 +11,12 @@ import (
 type sequences struct {
 	positions []int
 	kept      []int // where the states of each were kept, −1: nowhere
+	floors    []int // between 0 and this position, none can be returned to: a shift has lost what tokens there see
 	selected  int
 }
 
 func newSequences(n int) sequences {
-	return sequences{positions: make([]int, n), kept: slices.Repeat([]int{-1}, n)}
+	return sequences{positions: make([]int, n), kept: slices.Repeat([]int{-1}, n), floors: make([]int, n)}
 }
 
 // Sequences reports how many sequences there are.
@@ -51,6 +52,9 @@ func (t *Transformer) Rewind(position int) error {
 	if *now = position; *kept > position {
 		*kept = -1
 	}
+	if position == 0 {
+		s.floors[s.selected] = 0
+	}
 	return nil
 }
 
@@ -77,7 +81,7 @@ func (t *Transformer) copyStates(back bool) error {
 // Reset forgets the sequence.
 func (t *Transformer) Reset() {
 	s := &t.sequences
-	s.positions[s.selected], s.kept[s.selected] = 0, -1
+	s.positions[s.selected], s.kept[s.selected], s.floors[s.selected] = 0, -1, 0
 }
 
 // CanRewind reports whether the caches still hold all that a token at the given position of the
@@ -85,7 +89,7 @@ func (t *Transformer) Reset() {
 // those of now, unless they were kept.
 func (t *Transformer) CanRewind(position int) bool {
 	s := &t.sequences
-	if position > t.Position() || !t.Spec().CanReturn(position, t.Position(), s.kept[s.selected]) {
+	if position > t.Position() || position > 0 && position < s.floors[s.selected] || !t.Spec().CanReturn(position, t.Position(), s.kept[s.selected]) {
 		return false
 	}
 	for i := range t.graph.Layers() {

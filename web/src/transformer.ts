@@ -82,7 +82,10 @@ export interface GenerateTokensOptions extends SampleOptions {
    * the older half of its tokens.
    */
   onOverflow?: 'error' | 'truncate' | 'shift';
-  /** How many tokens at the beginning are never dropped. Default: the beginning-of-text token, and system messages. */
+  /**
+   * How many tokens at the beginning are never dropped. Default: the beginning-of-text token and system messages; with
+   * `shift` the first token at least.
+   */
   keep?: number;
   /**
    * The text is JSON that this schema accepts, or with `true` a JSON object. A keyword that cannot be held to is an error

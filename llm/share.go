@@ -1,6 +1,9 @@
 package llm
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // Copier is an Engine that can copy what it has computed of one sequence to another.
 type Copier interface {
@@ -26,7 +29,7 @@ func common(a, b []int32) int {
 func (s *Session) offers(tokens []int32, least int) int {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
-	n := common(s.fed, tokens)
+	n := min(common(s.fed, tokens), s.own)
 	if n < least || s.closed || s.m.closed || s.m.engine.Select(s.sequence) != nil {
 		return 0
 	}
@@ -49,7 +52,7 @@ func (s *Session) copyFrom(from *Session, n int) error {
 		s.reset()
 		return err
 	}
-	s.fed = slices.Clone(from.fed[:n])
+	s.fed, s.own = slices.Clone(from.fed[:n]), math.MaxInt
 	return nil
 }
 

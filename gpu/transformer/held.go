@@ -30,7 +30,7 @@ func (t *Transformer) CopyFrom(sequence, n int) error {
 			return err
 		}
 	}
-	s.positions[to], s.kept[to] = s.positions[sequence], s.kept[sequence]
+	s.positions[to], s.kept[to], s.floors[to] = s.positions[sequence], s.kept[sequence], s.floors[sequence]
 	return t.Rewind(n)
 }
 

@@ -24,6 +24,9 @@ func newCache(y *model.Layer, capacity int) cache {
 	if y.Recurrence.Taps > 0 {
 		return cache{state: newState(&y.Recurrence)}
 	}
+	if !y.Attends() {
+		return cache{}
+	}
 	c := cacheOf(&y.Attention, capacity)
 	c.keys, c.values = make([]float32, c.keyFloats()), make([]float32, c.valueFloats())
 	return c
@@ -42,6 +45,9 @@ func cacheOf(of *model.Attention, capacity int) cache {
 func cacheFloats(y *model.Layer, capacity int) int {
 	if y.Recurrence.Taps > 0 {
 		return stateFloats(&y.Recurrence)
+	}
+	if !y.Attends() {
+		return 0
 	}
 	c := cacheOf(&y.Attention, capacity)
 	return c.keyFloats() + c.valueFloats()

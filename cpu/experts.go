@@ -149,6 +149,36 @@ func (e *Engine) experts(ctx context.Context, layer int, r *room, x, out []float
 	if err := e.route(ctx, layer, r, x, &e.routing); err != nil {
 		return err
 	}
+	narrow, err := e.narrow(ctx, layer, r, x)
+	if err != nil {
+		return err
+	}
+	y := &e.layers[layer]
+	if y.expertOut == nil {
+		return e.chosen(ctx, layer, r, narrow, out)
+	}
+	made, wide := r.rows(len(x)/e.spec.Hidden, y.MLP.ExpertWidth), r.rows(len(x)/e.spec.Hidden, e.spec.Hidden)
+	clear(made)
+	if err := e.chosen(ctx, layer, r, narrow, made); err != nil {
+		return err
+	}
+	err = e.product(ctx, r, made, len(x)/e.spec.Hidden, part{matrix: y.expertOut, rows: e.spec.Hidden, y: wide})
+	simd.Add(out, wide, 1)
+	return err
+}
+
+// narrow returns what the experts of a layer are sent of x [tokens][hidden]: expert_in·x, or x itself.
+func (e *Engine) narrow(ctx context.Context, layer int, r *room, x []float32) ([]float32, error) {
+	y, tokens := &e.layers[layer], len(x)/e.spec.Hidden
+	if y.expertIn == nil {
+		return x, nil
+	}
+	narrow := r.rows(tokens, y.MLP.ExpertWidth)
+	return narrow, e.product(ctx, r, x, tokens, part{matrix: y.expertIn, rows: y.MLP.ExpertWidth, y: narrow})
+}
+
+// chosen adds to out, as wide as x, what the experts that tokens were sent to make of x.
+func (e *Engine) chosen(ctx context.Context, layer int, r *room, x, out []float32) error {
 	for expert, sent := range e.routing.sent {
 		if len(sent) == 0 {
 			continue
@@ -169,13 +199,19 @@ func (e *Engine) Experts(ctx context.Context, layer int, x []float32) ([]float32
 	return out, e.experts(ctx, layer, &room{}, x, out)
 }
 
-// ExpertInputs returns what an expert's gate and up projections are given of x [tokens][hidden]: [sent][hidden].
-func (e *Engine) ExpertInputs(layer int, sent []Sent, x []float32) []float32 {
-	return e.expertInputs(layer, &room{}, sent, x)
+// ExpertInputs returns what an expert's gate and up projections are given of inputs x [tokens][hidden] of the router:
+// [sent][MLP.Outer].
+func (e *Engine) ExpertInputs(ctx context.Context, layer int, sent []Sent, x []float32) ([]float32, error) {
+	r := &room{}
+	narrow, err := e.narrow(ctx, layer, r, x)
+	if err != nil {
+		return nil, err
+	}
+	return e.expertInputs(layer, r, sent, narrow), nil
 }
 
 func (e *Engine) expertInputs(layer int, r *room, sent []Sent, x []float32) []float32 {
-	h := e.spec.Hidden
+	h := e.layers[layer].own.outer
 	input := r.rows(len(sent), h)
 	for i, s := range sent {
 		row := input[i*h : (i+1)*h]
@@ -195,7 +231,8 @@ func (e *Engine) ExpertInner(ctx context.Context, layer, expert int, input []flo
 
 // expert adds the output of an expert for the tokens that it is sent.
 func (e *Engine) expert(ctx context.Context, layer int, r *room, expert int, sent []Sent, x, out []float32) error {
-	y, h := &e.layers[layer], e.spec.Hidden
+	y := &e.layers[layer]
+	h := y.own.outer
 	made := r.rows(len(sent), h)
 	if err := e.half(ctx, r, y, &y.own, expert, e.expertInputs(layer, r, sent, x), made, nil); err != nil {
 		return err

@@ -25,13 +25,18 @@ func (e *Engine) runLayer(ctx context.Context, i int, r *room, c *cache, x []flo
 		input = r.rows(tokens, e.spec.Hidden)
 		copy(input, x)
 	}
-	m := r.mark()
-	a, err := e.attend(ctx, i, r, c, x, from, tap)
-	if err != nil {
-		return fmt.Errorf("layer %d: attention: %w", i, err)
+	if y.Mixes() {
+		m := r.mark()
+		a, err := e.attend(ctx, i, r, c, x, from, tap)
+		if err != nil {
+			return fmt.Errorf("layer %d: attention: %w", i, err)
+		}
+		e.join(x, a, y.postAttn, y.ResidualScale)
+		r.release(m)
 	}
-	e.join(x, a, y.postAttn, y.ResidualScale)
-	r.release(m)
+	if !y.Feeds() {
+		return nil
+	}
 	b, err := e.feedForward(ctx, i, r, input, tap)
 	if err != nil {
 		return fmt.Errorf("layer %d: mlp: %w", i, err)
@@ -74,9 +79,9 @@ func (e *Engine) feedForward(ctx context.Context, i int, r *room, x []float32, t
 	return out, e.experts(ctx, i, r, x, out)
 }
 
-// half sets out [tokens][hidden] to down(act(gate(x))·up(x)), of an expert if the matrices are those of several.
+// half sets out [tokens][outer] to down(act(gate(x))·up(x)), of an expert if the matrices are those of several.
 func (e *Engine) half(ctx context.Context, r *room, y *layer, m *mlp, expert int, x, out []float32, tap tap) error {
-	h := e.spec.Hidden
+	h := m.outer
 	tokens := len(x) / h
 	if tap.stops(m.up.role, x) {
 		return errTapped
@@ -112,7 +117,7 @@ func (e *Engine) weigh(ctx context.Context, r *room, y *layer, x, inner []float3
 
 // inner returns act(gate(x))·up(x), [tokens][width].
 func (e *Engine) inner(ctx context.Context, r *room, y *layer, m *mlp, expert int, x []float32) ([]float32, error) {
-	tokens, w := len(x)/e.spec.Hidden, m.width
+	tokens, w := len(x)/m.outer, m.width
 	inner := r.rows(tokens, w)
 	p := part{matrix: m.up, row0: expert * w, rows: w, y: inner, bias: biasOf(m.upBias, expert, w), between: &y.MLP, numbers: y.numbers}
 	if y.MLP.Gated {

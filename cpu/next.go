@@ -25,13 +25,16 @@ func (e *Engine) link() {
 	}
 	for i := range e.layers {
 		y := &e.layers[i]
-		if y.Attention.KVRank > 0 || y.Recurrence.Taps > 0 {
-			last = nil
-		} else {
-			then(y.q, y.k, y.v)
-		}
-		then(y.o)
 		switch {
+		case y.Attention.KVRank > 0 || y.Recurrence.Taps > 0:
+			last = nil
+			then(y.o)
+		case y.Attends():
+			then(y.q, y.k, y.v)
+			then(y.o)
+		}
+		switch {
+		case !y.Feeds():
 		case y.MLP.Experts > 0:
 			last = nil
 		case y.MLP.Gated:

@@ -49,10 +49,14 @@ func (e *Engine) plan(tokens int) int {
 			attention += slabRows(tokens, a.Heads*a.HeadDim)
 		}
 		width := slabRows(tokens, max(m.Intermediate, m.Shared))
-		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, y.Mixed(), a.QRank, m.Intermediate, m.Shared), simd.Lane))
+		narrow := 0
+		if m.ExpertWidth > 0 {
+			narrow = h + 2*slabRows(tokens, m.ExpertWidth)
+		}
+		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, y.Mixed(), a.QRank, m.Intermediate, m.Shared, m.ExpertWidth), simd.Lane))
 		arranged := 2 * vectorTokens * (padded + padded/4 + 4*256) // integers take more than numbers
 		// The input of the MLP, the normalized stream and what is added to it; and the larger of the two branches.
-		n := 3*h + max(attention, 2*h+2*width+slabRows(tokens, max(1, m.Experts))) + 3*padded + arranged
+		n := 3*h + max(attention, 2*max(h, narrow)+narrow+2*width+slabRows(tokens, max(1, m.Experts))) + 3*padded + arranged
 		most = max(most, n)
 	}
 	return max(most, 3*vectorTokens*(2*slabRows(tokens, simd.Pad(e.spec.Hidden, simd.Lane))+1024))
@@ -108,7 +112,7 @@ func (e *Engine) TokenWork(context int) (weights, cache, multiplied int64) {
 	}
 	for i := range e.layers {
 		y := &e.layers[i]
-		for _, m := range []*matrix{y.q, y.k, y.v, y.o, y.recurrence.inGate, y.recurrence.outGate, y.recurrence.write, y.recurrence.decay, y.router, y.sharedRouter, y.shared.gate, y.shared.up, y.shared.down} {
+		for _, m := range []*matrix{y.q, y.k, y.v, y.o, y.recurrence.inGate, y.recurrence.outGate, y.recurrence.write, y.recurrence.decay, y.router, y.sharedRouter, y.expertIn, y.expertOut, y.shared.gate, y.shared.up, y.shared.down} {
 			multiplied += add(m, 1, 1)
 		}
 		for _, m := range []*matrix{y.own.gate, y.own.up, y.own.down} {

@@ -47,6 +47,7 @@ type layer struct {
 	recurrence                           recurrence
 	core                                 model.Attention // what is computed over the cache
 	router, sharedRouter                 *matrix
+	expertIn, expertOut                  *matrix
 	routerBias, selectionBias            []float32
 	own, shared                          mlp
 }
@@ -56,6 +57,7 @@ type mlp struct {
 	gate, up, down             *matrix
 	gateBias, upBias, downBias []float32
 	width                      int // rows of gate and up
+	outer                      int // rows of down
 }
 
 // tensors finds tensors by role and layer.
@@ -113,15 +115,7 @@ func (e *Engine) load() error {
 func (f *tensors) layer(i int) layer {
 	h := f.e.spec.Hidden
 	y := layer{Layer: f.e.spec.Layer(i)}
-	if y.PreNorm {
-		y.attnNorm = f.norm(model.RoleAttnNorm, model.RoleAttnNormBias, i, h)
-		if y.mlpNorm = y.attnNorm; !y.OneNorm {
-			y.mlpNorm = f.norm(model.RoleMLPNorm, model.RoleMLPNormBias, i, h)
-		}
-	}
-	if y.PostNorm {
-		y.postAttn, y.postMLP = f.norm(model.RolePostAttnNorm, "", i, h), f.norm(model.RolePostMLPNorm, "", i, h)
-	}
+	f.norms(&y, i)
 	y.q, y.k = f.matrix(model.RoleQ, i), f.matrix(model.RoleK, i)
 	y.v, y.o = f.matrix(model.RoleV, i), f.matrix(model.RoleO, i)
 	y.qBias, y.kBias = f.vector(model.RoleQBias, i), f.vector(model.RoleKBias, i)
@@ -145,17 +139,38 @@ func (f *tensors) layer(i int) layer {
 	}
 	y.sinks = f.vector(model.RoleSinks, i)
 	y.router, y.sharedRouter = f.matrix(model.RoleRouter, i), f.matrix(model.RoleSharedRouter, i)
+	y.expertIn, y.expertOut = f.matrix(model.RoleExpertIn, i), f.matrix(model.RoleExpertOut, i)
 	y.routerBias, y.selectionBias = f.vector(model.RoleRouterBias, i), f.vector(model.RoleSelectionBias, i)
 	y.own = mlp{
 		gate: f.matrix(model.RoleGate, i), up: f.matrix(model.RoleUp, i), down: f.matrix(model.RoleDown, i),
 		gateBias: f.vector(model.RoleGateBias, i), upBias: f.vector(model.RoleUpBias, i), downBias: f.vector(model.RoleDownBias, i),
-		width: y.MLP.Intermediate,
+		width: y.MLP.Intermediate, outer: y.MLP.Outer(h),
 	}
 	y.shared = mlp{
 		gate: f.matrix(model.RoleSharedGate, i), up: f.matrix(model.RoleSharedUp, i), down: f.matrix(model.RoleSharedDown, i),
-		width: y.MLP.Shared,
+		width: y.MLP.Shared, outer: h,
 	}
 	return y
+}
+
+// norms finds the norms of layer i around its branches.
+func (f *tensors) norms(y *layer, i int) {
+	h := f.e.spec.Hidden
+	if y.PreNorm && y.Mixes() {
+		y.attnNorm = f.norm(model.RoleAttnNorm, model.RoleAttnNormBias, i, h)
+	}
+	switch {
+	case y.OneNorm:
+		y.mlpNorm = y.attnNorm
+	case y.PreNorm && y.Feeds():
+		y.mlpNorm = f.norm(model.RoleMLPNorm, model.RoleMLPNormBias, i, h)
+	}
+	if y.PostNorm && y.Mixes() {
+		y.postAttn = f.norm(model.RolePostAttnNorm, "", i, h)
+	}
+	if y.PostNorm && y.Feeds() {
+		y.postMLP = f.norm(model.RolePostMLPNorm, "", i, h)
+	}
 }
 
 // matrix returns the matrix of a role, nil if the model has none.

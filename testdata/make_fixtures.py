@@ -302,6 +302,18 @@ FIXTURES = {
     "nanochat": ("NanoChatConfig", dict(final_logit_softcapping=5.0)),
     "biogpt": ("BioGptConfig", dict(tie_word_embeddings=True)),
     "codegen": ("CodeGenConfig", dict(num_attention_heads=8, rotary_dim=4, n_inner=40)),
+    "nemotron_h": ("NemotronHConfig", dict(
+        layers_block_type=["linear_attention", "moe", "full_attention", "mlp"], head_dim=12, mamba_num_heads=4, mamba_head_dim=12,
+        ssm_state_size=10, n_groups=2, time_step_min=0.3, n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=20,
+        moe_shared_expert_intermediate_size=28, moe_latent_size=24, n_group=4, topk_group=2, routed_scaling_factor=1.7)),
+    "nemotron_h_plain": ("NemotronHConfig", dict(
+        layers_block_type=["moe", "linear_attention", "full_attention", "linear_attention"], head_dim=8, mamba_num_heads=6, mamba_head_dim=8,
+        ssm_state_size=8, n_groups=3, use_conv_bias=False, n_routed_experts=5, num_experts_per_tok=2, moe_intermediate_size=24,
+        moe_shared_expert_intermediate_size=20)),
+    "mamba2": ("Mamba2Config", dict(
+        num_heads=4, head_dim=16, state_size=12, expand=2, n_groups=2, num_hidden_layers=2, tie_word_embeddings=True, time_step_limit=(0.2, 3.0))),
+    "bamba": ("BambaConfig", dict(
+        attn_layer_indices=[1], attention_bias=True, mlp_bias=True, mamba_n_heads=8, mamba_n_groups=1, mamba_d_state=10, mamba_d_conv=3)),
 }
 
 
@@ -491,7 +503,10 @@ def make(name):
     logits = result.logits[0].float()
     if name in DIVIDED:
         logits = logits / tensors["lm_head.weight"].float().norm(dim=1)
-    hidden = torch.stack([h[0, 7::8].float() for h in result.hidden_states])
+    states = result.hidden_states
+    if name == "mamba2":  # whose list begins behind the first layer
+        states = (model.get_input_embeddings()(ids)[None].detach(), *states[:-2], states[-1])
+    hidden = torch.stack([h[0, 7::8].float() for h in states])
     safetensors.torch.save_file({"input_ids": ids, "logits": logits.contiguous()}, out / "golden.safetensors")
     safetensors.torch.save_file({"hidden": hidden.contiguous()}, out / "hidden.golden")
     size = sum(f.stat().st_size for f in out.iterdir())

@@ -92,7 +92,7 @@ func NewReference(w model.Weights, o ReferenceOptions) (*Reference, error) {
 }
 
 // rowByRow are the roles whose rows are decoded when they are needed, although they are not quantized.
-var rowByRow = []model.Role{model.RolePositions, model.RoleRouter, model.RoleSharedRouter, model.RoleWrite, model.RoleDecay}
+var rowByRow = []model.Role{model.RolePositions, model.RoleRouter, model.RoleSharedRouter, model.RoleExpertIn, model.RoleExpertOut, model.RoleWrite, model.RoleDecay}
 
 // loadSmall indexes the tensors and decodes the vectors among them.
 func (r *Reference) loadSmall() error {
@@ -281,18 +281,14 @@ func (r *Reference) layer(ctx context.Context, i int, x []float32, tokens int) e
 	if y.Parallel {
 		mlpInput = append([]float32(nil), x...)
 	}
-	mix := r.attention
-	if y.Recurrence.Taps > 0 {
-		mix = r.recurrence
+	if y.Mixes() {
+		if err := r.mix(ctx, i, x, tokens); err != nil {
+			return fmt.Errorf("layer %d: attention: %w", i, err)
+		}
 	}
-	a, err := mix(ctx, i, x, tokens)
-	if err != nil {
-		return fmt.Errorf("layer %d: attention: %w", i, err)
+	if !y.Feeds() {
+		return nil
 	}
-	if y.PostNorm {
-		r.norm(a, model.RolePostAttnNorm, "", i)
-	}
-	add(x, a, y.ResidualScale)
 	m, err := r.mlp(ctx, i, mlpInput, tokens)
 	if err != nil {
 		return fmt.Errorf("layer %d: mlp: %w", i, err)
@@ -301,6 +297,24 @@ func (r *Reference) layer(ctx context.Context, i int, x []float32, tokens int) e
 		r.norm(m, model.RolePostMLPNorm, "", i)
 	}
 	add(x, m, y.ResidualScale)
+	return nil
+}
+
+// mix adds what the attention or recurrence of layer i makes of x [tokens][hidden].
+func (r *Reference) mix(ctx context.Context, i int, x []float32, tokens int) error {
+	y := r.spec.Layer(i)
+	mixer := r.attention
+	if y.Recurrence.Taps > 0 {
+		mixer = r.recurrence
+	}
+	a, err := mixer(ctx, i, x, tokens)
+	if err != nil {
+		return err
+	}
+	if y.PostNorm {
+		r.norm(a, model.RolePostAttnNorm, "", i)
+	}
+	add(x, a, y.ResidualScale)
 	return nil
 }
 

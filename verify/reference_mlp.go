@@ -18,31 +18,50 @@ func (r *Reference) mlp(ctx context.Context, layer int, x []float32, tokens int)
 			r.norm(x, model.RoleMLPNorm, model.RoleMLPNormBias, layer)
 		}
 	}
+	h := r.spec.Hidden
 	if y.MLP.Experts == 0 {
-		return r.feed(ctx, layer, half{gate: model.RoleGate, up: model.RoleUp, down: model.RoleDown, width: y.MLP.Intermediate}, x, tokens)
+		return r.feed(ctx, layer, half{gate: model.RoleGate, up: model.RoleUp, down: model.RoleDown, width: y.MLP.Intermediate, outer: h}, x, tokens)
 	}
-	out := make([]float32, tokens*r.spec.Hidden)
+	out := make([]float32, tokens*h)
 	if y.MLP.Shared > 0 {
 		shared, err := r.feed(ctx, layer, half{
-			gate: model.RoleSharedGate, up: model.RoleSharedUp, down: model.RoleSharedDown, width: y.MLP.Shared, gated: y.MLP.SharedGated,
+			gate: model.RoleSharedGate, up: model.RoleSharedUp, down: model.RoleSharedDown, width: y.MLP.Shared, outer: h, gated: y.MLP.SharedGated,
 		}, x, tokens)
 		if err != nil {
 			return nil, err
 		}
 		out = shared
 	}
-	return out, r.experts(ctx, layer, x, out)
+	chosen, err := r.route(ctx, layer, x)
+	if err != nil {
+		return nil, err
+	}
+	if y.MLP.ExpertWidth == 0 {
+		return out, r.experts(ctx, layer, chosen, x, out)
+	}
+	narrow, err := r.multiply(ctx, model.RoleExpertIn, layer, x, tokens, y.MLP.ExpertWidth)
+	if err != nil {
+		return nil, err
+	}
+	made := make([]float32, len(narrow))
+	if err := r.experts(ctx, layer, chosen, narrow, made); err != nil {
+		return nil, err
+	}
+	wide, err := r.multiply(ctx, model.RoleExpertOut, layer, made, tokens, h)
+	add(out, wide, 1)
+	return out, err
 }
 
 // half names the matrices of one MLP: of the layer's own, of its shared expert or of one expert.
 type half struct {
 	gate, up, down model.Role
 	width          int // rows of gate and up
+	outer          int // rows of down
 	expert         int
 	gated          bool // what the MLP makes of a token is multiplied by the sigmoid of shared_router·x
 }
 
-// feed returns down(act(gate(x))·up(x)), [tokens][hidden].
+// feed returns down(act(gate(x))·up(x)), [tokens][outer].
 func (r *Reference) feed(ctx context.Context, layer int, m half, x []float32, tokens int) ([]float32, error) {
 	spec := &r.spec.Layer(layer).MLP
 	up, err := r.multiplyRows(ctx, m.up, layer, m.expert*m.width, x, tokens, m.width)
@@ -72,7 +91,7 @@ func (r *Reference) feed(ctx context.Context, layer int, m half, x []float32, to
 			return nil, err
 		}
 	}
-	out, err := r.multiplyRows(ctx, m.down, layer, m.expert*r.spec.Hidden, inner, tokens, r.spec.Hidden)
+	out, err := r.multiplyRows(ctx, m.down, layer, m.expert*m.outer, inner, tokens, m.outer)
 	r.expertBias(out, model.RoleDownBias, m, layer)
 	return out, err
 }
@@ -207,13 +226,9 @@ func (r *Reference) route(ctx context.Context, layer int, x []float32) ([][]sent
 	return chosen, nil
 }
 
-// experts adds to out [tokens][hidden] what the chosen experts make of x. Experts are visited in
+// experts adds to out, as wide as x, what the chosen experts make of x. Experts are visited in
 // order, so that a token's sum does not depend on the other tokens.
-func (r *Reference) experts(ctx context.Context, layer int, x, out []float32) error {
-	chosen, err := r.route(ctx, layer, x)
-	if err != nil {
-		return err
-	}
+func (r *Reference) experts(ctx context.Context, layer int, chosen [][]sent, x, out []float32) error {
 	for e, sent := range chosen {
 		if len(sent) == 0 {
 			continue
@@ -227,12 +242,13 @@ func (r *Reference) experts(ctx context.Context, layer int, x, out []float32) er
 
 // expert adds the output of expert e for the tokens that it is sent.
 func (r *Reference) expert(ctx context.Context, layer, e int, sent []sent, x, out []float32) error {
-	m, h := &r.spec.Layer(layer).MLP, r.spec.Hidden
+	m := &r.spec.Layer(layer).MLP
+	h := m.Outer(r.spec.Hidden)
 	input := make([]float32, len(sent)*h)
 	for i, s := range sent {
 		add(input[i*h:(i+1)*h], x[s.token*h:(s.token+1)*h], s.factor(m.WeightInput))
 	}
-	y, err := r.feed(ctx, layer, half{gate: model.RoleGate, up: model.RoleUp, down: model.RoleDown, width: m.Intermediate, expert: e}, input, len(sent))
+	y, err := r.feed(ctx, layer, half{gate: model.RoleGate, up: model.RoleUp, down: model.RoleDown, width: m.Intermediate, outer: h, expert: e}, input, len(sent))
 	if err != nil {
 		return err
 	}

@@ -105,11 +105,16 @@ func checkSpec(s *model.Spec) error {
 
 func checkLayer(s *model.Spec, y *model.Layer) error {
 	m := &y.MLP
+	least := 1
+	if *m == (model.MLP{}) {
+		least = 0
+	}
 	err := checkSizes("layer", []size{
-		{"intermediate", m.Intermediate, 1, maxDim},
+		{"intermediate", m.Intermediate, least, maxDim},
 		{"experts", m.Experts, 0, maxDim},
 		{"top_k", m.TopK, 0, m.Experts},
 		{"shared", m.Shared, 0, maxDim},
+		{"expert_width", m.ExpertWidth, 0, maxDim},
 		{"groups", m.Groups, 0, m.Experts},
 		{"top_groups", m.TopGroups, 0, m.Groups},
 		{"group_best", m.GroupBest, 0, m.Experts},
@@ -119,6 +124,9 @@ func checkLayer(s *model.Spec, y *model.Layer) error {
 	}
 	if y.Recurrence.Taps > 0 {
 		return checkRecurrence(&y.Recurrence)
+	}
+	if y.Attention == (model.Attention{}) {
+		return nil
 	}
 	return checkAttention(s, &y.Attention)
 }

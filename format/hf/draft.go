@@ -58,6 +58,17 @@ func newDraft(name string, o *object) *draft {
 
 func invSqrt(x float64) float32 { return float32(math.Pow(x, -0.5)) }
 
+// repeat makes n layers, all like the first. It replaces num_hidden_layers where other keys say how many there are.
+func (d *draft) repeat(n int) {
+	switch {
+	case n > 1<<12:
+		d.fail("num_hidden_layers", "%d layers are too many", n)
+		return
+	case n > 0:
+		d.layers = slices.Repeat(d.layers[:1], n)
+	}
+}
+
 func (d *draft) each(f func(i int, y *model.Layer)) {
 	for i := range d.layers {
 		f(i, &d.layers[i])
@@ -180,7 +191,11 @@ func (d *draft) windows(window, chunk int, fallback func(i int) string) {
 	})
 }
 
-const fullAttention = "full_attention"
+// What layer_types calls layers with attention to all positions, and those with a recurrence.
+const (
+	fullAttention   = "full_attention"
+	linearAttention = "linear_attention"
+)
 
 // layerType returns the name of today for one that layer_types may have.
 func layerType(name string) string {

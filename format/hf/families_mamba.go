@@ -41,7 +41,6 @@ func (d *draft) stateSpace(k mambaKeys, size int) model.Recurrence {
 		Memory:     model.Memory{KeyHeads: groups, KeyDim: d.size(k.state, 0), Skip: true, ReadScale: 1},
 		NormGroups: groups, NormEps: d.spec.Norm.Eps, GateFirst: true,
 	}
-	r.StepMin, r.StepMax = d.stepLimit("time_step_limit")
 	if heads%groups != 0 || r.Width()%groups != 0 {
 		d.fail(k.heads, "%d of %d elements are no multiple of the %d groups", heads, size, groups)
 	}
@@ -78,16 +77,23 @@ func (d *draft) stepLimit(key string) (least, most float32) {
 
 // graniteMamba gives state space layers to the layers that have no attention.
 func (d *draft) graniteMamba() {
-	inner, heads := d.size("mamba_expand", 2)*d.spec.Hidden, d.size("mamba_n_heads", 0)
+	r := d.mambaOf(d.size("mamba_expand", 2) * d.spec.Hidden)
+	d.recurrent(r, "layers_block_type", linearAttention, func(int) bool { return true })
+}
+
+// mambaOf reads state space layers with the given number of elements, by the keys that begin with mamba.
+func (d *draft) mambaOf(inner int) model.Recurrence {
+	heads := d.size("mamba_n_heads", 0)
 	size := inner / heads
 	if d.has("mamba_d_head") && string(d.value("mamba_d_head")) != `"auto"` {
 		size = d.size("mamba_d_head", size)
 	}
 	if size*heads != inner {
-		d.fail("mamba_n_heads", "%d heads of %d are not the %d elements of mamba_expand", heads, size, inner)
+		d.fail("mamba_n_heads", "%d heads of %d are not the %d elements of the state space", heads, size, inner)
 	}
 	r := d.stateSpace(mambaKeys{
 		"mamba_n_heads", "mamba_n_groups", "mamba_d_state", "mamba_d_conv", "mamba_conv_bias", "mamba_proj_bias", "hidden_act",
 	}, max(1, size))
-	d.recurrent(r, "layers_block_type", "linear_attention", func(int) bool { return true })
+	r.StepMin, r.StepMax = d.stepLimit("time_step_limit")
+	return r
 }

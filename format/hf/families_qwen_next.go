@@ -138,5 +138,5 @@ func (d *draft) deltaNets() {
 	} else {
 		d.ignore("full_attention_interval")
 	}
-	d.recurrent(r, "layer_types", "linear_attention", func(i int) bool { return (i+1)%interval != 0 })
+	d.recurrent(r, "layer_types", linearAttention, func(i int) bool { return (i+1)%interval != 0 })
 }

@@ -122,7 +122,7 @@ func (d *draft) recurrent(r model.Recurrence, key, name string, fallback func(i 
 	d.each(func(i int, y *model.Layer) {
 		switch {
 		case types == nil && !fallback(i), types != nil && layerType(types[i]) == fullAttention:
-		case types == nil || types[i] == name || types[i] == "mamba" && name == "linear_attention":
+		case types == nil || types[i] == name || types[i] == "mamba" && name == linearAttention:
 			y.Attention, y.Recurrence = model.Attention{}, r
 		default:
 			d.fail(key, "layer %d: %q is unknown; supported: %s, %s", i, types[i], fullAttention, name)

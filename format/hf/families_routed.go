@@ -271,11 +271,17 @@ func (d *draft) deepExperts() model.MLP {
 
 // deepExpertsOf is deepExperts with the names of the keys that count experts, and those that all tokens share.
 func (d *draft) deepExpertsOf(count, shared string) model.MLP {
+	m := d.scoredExperts(count)
+	m.Shared = d.size(shared, 0) * m.Intermediate
+	return m
+}
+
+// scoredExperts reads experts of sigmoid scores, chosen with a bias from the best groups, without the shared one.
+func (d *draft) scoredExperts(count string) model.MLP {
 	m := d.moe(count)
 	m.Sigmoid, m.SelectionBias = true, true
 	m.NormalizeTopK = d.bool("norm_topk_prob", false)
 	m.RouteScale = float32(d.float("routed_scaling_factor", 1))
-	m.Shared = d.size(shared, 0) * m.Intermediate
 	if m.Groups, m.TopGroups, m.GroupBest = d.size("n_group", 0), d.size("topk_group", 0), 2; m.Groups == 1 {
 		m.Groups, m.TopGroups, m.GroupBest = 0, 0, 0
 	}

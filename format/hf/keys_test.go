@@ -61,8 +61,8 @@ func basesOf(t *testing.T, family string) []map[string]any {
 				bases = append(bases, n)
 			}
 		}
-		if family == "granitemoehybrid" {
-			continue // which lists its layers in all files
+		if family == "granitemoehybrid" || family == "nemotron_h" {
+			continue // which list their layers in all files
 		}
 		plain := maps.Clone(m) // as old files are
 		for _, key := range []string{"rope_parameters", "layer_types", "no_rope_layers", "moe_layers", "num_local_experts", "layer_rope_theta"} {
@@ -234,6 +234,8 @@ var inCode = map[string]map[string]any{
 	"qwen3_next":       {"full_attention_interval": 4.0, "partial_rotary_factor": 0.25},
 	"qwen3_5_text":     {"full_attention_interval": 4.0, "partial_rotary_factor": 0.25},
 	"qwen3_5_moe_text": {"full_attention_interval": 4.0, "partial_rotary_factor": 0.25},
+	"nemotron_h":       {"num_hidden_layers": 4.0},
+	"mamba2":           {"num_attention_heads": 1.0},
 	"glm":              {"partial_rotary_factor": 0.5}, "glm4": {"partial_rotary_factor": 0.5},
 	"glm4_moe": {"partial_rotary_factor": 0.5}, "phi": {"partial_rotary_factor": 0.5}, "nemotron": {"partial_rotary_factor": 0.5},
 	"stablelm": {"partial_rotary_factor": 0.25}, "cohere2": {"sliding_window_pattern": 4.0},

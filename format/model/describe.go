@@ -10,20 +10,22 @@ func (s *Spec) DescribeKind(k int) string {
 			n++
 		}
 	}
-	a, m := s.Kinds[k].Attention, s.Kinds[k].MLP
-	text := fmt.Sprintf("%d with %d heads of %d, %d for keys and values", n, a.Heads, a.HeadDim, a.KVHeads)
-	if r := &s.Kinds[k].Recurrence; r.Taps > 0 {
-		text = fmt.Sprintf("%d with %s", n, r.describe())
+	y := &s.Kinds[k]
+	a := &y.Attention
+	var text string
+	switch {
+	case y.Attends():
+		text = fmt.Sprintf("%d with %d heads of %d, %d for keys and values", n, a.Heads, a.HeadDim, a.KVHeads)
+	case y.Mixes():
+		text = fmt.Sprintf("%d with %s", n, y.Recurrence.describe())
 	}
-	text += fmt.Sprintf("; %s MLP of %d", m.Activation, m.Intermediate)
-	if m.Experts > 0 {
-		text += fmt.Sprintf(", %d of %d experts", m.TopK, m.Experts)
-		if m.Groups > 0 {
-			text += fmt.Sprintf(" from %d of %d groups", m.TopGroups, m.Groups)
-		}
-		if m.Shared > 0 {
-			text += fmt.Sprintf(", and one of %d for all tokens", m.Shared)
-		}
+	switch {
+	case y.Mixes() && y.Feeds():
+		text += "; " + y.MLP.describe()
+	case y.Feeds():
+		text = fmt.Sprintf("%d with nothing but %s", n, y.MLP.describe())
+	default:
+		text += "; no MLP"
 	}
 	if a.KVRank > 0 {
 		text += fmt.Sprintf("; a cache of %d elements for each position", a.Cached())
@@ -37,8 +39,27 @@ func (s *Spec) DescribeKind(k int) string {
 	if a.Gated {
 		text += "; gated heads"
 	}
-	if a.RoPE < 0 && len(s.RoPE) > 0 {
+	if y.Attends() && a.RoPE < 0 && len(s.RoPE) > 0 {
 		text += "; no RoPE"
+	}
+	return text
+}
+
+// describe says in a few words what an MLP is.
+func (m *MLP) describe() string {
+	text := fmt.Sprintf("%s MLP of %d", m.Activation, m.Intermediate)
+	if m.Experts == 0 {
+		return text
+	}
+	text += fmt.Sprintf(", %d of %d experts", m.TopK, m.Experts)
+	if m.Groups > 0 {
+		text += fmt.Sprintf(" from %d of %d groups", m.TopGroups, m.Groups)
+	}
+	if m.ExpertWidth > 0 {
+		text += fmt.Sprintf(" on vectors of %d", m.ExpertWidth)
+	}
+	if m.Shared > 0 {
+		text += fmt.Sprintf(", and one of %d for all tokens", m.Shared)
 	}
 	return text
 }

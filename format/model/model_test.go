@@ -30,7 +30,7 @@ func TestTensors(t *testing.T) {
 	}
 	want := strings.Fields(`embed
 		q k v q_bias k_bias v_bias q_norm k_norm o o_bias post_attn_norm
-		router up up_bias down down_bias shared_gate shared_up shared_down post_mlp_norm
+		router up up_bias down down_bias shared_up shared_down post_mlp_norm
 		attn_norm q k v o mlp_norm gate up down
 		final_norm head`)
 	if !slices.Equal(have, want) {

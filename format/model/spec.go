@@ -113,7 +113,7 @@ type RoPE struct {
 //
 // where pre-norms and post-norms are there as PreNorm and PostNorm say. If Parallel is set,
 // both branches read the x from before the layer; if OneNorm is set too, the MLP is given what attention is given, and
-// mlp_norm is not there.
+// mlp_norm is not there. A layer may be one of the two branches alone: see Mixes and Feeds.
 type Layer struct {
 	PreNorm       bool    `json:"pre_norm,omitempty"`
 	PostNorm      bool    `json:"post_norm,omitempty"`
@@ -123,8 +123,17 @@ type Layer struct {
 
 	Attention  Attention  `json:"attention,omitzero"`  // of a layer with a recurrence, nothing is set
 	Recurrence Recurrence `json:"recurrence,omitzero"` // unless zero, it takes the place of attention
-	MLP        MLP        `json:"mlp"`
+	MLP        MLP        `json:"mlp,omitzero"`
 }
+
+// Attends reports whether the layer has attention.
+func (y *Layer) Attends() bool { return y.Attention.Heads > 0 }
+
+// Mixes reports whether the layer has attention or a recurrence. Without, it is its MLP alone.
+func (y *Layer) Mixes() bool { return y.Attends() || y.Recurrence.Taps > 0 }
+
+// Feeds reports whether the layer has an MLP or experts. Without, it is its attention or recurrence alone.
+func (y *Layer) Feeds() bool { return y.MLP.Intermediate > 0 }
 
 // QKNorm says over what queries and keys are normalized.
 type QKNorm string
@@ -201,6 +210,9 @@ type MLP struct {
 	// SharedGated, what it makes is multiplied by the sigmoid of shared_router·x.
 	Shared      int  `json:"shared,omitempty"`
 	SharedGated bool `json:"shared_gated,omitempty"`
+	// If ExpertWidth is set, the chosen experts are given expert_in·x, of so many elements, in place of x, and expert_out
+	// multiplies the sum of what they make.
+	ExpertWidth int `json:"expert_width,omitempty"`
 
 	Clamped
 }
@@ -236,6 +248,14 @@ type Routing struct {
 	Groups    int `json:"groups,omitempty"`
 	TopGroups int `json:"top_groups,omitempty"`
 	GroupBest int `json:"group_best,omitempty"`
+}
+
+// Outer returns how many elements an expert, or the only MLP, is given and makes, in a model of this width.
+func (m *MLP) Outer(hidden int) int {
+	if m.ExpertWidth > 0 {
+		return m.ExpertWidth
+	}
+	return hidden
 }
 
 // ByScore reports whether experts are compared by their scores. Otherwise the router's logits order them alike.

@@ -54,7 +54,9 @@ const (
 	RoleRouter        Role = "router"         // [Experts][Hidden]
 	RoleRouterBias    Role = "router_bias"    // [Experts]
 	RoleSelectionBias Role = "selection_bias" // [Experts]
-	RoleGate          Role = "gate"           // [Intermediate][Hidden], or [Experts][Intermediate][Hidden]
+	RoleExpertIn      Role = "expert_in"      // [ExpertWidth][Hidden]
+	RoleExpertOut     Role = "expert_out"     // [Hidden][ExpertWidth]
+	RoleGate          Role = "gate"           // [Intermediate][Hidden], or [Experts][Intermediate][Hidden or ExpertWidth]
 	RoleGateBias      Role = "gate_bias"
 	RoleUp            Role = "up" // as gate
 	RoleUpBias        Role = "up_bias"
@@ -63,7 +65,7 @@ const (
 	RoleActNegative   Role = "act_negative"
 	RoleActBeta       Role = "act_beta"
 	RoleActEps        Role = "act_eps"
-	RoleDown          Role = "down" // [Hidden][Intermediate], or [Experts][Hidden][Intermediate]
+	RoleDown          Role = "down" // [Hidden][Intermediate], or [Experts][Hidden or ExpertWidth][Intermediate]
 	RoleDownBias      Role = "down_bias"
 	RoleSharedGate    Role = "shared_gate" // [Shared][Hidden]
 	RoleSharedUp      Role = "shared_up"
@@ -131,8 +133,12 @@ func (s *Spec) Tensors() []Tensor {
 	l.norm(s.EmbedNorm, RoleEmbedNorm, RoleEmbedNormBias)
 	for i := range s.Layers {
 		l.layer = i
-		l.attention(s.Layer(i))
-		l.mlp(s.Layer(i))
+		if y := s.Layer(i); y.Mixes() {
+			l.attention(y)
+		}
+		if y := s.Layer(i); y.Feeds() {
+			l.mlp(y)
+		}
 	}
 	l.layer = NoLayer
 	l.norm(true, RoleFinalNorm, RoleFinalNormBias)
@@ -206,6 +212,7 @@ func (l *list) heads(a *Attention) {
 
 func (l *list) mlp(y *Layer) {
 	m, h := &y.MLP, l.spec.Hidden
+	outer := m.Outer(h)
 	stack := func(shape ...int) []int {
 		if m.Experts > 0 {
 			return append([]int{m.Experts}, shape...)
@@ -216,19 +223,21 @@ func (l *list) mlp(y *Layer) {
 	l.when(m.Experts > 0, RoleRouter, m.Experts, h)
 	l.when(m.Experts > 0 && m.RouterBias, RoleRouterBias, m.Experts)
 	l.when(m.Experts > 0 && m.SelectionBias, RoleSelectionBias, m.Experts)
-	l.when(m.Gated, RoleGate, stack(m.Intermediate, h)...)
+	l.when(m.ExpertWidth > 0, RoleExpertIn, m.ExpertWidth, h)
+	l.when(m.Gated, RoleGate, stack(m.Intermediate, outer)...)
 	l.when(m.Gated && m.Bias, RoleGateBias, stack(m.Intermediate)...)
-	l.add(RoleUp, stack(m.Intermediate, h)...)
+	l.add(RoleUp, stack(m.Intermediate, outer)...)
 	l.when(m.Bias, RoleUpBias, stack(m.Intermediate)...)
 	if m.Activation == XIELU {
 		for _, r := range ActRoles {
 			l.add(r, 1)
 		}
 	}
-	l.add(RoleDown, stack(h, m.Intermediate)...)
-	l.when(m.Bias, RoleDownBias, stack(h)...)
+	l.add(RoleDown, stack(outer, m.Intermediate)...)
+	l.when(m.Bias, RoleDownBias, stack(outer)...)
+	l.when(m.ExpertWidth > 0, RoleExpertOut, h, m.ExpertWidth)
 	l.when(m.Shared > 0 && m.SharedGated, RoleSharedRouter, 1, h)
-	l.when(m.Shared > 0, RoleSharedGate, m.Shared, h)
+	l.when(m.Shared > 0 && m.Gated, RoleSharedGate, m.Shared, h)
 	l.when(m.Shared > 0, RoleSharedUp, m.Shared, h)
 	l.when(m.Shared > 0, RoleSharedDown, h, m.Shared)
 	l.when(y.PostNorm, RolePostMLPNorm, h)

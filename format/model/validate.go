@@ -71,10 +71,21 @@ func (r *RoPE) validate() error {
 
 func (y *Layer) validate(ropes []RoPE) error {
 	m := &y.MLP
-	if err := sizes("intermediate", m.Intermediate); err != nil {
-		return err
+	switch {
+	case !y.Mixes() && !y.Feeds() && *m == MLP{}:
+		return errors.New("a layer without attention, recurrence and MLP")
+	case (!y.Mixes() || !y.Feeds()) && y.Parallel:
+		return errors.New("parallel with one branch")
 	}
-	if err := y.validateMixer(ropes); err != nil {
+	if y.Mixes() || y.Attention != (Attention{}) || y.Recurrence != (Recurrence{}) {
+		if err := y.validateMixer(ropes); err != nil {
+			return err
+		}
+	}
+	if *m == (MLP{}) {
+		return nil
+	}
+	if err := sizes("intermediate", m.Intermediate); err != nil {
 		return err
 	}
 	switch {
@@ -143,6 +154,10 @@ func (m *MLP) validateExperts() error {
 		return fmt.Errorf("top_k: %d of %d experts", m.TopK, m.Experts)
 	case m.Experts == 0 && m.Shared > 0:
 		return fmt.Errorf("a shared expert of %d without experts", m.Shared)
+	case m.ExpertWidth < 0 || m.ExpertWidth > maxSize:
+		return fmt.Errorf("expert_width: %d is not in 0–%d", m.ExpertWidth, maxSize)
+	case m.ExpertWidth > 0 && (m.Experts == 0 || m.Bias):
+		return errors.New("expert_width without experts, or with biases")
 	case m.SharedGated && m.Shared == 0:
 		return fmt.Errorf("shared_gated without a shared expert")
 	case m.Clamped != Clamped{} && !m.Gated:

@@ -38,6 +38,8 @@ type routed struct {
 	chosen *arena.Buffer // experts and their weights, as route.wgsl describes them
 	order  *arena.Buffer // the choices by expert, as group.wgsl describes them
 	out    Vectors       // outputs of the chosen experts
+	narrow Vectors       // what these are given, where it is not what the router is given
+	sum    Vectors       // … and the sum of what they make
 }
 
 // of returns the vectors of attention's or an MLP's inner width.
@@ -76,6 +78,7 @@ type extents struct {
 	parts   int         // elements
 	latents latentExtents
 	experts int // of a layer, or rows of its router
+	narrow  int // elements of what experts are given, where it is not what the router is given
 	choices int // of all tokens
 	order   int // elements
 }
@@ -101,6 +104,7 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 		}
 		if m.Experts > 0 {
 			e.experts, e.choices = max(e.experts, m.Experts+flag(m.SharedGated)), max(e.choices, n*k)
+			e.narrow = max(e.narrow, m.ExpertWidth)
 			e.order = max(e.order, n*k+4*(n*k/64+m.Experts))
 		}
 	}
@@ -131,13 +135,16 @@ func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, limbs bool, 
 		x: vectors(n, hidden), normed: vectors(n, hidden), mlpIn: vectors(n, hidden), branch: vectors(n, hidden),
 		next: vectors(FewTokens, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
 		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats),
-		inner: map[int]*arena.Buffer{}, limbs: map[int]*arena.Buffer{}, gateUp: floats(e.gateUp), parts: floats(max(e.parts, 64)),
+		inner: map[int]*arena.Buffer{}, limbs: map[int]*arena.Buffer{}, gateUp: floats(max(e.gateUp, 64)), parts: floats(max(e.parts, 64)),
 		final: vectors(64, hidden), logits: vectors(rows, s.Vocab),
 	}
 	if e.experts > 0 {
 		act.routed = routed{
 			router: floats(n * Stride(e.experts)), chosen: floats(2 * e.choices), order: floats(e.order),
-			out: vectors(e.choices, hidden),
+			out: vectors(e.choices, max(hidden, Stride(e.narrow))),
+		}
+		if e.narrow > 0 {
+			act.routed.narrow, act.routed.sum = vectors(n, Stride(e.narrow)), vectors(n, Stride(e.narrow))
 		}
 	}
 	for width, count := range e.inner {

@@ -8,7 +8,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 )
 
-// Cache is the KV cache of one layer, which has no buffers if there is a recurrence instead of attention: keys and values of the last Cap positions of each sequence,
+// Cache is the KV cache of one layer, which has no buffers if there is no attention: keys and values of the last Cap positions of each sequence,
 // [sequences][KVHeads][Cap][HeadDim], as Attention.Core describes them. Position p is in slot p mod Cap. If values are
 // the beginnings of keys, K and V are the same buffer.
 type Cache struct {
@@ -26,7 +26,7 @@ const tailChunk = 32
 func caches(s *model.Spec, a *arena.Arena, limit uint64, o Options) ([]Cache, error) {
 	var all []Cache
 	for i := range s.Layers {
-		if s.Layer(i).Recurrence.Taps > 0 {
+		if !s.Layer(i).Attends() {
 			all = append(all, Cache{})
 			continue
 		}

@@ -130,7 +130,7 @@ type splitting [FewTokens + 1]int
 
 // splitting decides it as suits the first layer with attention.
 func (c *chooser) splitting(s *model.Spec) (all splitting) {
-	first := slices.IndexFunc(s.Layers, func(k int) bool { return s.Kinds[k].Recurrence.Taps == 0 })
+	first := slices.IndexFunc(s.Layers, func(k int) bool { return s.Kinds[k].Attends() })
 	for n := 1; n <= FewTokens && c.dev != nil && first >= 0; n++ {
 		core := s.Layer(first).Attention.Core()
 		all[n] = c.attention(&core, n)["SPLIT"]

@@ -8,8 +8,21 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// experts records the choice of experts and what they do. The choice stays on the device.
+// experts records what the chosen experts do, with what leads to them and back if they work on narrower vectors.
 func (r *layers) experts(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
+	if w.ExpertIn == nil {
+		r.chosen(w, m, in, out, e)
+		return
+	}
+	narrow, sum := r.g.act.routed.narrow, r.g.act.routed.sum
+	narrow.Stride, sum.Stride = Stride(m.ExpertWidth), Stride(m.ExpertWidth)
+	r.Product(&Product{Matrix: w.ExpertIn, In: in, Out: narrow, Epilogue: Epilogue{Scale: 1}})
+	r.chosen(w, m, narrow, sum, Epilogue{Scale: 1})
+	r.Product(&Product{Matrix: w.ExpertOut, In: sum, Out: out, Epilogue: e})
+}
+
+// chosen records the choice of experts and what they do. The choice stays on the device.
+func (r *layers) chosen(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	a := &r.g.act
 	x := mixture{layers: r, w: w, m: m, sorted: r.n > FewTokens || r.tap != nil} // which wants the choices sorted
 	if x.sorted {
@@ -36,12 +49,12 @@ func (r *layers) experts(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 		x.product(down)
 		return
 	}
-	down.Out, down.Epilogue = a.routed.out, Epilogue{Scale: 1}
+	down.Out, down.Epilogue = Vectors{Buffer: a.routed.out.Buffer, Stride: out.Stride}, Epilogue{Scale: 1}
 	x.product(down)
-	hidden := r.g.spec.Hidden
+	width := m.Outer(r.g.spec.Hidden)
 	r.Dispatch("combine", kernels.Consts{
-		"WIDTH": hidden, "STRIDE": a.x.Stride, "TOP": m.TopK, "ADD": flag(e.Add), "SCALE": e.Scale,
-	}, (hidden+63)/64, r.n, down.Out.Buffer, out.Buffer)
+		"WIDTH": width, "STRIDE": out.Stride, "TOP": m.TopK, "ADD": flag(e.Add), "SCALE": e.Scale,
+	}, (width+63)/64, r.n, down.Out.Buffer, out.Buffer)
 }
 
 // route records which experts each token is sent to.

@@ -121,6 +121,16 @@ func checkTap(t *testing.T, g *Graph, layer int, in model.Input) {
 	if in == model.InputShared && y.MLP.Shared == 0 || in == model.InputSharedInner && y.MLP.Shared == 0 {
 		return
 	}
+	branch := y.Feeds()
+	if in == model.InputAttention || in == model.InputHeads {
+		branch = y.Mixes()
+	}
+	if (m != nil) != branch {
+		t.Fatalf("layer %d, inputs %s: a matrix: %v, want %v", layer, in, m != nil, branch)
+	}
+	if m == nil {
+		return
+	}
 	e := &end{m: m}
 	pass, err := g.Layer(layer, 5, AtInput, e)
 	if err != nil {

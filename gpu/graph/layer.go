@@ -44,21 +44,28 @@ func (r *layers) lookUp(m *Matrix, x Vectors, more kernels.Consts) {
 // layer records layer i.
 func (r *layers) layer(i int) {
 	a, w, y := &r.g.act, &r.g.w.Layers[i], r.g.spec.Layer(i)
-	in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, unless(y.OneNorm, w.QKV))
+	next, by := r.g.w.after(i)
 	var mlpIn Vectors
-	afterAttn := w.mlpNorm
-	if y.Parallel {
-		afterAttn = nil
-		if mlpIn = in; !y.OneNorm {
-			mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, nil)
+	if y.Mixes() {
+		in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, unless(y.OneNorm, w.QKV))
+		behind, reader := w.mlpNorm, w.GateUp
+		switch {
+		case y.OneNorm:
+			behind, mlpIn = nil, in
+		case y.Parallel:
+			behind, mlpIn = nil, r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, nil)
+		case !y.Feeds():
+			behind, reader = next, by
 		}
+		r.branch(y, w.postAttnNorm, behind, reader, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
 	}
-	r.branch(y, w.postAttnNorm, afterAttn, w.GateUp, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
 	r.reach(AfterAttention)
+	if !y.Feeds() {
+		return
+	}
 	if !y.Parallel {
 		mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, unless(w.Router != nil, w.GateUp))
 	}
-	next, by := r.g.w.after(i)
 	r.branch(y, w.postMLPNorm, next, by, func(out Vectors, e Epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
 }
 

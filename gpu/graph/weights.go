@@ -51,6 +51,8 @@ type Layer struct {
 	ExpertGate   *Matrix // of all experts, one below the other
 	ExpertUp     *Matrix
 	ExpertDown   *Matrix
+	ExpertIn     *Matrix // makes what experts are given, if that is not what the router is given
+	ExpertOut    *Matrix // … and multiplies the sum of what they make
 
 	attnNorm, attnNormBias, postAttnNorm *Vector
 	mlpNorm, mlpNormBias, postMLPNorm    *Vector
@@ -95,7 +97,7 @@ func (y *Layer) Given(in model.Input) *Matrix {
 
 // Dense returns the matrices that every token is multiplied with; some are nil.
 func (y *Layer) Dense() []*Matrix {
-	return []*Matrix{y.QKV, y.QUp, y.KUp, y.VUp, y.O, y.GateUp, y.Down, y.Router}
+	return []*Matrix{y.QKV, y.QUp, y.KUp, y.VUp, y.O, y.GateUp, y.Down, y.Router, y.ExpertIn, y.ExpertOut}
 }
 
 // Stacked reports whether m holds the matrices of experts.
@@ -196,10 +198,13 @@ func (w *Weights) Packings() map[Packing]uint64 {
 
 // after returns the norm that reads the residual stream after a layer, and the matrix that multiplies what it makes.
 func (w *Weights) after(layer int) (*Vector, *Matrix) {
-	if layer+1 < len(w.Layers) {
-		return w.Layers[layer+1].attnNorm, w.Layers[layer+1].QKV
+	if layer+1 == len(w.Layers) {
+		return w.final, w.Head
 	}
-	return w.final, w.Head
+	if y := &w.Layers[layer+1]; w.spec.Layer(layer + 1).Mixes() {
+		return y.attnNorm, y.QKV
+	}
+	return w.Layers[layer+1].mlpNorm, w.Layers[layer+1].GateUp
 }
 
 func (p *planner) layer(i int, y *model.Layer) Layer {
@@ -211,13 +216,13 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 		return s
 	}
 	w := Layer{
-		attnNorm: p.streamNorm(y.PreNorm, in(model.RoleAttnNorm)...), attnNormBias: p.vector(in(model.RoleAttnNormBias)...),
+		attnNorm: p.streamNorm(y.PreNorm && y.Mixes(), in(model.RoleAttnNorm)...), attnNormBias: p.vector(in(model.RoleAttnNormBias)...),
 		QKV:     p.matrix(in(mixerRoles...)...),
 		qkvBias: p.vector(in(mixerBiases...)...),
 		qkNorm:  p.norm(in(model.RoleQNorm, model.RoleKNorm)...),
 		O:       p.matrix(in(model.RoleO)...), oBias: p.vector(in(model.RoleOBias)...),
 		postAttnNorm: p.norm(in(model.RolePostAttnNorm)...),
-		mlpNorm:      p.streamNorm(y.PreNorm && !y.OneNorm, in(model.RoleMLPNorm)...), mlpNormBias: p.vector(in(model.RoleMLPNormBias)...),
+		mlpNorm:      p.streamNorm(y.PreNorm && !y.OneNorm && y.Feeds(), in(model.RoleMLPNorm)...), mlpNormBias: p.vector(in(model.RoleMLPNormBias)...),
 		postMLPNorm: p.norm(in(model.RolePostMLPNorm)...),
 		actNumbers:  p.vector(in(model.ActRoles...)...),
 		sinks:       p.vector(in(model.RoleSinks)...),
@@ -239,7 +244,8 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 		w.Down, w.downBias = p.matrix(in(model.RoleDown)...), p.vector(in(model.RoleDownBias)...)
 		return w
 	}
-	h, n := p.src.Spec().Hidden, y.MLP.Intermediate
+	h, n := y.MLP.Outer(p.src.Spec().Hidden), y.MLP.Intermediate
+	w.ExpertIn, w.ExpertOut = p.matrix(in(model.RoleExpertIn)...), p.matrix(in(model.RoleExpertOut)...)
 	w.Router = p.matrix(in(model.RoleRouter, model.RoleSharedRouter)...)
 	w.routerBias, w.selectionBias = p.vector(in(model.RoleRouterBias)...), p.vector(in(model.RoleSelectionBias)...)
 	w.GateUp = p.pair(in(model.RoleSharedGate, model.RoleSharedUp)...)

@@ -150,6 +150,19 @@ var Specs = map[string]func(s *model.Spec){
 		}
 		s.Kinds, s.Layers = append(s.Kinds, other), []int{1, 0}
 	},
+	"layers of one branch, experts on narrow vectors": func(s *model.Spec) {
+		attention := s.Kinds[0]
+		attention.MLP = model.MLP{}
+		mlp := model.Layer{PreNorm: true, ResidualScale: 0.7, MLP: model.MLP{Activation: model.ReLU2, Intermediate: 100}}
+		experts := mlp
+		experts.MLP.Intermediate, experts.MLP.Shared, experts.MLP.ExpertWidth = 36, 48, 40
+		experts.MLP.Routing = model.Routing{Experts: 6, TopK: 2, Sigmoid: true, NormalizeTopK: true, SelectionBias: true}
+		mixer := model.Layer{PreNorm: true, ResidualScale: 1, Recurrence: model.Recurrence{
+			Taps: 4, ConvBias: true, SiLU: true, Heads: 4, ValueDim: 16, NormGroups: 2, NormEps: 1e-5, GateFirst: true,
+			Memory: model.Memory{KeyHeads: 2, KeyDim: 16, Skip: true, ReadScale: 1},
+		}}
+		s.Kinds, s.Layers = []model.Layer{experts, mixer, attention, mlp}, []int{1, 0, 2, 3, 1}
+	},
 	"experts, post-norms, softmax over all": func(s *model.Spec) {
 		k := &s.Kinds[0]
 		k.PostNorm = true

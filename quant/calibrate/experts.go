@@ -104,7 +104,7 @@ func (k *track) expert(ctx context.Context, w, e int, t model.Tensor) (got sent,
 	}
 	if err == nil && len(s.sent[e]) > 0 {
 		got.sent = s.sent[e]
-		got.x = k.engine.ExpertInputs(k.layer, got.sent, in.x)
+		got.x, err = k.engine.ExpertInputs(ctx, k.layer, got.sent, in.x)
 	}
 	in.release()
 	if err != nil || t.Role != model.RoleDown || len(got.sent) == 0 {

@@ -94,6 +94,9 @@ func (r *Rotated) Origin(i int) int { return r.origin[i] }
 // Rows implements model.Weights.
 func (r *Rotated) Rows(i, row0, n int, dst []float32) error {
 	t := r.tensors[i]
+	if r.narrow(t) {
+		return r.src.Rows(r.origin[i], row0, n, dst)
+	}
 	switch t.Role {
 	case model.RoleAttnNorm, model.RoleMLPNorm, model.RoleFinalNorm: // in the matrices after them
 		for k := range dst {
@@ -102,7 +105,7 @@ func (r *Rotated) Rows(i, row0, n int, dst []float32) error {
 			}
 		}
 		return nil
-	case model.RoleV, model.RoleVUp, model.RoleO, model.RoleDown, model.RoleSharedDown:
+	case model.RoleV, model.RoleVUp, model.RoleO, model.RoleDown, model.RoleSharedDown, model.RoleExpertOut:
 		m, err := r.matrix(i)
 		if err == nil {
 			copy(dst, m[row0*t.Cols():(row0+n)*t.Cols()])
@@ -117,7 +120,16 @@ func (r *Rotated) Rows(i, row0, n int, dst []float32) error {
 
 // headsTurn reports whether what the heads of a layer read may be rotated: it is not if it is multiplied by gates or goes
 // through a convolution, element by element.
-func headsTurn(y *model.Layer) bool { return y.Recurrence.Taps == 0 && !y.Attention.Gated }
+func headsTurn(y *model.Layer) bool { return y.Attends() && !y.Attention.Gated }
+
+// narrow reports whether a tensor is part of experts that neither read the residual stream nor add to it.
+func (r *Rotated) narrow(t model.Tensor) bool {
+	switch t.Role {
+	case model.RoleGate, model.RoleUp, model.RoleDown:
+		return r.spec.Layer(t.Layer).MLP.ExpertWidth > 0
+	}
+	return false
+}
 
 // head returns the rotation of the heads of a layer, nil if there is none.
 func (r *Rotated) head(layer int) *quant.Rotation {
@@ -130,6 +142,9 @@ func (r *Rotated) head(layer int) *quant.Rotation {
 
 // rows rotates rows that do not make each other's.
 func (r *Rotated) rows(t model.Tensor, rows []float32) error {
+	if r.narrow(t) {
+		return nil
+	}
 	switch t.Role {
 	case model.RoleEmbed, model.RolePositions, model.RoleOBias, model.RoleDownBias:
 		r.stream.Row(rows)
@@ -140,7 +155,7 @@ func (r *Rotated) rows(t model.Tensor, rows []float32) error {
 	case model.RoleQ, model.RoleK, model.RoleV, model.RoleInGate, model.RoleOutGate, model.RoleWrite, model.RoleDecay,
 		model.RoleQDown, model.RoleKVDown:
 		return r.behind(model.RoleAttnNorm, t.Layer, rows)
-	case model.RoleRouter, model.RoleSharedRouter, model.RoleGate, model.RoleUp, model.RoleSharedGate, model.RoleSharedUp:
+	case model.RoleRouter, model.RoleSharedRouter, model.RoleExpertIn, model.RoleGate, model.RoleUp, model.RoleSharedGate, model.RoleSharedUp:
 		norm := model.RoleMLPNorm
 		if r.spec.Layer(t.Layer).OneNorm {
 			norm = model.RoleAttnNorm

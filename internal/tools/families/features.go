@@ -47,12 +47,16 @@ func (l *list) layer(s *model.Spec, k *model.Layer) {
 	l.when(k.Parallel && !k.OneNorm, "parallel branches")
 	l.when(k.OneNorm, "parallel branches with one norm")
 	l.when(k.ResidualScale != 1, "scaled branches")
+	l.when(!k.Mixes() || !k.Feeds(), "layers of one branch")
 	if k.Recurrence.Taps > 0 {
 		l.recurrence(&k.Recurrence)
-	} else {
+	}
+	if k.Attends() {
 		l.attention(s, &k.Attention)
 	}
-	l.mlp(&k.MLP)
+	if k.Feeds() {
+		l.mlp(&k.MLP)
+	}
 }
 
 // norms says how queries and keys are normalized.
@@ -93,6 +97,7 @@ func (l *list) mlp(m *model.MLP) {
 	l.when(m.Bias, "biases of the MLP")
 	l.when(m.Clamped != (model.Clamped{}), "bounded activation")
 	l.when(m.Experts > 0, fmt.Sprintf("%d of %d experts", m.TopK, m.Experts))
+	l.when(m.ExpertWidth > 0, "experts on narrow vectors")
 	l.when(m.Shared > 0 && !m.SharedGated, "shared expert")
 	l.when(m.SharedGated, "gated shared expert")
 	l.when(m.Sigmoid, "sigmoid scores")

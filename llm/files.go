@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/format/tokenizer/chat"
@@ -144,7 +145,7 @@ func (f *Files) Load(ctx context.Context, o Options) (*Model, error) {
 
 // On makes a Model from an open engine. Closing the Model closes the engine.
 func (f *Files) On(e *engine.Engine) *Model {
-	p := Parts{Vocabulary: f.vocabulary, Device: e.Device, Where: e.String(), Memory: e.Memory(), Close: func() error {
+	p := Parts{Vocabulary: f.vocabulary, Device: e.Device, Where: e.String(), Memory: e.Memory(), Identify: f.identity(), Close: func() error {
 		e.Close()
 		return nil
 	}}
@@ -155,6 +156,20 @@ func (f *Files) On(e *engine.Engine) *Model {
 		p.Engine = OnCPU(cpu)
 	}
 	return New(p)
+}
+
+// identity returns what finds out, once, a hash of all that the weights follow from.
+func (f *Files) identity() func(context.Context) (string, error) {
+	var mu sync.Mutex
+	var known string
+	return func(ctx context.Context) (id string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if known == "" {
+			known, err = f.Fingerprint(ctx)
+		}
+		return known, err
+	}
 }
 
 // template is a chat.Template as the package knows it.

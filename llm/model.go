@@ -27,6 +27,7 @@ type Model struct {
 	where      string
 	memory     map[string]uint64
 	close      func() error
+	identify   func(ctx context.Context) (string, error) // see Parts
 
 	pieces      sync.Once
 	pieceBytes  [][]byte // of tokens, once TokenText was asked for
@@ -49,11 +50,14 @@ type Parts struct {
 	Where      string            // what Model.String says, "": the device's name
 	Memory     map[string]uint64 // that the CPU engine takes, in bytes by purpose; nil on a GPU
 	Close      func() error      // called by Model.Close, nil: whoever made the parts gives them back
+
+	// Identify returns a hash that no other weights have. It is called where sequences are saved or restored; nil: they cannot be.
+	Identify func(ctx context.Context) (string, error)
 }
 
 // New makes a Model from its parts. Open does so for a directory.
 func New(p Parts) *Model {
-	m := &Model{vocabulary: p.Vocabulary, device: p.Device, where: p.Where, memory: p.Memory, close: p.Close, engine: p.Engine}
+	m := &Model{vocabulary: p.Vocabulary, device: p.Device, where: p.Where, memory: p.Memory, close: p.Close, identify: p.Identify, engine: p.Engine}
 	if m.where == "" && p.Device != nil {
 		m.where = p.Device.Info().String()
 	}

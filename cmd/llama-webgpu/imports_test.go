@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"format/bundle":                        {"format/block", "format/model", "format/outdir", "format/strict", "internal/sha256"},
 	"format/outdir":                        {},
 	"format/source":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/tokenizer"},
-	"llm":                                  {"format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "internal/option", "llm/engine", "llm/grammar", "quant/auto", "quant/convert", "verify/run"},
+	"llm":                                  {"format/outdir", "format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "internal/option", "llm/engine", "llm/grammar", "quant/auto", "quant/convert", "verify/run"},
 	"llm/bench":                            {"cpu", "format/bundle", "format/hf", "format/source", "format/tokenizer", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "llm", "llm/engine", "llm/server"},
 	"llm/grammar":                          {"format/strict", "gpu/sample"},
 	"llm/server":                           {"llm", "llm/grammar", "llm/tools"},

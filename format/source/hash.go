@@ -24,6 +24,20 @@ func (m *Model) Hash(ctx context.Context) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
+// Fingerprint returns the SHA-256, in hex, of all that the weights of a bundle or a checkpoint follow from: of a bundle, its ID
+// and the hashes of its tensors, as the manifest has them.
+func (m *Model) Fingerprint(ctx context.Context) (string, error) {
+	if m.Bundle == nil {
+		return m.Hash(ctx)
+	}
+	sum := sha256.New()
+	fmt.Fprintln(sum, m.Bundle.Manifest.ID)
+	for _, t := range m.Bundle.Manifest.Tensors {
+		fmt.Fprintln(sum, t.SHA256)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
 func hashFile(ctx context.Context, sum io.Writer, path string) (err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -24,10 +24,15 @@ type Scheduler struct {
 	wake  chan struct{} // something has changed; room for one
 	done  chan struct{} // closed when nothing runs any more
 
-	mu      sync.Mutex
-	waiting []*text
-	closing bool
-	stats   SchedulerStats
+	mu       sync.Mutex
+	waiting  []*text
+	closing  bool
+	ended    bool
+	stats    SchedulerStats
+	busy     map[*Session]bool // see Slot
+	loans    []*loan           // that have not begun
+	lent     int               // sessions
+	returned []*Session        // after a loan
 
 	sessions []*Session // all of them
 	copies   bool       // what they hold can be copied
@@ -55,7 +60,7 @@ func NewScheduler(m *Model, queue int) (*Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheduler{m: m, queue: queue, sessions: sessions, free: slices.Clone(sessions), wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Scheduler{m: m, queue: queue, sessions: sessions, free: slices.Clone(sessions), busy: map[*Session]bool{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	_, s.copies = m.engine.(Copier)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	go s.run()
@@ -72,39 +77,6 @@ func (s *Scheduler) Stats() SchedulerStats {
 	stats := s.stats
 	stats.Waiting = len(s.waiting)
 	return stats
-}
-
-// text is a request on its way.
-type text struct {
-	*run
-	asked  time.Time
-	waits  bool // for another text, to copy what that computes
-	ctx    context.Context
-	cancel context.CancelFunc
-
-	mu    sync.Mutex
-	mail  []delivery
-	ready chan struct{} // mail has come; room for one
-}
-
-type delivery struct {
-	piece Piece
-	err   error
-}
-
-// deliver hands a piece over, without waiting for whoever reads it.
-func (t *text) deliver(p Piece, err error) {
-	t.mu.Lock()
-	t.mail = append(t.mail, delivery{p, err})
-	t.mu.Unlock()
-	signal(t.ready)
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // Generate continues a prompt, when it is its turn. Pieces and errors are those of Session.Generate; the error may be
@@ -137,59 +109,6 @@ func (s *Scheduler) Embed(ctx context.Context, tokens []int32, p Pooling) ([]flo
 	return Unit(r.embedding.sum)
 }
 
-// follow has a text computed, and yields its pieces.
-func (s *Scheduler) follow(ctx context.Context, r *run, yield func(Piece, error) bool) {
-	t, err := s.submit(ctx, r)
-	if err != nil {
-		yield(Piece{}, err)
-		return
-	}
-	defer func() {
-		t.cancel()
-		signal(s.wake)
-	}()
-	stopped := ctx.Done()
-	for {
-		select {
-		case <-t.ready:
-		case <-stopped: // the computing goroutine answers
-			stopped = nil
-			signal(s.wake)
-			continue
-		}
-		t.mu.Lock()
-		mail := t.mail
-		t.mail = nil
-		t.mu.Unlock()
-		for _, d := range mail {
-			if !yield(d.piece, d.err) || d.err != nil {
-				return
-			}
-			if d.piece.Result != nil && d.piece.Result.Finish != FinishCanceled {
-				return
-			}
-		}
-	}
-}
-
-// submit puts a text into the queue.
-func (s *Scheduler) submit(ctx context.Context, r *run) (*text, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closing:
-		return nil, fmt.Errorf("scheduler: %w", ErrClosed)
-	case len(s.waiting) >= s.queue+len(s.m.sessions)-s.stats.Running:
-		s.stats.Refused++
-		return nil, ErrQueueFull
-	}
-	t := &text{run: r, asked: time.Now(), ready: make(chan struct{}, 1)}
-	t.ctx, t.cancel = context.WithCancel(ctx)
-	s.waiting = append(s.waiting, t)
-	signal(s.wake)
-	return t, nil
-}
-
 // Close takes on no more texts, lets those that run end until ctx ends, and then ends them. It gives the sequences back.
 func (s *Scheduler) Close(ctx context.Context) {
 	s.mu.Lock()
@@ -210,13 +129,14 @@ func (s *Scheduler) run() {
 	defer close(s.done)
 	for {
 		s.drop()
+		s.lend()
 		s.admit()
 		if len(s.active) > 0 && s.ctx.Err() == nil {
 			s.step()
 			continue
 		}
 		s.mu.Lock()
-		idle, closing := len(s.waiting) == 0, s.closing
+		idle, closing := len(s.waiting) == 0, s.closing && s.lent == 0
 		s.mu.Unlock()
 		switch {
 		case s.ctx.Err() != nil, closing && idle:
@@ -235,7 +155,8 @@ func (s *Scheduler) run() {
 func (s *Scheduler) end() {
 	s.mu.Lock()
 	left := slices.Concat(s.active, s.waiting)
-	s.waiting, s.closing = nil, true
+	s.free = append(s.free, s.returned...)
+	s.waiting, s.closing, s.ended = nil, true, true // what is lent, giveBack closes
 	s.mu.Unlock()
 	for _, t := range left {
 		t.deliver(Piece{}, fmt.Errorf("scheduler: %w", ErrClosed))
@@ -289,6 +210,7 @@ func (s *Scheduler) leave(t *text) {
 	stats := &t.run.result.Stats
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.busy[t.session] = false
 	s.stats.Running--
 	s.stats.Ended++
 	s.stats.PromptTokens += stats.PromptTokens
@@ -298,43 +220,6 @@ func (s *Scheduler) leave(t *text) {
 		s.stats.FirstTokens++
 		s.stats.FirstTokenTime += t.first.Sub(t.asked)
 	}
-}
-
-// admit begins texts that wait, while there are free sequences.
-func (s *Scheduler) admit() {
-	for len(s.free) > 0 {
-		s.mu.Lock()
-		if len(s.waiting) == 0 {
-			s.mu.Unlock()
-			return
-		}
-		t := s.waiting[0]
-		s.waiting = s.waiting[1:]
-		s.stats.Running++
-		s.mu.Unlock()
-		i := s.place(t.result.Prompt)
-		session := s.free[i]
-		s.free = slices.Delete(s.free, i, i+1)
-		s.active = append(s.active, t)
-		err := t.begin(session)
-		if err == nil {
-			err = s.share(t) // before the next text begins where that is
-		}
-		if err != nil {
-			s.fail(t, err)
-		}
-	}
-}
-
-// likest returns the free session whose cache begins most like a prompt; of several, the one that was used longest ago.
-func (s *Scheduler) likest(prompt []int32) (best int) {
-	most := -1
-	for i, session := range s.free {
-		if n := common(session.Tokens(), prompt); n > most {
-			best, most = i, n
-		}
-	}
-	return best
 }
 
 // fail ends a text with an error.

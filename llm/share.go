@@ -56,16 +56,6 @@ func (s *Session) copyFrom(from *Session, n int) error {
 	return nil
 }
 
-// place chooses the free session that a text begins in: the one whose cache begins most like the prompt. But if the text would
-// keep less than half of what is there, and could have a copy, it gets the one that was used longest ago.
-func (s *Scheduler) place(prompt []int32) int {
-	i := s.likest(prompt)
-	if held := s.free[i].Tokens(); s.copies && 2*common(held, prompt) < len(held) {
-		return 0
-	}
-	return i
-}
-
 // reading reports whether a text's prompt is being read that can be shared: not one that a shift has changed.
 func (t *text) reading() bool { return t.chosen == 0 && len(t.rest) > 0 }
 

@@ -49,6 +49,7 @@ Examples:
 		&cli.IntFlag{Name: "max-seq-len", Usage: "`N`: context length: prompt and continuation have at most N tokens", DefaultText: "what it was trained for, at most 4096", Category: "Text"},
 		&cli.StringFlag{Name: "on-overflow", Value: string(llm.OverflowError), Usage: "where the context ends: error: refuse longer prompts, end the text; truncate: drop the oldest tokens of longer prompts; shift: also drop the older half when a text gets there, and go on", Category: "Text"},
 		&cli.IntFlag{Name: "keep", Usage: "`N`: with --on-overflow truncate or shift, never drop the first N tokens; -1: none", DefaultText: "the beginning-of-text token and the system message; with shift, the first token at least", Category: "Text"},
+		promptCacheFlag,
 		&cli.BoolFlag{Name: "no-verify", Usage: "do not check the bundle against its hashes", Category: "Text", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "no-bos", Usage: "do not put the beginning-of-text token before the prompt", Category: "Text", DisableDefaultText: true},
 	}, samplingFlags, []cli.Flag{
@@ -68,6 +69,9 @@ func infer(c *cli.Context) (err error) {
 	}
 	prompts, err := readPrompts(c)
 	if err != nil {
+		return err
+	}
+	if err := checkPromptCache(c, len(prompts)); err != nil {
 		return err
 	}
 	i := inference{c: c, begun: time.Now(), seed: seedOf(c), device: deviceOf(c)}
@@ -170,6 +174,9 @@ func (i *inference) single(prompt string) error {
 		return err
 	}
 	s, err := i.model.NewSession()
+	if err == nil {
+		err = i.restore(s)
+	}
 	if err != nil {
 		return err
 	}
@@ -185,7 +192,7 @@ func (i *inference) single(prompt string) error {
 	if err != nil {
 		return err
 	}
-	return i.finish(&out, r)
+	return errors.Join(i.finish(&out, r), i.save(s))
 }
 
 // prompt returns the tokens of what the model is to go on from.

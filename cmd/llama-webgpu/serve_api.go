@@ -43,6 +43,7 @@ func newAPI(c *cli.Context, l *library, memory uint64) (*server.Server, error) {
 	o := server.Options{
 		Most: c.Int("max-loaded"), Memory: memory, Keep: c.Duration("keep-alive"), Queue: c.Int("queue"),
 		Key: c.String("api-key"), CORS: c.StringSlice("cors"), Pooling: llm.Pooling(c.String("pooling")),
+		Slots: c.String("slot-save-path"),
 	}
 	aliases, err := aliasesOf(c.StringSlice("alias"), l.models())
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/quant/auto"
@@ -20,6 +22,7 @@ var serviceFlags = []cli.Flag{
 	&cli.StringFlag{Name: "gpu-memory", Usage: "`SIZE`: models stay loaded while they take no more than this together, such as 20GB", DefaultText: "see --max-loaded", Category: "API"},
 	&cli.DurationFlag{Name: "keep-alive", Usage: "`TIME`: unload a model that nobody has used for so long, such as 5m", DefaultText: "never", Category: "API"},
 	&cli.StringFlag{Name: "pooling", Value: string(llm.PoolLast), Usage: "`WHAT`: an embedding is the hidden state of the last token (last), or the mean of all (mean)", Category: "API"},
+	&cli.StringFlag{Name: "slot-save-path", Usage: "`DIR`: /slots/N?action=save and restore keep what has been computed of a text in files there", DefaultText: "they are refused", Category: "API"},
 	&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "`TIME`: when the server ends, let texts go on for so long", Category: "API"},
 	&cli.StringFlag{Name: "tls-cert", Usage: "`FILE`: serve https, with this certificate (PEM) …", Category: "API"},
 	&cli.StringFlag{Name: "tls-key", Usage: "`FILE`: … and its private key", Category: "API"},
@@ -47,6 +50,11 @@ func newService(c *cli.Context) (s service, err error) {
 	}
 	if err := llm.Pooling(c.String("pooling")).Validate(); err != nil {
 		return s, cmdline.Usagef("--%v", err)
+	}
+	if dir := c.String("slot-save-path"); dir != "" {
+		if err := outdir.CheckWritable(dir); err != nil {
+			return s, fmt.Errorf("--slot-save-path: %w", err)
+		}
 	}
 	if t := c.Duration("keep-alive"); t < 0 {
 		return s, cmdline.Usagef("--keep-alive %v: want a time above 0", t)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
@@ -24,6 +25,7 @@ type Options struct {
 	CORS   []string       // origins whose pages may use the server; *: all
 
 	Pooling llm.Pooling // what embeddings are made of
+	Slots   string      // directory that slots are saved in; "": they are not
 }
 
 // Server serves models.
@@ -31,10 +33,12 @@ type Server struct {
 	o   Options
 	r   registry
 	mux *http.ServeMux
+
+	saving sync.Mutex // held while a slot is saved or restored
 }
 
 // Paths are what a Server answers to, as patterns of http.ServeMux.
-var Paths = []string{"/v1/", "/health", "/props", "/metrics", "/tokenize", "/detokenize", "/apply-template"}
+var Paths = []string{"/v1/", "/health", "/props", "/metrics", "/slots", "/slots/", "/tokenize", "/detokenize", "/apply-template"}
 
 // New makes a server. Models are not loaded yet.
 func New(o Options) *Server {
@@ -48,6 +52,7 @@ func New(o Options) *Server {
 	})
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/models": s.models, "GET /v1/models/{id...}": s.model, "GET /props": s.props, "GET /metrics": s.metrics,
+		"GET /slots": s.slots, "POST /slots/{id}": s.slotAction,
 		"POST /v1/chat/completions": s.chat, "POST /v1/completions": s.complete,
 		"POST /v1/embeddings": s.embeddings, "POST /tokenize": s.tokenize, "POST /detokenize": s.detokenize, "POST /apply-template": s.applyTemplate,
 	} {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestFaultsSaved kills the program while it saves what it has computed of a text. The next run goes on from what was saved
+// before or from what was being saved, never from a part of it: its text is always the same.
+func TestFaultsSaved(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("has no kill -9 of this kind")
+	}
+	out := filepath.Join(t.TempDir(), "bundle")
+	if text, err := hurried(program(t, "quantize", tiny, "-o", out, "--format", "int4", "--method", "rtn", "--quiet")); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	prompts := []string{strings.Repeat("He had been there before. ", 30), strings.Repeat("It was a cold morning, and she said so. ", 20)}
+	path := filepath.Join(t.TempDir(), "saved")
+	partial := filepath.Join(filepath.Dir(path), ".saved.partial")
+	infer := func(prompt string, more ...string) *exec.Cmd {
+		return program(t, append([]string{"infer", out, "--device", "cpu", "--prompt", prompt, "-n", "4", "--temperature", "0", "--no-verify"}, more...)...)
+	}
+	var want []string
+	for _, p := range prompts {
+		text, err := infer(p).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, string(text))
+	}
+	rnd := rand.New(rand.NewPCG(faultSeed, 3))
+	saved, killed, within := false, 0, 0
+	for run := 0; killed < kills && run < 8*kills; run++ {
+		cmd := infer(prompts[run%2], "--prompt-cache", path)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		died := make(chan struct{})
+		go func() {
+			_ = os.Remove(partial)
+			for { // until it begins to save
+				select {
+				case <-died:
+					return
+				case <-time.After(200 * time.Microsecond):
+				}
+				if _, err := os.Stat(partial); err == nil {
+					break
+				}
+			}
+			time.Sleep(time.Duration(rnd.Float64() * float64(12*time.Millisecond)))
+			_ = cmd.Process.Kill()
+		}()
+		err := cmd.Wait()
+		close(died)
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+			killed++
+		} else if err != nil {
+			t.Fatalf("it ended by itself: %v", err)
+		}
+		if _, err := os.Stat(partial); err == nil {
+			within++
+		}
+		_, err = os.Stat(path)
+		if saved && err != nil {
+			t.Fatalf("what was saved before is gone: %v", err)
+		}
+		saved = err == nil
+		cached := readAgain(t, infer(prompts[run%2], "--prompt-cache", path, "--json"), want[run%2])
+		if saved && cached == 0 {
+			t.Error("a file is there, and nothing was taken from it")
+		}
+		saved = true // by this run
+	}
+	t.Logf("killed %d times, %d of them before the file was complete", killed, within)
+	if within == 0 {
+		t.Error("it was never killed while it was saving")
+	}
+}
+
+// readAgain runs a command that must write a text, and returns how many tokens of it were cached.
+func readAgain(t *testing.T, cmd *exec.Cmd, want string) int {
+	t.Helper()
+	var text strings.Builder
+	cmd.Stderr = &text
+	data, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, text.String())
+	}
+	var got struct {
+		Text  string
+		Stats struct {
+			Cached int `json:"cached_tokens"`
+		}
+	}
+	if err := json.Unmarshal(data, &got); err != nil || strings.TrimSpace(got.Text) != strings.TrimSpace(want) {
+		t.Errorf("%q (%v), want %q", got.Text, err, want)
+	}
+	return got.Stats.Cached
+}

@@ -64,13 +64,17 @@ func (m *Model) portable() (Portable, error) {
 	return p, nil
 }
 
-// header describes the sequence, and returns the sizes of the parts of its state.
+// header describes the sequence, and returns the sizes of the parts of its state. What a shift has left in it, no other text can
+// use: it is dropped.
 func (s *Session) header(ctx context.Context, p Portable) (h Saved, tokens []int32, parts []int, err error) {
 	if h.Model, err = s.m.identify(ctx); err != nil {
 		return h, nil, nil, err
 	}
 	defer s.m.mu.Unlock()
 	if err := s.use(); err != nil {
+		return h, nil, nil, err
+	}
+	if _, err := s.rewind(s.fed, len(s.fed)); err != nil {
 		return h, nil, nil, err
 	}
 	h.Layout, h.Tokens, h.Kept = p.Layout(), len(s.fed), p.Kept()

@@ -126,6 +126,18 @@ func TestSaveEmpty(t *testing.T) {
 	}
 }
 
+// TestSaveShifted saves a sequence that was shifted: only what was computed before that goes into the file.
+func TestSaveShifted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "saved")
+	m, p := portableModel(1, "a model", someLayout)
+	p.room = 30
+	s := session(t, m)
+	r := generated(t, s, numbers(2, 20), GenerateOptions{MaxTokens: 15, Overflow: OverflowShift, Keep: 6})
+	if h, err := s.Save(t.Context(), path); err != nil || r.Stats.DroppedTokens == 0 || h.Tokens != 6 || !slices.Equal(s.Tokens(), numbers(2, 6)) {
+		t.Errorf("%+v, %v, %d dropped, %v", h, err, r.Stats.DroppedTokens, s.Tokens())
+	}
+}
+
 // TestDamaged reads files that were cut off at each byte, changed in each byte, and continued: none is taken, and the session is
 // empty or as it was.
 func TestDamaged(t *testing.T) {

@@ -180,6 +180,7 @@ func TestPacked(t *testing.T) {
 func TestFamiliesPacked(t *testing.T) {
 	for _, dir := range families(t) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel() // bundles are synced to the disk
 			b := converted(t, dir, "int4", 32)
 			ids := text(b, 12)
 			r, err := verify.NewReference(b, verify.ReferenceOptions{})

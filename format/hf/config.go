@@ -83,7 +83,6 @@ func parseConfig(data []byte) (*config, error) {
 // familyName returns the key of families: model_type or, if that is missing, as in the oldest files,
 // the family whose class architectures names.
 func (c *config) familyName() (string, error) {
-	supported := strings.Join(slices.Sorted(maps.Keys(families)), ", ")
 	name := c.top.string("model_type", "")
 	if err := c.top.firstError(); err != nil {
 		return "", err
@@ -91,6 +90,7 @@ func (c *config) familyName() (string, error) {
 	if _, ok := families[name]; ok {
 		return name, nil
 	}
+	supported := strings.Join(slices.Sorted(maps.Keys(families)), ", ")
 	if what := otherModel(name); what != "" {
 		return "", fmt.Errorf("model_type %q is %s; want a decoder-only language model", name, what)
 	}

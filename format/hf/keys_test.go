@@ -183,50 +183,59 @@ func TestKeysMatter(t *testing.T) {
 	table := readKeyTable(t)
 	why := reasons(t, table)
 	for family := range table.Families {
-		bases := basesOf(t, family)
-		specs := make([]*model.Spec, len(bases))
-		for i, m := range bases {
-			var err error
-			if specs[i], err = ParseConfig(encode(t, m)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		// matters says what effect a value of the key has.
-		matters := func(key string, bases []map[string]any) string {
-			for i, m := range bases {
-				for _, text := range candidates {
-					var value any
-					if err := json.Unmarshal([]byte(text), &value); err != nil {
-						t.Fatal(err)
-					}
-					spec, err := ParseConfig(encode(t, withKey(m, key, value)))
-					if err != nil {
-						return fmt.Sprintf("with %s: %v", text, err)
-					}
-					if !reflect.DeepEqual(specs[i], spec) {
-						return fmt.Sprintf("with %s: (before, after) %s", text, cmp.Diff(specs[i], spec))
-					}
+		t.Run(family, func(t *testing.T) {
+			t.Parallel()
+			bases := basesOf(t, family)
+			var unused []string
+			for key := range table.places(family) {
+				if _, listed := why[family][key]; key == "model_type" {
+					continue
+				} else if listed {
+					unused = append(unused, key)
+				} else if effectOf(t, bases, key) == "" {
+					t.Errorf("key %q is read, but no value of it changes anything", key)
 				}
 			}
-			return ""
+			all := effectOf(t, bases[:1], unused...)
+			if all == "" {
+				return
+			}
+			for _, key := range unused {
+				if effect := effectOf(t, bases[:1], key); effect != "" {
+					t.Errorf("key %q is said to be unused (%s), but %s", key, why[family][key], effect)
+				}
+			}
+		})
+	}
+}
+
+// effectOf says what setting keys to one of the candidates changes.
+func effectOf(t *testing.T, bases []map[string]any, keys ...string) string {
+	t.Helper()
+	for _, base := range bases {
+		before, err := ParseConfig(encode(t, base))
+		if err != nil {
+			t.Fatal(err)
 		}
-		for key := range table.places(family) {
-			reason, listed := why[family][key]
-			if key == "model_type" {
-				continue
+		for _, text := range candidates {
+			var value any
+			if err := json.Unmarshal([]byte(text), &value); err != nil {
+				t.Fatal(err)
 			}
-			tried := bases
-			if listed {
-				tried = bases[:1]
+			m := base
+			for _, key := range keys {
+				m = withKey(m, key, value)
 			}
-			switch effect := matters(key, tried); {
-			case listed && effect != "":
-				t.Errorf("%s: key %q is said to be unused (%s), but %s", family, key, reason, effect)
-			case !listed && effect == "":
-				t.Errorf("%s: key %q is read, but no value of it changes anything", family, key)
+			after, err := ParseConfig(encode(t, m))
+			if err != nil {
+				return fmt.Sprintf("with %s: %v", text, err)
+			}
+			if !reflect.DeepEqual(before, after) {
+				return fmt.Sprintf("with %s: (before, after) %s", text, cmp.Diff(before, after))
 			}
 		}
 	}
+	return ""
 }
 
 // inCode are defaults that stand in the code of a configuration, not among its fields.

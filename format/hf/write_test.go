@@ -23,6 +23,7 @@ func TestWriteFamilies(t *testing.T) {
 	}
 	for _, e := range entries {
 		t.Run(e.Name(), func(t *testing.T) {
+			t.Parallel() // most of the time, the disk is waited for
 			dir := fixtureOf(t, e.Name())
 			c, err := Open(dir)
 			if err != nil {

@@ -336,7 +336,7 @@ func talking(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(name, withTemplate(data), 0o666)
+	return os.WriteFile(name, withTemplate(data, chatTemplate), 0o666)
 }
 
 // hostile is Markdown that would do harm in a page that trusts it.

@@ -135,22 +135,45 @@ func prepare(program, models, format string) (map[string]any, error) {
 	if _, err := quantize(program, out, "--format", format); err != nil {
 		return nil, err
 	}
-	data, err := execute(program, "infer", "--model", out, "--prompt", prompt, "-n", fmt.Sprint(newTokens), "--temperature", "0", "--max-seq-len", "256", "--json")
+	greedy, err := continued(program, out, newTokens, "--temperature", "0")
 	if err != nil {
 		return nil, err
 	}
-	var native struct {
-		PromptTokens []int32 `json:"prompt_tokens"`
-		Tokens       []int32 `json:"tokens"`
-		Text         string  `json:"text"`
+	want := map[string]any{"prompt": prompt, "promptTokens": greedy.PromptTokens, "tokens": greedy.Tokens, "text": greedy.Text}
+	if format == "int4" {
+		drawn, err := continued(program, out, drawnTokens, "--seed", "7", "--temperature", "0.9", "--top-k", "50", "--top-p", "0.9", "--min-p", "0.01", "--repeat-penalty", "1.1")
+		if err != nil {
+			return nil, err
+		}
+		want["drawn"] = drawn.Text
 	}
-	if err := json.Unmarshal(data, &native); err != nil {
-		return nil, err
+	return want, nil
+}
+
+// drawnTokens is how long a text is that is drawn with a seed.
+const drawnTokens = 16
+
+// native is a text of the native program.
+type native struct {
+	PromptTokens []int32 `json:"prompt_tokens"`
+	Tokens       []int32 `json:"tokens"`
+	Text         string  `json:"text"`
+}
+
+// continued has the native program continue the prompt by n tokens.
+func continued(program, model string, n int, options ...string) (text native, err error) {
+	args := []string{"infer", "--model", model, "--prompt", prompt, "-n", fmt.Sprint(n), "--max-seq-len", "256", "--json"}
+	data, err := execute(program, append(args, options...)...)
+	if err != nil {
+		return text, err
 	}
-	if len(native.Tokens) != newTokens {
-		return nil, fmt.Errorf("%s: the native program made %d tokens, want %d", format, len(native.Tokens), newTokens)
+	if err := json.Unmarshal(data, &text); err != nil {
+		return text, err
 	}
-	return map[string]any{"prompt": prompt, "promptTokens": native.PromptTokens, "tokens": native.Tokens, "text": native.Text}, nil
+	if len(text.Tokens) != n {
+		return text, fmt.Errorf("%s: the native program made %d tokens, want %d", model, len(text.Tokens), n)
+	}
+	return text, nil
 }
 
 // startServe starts `llama-webgpu serve` on a free port and returns its address.
@@ -264,7 +287,11 @@ func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 	case kind == "vocab" && file == "vocab.json":
 		data = bytes.Replace(data, []byte("the"), []byte("thE"), 1)
 	case kind == "chat" && manifest:
-		data = withTemplate(data)
+		data = withTemplate(data, chatTemplate)
+	case kind == "tools" && manifest:
+		data = withTemplate(data, toolTemplate)
+	case kind == "think" && manifest:
+		data = withTemplate(data, thinkTemplate)
 	case kind == "norange":
 		r.Header.Del("Range")
 	case kind == "cors":
@@ -284,9 +311,17 @@ func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// withTemplate gives a manifest a chat template, of which the model goes on where the conversation ends.
-func withTemplate(manifest []byte) []byte {
-	return bytes.Replace(manifest, []byte(`"bos": 0`), []byte(`"chat_template": "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}", "bos": 0`), 1)
+// chatTemplate is one by which the model goes on where the conversation ends, toolTemplate one that names tools, and thinkTemplate
+// that of a model that thinks: it opens a thought, unless it is told not to.
+const (
+	chatTemplate  = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+	toolTemplate  = chatTemplate + "{% for t in tools or [] %} {{ t.function.name }}{% endfor %}"
+	thinkTemplate = chatTemplate + "{% if enable_thinking is undefined %}<think>{% endif %}{# </think> #}"
+)
+
+// withTemplate gives a manifest a chat template.
+func withTemplate(manifest []byte, template string) []byte {
+	return bytes.Replace(manifest, []byte(`"bos": 0`), fmt.Appendf(nil, `"chat_template": %q, "bos": 0`, template), 1)
 }
 
 // first reports whether a range is requested for the first time.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
+	"github.com/llama-webgpu/llama-webgpu/llm/tools"
 )
 
 // generation is a text that is being generated, one token per call of next: the caller sets the pace, and between two
@@ -23,6 +24,7 @@ type generation struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	object   *object
+	parser   *tools.Parser // nil: the text is not taken apart
 
 	mu   sync.Mutex                      // held while a token is computed
 	next func() (llm.Piece, error, bool) // nil before the first
@@ -51,14 +53,21 @@ func (s *session) generate(args []js.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := generateOptions(args[1])
-	if options.Form, err = s.form(args[1]); err != nil {
+	return s.begin(prompt, args[1], nil)
+}
+
+// begin begins to continue a prompt. a says how the text is taken apart, nil: not at all.
+func (s *session) begin(prompt []int32, o js.Value, a *answering) (_ any, err error) {
+	options := generateOptions(o)
+	if options.Form, err = s.form(o, a); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalid, err)
 	}
-	g := &generation{
-		s: s, sequence: number(args[1], "sequence"), prompt: prompt, options: options, object: newObject(),
+	g := &generation{s: s, sequence: number(o, "sequence"), prompt: prompt, options: options, object: newObject()}
+	if a != nil {
+		g.options.Show = a.format.Show(len(a.parsing.Tools) > 0)
+		g.parser = a.format.Parser(a.parsing)
 	}
-	if opening := args[1].Get("opening"); g.options.Keep == 0 && opening.Type() == js.TypeString {
+	if opening := o.Get("opening"); g.options.Keep == 0 && opening.Type() == js.TypeString {
 		g.options.Keep = s.llm.Vocabulary().Begins(prompt, opening.String())
 	}
 	g.object.v.Set("promptTokens", len(prompt))
@@ -99,6 +108,13 @@ func (g *generation) step(context.Context, []js.Value) (any, error) {
 		return nil, err
 	}
 	out := map[string]any{"text": p.Text}
+	if g.parser != nil {
+		deltas := g.parser.Write(p.Text)
+		if p.Result != nil {
+			deltas = append(deltas, g.parser.End()...)
+		}
+		out["parts"] = partsOf(deltas)
+	}
 	if p.Token >= 0 {
 		out["token"] = int(p.Token)
 	}
@@ -108,35 +124,45 @@ func (g *generation) step(context.Context, []js.Value) (any, error) {
 	return out, nil
 }
 
-// form prepares options.schema (a JSON schema) or options.grammar (GBNF), nil: there is neither. The last one is kept.
-func (s *session) form(o js.Value) (*llm.Form, error) {
-	for _, kind := range []struct {
-		name string
-		read func(text string) (*grammar.Grammar, error)
-	}{
-		{"schema", func(text string) (*grammar.Grammar, error) { return grammar.FromSchema([]byte(text)) }},
-		{"grammar", grammar.ParseGBNF},
-	} {
-		v := o.Get(kind.name)
-		if v.Type() != js.TypeString {
-			continue
-		}
-		key := kind.name + v.String()
-		if s.formed == key {
-			return s.lastForm, nil
-		}
-		g, err := kind.read(v.String())
-		if err != nil {
-			return nil, err
-		}
-		f, err := s.llm.Form(g)
-		if err != nil {
-			return nil, err
-		}
-		s.formed, s.lastForm = key, f
-		return f, nil
+// form prepares the form of a text: options.schema (a JSON schema) or options.grammar (GBNF), with that of calls and thoughts
+// around it; nil: it may have any. The last one is kept.
+func (s *session) form(o js.Value, a *answering) (*llm.Form, error) {
+	key, read := content(o)
+	if a != nil {
+		key += "\n" + a.key
 	}
-	return nil, nil
+	if key == "" {
+		return nil, nil
+	}
+	if s.formed == key {
+		return s.lastForm, nil
+	}
+	g, err := read()
+	if a != nil && err == nil {
+		g, err = a.hold(g, s.llm.Vocabulary())
+	}
+	if err != nil {
+		return nil, err
+	}
+	var f *llm.Form
+	if g != nil {
+		if f, err = s.llm.Form(g); err != nil {
+			return nil, err
+		}
+	}
+	s.formed, s.lastForm = key, f
+	return f, nil
+}
+
+// content returns what the options say of the form of a text, "" if nothing, and what makes a grammar of that.
+func content(o js.Value) (key string, read func() (*grammar.Grammar, error)) {
+	if v := o.Get("schema"); v.Type() == js.TypeString {
+		return "schema" + v.String(), func() (*grammar.Grammar, error) { return grammar.FromSchema([]byte(v.String())) }
+	}
+	if v := o.Get("grammar"); v.Type() == js.TypeString {
+		return "grammar" + v.String(), func() (*grammar.Grammar, error) { return grammar.ParseGBNF(v.String()) }
+	}
+	return "", func() (*grammar.Grammar, error) { return nil, nil }
 }
 
 // ending adds to a piece how the text ended.
@@ -163,6 +189,9 @@ func (g *generation) close() {
 	g.object.release()
 	if g.stop != nil {
 		g.stop()
+	}
+	if g.parser != nil {
+		g.parser.Close()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
+	"github.com/llama-webgpu/llama-webgpu/llm/tools"
 )
 
 // model is a bundle whose weights are on the device.
@@ -22,6 +23,7 @@ type model struct {
 	kernels *tune.Variants
 	weights *transformer.Weights
 	tok     *tokenizer.Tokenizer // nil: the bundle has none
+	writes  *tools.Format        // how it writes calls and thoughts; nil: nobody has asked yet
 
 	sessions map[*session]bool // the open ones
 	closed   bool

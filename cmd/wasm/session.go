@@ -36,6 +36,7 @@ func newSession(m *model, t *transformer.Transformer) *session {
 	o.v.Set("context", s.llm.Context())
 	o.async("forward", s.forward)
 	o.sync("generate", s.generate)
+	o.sync("answer", s.answer)
 	o.async("reset", func(context.Context, []js.Value) (any, error) {
 		if l := s.sequences[s.at]; l != nil {
 			l.Reset()

@@ -3,6 +3,8 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/llm/tools"
@@ -14,6 +16,7 @@ type calling struct {
 	Choice    json.RawMessage `json:"tool_choice"`
 	Parallel  *bool           `json:"parallel_tool_calls"`
 	Reasoning string          `json:"reasoning_format"`
+	Effort    string          `json:"reasoning_effort"`
 }
 
 // toolJSON is a function as a request has it.
@@ -92,6 +95,24 @@ func (q *calling) thoughts() (bool, error) {
 		return false, nil
 	}
 	return false, bad("reasoning_format", "reasoning_format is %q, want auto, deepseek or none", q.Reasoning)
+}
+
+// efforts are the values of reasoning_effort.
+var efforts = []string{"", "none", "minimal", "low", "medium", "high", "xhigh"}
+
+// effort returns what the chat template gets of reasoning_effort.
+func (q *calling) effort() (vars map[string]any, err error) {
+	if !slices.Contains(efforts, q.Effort) {
+		return nil, bad("reasoning_effort", "reasoning_effort is %q, want %s", q.Effort, strings.Join(efforts[1:], ", "))
+	}
+	vars = map[string]any{}
+	if q.Effort != "" {
+		vars["reasoning_effort"] = q.Effort
+	}
+	if q.Effort == "none" {
+		vars["enable_thinking"] = false
+	}
+	return vars, nil
 }
 
 // callJSON is a call as messages have it; with Index as a part of a stream.

@@ -184,11 +184,28 @@ func TestToolMistakes(t *testing.T) {
 		`"tool_choice":7`:           `"param":"tool_choice"`,
 		`"tool_choice":{"type":"function","function":{"name":"b"}},` + oneTool: "no such function",
 		`"reasoning_format":"loud"`: `"param":"reasoning_format"`,
+		`"reasoning_effort":"much"`: `"param":"reasoning_effort"`,
 		`"tool_choice":"required",` + strings.Replace(oneTool, `{}`, `{"not":{}}`, 1): "function a: #/not: schema: not is not supported",
 	} {
 		status, text, _ := post(t, address+"/v1/chat/completions", `{"messages":[{"role":"user","content":"x"}],"max_tokens":1,`+body+`}`)
 		if status != http.StatusBadRequest || !strings.Contains(text, want) {
 			t.Errorf("%s: %d %s, want %q in it", body, status, text, want)
+		}
+	}
+}
+
+// TestReasoningEffort shows what the template gets of it.
+func TestReasoningEffort(t *testing.T) {
+	address, _ := startWith(t, `{{ reasoning_effort or "as it likes" }}{% if enable_thinking is defined and not enable_thinking %}, no thoughts{% endif %}`)
+	for fields, want := range map[string]string{
+		``:                           "as it likes",
+		`"reasoning_effort":"low",`:  "low",
+		`"reasoning_effort":"none",`: "none, no thoughts",
+		`"reasoning_effort":"none","chat_template_kwargs":{"enable_thinking":true},`: "none",
+	} {
+		_, text, _ := post(t, address+"/apply-template", `{`+fields+`"messages":[{"role":"user","content":"x"}]}`)
+		if text != `{"prompt":"`+want+`"}`+"\n" && text != `{"prompt":"`+want+`"}` {
+			t.Errorf("%s: %s, want %s", fields, text, want)
 		}
 	}
 }

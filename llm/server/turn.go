@@ -61,10 +61,13 @@ func (q *request) template(l *loaded, offered string) (llm.Template, error) {
 	if own == nil {
 		return nil, llm.ErrNoTemplate
 	}
-	if len(q.TemplateVariables) == 0 && offered == "" {
+	vars, err := q.effort()
+	if err != nil {
+		return nil, err
+	}
+	if len(q.TemplateVariables)+len(vars) == 0 && offered == "" {
 		return own, nil
 	}
-	vars := map[string]any{}
 	for name, v := range q.TemplateVariables {
 		vars[name] = json.RawMessage(v)
 	}

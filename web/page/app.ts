@@ -18,7 +18,9 @@ import { Chips } from './settings/chips.js';
 import { Drawer } from './settings/drawer.js';
 import { localOptions } from './settings/options.js';
 import { load as loadSettings } from './settings/settings.js';
+import { theme } from './settings/theme.js';
 
+theme();
 const settings = loadSettings();
 const models = new Models();
 const chats = new Chats(

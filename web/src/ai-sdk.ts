@@ -1,20 +1,23 @@
-import type { LanguageModelV4, LanguageModelV4CallOptions, LanguageModelV4Message } from '@ai-sdk/provider';
-import { invalid } from './arguments.js';
+import type {
+  LanguageModelV4,
+  LanguageModelV4CallOptions,
+  LanguageModelV4Content,
+  LanguageModelV4StreamPart,
+} from '@ai-sdk/provider';
+import { conversation } from './ai-sdk-prompt.js';
 import { forCaller } from './callback.js';
-import type { ChatMessage } from './chat.js';
+import type { AnswerPart, CallPart } from './conversation.js';
 import type { GenerateOptions, TextModel } from './text.js';
-import { type Turn, turn, usual, whole } from './turn.js';
+import { Answer, type Turn, turn, usual } from './turn.js';
 
 export interface ProviderOptions {
   /** The name of the model. Default: the bundle's id. */
   modelId?: string;
 }
 
-type Warning = { type: 'unsupported'; feature: string; details?: string };
-
 /**
- * A model for the AI SDK (the package ai, version 7): streamText({model: languageModel(model), prompt}). Structured output is held to
- * its schema while it is written.
+ * A model for the AI SDK (the package ai, version 7): streamText({model: languageModel(model), prompt, tools}). Structured output
+ * is held to its schema while it is written, and so are calls of tools that are required or strict.
  */
 export function languageModel(model: TextModel, { modelId = model.info.id }: ProviderOptions = {}): LanguageModelV4 {
   return {
@@ -24,9 +27,17 @@ export function languageModel(model: TextModel, { modelId = model.info.id }: Pro
     supportedUrls: {},
     async doGenerate(options) {
       const { start, o, warnings } = read(model, options);
+      const pieces = turn(model, start, o);
+      const answer = new Answer();
       try {
-        const { text, turn: t } = await whole(turn(model, start, o));
-        return { content: text ? [{ type: 'text', text }] : [], finishReason: finish(t), usage: usage(t), warnings };
+        for (;;) {
+          const next = await pieces.next();
+          if (!next.done) answer.add(next.value);
+          else {
+            const finishReason = finish(answer, next.value);
+            return { content: contentOf(answer), finishReason, usage: usage(next.value), warnings };
+          }
+        }
       } catch (e) {
         throw forCaller(e);
       }
@@ -34,24 +45,18 @@ export function languageModel(model: TextModel, { modelId = model.info.id }: Pro
     async doStream(options) {
       const { start, o, warnings } = read(model, options);
       const pieces = turn(model, start, o);
-      const id = 'text';
-      let begun = false;
+      const parts = new Parts();
       return {
-        stream: new ReadableStream({
+        stream: new ReadableStream<LanguageModelV4StreamPart>({
           start(c) {
             c.enqueue({ type: 'stream-start', warnings });
           },
           async pull(c) {
             try {
               const next = await pieces.next();
-              if (!next.done) {
-                if (!begun) c.enqueue({ type: 'text-start', id });
-                begun = true;
-                c.enqueue({ type: 'text-delta', id, delta: next.value });
-                return;
-              }
-              if (begun) c.enqueue({ type: 'text-end', id });
-              c.enqueue({ type: 'finish', finishReason: finish(next.value), usage: usage(next.value) });
+              const list = next.done ? parts.end(next.value) : parts.add(next.value);
+              for (const p of list) c.enqueue(p);
+              if (!next.done) return;
             } catch (e) {
               c.enqueue({ type: 'error', error: forCaller(e) });
             }
@@ -68,11 +73,7 @@ export function languageModel(model: TextModel, { modelId = model.info.id }: Pro
 
 /** What the SDK asks for, by the names here. */
 function read(model: TextModel, q: LanguageModelV4CallOptions) {
-  const warnings: Warning[] = [];
-  if (q.tools && q.tools.length > 0 && q.toolChoice?.type !== 'none')
-    warnings.push({ type: 'unsupported', feature: 'tools' });
-  if (q.reasoning && q.reasoning !== 'provider-default') warnings.push({ type: 'unsupported', feature: 'reasoning' });
-  const messages = q.prompt.map(message);
+  const { messages, given, warnings } = conversation(q);
   const o: Record<string, unknown> = {
     maxTokens: q.maxOutputTokens ?? usual.maxTokens,
     temperature: q.temperature ?? usual.temperature,
@@ -85,24 +86,71 @@ function read(model: TextModel, q: LanguageModelV4CallOptions) {
     jsonSchema: q.responseFormat?.type === 'json' ? (q.responseFormat.schema ?? true) : undefined,
     signal: q.abortSignal,
   };
-  const given = Object.fromEntries(Object.entries(o).filter(([, v]) => v !== undefined)) as GenerateOptions;
-  return { start: (options: GenerateOptions) => model.chat(messages, options), o: given, warnings };
+  const sampling = Object.fromEntries(Object.entries(o).filter(([, v]) => v !== undefined)) as GenerateOptions;
+  return { start: (with_: GenerateOptions) => model.answer(messages, { ...with_, ...given }), o: sampling, warnings };
 }
 
-/** A message of the SDK as a template reads it. */
-function message(m: LanguageModelV4Message): ChatMessage {
-  if (m.role === 'system') return { role: 'system', content: m.content };
-  if (m.role === 'tool') throw invalid('prompt: results of tools: a model in the page does not support tools');
-  const texts = m.content.map((p) => {
-    if (p.type === 'text') return p.text;
-    if (p.type === 'reasoning') return ''; // of an answer before: models are not shown theirs again
-    throw invalid(`prompt: a part of type ${p.type}: models here read nothing but text`);
-  });
-  return { role: m.role, content: texts.join('') };
+/** A whole answer as the SDK has it. */
+function contentOf({ content, reasoning, calls }: Answer): LanguageModelV4Content[] {
+  const list: LanguageModelV4Content[] = [];
+  if (reasoning) list.push({ type: 'reasoning', text: reasoning });
+  if (content) list.push({ type: 'text', text: content });
+  for (const c of calls) list.push({ type: 'tool-call', toolCallId: c.id, toolName: c.name, input: c.arguments });
+  return list;
 }
 
-function finish(t: Turn) {
-  return { unified: t.end === 'length' ? ('length' as const) : ('stop' as const), raw: t.end };
+/** Makes the parts of the SDK's streams. Each block of text, thoughts or a call's arguments has a beginning and an end. */
+class Parts {
+  private readonly answer = new Answer();
+  private open: { kind: 'text' | 'reasoning' | 'call'; id: string; index: number } | undefined;
+  private blocks = 0;
+
+  add(p: AnswerPart): LanguageModelV4StreamPart[] {
+    this.answer.add(p);
+    if ('index' in p) return this.call(p);
+    const kind = 'content' in p ? 'text' : 'reasoning';
+    const list = this.open?.kind === kind ? [] : [...this.close(), this.begin(kind)];
+    const { id } = this.open!;
+    return [...list, { type: `${kind}-delta`, id, delta: 'content' in p ? p.content : p.reasoning }];
+  }
+
+  private begin(kind: 'text' | 'reasoning'): LanguageModelV4StreamPart {
+    this.open = { kind, id: `${kind}-${this.blocks++}`, index: -1 };
+    return { type: `${kind}-start`, id: this.open.id };
+  }
+
+  private call(p: CallPart): LanguageModelV4StreamPart[] {
+    const { id, name } = this.answer.calls[p.index]!;
+    const list: LanguageModelV4StreamPart[] = [];
+    if (this.open?.index !== p.index) {
+      list.push(...this.close(), { type: 'tool-input-start', id, toolName: name });
+      this.open = { kind: 'call', id, index: p.index };
+    }
+    if (p.arguments) list.push({ type: 'tool-input-delta', id, delta: p.arguments });
+    return list;
+  }
+
+  /** Ends the block that is open. */
+  private close(): LanguageModelV4StreamPart[] {
+    const { open } = this;
+    this.open = undefined;
+    if (!open) return [];
+    if (open.kind !== 'call') return [{ type: `${open.kind}-end`, id: open.id }];
+    const { id, name, arguments: input } = this.answer.calls[open.index]!;
+    return [
+      { type: 'tool-input-end', id },
+      { type: 'tool-call', toolCallId: id, toolName: name, input },
+    ];
+  }
+
+  end(t: Turn): LanguageModelV4StreamPart[] {
+    return [...this.close(), { type: 'finish', finishReason: finish(this.answer, t), usage: usage(t) }];
+  }
+}
+
+function finish(a: Answer, t: Turn) {
+  const reason = a.finish(t);
+  return { unified: reason === 'tool_calls' ? ('tool-calls' as const) : reason, raw: t.end };
 }
 
 function usage(t: Turn) {

@@ -1,4 +1,5 @@
-export type { ChatMessage } from './chat.js';
+export type { ChatMessage, ToolCall } from './chat.js';
+export type { AnswerPart, CallOptions, CallPart, ReasoningEffort, TemplateOptions } from './conversation.js';
 export { type DeviceOptions, gpuDevice } from './device.js';
 export { type ErrorCode, LlamaError } from './errors.js';
 export type { Source } from './files.js';
@@ -16,6 +17,7 @@ export {
 } from './loader.js';
 export type { DeviceInfo, KernelTrial } from './runtime.js';
 export {
+  type AnswerOptions,
   type ChatOptions,
   type GenerateOptions,
   type LoadOptions,

@@ -1,4 +1,5 @@
 // The part of OpenAI's API that a model in the page has, by the names of its clients.
+import type { ReasoningEffort } from './conversation.js';
 
 /** What chat and text completions share. Fields that are not listed are ignored. */
 export interface CompletionOptions {
@@ -29,11 +30,36 @@ export interface CompletionOptions {
 export interface ChatRequest extends CompletionOptions {
   messages: readonly RequestMessage[];
   response_format?: ResponseFormat | null;
+  /** Functions that the model may call. */
+  tools?: readonly FunctionTool[] | null;
+  tool_choice?: 'auto' | 'none' | 'required' | { type: 'function'; function: { name: string } } | null;
+  parallel_tool_calls?: boolean | null;
+  /** How much the model is to think, if its chat template knows that. */
+  reasoning_effort?: ReasoningEffort | null;
+  /** What becomes of thoughts: `auto`, the default, puts them into reasoning_content, `none` leaves them in the text. */
+  reasoning_format?: 'auto' | 'deepseek' | 'none' | null;
+  /** Further variables of the chat template. */
+  chat_template_kwargs?: Record<string, unknown> | null;
+}
+
+export interface FunctionTool {
+  type: 'function';
+  function: { name: string; description?: string; parameters?: object | null; strict?: boolean | null };
 }
 
 export interface RequestMessage {
   role: string;
   content?: string | readonly { type: string; text?: string }[] | null;
+  tool_calls?: readonly MessageToolCall[] | null;
+  tool_call_id?: string;
+  name?: string;
+  reasoning_content?: string;
+}
+
+export interface MessageToolCall {
+  id: string;
+  type: 'function';
+  function: { name: string; arguments: string };
 }
 
 export type ResponseFormat =
@@ -46,7 +72,7 @@ export interface CompletionRequest extends CompletionOptions {
   echo?: boolean | null;
 }
 
-export type FinishReason = 'stop' | 'length';
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
 export interface Usage {
   prompt_tokens: number;
@@ -63,7 +89,15 @@ export interface ChatCompletion {
   system_fingerprint: string;
   choices: {
     index: number;
-    message: { role: 'assistant'; content: string; refusal: null };
+    message: {
+      role: 'assistant';
+      /** null beside calls of functions. */
+      content: string | null;
+      refusal: null;
+      /** What the model thought before. */
+      reasoning_content?: string;
+      tool_calls?: MessageToolCall[];
+    };
     finish_reason: FinishReason;
     logprobs: null;
   }[];
@@ -78,7 +112,17 @@ export interface ChatCompletionChunk {
   system_fingerprint: string;
   choices: {
     index: number;
-    delta: { role?: 'assistant'; content?: string };
+    delta: {
+      role?: 'assistant';
+      content?: string;
+      reasoning_content?: string;
+      tool_calls?: {
+        index: number;
+        id?: string;
+        type?: 'function';
+        function: { name?: string; arguments: string };
+      }[];
+    };
     finish_reason: FinishReason | null;
   }[];
   usage?: Usage;
@@ -90,7 +134,7 @@ export interface Completion {
   created: number;
   model: string;
   system_fingerprint: string;
-  choices: { index: number; text: string; finish_reason: FinishReason; logprobs: null }[];
+  choices: { index: number; text: string; finish_reason: 'stop' | 'length'; logprobs: null }[];
   usage?: Usage;
 }
 

@@ -1,5 +1,6 @@
 import { checked, invalid, messages as messagesOf, options as optionsOf, text as textOf } from './arguments.js';
 import { forCaller } from './callback.js';
+import { type AnswerPart, answerOptions } from './conversation.js';
 import type {
   CallOptions,
   ChatCompletion,
@@ -10,13 +11,12 @@ import type {
   CompletionOptions,
   CompletionRequest,
   Completions,
-  FinishReason,
   OpenAIShape,
   ResponseFormat,
   Usage,
 } from './openai-types.js';
 import type { GenerateOptions, TextModel } from './text.js';
-import { type Turn, turn, usual } from './turn.js';
+import { Answer, type Turn, turn, usual } from './turn.js';
 
 export type * from './openai-types.js';
 
@@ -24,7 +24,7 @@ export type * from './openai-types.js';
 const most = 16;
 
 /** What OpenAI's API has and a model in the page does not: refused by name, for nobody is to believe that it had an effect. */
-const unsupported = ['tools', 'functions', 'logprobs', 'top_logprobs', 'modalities', 'audio', 'suffix', 'best_of'];
+const unsupported = ['functions', 'logprobs', 'top_logprobs', 'modalities', 'audio', 'suffix', 'best_of'];
 
 /** What goes beyond the model itself. */
 export interface OpenAIOptions {
@@ -57,18 +57,18 @@ function guarded<Q, R>(f: (q: Q, o?: CallOptions) => Promise<R>): (q: Q, o?: Cal
 }
 
 /** A request, read. */
-interface Job {
+interface Job<T> {
   id: string;
   created: number;
   n: number;
   streamed: boolean;
   withUsage: boolean;
   options: GenerateOptions;
-  start: (options: GenerateOptions) => AsyncGenerator<string, void, undefined>;
+  start: (options: GenerateOptions) => AsyncGenerator<T, void, undefined>;
 }
 
-/** A piece of the text with an index, or its end. */
-type Part = { index: number; text: string } | { index: number; end: Turn };
+/** A piece of the text or answer with an index, or its end. */
+type Part<T> = { index: number; piece: T } | { index: number; end: Turn };
 
 class InPage {
   constructor(
@@ -80,22 +80,31 @@ class InPage {
     const job = checked(() => {
       const request = optionsOf(q) as ChatRequest;
       const messages = messagesOf(request.messages).map((m) => (m.role === 'developer' ? { ...m, role: 'system' } : m));
-      const job = this.read(request, o, 'chatcmpl', (options) => this.model.chat(messages, options));
+      const given = answerOptions(conversationOf(request));
+      const job = this.read(request, o, 'chatcmpl', (options) => this.model.answer(messages, { ...options, ...given }));
       return { ...job, options: { ...job.options, ...form(request.response_format, job.options) } };
     });
     const head = { ...this.head(job), object: 'chat.completion.chunk' as const };
     if (job.streamed) return this.chunks(job, head);
-    const { texts, usage } = await this.all(job);
+    const answers: { answer: Answer; end: Turn }[] = [];
+    let answer = new Answer();
+    for await (const part of this.parts(job)) {
+      if ('piece' in part) answer.add(part.piece);
+      else {
+        answers.push({ answer, end: part.end });
+        answer = new Answer();
+      }
+    }
     return {
       ...head,
       object: 'chat.completion',
-      choices: texts.map(({ text, finish_reason }, index) => ({
+      choices: answers.map(({ answer, end }, index) => ({
         index,
-        message: { role: 'assistant', content: text, refusal: null },
-        finish_reason,
+        message: messageOf(answer),
+        finish_reason: answer.finish(end),
         logprobs: null,
       })),
-      usage,
+      usage: usageOf(answers.map(({ end }) => end)),
     };
   }
 
@@ -108,22 +117,26 @@ class InPage {
     });
     const head = { ...this.head(job), object: 'text_completion' as const };
     if (job.streamed) return this.pieces(job, head, echo);
-    const { texts, usage } = await this.all(job);
-    const choices = texts.map((t, index) => ({
-      index,
-      text: echo + t.text,
-      finish_reason: t.finish_reason,
-      logprobs: null,
-    }));
-    return { ...head, choices, usage };
+    const choices: Completion['choices'] = [];
+    const turns: Turn[] = [];
+    let text = echo;
+    for await (const part of this.parts(job)) {
+      if ('piece' in part) text += part.piece;
+      else {
+        choices.push({ index: part.index, text, finish_reason: finish(part.end), logprobs: null });
+        turns.push(part.end);
+        text = echo;
+      }
+    }
+    return { ...head, choices, usage: usageOf(turns) };
   }
 
-  private head({ id, created }: Job) {
+  private head({ id, created }: Job<unknown>) {
     const print = this.model.info.id;
     return { id, created, model: this.o.model ?? print, system_fingerprint: print };
   }
 
-  private read(q: CompletionOptions, o: CallOptions | undefined, kind: string, start: Job['start']): Job {
+  private read<T>(q: CompletionOptions, o: CallOptions | undefined, kind: string, start: Job<T>['start']): Job<T> {
     refuse(q);
     const n = q.n ?? 1;
     if (!Number.isInteger(n) || n < 1 || n > most) throw invalid(`n: want 1 to ${most}, got ${n}`);
@@ -139,7 +152,7 @@ class InPage {
   }
 
   /** The texts of a job, one after the other. With a seed, each has its own. */
-  private async *parts(job: Job): AsyncGenerator<Part, void, undefined> {
+  private async *parts<T>(job: Job<T>): AsyncGenerator<Part<T>, void, undefined> {
     const { seed } = job.options;
     for (let index = 0; index < job.n; index++) {
       const options = { ...job.options, ...(seed !== undefined && { seed: seed + index }) };
@@ -151,7 +164,7 @@ class InPage {
             yield { index, end: next.value };
             break;
           }
-          yield { index, text: next.value };
+          yield { index, piece: next.value };
         }
       } catch (e) {
         throw forCaller(e);
@@ -161,57 +174,44 @@ class InPage {
     }
   }
 
-  private async all(job: Job) {
-    const texts: { text: string; finish_reason: FinishReason }[] = [];
-    const turns: Turn[] = [];
-    let text = '';
-    for await (const part of this.parts(job)) {
-      if ('text' in part) text += part.text;
-      else {
-        texts.push({ text, finish_reason: finish(part.end) });
-        turns.push(part.end);
-        text = '';
-      }
-    }
-    return { texts, usage: usageOf(turns) };
-  }
-
   private async *chunks(
-    job: Job,
+    job: Job<AnswerPart>,
     head: Omit<ChatCompletionChunk, 'choices'>,
   ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
     const turns: Turn[] = [];
-    let begun = -1;
+    let answer: Answer | undefined;
     for await (const part of this.parts(job)) {
       const { index } = part;
-      if (index !== begun) {
-        begun = index;
+      if (!answer)
         yield { ...head, choices: [{ index, delta: { role: 'assistant', content: '' }, finish_reason: null }] };
-      }
-      if ('text' in part) yield { ...head, choices: [{ index, delta: { content: part.text }, finish_reason: null }] };
-      else {
+      answer ??= new Answer();
+      if ('piece' in part) {
+        answer.add(part.piece);
+        yield { ...head, choices: [{ index, delta: deltaOf(part.piece), finish_reason: null }] };
+      } else {
         turns.push(part.end);
-        yield { ...head, choices: [{ index, delta: {}, finish_reason: finish(part.end) }] };
+        yield { ...head, choices: [{ index, delta: {}, finish_reason: answer.finish(part.end) }] };
+        answer = undefined;
       }
     }
     if (job.withUsage) yield { ...head, choices: [], usage: usageOf(turns) };
   }
 
   private async *pieces(
-    job: Job,
+    job: Job<string>,
     head: Omit<Completion, 'choices'>,
     echo: string,
   ): AsyncGenerator<Completion, void, undefined> {
     const turns: Turn[] = [];
-    const choice = (index: number, text: string, finish_reason: FinishReason | null) => ({
+    const choice = (index: number, text: string, finish_reason: 'stop' | 'length' | null) => ({
       ...head,
-      choices: [{ index, text, finish_reason: finish_reason as FinishReason, logprobs: null }], // null until the end, as OpenAI has it
+      choices: [{ index, text, finish_reason: finish_reason as 'stop', logprobs: null }], // null until the end, as OpenAI has it
     });
     let begun = -1;
     for await (const part of this.parts(job)) {
       if (part.index !== begun && echo) yield choice(part.index, echo, null);
       begun = part.index;
-      if ('text' in part) yield choice(part.index, part.text, null);
+      if ('piece' in part) yield choice(part.index, part.piece, null);
       else {
         turns.push(part.end);
         yield choice(part.index, '', finish(part.end));
@@ -219,6 +219,45 @@ class InPage {
     }
     if (job.withUsage) yield { ...head, choices: [], usage: usageOf(turns) };
   }
+}
+
+/** What of a request says what the model may call, and how it thinks. */
+function conversationOf(q: ChatRequest): Record<string, unknown> {
+  const { tool_choice: choice, reasoning_format: format } = q;
+  if (![undefined, null, 'auto', 'deepseek', 'none'].includes(format))
+    throw invalid('reasoning_format: want auto, deepseek or none');
+  return {
+    tools: q.tools,
+    toolChoice: typeof choice === 'object' && choice !== null ? choice.function : choice,
+    parallelToolCalls: q.parallel_tool_calls,
+    thoughts: format !== 'none',
+    reasoningEffort: q.reasoning_effort,
+    templateVariables: q.chat_template_kwargs,
+  };
+}
+
+function messageOf({ content, reasoning, calls }: Answer): ChatCompletion['choices'][number]['message'] {
+  return {
+    role: 'assistant',
+    content: content === '' && calls.length > 0 ? null : content,
+    refusal: null,
+    ...(reasoning && { reasoning_content: reasoning }),
+    ...(calls.length > 0 && {
+      tool_calls: calls.map(({ id, name, arguments: given }) => ({
+        id,
+        type: 'function' as const,
+        function: { name, arguments: given },
+      })),
+    }),
+  };
+}
+
+function deltaOf(p: AnswerPart): ChatCompletionChunk['choices'][number]['delta'] {
+  if ('content' in p) return { content: p.content };
+  if ('reasoning' in p) return { reasoning_content: p.reasoning };
+  const { index, id, name, arguments: given } = p;
+  const first = id === undefined ? {} : { id, type: 'function' as const };
+  return { tool_calls: [{ index, ...first, function: { ...(name !== undefined && { name }), arguments: given } }] };
 }
 
 /** Refuses what would have no effect. */
@@ -261,7 +300,7 @@ function form(f: ResponseFormat | null | undefined, o: GenerateOptions): Generat
   return { jsonSchema: typeof f.schema === 'string' ? JSON.parse(f.schema) : (f.schema ?? true) };
 }
 
-function finish(t: Turn): FinishReason {
+function finish(t: Turn): 'stop' | 'length' {
   return t.end === 'length' ? 'length' : 'stop';
 }
 

@@ -6,7 +6,6 @@ import {
   flag,
   numbers,
   oneOf,
-  plainCopy,
   type Sampling,
   sampling,
   stops,
@@ -89,14 +88,6 @@ export function textOptions(o: GenerateTokensOptions & { stop?: unknown }): GoTe
   const onOverflow = oneOf('onOverflow', o.onOverflow, ['error', 'truncate', 'shift'] as const);
   if (onOverflow !== undefined) copy.onOverflow = onOverflow;
   return { ...copy, ...form(o) };
-}
-
-/** The tools of a conversation, copied plainly. */
-export function toolsOf(o: { tools?: unknown } | null | undefined): object[] | undefined {
-  const tools = o?.tools;
-  if (tools === undefined || tools === null) return undefined;
-  if (!Array.isArray(tools)) throw wants('tools', 'a list of functions', tools);
-  return plainCopy('tools', tools) as object[];
 }
 
 /** What the text may look like: a schema as JSON, or a grammar. */

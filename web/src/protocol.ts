@@ -1,19 +1,20 @@
 import type { ChatMessage } from './chat.js';
+import type { AnswerPart } from './conversation.js';
 import type { ErrorCode } from './errors.js';
 import type { LoadProgress } from './loader.js';
 import type { DeviceInfo } from './runtime.js';
-import type { ChatOptions, LoadOptions, ModelInfo } from './text.js';
+import type { AnswerOptions, LoadOptions, ModelInfo } from './text.js';
 
 /** The options of load that can be sent to a Worker. */
 export type WorkerLoadOptions = Omit<LoadOptions, 'signal' | 'onProgress' | 'onWarning' | 'device' | 'fetch'>;
-export type WorkerGenerateOptions = Omit<ChatOptions, 'signal' | 'onToken' | 'onPrompt'>;
+export type WorkerGenerateOptions = Omit<AnswerOptions, 'signal' | 'onToken' | 'onPrompt'>;
 
 /** To the Worker. Each call has an id, and one answer. */
 export type Call =
   | { op: 'hello' } // answered as soon as the Worker runs
   | { op: 'load'; url: string; files?: File[]; options: WorkerLoadOptions; wasmPlaces: string[] }
   | { op: 'generate'; prompt: string; options: WorkerGenerateOptions }
-  | { op: 'chat'; messages: ChatMessage[]; options: WorkerGenerateOptions }
+  | { op: 'chat' | 'answer'; messages: ChatMessage[]; options: WorkerGenerateOptions }
   | { op: 'encode'; text: string }
   | { op: 'encodeChat'; messages: ChatMessage[] }
   | { op: 'decode'; ids: Int32Array }
@@ -35,6 +36,6 @@ export type Reply =
   | { id: number; warning: string }
   | { id: number; token: { id: number; ms: number } }
   | { id: number; prompt: { done: number; total: number } }
-  | { id: number; text: string }
+  | { id: number; text: string | AnswerPart }
   | { id: number; value: unknown }
   | { id: number; error: { code: ErrorCode; message: string } };

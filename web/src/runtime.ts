@@ -1,6 +1,7 @@
 import { unlessAborted } from './abort.js';
 import { onAbort } from './arguments.js';
 import { backend } from './backend.js';
+import type { AnswerPart } from './conversation.js';
 import { asError, LlamaError } from './errors.js';
 import { type WasmSource, wasmModule } from './wasm.js';
 import { goFor } from './wasm_exec.js';
@@ -12,6 +13,7 @@ type Result<T> = T | { failure: { code: string; message: string } };
 export interface GoPiece {
   token?: number; // absent if the text ended without one
   text: string; // what is final: empty while a character or a stop string is incomplete
+  parts?: AnswerPart[]; // of an answer that is taken apart
   /** Of the last piece: why the text ended, and counts and times. */
   end?: 'eos' | 'length' | 'stop' | 'aborted';
   stats?: {
@@ -41,6 +43,7 @@ export interface GoTransformer {
     options: { sequence?: number; append?: boolean; from?: number; logits: Float32Array },
   ): Promise<null>;
   generate(prompt: string | Int32Array, options: object): Result<GoGeneration>;
+  answer(conversation: object, options: object): Result<GoGeneration>;
   reset(): Promise<null>;
   close(): Promise<null>;
 }

@@ -11,13 +11,22 @@ import {
 } from './arguments.js';
 import { type CacheReport, manifestOf } from './cache.js';
 import { Callback, CallbackError, forCaller } from './callback.js';
-import { type ChatMessage, type Rendered, renderChat } from './chat.js';
+import { type ChatMessage, openingOf, renderChat, renderer } from './chat.js';
+import {
+  type AnswerPart,
+  answerOptions,
+  type CallOptions,
+  goConversation,
+  type TemplateOptions,
+  templateOptions,
+  variablesOf,
+} from './conversation.js';
 import { type DeviceOptions, gpuDevice } from './device.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { fetchFiles, filesOf, type Source } from './files.js';
 import { type LoadModelOptions, type Manifest, type Model, open } from './loader.js';
-import { loadOptions, textOptions, toolsOf, transformerOptions } from './options.js';
-import { type DeviceInfo, endRuntime, type KernelTrial } from './runtime.js';
+import { loadOptions, textOptions, transformerOptions } from './options.js';
+import { type DeviceInfo, endRuntime, type GoGeneration, type GoPiece, type KernelTrial } from './runtime.js';
 import { type GenerateTokensOptions, Transformer, type TransformerOptions } from './transformer.js';
 
 export interface LoadOptions extends Omit<LoadModelOptions, 'manifestUrl'>, TransformerOptions, DeviceOptions {
@@ -35,10 +44,9 @@ export interface GenerateOptions extends GenerateTokensOptions {
   onPrompt?: (progress: { done: number; total: number }) => void;
 }
 
-export interface ChatOptions extends GenerateOptions {
-  /** Functions that the model may call, as OpenAI describes them, for its chat template. Calls come as text. */
-  tools?: readonly object[];
-}
+export interface ChatOptions extends GenerateOptions, TemplateOptions {}
+
+export interface AnswerOptions extends ChatOptions, CallOptions {}
 
 /** Counts and times of the last generation, and memory in use. */
 export interface Stats {
@@ -91,6 +99,11 @@ export interface TextModel {
   generate(prompt: string, options?: GenerateOptions): AsyncGenerator<string, void, undefined>;
   /** Answers the last message, using the model's own chat template. */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<string, void, undefined>;
+  /**
+   * Answers the last message, and takes the answer apart: text, thoughts, and calls of functions in whatever form the model writes
+   * them. What the chat template cannot write, functions or results, is put into words.
+   */
+  answer(messages: readonly ChatMessage[], options?: AnswerOptions): AsyncGenerator<AnswerPart, void, undefined>;
   encode(text: string): Promise<Int32Array>;
   /** The tokens of a conversation, as chat() has the model read it. */
   encodeChat(messages: readonly ChatMessage[]): Promise<Int32Array>;
@@ -215,28 +228,37 @@ class LocalModel implements TextModel {
   }
 
   generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string, void, undefined> {
-    return this.continue(async () => ({ text: text('prompt', prompt) }), true, options);
+    return this.continue(options, textOf, async (o) => this.transformer.generate(text('prompt', prompt), o));
   }
 
   chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<string, void, undefined> {
-    return this.continue(
-      async () =>
-        renderChat(
-          this.model,
-          checked(() => messagesOf(messages)),
-          checked(() => toolsOf(options)),
-        ),
-      false,
-      options,
-    );
+    return this.continue(options, textOf, async (o) => {
+      const [said, given] = checked(() => [messagesOf(messages), templateOptions(optionsOf(options))] as const);
+      const rendered = renderChat(this.model, said, { tools: given.tools, variables: variablesOf(given) });
+      return this.transformer.generate(rendered.text, { ...o, special: false, opening: rendered.opening });
+    });
   }
 
-  /** Continues a prompt. With `special`, the tokenizer puts in front what belongs before a text. */
-  private async *continue(
-    prompt: () => Promise<Rendered>,
-    special: boolean,
+  answer(messages: readonly ChatMessage[], options: AnswerOptions = {}): AsyncGenerator<AnswerPart, void, undefined> {
+    return this.continue(options, partsOf, async (o) => {
+      const [said, given] = checked(() => [messagesOf(messages), answerOptions(optionsOf(options))] as const);
+      const write = renderer(this.model);
+      const opening = openingOf(write, said, { tools: given.tools, variables: variablesOf(given) });
+      return this.transformer.answer(
+        checked(() => goConversation(said, given, write)),
+        { ...o, opening },
+      );
+    });
+  }
+
+  /** Generates what `begin` begins, and yields what `take` takes of each piece. */
+  private async *continue<T>(
     options: GenerateOptions,
-  ): AsyncGenerator<string, void, undefined> {
+    take: (piece: GoPiece) => T[],
+    begin: (
+      o: Omit<GenerateOptions, 'jsonSchema'> & { onRead: (done: number, total: number) => void },
+    ) => Promise<GoGeneration>,
+  ): AsyncGenerator<T, void, undefined> {
     const [o, signal, onToken, onPrompt] = checked(() => {
       const given = optionsOf(options);
       return [
@@ -248,10 +270,9 @@ class LocalModel implements TextModel {
     });
     throwIfAborted(signal);
     this.throwIfEnded();
-    const { text, opening } = await prompt();
     const reading = new Callback(onPrompt, () => stop());
     const onRead = (done: number, total: number) => reading.call({ done, total });
-    const generation = await this.transformer.generate(text, { ...o, special, opening, onRead });
+    const generation = await begin({ ...o, onRead });
     const meter = new Meter(generation.promptTokens);
     this.run = meter.run;
     let stopping: Promise<unknown> | undefined;
@@ -275,7 +296,7 @@ class LocalModel implements TextModel {
         }
         throwIfAborted(signal);
         this.throwIfEnded();
-        if (piece.text) yield* passed(piece.text);
+        for (const part of take(piece)) yield* passed(part);
         if (piece.end) return;
       }
     } catch (e) {
@@ -298,7 +319,7 @@ class LocalModel implements TextModel {
   }
 
   async encodeChat(messages: readonly ChatMessage[]): Promise<Int32Array> {
-    const { text } = await renderChat(
+    const { text } = renderChat(
       this.model,
       checked(() => messagesOf(messages)),
     );
@@ -349,10 +370,13 @@ class LocalModel implements TextModel {
   }
 }
 
+const textOf = (piece: GoPiece): string[] => (piece.text ? [piece.text] : []);
+const partsOf = (piece: GoPiece): AnswerPart[] => piece.parts ?? [];
+
 /** Yields a piece. What the caller throws into the generator meanwhile goes back to the caller as it is. */
-async function* passed(text: string): AsyncGenerator<string, void, undefined> {
+async function* passed<T>(part: T): AsyncGenerator<T, void, undefined> {
   try {
-    yield text;
+    yield part;
   } catch (e) {
     throw new CallbackError(e);
   }

@@ -96,6 +96,24 @@ export interface GenerateTokensOptions extends SampleOptions {
   grammar?: string;
 }
 
+interface GenerationOptions extends GenerateTokensOptions {
+  stop?: string | readonly string[];
+  /** How a text begins that is never dropped, unless `keep` says otherwise. */
+  opening?: string | undefined;
+  /** Called after each chunk of the prompt; must not throw. */
+  onRead?: (done: number, total: number) => void;
+}
+
+/** The options of a text as Go takes them. */
+function generationOptions(o: Partial<GenerationOptions>) {
+  return {
+    seed: Math.floor(Math.random() * 2 ** 53),
+    ...textOptions(o),
+    opening: o.opening === undefined ? null : text('opening', o.opening),
+    onRead: callback('onRead', o.onRead) ?? null,
+  };
+}
+
 /** The most bytes of logits that one call may return. */
 const mostLogits = 2 ** 30;
 
@@ -209,31 +227,27 @@ export class Transformer {
    */
   async generate(
     prompt: string | ArrayLike<number>,
-    options: GenerateTokensOptions & {
-      stop?: string | readonly string[];
-      special?: boolean;
-      /** How a text begins that is never dropped, unless `keep` says otherwise. */
-      opening?: string | undefined;
-      /** Called after each chunk of the prompt; must not throw. */
-      onRead?: (done: number, total: number) => void;
-    } = {},
+    options: GenerationOptions & { special?: boolean } = {},
   ): Promise<GoGeneration> {
     const [start, o] = checked(() => {
       const { vocab } = this.model.manifest.spec;
       const given = optionsOf(options);
-      return [
-        typeof prompt === 'string' ? prompt : tokenIds('prompt', prompt, vocab),
-        {
-          seed: Math.floor(Math.random() * 2 ** 53),
-          ...textOptions(given),
-          special: flag('special', given.special) ?? true,
-          opening: given.opening === undefined ? null : text('opening', given.opening),
-          onRead: callback('onRead', given.onRead) ?? null,
-        },
-      ] as const;
+      const special = flag('special', given.special) ?? true;
+      const text = typeof prompt === 'string' ? prompt : tokenIds('prompt', prompt, vocab);
+      return [text, { ...generationOptions(given), special }] as const;
     });
     const go = await this.use();
     return this.model.runtime.call(() => unwrap(go.generate(start, o)));
+  }
+
+  /**
+   * Begins to answer a conversation, as goConversation() has made it.
+   * @internal
+   */
+  async answer(conversation: object, options: GenerationOptions): Promise<GoGeneration> {
+    const o = checked(() => generationOptions(optionsOf(options)));
+    const go = await this.use();
+    return this.model.runtime.call(() => unwrap(go.answer(conversation, o)));
   }
 
   /** Empties the cache of the sequence that was used last. */

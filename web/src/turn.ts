@@ -1,5 +1,6 @@
 // One text of a model for the interfaces of others: openai.ts, webllm.ts, prompt-api.ts, ai-sdk.ts.
 import { abortSignal, checked, onAbort } from './arguments.js';
+import type { AnswerPart } from './conversation.js';
 import { asError, throwIfAborted } from './errors.js';
 import type { GenerateOptions, Stats, TextModel } from './text.js';
 
@@ -37,12 +38,12 @@ async function take(model: TextModel, signal: AbortSignal | undefined): Promise<
 }
 
 /** Has a model continue a text, when it is free, and yields the pieces. When `interrupt` aborts, the text ends where it is. */
-export async function* turn(
+export async function* turn<T>(
   model: TextModel,
-  start: (options: GenerateOptions) => AsyncGenerator<string, void, undefined>,
+  start: (options: GenerateOptions) => AsyncGenerator<T, void, undefined>,
   options: GenerateOptions,
   interrupt?: AbortSignal,
-): AsyncGenerator<string, Turn, undefined> {
+): AsyncGenerator<T, Turn, undefined> {
   const signal = checked(() => abortSignal(options.signal));
   const free = await take(model, signal);
   const both = new AbortController();
@@ -58,12 +59,31 @@ export async function* turn(
   return model.stats();
 }
 
-/** Reads a turn to its end. */
-export async function whole(pieces: AsyncGenerator<string, Turn, undefined>): Promise<{ text: string; turn: Turn }> {
-  let text = '';
-  for (;;) {
-    const next = await pieces.next();
-    if (next.done) return { text, turn: next.value };
-    text += next.value;
+/** A call of a function in an answer. */
+export interface Call {
+  id: string;
+  name: string;
+  arguments: string; // JSON
+}
+
+/** An answer, as far as it has come. */
+export class Answer {
+  content = '';
+  reasoning = '';
+  readonly calls: Call[] = [];
+
+  add(part: AnswerPart): void {
+    if ('content' in part) this.content += part.content;
+    else if ('reasoning' in part) this.reasoning += part.reasoning;
+    else {
+      this.calls[part.index] ??= { id: part.id ?? '', name: part.name ?? '', arguments: '' };
+      this.calls[part.index]!.arguments += part.arguments;
+    }
+  }
+
+  /** Why it ended, by OpenAI's names: calls that were cut off are none that anybody could follow. */
+  finish(turn: Turn): 'stop' | 'length' | 'tool_calls' {
+    if (turn.end === 'length') return 'length';
+    return this.calls.length > 0 ? 'tool_calls' : 'stop';
   }
 }

@@ -1,5 +1,6 @@
 import { callback, checked, invalid } from './arguments.js';
 import { forCaller } from './callback.js';
+import type { AnswerPart } from './conversation.js';
 import { LlamaError } from './errors.js';
 import type { LoadProgress } from './loader.js';
 import { openai } from './openai.js';
@@ -147,18 +148,27 @@ export class MLCEngine {
 
   /** The model, whose last answer is remembered. */
   private heard(model: TextModel): TextModel {
-    const listen = async function* (this: MLCEngine, pieces: AsyncGenerator<string, void, undefined>) {
-      this.message = '';
-      for await (const text of pieces) {
-        this.message += text;
-        yield text;
+    const listen = async function* <T extends string | AnswerPart>(
+      engine: MLCEngine,
+      pieces: AsyncGenerator<T, void, undefined>,
+    ): AsyncGenerator<T, void, undefined> {
+      engine.message = '';
+      for await (const piece of pieces) {
+        engine.message += textOf(piece);
+        yield piece;
       }
-    }.bind(this);
+    };
     return Object.assign(Object.create(model) as TextModel, {
-      chat: (...a: Parameters<TextModel['chat']>) => listen(model.chat(...a)),
-      generate: (...a: Parameters<TextModel['generate']>) => listen(model.generate(...a)),
+      answer: (...a: Parameters<TextModel['answer']>) => listen(this, model.answer(...a)),
+      generate: (...a: Parameters<TextModel['generate']>) => listen(this, model.generate(...a)),
     });
   }
+}
+
+/** What of a piece is text. */
+function textOf(piece: string | AnswerPart): string {
+  if (typeof piece === 'string') return piece;
+  return 'content' in piece ? piece.content : '';
 }
 
 const since = (begun: number) => (performance.now() - begun) / 1000;

@@ -2,7 +2,7 @@
 // own address, so that it runs from wherever a bundler puts it, as a module or not, and from a blob.
 import { asError } from './errors.js';
 import type { Call, Reply, Request } from './protocol.js';
-import { type ChatOptions, load, type TextModel } from './text.js';
+import { type AnswerOptions, load, type TextModel } from './text.js';
 import { setWasmPlaces } from './wasm.js';
 
 const post = (reply: Reply) => (globalThis as unknown as Worker).postMessage(reply);
@@ -24,14 +24,15 @@ async function answer(id: number, call: Call, signal: AbortSignal): Promise<unkn
   const m = model!; // load comes before all other calls, and none comes before its answer
   switch (call.op) {
     case 'generate':
-    case 'chat': {
-      const options: ChatOptions = {
+    case 'chat':
+    case 'answer': {
+      const options: AnswerOptions = {
         ...call.options,
         signal,
         onToken: (token) => post({ id, token }),
         onPrompt: (prompt) => post({ id, prompt }),
       };
-      const pieces = call.op === 'chat' ? m.chat(call.messages, options) : m.generate(call.prompt, options);
+      const pieces = call.op === 'generate' ? m.generate(call.prompt, options) : m[call.op](call.messages, options);
       for await (const text of pieces) post({ id, text });
       return undefined;
     }

@@ -16,13 +16,14 @@ import { wasmPlaces } from './assets.js';
 import { manifestOf } from './cache.js';
 import { Callback, forCaller } from './callback.js';
 import type { ChatMessage } from './chat.js';
+import { type AnswerPart, answerOptions, templateOptions } from './conversation.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { filesOf, type Source } from './files.js';
-import { loadOptions, textOptions, toolsOf, transformerOptions } from './options.js';
+import { loadOptions, textOptions, transformerOptions } from './options.js';
 import type { Call, Loaded, Reply, Request, WorkerGenerateOptions, WorkerLoadOptions } from './protocol.js';
 import type { DeviceInfo } from './runtime.js';
 import { noWorker, ways } from './start.js';
-import type { ChatOptions, GenerateOptions, LoadOptions, ModelInfo, Stats, TextModel } from './text.js';
+import type { AnswerOptions, ChatOptions, GenerateOptions, LoadOptions, ModelInfo, Stats, TextModel } from './text.js';
 
 export interface WorkerLoadModelOptions extends Omit<LoadOptions, 'device' | 'fetch'> {
   /** A Worker of llama-webgpu/worker-thread, for bundlers that need their own way to create one. */
@@ -196,15 +197,23 @@ class RemoteModel implements TextModel {
 
   chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<string, void, undefined> {
     return this.stream(options, (o) => {
-      const tools = toolsOf(options);
-      return { op: 'chat', messages: messagesOf(messages), options: tools ? { ...o, tools } : o };
+      const given = templateOptions(optionsOf(options));
+      return { op: 'chat', messages: messagesOf(messages), options: { ...o, ...given } };
     });
   }
 
-  private async *stream(
+  answer(messages: readonly ChatMessage[], options: AnswerOptions = {}): AsyncGenerator<AnswerPart, void, undefined> {
+    return this.stream(options, (o) => {
+      const given = answerOptions(optionsOf(options));
+      return { op: 'answer', messages: messagesOf(messages), options: { ...o, ...given } };
+    });
+  }
+
+  /** Yields what the Worker sends of a text: strings, or parts of an answer. */
+  private async *stream<T extends string | AnswerPart>(
     options: GenerateOptions,
     callOf: (o: WorkerGenerateOptions) => Call,
-  ): AsyncGenerator<string, void, undefined> {
+  ): AsyncGenerator<T, void, undefined> {
     const [call, signal, onToken, onPrompt] = checked(() => {
       const o = optionsOf(options);
       return [
@@ -217,7 +226,7 @@ class RemoteModel implements TextModel {
     throwIfAborted(signal);
     const ender = new AbortController();
     const settled = onAbort(signal, () => ender.abort());
-    const pieces: string[] = [];
+    const pieces: T[] = [];
     let wake = () => {};
     let over = false;
     const told = new Callback(onToken, () => wake());
@@ -228,7 +237,7 @@ class RemoteModel implements TextModel {
         onReply: (r) => {
           if ('token' in r) told.call(r.token);
           if ('prompt' in r) reading.call(r.prompt);
-          if ('text' in r) pieces.push(r.text);
+          if ('text' in r) pieces.push(r.text as T);
           wake();
         },
       })
@@ -240,8 +249,8 @@ class RemoteModel implements TextModel {
     try {
       const failed = () => told.failure ?? reading.failure;
       while (!failed() && (!over || pieces.length > 0)) {
-        const text = pieces.shift();
-        if (text !== undefined) yield text;
+        const piece = pieces.shift();
+        if (piece !== undefined) yield piece;
         else
           await new Promise<void>((resolve) => {
             wake = resolve;

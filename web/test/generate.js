@@ -315,6 +315,68 @@ tests['stop, abort, break, one at a time, chat'] = async () => {
   await chatty.dispose();
 };
 
+tests['a text that is drawn: with the same seed, as native and as the server’s'] = async () => {
+  const want = (await expected()).models.int4;
+  const o = { seed: 7, temperature: 0.9, topK: 50, topP: 0.9, minP: 0.01, repeatPenalty: 1.1 };
+  const model = await open('/models/int4/');
+  equal(await all(model.generate(want.prompt, { ...o, maxTokens: 16 })), want.drawn, 'the native program’s text');
+  equal(await all(model.generate(want.prompt, { ...o, maxTokens: 16 })), want.drawn, 'with a warm cache');
+  const body = { model: 'int4', prompt: want.prompt, max_tokens: 16, seed: 7, temperature: 0.9, top_k: 50, top_p: 0.9 };
+  const response = await fetch(at('/v1/completions'), {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ ...body, min_p: 0.01, repeat_penalty: 1.1 }),
+  });
+  equal((await response.json()).choices[0].text, want.drawn, 'the server’s text');
+  await model.dispose();
+};
+
+tests['tools: a call has its form; thoughts come apart'] = async () => {
+  const parameters = {
+    type: 'object',
+    properties: { a: { type: 'boolean' } },
+    required: ['a'],
+    additionalProperties: false,
+  };
+  const tools = ['f', 'g'].map((name) => ({ type: 'function', function: { name, parameters } }));
+  const model = await open('/bad/tools/int4/');
+  const messages = [{ role: 'user', content: 'It was' }];
+  const { chat } = openai(model);
+  const q = { messages, tools, tool_choice: 'required', parallel_tool_calls: false, temperature: 0, stream: true };
+  const choices = [];
+  for await (const chunk of await chat.completions.create(q)) choices.push(chunk.choices[0]);
+  const calls = choices.flatMap((c) => c.delta.tool_calls ?? []);
+  const [{ id, index, function: first }] = calls;
+  check(['f', 'g'].includes(first.name) && index === 0 && id.length > 0, JSON.stringify(calls));
+  equal(typeof JSON.parse(calls.map((c) => c.function.arguments).join('')).a, 'boolean', 'the argument');
+  equal(
+    [choices.at(-1).finish_reason, choices.map((c) => c.delta.content ?? '').join('')],
+    ['tool_calls', ''],
+    'the end',
+  );
+  for (const [name, f] of Object.entries({
+    'tools[0].function': { name: 'a b' },
+    '#/not': { name: 'f', parameters: { not: {} } },
+  })) {
+    const wrong = { ...q, tools: [{ type: 'function', function: f }] };
+    const e = await fails('invalid-argument', async () => all(await chat.completions.create(wrong)));
+    check(e.message.includes(name), e.message);
+  }
+  await model.dispose();
+
+  const thinker = await open('/bad/think/int4/');
+  const said = async (o) => {
+    const parts = [];
+    for await (const part of thinker.answer(messages, { maxTokens: 2, temperature: 0, ...o }))
+      parts.push(...Object.keys(part));
+    return [...new Set(parts)];
+  };
+  equal(await said({}), ['reasoning'], 'parts of a thought');
+  equal(await said({ thoughts: false }), ['content'], 'parts of a thought that stays in the text');
+  equal(await said({ reasoningEffort: 'none' }), ['content'], 'parts without a thought');
+  await thinker.dispose();
+};
+
 tests['where the context ends: the system message stays, and length is why'] = async () => {
   const warnings = [];
   const room = 32;

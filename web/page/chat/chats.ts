@@ -1,5 +1,4 @@
 // The conversations and the answer that is being written. What is shown is view.ts's part.
-import { withoutCalls } from '../engine/calls.js';
 import type { Engine, Listener, Outcome } from '../engine/engine.js';
 import { aborted, complain } from '../lib/notices.js';
 import type { Settings } from '../settings/settings.js';
@@ -217,9 +216,7 @@ function finish(m: Message, o: Outcome): void {
     tokens: o.tokens,
     tokensPerSecond: o.tokensPerSecond,
   });
-  if (o.calls.length === 0) return;
-  m.calls = o.calls;
-  m.text = withoutCalls(m.text);
+  if (o.calls.length > 0) m.calls = o.calls;
 }
 
 function failed(m: Message, e: unknown): void {

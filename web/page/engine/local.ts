@@ -1,9 +1,8 @@
 // A model on the visitor's GPU: the npm package's, in its Worker.
-import type { ChatMessage, GenerateOptions, TextModel } from '../../src/index.js';
-import { localOptions } from '../settings/options.js';
+import type { AnswerPart, GenerateOptions, TextModel } from '../../src/index.js';
+import type { ToolCall } from '../chat/tree.js';
+import { conversationOptions, localOptions } from '../settings/options.js';
 import type { Settings } from '../settings/settings.js';
-import { toolsOf } from '../settings/settings.js';
-import { callsIn } from './calls.js';
 import { asText, type Engine, type Listener, type Outcome, type Turn } from './engine.js';
 
 export class LocalEngine implements Engine {
@@ -20,25 +19,22 @@ export class LocalEngine implements Engine {
   }
 
   async answer(turns: readonly Turn[], s: Settings, signal: AbortSignal, on: Listener): Promise<Outcome> {
-    const tools = toolsOf(s);
     const options: GenerateOptions = {
       ...localOptions(s),
       signal,
       onToken: ({ ms }) => on.token(ms),
       onPrompt: ({ done, total }) => on.prompt(done, total),
     };
-    let text = '';
-    const pieces = this.chats
-      ? this.model.chat(turns.map(message), tools ? { ...options, tools } : options)
-      : this.model.generate(asText(turns), options);
-    for await (const piece of pieces) {
-      text += piece;
-      on.text(piece);
+    const calls: ToolCall[] = [];
+    if (this.chats) {
+      for await (const part of this.model.answer(turns, { ...options, ...conversationOptions(s) }))
+        take(part, on, calls);
+    } else {
+      for await (const piece of this.model.generate(asText(turns), options)) on.text(piece);
     }
     const stats = await this.model.stats();
-    const calls = tools ? callsIn(text, tools) : [];
     return {
-      end: calls.length > 0 ? 'tools' : stats.end === 'length' ? 'length' : 'stop',
+      end: stats.end === 'length' ? 'length' : calls.length > 0 ? 'tools' : 'stop',
       promptTokens: stats.promptTokens,
       droppedTokens: stats.droppedTokens,
       tokens: stats.generatedTokens,
@@ -48,20 +44,12 @@ export class LocalEngine implements Engine {
   }
 }
 
-/** A message for a chat template. Templates want the arguments of calls as objects. */
-function message(t: Turn): ChatMessage {
-  if (!t.tool_calls) return { ...t };
-  const calls = t.tool_calls.map((c) => ({
-    ...c,
-    function: { ...c.function, arguments: parsed(c.function.arguments) },
-  }));
-  return { ...t, tool_calls: calls } as ChatMessage;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
+/** Takes a part of an answer. */
+function take(part: AnswerPart, on: Listener, calls: ToolCall[]): void {
+  if ('content' in part) on.text(part.content);
+  else if ('reasoning' in part) on.reasoning(part.reasoning);
+  else {
+    calls[part.index] ??= { id: part.id ?? '', name: part.name ?? '', arguments: '' };
+    calls[part.index]!.arguments += part.arguments;
   }
 }

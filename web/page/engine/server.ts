@@ -156,7 +156,7 @@ class Answer {
   outcome(): Outcome {
     const calls = this.calls.filter(Boolean);
     return {
-      end: calls.length > 0 ? 'tools' : this.finish === 'length' ? 'length' : 'stop',
+      end: this.finish === 'length' ? 'length' : calls.length > 0 ? 'tools' : 'stop',
       promptTokens: this.usage.prompt_tokens,
       droppedTokens: 0,
       tokens: this.usage.completion_tokens || this.speed.tokens,

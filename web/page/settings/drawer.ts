@@ -2,26 +2,25 @@
 import { $, button, input } from '../lib/dom.js';
 import { defaults, type Form, keep, type Settings, wrong } from './settings.js';
 
-type Numeric = 'temperature' | 'topP' | 'topK' | 'minP' | 'repeatPenalty' | 'presencePenalty' | 'frequencyPenalty';
-
-/** The values at which a control does nothing. */
-const off: { [N in Numeric]?: number } = {
+/** The sliders, and the values at which they do nothing. */
+const off = {
+  temperature: undefined,
   topP: 1,
   topK: 0,
   minP: 0,
   repeatPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
-};
-const numeric: Numeric[] = [
-  'temperature',
-  'topP',
-  'topK',
-  'minP',
-  'repeatPenalty',
-  'presencePenalty',
-  'frequencyPenalty',
-];
+  typicalP: 1,
+  xtcProbability: 0,
+  xtcThreshold: undefined,
+  dynamicTemperatureRange: 0,
+  dryMultiplier: 0,
+  dryBase: undefined,
+  dryAllowedLength: undefined,
+} satisfies { [N in keyof Settings]?: number | undefined };
+const numeric = Object.keys(off) as (keyof typeof off)[];
+const selects = ['overflow', 'toolChoice', 'reasoningEffort'] as const;
 const texts = ['schema', 'grammar', 'tools', 'system'] as const;
 
 export class Drawer {
@@ -42,7 +41,7 @@ export class Drawer {
     this.on('stop', () => Object.assign(s, { stop: input('stop-text').value }), 'stop-text');
     this.on('maxTokens', () => Object.assign(s, { maxTokens: whole('maxTokens', 1) }));
     this.on('seed', () => Object.assign(s, { seed: whole('seed', 0) }));
-    this.on('overflow', () => Object.assign(s, { overflow: input('overflow').value }));
+    for (const name of selects) this.on(name, () => Object.assign(s, { [name]: input(name).value }));
     this.on('useTools', () => Object.assign(s, { useTools: input('useTools').checked }));
     for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=form]'))
       radio.addEventListener('change', () => {
@@ -80,7 +79,7 @@ export class Drawer {
   /** Shows the settings as they are. */
   show(): void {
     const { s } = this;
-    for (const name of [...numeric, ...texts, 'overflow'] as const) input(name).value = String(s[name]);
+    for (const name of [...numeric, ...texts, ...selects]) input(name).value = String(s[name]);
     input('stop-text').value = s.stop;
     input('maxTokens').value = s.maxTokens === undefined ? '' : String(s.maxTokens);
     input('seed').value = s.seed === undefined ? '' : String(s.seed);
@@ -96,6 +95,9 @@ export class Drawer {
       const text = s[name] === off[name] ? 'off' : name === 'temperature' && s[name] === 0 ? 'greedy' : String(s[name]);
       document.querySelector(`output[for=${name}]`)!.textContent = text;
     }
+    // what has an effect only with another one
+    for (const name of ['dryBase', 'dryAllowedLength']) input(name).disabled = s.dryMultiplier === 0;
+    input('xtcThreshold').disabled = s.xtcProbability === 0;
     $('schema-row').hidden = s.form !== 'schema';
     $('grammar-row').hidden = s.form !== 'grammar';
     $('tools-row').hidden = !s.useTools;

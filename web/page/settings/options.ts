@@ -1,5 +1,5 @@
 // Settings as the two engines take them.
-import type { GenerateOptions } from '../../src/index.js';
+import type { AnswerOptions, GenerateOptions } from '../../src/index.js';
 import { type Settings, schemaOf, toolsOf } from './settings.js';
 
 /** For the npm package. */
@@ -13,6 +13,13 @@ export function localOptions(s: Settings): GenerateOptions {
     repeatPenalty: s.repeatPenalty,
     presencePenalty: s.presencePenalty,
     frequencyPenalty: s.frequencyPenalty,
+    typicalP: s.typicalP,
+    xtcProbability: s.xtcProbability,
+    xtcThreshold: s.xtcThreshold,
+    dynamicTemperatureRange: s.dynamicTemperatureRange,
+    dryMultiplier: s.dryMultiplier,
+    dryBase: s.dryBase,
+    dryAllowedLength: s.dryAllowedLength,
     onOverflow: s.overflow,
     stop: s.stop ? [s.stop] : [],
   };
@@ -20,6 +27,15 @@ export function localOptions(s: Settings): GenerateOptions {
   if (s.form === 'json' || s.form === 'schema') o.jsonSchema = schemaOf(s);
   if (s.form === 'grammar') o.grammar = s.grammar;
   return o;
+}
+
+/** For conversations, beside those. */
+export function conversationOptions(s: Settings): AnswerOptions {
+  const tools = toolsOf(s);
+  return {
+    ...(tools && { tools, toolChoice: s.toolChoice }),
+    ...(s.reasoningEffort && { reasoningEffort: s.reasoningEffort }),
+  };
 }
 
 /** For the server. */
@@ -33,12 +49,20 @@ export function serverOptions(s: Settings, chats: boolean): Record<string, unkno
     repeat_penalty: s.repeatPenalty,
     presence_penalty: s.presencePenalty,
     frequency_penalty: s.frequencyPenalty,
+    typical_p: s.typicalP,
+    xtc_probability: s.xtcProbability,
+    xtc_threshold: s.xtcThreshold,
+    dynatemp_range: s.dynamicTemperatureRange,
+    dry_multiplier: s.dryMultiplier,
+    dry_base: s.dryBase,
+    dry_allowed_length: s.dryAllowedLength,
     ...(s.maxTokens === undefined ? {} : { max_tokens: s.maxTokens }),
     ...(s.seed === undefined ? {} : { seed: s.seed }),
     ...(s.stop ? { stop: [s.stop] } : {}),
     ...(s.form === 'json' ? { response_format: { type: 'json_object' } } : {}),
     ...(s.form === 'schema' ? { json_schema: schemaOf(s) } : {}),
     ...(s.form === 'grammar' ? { grammar: s.grammar } : {}),
-    ...(tools && chats ? { tools } : {}),
+    ...(tools && chats ? { tools, tool_choice: s.toolChoice } : {}),
+    ...(s.reasoningEffort && chats ? { reasoning_effort: s.reasoningEffort } : {}),
   };
 }

@@ -1,5 +1,7 @@
 // How answers are made: what the drawer sets, and what is remembered of it.
 
+import type { ReasoningEffort } from '../../src/index.js';
+
 export type Form = 'text' | 'json' | 'schema' | 'grammar';
 
 export interface Settings {
@@ -10,6 +12,13 @@ export interface Settings {
   repeatPenalty: number;
   presencePenalty: number;
   frequencyPenalty: number;
+  typicalP: number;
+  xtcProbability: number;
+  xtcThreshold: number;
+  dynamicTemperatureRange: number;
+  dryMultiplier: number;
+  dryBase: number;
+  dryAllowedLength: number;
   /** undefined: as many as there is room for. */
   maxTokens: number | undefined;
   /** undefined: another one each time. */
@@ -21,6 +30,9 @@ export interface Settings {
   grammar: string; // GBNF
   useTools: boolean;
   tools: string; // JSON
+  toolChoice: 'auto' | 'required';
+  /** '': as the model does by itself. */
+  reasoningEffort: '' | ReasoningEffort;
   system: string;
 }
 
@@ -57,6 +69,13 @@ export const defaults: Settings = {
   repeatPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
+  typicalP: 1,
+  xtcProbability: 0,
+  xtcThreshold: 0.1,
+  dynamicTemperatureRange: 0,
+  dryMultiplier: 0,
+  dryBase: 1.75,
+  dryAllowedLength: 2,
   maxTokens: undefined,
   seed: undefined,
   stop: '',
@@ -66,6 +85,8 @@ export const defaults: Settings = {
   grammar: 'root ::= "yes" | "no"\n',
   useTools: false,
   tools: exampleTools,
+  toolChoice: 'auto',
+  reasoningEffort: '',
   system: '',
 };
 
@@ -116,6 +137,14 @@ export function wrong(s: Settings): string | undefined {
   }
 }
 
+/** The settings that are one of several words. */
+const choices: { [N in 'form' | 'overflow' | 'toolChoice' | 'reasoningEffort']: readonly string[] } = {
+  form: ['text', 'json', 'schema', 'grammar'],
+  overflow: ['error', 'truncate', 'shift'],
+  toolChoice: ['auto', 'required'],
+  reasoningEffort: ['', 'none', 'minimal', 'low', 'medium', 'high'],
+};
+
 const storage = 'llama-webgpu-settings';
 
 /** What is remembered, with defaults for all that is missing or of another type. */
@@ -131,8 +160,9 @@ export function restore(text: string | null): Settings {
   } catch {
     return { ...defaults };
   }
-  if (!['text', 'json', 'schema', 'grammar'].includes(s.form)) s.form = 'text';
-  if (!['error', 'truncate', 'shift'].includes(s.overflow)) s.overflow = 'error';
+  for (const [name, values] of Object.entries(choices))
+    if (!values.includes(s[name as keyof typeof choices]))
+      Object.assign(s, { [name]: defaults[name as keyof Settings] });
   return s;
 }
 

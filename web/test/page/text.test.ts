@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { plain, safeLink } from '../../page/chat/links.js';
 import { split } from '../../page/chat/thinking.js';
-import { callsIn, withoutCalls } from '../../page/engine/calls.js';
 import { events } from '../../page/engine/sse.js';
 import { addressOf } from '../../page/model/address.js';
 import { defaults, restore, wrong } from '../../page/settings/settings.js';
@@ -67,17 +66,6 @@ test('server-sent events are read wherever they are cut', async () => {
   }
 });
 
-test('calls of tools are found in the text, those of others are not', () => {
-  const tools = [{ type: 'function', function: { name: 'f' } }];
-  const call = (text: string) => callsIn(text, tools).map((c) => [c.name, c.arguments]);
-  assert.deepEqual(call('Well. <tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'), [['f', '{"x":1}']]);
-  assert.deepEqual(call('{"name": "f", "parameters": {}}'), [['f', '{}']]);
-  assert.deepEqual(call('<tool_call>{"name": "g", "arguments": {}}</tool_call>'), []);
-  for (const none of ['f', '{"name": "f"', '[]', 'null', '{"name": 1}', '{"name": "f", "arguments": "x"}'])
-    assert.deepEqual(call(none), [], none);
-  assert.equal(withoutCalls('Well. <tool_call>{}</tool_call>'), 'Well.');
-});
-
 test('an address that is none says what to do', () => {
   const at = 'http://localhost:8080/';
   const refused: [string, RegExp][] = [
@@ -114,7 +102,9 @@ test('settings are restored as far as they make sense', () => {
   assert.deepEqual(restore(null), defaults);
   assert.deepEqual(restore('nonsense'), defaults);
   assert.deepEqual(restore('null'), defaults);
-  const s = restore('{"temperature": 1.5, "topK": "many", "seed": 7, "form": "poem", "unknown": 1}');
+  const s = restore(
+    '{"temperature": 1.5, "topK": "many", "seed": 7, "form": "poem", "reasoningEffort": "much", "unknown": 1}',
+  );
   assert.deepEqual(s, { ...defaults, temperature: 1.5, seed: 7 });
   assert.equal(wrong(defaults), undefined);
   assert.match(wrong({ ...defaults, form: 'schema', schema: '{' })!, /not JSON/);

@@ -13,6 +13,9 @@ export async function answers(model: TextModel, client: OpenAI) {
     messages,
     max_completion_tokens: 3,
     temperature: 0,
+    tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }],
+    tool_choice: 'auto',
+    reasoning_effort: 'low',
   } satisfies OpenAI.ChatCompletionCreateParams;
   for (const { chat, completions } of [openai(model), await CreateMLCEngine('/models/mine')]) {
     const whole: OpenAI.ChatCompletion = await chat.completions.create({

@@ -1,7 +1,7 @@
 // The interfaces of others, on a model that is made up: what it writes follows from what it is asked.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { generateText, jsonSchema, Output, streamText } from 'ai';
+import { generateText, isStepCount, jsonSchema, Output, streamText, tool } from 'ai';
 import { convertArrayToReadableStream, MockLanguageModelV4 } from 'ai/test';
 import { languageModel as aiModel } from '../../dist/ai-sdk.js';
 import { LlamaError } from '../../dist/errors.js';
@@ -9,7 +9,7 @@ import { openai } from '../../dist/openai.js';
 import { languageModel } from '../../dist/prompt-api.js';
 import { CreateMLCEngine } from '../../dist/webllm.js';
 
-/** Writes its words one after the other, or what `write` makes of the call. */
+/** Writes its words one after the other. Words that are objects are parts of answers. */
 function fake({ words = ['It ', 'was ', 'cold.'], window = 100, delay = 0 } = {}) {
   const calls = [];
   const m = {
@@ -43,6 +43,9 @@ function fake({ words = ['It ', 'was ', 'cold.'], window = 100, delay = 0 } = {}
       }
     },
     chat: (messages, o) => m.generate(messages, o),
+    async *answer(messages, o) {
+      for await (const w of m.generate(messages, o)) yield typeof w === 'string' ? { content: w } : w;
+    },
     encodeChat: async (messages) => Int32Array.from(messages.flatMap((x) => Array.from(x.content, () => 1))),
     stats: async () => m.run,
     dispose: async () => {
@@ -134,7 +137,10 @@ test('openai: JSON, texts, mistakes', async () => {
   const pieces = await all(await completions.create({ prompt: 'Then ', stream: true }));
   assert.equal(pieces.map((p) => p.choices[0].text).join(''), 'It was cold.');
   for (const [name, q] of Object.entries({
-    tools: { messages: ask, tools: [{ type: 'function', function: { name: 'f' } }] },
+    tools: { messages: ask, tools: {} },
+    toolChoice: { messages: ask, tool_choice: 'sometimes' },
+    reasoningEffort: { messages: ask, reasoning_effort: 'much' },
+    reasoning_format: { messages: ask, reasoning_format: 'loud' },
     logprobs: { messages: ask, logprobs: true },
     n: { messages: ask, n: 0 },
     messages: {},
@@ -143,6 +149,66 @@ test('openai: JSON, texts, mistakes', async () => {
   }))
     await assert.rejects(() => chat.completions.create(q), invalid(name));
   await chat.completions.create({ messages: ask, tools: [], logprobs: false, user: 'x', store: true }); // no effect asked for
+});
+
+/** An answer with thoughts and two calls. */
+const calling = [
+  { reasoning: 'Two ' },
+  { reasoning: 'cities.' },
+  { index: 0, id: 'a', name: 'weather', arguments: '' },
+  { index: 0, arguments: '{"city": ' },
+  { index: 0, arguments: '"Oslo"}' },
+  { index: 1, id: 'b', name: 'weather', arguments: '{"city": "Graz"}' },
+];
+
+const weather = {
+  name: 'weather',
+  description: 'Tells it',
+  parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+};
+
+test('openai: tools and thoughts', async () => {
+  const m = fake({ words: calling });
+  const { chat } = openai(m);
+  const q = {
+    messages: ask,
+    tools: [{ type: 'function', function: weather }],
+    tool_choice: { type: 'function', function: { name: 'weather' } },
+    parallel_tool_calls: false,
+    reasoning_effort: 'low',
+    chat_template_kwargs: { a: 1 },
+  };
+  const [choice] = (await chat.completions.create(q)).choices;
+  assert.deepEqual(choice.message, {
+    role: 'assistant',
+    content: null,
+    refusal: null,
+    reasoning_content: 'Two cities.',
+    tool_calls: [
+      { id: 'a', type: 'function', function: { name: 'weather', arguments: '{"city": "Oslo"}' } },
+      { id: 'b', type: 'function', function: { name: 'weather', arguments: '{"city": "Graz"}' } },
+    ],
+  });
+  assert.equal(choice.finish_reason, 'tool_calls');
+  const { o } = m.calls[0];
+  assert.deepEqual(
+    [o.tools, o.toolChoice, o.parallelToolCalls, o.thoughts, o.reasoningEffort, o.templateVariables],
+    [q.tools, { name: 'weather' }, false, true, 'low', { a: 1 }],
+  );
+  const chunks = await all(await chat.completions.create({ ...q, stream: true }));
+  const deltas = chunks.map((c) => c.choices[0].delta);
+  assert.equal(deltas.map((d) => d.reasoning_content ?? '').join(''), 'Two cities.');
+  const calls = deltas.flatMap((d) => d.tool_calls ?? []);
+  assert.deepEqual(calls[0], { index: 0, id: 'a', type: 'function', function: { name: 'weather', arguments: '' } });
+  const text = (index) => calls.map((c) => (c.index === index ? c.function.arguments : '')).join('');
+  assert.deepEqual([text(0), text(1)], ['{"city": "Oslo"}', '{"city": "Graz"}']);
+  assert.equal(chunks.at(-1).choices[0].finish_reason, 'tool_calls');
+  // the next turn: calls and results reach the model as they are
+  await chat.completions.create({
+    messages: [...ask, choice.message, { role: 'tool', tool_call_id: 'a', content: 'wet' }],
+  });
+  const said = m.calls.at(-1).prompt;
+  assert.deepEqual([said[1].content, said[1].tool_calls[1].id, said[2].tool_call_id], ['', 'b', 'a']);
 });
 
 test('openai: one text at a time; a signal ends one that waits and one that runs', async () => {
@@ -297,4 +363,50 @@ test('AI SDK: texts, streams and objects', async () => {
     },
   });
   assert.equal((await all(streamText({ model: mock, prompt: 'x' }).textStream)).join(''), 'It was cold.');
+});
+
+test('AI SDK: tools and thoughts', async () => {
+  const m = fake({ words: calling });
+  const model = aiModel(m);
+  const tools = {
+    weather: tool({
+      description: 'Tells it',
+      inputSchema: jsonSchema(weather.parameters),
+      execute: async ({ city }) => `${city}: wet`,
+    }),
+  };
+  const r = await generateText({ model, prompt: 'Where?', tools, toolChoice: 'required', reasoning: 'low' });
+  assert.equal(r.finishReason, 'tool-calls');
+  assert.equal(r.reasoningText, 'Two cities.');
+  assert.deepEqual(
+    r.toolResults.map((t) => t.output),
+    ['Oslo: wet', 'Graz: wet'],
+  );
+  const { o } = m.calls[0];
+  assert.deepEqual(
+    [o.tools[0].function.name, o.tools[0].function.parameters.required, o.toolChoice, o.reasoningEffort],
+    ['weather', ['city'], 'required', 'low'],
+  );
+  // the results go back to the model, which is asked once more
+  const s = streamText({ model, messages: ask, tools, stopWhen: isStepCount(2) });
+  const parts = await all(s.fullStream);
+  const count = (type) => parts.filter((p) => p.type === type).length;
+  assert.deepEqual(
+    [count('reasoning-start'), count('reasoning-end'), count('tool-call'), count('tool-result')],
+    [2, 2, 4, 4],
+  );
+  assert.equal(
+    parts.find((p) => p.type === 'error'),
+    undefined,
+  );
+  const said = m.calls.at(-1).prompt;
+  assert.deepEqual(
+    said.map((x) => [x.role, x.content, x.tool_call_id ?? x.tool_calls?.map((c) => c.id)]),
+    [
+      ['user', 'How was it?', undefined],
+      ['assistant', '', ['a', 'b']],
+      ['tool', 'Oslo: wet', 'a'],
+      ['tool', 'Graz: wet', 'b'],
+    ],
+  );
 });

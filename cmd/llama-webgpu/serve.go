@@ -110,7 +110,7 @@ func serve(c *cli.Context) error {
 	if o.AnyAddress && c.String("api-key") == "" && api != nil {
 		fmt.Fprintf(c.App.ErrWriter, "warning: whoever reaches %s may use the API: set --api-key, or --no-api\n", c.String("host"))
 	}
-	return serveUntil(c.Context, service.listener(listener), service.handler(web.Handler(o)), c.Duration("grace"))
+	return serveUntil(c.Context, newServer(service.handler(web.Handler(o))), service.listener(listener), c.Duration("grace"))
 }
 
 // canceled is a context that has ended.
@@ -143,9 +143,13 @@ func hostNames(host string) (names []string, anyAddress bool) {
 	return slices.DeleteFunc(names, func(n string) bool { return n == "" }), true
 }
 
+// newServer limits how long connections may do nothing. A response may take as long as it does.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+}
+
 // serveUntil serves until ctx ends, and then lets the responses that are under way go on for a while.
-func serveUntil(ctx context.Context, l net.Listener, h http.Handler, grace time.Duration) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+func serveUntil(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) error {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {

@@ -114,7 +114,7 @@ func TestService(t *testing.T) {
 			t.Errorf("a stream cannot be flushed: %v", err)
 		}
 	})
-	go func() { done <- serveUntil(ctx, s.listener(l), s.handler(h), time.Second) }()
+	go func() { done <- serveUntil(ctx, newServer(s.handler(h)), s.listener(l), time.Second) }()
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: proto == "HTTP/2.0"}}
 		r, err := c.Get("https://" + l.Addr().String() + "/v1/models?secret=1")

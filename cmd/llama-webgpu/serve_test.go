@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -67,8 +68,9 @@ func TestServeRefusesOthers(t *testing.T) {
 	}
 }
 
-// TestServedAPI serves a bundle to programs beside the page's files.
-func TestServedAPI(t *testing.T) {
+// servedAPI is what serve answers with, for a bundle of the tiny model.
+func servedAPI(t *testing.T, flags ...string) (h http.Handler) {
+	t.Helper()
 	c, err := hf.Open(filepath.Join("..", "..", "testdata", "tiny"))
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +84,6 @@ func TestServedAPI(t *testing.T) {
 	if _, err := convert.Run(t.Context(), convert.Source{Weights: c, Tokenizer: vocab}, dir, convert.Options{Format: "int4"}); err != nil {
 		t.Fatal(err)
 	}
-	var h http.Handler
 	command := *serveCommand
 	command.Action = func(c *cli.Context) error {
 		if err := cmdline.Check(c, []string{"model"}, "model"); err != nil {
@@ -102,10 +103,15 @@ func TestServedAPI(t *testing.T) {
 	}
 	app := newApp()
 	app.Commands = []*cli.Command{&command}
-	if err := app.RunContext(t.Context(), []string{"llama-webgpu", "serve", "--device", "cpu", "--alias", "small", "--max-seq-len", "128", dir}); err != nil {
+	if err := app.RunContext(t.Context(), slices.Concat([]string{"llama-webgpu", "serve", "--device", "cpu"}, flags, []string{dir})); err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(h)
+	return h
+}
+
+// TestServedAPI serves a bundle to programs beside the page's files.
+func TestServedAPI(t *testing.T) {
+	s := httptest.NewServer(servedAPI(t, "--alias", "small", "--max-seq-len", "128"))
 	defer s.Close()
 	for _, test := range []struct{ path, body, want string }{
 		{"/", "", "the page"},

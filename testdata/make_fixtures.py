@@ -44,6 +44,7 @@ LONG = [1.0 + 0.5 * j for j in range(3)]
 # as good, so that rounding keys to float16 chose another, or small norms magnified the errors of rounding.
 SEED = {"llama_dynamic": "llama_dynamic/1", "qwen3_vl_moe": "qwen3_vl_moe/1", "qwen3_next": "qwen3_next/2", "smollm3": "smollm3/1"}
 DIVIDED = {"baichuan"}  # the head divides its rows by their lengths
+COLUMNS = {"bailing_moe"}  # it divides its columns by theirs
 SHARDS = {"llama": 20_000}  # bytes of tensors in a file
 
 VISION = dict(depth=1, hidden_size=16, intermediate_size=16, num_heads=2, patch_size=2, out_hidden_size=32)
@@ -376,6 +377,35 @@ REMOTE = {
                        model_type="deepseek", architectures=["DeepseekForCausalLM"], n_routed_experts=6, n_shared_experts=2,
                        first_k_dense_replace=1, moe_layer_freq=1, scoring_func="softmax", rope_theta=10000.0),
         [("mlp.shared_expert.", "mlp.shared_experts.")], None, "shared_expert_gate", "shared_expert.down"),
+    "bailing_moe": ("Qwen2MoeConfig", dict(
+            num_experts=6, num_experts_per_tok=3, moe_intermediate_size=20, shared_expert_intermediate_size=40, mlp_only_layers=[0], qkv_bias=True),
+        lambda c: dict({k: c[k] for k in ("vocab_size", "hidden_size", "intermediate_size", "moe_intermediate_size", "num_hidden_layers",
+                                          "num_attention_heads", "num_key_value_heads", "num_experts_per_tok", "max_position_embeddings",
+                                          "rms_norm_eps", "norm_topk_prob", "hidden_act", "tie_word_embeddings")},
+                       model_type="bailing_moe", architectures=["BailingMoeForCausalLM"], num_experts=6, num_shared_experts=2,
+                       first_k_dense_replace=1, use_qkv_bias=True, use_bias=False, norm_head=True, norm_softmax=False, rope_theta=10000.0),
+        [("mlp.shared_expert.", "mlp.shared_experts."), ("self_attn.o_proj", "attention.dense"), ("model.embed_tokens", "model.word_embeddings")],
+        ("attention.query_key_value", False), "shared_expert_gate", "shared_expert.down"),
+    "bailing_moe_v2": ("SarvamMoEConfig", dict(
+            head_dim=12, n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=20, n_shared_experts=1, n_group=4, topk_group=2,
+            rope_parameters=dict(rope_type="default", partial_rotary_factor=0.5, **THETA)),
+        lambda c: dict({k: c[k] for k in ("vocab_size", "hidden_size", "intermediate_size", "moe_intermediate_size", "num_hidden_layers",
+                                          "num_attention_heads", "num_key_value_heads", "num_experts_per_tok", "max_position_embeddings",
+                                          "rms_norm_eps", "norm_topk_prob", "hidden_act", "tie_word_embeddings", "head_dim", "n_group",
+                                          "topk_group", "routed_scaling_factor", "first_k_dense_replace")},
+                       model_type="bailing_moe", architectures=["BailingMoeV2ForCausalLM"], num_experts=8, num_shared_experts=1, use_qk_norm=True,
+                       use_qkv_bias=False, use_bias=False, score_function="sigmoid", moe_router_enable_expert_bias=True, rotary_dim=6,
+                       rope_theta=10000.0, router_dtype="fp32", use_rmsnorm=True),
+        [], None),
+    "minimind": ("Ernie4_5Config", dict(head_dim=8, use_bias=False, tie_word_embeddings=True),
+        lambda c: dict(model_type="minimind", architectures=["MiniMindLM"], dim=c["hidden_size"], n_layers=c["num_hidden_layers"],
+                       n_heads=c["num_attention_heads"], n_kv_heads=c["num_key_value_heads"], hidden_dim=c["intermediate_size"], max_seq_len=128,
+                       norm_eps=c["rms_norm_eps"], vocab_size=c["vocab_size"], rope_theta=c["rope_parameters"]["rope_theta"], use_moe=False,
+                       multiple_of=64, flash_attn=True, dropout=0.0, n_routed_experts=4, n_shared_experts=True, scoring_func="softmax"),
+        [("model.embed_tokens", "tok_embeddings"), ("model.norm", "norm"), ("model.layers", "layers"), ("self_attn.q_proj", "attention.wq"),
+         ("self_attn.k_proj", "attention.wk"), ("self_attn.v_proj", "attention.wv"), ("self_attn.o_proj", "attention.wo"),
+         ("input_layernorm", "attention_norm"), ("post_attention_layernorm", "ffn_norm"), ("mlp.gate_proj", "feed_forward.w1"),
+         ("mlp.up_proj", "feed_forward.w3"), ("mlp.down_proj", "feed_forward.w2")], None),
     "phi-msft": ("PhiConfig", dict(num_key_value_heads=4),
         lambda c: dict(model_type="phi-msft", architectures=["PhiForCausalLM"], vocab_size=c["vocab_size"], n_positions=128, n_embd=c["hidden_size"],
                        n_layer=c["num_hidden_layers"], n_head=c["num_attention_heads"], n_head_kv=None, n_inner=c["intermediate_size"], rotary_dim=4,
@@ -492,6 +522,9 @@ def make(name):
             tensors = remote(out, entries, *REMOTE[name][2:])
         else:
             tensors = write(name, entries)
+        if name in COLUMNS:
+            head = tensors["lm_head.weight"].float()
+            tensors["lm_head.weight"] = head / (head.norm(dim=0) + 1e-7)
         safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         # Falcon's eager attention adds ALiBi twice: in the mask and to the scores.
         attention = "sdpa" if changes.get("alibi") else "eager"

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -25,6 +26,7 @@ type bound struct {
 	scalar      bool      // stored without a dimension
 	changes     []adapted // what adapters do, in this order
 	unit        bool      // rows are divided by their lengths, after that
+	columns     *lengths  // unless nil, columns are
 }
 
 // read fills dst, [n][cols], with rows row to row+n−1 of an expert.
@@ -34,6 +36,9 @@ func (b *bound) read(expert, row, n int, dst []float32) {
 		if b.changes[i].expert == expert {
 			b.changes[i].apply(row, n, dst)
 		}
+	}
+	if b.columns != nil {
+		b.columns.divide(b, dst)
 	}
 	if b.unit {
 		for r := range n {
@@ -54,6 +59,32 @@ func toUnit(v []float32) {
 	}
 	for i := range v {
 		v[i] /= float32(length)
+	}
+}
+
+// lengths are those of the columns of a matrix, once they are known.
+type lengths struct {
+	once sync.Once
+	of   []float64 // [cols]
+}
+
+// divide divides rows of b by the lengths of its columns, and by 1e-7 more.
+func (l *lengths) divide(b *bound, rows []float32) {
+	l.once.Do(func() {
+		l.of = make([]float64, b.cols)
+		row := make([]float32, b.cols)
+		for r := range b.rows {
+			b.readBase(0, r, 1, row)
+			for c, x := range row {
+				l.of[c] += float64(x) * float64(x)
+			}
+		}
+		for c, sum := range l.of {
+			l.of[c] = math.Sqrt(sum) + 1e-7
+		}
+	})
+	for i := range rows {
+		rows[i] = float32(float64(rows[i]) / l.of[i%b.cols])
 	}
 }
 
@@ -136,6 +167,7 @@ type binder struct {
 	shapes  map[roleAt][]int
 	quant   *quantization // nil: none of the weights is quantized
 	unit    bool          // the rows of the head are divided by their lengths
+	columns bool          // its columns are
 	prefix  prefix
 	used    map[string]bool
 }
@@ -149,7 +181,7 @@ type roleAt struct {
 func (c *Checkpoint) bind(dir string) (err error) {
 	b := &binder{
 		family: c.config.family, spec: c.config.spec, tensors: c.config.spec.Tensors(), shards: c.shards,
-		quant: c.config.quant, unit: c.config.unitHead, shapes: map[roleAt][]int{}, used: map[string]bool{},
+		quant: c.config.quant, unit: c.config.unitHead, columns: c.config.unitColumns, shapes: map[roleAt][]int{}, used: map[string]bool{},
 	}
 	b.findModules()
 	notes, err := b.unwrap()
@@ -242,6 +274,9 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 func (b *binder) layout(s source, t *model.Tensor) bound {
 	d := bound{
 		row: s.row, transposed: s.transposed, thin: s.thin, scalar: s.scalar, unit: b.unit && t.Role == model.RoleHead,
+	}
+	if b.columns && t.Role == model.RoleHead {
+		d.columns = &lengths{}
 	}
 	d.experts, d.rows, d.cols = dimensions(t.Role, t.Shape)
 	d.group, d.total = d.rows, d.rows

@@ -58,8 +58,10 @@ type config struct {
 	quant  *quantization // how weights were quantized, nil: not at all
 	// unitHead: the rows of the head are divided by their lengths.
 	unitHead bool
-	notes    []string
-	ignored  []string // keys that were not read
+	// unitColumns: its columns are.
+	unitColumns bool
+	notes       []string
+	ignored     []string // keys that were not read
 }
 
 func parseConfig(data []byte) (*config, error) {
@@ -132,7 +134,7 @@ func (c *config) read(name string) error {
 	if err != nil {
 		return err
 	}
-	c.spec, c.unitHead = d.spec, d.unitHead
+	c.spec, c.unitHead, c.unitColumns = d.spec, d.unitHead, d.unitColumns
 	c.checkFeatures()
 	if c.family.remote {
 		c.refuseUnknown()

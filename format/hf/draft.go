@@ -19,6 +19,8 @@ type draft struct {
 	layers []model.Layer
 	// unitHead: the rows of the head are divided by their lengths before they are used.
 	unitHead bool
+	// unitColumns: its columns are.
+	unitColumns bool
 }
 
 // newDraft reads the keys that all families have, under the names that most of them use. Every

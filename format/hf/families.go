@@ -9,7 +9,7 @@ import (
 var families = allOf(
 	basicFamilies, denseFamilies, mixedFamilies, routedFamilies, latentFamilies, indexedFamilies, visionFamilies, classicFamilies, gptFamilies, remoteFamilies,
 	alibiFamilies, moreDenseFamilies, moreRoutedFamilies, moreRemoteFamilies,
-	recurrentFamilies, qwenNextFamilies, stateSpaceFamilies,
+	recurrentFamilies, qwenNextFamilies, stateSpaceFamilies, lingFamilies,
 )
 
 // allOf puts tables of families together.

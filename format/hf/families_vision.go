@@ -27,6 +27,7 @@ var visionFamilies = map[string]*family{
 		defaults: qwen2VLDefaults,
 		alone:    &alone{modelType: "qwen2"},
 	},
+	"xgenmm":   {class: "XGenMMModelForConditionalGeneration", holds: &held{families: []string{"phi3"}}},
 	"qwen3_vl": {class: "Qwen3VLForConditionalGeneration", holds: &held{families: []string{"qwen3_vl_text"}, ties: outerTies}},
 	"qwen3_vl_text": {
 		class:    "Qwen3VLTextModel",

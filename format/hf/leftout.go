@@ -43,6 +43,8 @@ func (b *binder) leftOut(name string) string {
 	switch {
 	case inParts(name, otherParts):
 		return "vision tensors"
+	case strings.Contains(name, ".additional_embedding.") || strings.Contains(name, "lm_head.additional_fc."):
+		return "rows of tokens that stand for images"
 	case buffers.MatchString(name):
 		return "buffers that are computed anew"
 	case b.predictsFurther(name):
@@ -167,13 +169,13 @@ func layerOf(name string) (n int, ok bool) {
 
 // otherParts are the parts of a multimodal model beside the language model.
 var otherParts = []string{
-	"vision_tower", "vision_model", "mm_projector", "vision_encoder", "vision_embed_tokens", "multi_modal_projector", "visual", "audio_tower",
+	"vision_tower", "vision_model", "mm_projector", "vision_encoder", "vision_tokenizer", "vision_embed_tokens", "multi_modal_projector", "visual", "audio_tower",
 	"embed_vision", "embed_audio", "image_newline",
 }
 
 // inParts reports whether a tensor lies in one of the parts.
 func inParts(name string, parts []string) bool {
-	first, _, _ := strings.Cut(strings.TrimPrefix(name, "model."), ".")
+	first, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(name, "model."), "vlm."), ".")
 	return slices.Contains(parts, first)
 }
 

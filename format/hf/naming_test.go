@@ -308,6 +308,8 @@ func TestLeftOutByKind(t *testing.T) {
 		{"qwen3", "model.mtp_layers.0.input_layernorm.weight", "layers that predict further tokens"},
 		{"qwen3", "model.layers.3.eh_proj.weight", "layers that predict further tokens"},
 		{"qwen3", "medusa_head.0.0.linear.weight", "layers that predict further tokens"},
+		{"phi3", "vlm.vision_tokenizer.latents", "vision tensors"},
+		{"phi3", "model.embed_tokens.additional_embedding.weight", "rows of tokens that stand for images"},
 	} {
 		dir := copyOf(t, c.family)
 		path := filepath.Join(dir, singleFile)

@@ -39,6 +39,14 @@ func TestRemoteConfigs(t *testing.T) {
 		{"deepseek_v32", `{"layer_types": ["indexed_attention", "sliding_attention", "indexed_attention"]}`, "layer 1"},
 		{"mellum", `{"rope_parameters": {"full_attention": {"rope_theta": 100}}}`, `key "rope_parameters.sliding_attention": missing`},
 		{"mellum", `{"mlp_layer_types": ["dense", "thin", "sparse"]}`, `layer 1: "thin" is unknown`},
+		{"bailing_moe", `{"score_function": "sigmoid", "n_group": 2, "topk_group": 1, "norm_topk_prob": true}`, ""},
+		{"bailing_moe", `{"score_function": "magic"}`, `key "score_function": "magic" is not supported`},
+		{"bailing_moe", `{"use_bias": true}`, `key "use_bias": true is not supported`},
+		{"bailing_moe", `{"moe_shared_expert_intermediate_size": 7}`, `key "moe_shared_expert_intermediate_size": 7`},
+		{"bailing_moe_v2", `{"norm_topk_prob": false}`, `key "norm_topk_prob": false is not supported`},
+		{"minimind", `{"hidden_dim": null, "use_moe": true}`, ""},
+		{"minimind", `{"use_moe": true, "scoring_func": "sigmoid"}`, `key "scoring_func": "sigmoid" is not supported`},
+		{"minimind", `{"dim": null, "hidden_size": 32}`, `key "dim": missing`},
 		{"hy_v3", `{"mlp_bias": true}`, `key "mlp_bias"`},
 	} {
 		_, err := ParseConfig(changed(t, c.family, c.change))

@@ -8,23 +8,24 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 )
 
 // Save writes the tokens of the session and what the engine has computed of them to a file, which Restore reads. The file
-// appears when it is complete, in place of one that is there; what a save that was killed leaves beside it, .NAME.partial, the
-// next one removes. Other sessions go on meanwhile.
+// appears when it is complete, in place of one that is there. What a save that was killed leaves beside it, .NAME.*.partial, is
+// never read, and a later save removes it. Other sessions go on meanwhile.
 func (s *Session) Save(ctx context.Context, path string) (h Saved, err error) {
 	if err := s.take(); err != nil {
 		return h, err
 	}
 	defer s.leave()
-	partial := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".partial")
-	if err := os.Remove(partial); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := removeLeft(path); err != nil {
 		return h, err
 	}
-	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.partial") // which nobody else may read
 	if err != nil {
 		return h, err
 	}
@@ -33,12 +34,37 @@ func (s *Session) Save(ctx context.Context, path string) (h Saved, err error) {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(partial, path)
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return h, fmt.Errorf("%s: %w", path, errors.Join(err, os.Remove(partial)))
+		return h, fmt.Errorf("%s: %w", path, errors.Join(err, os.Remove(f.Name())))
 	}
 	return h, outdir.SyncDir(filepath.Dir(path))
+}
+
+// abandoned is how long nothing is written to a file that a save has left.
+const abandoned = time.Hour
+
+// removeLeft removes what killed saves have left of a file. Other processes may be writing the same one now.
+func removeLeft(path string) error {
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "."+filepath.Base(path)+".") || !strings.HasSuffix(e.Name(), ".partial") {
+			continue
+		}
+		info, err := e.Info()
+		if err == nil && time.Since(info.ModTime()) > abandoned {
+			err = os.Remove(filepath.Join(dir, e.Name()))
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Restore makes the session the one that was saved in a file: what it held before is forgotten. The error says what differs

@@ -26,7 +26,6 @@ func TestFaultsSaved(t *testing.T) {
 	}
 	prompts := []string{strings.Repeat("He had been there before. ", 30), strings.Repeat("It was a cold morning, and she said so. ", 20)}
 	path := filepath.Join(t.TempDir(), "saved")
-	partial := filepath.Join(filepath.Dir(path), ".saved.partial")
 	infer := func(prompt string, more ...string) *exec.Cmd {
 		return program(t, append([]string{"infer", out, "--device", "cpu", "--prompt", prompt, "-n", "4", "--temperature", "0", "--no-verify"}, more...)...)
 	}
@@ -42,37 +41,18 @@ func TestFaultsSaved(t *testing.T) {
 	saved, killed, within := false, 0, 0
 	for run := 0; killed < kills && run < 8*kills; run++ {
 		cmd := infer(prompts[run%2], "--prompt-cache", path)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+		after := time.Duration(rnd.Float64() * float64(12*time.Millisecond))
+		if run%3 == 0 { // at once, however fast the disk is
+			after = 0
 		}
-		died := make(chan struct{})
-		go func() {
-			_ = os.Remove(partial)
-			for { // until it begins to save
-				select {
-				case <-died:
-					return
-				case <-time.After(200 * time.Microsecond):
-				}
-				if _, err := os.Stat(partial); err == nil {
-					break
-				}
-			}
-			time.Sleep(time.Duration(rnd.Float64() * float64(12*time.Millisecond)))
-			_ = cmd.Process.Kill()
-		}()
-		err := cmd.Wait()
-		close(died)
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		dead, left := killedSaving(t, cmd, path, after)
+		if dead {
 			killed++
-		} else if err != nil {
-			t.Fatalf("it ended by itself: %v", err)
 		}
-		if _, err := os.Stat(partial); err == nil {
+		if left {
 			within++
 		}
-		_, err = os.Stat(path)
+		_, err := os.Stat(path)
 		if saved && err != nil {
 			t.Fatalf("what was saved before is gone: %v", err)
 		}
@@ -87,6 +67,48 @@ func TestFaultsSaved(t *testing.T) {
 	if within == 0 {
 		t.Error("it was never killed while it was saving")
 	}
+}
+
+// killedSaving runs a command and kills it some time after it has begun to write a file. It reports whether it was killed, and
+// whether the file was not complete; what was left of it is removed.
+func killedSaving(t *testing.T, cmd *exec.Cmd, path string, after time.Duration) (killed, within bool) {
+	t.Helper()
+	partial := func() []string {
+		left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".saved.*.partial"))
+		if err != nil {
+			t.Error(err)
+		}
+		return left
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	died := make(chan struct{})
+	go func() {
+		for len(partial()) == 0 {
+			select {
+			case <-died:
+				return
+			case <-time.After(200 * time.Microsecond):
+			}
+		}
+		time.Sleep(after)
+		_ = cmd.Process.Kill()
+	}()
+	err := cmd.Wait()
+	close(died)
+	var exit *exec.ExitError
+	killed = errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
+	if err != nil && !killed {
+		t.Fatalf("it ended by itself: %v", err)
+	}
+	for _, name := range partial() {
+		within = true
+		if err := os.Remove(name); err != nil {
+			t.Error(err)
+		}
+	}
+	return killed, within
 }
 
 // readAgain runs a command that must write a text, and returns how many tokens of it were cached.

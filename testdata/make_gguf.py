@@ -27,9 +27,10 @@ EXTRA = {
 # Not all fixtures of an architecture are here: llama.cpp has no place for dense layers among such with experts, or for
 # RoPE that depends on the length.
 FAMILIES = [
-    "gemma2", "gemma3", "gpt2", "gpt_neox", "gpt_neox_serial", "granite", "llama", "llama4", "llama_bias", "llama_linear",
-    "llama_yarn", "mistral", "mixtral", "olmo2", "phi3", "phi3_longrope", "phi3_longrope_short", "qwen2", "qwen3", "smollm3",
-    "starcoder2",
+    "arcee", "dots1", "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "gemma", "gemma2", "gemma3", "glm4",
+    "glm4_moe", "gpt2", "gpt_neox", "gpt_neox_serial", "gpt_oss", "granite", "granitemoe", "granitemoeshared", "llama",
+    "llama4", "llama_bias", "llama_linear", "llama_yarn", "minimax_m2", "mistral", "mixtral", "olmo2", "olmoe", "phi3",
+    "phi3_longrope", "phi3_longrope_short", "qwen2", "qwen3", "seed_oss", "smollm3", "starcoder2",
 ]
 
 
@@ -51,7 +52,7 @@ def convert(converter, source, out):
 
 def describe(gguf, path):
     reader = gguf.GGUFReader(path)
-    metadata = {k: [f.types[0].name, f.contents()] for k, f in reader.fields.items()
+    metadata = {k: [":".join(t.name for t in f.types), f.contents()] for k, f in reader.fields.items()
                 if not k.startswith(("GGUF.", "general.name", "general.size_label", "tokenizer."))}
     tensors = {}
     for t in reader.tensors:

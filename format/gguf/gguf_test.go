@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -168,7 +169,7 @@ func begin(version uint32, tensors, values uint64) *head {
 }
 
 func TestValues(t *testing.T) {
-	h := begin(2, 0, 12)
+	h := begin(2, 0, 14)
 	h.str("u8").u32(0)
 	h.data = append(h.data, 200)
 	h.str("i8").u32(1)
@@ -185,6 +186,10 @@ func TestValues(t *testing.T) {
 	h.str("text").u32(8).str("héllo")
 	h.str("list").u32(9, 8).u64(2).str("a").str("")
 	h.str("none").u32(9, 6).u64(0)
+	h.str("bools").u32(9, 7).u64(3)
+	h.data = append(h.data, 1, 0, 1)
+	h.str("lists").u32(9, 9).u64(1).u32(7).u64(1)
+	h.data = append(h.data, 1)
 	f, err := Parse(h.data)
 	if err != nil {
 		t.Fatal(err)
@@ -213,6 +218,17 @@ func TestValues(t *testing.T) {
 	}
 	if list, ok, err := f.Strings("none"); len(list) != 0 || !ok || err != nil {
 		t.Error("none:", list, ok, err)
+	}
+	if list, ok, err := f.Bools("bools"); !slices.Equal(list, []bool{true, false, true}) || !ok || err != nil {
+		t.Error("bools:", list, ok, err)
+	}
+	for _, key := range []string{"list", "lists"} {
+		if _, _, err := f.Bools(key); err == nil || !strings.Contains(err.Error(), "want an array of bools") {
+			t.Errorf("%s as bools: %v", key, err)
+		}
+	}
+	if list, ok, err := f.Bools("none"); len(list) != 0 || !ok || err != nil {
+		t.Error("none as bools:", list, ok, err)
 	}
 	if _, ok, err := f.Int("absent"); ok || err != nil {
 		t.Error("absent:", ok, err)

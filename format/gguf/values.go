@@ -239,6 +239,23 @@ func (f *File) Ints(key string) (list []int64, ok bool, err error) {
 	return lookup[[]int64](f, key, "an array of whole numbers")
 }
 
+// Bools returns the array of bools under a key; ok tells whether it is there.
+func (f *File) Bools(key string) (list []bool, ok bool, err error) {
+	if f.empty(key) {
+		return nil, true, nil
+	}
+	const want = "an array of bools"
+	all, ok, err := lookup[[]any](f, key, want)
+	for _, v := range all {
+		b, isBool := v.(bool)
+		if !isBool {
+			return nil, false, fmt.Errorf("metadata %q: want %s, have %s", key, want, describe(all))
+		}
+		list = append(list, b)
+	}
+	return list, ok, err
+}
+
 // Floats returns the array of numbers under a key; ok tells whether it is there.
 func (f *File) Floats(key string) (list []float64, ok bool, err error) {
 	if f.empty(key) {

@@ -6,6 +6,21 @@ import (
 	"slices"
 )
 
+// ggufElsewhere are architectures of llama.cpp that are read from Hugging Face's files alone: how their tensors lie in GGUF
+// files is not known here. The values are the families.
+var ggufElsewhere = map[string]string{
+	"afmoe": "afmoe", "apertus": "apertus", "baichuan": "baichuan", "bailingmoe": "bailing_moe", "bailingmoe2": "bailing_moe_v2",
+	"bloom": "bloom", "chatglm": "chatglm or glm", "cohere2": "cohere2", "cohere2moe": "cohere2_moe", "command-r": "cohere",
+	"deepseek": "deepseek", "deepseek2": "deepseek_v2, deepseek_v3 and others with latent attention", "deepseek32": "deepseek_v32",
+	"falcon": "falcon", "glm-dsa": "glm_moe_dsa", "gptj": "gptj", "granite_swa": "granite_swa or granitemoe_swa",
+	"hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe", "hy_v3": "hy_v3", "internlm2": "internlm2", "jais2": "jais2",
+	"mamba2": "mamba2", "mellum": "mellum", "minicpm": "minicpm", "minicpm3": "minicpm3", "mistral3": "ministral3 or mistral3", "mpt": "mpt",
+	"nemotron": "nemotron", "nemotron_h": "nemotron_h", "nemotron_h_moe": "nemotron_h", "olmo": "olmo", "orion": "orion", "phi2": "phi",
+	"phimoe": "phimoe", "qwen": "qwen", "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl or qwen2_5_vl", "qwen35": "qwen3_5",
+	"qwen35moe": "qwen3_5_moe", "qwen3next": "qwen3_next", "qwen3vl": "qwen3_vl", "qwen3vlmoe": "qwen3_vl_moe", "stablelm": "stablelm",
+	"starcoder": "gpt_bigcode",
+}
+
 // ggufPlain is the configuration of a family that takes nothing but the usual sizes.
 func ggufPlain(modelType string) func(*ggufModel, settings) string {
 	return func(m *ggufModel, c settings) string {
@@ -42,10 +57,16 @@ func ggufLlama(m *ggufModel, c settings) string {
 }
 
 func ggufGranite(m *ggufModel, c settings) string {
-	ggufPlain("granite")(m, c)
+	m.graniteScales(c)
 	if m.size("expert_count", 0) > 0 {
 		m.keep(fmt.Errorf("metadata %q: granite with experts is not supported", m.key("expert_count")))
 	}
+	return "granite"
+}
+
+// graniteScales reads what all Granites multiply by.
+func (m *ggufModel) graniteScales(c settings) {
+	ggufPlain("granite")(m, c)
 	m.number(c, "embedding_multiplier", "embedding_scale")
 	m.number(c, "residual_multiplier", "residual_scale")
 	m.number(c, "logits_scaling", "logit_scale")
@@ -53,7 +74,6 @@ func ggufGranite(m *ggufModel, c settings) string {
 		dim, _ := asInt(c["head_dim"])
 		c["attention_multiplier"] = 1 / math.Sqrt(float64(max(dim, 1)))
 	}
-	return "granite"
 }
 
 func ggufQwen3MoE(m *ggufModel, c settings) string {

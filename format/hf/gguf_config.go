@@ -27,6 +27,10 @@ type ggufArch struct {
 	paired bool
 	// plusOne: 1 was added to the weights of norms.
 	plusOne bool
+	// gating is what expert_gating_func may be; 0 stands for softmaxGate.
+	gating int
+	groups bool // experts may be chosen by groups
+	weighs bool // expert_weights_scale is read
 }
 
 // settings are the members of a configuration.
@@ -34,7 +38,15 @@ type settings map[string]any
 
 // ggufArchs are the supported values of general.architecture. The authority is how llama.cpp converts
 // models of Hugging Face, and how it computes what its files do not say.
-var ggufArchs = map[string]*ggufArch{
+var ggufArchs = func() map[string]*ggufArch {
+	all := maps.Clone(ggufFirst)
+	maps.Copy(all, ggufDense)
+	maps.Copy(all, ggufRouted)
+	return all
+}()
+
+// ggufFirst are those that came first, and what the others are described by.
+var ggufFirst = map[string]*ggufArch{
 	"llama":    {config: ggufLlama, paired: true},
 	"granite":  {config: ggufGranite, paired: true},
 	"smollm3":  {config: ggufPlain("smollm3"), paired: true},
@@ -61,7 +73,7 @@ var ggufArchs = map[string]*ggufArch{
 		fused(source{name: gptNeoXTensors[model.RoleQ].name}, model.RoleQ, model.RoleK, model.RoleV),
 		fused(source{name: gptNeoXTensors[model.RoleQBias].name}, model.RoleQBias, model.RoleKBias, model.RoleVBias),
 	)},
-	"llama4": {config: ggufLlama4, experts: named(map[model.Role]string{
+	"llama4": {config: ggufLlama4, gating: sigmoidGate, experts: named(map[model.Role]string{
 		model.RoleGate: "{p}layers.{l}.feed_forward.experts.gate_proj",
 		model.RoleUp:   "{p}layers.{l}.feed_forward.experts.up_proj",
 		model.RoleDown: "{p}layers.{l}.feed_forward.experts.down_proj",
@@ -112,6 +124,9 @@ func (m *ggufModel) unknownArch() error {
 	case "":
 		return errors.New(`metadata "general.architecture" is empty`)
 	}
+	if names := ggufElsewhere[m.arch]; names != "" {
+		return fmt.Errorf("architecture %q is not read from GGUF files, but from the model's safetensors (model_type %s)", m.arch, names)
+	}
 	return fmt.Errorf("architecture %q is not supported; supported: %s", m.arch, strings.Join(slices.Sorted(maps.Keys(ggufArchs)), ", "))
 }
 
@@ -121,6 +136,9 @@ func (m *ggufModel) common(c settings) {
 		m.keep(fmt.Errorf("it holds no model but %s: name the file of the model", map[bool]string{true: "an adapter", false: "a " + t}[t == "adapter"]))
 	}
 	m.count(c, "num_hidden_layers", "block_count", true)
+	if layers, more := m.layers(); more > 0 {
+		c["num_hidden_layers"] = layers
+	}
 	m.count(c, "hidden_size", "embedding_length", true)
 	m.count(c, "max_position_embeddings", "context_length", true)
 	m.count(c, "intermediate_size", "feed_forward_length", false)
@@ -140,19 +158,29 @@ func (m *ggufModel) common(c settings) {
 	m.tokenIDs(c)
 }
 
+// layers returns how many layers the model has, and how many come after them that guess at further tokens.
+func (m *ggufModel) layers() (layers, more int) {
+	more = m.size("nextn_predict_layers", 0)
+	layers = m.size("block_count", 0) - more
+	if more < 0 || more > 0 && layers < 1 {
+		m.keep(fmt.Errorf("metadata %q: %d of %d layers", m.key("nextn_predict_layers"), more, layers+more))
+	}
+	return layers, more
+}
+
 // unsupported refuses what would change what the model computes and no family here has.
 func (m *ggufModel) unsupported() error {
-	for _, name := range []string{"attention.clamp_kqv", "attention.max_alibi_bias", "expert_weights_scale", "swin_norm", "router_logit_softcapping"} {
+	for _, name := range []string{"attention.clamp_kqv", "attention.max_alibi_bias", "swin_norm", "router_logit_softcapping"} {
 		x, ok, err := m.Float(m.key(name))
 		if err != nil {
 			return err
 		}
-		if ok && x != 0 && !(name == "expert_weights_scale" && x == 1) {
+		if ok && x != 0 {
 			return fmt.Errorf("metadata %q: %g is not supported", m.key(name), x)
 		}
 	}
-	if f, ok, err := m.Int(m.key("expert_gating_func")); err != nil || ok && f != 0 && (f == 2) != (m.arch == "llama4") {
-		return errors.Join(err, fmt.Errorf("metadata %q: %d is not supported", m.key("expert_gating_func"), f))
+	if err := m.routing(); err != nil {
+		return err
 	}
 	if causal, ok, err := m.Bool(m.key("attention.causal")); err != nil || ok && !causal {
 		return errors.Join(err, fmt.Errorf("metadata %q: only causal attention is supported", m.key("attention.causal")))

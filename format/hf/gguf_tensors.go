@@ -28,7 +28,10 @@ var ggufNames = map[model.Role]string{
 	model.RolePostAttnNorm:  "blk.{l}.post_attention_norm.weight",
 	model.RoleMLPNorm:       "blk.{l}.ffn_norm.weight",
 	model.RoleMLPNormBias:   "blk.{l}.ffn_norm.bias",
+	model.RoleSinks:         "blk.{l}.attn_sinks.weight",
 	model.RoleRouter:        "blk.{l}.ffn_gate_inp.weight",
+	model.RoleRouterBias:    "blk.{l}.ffn_gate_inp.bias",
+	model.RoleSelectionBias: "blk.{l}.exp_probs_b.bias",
 	model.RoleGate:          "blk.{l}.ffn_gate.weight",
 	model.RoleGateBias:      "blk.{l}.ffn_gate.bias",
 	model.RoleUp:            "blk.{l}.ffn_up.weight",
@@ -71,13 +74,21 @@ func (m *ggufModel) fill(c *config, s *shards) error {
 			return fmt.Errorf("%s: %w", m.path, err)
 		}
 	}
+	layers, more := m.layers()
 	for name, t := range m.tensors {
-		if r.done[name] || ggufUseless[name] {
+		if r.done[name] || ggufUseless[name] || more > 0 && behind(name, layers) {
 			continue
 		}
 		s.tensors[name] = stored{file: t.file, dtype: t.Type.Name, shape: t.Shape, data: t.Data}
 	}
 	return nil
+}
+
+// behind reports whether a tensor is of a layer that comes after those of the model.
+func behind(name string, layers int) bool {
+	number, _, ok := strings.Cut(strings.TrimPrefix(name, "blk."), ".")
+	n, err := strconv.Atoi(number)
+	return ok && err == nil && n >= layers
 }
 
 // ggufRenamer gives tensors of a GGUF file the names that Hugging Face's files have for them.

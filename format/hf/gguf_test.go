@@ -72,6 +72,9 @@ var ggufUnsaid = map[string]string{
 	"qwen3":      `{"use_sliding_window": false, "layer_types": null}`,
 	"smollm3":    `{"use_sliding_window": false, "layer_types": null, "no_rope_layers": null, "no_rope_layer_interval": 4}`,
 	"starcoder2": `{"sliding_window": null}`,
+	"dots1":      `{"sliding_window": null, "layer_types": null}`,
+	"gpt_oss":    `{"swiglu_limit": 7.0}`,
+	"olmoe":      `{"clip_qkv": null}`,
 	"llama4": `{"attention_chunk_size": 8192, "no_rope_layers": [1, 1, 1, 0], "layer_types": null,
 		"attn_scale": 0.1, "floor_scale": 8192}`,
 }
@@ -204,7 +207,24 @@ func typedValue(t testing.TB, v [2]any) any {
 	case "FLOAT32":
 		return float32(v[1].(float64))
 	}
+	list, _ := v[1].([]any)
+	switch v[0] {
+	case "ARRAY:BOOL":
+		return listOf(list, func(x any) bool { return x.(bool) })
+	case "ARRAY:UINT32", "ARRAY:INT32":
+		return listOf(list, func(x any) int32 { return int32(x.(float64)) })
+	case "ARRAY:FLOAT32":
+		return listOf(list, func(x any) float32 { return float32(x.(float64)) })
+	}
 	return v[1] // strings, bools
+}
+
+func listOf[T any](list []any, as func(any) T) []T {
+	out := make([]T, len(list))
+	for i, x := range list {
+		out[i] = as(x)
+	}
+	return out
 }
 
 // forward computes the values of a tensor as the converter does.
@@ -231,8 +251,13 @@ func rolesOf(arch, name string) (roles []model.Role) {
 		return []model.Role{model.RoleQ, model.RoleK, model.RoleV}
 	case strings.HasSuffix(name, "attn_qkv.bias"):
 		return []model.Role{model.RoleQBias, model.RoleKBias, model.RoleVBias}
-	case arch == "phi3" && strings.HasSuffix(name, "ffn_up.weight"):
+	case (arch == "phi3" || arch == "glm4") && strings.HasSuffix(name, "ffn_up.weight"):
 		return []model.Role{model.RoleGate, model.RoleUp}
+	}
+	for role, n := range ggufArchs[arch].names {
+		if n == name {
+			return []model.Role{role}
+		}
 	}
 	for _, names := range []map[model.Role]string{ggufNames, ggufExperts} {
 		for role, n := range names {
@@ -251,7 +276,7 @@ func permuted(of *Checkpoint, arch string, x model.Tensor, values []float32) []f
 			values[i] = float16.Fromfloat32(v + 1).Float32()
 		}
 	}
-	if !slices.Contains([]string{"llama", "granite", "smollm3"}, arch) || !slices.Contains([]model.Role{model.RoleQ, model.RoleK, model.RoleQBias, model.RoleKBias}, x.Role) {
+	if !slices.Contains([]string{"llama", "granite", "granitemoe", "smollm3", "arcee"}, arch) || !slices.Contains([]model.Role{model.RoleQ, model.RoleK, model.RoleQBias, model.RoleKBias}, x.Role) {
 		return values
 	}
 	dim := of.Spec().Layer(x.Layer).Attention.HeadDim
@@ -444,6 +469,46 @@ func TestGGUFUnlike(t *testing.T) {
 	}
 }
 
+// TestGGUFGuesses: layers that guess at further tokens are left out.
+func TestGGUFGuesses(t *testing.T) {
+	of, err := Open(fixtureOf(t, "glm4_moe"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer of.Close()
+	f := converted(t, of, readConverted(t)["glm4_moe"])
+	for i, v := range f.Values {
+		switch v.Key {
+		case "glm4moe.block_count":
+			f.Values[i].Value = uint32(len(of.Spec().Layers) + 1)
+		case "glm4moe.nextn_predict_layers":
+			f.Values[i].Value = uint32(1)
+		}
+	}
+	for _, name := range []string{"attn_norm.weight", "nextn.eh_proj.weight"} {
+		f.Tensors = append(f.Tensors, gguftest.Tensor{Name: fmt.Sprintf("blk.%d.%s", len(of.Spec().Layers), name), Shape: []int{1}, Data: make([]byte, 4)})
+	}
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	writeFile(t, path, f.Bytes())
+	if d := cmp.Diff(of.Spec(), mustOpen(t, path).Spec()); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestGGUFElsewhere: what is said to be read from other files is not read here, and its families exist.
+func TestGGUFElsewhere(t *testing.T) {
+	for arch, names := range ggufElsewhere {
+		if ggufArchs[arch] != nil {
+			t.Errorf("%s is read", arch)
+		}
+		for name := range strings.FieldsFuncSeq(strings.Split(names, " and others")[0], func(r rune) bool { return r == ' ' || r == ',' }) {
+			if name != "or" && families[name] == nil {
+				t.Errorf("%s: no family %s", arch, name)
+			}
+		}
+	}
+}
+
 // TestGGUFRefused: what cannot be read is named.
 func TestGGUFRefused(t *testing.T) {
 	type change func(f *gguftest.File)
@@ -470,17 +535,22 @@ func TestGGUFRefused(t *testing.T) {
 	defer of.Close()
 	want := readConverted(t)["qwen2"]
 	for text, edit := range map[string]change{
-		`architecture "mamba" is not supported; supported: gemma2`:      set("general.architecture", "mamba"),
-		`the part of a model that sees or hears`:                        set("general.architecture", "clip"),
-		`it holds no model but an adapter`:                              set("general.type", "adapter"),
-		`metadata "qwen2.block_count": want a whole number, have "two"`: set("qwen2.block_count", "two"),
-		`layers that differ, here [48 48 50], are not supported`:        set("qwen2.feed_forward_length", []int32{48, 48, 50}),
-		`metadata "qwen2.attention.causal"`:                             set("qwen2.attention.causal", false),
-		`metadata "qwen2.rope.scaling.type": "su" is not supported`:     set("qwen2.rope.scaling.type", "su"),
-		`this architecture rotates whole heads`:                         set("qwen2.rope.dimension_count", uint32(4)),
-		`it is part 2 of 3 of a model`:                                  func(f *gguftest.File) { set("split.count", uint32(3))(f); set("split.no", uint32(1))(f) },
-		`tensor "blk.1.ffn_up.weight" is missing`:                       drop("blk.1.ffn_up.weight"),
-		`tensor "token_embd.weight" is missing`:                         drop("token_embd.weight"),
+		`architecture "mamba" is not supported; supported: arcee`:                                                        set("general.architecture", "mamba"),
+		`"deepseek2" is not read from GGUF files, but from the model's safetensors (model_type deepseek_v2, deepseek_v3`: set("general.architecture", "deepseek2"),
+		`metadata "qwen2.expert_gating_func": 2 is not supported; the experts of qwen2 are chosen by 1`:                  set("qwen2.expert_gating_func", uint32(2)),
+		`metadata "qwen2.expert_group_count": 2: groups of experts are not supported`:                                    set("qwen2.expert_group_count", uint32(2)),
+		`metadata "qwen2.expert_weights_scale": 2.5 is not supported for qwen2`:                                          set("qwen2.expert_weights_scale", float32(2.5)),
+		`metadata "qwen2.nextn_predict_layers": 3 of 3 layers`:                                                           set("qwen2.nextn_predict_layers", uint32(3)),
+		`the part of a model that sees or hears`:                                                                         set("general.architecture", "clip"),
+		`it holds no model but an adapter`:                                                                               set("general.type", "adapter"),
+		`metadata "qwen2.block_count": want a whole number, have "two"`:                                                  set("qwen2.block_count", "two"),
+		`layers that differ, here [48 48 50], are not supported`:                                                         set("qwen2.feed_forward_length", []int32{48, 48, 50}),
+		`metadata "qwen2.attention.causal"`:                                                                              set("qwen2.attention.causal", false),
+		`metadata "qwen2.rope.scaling.type": "su" is not supported`:                                                      set("qwen2.rope.scaling.type", "su"),
+		`this architecture rotates whole heads`:                                                                          set("qwen2.rope.dimension_count", uint32(4)),
+		`it is part 2 of 3 of a model`:                                                                                   func(f *gguftest.File) { set("split.count", uint32(3))(f); set("split.no", uint32(1))(f) },
+		`tensor "blk.1.ffn_up.weight" is missing`:                                                                        drop("blk.1.ffn_up.weight"),
+		`tensor "token_embd.weight" is missing`:                                                                          drop("token_embd.weight"),
 		`tensor "blk.0.attn_sinks.weight": unexpected`: func(f *gguftest.File) {
 			f.Tensors = append(f.Tensors, gguftest.Tensor{Name: "blk.0.attn_sinks.weight", Shape: []int{1}, Data: make([]byte, 4)})
 		},

@@ -84,6 +84,8 @@ func appendValue(b []byte, v any) []byte {
 	switch list := v.(type) {
 	case []string:
 		return appendArray(b, list)
+	case []bool:
+		return appendArray(b, list)
 	case []int32:
 		return appendArray(b, list)
 	case []float32:

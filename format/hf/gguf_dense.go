@@ -1,0 +1,91 @@
+package hf
+
+import (
+	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+)
+
+// ggufDense are architectures without experts that the first ones in ggufArchs do not cover.
+var ggufDense = map[string]*ggufArch{
+	"arcee": {config: ggufPlain("arcee"), paired: true},
+	"gemma": {config: ggufGemma, plusOne: true},
+	"seed_oss": {config: ggufSeedOSS, names: map[model.Role]string{
+		model.RoleMLPNorm: ggufPostAttention,
+	}},
+	"ernie4_5": {config: ggufErnie("ernie4_5")},
+	"exaone4":  {config: ggufExaone4},
+	"glm4":     {config: ggufGLM4, names: map[model.Role]string{model.RoleGate: "blk.{l}.ffn_up.weight"}},
+}
+
+// ggufPostAttention is the name of a norm behind attention, and in some architectures of the one before the MLP.
+const ggufPostAttention = "blk.{l}.post_attention_norm.weight"
+
+func ggufGemma(m *ggufModel, c settings) string {
+	ggufPlain("gemma")(m, c)
+	c["hidden_activation"] = "gelu_pytorch_tanh"
+	return "gemma"
+}
+
+func ggufSeedOSS(m *ggufModel, c settings) string {
+	ggufPlain("seed_oss")(m, c)
+	c["attention_bias"] = m.has("blk.0.attn_q.bias")
+	c["attention_out_bias"] = m.has("blk.0.attn_output.bias")
+	return "seed_oss"
+}
+
+// ggufErnie: one key is for all biases.
+func ggufErnie(modelType string) func(*ggufModel, settings) string {
+	return func(m *ggufModel, c settings) string {
+		ggufPlain(modelType)(m, c)
+		delete(c, "attention_bias")
+		delete(c, "mlp_bias")
+		c["use_bias"] = m.has("blk.0.attn_q.bias")
+		return modelType
+	}
+}
+
+func ggufExaone4(m *ggufModel, c settings) string {
+	ggufPlain("exaone4")(m, c)
+	delete(c, "head_dim")
+	m.windows(c, 4)
+	return "exaone4"
+}
+
+// windows reads the size of sliding windows, and which layers have them: as a list says, or without one all but each n-th.
+func (m *ggufModel) windows(c settings, n int) {
+	m.count(c, "sliding_window", "attention.sliding_window", false)
+	if size, _ := asInt(c["sliding_window"]); size == 0 {
+		c["sliding_window"] = nil
+	}
+	layers, _ := asInt(c["num_hidden_layers"])
+	key := m.key("attention.sliding_window_pattern")
+	var list []bool
+	listed := m.IsArray(key)
+	if listed {
+		var err error
+		list, _, err = m.Bools(key)
+		m.keep(err)
+	} else {
+		n = m.size("attention.sliding_window_pattern", n)
+	}
+	if listed && len(list) < layers {
+		m.keep(fmt.Errorf("metadata %q: %d entries for %d layers", key, len(list), layers))
+		return
+	}
+	types := make([]string, max(0, min(layers, 1<<12)))
+	for i := range types {
+		types[i] = "full_attention"
+		if c["sliding_window"] != nil && (listed && list[i] || !listed && (i+1)%max(n, 1) != 0) {
+			types[i] = "sliding_attention"
+		}
+	}
+	c["layer_types"] = types
+}
+
+func ggufGLM4(m *ggufModel, c settings) string {
+	m.rms(c)
+	m.partial(c, "partial_rotary_factor", m.headDim(c))
+	c["attention_bias"] = m.has("blk.0.attn_q.bias")
+	return "glm4"
+}

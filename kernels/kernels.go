@@ -3,7 +3,6 @@ package kernels
 import (
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -113,10 +112,20 @@ func specialize(name, source string, c Consts) (Kernel, error) {
 // Key returns the Key of the kernel that Specialize makes with c.
 func (c Consts) Key(name string) string {
 	key := name
-	for _, n := range slices.Sorted(maps.Keys(c)) {
+	for _, n := range Sorted(c) {
 		key += fmt.Sprintf("/%s=%v", n, c[n])
 	}
 	return key
+}
+
+// Sorted returns the names in a map, in order. slices.Sorted would be a larger download for the browser.
+func Sorted[T any](m map[string]T) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	sort.Stable(sort.StringSlice(names))
+	return names
 }
 
 // rewrite returns source with the values of the constants in c replaced.
@@ -126,7 +135,7 @@ func rewrite(source string, c Consts) (string, error) {
 	}
 	var edits []edit
 	decls := constDecls(blankComments(source))
-	for _, name := range slices.Sorted(maps.Keys(c)) {
+	for _, name := range Sorted(c) {
 		i := slices.IndexFunc(decls, func(d constDecl) bool { return d.name == name })
 		if i < 0 {
 			return "", fmt.Errorf("it has no constant %s", name)

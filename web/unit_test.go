@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,25 @@ func testInNode(t *testing.T, files []string) {
 	node, err := exec.LookPath("node")
 	require(t, err == nil, "Node is missing")
 	if out, err := exec.Command(node, append([]string{"--test"}, files...)...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestNormalForms runs the tokenizer's test of that name as WebAssembly, which leaves normal forms to JavaScript. The flags are those of
+// the package's WebAssembly, whose build has compiled most of it.
+func TestNormalForms(t *testing.T) {
+	_, err := exec.LookPath("node")
+	require(t, err == nil, "Node is missing")
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := filepath.Join(strings.TrimSpace(string(root)), "lib", "wasm", "go_js_wasm_exec")
+	cmd := exec.Command("go", "test", "-trimpath", "-gcflags=all=-l", "-vet=off", "-exec", run, "-run", "^TestNormalForms$", "-v", ".")
+	cmd.Dir = filepath.Join("..", "format", "tokenizer")
+	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestNormalForms") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"unicode"
 
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
-	"golang.org/x/text/unicode/norm"
 )
 
 // parseBertNormalizer reads the normalizer of BERT models, which has four steps.
@@ -31,7 +30,7 @@ func parseBertNormalizer(raw strict.Value) (normalizer, error) {
 		steps = append(steps, mapText(spaceIdeographs))
 	}
 	if c.Accents == nil && *c.Lowercase || c.Accents != nil && *c.Accents {
-		steps = append(steps, mapText(func(s string) string { return normalForm(s, norm.NFD) }), dropRunes(isAccent))
+		steps = append(steps, mapText(func(s string) string { return normalForm(s, formD) }), dropRunes(isAccent))
 	}
 	if *c.Lowercase {
 		steps = append(steps, mapText(lowercase))

@@ -214,7 +214,7 @@ func kindOf(raw strict.Value) (string, error) {
 }
 
 func unknownKind(kind string, known ...string) error {
-	sort.Strings(known)
+	sort.Stable(sort.StringSlice(known))
 	return fmt.Errorf("type %q is not supported: want %s", kind, strings.Join(known, ", "))
 }
 
@@ -231,7 +231,7 @@ func need(members map[string]bool) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	sort.Strings(missing)
+	sort.Stable(sort.StringSlice(missing))
 	return fmt.Errorf("missing %s", strings.Join(missing, ", "))
 }
 

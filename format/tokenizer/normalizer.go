@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/llama-webgpu/llama-webgpu/format/strict"
-	"golang.org/x/text/unicode/norm"
 )
 
 // A normalizer changes a piece of text in place. If it removes the beginning of the text, it
@@ -34,10 +33,10 @@ type plainJSON struct {
 }
 
 var plainNormalizers = map[string]normalizer{
-	"NFC":          mapText(func(s string) string { return normalForm(s, norm.NFC) }),
-	"NFD":          mapText(func(s string) string { return normalForm(s, norm.NFD) }),
-	"NFKC":         mapText(func(s string) string { return normalForm(s, norm.NFKC) }),
-	"NFKD":         mapText(func(s string) string { return normalForm(s, norm.NFKD) }),
+	"NFC":          mapText(func(s string) string { return normalForm(s, formC) }),
+	"NFD":          mapText(func(s string) string { return normalForm(s, formD) }),
+	"NFKC":         mapText(func(s string) string { return normalForm(s, formKC) }),
+	"NFKD":         mapText(func(s string) string { return normalForm(s, formKD) }),
 	"Lowercase":    mapText(lowercase),
 	"StripAccents": dropRunes(isCombining),
 	"ByteLevel":    mapText(spellBytes),

@@ -17,7 +17,7 @@ func newPrefixes(m map[string]int32) *prefixes {
 			p.sorted = append(p.sorted, s)
 		}
 	}
-	sort.Strings(p.sorted)
+	sort.Sort(byBytes(p.sorted)) // sort.Strings would be a larger download for the browser
 	p.value = make([]int32, len(p.sorted))
 	for i, s := range p.sorted {
 		p.value[i] = m[s]
@@ -61,3 +61,10 @@ func (p *prefixes) longest(text string) (n int, value int32) {
 	p.walk(text, func(m int, v int32) { n, value = m, v })
 	return n, value
 }
+
+// byBytes sorts strings.
+type byBytes []string
+
+func (b byBytes) Len() int           { return len(b) }
+func (b byBytes) Less(i, j int) bool { return b[i] < b[j] }
+func (b byBytes) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sort"
 	"sync"
 )
 
@@ -87,10 +88,17 @@ func (w *Weights) jobs(tensors int) (jobs []job, most int) {
 	}
 	jobs = slices.DeleteFunc(all, func(j job) bool { return j.bytes == 0 })
 	if readers() > 1 {
-		slices.SortStableFunc(jobs, func(a, b job) int { return b.bytes - a.bytes })
+		sort.Stable(bySize(jobs))
 	}
 	return jobs, most
 }
+
+// bySize sorts jobs, the largest first. slices.SortFunc would be a larger download for the browser.
+type bySize []job
+
+func (b bySize) Len() int           { return len(b) }
+func (b bySize) Less(i, j int) bool { return b[i].bytes > b[j].bytes }
+func (b bySize) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
 
 // loading is what the goroutines that load share.
 type loading struct {

@@ -2,8 +2,9 @@ package graph
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // Tuned are values of those constants of a kernel that change its speed but not its results.
@@ -46,7 +47,7 @@ func TunableKernels() []string {
 // String lists the constants by name.
 func (c Tuned) String() string {
 	var s string
-	for _, name := range slices.Sorted(maps.Keys(c)) {
+	for _, name := range kernels.Sorted(c) {
 		s += fmt.Sprintf(" %s=%d", name, c[name])
 	}
 	return s[min(1, len(s)):]

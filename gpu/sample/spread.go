@@ -1,9 +1,9 @@
 package sample
 
 import (
-	"cmp"
 	"math"
 	"slices"
+	"sort"
 )
 
 // whole makes the pool one of the tokens that may still be chosen alone, all of them known and ranked, and reports whether that
@@ -59,10 +59,6 @@ func (p *pool) typical(most float64) bool {
 		return false
 	}
 	h, logSum := p.entropy()
-	type token struct {
-		Candidate
-		share, distance float64
-	}
 	tokens := make([]token, 0, len(p.ranked))
 	for _, c := range p.ranked {
 		logShare := float64(c.Logit-p.max()) - logSum
@@ -70,7 +66,7 @@ func (p *pool) typical(most float64) bool {
 			tokens = append(tokens, token{c, share, math.Abs(-logShare - h)})
 		}
 	}
-	slices.SortStableFunc(tokens, func(a, b token) int { return cmp.Compare(a.distance, b.distance) })
+	sort.Stable(byDistance(tokens))
 	kept, sum := p.ranked[:0], 0.0
 	for _, t := range tokens {
 		if kept = append(kept, t.Candidate); sum+t.share >= most {
@@ -131,3 +127,16 @@ func (s *Sampler) temperature(p *pool) (t float64, ok bool) {
 	const coldest = 1e-6 // as good as greedy
 	return max(least+(most-least)*share, coldest), true
 }
+
+// token is a candidate, with its share and how far its surprise is from the expected one.
+type token struct {
+	Candidate
+	share, distance float64
+}
+
+// byDistance sorts tokens. slices.SortFunc would be a larger download for the browser.
+type byDistance []token
+
+func (b byDistance) Len() int           { return len(b) }
+func (b byDistance) Less(i, j int) bool { return b[i].distance < b[j].distance }
+func (b byDistance) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }

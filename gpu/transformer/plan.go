@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // ErrTooLarge says that a model needs more memory than the device has, or larger bindings.
@@ -129,7 +129,7 @@ func (p *plan) explain(src Source, err error) error {
 
 func (p *plan) breakdown() string {
 	var parts []string
-	for _, purpose := range slices.Sorted(maps.Keys(p.need)) {
+	for _, purpose := range kernels.Sorted(p.need) {
 		parts = append(parts, purpose+" "+graph.Size(p.need[purpose]))
 	}
 	return strings.Join(parts, ", ")

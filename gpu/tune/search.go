@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // search looks for the best constants of a subject.
@@ -108,7 +108,7 @@ func (s *search) settle(ctx context.Context) error {
 func (s *search) starts() []graph.Tuned {
 	var list []graph.Tuned
 	presets := graph.TunableOf(s.Kernel).Presets
-	for _, vendor := range slices.Sorted(maps.Keys(presets)) {
+	for _, vendor := range kernels.Sorted(presets) {
 		if !s.quick || vendor == strings.ToLower(s.dev.Info().Driver) {
 			list = append(list, presets[vendor])
 		}

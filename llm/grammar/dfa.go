@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sort"
 )
 
 // place is a state of a rule's automaton, numbered over all rules. At most one place follows it for each byte; beside
@@ -138,7 +139,7 @@ func (d *determinizer) closure(states []int32) (set []int32) {
 	for _, s := range seen {
 		d.mark[s] = false
 	}
-	slices.Sort(set)
+	sort.Stable(places(set))
 	return set
 }
 
@@ -155,7 +156,7 @@ func (d *determinizer) fill(id int32, set []int32) {
 			cuts = append(cuts, int(n.lo), int(n.hi)+1)
 		}
 	}
-	slices.Sort(cuts)
+	sort.Stable(sort.IntSlice(cuts))
 	cuts = slices.Compact(cuts)
 	var edges []edge
 	for i := 0; i+1 < len(cuts); i++ {
@@ -179,6 +180,6 @@ func (d *determinizer) fill(id int32, set []int32) {
 	for rule, back := range calls {
 		out = append(out, callEdge{rule, d.place(back)})
 	}
-	slices.SortFunc(out, func(a, b callEdge) int { return int(a.rule - b.rule) })
+	sort.Stable(byRule(out))
 	d.to.places[id].edges, d.to.places[id].calls = edges, out
 }

@@ -3,6 +3,7 @@ package grammar
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"unicode/utf8"
 )
 
@@ -89,7 +90,7 @@ func call(rule int) *expr { return &expr{op: opRule, rule: rule} }
 // negated returns the characters that are in none of the spans.
 func negated(spans []span) []span {
 	sorted := slices.Clone(spans)
-	slices.SortFunc(sorted, func(a, b span) int { return int(a.lo - b.lo) })
+	sort.Stable(byFirst(sorted))
 	var out []span
 	next := rune(0)
 	for _, s := range sorted {

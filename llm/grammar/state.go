@@ -3,7 +3,7 @@ package grammar
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
+	"sort"
 )
 
 // frame is a caller on the stack. Equal stacks are one frame.
@@ -133,12 +133,7 @@ func (m *machine) settle(configs []config) (*state, error) {
 
 // intern returns the state that is equal to s.
 func (m *machine) intern(s state) *state {
-	slices.SortFunc(s.configs, func(a, b config) int {
-		if a.at != b.at {
-			return int(a.at - b.at)
-		}
-		return int(int64(stackID(a.stack)) - int64(stackID(b.stack)))
-	})
+	sort.Stable(byPlace(s.configs))
 	m.key = m.key[:0]
 	for _, c := range s.configs {
 		m.key = binary.LittleEndian.AppendUint32(m.key, uint32(c.at))

@@ -1,8 +1,8 @@
 package grammar
 
 import (
-	"bytes"
 	"slices"
+	"sort"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
@@ -35,7 +35,7 @@ func NewVocabulary(tokens [][]byte, ends []int32) *Vocabulary {
 			v.ids = append(v.ids, int32(id))
 		}
 	}
-	slices.SortStableFunc(v.ids, func(a, b int32) int { return bytes.Compare(tokens[a], tokens[b]) })
+	sort.Stable(byBytes{v.ids, tokens})
 	path := []int32{0} // nodes above the next one
 	for i, id := range v.ids {
 		text := tokens[id]

@@ -30,10 +30,10 @@ type model struct {
 	object   *object
 }
 
-// load ({manifest, vocab, files, progress, kernels, onStart}) uploads a bundle. manifest and vocab are Uint8Arrays, the
+// load ({manifest, vocab, files, progress, kernels, tuning, onStart}) uploads a bundle. manifest and vocab are Uint8Arrays, the
 // latter may be null; files are functions (offset, length) → Promise of a Uint8Array of 1 to length
-// bytes; progress is called with (bytes done); kernels is what tune.NewVariants takes; onStart is called with a function
-// that cancels the load.
+// bytes; progress is called with (bytes done); kernels is what tune.NewVariants takes; tuning is
+// what the method tune has found earlier, or null; onStart is called with a function that cancels the load.
 func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 	in := args[0]
 	ctx, end := cancelable(ctx, in)
@@ -48,6 +48,9 @@ func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 		return nil, err
 	}
 	var choice graph.Choice
+	if choice.Tuning, err = kept(in.Get("tuning")); err != nil {
+		return nil, fmt.Errorf("%w: what benchmark() has kept: %w", errInvalid, err)
+	}
 	if choice.Variants, err = m.kernels.Choose(ctx, m.bundle); err == nil {
 		choice.Matrices, err = m.kernels.ChooseMatrices(ctx, m.bundle)
 	}

@@ -26,6 +26,7 @@ func main() {
 	a := &app{object: newObject(), models: map[*model]bool{}, kernels: map[string]*tune.Variants{}}
 	a.object.sync("open", a.open)
 	a.object.async("load", a.load)
+	a.object.async("tune", a.tune)
 	a.object.sync("memory", a.memory)
 	a.object.async("stats", a.stats)
 	a.object.closing(func() {

@@ -3,6 +3,7 @@ package tune
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"slices"
 	"time"
 
@@ -52,6 +53,9 @@ const warmUp = 100 * time.Millisecond
 
 // timed records something often enough to take about as long as wanted, and returns the median time of one run.
 func timed(ctx context.Context, dev *gpu.Device, record func(times int) (*gpu.Program, error), want time.Duration) (took time.Duration, err error) {
+	if coarse {
+		return clocked(ctx, dev, record, want)
+	}
 	p, err := record(1)
 	if err != nil {
 		return 0, err
@@ -69,6 +73,35 @@ func timed(ctx context.Context, dev *gpu.Device, record func(times int) (*gpu.Pr
 		return 0, err
 	}
 	return median(ctx, dev, p, times)
+}
+
+// coarse says that clocks are: browsers round those of the device to a tenth of a millisecond.
+const coarse = runtime.GOOS == "js"
+
+// clocked is timed by the clock outside of the device: it records so many times that they take long enough together, and
+// returns the shortest time of three.
+func clocked(ctx context.Context, dev *gpu.Device, record func(times int) (*gpu.Program, error), want time.Duration) (time.Duration, error) {
+	for times := 1; ; times *= 2 {
+		p, err := record(times)
+		if err != nil {
+			return 0, err
+		}
+		best, err := elapsed(ctx, dev, p)
+		if err != nil {
+			return 0, err
+		}
+		if best < want && times < 512 {
+			continue
+		}
+		for range 2 {
+			took, err := elapsed(ctx, dev, p)
+			if err != nil {
+				return 0, err
+			}
+			best = min(best, took)
+		}
+		return best / time.Duration(times), nil
+	}
 }
 
 // median runs a program that does the same count times, and returns the median time of one of them.
@@ -123,11 +156,12 @@ func quickest(ctx context.Context, dev *gpu.Device, p *gpu.Program) (time.Durati
 const purposeTrial = "trial"
 
 // cold are two buffers that are larger than a device's caches: a copy of one to the other leaves nothing
-// else there. Software has those of the CPU, and no time to lose: there are none for it.
+// else there. Software has those of the CPU, and no time to lose: there are none for it. Nor are there where the copy would be
+// timed, too.
 type cold struct{ to, from *arena.Buffer }
 
 func reserveCold(dev *gpu.Device, a *arena.Arena) cold {
-	if dev.OnCPU() {
+	if dev.OnCPU() || coarse {
 		return cold{}
 	}
 	n := int(min(256<<20, dev.Limits().MaxBufferSize))

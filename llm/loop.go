@@ -10,7 +10,8 @@ import (
 // loop continues texts, each in a session of its own, as many at once as there are sessions.
 type loop struct {
 	m       *Model
-	several bool // texts: each begins with an empty cache, and errors name them
+	several bool               // texts: each begins with an empty cache, or a copy of what another has, and errors name them
+	share   func(r *run) error // gives a text what another has computed of its prompt, nil: nothing does
 	waiting []*run
 	active  []*run
 	free    []*Session
@@ -89,7 +90,11 @@ func (l *loop) begin() error {
 	if l.several {
 		s.Reset()
 	}
-	return l.named(r.index, r.begin(s))
+	err := r.begin(s)
+	if err == nil && l.share != nil {
+		err = l.share(r)
+	}
+	return l.named(r.index, err)
 }
 
 // decode computes one token of each text that is under way. A text whose sequence is full ends, or makes room.

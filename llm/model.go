@@ -124,7 +124,7 @@ type Request struct {
 }
 
 // Batch continues several prompts, as many at once as the model has free sequences; when one text ends, the next prompt
-// takes its place. Prompts start in order. Each step reads the weights once for all running texts. Each text is the one
+// takes its place. Prompts start in order; on a GPU, what begins like another is copied from it, not computed. Each step reads the weights once for all running texts. Each text is the one
 // that its prompt would get alone, as far as float32 rounding makes the product of several vectors equal to that of one.
 // Piece.Index says which request a piece belongs to; the last piece of each has the Result.
 //
@@ -151,6 +151,12 @@ func (m *Model) Batch(ctx context.Context, requests []Request) iter.Seq2[Piece, 
 			}
 		}()
 		l.free = append(l.free, sessions...)
+		if _, ok := m.engine.(Copier); ok {
+			l.share = func(r *run) error {
+				_, err := r.takeOver(sessions)
+				return err
+			}
+		}
 		l.run(ctx, yield)
 	}
 }

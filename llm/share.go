@@ -57,18 +57,47 @@ func (s *Session) copyFrom(from *Session, n int) error {
 }
 
 // reading reports whether a text's prompt is being read that can be shared: not one that a shift has changed.
-func (t *text) reading() bool { return t.chosen == 0 && len(t.rest) > 0 }
+func (r *run) reading() bool { return r.chosen == 0 && len(r.rest) > 0 }
 
-// have reports how many tokens of its prompt a text has in its cache.
-func (t *text) have() int { return len(t.result.Prompt) - len(t.rest) }
+// have reports how many tokens of its prompt the text has in its cache.
+func (r *run) have() int { return len(r.result.Prompt) - len(r.rest) }
 
 // sharable returns the tokens that a text can take from others' caches: all but the last, whose logits are wanted. Of an embedding
 // all hidden states may be wanted.
-func (t *text) sharable() []int32 {
-	if !t.reading() || t.embedding != nil {
+func (r *run) sharable() []int32 {
+	if !r.reading() || r.embedding != nil {
 		return nil
 	}
-	return t.result.Prompt[:len(t.result.Prompt)-1]
+	return r.result.Prompt[:len(r.result.Prompt)-1]
+}
+
+// takeOver copies what one of some sessions has computed of a text's prompt, if it is enough. It returns how many tokens that
+// saves. The engine is a Copier.
+func (r *run) takeOver(sessions []*Session) (int, error) {
+	tokens, have := r.sharable(), r.have()
+	if tokens == nil {
+		return 0, nil
+	}
+	var from *Session
+	most := have + leastShared - 1
+	for _, o := range sessions {
+		if o == r.session {
+			continue
+		}
+		if n := o.offers(tokens, most+1); n > 0 {
+			from, most = o, n
+		}
+	}
+	if from == nil {
+		return 0, nil
+	}
+	if err := r.session.copyFrom(from, most); err != nil {
+		return 0, err
+	}
+	r.rest = r.result.Prompt[most:]
+	r.result.Stats.CachedTokens += most - have
+	r.read(nil)
+	return most - have, nil
 }
 
 // catchUp has a text wait while another computes what this one's prompt begins with, and then take that over. States must be
@@ -108,31 +137,12 @@ func (s *Scheduler) couldTake(t *text) bool {
 
 // share gives a text what another sequence has computed of its prompt.
 func (s *Scheduler) share(t *text) error {
-	tokens, have := t.sharable(), t.have()
-	if !s.copies || tokens == nil {
+	if !s.copies {
 		return nil
 	}
-	var from *Session
-	most := have + leastShared - 1
-	for _, o := range s.sessions {
-		if o == t.session {
-			continue
-		}
-		if n := o.offers(tokens, most+1); n > 0 {
-			from, most = o, n
-		}
-	}
-	if from == nil {
-		return nil
-	}
-	if err := t.session.copyFrom(from, most); err != nil {
-		return err
-	}
-	t.rest = t.result.Prompt[most:]
-	t.result.Stats.CachedTokens += most - have
-	t.run.read(nil)
+	n, err := t.takeOver(s.sessions)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stats.SharedTokens += most - have
-	return nil
+	s.stats.SharedTokens += n
+	return err
 }

@@ -61,6 +61,30 @@ func TestSharedPrompt(t *testing.T) {
 	}
 }
 
+// TestSharedBatch continues prompts with the same beginning in a batch, more of them than there are sequences.
+func TestSharedBatch(t *testing.T) {
+	const beginning, texts = 100, 7
+	m, f := fakeModel(3)
+	var prompts [][]int32
+	for i := range texts {
+		prompts = append(prompts, append(numbers(3, beginning), numbers(i, i)...))
+	}
+	got, err := batch(t.Context(), m, 4, prompts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if most := beginning + texts*(texts+5); f.fed > most || got[texts-1].Stats.CachedTokens != beginning {
+		t.Errorf("%d tokens were computed, want at most %d; %+v", f.fed, most, got[texts-1].Stats)
+	}
+	for i, p := range prompts {
+		alone, _ := fakeModel(1)
+		want := generated(t, session(t, alone), p, GenerateOptions{MaxTokens: 4, Sampling: Sampling{Temperature: 2, Seed: uint64(i)}})
+		if !slices.Equal(got[i].Tokens, want.Tokens) {
+			t.Errorf("text %d is %v, alone %v", i, got[i].Tokens, want.Tokens)
+		}
+	}
+}
+
 // TestSharedLeaves cancels the text that the others wait for.
 func TestSharedLeaves(t *testing.T) {
 	m, f := fakeModel(3)

@@ -35,6 +35,7 @@ func main() {
 	flag.IntVar(&o.sequences, "sequences", 16, "texts at once")
 	flag.IntVar(&o.queue, "queue", 32, "texts that may wait")
 	flag.IntVar(&o.unfinished, "unfinished", 1000, "connections that never finish their headers")
+	flag.IntVar(&o.common, "common", 0, "words that all prompts begin with, as with a system prompt")
 	flag.DurationVar(&o.time, "time", 5*time.Minute, "how long")
 	flag.Parse()
 	if err := o.run(); err != nil {
@@ -46,6 +47,7 @@ func main() {
 type options struct {
 	program, model, device                string
 	clients, sequences, queue, unfinished int
+	common                                int
 	time                                  time.Duration
 }
 
@@ -125,6 +127,26 @@ func (s *server) memory() float64 {
 	return kb / 1e3
 }
 
+// tokens prints how much of the prompts was computed, as the server's metrics have it.
+func (s *server) tokens(w io.Writer) error {
+	r, err := http.Get(strings.TrimSuffix(s.address, "/v1") + "/metrics")
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	counts := map[string]float64{}
+	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), "{"); ok {
+			var n float64
+			_, _ = fmt.Sscan(value[strings.LastIndexByte(value, ' ')+1:], &n) // what is no number counts as 0, and is seen
+			counts[strings.TrimPrefix(name, "llama_webgpu_")] = n
+		}
+	}
+	_, err = fmt.Fprintf(w, "prompts: %.0f tokens, %.0f of them cached; of these, %.0f were copied from other texts\n",
+		counts["prompt_tokens_total"], counts["prompt_tokens_cached_total"], counts["prompt_tokens_shared_total"])
+	return err
+}
+
 // load is what the clients have seen.
 type load struct {
 	*options
@@ -177,7 +199,8 @@ var prompts = []string{"It was a cold morning", "It was a cold morning of the ea
 
 // one streams a text.
 func (l *load) one(ctx context.Context, tokens int) error {
-	body, err := json.Marshal(map[string]any{"prompt": prompts[rand.IntN(len(prompts))], "max_tokens": tokens, "stream": true, "logit_bias": map[string]int{}})
+	prompt := strings.Repeat("morning ", l.common) + prompts[rand.IntN(len(prompts))]
+	body, err := json.Marshal(map[string]any{"prompt": prompt, "max_tokens": tokens, "stream": true, "logit_bias": map[string]int{}})
 	if err != nil {
 		return err
 	}
@@ -265,7 +288,7 @@ func (l *load) judge() error {
 	fmt.Printf("%d clients, %d sequences, %v: %d texts, %d refused by a full queue, %d left by their client, %d failed\n",
 		l.clients, l.sequences, l.time, l.texts, l.refused, l.left, len(l.failed))
 	fmt.Printf("| | p50 | p99 |\n|---|---|---|\n| first token | %v | %v |\n| each token | %v | %v |\n", at(l.first, 50), at(l.first, 99), at(l.each, 50), at(l.each, 99))
-	var errs []error
+	errs := []error{l.server.tokens(os.Stdout)}
 	if n := len(l.memory); n >= 8 {
 		early, late := slices.Max(l.memory[n/8:n/4+1]), slices.Max(l.memory[n-n/4:])
 		fmt.Printf("memory: %.0f MB after a quarter of the time, %.0f MB in the last\n", early, late)

@@ -56,13 +56,27 @@ func (e *Engine) readHeads(ctx context.Context, i int, r *room, c *cache, x []fl
 		return nil, errTapped
 	}
 	qn, kn := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
+	if a.SharedKV {
+		kn = 0
+	}
 	q, k, v := r.rows(tokens, qn), r.rows(tokens, kn), r.rows(tokens, kn)
-	err := e.product(ctx, r, x, tokens,
-		part{matrix: y.q, rows: qn, y: q, bias: y.qBias},
-		part{matrix: y.k, rows: kn, y: k, bias: y.kBias},
-		part{matrix: y.v, rows: kn, y: v, bias: y.vBias})
-	if err != nil {
+	parts := [3]part{
+		{matrix: y.q, rows: qn, y: q, bias: y.qBias},
+		{matrix: y.k, rows: kn, y: k, bias: y.kBias},
+		{matrix: y.v, rows: kn, y: v, bias: y.vBias},
+	}
+	n := len(parts)
+	switch {
+	case a.SharedKV:
+		n = 1
+	case a.KeyValues:
+		n--
+	}
+	if err := e.product(ctx, r, x, tokens, parts[:n]...); err != nil {
 		return nil, err
+	}
+	if a.KeyValues {
+		copy(v, k)
 	}
 	e.enter(i, c, q, k, v, tokens, from)
 	heads := r.rows(tokens, qn)
@@ -124,21 +138,22 @@ func (w *entries) do(_, i int) {
 func (w *entries) one(t int) {
 	y := &w.e.layers[w.layer]
 	a, p := &y.Attention, w.from+t
-	qn, kn := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
-	q, k, v := w.q[t*qn:(t+1)*qn], w.k[t*kn:(t+1)*kn], w.v[t*kn:(t+1)*kn]
+	qn := a.Heads * a.HeadDim
+	q := w.q[t*qn : (t+1)*qn]
 	w.e.normAndRotate(a, y.qNorm, q, p)
-	w.e.normAndRotate(a, y.kNorm, k, p)
-	clip(v, a.Clip)
-	scale := a.Scale
-	if a.TemperatureFloor > 0 {
-		counted := p + 1
-		if a.TemperatureFromZero {
-			counted = p
-		}
-		steps := math.Floor(float64(counted) / float64(a.TemperatureFloor))
-		scale *= 1 + a.TemperatureScale*float32(math.Log1p(steps))
+	simd.Scale(q, scaleAt(a, p))
+	if a.SharedKV {
+		return
 	}
-	simd.Scale(q, scale)
+	kn := a.KVHeads * a.HeadDim
+	k, v := w.k[t*kn:(t+1)*kn], w.v[t*kn:(t+1)*kn]
+	w.e.normAndRotate(a, y.kNorm, k, p)
+	if y.vNorm != nil {
+		for at := 0; at < kn; at += a.HeadDim {
+			w.e.normRow(y.vNorm, v[at:at+a.HeadDim], v[at:at+a.HeadDim])
+		}
+	}
+	clip(v, a.Clip)
 	if w.e.options.KVFloat16 && w.e.spec.KVBits(w.layer, 16) == 16 {
 		if beyondFloat16(k) || beyondFloat16(v) {
 			w.e.overflowed.note(w.layer)
@@ -147,6 +162,18 @@ func (w *entries) one(t int) {
 		simd.RoundFloat16(v)
 	}
 	w.cache.put(p, k, v)
+}
+
+// scaleAt is what queries at position p are multiplied by.
+func scaleAt(a *model.Attention, p int) float32 {
+	if a.TemperatureFloor == 0 {
+		return a.Scale
+	}
+	if !a.TemperatureFromZero {
+		p++
+	}
+	steps := math.Floor(float64(p) / float64(a.TemperatureFloor))
+	return a.Scale * (1 + a.TemperatureScale*float32(math.Log1p(steps)))
 }
 
 // beyondFloat16 reports whether a number becomes infinite in float16.

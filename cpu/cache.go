@@ -21,8 +21,11 @@ type cache struct {
 }
 
 func newCache(y *model.Layer, capacity int) cache {
-	if y.Recurrence.Taps > 0 {
+	switch {
+	case y.Recurrence.Taps > 0:
 		return cache{state: newState(&y.Recurrence)}
+	case y.Attention.SharedKV:
+		return cache{}
 	}
 	if !y.Attends() {
 		return cache{}
@@ -43,8 +46,11 @@ func cacheOf(of *model.Attention, capacity int) cache {
 }
 
 func cacheFloats(y *model.Layer, capacity int) int {
-	if y.Recurrence.Taps > 0 {
+	switch {
+	case y.Recurrence.Taps > 0:
 		return stateFloats(&y.Recurrence)
+	case y.Attention.SharedKV:
+		return 0
 	}
 	if !y.Attends() {
 		return 0

@@ -39,10 +39,14 @@ type Engine struct {
 	positions, head *matrix // positions: nil if none are learned
 	finalNorm       *norm
 	embedNorm       *norm // nil if there is none
-	headBias        []float32
+
+	layerEmbed, layerProject *matrix // of what layers are given of each token, nil if they are given nothing
+	layerNorm                *norm
+
+	headBias []float32
 
 	ropes  []rotation
-	caches []cache // one for each layer
+	caches []cache // one for each layer; empty where it reads another's
 	length int     // tokens in the caches, also those that fell out of them
 	kept   int     // where the states of recurrences were kept; −1: nowhere
 	floor  int     // between 0 and this position, none can be returned to: a shift has lost what tokens there see
@@ -50,6 +54,7 @@ type Engine struct {
 	batch      int   // tokens that pass through a layer together
 	room       *room // for their activations
 	stream     []float32
+	inputs     []float32 // of the batch that is under way: [layers][tokens][LayerInputs.Width]
 	logits     []float32
 	work       worker // what runs on several cores
 	routing    routing
@@ -225,9 +230,15 @@ func (e *Engine) run(ctx context.Context, tokens []int32) ([]float32, error) {
 	}
 	e.show(0, x)
 	e.turn(e.length, len(tokens))
+	if e.spec.LayerInputs.Width > 0 {
+		e.room.reset()
+		if err := e.layerInputs(ctx, e.room, tokens, x, 0, len(e.layers), e.inputs); err != nil {
+			return nil, err
+		}
+	}
 	for i := range e.layers {
 		e.room.reset()
-		if err := e.runLayer(ctx, i, e.room, &e.caches[i], x, e.length, nil); err != nil {
+		if err := e.runLayer(ctx, i, e.room, &e.caches[e.spec.KVLayer(i)], x, e.ofBatch(i, len(tokens)), e.length, nil); err != nil {
 			return nil, err
 		}
 		e.show(i+1, x)
@@ -247,6 +258,7 @@ func (e *Engine) prepare() {
 	}
 	e.room = newRoom(e.plan(e.batch))
 	e.stream = make([]float32, e.batch*e.spec.Hidden)
+	e.inputs = make([]float32, e.batch*len(e.spec.Layers)*e.spec.LayerInputs.Width)
 }
 
 // embedTokens sets x [tokens][hidden] to the residual stream before the first layer, the first token being at a

@@ -25,8 +25,8 @@ type routing struct {
 	order         order
 }
 
-// Route returns, for each expert of a layer, the tokens that it is sent, in order, when the router is given x
-// [tokens][hidden].
+// Route returns, for each expert of a layer, the tokens that it is sent, in order, when the MLP is given x
+// [tokens][hidden], or the layer's residual stream is x if it has norms for the router and the experts alone.
 func (e *Engine) Route(ctx context.Context, layer int, x []float32) ([][]Sent, error) {
 	var to routing
 	err := e.route(ctx, layer, &room{}, x, &to)
@@ -36,6 +36,11 @@ func (e *Engine) Route(ctx context.Context, layer int, x []float32) ([][]Sent, e
 func (e *Engine) route(ctx context.Context, layer int, r *room, x []float32, to *routing) error {
 	y, tokens := &e.layers[layer], len(x)/e.spec.Hidden
 	n := y.MLP.Experts
+	if y.MLP.Apart {
+		normed := r.rows(tokens, e.spec.Hidden)
+		e.normalize(y.apart.router, normed, x, tokens)
+		x = normed
+	}
 	logits := r.rows(tokens, n)
 	if err := e.product(ctx, r, x, tokens, part{matrix: y.router, rows: n, y: logits, bias: y.routerBias}); err != nil {
 		return err
@@ -47,14 +52,17 @@ func (e *Engine) route(ctx context.Context, layer int, r *room, x []float32, to 
 	for i := range to.sent {
 		to.sent[i] = to.sent[i][:0]
 	}
+	if y.MLP.RouterScale != 0 {
+		simd.Scale(logits, y.MLP.RouterScale)
+	}
 	for t := range tokens {
-		to.token(&y.MLP.Routing, t, logits[t*n:(t+1)*n], y.selectionBias)
+		to.token(&y.MLP.Routing, t, logits[t*n:(t+1)*n], y.selectionBias, y.expertScale)
 	}
 	return nil
 }
 
 // token sends a token to the TopK experts that rank best; of equals the first wins.
-func (to *routing) token(m *model.Routing, t int, logits, selection []float32) {
+func (to *routing) token(m *model.Routing, t int, logits, selection, byExpert []float32) {
 	to.scores = append(to.scores[:0], logits...)
 	if m.Sigmoid {
 		for i, v := range to.scores {
@@ -89,7 +97,11 @@ func (to *routing) token(m *model.Routing, t int, logits, selection []float32) {
 	}
 	for _, e := range order {
 		s := to.scores[e]
-		to.sent[e] = append(to.sent[e], Sent{Token: t, Weight: s / sum * scale, Share: s / chosen})
+		weight := s / sum * scale
+		if byExpert != nil {
+			weight *= byExpert[e]
+		}
+		to.sent[e] = append(to.sent[e], Sent{Token: t, Weight: weight, Share: s / chosen})
 	}
 }
 
@@ -192,8 +204,8 @@ func (e *Engine) chosen(ctx context.Context, layer int, r *room, x, out []float3
 	return nil
 }
 
-// Experts returns what the experts of a layer make together of x, inputs [tokens][hidden] of the router, shared ones
-// left out.
+// Experts returns what the experts of a layer make together of x [tokens][hidden], as Route is given it, shared ones left
+// out.
 func (e *Engine) Experts(ctx context.Context, layer int, x []float32) ([]float32, error) {
 	out := make([]float32, len(x))
 	return out, e.experts(ctx, layer, &room{}, x, out)
@@ -219,6 +231,9 @@ func (e *Engine) expertInputs(layer int, r *room, sent []Sent, x []float32) []fl
 		if e.layers[layer].MLP.WeightInput {
 			simd.Scale(row, s.Weight)
 		}
+	}
+	if n := e.layers[layer].apart.experts; n != nil {
+		e.normalize(n, input, input, len(sent))
 	}
 	return input
 }

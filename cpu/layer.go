@@ -17,8 +17,9 @@ type tap func(role model.Role, inputs []float32) (stop bool)
 
 func (t tap) stops(role model.Role, inputs []float32) bool { return t != nil && t(role, inputs) }
 
-// runLayer passes x [tokens][hidden], the first token of which is at position from, through layer i.
-func (e *Engine) runLayer(ctx context.Context, i int, r *room, c *cache, x []float32, from int, tap tap) error {
+// runLayer passes x [tokens][hidden], the first token of which is at position from, through layer i, which is given the
+// cache that it reads, and of each token an input, if it takes one.
+func (e *Engine) runLayer(ctx context.Context, i int, r *room, c *cache, x, given []float32, from int, tap tap) error {
 	y, tokens := &e.layers[i], len(x)/e.spec.Hidden
 	input := x
 	if y.Parallel {
@@ -37,11 +38,21 @@ func (e *Engine) runLayer(ctx context.Context, i int, r *room, c *cache, x []flo
 	if !y.Feeds() {
 		return nil
 	}
+	m := r.mark()
 	b, err := e.feedForward(ctx, i, r, input, tap)
 	if err != nil {
 		return fmt.Errorf("layer %d: mlp: %w", i, err)
 	}
 	e.join(x, b, y.postMLP, y.ResidualScale)
+	if y.TakesInput {
+		r.release(m)
+		if err := e.takeInput(ctx, i, r, x, given, tap); err != nil {
+			return fmt.Errorf("layer %d: its input: %w", i, err)
+		}
+	}
+	if y.outScale != nil {
+		simd.Scale(x, y.outScale[0])
+	}
 	return nil
 }
 
@@ -57,6 +68,9 @@ func (e *Engine) join(x, branch []float32, n *norm, scale float32) {
 func (e *Engine) feedForward(ctx context.Context, i int, r *room, x []float32, tap tap) ([]float32, error) {
 	y, h := &e.layers[i], e.spec.Hidden
 	tokens := len(x) / h
+	if y.MLP.Apart {
+		return e.feedApart(ctx, i, r, x, tap)
+	}
 	if y.mlpNorm != nil {
 		normed := r.rows(tokens, h)
 		e.normalize(y.mlpNorm, normed, x, tokens)
@@ -77,6 +91,32 @@ func (e *Engine) feedForward(ctx context.Context, i int, r *room, x []float32, t
 		return nil, errTapped
 	}
 	return out, e.experts(ctx, i, r, x, out)
+}
+
+// feedApart is feedForward where the chosen experts have norms of their own. A tap is given the residual stream for the
+// router, and finds the shared expert after the chosen ones, as they are quantized.
+func (e *Engine) feedApart(ctx context.Context, i int, r *room, x []float32, tap tap) ([]float32, error) {
+	y, h := &e.layers[i], e.spec.Hidden
+	tokens := len(x) / h
+	out, shared := r.rows(tokens, h), r.rows(tokens, h)
+	clear(out)
+	if tap.stops(model.RoleRouter, x) {
+		return nil, errTapped
+	}
+	if err := e.experts(ctx, i, r, x, out); err != nil {
+		return nil, err
+	}
+	e.normalize(y.apart.postExperts, out, out, tokens)
+	m := r.mark()
+	normed := r.rows(tokens, h)
+	e.normalize(y.mlpNorm, normed, x, tokens)
+	if err := e.half(ctx, r, y, &y.shared, 0, normed, shared, tap); err != nil {
+		return nil, err
+	}
+	r.release(m)
+	e.normalize(y.apart.postShared, shared, shared, tokens)
+	simd.Add(out, shared, 1)
+	return out, nil
 }
 
 // half sets out [tokens][outer] to down(act(gate(x))·up(x)), of an expert if the matrices are those of several.

@@ -45,6 +45,10 @@ func (e *Engine) link() {
 			then(y.own.up)
 			then(y.own.down)
 		}
+		if y.TakesInput {
+			then(y.inputGate)
+			then(y.inputOut)
+		}
 	}
 	then(e.head)
 }

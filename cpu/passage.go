@@ -3,7 +3,10 @@ package cpu
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"maps"
+	"runtime"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -11,13 +14,29 @@ import (
 // Embed returns the residual stream [tokens][hidden] of a sequence before the first layer of a model, of which nothing
 // else is loaded.
 func Embed(w model.Weights, tokens []int32) ([]float32, error) {
-	e := &Engine{spec: w.Spec(), weights: w}
-	e.work.scratch = make([]scratch, 1)
-	find := tensorsOf(e)
-	if find.entrance(); find.err != nil {
-		return nil, find.err
+	e, err := entrance(w)
+	if err != nil {
+		return nil, err
 	}
 	return e.Embed(tokens)
+}
+
+// LayerInput is Engine.LayerInput of a model of which nothing else is loaded.
+func LayerInput(ctx context.Context, w model.Weights, layer int, tokens []int32) ([]float32, error) {
+	e, err := entrance(w)
+	if err != nil {
+		return nil, err
+	}
+	return e.LayerInput(ctx, layer, tokens)
+}
+
+// entrance returns an engine with nothing but what comes before the layers of a model.
+func entrance(w model.Weights) (*Engine, error) {
+	e := &Engine{spec: w.Spec(), weights: w, options: Options{Threads: runtime.GOMAXPROCS(0)}}
+	e.work.init(e)
+	find := tensorsOf(e)
+	find.entrance()
+	return e, find.err
 }
 
 // Embed returns the residual stream [tokens][hidden] of a sequence before the first layer.
@@ -26,17 +45,54 @@ func (e *Engine) Embed(tokens []int32) ([]float32, error) {
 	return x, e.embedTokens(x, tokens, 0)
 }
 
-// Layer passes the residual stream x [tokens][hidden] of a whole sequence through one layer, in place.
-func (e *Engine) Layer(ctx context.Context, layer int, x []float32) error {
-	return e.whole(ctx, layer, x, nil)
+// Text is a whole sequence that passes through one layer after the other: what layers read of it beside the residual stream.
+type Text struct {
+	tokens []int32
+	caches map[int]*cache // keys and values of layers that later ones read
 }
 
-// whole passes a whole sequence through a layer, with memory of its own.
-func (e *Engine) whole(ctx context.Context, layer int, x []float32, tap tap) error {
+// NewText prepares a sequence for the first layer.
+func NewText(tokens []int32) *Text { return &Text{tokens: tokens, caches: map[int]*cache{}} }
+
+// Clone returns the sequence where it is, to pass through further layers by itself.
+func (t *Text) Clone() *Text { return &Text{t.tokens, maps.Clone(t.caches)} }
+
+// Layer passes the residual stream x [tokens][hidden] of a text through one layer, in place.
+func (e *Engine) Layer(ctx context.Context, layer int, text *Text, x []float32) error {
+	return e.whole(ctx, layer, text, x, nil)
+}
+
+// whole passes a text through a layer, with memory of its own.
+func (e *Engine) whole(ctx context.Context, layer int, text *Text, x []float32, tap tap) error {
 	tokens := len(x) / e.spec.Hidden
 	e.turn(0, tokens)
-	c := newCache(e.spec.Layer(layer), tokens)
-	return e.runLayer(ctx, layer, &room{}, &c, x, 0, tap)
+	own := newCache(e.spec.Layer(layer), tokens)
+	c := &own
+	if from := e.spec.KVLayer(layer); from != layer {
+		if c = text.caches[from]; c == nil {
+			return fmt.Errorf("layer %d: the text has not passed layer %d, whose keys and values it reads", layer, from)
+		}
+	} else if e.spec.KVRead(layer) {
+		text.caches[layer] = c
+	}
+	var given []float32
+	if e.spec.Layer(layer).TakesInput {
+		var err error
+		if given, err = e.LayerInput(ctx, layer, text.tokens[:tokens]); err != nil {
+			return err
+		}
+	}
+	return e.runLayer(ctx, layer, &room{}, c, x, given, 0, tap)
+}
+
+// LayerInput returns what a layer is given of the tokens of a sequence, [tokens][LayerInputs.Width].
+func (e *Engine) LayerInput(ctx context.Context, layer int, tokens []int32) ([]float32, error) {
+	x, err := e.Embed(tokens)
+	if err != nil {
+		return nil, err
+	}
+	given := make([]float32, len(tokens)*e.spec.LayerInputs.Width)
+	return given, e.layerInputs(ctx, &room{}, tokens, x, layer, 1, given)
 }
 
 // Logits hands out the logits of the tokens from first on of x [tokens][hidden], the residual stream behind the layers,
@@ -61,13 +117,13 @@ type stop struct {
 	inputs []float32
 }
 
-// Enter takes the residual stream x [tokens][hidden] of a whole sequence to the first stop in a layer. When the passage
+// Enter takes the residual stream x [tokens][hidden] of a text to the first stop in a layer. When the passage
 // is done, x is what the layer has made of it; before, it is what the next branch is added to. The passage is to be
 // closed.
-func (e *Engine) Enter(ctx context.Context, layer int, x []float32) (*Passage, error) {
+func (e *Engine) Enter(ctx context.Context, layer int, text *Text, x []float32) (*Passage, error) {
 	p := &Passage{}
 	p.next, p.end = iter.Pull(func(yield func(stop) bool) {
-		p.err = e.whole(ctx, layer, x, func(role model.Role, inputs []float32) bool {
+		p.err = e.whole(ctx, layer, text, x, func(role model.Role, inputs []float32) bool {
 			more := yield(stop{role, inputs})
 			e.turn(0, len(x)/e.spec.Hidden) // another sequence may have been longer
 			return !more

@@ -14,6 +14,9 @@ func (e *Engine) Shift(keep, drop int) (bool, error) {
 		return false, nil
 	}
 	for i := range e.caches {
+		if !e.layers[i].Caches() {
+			continue
+		}
 		m := mover{e: e, layer: i, keep: keep, drop: drop}
 		m.run()
 		e.caches[i].forget(e.length-drop, e.length)
@@ -30,7 +33,7 @@ func (e *Engine) canShift(keep, drop int) bool {
 		return false
 	}
 	for i := range e.caches {
-		if !e.layers[i].Attention.Holds(e.caches[i].capacity, e.length, keep, drop, e.options.MaxSeqLen) {
+		if y := &e.layers[i]; y.Caches() && !y.Attention.Holds(e.caches[i].capacity, e.length, keep, drop, e.options.MaxSeqLen) {
 			return false
 		}
 	}

@@ -40,7 +40,10 @@ type layer struct {
 	attnNorm, mlpNorm, postAttn, postMLP *norm
 	q, k, v, o                           *matrix
 	qBias, kBias, vBias, oBias           []float32
-	qNorm, kNorm                         *norm
+	qNorm, kNorm, vNorm                  *norm
+	inputGate, inputOut                  *matrix
+	postInput                            *norm
+	outScale                             []float32   // [1]
 	numbers                              *[4]float32 // of XIELU
 	sinks                                []float32   // [Heads]
 	latent                               latent
@@ -49,8 +52,13 @@ type layer struct {
 	router, sharedRouter                 *matrix
 	expertIn, expertOut                  *matrix
 	routerBias, selectionBias            []float32
+	expertScale                          []float32 // [Experts]
+	apart                                apart
 	own, shared                          mlp
 }
+
+// apart are the norms of a layer whose chosen experts have norms of their own.
+type apart struct{ router, experts, postExperts, postShared *norm }
 
 // mlp are the matrices of an MLP, of a shared expert, or of all experts.
 type mlp struct {
@@ -85,6 +93,10 @@ func tensorsOf(e *Engine) *tensors {
 func (f *tensors) entrance() {
 	e := f.e
 	e.embed, e.positions = f.matrix(model.RoleEmbed, model.NoLayer), f.matrix(model.RolePositions, model.NoLayer)
+	e.layerEmbed, e.layerProject = f.matrix(model.RoleLayerEmbed, model.NoLayer), f.matrix(model.RoleLayerProject, model.NoLayer)
+	if n := e.spec.LayerInputs.Width; n > 0 {
+		e.layerNorm = f.norm(model.RoleLayerNorm, "", model.NoLayer, n)
+	}
 	if e.spec.EmbedNorm {
 		e.embedNorm = f.norm(model.RoleEmbedNorm, model.RoleEmbedNormBias, model.NoLayer, e.spec.Hidden)
 	}
@@ -116,6 +128,10 @@ func (f *tensors) layer(i int) layer {
 	h := f.e.spec.Hidden
 	y := layer{Layer: f.e.spec.Layer(i)}
 	f.norms(&y, i)
+	if y.TakesInput {
+		y.postInput = f.norm(model.RolePostInputNorm, "", i, h)
+	}
+	y.inputGate, y.inputOut = f.matrix(model.RoleInputGate, i), f.matrix(model.RoleInputOut, i)
 	y.q, y.k = f.matrix(model.RoleQ, i), f.matrix(model.RoleK, i)
 	y.v, y.o = f.matrix(model.RoleV, i), f.matrix(model.RoleO, i)
 	y.qBias, y.kBias = f.vector(model.RoleQBias, i), f.vector(model.RoleKBias, i)
@@ -130,6 +146,14 @@ func (f *tensors) layer(i int) layer {
 	case model.QKNormUnweighted:
 		y.qNorm = newNorm(nil, nil, a.HeadDim, false)
 		y.kNorm = y.qNorm
+	}
+	if a.ValueNorm {
+		y.vNorm = newNorm(nil, nil, a.HeadDim, false)
+	}
+	y.outScale, y.expertScale = f.vector(model.RoleOutScale, i), f.vector(model.RoleExpertScale, i)
+	if y.MLP.Apart {
+		norm := func(role model.Role) *norm { return f.norm(role, "", i, h) }
+		y.apart = apart{norm(model.RoleRouterNorm), norm(model.RoleExpertsNorm), norm(model.RolePostExperts), norm(model.RolePostShared)}
 	}
 	if y.MLP.Activation == model.XIELU {
 		y.numbers = new([4]float32)

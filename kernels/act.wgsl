@@ -1,10 +1,11 @@
-// act: y = act(gate)·(up + UP_OFFSET), or act(up) in an MLP without gate
+// act: y = act(gate)·(up + UP_OFFSET), or act(up) in an MLP without gate, or act(x)·up of another buffer
 //   x [t][X_STRIDE] f32: gate [WIDTH], up [WIDTH], interleaved if PAIRED; or up alone   y [t][Y_STRIDE] f32, zero past WIDTH
 //   one thread computes one element; groups (x, y) are (elements, token)
 const WIDTH: u32 = 768u;
 const X_STRIDE: u32 = 1536u;
 const Y_STRIDE: u32 = 768u;
-const GATED: u32 = 1u;
+const GATED: u32 = 1u;     // 2: up is p
+const P_STRIDE: u32 = 768u;
 const PAIRED: u32 = 0u;
 const ACT: u32 = 0u;       // 0 SiLU, 1 GELU by erf, 2 GELU by tanh, 3 ReLU, 4 its square, 5 xIELU by p
 const SLOPE: f32 = 1.0;    // SiLU is v·sigmoid(SLOPE·v)
@@ -14,7 +15,7 @@ const LANES: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<storage, read> p: array<f32>; // of xIELU: before softplus α above 0 and α−β below, β, ε
+@group(0) @binding(2) var<storage, read> p: array<f32>; // of xIELU: before softplus α above 0 and α−β below, β, ε; or up [t][P_STRIDE]
 
 fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(clamp(-v, -87.0, 87.0))); }
 
@@ -55,6 +56,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       if (LIMIT > 0.0) { up = clamp(up, -LIMIT, LIMIT); }
       v *= up + UP_OFFSET;
     }
+    if (GATED == 2u) { v *= p[id.y * P_STRIDE + id.x]; }
   }
   y[id.y * Y_STRIDE + id.x] = v;
 }

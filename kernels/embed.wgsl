@@ -14,6 +14,7 @@ const X_STRIDE: u32 = 256u;
 const FIELD: u32 = 0u;     // 0: the token is looked up, 1: the position
 const ADD: u32 = 0u;       // 1: x is added to, else overwritten
 const SCALE: f32 = 1.0;
+const KNOWN: u32 = 0u;     // unless 0: ids from there on are looked up as 0
 const SPAN: u32 = 256u;
 const LANES: u32 = 64u;
 
@@ -42,7 +43,8 @@ fn weight(row: u32, k: u32) -> f32 {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   var row = rows[group.x];
-  let id = row[FIELD];
+  var id = row[FIELD];
+  if (KNOWN > 0u && id >= KNOWN) { id = 0u; }
   if (id < ROW0 || id >= ROW0 + OUT) { return; }
   for (var k = group.y * SPAN + lane; k < min(COLS, (group.y + 1u) * SPAN); k += LANES) {
     let column = 4u * natural(k / 4u) + k % 4u;

@@ -9,6 +9,7 @@ const CENTER: u32 = 0u;    // 1: LayerNorm, 0: RMSNorm
 const BIAS: u32 = 0u;      // 1: b is added
 const ADD: u32 = 0u;       // 1: y is added to, else overwritten
 const SCALE: f32 = 1.0;    // multiplies the result
+const OUT_SCALE: u32 = 0u; // 1: what is stored is multiplied by b[0]
 const EPS: f32 = 0.00001;
 const LANES: u32 = 128u;   // a power of two
 
@@ -39,6 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var v = (x[in + k] - mean) * scale * w[k];
     if (BIAS == 1u) { v += SCALE * b[k]; }
     if (ADD == 1u) { v += y[out + k]; }
+    if (OUT_SCALE == 1u) { v *= b[0]; }
     y[out + k] = v;
   }
 }

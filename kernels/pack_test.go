@@ -246,7 +246,8 @@ func testRepackEmbed(t *testing.T, p packing, rows, width, mode int) {
 func testEmbed(t *testing.T, p packing, w, h []uint32, values []float32, rows, width, mode int) {
 	stride, field, add := width+mode, mode%2, mode/2
 	scale := math.Ldexp(1, mode-1)
-	ids := []int{rows - 1, 0, rows / 2, rows - 1, rows + 5} // the last one is in neither part
+	ids := []int{rows - 1, 0, rows / 2, rows - 1, rows + 5} // the last one is in neither part, or is taken for 0
+	known := mode % 2 * rows
 	tokens := make([]uint32, 4*len(ids))
 	for i, id := range ids {
 		for f := range 2 { // the other field is a row too, but a different one
@@ -256,7 +257,13 @@ func testEmbed(t *testing.T, p packing, w, h []uint32, values []float32, rows, w
 	}
 	x := filled(len(ids) * stride)
 	want := slices.Clone(x)
-	for i, id := range ids[:len(ids)-1] {
+	for i, id := range ids {
+		switch {
+		case id >= rows && known == 0:
+			continue
+		case id >= rows:
+			id = 0
+		}
 		for k := range width {
 			v := float32(scale) * values[id*width+k]
 			if add == 1 {
@@ -270,7 +277,7 @@ func testEmbed(t *testing.T, p packing, w, h []uint32, values []float32, rows, w
 		c := p.consts()
 		for name, v := range map[string]any{
 			"COLS": p.cols(width), "WIDTH": width, "ROW0": part[0], "OUT": part[1] - part[0],
-			"X_STRIDE": stride, "FIELD": field, "ADD": add, "SCALE": scale,
+			"X_STRIDE": stride, "FIELD": field, "ADD": add, "SCALE": scale, "KNOWN": known,
 		} {
 			c[name] = v
 		}

@@ -106,6 +106,42 @@ func TestActBounded(t *testing.T) {
 	}
 }
 
+// TestActBeside multiplies an activation by a buffer of its own.
+func TestActBeside(t *testing.T) {
+	const width, stride, across, tokens = 70, 75, 90, 3
+	x, up := normals(random(5), tokens*stride, 0, 3), normals(random(6), tokens*across, 0, 1)
+	y := filled(tokens * width)
+	launch(t, "act", kernels.Consts{"WIDTH": width, "X_STRIDE": stride, "Y_STRIDE": width, "GATED": 2, "P_STRIDE": across, "ACT": 2}, 2, tokens, x, y, up)
+	for i, have := range y {
+		t0, k := i/width, i%width
+		activation(2, float64(x[t0*stride+k])).times(value{want: float64(up[t0*across+k])}).check(t, "y", i, have)
+	}
+}
+
+// TestLayerInputs compares with a norm, to which something is added, of each layer's part of a row.
+func TestLayerInputs(t *testing.T) {
+	for _, width := range []int{20, 130} {
+		const layers, tokens = 3, 2
+		stride, yStride := layers*width+5, width+3
+		rng := random(uint64(width))
+		x, e, w := normals(rng, tokens*stride, 0, 1), normals(rng, tokens*stride, 0, 1), normals(rng, width, 1, 0.5)
+		y := filled(tokens * layers * yStride)
+		launch(t, "layer_inputs", kernels.Consts{
+			"WIDTH": width, "STRIDE": stride, "LAYERS": layers, "Y_STRIDE": yStride, "SCALE": 0.7, "EPS": 1e-5,
+		}, layers, tokens, x, e, w, y)
+		c := normCase{width: width, add: true, scale: 0.7, eps: 1e-5, first: 0}
+		for i, have := range y {
+			row, k := i/yStride, i%yStride
+			if k >= width {
+				value{float64(untouched), 0}.check(t, "y past the width", i, have)
+				continue
+			}
+			at := row/layers*stride + row%layers*width
+			c.define(x[at:][:width], w, w, e[at:])[k].check(t, "y", i, have)
+		}
+	}
+}
+
 func TestGate(t *testing.T) {
 	const width, stride, tokens, at = 70, 80, 3, 5
 	x, y := normals(random(3), tokens*9, 0, 4), normals(random(4), tokens*stride, 0, 1)
@@ -123,6 +159,7 @@ func TestGate(t *testing.T) {
 type normCase struct {
 	width, first      int
 	center, bias, add bool
+	outScale          bool
 	scale, eps        float64
 	mean              float64 // of x
 }
@@ -139,6 +176,7 @@ func TestNorm(t *testing.T) {
 		{width: 256, center: true, bias: true, scale: 1, eps: 1e-5, mean: 0.1, first: 3},
 		{width: 256, add: true, scale: -1.5, eps: 1e-5, first: 1},
 		{width: 1000, scale: 1, eps: 1e-6, first: 5},
+		{width: 200, add: true, outScale: true, scale: 0.5, eps: 1e-6},
 		{width: 1000, center: true, bias: true, add: true, scale: 0.7, eps: 1e-5, mean: 5},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testNorm(t, c) })
@@ -158,7 +196,7 @@ func testNorm(t *testing.T, c normCase) {
 	before := slices.Clone(y)
 	launch(t, "norm", kernels.Consts{
 		"WIDTH": c.width, "X_STRIDE": xStride, "Y_STRIDE": yStride, "CENTER": asInt(c.center), "BIAS": asInt(c.bias), "ADD": asInt(c.add), "SCALE": c.scale, "EPS": c.eps,
-		"LANES": c.lanes(),
+		"LANES": c.lanes(), "OUT_SCALE": asInt(c.outScale),
 	}, n, 1, x, w, b, y, []uint32{n, uint32(c.first)})
 	for r := range n + 1 {
 		want := make([]value, 0, yStride)
@@ -212,6 +250,9 @@ func (c normCase) define(x, w, b, y []float32) []value {
 		}
 		within := meanError*math.Abs(scale)*(1+relative) + math.Abs(v)*(relative+3*unit) + 4*unit*(math.Abs(v)+math.Abs(bias)+math.Abs(old))
 		out[k] = value{v + bias + old, within}
+		if c.outScale {
+			out[k] = value{(v + bias + old) * float64(b[0]), (within + unit*math.Abs(v+bias+old)) * math.Abs(float64(b[0]))}
+		}
 	}
 	return out
 }

@@ -14,6 +14,8 @@ const Q_STRIDE: u32 = 256u;
 const CAP: u32 = 1024u;      // positions in the cache; position p is in slot p mod CAP
 const KV_BITS: u32 = 16u;
 const NORM: u32 = 0u;        // 0 none, 1 each head with g [DIM], 2 the projection with g, 3 each head without g, after the rotation, 4 each head with its part of g [HEADS+KV_HEADS][DIM], 5 as 1, after the rotation
+const V_NORM: u32 = 0u;      // 1: each value is normalized by itself, without g
+const OF_KEYS: u32 = 0u;     // 1: x has no v; values are made of its k
 const CENTER: u32 = 0u;      // 1: before the rotation, the mean is subtracted, as LayerNorm does
 const CLIP: f32 = 0.0;       // unless 0: elements are bounded by ±CLIP, before the rotation
 const EPS: f32 = 0.00001;
@@ -50,11 +52,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let isQ = group.x < HEADS;
   let isV = group.x >= HEADS + KV_HEADS;
   let in = group.y * X_STRIDE;
+  let own = in + (group.x - select(0u, KV_HEADS, isV && OF_KEYS == 1u)) * DIM;
   var scale = 1.0;
   var mean = 0.0;
-  if ((NORM == 1u || NORM == 2u || NORM == 4u) && !isV) {
-    let all = NORM == 2u; // all heads together
-    let start = in + select(group.x * DIM, select(HEADS * DIM, 0u, isQ), all);
+  if (select(NORM == 1u || NORM == 2u || NORM == 4u, V_NORM == 1u, isV)) {
+    let all = NORM == 2u && !isV; // all heads together
+    let start = select(own, in + select(HEADS * DIM, 0u, isQ), all);
     let n = select(DIM, select(KV_HEADS, HEADS, isQ) * DIM, all);
     var part = 0.0;
     if (CENTER == 1u) {
@@ -70,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     scale = inverse(lane, part, n);
   }
   for (var e = lane; e < DIM; e += LANES) {
-    var v = (x[in + group.x * DIM + e] - mean) * scale;
+    var v = (x[own + e] - mean) * scale;
     if (NORM == 1u && !isV) { v *= g[select(DIM, 0u, isQ) + e]; }
     if ((NORM == 2u || NORM == 4u) && !isV) { v *= g[group.x * DIM + e]; }
     if (CLIP != 0.0) { v = clamp(v, -CLIP, CLIP); }

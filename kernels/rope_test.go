@@ -11,7 +11,7 @@ import (
 
 type ropeCase struct {
 	heads, kvHeads, dim, rot, kvBits, norm, tempFloor, tempFrom int
-	interleaved, center                                         bool
+	interleaved, center, vNorm, ofKeys                          bool
 	clip                                                        float64
 }
 
@@ -41,6 +41,8 @@ func TestRope(t *testing.T) {
 		{heads: 2, kvHeads: 1, dim: 66, rot: 66, kvBits: 16, norm: 1, center: true, clip: 1.2},
 		{heads: 4, kvHeads: 2, dim: 64, rot: 64, kvBits: 32, norm: 5},
 		{heads: 2, kvHeads: 2, dim: 64, rot: 64, kvBits: 32, norm: 2, clip: 0.8},
+		{heads: 4, kvHeads: 2, dim: 64, rot: 64, kvBits: 32, norm: 1, vNorm: true},
+		{heads: 4, kvHeads: 2, dim: 40, rot: 40, kvBits: 16, norm: 2, vNorm: true, ofKeys: true},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testRope(t, c) })
 	}
@@ -73,7 +75,7 @@ func testRope(t *testing.T, c ropeCase) {
 		"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "ROT": c.rot, "INTERLEAVED": asInt(c.interleaved),
 		"X_STRIDE": xStride, "Q_STRIDE": qStride, "CAP": ropeCap, "KV_BITS": c.kvBits, "NORM": c.norm, "EPS": ropeEps,
 		"SCALE": ropeScale, "TEMP_FLOOR": c.tempFloor, "TEMP_SCALE": tempScale, "TEMP_FROM": c.tempFrom,
-		"CENTER": asInt(c.center), "CLIP": c.clip,
+		"CENTER": asInt(c.center), "CLIP": c.clip, "V_NORM": asInt(c.vNorm), "OF_KEYS": asInt(c.ofKeys),
 	}, c.heads+2*c.kvHeads, len(places), rows, x, angles, weights, q, kc, vc)
 
 	written := map[int]bool{}
@@ -90,11 +92,7 @@ func testRope(t *testing.T, c ropeCase) {
 			}
 		}
 		for h := range c.kvHeads {
-			head := make([]value, c.dim)
-			for e := range head {
-				head[e].want = c.clipped(float64(token[(c.heads+c.kvHeads+h)*c.dim+e]))
-			}
-			c.checkCached(t, vc, p, h, head, written)
+			c.checkCached(t, vc, p, h, c.defineValue(token, h), written)
 		}
 		for e := c.heads * c.dim; e < qStride; e++ {
 			value{float64(untouched), 0}.check(t, "q past the heads", e, q[i*qStride+e])
@@ -207,6 +205,27 @@ func (c ropeCase) define(token, g []float32, h, position int) []value {
 			scale *= shared(e)
 		}
 		out[e] = value{turned[e] * scale, size[e] * math.Abs(scale) * (relative + 12*unit)}
+	}
+	return out
+}
+
+// defineValue computes a head of values.
+func (c ropeCase) defineValue(token []float32, h int) []value {
+	if !c.ofKeys {
+		h += c.kvHeads
+	}
+	head := floats(token[(c.heads+h)*c.dim:][:c.dim])
+	scale, relative := 1.0, 0.0
+	if c.vNorm {
+		var sum float64
+		for _, v := range head {
+			sum += v * v
+		}
+		scale, relative = 1/math.Sqrt(sum/float64(c.dim)+ropeEps), float64(c.dim/64+10)*unit/2+9*ulp
+	}
+	out := make([]value, c.dim)
+	for e, v := range head {
+		out[e] = value{c.clipped(v * scale), math.Abs(v*scale) * relative}
 	}
 	return out
 }

@@ -1,5 +1,5 @@
 // route: chooses the TOP experts of a token by its router logits, and their weights.
-//   x [t][X_STRIDE] f32 router logits, the first EXPERTS of each row   bias [EXPERTS] f32, unread unless BIASED = 1
+//   x [t][X_STRIDE] f32 router logits, the first EXPERTS of each row   bias [EXPERTS] f32, unread unless BIASED = 1 or WEIGHED = 1
 //   chosen [t][TOP] (expert, weight as float bits), the one that ranks best first; ties go to the lower expert
 //   one workgroup per token
 const EXPERTS: u32 = 8u;
@@ -10,6 +10,7 @@ const BY_SCORE: u32 = 0u;  // 1: experts rank by score, 0: by logit, which order
 const BIASED: u32 = 0u;    // 1: bias is added to what ranks them
 const NORMALIZE: u32 = 0u; // 1: the scores of the chosen are made to sum to 1
 const SCALE: f32 = 1.0;    // of the weights
+const WEIGHED: u32 = 0u;   // 1: at last, weights are multiplied by bias
 const MIXER: f32 = 0.0;    // unless 0: a weight is the softmax among those that rank no better and are not far: (m−l)/max(|l|, m) ≤ MIXER
 const GROUPS: u32 = 1u;    // of equal size; only experts of the TOP_GROUPS groups that rank best are chosen
 const TOP_GROUPS: u32 = 1u;
@@ -26,6 +27,7 @@ var<workgroup> logits: array<f32, EXPERTS>;
 var<workgroup> keys: array<f32, EXPERTS>; // what experts rank by
 var<workgroup> groups: array<f32, GROUPS>;
 var<workgroup> weights: array<f32, TOP>;
+var<workgroup> picked: array<u32, TOP>;
 
 fn score(e: u32) -> f32 {
   if (SIGMOID == 1u) { return 1.0 / (1.0 + exp(clamp(-logits[e], -87.0, 87.0))); }
@@ -92,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let r = rank(e);
     if (r < TOP) {
       if (MIXER > 0.0) { weights[r] = mixed(e); } else { weights[r] = score(e); }
-      chosen[group.x * TOP + r].x = e;
+      picked[r] = e;
     }
   }
   workgroupBarrier();
@@ -101,5 +103,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     sum = 0.0;
     for (var i = 0u; i < TOP; i++) { sum += weights[i]; }
   }
-  for (var i = lane; i < TOP; i += LANES) { chosen[group.x * TOP + i].y = bitcast<u32>(SCALE * (weights[i] / sum)); }
+  for (var i = lane; i < TOP; i += LANES) {
+    var weight = SCALE * (weights[i] / sum);
+    if (WEIGHED == 1u) { weight *= bias[picked[i]]; }
+    chosen[group.x * TOP + i] = vec2<u32>(picked[i], bitcast<u32>(weight));
+  }
 }

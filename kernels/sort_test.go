@@ -13,6 +13,7 @@ type routeCase struct {
 	experts, top         int
 	sigmoid, normalize   bool
 	scores, biased       bool // what experts are ranked by
+	weighed              bool // weights are multiplied by numbers of the experts
 	groups, from, bestOf int
 	scale                float64 // 0: 1
 	mixer                float64
@@ -26,6 +27,7 @@ func TestRoute(t *testing.T) {
 		{experts: 8, top: 2, normalize: true},
 		{experts: 8, top: 8, sigmoid: true, normalize: true},
 		{experts: 60, top: 4},
+		{experts: 66, top: 5, normalize: true, weighed: true},
 		{experts: 64, top: 6, scale: 16},
 		{experts: 16, top: 2, mixer: 0.5},
 		{experts: 66, top: 4, mixer: 0.3, scale: 2},
@@ -58,7 +60,7 @@ func TestRoute(t *testing.T) {
 			chosen := make([]uint32, 2*tokens*c.top)
 			consts, bias := c.consts(stride), any(nil)
 			biases := make([]float32, c.experts)
-			if c.biased {
+			if c.biased || c.weighed {
 				biases = normals(rng, c.experts, 0, 1)
 				bias = biases
 			}
@@ -73,7 +75,7 @@ func TestRoute(t *testing.T) {
 func (c routeCase) consts(stride int) kernels.Consts {
 	consts := kernels.Consts{
 		"EXPERTS": c.experts, "TOP": c.top, "X_STRIDE": stride, "SIGMOID": asInt(c.sigmoid), "NORMALIZE": asInt(c.normalize),
-		"BY_SCORE": asInt(c.scores), "BIASED": asInt(c.biased),
+		"BY_SCORE": asInt(c.scores), "BIASED": asInt(c.biased), "WEIGHED": asInt(c.weighed),
 	}
 	if c.groups > 0 {
 		consts["GROUPS"], consts["TOP_GROUPS"], consts["BEST"] = c.groups, c.from, c.bestOf
@@ -126,7 +128,9 @@ func (c routeCase) check(t *testing.T, x, bias []float32, chosen []uint32) {
 		if c.scores {
 			ranks[e] = scores[e]
 		}
-		ranks[e] += float64(bias[e])
+		if c.biased {
+			ranks[e] += float64(bias[e])
+		}
 	}
 	slack := 0.0
 	if c.scores {
@@ -156,8 +160,11 @@ func (c routeCase) check(t *testing.T, x, bias []float32, chosen []uint32) {
 	}
 	for k := range c.top {
 		w := scores[chosen[2*k]] * scale
+		if c.weighed {
+			w *= float64(bias[chosen[2*k]])
+		}
 		// Below the least normal float32 the exponential and the weight may be 0.
-		v := value{w, w*(relative+2*unit) + 0x1p-120}
+		v := value{w, math.Abs(w)*(relative+3*unit) + 0x1p-120}
 		v.check(t, "weight", k, math.Float32frombits(chosen[2*k+1]))
 	}
 }

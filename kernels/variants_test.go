@@ -15,7 +15,7 @@ var dump = flag.String("dump", "", "write the kernels that TestKernelsCompile co
 // variants specialize each kernel so that every branch that depends on its constants is
 // taken once. Kernels that read packed weights are specialized for every width, too.
 var variants = map[string][]kernels.Consts{
-	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}, {"ACT": 4}, {"ACT": 5}, {"LIMIT": 7.0, "SLOPE": 1.702, "UP_OFFSET": 1.0}},
+	"act":             {{"ACT": 0, "GATED": 0}, {"ACT": 1, "WIDTH": 33}, {"ACT": 2, "PAIRED": 1}, {"ACT": 3}, {"ACT": 4}, {"ACT": 5}, {"ACT": 2, "GATED": 2}, {"LIMIT": 7.0, "SLOPE": 1.702, "UP_OFFSET": 1.0}},
 	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5, "VALUE": 2}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "VALUE": 80}, {"HEADS": 1, "KV_HEADS": 1}, {"SINKS": 1}, {"DIM": 576, "VALUE": 512, "QUERIES": 3}},
 	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}, {"LIMBS": 1}},
 	"attention_split": {{"DIM": 8, "WINDOW": 5, "VALUE": 8}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "LANES": 64, "VALUE": 80}, {"SINKS": 1, "SPLITS": 2}, {"DIM": 576, "VALUE": 512, "QUERIES": 4}, {"LIMBS": 1}},
@@ -23,7 +23,7 @@ var variants = map[string][]kernels.Consts{
 	"duplicate":       {{"HEADS": 1, "CAP": 1, "WORDS": 30, "GROUPS": 1, "LANES": 32}},
 	"combine":         {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"convolve":        {{"TAPS": 2, "BIAS": 1, "SILU": 0, "IN_AT": 256, "OUT_AT": 512}, {"TAPS": 4}},
-	"embed":           {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}},
+	"embed":           {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}, {"KNOWN": 9}},
 	"gate":            {{"WIDTH": 33, "AT": 60}},
 	"gather":          {{"KIND": 0, "WEIGH": 1, "BY_TOKEN": 0}, {"KIND": 1, "TOP": 8}, {"KIND": 2, "STRIDE": 512}},
 	"group":           {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},
@@ -51,7 +51,8 @@ var variants = map[string][]kernels.Consts{
 	},
 	"roof":             {{"ROUNDS": 1}},
 	"matvec_subgroups": {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
-	"norm":             {{"CENTER": 0, "BIAS": 1, "ADD": 1}, {"CENTER": 1, "WIDTH": 33, "SCALE": 0.5}},
+	"layer_inputs":     {{"WIDTH": 33}},
+	"norm":             {{"ADD": 1, "OUT_SCALE": 1}, {"CENTER": 0, "BIAS": 1, "ADD": 1}, {"CENTER": 1, "WIDTH": 33, "SCALE": 0.5}},
 	"out_gate":         {{"NORM": 1, "WIDTH": 33}, {"NORM": 1, "FIRST": 1, "WHOLE": 1, "ACT": 1}},
 	"recall":           {{"KEY_DIM": 9, "VALUE_DIM": 10, "STEP_MAX": 4.0}, {"DELTA": 0, "SKIP": 1}},
 	"repack":           {{}},
@@ -62,8 +63,9 @@ var variants = map[string][]kernels.Consts{
 		{"NORM": 3, "DIM": 2, "ROT": 2},
 		{"NORM": 4, "CENTER": 1, "CLIP": 2.5},
 		{"NORM": 5},
+		{"NORM": 1, "V_NORM": 1, "OF_KEYS": 1},
 	},
-	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}, {"BY_SCORE": 1, "BIASED": 1, "EXPERTS": 256, "GROUPS": 8, "TOP_GROUPS": 4, "BEST": 2, "SCALE": 2.5}, {"MIXER": 0.02}},
+	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}, {"BY_SCORE": 1, "BIASED": 1, "EXPERTS": 256, "GROUPS": 8, "TOP_GROUPS": 4, "BEST": 2, "SCALE": 2.5}, {"MIXER": 0.02}, {"WEIGHED": 1}},
 	"shift":      {{"PARTS": 1, "ROT": 0}, {"ROT": 32, "INTERLEAVED": 1, "KV_BITS": 32}, {"DIM": 576, "ROT": 64, "ROT_AT": 512, "FOLD": 3}},
 	"spans":      {{"EXPERTS": 1}, {"EXPERTS": 300, "SLOTS": 2048}},
 	"topk_count": {{"VOCAB": 151936}, {"VOCAB": 1}},

@@ -43,6 +43,7 @@ type Reference struct {
 	ropes      []rotation           // one for each Spec.RoPE
 	turns      []turns              // for each of them, of the tokens that are fed
 	caches     []cache              // one for each layer
+	inputs     [][]float32          // of each layer, for the batch that is under way: [tokens][LayerInputs.Width]
 	states     []*state             // of each layer with a recurrence, others nil
 	fresh      []*state             // … behind the batch that is under way
 	kept       []*state             // … at position keptAt
@@ -211,6 +212,9 @@ func (r *Reference) Forward(ctx context.Context, tokens []int32, from int, each 
 		if err != nil {
 			return err
 		}
+		if err := r.layerInputs(ctx, batch, x); err != nil {
+			return err
+		}
 		if err := r.layers(ctx, x, len(batch)); err != nil {
 			return err
 		}
@@ -297,6 +301,14 @@ func (r *Reference) layer(ctx context.Context, i int, x []float32, tokens int) e
 		r.norm(m, model.RolePostMLPNorm, "", i)
 	}
 	add(x, m, y.ResidualScale)
+	if y.TakesInput {
+		if err := r.takeInput(ctx, i, x, tokens); err != nil {
+			return fmt.Errorf("layer %d: its input: %w", i, err)
+		}
+	}
+	if y.OutScale {
+		scale(x, r.small[key{model.RoleOutScale, i}][0])
+	}
 	return nil
 }
 

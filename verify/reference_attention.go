@@ -95,7 +95,7 @@ func (r *Reference) attention(ctx context.Context, layer int, x []float32, token
 		return nil, err
 	}
 	kn, vn := a.KVHeads*a.HeadDim, a.KVHeads*a.ValueWidth()
-	for t := range tokens {
+	for t := 0; t < tokens && !a.SharedKV; t++ {
 		r.caches[layer].put(r.length+t, k[t*kn:(t+1)*kn], v[t*vn:(t+1)*vn])
 	}
 	out := make([]float32, tokens*a.Heads*a.ValueWidth())
@@ -138,6 +138,13 @@ func (r *Reference) project(ctx context.Context, layer int, x []float32, tokens 
 		{&k, model.RoleK, model.RoleKBias, a.KVHeads * a.HeadDim},
 		{&v, model.RoleV, model.RoleVBias, a.KVHeads * a.HeadDim},
 	} {
+		if a.SharedKV && p.weight != model.RoleQ {
+			continue
+		}
+		if p.weight == model.RoleV && a.KeyValues {
+			v = append([]float32(nil), k...)
+			continue
+		}
 		*p.to, err = r.multiply(ctx, p.weight, layer, x, tokens, p.rows)
 		if err != nil {
 			return nil, nil, nil, err
@@ -147,6 +154,9 @@ func (r *Reference) project(ctx context.Context, layer int, x []float32, tokens 
 	qn, kn := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
 	for t := range tokens {
 		r.prepareQuery(layer, a, q[t*qn:(t+1)*qn], r.length+t)
+		if a.SharedKV {
+			continue
+		}
 		r.prepareKey(layer, a, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn], r.length+t)
 	}
 	return q, k, v, nil
@@ -172,6 +182,11 @@ func (r *Reference) prepareQuery(layer int, a *model.Attention, q []float32, p i
 // stores them.
 func (r *Reference) prepareKey(layer int, a *model.Attention, k, v []float32, p int) {
 	r.normAndRotate(layer, a, model.RoleKNorm, k, p)
+	if a.ValueNorm {
+		for at := 0; at < len(v); at += a.HeadDim {
+			r.normRow(v[at:at+a.HeadDim], nil, nil)
+		}
+	}
 	if a.Clip > 0 {
 		clip(v, a.Clip)
 	}
@@ -245,7 +260,7 @@ func (r *Reference) attendEach(ctx context.Context, layer int, q, out []float32,
 
 // attend sets out [Heads·ValueWidth] to what the queries q at position p read.
 func (r *Reference) attend(layer int, a *model.Attention, q, out []float32, p int) {
-	c := &r.caches[layer]
+	c := &r.caches[r.spec.KVLayer(layer)]
 	d, width := a.HeadDim, a.KVHeads*a.HeadDim
 	vd, vWidth := a.ValueWidth(), a.KVHeads*a.ValueWidth()
 	sinks := r.small[key{model.RoleSinks, layer}]

@@ -177,6 +177,13 @@ func add(x, y []float32, scale float32) {
 	}
 }
 
+// scale multiplies x by c.
+func scale(x []float32, c float32) {
+	for i := range x {
+		x[i] *= c
+	}
+}
+
 // softcap squeezes x into (−c, c); a c of 0 leaves it.
 func softcap(x, c float32) float32 {
 	if c == 0 {

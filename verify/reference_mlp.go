@@ -3,13 +3,14 @@ package verify
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
 // mlp returns the output [tokens][hidden] of a layer's MLP or experts for the residual stream x.
 func (r *Reference) mlp(ctx context.Context, layer int, x []float32, tokens int) ([]float32, error) {
-	y := r.spec.Layer(layer)
+	y, stream := r.spec.Layer(layer), x
 	if y.PreNorm {
 		x = append([]float32(nil), x...)
 		if y.OneNorm {
@@ -32,6 +33,9 @@ func (r *Reference) mlp(ctx context.Context, layer int, x []float32, tokens int)
 		}
 		out = shared
 	}
+	if y.MLP.Apart {
+		return out, r.apart(ctx, layer, stream, out)
+	}
 	chosen, err := r.route(ctx, layer, x)
 	if err != nil {
 		return nil, err
@@ -50,6 +54,26 @@ func (r *Reference) mlp(ctx context.Context, layer int, x []float32, tokens int)
 	wide, err := r.multiply(ctx, model.RoleExpertOut, layer, made, tokens, h)
 	add(out, wide, 1)
 	return out, err
+}
+
+// apart normalizes out [tokens][hidden], which a shared expert has made, and adds what the chosen experts make of the
+// residual stream x by norms of their own.
+func (r *Reference) apart(ctx context.Context, layer int, x, out []float32) error {
+	r.norm(out, model.RolePostShared, "", layer)
+	routed, input := slices.Clone(x), slices.Clone(x)
+	r.norm(routed, model.RoleRouterNorm, "", layer)
+	r.norm(input, model.RoleExpertsNorm, "", layer)
+	made := make([]float32, len(x))
+	chosen, err := r.route(ctx, layer, routed)
+	if err != nil {
+		return err
+	}
+	if err := r.experts(ctx, layer, chosen, input, made); err != nil {
+		return err
+	}
+	r.norm(made, model.RolePostExperts, "", layer)
+	add(out, made, 1)
+	return nil
 }
 
 // half names the matrices of one MLP: of the layer's own, of its shared expert or of one expert.
@@ -216,10 +240,17 @@ func (r *Reference) route(ctx context.Context, layer int, x []float32) ([][]sent
 		return nil, err
 	}
 	r.bias(logits, model.RoleRouterBias, layer)
+	if m.RouterScale != 0 {
+		scale(logits, m.RouterScale)
+	}
+	byExpert := r.small[key{model.RoleExpertScale, layer}]
 	selection := r.small[key{model.RoleSelectionBias, layer}]
 	chosen := make([][]sent, m.Experts)
 	for t := range tokens {
 		route(&m.Routing, logits[t*m.Experts:(t+1)*m.Experts], selection, func(expert int, weight float32) {
+			if byExpert != nil {
+				weight *= byExpert[expert]
+			}
 			chosen[expert] = append(chosen[expert], sent{t, weight})
 		})
 	}

@@ -9,7 +9,7 @@ import (
 var families = allOf(
 	basicFamilies, denseFamilies, mixedFamilies, routedFamilies, latentFamilies, indexedFamilies, visionFamilies, classicFamilies, gptFamilies, remoteFamilies,
 	alibiFamilies, moreDenseFamilies, moreRoutedFamilies, moreRemoteFamilies,
-	recurrentFamilies, qwenNextFamilies, stateSpaceFamilies, lingFamilies,
+	recurrentFamilies, qwenNextFamilies, stateSpaceFamilies, lingFamilies, gemma4Families,
 )
 
 // allOf puts tables of families together.

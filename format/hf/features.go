@@ -17,6 +17,9 @@ func (c *config) checkFeatures() {
 	}
 	o.ignore("is_causal")
 	for _, f := range unsupported {
+		if o.read[f.key] {
+			continue
+		}
 		if v := o.value(f.key); v != nil && !trivial(v) {
 			o.fail(f.key, "%s not supported", f.what)
 		}
@@ -35,7 +38,7 @@ func (c *config) checkFeatures() {
 	}
 }
 
-// unsupported are the switches of features that no family here has.
+// unsupported are the switches of features that no family here has, but for one that reads the key itself.
 var unsupported = []struct{ key, what string }{
 	{"is_encoder_decoder", "models with an encoder are"},
 	{"per_layer_config", "configurations for single layers are"},

@@ -109,7 +109,6 @@ var missingParts = []struct{ types, part string }{
 	{"falcon_h1 zamba2", "state space layers (Mamba 2) beside attention in arrangements of their own"},
 	{"rwkv xlstm recurrent_gemma", "recurrent layers"},
 	{"gemma3n gemma3n_text", "embeddings for each layer, keys and values that layers share, and several residual streams (AltUp)"},
-	{"gemma4 gemma4_text gemma4_unified gemma4_unified_text", "normalized values, layers that are scaled, experts beside a dense MLP, embeddings for each layer, and keys and values that layers share"},
 	{"bitnet", "weights of three values, and rounded activations"},
 	{"diffllama", "attention as a difference of two"},
 	{"mllama", "cross-attention"},

@@ -74,7 +74,7 @@ var unused = map[string][]string{
 		"expand", "mamba_expand", "time_step_limit", "mamba_dt_limit", "mamba_chunk_size"),
 	"read and then not used": {"gemma3_text:attn_logit_softcapping"},
 	"only for the size of the cache; a note says that the model has no window": append(of("sliding_window", windowless...), "!llama4_text:attention_chunk_size"),
-	"all positions of a text's token are the same":                             of("rope_parameters.mrope_section", slices.Sorted(maps.Keys(textIn))...),
+	"all positions of a text's token are the same":                             of("rope_parameters.mrope_section", slices.DeleteFunc(slices.Sorted(maps.Keys(textIn)), func(s string) bool { return !strings.HasPrefix(s, "qwen") })...),
 	"not rotated": each(notRotated,
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "rope_parameters.*"),
 	"for rotations, of which there are none":                          of("head_dim", "gpt2", "gpt_neo", "gpt_bigcode", "opt", "bloom", "mpt", "biogpt"),
@@ -91,6 +91,11 @@ var unused = map[string][]string{
 	"a note says that such layers are left out":                 {"nemotron_h:num_nextn_predict_layers"},
 	"another name of a key that is there, as a note says":       {"nemotron_h:layer_types", "nemotron_h:num_local_experts"},
 	"half of each head is rotated, as a note says":              {"bamba:partial_rotary_factor"},
+	"of types of RoPE that are refused here": each([]string{"gemma4_text", "gemma4_unified_text"},
+		"original_max_position_embeddings", "partial_rotary_factor", "rope_parameters.original_max_position_embeddings",
+		"rope_parameters.attention_factor", "rope_parameters.beta_fast", "rope_parameters.beta_slow", "rope_parameters.truncate", "rope_parameters.mscale",
+		"rope_parameters.mscale_all_dim", "rope_parameters.low_freq_factor", "rope_parameters.high_freq_factor", "rope_parameters.short_factor",
+		"rope_parameters.long_factor"),
 	"of types of RoPE that the family does not have": each([]string{"phi3", "phimoe"},
 		"rope_parameters.beta_fast", "rope_parameters.beta_slow", "rope_parameters.truncate", "rope_parameters.mscale",
 		"rope_parameters.mscale_all_dim", "rope_parameters.low_freq_factor", "rope_parameters.high_freq_factor"),
@@ -110,7 +115,7 @@ var windowless = []string{
 var notRotated = []string{"gpt2", "gpt_neo", "gpt_bigcode", "opt", "bloom", "mpt", "biogpt", "nemotron_h", "mamba2"}
 
 // kindsOfRoPE are the families that have parameters of RoPE for each kind of layer only.
-var kindsOfRoPE = []string{"mellum"}
+var kindsOfRoPE = []string{"mellum", "gemma4_text", "gemma4_unified_text"}
 
 // of returns the entries of a key for several families.
 func of(key string, families ...string) []string {
@@ -134,6 +139,7 @@ func each(names []string, keys ...string) []string {
 var older = map[string]string{
 	"compression_config":                "the first files of compressed-tensors",
 	"quantization":                      "that of MLX",
+	"kv_sharing_modes":                  "refused",
 	"decoder":                           "refused: a model inside the model",
 	"generator":                         "refused: a model inside the model",
 	"text_encoder":                      "refused: a model inside the model",

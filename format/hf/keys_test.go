@@ -17,7 +17,7 @@ import (
 
 // textIn are the fixtures in which the language models are that have none of their own.
 var textIn = map[string]string{
-	"qwen3_5_text": "qwen3_5", "qwen3_5_moe_text": "qwen3_5_moe",
+	"qwen3_5_text": "qwen3_5", "qwen3_5_moe_text": "qwen3_5_moe", "gemma4_text": "gemma4", "gemma4_unified_text": "gemma4_unified",
 	"qwen2_vl_text": "qwen2_5_vl", "qwen2_5_vl_text": "qwen2_5_vl", "qwen3_vl_text": "qwen3_vl_moe", "qwen3_vl_moe_text": "qwen3_vl_moe",
 }
 
@@ -65,7 +65,7 @@ func basesOf(t *testing.T, family string) []map[string]any {
 			continue // which list their layers in all files
 		}
 		plain := maps.Clone(m) // as old files are
-		for _, key := range []string{"rope_parameters", "layer_types", "no_rope_layers", "moe_layers", "num_local_experts", "layer_rope_theta"} {
+		for _, key := range []string{"rope_parameters", "layer_types", "no_rope_layers", "moe_layers", "num_local_experts", "layer_rope_theta", "per_layer_config"} {
 			delete(plain, key)
 		}
 		bases = append(bases, plain)
@@ -106,7 +106,7 @@ func keysRead(o *object, into map[string]bool) {
 		into[path+key] = true
 	}
 	for _, c := range o.children {
-		if c.path != "quantization_config." {
+		if c.path != "quantization_config." && !strings.HasPrefix(c.path, "per_layer_config.") {
 			keysRead(c, into)
 		}
 	}

@@ -53,6 +53,8 @@ func (b *binder) leftOut(name string) string {
 		return "heads for other tasks"
 	case b.spec.ContextLimit > 0 && strings.Contains(name, ".self_attn.indexer."):
 		return "what chooses positions in longer contexts"
+	case b.ofSharedKV(name):
+		return "keys and values of layers that read those of others"
 	case cacheScales.MatchString(name):
 		return "scales of cached keys and values, which are not quantized here"
 	case b.quant != nil && ofActivations(name):
@@ -61,6 +63,15 @@ func (b *binder) leftOut(name string) string {
 		return "biases of zeros that quantization added"
 	}
 	return ""
+}
+
+// ofSharedKV reports whether a tensor makes keys or values of a layer that shares those of another.
+func (b *binder) ofSharedKV(name string) bool {
+	n, ok := layerOf(name)
+	if !ok || n >= len(b.spec.Layers) || !b.spec.Layer(n).Attention.SharedKV {
+		return false
+	}
+	return slices.ContainsFunc([]string{"k_proj", "v_proj", "k_norm", "v_norm"}, func(s string) bool { return strings.Contains(name, ".self_attn."+s+".") })
 }
 
 // hint says why a tensor may be missing.
@@ -170,7 +181,7 @@ func layerOf(name string) (n int, ok bool) {
 // otherParts are the parts of a multimodal model beside the language model.
 var otherParts = []string{
 	"vision_tower", "vision_model", "mm_projector", "vision_encoder", "vision_tokenizer", "vision_embed_tokens", "multi_modal_projector", "visual", "audio_tower",
-	"embed_vision", "embed_audio", "image_newline",
+	"embed_vision", "embed_audio", "vision_embedder", "image_newline",
 }
 
 // inParts reports whether a tensor lies in one of the parts.

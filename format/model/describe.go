@@ -36,6 +36,12 @@ func (s *Spec) DescribeKind(k int) string {
 	case a.Chunk > 0:
 		text += fmt.Sprintf("; chunks of %d", a.Chunk)
 	}
+	if a.SharedKV {
+		text += "; keys and values of an earlier layer"
+	}
+	if s.Kinds[k].TakesInput {
+		text += fmt.Sprintf("; an input of %d for each token", s.LayerInputs.Width)
+	}
 	if a.Gated {
 		text += "; gated heads"
 	}

@@ -15,6 +15,8 @@ const (
 	InputInner       Input = "inner"        // between the halves of the MLP, or of an expert: down
 	InputShared      Input = "shared"       // the normalized residual stream: gate and up of the shared expert
 	InputSharedInner Input = "shared_inner" // between its halves
+	InputStream      Input = "stream"       // the residual stream behind the MLP: input_gate
+	InputLayer       Input = "layer"        // the layer's input, times what input_gate makes: input_out
 )
 
 // Input says which vectors a matrix of this role is given. This is the one table of what shares
@@ -37,6 +39,10 @@ func (r Role) Input() Input {
 		return InputShared
 	case RoleSharedDown:
 		return InputSharedInner
+	case RoleInputGate:
+		return InputStream
+	case RoleInputOut:
+		return InputLayer
 	}
 	return InputNone
 }

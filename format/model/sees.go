@@ -12,6 +12,31 @@ func (a *Attention) Reach(context int) int {
 	return n
 }
 
+// KVLayer returns the layer whose keys and values layer i reads: i itself, unless it shares another's. It is −1 if there is
+// none.
+func (s *Spec) KVLayer(i int) int {
+	a := &s.Layer(i).Attention
+	for a.SharedKV {
+		if i--; i < 0 {
+			break
+		}
+		if b := &s.Layer(i).Attention; !b.SharedKV && b.KVHeads == a.KVHeads && b.HeadDim == a.HeadDim && b.Window == a.Window && b.Chunk == a.Chunk {
+			break
+		}
+	}
+	return i
+}
+
+// KVRead reports whether a later layer reads the keys and values of layer i.
+func (s *Spec) KVRead(i int) bool {
+	for j := i + 1; j < len(s.Layers); j++ {
+		if s.KVLayer(j) == i {
+			return true
+		}
+	}
+	return false
+}
+
 // Oldest returns the first position that the one at p sees.
 func (a *Attention) Oldest(p, context int) int {
 	first := max(0, p-context+1)

@@ -18,6 +18,9 @@ type Spec struct {
 	ContextLimit int     `json:"context_limit,omitempty"` // no context is longer: beyond it, the model computes what is not described here
 	TiedHead     bool    `json:"tied_head,omitempty"`     // the head is the embedding
 	HeadBias     bool    `json:"head_bias,omitempty"`     // the head adds a bias
+
+	LayerInputs LayerInputs `json:"layer_inputs,omitzero"` // unless zero, each layer is given a vector of the token
+
 	LogitScale   float32 `json:"logit_scale"`             // the logits are multiplied by it …
 	LogitSoftcap float32 `json:"logit_softcap,omitempty"` // … then become c·tanh(x/c)
 
@@ -66,6 +69,19 @@ func (s *Spec) KVBits(i, asked int) int {
 // Layer returns the description of layer i.
 func (s *Spec) Layer(i int) *Layer { return &s.Kinds[s.Layers[i]] }
 
+// LayerInputs are vectors, one for each token and layer, that layers with TakesInput add to the residual stream. With x the
+// residual stream before the first layer, and e and w the token's row of layer_embed and layer_project·x, cut into a vector
+// for each layer,
+//
+//	input of layer i = SumScale·(layer_norm(ProjectScale·w[i]) + EmbedScale·e[i])
+type LayerInputs struct {
+	Width        int     `json:"width"`  // elements of a vector; 0: there are none
+	Tokens       int     `json:"tokens"` // rows of layer_embed; tokens beyond have the first row
+	EmbedScale   float32 `json:"embed_scale"`
+	ProjectScale float32 `json:"project_scale"`
+	SumScale     float32 `json:"sum_scale"`
+}
+
 // NormKind names a normalization.
 type NormKind string
 
@@ -113,12 +129,20 @@ type RoPE struct {
 //
 // where pre-norms and post-norms are there as PreNorm and PostNorm say. If Parallel is set,
 // both branches read the x from before the layer; if OneNorm is set too, the MLP is given what attention is given, and
-// mlp_norm is not there. A layer may be one of the two branches alone: see Mixes and Feeds.
+// mlp_norm is not there. If TakesInput, with i the layer's input and act the MLP's activation,
+//
+//	x += post_input_norm(input_out·(act(input_gate·x)·i))
+//
+// comes after both. If OutScale is set, x is multiplied by the number out_scale at the end of the layer.
+//
+// A layer may be one of the two branches alone: see Mixes and Feeds.
 type Layer struct {
 	PreNorm       bool    `json:"pre_norm,omitempty"`
 	PostNorm      bool    `json:"post_norm,omitempty"`
 	Parallel      bool    `json:"parallel,omitempty"`
 	OneNorm       bool    `json:"one_norm,omitempty"`
+	TakesInput    bool    `json:"takes_input,omitempty"`
+	OutScale      bool    `json:"out_scale,omitempty"`
 	ResidualScale float32 `json:"residual_scale"`
 
 	Attention  Attention  `json:"attention,omitzero"`  // of a layer with a recurrence, nothing is set
@@ -128,6 +152,9 @@ type Layer struct {
 
 // Attends reports whether the layer has attention.
 func (y *Layer) Attends() bool { return y.Attention.Heads > 0 }
+
+// Caches reports whether the layer has keys and values of its own.
+func (y *Layer) Caches() bool { return y.Attends() && !y.Attention.SharedKV }
 
 // Mixes reports whether the layer has attention or a recurrence. Without, it is its MLP alone.
 func (y *Layer) Mixes() bool { return y.Attends() || y.Recurrence.Taps > 0 }
@@ -164,7 +191,14 @@ type Attention struct {
 	Window int `json:"window,omitempty"`
 	Chunk  int `json:"chunk,omitempty"`
 
-	QKNorm  QKNorm  `json:"qk_norm,omitempty"`
+	QKNorm    QKNorm `json:"qk_norm,omitempty"`
+	ValueNorm bool   `json:"value_norm,omitempty"` // each value is normalized by itself, by RMS and without a weight
+	// SharedKV: the layer has no keys and values of its own. It reads those of the nearest layer before it that has some of
+	// the same KVHeads and HeadDim, for the same Window and Chunk.
+	SharedKV bool `json:"shared_kv,omitempty"`
+	// KeyValues: there is no matrix v. Values are what keys are before these are normalized and rotated.
+	KeyValues bool `json:"key_values,omitempty"`
+
 	Clip    float32 `json:"clip,omitempty"` // unless 0, elements of q, k and v are bounded by ±Clip, before RoPE
 	QKVBias bool    `json:"qkv_bias,omitempty"`
 	OutBias bool    `json:"out_bias,omitempty"`
@@ -213,6 +247,11 @@ type MLP struct {
 	// If ExpertWidth is set, the chosen experts are given expert_in·x, of so many elements, in place of x, and expert_out
 	// multiplies the sum of what they make.
 	ExpertWidth int `json:"expert_width,omitempty"`
+	// Apart: the chosen experts have norms of their own. With x the residual stream, the MLP is then
+	//	post_shared_norm(shared(mlp_norm(x))) + post_experts_norm(experts(experts_norm(x)))
+	// and the router is given x divided by its RMS, times router_norm, and its logits are multiplied by RouterScale.
+	Apart       bool    `json:"apart,omitempty"`
+	RouterScale float32 `json:"router_scale,omitempty"`
 
 	Clamped
 }
@@ -243,6 +282,7 @@ type Routing struct {
 
 	RouterBias    bool `json:"router_bias,omitempty"`    // the router's logits have a bias
 	SelectionBias bool `json:"selection_bias,omitempty"` // a bias is added to scores where experts are chosen, not where they weigh
+	ExpertScale   bool `json:"expert_scale,omitempty"`   // at last, weights are multiplied by numbers of the experts
 	// If Groups is set, the experts are that many groups of equal size, and only those in the TopGroups groups that
 	// score best are chosen from. A group's score is the sum of the GroupBest best of its experts.
 	Groups    int `json:"groups,omitempty"`

@@ -9,7 +9,10 @@ const (
 	RolePositions     Role = "positions"  // [Positions][Hidden]
 	RoleEmbedNorm     Role = "embed_norm" // [Hidden]
 	RoleEmbedNormBias Role = "embed_norm_bias"
-	RoleAttnNorm      Role = "attn_norm" // [Hidden]
+	RoleLayerEmbed    Role = "layer_embed"   // [LayerInputs.Tokens][layers·LayerInputs.Width]
+	RoleLayerProject  Role = "layer_project" // [layers·LayerInputs.Width][Hidden]
+	RoleLayerNorm     Role = "layer_norm"    // [LayerInputs.Width]
+	RoleAttnNorm      Role = "attn_norm"     // [Hidden]
 	RoleAttnNormBias  Role = "attn_norm_bias"
 	RoleQ             Role = "q" // [Heads·HeadDim][Hidden]
 	RoleQBias         Role = "q_bias"
@@ -51,6 +54,9 @@ const (
 	RoleMLPNorm       Role = "mlp_norm"
 	RoleMLPNormBias   Role = "mlp_norm_bias"
 	RoleSinks         Role = "sinks"          // [Heads]
+	RoleRouterNorm    Role = "router_norm"    // [Hidden]
+	RoleExpertScale   Role = "expert_scale"   // [Experts]
+	RoleExpertsNorm   Role = "experts_norm"   // [Hidden]
 	RoleRouter        Role = "router"         // [Experts][Hidden]
 	RoleRouterBias    Role = "router_bias"    // [Experts]
 	RoleSelectionBias Role = "selection_bias" // [Experts]
@@ -69,9 +75,15 @@ const (
 	RoleDownBias      Role = "down_bias"
 	RoleSharedGate    Role = "shared_gate" // [Shared][Hidden]
 	RoleSharedUp      Role = "shared_up"
-	RoleSharedDown    Role = "shared_down"   // [Hidden][Shared]
-	RoleSharedRouter  Role = "shared_router" // [1][Hidden]
+	RoleSharedDown    Role = "shared_down"       // [Hidden][Shared]
+	RoleSharedRouter  Role = "shared_router"     // [1][Hidden]
+	RolePostExperts   Role = "post_experts_norm" // [Hidden]
+	RolePostShared    Role = "post_shared_norm"  // [Hidden]
 	RolePostMLPNorm   Role = "post_mlp_norm"
+	RoleInputGate     Role = "input_gate" // [LayerInputs.Width][Hidden]
+	RoleInputOut      Role = "input_out"  // [Hidden][LayerInputs.Width]
+	RolePostInputNorm Role = "post_input_norm"
+	RoleOutScale      Role = "out_scale"  // [1]
 	RoleFinalNorm     Role = "final_norm" // [Hidden]
 	RoleFinalNormBias Role = "final_norm_bias"
 	RoleHead          Role = "head" // [Vocab][Hidden]
@@ -108,7 +120,7 @@ func (t Tensor) Cols() int { return t.Shape[len(t.Shape)-1] }
 func (t Tensor) Quantizable() bool {
 	switch t.Role {
 	case RoleEmbed, RoleQ, RoleK, RoleV, RoleQDown, RoleQUp, RoleKVDown, RoleKUp, RoleVUp, RoleInGate, RoleOutGate, RoleO, RoleGate, RoleUp, RoleDown,
-		RoleSharedGate, RoleSharedUp, RoleSharedDown, RoleHead:
+		RoleSharedGate, RoleSharedUp, RoleSharedDown, RoleLayerEmbed, RoleLayerProject, RoleInputGate, RoleInputOut, RoleHead:
 		return true
 	}
 	return false
@@ -131,6 +143,11 @@ func (s *Spec) Tensors() []Tensor {
 	l.add(RoleEmbed, s.Vocab, s.Hidden)
 	l.when(s.Positions > 0, RolePositions, s.Positions, s.Hidden)
 	l.norm(s.EmbedNorm, RoleEmbedNorm, RoleEmbedNormBias)
+	if n := s.LayerInputs.Width; n > 0 {
+		l.add(RoleLayerEmbed, s.LayerInputs.Tokens, len(s.Layers)*n)
+		l.add(RoleLayerProject, len(s.Layers)*n, s.Hidden)
+		l.add(RoleLayerNorm, n)
+	}
 	for i := range s.Layers {
 		l.layer = i
 		if y := s.Layer(i); y.Mixes() {
@@ -139,6 +156,7 @@ func (s *Spec) Tensors() []Tensor {
 		if y := s.Layer(i); y.Feeds() {
 			l.mlp(y)
 		}
+		l.input(s.Layer(i))
 	}
 	l.layer = NoLayer
 	l.norm(true, RoleFinalNorm, RoleFinalNormBias)
@@ -190,23 +208,23 @@ func (l *list) attention(y *Layer) {
 func (l *list) heads(a *Attention) {
 	h, q, kv := l.spec.Hidden, a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
 	l.add(RoleQ, q, h)
-	l.add(RoleK, kv, h)
-	l.add(RoleV, kv, h)
+	l.when(!a.SharedKV, RoleK, kv, h)
+	l.when(!a.SharedKV && !a.KeyValues, RoleV, kv, h)
 	l.when(a.Gated, RoleOutGate, q, h)
 	l.when(a.QKVBias, RoleQBias, q)
-	l.when(a.QKVBias, RoleKBias, kv)
-	l.when(a.QKVBias, RoleVBias, kv)
+	l.when(a.QKVBias && !a.SharedKV, RoleKBias, kv)
+	l.when(a.QKVBias && !a.SharedKV && !a.KeyValues, RoleVBias, kv)
 	l.when(a.QKVBias && a.Gated, RoleOutGateBias, q)
 	switch a.QKNorm {
 	case QKNormHead, QKNormRotated:
 		l.add(RoleQNorm, a.HeadDim)
-		l.add(RoleKNorm, a.HeadDim)
+		l.when(!a.SharedKV, RoleKNorm, a.HeadDim)
 	case QKNormHeads:
 		l.add(RoleQNorm, a.Heads, a.HeadDim)
-		l.add(RoleKNorm, a.KVHeads, a.HeadDim)
+		l.when(!a.SharedKV, RoleKNorm, a.KVHeads, a.HeadDim)
 	case QKNormProjection:
 		l.add(RoleQNorm, q)
-		l.add(RoleKNorm, kv)
+		l.when(!a.SharedKV, RoleKNorm, kv)
 	}
 }
 
@@ -220,9 +238,12 @@ func (l *list) mlp(y *Layer) {
 		return shape
 	}
 	l.norm(y.PreNorm && !y.OneNorm, RoleMLPNorm, RoleMLPNormBias)
+	l.when(m.Apart, RoleRouterNorm, h)
 	l.when(m.Experts > 0, RoleRouter, m.Experts, h)
 	l.when(m.Experts > 0 && m.RouterBias, RoleRouterBias, m.Experts)
 	l.when(m.Experts > 0 && m.SelectionBias, RoleSelectionBias, m.Experts)
+	l.when(m.ExpertScale, RoleExpertScale, m.Experts)
+	l.when(m.Apart, RoleExpertsNorm, h)
 	l.when(m.ExpertWidth > 0, RoleExpertIn, m.ExpertWidth, h)
 	l.when(m.Gated, RoleGate, stack(m.Intermediate, outer)...)
 	l.when(m.Gated && m.Bias, RoleGateBias, stack(m.Intermediate)...)
@@ -236,11 +257,22 @@ func (l *list) mlp(y *Layer) {
 	l.add(RoleDown, stack(outer, m.Intermediate)...)
 	l.when(m.Bias, RoleDownBias, stack(outer)...)
 	l.when(m.ExpertWidth > 0, RoleExpertOut, h, m.ExpertWidth)
+	l.when(m.Apart, RolePostExperts, h)
 	l.when(m.Shared > 0 && m.SharedGated, RoleSharedRouter, 1, h)
 	l.when(m.Shared > 0 && m.Gated, RoleSharedGate, m.Shared, h)
 	l.when(m.Shared > 0, RoleSharedUp, m.Shared, h)
 	l.when(m.Shared > 0, RoleSharedDown, h, m.Shared)
+	l.when(m.Apart, RolePostShared, h)
 	l.when(y.PostNorm, RolePostMLPNorm, h)
+}
+
+// input lists what a layer does with its input, and at its end.
+func (l *list) input(y *Layer) {
+	h, n := l.spec.Hidden, l.spec.LayerInputs.Width
+	l.when(y.TakesInput, RoleInputGate, n, h)
+	l.when(y.TakesInput, RoleInputOut, h, n)
+	l.when(y.TakesInput, RolePostInputNorm, h)
+	l.when(y.OutScale, RoleOutScale, 1)
 }
 
 // Elements reports how many weights the tensors have together.

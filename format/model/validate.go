@@ -33,6 +33,9 @@ func (s *Spec) Validate() error {
 	if s.Norm.Kind != RMSNorm && s.Norm.Kind != LayerNorm {
 		return fmt.Errorf("norm: unknown kind %q", s.Norm.Kind)
 	}
+	if err := s.validateShared(); err != nil {
+		return err
+	}
 	for i := range s.RoPE {
 		if err := s.RoPE[i].validate(); err != nil {
 			return fmt.Errorf("rope %d: %w", i, err)
@@ -45,8 +48,35 @@ func (s *Spec) Validate() error {
 		if s.Norm.Kind == LayerNorm && s.Kinds[i].Attention.QKNorm == QKNormRotated {
 			return fmt.Errorf("layer kind %d: queries and keys normalized by LayerNorm after RoPE", i)
 		}
+		if s.Norm.Kind == LayerNorm && (s.Kinds[i].Attention.ValueNorm || s.Kinds[i].MLP.Apart) {
+			return fmt.Errorf("layer kind %d: value_norm and apart want a model of RMS norms", i)
+		}
 		if err := s.Kinds[i].validate(s.RoPE); err != nil {
 			return fmt.Errorf("layer kind %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// validateShared looks at what layers are given beside the residual stream.
+func (s *Spec) validateShared() error {
+	in := &s.LayerInputs
+	if in.Width > 0 {
+		if err := sizes("layer_inputs: width", in.Width, "layer_inputs: tokens", in.Tokens, "layer_inputs: layers·width", len(s.Layers)*in.Width); err != nil {
+			return err
+		}
+		if s.Norm.Kind != RMSNorm || s.Norm.Unweighted {
+			return errors.New("layer_inputs without an RMS norm with weights")
+		}
+	} else if *in != (LayerInputs{}) {
+		return fmt.Errorf("layer_inputs: width %d", in.Width)
+	}
+	for i := range s.Layers {
+		switch y := s.Layer(i); {
+		case y.TakesInput && in.Width == 0:
+			return fmt.Errorf("layer %d takes an input, but there are no layer_inputs", i)
+		case s.KVLayer(i) < 0:
+			return fmt.Errorf("layer %d shares keys and values, but no layer before it has such", i)
 		}
 	}
 	return nil
@@ -76,6 +106,8 @@ func (y *Layer) validate(ropes []RoPE) error {
 		return errors.New("a layer without attention, recurrence and MLP")
 	case (!y.Mixes() || !y.Feeds()) && y.Parallel:
 		return errors.New("parallel with one branch")
+	case !y.Feeds() && (y.OutScale || y.TakesInput):
+		return errors.New("out_scale or takes_input without an MLP")
 	}
 	if y.Mixes() || y.Attention != (Attention{}) || y.Recurrence != (Recurrence{}) {
 		if err := y.validateMixer(ropes); err != nil {
@@ -93,6 +125,12 @@ func (y *Layer) validate(ropes []RoPE) error {
 		return fmt.Errorf("shared: %d is not in 0–%d", m.Shared, maxSize)
 	case y.OneNorm && !(y.Parallel && y.PreNorm):
 		return errors.New("one_norm without parallel and pre_norm")
+	case y.TakesInput && (!y.PostNorm || y.Parallel || m.Activation == XIELU || m.Slope != 0):
+		return errors.New("takes_input without post_norm, or with parallel or an activation of its own")
+	case y.OutScale && (!y.PostNorm || y.Parallel):
+		return errors.New("out_scale without post_norm, or with parallel")
+	case m.Apart && (!y.PreNorm || !y.PostNorm || y.Parallel):
+		return errors.New("apart without pre_norm and post_norm, or with parallel")
 	}
 	switch m.Activation {
 	case SiLU, GELU, GELUTanh, ReLU, ReLU2, XIELU:
@@ -130,6 +168,12 @@ func (a *Attention) validate(ropes []RoPE) error {
 		return fmt.Errorf("clip %g, alibi %g: want none below 0", a.Clip, a.ALiBi)
 	case a.Gated && a.KVRank > 0:
 		return errors.New("gated heads with a latent vector")
+	case (a.ValueNorm || a.KeyValues) && a.KVRank > 0:
+		return errors.New("value_norm or key_values with a latent vector")
+	case (a.KeyValues || a.SharedKV) && a.Gated:
+		return errors.New("key_values or shared_kv with gated heads")
+	case a.SharedKV && a.KVRank > 0:
+		return errors.New("shared_kv with a latent vector")
 	}
 	if err := a.validateLatent(ropes); err != nil {
 		return err
@@ -160,6 +204,12 @@ func (m *MLP) validateExperts() error {
 		return errors.New("expert_width without experts, or with biases")
 	case m.SharedGated && m.Shared == 0:
 		return fmt.Errorf("shared_gated without a shared expert")
+	case m.Apart && (m.Experts == 0 || m.Shared == 0 || m.SharedGated || m.WeightInput || m.Bias || m.RouterBias):
+		return errors.New("apart without experts and a shared expert, or with biases, a gate or weight_input")
+	case !m.Apart && m.RouterScale != 0:
+		return fmt.Errorf("router_scale %g without apart", m.RouterScale)
+	case m.ExpertScale && (m.Experts == 0 || m.SelectionBias):
+		return errors.New("expert_scale without experts, or with selection_bias")
 	case m.Clamped != Clamped{} && !m.Gated:
 		return fmt.Errorf("limit %g, up_offset %g and slope %g are for a gated MLP", m.Limit, m.UpOffset, m.Slope)
 	case m.Limit < 0:

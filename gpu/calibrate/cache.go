@@ -25,7 +25,7 @@ func (c *Calibrator) look(ctx context.Context) error {
 		return nil
 	}
 	cache := l.Cache(0)
-	if cache.K == nil {
+	if cache.K == nil || l.spec().Attention.SharedKV {
 		return nil
 	}
 	for _, b := range []*arena.Buffer{cache.K, cache.V} {

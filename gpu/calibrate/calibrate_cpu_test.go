@@ -35,11 +35,37 @@ func TestCalibratorsAgree(t *testing.T) {
 
 // compareCalibrators hands over the matrices of coarse, one after the other.
 func compareCalibrators(t *testing.T, dev *gpu.Device, full, coarse *modeltest.Model) {
-	windows := [][]int32{modeltest.Tokens(95, full.Described.Vocab)[70:], modeltest.Tokens(47, full.Described.Vocab)[30:]} // no token of these is on the brink between two experts
+	windows := twoWindows(full)
 	onGPU, err := New(dev, full, windows, true)
 	if err != nil {
 		t.Fatal(err)
 	}
+	compareWithCPU(t, onGPU, full, coarse, windows)
+}
+
+// twoWindows are texts none of whose tokens is on the brink between two experts.
+func twoWindows(m *modeltest.Model) [][]int32 {
+	return [][]int32{modeltest.Tokens(95, m.Described.Vocab)[70:], modeltest.Tokens(47, m.Described.Vocab)[30:]}
+}
+
+// TestSharedInFiles keeps what layers read beside the residual stream in files.
+func TestSharedInFiles(t *testing.T) {
+	dev := gputest.Open(t)
+	spec := modeltest.PlainSpec()
+	modeltest.Specs["keys and values of earlier layers, inputs of layers"](&spec)
+	full := modeltest.New(t, spec, modeltest.Floats(32))
+	windows := twoWindows(full)
+	k := newKeeper(dev, spec.Hidden, spec.Hidden, 2, windows)
+	k.files = true
+	onGPU, err := newCalibrator(full, k, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareWithCPU(t, onGPU, full, modeltest.New(t, spec, modeltest.Blocks(2, 32)), windows)
+}
+
+// compareWithCPU compares a calibrator, which it closes, with that on the CPU.
+func compareWithCPU(t *testing.T, onGPU *Calibrator, full, coarse *modeltest.Model, windows [][]int32) {
 	defer onGPU.Close()
 	onCPU, err := cpu.New(full, windows, true)
 	if err != nil {

@@ -57,7 +57,7 @@ func New(dev *gpu.Device, src model.Weights, windows [][]int32, exact bool) (*Ca
 	if exact {
 		tracks = 2
 	}
-	return newCalibrator(src, newKeeper(dev, src.Spec().Hidden, heads, tracks, windows), exact)
+	return newCalibrator(src, newKeeper(dev, src.Spec().Hidden, heads+floatsOf(src.Spec()), tracks, windows), exact)
 }
 
 func newCalibrator(src model.Weights, k *keeper, exact bool) (*Calibrator, error) {

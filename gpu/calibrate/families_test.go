@@ -23,7 +23,7 @@ import (
 // must say so.
 func TestExpertsCalibrated(t *testing.T) {
 	dev := gputest.Open(t)
-	for _, name := range []string{"mixtral", "llama4", "qwen3_moe", "gpt_oss", "qwen3_5_moe"} {
+	for _, name := range []string{"mixtral", "llama4", "qwen3_moe", "gpt_oss", "qwen3_5_moe", "gemma4_moe"} {
 		t.Run(name, func(t *testing.T) {
 			checkpoint, err := hf.Open(fixture.Family(t, name))
 			if err != nil {

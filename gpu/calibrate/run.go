@@ -71,6 +71,9 @@ func (r *trackRun) window(ctx context.Context, w, n int) error {
 	if err := r.layer.Device().Run(programs...); err != nil {
 		return err
 	}
+	if err := r.keepCache(ctx, w); err != nil {
+		return err
+	}
 	if r.to == nil || kept != nil {
 		if w%waitEvery == 0 { // queued work takes memory
 			return r.layer.Device().Wait(ctx)
@@ -141,5 +144,6 @@ func (r *trackRun) restore(w, n int) ([]*gpu.Program, error) {
 		}
 		programs = append(programs, p)
 	}
-	return slices.DeleteFunc(programs, func(p *gpu.Program) bool { return p == nil }), nil
+	beside, err := r.restoreBeside(w, n)
+	return slices.DeleteFunc(append(programs, beside...), func(p *gpu.Program) bool { return p == nil }), err
 }

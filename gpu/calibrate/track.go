@@ -20,6 +20,9 @@ type track struct {
 	heads  *stream // outputs of its attention heads, if have says so
 	middle *stream // residual stream after attention, if have says so
 	have   graph.Place
+
+	number int // of the layer in the model
+	beside
 }
 
 func newTrack(src model.Weights, keeper *keeper) (*track, error) {
@@ -35,7 +38,7 @@ func (k *track) close() error {
 		return nil
 	}
 	k.unload()
-	return errors.Join(k.input.close(), k.middle.close(), k.heads.close())
+	return errors.Join(k.input.close(), k.middle.close(), k.heads.close(), k.closeBeside())
 }
 
 // unload takes the layer from the device.
@@ -71,8 +74,8 @@ func (k *track) next(layer int) error {
 	k.have = graph.AtInput
 	k.Forget(layer)
 	err := k.heads.close()
-	k.heads = nil
-	return err
+	k.heads, k.number = nil, layer
+	return errors.Join(err, k.give(layer))
 }
 
 // embed fills input with the embeddings of all tokens.

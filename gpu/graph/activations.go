@@ -26,6 +26,7 @@ type activations struct {
 	parts  *arena.Buffer         // of attention that is cut, as attention_split describes them
 
 	latents latents
+	given   given
 
 	routed routed
 	final  Vectors // the head's input
@@ -97,7 +98,7 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 		e.latents.grow(at, n)
 		k := max(1, m.TopK)
 		e.gateUp = max(e.gateUp, n*k*Stride(2*m.Intermediate), n*Stride(2*m.Shared))
-		for _, width := range []int{s.Kinds[i].Mixed(), at.QRank, m.Intermediate, m.Shared} {
+		for _, width := range []int{s.Kinds[i].Mixed(), at.QRank, m.Intermediate, m.Shared, s.LayerInputs.Width} {
 			if width > 0 {
 				e.inner[width] = max(e.inner[width], n*k)
 			}
@@ -108,6 +109,7 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 			e.order = max(e.order, n*k+4*(n*k/64+m.Experts))
 		}
 	}
+	e.gateUp = max(e.gateUp, n*Stride(len(s.Layers)*s.LayerInputs.Width))
 	return e
 }
 
@@ -134,7 +136,7 @@ func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, limbs bool, 
 	act := activations{
 		x: vectors(n, hidden), normed: vectors(n, hidden), mlpIn: vectors(n, hidden), branch: vectors(n, hidden),
 		next: vectors(FewTokens, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
-		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats),
+		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats), given: reserveGiven(s, n, vectors),
 		inner: map[int]*arena.Buffer{}, limbs: map[int]*arena.Buffer{}, gateUp: floats(max(e.gateUp, 64)), parts: floats(max(e.parts, 64)),
 		final: vectors(64, hidden), logits: vectors(rows, s.Vocab),
 	}

@@ -14,7 +14,7 @@ var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, mod
 // attention records the attention of a layer, or what takes its place.
 func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	g := r.g
-	a, w, at, kv := &g.act, &g.w.Layers[i], &g.spec.Layer(i).Attention, &g.caches[i]
+	a, w, at, kv := &g.act, &g.w.Layers[i], &g.spec.Layer(i).Attention, g.KV(i)
 	switch {
 	case g.states[i].Tail != nil:
 		r.recurrence(i, in, out, e)
@@ -46,9 +46,13 @@ func (r *layers) rope(at *model.Attention, kv *Cache, norm *Vector) {
 	maps.Copy(c, kernels.Consts{
 		"ROT": rot, "INTERLEAVED": flag(interleaved), "X_STRIDE": g.act.qkv.Stride, "NORM": qkNorms[at.QKNorm], "EPS": g.spec.Norm.Eps,
 		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale, "TEMP_FROM": flag(!at.TemperatureFromZero),
-		"CENTER": flag(g.spec.Norm.Kind == model.LayerNorm), "CLIP": at.Clip,
+		"CENTER": flag(g.spec.Norm.Kind == model.LayerNorm), "CLIP": at.Clip, "V_NORM": flag(at.ValueNorm), "OF_KEYS": flag(at.KeyValues),
 	})
-	r.Dispatch("rope", c, at.Heads+2*at.KVHeads, r.n,
+	heads := at.Heads
+	if !at.SharedKV {
+		heads += 2 * at.KVHeads
+	}
+	r.Dispatch("rope", c, heads, r.n,
 		g.rows, g.act.qkv.Buffer, angles, r.read(norm), g.act.q.Buffer, kv.K, kv.V)
 }
 
@@ -149,7 +153,7 @@ func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
 	if at.Heads/at.KVHeads%with["QUERIES"] != 0 || at.HeadDim > 8*with["LANES"] {
 		return fmt.Errorf("kernel attention_split: %v does not go with %s", with, AttentionClass(at, n))
 	}
-	c := g.headConsts(at, &g.caches[layer])
+	c := g.headConsts(at, g.KV(layer))
 	delete(c, "KV_BITS")
 	c["VALUE"], c["QUERIES"], c["LANES"], c["EACH"] = at.ValueWidth(), with["QUERIES"], with["LANES"], with["EACH"]
 	k, err := g.specialize("attention_split", c)
@@ -163,7 +167,7 @@ func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
 func (g *Graph) RecordAttention(r *Recorder, layer, context int) {
 	all := layers{Recorder: r, g: g, parts: g.Parts(r.n, context)}
 	core := g.spec.Layer(layer).Attention.Core()
-	all.attend(&core, g.w.Layers[layer].sinks, &g.caches[layer], g.Heads(layer), false)
+	all.attend(&core, g.w.Layers[layer].sinks, g.KV(layer), g.Heads(layer), false)
 }
 
 // AttentionDefaults are the constants of a layer's attention for n tokens without tuning.

@@ -8,7 +8,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 )
 
-// Cache is the KV cache of one layer, which has no buffers if there is no attention: keys and values of the last Cap positions of each sequence,
+// Cache is the KV cache of one layer, which has no buffers if there is no attention, or if the layer reads another's: keys and
+// values of the last Cap positions of each sequence,
 // [sequences][KVHeads][Cap][HeadDim], as Attention.Core describes them. Position p is in slot p mod Cap. If values are
 // the beginnings of keys, K and V are the same buffer.
 type Cache struct {
@@ -26,7 +27,7 @@ const tailChunk = 32
 func caches(s *model.Spec, a *arena.Arena, limit uint64, o Options) ([]Cache, error) {
 	var all []Cache
 	for i := range s.Layers {
-		if !s.Layer(i).Attends() {
+		if from := s.KVLayer(i); !s.Layer(i).Attends() || from >= 0 && from != i {
 			all = append(all, Cache{})
 			continue
 		}
@@ -56,6 +57,14 @@ func caches(s *model.Spec, a *arena.Arena, limit uint64, o Options) ([]Cache, er
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+// KV is the cache that a layer reads: its own also where the layer it shares it with is not in the graph.
+func (g *Graph) KV(layer int) *Cache {
+	if from := g.spec.KVLayer(layer); from >= 0 {
+		return &g.caches[from]
+	}
+	return &g.caches[layer]
 }
 
 // Size writes a number of bytes as people read it.

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"maps"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -60,9 +61,14 @@ func (r *layers) chosen(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 // route records which experts each token is sent to.
 func (r *layers) route(w *Layer, m *model.MLP, in Vectors) {
 	a, logits := &r.g.act, r.routerLogits(w)
-	r.Product(&Product{Matrix: w.Router, Bias: w.routerBias, In: in, Out: logits, Epilogue: Epilogue{Scale: 1}})
+	scale, byExpert := cmp.Or(m.RouterScale, 1), w.selectionBias
+	if m.ExpertScale {
+		byExpert = w.expertScale
+	}
+	r.Product(&Product{Matrix: w.Router, Bias: w.routerBias, In: in, Out: logits, Epilogue: Epilogue{Scale: scale}})
 	c := kernels.Consts{
 		"EXPERTS": m.Experts, "TOP": m.TopK, "X_STRIDE": logits.Stride, "SIGMOID": flag(m.Sigmoid), "NORMALIZE": flag(m.NormalizeTopK),
+		"WEIGHED": flag(m.ExpertScale),
 	}
 	if m.ByScore() {
 		c["BY_SCORE"], c["BIASED"] = 1, flag(m.SelectionBias)
@@ -76,7 +82,7 @@ func (r *layers) route(w *Layer, m *model.MLP, in Vectors) {
 	if m.Groups > 0 {
 		maps.Copy(c, kernels.Consts{"GROUPS": m.Groups, "TOP_GROUPS": m.TopGroups, "BEST": m.GroupBest})
 	}
-	r.Dispatch("route", c, r.n, 1, a.routed.router, r.read(w.selectionBias), a.routed.chosen)
+	r.Dispatch("route", c, r.n, 1, a.routed.router, r.read(byExpert), a.routed.chosen)
 }
 
 // routerLogits are the results of a layer's router, and of what gates its shared expert.

@@ -29,6 +29,7 @@ func (r *layers) embed() {
 	if w.embedNorm != nil {
 		r.norm(a.branch, a.x, w.embedNorm, w.embedNormBias, nil)
 	}
+	r.layerInputs()
 }
 
 // lookUp records the rows of a table for the tokens.
@@ -57,7 +58,7 @@ func (r *layers) layer(i int) {
 		case !y.Feeds():
 			behind, reader = next, by
 		}
-		r.branch(y, w.postAttnNorm, behind, reader, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
+		r.branch(y, w.postAttnNorm, nil, behind, reader, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
 	}
 	r.reach(AfterAttention)
 	if !y.Feeds() {
@@ -66,7 +67,14 @@ func (r *layers) layer(i int) {
 	if !y.Parallel {
 		mlpIn = r.normed(a.x, a.mlpIn, w.mlpNorm, w.mlpNormBias, unless(w.Router != nil, w.GateUp))
 	}
-	r.branch(y, w.postMLPNorm, next, by, func(out Vectors, e Epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
+	last := w.outScale
+	if y.TakesInput {
+		last, next = nil, nil
+	}
+	r.branch(y, w.postMLPNorm, last, next, by, func(out Vectors, e Epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
+	if y.TakesInput {
+		r.takeInput(i, w, y)
+	}
 }
 
 // unless returns m unless others read its input, too.
@@ -95,8 +103,9 @@ func (r *layers) normed(x, to Vectors, w, bias *Vector, by *Matrix) Vectors {
 }
 
 // branch records a branch and its way back into the residual stream: added to it at once, or
-// normalized before. next is the norm that comes after, if any, and by the matrix that multiplies what it makes.
-func (r *layers) branch(y *model.Layer, post, next *Vector, by *Matrix, record func(out Vectors, e Epilogue)) {
+// normalized before. scale is the number that the residual stream is then multiplied by, if any, next the norm that comes
+// after, if any, and by the matrix that multiplies what it makes.
+func (r *layers) branch(y *model.Layer, post, scale, next *Vector, by *Matrix, record func(out Vectors, e Epilogue)) {
 	a := &r.g.act
 	r.ahead = ahead{}
 	if post == nil {
@@ -107,7 +116,7 @@ func (r *layers) branch(y *model.Layer, post, next *Vector, by *Matrix, record f
 		return
 	}
 	record(a.branch, Epilogue{Scale: 1})
-	r.norm(a.branch, a.x, post, nil, kernels.Consts{"ADD": 1, "SCALE": y.ResidualScale})
+	r.join(post, scale, y.ResidualScale)
 }
 
 // norm records y = norm(x), both [n][hidden].

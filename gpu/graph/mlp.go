@@ -1,7 +1,10 @@
 package graph
 
 import (
+	"maps"
+
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
@@ -14,6 +17,10 @@ var gates = map[model.Activation]*Gate{model.SiLU: {1, 0}, model.GELUTanh: {1.59
 // mlp records an MLP, or the expert that all tokens share and then the chosen ones. For a tap the shared one comes
 // last, as it is quantized last.
 func (r *layers) mlp(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
+	if m.Apart {
+		r.besides(w, m, in, out, e)
+		return
+	}
 	if w.Router != nil {
 		r.route(w, m, in)
 	}
@@ -33,6 +40,21 @@ func (r *layers) mlp(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	if w.Router != nil && !last {
 		r.experts(w, m, in, out, e)
 	}
+}
+
+// besides records experts that have norms of their own, beside the one that all tokens share. What each makes takes the place
+// of what it was given.
+func (r *layers) besides(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
+	a := &r.g.act
+	if r.tap == nil || !r.tap.Wants(w.GateUp) {
+		r.norm(a.x, a.normed, w.routerNorm, nil, nil)
+		r.route(w, m, a.normed)
+		r.norm(a.x, a.normed, w.expertsNorm, nil, nil)
+		r.experts(w, m, a.normed, a.normed, e)
+	}
+	r.dense(w, m, in, in, e)
+	r.norm(in, out, w.postShared, nil, nil)
+	r.norm(a.normed, out, w.postExperts, nil, kernels.Consts{"ADD": 1})
 }
 
 // dense records the MLP that every token passes through.
@@ -63,8 +85,18 @@ type between struct {
 
 // activate records the function between the halves of an MLP.
 func (r *layers) activate(m *model.MLP, b between, x, y Vectors) {
+	r.activateBy(m, b, x, y, r.read(b.numbers), kernels.Consts{"GATED": flag(m.Gated)})
+}
+
+// activateBeside records y = act(x)·up.
+func (r *layers) activateBeside(m *model.MLP, b between, x, y, up Vectors) {
+	r.activateBy(m, b, x, y, up.Buffer, kernels.Consts{"GATED": 2, "P_STRIDE": up.Stride, "LIMIT": 0, "UP_OFFSET": 0})
+}
+
+// activateBy records an activation that reads p.
+func (r *layers) activateBy(m *model.MLP, b between, x, y Vectors, p *arena.Buffer, more kernels.Consts) {
 	c := kernels.Consts{
-		"WIDTH": b.width, "X_STRIDE": x.Stride, "Y_STRIDE": y.Stride, "GATED": flag(m.Gated), "PAIRED": flag(b.paired), "ACT": acts[m.Activation],
+		"WIDTH": b.width, "X_STRIDE": x.Stride, "Y_STRIDE": y.Stride, "PAIRED": flag(b.paired), "ACT": acts[m.Activation],
 		"LIMIT": m.Limit, "UP_OFFSET": m.UpOffset,
 	}
 	if m.Slope != 0 {
@@ -75,5 +107,6 @@ func (r *layers) activate(m *model.MLP, b between, x, y Vectors) {
 		lanes = 256 // GPUs start workgroups one after the other
 	}
 	c["LANES"] = lanes
-	r.Dispatch("act", c, (y.Stride+lanes-1)/lanes, b.n, x.Buffer, y.Buffer, r.read(b.numbers))
+	maps.Copy(c, more)
+	r.Dispatch("act", c, (y.Stride+lanes-1)/lanes, b.n, x.Buffer, y.Buffer, p)
 }

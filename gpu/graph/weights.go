@@ -32,6 +32,9 @@ type Weights struct {
 	Layers           []Layer
 	Head             *Matrix
 	embed, positions *Matrix
+	layerEmbed       *Matrix // of what layers are given of each token
+	layerProject     *Matrix
+	layerNorm        *Vector
 	embedNorm        *Vector
 	embedNormBias    *Vector
 	final, finalBias *Vector
@@ -53,6 +56,8 @@ type Layer struct {
 	ExpertDown   *Matrix
 	ExpertIn     *Matrix // makes what experts are given, if that is not what the router is given
 	ExpertOut    *Matrix // … and multiplies the sum of what they make
+	InputGate    *Matrix // of what the layer is given of each token
+	InputOut     *Matrix
 
 	attnNorm, attnNormBias, postAttnNorm *Vector
 	mlpNorm, mlpNormBias, postMLPNorm    *Vector
@@ -60,6 +65,10 @@ type Layer struct {
 	qkNorm                               *Vector // of queries, then of keys
 	actNumbers                           *Vector // of XIELU, in the order of model.ActRoles
 	sinks                                *Vector
+	outScale                             *Vector // a number
+	postInput                            *Vector
+	routerNorm, expertScale              *Vector
+	expertsNorm, postExperts, postShared *Vector // of experts that are apart
 	conv, convBias                       *Vector // of a recurrence, [channels][taps] and [channels]
 	memory                               *Vector // [3][heads]: decay_log, decay_bias, skip
 	headsNorm                            *Vector
@@ -91,13 +100,17 @@ func (y *Layer) Given(in model.Input) *Matrix {
 		return y.ExpertDown
 	case in == model.InputInner, in == model.InputSharedInner:
 		return y.Down
+	case in == model.InputStream:
+		return y.InputGate
+	case in == model.InputLayer:
+		return y.InputOut
 	}
 	return nil
 }
 
 // Dense returns the matrices that every token is multiplied with; some are nil.
 func (y *Layer) Dense() []*Matrix {
-	return []*Matrix{y.QKV, y.QUp, y.KUp, y.VUp, y.O, y.GateUp, y.Down, y.Router, y.ExpertIn, y.ExpertOut}
+	return []*Matrix{y.QKV, y.QUp, y.KUp, y.VUp, y.O, y.GateUp, y.Down, y.Router, y.ExpertIn, y.ExpertOut, y.InputGate, y.InputOut}
 }
 
 // Stacked reports whether m holds the matrices of experts.
@@ -133,6 +146,8 @@ func Plan(dev *gpu.Device, src Source, limit uint64, c Choice) (*Weights, error)
 	p.w.positions = p.matrix(out(model.RolePositions))
 	p.w.embedNorm = p.streamNorm(s.EmbedNorm, out(model.RoleEmbedNorm))
 	p.w.embedNormBias = p.vector(out(model.RoleEmbedNormBias))
+	p.w.layerEmbed, p.w.layerProject = p.matrix(out(model.RoleLayerEmbed)), p.matrix(out(model.RoleLayerProject))
+	p.w.layerNorm = p.norm(out(model.RoleLayerNorm))
 	for i := range s.Layers {
 		p.w.Layers = append(p.w.Layers, p.layer(i, s.Layer(i)))
 	}
@@ -226,6 +241,10 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 		postMLPNorm: p.norm(in(model.RolePostMLPNorm)...),
 		actNumbers:  p.vector(in(model.ActRoles...)...),
 		sinks:       p.vector(in(model.RoleSinks)...),
+		outScale:    p.vector(in(model.RoleOutScale)...),
+		InputGate:   p.matrix(in(model.RoleInputGate)...),
+		InputOut:    p.matrix(in(model.RoleInputOut)...),
+		postInput:   p.norm(in(model.RolePostInputNorm)...),
 	}
 	if w.QKV != nil {
 		w.QKV.fine = true
@@ -248,6 +267,9 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 	w.ExpertIn, w.ExpertOut = p.matrix(in(model.RoleExpertIn)...), p.matrix(in(model.RoleExpertOut)...)
 	w.Router = p.matrix(in(model.RoleRouter, model.RoleSharedRouter)...)
 	w.routerBias, w.selectionBias = p.vector(in(model.RoleRouterBias)...), p.vector(in(model.RoleSelectionBias)...)
+	w.routerNorm, w.expertScale = p.norm(in(model.RoleRouterNorm)...), p.vector(in(model.RoleExpertScale)...)
+	w.expertsNorm, w.postExperts = p.norm(in(model.RoleExpertsNorm)...), p.norm(in(model.RolePostExperts)...)
+	w.postShared = p.norm(in(model.RolePostShared)...)
 	w.GateUp = p.pair(in(model.RoleSharedGate, model.RoleSharedUp)...)
 	w.Down = p.matrix(in(model.RoleSharedDown)...)
 	w.ExpertGate = p.stack(n, in(model.RoleGate)...)

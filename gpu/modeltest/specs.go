@@ -163,6 +163,31 @@ var Specs = map[string]func(s *model.Spec){
 		}}
 		s.Kinds, s.Layers = []model.Layer{experts, mixer, attention, mlp}, []int{1, 0, 2, 3, 1}
 	},
+	"normalized values, which are keys, scaled layers": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.PostNorm, k.OutScale, k.Attention.ValueNorm, k.Attention.QKNorm, k.Attention.QKVBias = true, true, true, model.QKNormHead, true
+		global := *k
+		global.Attention.KeyValues, global.Attention.HeadDim, global.Attention.KVHeads, global.Attention.RoPE = true, 40, 1, -1
+		k.Attention.Window = 7
+		s.Kinds, s.Layers = append(s.Kinds, global), []int{0, 1, 0}
+	},
+	"experts apart from a dense MLP": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.PostNorm, k.OutScale = true, true
+		k.MLP.Routing = model.Routing{Experts: 5, TopK: 2, NormalizeTopK: true, ExpertScale: true}
+		k.MLP.Shared, k.MLP.Intermediate, k.MLP.Apart, k.MLP.RouterScale = 48, 36, true, 0.4
+	},
+	"keys and values of earlier layers, inputs of layers": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.PostNorm, k.OutScale, k.TakesInput, k.MLP.Activation, k.Attention.QKNorm = true, true, true, model.GELUTanh, model.QKNormHead
+		s.LayerInputs = model.LayerInputs{Width: 20, Tokens: 190, EmbedScale: 3, ProjectScale: 0.3, SumScale: 0.7}
+		local := *k
+		local.Attention.Window = 7
+		sharing, localSharing := *k, local
+		sharing.Attention.SharedKV, localSharing.Attention.SharedKV, localSharing.MLP.Intermediate = true, true, 130
+		localSharing.TakesInput, sharing.OutScale = false, false
+		s.Kinds, s.Layers = append(s.Kinds, local, sharing, localSharing), []int{1, 0, 3, 2, 3}
+	},
 	"experts, post-norms, softmax over all": func(s *model.Spec) {
 		k := &s.Kinds[0]
 		k.PostNorm = true

@@ -65,6 +65,9 @@ func (t *Transformer) Layout() map[string]string {
 
 func (t *Transformer) layerLayout(i int) string {
 	c := t.graph.Cache(i)
+	if from := t.Spec().KVLayer(i); from != i {
+		return fmt.Sprintf("what layer %d has", from)
+	}
 	if c.K == nil {
 		r := &t.Spec().Layer(i).Recurrence
 		return fmt.Sprintf("a state of %d+%d numbers", r.Tail(), r.Stored())

@@ -41,7 +41,7 @@ func (t *Transformer) canShift(keep, drop int) bool {
 		return false
 	}
 	for i := range t.graph.Layers() {
-		if !t.Spec().Layer(i).Attention.Holds(t.graph.Cache(i).Cap, n, keep, drop, t.opts.MaxSeqLen) {
+		if y := t.Spec().Layer(i); y.Caches() && !y.Attention.Holds(t.graph.Cache(i).Cap, n, keep, drop, t.opts.MaxSeqLen) {
 			return false
 		}
 	}

@@ -83,7 +83,7 @@ func TokenBytes(g *graph.Graph, context, batch int) (weights, cache uint64) {
 		for _, m := range []*graph.Matrix{l.ExpertGate, l.ExpertUp, l.ExpertDown} {
 			weights += m.Bytes() / uint64(max(1, y.MLP.Experts)) * uint64(min(batch*y.MLP.TopK, y.MLP.Experts))
 		}
-		seen := min(context+1, g.Cache(i).Window)
+		seen := min(context+1, g.KV(i).Window)
 		state := 2 * 4 * (y.Recurrence.Tail() + y.Recurrence.Stored()) // read and written
 		cache += uint64(batch) * uint64(seen*y.Attention.Cached()*g.Options().KVBits/8+state)
 	}

@@ -97,7 +97,7 @@ func attends(key string) bool {
 // attentionCost reports what attention of n tokens from a position on has to read of a layer's cache, once for
 // all of the tokens, and to compute.
 func attentionCost(g *graph.Graph, layer, first, n int) (bytes, flops uint64) {
-	a, window := &g.Weights().Spec().Layer(layer).Attention, g.Cache(layer).Window
+	a, window := &g.Weights().Spec().Layer(layer).Attention, g.KV(layer).Window
 	seen := 0 // by all tokens together
 	for p := first; p < first+n; p++ {
 		seen += min(p+1, window)

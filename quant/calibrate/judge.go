@@ -21,6 +21,7 @@ type Judge struct {
 	model     *replacing
 	engine    *cpu.Engine
 	windows   [][]int32
+	texts     []*cpu.Text   // of the windows, behind the layers
 	streams   [][][]float32 // by layer and window, [tokens][hidden]; the last is behind the layers
 	recording *verify.Recording
 	file      *os.File
@@ -82,9 +83,11 @@ func (j *Judge) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		text := cpu.NewText(tokens)
+		j.texts = append(j.texts, text)
 		for l := range layers {
 			j.streams[l] = append(j.streams[l], slices.Clone(x))
-			if err := j.engine.Layer(ctx, l, x); err != nil {
+			if err := j.engine.Layer(ctx, l, text, x); err != nil {
 				return err
 			}
 		}
@@ -146,8 +149,9 @@ func (r *rest) Reset() { r.window, r.position = r.window+1, 0 }
 func (r *rest) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
 	if r.position == 0 {
 		r.x = slices.Clone(r.streams[r.layer][r.window])
+		text := r.texts[r.window].Clone()
 		for l := r.layer; l < len(r.streams)-1; l++ {
-			if err := r.engine.Layer(ctx, l, r.x); err != nil {
+			if err := r.engine.Layer(ctx, l, text, r.x); err != nil {
 				return err
 			}
 		}

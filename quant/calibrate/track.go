@@ -19,7 +19,7 @@ type track struct {
 
 // sequence is a window of the text.
 type sequence struct {
-	tokens  int
+	text    *cpu.Text
 	stream  []float32    // [tokens][hidden], the residual stream before the layer, or where the passage is
 	passage *cpu.Passage // nil: the layer has not begun
 	sent    [][]cpu.Sent // what the layer's router sends to its experts, once that is known
@@ -36,7 +36,7 @@ func newTrack(w model.Weights, windows [][]int32) (*track, error) {
 	}
 	for _, tokens := range windows {
 		longest = max(longest, len(tokens))
-		k.windows = append(k.windows, &sequence{tokens: len(tokens)})
+		k.windows = append(k.windows, &sequence{text: cpu.NewText(tokens)})
 	}
 	k.kept = min(k.kept, keepBytes/(4*longest*width))
 	var err error
@@ -72,7 +72,7 @@ func (k *track) inputs(ctx context.Context, w int, role model.Role) (in inputs, 
 		p = nil
 	}
 	if p == nil {
-		if p, err = k.engine.Enter(ctx, k.layer, stream); err != nil {
+		if p, err = k.engine.Enter(ctx, k.layer, s.text, stream); err != nil {
 			return in, err
 		}
 		if w < k.kept {
@@ -95,7 +95,7 @@ func (k *track) reach(ctx context.Context, p *cpu.Passage, stream []float32, rol
 		if p.Role == "" {
 			return nil, fmt.Errorf("layer %d: the text is past matrix %q", k.layer, role)
 		}
-		if role == model.RoleSharedDown && p.Role.Input() == model.InputShared {
+		if role == model.RoleSharedDown && p.Role.Input() == model.InputShared && !k.engine.Weights().Spec().Layer(k.layer).MLP.Apart {
 			experts, err := k.engine.Experts(ctx, k.layer, p.Inputs)
 			if err != nil {
 				return nil, err
@@ -140,7 +140,7 @@ func (k *track) advance(ctx context.Context, text [][]int32) (err error) {
 			s.passage.Close()
 			s.passage = nil
 		default:
-			err = k.engine.Layer(ctx, k.layer, s.stream)
+			err = k.engine.Layer(ctx, k.layer, s.text, s.stream)
 		}
 		if err != nil {
 			return err

@@ -154,7 +154,7 @@ func (o *Options) choice(t model.Tensor) (bundle.Type, int) {
 	}
 	format := bundle.Type(o.Format)
 	switch embed, head := o.outside(); {
-	case t.Role == model.RoleEmbed && embed != "":
+	case (t.Role == model.RoleEmbed || t.Role == model.RoleLayerEmbed) && embed != "":
 		format = embed
 	case t.Role == model.RoleHead && head != "":
 		format = head

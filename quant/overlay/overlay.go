@@ -40,6 +40,7 @@ func New(w model.Weights, windows [][]int32) *Model {
 			m.tokens[int(id)] = true
 		}
 	}
+	m.tokens[0] = m.tokens[0] || w.Spec().LayerInputs.Width > 0 // which stands for tokens that have no row of layer_embed
 	return m
 }
 
@@ -60,7 +61,7 @@ func (m *Model) Set(i int, p block.Packing, row0 int, rows []byte) {
 	}
 	r.next += len(rows) / size
 	m.late[i] = r.next == t.Rows()
-	if t.Role != model.RoleEmbed {
+	if t.Role != model.RoleEmbed && t.Role != model.RoleLayerEmbed {
 		r.bytes = append(r.bytes, rows...)
 		return
 	}
@@ -119,12 +120,13 @@ func (m *Model) Late(tensors []int) (late []int) {
 	return late
 }
 
-// Forget drops the replacements of all layers before the given one, and of what comes before the layers.
+// Forget drops the replacements of all layers before the given one, and of what comes before the layers, unless each layer is
+// given something made of it.
 func (m *Model) Forget(layer int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i, t := range m.Tensors() {
-		if t.Layer < layer {
+		if t.Layer < layer && !(t.Layer == model.NoLayer && m.Spec().LayerInputs.Width > 0) {
 			delete(m.replaced, i)
 			delete(m.late, i)
 		}

@@ -127,6 +127,8 @@ FAMILIES = {
     "nanochat": ("nanochat", "NanoChatConfig", "NanoChatForCausalLM"),
     "biogpt": ("biogpt", "BioGptConfig", "BioGptForCausalLM"),
     "codegen": ("codegen", "CodeGenConfig", "CodeGenForCausalLM"),
+    "gemma4_text": ("gemma4", "Gemma4TextConfig", "Gemma4ForCausalLM"),
+    "gemma4_unified_text": ("gemma4_unified", "Gemma4UnifiedTextConfig", "Gemma4UnifiedForCausalLM"),
 }
 
 # Shared files that are followed. Not generation: what it reads chooses tokens and makes no logits.

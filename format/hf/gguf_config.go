@@ -19,6 +19,8 @@ type ggufArch struct {
 	config func(m *ggufModel, c settings) string
 	// names are those of tensors that have others than ggufNames.
 	names map[model.Role]string
+	// recurrent are the names of tensors in layers with a recurrence.
+	recurrent map[model.Role]string
 	// sources say where rows lie that Hugging Face's files have otherwise.
 	sources map[model.Role]source
 	experts map[model.Role]source // … in layers with experts
@@ -42,6 +44,7 @@ var ggufArchs = func() map[string]*ggufArch {
 	all := maps.Clone(ggufFirst)
 	maps.Copy(all, ggufDense)
 	maps.Copy(all, ggufRouted)
+	maps.Copy(all, ggufRecurrent)
 	return all
 }()
 
@@ -143,9 +146,11 @@ func (m *ggufModel) common(c settings) {
 	m.count(c, "max_position_embeddings", "context_length", true)
 	m.count(c, "intermediate_size", "feed_forward_length", false)
 	m.count(c, "num_attention_heads", "attention.head_count", true)
-	m.count(c, "num_key_value_heads", "attention.head_count_kv", false)
-	if c["num_key_value_heads"] == nil {
-		c["num_key_value_heads"] = c["num_attention_heads"]
+	if ggufArchs[m.arch].recurrent == nil { // else layers differ
+		m.count(c, "num_key_value_heads", "attention.head_count_kv", false)
+		if c["num_key_value_heads"] == nil {
+			c["num_key_value_heads"] = c["num_attention_heads"]
+		}
 	}
 	if embed, ok := m.tensors["token_embd.weight"]; ok && len(embed.Shape) == 2 {
 		c["vocab_size"] = embed.Shape[0]

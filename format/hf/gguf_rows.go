@@ -16,6 +16,7 @@ type ggufRows struct {
 	// 2j, that of the second half the one behind it.
 	head  int
 	minus float32 // is subtracted from every value
+	decay bool    // values are −exp of what they should be
 }
 
 // at returns where a row lies.
@@ -55,6 +56,11 @@ func (v *ggufRows) rows(row, n int, dst []float32) {
 	if v.minus != 0 {
 		for i := range dst[:n*v.cols] {
 			dst[i] -= v.minus
+		}
+	}
+	if v.decay {
+		for i, x := range dst[:n*v.cols] {
+			dst[i] = float32(math.Log(-float64(x)))
 		}
 	}
 }

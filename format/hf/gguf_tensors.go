@@ -2,6 +2,7 @@ package hf
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -108,17 +109,29 @@ func (r *ggufRenamer) rename(t model.Tensor) error {
 	if len(t.Shape) == 3 {
 		return r.experts(s, t)
 	}
-	name := r.arch.names[t.Role]
-	if name == "" {
-		name = ggufNames[t.Role]
-	}
-	name = ggufLayer(name, t.Layer)
+	name := ggufLayer(r.nameOf(t), t.Layer)
 	from, ok := r.model.tensors[name]
 	if !ok {
 		return r.together(s, t, name)
 	}
 	r.done[name] = true
+	if s.thin && len(from.Shape) == 2 {
+		from.Shape = []int{from.Shape[0], 1, from.Shape[1]}
+	}
 	return r.put(r.binder.name(s, t.Layer, ""), from, t)
+}
+
+// nameOf returns the name of a tensor in GGUF files, with {l} for its layer.
+func (r *ggufRenamer) nameOf(t model.Tensor) string {
+	if t.Layer != model.NoLayer && r.binder.spec.Layer(t.Layer).Recurrence.Taps > 0 {
+		if name := r.arch.recurrent[t.Role]; name != "" {
+			return name
+		}
+	}
+	if name := r.arch.names[t.Role]; name != "" {
+		return name
+	}
+	return ggufNames[t.Role]
 }
 
 // together finds a query, key or value in the tensor that holds the rows of all three, as some files have
@@ -232,16 +245,23 @@ func (r *ggufRenamer) put(name string, from ggufTensor, t model.Tensor) error {
 		v.cols = from.Shape[len(from.Shape)-1]
 	}
 	v.pair(r, t)
+	if slices.Contains(ggufFlat, t.Role) && len(from.Shape) == 2 {
+		from.Shape, v.cols = []int{from.Shape[0] * from.Shape[1]}, 1
+	}
+	v.decay = t.Role == model.RoleDecayLog
 	if r.arch.plusOne && strings.HasSuffix(string(t.Role), "norm") {
 		v.minus = 1
 	}
 	s := stored{file: from.file, dtype: from.Type.Name, shape: from.Shape, data: from.Data}
-	if !from.Type.Plain() || v.head > 0 || v.minus != 0 {
+	if !from.Type.Plain() || v.head > 0 || v.minus != 0 || v.decay {
 		s.values = v
 	}
 	r.shards.tensors[name] = s
 	return nil
 }
+
+// ggufFlat are vectors that are stored as matrices.
+var ggufFlat = []model.Role{model.RoleDecayLog, model.RoleSkip, model.RoleHeadsNorm}
 
 // pair undoes the order of the rows of queries and keys.
 func (v *ggufRows) pair(r *ggufRenamer, t model.Tensor) {

@@ -68,7 +68,8 @@ type lengths struct {
 	of   []float64 // [cols]
 }
 
-// divide divides rows of b by the lengths of its columns, and by 1e-7 more.
+// divide divides rows of b by the lengths of its columns, and by 1e-7 more. A column whose length is 1 but for rounding is
+// kept, so that a head that was written divided is read as it is.
 func (l *lengths) divide(b *bound, rows []float32) {
 	l.once.Do(func() {
 		l.of = make([]float64, b.cols)
@@ -81,6 +82,9 @@ func (l *lengths) divide(b *bound, rows []float32) {
 		}
 		for c, sum := range l.of {
 			l.of[c] = math.Sqrt(sum) + 1e-7
+			if math.Abs(l.of[c]-1) < 1e-6 {
+				l.of[c] = 1
+			}
 		}
 	})
 	for i := range rows {

@@ -10,7 +10,7 @@ import (
 // TestHeld takes the state of a sequence out and puts it into another engine, which goes on with the same logits, bit for bit,
 // also from where states were kept.
 func TestHeld(t *testing.T) {
-	for _, family := range []string{"llama", "gemma2", "deepseek_v3", "qwen3_next", "granitemoehybrid", "lfm2"} {
+	for _, family := range []string{"llama", "gemma2", "deepseek_v3", "qwen3_next", "granitemoehybrid", "lfm2", "gemma4_inputs", "nemotron_h"} {
 		t.Run(family, func(t *testing.T) {
 			w := converted(t, fixture.Family(t, family), "int8", 32)
 			ids := text(w, 40)

@@ -16,8 +16,8 @@ const (
 	sharedTokens = 16
 )
 
-// attend returns the output [tokens][hidden] of a layer's attention, or of its recurrence, for the residual stream x, the first token of which
-// is at position from, and stores keys and values.
+// attend returns the output [tokens][hidden] of a layer's attention and recurrence, for the residual stream x, the first
+// token of which is at position from, and stores keys and values.
 func (e *Engine) attend(ctx context.Context, i int, r *room, c *cache, x []float32, from int, tap tap) ([]float32, error) {
 	y, h := &e.layers[i], e.spec.Hidden
 	tokens := len(x) / h
@@ -30,7 +30,7 @@ func (e *Engine) attend(ctx context.Context, i int, r *room, c *cache, x []float
 	var heads []float32
 	var err error
 	switch {
-	case c.state != nil:
+	case !y.Attends():
 		heads, err = e.recur(ctx, i, r, c.state, x, tap)
 	case a.KVRank > 0:
 		heads, err = e.readLatent(ctx, i, r, c, x, from, tap)
@@ -44,7 +44,26 @@ func (e *Engine) attend(ctx context.Context, i int, r *room, c *cache, x []float
 		return nil, errTapped
 	}
 	out := r.rows(tokens, h)
-	return out, e.product(ctx, r, heads, tokens, part{matrix: y.o, rows: h, y: out, bias: y.oBias})
+	if err := e.product(ctx, r, heads, tokens, part{matrix: y.o, rows: h, y: out, bias: y.oBias}); err != nil || !y.Twofold() {
+		return out, err
+	}
+	return out, e.recurBeside(ctx, i, r, c.state, x, out, tap)
+}
+
+// recurBeside adds to out [tokens][hidden] what a recurrence beside attention makes of the normalized stream x.
+func (e *Engine) recurBeside(ctx context.Context, i int, r *room, s *state, x, out []float32, tap tap) error {
+	y, h := &e.layers[i], e.spec.Hidden
+	heads, err := e.recur(ctx, i, r, s, x, nil)
+	if err != nil {
+		return err
+	}
+	if tap.stops(model.RoleStateO, heads) {
+		return errTapped
+	}
+	made := r.rows(len(x)/h, h)
+	err = e.product(ctx, r, heads, len(x)/h, part{matrix: y.recurrence.o, rows: h, y: made})
+	simd.Add(out, made, 1)
+	return err
 }
 
 // readHeads returns the outputs [tokens][Heads·HeadDim] of the heads for the normalized stream x, and stores keys and

@@ -9,7 +9,7 @@ import (
 
 // cache holds the keys and values of one layer. Position p has slot p mod capacity.
 type cache struct {
-	state    *state // of a layer with a recurrence, which has nothing else
+	state    *state // of a layer with a recurrence; without attention, there is nothing else
 	capacity int
 	dim      int       // of a key, with padding
 	stride   int       // between the rows of values
@@ -21,17 +21,14 @@ type cache struct {
 }
 
 func newCache(y *model.Layer, capacity int) cache {
-	switch {
-	case y.Recurrence.Taps > 0:
-		return cache{state: newState(&y.Recurrence)}
-	case y.Attention.SharedKV:
-		return cache{}
+	var c cache
+	if y.Caches() {
+		c = cacheOf(&y.Attention, capacity)
+		c.keys, c.values = make([]float32, c.keyFloats()), make([]float32, c.valueFloats())
 	}
-	if !y.Attends() {
-		return cache{}
+	if y.Recurrence.Taps > 0 {
+		c.state = newState(&y.Recurrence)
 	}
-	c := cacheOf(&y.Attention, capacity)
-	c.keys, c.values = make([]float32, c.keyFloats()), make([]float32, c.valueFloats())
 	return c
 }
 
@@ -46,17 +43,15 @@ func cacheOf(of *model.Attention, capacity int) cache {
 }
 
 func cacheFloats(y *model.Layer, capacity int) int {
-	switch {
-	case y.Recurrence.Taps > 0:
-		return stateFloats(&y.Recurrence)
-	case y.Attention.SharedKV:
-		return 0
+	n := 0
+	if y.Recurrence.Taps > 0 {
+		n = stateFloats(&y.Recurrence)
 	}
-	if !y.Attends() {
-		return 0
+	if y.Caches() {
+		c := cacheOf(&y.Attention, capacity)
+		n += c.keyFloats() + c.valueFloats()
 	}
-	c := cacheOf(&y.Attention, capacity)
-	return c.keyFloats() + c.valueFloats()
+	return n
 }
 
 func (c *cache) keyFloats() int   { return c.heads * (c.capacity + simd.TileRows) * c.dim }
@@ -92,7 +87,7 @@ func (c *cache) forget(from, to int) {
 		clear(c.state.now.all)
 	}
 	n := min(to-from, c.capacity)
-	for row := 0; n > 0 && c.state == nil && row < len(c.values); row += c.stride {
+	for row := 0; n > 0 && row < len(c.values); row += c.stride {
 		slot := from % c.capacity
 		first := min(n, c.capacity-slot)
 		clear(c.values[row+slot:][:first])

@@ -117,7 +117,7 @@ func (e *Engine) CanRewind(position int) bool {
 		return false
 	}
 	for i := range e.spec.Layers {
-		if e.spec.Layer(i).Recurrence.Taps > 0 {
+		if !e.spec.Layer(i).Attends() {
 			continue
 		}
 		reach := e.reach(i)

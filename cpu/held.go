@@ -18,6 +18,8 @@ func (e *Engine) Layout() map[string]string {
 		c := &e.caches[i]
 		if c.state != nil {
 			layers += fmt.Sprintf("%d+%d ", len(c.state.now.tail), len(c.state.now.all))
+		}
+		if c.keys == nil {
 			continue
 		}
 		layers += fmt.Sprintf("%d·%d·%d·%d ", c.heads, c.dim, c.elements, c.capacity)
@@ -75,7 +77,6 @@ func (e *Engine) held() (all []heldPart) {
 				add(m.tail, 1, len(m.tail), len(m.tail))
 				add(m.all, 1, len(m.all), len(m.all))
 			}
-			continue
 		}
 		n := min(e.length, c.capacity)
 		for h := range c.heads {

@@ -33,6 +33,7 @@ func stateFloats(m *model.Recurrence) int { return 3 * (m.Tail() + m.Stored()) }
 
 // recurrence are the weights of a layer's recurrence beside those that attention has as well.
 type recurrence struct {
+	q, k, v, o              *matrix // those of the layer, or of a recurrence beside attention
 	inGate, outGate         *matrix
 	inGateBias, outGateBias []float32
 	write, decay            *matrix
@@ -48,7 +49,9 @@ type recurrence struct {
 // recurrence finds the weights of layer i's recurrence, and the gate that attention may have, too.
 func (f *tensors) recurrence(i int) recurrence {
 	m := &f.e.spec.Layer(i).Recurrence
+	q, k, v, o := f.e.spec.Layer(i).StateRoles()
 	r := recurrence{
+		q: f.matrix(q, i), k: f.matrix(k, i), v: f.matrix(v, i), o: f.matrix(o, i),
 		inGate: f.matrix(model.RoleInGate, i), outGate: f.matrix(model.RoleOutGate, i),
 		inGateBias: f.vector(model.RoleInGateBias, i), outGateBias: f.vector(model.RoleOutGateBias, i),
 		write: f.matrix(model.RoleWrite, i), decay: f.matrix(model.RoleDecay, i), decayBias: f.vector(model.RoleDecayBias, i),
@@ -90,9 +93,13 @@ func (e *Engine) recur(ctx context.Context, i int, r *room, s *state, x []float3
 		return nil, errTapped
 	}
 	wide, keys := m.Width(), m.KeyWidth()
+	var qBias, kBias, vBias []float32 // else they are those of attention
+	if m.Bias {
+		qBias, kBias, vBias = y.qBias, y.kBias, y.vBias
+	}
 	v, gate := r.rows(tokens, wide), r.rows(tokens, wide)
 	parts := append(e.work.parts[:0],
-		part{matrix: y.v, rows: wide, y: v, bias: y.vBias},
+		part{matrix: y.recurrence.v, rows: wide, y: v, bias: vBias},
 		part{matrix: y.recurrence.outGate, rows: wide, y: gate, bias: y.recurrence.outGateBias})
 	var in, q, k, steps, shares []float32
 	if m.InGate {
@@ -102,8 +109,8 @@ func (e *Engine) recur(ctx context.Context, i int, r *room, s *state, x []float3
 	if keys > 0 {
 		q, k, steps = r.rows(tokens, keys), r.rows(tokens, keys), r.rows(tokens, m.Heads)
 		parts = append(parts,
-			part{matrix: y.q, rows: keys, y: q, bias: y.qBias},
-			part{matrix: y.k, rows: keys, y: k, bias: y.kBias},
+			part{matrix: y.recurrence.q, rows: keys, y: q, bias: qBias},
+			part{matrix: y.recurrence.k, rows: keys, y: k, bias: kBias},
 			part{matrix: y.recurrence.decay, rows: m.Heads, y: steps, bias: y.recurrence.decayBias})
 	}
 	if m.Delta {

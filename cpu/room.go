@@ -43,10 +43,14 @@ func (e *Engine) plan(tokens int) int {
 		switch {
 		case a.KVRank > 0:
 			attention = latentFloats(a, tokens)
-		case y.Recurrence.Taps > 0:
-			attention = recurrenceFloats(&y.Recurrence, tokens)
 		case a.Gated:
 			attention += slabRows(tokens, a.Heads*a.HeadDim)
+		}
+		if y.Recurrence.Taps > 0 {
+			attention += recurrenceFloats(&y.Recurrence, tokens)
+		}
+		if y.Twofold() {
+			attention += 2 * h
 		}
 		width := slabRows(tokens, max(m.Intermediate, m.Shared))
 		narrow := 0
@@ -56,7 +60,7 @@ func (e *Engine) plan(tokens int) int {
 		if m.Apart {
 			width += 2 * h // inputs of the router and of the shared expert, and what the latter makes
 		}
-		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, y.Mixed(), a.QRank, m.Intermediate, m.Shared, m.ExpertWidth, e.spec.LayerInputs.Width), simd.Lane))
+		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, y.Mixed(), y.Recurrence.Width(), a.QRank, m.Intermediate, m.Shared, m.ExpertWidth, e.spec.LayerInputs.Width), simd.Lane))
 		arranged := 2 * vectorTokens * (padded + padded/4 + 4*256) // integers take more than numbers
 		// The input of the MLP, the normalized stream and what is added to it; and the larger of the two branches.
 		n := 3*h + max(attention, 2*max(h, narrow)+narrow+2*width+slabRows(tokens, max(1, m.Experts))) + 3*padded + arranged
@@ -121,6 +125,9 @@ func (e *Engine) TokenWork(context int) (weights, cache, multiplied int64) {
 		y := &e.layers[i]
 		for _, m := range []*matrix{y.q, y.k, y.v, y.o, y.recurrence.inGate, y.recurrence.outGate, y.recurrence.write, y.recurrence.decay, y.router, y.sharedRouter, y.expertIn, y.expertOut, y.shared.gate, y.shared.up, y.shared.down, y.inputGate, y.inputOut} {
 			multiplied += add(m, 1, 1)
+		}
+		if s := &y.recurrence; y.Twofold() {
+			multiplied += add(s.q, 1, 1) + add(s.k, 1, 1) + add(s.v, 1, 1) + add(s.o, 1, 1)
 		}
 		for _, m := range []*matrix{y.own.gate, y.own.up, y.own.down} {
 			multiplied += add(m, max(1, y.MLP.TopK), max(1, y.MLP.Experts))

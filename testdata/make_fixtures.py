@@ -315,6 +315,13 @@ FIXTURES = {
         moe_shared_expert_intermediate_size=20)),
     "mamba2": ("Mamba2Config", dict(
         num_heads=4, head_dim=16, state_size=12, expand=2, n_groups=2, num_hidden_layers=2, tie_word_embeddings=True, time_step_limit=(0.2, 3.0))),
+    "falcon_h1": ("FalconH1Config", dict(
+        head_dim=12, attention_bias=True, mlp_bias=True, mamba_d_ssm=48, mamba_n_heads=6, mamba_n_groups=2, mamba_d_state=10, mamba_d_conv=4,
+        embedding_multiplier=2.5, lm_head_multiplier=0.6, mlp_multipliers=[0.7, 1.3], key_multiplier=1.4, attention_out_multiplier=0.8,
+        attention_in_multiplier=1.2, ssm_multipliers=[0.9, 1.1, 0.7, 1.3, 0.6], ssm_in_multiplier=1.2, ssm_out_multiplier=0.7)),
+    "falcon_h1_norm": ("FalconH1Config", dict(
+        num_hidden_layers=2, mamba_d_ssm=40, mamba_n_heads=4, mamba_n_groups=2, mamba_d_state=8, mamba_rms_norm=True, mamba_norm_before_gate=False,
+        tie_word_embeddings=True)),
     "bamba": ("BambaConfig", dict(
         attn_layer_indices=[1], attention_bias=True, mlp_bias=True, mamba_n_heads=8, mamba_n_groups=1, mamba_d_state=10, mamba_d_conv=3)),
     "gemma4": ("Gemma4TextConfig", dict(

@@ -142,7 +142,7 @@ func (r *Reference) CanRewind(position int) bool {
 		return false
 	}
 	for i := range r.caches {
-		if r.states[i] != nil {
+		if !r.spec.Layer(i).Attends() {
 			continue
 		}
 		if first := max(0, position-r.reach(i)+1); first+r.caches[i].capacity < r.length {
@@ -312,16 +312,23 @@ func (r *Reference) layer(ctx context.Context, i int, x []float32, tokens int) e
 	return nil
 }
 
-// mix adds what the attention or recurrence of layer i makes of x [tokens][hidden].
+// mix adds what the attention and the recurrence of layer i make of x [tokens][hidden].
 func (r *Reference) mix(ctx context.Context, i int, x []float32, tokens int) error {
 	y := r.spec.Layer(i)
-	mixer := r.attention
-	if y.Recurrence.Taps > 0 {
-		mixer = r.recurrence
+	a := make([]float32, len(x))
+	if y.Attends() {
+		made, err := r.attention(ctx, i, x, tokens)
+		if err != nil {
+			return err
+		}
+		add(a, made, 1)
 	}
-	a, err := mixer(ctx, i, x, tokens)
-	if err != nil {
-		return err
+	if y.Recurrence.Taps > 0 {
+		made, err := r.recurrence(ctx, i, x, tokens)
+		if err != nil {
+			return err
+		}
+		add(a, made, 1)
 	}
 	if y.PostNorm {
 		r.norm(a, model.RolePostAttnNorm, "", i)

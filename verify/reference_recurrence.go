@@ -27,12 +27,13 @@ func (r *Reference) recurrence(ctx context.Context, layer int, x []float32, toke
 		r.norm(x, model.RoleAttnNorm, model.RoleAttnNormBias, layer)
 	}
 	project := func(weight, bias model.Role, rows int) (p []float32, err error) {
-		if p, err = r.multiply(ctx, weight, layer, x, tokens, rows); err == nil && bias != "" {
+		if p, err = r.multiply(ctx, weight, layer, x, tokens, rows); err == nil && (bias == model.RoleDecayBias || bias != "" && m.Bias) {
 			r.bias(p, bias, layer)
 		}
 		return p, err
 	}
-	v, err := project(model.RoleV, model.RoleVBias, m.Width())
+	_, _, roleV, roleO := y.StateRoles()
+	v, err := project(roleV, model.RoleVBias, m.Width())
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +60,10 @@ func (r *Reference) recurrence(ctx context.Context, layer int, x []float32, toke
 		return nil, err
 	}
 	r.gateHeads(layer, v, gate, tokens)
-	o, err := r.multiply(ctx, model.RoleO, layer, v, tokens, r.spec.Hidden)
-	r.bias(o, model.RoleOBias, layer)
+	o, err := r.multiply(ctx, roleO, layer, v, tokens, r.spec.Hidden)
+	if m.Bias {
+		r.bias(o, model.RoleOBias, layer)
+	}
 	return o, err
 }
 
@@ -101,11 +104,12 @@ func (r *Reference) convolve(layer int, tail, next, x []float32, tokens int) []f
 // convolution.
 func (r *Reference) remember(layer int, before, after *state, v []float32, tokens int, project func(weight, bias model.Role, rows int) ([]float32, error)) ([]float32, error) {
 	m := &r.spec.Layer(layer).Recurrence
-	q, err := project(model.RoleQ, model.RoleQBias, m.KeyWidth())
+	roleQ, roleK, _, _ := r.spec.Layer(layer).StateRoles()
+	q, err := project(roleQ, model.RoleQBias, m.KeyWidth())
 	if err != nil {
 		return nil, err
 	}
-	k, err := project(model.RoleK, model.RoleKBias, m.KeyWidth())
+	k, err := project(roleK, model.RoleKBias, m.KeyWidth())
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,10 @@ func checkLayer(s *model.Spec, y *model.Layer) error {
 		return err
 	}
 	if y.Recurrence.Taps > 0 {
-		return checkRecurrence(&y.Recurrence)
+		err = checkRecurrence(&y.Recurrence)
+	}
+	if err != nil {
+		return err
 	}
 	if y.Attention == (model.Attention{}) {
 		return nil

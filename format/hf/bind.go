@@ -27,6 +27,7 @@ type bound struct {
 	changes     []adapted // what adapters do, in this order
 	unit        bool      // rows are divided by their lengths, after that
 	columns     *lengths  // unless nil, columns are
+	factor      float32   // unless 0, elements are multiplied by it, after that
 }
 
 // read fills dst, [n][cols], with rows row to row+n−1 of an expert.
@@ -39,6 +40,11 @@ func (b *bound) read(expert, row, n int, dst []float32) {
 	}
 	if b.columns != nil {
 		b.columns.divide(b, dst)
+	}
+	if b.factor != 0 {
+		for i := range dst {
+			dst[i] *= b.factor
+		}
 	}
 	if b.unit {
 		for r := range n {
@@ -61,6 +67,9 @@ func toUnit(v []float32) {
 		v[i] /= float32(length)
 	}
 }
+
+// adjusted reports whether what is stored is not what the model computes with, beside what adapters do.
+func (b *bound) adjusted() bool { return b.unit || b.columns != nil || b.factor != 0 }
 
 // lengths are those of the columns of a matrix, once they are known.
 type lengths struct {
@@ -172,6 +181,7 @@ type binder struct {
 	quant   *quantization // nil: none of the weights is quantized
 	unit    bool          // the rows of the head are divided by their lengths
 	columns bool          // its columns are
+	factors map[model.Role]float32
 	prefix  prefix
 	used    map[string]bool
 }
@@ -185,7 +195,7 @@ type roleAt struct {
 func (c *Checkpoint) bind(dir string) (err error) {
 	b := &binder{
 		family: c.config.family, spec: c.config.spec, tensors: c.config.spec.Tensors(), shards: c.shards,
-		quant: c.config.quant, unit: c.config.unitHead, columns: c.config.unitColumns, shapes: map[roleAt][]int{}, used: map[string]bool{},
+		quant: c.config.quant, unit: c.config.unitHead, columns: c.config.unitColumns, factors: c.config.factors, shapes: map[roleAt][]int{}, used: map[string]bool{},
 	}
 	b.findModules()
 	notes, err := b.unwrap()
@@ -278,6 +288,9 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 func (b *binder) layout(s source, t *model.Tensor) bound {
 	d := bound{
 		row: s.row, transposed: s.transposed, thin: s.thin, scalar: s.scalar, unit: b.unit && t.Role == model.RoleHead,
+	}
+	if f := b.factors[t.Role]; f != 1 {
+		d.factor = f
 	}
 	if b.columns && t.Role == model.RoleHead {
 		d.columns = &lengths{}

@@ -201,7 +201,7 @@ func (c *Checkpoint) Raw(i int) ([]byte, bool) {
 	if len(b.parts) != 1 || b.experts != 1 || b.transposed || b.group != b.rows {
 		return nil, false
 	}
-	if p := &b.parts[0]; p.values != nil || b.unit || b.columns != nil || len(b.changes) > 0 {
+	if p := &b.parts[0]; p.values != nil || b.adjusted() || len(b.changes) > 0 {
 		return nil, false
 	}
 	size := elementSize[b.parts[0].dtype]

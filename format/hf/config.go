@@ -60,8 +60,10 @@ type config struct {
 	unitHead bool
 	// unitColumns: its columns are.
 	unitColumns bool
-	notes       []string
-	ignored     []string // keys that were not read
+	// factors are what tensors are multiplied by; 1 of those that are not listed.
+	factors map[model.Role]float32
+	notes   []string
+	ignored []string // keys that were not read
 }
 
 func parseConfig(data []byte) (*config, error) {
@@ -134,7 +136,7 @@ func (c *config) read(name string) error {
 	if err != nil {
 		return err
 	}
-	c.spec, c.unitHead, c.unitColumns = d.spec, d.unitHead, d.unitColumns
+	c.spec, c.unitHead, c.unitColumns, c.factors = d.spec, d.unitHead, d.unitColumns, d.factors
 	c.checkFeatures()
 	if c.family.remote {
 		c.refuseUnknown()

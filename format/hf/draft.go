@@ -21,6 +21,8 @@ type draft struct {
 	unitHead bool
 	// unitColumns: its columns are.
 	unitColumns bool
+	// factors are what tensors are multiplied by before they are used; 1 of those that are not listed.
+	factors map[model.Role]float32
 }
 
 // newDraft reads the keys that all families have, under the names that most of them use. Every

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"math"
 	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -39,6 +40,24 @@ var stateSpaceFamilies = map[string]*family{
 			"layer_norm_epsilon": 1e-05, "expand": 2, "conv_kernel": 4, "n_groups": 8, "use_bias": false, "use_conv_bias": true,
 			"hidden_act": "silu", "tie_word_embeddings": false}`,
 	},
+	"falcon_h1": {
+		class: "FalconH1ForCausalLM",
+		read:  readFalconH1,
+		tensors: with(llamaTensors, feedForward, named(map[model.Role]string{
+			model.RoleMLPNorm:   "{p}layers.{l}.pre_ff_layernorm.weight",
+			model.RoleFinalNorm: "{p}final_layernorm.weight",
+		})),
+		recurrent: besideAttention(mamba("mamba")),
+		prefixes:  modelPrefix,
+		defaults: `{"vocab_size": 128000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+			"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_act": "silu", "max_position_embeddings": 8192,
+			"rms_norm_eps": 1e-05, "tie_word_embeddings": false, "attention_bias": false, "mlp_bias": false, "mamba_d_ssm": 1024,
+			"mamba_n_heads": 128, "mamba_n_groups": 1, "mamba_d_state": 256, "mamba_d_head": "auto", "mamba_d_conv": 4,
+			"mamba_expand": 2, "mamba_conv_bias": true, "mamba_proj_bias": false, "mamba_norm_before_gate": true,
+			"mamba_rms_norm": false, "projectors_bias": false, "lm_head_multiplier": 1.0, "embedding_multiplier": 1.0,
+			"key_multiplier": 1.0, "attention_out_multiplier": 1.0, "attention_in_multiplier": 1.0, "ssm_in_multiplier": 1.0,
+			"ssm_out_multiplier": 1.0, "rope_theta": 10000}`,
+	},
 	"bamba": {
 		class: "BambaForCausalLM",
 		read:  readBamba,
@@ -54,6 +73,27 @@ var stateSpaceFamilies = map[string]*family{
 			"mamba_n_groups": 1, "mamba_d_state": 256, "mamba_d_head": "auto", "mamba_d_conv": 4, "mamba_expand": 2,
 			"mamba_conv_bias": true, "mamba_proj_bias": false, "rope_theta": 10000}`,
 	},
+}
+
+// besideAttention gives the tensors of a recurrence the roles that they have beside attention.
+func besideAttention(m map[model.Role]source) map[model.Role]source {
+	beside := map[model.Role]model.Role{
+		model.RoleQ: model.RoleStateQ, model.RoleK: model.RoleStateK, model.RoleV: model.RoleStateV, model.RoleO: model.RoleStateO,
+	}
+	to := map[model.Role]source{}
+	for role, s := range m {
+		s.fused = slices.Clone(s.fused)
+		for i, r := range s.fused {
+			if other, ok := beside[r]; ok {
+				s.fused[i] = other
+			}
+		}
+		if other, ok := beside[role]; ok {
+			role = other
+		}
+		to[role] = s
+	}
+	return to
 }
 
 // feedForward are the names of an MLP that is called feed_forward.
@@ -230,4 +270,77 @@ func (d *draft) halfRotated() {
 		d.note("partial_rotary_factor %s is not used: half of each head is rotated, as in transformers", short(v))
 	}
 	d.set("partial_rotary_factor", "0.5")
+}
+
+// readFalconH1: a state space beside attention in every layer. Its multipliers are multiplied into the matrices whose inputs
+// or results they scale.
+func readFalconH1(d *draft) {
+	d.heads()
+	d.rms()
+	d.mlp(true, "hidden_act", "mlp_bias")
+	d.attentionBias("attention_bias", false)
+	d.rope(false, ropeNames)
+	inner := d.size("mamba_expand", 2) * d.spec.Hidden
+	if d.has("mamba_d_ssm") {
+		inner = d.size("mamba_d_ssm", inner)
+	}
+	r := d.mambaOf(inner)
+	switch {
+	case !d.bool("mamba_rms_norm", false):
+		r.NormGroups, r.NormEps, r.GateFirst = 0, 0, false
+		d.ignore("mamba_norm_before_gate")
+	case d.bool("mamba_norm_before_gate", true) && r.NormGroups > 1:
+		d.fail("mamba_norm_before_gate", "true is not supported with several groups (mamba_n_groups)")
+	default:
+		r.GateFirst = !d.bool("mamba_norm_before_gate", true)
+	}
+	if d.bool("projectors_bias", false) {
+		d.fail("projectors_bias", "true: projections of state space layers with biases are not supported")
+	}
+	d.each(func(_ int, y *model.Layer) { y.Recurrence = r })
+	d.spec.EmbedScale = d.multiplier("embedding_multiplier")
+	d.spec.LogitScale = d.multiplier("lm_head_multiplier")
+	d.falconFactors()
+}
+
+// falconFactors reads by what the matrices of Falcon H1 are multiplied.
+func (d *draft) falconFactors() {
+	in, out, key := d.multiplier("attention_in_multiplier"), d.multiplier("attention_out_multiplier"), d.multiplier("key_multiplier")
+	stateIn, mlp := d.multiplier("ssm_in_multiplier"), d.multipliersOf("mlp_multipliers", 2)
+	state := d.multipliersOf("ssm_multipliers", 5)
+	d.factors = map[model.Role]float32{
+		model.RoleQ: in, model.RoleV: in, model.RoleK: in * key, model.RoleKBias: key, model.RoleO: out, model.RoleOBias: out,
+		model.RoleGate: mlp[0], model.RoleGateBias: mlp[0], model.RoleDown: mlp[1], model.RoleDownBias: mlp[1],
+		model.RoleOutGate: stateIn * state[0], model.RoleStateV: stateIn * state[1], model.RoleStateK: stateIn * state[2],
+		model.RoleStateQ: stateIn * state[3], model.RoleDecay: stateIn * state[4], model.RoleStateO: d.multiplier("ssm_out_multiplier"),
+	}
+}
+
+// multiplier reads a factor, 1 if it is absent.
+func (d *draft) multiplier(key string) float32 { return d.usableFactor(key, d.float(key, 1)) }
+
+// multipliersOf reads a list of factors, ones if it is absent.
+func (d *draft) multipliersOf(key string, n int) []float32 {
+	factors := slices.Repeat([]float32{1}, n)
+	if !d.has(key) {
+		return factors
+	}
+	list := d.floats(key)
+	if len(list) != n {
+		d.fail(key, "want %d numbers, have %s", n, short(d.value(key)))
+		return factors
+	}
+	for i, f := range list {
+		factors[i] = d.usableFactor(key, f)
+	}
+	return factors
+}
+
+// usableFactor refuses a factor that no weights can be divided by again.
+func (d *draft) usableFactor(key string, f float64) float32 {
+	if !(math.Abs(f) > 1e-30 && math.Abs(f) < 1e30) {
+		d.fail(key, "%g is no usable factor", f)
+		return 1
+	}
+	return float32(f)
 }

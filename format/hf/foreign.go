@@ -106,7 +106,7 @@ var missingParts = []struct{ types, part string }{
 	{"kimi_linear kimi_k3", "linear attention with gates of its own"},
 	{"olmo_hybrid", "gated delta nets with convolutions of their own"},
 	{"mamba falcon_mamba jamba zamba", "state space layers whose elements fade each at a rate of their own (Mamba 1)"},
-	{"falcon_h1 zamba2", "state space layers (Mamba 2) beside attention in arrangements of their own"},
+	{"zamba2", "blocks that layers share, with adapters of their own"},
 	{"rwkv xlstm recurrent_gemma", "recurrent layers"},
 	{"gemma3n gemma3n_text", "embeddings for each layer, keys and values that layers share, and several residual streams (AltUp)"},
 	{"bitnet", "weights of three values, and rounded activations"},

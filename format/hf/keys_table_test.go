@@ -108,7 +108,7 @@ var windowless = []string{
 	"glm4_moe", "minimax_m2", "deepseek_v2", "deepseek_v3", "glm4_moe_lite", "ernie4_5_moe", "youtu", "solar_open", "hunyuan_v1_moe",
 	"apertus", "olmoe", "bloom", "mpt", "hunyuan_v1_dense", "granitemoehybrid", "deepseek_v32", "glm_moe_dsa", "helium", "hy_v3",
 	"lfm2", "lfm2_moe", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text",
-	"granitemoeshared", "hyperclovax", "minicpm3", "flex_olmo", "jais2", "nanochat", "biogpt", "codegen", "nemotron_h", "mamba2", "bamba",
+	"granitemoeshared", "hyperclovax", "minicpm3", "flex_olmo", "jais2", "nanochat", "biogpt", "codegen", "nemotron_h", "mamba2", "bamba", "falcon_h1",
 }
 
 // notRotated are the families without RoPE.

@@ -32,6 +32,8 @@ func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 			return false, why
 		case merged:
 			return false, "an adapter is merged into them"
+		case c.bound[i].adjusted():
+			return false, "they are multiplied by factors"
 		}
 		if why := g.fits(bits, block); why != "" {
 			return false, why

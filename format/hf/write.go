@@ -380,6 +380,11 @@ func (k *copier) copy(j job) error {
 	if err := k.weights.Rows(j.piece.tensor, row, rows, k.values); err != nil {
 		return err
 	}
+	if d.factor != 0 { // by which they will be multiplied when they are read
+		for i := range k.values {
+			k.values[i] /= d.factor
+		}
+	}
 	base := int64(j.inTarget) * int64(d.total) * int64(d.cols)
 	for r := 0; r < j.rows; {
 		row := j.row + r

@@ -14,6 +14,8 @@ func (s *Spec) DescribeKind(k int) string {
 	a := &y.Attention
 	var text string
 	switch {
+	case y.Twofold():
+		text = fmt.Sprintf("%d with %d heads of %d, %d for keys and values, and %s", n, a.Heads, a.HeadDim, a.KVHeads, y.Recurrence.describe())
 	case y.Attends():
 		text = fmt.Sprintf("%d with %d heads of %d, %d for keys and values", n, a.Heads, a.HeadDim, a.KVHeads)
 	case y.Mixes():

@@ -11,6 +11,7 @@ const (
 	InputQLatent     Input = "q_latent"     // the normalized latent vector of queries: q_up
 	InputKVLatent    Input = "kv_latent"    // that of keys and values: k_up, v_up
 	InputHeads       Input = "heads"        // outputs of the heads of attention or of a recurrence: o
+	InputState       Input = "state"        // outputs of the heads of a recurrence beside attention: state_o
 	InputMLP         Input = "mlp"          // the normalized residual stream: gate, up; of an expert, what it is sent
 	InputInner       Input = "inner"        // between the halves of the MLP, or of an expert: down
 	InputShared      Input = "shared"       // the normalized residual stream: gate and up of the shared expert
@@ -23,7 +24,7 @@ const (
 // inputs: whoever calibrates, rounds or trains a matrix for its inputs reads it.
 func (r Role) Input() Input {
 	switch r {
-	case RoleQ, RoleK, RoleV, RoleInGate, RoleOutGate, RoleQDown, RoleKVDown:
+	case RoleQ, RoleK, RoleV, RoleInGate, RoleOutGate, RoleQDown, RoleKVDown, RoleStateQ, RoleStateK, RoleStateV:
 		return InputAttention
 	case RoleQUp:
 		return InputQLatent
@@ -31,6 +32,8 @@ func (r Role) Input() Input {
 		return InputKVLatent
 	case RoleO:
 		return InputHeads
+	case RoleStateO:
+		return InputState
 	case RoleGate, RoleUp:
 		return InputMLP
 	case RoleDown:

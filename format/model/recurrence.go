@@ -84,9 +84,17 @@ func (r *Recurrence) Projected() int {
 	return n
 }
 
-// Mixed returns how many elements the matrix o of a layer multiplies: what its attention or recurrence makes.
+// StateRoles returns the roles of q, k, v and o of a layer's recurrence.
+func (y *Layer) StateRoles() (q, k, v, o Role) {
+	if y.Attends() {
+		return RoleStateQ, RoleStateK, RoleStateV, RoleStateO
+	}
+	return RoleQ, RoleK, RoleV, RoleO
+}
+
+// Mixed returns how many elements the matrix o of a layer multiplies: what its attention makes or, without, its recurrence.
 func (y *Layer) Mixed() int {
-	if y.Recurrence.Taps > 0 {
+	if !y.Attends() {
 		return y.Recurrence.Width()
 	}
 	return y.Attention.Heads * y.Attention.ValueWidth()
@@ -103,17 +111,18 @@ func (s *Spec) Recurrent() bool {
 	return false
 }
 
-// recurrence lists the tensors of a recurrence up to o.
-func (l *list) recurrence(r *Recurrence) {
-	h := l.spec.Hidden
+// recurrence lists the tensors of a layer's recurrence up to o.
+func (l *list) recurrence(y *Layer) {
+	r, h := &y.Recurrence, l.spec.Hidden
+	q, k, v, _ := y.StateRoles()
 	for _, p := range []struct {
 		ok           bool
 		weight, bias Role
 		rows         int
 	}{
-		{r.KeyDim > 0, RoleQ, RoleQBias, r.KeyWidth()},
-		{r.KeyDim > 0, RoleK, RoleKBias, r.KeyWidth()},
-		{true, RoleV, RoleVBias, r.Width()},
+		{r.KeyDim > 0, q, RoleQBias, r.KeyWidth()},
+		{r.KeyDim > 0, k, RoleKBias, r.KeyWidth()},
+		{true, v, RoleVBias, r.Width()},
 		{r.InGate, RoleInGate, RoleInGateBias, r.Width()},
 		{true, RoleOutGate, RoleOutGateBias, r.Width()},
 	} {

@@ -145,8 +145,8 @@ type Layer struct {
 	OutScale      bool    `json:"out_scale,omitempty"`
 	ResidualScale float32 `json:"residual_scale"`
 
-	Attention  Attention  `json:"attention,omitzero"`  // of a layer with a recurrence, nothing is set
-	Recurrence Recurrence `json:"recurrence,omitzero"` // unless zero, it takes the place of attention
+	Attention  Attention  `json:"attention,omitzero"`
+	Recurrence Recurrence `json:"recurrence,omitzero"` // takes the place of attention or, if both are set, stands beside it: see Twofold
 	MLP        MLP        `json:"mlp,omitzero"`
 }
 
@@ -158,6 +158,9 @@ func (y *Layer) Caches() bool { return y.Attends() && !y.Attention.SharedKV }
 
 // Mixes reports whether the layer has attention or a recurrence. Without, it is its MLP alone.
 func (y *Layer) Mixes() bool { return y.Attends() || y.Recurrence.Taps > 0 }
+
+// Twofold reports whether the layer has attention and a recurrence. Both are given the same, and what they make is added.
+func (y *Layer) Twofold() bool { return y.Attends() && y.Recurrence.Taps > 0 }
 
 // Feeds reports whether the layer has an MLP or experts. Without, it is its attention or recurrence alone.
 func (y *Layer) Feeds() bool { return y.MLP.Intermediate > 0 }

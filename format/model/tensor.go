@@ -37,8 +37,13 @@ const (
 	RoleOutGate       Role = "out_gate" // [Heads·HeadDim][Hidden], or of a recurrence [Heads·ValueDim][Hidden]
 	RoleOutGateBias   Role = "out_gate_bias"
 	// Of a recurrence besides. Its q and k are [KeyHeads·KeyDim][Hidden], its v is [Heads·ValueDim][Hidden].
-	RoleInGate        Role = "in_gate" // as v
-	RoleInGateBias    Role = "in_gate_bias"
+	RoleInGate     Role = "in_gate" // as v
+	RoleInGateBias Role = "in_gate_bias"
+	// What q, k, v and o of a recurrence are called that stands beside attention.
+	RoleStateQ        Role = "state_q"
+	RoleStateK        Role = "state_k"
+	RoleStateV        Role = "state_v"
+	RoleStateO        Role = "state_o"
 	RoleConvQ         Role = "conv_q" // [KeyHeads·KeyDim][Taps]
 	RoleConvK         Role = "conv_k" // [KeyHeads·KeyDim][Taps]
 	RoleConvV         Role = "conv_v" // [Heads·ValueDim][Taps]
@@ -119,7 +124,7 @@ func (t Tensor) Cols() int { return t.Shape[len(t.Shape)-1] }
 // biases, routers, position tables) is small or too sensitive.
 func (t Tensor) Quantizable() bool {
 	switch t.Role {
-	case RoleEmbed, RoleQ, RoleK, RoleV, RoleQDown, RoleQUp, RoleKVDown, RoleKUp, RoleVUp, RoleInGate, RoleOutGate, RoleO, RoleGate, RoleUp, RoleDown,
+	case RoleEmbed, RoleQ, RoleK, RoleV, RoleQDown, RoleQUp, RoleKVDown, RoleKUp, RoleVUp, RoleInGate, RoleOutGate, RoleO, RoleStateQ, RoleStateK, RoleStateV, RoleStateO, RoleGate, RoleUp, RoleDown,
 		RoleSharedGate, RoleSharedUp, RoleSharedDown, RoleLayerEmbed, RoleLayerProject, RoleInputGate, RoleInputOut, RoleHead:
 		return true
 	}
@@ -191,16 +196,20 @@ func (l *list) attention(y *Layer) {
 	a, h := &y.Attention, l.spec.Hidden
 	l.norm(y.PreNorm, RoleAttnNorm, RoleAttnNormBias)
 	switch {
-	case y.Recurrence.Taps > 0:
-		l.recurrence(&y.Recurrence)
+	case !y.Attends():
+		l.recurrence(y)
 	case a.KVRank > 0:
 		l.latent(a)
 	default:
 		l.heads(a)
 	}
+	if y.Twofold() {
+		l.recurrence(y)
+	}
 	l.when(a.Sinks, RoleSinks, a.Heads)
 	l.add(RoleO, h, y.Mixed())
 	l.when(a.OutBias || y.Recurrence.Bias, RoleOBias, h)
+	l.when(y.Twofold(), RoleStateO, h, y.Recurrence.Width())
 	l.when(y.PostNorm, RolePostAttnNorm, h)
 }
 

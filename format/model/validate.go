@@ -140,15 +140,18 @@ func (y *Layer) validate(ropes []RoPE) error {
 	return m.validateExperts()
 }
 
-// validateMixer looks at the attention or the recurrence of a layer.
+// validateMixer looks at the attention and the recurrence of a layer.
 func (y *Layer) validateMixer(ropes []RoPE) error {
 	if y.Recurrence == (Recurrence{}) {
 		return y.Attention.validate(ropes)
 	}
-	if y.Attention != (Attention{}) {
-		return errors.New("a layer with attention and a recurrence")
+	if err := y.Recurrence.validate(); err != nil || y.Attention == (Attention{}) {
+		return err
 	}
-	return y.Recurrence.validate()
+	if y.Parallel || y.Recurrence.Bias || y.Attention.Gated || y.Attention.SharedKV || y.Attention.KVRank > 0 {
+		return errors.New("attention and a recurrence, with parallel branches, biases of the recurrence, gated heads, shared keys and values, or a latent vector")
+	}
+	return y.Attention.validate(ropes)
 }
 
 func (a *Attention) validate(ropes []RoPE) error {

@@ -126,7 +126,7 @@ func (s *sums) addsToResidual() bool {
 	y := s.layer.spec()
 	switch s.input {
 	case model.InputHeads, model.InputInner, model.InputSharedInner:
-		return !y.Parallel && !y.PostNorm && (s.input != model.InputInner || y.MLP.ExpertWidth == 0)
+		return !y.Parallel && !y.PostNorm && (s.input != model.InputHeads || !y.Twofold()) && (s.input != model.InputInner || y.MLP.ExpertWidth == 0)
 	}
 	return false
 }

@@ -98,7 +98,7 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 		e.latents.grow(at, n)
 		k := max(1, m.TopK)
 		e.gateUp = max(e.gateUp, n*k*Stride(2*m.Intermediate), n*Stride(2*m.Shared))
-		for _, width := range []int{s.Kinds[i].Mixed(), at.QRank, m.Intermediate, m.Shared, s.LayerInputs.Width} {
+		for _, width := range []int{s.Kinds[i].Mixed(), s.Kinds[i].Recurrence.Width(), at.QRank, m.Intermediate, m.Shared, s.LayerInputs.Width} {
 			if width > 0 {
 				e.inner[width] = max(e.inner[width], n*k)
 			}
@@ -117,10 +117,10 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 func projected(y *model.Layer) int {
 	at := &y.Attention
 	switch {
-	case y.Recurrence.Taps > 0:
+	case !y.Attends():
 		return y.Recurrence.Projected()
 	case at.KVRank == 0:
-		return (at.Heads*(1+flag(at.Gated)) + 2*at.KVHeads) * at.HeadDim
+		return max(y.Recurrence.Projected(), (at.Heads*(1+flag(at.Gated))+2*at.KVHeads)*at.HeadDim)
 	case at.QRank == 0:
 		return at.Heads*at.HeadDim + at.KVRank + at.SharedDim
 	}

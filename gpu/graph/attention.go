@@ -11,15 +11,23 @@ import (
 // qkNorms are what rope.wgsl calls these.
 var qkNorms = map[model.QKNorm]int{model.QKNormNone: 0, model.QKNormHead: 1, model.QKNormProjection: 2, model.QKNormUnweighted: 3, model.QKNormHeads: 4, model.QKNormRotated: 5}
 
-// attention records the attention of a layer, or what takes its place.
+// mixer records the attention of a layer, its recurrence, or both.
+func (r *layers) mixer(i int, in, out Vectors, e Epilogue) {
+	switch y := r.g.spec.Layer(i); {
+	case y.Twofold():
+		r.twofold(i, in, out, e)
+	case y.Attends():
+		r.attention(i, in, out, e)
+	default:
+		r.recurrence(i, in, out, e)
+	}
+}
+
+// attention records the attention of a layer.
 func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	g := r.g
 	a, w, at, kv := &g.act, &g.w.Layers[i], &g.spec.Layer(i).Attention, g.KV(i)
-	switch {
-	case g.states[i].Tail != nil:
-		r.recurrence(i, in, out, e)
-		return
-	case at.KVRank > 0:
+	if at.KVRank > 0 {
 		r.latent(i, in, out, e)
 		return
 	}

@@ -100,7 +100,7 @@ func (e *end) Take(r *Recorder, in Inputs) {
 // recorded after that.
 func TestTap(t *testing.T) {
 	dev := gputest.Open(t)
-	inputs := []model.Input{model.InputAttention, model.InputHeads, model.InputMLP, model.InputInner, model.InputShared, model.InputSharedInner}
+	inputs := []model.Input{model.InputAttention, model.InputHeads, model.InputState, model.InputMLP, model.InputInner, model.InputShared, model.InputSharedInner}
 	for name, edit := range modeltest.Specs {
 		t.Run(name, func(t *testing.T) {
 			s := modeltest.PlainSpec()
@@ -122,8 +122,11 @@ func checkTap(t *testing.T, g *Graph, layer int, in model.Input) {
 		return
 	}
 	branch := y.Feeds()
-	if in == model.InputAttention || in == model.InputHeads {
+	switch in {
+	case model.InputAttention, model.InputHeads:
 		branch = y.Mixes()
+	case model.InputState:
+		branch = y.Twofold()
 	}
 	if (m != nil) != branch {
 		t.Fatalf("layer %d, inputs %s: a matrix: %v, want %v", layer, in, m != nil, branch)

@@ -48,7 +48,7 @@ func (r *layers) layer(i int) {
 	next, by := r.g.w.after(i)
 	var mlpIn Vectors
 	if y.Mixes() {
-		in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, unless(y.OneNorm, w.QKV))
+		in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, unless(y.OneNorm || y.Twofold(), w.QKV))
 		behind, reader := w.mlpNorm, w.GateUp
 		switch {
 		case y.OneNorm:
@@ -58,7 +58,7 @@ func (r *layers) layer(i int) {
 		case !y.Feeds():
 			behind, reader = next, by
 		}
-		r.branch(y, w.postAttnNorm, nil, behind, reader, func(out Vectors, e Epilogue) { r.attention(i, in, out, e) })
+		r.branch(y, w.postAttnNorm, nil, behind, reader, func(out Vectors, e Epilogue) { r.mixer(i, in, out, e) })
 	}
 	r.reach(AfterAttention)
 	if !y.Feeds() {

@@ -23,6 +23,20 @@ var (
 	}
 )
 
+// stateRoles are the matrices that a recurrence beside attention multiplies its input by, in the order of mixerRoles.
+var stateRoles = []model.Role{
+	model.RoleStateQ, model.RoleStateK, model.RoleStateV, model.RoleInGate, model.RoleOutGate, model.RoleWrite, model.RoleDecay,
+}
+
+// mixerRolesOf returns the roles of a layer's matrix QKV: those of mixerRoles or, if a recurrence stands beside attention,
+// of attention alone.
+func mixerRolesOf(y *model.Layer) []model.Role {
+	if y.Twofold() {
+		return []model.Role{model.RoleQ, model.RoleK, model.RoleV}
+	}
+	return mixerRoles
+}
+
 // State is what the recurrence of a layer remembers of each sequence, float32. At position 0 nothing of it is read.
 type State struct {
 	Tail   *arena.Buffer // [sequences][Taps−1][Channels]; nil: the layer has no recurrence
@@ -80,22 +94,39 @@ func (g *Graph) Keep(sequence int, back bool) (*Pass, error) {
 }
 
 // recurrence lays out what a recurrence has besides matrices.
-func (p *planner) recurrence(w *Layer, m *model.Recurrence, in func(...model.Role) []slot) {
+func (p *planner) recurrence(w *Layer, y *model.Layer, in func(...model.Role) []slot) {
+	m := &y.Recurrence
+	if y.Twofold() {
+		w.StateQKV, w.StateO = p.matrix(in(stateRoles...)...), p.matrix(in(model.RoleStateO)...)
+	}
 	w.conv = p.vector(in(model.RoleConvQ, model.RoleConvK, model.RoleConvV)...)
 	w.convBias = p.vector(in(model.RoleConvQBias, model.RoleConvKBias, model.RoleConvVBias)...)
 	w.memory = p.vector(in(model.RoleDecayLog, model.RoleDecayBias, model.RoleSkip)...)
 	w.headsNorm = p.vector(in(model.RoleHeadsNorm)...)
-	if w.qkvBias != nil { // steps and shares have none
+	if w.qkvBias != nil && !y.Twofold() { // steps and shares have none
 		w.qkvBias.behind = m.Projected() - w.qkvBias.n
 		w.qkvBias.n += w.qkvBias.behind
 	}
+}
+
+// twofold records the attention of a layer and the recurrence beside it, which are given the same.
+func (r *layers) twofold(i int, in, out Vectors, e Epilogue) {
+	first := e
+	first.Next, first.By = nil, nil
+	r.attention(i, in, out, first)
+	e.Add = true
+	r.recurrence(i, in, out, e)
 }
 
 // recurrence records the recurrence of a layer.
 func (r *layers) recurrence(i int, in, out Vectors, e Epilogue) {
 	g := r.g
 	a, w, m, s := &g.act, &g.w.Layers[i], &g.spec.Layer(i).Recurrence, &g.states[i]
-	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
+	qkv, bias, o, oBias := w.QKV, w.qkvBias, w.O, w.oBias
+	if w.StateQKV != nil {
+		qkv, bias, o, oBias = w.StateQKV, nil, w.StateO, nil
+	}
+	r.Product(&Product{qkv, bias, in, a.qkv, Epilogue{Scale: 1}})
 	runs := 1 // that may begin in a pass
 	if r.n <= FewTokens || r.apart {
 		runs = r.n
@@ -126,7 +157,7 @@ func (r *layers) recurrence(i int, in, out Vectors, e Epilogue) {
 		}, m.NormGroups)
 	}
 	r.reach(AfterHeads)
-	r.Product(&Product{w.O, w.oBias, heads, out, e})
+	r.Product(&Product{o, oBias, heads, out, e})
 }
 
 // recall records what heads read of their memories. Behind the gates there are, for each head, its share (if there are

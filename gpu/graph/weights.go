@@ -54,6 +54,8 @@ type Layer struct {
 	ExpertGate   *Matrix // of all experts, one below the other
 	ExpertUp     *Matrix
 	ExpertDown   *Matrix
+	StateQKV     *Matrix // of a recurrence beside attention, in the order of QKV
+	StateO       *Matrix
 	ExpertIn     *Matrix // makes what experts are given, if that is not what the router is given
 	ExpertOut    *Matrix // … and multiplies the sum of what they make
 	InputGate    *Matrix // of what the layer is given of each token
@@ -90,6 +92,8 @@ func (y *Layer) Given(in model.Input) *Matrix {
 		return y.KUp
 	case in == model.InputHeads:
 		return y.O
+	case in == model.InputState:
+		return y.StateO
 	case in == model.InputMLP && y.ExpertGate != nil:
 		return y.ExpertGate
 	case in == model.InputMLP && y.ExpertUp != nil:
@@ -110,7 +114,7 @@ func (y *Layer) Given(in model.Input) *Matrix {
 
 // Dense returns the matrices that every token is multiplied with; some are nil.
 func (y *Layer) Dense() []*Matrix {
-	return []*Matrix{y.QKV, y.QUp, y.KUp, y.VUp, y.O, y.GateUp, y.Down, y.Router, y.ExpertIn, y.ExpertOut, y.InputGate, y.InputOut}
+	return []*Matrix{y.QKV, y.QUp, y.KUp, y.VUp, y.O, y.StateQKV, y.StateO, y.GateUp, y.Down, y.Router, y.ExpertIn, y.ExpertOut, y.InputGate, y.InputOut}
 }
 
 // Stacked reports whether m holds the matrices of experts.
@@ -216,10 +220,14 @@ func (w *Weights) after(layer int) (*Vector, *Matrix) {
 	if layer+1 == len(w.Layers) {
 		return w.final, w.Head
 	}
-	if y := &w.Layers[layer+1]; w.spec.Layer(layer + 1).Mixes() {
+	y := &w.Layers[layer+1]
+	switch next := w.spec.Layer(layer + 1); {
+	case next.Twofold(): // two matrices do
+		return nil, nil
+	case next.Mixes():
 		return y.attnNorm, y.QKV
 	}
-	return w.Layers[layer+1].mlpNorm, w.Layers[layer+1].GateUp
+	return y.mlpNorm, y.GateUp
 }
 
 func (p *planner) layer(i int, y *model.Layer) Layer {
@@ -232,7 +240,7 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 	}
 	w := Layer{
 		attnNorm: p.streamNorm(y.PreNorm && y.Mixes(), in(model.RoleAttnNorm)...), attnNormBias: p.vector(in(model.RoleAttnNormBias)...),
-		QKV:     p.matrix(in(mixerRoles...)...),
+		QKV:     p.matrix(in(mixerRolesOf(y)...)...),
 		qkvBias: p.vector(in(mixerBiases...)...),
 		qkNorm:  p.norm(in(model.RoleQNorm, model.RoleKNorm)...),
 		O:       p.matrix(in(model.RoleO)...), oBias: p.vector(in(model.RoleOBias)...),
@@ -249,11 +257,11 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 	if w.QKV != nil {
 		w.QKV.fine = true
 	}
-	switch a := &y.Attention; {
-	case a.KVRank > 0:
+	if a := &y.Attention; a.KVRank > 0 {
 		p.latent(&w, a, in)
-	case y.Recurrence.Taps > 0:
-		p.recurrence(&w, &y.Recurrence, in)
+	}
+	if y.Recurrence.Taps > 0 {
+		p.recurrence(&w, y, in)
 	}
 	if y.MLP.Experts == 0 {
 		w.GateUp = p.pair(in(model.RoleGate, model.RoleUp)...)

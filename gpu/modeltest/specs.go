@@ -150,6 +150,16 @@ var Specs = map[string]func(s *model.Spec){
 		}
 		s.Kinds, s.Layers = append(s.Kinds, other), []int{1, 0}
 	},
+	"a state space beside attention": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.Attention.QKVBias, k.Attention.OutBias, k.ResidualScale = true, true, 0.7
+		both := *k
+		both.Recurrence = model.Recurrence{
+			Taps: 4, ConvBias: true, SiLU: true, Heads: 6, ValueDim: 16,
+			Memory: model.Memory{KeyHeads: 2, KeyDim: 16, Skip: true, ReadScale: 1},
+		}
+		s.Kinds, s.Layers = append(s.Kinds, both), []int{1, 0, 1, 1}
+	},
 	"layers of one branch, experts on narrow vectors": func(s *model.Spec) {
 		attention := s.Kinds[0]
 		attention.MLP = model.MLP{}

@@ -64,16 +64,20 @@ func (t *Transformer) Layout() map[string]string {
 }
 
 func (t *Transformer) layerLayout(i int) string {
-	c := t.graph.Cache(i)
+	c, y := t.graph.Cache(i), t.Spec().Layer(i)
 	if from := t.Spec().KVLayer(i); from != i {
 		return fmt.Sprintf("what layer %d has", from)
 	}
+	state := fmt.Sprintf("a state of %d+%d numbers", y.Recurrence.Tail(), y.Recurrence.Stored())
 	if c.K == nil {
-		r := &t.Spec().Layer(i).Recurrence
-		return fmt.Sprintf("a state of %d+%d numbers", r.Tail(), r.Stored())
+		return state
 	}
-	a := t.Spec().Layer(i).Attention.Core()
-	return fmt.Sprintf("%d heads of %d elements in %d slots of %d bits", a.KVHeads, a.HeadDim, c.Cap, c.Bits)
+	a := y.Attention.Core()
+	heads := fmt.Sprintf("%d heads of %d elements in %d slots of %d bits", a.KVHeads, a.HeadDim, c.Cap, c.Bits)
+	if y.Twofold() {
+		heads += " beside " + state
+	}
+	return heads
 }
 
 // repeated joins lines, and says of those that repeat how often.

@@ -93,7 +93,7 @@ func (c *Calibrator) paysDebt(t model.Tensor) bool {
 	y := c.src.Spec().Layer(t.Layer)
 	switch t.Role {
 	case model.RoleO, model.RoleDown, model.RoleSharedDown:
-		return !y.Parallel && !y.PostNorm && (t.Role != model.RoleDown || y.MLP.ExpertWidth == 0)
+		return !y.Parallel && !y.PostNorm && (t.Role != model.RoleO || !y.Twofold()) && (t.Role != model.RoleDown || y.MLP.ExpertWidth == 0)
 	}
 	return false
 }

@@ -32,7 +32,7 @@ func newTrack(w model.Weights, windows [][]int32) (*track, error) {
 	k := &track{layer: model.NoLayer, kept: len(windows)}
 	longest, width, s := 0, 0, w.Spec()
 	for _, y := range s.Kinds {
-		width = max(width, 4*s.Hidden+2*y.Mixed()+2*y.Recurrence.Channels()+2*max(y.MLP.Intermediate, y.MLP.Shared))
+		width = max(width, 4*s.Hidden+2*y.Mixed()+2*y.Recurrence.Width()+2*y.Recurrence.Channels()+2*max(y.MLP.Intermediate, y.MLP.Shared))
 	}
 	for _, tokens := range windows {
 		longest = max(longest, len(tokens))

@@ -112,7 +112,7 @@ func (f *fitted) spend(o *Options, src model.Weights, c class, outliers []int) {
 	}
 	for _, roles := range [][]model.Role{
 		{model.RoleQ, model.RoleK, model.RoleQDown, model.RoleQUp, model.RoleKUp},
-		{model.RoleO, model.RoleVUp},
+		{model.RoleO, model.RoleVUp, model.RoleStateO},
 		{model.RoleDown, model.RoleSharedDown},
 		{model.RoleUp, model.RoleSharedUp},
 		{model.RoleGate, model.RoleSharedGate},

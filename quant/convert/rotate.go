@@ -105,7 +105,7 @@ func (r *Rotated) Rows(i, row0, n int, dst []float32) error {
 			}
 		}
 		return nil
-	case model.RoleV, model.RoleVUp, model.RoleO, model.RoleDown, model.RoleSharedDown, model.RoleExpertOut:
+	case model.RoleV, model.RoleVUp, model.RoleO, model.RoleDown, model.RoleSharedDown, model.RoleExpertOut, model.RoleStateO:
 		m, err := r.matrix(i)
 		if err == nil {
 			copy(dst, m[row0*t.Cols():(row0+n)*t.Cols()])
@@ -153,7 +153,7 @@ func (r *Rotated) rows(t model.Tensor, rows []float32) error {
 			head.Row(rows)
 		}
 	case model.RoleQ, model.RoleK, model.RoleV, model.RoleInGate, model.RoleOutGate, model.RoleWrite, model.RoleDecay,
-		model.RoleQDown, model.RoleKVDown:
+		model.RoleQDown, model.RoleKVDown, model.RoleStateQ, model.RoleStateK, model.RoleStateV:
 		return r.behind(model.RoleAttnNorm, t.Layer, rows)
 	case model.RoleRouter, model.RoleSharedRouter, model.RoleExpertIn, model.RoleGate, model.RoleUp, model.RoleSharedGate, model.RoleSharedUp:
 		norm := model.RoleMLPNorm

@@ -119,6 +119,7 @@ FAMILIES = {
     "nemotron_h": ("nemotron_h", "NemotronHConfig", "NemotronHForCausalLM"),
     "mamba2": ("mamba2", "Mamba2Config", "Mamba2ForCausalLM"),
     "bamba": ("bamba", "BambaConfig", "BambaForCausalLM"),
+    "falcon_h1": ("falcon_h1", "FalconH1Config", "FalconH1ForCausalLM"),
     "afmoe": ("afmoe", "AfmoeConfig", "AfmoeForCausalLM"),
     "flint": ("flint", "FlintConfig", "FlintForCausalLM"),
     "granite_swa": ("granite_swa", "GraniteSWAConfig", "GraniteSWAForCausalLM"),

@@ -48,6 +48,7 @@ func (l *list) layer(s *model.Spec, k *model.Layer) {
 	l.when(k.OneNorm, "parallel branches with one norm")
 	l.when(k.ResidualScale != 1, "scaled branches")
 	l.when(!k.Mixes() || !k.Feeds(), "layers of one branch")
+	l.when(k.Twofold(), "attention beside a recurrence")
 	l.when(k.OutScale, "scaled layers")
 	l.when(k.TakesInput, "embeddings for each layer")
 	if k.Recurrence.Taps > 0 {

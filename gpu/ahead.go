@@ -56,7 +56,7 @@ func (d *Device) Encode(s *Submission, programs []*Program) error {
 // first portion while the next, twice as long, is being submitted.
 func (d *Device) portions(programs []*Program) iter.Seq[[]*Program] {
 	return func(yield func([]*Program) bool) {
-		for least := d.b.portion(); len(programs) > 0; least *= 2 {
+		for least := d.b.portion(); len(programs) > 0; least *= 4 {
 			n, steps := 0, 0
 			for n < len(programs) && (least == 0 || steps < least) {
 				steps += len(programs[n].steps)

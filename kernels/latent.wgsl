@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let scale = 1.0 / sqrt(total(lane, part) / f32(RANK) + EPS);
   if (group.x > 0u) {
     let out = group.y * Y_STRIDE + group.x * CACHED - ROT;
-    for (var e = lane; e < ROT; e += LANES) { y[out + e] = SCALE * rotated(e, row.y); }
+    for (var e = lane; e < ROT; e += LANES) { y[out + e] = SCALE * rotated(0u, e, row.y); }
     return;
   }
   for (var k = lane; k < RANK; k += LANES) {
@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     kept[k] = v;
     c[group.y * C_STRIDE + k] = v;
   }
-  for (var e = lane; e < ROT; e += LANES) { kept[RANK + e] = rotated(e, row.y); }
+  for (var e = lane; e < ROT; e += LANES) { kept[RANK + e] = rotated(0u, e, row.y); }
   workgroupBarrier();
   let slot = (row.z * CAP + row.y % CAP) * CACHED;
   for (var i = lane; i < CACHED / 2u; i += LANES) {

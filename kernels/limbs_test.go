@@ -102,11 +102,11 @@ func TestMatvecLimbs(t *testing.T) {
 		{packing: codes(2, 256), rows: 40, width: 255, tokens: 1, bias: true, add: true, next: true, scale: 0.1, softcap: 2},
 		{packing: codes(8, 32), rows: 261, width: 130, tokens: 1, norm: true, add: true, next: true, scale: 1},
 	} {
-		t.Run(c.String(), func(t *testing.T) { c.testLimbs(t, 1+i%2) })
+		t.Run(c.String(), func(t *testing.T) { c.testLimbs(t, 1+i%2, 1+i/2%2) })
 	}
 }
 
-func (c fusedCase) testLimbs(t *testing.T, depth int) {
+func (c fusedCase) testLimbs(t *testing.T, depth, turns int) {
 	cols, made := c.cols(c.width), c.rows
 	consts := c.consts()
 	next := asInt(c.next)
@@ -117,9 +117,10 @@ func (c fusedCase) testLimbs(t *testing.T, depth int) {
 			consts["SLOPE"], consts["CUBIC"] = 1.5957691216057308, 1.5957691216057308*0.044715
 		}
 	}
-	const rows, along, lanes = 8, 32, 256
+	const each, along, lanes = 64, 32, 256
 	consts["COLS"], consts["WIDTH"], consts["HEIGHT"], consts["TOKENS"], consts["DEPTH"] = cols, c.width, c.rows, c.tokens, depth
-	consts["ROWS"], consts["ALONG"], consts["LANES"], consts["NORM"], consts["NEXT"] = rows, along, lanes, asInt(c.norm), next
+	consts["ROWS"], consts["TURNS"], consts["ALONG"], consts["LANES"] = each*along/lanes/turns, turns, along, lanes
+	consts["NORM"], consts["NEXT"] = asInt(c.norm), next
 	k, err := kernels.Specialize("matvec_dot4", consts)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +139,6 @@ func (c fusedCase) testLimbs(t *testing.T, depth int) {
 	}
 	y, out := filled(c.tokens*made), make([]uint32, c.tokens*limbsSize(outBlocks))
 	g, b := normals(rng, c.rows, 1, 0.3), normals(rng, c.rows, 0, 1)
-	const each = rows * lanes / along
 	launchKernel(t, k, (c.rows+each-1)/each, 1, w, h, in, g, b, y, out, shape{
 		cols: cols, rows: c.rows, width: c.width, yStride: made, bias: c.bias, add: c.add, scale: c.scale, softcap: c.softcap, eps: fusedEps,
 	}.words())

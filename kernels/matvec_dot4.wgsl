@@ -3,7 +3,7 @@
 //   w [rows][cols·BITS/128] vec4<u32> as repack lays it out, not woven   h as in matvec   x [t] limbs
 //   y [t][y_stride] f32   next [t][next_stride] u32: limbs of y, or of y·g for a norm
 //   NEXT = 1: next is stored, times g, with the squares of y   NEXT = 2: next is stored   NORM = 1: x is normalized
-//   ALONG threads compute ROWS rows for TOKENS tokens, a workgroup LANES/ALONG times as many; workgroup
+//   ALONG threads compute ROWS rows for TOKENS tokens, a workgroup TURNS·LANES/ALONG times as many; workgroup
 //   x + 65535·y takes set (x + 65535·y) % SETS of the tokens
 // with shared/shape.wgsl: Shape
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
@@ -25,9 +25,11 @@ const ROWS: u32 = 4u;
 const DEPTH: u32 = 1u;     // vectors of a row that a thread reads at a time
 const ALONG: u32 = 32u;    // threads that share a row, whole subgroups
 const LANES: u32 = 256u;   // threads of a workgroup; powers of two, ALONG ≤ LANES
-const NEXT: u32 = 0u;      // unless 0, ROWS·LANES/ALONG/(1+GATED) is a multiple of 32
+const TURNS: u32 = 1u;     // each thread computes ROWS rows so many times, one after the other
+const NEXT: u32 = 0u;      // unless 0, EACH/(1+GATED) is a multiple of 32
 
-const EACH: u32 = ROWS * LANES / ALONG;                    // rows of a workgroup
+const TEAMS: u32 = LANES / ALONG;
+const EACH: u32 = ROWS * TEAMS * TURNS;                    // rows of a workgroup
 const OUT: u32 = EACH / (1u + GATED);                      // elements of y for each token
 const OUTS: u32 = OUT * TOKENS;
 const OUT_QUADS: u32 = 1u + min(NEXT, 1u) * (OUTS / 4u);
@@ -81,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let id = (group.x + 65535u * group.y) / SETS;
   let t0 = (group.x + 65535u * group.y) % SETS * TOKENS;
   groups = ALONG / size;
-  products(id * EACH + lane / ALONG * ROWS, t0, lane, size, first == 0u);
+  for (var i = 0u; i < TURNS; i++) { products(id * EACH, i * TEAMS + lane / ALONG, t0, lane, size, first == 0u); } // unroll
   workgroupBarrier();
   finish(id, lane, t0);
   if (NEXT == 0u) { return; }

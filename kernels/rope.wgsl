@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var part = 0.0;
   for (var e = lane; e < DIM; e += LANES) {
     var v = head[e];
-    if (!isV) { v = rotated(e, row.y); }
+    if (!isV) { v = rotated(0u, e, row.y); }
     turned[e] = v;
     part += v * v;
   }

@@ -19,6 +19,7 @@ var variants = map[string][]kernels.Consts{
 	"attention":       {{"KV_BITS": 16, "DIM": 2, "WINDOW": 5, "VALUE": 2}, {"QUERIES": 8}, {"KV_BITS": 32, "DIM": 256, "SOFTCAP": 30.0, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "VALUE": 80}, {"HEADS": 1, "KV_HEADS": 1}, {"SINKS": 1}, {"DIM": 576, "VALUE": 512, "QUERIES": 3}},
 	"attention_join":  {{"SPLITS": 64, "DIM": 256}, {"DIM": 8, "SPLITS": 2}, {"LIMBS": 1}},
 	"attention_split": {{"DIM": 8, "WINDOW": 5, "VALUE": 8}, {"DIM": 256, "QUERIES": 1, "SOFTCAP": 30.0, "SPLITS": 2, "VALUE": 256}, {"DIM": 80, "CHUNK": 128, "LANES": 64, "VALUE": 80}, {"SINKS": 1, "SPLITS": 2}, {"DIM": 576, "VALUE": 512, "QUERIES": 4}, {"LIMBS": 1}},
+	"attention_token": {{"DIM": 8, "VALUE": 8, "ROT": 8}, {"DIM": 80, "VALUE": 80, "LANES": 64, "ROT": 32, "INTERLEAVED": 1, "CHUNK": 128}, {"SINKS": 1, "SPLITS": 2}, {"LIMBS": 1, "ROT": 0, "SOFTCAP": 30.0}},
 	"copy":            {{"EACH": 2}},
 	"duplicate":       {{"HEADS": 1, "CAP": 1, "WORDS": 30, "GROUPS": 1, "LANES": 32}},
 	"combine":         {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
@@ -44,7 +45,7 @@ var variants = map[string][]kernels.Consts{
 	"split_panels":          {{"LANES": 64}, {"NORM": 1, "WIDE": 4, "COLS": 14336, "WIDTH": 14300, "STRIDE": 14336}},
 	"matvec":                {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
 	"matvec_batch":          {{"TOKENS": 4, "ALONG": 8}, {"TOKENS": 8, "ALONG": 8}, {"TOKENS": 4, "NORM": 1, "ALONG": 4}, {"TOKENS": 4, "NEXT": 1, "ALONG": 8}, {"TOKENS": 4, "GATED": 1, "ALONG": 8}, {"TOKENS": 8, "NORM": 1, "GATED": 1, "ALONG": 8, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
-	"matvec_dot4":           {{"TOKENS": 1}, {"TOKENS": 4, "DEPTH": 2}, {"TOKENS": 2, "NORM": 1}, {"NEXT": 1}, {"GATED": 1, "NORM": 1, "NEXT": 2, "ROWS": 8}},
+	"matvec_dot4":           {{"TOKENS": 1}, {"TOKENS": 4, "DEPTH": 2}, {"TOKENS": 2, "NORM": 1}, {"NEXT": 1}, {"GATED": 1, "NORM": 1, "NEXT": 2, "ROWS": 8}, {"GATED": 1, "NEXT": 2, "TURNS": 2}},
 	"matvec_f16":            {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
 	"matvec_experts": {
 		{"SUM": 1, "WEIGH": 1, "TOP": 8},

@@ -32,9 +32,14 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 		return
 	}
 	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
-	r.rope(at, kv, w.qkNorm)
 	heads := a.of(at.Heads * at.HeadDim)
-	heads.ready = r.attend(at, w.sinks, kv, heads, r.takesLimbs(w.O) && !at.Gated)
+	limbs := r.takesLimbs(w.O) && !at.Gated
+	if d := r.divide(at, kv); r.n == 1 && d.parts == 1 && turnsInAttention(at, kv, w.qkNorm) {
+		heads.ready = r.attendAtOnce(at, w.sinks, kv, d, heads, limbs)
+	} else {
+		r.rope(at, kv, w.qkNorm)
+		heads.ready = r.attend(at, w.sinks, kv, heads, limbs)
+	}
 	if at.Gated {
 		r.gateHeads(heads, at.Heads*at.HeadDim, (at.Heads+2*at.KVHeads)*at.HeadDim, nil, kernels.Consts{}, 0)
 	}
@@ -45,14 +50,10 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 // rope records what becomes of queries and keys, and brings keys and values to the cache.
 func (r *layers) rope(at *model.Attention, kv *Cache, norm *Vector) {
 	g := r.g
-	angles, rot, interleaved := r.unread, 0, false
-	if at.RoPE >= 0 {
-		rope := &g.spec.RoPE[at.RoPE]
-		angles, rot, interleaved = g.angles[at.RoPE], rope.Dim, rope.Interleaved
-	}
-	c := g.headConsts(at, kv)
+	angles, c := r.rotation(at)
+	maps.Copy(c, g.headConsts(at, kv))
 	maps.Copy(c, kernels.Consts{
-		"ROT": rot, "INTERLEAVED": flag(interleaved), "X_STRIDE": g.act.qkv.Stride, "NORM": qkNorms[at.QKNorm], "EPS": g.spec.Norm.Eps,
+		"X_STRIDE": g.act.qkv.Stride, "NORM": qkNorms[at.QKNorm], "EPS": g.spec.Norm.Eps,
 		"SCALE": at.Scale, "TEMP_FLOOR": at.TemperatureFloor, "TEMP_SCALE": at.TemperatureScale, "TEMP_FROM": flag(!at.TemperatureFromZero),
 		"CENTER": flag(g.spec.Norm.Kind == model.LayerNorm), "CLIP": at.Clip, "V_NORM": flag(at.ValueNorm), "OF_KEYS": flag(at.KeyValues),
 	})
@@ -71,6 +72,16 @@ func (g *Graph) headConsts(at *model.Attention, kv *Cache) kernels.Consts {
 	}
 }
 
+// coreConsts returns what the kernels of attention over a cache are told.
+func (g *Graph) coreConsts(at *model.Attention, kv *Cache, out Vectors) kernels.Consts {
+	c := g.headConsts(at, kv)
+	maps.Copy(c, kernels.Consts{
+		"VALUE": at.ValueWidth(), "O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap,
+		"SINKS": flag(at.Sinks), "ALIBI": at.ALiBi, "ALIBI_SCALE": at.ALiBiScale,
+	})
+	return c
+}
+
 // AttendsInParts reports whether there is a kernel that splits the cached positions among workgroups, for attention
 // of n tokens over a cache of kvBits bits a value.
 func AttendsInParts(at *model.Attention, n, kvBits int) bool {
@@ -81,11 +92,10 @@ func AttendsInParts(at *model.Attention, n, kvBits int) bool {
 // them as well.
 func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vectors, limbs bool) bool {
 	a := &r.g.act
-	c := r.g.headConsts(at, kv)
-	maps.Copy(c, kernels.Consts{"VALUE": at.ValueWidth(), "O_STRIDE": out.Stride, "WINDOW": kv.Window, "CHUNK": at.Chunk, "SOFTCAP": at.Softcap, "SINKS": flag(at.Sinks), "ALIBI": at.ALiBi, "ALIBI_SCALE": at.ALiBiScale})
+	c := r.g.coreConsts(at, kv, out)
 	if AttendsInParts(at, r.n, kv.Bits) || r.apart && AttendsInParts(at, 1, kv.Bits) {
 		limbs = limbs && at.ValueWidth()%32 == 0
-		r.attendInParts(at, sinks, kv, c, out, limbs)
+		r.attendInParts(sinks, kv, r.divide(at, kv), at, c, out, limbs)
 		return limbs
 	}
 	if r.attendByMatrices(at, sinks, kv, c, out) {
@@ -129,31 +139,6 @@ func (r *layers) attendByMatrices(at *model.Attention, sinks *Vector, kv *Cache,
 	return false
 }
 
-// attendInParts records attention of a few tokens, with each workgroup reading a part of the cached positions.
-func (r *layers) attendInParts(at *model.Attention, sinks *Vector, kv *Cache, c kernels.Consts, out Vectors, limbs bool) {
-	g := r.g
-	use := r.choose.attention(at, r.n)
-	queries, each, parts := use["QUERIES"], use["EACH"], max(1, min(r.parts, g.split.parts(r.n, kv.Window)))
-	if parts == 1 && use["SPLIT"] > 0 && r.n <= FewTokens {
-		queries, each = 1, 4 // few positions: more workgroups gain more than keys that are read once
-	}
-	delete(c, "KV_BITS")
-	maps.Copy(c, kernels.Consts{"QUERIES": queries, "LANES": use["LANES"], "EACH": each, "SPLITS": parts})
-	next := r.unwritten
-	if limbs {
-		next = out.limbs
-	}
-	if parts == 1 {
-		c["LIMBS"] = flag(limbs)
-		r.Dispatch("attention_split", c, at.Heads/queries, r.n, g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), out.Buffer, next)
-		return
-	}
-	r.Dispatch("attention_split", c, at.Heads/queries*parts, r.n,
-		g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), g.act.parts, r.unwritten)
-	r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.ValueWidth(), "SPLITS": parts, "O_STRIDE": out.Stride, "LIMBS": flag(limbs)},
-		at.Heads, r.n, g.act.parts, out.Buffer, next)
-}
-
 // AttentionPossible returns an error if the attention of a layer cannot be computed with these constants.
 func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
 	core := g.spec.Layer(layer).Attention.Core()
@@ -181,5 +166,6 @@ func (g *Graph) RecordAttention(r *Recorder, layer, context int) {
 // AttentionDefaults are the constants of a layer's attention for n tokens without tuning.
 func (g *Graph) AttentionDefaults(layer, n int) Tuned {
 	c, core := chooser{dev: g.dev}, g.spec.Layer(layer).Attention.Core()
-	return c.attention(&core, n)
+	use, _ := c.attention(&core, n)
+	return use
 }

@@ -35,6 +35,8 @@ func (c *chooser) limbsDefaults(s Shape, gated, handsOn bool) Tuned {
 		return c.fewLimbsDefaults(s, gated, handsOn)
 	}
 	switch {
+	case handsOn && gated && s.Rows > 4*fullRows: // twice the rows for half the threads: other workgroups compute while one ends
+		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 256, "DEPTH": 1, "TURNS": 2}
 	case handsOn && gated && roomy:
 		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 512, "DEPTH": 2}
 	case handsOn && gated:
@@ -108,12 +110,12 @@ const splitLength, maxSplits = 128, 64
 
 // attention returns how attention of n tokens is divided among workgroups: positions of a part (SPLIT, 0: all),
 // heads of a workgroup that share keys (QUERIES), its threads, and how many positions each of these reads at once
-// (EACH).
-func (c *chooser) attention(at *model.Attention, n int) Tuned {
+// (EACH). It also reports whether that was found by tuning.
+func (c *chooser) attention(at *model.Attention, n int) (use Tuned, tuned bool) {
 	if use, ok := c.Tuning[TuningKey{"attention_split", AttentionClass(at, n)}]; ok {
-		return use
+		return use, true
 	}
-	use := Tuned{"QUERIES": 1, "LANES": 128, "EACH": 2, "SPLIT": splitLength}
+	use = Tuned{"QUERIES": 1, "LANES": 128, "EACH": 2, "SPLIT": splitLength}
 	for q := 2; q <= 4 && (q*at.HeadDim <= 1024 || at.KVRank > 0); q++ {
 		if at.Heads/at.KVHeads%q == 0 {
 			use["QUERIES"] = q
@@ -122,7 +124,7 @@ func (c *chooser) attention(at *model.Attention, n int) Tuned {
 	if c.dev.OnCPU() {
 		use["SPLIT"] = 0
 	}
-	return use
+	return use, false
 }
 
 // splitting is how many cached positions a part of attention has, by number of tokens; 0: all of them.
@@ -133,7 +135,8 @@ func (c *chooser) splitting(s *model.Spec) (all splitting) {
 	first := slices.IndexFunc(s.Layers, func(k int) bool { return s.Kinds[k].Attends() })
 	for n := 1; n <= FewTokens && c.dev != nil && first >= 0; n++ {
 		core := s.Layer(first).Attention.Core()
-		all[n] = c.attention(&core, n)["SPLIT"]
+		use, _ := c.attention(&core, n)
+		all[n] = use["SPLIT"]
 		if c.Split > 0 {
 			all[n] = c.Split
 		}

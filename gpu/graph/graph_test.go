@@ -156,7 +156,7 @@ func checkTap(t *testing.T, g *Graph, layer int, in model.Input) {
 func TestPlaces(t *testing.T) {
 	g := newGraph(t, gputest.Open(t), modeltest.PlainSpec())
 	for place, want := range map[Place][]string{
-		AtInput:        {"norm", "matvec", "rope", "attention_split", "matvec", "matvec", "matvec"},
+		AtInput:        {"norm", "matvec", "attention_token", "matvec", "matvec", "matvec"},
 		AfterHeads:     {"matvec", "matvec", "matvec"},
 		AfterAttention: {"norm", "matvec", "matvec"},
 	} {

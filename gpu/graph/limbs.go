@@ -92,7 +92,7 @@ func (r *Recorder) matvecLimbs(p *Product, part *Part, s Shape, c kernels.Consts
 	for name, v := range with {
 		c[name] = v
 	}
-	each := with["ROWS"] * with["LANES"] / with["ALONG"]
+	each := with["ROWS"] * with["LANES"] / with["ALONG"] * max(1, with["TURNS"])
 	most := r.choose.limbsAtOnce()
 	sets := (r.n + most - 1) / most
 	c["TOKENS"], c["SETS"] = min(powerOfTwo(r.n), most), sets

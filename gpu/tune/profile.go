@@ -91,7 +91,8 @@ func timePasses(ctx context.Context, g *graph.Graph, passes []*graph.Pass, atten
 
 // attends reports whether a kernel reads the cache.
 func attends(key string) bool {
-	return strings.HasPrefix(key, "attention/") || strings.HasPrefix(key, "attention_split/")
+	kernel, _, _ := strings.Cut(key, "/")
+	return slices.Contains([]string{"attention", "attention_split", "attention_token", "attention_matrix"}, kernel)
 }
 
 // attentionCost reports what attention of n tokens from a position on has to read of a layer's cache, once for

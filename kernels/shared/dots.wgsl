@@ -39,9 +39,10 @@ fn place(t: u32, v: u32, i: u32) -> u32 {
   return t * (BLOCKS * 5u) + plane * BLOCKS + block;
 }
 
-// products computes this thread's part of the products of the rows from row0 and the tokens from t0 on, and hands on what its subgroup makes.
-fn products(row0: u32, t0: u32, lane: u32, size: u32, leads: bool) {
+// products computes this thread's part of the products of a team's rows, counted from row from_row, and the tokens from t0 on.
+fn products(from_row: u32, team: u32, t0: u32, lane: u32, size: u32, leads: bool) {
   let s = lane % ALONG;
+  let row0 = from_row + team * ROWS;
   let opaque = shape.exponent & 1u; // 0, but the compiler does not know
   var acc: array<f32, PARTS>;
   var norms: array<f32, TOKENS>;
@@ -108,11 +109,11 @@ fn products(row0: u32, t0: u32, lane: u32, size: u32, leads: bool) {
   }
   for (var k = 0u; k < PARTS; k++) { // unroll
     let all = subgroupAdd(acc[k]);
-    if (leads) { sums[(lane / ALONG * PARTS + k) * GROUPS + s / size] = all; }
+    if (leads) { sums[(team * PARTS + k) * GROUPS + s / size] = all; }
   }
   if (NORM == 0u) { return; }
   for (var t = 0u; t < TOKENS; t++) { // unroll
     let all = subgroupAdd(norms[t]);
-    if (leads && lane < ALONG) { squares[t * GROUPS + s / size] = all; }
+    if (leads && team == 0u) { squares[t * GROUPS + s / size] = all; }
   }
 }

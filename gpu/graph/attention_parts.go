@@ -1,0 +1,102 @@
+package graph
+
+import (
+	"maps"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// division is how attention of few tokens is divided among workgroups: into how many parts the cached positions are cut,
+// how many heads that share keys a workgroup takes, its threads, and how many positions each of them reads at once.
+type division struct{ parts, queries, lanes, each int }
+
+// Attention of a token that sees at most onePart positions is not cut into parts, because joining them would take longer
+// than it saves. There are more threads for more than fewPositions of them.
+const onePart, fewPositions = 512, 128
+
+// divide decides how attention of the pass is divided.
+func (r *layers) divide(at *model.Attention, kv *Cache) division {
+	use, tuned := r.choose.attention(at, r.n)
+	d := division{max(1, min(r.parts, r.g.split.parts(r.n, kv.Window))), use["QUERIES"], use["LANES"], use["EACH"]}
+	if use["SPLIT"] == 0 || r.n > FewTokens {
+		return d
+	}
+	sees := d.parts * use["SPLIT"]
+	switch {
+	case r.n == 1 && !tuned && r.choose.Split == 0 && sees <= onePart:
+		return division{1, 1, r.choose.onePartLanes(at, sees), 4}
+	case d.parts == 1:
+		d.queries, d.each = 1, 4 // few positions: more workgroups gain more than keys that are read once
+	}
+	return d
+}
+
+// onePartLanes is how many threads attend to a number of positions for one head: as many as find room for their sums.
+func (c *chooser) onePartLanes(at *model.Attention, positions int) int {
+	lanes := powerOfTwo(2 * at.HeadDim)
+	if positions > fewPositions {
+		lanes *= 2
+	}
+	octets, limits := at.HeadDim/8, c.dev.Limits()
+	bytes := func() int { return 4*(lanes/octets)*(4*octets+6+at.HeadDim) + 32*at.HeadDim }
+	for lanes = max(64, min(lanes, 512, limits.MaxInvocations)); lanes > 64 && lanes > octets && bytes() > limits.MaxWorkgroupBytes; {
+		lanes /= 2
+	}
+	return lanes
+}
+
+// turnsInAttention reports whether queries and keys can be rotated where they are used: if nothing but the rotation becomes of
+// them first, and the kernel takes the cache.
+func turnsInAttention(at *model.Attention, kv *Cache, norm *Vector) bool {
+	return AttendsInParts(at, 1, kv.Bits) && norm == nil && at.QKNorm == model.QKNormNone && at.Clip == 0 && at.TemperatureFloor == 0 &&
+		at.ValueWidth() == at.HeadDim && !at.ValueNorm && !at.KeyValues && !at.SharedKV
+}
+
+// attendAtOnce records the rotation and the attention of a token in one dispatch. If limbs are wanted, it reports whether it
+// makes them as well.
+func (r *layers) attendAtOnce(at *model.Attention, sinks *Vector, kv *Cache, d division, out Vectors, limbs bool) bool {
+	g := r.g
+	angles, c := r.rotation(at)
+	maps.Copy(c, g.coreConsts(at, kv, out))
+	delete(c, "Q_STRIDE")
+	delete(c, "KV_BITS")
+	next := r.unwritten
+	if limbs = limbs && at.HeadDim%32 == 0; limbs {
+		next = out.limbs
+	}
+	maps.Copy(c, kernels.Consts{"SCALE": at.Scale, "QUERIES": d.queries, "LANES": d.lanes, "EACH": d.each, "LIMBS": flag(limbs)})
+	r.Dispatch("attention_token", c, at.Heads/d.queries, 1,
+		g.rows, g.act.qkv.Buffer, angles, kv.K, kv.V, r.read(sinks), out.Buffer, next)
+	return limbs
+}
+
+// attendInParts records attention of a few tokens, with each workgroup reading a part of the cached positions.
+func (r *layers) attendInParts(sinks *Vector, kv *Cache, d division, at *model.Attention, c kernels.Consts, out Vectors, limbs bool) {
+	g := r.g
+	delete(c, "KV_BITS")
+	maps.Copy(c, kernels.Consts{"QUERIES": d.queries, "LANES": d.lanes, "EACH": d.each, "SPLITS": d.parts})
+	next := r.unwritten
+	if limbs {
+		next = out.limbs
+	}
+	if d.parts == 1 {
+		c["LIMBS"] = flag(limbs)
+		r.Dispatch("attention_split", c, at.Heads/d.queries, r.n, g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), out.Buffer, next)
+		return
+	}
+	r.Dispatch("attention_split", c, at.Heads/d.queries*d.parts, r.n,
+		g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), g.act.parts, r.unwritten)
+	r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.ValueWidth(), "SPLITS": d.parts, "O_STRIDE": out.Stride, "LIMBS": flag(limbs)},
+		at.Heads, r.n, g.act.parts, out.Buffer, next)
+}
+
+// rotation returns the angles by which heads are turned, and what kernels are told of them.
+func (r *layers) rotation(at *model.Attention) (*arena.Buffer, kernels.Consts) {
+	if at.RoPE < 0 {
+		return r.unread, kernels.Consts{"ROT": 0, "INTERLEAVED": 0}
+	}
+	rope := &r.g.spec.RoPE[at.RoPE]
+	return r.g.angles[at.RoPE], kernels.Consts{"ROT": rope.Dim, "INTERLEAVED": flag(rope.Interleaved)}
+}

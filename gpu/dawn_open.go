@@ -121,12 +121,14 @@ func (n *dawnBackend) prove() Features {
 	compiles := func(head, body string) bool {
 		return compile(head + "@compute @workgroup_size(1) fn main() { " + body + " }")
 	}
+	matrices := compile(kernels.MatrixTrial)
 	return Features{
 		TimestampQuery: n.hasQueries(),
 		ShaderF16:      compiles("enable f16;\n", "let x = f16(1);"),
 		Subgroups:      compiles("enable subgroups;\n", "let x = subgroupAdd(1u);"),
 		DotProduct4x8:  n.instance.DotProduct4x8() && compiles("requires packed_4x8_integer_dot_product;\n", "let x = dot4I8Packed(1u, 1u);"),
-		SubgroupMatrix: compile(kernels.MatrixTrial),
+		SubgroupMatrix: matrices,
+		Int8Matrix:     matrices && compile(kernels.Int8Trial),
 	}
 }
 

@@ -44,6 +44,7 @@ func (w *web) features() Features {
 	return Features{
 		TimestampQuery: has("timestamp-query"), ShaderF16: has("shader-f16"), Subgroups: has("subgroups"),
 		DotProduct4x8: has("packed_4x8_integer_dot_product"), SubgroupMatrix: has("chromium-experimental-subgroup-matrix"),
+		Int8Matrix: has("chromium-experimental-subgroup-matrix"), // of which shapes, a trial tells
 	}
 }
 

@@ -20,6 +20,16 @@ fn main() {
 }
 `
 
+// Int8Trial is the same for matrices of int8, 16 × 32 and 32 × 16, added up in int32.
+const Int8Trial = `enable chromium_experimental_subgroup_matrix;
+@compute @workgroup_size(128)
+fn main() {
+  var sums: subgroup_matrix_result<i32, 16, 16>;
+  sums = subgroupMatrixMultiplyAccumulate(subgroup_matrix_left<i8, 32, 16>(), subgroup_matrix_right<i8, 16, 32>(), sums);
+  sums = subgroupMatrixScalarMultiply(sums, 128i);
+}
+`
+
 // OlderMatrices returns k as compilers understand it that take the order of a subgroup matrix in memory as an argument:
 // subgroupMatrixLoad<T>(&p, 0u, false, 16u), where kernels have subgroupMatrixLoad<T, row_major>(&p, 0u, 16u). ok is
 // false if it has no such calls.

@@ -52,7 +52,7 @@ func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 		return nil, fmt.Errorf("%w: what benchmark() has kept: %w", errInvalid, err)
 	}
 	if choice.Variants, err = m.kernels.Choose(ctx, m.bundle); err == nil {
-		choice.Matrices, err = m.kernels.ChooseMatrices(ctx, m.bundle)
+		err = m.kernels.ChooseMatrices(ctx, m.bundle, &choice)
 	}
 	if err != nil {
 		return nil, err

@@ -20,16 +20,13 @@ var emulations = []struct {
 	{`subgroupMatrixLoad<Left, row_major>\(&ws\[(.*?)\], (.*?), (\w+)\)`, "left_at($1, $2, $3)", true},
 	{`subgroupMatrixLoad<Right, col_major>\(&xs\[(.*?)\], (.*?), (\w+)\)`, "right_by_columns($1, $2, $3)", true},
 	{`subgroupMatrixLoad<Right, row_major>\(&xs\[(.*?)\], (.*?), (\w+)\)`, "right_by_rows($1, $2, $3)", false},
-	{`subgroupMatrixStore<col_major>\(&ps\[(.*?)\], 0u, (.*?), 16u\)`, "store_at($1, $2)", true},
-	{`\bf16\b`, "f32", true},
+	{`subgroupMatrixStore<col_major>\(&[pw]s\[(.*?)\], (.*?), (.*?), 16u\)`, "store_at($1, $2, $3)", true},
+	{`\bf16\b`, "f32", false},
 	{`(?m)^  let subgroup = lane / 32u.*`, "${0}\n  matrix_lane = lane % 32u;", true},
 }
 
-// emulatedPieces are the pieces that testdata has a counterpart of.
-var emulatedPieces = []struct {
-	name string
-	must bool
-}{{"matrices.wgsl", true}, {"halves.wgsl", false}, {"stored.wgsl", false}}
+// emulatedPieces are the pieces that testdata has a counterpart of. Every kernel has one of the first two.
+var emulatedPieces = []string{"matrices.wgsl", "matrices8.wgsl", "halves.wgsl", "stored.wgsl"}
 
 // halvesInStorage declares matrices of activations that are loaded from a buffer.
 const halvesInStorage = "xs: array<array<f16, 256>>"
@@ -38,19 +35,23 @@ const halvesInStorage = "xs: array<array<f16, 256>>"
 func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
 	tb.Helper()
 	text := k.Source
-	for _, piece := range emulatedPieces {
+	replaced := 0
+	for i, piece := range emulatedPieces {
 		var versions [2]string
-		for i, folder := range []string{"shared", "testdata"} {
-			b, err := os.ReadFile(filepath.Join(dir, folder, piece.name))
+		for v, folder := range []string{"shared", "testdata"} {
+			b, err := os.ReadFile(filepath.Join(dir, folder, piece))
 			if err != nil {
 				tb.Fatal(err)
 			}
-			versions[i] = string(b)
+			versions[v] = string(b)
 		}
-		if piece.must && !strings.Contains(text, versions[0]) {
-			tb.Fatalf("%s is not put together with %s", k.Name, piece.name)
+		if i < 2 {
+			replaced += strings.Count(text, versions[0])
 		}
 		text = strings.Replace(text, versions[0], versions[1], 1)
+	}
+	if replaced != 1 {
+		tb.Fatalf("%s is put together with %d of %v", k.Name, replaced, emulatedPieces[:2])
 	}
 	if strings.Contains(text, halvesInStorage) { // which are read as words
 		text = strings.NewReplacer(halvesInStorage, "xs: array<array<u32, 128>>", "xs[b.panel][b.at + k * b.k + n * b.n]",
@@ -69,7 +70,7 @@ func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
 // SubstituteMatrices has the kernels of subgroup matrices emulated until the test ends, unless the device can run them.
 func SubstituteMatrices(tb testing.TB, runs func(k kernels.Kernel) bool, dir string) {
 	tb.Helper()
-	for _, name := range []string{"matmul_matrix", "matmul_matrix_experts", "attention_matrix", "matvec_matrix"} {
+	for _, name := range []string{"matmul_matrix", "matmul_matrix_experts", "attention_matrix", "matvec_matrix", "matvec_int8"} {
 		k, err := kernels.Specialize(name, nil)
 		if err != nil {
 			tb.Fatal(err)

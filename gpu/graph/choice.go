@@ -21,6 +21,7 @@ type Choice struct {
 	Tuning   Tuning              // constants that tuning found to be fast
 	Variants map[Packing]Variant // kernels in place of matvec, by packing of the weights
 	Matrices map[Packing]bool    // packings of which many vectors are multiplied by subgroup matrices
+	Int8     map[Packing]bool    // … and a few vectors by such of int8
 
 	Batch bool // use matvec_batch for several vectors even if the device is a CPU
 	Split int  // cached positions that a workgroup of attention reads; 0: depends on the device

@@ -29,13 +29,13 @@ func (k *Kit) inPanels(s Shape) bool {
 		k.halves.both.Size() >= uint64(4*RoundUp(s.Tokens, panel)*s.Cols(s.Width))
 }
 
-// takesPanels reports whether products with m are made by FewKernel alone.
+// takesPanels reports whether products with m are made by FewKernel or Int8Kernel alone.
 func (r *Recorder) takesPanels(m *Matrix) bool {
 	if m == nil {
 		return false
 	}
 	for _, p := range m.Parts {
-		if !r.inPanels(Shape{p.Packing, p.Rows, p.Width, r.n}) {
+		if s := (Shape{p.Packing, p.Rows, p.Width, r.n}); !r.inPanels(s) && !r.inInt8(s) {
 			return false
 		}
 	}
@@ -79,7 +79,7 @@ func (r *Recorder) fewProduct(p *Product, part *Part, s Shape, step *arena.Buffe
 // splitPanels records the split of the vectors for a product with a part, normalized if that is still to be done, unless
 // they are split already.
 func (r *Recorder) splitPanels(in Vectors, p *Part, wide int) {
-	is := splitInput{from: in.Buffer, packing: p.Packing, inOrder: p.inOrder, panels: true, norm: in.norm}
+	is := splitInput{from: in.Buffer, packing: p.Packing, inOrder: p.inOrder, kernel: FewKernel, norm: in.norm}
 	if r.splitOf == is || !r.recording() {
 		return
 	}

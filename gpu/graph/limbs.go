@@ -64,7 +64,7 @@ func (r *Recorder) partsInLimbs(m *Matrix) int {
 // inLimbs reports whether products with a part take their inputs as limbs.
 func (r *Recorder) inLimbs(p *Part) bool {
 	s := Shape{p.Packing, p.Rows, p.Width, r.n}
-	return p.inOrder && r.choose.Variants[p.Packing].limbs() && r.n <= limbsTokens && !r.byMatrices(s) && !r.inPanels(s)
+	return p.inOrder && r.choose.Variants[p.Packing].limbs() && r.n <= limbsTokens && !r.byMatrices(s) && !r.inPanels(s) && !r.inInt8(s)
 }
 
 // prepared returns the input of a product that normalizes it, as the product before has prepared it; squares as in Body.

@@ -65,13 +65,13 @@ type splitInput struct {
 	from    *arena.Buffer
 	packing Packing // whose order the elements have
 	inOrder bool
-	panels  bool    // for FewKernel
+	kernel  string  // that it is for
 	norm    *Vector // that it has applied, or nil
 }
 
 // split records the split of n vectors for a product with a part, unless they are split already.
 func (r *Recorder) split(in Vectors, p *Part, n int, at *arena.Buffer) {
-	is := splitInput{from: in.Buffer, packing: p.Packing, inOrder: p.inOrder}
+	is := splitInput{from: in.Buffer, packing: p.Packing, inOrder: p.inOrder, kernel: MatrixKernel}
 	if r.splitOf == is || !r.recording() {
 		return
 	}

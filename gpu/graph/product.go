@@ -45,6 +45,10 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 		}
 		s := Shape{part.Packing, part.Rows, part.Width, r.n}
 		r.cost = Cost{part.Bytes(), 2 * uint64(s.Rows) * uint64(s.Width) * uint64(r.n)}
+		if r.inInt8(s) {
+			r.int8Product(p, part, s, step)
+			continue
+		}
 		if r.inPanels(s) {
 			r.fewProduct(p, part, s, step)
 			continue

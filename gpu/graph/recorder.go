@@ -53,7 +53,7 @@ func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, buffers .
 		r.err = err
 		return
 	}
-	if kernel != MatrixKernel && kernel != expertMatrixKernel && kernel != FewKernel {
+	if kernel != MatrixKernel && kernel != expertMatrixKernel && kernel != FewKernel && kernel != Int8Kernel {
 		r.splitOf = splitInput{}
 	}
 	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Kernel: k, X: x, Y: y, Buffers: buffers, Cost: r.cost})

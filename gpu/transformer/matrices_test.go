@@ -16,7 +16,7 @@ import (
 
 // TestMatrices feeds prompts by subgroup matrices, emulated where the device has none, and compares the logits with the CPU
 // reference's: of a model whose softmax amplifies errors of its queries, of one whose does not, and of one whose heads are
-// of a width for which attention is made by matrices, too. The kernel is one for few vectors, and another for many.
+// of a width for which attention is made by matrices, too. The kernel is one of two for few vectors, and another for many.
 func TestMatrices(t *testing.T) {
 	dev := gputest.Open(t)
 	gputest.SubstituteMatrices(t, dev.Features().Runs, "../../kernels")
@@ -29,7 +29,7 @@ func TestMatrices(t *testing.T) {
 				t.Fatal(err)
 			}
 			many := slices.Repeat(golden.IDs, 4)[:graph.MaxBatch+10]
-			for kernel, ids := range map[string][]int32{graph.FewKernel: golden.IDs, graph.MatrixKernel: many} {
+			for kernel, ids := range map[string][]int32{graph.FewKernel: golden.IDs, graph.Int8Kernel: golden.IDs, graph.MatrixKernel: many} {
 				byMatrices(t, b, ids, kernel, family == "mistral")
 			}
 		})
@@ -45,6 +45,9 @@ func byMatrices(t *testing.T, b *bundle.Bundle, ids []int32, kernel string, atte
 		t.Fatal(err)
 	}
 	choice := graph.Choice{Matrices: map[graph.Packing]bool{}, Tuning: graph.Tuning{}}
+	if kernel == graph.Int8Kernel {
+		choice.Int8 = choice.Matrices
+	}
 	for _, y := range w.Layers {
 		for _, m := range []*graph.Matrix{y.QKV, y.O, y.GateUp, y.Down} {
 			for _, p := range m.Parts {

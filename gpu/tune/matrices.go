@@ -2,6 +2,8 @@ package tune
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -13,6 +15,10 @@ import (
 // matrixLoss is how far products by subgroup matrices may be from matmul's, as a relative RMS: weights are rounded to
 // float16, which is 2·10⁻⁴ of usual ones. Activations keep twice as many bits.
 const matrixLoss = 4e-4
+
+// int8Loss is the same of matrices of int8: weights are exact, and activations off by half a unit at most, 1/16319 of the largest
+// of up to 256, so 5·10⁻⁵ of usual ones.
+const int8Loss = 1.5e-4
 
 // matrixTokens and fewTokens are how many vectors the trials of subgroup matrices multiply: of the kernel for many, which has
 // to be faster as well, and of the one for few.
@@ -32,51 +38,87 @@ func matricesRun(dev *gpu.Device) error {
 	return nil
 }
 
-// ChooseMatrices returns the packings that a model mostly consists of of which subgroup matrices multiply many vectors
-// right, and faster than matmul. Of src it reads no weights.
-func (k *Variants) ChooseMatrices(ctx context.Context, src graph.Source) (map[graph.Packing]bool, error) {
+// matrixChoice says whether subgroup matrices multiply the vectors of a packing, and such of int8 a few of them.
+type matrixChoice struct{ halves, int8 bool }
+
+// ChooseMatrices adds to c the packings that a model mostly consists of of which subgroup matrices multiply many vectors
+// right, and faster than matmul; and those of which matrices of int8 multiply a few faster still. Of src it reads no weights.
+func (k *Variants) ChooseMatrices(ctx context.Context, src graph.Source, c *graph.Choice) error {
 	if k.want != VariantsAuto && k.want != variantMatrix || matricesRun(k.dev) != nil {
-		return nil, nil
+		return nil
 	}
-	chosen := map[graph.Packing]bool{}
+	c.Matrices, c.Int8 = map[graph.Packing]bool{}, map[graph.Packing]bool{}
 	main, err := k.mainPackings(src)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, p := range main {
-		right, tried := k.matrices[p]
+		chosen, tried := k.matrices[p]
 		if !tried && p.Bits <= 16 {
-			if right, err = k.chooseMatrices(ctx, p); err != nil {
-				return nil, err
+			if chosen, err = k.chooseMatrices(ctx, p); err != nil {
+				return err
 			}
-			k.matrices[p] = right
+			k.matrices[p] = chosen
 		}
-		if right {
-			chosen[p] = true
+		if chosen.halves {
+			c.Matrices[p] = true
+		}
+		if chosen.int8 {
+			c.Int8[p] = true
 		}
 	}
-	return chosen, nil
+	return nil
 }
 
 // chooseMatrices tries subgroup matrices for one packing.
-func (k *Variants) chooseMatrices(ctx context.Context, p graph.Packing) (bool, error) {
+func (k *Variants) chooseMatrices(ctx context.Context, p graph.Packing) (chosen matrixChoice, err error) {
 	r := VariantResult{Kernel: graph.MatrixKernel, Packing: p.String()}
 	few, err := k.tryFew(ctx, p)
 	if err == nil {
 		var t *matrixTrial
 		if t, err = newMatrixTrial(ctx, k.dev, p, matrixTokens); err == nil {
 			defer t.close()
-			r.RelativeRMS, r.Speed, err = t.compete(ctx)
+			r.RelativeRMS, r.Speed, err = t.compete(ctx, graph.Choice{}, t.matrices())
 		}
 	}
 	r.RelativeRMS = math.Max(r.RelativeRMS, few) // NaN if either is
-	r.Chosen, err = k.judge(ctx, variant{Variant: graph.Variant{Kernel: graph.MatrixKernel}, loss: matrixLoss}, &r, leastGain, err)
-	if err == nil {
-		k.update(func(all []VariantResult) []VariantResult { return append(all, r) })
+	chosen.halves, err = k.judge(ctx, variant{Variant: graph.Variant{Kernel: graph.MatrixKernel}, loss: matrixLoss}, &r, leastGain, err)
+	r.Chosen = chosen.halves
+	if err != nil {
+		return chosen, err
 	}
-	return r.Chosen, err
+	k.update(func(all []VariantResult) []VariantResult { return append(all, r) })
+	if chosen.halves {
+		chosen.int8, err = k.chooseInt8(ctx, p)
+	}
+	return chosen, err
+}
+
+// chooseInt8 tries matrices of int8 for one packing, beside those of float16. A device may not have them.
+func (k *Variants) chooseInt8(ctx context.Context, p graph.Packing) (bool, error) {
+	t, err := newMatrixTrial(ctx, k.dev, p, fewTokens)
+	if err != nil {
+		return false, err
+	}
+	defer t.close()
+	if !k.dev.Features().Int8Matrix || !graph.Int8Takes(t.Shape) {
+		return false, nil
+	}
+	r := VariantResult{Kernel: graph.Int8Kernel, Packing: p.String()}
+	with := t.matrices()
+	with.Int8 = with.Matrices
+	r.RelativeRMS, r.Speed, err = t.compete(ctx, t.matrices(), with)
+	if err != nil {
+		if ctx.Err() != nil || errors.Is(err, gpu.ErrDeviceLost) {
+			return false, fmt.Errorf("trying kernel %s: %w", r.Kernel, err)
+		}
+		r.Err = err.Error()
+	}
+	r.Chosen = err == nil && r.RelativeRMS <= int8Loss && r.Speed >= leastGain
+	k.update(func(all []VariantResult) []VariantResult { return append(all, r) })
+	return r.Chosen, nil
 }
 
 // tryFew returns how far off the kernel for few vectors is.
@@ -171,12 +213,11 @@ func (t *matrixTrial) matrices() graph.Choice {
 	return graph.Choice{Matrices: map[graph.Packing]bool{t.Packing: true}}
 }
 
-// compete returns how far off the results are from matmul's, and how many times as fast they come.
-func (t *matrixTrial) compete(ctx context.Context) (off, speed float64, err error) {
-	with := t.matrices()
-	if off, err = t.off(ctx, with); err != nil {
+// compete returns how far off the results of a choice are from matmul's, and how many times as fast as another's they come.
+func (t *matrixTrial) compete(ctx context.Context, other, c graph.Choice) (off, speed float64, err error) {
+	if off, err = t.off(ctx, c); err != nil {
 		return 0, 0, err
 	}
-	matmul, matrices, err := race(ctx, t.kit.Device(), t, graph.Choice{}, with)
-	return off, float64(matmul) / float64(matrices), err
+	a, b, err := race(ctx, t.kit.Device(), t, other, c)
+	return off, float64(a) / float64(b), err
 }

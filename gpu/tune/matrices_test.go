@@ -21,9 +21,10 @@ func TestMatrixVariants(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		chosen, err := k.ChooseMatrices(context.Background(), src)
-		if err != nil || !chosen[graph.Packing{Bits: 4, Block: 128}] {
-			t.Errorf("asked for by name: chosen %v, %v; %+v", chosen, err, k.Results())
+		var chosen graph.Choice
+		err := k.ChooseMatrices(context.Background(), src, &chosen)
+		if err != nil || !chosen.Matrices[graph.Packing{Bits: 4, Block: 128}] {
+			t.Errorf("asked for by name: chosen %+v, %v; %+v", chosen, err, k.Results())
 		}
 		return
 	}
@@ -33,7 +34,8 @@ func TestMatrixVariants(t *testing.T) {
 	if k, err = NewVariants(dev, VariantsAuto); err != nil {
 		t.Fatal(err)
 	}
-	if chosen, err := k.ChooseMatrices(context.Background(), src); len(chosen) > 0 || err != nil {
-		t.Errorf("chosen %v, %v", chosen, err)
+	var chosen graph.Choice
+	if err := k.ChooseMatrices(context.Background(), src, &chosen); len(chosen.Matrices)+len(chosen.Int8) > 0 || err != nil {
+		t.Errorf("chosen %+v, %v", chosen, err)
 	}
 }

@@ -49,7 +49,7 @@ type Variants struct {
 
 	mu       sync.Mutex // guards what follows, and is held during trials: models that load at once wait for each other's
 	chosen   map[graph.Packing]graph.Variant
-	matrices map[graph.Packing]bool // those that were tried, and whether subgroup matrices multiply them
+	matrices map[graph.Packing]matrixChoice // of those that were tried
 
 	list    sync.Mutex // guards results, for a moment only
 	results []VariantResult
@@ -80,7 +80,7 @@ func VariantNames() []string {
 // NewVariants returns the choice for a device: VariantsAuto, VariantsBaseline, or the variant of one name,
 // whether it is faster or not. That one must be there, and right.
 func NewVariants(dev *gpu.Device, want string) (*Variants, error) {
-	k := &Variants{dev: dev, want: cmp.Or(want, VariantsAuto), chosen: map[graph.Packing]graph.Variant{}, matrices: map[graph.Packing]bool{}}
+	k := &Variants{dev: dev, want: cmp.Or(want, VariantsAuto), chosen: map[graph.Packing]graph.Variant{}, matrices: map[graph.Packing]matrixChoice{}}
 	if k.want == VariantsAuto || k.want == VariantsBaseline {
 		return k, nil
 	}

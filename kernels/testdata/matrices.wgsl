@@ -28,7 +28,7 @@ fn multiplied(a: Left, b: Right, sums: Sums) -> Sums {
   return made;
 }
 
-fn store_at(panel: u32, sums: Sums) {
+fn store_at(panel: u32, at: u32, sums: Sums) {
   var mine = sums;
-  for (var i = 0u; i < 8u; i++) { ps[panel][i * 32u + matrix_lane] = mine.e[i]; }
+  for (var i = 0u; i < 8u; i++) { ps[panel][at + i * 32u + matrix_lane] = mine.e[i]; }
 }

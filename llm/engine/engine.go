@@ -131,7 +131,7 @@ func ChooseKernels(ctx context.Context, dev *gpu.Device, src graph.Source, tunin
 		return c, err
 	}
 	if c.Variants, err = v.Choose(ctx, src); err == nil {
-		c.Matrices, err = v.ChooseMatrices(ctx, src)
+		err = v.ChooseMatrices(ctx, src, &c)
 	}
 	return c, err
 }

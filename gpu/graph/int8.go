@@ -1,0 +1,122 @@
+package graph
+
+import (
+	"maps"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// Int8Kernel multiplies a few vectors by subgroup matrices of int8, reading weights once. Before it, split_int8 turns vectors
+// into limbs.
+const Int8Kernel = "matvec_int8"
+
+const (
+	leastInt8 = 5  // vectors: of fewer, other products are as fast
+	mostInt8  = 32 // … and of more, those of FewKernel
+	bothInt8  = 8  // vectors whose limbs fit into one panel
+)
+
+// Int8Takes reports whether Int8Kernel can make products of a shape: stored rows are whole steps of it, of which a thread reads
+// no more than shares a scale.
+func Int8Takes(s Shape) bool {
+	return s.Bits <= 8 && s.Block*s.Bits >= 128 && s.Tokens >= leastInt8 && s.Tokens <= mostInt8 && s.Cols(s.Width)%(512/s.Bits) == 0
+}
+
+// inInt8 reports whether a product is made by Int8Kernel.
+func (k *Kit) inInt8(s Shape) bool {
+	if k.halves.both == nil || !k.choose.Int8[s.Packing] || !Int8Takes(s) {
+		return false
+	}
+	limbs, units := int8Bytes(s)
+	return k.halves.both.Size() >= uint64(limbs+units)
+}
+
+// int8Bytes reports how much memory the vectors of a product take as limbs, and their units.
+func int8Bytes(s Shape) (limbs, units int) {
+	cols, panels := s.Cols(s.Width), (s.Tokens+panel-1)/panel
+	return RoundUp((2-flag(s.Tokens <= bothInt8))*panel*panels*cols, gpu.Align), 8 * panel * panels * cols / min(s.Block, 512/s.Bits)
+}
+
+// int8Consts are the constants that split_int8 and Int8Kernel share.
+func int8Consts(p *Part, n int) kernels.Consts {
+	return kernels.Consts{"BITS": p.Bits, "BLOCK": p.Block, "COLS": p.Cols(p.Width), "WIDE": (n + panel - 1) / panel, "BOTH": flag(n <= bothInt8)}
+}
+
+// int8Defaults are the constants of Int8Kernel where nothing better is known. Some GPUs keep 64 KB of workgroup memory a core at
+// hand, in which as many threads as possible should have room.
+func (c *chooser) int8Defaults(s Shape) Tuned {
+	with := Tuned{"HIGH": 1, "DOWN": 2, "ALONG": 4, "AHEAD": 4} // for few rows: subgroups enough for all of a large GPU to be busy
+	many := s.Rows > 2*fullRows
+	switch {
+	case s.Tokens > panel && many:
+		with["DOWN"], with["ALONG"] = 4, 1
+	case s.Tokens > panel:
+		with["ALONG"], with["AHEAD"] = 2, 2
+	case s.Tokens > bothInt8 && many:
+		with = Tuned{"HIGH": 2, "DOWN": 4, "ALONG": 1, "AHEAD": 2}
+	case many:
+		with = Tuned{"HIGH": 2, "DOWN": 2, "ALONG": 1, "AHEAD": 2}
+	case s.Rows > fullRows:
+		with["DOWN"], with["AHEAD"] = 3, 2
+	}
+	base := kernels.Consts{"BITS": s.Bits, "BLOCK": s.Block, "WIDE": (s.Tokens + panel - 1) / panel, "BOTH": flag(s.Tokens <= bothInt8)}
+	for _, name := range []string{"ALONG", "DOWN", "HIGH", "ALONG", "DOWN"} {
+		if with[name] > 1 && !c.fits(Int8Kernel, base, with) {
+			with[name] /= 2
+		}
+	}
+	return with
+}
+
+// fits reports whether the device has room for a kernel with these constants.
+func (c *chooser) fits(kernel string, base kernels.Consts, with Tuned) bool {
+	all := maps.Clone(base)
+	for name, v := range with {
+		all[name] = v
+	}
+	k, err := kernels.Specialize(kernel, all)
+	return err == nil && c.dev.Fits(k) == nil
+}
+
+// int8Product records the product of a part with a few vectors by subgroup matrices of int8.
+func (r *Recorder) int8Product(p *Product, part *Part, s Shape, step *arena.Buffer) {
+	limbs, units := r.splitInt8(p.In, part, s)
+	c := int8Consts(part, r.n)
+	c["HEIGHT"] = s.Rows
+	if p.Gate != nil {
+		maps.Copy(c, kernels.Consts{"GATED": 1, "SLOPE": p.Gate.Slope, "CUBIC": p.Gate.Cubic})
+	}
+	with := r.choose.int8Defaults(s)
+	for name, v := range with {
+		c[name] = v
+	}
+	each := panel * with["HIGH"] * with["DOWN"]
+	x, y := Grid((s.Rows + each - 1) / each)
+	r.Dispatch(Int8Kernel, c, x, y,
+		part.codes, r.heads(part), limbs, units, r.halves.units, r.read(p.Bias), p.Out.Buffer, r.sizesOf(p, part), step)
+}
+
+// splitInt8 records the split of the vectors for a product with a part, normalized if that is still to be done, unless they are
+// split already, and returns where their limbs and the units of these are.
+func (r *Recorder) splitInt8(in Vectors, p *Part, s Shape) (limbs, units *arena.Buffer) {
+	at, size := int8Bytes(s)
+	limbs, units = r.halves.both.Part(0, uint64(at)), r.halves.both.Part(uint64(at), uint64(size))
+	is := splitInput{from: in.Buffer, packing: p.Packing, inOrder: p.inOrder, kernel: Int8Kernel, norm: in.norm}
+	if r.splitOf == is || !r.recording() {
+		return limbs, units
+	}
+	cost := r.cost
+	r.cost = Cost{}
+	c := int8Consts(p, r.n)
+	maps.Copy(c, kernels.Consts{"WOVEN": flag(!p.inOrder), "WIDTH": p.Width, "STRIDE": in.Stride})
+	const lanes = 256
+	c["LANES"] = lanes
+	if in.norm != nil {
+		c["NORM"], c["EPS"] = 1, r.eps
+	}
+	r.Dispatch("split_int8", c, r.n, (p.Cols(p.Width)/4+lanes-1)/lanes, in.Buffer, r.read(in.norm), limbs, units, r.halves.units)
+	r.cost, r.splitOf = cost, is
+	return limbs, units
+}

@@ -1,0 +1,107 @@
+// matvec_int8: matvec for several tokens by subgroup matrices of int8. Codes are multiplied as they are, by activations in two
+// limbs; sums within a chunk of columns are exact.
+//   w [rows][COLS·BITS/128] vec4<u32>, h, b, y as in matvec   limbs, units, factors: activations as split_int8 makes them
+//   one workgroup computes 16·HIGH·DOWN rows for up to 16·WIDE tokens; workgroup x + 65535·y
+// with shared/shape.wgsl: Shape
+// with shared/step.wgsl: Step
+// with shared/put.wgsl: put
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/head.wgsl: head
+// with shared/matrices8.wgsl: Left, Right, Sums, multiplied, raised
+// with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNK, QUADS
+// with shared/reads8.wgsl: line, codes_at, limbs_at, units_at, head_at, block
+// with shared/rounds8.wgsl: word_of, keep_codes, keep_limbs, whole, products
+enable chromium_experimental_subgroup_matrix;
+diagnostic(off, chromium.subgroup_matrix_uniformity); // panels differ between subgroups, never within one
+
+const BITS: u32 = 4u;    // 8, 4 or 2
+const BLOCK: u32 = 128u; // weights that share a scale
+const COLS: u32 = 4096u; // columns stored, a multiple of STEP_COLS
+const HEIGHT: u32 = 4096u; // rows
+const HIGH: u32 = 1u;    // panels of 16 rows of a subgroup
+const WIDE: u32 = 1u;    // panels of 16 tokens
+const BOTH: u32 = 0u;    // 1: up to eight tokens, whose limbs are in one panel
+const DOWN: u32 = 4u;    // subgroups of 32 threads for different rows
+const ALONG: u32 = 2u;   // … and for different columns
+const AHEAD: u32 = 2u;   // steps whose codes are read ahead
+
+const GROUPS: u32 = DOWN * ALONG;
+const LANES: u32 = 32u * GROUPS;
+const ROWS: u32 = 16u * HIGH * DOWN;
+const STEPS: u32 = COLS / STEP_COLS;
+const CHUNKS: u32 = STEP_COLS / CHUNK;       // of a step
+const TURNS: u32 = CHUNK / EACH_COLS;        // threads that read a chunk of a row
+const LINES: u32 = 2u * HIGH;                // rows that a thread reads a vec4<u32> of
+const PITCH: u32 = STEP_COLS / 4u + 4u;      // words of a row of a panel, and 4 for rows to lie in different banks
+const X_PANEL: u32 = 16u * PITCH;
+const PANEL: u32 = max(X_PANEL, 256u * WIDE); // of codes, and of sums
+const STRIDE: u32 = 4u * PITCH;              // in elements, as matrices are loaded
+const LIMBS: u32 = 2u - BOTH;                // panels of 16 tokens
+const W_PANELS: u32 = GROUPS * HIGH;
+const X_PANELS: u32 = WIDE * LIMBS;          // that DOWN subgroups share
+const ALL_X: u32 = X_PANELS * ALONG;
+const X_EACH: u32 = 16u * QUADS;             // vec4<u32> of a panel of activations
+const X_ALL: u32 = X_PANELS * X_EACH;
+const X_LANES: u32 = 32u * DOWN;
+const X_MINE: u32 = (X_ALL + X_LANES - 1u) / X_LANES;
+const TILES: u32 = HIGH * WIDE;
+const PER: u32 = 8u - 4u * BOTH;             // sums that a thread has of a tile
+const ALL_PER: u32 = TILES * PER;
+const DEEP: u32 = STEP_COLS / 32u;           // matrices along a step
+const LEFTS: u32 = HIGH * DEEP;
+const HELD: u32 = AHEAD * LINES;
+const H_EACH: u32 = HIGH * CHUNKS;
+const HEADS: u32 = AHEAD * H_EACH;
+const U_ALL: u32 = 8u * WIDE * CHUNKS;       // vec4<f32> of a step's units
+const U_MINE: u32 = (U_ALL + X_LANES - 1u) / X_LANES;
+const ALL_U: u32 = 2u * U_ALL * ALONG;
+const MASK: u32 = 0x01010101u * ((1u << BITS) - 1u);
+const FLIP: u32 = 0x80808080u * (BITS / 8u); // turns codes 0 … 255 into −128 … 127
+const TILE: u32 = 256u - 128u * BOTH;        // elements of rows and tokens
+const OUT: u32 = TILE / (1u + GATED);
+
+@group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> h: array<u32>;
+@group(0) @binding(2) var<storage, read> limbs: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> units: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> factors: array<f32>;
+@group(0) @binding(5) var<storage, read> b: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(7) var<uniform> shape: Shape;
+@group(0) @binding(8) var<uniform> step: Step;
+
+// Offsets within a panel are constants where matrices are loaded, so that the compiler need not check them.
+var<workgroup> ws: array<array<i32, PANEL>, W_PANELS>; // [subgroup][row / 16][row % 16][column / 4], then sums, [token / 16][token % 16][row % 16]
+var<workgroup> xs: array<array<i32, X_PANEL>, ALL_X>;  // [columns' subgroup][token / 16][hi, lo][token % 16][column / 4]
+var<workgroup> us: array<vec4<f32>, ALL_U>;            // units, [step % 2][columns' subgroup][chunk][token / 16][token % 2][token / 4 % 4]
+var<private> factor: f32;                              // of the token whose element is made
+var<private> lead: u32;                                // the first subgroup that has sums of the rows
+
+// sum adds up the sums of the subgroups for different columns, of row r and token t, of 16 each.
+fn sum(r: u32, t: u32) -> f32 {
+  var all = 0.0;
+  for (var i = 0u; i < ALONG; i++) { all += bitcast<f32>(ws[(lead + i) * HIGH][t * 16u + r]); } // unroll
+  return all * factor;
+}
+
+fn square(t: u32) -> f32 { return 1.0; }
+
+// finish stores what 16 rows of each group of subgroups and 16 tokens have become.
+fn finish(row0: u32, t0: u32, lane: u32) {
+  for (var e = lane; e < OUT * DOWN; e += LANES) {
+    let d = e / OUT;
+    let r = e % (16u / (1u + GATED)) * (1u + GATED);
+    let t = e % OUT / (16u / (1u + GATED));
+    let row = row0 + d * (16u * HIGH) + r;
+    if (row < HEIGHT && t0 + t < step.n) {
+      factor = factors[t0 + t];
+      lead = d * ALONG;
+      put(element(row, t0 + t), made(row, r, t));
+    }
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  products((group.x + 65535u * group.y) * ROWS, lane);
+}

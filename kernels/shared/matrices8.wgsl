@@ -1,0 +1,8 @@
+// matrices8: subgroup matrices of int8, four in a word, which add up in int32.
+alias Left = subgroup_matrix_left<i8, 32, 16>;
+alias Right = subgroup_matrix_right<i8, 16, 32>;
+alias Sums = subgroup_matrix_result<i32, 16, 16>;
+
+fn multiplied(a: Left, b: Right, sums: Sums) -> Sums { return subgroupMatrixMultiplyAccumulate(a, b, sums); }
+
+fn raised(sums: Sums) -> Sums { return subgroupMatrixScalarMultiply(sums, 128i); }

@@ -1,0 +1,26 @@
+// reads8: what matvec_int8 reads from buffers.
+// line returns the row, or the last one.
+fn line(row: u32) -> u32 {
+  if (HEIGHT % ROWS == 0u) { return row; }
+  return min(row, HEIGHT - 1u);
+}
+
+// codes_at returns the codes that a thread reads of a row in a step, limbs_at the limbs with which it fills panels.
+fn codes_at(row: u32, s: u32, thread: u32) -> vec4<u32> {
+  return w[line(row) * (COLS / EACH_COLS) + min(s, STEPS - 1u) * 4u + thread];
+}
+
+fn limbs_at(s: u32, e: u32) -> vec4<u32> { return limbs[min(s, STEPS - 1u) * X_ALL + min(e, X_ALL - 1u)]; }
+
+// units_at returns vector e of a step's units.
+fn units_at(s: u32, e: u32) -> vec4<f32> { return units[min(s, STEPS - 1u) * U_ALL + min(e, U_ALL - 1u)]; }
+
+// head_at returns the word of h for a chunk of a row, block its scale and zero-point; beyond the last step, the scale is 0.
+fn head_at(row: u32, s: u32, chunk: u32) -> u32 {
+  return h[line(row) * (COLS / BLOCK) + (min(s, STEPS - 1u) * STEP_COLS + chunk * CHUNK) / BLOCK];
+}
+
+fn block(word: u32, s: u32) -> vec2<f32> {
+  if (STEPS % (ALONG * AHEAD) != 0u && s >= STEPS) { return vec2<f32>(); }
+  return head(word) - vec2<f32>(0.0, f32(FLIP & 0xffu));
+}

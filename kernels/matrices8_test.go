@@ -40,6 +40,9 @@ func (c matrixCase) int8(t *testing.T) {
 	maps.Copy(consts, kernels.Consts{"COLS": cols, "HEIGHT": c.rows})
 	maps.Copy(consts, c.tile)
 	k := matrixKernel(t, "matvec_int8", consts)
+	if _, err := k.Unrolled(); err != nil { // as GPUs get it
+		t.Fatal(err)
+	}
 	rows, _ := k.Constant("ROWS")
 	wide, _ := k.Constant("WIDE")
 	both, _ := k.Constant("BOTH")

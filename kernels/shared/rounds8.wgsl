@@ -20,7 +20,7 @@ fn keep_limbs(panel: u32, e: u32, four: vec4<u32>) {
 
 // whole returns sum k of a thread in a tile: of row lane % 16 and token 2·k + lane / 16.
 fn whole(panel: u32, tile: u32, k: u32, lane: u32) -> f32 {
-  let at = tile * 256u + k * 32u + lane;
+  let at = RESULT + tile * 256u + k * 32u + lane;
   if (BOTH == 1u) { return f32(128 * ws[panel][at] + ws[panel][at + 128u]); }
   return f32(ws[panel][at]);
 }
@@ -33,8 +33,8 @@ fn products(row0: u32, lane: u32) {
   let top = row0 + subgroup / ALONG * (16u * HIGH);
   let thread = lane % 4u;
   let first = lane % 32u / 4u; // its rows are every eighth from here
-  var left: array<Left, LEFTS>;
-  var all: array<Sums, HIGH>;   // 128·hi + lo of the activations if they are in two panels
+  var left: array<Left, HIGH>;
+  var all: array<Sums, TILES>;  // 128·hi + lo of the activations if they are in two panels
   var acc: array<f32, ALL_PER>; // [row / 16][token / 16][k]
   var codes: array<vec4<u32>, HELD>; // of AHEAD steps
   var heads: array<u32, HEADS>;      // words of h for them
@@ -63,25 +63,25 @@ fn products(row0: u32, lane: u32) {
         two[i] = units_at(s + ALONG, mine + i * X_LANES);
       }
       workgroupBarrier();
-      for (var i = 0u; i < LEFTS; i++) { // unroll
-        left[i] = subgroupMatrixLoad<Left, row_major>(&ws[subgroup * HIGH + i / DEEP], i % DEEP * 32u, STRIDE);
-      }
-      workgroupBarrier();
       for (var c = 0u; c < CHUNKS; c++) { // unroll
-        for (var j = 0u; j < WIDE; j++) { // unroll
-          for (var i = 0u; i < HIGH; i++) { all[i] = Sums(); } // unroll
-          for (var l = 0u; l < LIMBS; l++) { // unroll
-            if (l > 0u) {
-              for (var i = 0u; i < HIGH; i++) { all[i] = raised(all[i]); } // unroll
+        for (var i = 0u; i < TILES; i++) { all[i] = Sums(); } // unroll
+        for (var l = 0u; l < LIMBS; l++) { // unroll
+          if (l > 0u) {
+            for (var i = 0u; i < TILES; i++) { all[i] = raised(all[i]); } // unroll
+          }
+          for (var k = 0u; k < DEEP; k++) { // unroll
+            for (var i = 0u; i < HIGH; i++) { // unroll
+              left[i] = subgroupMatrixLoad<Left, row_major>(&ws[subgroup * HIGH + i], c * CHUNK + k * 32u, STRIDE);
             }
-            for (var k = 0u; k < CHUNK / 32u; k++) { // unroll
+            for (var j = 0u; j < WIDE; j++) { // unroll
               let right = subgroupMatrixLoad<Right, col_major>(&xs[part * X_PANELS + j * LIMBS + l], c * CHUNK + k * 32u, STRIDE);
-              for (var i = 0u; i < HIGH; i++) { all[i] = multiplied(left[i * DEEP + c * (CHUNK / 32u) + k], right, all[i]); } // unroll
+              for (var i = 0u; i < HIGH; i++) { all[i * WIDE + j] = multiplied(left[i], right, all[i * WIDE + j]); } // unroll
             }
           }
-          for (var i = 0u; i < HIGH; i++) { // unroll
-            subgroupMatrixStore<col_major>(&ws[subgroup * HIGH + i], j * 256u, all[i], 16u);
-          }
+        }
+        if (CHUNKS == 1u) { workgroupBarrier(); } // sums take the place of codes
+        for (var i = 0u; i < TILES; i++) { // unroll
+          subgroupMatrixStore<col_major>(&ws[subgroup * HIGH + i / WIDE], RESULT + i % WIDE * 256u, all[i], 16u);
         }
         workgroupBarrier();
         for (var i = 0u; i < ALL_PER; i++) { // unroll

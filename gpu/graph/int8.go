@@ -44,22 +44,19 @@ func int8Consts(p *Part, n int) kernels.Consts {
 	return kernels.Consts{"BITS": p.Bits, "BLOCK": p.Block, "COLS": p.Cols(p.Width), "WIDE": (n + panel - 1) / panel, "BOTH": flag(n <= bothInt8)}
 }
 
-// int8Defaults are the constants of Int8Kernel where nothing better is known. Some GPUs keep 64 KB of workgroup memory a core at
-// hand, in which as many threads as possible should have room.
+// int8Defaults are the constants of Int8Kernel where nothing better is known: fewer where the device lacks the memory. NVIDIA's
+// GPUs keep 64 KB of workgroup memory for each core, in which many threads should have room.
 func (c *chooser) int8Defaults(s Shape) Tuned {
 	with := Tuned{"HIGH": 1, "DOWN": 2, "ALONG": 4, "AHEAD": 4} // for few rows: subgroups enough for all of a large GPU to be busy
-	many := s.Rows > 2*fullRows
-	switch {
-	case s.Tokens > panel && many:
-		with["DOWN"], with["ALONG"] = 4, 1
-	case s.Tokens > panel:
-		with["ALONG"], with["AHEAD"] = 2, 2
-	case s.Tokens > bothInt8 && many:
+	switch few, middling := s.Tokens <= panel, s.Rows <= 2*fullRows; {
+	case few && !middling:
 		with = Tuned{"HIGH": 2, "DOWN": 4, "ALONG": 1, "AHEAD": 2}
-	case many:
-		with = Tuned{"HIGH": 2, "DOWN": 2, "ALONG": 1, "AHEAD": 2}
-	case s.Rows > fullRows:
+	case !middling:
+		with["DOWN"], with["ALONG"] = 4, 1
+	case few && s.Rows > fullRows:
 		with["DOWN"], with["AHEAD"] = 3, 2
+	case !few:
+		with["HIGH"], with["ALONG"], with["AHEAD"] = 1+flag(s.Rows > fullRows), 2, 2
 	}
 	base := kernels.Consts{"BITS": s.Bits, "BLOCK": s.Block, "WIDE": (s.Tokens + panel - 1) / panel, "BOTH": flag(s.Tokens <= bothInt8)}
 	for _, name := range []string{"ALONG", "DOWN", "HIGH", "ALONG", "DOWN"} {

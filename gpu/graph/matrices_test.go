@@ -29,6 +29,9 @@ func TestMatrixProducts(t *testing.T) {
 	}{
 		{"many", chosen, 96, 300, true, []string{"split", MatrixKernel, MatrixKernel}, 5, 2},
 		{"few", chosen, 96, 31, true, []string{"matmul", "matmul"}, 0, 0},
+		{"few, of int8", Choice{Matrices: chosen.Matrices, Int8: chosen.Matrices}, 256, 31, true, []string{"split_int8", Int8Kernel, Int8Kernel}, 0, 0},
+		{"of int8, no memory", Choice{Matrices: chosen.Matrices, Int8: chosen.Matrices}, 256, 31, false, []string{"matmul", "matmul"}, 0, 0},
+		{"more than int8 takes", Choice{Matrices: chosen.Matrices, Int8: chosen.Matrices}, 256, 48, true, []string{"split_panels", FewKernel, FewKernel}, 0, 0},
 		{"another packing", Choice{Matrices: map[Packing]bool{{Bits: 8, Block: 32}: true}}, 96, 300, true, []string{"matmul", "matmul"}, 0, 0},
 		{"no memory", chosen, 96, 300, false, []string{"matmul", "matmul"}, 0, 0},
 		{"tuned", Choice{Matrices: chosen.Matrices, Tuning: Tuning{

@@ -30,7 +30,9 @@ func TestMatrices(t *testing.T) {
 			}
 			many := slices.Repeat(golden.IDs, 4)[:graph.MaxBatch+10]
 			for kernel, ids := range map[string][]int32{graph.FewKernel: golden.IDs, graph.Int8Kernel: golden.IDs, graph.MatrixKernel: many} {
-				byMatrices(t, b, ids, kernel, family == "mistral")
+				if kernel != graph.Int8Kernel || family != "mistral" { // its attention is the same
+					byMatrices(t, b, ids, kernel, family == "mistral")
+				}
 			}
 		})
 	}

@@ -8,7 +8,7 @@
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
 // with shared/head.wgsl: head
 // with shared/matrices8.wgsl: Left, Right, Sums, multiplied, raised
-// with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNK, QUADS
+// with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNKS, CHUNK, QUADS
 // with shared/reads8.wgsl: line, codes_at, limbs_at, units_at, head_at, block
 // with shared/rounds8.wgsl: word_of, keep_codes, keep_limbs, whole, products
 enable chromium_experimental_subgroup_matrix;
@@ -29,14 +29,15 @@ const GROUPS: u32 = DOWN * ALONG;
 const LANES: u32 = 32u * GROUPS;
 const ROWS: u32 = 16u * HIGH * DOWN;
 const STEPS: u32 = COLS / STEP_COLS;
-const CHUNKS: u32 = STEP_COLS / CHUNK;       // of a step
 const DEEP: u32 = CHUNK / 32u;               // matrices along a chunk
 const TURNS: u32 = CHUNK / EACH_COLS;        // threads that read a chunk of a row
 const LINES: u32 = 2u * HIGH;                // rows that a thread reads a vec4<u32> of
 const PITCH: u32 = STEP_COLS / 4u + 4u;      // words of a row of a panel, and 4 for rows to lie in different banks
 const X_PANEL: u32 = 16u * PITCH;
-const RESULT: u32 = min(CHUNKS - 1u, 1u) * X_PANEL; // where sums lie in a panel: behind the codes if these are still needed
-const PANEL: u32 = max(X_PANEL, RESULT + 256u * WIDE);
+const BEHIND: u32 = 1u - 1u / CHUNKS;        // 1: sums lie behind codes, which are still needed, else in their place
+const RESULT: u32 = BEHIND * X_PANEL;
+const SUMS: u32 = 256u * WIDE;
+const PANEL: u32 = BEHIND * (X_PANEL + SUMS) + (1u - BEHIND) * ((SUMS + X_PANEL - 1u) / X_PANEL * X_PANEL);
 const STRIDE: u32 = 4u * PITCH;              // in elements, as matrices are loaded
 const LIMBS: u32 = 2u - BOTH;                // panels of 16 tokens
 const W_PANELS: u32 = GROUPS * HIGH;

@@ -7,7 +7,7 @@
 // with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
-// with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNK, QUADS
+// with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNKS, CHUNK, QUADS
 const BITS: u32 = 4u;      // 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const COLS: u32 = 4096u;   // columns stored, a multiple of STEP_COLS

@@ -75,42 +75,46 @@ func (k *Variants) ChooseMatrices(ctx context.Context, src graph.Source, c *grap
 // chooseMatrices tries subgroup matrices for one packing.
 func (k *Variants) chooseMatrices(ctx context.Context, p graph.Packing) (chosen matrixChoice, err error) {
 	r := VariantResult{Kernel: graph.MatrixKernel, Packing: p.String()}
-	few, err := k.tryFew(ctx, p)
+	few, err := newMatrixTrial(ctx, k.dev, p, fewTokens)
 	if err == nil {
-		var t *matrixTrial
-		if t, err = newMatrixTrial(ctx, k.dev, p, matrixTokens); err == nil {
-			defer t.close()
-			r.RelativeRMS, r.Speed, err = t.compete(ctx, graph.Choice{}, t.matrices())
-		}
+		defer few.close()
+		r.RelativeRMS, err = few.off(ctx, few.matrices())
 	}
-	r.RelativeRMS = math.Max(r.RelativeRMS, few) // NaN if either is
+	if err == nil {
+		err = k.tryMany(ctx, p, &r)
+	}
 	chosen.halves, err = k.judge(ctx, variant{Variant: graph.Variant{Kernel: graph.MatrixKernel}, loss: matrixLoss}, &r, leastGain, err)
 	r.Chosen = chosen.halves
 	if err != nil {
 		return chosen, err
 	}
 	k.update(func(all []VariantResult) []VariantResult { return append(all, r) })
-	if chosen.halves {
-		chosen.int8, err = k.chooseInt8(ctx, p)
+	if chosen.halves && k.dev.Features().Int8Matrix && graph.Int8Takes(few.Shape) {
+		chosen.int8, err = k.chooseInt8(ctx, few)
 	}
 	return chosen, err
 }
 
-// chooseInt8 tries matrices of int8 for one packing, beside those of float16. A device may not have them.
-func (k *Variants) chooseInt8(ctx context.Context, p graph.Packing) (bool, error) {
-	t, err := newMatrixTrial(ctx, k.dev, p, fewTokens)
+// tryMany lets the kernel for many vectors compete with matmul. The result has the larger difference of it and of the kernel for
+// few vectors, NaN if either is.
+func (k *Variants) tryMany(ctx context.Context, p graph.Packing, r *VariantResult) error {
+	t, err := newMatrixTrial(ctx, k.dev, p, matrixTokens)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer t.close()
-	if !k.dev.Features().Int8Matrix || !graph.Int8Takes(t.Shape) {
-		return false, nil
-	}
-	r := VariantResult{Kernel: graph.Int8Kernel, Packing: p.String()}
+	off, speed, err := t.compete(ctx, graph.Choice{}, t.matrices())
+	r.RelativeRMS, r.Speed = math.Max(r.RelativeRMS, off), speed
+	return err
+}
+
+// chooseInt8 tries matrices of int8 for a few vectors, beside those of float16. A device may not have them after all.
+func (k *Variants) chooseInt8(ctx context.Context, t *matrixTrial) (bool, error) {
+	r := VariantResult{Kernel: graph.Int8Kernel, Packing: t.Packing.String()}
 	with := t.matrices()
 	with.Int8 = with.Matrices
-	r.RelativeRMS, r.Speed, err = t.compete(ctx, t.matrices(), with)
-	if err != nil {
+	var err error
+	if r.RelativeRMS, r.Speed, err = t.compete(ctx, t.matrices(), with); err != nil {
 		if ctx.Err() != nil || errors.Is(err, gpu.ErrDeviceLost) {
 			return false, fmt.Errorf("trying kernel %s: %w", r.Kernel, err)
 		}
@@ -119,16 +123,6 @@ func (k *Variants) chooseInt8(ctx context.Context, p graph.Packing) (bool, error
 	r.Chosen = err == nil && r.RelativeRMS <= int8Loss && r.Speed >= leastGain
 	k.update(func(all []VariantResult) []VariantResult { return append(all, r) })
 	return r.Chosen, nil
-}
-
-// tryFew returns how far off the kernel for few vectors is.
-func (k *Variants) tryFew(ctx context.Context, p graph.Packing) (float64, error) {
-	t, err := newMatrixTrial(ctx, k.dev, p, fewTokens)
-	if err != nil {
-		return 0, err
-	}
-	defer t.close()
-	return t.off(ctx, t.matrices())
 }
 
 // matrixTrial is a product of many random vectors with random weights, whose results are known by what matmul makes of it.

@@ -252,6 +252,10 @@ FIXTURES = {
         head_dim=16, attention_bias=True, partial_rotary_factor=0.5, linear_key_head_dim=8, linear_value_head_dim=12,
         linear_num_key_heads=2, linear_num_value_heads=4, num_experts=5, num_experts_per_tok=3, moe_intermediate_size=20,
         shared_expert_intermediate_size=28, mlp_only_layers=[1], full_attention_interval=2)),
+    "qwen3_next_plain": ("Qwen3NextConfig", dict(
+        head_dim=16, partial_rotary_factor=0.25, linear_key_head_dim=8, linear_value_head_dim=8, linear_num_key_heads=2,
+        linear_num_value_heads=6, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=20, shared_expert_intermediate_size=28,
+        full_attention_interval=3)),
     "qwen3_5": ("Qwen3_5Config", dict(
         head_dim=16, linear_key_head_dim=8, linear_value_head_dim=8, linear_num_key_heads=2, linear_num_value_heads=6,
         layer_types=["linear_attention", "full_attention", "linear_attention"], rope_parameters=dict(

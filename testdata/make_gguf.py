@@ -31,7 +31,7 @@ FAMILIES = [
     "arcee", "dots1", "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "gemma", "gemma2", "gemma3", "glm4",
     "glm4_moe", "gpt2", "gpt_neox", "gpt_neox_serial", "gpt_oss", "granite", "granitemoe", "granitemoehybrid_mamba", "granitemoeshared", "lfm2_moe", "lfm2_plain", "llama",
     "llama4", "llama_bias", "llama_linear", "llama_yarn", "minimax_m2", "mistral", "mixtral", "olmo2", "olmoe", "phi3",
-    "phi3_longrope", "phi3_longrope_short", "qwen2", "qwen3", "seed_oss", "smollm3", "starcoder2",
+    "phi3_longrope", "phi3_longrope_short", "qwen2", "qwen3", "qwen3_5", "qwen3_5_moe", "qwen3_next_plain", "seed_oss", "smollm3", "starcoder2",
 ]
 
 
@@ -47,6 +47,7 @@ def convert(converter, source, out):
     base, gguf, model_class, architecture = converter
     hparams = base.ModelBase.load_hparams(source, False)
     cls = model_class(architecture(hparams, base.ModelType.TEXT))
+    cls.no_mtp = hasattr(cls, "opt_num_mtp_layers")  # which the fixtures do not have
     cls.set_vocab = lambda self: self.gguf_writer.add_tokenizer_model("no_vocab")
     cls(source, gguf.LlamaFileType.MOSTLY_F16, out).write()
 

@@ -16,8 +16,8 @@ var ggufElsewhere = map[string]string{
 	"hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe", "hy_v3": "hy_v3", "internlm2": "internlm2", "jais2": "jais2",
 	"mamba2": "mamba2", "mellum": "mellum", "minicpm": "minicpm", "minicpm3": "minicpm3", "mistral3": "ministral3 or mistral3", "mpt": "mpt",
 	"nemotron": "nemotron", "nemotron_h": "nemotron_h", "nemotron_h_moe": "nemotron_h", "olmo": "olmo", "orion": "orion", "phi2": "phi",
-	"phimoe": "phimoe", "qwen": "qwen", "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl or qwen2_5_vl", "qwen35": "qwen3_5",
-	"qwen35moe": "qwen3_5_moe", "qwen3next": "qwen3_next", "qwen3vl": "qwen3_vl", "qwen3vlmoe": "qwen3_vl_moe", "stablelm": "stablelm",
+	"phimoe": "phimoe", "qwen": "qwen", "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl or qwen2_5_vl",
+	"qwen3vl": "qwen3_vl", "qwen3vlmoe": "qwen3_vl_moe", "stablelm": "stablelm",
 	"starcoder": "gpt_bigcode",
 }
 

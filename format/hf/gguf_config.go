@@ -21,6 +21,9 @@ type ggufArch struct {
 	names map[model.Role]string
 	// recurrent are the names of tensors in layers with a recurrence.
 	recurrent map[model.Role]string
+	memories  map[model.Role]source // as sources, in layers with a recurrence
+	// tiled: value heads of memories lie by turns of key heads (ggufTiles).
+	tiled bool
 	// sources say where rows lie that Hugging Face's files have otherwise.
 	sources map[model.Role]source
 	experts map[model.Role]source // … in layers with experts
@@ -45,6 +48,7 @@ var ggufArchs = func() map[string]*ggufArch {
 	maps.Copy(all, ggufDense)
 	maps.Copy(all, ggufRouted)
 	maps.Copy(all, ggufRecurrent)
+	maps.Copy(all, ggufDelta)
 	return all
 }()
 
@@ -146,7 +150,7 @@ func (m *ggufModel) common(c settings) {
 	m.count(c, "max_position_embeddings", "context_length", true)
 	m.count(c, "intermediate_size", "feed_forward_length", false)
 	m.count(c, "num_attention_heads", "attention.head_count", true)
-	if ggufArchs[m.arch].recurrent == nil { // else layers differ
+	if ggufArchs[m.arch].recurrent == nil || !m.IsArray(m.key("attention.head_count_kv")) { // else layers differ
 		m.count(c, "num_key_value_heads", "attention.head_count_kv", false)
 		if c["num_key_value_heads"] == nil {
 			c["num_key_value_heads"] = c["num_attention_heads"]

@@ -14,13 +14,17 @@ type ggufRows struct {
 	cols int
 	// head, if not 0, is the height of a head whose rows lie in pairs: row j of the first half is row
 	// 2j, that of the second half the one behind it.
-	head  int
-	minus float32 // is subtracted from every value
-	decay bool    // values are −exp of what they should be
+	head           int
+	minus          float32    // is subtracted from every value
+	decay          bool       // values are −exp of what they should be
+	tiles, columns *ggufTiles // order of rows, of columns
 }
 
 // at returns where a row lies.
 func (v *ggufRows) at(row int) int {
+	if v.tiles != nil {
+		return v.tiles.at(row)
+	}
 	if v.head == 0 {
 		return row
 	}
@@ -45,7 +49,7 @@ func (v *ggufRows) rows(row, n int, dst []float32) {
 	if plain := decoders[v.kind.Name]; plain != nil {
 		decode = plain
 	}
-	if v.head == 0 {
+	if v.head == 0 && v.tiles == nil {
 		at := row * v.size()
 		decode(dst[:n*v.cols], v.data[at:at+n*v.size()])
 	} else {
@@ -56,6 +60,16 @@ func (v *ggufRows) rows(row, n int, dst []float32) {
 	if v.minus != 0 {
 		for i := range dst[:n*v.cols] {
 			dst[i] -= v.minus
+		}
+	}
+	if v.columns != nil {
+		stored := make([]float32, v.cols)
+		for r := range n {
+			ours := dst[r*v.cols : (r+1)*v.cols]
+			copy(stored, ours)
+			for c := range ours {
+				ours[c] = stored[v.columns.at(c)]
+			}
 		}
 	}
 	if v.decay {
@@ -71,6 +85,8 @@ func (v *ggufRows) unlike() string {
 	switch {
 	case v.kind.Plain():
 		return ""
+	case v.columns != nil:
+		return "their columns lie in another order"
 	case ints == nil:
 		return fmt.Sprintf("blocks of %s are not whole numbers with a scale of 16 bits", v.kind.Name)
 	}
@@ -85,7 +101,7 @@ func (v *ggufRows) unlike() string {
 // grid returns the rows as a matrix of integers, nil if they are none.
 func (v *ggufRows) grid() *grid {
 	ints := v.kind.Integers()
-	if ints == nil || v.minus != 0 {
+	if ints == nil || v.minus != 0 || v.columns != nil {
 		return nil
 	}
 	return &grid{

@@ -68,6 +68,7 @@ func (m *ggufModel) fill(c *config, s *shards) error {
 	arch := ggufArchs[m.arch]
 	f := *c.family
 	f.tensors, f.experts = with(f.tensors, arch.sources), with(f.experts, arch.experts)
+	f.recurrent = with(f.recurrent, arch.memories)
 	c.family = &f
 	r := &ggufRenamer{model: m, arch: arch, shards: s, binder: &binder{family: c.family, spec: c.spec, prefix: c.family.prefixes[0]}, done: map[string]bool{}}
 	for _, t := range c.spec.Tensors() {
@@ -249,11 +250,14 @@ func (r *ggufRenamer) put(name string, from ggufTensor, t model.Tensor) error {
 		from.Shape, v.cols = []int{from.Shape[0] * from.Shape[1]}, 1
 	}
 	v.decay = t.Role == model.RoleDecayLog
-	if r.arch.plusOne && strings.HasSuffix(string(t.Role), "norm") {
+	if r.arch.plusOne && strings.HasSuffix(string(t.Role), "norm") && t.Role != model.RoleHeadsNorm {
 		v.minus = 1
 	}
+	if r.arch.tiled && t.Layer != model.NoLayer {
+		v.tiles, v.columns = tilesOf(from.Name, r.binder.spec.Layer(t.Layer).Recurrence)
+	}
 	s := stored{file: from.file, dtype: from.Type.Name, shape: from.Shape, data: from.Data}
-	if !from.Type.Plain() || v.head > 0 || v.minus != 0 || v.decay {
+	if !from.Type.Plain() || v.head > 0 || v.minus != 0 || v.decay || v.tiles != nil || v.columns != nil {
 		s.values = v
 	}
 	r.shards.tensors[name] = s

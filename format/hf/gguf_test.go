@@ -116,7 +116,11 @@ func TestGGUF(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if d := cmp.Diff(of.Spec(), c.Spec()); d != "" {
+			spec := *of.Spec()
+			if spec.Family+"_text" == c.Spec().Family { // the language model of a multimodal one
+				spec.Family = c.Spec().Family
+			}
+			if d := cmp.Diff(&spec, c.Spec()); d != "" {
 				t.Error(d)
 			}
 			sameTensors(t, of, c)
@@ -136,12 +140,13 @@ func sameTensors(t *testing.T, of, c *Checkpoint) {
 	arch := ggufArchs[c.gguf.arch]
 	for i, x := range of.Tensors() {
 		y := c.Tensors()[i]
-		if arch.sources == nil && arch.experts == nil && x.Name != y.Name {
+		name := strings.Replace(x.Name, "language_model.", "", 1)
+		if arch.sources == nil && arch.experts == nil && arch.memories == nil && name != y.Name {
 			t.Errorf("tensor %q is called %q", x.Name, y.Name)
 		}
 		want, have := allRows(t, of, i), allRows(t, c, i)
 		for j, v := range want {
-			if arch.plusOne && strings.HasSuffix(string(x.Role), "norm") {
+			if arch.plusOne && strings.HasSuffix(string(x.Role), "norm") && x.Role != model.RoleHeadsNorm {
 				v = float16.Fromfloat32(v+1).Float32() - 1 // the converter adds in float16
 			}
 			if x.Role == model.RoleDecayLog && math.Abs(float64(have[j]-v)) < 0x1p-11 { // the converter rounds the exponential to float16
@@ -240,12 +245,26 @@ func forward(t *testing.T, of *Checkpoint, arch, name string) []float32 {
 		layer, _ = strconv.Atoi(p[1])
 		generic = "blk.{l}." + strings.Join(p[2:], ".")
 	}
-	var values []float32
+	var parts [][]float32
 	for _, role := range rolesOf(arch, generic) {
 		for i, x := range of.Tensors() {
 			if x.Layer == layer && x.Role == role {
-				values = append(values, permuted(of, arch, x, allRows(t, of, i))...)
+				parts = append(parts, permuted(of, arch, x, allRows(t, of, i)))
 			}
+		}
+	}
+	turns := 1
+	switch generic {
+	case "blk.{l}.attn_q.weight":
+		turns = of.Spec().Layer(layer).Attention.Heads // whose gates lie behind them, if there are any
+	case "blk.{l}.ssm_ba.weight":
+		turns = of.Spec().Layer(layer).Recurrence.KeyHeads
+	}
+	var values []float32
+	for turn := range turns {
+		for _, p := range parts {
+			n := len(p) / turns
+			values = append(values, p[turn*n:(turn+1)*n]...)
 		}
 	}
 	return values
@@ -258,6 +277,10 @@ var recurrentRoles = map[string][]model.Role{
 	"ssm_conv1d.bias":           {model.RoleConvVBias, model.RoleConvKBias, model.RoleConvQBias},
 	"ssm_dt.bias":               {model.RoleDecayBias},
 	"ssm_a":                     {},
+	"ssm_ba.weight":             {model.RoleWrite, model.RoleDecay},
+	"ssm_alpha.weight":          {model.RoleDecay},
+	"ssm_beta.weight":           {model.RoleWrite},
+	"attn_gate.weight":          {model.RoleOutGate},
 	"ssm_d":                     {model.RoleSkip},
 	"ssm_norm.weight":           {model.RoleHeadsNorm},
 	"ssm_out.weight":            {model.RoleO},
@@ -268,16 +291,20 @@ var recurrentRoles = map[string][]model.Role{
 
 // rolesOf lists the roles whose rows lie in a tensor, in the order in which they do.
 func rolesOf(arch, name string) (roles []model.Role) {
-	if roles, ok := recurrentRoles[strings.TrimPrefix(name, "blk.{l}.")]; ok {
-		return roles
-	}
 	switch {
+	case strings.HasPrefix(arch, "qwen") && strings.HasSuffix(name, "ssm_conv1d.weight"):
+		return []model.Role{model.RoleConvQ, model.RoleConvK, model.RoleConvV}
+	case strings.HasSuffix(name, "attn_q.weight"):
+		return []model.Role{model.RoleQ, model.RoleOutGate}
 	case strings.HasSuffix(name, "attn_qkv.weight"):
 		return []model.Role{model.RoleQ, model.RoleK, model.RoleV}
 	case strings.HasSuffix(name, "attn_qkv.bias"):
 		return []model.Role{model.RoleQBias, model.RoleKBias, model.RoleVBias}
 	case (arch == "phi3" || arch == "glm4") && strings.HasSuffix(name, "ffn_up.weight"):
 		return []model.Role{model.RoleGate, model.RoleUp}
+	}
+	if roles, ok := recurrentRoles[strings.TrimPrefix(name, "blk.{l}.")]; ok {
+		return roles
 	}
 	for role, n := range ggufArchs[arch].names {
 		if n == name {
@@ -294,9 +321,42 @@ func rolesOf(arch, name string) (roles []model.Role) {
 	return roles
 }
 
+// byTurns lets the value heads of memories take turns by their key heads.
+func byTurns(r model.Recurrence, x model.Tensor, values []float32) []float32 {
+	if r.KeyHeads == 0 {
+		return values
+	}
+	per := r.Heads / r.KeyHeads
+	turn := func(list []float32) []float32 {
+		var out []float32
+		size := len(list) / r.Heads
+		for j := range per {
+			for key := range r.KeyHeads {
+				head := key*per + j
+				out = append(out, list[head*size:(head+1)*size]...)
+			}
+		}
+		return out
+	}
+	switch x.Role {
+	case model.RoleV, model.RoleConvV, model.RoleOutGate, model.RoleWrite, model.RoleDecay, model.RoleDecayBias:
+		return turn(values)
+	case model.RoleO:
+		var out []float32
+		for row := range slices.Chunk(values, x.Cols()) {
+			out = append(out, turn(row)...)
+		}
+		return out
+	}
+	return values
+}
+
 // permuted puts the rows of queries and keys into pairs, and adds 1 to norms.
 func permuted(of *Checkpoint, arch string, x model.Tensor, values []float32) []float32 {
-	if strings.HasPrefix(arch, "gemma") && strings.HasSuffix(string(x.Role), "norm") {
+	if strings.HasPrefix(arch, "qwen35") && x.Layer != model.NoLayer {
+		values = byTurns(of.Spec().Layer(x.Layer).Recurrence, x, values)
+	}
+	if ggufArchs[arch].plusOne && strings.HasSuffix(string(x.Role), "norm") && x.Role != model.RoleHeadsNorm {
 		for i, v := range values {
 			values[i] = float16.Fromfloat32(v + 1).Float32()
 		}

@@ -240,3 +240,36 @@ func TestSaveErrors(t *testing.T) {
 		t.Errorf("left: %v, %v", entries, err)
 	}
 }
+
+// FuzzRestore restores whatever is given: what is taken is saved as the same bytes again, and what is refused leaves a session
+// that can be used.
+func FuzzRestore(f *testing.F) {
+	f.Add([]byte(savedMagic))
+	f.Add([]byte(savedMagic + "\xff\xff\xff\xff"))
+	m, _ := portableModel(1, "a model", someLayout)
+	s, err := m.NewSession()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, n := range []int{0, 3} {
+		if s.fed, err = nil, m.engine.Forward(context.Background(), numbers(1, n), n, nil); err != nil {
+			f.Fatal(err)
+		}
+		s.fed = numbers(1, n)
+		var file bytes.Buffer
+		if _, err := s.write(context.Background(), &file); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(file.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, err := s.read(t.Context(), bytes.NewReader(data), int64(len(data)))
+		if len(s.Tokens()) != m.engine.Position() {
+			t.Fatalf("%d tokens, and %d in the cache", len(s.Tokens()), m.engine.Position())
+		}
+		var again bytes.Buffer
+		if _, failed := s.write(t.Context(), &again); failed != nil || err == nil && !bytes.Equal(again.Bytes(), data) {
+			t.Errorf("saved again (%v), it is %q, was %q", failed, again.Bytes(), data)
+		}
+	})
+}

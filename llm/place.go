@@ -14,7 +14,7 @@ func (s *Scheduler) admit() {
 		s.waiting = s.waiting[1:]
 		s.stats.Running++
 		s.mu.Unlock()
-		i := s.place(t.result.Prompt)
+		i := s.place(t)
 		session := s.free[i]
 		s.free = slices.Delete(s.free, i, i+1)
 		s.active = append(s.active, t)
@@ -31,23 +31,17 @@ func (s *Scheduler) admit() {
 	}
 }
 
-// likest returns the free session whose cache begins most like a prompt; of several, the one that was used longest ago.
-func (s *Scheduler) likest(prompt []int32) (best int) {
-	most := -1
+// place chooses the free session that a text begins in: the one that has computed most of the prompt; of several, the one that was
+// used longest ago. That one it is also if the text would keep less than half of what is there, and could have a copy.
+func (s *Scheduler) place(t *text) int {
+	best, most := 0, 0
 	for i, session := range s.free {
-		if n := common(session.Tokens(), prompt); n > most {
+		if n := session.offers(t.result.Prompt, 1); n > most && !t.needsAll() {
 			best, most = i, n
 		}
 	}
-	return best
-}
-
-// place chooses the free session that a text begins in: the one whose cache begins most like the prompt. But if the text would
-// keep less than half of what is there, and could have a copy, it gets the one that was used longest ago.
-func (s *Scheduler) place(prompt []int32) int {
-	i := s.likest(prompt)
-	if held := s.free[i].Tokens(); s.copies && 2*common(held, prompt) < len(held) {
+	if s.copies && 2*most < len(s.free[best].Tokens()) {
 		return 0
 	}
-	return i
+	return best
 }

@@ -83,7 +83,7 @@ func (r *run) begin(s *Session) error {
 	if r.o.most() == 0 {
 		return nil
 	}
-	if r.embedding != nil && r.embedding.pooling == PoolMean { // all hidden states are needed, also those of what is cached
+	if r.needsAll() {
 		s.Reset()
 	}
 	var err error

@@ -62,10 +62,9 @@ func (r *run) reading() bool { return r.chosen == 0 && len(r.rest) > 0 }
 // have reports how many tokens of its prompt the text has in its cache.
 func (r *run) have() int { return len(r.result.Prompt) - len(r.rest) }
 
-// sharable returns the tokens that a text can take from others' caches: all but the last, whose logits are wanted. Of an embedding
-// all hidden states may be wanted.
+// sharable returns the tokens that a text can take from others' caches: all but the last, whose logits are wanted.
 func (r *run) sharable() []int32 {
-	if !r.reading() || r.embedding != nil {
+	if !r.reading() || r.needsAll() {
 		return nil
 	}
 	return r.result.Prompt[:len(r.result.Prompt)-1]

@@ -85,6 +85,38 @@ func TestSharedBatch(t *testing.T) {
 	}
 }
 
+// TestSharedEmbedding computes embeddings of texts with the same beginning at once: of the last token they share it, for a mean
+// they cannot.
+func TestSharedEmbedding(t *testing.T) {
+	const texts, beginning = 3, 100
+	for pooling, most := range map[Pooling]int{PoolLast: beginning + texts*2*fakeChunk, PoolMean: texts * (beginning + texts)} {
+		m, f := fakeModel(texts)
+		open := gate(f, texts)
+		s := scheduler(t, m, texts)
+		alone, _ := fakeModel(1)
+		var all sync.WaitGroup
+		for i := range texts {
+			tokens := append(numbers(3, beginning), numbers(i, i+1)...)
+			want, err := session(t, alone).Embed(t.Context(), tokens, pooling)
+			if err != nil {
+				t.Fatal(err)
+			}
+			alone.sessions[0].Close()
+			all.Go(func() {
+				got, err := s.Embed(t.Context(), tokens, pooling)
+				if err != nil || !slices.Equal(got, want) {
+					t.Errorf("%s: text %d: %v (%v), alone %v", pooling, i, got, err, want)
+				}
+			})
+		}
+		open(s)
+		all.Wait()
+		if f.fed > most || pooling == PoolMean && f.fed < texts*beginning {
+			t.Errorf("%s: %d tokens were computed, want at most %d", pooling, f.fed, most)
+		}
+	}
+}
+
 // TestSharedLeaves cancels the text that the others wait for.
 func TestSharedLeaves(t *testing.T) {
 	m, f := fakeModel(3)

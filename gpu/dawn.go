@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ type dawnBackend struct {
 	adapter  AdapterInfo
 	max      Limits
 	can      Features
+	patience patience
 }
 
 func (n *dawnBackend) info() AdapterInfo  { return n.adapter }
@@ -168,10 +170,16 @@ func (n *dawnBackend) submit(e *dawn.Encoder) error {
 	return n.send(h, nil)
 }
 
-// await waits for a future, and looks at the context every other millisecond.
+// await waits for a future, and looks at the context between.
 func (n *dawnBackend) await(ctx context.Context, f dawn.Future) error {
+	begun := time.Now()
+	defer func() { n.patience.ended(time.Since(begun)) }()
 	for {
-		done, err := n.instance.Wait(f, pollTime)
+		timeout := n.patience.timeout(time.Since(begun))
+		if timeout == 0 {
+			runtime.Gosched() // other goroutines go first
+		}
+		done, err := n.instance.Wait(f, timeout)
 		if lost := n.failure(); lost != nil {
 			return lost
 		}
@@ -183,9 +191,6 @@ func (n *dawnBackend) await(ctx context.Context, f dawn.Future) error {
 		}
 	}
 }
-
-// pollTime is how long the library waits before the context is looked at.
-const pollTime = 2 * time.Millisecond
 
 func (n *dawnBackend) wait(ctx context.Context) error { return n.await(ctx, n.dev.Done()) }
 

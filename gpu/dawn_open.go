@@ -89,6 +89,7 @@ func (d *dawnAdapters) open(ctx context.Context, o Options) (backend, error) {
 	}
 	o.Log.Debug("Dawn device opened", "pipelines kept", dev.Cached())
 	n := &dawnBackend{instance: d.instance, dev: dev, adapter: d.found[i], max: dawnLimits(a.Limits)}
+	n.patience.sleeps = n.adapter.Type == "cpu"
 	d.releaseAdapters()
 	n.can = n.prove()
 	return n, nil

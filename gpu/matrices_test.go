@@ -70,7 +70,7 @@ func int8Kernel(t *testing.T, c kernels.Consts) kernels.Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Source = strings.Replace(k.Source, "subgroupMatrixScalarMultiply(sums, 128i)", "sums", 1)
+	k.Source = strings.Replace(k.Source, "subgroupMatrixScalarMultiply(sums, 256i)", "sums", 1)
 	return k
 }
 

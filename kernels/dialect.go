@@ -26,7 +26,7 @@ const Int8Trial = `enable chromium_experimental_subgroup_matrix;
 fn main() {
   var sums: subgroup_matrix_result<i32, 16, 16>;
   sums = subgroupMatrixMultiplyAccumulate(subgroup_matrix_left<i8, 32, 16>(), subgroup_matrix_right<i8, 16, 32>(), sums);
-  sums = subgroupMatrixScalarMultiply(sums, 128i);
+  sums = subgroupMatrixScalarMultiply(sums, 256i);
 }
 `
 

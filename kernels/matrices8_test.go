@@ -9,6 +9,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
+const limit8 = 32639 // LIMIT in split_int8.wgsl
+
 // TestMatvecInt8 compares products of few tokens by subgroup matrices of int8 with their definition.
 func TestMatvecInt8(t *testing.T) {
 	for i, c := range []matrixCase{
@@ -63,7 +65,7 @@ func (c matrixCase) int8(t *testing.T) {
 	}
 }
 
-// inLimbs is an element of y. An activation is off by half a unit at most, 1/16319 of the largest of those that share a scale;
+// inLimbs is an element of y. An activation is off by half a unit at most, 1/32639 of the largest of those that share a scale;
 // sums of float32 are off by an ulp for each term.
 func (c matrixCase) inLimbs(w, x []float32, bias, before float32) value {
 	v := c.product(w, x, bias, before, 2, true)
@@ -73,7 +75,7 @@ func (c matrixCase) inLimbs(w, x []float32, bias, before float32) value {
 		for k := from; k < min(len(w), from+c.block); k++ {
 			most, sizes = max(most, math.Abs(float64(x[k]))), sizes+math.Abs(float64(w[k]))
 		}
-		lost += (0.5 + 16*ulp*limit) * most / limit * sizes
+		lost += (0.5 + 16*ulp*limit8) * most / limit8 * sizes
 	}
 	v.within += lost * math.Abs(c.scale)
 	return v
@@ -112,14 +114,14 @@ func TestSplitInt8(t *testing.T) {
 							word := (((from/128*2+l)*2+quad%8/4)*64+i*4+quad/8)*4 + quad%4
 							return int(int8(limbs[word] >> (k % 4 * 8)))
 						}
-						whole, want := 128*limb(0)+limb(1), 0.0
+						whole, want := 256*limb(0)+limb(1), 0.0
 						if k < width {
 							want = float64(row[k]) * float64(g[k])
 						}
 						most, sum = max(most, math.Abs(want)), sum+whole
-						value{want, unit*(0.5+limit*8*ulp) + 1e-30}.check(t, "element", k, float32(unit*float64(whole)))
+						value{want, unit*(0.5+limit8*8*ulp) + 1e-30}.check(t, "element", k, float32(unit*float64(whole)))
 					}
-					value{most / limit, 8 * ulp * most / limit}.check(t, "unit", from, float32(unit))
+					value{most / limit8, 8 * ulp * most / limit8}.check(t, "unit", from, float32(unit))
 					value{unit * float64(sum), 4 * ulp * math.Abs(unit*float64(sum))}.check(t, "sum", from, units[from/128*32+i%2*16+i/2*2+1])
 				}
 			}

@@ -1,4 +1,4 @@
-// split_int8: activations as matvec_int8 reads them: each unit·(128·hi + lo), whole numbers in two limbs of eight bits, with a
+// split_int8: activations as matvec_int8 reads them: each unit·(256·hi + lo), whole numbers in two limbs of eight bits, with a
 // unit for each chunk of columns; normalized before, if so wanted.
 //   x [t][STRIDE] f32, zero from WIDTH on   g [WIDTH] f32: weights of the norm
 //   limbs [step][token / 16][hi, lo][EACH_COLS/64][token % 16][thread] vec4<u32>, where a step is what four threads read at a time; with
@@ -6,7 +6,6 @@
 //   numbers)   factors [t] f32: what products are to be multiplied by   one workgroup splits 4·LANES elements (y) of a token (x)
 // with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
-// with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
 // with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNKS, CHUNK, QUADS
 const BITS: u32 = 4u;      // 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
@@ -22,6 +21,7 @@ const LANES: u32 = 256u;   // a power of two, whole chunks
 const ALL: u32 = COLS / 4u;    // quads
 const FOURS: u32 = CHUNK / 4u; // of a chunk
 const LIMBS: u32 = 2u - BOTH;
+const LIMIT: f32 = 32639.0;    // 127·256 + 127: both limbs stay within eight bits
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> g: array<f32>;
@@ -38,6 +38,14 @@ fn weighted(four: vec4<f32>, quad: u32) -> vec4<f32> {
   var made = four;
   for (var i = 0u; i < 4u; i++) { made[i] *= g[min(4u * quad + i, WIDTH - 1u)]; } // unroll
   return made;
+}
+
+// pack returns the words of hi and lo.
+fn pack(whole: vec4<i32>) -> vec2<u32> {
+  let hi = (whole + vec4<i32>(128)) >> vec4<u32>(8u);
+  let high = bitcast<vec4<u32>>(hi) & vec4<u32>(255u);
+  let low = bitcast<vec4<u32>>(whole) & vec4<u32>(255u);
+  return vec2<u32>(high.x | (high.y << 8u) | (high.z << 16u) | (high.w << 24u), low.x | (low.y << 8u) | (low.z << 16u) | (low.w << 24u));
 }
 
 // place returns where in limbs the word of quad p of a stored row goes, of a limb of token t.
@@ -61,12 +69,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   var most = 0.0;
   for (var i = 0u; i < FOURS; i++) { most = max(most, tops[lane / FOURS * FOURS + i]); } // unroll
-  let unit = limbs_unit(most);
-  let whole = limbs_whole(made, select(1.0 / unit, 0.0, unit == 0.0));
+  let unit = select(most / LIMIT, 0.0, most < 1e-30);
+  let whole = vec4<i32>(round(made * select(1.0 / unit, 0.0, unit == 0.0)));
   wholes[lane] = whole.x + whole.y + whole.z + whole.w;
   workgroupBarrier();
   if (p < ALL) {
-    let words = limbs_pack(whole);
+    let words = pack(whole);
     limbs[place(p, t, 0u)] = words.x;
     limbs[place(p, t, 1u)] = words.y;
     if (lane % FOURS == 0u) {

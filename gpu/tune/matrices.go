@@ -16,9 +16,9 @@ import (
 // float16, which is 2·10⁻⁴ of usual ones. Activations keep twice as many bits.
 const matrixLoss = 4e-4
 
-// int8Loss is the same of matrices of int8: weights are exact, and activations off by half a unit at most, 1/16319 of the largest
-// of up to 256, so 5·10⁻⁵ of usual ones.
-const int8Loss = 1.5e-4
+// int8Loss is the same of matrices of int8: weights are exact, and activations off by half a unit at most, 1/32639 of the largest
+// of up to 256, so 3·10⁻⁵ of usual ones.
+const int8Loss = 1e-4
 
 // matrixTokens and fewTokens are how many vectors the trials of subgroup matrices multiply: of the kernel for many, which has
 // to be faster as well, and of the one for few.

@@ -5,4 +5,4 @@ alias Sums = subgroup_matrix_result<i32, 16, 16>;
 
 fn multiplied(a: Left, b: Right, sums: Sums) -> Sums { return subgroupMatrixMultiplyAccumulate(a, b, sums); }
 
-fn raised(sums: Sums) -> Sums { return subgroupMatrixScalarMultiply(sums, 128i); }
+fn raised(sums: Sums) -> Sums { return subgroupMatrixScalarMultiply(sums, 256i); }

@@ -21,7 +21,7 @@ fn keep_limbs(panel: u32, e: u32, four: vec4<u32>) {
 // whole returns sum k of a thread in a tile: of row lane % 16 and token 2·k + lane / 16.
 fn whole(panel: u32, tile: u32, k: u32, lane: u32) -> f32 {
   let at = RESULT + tile * 256u + k * 32u + lane;
-  if (BOTH == 1u) { return f32(128 * ws[panel][at] + ws[panel][at + 128u]); }
+  if (BOTH == 1u) { return f32(256 * ws[panel][at] + ws[panel][at + 128u]); }
   return f32(ws[panel][at]);
 }
 
@@ -34,7 +34,7 @@ fn products(row0: u32, lane: u32) {
   let thread = lane % 4u;
   let first = lane % 32u / 4u; // its rows are every eighth from here
   var left: array<Left, HIGH>;
-  var all: array<Sums, TILES>;  // 128·hi + lo of the activations if they are in two panels
+  var all: array<Sums, TILES>;  // 256·hi + lo of the activations if they are in two panels
   var acc: array<f32, ALL_PER>; // [row / 16][token / 16][k]
   var codes: array<vec4<u32>, HELD>; // of AHEAD steps
   var heads: array<u32, HEADS>;      // words of h for them

@@ -29,7 +29,7 @@ fn multiplied(a: Left, b: Right, sums: Sums) -> Sums {
 
 fn raised(sums: Sums) -> Sums {
   var made = sums;
-  for (var i = 0u; i < 8u; i++) { made.e[i] *= 128; }
+  for (var i = 0u; i < 8u; i++) { made.e[i] *= 256; }
   return made;
 }
 

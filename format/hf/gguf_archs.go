@@ -9,14 +9,14 @@ import (
 // ggufElsewhere are architectures of llama.cpp that are read from Hugging Face's files alone: how their tensors lie in GGUF
 // files is not known here. The values are the families.
 var ggufElsewhere = map[string]string{
-	"afmoe": "afmoe", "apertus": "apertus", "baichuan": "baichuan", "bailingmoe": "bailing_moe", "bailingmoe2": "bailing_moe_v2",
-	"bloom": "bloom", "chatglm": "chatglm or glm", "cohere2": "cohere2", "cohere2moe": "cohere2_moe", "command-r": "cohere",
+	"apertus": "apertus", "baichuan": "baichuan", "bailingmoe": "bailing_moe", "bailingmoe2": "bailing_moe_v2",
+	"bloom": "bloom", "chatglm": "chatglm or glm", "cohere2": "cohere2", "cohere2moe": "cohere2_moe",
 	"deepseek": "deepseek", "deepseek2": "deepseek_v2, deepseek_v3 and others with latent attention", "deepseek32": "deepseek_v32",
 	"falcon": "falcon", "glm-dsa": "glm_moe_dsa", "gptj": "gptj", "granite_swa": "granite_swa or granitemoe_swa",
 	"hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe", "hy_v3": "hy_v3", "internlm2": "internlm2", "jais2": "jais2",
 	"mamba2": "mamba2", "mellum": "mellum", "minicpm": "minicpm", "minicpm3": "minicpm3", "mistral3": "ministral3 or mistral3", "mpt": "mpt",
-	"nemotron": "nemotron", "nemotron_h": "nemotron_h", "nemotron_h_moe": "nemotron_h", "olmo": "olmo", "orion": "orion", "phi2": "phi",
-	"phimoe": "phimoe", "qwen": "qwen", "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl or qwen2_5_vl",
+	"nemotron_h": "nemotron_h", "nemotron_h_moe": "nemotron_h", "olmo": "olmo", "orion": "orion", "phi2": "phi",
+	"phimoe": "phimoe", "qwen": "qwen", "qwen2moe": "qwen2_moe",
 	"qwen3vl": "qwen3_vl", "qwen3vlmoe": "qwen3_vl_moe", "stablelm": "stablelm",
 	"starcoder": "gpt_bigcode",
 }

@@ -13,9 +13,12 @@ var ggufDense = map[string]*ggufArch{
 	"seed_oss": {config: ggufSeedOSS, names: map[model.Role]string{
 		model.RoleMLPNorm: ggufPostAttention,
 	}},
-	"ernie4_5": {config: ggufErnie("ernie4_5")},
-	"exaone4":  {config: ggufExaone4},
-	"glm4":     {config: ggufGLM4, names: map[model.Role]string{model.RoleGate: "blk.{l}.ffn_up.weight"}},
+	"ernie4_5":  {config: ggufErnie("ernie4_5")},
+	"exaone4":   {config: ggufExaone4},
+	"qwen2vl":   {config: ggufQwen2VL},
+	"command-r": {config: ggufCohere},
+	"nemotron":  {config: ggufNemotron, plusOne: true},
+	"glm4":      {config: ggufGLM4, names: map[model.Role]string{model.RoleGate: "blk.{l}.ffn_up.weight"}},
 }
 
 // ggufPostAttention is the name of a norm behind attention, and in some architectures of the one before the MLP.
@@ -81,6 +84,31 @@ func (m *ggufModel) windows(c settings, n int) {
 		}
 	}
 	c["layer_types"] = types
+}
+
+// ggufQwen2VL is the language model of Qwen2-VL and Qwen2.5-VL, which reads positions of text as any other.
+func ggufQwen2VL(m *ggufModel, c settings) string {
+	ggufPlain("qwen2")(m, c)
+	delete(c, "head_dim")
+	return "qwen2_5_vl_text"
+}
+
+func ggufCohere(m *ggufModel, c settings) string {
+	m.epsilon(c, "layer_norm_eps", "attention.layer_norm_epsilon")
+	m.headDim(c)
+	m.wholeHeads(c)
+	delete(c, "head_dim")
+	m.number(c, "logit_scale", "logit_scale")
+	c["use_qk_norm"] = m.has("blk.0.attn_q_norm.weight")
+	c["attention_bias"] = m.has("blk.0.attn_q.bias")
+	return "cohere"
+}
+
+func ggufNemotron(m *ggufModel, c settings) string {
+	m.epsilon(c, "norm_eps", "attention.layer_norm_epsilon")
+	m.partial(c, "partial_rotary_factor", m.headDim(c))
+	c["attention_bias"], c["mlp_bias"] = m.has("blk.0.attn_q.bias"), m.has("blk.0.ffn_down.bias")
+	return "nemotron"
 }
 
 func ggufGLM4(m *ggufModel, c settings) string {

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -22,6 +23,7 @@ var ggufRouted = map[string]*ggufArch{
 	},
 	"dots1":      {config: ggufDots1, gating: sigmoidGate, groups: true, weighs: true},
 	"exaone-moe": {config: ggufExaoneMoE, gating: sigmoidGate, groups: true, weighs: true},
+	"afmoe":      {config: ggufAFMoE, gating: sigmoidGate, weighs: true, names: map[model.Role]string{model.RoleOutGate: "blk.{l}.attn_gate.weight"}},
 	"minimax-m2": {config: ggufMiniMax, gating: sigmoidGate},
 	"gpt-oss": {
 		config: ggufGPTOSS, gating: softmaxOfChosen,
@@ -160,6 +162,20 @@ func ggufExaoneMoE(m *ggufModel, c settings) string {
 	})
 	m.weighted(c)
 	return "exaone_moe"
+}
+
+func ggufAFMoE(m *ggufModel, c settings) string {
+	ggufPlain("afmoe")(m, c)
+	m.windows(c, 4)
+	m.routed(c, ggufExpertKeys{
+		count: "num_experts", used: "num_experts_per_tok", width: "moe_intermediate_size", shared: "num_shared_experts", dense: "num_dense_layers",
+	})
+	m.number(c, "route_scale", "expert_weights_scale")
+	if norm, ok, err := m.Bool(m.key("expert_weights_norm")); err != nil || ok && !norm {
+		m.keep(errors.Join(err, fmt.Errorf("metadata %q: %t is not supported for %s", m.key("expert_weights_norm"), norm, m.arch)))
+	}
+	c["mup_enabled"] = true // as llama.cpp has it
+	return "afmoe"
 }
 
 func ggufMiniMax(m *ggufModel, c settings) string {

@@ -67,6 +67,9 @@ var ggufUnsaid = map[string]string{
 	"gpt2":                   `{"scale_attn_by_inverse_layer_idx": false}`,
 	"lfm2_moe":               `{"routed_scaling_factor": 1.0}`,
 	"granitemoehybrid_mamba": `{"time_step_limit": null, "max_position_embeddings": 1048576}`,
+	"afmoe":                  `{"layer_types": ["sliding_attention", "sliding_attention", "sliding_attention", "full_attention"]}`,
+	"qwen2_5_vl":             `{"text_config": {"use_sliding_window": false, "layer_types": null}}`,
+	"nemotron":               `{"rope_parameters": {"partial_rotary_factor": 0.25}}`,
 	"llama_bias":             `{"hidden_act": "silu"}`,
 	"mistral":                `{"model_type": "llama", "sliding_window": null}`,
 	"mixtral":                `{"sliding_window": null}`,
@@ -81,7 +84,7 @@ var ggufUnsaid = map[string]string{
 		"attn_scale": 0.1, "floor_scale": 8192}`,
 }
 
-// edited merges members into a configuration.
+// edited merges members into a configuration, also into those of its objects.
 func edited(more string) Edit {
 	return func(config []byte) ([]byte, error) {
 		if more == "" {
@@ -94,7 +97,16 @@ func edited(more string) Edit {
 		if err := json.Unmarshal([]byte(more), &m); err != nil {
 			return nil, err
 		}
-		maps.Copy(c, m)
+		for key, v := range m {
+			if nested, ok := c[key]; ok && v[0] == '{' && nested[0] == '{' {
+				inner, err := edited(string(v))(nested)
+				if err != nil {
+					return nil, err
+				}
+				v = inner
+			}
+			c[key] = v
+		}
 		return json.Marshal(c)
 	}
 }
@@ -294,7 +306,7 @@ func rolesOf(arch, name string) (roles []model.Role) {
 	switch {
 	case strings.HasPrefix(arch, "qwen") && strings.HasSuffix(name, "ssm_conv1d.weight"):
 		return []model.Role{model.RoleConvQ, model.RoleConvK, model.RoleConvV}
-	case strings.HasSuffix(name, "attn_q.weight"):
+	case strings.HasSuffix(name, "attn_q.weight") && ggufArchs[arch].names[model.RoleOutGate] == name:
 		return []model.Role{model.RoleQ, model.RoleOutGate}
 	case strings.HasSuffix(name, "attn_qkv.weight"):
 		return []model.Role{model.RoleQ, model.RoleK, model.RoleV}
@@ -623,7 +635,7 @@ func TestGGUFRefused(t *testing.T) {
 	defer of.Close()
 	want := readConverted(t)["qwen2"]
 	for text, edit := range map[string]change{
-		`architecture "mamba" is not supported; supported: arcee`:                                                        set("general.architecture", "mamba"),
+		`architecture "mamba" is not supported; supported: afmoe`:                                                        set("general.architecture", "mamba"),
 		`"deepseek2" is not read from GGUF files, but from the model's safetensors (model_type deepseek_v2, deepseek_v3`: set("general.architecture", "deepseek2"),
 		`metadata "qwen2.expert_gating_func": 2 is not supported; the experts of qwen2 are chosen by 1`:                  set("qwen2.expert_gating_func", uint32(2)),
 		`metadata "qwen2.expert_group_count": 2: groups of experts are not supported`:                                    set("qwen2.expert_group_count", uint32(2)),

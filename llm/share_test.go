@@ -181,13 +181,22 @@ func TestSharedStays(t *testing.T) {
 // TestSharedAtRandom generates texts whose prompts are made of the same few pieces, some of which are canceled: each is what it
 // is alone.
 func TestSharedAtRandom(t *testing.T) {
-	const texts = 120
+	const texts, room = 120, 150
+	models := map[string]func(sequences int) (*Model, *fake){
+		"shifts": func(sequences int) (*Model, *fake) { return smallModel(sequences, room) },
+	}
 	for name, set := range sharing {
-		t.Run(name, func(t *testing.T) {
-			m, f := fakeModel(4)
+		models[name] = func(sequences int) (*Model, *fake) {
+			m, f := fakeModel(sequences)
 			set(f)
+			return m, f
+		}
+	}
+	for name, model := range models {
+		t.Run(name, func(t *testing.T) {
+			m, f := model(4)
 			s := scheduler(t, m, texts)
-			alone, _ := fakeModel(1)
+			alone, _ := model(1)
 			want := answers{s: session(t, alone)}
 			rng := rand.New(rand.NewPCG(5, 5))
 			var all sync.WaitGroup
@@ -197,6 +206,9 @@ func TestSharedAtRandom(t *testing.T) {
 					prompt = append(prompt, numbers(rng.IntN(2), 10+rng.IntN(2)*90)...)
 				}
 				o := GenerateOptions{MaxTokens: 1 + rng.IntN(8), Sampling: Sampling{Temperature: float32(i % 3), Seed: uint64(i)}}
+				if f.room > 0 {
+					o.Overflow, o.Keep, o.MaxTokens = OverflowShift, 1+rng.IntN(room/2), 1+rng.IntN(80)
+				}
 				leave := -1
 				if rng.IntN(4) == 0 {
 					leave = rng.IntN(o.MaxTokens)

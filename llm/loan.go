@@ -48,21 +48,22 @@ func (s *Scheduler) Lend(ctx context.Context, slot int, f func(*Session) error) 
 	s.loans = append(s.loans, l)
 	s.mu.Unlock()
 	signal(s.wake)
+	var err error
 	select {
 	case <-l.begins:
 	case <-ctx.Done():
-		if s.withdraw(l) {
-			return context.Cause(ctx)
-		}
-		<-l.begins // just now
+		err = context.Cause(ctx)
 	case <-s.done:
-		return fmt.Errorf("scheduler: %w", ErrClosed)
+		err = fmt.Errorf("scheduler: %w", ErrClosed)
+	}
+	if err != nil && s.withdraw(l) {
+		return err
 	}
 	defer s.giveBack(l)
 	return f(l.session)
 }
 
-// withdraw takes back a wish, unless it was granted.
+// withdraw takes back a wish, unless it was granted just now.
 func (s *Scheduler) withdraw(l *loan) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -50,18 +50,20 @@ type product struct {
 
 // worker is what an Engine runs on several goroutines, and what each of these keeps for it.
 type worker struct {
-	product   product
-	attention attention
-	entries   entries
-	recall    recall
-	parts     [7]part   // of a recurrence
-	scratch   []scratch // by goroutine
+	product     product
+	attention   attention
+	entries     entries
+	recall      recall
+	convolution convolution
+	parts       [7]part   // of a recurrence
+	scratch     []scratch // by goroutine
 }
 
 // scratch is one goroutine's memory.
 type scratch struct {
 	panel, decoded, second  []float32
 	queries, scores, values []float32
+	chunk                   *chunk
 }
 
 func (w *worker) init(e *Engine) {

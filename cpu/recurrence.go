@@ -154,20 +154,47 @@ func (e *Engine) convolve(y *layer, r *room, s *state, tokens int, q, k, v []flo
 	}
 	copy(s.next.tail, all[tokens*n:])
 	out := r.rows(tokens, n)
-	for t := range tokens {
-		row := out[t*n : (t+1)*n]
-		copy(row, w.convBias)
-		for tap := range m.Taps {
-			given, weights := all[(t+tap)*n:][:n], w.conv[tap*n:][:n]
-			for c, x := range given {
-				row[c] += x * weights[c]
-			}
+	task := &e.work.convolution
+	*task = convolution{e: e, m: m, w: w, given: all, out: out, tokens: tokens}
+	threads := e.options.Threads
+	if m.Taps*tokens*n < sharedWork {
+		threads = 1
+	}
+	everybody.run(threads, (tokens+convolved-1)/convolved, task)
+	return out
+}
+
+// convolved is how many tokens one piece of a convolution takes.
+const convolved = 8
+
+// convolution is the task of convolving a batch.
+type convolution struct {
+	e      *Engine
+	m      *model.Recurrence
+	w      *recurrence
+	given  []float32 // [Taps−1+tokens][Channels]
+	out    []float32 // [tokens][Channels]
+	tokens int
+}
+
+// do implements task.
+func (v *convolution) do(helper, i int) {
+	n := v.m.Channels()
+	s := &v.e.work.scratch[helper]
+	s.values = grown(s.values, n)
+	product := s.values[:n]
+	for t := i * convolved; t < min(v.tokens, (i+1)*convolved); t++ {
+		row := v.out[t*n : (t+1)*n]
+		copy(row, v.w.convBias)
+		for tap := range v.m.Taps {
+			copy(product, v.given[(t+tap)*n:])
+			simd.Multiply(product, v.w.conv[tap*n:])
+			simd.Add(row, product, 1)
+		}
+		if v.m.SiLU {
+			simd.SiLU(row)
 		}
 	}
-	if m.SiLU {
-		simd.SiLU(out)
-	}
-	return out
 }
 
 // recall is the task of running heads' memories over the tokens of a batch.
@@ -183,6 +210,10 @@ type recall struct {
 
 // do implements task, for head h.
 func (w *recall) do(helper, h int) {
+	if w.tokens >= leastChunk {
+		w.chunks(helper, h)
+		return
+	}
 	m, r := &w.y.Recurrence, &w.y.recurrence
 	size := m.KeyDim * m.ValueDim
 	all := w.s.next.all[h*size : (h+1)*size]
@@ -193,12 +224,9 @@ func (w *recall) do(helper, h int) {
 	for t := range w.tokens {
 		row := w.made[t*m.Channels():][:m.Channels()]
 		q, k := row[of:][:m.KeyDim], row[m.KeyWidth()+of:][:m.KeyDim]
-		v := row[2*m.KeyWidth()+h*m.ValueDim:][:m.ValueDim]
-		step := max(softplus(w.steps[t*m.Heads+h]), m.StepMin)
-		if m.StepMax > 0 {
-			step = min(step, m.StepMax)
-		}
-		simd.Scale(all, float32(math.Exp(-float64(r.rate[h]*step))))
+		v := w.value(h, t)
+		step, fade := w.step(h, t)
+		simd.Scale(all, fade)
 		kUnit, qUnit := float32(1), m.ReadScale
 		copy(held, v)
 		if m.Delta {

@@ -14,12 +14,12 @@ const limit8 = 32639 // LIMIT in split_int8.wgsl
 // TestMatvecInt8 compares products of few tokens by subgroup matrices of int8 with their definition.
 func TestMatvecInt8(t *testing.T) {
 	for i, c := range []matrixCase{
-		{packing: codes(4, 128), rows: 37, width: 640, tokens: 7, tile: kernels.Consts{"DOWN": 1, "ALONG": 2, "BOTH": 1}, scale: 1},
+		{packing: codes(4, 128), rows: 37, width: 640, tokens: 7, tile: kernels.Consts{"DOWN": 1, "ALONG": 2, "BOTH": 1, "APART": 1}, scale: 1},
 		{packing: codes(4, 128), rows: 75, width: 384, tokens: 19, tile: kernels.Consts{"HIGH": 2, "WIDE": 2, "DOWN": 2, "ALONG": 1}, bias: true, add: true, scale: 0.5},
 		{packing: codes(4, 32), rows: 37, width: 128, tokens: 9, tile: kernels.Consts{"DOWN": 1, "ALONG": 1}, scale: 1},
 		{packing: codes(4, 64), rows: 33, width: 256, tokens: 8, tile: kernels.Consts{"DOWN": 2, "ALONG": 1, "BOTH": 1}, bias: true, scale: 1},
 		{packing: codes(8, 64), rows: 33, width: 192, tokens: 33, tile: kernels.Consts{"WIDE": 3, "DOWN": 1, "ALONG": 2}, add: true, scale: 1, softcap: 3},
-		{packing: codes(8, 128), rows: 16, width: 256, tokens: 16, tile: kernels.Consts{"DOWN": 1, "ALONG": 4}, scale: 1},
+		{packing: codes(8, 128), rows: 16, width: 256, tokens: 16, tile: kernels.Consts{"DOWN": 1, "ALONG": 4, "AHEAD": 4, "APART": 1}, scale: 1},
 		{packing: codes(2, 256), rows: 16, width: 512, tokens: 3, tile: kernels.Consts{"DOWN": 1, "ALONG": 1, "BOTH": 1}, scale: 1},
 		{packing: codes(2, 64), rows: 19, width: 256, tokens: 12, tile: kernels.Consts{"DOWN": 2, "ALONG": 1}, scale: 1},
 	} {

@@ -24,6 +24,7 @@ const BOTH: u32 = 0u;    // 1: up to eight tokens, whose limbs are in one panel
 const DOWN: u32 = 4u;    // subgroups of 32 threads for different rows
 const ALONG: u32 = 2u;   // … and for different columns
 const AHEAD: u32 = 2u;   // steps whose codes are read ahead
+const APART: u32 = 0u;   // 1: sums have workgroup memory of their own, which saves two barriers a step
 
 const GROUPS: u32 = DOWN * ALONG;
 const LANES: u32 = 32u * GROUPS;
@@ -34,7 +35,7 @@ const TURNS: u32 = CHUNK / EACH_COLS;        // threads that read a chunk of a r
 const LINES: u32 = 2u * HIGH;                // rows that a thread reads a vec4<u32> of
 const PITCH: u32 = STEP_COLS / 4u + 4u;      // words of a row of a panel, and 4 for rows to lie in different banks
 const X_PANEL: u32 = 16u * PITCH;
-const BEHIND: u32 = 1u - 1u / CHUNKS;        // 1: sums lie behind codes, which are still needed, else in their place
+const BEHIND: u32 = 1u - 1u / CHUNKS * (1u - APART); // 1: sums lie behind codes, which may still be needed, else in their place
 const RESULT: u32 = BEHIND * X_PANEL;
 const SUMS: u32 = 256u * WIDE;
 const PANEL: u32 = BEHIND * (X_PANEL + SUMS) + (1u - BEHIND) * ((SUMS + X_PANEL - 1u) / X_PANEL * X_PANEL);

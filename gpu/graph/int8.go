@@ -47,18 +47,21 @@ func int8Consts(p *Part, n int) kernels.Consts {
 // int8Defaults are the constants of Int8Kernel where nothing better is known: fewer where the device lacks the memory. NVIDIA's
 // GPUs keep 64 KB of workgroup memory for each core, in which many threads should have room.
 func (c *chooser) int8Defaults(s Shape) Tuned {
-	with := Tuned{"HIGH": 1, "DOWN": 2, "ALONG": 4, "AHEAD": 4} // for few rows: subgroups enough for all of a large GPU to be busy
+	with := Tuned{"HIGH": 1, "DOWN": 2, "ALONG": 4, "AHEAD": 4, "APART": 1} // for few rows: a workgroup for each core of a large GPU
 	switch few, middling := s.Tokens <= panel, s.Rows <= 2*fullRows; {
 	case few && !middling:
-		with = Tuned{"HIGH": 2, "DOWN": 4, "ALONG": 1, "AHEAD": 2}
+		with = Tuned{"HIGH": 2, "DOWN": 4, "ALONG": 1, "AHEAD": 2, "APART": flag(s.Tokens <= bothInt8)}
 	case !middling:
-		with["DOWN"], with["ALONG"] = 4, 1
+		with["DOWN"], with["ALONG"], with["APART"] = 4, 1, 0
 	case few && s.Rows > fullRows:
-		with["DOWN"], with["AHEAD"] = 3, 2
+		with["DOWN"], with["AHEAD"], with["APART"] = 3, 2, 0
 	case !few:
 		with["HIGH"], with["ALONG"], with["AHEAD"] = 1+flag(s.Rows > fullRows), 2, 2
 	}
 	base := kernels.Consts{"BITS": s.Bits, "BLOCK": s.Block, "WIDE": (s.Tokens + panel - 1) / panel, "BOTH": flag(s.Tokens <= bothInt8)}
+	if !c.fits(Int8Kernel, base, with) {
+		with["APART"] = 0
+	}
 	for _, name := range []string{"ALONG", "DOWN", "HIGH", "ALONG", "DOWN"} {
 		if with[name] > 1 && !c.fits(Int8Kernel, base, with) {
 			with[name] /= 2

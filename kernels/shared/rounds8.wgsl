@@ -79,7 +79,7 @@ fn products(row0: u32, lane: u32) {
             }
           }
         }
-        if (CHUNKS == 1u) { workgroupBarrier(); } // sums take the place of codes
+        if (BEHIND == 0u) { workgroupBarrier(); } // sums take the place of codes
         for (var i = 0u; i < TILES; i++) { // unroll
           subgroupMatrixStore<col_major>(&ws[subgroup * HIGH + i / WIDE], RESULT + i % WIDE * 256u, all[i], 16u);
         }
@@ -90,7 +90,7 @@ fn products(row0: u32, lane: u32) {
           let own = block(heads[a * H_EACH + i / PER / WIDE * CHUNKS + c], s);
           acc[i] = fma(own.x, fma(unit.x, whole(subgroup * HIGH + i / PER / WIDE, i / PER % WIDE, i % PER, lane % 32u), -own.y * unit.y), acc[i]);
         }
-        workgroupBarrier();
+        if (BEHIND == 0u || c + 1u < CHUNKS) { workgroupBarrier(); }
       }
       for (var i = 0u; i < H_EACH; i++) { heads[a * H_EACH + i] = head_at(top + 16u * (i / CHUNKS) + lane % 16u, s + ALONG * AHEAD, i % CHUNKS); } // unroll
     }

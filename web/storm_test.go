@@ -140,7 +140,7 @@ func nodeOnDawn(t *testing.T, limit time.Duration, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, node, args...)
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), "XDG_CACHE_HOME="+t.TempDir()) // what a benchmark keeps
 	if icd := swiftshader(); icd != "" && os.Getenv("VK_ICD_FILENAMES") == "" {
 		cmd.Env = append(cmd.Env, "VK_ICD_FILENAMES="+icd) // Dawn does not accept lavapipe
 	}

@@ -58,6 +58,9 @@ func (s *session) generate(args []js.Value) (any, error) {
 
 // begin begins to continue a prompt. a says how the text is taken apart, nil: not at all.
 func (s *session) begin(prompt []int32, o js.Value, a *answering) (_ any, err error) {
+	if s.closed { // and waits for what is under way; nobody would close this text
+		return nil, llm.ErrClosed
+	}
 	options := generateOptions(o)
 	if options.Form, err = s.form(o, a); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalid, err)

@@ -69,6 +69,7 @@ func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 		return nil, err
 	}
 	m.methods()
+	m.object.v.Set("tuned", len(choice.Tuning))
 	a.models[m] = true
 	return m.object.v, nil
 }

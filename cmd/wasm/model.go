@@ -95,6 +95,9 @@ func (m *model) token(args []js.Value) (any, error) {
 // transformer ({maxSeqLen, maxBatch, kvBits, chunk, onStart}) allocates a transformer. onStart is called with a function
 // that cancels that.
 func (m *model) transformer(ctx context.Context, args []js.Value) (any, error) {
+	if m.closed {
+		return nil, llm.ErrClosed
+	}
 	in := args[0]
 	ctx, end := cancelable(ctx, in)
 	defer end()

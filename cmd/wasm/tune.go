@@ -57,11 +57,11 @@ func shapeOf(in js.Value) (graph.Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		var blobs []bundle.Blob
-		for _, f := range m.Files {
-			blobs = append(blobs, bundle.Blob{Size: f.Size})
+		o := &outline{manifest: m}
+		for i := range m.Tensors {
+			o.tensors = append(o.tensors, m.Tensors[i].Model())
 		}
-		return bundle.Streamed(m, blobs...)
+		return o, nil
 	}
 	freq := make([]float32, 32)
 	for i := range freq {
@@ -77,6 +77,23 @@ func shapeOf(in js.Value) (graph.Source, error) {
 		}},
 		Layers: make([]int, 16),
 	}, 4, 128)
+}
+
+// outline is a bundle of which there is nothing but the manifest.
+type outline struct {
+	manifest *bundle.Manifest
+	tensors  []spec.Tensor
+}
+
+var errOutline = errors.New("only the manifest is there")
+
+func (o *outline) Spec() *spec.Spec                    { return &o.manifest.Spec }
+func (o *outline) Tensors() []spec.Tensor              { return o.tensors }
+func (o *outline) Rows(int, int, int, []float32) error { return errOutline }
+func (o *outline) ReadAt(int, []byte, int64) error     { return errOutline }
+func (o *outline) Packing(i int) (bits, block int) {
+	t := &o.manifest.Tensors[i]
+	return t.Type.Bits(), t.Block
 }
 
 // constants makes an object of constants.

@@ -1,3 +1,11 @@
+export {
+  type BenchmarkOptions,
+  type BenchmarkProgress,
+  type BenchmarkReport,
+  type BenchmarkResult,
+  benchmark,
+  forgetTuning,
+} from './benchmark.js';
 export type { ChatMessage, ToolCall } from './chat.js';
 export type { AnswerPart, CallOptions, CallPart, ReasoningEffort, TemplateOptions } from './conversation.js';
 export { type DeviceOptions, gpuDevice } from './device.js';

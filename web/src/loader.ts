@@ -7,6 +7,7 @@ import { type Fetch, Line } from './exchange.js';
 import { type Manifest, Model } from './model.js';
 import { loadOptions } from './options.js';
 import { runtimeOf } from './runtime.js';
+import { keptTuning } from './tuning.js';
 import type { WasmSource } from './wasm.js';
 import { blockBytes, fetchSmall, WireFile, type WireOptions } from './wire.js';
 
@@ -50,6 +51,8 @@ export interface LoadModelOptions {
    * runs on every device; the others need the feature they are named after, and fail to load without it.
    */
   kernels?: 'auto' | 'baseline' | 'subgroups' | 'dot4' | 'f16' | 'matrix';
+  /** Whether to use what benchmark() has found out about this device. Default: true. */
+  tuning?: boolean;
 }
 
 /** Loads a bundle from a server onto the GPU. */
@@ -153,6 +156,7 @@ class Loading {
     );
     const vocab = manifest.tokenizer.size ? await this.vocab(manifest) : null;
     const rt = await unlessAborted(this.o.signal, runtime);
+    const tuning = (this.o.tuning ?? true) ? await keptTuning(this.device, rt.info) : null;
     try {
       const go = await rt.waitUnlessAborted(this.o.signal, (onStart) =>
         rt.api.load({
@@ -161,6 +165,7 @@ class Loading {
           files: files.map((f) => (offset, length) => f.read(offset, length)),
           progress: (loaded) => this.progress(loaded),
           kernels: this.o.kernels ?? 'auto',
+          tuning,
           onStart,
         }),
       );

@@ -89,6 +89,11 @@ export class Model {
     return this.manifest.quantization.format;
   }
 
+  /** How many of the choices that benchmark() has kept for this device it was loaded with. */
+  get tuned(): number {
+    return this.go.tuned;
+  }
+
   /** Bytes on the GPU by purpose, of everything on this device. */
   memory(): Record<string, number> {
     return this.runtime.call(() => this.runtime.api.memory());

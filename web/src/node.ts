@@ -4,12 +4,17 @@ import { resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { checked, invalid, options as optionsOf } from './arguments.js';
+import { type BenchmarkOptions, type BenchmarkReport, benchmark as benchmarkUrl } from './benchmark.js';
 import { LlamaError } from './errors.js';
 import type { Fetch } from './exchange.js';
 import { type LoadOptions, load as loadUrl, type TextModel } from './text.js';
+import { setTuningStore } from './tuning.js';
+import { TuningInFile } from './tuning-file.js';
 import { setWasmReader } from './wasm.js';
 
 export * from './index.js';
+
+setTuningStore(new TuningInFile());
 
 setWasmReader(() => readFile(new URL('./llama-webgpu.wasm', import.meta.url)));
 
@@ -36,6 +41,17 @@ export async function load(where: string | URL, options: LoadOptions = {}): Prom
   const [url, given] = checked(() => [urlOf(where), { ...optionsOf(options) }] as const);
   if (!given.device) await installWebGPU();
   return loadUrl(url, { ...given, fetch: given.fetch ?? fetchAny });
+}
+
+/** benchmark() of the main entry point, for a directory as well. `flags` are Dawn's. */
+export async function benchmark(
+  where?: string | URL | null,
+  options: BenchmarkOptions & { flags?: string[] } = {},
+): Promise<BenchmarkReport> {
+  const given = checked(() => ({ ...optionsOf(options) }));
+  const url = checked(() => (where === undefined || where === null ? null : urlOf(where)));
+  if (!given.device) await installWebGPU(given.flags ?? []);
+  return benchmarkUrl(url, { ...given, fetch: given.fetch ?? fetchAny });
 }
 
 /** Takes URLs as they are, and everything else as a path. */

@@ -6,6 +6,7 @@ import {
   flag,
   numbers,
   oneOf,
+  options as optionsOf,
   type Sampling,
   sampling,
   stops,
@@ -15,6 +16,7 @@ import {
   wants,
   wasmSource,
 } from './arguments.js';
+import type { BenchmarkOptions } from './benchmark.js';
 import { LlamaError } from './errors.js';
 import type { LoadModelOptions } from './loader.js';
 import type { GenerateTokensOptions, TransformerOptions } from './transformer.js';
@@ -31,6 +33,7 @@ export function loadOptions(o: Partial<LoadModelOptions>): Omit<LoadModelOptions
     signal: abortSignal(o.signal),
     cache: flag('cache', o.cache),
     kernels: oneOf('kernels', o.kernels, ['auto', 'baseline', 'subgroups', 'dot4', 'f16', 'matrix'] as const),
+    tuning: flag('tuning', o.tuning),
     onWarning: callback('onWarning', o.onWarning),
   };
   return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined && v !== null));
@@ -49,6 +52,29 @@ export function transformerOptions(o: TransformerOptions): TransformerOptions {
   const kernelSet = oneOf('kernelSet', o.kernelSet, ['int8', 'int4', 'int2', 'f16'] as const);
   if (kernelSet !== undefined) copy.kernelSet = kernelSet;
   return copy;
+}
+
+/** A copy of the options of benchmark(). */
+export function benchmarkOptions(options: BenchmarkOptions | undefined | null) {
+  const o = optionsOf(options ?? undefined);
+  return {
+    device: o.device ?? undefined,
+    tokens: tokensOf(o.tokens),
+    quick: flag('quick', o.quick) ?? false,
+    keep: flag('keep', o.keep) ?? true,
+    signal: abortSignal(o.signal),
+    onProgress: callback('onProgress', o.onProgress),
+    fetch: callback('fetch', o.fetch),
+    wasm: wasmSource(o.wasm),
+  };
+}
+
+function tokensOf(v: unknown): number[] | null {
+  if (v === undefined || v === null) return null;
+  if (!Array.isArray(v) || v.length === 0) throw wants('tokens', 'an array of numbers', v);
+  for (const n of v)
+    if (!(Number.isInteger(n) && n >= 1 && n <= 4096)) throw wants('tokens', 'numbers from 1 to 4096', n);
+  return Array.from(v as number[]);
 }
 
 const numeric = [

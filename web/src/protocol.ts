@@ -1,3 +1,4 @@
+import type { BenchmarkOptions, BenchmarkProgress } from './benchmark.js';
 import type { ChatMessage } from './chat.js';
 import type { AnswerPart } from './conversation.js';
 import type { ErrorCode } from './errors.js';
@@ -9,6 +10,8 @@ import type { AnswerOptions, LoadOptions, ModelInfo } from './text.js';
 export type WorkerLoadOptions = Omit<LoadOptions, 'signal' | 'onProgress' | 'onWarning' | 'device' | 'fetch'>;
 export type WorkerGenerateOptions = Omit<AnswerOptions, 'signal' | 'onToken' | 'onPrompt'>;
 
+export type WorkerBenchmarkOptions = Omit<BenchmarkOptions, 'signal' | 'onProgress' | 'device' | 'fetch'>;
+
 /** To the Worker. Each call has an id, and one answer. */
 export type Call =
   | { op: 'hello' } // answered as soon as the Worker runs
@@ -19,6 +22,7 @@ export type Call =
   | { op: 'encodeChat'; messages: ChatMessage[] }
   | { op: 'decode'; ids: Int32Array }
   | { op: 'logits'; tokens: Int32Array; from: number }
+  | { op: 'benchmark'; url: string | null; files?: File[]; options: WorkerBenchmarkOptions; wasmPlaces: string[] }
   | { op: 'stats' }
   | { op: 'dispose' };
 /** A Worker answers an abort at once with `alive`, whatever it is computing. */
@@ -33,6 +37,7 @@ export interface Loaded {
 export type Reply =
   | { id: number; alive: true }
   | { id: number; progress: LoadProgress }
+  | { id: number; tuning: BenchmarkProgress }
   | { id: number; warning: string }
   | { id: number; token: { id: number; ms: number } }
   | { id: number; prompt: { done: number; total: number } }

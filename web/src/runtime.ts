@@ -3,6 +3,7 @@ import { onAbort } from './arguments.js';
 import { backend } from './backend.js';
 import type { AnswerPart } from './conversation.js';
 import { asError, LlamaError } from './errors.js';
+import type { Tuned } from './tuning.js';
 import { type WasmSource, wasmModule } from './wasm.js';
 import { goFor } from './wasm_exec.js';
 
@@ -56,6 +57,7 @@ export interface GoModel {
   encode(text: string, special: boolean): Result<Int32Array>;
   decode(tokens: Int32Array, skipSpecial: boolean): Result<string>;
   token(id: number): Result<string | null>;
+  tuned: number; // entries of what benchmark() has found that are good for this program
   trained: number; // positions, 0: the manifest does not say
   /** onStart gets a function that cancels it. */
   transformer(options: object & { onStart: (cancel: () => void) => void }): Promise<GoTransformer>;
@@ -79,6 +81,22 @@ export interface GoStats {
   compileSeconds: number;
 }
 
+/** What was found for one kernel and one class of products, or for attention. Times are in milliseconds. */
+export interface GoTuned {
+  kernel: string;
+  version: string; // of its text
+  class: string;
+  what: string; // matrices, for people
+  tokens: number; // of the pass
+  uses: number; // in a pass
+  default: Record<string, number>; // constants without tuning
+  best: Record<string, number>;
+  before: number;
+  after: number;
+  tried: number; // candidates that were right, and timed
+  wrong: number; // candidates that were not
+}
+
 /** Reads a file for Go: 1 to `length` bytes, starting at `offset`. */
 export type GoRead = (offset: number, length: number) => Promise<Uint8Array>;
 
@@ -91,8 +109,16 @@ interface GoApi {
     files: GoRead[];
     progress: (bytes: number) => void;
     kernels: string;
+    tuning: Tuned[] | null;
     onStart: (cancel: () => void) => void; // gets a function that cancels the load
   }): Promise<GoModel>;
+  tune(search: {
+    manifest: Uint8Array | null;
+    tokens: number[] | null;
+    quick: boolean;
+    progress: (done: number, total: number, now: string) => void;
+    onStart: (cancel: () => void) => void;
+  }): Promise<GoTuned[]>;
   memory(): Record<string, number>;
   stats(): Promise<GoStats>;
   close(): Promise<null>;

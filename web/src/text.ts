@@ -69,6 +69,8 @@ export interface Stats {
   memoryBytes: number;
   /** The trials of kernels that could replace the baseline. */
   kernels: KernelTrial[];
+  /** How many of the choices that benchmark() has kept for this device the model was loaded with. */
+  tuned: number;
   /** Kernels compiled, and how long that took. */
   pipelines: number;
   compileSeconds: number;
@@ -209,6 +211,7 @@ class LocalModel implements TextModel {
   readonly info: ModelInfo;
   private run: Run = new Meter(0).run;
   private readonly trials: KernelTrial[];
+  private readonly tuned: number;
   private ended = false;
   private disposing: Promise<void> | undefined;
 
@@ -221,6 +224,7 @@ class LocalModel implements TextModel {
   ) {
     this.info = infoOf(model.manifest, model.cache, shape.maxSeqLen);
     this.trials = model.kernels();
+    this.tuned = model.tuned;
   }
 
   get device(): DeviceInfo {
@@ -348,6 +352,7 @@ class LocalModel implements TextModel {
       memory,
       memoryBytes: Object.values(memory).reduce((a, b) => a + b, 0),
       kernels: this.trials,
+      tuned: this.tuned,
       pipelines,
       compileSeconds,
       wasmBytes: this.model.runtime.wasmBytes,

@@ -1,5 +1,6 @@
 // The inside of the Worker that worker.ts starts. It is built into one script that imports nothing and does not know its
 // own address, so that it runs from wherever a bundler puts it, as a module or not, and from a blob.
+import { benchmark } from './benchmark.js';
 import { asError } from './errors.js';
 import type { Call, Reply, Request } from './protocol.js';
 import { type AnswerOptions, load, type TextModel } from './text.js';
@@ -20,6 +21,14 @@ async function answer(id: number, call: Call, signal: AbortSignal): Promise<unkn
       onWarning: (warning) => post({ id, warning }),
     });
     return { info: model.info, device: model.device };
+  }
+  if (call.op === 'benchmark') {
+    setWasmPlaces(call.wasmPlaces);
+    return benchmark(call.files ?? call.url, {
+      ...call.options,
+      signal,
+      onProgress: (tuning) => post({ id, tuning }),
+    });
   }
   const m = model!; // load comes before all other calls, and none comes before its answer
   switch (call.op) {

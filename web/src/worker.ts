@@ -13,13 +13,14 @@ import {
   tokenIds,
 } from './arguments.js';
 import { wasmPlaces } from './assets.js';
+import type { BenchmarkOptions, BenchmarkReport } from './benchmark.js';
 import { manifestOf } from './cache.js';
 import { Callback, forCaller } from './callback.js';
 import type { ChatMessage } from './chat.js';
 import { type AnswerPart, answerOptions, templateOptions } from './conversation.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
 import { filesOf, type Source } from './files.js';
-import { loadOptions, textOptions, transformerOptions } from './options.js';
+import { benchmarkOptions, loadOptions, textOptions, transformerOptions } from './options.js';
 import type { Call, Loaded, Reply, Request, WorkerGenerateOptions, WorkerLoadOptions } from './protocol.js';
 import type { DeviceInfo } from './runtime.js';
 import { noWorker, ways } from './start.js';
@@ -66,6 +67,62 @@ export async function load(source: Source, options: WorkerLoadModelOptions = {})
   } catch (e) {
     throw forCaller(e);
   }
+}
+
+export interface WorkerBenchmarkOptions extends Omit<BenchmarkOptions, 'device' | 'fetch'> {
+  /** A Worker of llama-webgpu/worker-thread, which is ended afterward. */
+  worker?: Worker;
+}
+
+/** benchmark() of the main entry point, in a Worker of its own. */
+export async function benchmark(
+  source?: Source | null,
+  options: WorkerBenchmarkOptions = {},
+): Promise<BenchmarkReport> {
+  try {
+    const { call, signal, onProgress } = checked(() => benchmarkCall(source, optionsOf(options)));
+    throwIfAborted(signal);
+    const thread = options.worker ? new Thread(options.worker) : await start(signal);
+    const ender = new AbortController();
+    const settled = onAbort(signal, () => ender.abort());
+    const report = new Callback(onProgress, () => ender.abort());
+    try {
+      const done = await thread.ask<BenchmarkReport>(call, {
+        signal: ender.signal,
+        onReply: (r) => 'tuning' in r && report.call(r.tuning),
+      });
+      report.throwIfFailed();
+      return done;
+    } catch (e) {
+      throw report.failure ?? e;
+    } finally {
+      settled();
+      thread.end(new LlamaError('disposed', 'The benchmark is over.'));
+    }
+  } catch (e) {
+    throw forCaller(e);
+  }
+}
+
+/** The call that tries kernels, with nothing in it that cannot be sent, and what stays here. */
+function benchmarkCall(source: Source | null | undefined, o: WorkerBenchmarkOptions) {
+  const { signal, onProgress, device, fetch, tokens, ...rest } = benchmarkOptions(o);
+  if (fetch) throw invalid('fetch: a Worker cannot call a function of the page');
+  if (device) throw invalid('device: a Worker opens its own');
+  const powerPreference = oneOf('powerPreference', o.powerPreference, ['low-power', 'high-performance'] as const);
+  const { wasm, ...plain } = rest;
+  const sent = {
+    ...plain,
+    ...(tokens && { tokens }),
+    ...(wasm !== undefined && { wasm }),
+    ...(powerPreference && { powerPreference }),
+  };
+  const local = source ? filesOf(source) : undefined;
+  const where = local
+    ? { url: local.manifestUrl, files: local.files }
+    : { url: source ? manifestOf(source as string | URL) : null };
+  const call: Call = { op: 'benchmark', ...where, options: sent, wasmPlaces: wasmPlaces() };
+  return { call, signal, onProgress };
 }
 
 /** The call that loads, with nothing in it that cannot be sent, and what stays here. */

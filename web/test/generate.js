@@ -194,8 +194,12 @@ tests['what was disposed of meanwhile says so'] = async () => {
   const go = await transformer.prepare();
   const raw = model.go;
   const text = await transformer.generate('It', {});
-  await model.dispose();
   const said = async (call) => (await call())?.failure?.code ?? 'nothing';
+  const step = text.next(); // which closing waits for
+  const over = model.dispose();
+  equal(await said(() => go.generate('It', {})), 'disposed', 'a text that begins while its model is being disposed of');
+  await over;
+  await step.catch(() => {});
   equal(await said(() => go.generate('It', {})), 'disposed', 'a text that begins too late');
   equal(await said(() => raw.encode('It', true)), 'disposed', 'a text that is encoded too late');
   for (const late of [() => go.forward(Int32Array.of(1), {}), () => text.next()])

@@ -1,5 +1,5 @@
 // How the package loads and caches models, and what it says when it cannot.
-import { load } from 'llama-webgpu';
+import { benchmark, forgetTuning, load } from 'llama-webgpu';
 import { cachedModels, deleteCached, loadModel } from 'llama-webgpu/loader';
 import { fakeDevice, fullDevice } from './devices.js';
 import { all, at, check, device, empty, equal, expected, fails, node, open } from './lib.js';
@@ -258,3 +258,35 @@ async function damageCache() {
     await w.close();
   }
 }
+
+tests['what a benchmark finds is kept until it ends, and the next load uses it'] = async () => {
+  await forgetTuning();
+  const ender = new AbortController();
+  const seen = [];
+  const options = { device: await device(), quick: true, tokens: [1], signal: ender.signal };
+  const onProgress = ({ done, total, now }) => {
+    seen.push(now);
+    check(total > 2, `${total} searches`);
+    if (done === 1) ender.abort();
+  };
+  await fails('aborted', () => benchmark(at('/models/int4/'), { ...options, onProgress }));
+  check(seen.length === 2 && seen[0].startsWith('matvec int4/'), `searches: ${JSON.stringify(seen)}`);
+  const load = (options) => loadModel(options.device, { manifestUrl: at('/models/int4/'), cache: false, ...options });
+  for (const [tuning, want] of [
+    [undefined, 1],
+    [false, 0],
+  ]) {
+    const model = await load({ device: await device(), tuning });
+    equal(model.tuned, want, 'choices in use');
+    await model.dispose();
+  }
+  await forgetTuning();
+  const model = await load({ device: await device() });
+  equal(model.tuned, 0, 'choices in use after they were forgotten');
+  await model.dispose();
+  for (const bad of [{ tokens: 1 }, { tokens: [0] }, { tokens: [] }, { quick: 'yes' }, { keep: 1 }])
+    await fails('invalid-argument', () => benchmark(null, bad));
+  const own = new Error('mine');
+  const thrown = await benchmark(null, { ...options, signal: undefined, onProgress: () => { throw own; } }).catch((e) => e); // biome-ignore format: short
+  check(thrown === own, `an error of the caller's: ${thrown}`);
+};

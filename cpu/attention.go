@@ -173,6 +173,8 @@ func (w *entries) one(t int) {
 		}
 	}
 	clip(v, a.Clip)
+	w.e.watch(w.layer, k)
+	w.e.watch(w.layer, v)
 	if w.e.options.KVFloat16 && w.e.spec.KVBits(w.layer, 16) == 16 {
 		if beyondFloat16(k) || beyondFloat16(v) {
 			w.e.overflowed.note(w.layer)

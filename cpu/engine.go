@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
+	"sync/atomic"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
@@ -20,6 +23,8 @@ const (
 type Options struct {
 	// KVFloat16 rounds keys (after RoPE) and values to float16, as a GPU cache stores them.
 	KVFloat16 bool
+	// WatchKV notes the layers with keys or values beyond block.SafeKV, see Engine.LargeKV.
+	WatchKV bool
 	// Threads is how many goroutines share the work; 0: one for each CPU.
 	Threads int
 	// MaxSeqLen is the context: a token sees itself and the MaxSeqLen−1 tokens before it, and rotations that depend
@@ -59,6 +64,7 @@ type Engine struct {
 	work       worker // what runs on several cores
 	routing    routing
 	overflowed overflow
+	large      []atomic.Bool        // by layer, if Options.WatchKV: keys or values beyond block.SafeKV have come
 	trace      func(int, []float32) // nil if nobody looks
 }
 
@@ -83,6 +89,9 @@ func New(w model.Weights, o Options) (*Engine, error) {
 	}
 	for i := range spec.RoPE {
 		e.ropes = append(e.ropes, newRotation(&spec.RoPE[i], o.MaxSeqLen))
+	}
+	if o.WatchKV {
+		e.large = make([]atomic.Bool, len(spec.Layers))
 	}
 	e.work.init(e)
 	return e, nil
@@ -176,6 +185,25 @@ func (e *Engine) Reset() {
 // KVOverflow returns the first layer with a key or value that float16 cannot hold, of what was fed since the last
 // Reset; −1 if there is none.
 func (e *Engine) KVOverflow(context.Context) (int, error) { return e.overflowed.layer(), nil }
+
+// LargeKV returns the layers, in order, that have had keys or values beyond block.SafeKV since the engine was made, if
+// Options.WatchKV is set.
+func (e *Engine) LargeKV() []int {
+	var layers []int
+	for i := range e.large {
+		if e.large[i].Load() {
+			layers = append(layers, i)
+		}
+	}
+	return layers
+}
+
+// watch notes large keys or values of a layer.
+func (e *Engine) watch(layer int, x []float32) {
+	if e.large != nil && !e.large[layer].Load() && slices.ContainsFunc(x, func(v float32) bool { return max(v, -v) > block.SafeKV }) {
+		e.large[layer].Store(true)
+	}
+}
 
 // Forward feeds tokens and calls each with the logits [VocabSize] of tokens[i] for every i ≥ from, in order. The slice
 // is reused. After an error the KV cache is as it was before the batch that failed.

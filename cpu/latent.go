@@ -87,6 +87,7 @@ func (e *Engine) enterLatent(layer int, r *room, c *cache, down []float32, from 
 		if a.RoPE >= 0 {
 			e.ropes[a.RoPE].rotate(key[a.KVRank:], from+t)
 		}
+		e.watch(layer, key)
 		if e.options.KVFloat16 && e.spec.KVBits(layer, 16) == 16 {
 			if beyondFloat16(key) {
 				e.overflowed.note(layer)

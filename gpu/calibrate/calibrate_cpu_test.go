@@ -150,17 +150,27 @@ func TestKVFloat32(t *testing.T) {
 			rescale(src, i, 1./factor)
 		}
 	}
-	c, err := New(gputest.Open(t), src, [][]int32{modeltest.Tokens(17, src.Described.Vocab)}, true)
+	windows := [][]int32{modeltest.Tokens(17, src.Described.Vocab)}
+	onGPU, err := New(gputest.Open(t), src, windows, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	if got, err := c.KVFloat32(t.Context()); err != nil || len(got) > 0 {
-		t.Errorf("before anything was run, layers %v, error %v", got, err)
+	onCPU, err := cpu.New(src, windows, true)
+	if err != nil {
+		t.Fatal(err)
 	}
-	setUntil(t, c, src, model.RoleDown, last)
-	if got, err := c.KVFloat32(t.Context()); err != nil || !slices.Equal(got, []int{0, last}) {
-		t.Errorf("layers %v, error %v, want 0 and %d", got, err, last)
+	for name, c := range map[string]interface {
+		calibrator
+		KVFloat32(ctx context.Context) ([]int, error)
+	}{"GPU": onGPU, "CPU": onCPU} {
+		defer c.Close()
+		if got, err := c.KVFloat32(t.Context()); err != nil || len(got) > 0 {
+			t.Errorf("%s: before anything was run, layers %v, error %v", name, got, err)
+		}
+		setUntil(t, c, src, model.RoleDown, last)
+		if got, err := c.KVFloat32(t.Context()); err != nil || !slices.Equal(got, []int{0, last}) {
+			t.Errorf("%s: layers %v, error %v, want 0 and %d", name, got, err, last)
+		}
 	}
 }
 

@@ -219,7 +219,7 @@ func TestCalibratorUsesWhatIsSet(t *testing.T) {
 
 // setUntil hands over the tensors of src, row by row, asks for the sums of every matrix, and returns those of
 // the given one.
-func setUntil(t *testing.T, c *Calibrator, src *modeltest.Model, role model.Role, layer int) *quant.Sums {
+func setUntil(t *testing.T, c calibrator, src *modeltest.Model, role model.Role, layer int) *quant.Sums {
 	t.Helper()
 	for i, tensor := range src.Listed {
 		if tensor.Layer != model.NoLayer && tensor.Quantizable() {

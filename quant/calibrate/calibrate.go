@@ -48,6 +48,12 @@ func (c *Calibrator) Set(i, bits, size, row0 int, rows []byte) {
 	c.quantized.replaced().Set(i, block.Packing{Bits: bits, Block: size}, row0, rows)
 }
 
+// KVFloat32 returns the layers, in order, of which the text has shown that float16 may not hold their keys or values, as far
+// as the calibration has come: bundle.Manifest.KVFloat32.
+func (c *Calibrator) KVFloat32(context.Context) ([]int, error) {
+	return c.quantized.engine.LargeKV(), nil
+}
+
 func (k *track) replaced() *overlay.Model { return k.engine.Weights().(*overlay.Model) }
 
 // Sums returns what the text says of the inputs of tensor i; Gap and Debt only if the float model goes along. Of a

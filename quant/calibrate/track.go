@@ -40,7 +40,7 @@ func newTrack(w model.Weights, windows [][]int32) (*track, error) {
 	}
 	k.kept = min(k.kept, keepBytes/(4*longest*width))
 	var err error
-	k.engine, err = cpu.New(w, cpu.Options{MaxSeqLen: longest})
+	k.engine, err = cpu.New(w, cpu.Options{MaxSeqLen: longest, WatchKV: true})
 	return k, err
 }
 

@@ -22,17 +22,18 @@ import weights
 HERE = pathlib.Path(__file__).parent
 # what the converter reads and the configurations do not have
 EXTRA = {
+    "deepseek_v2": dict(n_group=1, topk_group=1),  # llama.cpp chooses other groups
     "granitemoehybrid_mamba": dict(layer_types=["mamba", "attention", "mamba"]),  # as its files have them
     "gpt2": dict(n_ctx=128), "gpt_neox": dict(rotary_pct=0.5), "gpt_neox_serial": dict(rotary_pct=1.0),
 }
 # Not all fixtures of an architecture are here: llama.cpp has no place for dense layers among such with experts, or for
 # RoPE that depends on the length.
 FAMILIES = [
-    "afmoe", "arcee", "cohere", "dots1", "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "gemma", "gemma2",
-    "gemma3", "glm4", "glm4_moe", "gpt2", "gpt_neox", "gpt_neox_serial", "gpt_oss", "granite", "granitemoe",
-    "granitemoehybrid_mamba", "granitemoeshared", "lfm2_moe", "lfm2_plain", "llama", "llama4", "llama_bias",
-    "llama_linear", "llama_yarn", "minimax_m2", "mistral", "mixtral", "nemotron", "olmo2", "olmoe", "phi3",
-    "phi3_longrope", "phi3_longrope_short", "qwen2", "qwen2_5_vl", "qwen3", "qwen3_5", "qwen3_5_moe",
+    "afmoe", "arcee", "cohere", "deepseek_v2", "deepseek_v3", "dots1", "ernie4_5", "ernie4_5_moe", "exaone4",
+    "exaone_moe", "gemma", "gemma2", "gemma3", "glm4", "glm4_moe", "gpt2", "gpt_neox", "gpt_neox_serial", "gpt_oss",
+    "granite", "granitemoe", "granitemoehybrid_mamba", "granitemoeshared", "lfm2_moe", "lfm2_plain", "llama", "llama4",
+    "llama_bias", "llama_linear", "llama_yarn", "minimax_m2", "mistral", "mixtral", "nemotron", "olmo2", "olmoe",
+    "phi3", "phi3_longrope", "phi3_longrope_short", "qwen2", "qwen2_5_vl", "qwen3", "qwen3_5", "qwen3_5_moe",
     "qwen3_next_plain", "seed_oss", "smollm3", "starcoder2",
 ]
 

@@ -11,7 +11,7 @@ import (
 var ggufElsewhere = map[string]string{
 	"apertus": "apertus", "baichuan": "baichuan", "bailingmoe": "bailing_moe", "bailingmoe2": "bailing_moe_v2",
 	"bloom": "bloom", "chatglm": "chatglm or glm", "cohere2": "cohere2", "cohere2moe": "cohere2_moe",
-	"deepseek": "deepseek", "deepseek2": "deepseek_v2, deepseek_v3 and others with latent attention", "deepseek32": "deepseek_v32",
+	"deepseek": "deepseek", "deepseek32": "deepseek_v32",
 	"falcon": "falcon", "glm-dsa": "glm_moe_dsa", "gptj": "gptj", "granite_swa": "granite_swa or granitemoe_swa",
 	"hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe", "hy_v3": "hy_v3", "internlm2": "internlm2", "jais2": "jais2",
 	"mamba2": "mamba2", "mellum": "mellum", "minicpm": "minicpm", "minicpm3": "minicpm3", "mistral3": "ministral3 or mistral3", "mpt": "mpt",

@@ -49,6 +49,7 @@ var ggufArchs = func() map[string]*ggufArch {
 	maps.Copy(all, ggufRouted)
 	maps.Copy(all, ggufRecurrent)
 	maps.Copy(all, ggufDelta)
+	maps.Copy(all, ggufLatent)
 	return all
 }()
 
@@ -179,7 +180,7 @@ func (m *ggufModel) layers() (layers, more int) {
 
 // unsupported refuses what would change what the model computes and no family here has.
 func (m *ggufModel) unsupported() error {
-	for _, name := range []string{"attention.clamp_kqv", "attention.max_alibi_bias", "swin_norm", "router_logit_softcapping"} {
+	for _, name := range []string{"attention.clamp_kqv", "attention.max_alibi_bias", "attention.temperature_scale", "swin_norm", "router_logit_softcapping"} {
 		x, ok, err := m.Float(m.key(name))
 		if err != nil {
 			return err

@@ -78,7 +78,7 @@ func (m *ggufModel) yarn(scaling settings, factor float64) {
 	m.number(scaling, "attention_factor", "rope.scaling.yarn_attn_factor")
 	for _, name := range []string{"rope.scaling.yarn_log_multiplier", "rope.scaling.yarn_ext_factor"} {
 		x, ok, err := m.Float(m.key(name))
-		if m.keep(err); ok && x != 0 && x != 1 {
+		if m.keep(err); ok && x != 0 && x != 1 && !(m.arch == "deepseek2" && name == "rope.scaling.yarn_log_multiplier") {
 			m.keep(fmt.Errorf("metadata %q: %g is not supported", m.key(name), x))
 		}
 	}

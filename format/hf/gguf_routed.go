@@ -45,6 +45,7 @@ var ggufRouted = map[string]*ggufArch{
 
 // The values of expert_gating_func.
 const (
+	eitherGate      = -1 // softmaxGate or sigmoidGate
 	softmaxGate     = 1
 	sigmoidGate     = 2
 	softmaxOfChosen = 3
@@ -57,7 +58,7 @@ func (m *ggufModel) routing() error {
 		return m.unknownArch()
 	}
 	want := max(arch.gating, softmaxGate)
-	if gate := m.size("expert_gating_func", want); gate != 0 && gate != want {
+	if gate := m.size("expert_gating_func", want); gate != 0 && gate != want && !(arch.gating == eitherGate && gate == sigmoidGate) {
 		return fmt.Errorf("metadata %q: %d is not supported; the experts of %s are chosen by %d", m.key("expert_gating_func"), gate, m.arch, want)
 	}
 	if n := m.size("expert_group_count", 1); n > 1 && !arch.groups {

@@ -250,6 +250,9 @@ func (r *ggufRenamer) put(name string, from ggufTensor, t model.Tensor) error {
 		from.Shape, v.cols = []int{from.Shape[0] * from.Shape[1]}, 1
 	}
 	v.decay = t.Role == model.RoleDecayLog
+	if t.Role == model.RoleKUp || t.Role == model.RoleVUp {
+		return r.putLatent(name, from, t, v)
+	}
 	if r.arch.plusOne && strings.HasSuffix(string(t.Role), "norm") && t.Role != model.RoleHeadsNorm {
 		v.minus = 1
 	}
@@ -258,6 +261,28 @@ func (r *ggufRenamer) put(name string, from ggufTensor, t model.Tensor) error {
 	}
 	s := stored{file: from.file, dtype: from.Type.Name, shape: from.Shape, data: from.Data}
 	if !from.Type.Plain() || v.head > 0 || v.minus != 0 || v.decay || v.tiles != nil || v.columns != nil {
+		s.values = v
+	}
+	r.shards.tensors[name] = s
+	return nil
+}
+
+// putLatent stores what makes the keys, or the values, of all heads, of which files have a matrix each.
+func (r *ggufRenamer) putLatent(name string, from ggufTensor, t model.Tensor, v *ggufRows) error {
+	a := r.binder.spec.Layer(t.Layer).Attention
+	want := []int{a.Heads, a.ValueDim, a.KVRank}
+	if t.Role == model.RoleKUp {
+		want = []int{a.Heads, a.KVRank, a.HeadDim - a.SharedDim}
+	}
+	s := stored{file: from.file, dtype: from.Type.Name, shape: from.Shape, data: from.Data}
+	if err := s.checkShape(from.Name, want); err != nil {
+		return err
+	}
+	s.shape = t.Shape
+	switch {
+	case t.Role == model.RoleKUp:
+		s.values = &flipped{of: v, height: a.KVRank}
+	case !from.Type.Plain():
 		s.values = v
 	}
 	r.shards.tensors[name] = s

@@ -70,6 +70,7 @@ var ggufUnsaid = map[string]string{
 	"afmoe":                  `{"layer_types": ["sliding_attention", "sliding_attention", "sliding_attention", "full_attention"]}`,
 	"qwen2_5_vl":             `{"text_config": {"use_sliding_window": false, "layer_types": null}}`,
 	"nemotron":               `{"rope_parameters": {"partial_rotary_factor": 0.25}}`,
+	"deepseek_v2":            `{"topk_method": "greedy", "rope_parameters": {"mscale": 0.9}}`,
 	"llama_bias":             `{"hidden_act": "silu"}`,
 	"mistral":                `{"model_type": "llama", "sliding_window": null}`,
 	"mixtral":                `{"sliding_window": null}`,
@@ -156,7 +157,7 @@ func sameTensors(t *testing.T, of, c *Checkpoint) {
 		if arch.sources == nil && arch.experts == nil && arch.memories == nil && name != y.Name {
 			t.Errorf("tensor %q is called %q", x.Name, y.Name)
 		}
-		want, have := allRows(t, of, i), allRows(t, c, i)
+		want, have := allRows(t, of, i), inPieces(t, c, i, 7)
 		for j, v := range want {
 			if arch.plusOne && strings.HasSuffix(string(x.Role), "norm") && x.Role != model.RoleHeadsNorm {
 				v = float16.Fromfloat32(v+1).Float32() - 1 // the converter adds in float16
@@ -170,6 +171,22 @@ func sameTensors(t *testing.T, of, c *Checkpoint) {
 			}
 		}
 	}
+}
+
+// inPieces reads all rows, a few at a time.
+func inPieces(t testing.TB, c *Checkpoint, i, few int) []float32 {
+	t.Helper()
+	x := c.Tensors()[i]
+	var all []float32
+	for row := 0; row < x.Rows(); row += few {
+		n := min(few, x.Rows()-row)
+		piece := make([]float32, n*x.Cols())
+		if err := c.Rows(i, row, n, piece); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, piece...)
+	}
+	return all
 }
 
 func allRows(t testing.TB, c *Checkpoint, i int) []float32 {
@@ -333,6 +350,19 @@ func rolesOf(arch, name string) (roles []model.Role) {
 	return roles
 }
 
+// byColumns lists the columns of matrices that lie one below the other.
+func byColumns(values []float32, rows, cols int) []float32 {
+	var out []float32
+	for m := range slices.Chunk(values, rows*cols) {
+		for c := range cols {
+			for r := range rows {
+				out = append(out, m[r*cols+c])
+			}
+		}
+	}
+	return out
+}
+
 // byTurns lets the value heads of memories take turns by their key heads.
 func byTurns(r model.Recurrence, x model.Tensor, values []float32) []float32 {
 	if r.KeyHeads == 0 {
@@ -365,6 +395,10 @@ func byTurns(r model.Recurrence, x model.Tensor, values []float32) []float32 {
 
 // permuted puts the rows of queries and keys into pairs, and adds 1 to norms.
 func permuted(of *Checkpoint, arch string, x model.Tensor, values []float32) []float32 {
+	if x.Role == model.RoleKUp {
+		a := of.Spec().Layer(x.Layer).Attention
+		return byColumns(values, a.HeadDim-a.SharedDim, a.KVRank)
+	}
 	if strings.HasPrefix(arch, "qwen35") && x.Layer != model.NoLayer {
 		values = byTurns(of.Spec().Layer(x.Layer).Recurrence, x, values)
 	}
@@ -635,22 +669,22 @@ func TestGGUFRefused(t *testing.T) {
 	defer of.Close()
 	want := readConverted(t)["qwen2"]
 	for text, edit := range map[string]change{
-		`architecture "mamba" is not supported; supported: afmoe`:                                                        set("general.architecture", "mamba"),
-		`"deepseek2" is not read from GGUF files, but from the model's safetensors (model_type deepseek_v2, deepseek_v3`: set("general.architecture", "deepseek2"),
-		`metadata "qwen2.expert_gating_func": 2 is not supported; the experts of qwen2 are chosen by 1`:                  set("qwen2.expert_gating_func", uint32(2)),
-		`metadata "qwen2.expert_group_count": 2: groups of experts are not supported`:                                    set("qwen2.expert_group_count", uint32(2)),
-		`metadata "qwen2.expert_weights_scale": 2.5 is not supported for qwen2`:                                          set("qwen2.expert_weights_scale", float32(2.5)),
-		`metadata "qwen2.nextn_predict_layers": 3 of 3 layers`:                                                           set("qwen2.nextn_predict_layers", uint32(3)),
-		`the part of a model that sees or hears`:                                                                         set("general.architecture", "clip"),
-		`it holds no model but an adapter`:                                                                               set("general.type", "adapter"),
-		`metadata "qwen2.block_count": want a whole number, have "two"`:                                                  set("qwen2.block_count", "two"),
-		`layers that differ, here [48 48 50], are not supported`:                                                         set("qwen2.feed_forward_length", []int32{48, 48, 50}),
-		`metadata "qwen2.attention.causal"`:                                                                              set("qwen2.attention.causal", false),
-		`metadata "qwen2.rope.scaling.type": "su" is not supported`:                                                      set("qwen2.rope.scaling.type", "su"),
-		`this architecture rotates whole heads`:                                                                          set("qwen2.rope.dimension_count", uint32(4)),
-		`it is part 2 of 3 of a model`:                                                                                   func(f *gguftest.File) { set("split.count", uint32(3))(f); set("split.no", uint32(1))(f) },
-		`tensor "blk.1.ffn_up.weight" is missing`:                                                                        drop("blk.1.ffn_up.weight"),
-		`tensor "token_embd.weight" is missing`:                                                                          drop("token_embd.weight"),
+		`architecture "mamba" is not supported; supported: afmoe`:                                              set("general.architecture", "mamba"),
+		`"deepseek32" is not read from GGUF files, but from the model's safetensors (model_type deepseek_v32)`: set("general.architecture", "deepseek32"),
+		`metadata "qwen2.expert_gating_func": 2 is not supported; the experts of qwen2 are chosen by 1`:        set("qwen2.expert_gating_func", uint32(2)),
+		`metadata "qwen2.expert_group_count": 2: groups of experts are not supported`:                          set("qwen2.expert_group_count", uint32(2)),
+		`metadata "qwen2.expert_weights_scale": 2.5 is not supported for qwen2`:                                set("qwen2.expert_weights_scale", float32(2.5)),
+		`metadata "qwen2.nextn_predict_layers": 3 of 3 layers`:                                                 set("qwen2.nextn_predict_layers", uint32(3)),
+		`the part of a model that sees or hears`:                                                               set("general.architecture", "clip"),
+		`it holds no model but an adapter`:                                                                     set("general.type", "adapter"),
+		`metadata "qwen2.block_count": want a whole number, have "two"`:                                        set("qwen2.block_count", "two"),
+		`layers that differ, here [48 48 50], are not supported`:                                               set("qwen2.feed_forward_length", []int32{48, 48, 50}),
+		`metadata "qwen2.attention.causal"`:                                                                    set("qwen2.attention.causal", false),
+		`metadata "qwen2.rope.scaling.type": "su" is not supported`:                                            set("qwen2.rope.scaling.type", "su"),
+		`this architecture rotates whole heads`:                                                                set("qwen2.rope.dimension_count", uint32(4)),
+		`it is part 2 of 3 of a model`:                                                                         func(f *gguftest.File) { set("split.count", uint32(3))(f); set("split.no", uint32(1))(f) },
+		`tensor "blk.1.ffn_up.weight" is missing`:                                                              drop("blk.1.ffn_up.weight"),
+		`tensor "token_embd.weight" is missing`:                                                                drop("token_embd.weight"),
 		`tensor "blk.0.attn_sinks.weight": unexpected`: func(f *gguftest.File) {
 			f.Tensors = append(f.Tensors, gguftest.Tensor{Name: "blk.0.attn_sinks.weight", Shape: []int{1}, Data: make([]byte, 4)})
 		},

@@ -430,7 +430,7 @@ REMOTE = {
                                           "num_attention_heads", "num_key_value_heads", "num_experts_per_tok", "max_position_embeddings",
                                           "rms_norm_eps", "norm_topk_prob", "hidden_act", "tie_word_embeddings", "head_dim", "n_group",
                                           "topk_group", "routed_scaling_factor", "first_k_dense_replace")},
-                       model_type="bailing_moe", architectures=["BailingMoeV2ForCausalLM"], num_experts=8, num_shared_experts=1, use_qk_norm=True,
+                       model_type="bailing_moe_v2", architectures=["BailingMoeV2ForCausalLM"], num_experts=8, num_shared_experts=1, use_qk_norm=True,
                        use_qkv_bias=False, use_bias=False, score_function="sigmoid", moe_router_enable_expert_bias=True, rotary_dim=6,
                        rope_theta=10000.0, router_dtype="fp32", use_rmsnorm=True),
         [], None),

@@ -41,7 +41,9 @@ var variants = map[string][]kernels.Consts{
 	"matmul_matrix":         {{"HIGH": 1, "WIDE": 2}, {"HIGH": 2, "WIDE": 1, "BUFFERS": 2}, {"HIGH": 2, "WIDE": 2, "LIMBS": 1}},
 	"matmul_matrix_experts": {{"HIGH": 1, "BY_TOKEN": 0, "WEIGH": 1}, {"HIGH": 2, "WIDE": 2, "BUFFERS": 2, "TOP": 8}},
 	"matvec_matrix":         {{"HIGH": 1, "WIDE": 2, "GATED": 1}, {"HIGH": 2, "ALONG": 2, "BUFFERS": 1, "FINE": 1}, {"HIGH": 4, "WIDE": 4, "ALONG": 2, "COLS": 14336}},
+	"matvec_int8":           {{"BOTH": 1, "GATED": 1, "DOWN": 2}, {"HIGH": 2, "WIDE": 2, "DOWN": 2, "ALONG": 1, "AHEAD": 1}, {"BOTH": 1, "ALONG": 4, "DOWN": 1, "AHEAD": 4, "APART": 1, "COLS": 14336}},
 	"split":                 {{"LANES": 64}},
+	"split_int8":            {{"BOTH": 1}, {"NORM": 1, "WIDE": 2, "COLS": 14336, "WIDTH": 14300, "STRIDE": 14336}},
 	"split_panels":          {{"LANES": 64}, {"NORM": 1, "WIDE": 4, "COLS": 14336, "WIDTH": 14300, "STRIDE": 14336}},
 	"matvec":                {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
 	"matvec_batch":          {{"TOKENS": 4, "ALONG": 8}, {"TOKENS": 8, "ALONG": 8}, {"TOKENS": 4, "NORM": 1, "ALONG": 4}, {"TOKENS": 4, "NEXT": 1, "ALONG": 8}, {"TOKENS": 4, "GATED": 1, "ALONG": 8}, {"TOKENS": 8, "NORM": 1, "GATED": 1, "ALONG": 8, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
@@ -84,6 +86,8 @@ var narrow = map[string][]packing{
 	"split":                 {f16, codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
 	"matvec_matrix":         {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
 	"split_panels":          {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
+	"matvec_int8":           {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 64)},
+	"split_int8":            {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 64)},
 	"matvec_dot4":           {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
 	"matvec_f16":            nil,
 }

@@ -47,6 +47,7 @@ type Engine struct {
 
 	layerEmbed, layerProject *matrix // of what layers are given of each token, nil if they are given nothing
 	layerNorm                *norm
+	streamIn, streamOut      *matrix // of the other residual streams, nil if there is one
 
 	headBias []float32
 
@@ -59,7 +60,8 @@ type Engine struct {
 	batch      int   // tokens that pass through a layer together
 	room       *room // for their activations
 	stream     []float32
-	inputs     []float32 // of the batch that is under way: [layers][tokens][LayerInputs.Width]
+	inputs     []float32   // of the batch that is under way: [layers][tokens][LayerInputs.Width]
+	streams    [][]float32 // residual streams beside the first, of a whole batch each
 	logits     []float32
 	work       worker // what runs on several cores
 	routing    routing
@@ -264,9 +266,15 @@ func (e *Engine) run(ctx context.Context, tokens []int32) ([]float32, error) {
 			return nil, err
 		}
 	}
+	e.room.reset()
+	others := e.others(len(x))
+	if err := e.openStreams(ctx, e.room, x, others); err != nil {
+		return nil, err
+	}
 	for i := range e.layers {
 		e.room.reset()
-		if err := e.runLayer(ctx, i, e.room, &e.caches[e.spec.KVLayer(i)], x, e.ofBatch(i, len(tokens)), e.length, nil); err != nil {
+		b := beside{&e.caches[e.spec.KVLayer(i)], e.ofBatch(i, len(tokens)), others}
+		if err := e.runLayer(ctx, i, e.room, b, x, e.length, nil); err != nil {
 			return nil, err
 		}
 		e.show(i+1, x)
@@ -286,7 +294,18 @@ func (e *Engine) prepare() {
 	}
 	e.room = newRoom(e.plan(e.batch))
 	e.stream = make([]float32, e.batch*e.spec.Hidden)
+	for range max(0, e.spec.Streams.Count-1) {
+		e.streams = append(e.streams, make([]float32, len(e.stream)))
+	}
 	e.inputs = make([]float32, e.batch*len(e.spec.Layers)*e.spec.LayerInputs.Width)
+}
+
+// others returns the first n numbers of each residual stream beside the first.
+func (e *Engine) others(n int) (all [][]float32) {
+	for _, s := range e.streams {
+		all = append(all, s[:n])
+	}
+	return all
 }
 
 // embedTokens sets x [tokens][hidden] to the residual stream before the first layer, the first token being at a

@@ -37,24 +37,39 @@ func (e *Engine) layerInputs(ctx context.Context, r *room, tokens []int32, x []f
 }
 
 // takeInput adds to the residual stream x [tokens][hidden] what layer i makes of its input [tokens][LayerInputs.Width].
-func (e *Engine) takeInput(ctx context.Context, i int, r *room, x, input []float32, tap tap) error {
+func (e *Engine) takeInput(ctx context.Context, i int, r *room, x []float32, b beside, tap tap) error {
 	y, h, w := &e.layers[i], e.spec.Hidden, e.spec.LayerInputs.Width
 	tokens := len(x) / h
-	if tap.stops(model.RoleInputGate, x) {
+	reads := x
+	if scale := y.streams.scale; scale != nil {
+		reads = r.rows(tokens, h)
+		copy(reads, x)
+		for t := range tokens {
+			simd.Multiply(reads[t*h:(t+1)*h], scale)
+		}
+	}
+	if tap.stops(model.RoleInputGate, reads) {
 		return errTapped
 	}
 	gate, out := r.rows(tokens, w), r.rows(tokens, h)
-	if err := e.product(ctx, r, x, tokens, part{matrix: y.inputGate, rows: w, y: gate, between: &y.MLP}); err != nil {
+	if err := e.product(ctx, r, reads, tokens, part{matrix: y.inputGate, rows: w, y: gate, between: &y.MLP}); err != nil {
 		return err
 	}
-	simd.Multiply(gate, input)
+	simd.Multiply(gate, b.input)
 	if tap.stops(model.RoleInputOut, gate) {
 		return errTapped
 	}
 	if err := e.product(ctx, r, gate, tokens, part{matrix: y.inputOut, rows: h, y: out}); err != nil {
 		return err
 	}
-	e.join(x, out, y.postInput, 1)
+	if b.streams == nil {
+		e.join(x, out, y.postInput, 1)
+		return nil
+	}
+	e.normalize(y.postInput, out, out, tokens)
+	for _, s := range b.streams {
+		simd.Add(s, out, 1)
+	}
 	return nil
 }
 

@@ -17,41 +17,80 @@ type tap func(role model.Role, inputs []float32) (stop bool)
 
 func (t tap) stops(role model.Role, inputs []float32) bool { return t != nil && t(role, inputs) }
 
-// runLayer passes x [tokens][hidden], the first token of which is at position from, through layer i, which is given the
-// cache that it reads, and of each token an input, if it takes one.
-func (e *Engine) runLayer(ctx context.Context, i int, r *room, c *cache, x, given []float32, from int, tap tap) error {
+// runLayer passes x [tokens][hidden], the first token of which is at position from, through layer i.
+func (e *Engine) runLayer(ctx context.Context, i int, r *room, b beside, x []float32, from int, tap tap) error {
 	y, tokens := &e.layers[i], len(x)/e.spec.Hidden
 	input := x
 	if y.Parallel {
 		input = r.rows(tokens, e.spec.Hidden)
 		copy(input, x)
 	}
+	var before []float32
+	if b.streams != nil {
+		before = r.rows(tokens, e.spec.Hidden)
+		m := r.mark()
+		if err := e.predict(ctx, r, &y.streams, x, b.streams); err != nil {
+			return fmt.Errorf("layer %d: residual streams: %w", i, err)
+		}
+		copy(before, x)
+		r.release(m)
+	}
 	if y.Mixes() {
 		m := r.mark()
-		a, err := e.attend(ctx, i, r, c, x, from, tap)
-		if err != nil {
+		if err := e.mix(ctx, i, r, b.cache, x, from, tap); err != nil {
 			return fmt.Errorf("layer %d: attention: %w", i, err)
 		}
-		e.join(x, a, y.postAttn, y.ResidualScale)
 		r.release(m)
 	}
 	if !y.Feeds() {
 		return nil
 	}
 	m := r.mark()
-	b, err := e.feedForward(ctx, i, r, input, tap)
+	made, err := e.feedForward(ctx, i, r, input, tap)
 	if err != nil {
 		return fmt.Errorf("layer %d: mlp: %w", i, err)
 	}
-	e.join(x, b, y.postMLP, y.ResidualScale)
-	if y.TakesInput {
+	e.join(x, made, y.postMLP, y.ResidualScale)
+	r.release(m)
+	if b.streams != nil {
+		if err := e.correct(ctx, r, &y.streams, x, before, b.streams); err != nil {
+			return fmt.Errorf("layer %d: residual streams: %w", i, err)
+		}
 		r.release(m)
-		if err := e.takeInput(ctx, i, r, x, given, tap); err != nil {
+	}
+	if y.TakesInput {
+		if err := e.takeInput(ctx, i, r, x, b, tap); err != nil {
 			return fmt.Errorf("layer %d: its input: %w", i, err)
 		}
 	}
 	if y.outScale != nil {
 		simd.Scale(x, y.outScale[0])
+	}
+	if b.streams != nil && i == len(e.layers)-1 {
+		r.release(m)
+		return e.closeStreams(ctx, r, x, b.streams)
+	}
+	return nil
+}
+
+// mix adds to x what the layer's attention or recurrence makes of it, and what goes around.
+func (e *Engine) mix(ctx context.Context, i int, r *room, c *cache, x []float32, from int, tap tap) error {
+	y := &e.layers[i]
+	var around []float32
+	if y.Shortcut > 0 {
+		var err error
+		if around, err = e.shortcut(ctx, i, r, x, tap); err != nil {
+			return err
+		}
+	}
+	a, err := e.attend(ctx, i, r, c, x, from, tap)
+	if err != nil {
+		return err
+	}
+	e.join(x, a, y.postAttn, y.ResidualScale)
+	if around != nil {
+		simd.Add(x, around, 1)
+		simd.Scale(x, y.ShortcutScale)
 	}
 	return nil
 }
@@ -160,11 +199,25 @@ func (e *Engine) inner(ctx context.Context, r *room, y *layer, m *mlp, expert in
 	tokens, w := len(x)/m.outer, m.width
 	inner := r.rows(tokens, w)
 	p := part{matrix: m.up, row0: expert * w, rows: w, y: inner, bias: biasOf(m.upBias, expert, w), between: &y.MLP, numbers: y.numbers}
+	if y.MLP.Sparse {
+		return inner, e.sparseInner(ctx, r, y, m, x, inner)
+	}
 	if y.MLP.Gated {
 		p.times, p.timesBias = p.matrix, p.bias
 		p.matrix, p.bias = m.gate, biasOf(m.gateBias, expert, w)
 	}
 	return inner, e.product(ctx, r, x, tokens, p)
+}
+
+// sparseInner is inner where gates are compared with each other before they count.
+func (e *Engine) sparseInner(ctx context.Context, r *room, y *layer, m *mlp, x, inner []float32) error {
+	tokens, w := len(x)/m.outer, m.width
+	ups := r.rows(tokens, w)
+	err := e.product(ctx, r, x, tokens,
+		part{matrix: m.gate, rows: w, y: inner, bias: m.gateBias}, part{matrix: m.up, rows: w, y: ups, bias: m.upBias})
+	sparsen(inner, w, y.MLP.Cutoff)
+	gate(&y.MLP, inner, ups)
+	return err
 }
 
 // biasOf returns an expert's share of a bias, nil if there is none.

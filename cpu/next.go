@@ -37,6 +37,8 @@ func (e *Engine) link() {
 		case !y.Feeds():
 		case y.MLP.Experts > 0:
 			last = nil
+		case y.MLP.Sparse:
+			last = nil
 		case y.MLP.Gated:
 			y.own.gate.twin = y.own.up
 			then(y.own.gate)

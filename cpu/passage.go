@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"runtime"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -49,13 +50,21 @@ func (e *Engine) Embed(tokens []int32) ([]float32, error) {
 type Text struct {
 	tokens []int32
 	caches map[int]*cache // keys and values of layers that later ones read
+
+	streams [][]float32 // residual streams beside the first, before the next layer
 }
 
 // NewText prepares a sequence for the first layer.
 func NewText(tokens []int32) *Text { return &Text{tokens: tokens, caches: map[int]*cache{}} }
 
 // Clone returns the sequence where it is, to pass through further layers by itself.
-func (t *Text) Clone() *Text { return &Text{t.tokens, maps.Clone(t.caches)} }
+func (t *Text) Clone() *Text {
+	c := &Text{tokens: t.tokens, caches: maps.Clone(t.caches)}
+	for _, s := range t.streams {
+		c.streams = append(c.streams, slices.Clone(s))
+	}
+	return c
+}
 
 // Layer passes the residual stream x [tokens][hidden] of a text through one layer, in place.
 func (e *Engine) Layer(ctx context.Context, layer int, text *Text, x []float32) error {
@@ -75,14 +84,41 @@ func (e *Engine) whole(ctx context.Context, layer int, text *Text, x []float32, 
 	} else if e.spec.KVRead(layer) {
 		text.caches[layer] = c
 	}
-	var given []float32
+	b := beside{cache: c}
 	if e.spec.Layer(layer).TakesInput {
 		var err error
-		if given, err = e.LayerInput(ctx, layer, text.tokens[:tokens]); err != nil {
+		if b.input, err = e.LayerInput(ctx, layer, text.tokens[:tokens]); err != nil {
 			return err
 		}
 	}
-	return e.runLayer(ctx, layer, &room{}, c, x, given, 0, tap)
+	if layer == 0 {
+		if err := e.open(ctx, text, x); err != nil {
+			return err
+		}
+	}
+	b.streams = text.streams
+	return e.runLayer(ctx, layer, &room{}, b, x, 0, tap)
+}
+
+// open makes the text's other residual streams of x, which is before the first layer.
+func (e *Engine) open(ctx context.Context, text *Text, x []float32) error {
+	text.streams = nil
+	for range max(0, e.spec.Streams.Count-1) {
+		text.streams = append(text.streams, make([]float32, len(x)))
+	}
+	return e.openStreams(ctx, &room{}, x, text.streams)
+}
+
+// Streams returns the residual streams of a sequence beside the first, [tokens][hidden] each, before the first layer of a
+// model, of which nothing else is loaded; x is the first.
+func Streams(ctx context.Context, w model.Weights, x []float32) ([][]float32, error) {
+	e, err := entrance(w)
+	if err != nil {
+		return nil, err
+	}
+	text := NewText(nil)
+	err = e.open(ctx, text, x)
+	return text.streams, err
 }
 
 // LayerInput returns what a layer is given of the tokens of a sequence, [tokens][LayerInputs.Width].

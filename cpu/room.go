@@ -57,10 +57,19 @@ func (e *Engine) plan(tokens int) int {
 		if m.ExpertWidth > 0 {
 			narrow = h + 2*slabRows(tokens, m.ExpertWidth)
 		}
+		if m.Sparse {
+			width += slabRows(tokens, m.Intermediate)
+		}
+		if e.spec.Streams.Count > 0 { // what was before the branches, and what mixes streams or goes around attention
+			attention += 3*h + slabRows(tokens, y.Shortcut)
+			n := e.spec.Streams.Count
+			mixing := slabRows(tokens, n) + slabRows(tokens, n*n) + slabRows(n, e.spec.Hidden)
+			attention, width = max(attention, mixing+2*h), width+h+mixing
+		}
 		if m.Apart {
 			width += 2 * h // inputs of the router and of the shared expert, and what the latter makes
 		}
-		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, y.Mixed(), y.Recurrence.Width(), a.QRank, m.Intermediate, m.Shared, m.ExpertWidth, e.spec.LayerInputs.Width), simd.Lane))
+		padded := slabRows(tokens, simd.Pad(max(e.spec.Hidden, y.Mixed(), y.Recurrence.Width(), a.QRank, m.Intermediate, m.Shared, m.ExpertWidth, e.spec.LayerInputs.Width, y.Shortcut), simd.Lane))
 		arranged := 2 * vectorTokens * (padded + padded/4 + 4*256) // integers take more than numbers
 		// The input of the MLP, the normalized stream and what is added to it; and the larger of the two branches.
 		n := 3*h + max(attention, 2*max(h, narrow)+narrow+2*width+slabRows(tokens, max(1, m.Experts))) + 3*padded + arranged
@@ -88,7 +97,7 @@ func (m Memory) Own() int64 { return m.Vectors + m.Cache + m.Activations + m.Log
 // Memory plans what Forward takes.
 func (e *Engine) Memory() Memory {
 	var m Memory
-	m.Activations = 4 * int64(e.plan(e.batch)+e.batch*(e.spec.Hidden+len(e.spec.Layers)*e.spec.LayerInputs.Width))
+	m.Activations = 4 * int64(e.plan(e.batch)+e.batch*(e.spec.Hidden*max(1, e.spec.Streams.Count)+len(e.spec.Layers)*e.spec.LayerInputs.Width))
 	m.Logits = 4 * int64(e.spec.Vocab)
 	for i, t := range e.weights.Tensors() {
 		n := int64(t.Rows()) * int64(t.Cols())
@@ -123,7 +132,7 @@ func (e *Engine) TokenWork(context int) (weights, cache, multiplied int64) {
 	}
 	for i := range e.layers {
 		y := &e.layers[i]
-		for _, m := range []*matrix{y.q, y.k, y.v, y.o, y.recurrence.inGate, y.recurrence.outGate, y.recurrence.write, y.recurrence.decay, y.router, y.sharedRouter, y.expertIn, y.expertOut, y.shared.gate, y.shared.up, y.shared.down, y.inputGate, y.inputOut} {
+		for _, m := range []*matrix{y.q, y.k, y.v, y.o, y.recurrence.inGate, y.recurrence.outGate, y.recurrence.write, y.recurrence.decay, y.router, y.sharedRouter, y.expertIn, y.expertOut, y.shared.gate, y.shared.up, y.shared.down, y.inputGate, y.inputOut, y.streams.router, y.streams.shortcutIn, y.streams.shortcutOut} {
 			multiplied += add(m, 1, 1)
 		}
 		if s := &y.recurrence; y.Twofold() {
@@ -136,7 +145,7 @@ func (e *Engine) TokenWork(context int) (weights, cache, multiplied int64) {
 		cache += 2 * 4 * int64(min(context+1, e.reach(i))) * int64(a.KVHeads*a.HeadDim)
 		cache += 2 * 4 * int64(y.Recurrence.Tail()+y.Recurrence.Stored())
 	}
-	multiplied += add(e.layerProject, 1, 1)
+	multiplied += add(e.layerProject, 1, 1) + add(e.streamIn, 1, 1) + add(e.streamOut, 1, 1)
 	add(e.head, 1, 1)
 	return weights, cache, multiplied
 }

@@ -55,6 +55,7 @@ type layer struct {
 	expertScale                          []float32 // [Experts]
 	apart                                apart
 	own, shared                          mlp
+	streams                              streams
 }
 
 // apart are the norms of a layer whose chosen experts have norms of their own.
@@ -94,6 +95,7 @@ func (f *tensors) entrance() {
 	e := f.e
 	e.embed, e.positions = f.matrix(model.RoleEmbed, model.NoLayer), f.matrix(model.RolePositions, model.NoLayer)
 	e.layerEmbed, e.layerProject = f.matrix(model.RoleLayerEmbed, model.NoLayer), f.matrix(model.RoleLayerProject, model.NoLayer)
+	e.streamIn = f.matrix(model.RoleStreamIn, model.NoLayer)
 	if n := e.spec.LayerInputs.Width; n > 0 {
 		e.layerNorm = f.norm(model.RoleLayerNorm, "", model.NoLayer, n)
 	}
@@ -111,6 +113,7 @@ func (e *Engine) load() error {
 		}
 	}
 	find.entrance()
+	e.streamOut = find.matrix(model.RoleStreamOut, model.NoLayer)
 	e.head = find.matrix(model.RoleHead, model.NoLayer)
 	if e.spec.TiedHead {
 		e.head = e.embed
@@ -131,6 +134,7 @@ func (f *tensors) layer(i int) layer {
 	if y.TakesInput {
 		y.postInput = f.norm(model.RolePostInputNorm, "", i, h)
 	}
+	y.streams = f.streams(i)
 	y.inputGate, y.inputOut = f.matrix(model.RoleInputGate, i), f.matrix(model.RoleInputOut, i)
 	y.q, y.k = f.matrix(model.RoleQ, i), f.matrix(model.RoleK, i)
 	y.v, y.o = f.matrix(model.RoleV, i), f.matrix(model.RoleO, i)

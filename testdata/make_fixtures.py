@@ -345,6 +345,10 @@ FIXTURES = {
         dict(tie_word_embeddings=True, vision_config=dict(
             hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, head_dim=4, patch_size=2,
             position_embedding_size=4))),
+    "gemma3n": ("Gemma3nTextConfig", dict(
+        num_hidden_layers=6, head_dim=8, sliding_window=10, layer_types=["sliding_attention", "full_attention"] * 3, num_kv_shared_layers=1,
+        hidden_size_per_layer_input=12, vocab_size_per_layer_input=80, intermediate_size=[24, 28, 24, 24, 24, 28], laurel_rank=6,
+        activation_sparsity_pattern=[0.9, 0.5, 0.0, 0.0, 0.3, 0.0], final_logit_softcapping=5.0, tie_word_embeddings=True)),
     "gemma4_unified": ("Gemma4UnifiedConfig", dict(
         head_dim=12, global_head_dim=8, attention_k_eq_v=True, num_global_key_value_heads=4, sliding_window=10,
         layer_types=["sliding_attention", "full_attention", "full_attention"],
@@ -578,6 +582,9 @@ def make(name):
     states = result.hidden_states
     if name == "mamba2":  # whose list begins behind the first layer
         states = (model.get_input_embeddings()(ids)[None].detach(), *states[:-2], states[-1])
+    if name == "gemma3n":  # of several residual streams the first; the last state is not the normalized one
+        with torch.no_grad():
+            states = (*[h[0] for h in states[:-1]], model.model(ids[None], use_cache=False).last_hidden_state)
     hidden = torch.stack([h[0, 7::8].float() for h in states])
     safetensors.torch.save_file({"input_ids": ids, "logits": logits.contiguous()}, out / "golden.safetensors")
     safetensors.torch.save_file({"hidden": hidden.contiguous()}, out / "hidden.golden")

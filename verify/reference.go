@@ -44,6 +44,7 @@ type Reference struct {
 	turns      []turns              // for each of them, of the tokens that are fed
 	caches     []cache              // one for each layer
 	inputs     [][]float32          // of each layer, for the batch that is under way: [tokens][LayerInputs.Width]
+	streams    [][]float32          // beside the first, for the batch that is under way: [tokens][hidden] each
 	states     []*state             // of each layer with a recurrence, others nil
 	fresh      []*state             // … behind the batch that is under way
 	kept       []*state             // … at position keptAt
@@ -93,7 +94,7 @@ func NewReference(w model.Weights, o ReferenceOptions) (*Reference, error) {
 }
 
 // rowByRow are the roles whose rows are decoded when they are needed, although they are not quantized.
-var rowByRow = []model.Role{model.RolePositions, model.RoleRouter, model.RoleSharedRouter, model.RoleExpertIn, model.RoleExpertOut, model.RoleWrite, model.RoleDecay}
+var rowByRow = []model.Role{model.RolePositions, model.RoleRouter, model.RoleSharedRouter, model.RoleExpertIn, model.RoleExpertOut, model.RoleWrite, model.RoleDecay, model.RoleStreamRouter, model.RoleStreamPredict, model.RoleStreamCorrect}
 
 // loadSmall indexes the tensors and decodes the vectors among them.
 func (r *Reference) loadSmall() error {
@@ -215,6 +216,9 @@ func (r *Reference) Forward(ctx context.Context, tokens []int32, from int, each 
 		if err := r.layerInputs(ctx, batch, x); err != nil {
 			return err
 		}
+		if err := r.openStreams(ctx, x, len(batch)); err != nil {
+			return err
+		}
 		if err := r.layers(ctx, x, len(batch)); err != nil {
 			return err
 		}
@@ -281,9 +285,15 @@ func (r *Reference) layers(ctx context.Context, x []float32, tokens int) error {
 // layer passes x [tokens][hidden] through layer i.
 func (r *Reference) layer(ctx context.Context, i int, x []float32, tokens int) error {
 	y := r.spec.Layer(i)
-	mlpInput := x
+	mlpInput, before := x, []float32(nil)
 	if y.Parallel {
 		mlpInput = append([]float32(nil), x...)
+	}
+	if r.streams != nil {
+		if err := r.predict(ctx, i, x, tokens); err != nil {
+			return fmt.Errorf("layer %d: residual streams: %w", i, err)
+		}
+		before = slices.Clone(x)
 	}
 	if y.Mixes() {
 		if err := r.mix(ctx, i, x, tokens); err != nil {
@@ -301,6 +311,11 @@ func (r *Reference) layer(ctx context.Context, i int, x []float32, tokens int) e
 		r.norm(m, model.RolePostMLPNorm, "", i)
 	}
 	add(x, m, y.ResidualScale)
+	if r.streams != nil {
+		if err := r.correct(ctx, i, x, before, tokens); err != nil {
+			return fmt.Errorf("layer %d: residual streams: %w", i, err)
+		}
+	}
 	if y.TakesInput {
 		if err := r.takeInput(ctx, i, x, tokens); err != nil {
 			return fmt.Errorf("layer %d: its input: %w", i, err)
@@ -308,6 +323,9 @@ func (r *Reference) layer(ctx context.Context, i int, x []float32, tokens int) e
 	}
 	if y.OutScale {
 		scale(x, r.small[key{model.RoleOutScale, i}][0])
+	}
+	if r.streams != nil && i == len(r.spec.Layers)-1 {
+		return r.closeStreams(ctx, x, tokens)
 	}
 	return nil
 }
@@ -330,10 +348,18 @@ func (r *Reference) mix(ctx context.Context, i int, x []float32, tokens int) err
 		}
 		add(a, made, 1)
 	}
+	var normed []float32
+	if y.Shortcut > 0 {
+		normed = slices.Clone(x)
+		r.norm(normed, model.RoleAttnNorm, model.RoleAttnNormBias, i)
+	}
 	if y.PostNorm {
 		r.norm(a, model.RolePostAttnNorm, "", i)
 	}
 	add(x, a, y.ResidualScale)
+	if y.Shortcut > 0 {
+		return r.shortcut(ctx, i, x, normed, tokens)
+	}
 	return nil
 }
 

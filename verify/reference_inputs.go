@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -40,7 +41,14 @@ func (r *Reference) layerInputs(ctx context.Context, tokens []int32, x []float32
 
 // takeInput adds to the residual stream x [tokens][hidden] what layer i makes of its input.
 func (r *Reference) takeInput(ctx context.Context, i int, x []float32, tokens int) error {
-	gate, err := r.multiply(ctx, model.RoleInputGate, i, x, tokens, r.spec.LayerInputs.Width)
+	reads := x
+	if weight := r.small[key{model.RoleStreamScale, i}]; weight != nil {
+		reads = slices.Clone(x)
+		for k := range reads {
+			reads[k] *= weight[k%len(weight)]
+		}
+	}
+	gate, err := r.multiply(ctx, model.RoleInputGate, i, reads, tokens, r.spec.LayerInputs.Width)
 	if err != nil {
 		return err
 	}
@@ -52,6 +60,11 @@ func (r *Reference) takeInput(ctx context.Context, i int, x []float32, tokens in
 		return err
 	}
 	r.norm(out, model.RolePostInputNorm, "", i)
-	add(x, out, 1)
+	if r.streams == nil {
+		add(x, out, 1)
+	}
+	for _, s := range r.streams {
+		add(s, out, 1)
+	}
 	return nil
 }

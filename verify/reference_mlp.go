@@ -101,6 +101,7 @@ func (r *Reference) feed(ctx context.Context, layer int, m half, x []float32, to
 		}
 		r.expertBias(inner, model.RoleGateBias, m, layer)
 	}
+	sparsen(spec, inner, tokens)
 	clamp(inner, up, spec)
 	if err := r.activate(ctx, layer, inner, tokens); err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 var families = allOf(
 	basicFamilies, denseFamilies, mixedFamilies, routedFamilies, latentFamilies, indexedFamilies, visionFamilies, classicFamilies, gptFamilies, remoteFamilies,
 	alibiFamilies, moreDenseFamilies, moreRoutedFamilies, moreRemoteFamilies,
-	recurrentFamilies, qwenNextFamilies, stateSpaceFamilies, lingFamilies, gemma4Families,
+	recurrentFamilies, qwenNextFamilies, stateSpaceFamilies, lingFamilies, gemma4Families, gemma3nFamilies,
 )
 
 // allOf puts tables of families together.

@@ -94,24 +94,38 @@ func readGemma4(d *draft) {
 
 // layerInputs reads the embeddings for each layer.
 func (d *draft) layerInputs() {
-	n := d.int("hidden_size_per_layer_input", 0)
-	if n == 0 {
+	if d.int("hidden_size_per_layer_input", 0) == 0 {
 		d.ignore("vocab_size_per_layer_input")
 		return
 	}
-	d.spec.LayerInputs = model.LayerInputs{
-		Width: d.size("hidden_size_per_layer_input", 0), Tokens: d.size("vocab_size_per_layer_input", 0),
-		EmbedScale: float32(math.Sqrt(float64(n))), ProjectScale: invSqrt(float64(d.spec.Hidden)), SumScale: math.Sqrt2 / 2,
-	}
+	d.tokenVectors()
 	if d.spec.LayerInputs.Tokens < d.spec.Vocab {
 		d.fail("vocab_size_per_layer_input", "%d rows for a vocabulary of %d", d.spec.LayerInputs.Tokens, d.spec.Vocab)
+	}
+}
+
+// tokenVectors gives each layer a vector of the token.
+func (d *draft) tokenVectors() {
+	n := d.size("hidden_size_per_layer_input", 0)
+	d.spec.LayerInputs = model.LayerInputs{
+		Width: n, Tokens: d.size("vocab_size_per_layer_input", 0),
+		EmbedScale: float32(math.Sqrt(float64(n))), ProjectScale: invSqrt(float64(d.spec.Hidden)), SumScale: math.Sqrt2 / 2,
 	}
 	d.each(func(_ int, y *model.Layer) { y.TakesInput = true })
 }
 
 // sharedKV has the last layers read keys and values of those before them.
 func (d *draft) sharedKV() {
-	wide, n := d.bool("use_double_wide_mlp", false), d.int("num_kv_shared_layers", 0)
+	wide := d.bool("use_double_wide_mlp", false)
+	d.lastShareKV(d.int("num_kv_shared_layers", 0), func(y *model.Layer) {
+		if wide {
+			y.MLP.Intermediate *= 2
+		}
+	})
+}
+
+// lastShareKV has the last n layers read keys and values of those before them.
+func (d *draft) lastShareKV(n int, each func(y *model.Layer)) {
 	if n < 0 || n >= len(d.layers) {
 		d.fail("num_kv_shared_layers", "%d of %d layers", n, len(d.layers))
 		return
@@ -121,9 +135,7 @@ func (d *draft) sharedKV() {
 			return
 		}
 		y.Attention.SharedKV, y.Attention.KeyValues = true, false
-		if wide {
-			y.MLP.Intermediate *= 2
-		}
+		each(y)
 	})
 }
 

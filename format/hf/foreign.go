@@ -108,7 +108,6 @@ var missingParts = []struct{ types, part string }{
 	{"mamba falcon_mamba jamba zamba", "state space layers whose elements fade each at a rate of their own (Mamba 1)"},
 	{"zamba2", "blocks that layers share, with adapters of their own"},
 	{"rwkv xlstm recurrent_gemma", "recurrent layers"},
-	{"gemma3n gemma3n_text", "embeddings for each layer, keys and values that layers share, and several residual streams (AltUp)"},
 	{"bitnet", "weights of three values, and rounded activations"},
 	{"diffllama", "attention as a difference of two"},
 	{"mllama", "cross-attention"},

@@ -53,7 +53,7 @@ var unused = map[string][]string{
 	"only in training": {
 		"attention_dropout", "embd_pdrop", "resid_pdrop", "attn_pdrop", "residual_dropout", "embedding_dropout",
 		"hidden_dropout", "!phimoe:router_jitter_noise", "input_jitter_noise", "gradient_checkpointing", "dropout", "layerdrop", "embed_dropout", "resid_dropout",
-		"hidden_dropout_prob", "attention_probs_dropout_prob", "activation_dropout",
+		"hidden_dropout_prob", "attention_probs_dropout_prob", "activation_dropout", "altup_coef_clip",
 	},
 	"only for the loss":                   {"output_router_logits", "router_aux_loss_coef", "z_loss_coefficient"},
 	"only for heads that classify":        {"num_labels", "id2label", "problem_type"},

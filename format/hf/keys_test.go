@@ -17,7 +17,7 @@ import (
 
 // textIn are the fixtures in which the language models are that have none of their own.
 var textIn = map[string]string{
-	"qwen3_5_text": "qwen3_5", "qwen3_5_moe_text": "qwen3_5_moe", "gemma4_text": "gemma4", "gemma4_unified_text": "gemma4_unified",
+	"qwen3_5_text": "qwen3_5", "qwen3_5_moe_text": "qwen3_5_moe", "gemma3n_text": "gemma3n", "gemma4_text": "gemma4", "gemma4_unified_text": "gemma4_unified",
 	"qwen2_vl_text": "qwen2_5_vl", "qwen2_5_vl_text": "qwen2_5_vl", "qwen3_vl_text": "qwen3_vl_moe", "qwen3_vl_moe_text": "qwen3_vl_moe",
 }
 
@@ -296,7 +296,10 @@ func TestDefaultsAsTransformers(t *testing.T) {
 		case family == "gpt_neox":
 			want["rotary_emb_base"], want["rotary_pct"] = 10000.0, 0.25
 		case f.Theta["global"] > 0:
-			want["rope_theta"], want["rope_local_base_freq"], want["sliding_window_pattern"] = f.Theta["global"], f.Theta["local"], 6.0
+			want["rope_theta"], want["rope_local_base_freq"] = f.Theta["global"], f.Theta["local"]
+			if family != "gemma3n_text" {
+				want["sliding_window_pattern"] = 6.0
+			}
 		case !slices.Contains(slices.Concat(notRotated, kindsOfRoPE, []string{"gptj", "codegen"}), family):
 			want["rope_theta"] = f.Theta[""]
 		}

@@ -55,6 +55,8 @@ func (b *binder) leftOut(name string) string {
 		return "what chooses positions in longer contexts"
 	case b.ofSharedKV(name):
 		return "keys and values of layers that read those of others"
+	case b.spec.Streams.Count > 0 && !b.spec.Streams.InputScaled && strings.HasSuffix(name, ".altup.correct_output_scale"):
+		return "scales that config.json switches off"
 	case cacheScales.MatchString(name):
 		return "scales of cached keys and values, which are not quantized here"
 	case b.quant != nil && ofActivations(name):

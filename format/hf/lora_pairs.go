@@ -44,7 +44,7 @@ func (m *merger) pair(key groupKey, g group) error {
 		switch {
 		case len(t.Shape) == 1:
 			return m.fail(a, "%q is no matrix", name)
-		case t.Role == model.RoleEmbed || t.Role == model.RolePositions:
+		case t.Role == model.RoleEmbed || t.Role == model.RolePositions || t.Role == model.RoleLayerEmbed:
 			return m.fail(a, "%q is an embedding, of which a pair is named …%s and …%s", name, kindEmbA, kindEmbB)
 		}
 		if s.expert < 0 && withLengths {

@@ -16,6 +16,7 @@ const (
 	InputInner       Input = "inner"        // between the halves of the MLP, or of an expert: down
 	InputShared      Input = "shared"       // the normalized residual stream: gate and up of the shared expert
 	InputSharedInner Input = "shared_inner" // between its halves
+	InputShortcut    Input = "shortcut"     // what shortcut_in makes: shortcut_out
 	InputStream      Input = "stream"       // the residual stream behind the MLP: input_gate
 	InputLayer       Input = "layer"        // the layer's input, times what input_gate makes: input_out
 )
@@ -24,7 +25,7 @@ const (
 // inputs: whoever calibrates, rounds or trains a matrix for its inputs reads it.
 func (r Role) Input() Input {
 	switch r {
-	case RoleQ, RoleK, RoleV, RoleInGate, RoleOutGate, RoleQDown, RoleKVDown, RoleStateQ, RoleStateK, RoleStateV:
+	case RoleQ, RoleK, RoleV, RoleInGate, RoleOutGate, RoleQDown, RoleKVDown, RoleStateQ, RoleStateK, RoleStateV, RoleShortcutIn:
 		return InputAttention
 	case RoleQUp:
 		return InputQLatent
@@ -42,6 +43,8 @@ func (r Role) Input() Input {
 		return InputShared
 	case RoleSharedDown:
 		return InputSharedInner
+	case RoleShortcutOut:
+		return InputShortcut
 	case RoleInputGate:
 		return InputStream
 	case RoleInputOut:

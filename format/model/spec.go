@@ -20,6 +20,7 @@ type Spec struct {
 	HeadBias     bool    `json:"head_bias,omitempty"`     // the head adds a bias
 
 	LayerInputs LayerInputs `json:"layer_inputs,omitzero"` // unless zero, each layer is given a vector of the token
+	Streams     Streams     `json:"streams,omitzero"`      // unless zero, there are more residual streams
 
 	LogitScale   float32 `json:"logit_scale"`             // the logits are multiplied by it …
 	LogitSoftcap float32 `json:"logit_softcap,omitempty"` // … then become c·tanh(x/c)
@@ -80,6 +81,24 @@ type LayerInputs struct {
 	EmbedScale   float32 `json:"embed_scale"`
 	ProjectScale float32 `json:"project_scale"`
 	SumScale     float32 `json:"sum_scale"`
+}
+
+// Streams are residual streams beside the one that layers' branches read and add to, which is s[0] here and x elsewhere.
+// Before the first layer, s[i] is stream_in[i]·x, scaled to the RMS of x. A layer begins with
+//
+//	m = tanh(RouterScale·(stream_router·stream_norm(x))), and K [Count][Count] = stream_predict·m
+//	s[a] += Σ K[a][b]·s[b]
+//
+// and after its branches, with m made anew of x, and d the difference of x to what it was before them,
+//
+//	s[a] = s[a] + (1 + (stream_correct·m)[a])·d
+//
+// A layer that takes an input reads it by stream_scale·s[0], and adds what it makes of it to all streams but s[0]. After the
+// last layer, x becomes the mean of x and all stream_out[i]·s[i], scaled to the RMS of x.
+type Streams struct {
+	Count       int     `json:"count"` // with the first; 0: there is only that
+	RouterScale float32 `json:"router_scale"`
+	InputScaled bool    `json:"input_scaled,omitempty"` // there is a stream_scale
 }
 
 // NormKind names a normalization.
@@ -144,6 +163,12 @@ type Layer struct {
 	TakesInput    bool    `json:"takes_input,omitempty"`
 	OutScale      bool    `json:"out_scale,omitempty"`
 	ResidualScale float32 `json:"residual_scale"`
+
+	// If Shortcut is set, the first branch adds more: with n the normalized stream that attention is given,
+	//	x = ShortcutScale·(x + attention + n + shortcut_norm(shortcut_out·shortcut_in·n))
+	// where shortcut_in makes vectors of so many elements.
+	Shortcut      int     `json:"shortcut,omitempty"`
+	ShortcutScale float32 `json:"shortcut_scale,omitempty"`
 
 	Attention  Attention  `json:"attention,omitzero"`
 	Recurrence Recurrence `json:"recurrence,omitzero"` // takes the place of attention or, if both are set, stands beside it: see Twofold
@@ -265,6 +290,10 @@ type Clamped struct {
 	Limit    float32 `json:"limit,omitempty"`
 	UpOffset float32 `json:"up_offset,omitempty"`
 	Slope    float32 `json:"slope,omitempty"` // unless 0, SiLU is x·sigmoid(Slope·x)
+
+	// Sparse: before anything else, a gate g becomes max(0, g − mean − Cutoff·deviation), over all gates of the token.
+	Sparse bool    `json:"sparse,omitempty"`
+	Cutoff float32 `json:"cutoff,omitempty"`
 }
 
 // Routing says which experts a token is sent to, and with which weights. Its score for an expert is the softmax (over

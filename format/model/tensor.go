@@ -12,7 +12,18 @@ const (
 	RoleLayerEmbed    Role = "layer_embed"   // [LayerInputs.Tokens][layers·LayerInputs.Width]
 	RoleLayerProject  Role = "layer_project" // [layers·LayerInputs.Width][Hidden]
 	RoleLayerNorm     Role = "layer_norm"    // [LayerInputs.Width]
-	RoleAttnNorm      Role = "attn_norm"     // [Hidden]
+	RoleStreamIn      Role = "stream_in"     // [Streams.Count−1][Hidden][Hidden]
+	RoleStreamOut     Role = "stream_out"    // [Streams.Count−1][Hidden][Hidden]
+	// Of each layer, with n Streams.Count.
+	RoleStreamNorm    Role = "stream_norm"    // [Hidden]
+	RoleStreamRouter  Role = "stream_router"  // [n][Hidden]
+	RoleStreamPredict Role = "stream_predict" // [n·n][n]
+	RoleStreamCorrect Role = "stream_correct" // [n][n]
+	RoleStreamScale   Role = "stream_scale"   // [Hidden]
+	RoleShortcutIn    Role = "shortcut_in"    // [Shortcut][Hidden]
+	RoleShortcutOut   Role = "shortcut_out"   // [Hidden][Shortcut]
+	RoleShortcutNorm  Role = "shortcut_norm"  // [Hidden]
+	RoleAttnNorm      Role = "attn_norm"      // [Hidden]
 	RoleAttnNormBias  Role = "attn_norm_bias"
 	RoleQ             Role = "q" // [Heads·HeadDim][Hidden]
 	RoleQBias         Role = "q_bias"
@@ -125,7 +136,8 @@ func (t Tensor) Cols() int { return t.Shape[len(t.Shape)-1] }
 func (t Tensor) Quantizable() bool {
 	switch t.Role {
 	case RoleEmbed, RoleQ, RoleK, RoleV, RoleQDown, RoleQUp, RoleKVDown, RoleKUp, RoleVUp, RoleInGate, RoleOutGate, RoleO, RoleStateQ, RoleStateK, RoleStateV, RoleStateO, RoleGate, RoleUp, RoleDown,
-		RoleSharedGate, RoleSharedUp, RoleSharedDown, RoleLayerEmbed, RoleLayerProject, RoleInputGate, RoleInputOut, RoleHead:
+		RoleSharedGate, RoleSharedUp, RoleSharedDown, RoleLayerEmbed, RoleLayerProject, RoleInputGate, RoleInputOut,
+		RoleStreamIn, RoleStreamOut, RoleShortcutIn, RoleShortcutOut, RoleHead:
 		return true
 	}
 	return false
@@ -153,8 +165,12 @@ func (s *Spec) Tensors() []Tensor {
 		l.add(RoleLayerProject, len(s.Layers)*n, s.Hidden)
 		l.add(RoleLayerNorm, n)
 	}
+	if n := s.Streams.Count - 1; n > 0 {
+		l.add(RoleStreamIn, n, s.Hidden, s.Hidden)
+	}
 	for i := range s.Layers {
 		l.layer = i
+		l.streams()
 		if y := s.Layer(i); y.Mixes() {
 			l.attention(y)
 		}
@@ -164,6 +180,9 @@ func (s *Spec) Tensors() []Tensor {
 		l.input(s.Layer(i))
 	}
 	l.layer = NoLayer
+	if n := s.Streams.Count - 1; n > 0 {
+		l.add(RoleStreamOut, n, s.Hidden, s.Hidden)
+	}
 	l.norm(true, RoleFinalNorm, RoleFinalNormBias)
 	l.when(!s.TiedHead, RoleHead, s.Vocab, s.Hidden)
 	l.when(s.HeadBias, RoleHeadBias, s.Vocab)
@@ -172,9 +191,10 @@ func (s *Spec) Tensors() []Tensor {
 
 // list collects the tensors of one layer after the other.
 type list struct {
-	spec    *Spec
-	layer   int
-	tensors []Tensor
+	spec     *Spec
+	layer    int
+	shortcut int // of the layer
+	tensors  []Tensor
 }
 
 func (l *list) add(r Role, shape ...int) {
@@ -201,6 +221,7 @@ func (l *list) attention(y *Layer) {
 	case a.KVRank > 0:
 		l.latent(a)
 	default:
+		l.shortcut = y.Shortcut
 		l.heads(a)
 	}
 	if y.Twofold() {
@@ -219,6 +240,9 @@ func (l *list) heads(a *Attention) {
 	l.add(RoleQ, q, h)
 	l.when(!a.SharedKV, RoleK, kv, h)
 	l.when(!a.SharedKV && !a.KeyValues, RoleV, kv, h)
+	l.when(l.shortcut > 0, RoleShortcutIn, l.shortcut, h)
+	l.when(l.shortcut > 0, RoleShortcutOut, h, l.shortcut)
+	l.when(l.shortcut > 0, RoleShortcutNorm, h)
 	l.when(a.Gated, RoleOutGate, q, h)
 	l.when(a.QKVBias, RoleQBias, q)
 	l.when(a.QKVBias && !a.SharedKV, RoleKBias, kv)
@@ -273,6 +297,16 @@ func (l *list) mlp(y *Layer) {
 	l.when(m.Shared > 0, RoleSharedDown, h, m.Shared)
 	l.when(m.Apart, RolePostShared, h)
 	l.when(y.PostNorm, RolePostMLPNorm, h)
+}
+
+// streams lists what mixes the residual streams in a layer.
+func (l *list) streams() {
+	h, n := l.spec.Hidden, l.spec.Streams.Count
+	l.when(n > 0, RoleStreamNorm, h)
+	l.when(n > 0, RoleStreamRouter, n, h)
+	l.when(n > 0, RoleStreamPredict, n*n, n)
+	l.when(n > 0, RoleStreamCorrect, n, n)
+	l.when(n > 0 && l.spec.Streams.InputScaled, RoleStreamScale, h)
 }
 
 // input lists what a layer does with its input, and at its end.

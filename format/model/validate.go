@@ -71,8 +71,15 @@ func (s *Spec) validateShared() error {
 	} else if *in != (LayerInputs{}) {
 		return fmt.Errorf("layer_inputs: width %d", in.Width)
 	}
+	if n := s.Streams.Count; n != 0 && n != 4 || n == 0 && s.Streams != (Streams{}) {
+		return fmt.Errorf("streams: %d: want 4 or none", n)
+	}
 	for i := range s.Layers {
 		switch y := s.Layer(i); {
+		case s.Streams.Count > 0 && (!y.PreNorm || !y.PostNorm || y.Parallel || y.OutScale || s.Norm.Unweighted || s.Norm.Kind != RMSNorm):
+			return fmt.Errorf("layer %d: streams want RMS norms before and after branches, and nothing parallel or scaled", i)
+		case y.Shortcut < 0 || y.Shortcut > maxSize || y.Shortcut > 0 && (!y.PreNorm || !y.PostNorm || y.Parallel || !y.Attends() || y.Twofold() || y.Attention.KVRank > 0):
+			return fmt.Errorf("layer %d: shortcut %d: want norms before and after attention", i, y.Shortcut)
 		case y.TakesInput && in.Width == 0:
 			return fmt.Errorf("layer %d takes an input, but there are no layer_inputs", i)
 		case s.KVLayer(i) < 0:
@@ -215,6 +222,8 @@ func (m *MLP) validateExperts() error {
 		return errors.New("expert_scale without experts, or with selection_bias")
 	case m.Clamped != Clamped{} && !m.Gated:
 		return fmt.Errorf("limit %g, up_offset %g and slope %g are for a gated MLP", m.Limit, m.UpOffset, m.Slope)
+	case m.Sparse && (!m.Gated || m.Experts > 0) || !m.Sparse && m.Cutoff != 0:
+		return fmt.Errorf("cutoff %g: want a sparse, gated MLP without experts", m.Cutoff)
 	case m.Limit < 0:
 		return fmt.Errorf("limit: %g is below 0", m.Limit)
 	case m.Slope != 0 && m.Activation != SiLU:

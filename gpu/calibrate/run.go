@@ -26,14 +26,14 @@ type trackRun struct {
 	fed int // how many tokens the kernels were told of; 0: none
 }
 
-// begin decides what the pass keeps. A layer with parallel branches, or with a recurrence beside attention, begins at its
-// input every time.
+// begin decides what the pass keeps. A layer with parallel branches, with a recurrence beside attention, or with several
+// residual streams, begins at its input every time.
 func (r *trackRun) begin() (err error) {
 	r.reached = r.have
 	switch {
 	case r.probe == nil:
 		r.to, r.v = r.input, r.layer.Residual()
-	case r.layer.spec().Parallel || r.layer.spec().Twofold():
+	case r.layer.spec().Parallel || r.layer.spec().Twofold() || r.side != nil:
 	case r.probe.input == model.InputHeads:
 		if r.heads == nil {
 			r.heads, err = r.keeper.stream(r.probe.m.Width)
@@ -71,7 +71,7 @@ func (r *trackRun) window(ctx context.Context, w, n int) error {
 	if err := r.layer.Device().Run(programs...); err != nil {
 		return err
 	}
-	if err := r.keepCache(ctx, w); err != nil {
+	if err := r.keepBeside(ctx, w, n); err != nil {
 		return err
 	}
 	if r.to == nil || kept != nil {

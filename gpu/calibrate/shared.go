@@ -15,6 +15,7 @@ import (
 type beside struct {
 	given  *stream         // what the layer is given of each token; nil: nothing
 	caches map[int]*cached // of layers whose keys and values later ones read
+	side   *stream         // residual streams beside the first, as graph.Side; nil: there are none
 }
 
 // cached are the keys and values of a layer, a whole cache for each window.
@@ -22,13 +23,41 @@ type cached struct{ keys, values *stream }
 
 // floatsOf reports how many numbers of a token a track keeps for what layers read beside the residual stream.
 func floatsOf(s *model.Spec) int {
-	n := graph.Stride(s.LayerInputs.Width)
+	n := graph.Stride(s.LayerInputs.Width) + sideOf(s)
 	for i := range s.Layers {
 		if a := &s.Layer(i).Attention; s.KVRead(i) {
 			n += 2 * a.KVHeads * a.HeadDim
 		}
 	}
 	return n
+}
+
+// sideOf reports how many numbers of a token residual streams beside the first have.
+func sideOf(s *model.Spec) int { return max(0, s.Streams.Count-1) * graph.Stride(s.Hidden) }
+
+// openStreams fills the residual streams of a window beside the first, x [tokens][hidden].
+func (k *track) openStreams(window int, x []float32) (err error) {
+	s := k.Spec()
+	if sideOf(s) == 0 {
+		return nil
+	}
+	if k.side == nil {
+		if k.side, err = k.keeper.stream(sideOf(s)); err != nil {
+			return err
+		}
+	}
+	others, err := cpu.Streams(context.Background(), k.Model, x)
+	if err != nil {
+		return err
+	}
+	tokens := len(x) / s.Hidden
+	wide := make([]float32, tokens*sideOf(s))
+	for t := range tokens {
+		for i, o := range others {
+			copy(wide[t*sideOf(s)+i*graph.Stride(s.Hidden):], o[t*s.Hidden:(t+1)*s.Hidden])
+		}
+	}
+	return k.side.write(window, wide)
 }
 
 // give computes what a layer is given of the tokens.
@@ -66,6 +95,9 @@ func (r *trackRun) restoreBeside(w, n int) (programs []*gpu.Program, err error) 
 	if r.given != nil {
 		add(r.given, n, r.layer.LayerInputs(0))
 	}
+	if r.side != nil {
+		add(r.side, n, r.layer.Side())
+	}
 	if from := r.Spec().KVLayer(r.number); from != r.number {
 		c, cache := r.caches[from], r.layer.Cache(0)
 		add(c.keys, 1, whole(cache.K))
@@ -74,8 +106,14 @@ func (r *trackRun) restoreBeside(w, n int) (programs []*gpu.Program, err error) 
 	return programs, err
 }
 
-// keepCache keeps the layer's keys and values of a window, if the pass has made them, and a later layer reads them.
-func (r *trackRun) keepCache(ctx context.Context, w int) error {
+// keepBeside keeps a window's residual streams beside the first, if the pass goes to the layer's end, and the layer's keys and
+// values, if the pass has made them, and a later layer reads them.
+func (r *trackRun) keepBeside(ctx context.Context, w, n int) error {
+	if r.side != nil && r.probe == nil {
+		if err := r.keep(ctx, r.side, w, n, r.layer.Side()); err != nil {
+			return err
+		}
+	}
 	made := r.have == graph.AtInput && (r.probe == nil || r.probe.input != model.InputAttention)
 	if !made || !r.Spec().KVRead(r.number) {
 		return nil
@@ -93,19 +131,19 @@ func (r *trackRun) keepCache(ctx context.Context, w int) error {
 		}
 	}
 	c := r.caches[r.number]
-	return errors.Join(r.keep(ctx, c.keys, w, whole(cache.K)), r.keep(ctx, c.values, w, whole(cache.V)))
+	return errors.Join(r.keep(ctx, c.keys, w, 1, whole(cache.K)), r.keep(ctx, c.values, w, 1, whole(cache.V)))
 }
 
-// keep stores a vector in a stream.
-func (r *trackRun) keep(ctx context.Context, s *stream, w int, v graph.Vectors) error {
-	p, err := s.save(w, 1, v)
+// keep stores n vectors in a stream.
+func (r *trackRun) keep(ctx context.Context, s *stream, w, n int, v graph.Vectors) error {
+	p, err := s.save(w, n, v)
 	switch {
 	case err != nil:
 		return err
 	case p != nil:
 		return r.layer.Device().Run(p)
 	}
-	x, err := r.layer.ReadVectors(ctx, v, 1, s.width)
+	x, err := r.layer.ReadVectors(ctx, v, n, s.width)
 	if err != nil {
 		return err
 	}
@@ -119,7 +157,7 @@ func whole(b *arena.Buffer) graph.Vectors {
 
 // closeBeside frees what is kept.
 func (k *track) closeBeside() error {
-	err := k.given.close()
+	err := errors.Join(k.given.close(), k.side.close())
 	for _, c := range k.caches {
 		err = errors.Join(err, c.keys.close(), c.values.close())
 	}

@@ -88,6 +88,9 @@ func (k *track) embed(windows [][]int32) error {
 		if err := k.input.write(w, x); err != nil {
 			return err
 		}
+		if err := k.openStreams(w, x); err != nil {
+			return err
+		}
 	}
 	return nil
 }

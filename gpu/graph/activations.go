@@ -27,6 +27,7 @@ type activations struct {
 
 	latents latents
 	given   given
+	streams streams
 
 	routed routed
 	final  Vectors // the head's input
@@ -98,7 +99,7 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 		e.latents.grow(at, n)
 		k := max(1, m.TopK)
 		e.gateUp = max(e.gateUp, n*k*Stride(2*m.Intermediate), n*Stride(2*m.Shared))
-		for _, width := range []int{s.Kinds[i].Mixed(), s.Kinds[i].Recurrence.Width(), at.QRank, m.Intermediate, m.Shared, s.LayerInputs.Width} {
+		for _, width := range []int{s.Kinds[i].Mixed(), s.Kinds[i].Recurrence.Width(), at.QRank, m.Intermediate, m.Shared, s.LayerInputs.Width, s.Kinds[i].Shortcut} {
 			if width > 0 {
 				e.inner[width] = max(e.inner[width], n*k)
 			}
@@ -136,7 +137,7 @@ func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, limbs bool, 
 	act := activations{
 		x: vectors(n, hidden), normed: vectors(n, hidden), mlpIn: vectors(n, hidden), branch: vectors(n, hidden),
 		next: vectors(FewTokens, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
-		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats), given: reserveGiven(s, n, vectors),
+		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats), given: reserveGiven(s, n, vectors), streams: reserveStreams(s, n, vectors),
 		inner: map[int]*arena.Buffer{}, limbs: map[int]*arena.Buffer{}, gateUp: floats(max(e.gateUp, 64)), parts: floats(max(e.parts, 64)),
 		final: vectors(64, hidden), logits: vectors(rows, s.Vocab),
 	}

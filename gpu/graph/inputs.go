@@ -49,9 +49,19 @@ func (r *layers) layerInputs() {
 func (r *layers) takeInput(i int, w *Layer, y *model.Layer) {
 	a, width, from := &r.g.act, r.g.spec.LayerInputs.Width, r.g.LayerInputs(i)
 	gate, inner := Vectors{Buffer: a.gateUp, Stride: Stride(width)}, a.of(width)
-	r.Product(&Product{w.InputGate, nil, a.x, gate, Epilogue{Scale: 1}})
+	reads := a.x
+	if w.streamScale != nil {
+		reads = a.streams.before
+		reads.limbs = a.mlpIn.limbs
+	}
+	r.Product(&Product{w.InputGate, nil, reads, gate, Epilogue{Scale: 1}})
 	r.activateBeside(&y.MLP, between{width: width, n: r.n}, gate, inner, from)
 	r.Product(&Product{w.InputOut, nil, inner, a.branch, Epilogue{Scale: 1}})
+	if w.StreamRouter != nil {
+		r.norm(a.branch, a.mlpIn, w.postInput, nil, nil)
+		r.streams(kernels.Consts{"MODE": 2}, nil, nil, a.mlpIn)
+		return
+	}
 	r.join(w.postInput, w.outScale, 1)
 }
 

@@ -30,6 +30,7 @@ func (r *layers) embed() {
 		r.norm(a.branch, a.x, w.embedNorm, w.embedNormBias, nil)
 	}
 	r.layerInputs()
+	r.openStreams()
 }
 
 // lookUp records the rows of a table for the tokens.
@@ -47,8 +48,15 @@ func (r *layers) layer(i int) {
 	a, w, y := &r.g.act, &r.g.w.Layers[i], r.g.spec.Layer(i)
 	next, by := r.g.w.after(i)
 	var mlpIn Vectors
+	if w.StreamRouter != nil {
+		r.mixStreams(w, false)
+	}
 	if y.Mixes() {
-		in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, unless(y.OneNorm || y.Twofold(), w.QKV))
+		in := r.normed(a.x, a.normed, w.attnNorm, w.attnNormBias, unless(y.OneNorm || y.Twofold() || y.Shortcut > 0, w.QKV))
+		var around Vectors
+		if y.Shortcut > 0 {
+			around = r.shortcutFrom(w, y, in)
+		}
 		behind, reader := w.mlpNorm, w.GateUp
 		switch {
 		case y.OneNorm:
@@ -59,6 +67,9 @@ func (r *layers) layer(i int) {
 			behind, reader = next, by
 		}
 		r.branch(y, w.postAttnNorm, nil, behind, reader, func(out Vectors, e Epilogue) { r.mixer(i, in, out, e) })
+		if y.Shortcut > 0 {
+			r.joinShortcut(y, in, around)
+		}
 	}
 	r.reach(AfterAttention)
 	if !y.Feeds() {
@@ -72,8 +83,14 @@ func (r *layers) layer(i int) {
 		last, next = nil, nil
 	}
 	r.branch(y, w.postMLPNorm, last, next, by, func(out Vectors, e Epilogue) { r.mlp(w, &y.MLP, mlpIn, out, e) })
+	if w.StreamRouter != nil {
+		r.mixStreams(w, true)
+	}
 	if y.TakesInput {
 		r.takeInput(i, w, y)
+	}
+	if i == len(r.g.spec.Layers)-1 {
+		r.closeStreams()
 	}
 }
 

@@ -48,19 +48,33 @@ func layOut(src Source, limit uint64, unit int, tensors ...int) (*Matrix, error)
 	list := src.Tensors()
 	m := &Matrix{Width: list[tensors[0]].Cols()}
 	for _, i := range tensors {
-		t := list[i]
-		s, err := packingOf(src, i)
-		if err != nil {
+		if err := m.take(src, limit, unit, i, 0, list[i].Rows()); err != nil {
 			return nil, err
 		}
-		row := max(s.CodeBytes(m.Width), s.HeadBytes(m.Width))
-		most := int(limit) / (row * unit) * unit
-		if most == 0 {
-			return nil, fmt.Errorf("%w: tensor %q: %d rows of %d columns are larger than this device's binding limit of %d bytes", ErrTooLarge, t.Name, unit, m.Width, limit)
-		}
-		m.add(s, i, t.Rows(), most)
 	}
 	return m, nil
+}
+
+// layOutRows plans a matrix of n rows of a tensor, from the given one on.
+func layOutRows(src Source, limit uint64, tensor, first, n int) (*Matrix, error) {
+	m := &Matrix{Width: src.Tensors()[tensor].Cols()}
+	return m, m.take(src, limit, 1, tensor, first, n)
+}
+
+// take appends n rows of a tensor, from the given one on.
+func (m *Matrix) take(src Source, limit uint64, unit, tensor, first, n int) error {
+	s, err := packingOf(src, tensor)
+	if err != nil {
+		return err
+	}
+	row := max(s.CodeBytes(m.Width), s.HeadBytes(m.Width))
+	most := int(limit) / (row * unit) * unit
+	if most == 0 {
+		return fmt.Errorf("%w: tensor %q: %d rows of %d columns are larger than this device's binding limit of %d bytes",
+			ErrTooLarge, src.Tensors()[tensor].Name, unit, m.Width, limit)
+	}
+	m.add(s, tensor, first, n, most)
+	return nil
 }
 
 // layOutPair plans a matrix whose rows are by turns those of two tensors, so that one workgroup has
@@ -98,8 +112,8 @@ func (m *Matrix) order(c Choice) *Matrix {
 	return m
 }
 
-// add appends the rows of a tensor, at most most of them to a part.
-func (m *Matrix) add(s Packing, tensor, rows, most int) {
+// add appends rows of a tensor, from the first one on, at most most of them to a part.
+func (m *Matrix) add(s Packing, tensor, first, rows, most int) {
 	for from := 0; from < rows; {
 		p := m.last()
 		if p == nil || p.Packing != s || p.Rows == most {
@@ -107,7 +121,7 @@ func (m *Matrix) add(s Packing, tensor, rows, most int) {
 			m.Parts = append(m.Parts, p)
 		}
 		n := min(rows-from, most-p.Rows)
-		p.pieces = append(p.pieces, piece{tensor: tensor, from: from, rows: n, to: p.Rows, step: 1})
+		p.pieces = append(p.pieces, piece{tensor: tensor, from: first + from, rows: n, to: p.Rows, step: 1})
 		p.Rows += n
 		m.Rows += n
 		from += n

@@ -66,6 +66,10 @@ func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	} else {
 		gateUp := Vectors{Buffer: r.g.act.gateUp, Stride: Stride(w.GateUp.Rows)}
 		r.Product(&Product{w.GateUp, w.gateUpBias, in, gateUp, Epilogue{Scale: 1}})
+		if m.Sparse {
+			r.Dispatch("sparse", kernels.Consts{"WIDTH": w.Down.Width, "STRIDE": gateUp.Stride, "STEP": 1 + flag(w.GateUp.paired), "CUTOFF": m.Cutoff},
+				r.n, 1, gateUp.Buffer)
+		}
 		r.activate(m, between{w.Down.Width, r.n, w.GateUp.paired, w.actNumbers}, gateUp, inner)
 	}
 	if m.SharedGated {

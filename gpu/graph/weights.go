@@ -35,6 +35,8 @@ type Weights struct {
 	layerEmbed       *Matrix // of what layers are given of each token
 	layerProject     *Matrix
 	layerNorm        *Vector
+	streamIn         []*Matrix // of each residual stream beside the first
+	streamOut        []*Matrix
 	embedNorm        *Vector
 	embedNormBias    *Vector
 	final, finalBias *Vector
@@ -60,6 +62,9 @@ type Layer struct {
 	ExpertOut    *Matrix // … and multiplies the sum of what they make
 	InputGate    *Matrix // of what the layer is given of each token
 	InputOut     *Matrix
+	ShortcutIn   *Matrix
+	ShortcutOut  *Matrix
+	StreamRouter *Matrix
 
 	attnNorm, attnNormBias, postAttnNorm *Vector
 	mlpNorm, mlpNormBias, postMLPNorm    *Vector
@@ -69,6 +74,9 @@ type Layer struct {
 	sinks                                *Vector
 	outScale                             *Vector // a number
 	postInput                            *Vector
+	shortcutNorm, streamNorm             *Vector
+	streamPredict, streamCorrect         *Vector // coefficients
+	streamScale                          *Vector
 	routerNorm, expertScale              *Vector
 	expertsNorm, postExperts, postShared *Vector // of experts that are apart
 	conv, convBias                       *Vector // of a recurrence, [channels][taps] and [channels]
@@ -104,6 +112,8 @@ func (y *Layer) Given(in model.Input) *Matrix {
 		return y.ExpertDown
 	case in == model.InputInner, in == model.InputSharedInner:
 		return y.Down
+	case in == model.InputShortcut:
+		return y.ShortcutOut
 	case in == model.InputStream:
 		return y.InputGate
 	case in == model.InputLayer:
@@ -114,7 +124,7 @@ func (y *Layer) Given(in model.Input) *Matrix {
 
 // Dense returns the matrices that every token is multiplied with; some are nil.
 func (y *Layer) Dense() []*Matrix {
-	return []*Matrix{y.QKV, y.QUp, y.KUp, y.VUp, y.O, y.StateQKV, y.StateO, y.GateUp, y.Down, y.Router, y.ExpertIn, y.ExpertOut, y.InputGate, y.InputOut}
+	return []*Matrix{y.QKV, y.QUp, y.KUp, y.VUp, y.O, y.StateQKV, y.StateO, y.GateUp, y.Down, y.Router, y.ExpertIn, y.ExpertOut, y.InputGate, y.InputOut, y.ShortcutIn, y.ShortcutOut, y.StreamRouter}
 }
 
 // Stacked reports whether m holds the matrices of experts.
@@ -152,9 +162,11 @@ func Plan(dev *gpu.Device, src Source, limit uint64, c Choice) (*Weights, error)
 	p.w.embedNormBias = p.vector(out(model.RoleEmbedNormBias))
 	p.w.layerEmbed, p.w.layerProject = p.matrix(out(model.RoleLayerEmbed)), p.matrix(out(model.RoleLayerProject))
 	p.w.layerNorm = p.norm(out(model.RoleLayerNorm))
+	p.w.streamIn = p.each(s.Streams.Count-1, out(model.RoleStreamIn))
 	for i := range s.Layers {
 		p.w.Layers = append(p.w.Layers, p.layer(i, s.Layer(i)))
 	}
+	p.w.streamOut = p.each(s.Streams.Count-1, out(model.RoleStreamOut))
 	p.w.final = p.streamNorm(true, out(model.RoleFinalNorm))
 	p.w.finalBias = p.vector(out(model.RoleFinalNormBias))
 	p.w.Head, p.w.headBias = p.w.embed, p.vector(out(model.RoleHeadBias))
@@ -253,6 +265,12 @@ func (p *planner) layer(i int, y *model.Layer) Layer {
 		InputGate:   p.matrix(in(model.RoleInputGate)...),
 		InputOut:    p.matrix(in(model.RoleInputOut)...),
 		postInput:   p.norm(in(model.RolePostInputNorm)...),
+
+		ShortcutIn: p.matrix(in(model.RoleShortcutIn)...), ShortcutOut: p.matrix(in(model.RoleShortcutOut)...),
+		shortcutNorm: p.norm(in(model.RoleShortcutNorm)...),
+		StreamRouter: p.matrix(in(model.RoleStreamRouter)...), streamNorm: p.norm(in(model.RoleStreamNorm)...),
+		streamPredict: p.vector(in(model.RoleStreamPredict)...), streamCorrect: p.vector(in(model.RoleStreamCorrect)...),
+		streamScale: p.vector(in(model.RoleStreamScale)...),
 	}
 	if w.QKV != nil {
 		w.QKV.fine = true
@@ -319,6 +337,16 @@ func (p *planner) stack(unit int, slots ...slot) *Matrix {
 		return nil
 	}
 	return p.keep(layOut(p.src, p.limit, unit, found...))
+}
+
+// each lays out a tensor of n matrices as so many.
+func (p *planner) each(n int, at slot) (all []*Matrix) {
+	found := p.tensors([]slot{at})
+	for i := 0; i < n && len(found) > 0 && p.err == nil; i++ {
+		rows := p.src.Tensors()[found[0]].Rows() / n
+		all = append(all, p.keep(layOutRows(p.src, p.limit, found[0], i*rows, rows)).order(p.choice))
+	}
+	return all
 }
 
 // pair lays out the tensors of two slots row by row.

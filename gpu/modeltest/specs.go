@@ -198,6 +198,15 @@ var Specs = map[string]func(s *model.Spec){
 		localSharing.TakesInput, sharing.OutScale = false, false
 		s.Kinds, s.Layers = append(s.Kinds, local, sharing, localSharing), []int{1, 0, 3, 2, 3}
 	},
+	"several residual streams, a shortcut, sparse gates": func(s *model.Spec) {
+		k := &s.Kinds[0]
+		k.PostNorm, k.TakesInput, k.MLP.Activation, k.Shortcut, k.ShortcutScale = true, true, model.GELUTanh, 10, 0.7
+		s.LayerInputs = model.LayerInputs{Width: 20, Tokens: 190, EmbedScale: 3, ProjectScale: 0.3, SumScale: 0.7}
+		s.Streams = model.Streams{Count: 4, RouterScale: 0.3, InputScaled: true}
+		sparse := *k
+		sparse.MLP.Sparse, sparse.MLP.Cutoff, sparse.Shortcut, sparse.ShortcutScale, sparse.TakesInput = true, 0.4, 0, 0, false
+		s.Kinds, s.Layers = append(s.Kinds, sparse), []int{1, 0, 1}
+	},
 	"experts, post-norms, softmax over all": func(s *model.Spec) {
 		k := &s.Kinds[0]
 		k.PostNorm = true

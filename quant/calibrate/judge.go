@@ -21,7 +21,7 @@ type Judge struct {
 	model     *replacing
 	engine    *cpu.Engine
 	windows   [][]int32
-	texts     []*cpu.Text   // of the windows, behind the layers
+	texts     [][]*cpu.Text // … and where the windows are there
 	streams   [][][]float32 // by layer and window, [tokens][hidden]; the last is behind the layers
 	recording *verify.Recording
 	file      *os.File
@@ -77,6 +77,7 @@ func NewJudge(ctx context.Context, src model.Weights, text, windows [][]int32) (
 // run keeps the streams of the float model.
 func (j *Judge) run(ctx context.Context) error {
 	layers := len(j.model.Spec().Layers)
+	j.texts = make([][]*cpu.Text, layers)
 	j.streams = make([][][]float32, layers+1)
 	for _, tokens := range j.windows {
 		x, err := j.engine.Embed(tokens[:len(tokens)-1]) // the last token predicts nothing
@@ -84,9 +85,8 @@ func (j *Judge) run(ctx context.Context) error {
 			return err
 		}
 		text := cpu.NewText(tokens)
-		j.texts = append(j.texts, text)
 		for l := range layers {
-			j.streams[l] = append(j.streams[l], slices.Clone(x))
+			j.streams[l], j.texts[l] = append(j.streams[l], slices.Clone(x)), append(j.texts[l], text.Clone())
 			if err := j.engine.Layer(ctx, l, text, x); err != nil {
 				return err
 			}
@@ -148,9 +148,12 @@ func (r *rest) Reset() { r.window, r.position = r.window+1, 0 }
 // Forward implements verify.Forwarder. With the first tokens of a window, all of it goes through the layers.
 func (r *rest) Forward(ctx context.Context, tokens []int32, from int, each func(i int, logits []float32) error) error {
 	if r.position == 0 {
+		var text *cpu.Text
 		r.x = slices.Clone(r.streams[r.layer][r.window])
-		text := r.texts[r.window].Clone()
 		for l := r.layer; l < len(r.streams)-1; l++ {
+			if l == r.layer {
+				text = r.texts[l][r.window].Clone()
+			}
 			if err := r.engine.Layer(ctx, l, text, r.x); err != nil {
 				return err
 			}

@@ -66,13 +66,13 @@ type inputs struct {
 // inputs runs the layer of window w up to the matrix of a role.
 func (k *track) inputs(ctx context.Context, w int, role model.Role) (in inputs, err error) {
 	s := k.windows[w]
-	p, stream, release := s.passage, s.stream, func() {}
+	p, stream, text, release := s.passage, s.stream, s.text, func() {}
 	if w >= k.kept {
-		stream = slices.Clone(s.stream)
+		stream, text = slices.Clone(s.stream), s.text.Clone()
 		p = nil
 	}
 	if p == nil {
-		if p, err = k.engine.Enter(ctx, k.layer, s.text, stream); err != nil {
+		if p, err = k.engine.Enter(ctx, k.layer, text, stream); err != nil {
 			return in, err
 		}
 		if w < k.kept {

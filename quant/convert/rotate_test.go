@@ -15,7 +15,7 @@ import (
 
 // refused are the families that cannot be rotated: LayerNorm, norms after the branches, or bounded values.
 var refused = []string{
-	"afmoe", "biogpt", "bloom", "codegen", "cohere", "cohere2", "cohere2_moe", "exaone4", "falcon", "flex_olmo", "hyperclovax", "jais2", "phi-msft", "falcon_grouped", "falcon_serial", "gemma2", "gemma3", "gemma4", "gemma4_inputs", "gemma4_moe", "gemma4_unified", "glm4", "gpt2", "gpt_bigcode", "gpt_bigcode_heads", "gpt_neo",
+	"afmoe", "biogpt", "bloom", "codegen", "cohere", "cohere2", "cohere2_moe", "exaone4", "falcon", "flex_olmo", "hyperclovax", "jais2", "phi-msft", "falcon_grouped", "falcon_serial", "gemma2", "gemma3", "gemma3n", "gemma4", "gemma4_inputs", "gemma4_moe", "gemma4_unified", "glm4", "gpt2", "gpt_bigcode", "gpt_bigcode_heads", "gpt_neo",
 	"gpt_neox", "gpt_neox_serial", "gptj", "mpt", "nanochat", "nemotron", "olmo", "olmoe", "olmo2", "olmo3", "opt", "opt_plain", "orion", "phi", "phimoe", "stablelm", "stablelm_parallel", "starcoder2",
 }
 

@@ -128,6 +128,7 @@ FAMILIES = {
     "nanochat": ("nanochat", "NanoChatConfig", "NanoChatForCausalLM"),
     "biogpt": ("biogpt", "BioGptConfig", "BioGptForCausalLM"),
     "codegen": ("codegen", "CodeGenConfig", "CodeGenForCausalLM"),
+    "gemma3n_text": ("gemma3n", "Gemma3nTextConfig", "Gemma3nForCausalLM"),
     "gemma4_text": ("gemma4", "Gemma4TextConfig", "Gemma4ForCausalLM"),
     "gemma4_unified_text": ("gemma4_unified", "Gemma4UnifiedTextConfig", "Gemma4UnifiedForCausalLM"),
 }

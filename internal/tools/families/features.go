@@ -51,6 +51,8 @@ func (l *list) layer(s *model.Spec, k *model.Layer) {
 	l.when(k.Twofold(), "attention beside a recurrence")
 	l.when(k.OutScale, "scaled layers")
 	l.when(k.TakesInput, "embeddings for each layer")
+	l.when(s.Streams.Count > 0, "several residual streams")
+	l.when(k.Shortcut > 0, "a low-rank branch around attention")
 	if k.Recurrence.Taps > 0 {
 		l.recurrence(&k.Recurrence)
 	}
@@ -101,7 +103,8 @@ func (l *list) mlp(m *model.MLP) {
 	l.when(!m.Gated, "MLP without gate")
 	l.when(m.Activation != model.SiLU, string(m.Activation))
 	l.when(m.Bias, "biases of the MLP")
-	l.when(m.Clamped != (model.Clamped{}), "bounded activation")
+	l.when(m.Limit != 0 || m.UpOffset != 0 || m.Slope != 0, "bounded activation")
+	l.when(m.Sparse, "sparse gates")
 	l.when(m.Experts > 0, fmt.Sprintf("%d of %d experts", m.TopK, m.Experts))
 	l.when(m.ExpertWidth > 0, "experts on narrow vectors")
 	l.when(m.Shared > 0 && !m.SharedGated && !m.Apart, "shared expert")

@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/kernels"
@@ -82,11 +83,18 @@ func TestLimbs(t *testing.T) {
 			x := normals(random(uint64(width)), 2*stride, 0, 3)
 			clear(x[stride : stride+32])
 			x[5] = 1e4
-			next := make([]uint32, 2*limbsSize(blocks))
-			launch(t, "limbs", kernels.Consts{"WIDTH": width, "STRIDE": stride}, stride/256, 2, x, next)
-			for i := range 2 {
-				row := x[i*stride:][:width]
-				checkLimbs(t, "limbs", next[i*limbsSize(blocks):], blocks, row, row)
+			g := normals(random(9), stride, 1, 0.3)
+			for scaled := range 2 {
+				next := make([]uint32, 2*limbsSize(blocks))
+				launch(t, "limbs", kernels.Consts{"WIDTH": width, "STRIDE": stride, "SCALED": scaled}, stride/256, 2, x, g, next)
+				for i := range 2 {
+					row := x[i*stride:][:width]
+					made := slices.Clone(row)
+					for k := range scaled * width {
+						made[k] *= g[k]
+					}
+					checkLimbs(t, "limbs", next[i*limbsSize(blocks):], blocks, made, row)
+				}
 			}
 		})
 	}

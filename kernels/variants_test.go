@@ -31,7 +31,7 @@ var variants = map[string][]kernels.Consts{
 	"heads_absorb":    {{"ROWS": 33, "TOKENS": 1}, {"TOKENS": 4}},
 	"heads_values":    {{"TOKENS": 1}, {"TOKENS": 4}},
 	"latent":          {{"RANK": 34, "ROT": 6, "INTERLEAVED": 1}, {"KV_BITS": 32}, {"RANK": 512, "ROT": 64}},
-	"limbs":           {{"WIDTH": 33, "STRIDE": 256}},
+	"limbs":           {{"WIDTH": 33, "STRIDE": 256}, {"SCALED": 1}},
 	"matmul":          {{}, {"ROWS": 4, "TOKENS": 4}, {"TILE_ROWS": 128, "DEPTH": 8}},
 	"gram":            {{"WIDTH": 130, "STRIDE": 256, "HEIGHT": 130, "ROW0": 64, "ROWS": 66}, {"LOWER": 0, "DIFF": 1, "Y_STRIDE": 64, "HEIGHT": 64}},
 	"matmul_experts": {

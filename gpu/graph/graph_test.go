@@ -24,7 +24,7 @@ func newGraph(t *testing.T, dev *gpu.Device, s model.Spec) *Graph {
 func newGraphWith(t *testing.T, dev *gpu.Device, s model.Spec, c Choice) *Graph {
 	t.Helper()
 	src := modeltest.New(t, s, modeltest.Blocks(4, 32))
-	w, err := Plan(dev, src, dev.Limits().MaxBinding, Choice{})
+	w, err := Plan(dev, src, dev.Limits().MaxBinding, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,5 +172,24 @@ func TestPlaces(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("from place %d on: %v, want %v", place, got, want)
 		}
+	}
+}
+
+// TestNormsAsLimbs records a token of a model whose products take limbs: no norm is a dispatch of its own, not the first either.
+func TestNormsAsLimbs(t *testing.T) {
+	g := newGraphWith(t, gputest.Open(t), modeltest.PlainSpec(), Choice{Variants: map[Packing]Variant{{Bits: 4, Block: 32}: {Kernel: LimbsKernel}}})
+	body, err := g.Body(1, 1, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pass := range body.Passes[:2] {
+		for _, d := range pass.Dispatches {
+			if d.Kernel.Name == "norm" {
+				t.Errorf("%s: a norm has a dispatch of its own", pass.Name)
+			}
+		}
+	}
+	if names := body.Passes[1].Dispatches; names[0].Kernel.Name != "limbs" {
+		t.Errorf("a layer begins with %s, want limbs", names[0].Kernel.Name)
 	}
 }

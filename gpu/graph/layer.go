@@ -115,6 +115,10 @@ func (r *layers) normed(x, to Vectors, w, bias *Vector, by *Matrix) Vectors {
 		x.norm = w
 		return x
 	}
+	if by != nil && bias == nil && r.normedAsLimbs(by) {
+		r.limbs(x, w, r.next.limbs, r.g.spec.Hidden)
+		return r.prepared(InLimbs)
+	}
 	r.norm(x, to, w, bias, nil)
 	return to
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
@@ -108,9 +109,20 @@ func (r *Recorder) ToLimbs(v Vectors, width int) Vectors {
 	}
 	cost := r.cost
 	r.cost = Cost{}
-	r.Dispatch("limbs", kernels.Consts{"WIDTH": width, "STRIDE": v.Stride}, (Stride(width)+255)/256, r.n, v.Buffer, v.limbs)
+	r.limbs(v, nil, v.limbs, width)
 	r.cost, v.ready = cost, true
 	return v
+}
+
+// limbs records how vectors become limbs, times the weights of a norm if there is one.
+func (r *Recorder) limbs(v Vectors, norm *Vector, to *arena.Buffer, width int) {
+	r.Dispatch("limbs", kernels.Consts{"WIDTH": width, "STRIDE": v.Stride, "SCALED": flag(norm != nil)}, (Stride(width)+255)/256, r.n,
+		v.Buffer, r.read(norm), to)
+}
+
+// normedAsLimbs reports whether the product with m, the only reader of a norm's result, normalizes it if it comes as limbs.
+func (r *layers) normedAsLimbs(m *Matrix) bool {
+	return r.tap == nil && r.g.spec.Norm.Kind == model.RMSNorm && r.takesLimbs(m)
 }
 
 // FromLimbs returns the elements of a vector as limbs, and the sum of the squares that lie behind.

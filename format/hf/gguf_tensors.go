@@ -267,28 +267,6 @@ func (r *ggufRenamer) put(name string, from ggufTensor, t model.Tensor) error {
 	return nil
 }
 
-// putLatent stores what makes the keys, or the values, of all heads, of which files have a matrix each.
-func (r *ggufRenamer) putLatent(name string, from ggufTensor, t model.Tensor, v *ggufRows) error {
-	a := r.binder.spec.Layer(t.Layer).Attention
-	want := []int{a.Heads, a.ValueDim, a.KVRank}
-	if t.Role == model.RoleKUp {
-		want = []int{a.Heads, a.KVRank, a.HeadDim - a.SharedDim}
-	}
-	s := stored{file: from.file, dtype: from.Type.Name, shape: from.Shape, data: from.Data}
-	if err := s.checkShape(from.Name, want); err != nil {
-		return err
-	}
-	s.shape = t.Shape
-	switch {
-	case t.Role == model.RoleKUp:
-		s.values = &flipped{of: v, height: a.KVRank}
-	case !from.Type.Plain():
-		s.values = v
-	}
-	r.shards.tensors[name] = s
-	return nil
-}
-
 // ggufFlat are vectors that are stored as matrices.
 var ggufFlat = []model.Role{model.RoleDecayLog, model.RoleSkip, model.RoleHeadsNorm}
 

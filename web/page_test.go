@@ -140,6 +140,8 @@ func TestPage(t *testing.T) {
 	if said := v.text("#parity-result"); !strings.Contains(said, "equal up to rounding") {
 		t.Errorf("the parity check says %q", said)
 	}
+	v.do(chromedp.Click("#tune"), until("document.querySelector('#tune-now').textContent.startsWith('1 of')"), chromedp.Click("#tune-stop"),
+		until("document.querySelector('#tune-now').textContent.startsWith('Stopped')"), state("ready"))
 	v.do(address(v.w.url+"/bad/flip/int4/manifest.json"), state("ready"), chromedp.WaitVisible("#alert"), picture(t, "error"))
 	if said := v.text("#alert-text"); !strings.Contains(said, "sha256") {
 		t.Errorf("of a damaged model the page says %q", said)

@@ -177,6 +177,10 @@ async function openMeasuring(): Promise<void> {
   measure ??= new Measuring({
     model: () => models.local,
     name: () => models.engine?.name ?? '',
+    source: () => {
+      const c = models.choice;
+      return c && ('url' in c ? c.url : 'files' in c ? c.files : undefined);
+    },
     reference: () => {
       const c = models.choice;
       const served =

@@ -1,17 +1,21 @@
 // The measuring panel: continues a text and shows how fast; compares logits with the server's. A script of its own, which is
 // loaded when the panel is opened for the first time.
 import { LlamaError } from '../src/errors.js';
+import type { Source } from '../src/files.js';
 import type { GenerateOptions, Stats, TextModel } from '../src/index.js';
 import { $, button, facts } from './lib/dom.js';
 import { bytes } from './lib/format.js';
 import { showChart, showMemory } from './measure/draw.js';
 import { compare } from './measure/parity.js';
+import { tune } from './measure/tune.js';
 
 /** What the panel wants of the page. */
 export interface Host {
   /** The model on this device, undefined: there is none. */
   model(): TextModel | undefined;
   name(): string;
+  /** Where it came from. */
+  source(): Source | undefined;
   /** Under which name the server can compute its logits. */
   reference(): string | undefined;
   options(): GenerateOptions;
@@ -29,8 +33,9 @@ export class Measuring {
 
   constructor(private readonly host: Host) {
     button('generate').addEventListener('click', () => void this.generate());
-    button('measure-stop').addEventListener('click', () => this.stop());
+    for (const id of ['measure-stop', 'tune-stop']) button(id).addEventListener('click', () => this.stop());
     button('parity').addEventListener('click', () => void this.check());
+    button('tune').addEventListener('click', () => void this.tune());
     $('prompt').addEventListener('keydown', (e) => {
       if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) void this.generate();
     });
@@ -60,6 +65,8 @@ export class Measuring {
     const free = this.host.model() !== undefined && !busy && !this.ender;
     button('generate').disabled = !free;
     button('parity').disabled = !free;
+    button('tune').disabled = !free;
+    button('tune-stop').disabled = !this.ender;
     button('measure-stop').disabled = !this.ender;
   }
 
@@ -123,6 +130,18 @@ export class Measuring {
     $('memory').textContent = bytes(s.memoryBytes);
     $('memory-figure').hidden = false;
     showMemory($('memory-bar'), $('memory-list'), s.memory, bytes);
+  }
+
+  private async tune(): Promise<void> {
+    if (button('tune').disabled) return;
+    const signal = this.begin('checking');
+    try {
+      await tune(this.host.source(), signal);
+    } catch (e) {
+      this.host.complain(e);
+    } finally {
+      this.end();
+    }
   }
 
   private async check(): Promise<void> {

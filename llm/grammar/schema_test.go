@@ -180,7 +180,7 @@ func TestSchemaMistakes(t *testing.T) {
 		`{"not":{}}`:       "#/not: schema: not is not supported",
 		`{"type":"object","properties":{"a":{"patternProperties":{}}}}`:      "#/properties/a/patternProperties: schema: patternProperties is not supported",
 		`{"type":"array","uniqueItems":true}`:                                "uniqueItems is not supported",
-		`{"type":"string","pattern":"(?=a)"}`:                                "#/pattern: schema: error parsing regexp",
+		`{"type":"string","pattern":"(?=a)"}`:                                "#/pattern: schema: the pattern \"(?=a)\", character 4: what looks ahead",
 		`{"type":"string","pattern":"a\\bc"}`:                                `\b in the middle of the pattern is not supported`,
 		`{"type":"string","format":"regex"}`:                                 "the format regex is not supported",
 		`{"type":"string","pattern":"a","maxLength":3}`:                      "pattern beside minLength, maxLength or another pattern is not supported",

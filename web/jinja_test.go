@@ -84,13 +84,27 @@ func TestJinja(t *testing.T) {
 
 // TestThirdParty compares other people's code in the repository with what npm has under the pinned versions.
 func TestThirdParty(t *testing.T) {
-	for _, lib := range []struct{ ours, theirs, script string }{
-		{"third_party/huggingface-jinja", "node_modules/@huggingface/jinja", "dist/index.js"},
-		{"third_party/marked", "node_modules/marked", "lib/marked.esm.js"},
+	highlight, err := filepath.Glob("third_party/highlight.js/lib/languages/*.js")
+	if err != nil || len(highlight) < 20 {
+		t.Fatalf("highlight.js has %d languages: %v", len(highlight), err)
+	}
+	same := map[string]string{"lib/core.js": "lib/core.js"}
+	for _, name := range highlight {
+		name = "lib/languages/" + filepath.Base(name)
+		same[name] = name
+	}
+	for _, lib := range []struct {
+		ours, theirs string
+		scripts      map[string]string // there, by their names here
+	}{
+		{"third_party/huggingface-jinja", "node_modules/@huggingface/jinja", map[string]string{"index.js": "dist/index.js"}},
+		{"third_party/marked", "node_modules/marked", map[string]string{"marked.esm.js": "lib/marked.esm.js"}},
+		{"third_party/highlight.js", "node_modules/highlight.js", same},
 	} {
 		_, err := os.Stat(lib.theirs)
 		require(t, err == nil, lib.theirs+" is missing: npm ci")
-		for name, from := range map[string]string{filepath.Base(lib.script): lib.script, "LICENSE": "LICENSE", "package.json": "package.json"} {
+		lib.scripts["LICENSE"], lib.scripts["package.json"] = "LICENSE", "package.json"
+		for name, from := range lib.scripts {
 			got, err := os.ReadFile(filepath.Join(lib.ours, name))
 			if err != nil {
 				t.Fatal(err)

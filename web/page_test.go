@@ -385,6 +385,7 @@ func TestPageMarkdown(t *testing.T) {
 	for _, b := range bad {
 		t.Error(b)
 	}
+	v.colors(string(texts))
 	var html string
 	v.do(chromedp.Evaluate(`(async () => {
 		const { Rendering } = await import('./markdown.js');
@@ -402,6 +403,36 @@ func TestPageMarkdown(t *testing.T) {
 		if !strings.Contains(html, part) {
 			t.Errorf("%s: want %s in it", html, part)
 		}
+	}
+}
+
+// colors has code highlighted, in each language that is known: it stays the same text, in spans with a class and nothing else.
+func (v *visitor) colors(texts string) {
+	v.t.Helper()
+	var bad []string
+	v.do(chromedp.Evaluate(`(async () => {
+		const { highlight } = await import('./highlight.js');
+		const bad = [], known = 'sh c cpp cs css diff go toml java js json kotlin php py ruby rust sql swift ts html yaml'.split(' ');
+		const codes = [...`+texts+`, 'func f(a int) string { return "x" } // 1', '<script>let a = "<b>"</'+'script><style>b { color: red }</style>'];
+		for (const language of known) for (const code of codes) {
+			const root = document.createElement('code');
+			root.append(highlight(code, language) ?? 'the language is not known');
+			const odd = Array.from(root.querySelectorAll('*')).filter((e) => e.tagName !== 'SPAN' || e.getAttributeNames().join() !== 'class');
+			if (root.textContent !== code || odd.length > 0) bad.push(language + ': ' + code + ': ' + root.innerHTML);
+		}
+		if (highlight('x', 'klingon') !== undefined) bad.push('a language that nobody knows is highlighted');
+		const { Rendering } = await import('./markdown.js');
+		const root = document.createElement('div');
+		document.body.append(root);
+		new Rendering(root).update('\x60\x60\x60go\nreturn "x" // y\n\x60\x60\x60');
+		while (!root.querySelector('.string')) await new Promise((r) => setTimeout(r, 10));
+		const colors = ['code', '.keyword', '.string', '.comment'].map((s) => getComputedStyle(root.querySelector(s)).color);
+		if (new Set(colors).size !== 4) bad.push('the colors are ' + colors);
+		root.remove();
+		return bad;
+	})()`, &bad, awaited))
+	for _, b := range bad {
+		v.t.Error(b)
 	}
 }
 

@@ -7,4 +7,5 @@ export async function runtime(): Promise<typeof import('../src/worker.js')> {
 }
 
 export const markdown = (): Promise<typeof import('./markdown.js')> => import('./markdown.js');
+export const highlighting = (): Promise<typeof import('./highlight.js')> => import('./highlight.js');
 export const measuring = (): Promise<typeof import('./measure.js')> => import('./measure.js');

@@ -2,6 +2,7 @@
 // an element of each token of a kind that it knows; all else, tags too, is text. Images are not loaded, they become links.
 // This is a script of its own, which the page loads when there is something to show.
 import { plain, safeLink } from './chat/links.js';
+import { highlighting } from './lazy.js';
 import { copyButton } from './lib/copy.js';
 import { el } from './lib/dom.js';
 import { Lexer, type Token } from './lib/marked.js';
@@ -110,6 +111,8 @@ function table(t: Token, depth: number): Node {
 /** A block of code under a line with its language and a button that copies it. */
 function codeBlock(code: string, info: string): Node {
   const language = info.trim().split(/\s/)[0]!.slice(0, 24);
+  const body = el('code', {}, code);
+  if (language) void colored(body, code, language);
   return el(
     'div',
     { class: 'code' },
@@ -119,8 +122,18 @@ function codeBlock(code: string, info: string): Node {
       el('span', {}, language || 'text'),
       copyButton(() => code, 'Copy code'),
     ),
-    el('pre', { tabindex: 0, 'aria-label': `Code${language && `, ${language}`}` }, el('code', {}, code)),
+    el('pre', { tabindex: 0, 'aria-label': `Code${language && `, ${language}`}` }, body),
   );
+}
+
+/** Colors code, as soon as the script for that is there. */
+async function colored(body: HTMLElement, code: string, language: string): Promise<void> {
+  try {
+    const nodes = (await highlighting()).highlight(code, language);
+    if (nodes) body.replaceChildren(nodes);
+  } catch {
+    // it stays as it is: the script did not come
+  }
 }
 
 function inlines(tokens: readonly Token[] | undefined, depth: number): Node[] {

@@ -81,11 +81,14 @@ func jinjaModule(web string) ([]byte, error) {
 	return out["jinja.js"], err
 }
 
-// marked is the library that reads Markdown, below web.
-const marked = "third_party/marked"
+// libraries are those that the page's scripts contain, by the script: where each lies below web, and what it is imported as.
+var libraries = map[string]struct{ dir, name, file string }{
+	"markdown":  {"third_party/marked", "marked", "/marked.esm.js"},
+	"highlight": {"third_party/highlight.js", "highlight.js", ""},
+}
 
 // pageScripts are the scripts of the page: the first one, and those that it loads when it needs them.
-var pageScripts = []string{"app", "markdown", "measure"}
+var pageScripts = []string{"app", "markdown", "highlight", "measure"}
 
 // pageFiles returns the page: its scripts, its style, and the files that are served as they are.
 func pageFiles(web string) (files, error) {
@@ -96,12 +99,14 @@ func pageFiles(web string) (files, error) {
 			return nil, err
 		}
 		out[name+".js"] = script[name+".js"]
+		if lib, ok := libraries[name]; ok {
+			license, err := os.ReadFile(filepath.Join(web, lib.dir, "LICENSE"))
+			if err != nil {
+				return nil, err
+			}
+			out[name+".js"] = append([]byte("/*! "+lib.name+"\n\n"+strings.TrimSpace(string(license))+"\n*/\n"), out[name+".js"]...)
+		}
 	}
-	license, err := os.ReadFile(filepath.Join(web, marked, "LICENSE"))
-	if err != nil {
-		return nil, err
-	}
-	out["markdown.js"] = append([]byte("/*! marked\n\n"+strings.TrimSpace(string(license))+"\n*/\n"), out["markdown.js"]...)
 	style, err := build(web, api.BuildOptions{
 		EntryPoints: []string{filepath.Join(absolute(web), "page", "styles", "style.css")}, Bundle: true, Outdir: ".",
 		MinifySyntax: true, MinifyWhitespace: true,
@@ -123,8 +128,11 @@ func pageFiles(web string) (files, error) {
 func pageScript(web, name string) api.BuildOptions {
 	o := api.BuildOptions{
 		EntryPoints: []string{filepath.Join(absolute(web), "page", name+".ts")}, Bundle: true, Outdir: ".",
-		External: []string{"./llama-webgpu/*"}, Alias: map[string]string{"marked": "./" + marked + "/marked.esm.js"},
+		External: []string{"./llama-webgpu/*"}, Alias: map[string]string{},
 		MinifySyntax: true, MinifyWhitespace: true, MinifyIdentifiers: true,
+	}
+	for _, lib := range libraries {
+		o.Alias[lib.name] = "./" + lib.dir + lib.file
 	}
 	for _, other := range pageScripts {
 		o.External = append(o.External, "./"+other+".js")

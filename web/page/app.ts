@@ -82,12 +82,16 @@ async function load(choice: Choice): Promise<void> {
   }
 }
 
+function askForKey(): void {
+  models.wantsKey = true;
+  void picker.open();
+}
+
 /** Says why a model was not loaded, and what can be done. */
 function failed(e: unknown, choice: Choice): void {
   if (aborted(e)) return;
   if (e instanceof KeyError) {
-    models.wantsKey = true;
-    void picker.open();
+    askForKey();
     return;
   }
   const full = ['out-of-memory', 'too-large'].includes(String((e as { code?: unknown }).code));
@@ -106,6 +110,7 @@ function failed(e: unknown, choice: Choice): void {
 
 chats.addEventListener('failed', (e) => {
   const error = (e as CustomEvent<{ code?: string }>).detail;
+  if (error instanceof KeyError) askForKey();
   if (error.code !== 'device-lost' || !models.choice) return;
   const { choice } = models;
   void models.unload();

@@ -1,44 +1,21 @@
 // Colors for blocks of code: highlight.js finds the parts, and this makes elements of them. No string becomes HTML. It is a script of
 // its own, with its style in it, which the page loads with the first block of code in a language that is known.
-import { hljs, languages } from './lib/hljs.js';
+import { el } from './lib/dom.js';
+import { hljs, languages, type Part } from './lib/hljs.js';
 
 /** Longer code stays as it is: it is looked at anew with each line that a model adds. */
 const longest = 40_000;
 
-/** Takes what highlight.js finds, as the interface of its emitters has it. */
-class Nodes {
-  readonly root = document.createDocumentFragment();
-  private readonly open: ParentNode[] = [this.root];
-
-  addText(text: string): void {
-    this.open.at(-1)!.append(text);
-  }
-
-  startScope(scope: string): void {
-    const e = document.createElement('span');
-    e.className = scope.split('.')[0]!;
-    this.open.at(-1)!.append(e);
-    this.open.push(e);
-  }
-
-  endScope(): void {
-    if (this.open.length > 1) this.open.pop();
-  }
-
-  /** Code of another language in this one, such as a script in HTML. */
-  __addSublanguage(other: Nodes): void {
-    this.open.at(-1)!.append(other.root);
-  }
-
-  finalize(): void {}
-
-  toHTML(): string {
-    return ''; // nobody wants it
-  }
+function elements(parts: readonly (Part | string)[]): (Node | string)[] {
+  return parts.map((p) => {
+    if (typeof p === 'string') return p;
+    const e = el('span', { class: p.scope?.split('.')[0] });
+    e.append(...elements(p.children));
+    return e;
+  });
 }
 
 for (const [name, language] of Object.entries(languages)) hljs.registerLanguage(name, language);
-hljs.configure({ __emitter: Nodes });
 
 const sheet = new CSSStyleSheet();
 const colors: [scopes: string, light: string, dark: string][] = [
@@ -58,7 +35,8 @@ sheet.replaceSync([...rules, '.code code .comment { font-style: italic }'].join(
 document.adoptedStyleSheets.push(sheet);
 
 /** Code as elements; undefined: the language is not known, or the code is too long. */
-export function highlight(code: string, language: string): DocumentFragment | undefined {
+export function highlight(code: string, language: string): (Node | string)[] | undefined {
   if (code.length > longest || !hljs.getLanguage(language)) return undefined;
-  return hljs.highlight(code, { language, ignoreIllegals: true })._emitter.root;
+  const found = hljs.highlight(code, { language, ignoreIllegals: true });
+  return found.errorRaised ? undefined : elements(found._emitter.root.children);
 }

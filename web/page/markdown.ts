@@ -130,7 +130,7 @@ function codeBlock(code: string, info: string): Node {
 async function colored(body: HTMLElement, code: string, language: string): Promise<void> {
   try {
     const nodes = (await highlighting()).highlight(code, language);
-    if (nodes) body.replaceChildren(nodes);
+    if (nodes) body.replaceChildren(...nodes);
   } catch {
     // it stays as it is: the script did not come
   }

@@ -110,11 +110,22 @@ export class ServerEngine implements Engine {
       signal,
     });
     const answer = new Answer(on);
-    for await (const data of events(response.body!)) {
+    for await (const data of unbroken(events(response.body!))) {
       if (data === '[DONE]') return answer.outcome();
       answer.take(JSON.parse(data) as Chunk);
     }
-    throw problem('network', 'The connection to the server broke off: the answer is not complete.');
+    throw broken();
+  }
+}
+
+const broken = () => problem('network', 'The connection to the server broke off: the answer is not complete.');
+
+/** Says in words what browsers call a network error. */
+async function* unbroken(list: AsyncIterable<string>): AsyncGenerator<string, void, undefined> {
+  try {
+    yield* list;
+  } catch (e) {
+    throw (e as Error).name === 'AbortError' ? e : broken();
   }
 }
 

@@ -47,11 +47,19 @@ export const languages = {
   yaml,
 };
 
+/** A part of code, and what it is. */
+export interface Part {
+  scope?: string;
+  children: (Part | string)[];
+}
+
 interface Highlighter {
   registerLanguage(name: string, language: unknown): void;
   getLanguage(name: string): object | undefined;
-  configure(o: { __emitter: new () => object }): void;
-  highlight(code: string, o: { language: string; ignoreIllegals: boolean }): { _emitter: { root: DocumentFragment } };
+  highlight(
+    code: string,
+    o: { language: string; ignoreIllegals: boolean },
+  ): { errorRaised?: Error; _emitter: { root: Part } };
 }
 
 export const hljs = core as unknown as Highlighter;

@@ -23,22 +23,25 @@ func tree(t *testing.T, all files) string {
 
 func small() files {
 	return files{
-		"LICENSE":                          []byte("terms"),
-		"gpu/backend.js":                   []byte("// What it does.\n(() => 1)()\n"),
-		"web/src/a.ts":                     []byte("import { b } from './b.js';\nexport const a: number = b;\n"),
-		"web/src/b.ts":                     []byte("export const b = 2;\n"),
-		"web/src/jinja.d.ts":               []byte("export class Template {}\n"),
-		"web/page/app.ts":                  []byte("import { b } from '../src/b.js';\nconst x = await import('./llama-webgpu/a.js');\nconsole.log(x.a + b, import('./markdown.js'));\n"),
-		"web/page/index.html":              []byte("<p>"),
-		"web/page/markdown.ts":             []byte("import { Lexer } from 'marked';\nexport const lex = new Lexer();\n"),
-		"web/page/measure.ts":              []byte("export const measured = 1;\n"),
-		"web/page/styles/style.css":        []byte("@import './more.css';\np { color: red }\n"),
-		"web/page/styles/more.css":         []byte("b { color: blue }\n"),
-		"web/" + marked + "/LICENSE":       []byte("Marked's terms\n"),
-		"web/" + marked + "/marked.esm.js": []byte("export class Lexer { name = 'reads Markdown'; }\n"),
-		"web/page/icon.svg":                []byte("<svg/>"),
-		"web/" + jinja + "/LICENSE":        []byte("Their terms\n"),
-		"web/" + jinja + "/index.js":       []byte("export class Template { render() { return 'unique text'; } }\nexport class Environment {}\nexport class Interpreter {}\nexport const unused = 'left out';\n"),
+		"LICENSE":                                  []byte("terms"),
+		"gpu/backend.js":                           []byte("// What it does.\n(() => 1)()\n"),
+		"web/src/a.ts":                             []byte("import { b } from './b.js';\nexport const a: number = b;\n"),
+		"web/src/b.ts":                             []byte("export const b = 2;\n"),
+		"web/src/jinja.d.ts":                       []byte("export class Template {}\n"),
+		"web/page/app.ts":                          []byte("import { b } from '../src/b.js';\nconst x = await import('./llama-webgpu/a.js');\nconsole.log(x.a + b, import('./markdown.js'));\n"),
+		"web/page/index.html":                      []byte("<p>"),
+		"web/page/markdown.ts":                     []byte("import { Lexer } from 'marked';\nexport const lex = new Lexer();\n"),
+		"web/page/measure.ts":                      []byte("export const measured = 1;\n"),
+		"web/page/styles/style.css":                []byte("@import './more.css';\np { color: red }\n"),
+		"web/page/styles/more.css":                 []byte("b { color: blue }\n"),
+		"web/page/highlight.ts":                    []byte("import core from 'highlight.js/lib/core';\nexport const color = core.highlight;\n"),
+		"web/third_party/marked/LICENSE":           []byte("Marked's terms\n"),
+		"web/third_party/marked/marked.esm.js":     []byte("export class Lexer { name = 'reads Markdown'; }\n"),
+		"web/third_party/highlight.js/LICENSE":     []byte("Highlight's terms\n"),
+		"web/third_party/highlight.js/lib/core.js": []byte("module.exports = { highlight: () => 'finds colors' };\n"),
+		"web/page/icon.svg":                        []byte("<svg/>"),
+		"web/" + jinja + "/LICENSE":                []byte("Their terms\n"),
+		"web/" + jinja + "/index.js":               []byte("export class Template { render() { return 'unique text'; } }\nexport class Environment {}\nexport class Interpreter {}\nexport const unused = 'left out';\n"),
 	}
 }
 
@@ -56,7 +59,7 @@ func TestScripts(t *testing.T) {
 	if names := slices.Sorted(maps.Keys(pkg)); !slices.Equal(names, []string{"a.js", "b.js", "backend.js", "jinja.js"}) {
 		t.Errorf("the package is %v", names)
 	}
-	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "icon.svg", "index.html", "markdown.js", "measure.js", "style.css"}) {
+	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "highlight.js", "icon.svg", "index.html", "markdown.js", "measure.js", "style.css"}) {
 		t.Errorf("the page is %v", names)
 	}
 	if want := "import { b } from \"./b.js\";\nconst a = b;\nexport {\n  a\n};\n"; string(pkg["a.js"]) != want {
@@ -71,6 +74,9 @@ func TestScripts(t *testing.T) {
 	}
 	if app := string(page["app.js"]); !strings.Contains(app, `import("./llama-webgpu/a.js")`) || !strings.Contains(app, `import("./markdown.js")`) || !strings.Contains(app, "a+2") {
 		t.Errorf("app.js is %q: it must contain what it imports, and load the package and the other scripts", app)
+	}
+	if script := string(page["highlight.js"]); !strings.HasPrefix(script, "/*! highlight.js\n\nHighlight's terms\n*/") || !strings.Contains(script, "finds colors") {
+		t.Errorf("highlight.js is %q", script)
 	}
 	if script := string(page["markdown.js"]); !strings.HasPrefix(script, "/*! marked\n\nMarked's terms\n*/") || !strings.Contains(script, "reads Markdown") {
 		t.Errorf("markdown.js is %q", script)

@@ -16,6 +16,10 @@ export function setKey(key: string): void {
   sessionStorage.setItem(keyName, key);
 }
 
+export function hasKey(): boolean {
+  return Boolean(sessionStorage.getItem(keyName));
+}
+
 async function call(path: string, init: RequestInit = {}): Promise<Response> {
   const key = sessionStorage.getItem(keyName);
   const headers = { 'Content-Type': 'application/json', ...(key ? { Authorization: `Bearer ${key}` } : {}) };

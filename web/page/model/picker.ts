@@ -1,6 +1,6 @@
 // The dialog in which a model is chosen.
 
-import { setKey } from '../engine/server.js';
+import { hasKey, setKey } from '../engine/server.js';
 import { $, button, el, input } from '../lib/dom.js';
 import { bytes } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
@@ -80,7 +80,7 @@ export class Picker {
   }
 
   private thereText(): string {
-    if (this.models.wantsKey) return 'This server wants a key.';
+    if (this.models.wantsKey) return hasKey() ? 'The server does not take this key.' : 'This server wants a key.';
     if (!this.models.running)
       return 'This server runs no models: it was started with --no-api, or it is not llama-webgpu serve.';
     return 'By the server that this page comes from: what you type is sent there. Nothing has to be downloaded.';

@@ -39,7 +39,6 @@ const BEHIND: u32 = 1u - 1u / CHUNKS * (1u - APART); // 1: sums lie behind codes
 const RESULT: u32 = BEHIND * X_PANEL;
 const SUMS: u32 = 256u * WIDE;
 const PANEL: u32 = BEHIND * (X_PANEL + SUMS) + (1u - BEHIND) * ((SUMS + X_PANEL - 1u) / X_PANEL * X_PANEL);
-const STRIDE: u32 = 4u * PITCH;              // in elements, as matrices are loaded
 const LIMBS: u32 = 2u - BOTH;                // panels of 16 tokens
 const W_PANELS: u32 = GROUPS * HIGH;
 const X_PANELS: u32 = WIDE * LIMBS;          // that DOWN subgroups share

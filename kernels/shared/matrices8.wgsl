@@ -1,4 +1,4 @@
-// matrices8: subgroup matrices of int8, four in a word, which add up in int32.
+// matrices8: subgroup matrices of int8, four in a word, which add up in int32. Offsets and pitches of loads count words.
 alias Left = subgroup_matrix_left<i8, 32, 16>;
 alias Right = subgroup_matrix_right<i8, 16, 32>;
 alias Sums = subgroup_matrix_result<i32, 16, 16>;

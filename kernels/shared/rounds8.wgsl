@@ -71,10 +71,10 @@ fn products(row0: u32, lane: u32) {
           }
           for (var k = 0u; k < DEEP; k++) { // unroll
             for (var i = 0u; i < HIGH; i++) { // unroll
-              left[i] = subgroupMatrixLoad<Left, row_major>(&ws[subgroup * HIGH + i], c * CHUNK + k * 32u, STRIDE);
+              left[i] = subgroupMatrixLoad<Left, row_major>(&ws[subgroup * HIGH + i], (c * DEEP + k) * 8u, PITCH);
             }
             for (var j = 0u; j < WIDE; j++) { // unroll
-              let right = subgroupMatrixLoad<Right, col_major>(&xs[part * X_PANELS + j * LIMBS + l], c * CHUNK + k * 32u, STRIDE);
+              let right = subgroupMatrixLoad<Right, col_major>(&xs[part * X_PANELS + j * LIMBS + l], (c * DEEP + k) * 8u, PITCH);
               for (var i = 0u; i < HIGH; i++) { all[i * WIDE + j] = multiplied(left[i], right, all[i * WIDE + j]); } // unroll
             }
           }

@@ -8,7 +8,7 @@ struct Sums { e: array<i32, 8> }                    // element k·32 + lane of [
 
 fn left_at(panel: u32, at: u32, pitch: u32) -> Left {
   var left: Left;
-  for (var k = 0u; k < 8u; k++) { left.row[k] = ws[panel][(at + matrix_lane % 16u * pitch) / 4u + k]; }
+  for (var k = 0u; k < 8u; k++) { left.row[k] = ws[panel][at + matrix_lane % 16u * pitch + k]; }
   return left;
 }
 
@@ -20,7 +20,7 @@ fn multiplied(a: Left, b: Right, sums: Sums) -> Sums {
   for (var i = 0u; i < 8u; i++) {
     let n = (i * 32u + matrix_lane) / 16u;
     for (var k = 0u; k < 8u; k++) {
-      let right = xs[b.panel][(b.at + n * b.pitch) / 4u + k];
+      let right = xs[b.panel][b.at + n * b.pitch + k];
       for (var c = 0u; c < 32u; c += 8u) { made.e[i] += extractBits(left.row[k], c, 8u) * extractBits(right, c, 8u); }
     }
   }

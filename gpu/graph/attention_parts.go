@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
@@ -12,9 +13,9 @@ import (
 // how many heads that share keys a workgroup takes, its threads, and how many positions each of them reads at once.
 type division struct{ parts, queries, lanes, each int }
 
-// Attention of a token that sees at most onePart positions is not cut into parts, because joining them would take longer
-// than it saves. There are more threads for more than fewPositions of them.
-const onePart, fewPositions = 512, 128
+// Attention of a token that sees at most onePart positions, in few steps, is not cut into parts, because joining them would
+// take longer than it saves. There are more threads for more than fewPositions of them, and each reads so many at once.
+const onePart, fewPositions, onePartSteps, onePartEach = 512, 128, 8, 4
 
 // divide decides how attention of the pass is divided.
 func (r *layers) divide(at *model.Attention, kv *Cache) division {
@@ -23,26 +24,28 @@ func (r *layers) divide(at *model.Attention, kv *Cache) division {
 	if use["SPLIT"] == 0 || r.n > FewTokens {
 		return d
 	}
-	sees := d.parts * use["SPLIT"]
-	switch {
-	case r.n == 1 && !tuned && r.choose.Split == 0 && sees <= onePart:
-		return division{1, 1, r.choose.onePartLanes(at, sees), 4}
-	case d.parts == 1:
+	if lanes := onePartLanes(at.HeadDim, d.parts*use["SPLIT"], r.dev.Limits()); r.n == 1 && !tuned && r.choose.Split == 0 && lanes > 0 {
+		return division{1, 1, lanes, onePartEach}
+	}
+	if d.parts == 1 {
 		d.queries, d.each = 1, 4 // few positions: more workgroups gain more than keys that are read once
 	}
 	return d
 }
 
-// onePartLanes is how many threads attend to a number of positions for one head: as many as find room for their sums.
-func (c *chooser) onePartLanes(at *model.Attention, positions int) int {
-	lanes := powerOfTwo(2 * at.HeadDim)
+// onePartLanes is how many threads attend to a number of positions for one head of this size: as many as find room for their
+// sums on a device with these limits; 0 if they are too few, or the positions too many.
+func onePartLanes(dim, positions int, l gpu.Limits) int {
+	lanes, octets := powerOfTwo(2*dim), dim/8
 	if positions > fewPositions {
 		lanes *= 2
 	}
-	octets, limits := at.HeadDim/8, c.dev.Limits()
-	bytes := func() int { return 4*(lanes/octets)*(4*octets+6+at.HeadDim) + 32*at.HeadDim }
-	for lanes = max(64, min(lanes, 512, limits.MaxInvocations)); lanes > 64 && lanes > octets && bytes() > limits.MaxWorkgroupBytes; {
+	lanes = max(64, min(lanes, 512, l.MaxInvocations))
+	for bytes := func() int { return 4*(lanes/octets)*(4*octets+10+dim) + 24*dim + 64 }; lanes > 64 && lanes > octets && bytes() > l.MaxWorkgroupBytes; {
 		lanes /= 2
+	}
+	if positions > min(onePart, lanes/octets*onePartEach*onePartSteps) {
+		return 0
 	}
 	return lanes
 }

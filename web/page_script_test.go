@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -114,7 +115,11 @@ var lines = map[string][]string{
 		`{"delta":{},"finish_reason":"tool_calls"}`,
 	},
 	"wet\ndry": {`{"delta":{"content":"Graz is wet, "}}`, `{"delta":{"content":"Wien is dry."}}`, `{"delta":{},"finish_reason":"stop"}`},
-	"Code?":    {`{"delta":{"content":"Here:\n\n` + "```go\\nfmt.Println(\\\"hello\\\") // says it\\n```" + `"}}`, `{"delta":{},"finish_reason":"stop"}`},
+	"Table?": {
+		`{"delta":{"content":"| A | B | C | D |\n|-|-|-|-|\n| aaaaaaaaaaaaaaaa | bbbbbbbbbbbbbbbbbbbb | cccccccccccccccccccc | dddddddddddddddd |\n\n"}}`,
+		`{"delta":{"content":"` + "```json\\n[ \\\"code that goes on and on, beyond the edge of any phone that there is\\\" ]\\n```" + `"}}`, `{"delta":{},"finish_reason":"stop"}`,
+	},
+	"Code?": {`{"delta":{"content":"Here:\n\n` + "```go\\nfmt.Println(\\\"hello\\\") // says it\\n```" + `"}}`, `{"delta":{},"finish_reason":"stop"}`},
 }
 
 // chat answers by the script.
@@ -299,4 +304,33 @@ func TestPageLooks(t *testing.T) {
 			t.Errorf("the id %s is there twice", ids[i])
 		}
 	}
+}
+
+// TestPageLongChat shows a long chat with calls, code and a table on a phone, without motion: it fits, and ends in view.
+func TestPageLongChat(t *testing.T) {
+	a := act(t, "")
+	v := meet(t, a)
+	v.do(emulation.SetDeviceMetricsOverride(390, 844, 2, true), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}), onServer("actor"))
+	fits := func(what string) {
+		t.Helper()
+		if v.is("document.documentElement.scrollWidth > innerWidth") {
+			t.Errorf("with %s, the page is wider than a phone", what)
+		}
+	}
+	for i := range 12 {
+		v.do(hear(fmt.Sprintf("Question %d", i), fmt.Sprintf("actor hears: Question %d", i)))
+	}
+	v.do(until("(() => { const s = document.querySelector('#scroller'); return s.scrollHeight > 1.5 * s.clientHeight && s.scrollHeight - s.scrollTop - s.clientHeight < 2 })()"),
+		picture(t, "phone-long"))
+	fits("a long chat")
+	v.do(send("Table?"), until("document.querySelector('.scroller table') !== null"), state("ready"), picture(t, "phone-table"))
+	fits("a wide table and long lines of code")
+	v.do(send("Weather?"), until("document.querySelector('.calls') !== null"), state("ready"), picture(t, "phone-tools"))
+	fits("calls of tools")
+	var moving []string
+	v.do(chromedp.Evaluate("document.getAnimations().filter((a) => a.playState === 'running').map((a) => a.animationName ?? a.transitionProperty)", &moving))
+	if len(moving) > 0 {
+		t.Errorf("in spite of reduced motion there are %v", moving)
+	}
+	v.do(chromedp.Evaluate("document.querySelector('#scroller').scrollTop = 0", nil), chromedp.WaitVisible("#to-end"), chromedp.Click("#to-end"), until("document.querySelector('#to-end').hidden"))
 }

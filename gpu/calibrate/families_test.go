@@ -13,6 +13,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
 	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
+	cpu "github.com/llama-webgpu/llama-webgpu/quant/calibrate"
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
@@ -93,4 +94,36 @@ func drift(t *testing.T, checkpoint *hf.Checkpoint, b *bundle.Bundle, windows []
 		t.Fatal(err)
 	}
 	return d.MeanKLD
+}
+
+// TestBesideCalibrated is TestExpertsCalibrated for models whose layers read more than the residual stream, with both calibrators.
+func TestBesideCalibrated(t *testing.T) {
+	dev := gputest.Open(t)
+	for _, name := range []string{"gemma4_inputs", "gemma3n"} {
+		t.Run(name, func(t *testing.T) {
+			checkpoint, err := hf.Open(fixture.Family(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer checkpoint.Close()
+			var windows [][]int32
+			all := modeltest.Tokens(8*64, checkpoint.Spec().Vocab)
+			for at := 0; at < len(all); at += 64 {
+				windows = append(windows, all[at:at+64])
+			}
+			before := drift(t, checkpoint, calibrated(t, dev, checkpoint, nil), windows)
+			after := drift(t, checkpoint, calibrated(t, dev, checkpoint, windows), windows)
+			onCPU, err := cpu.New(checkpoint, windows, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer onCPU.Close()
+			o := convert.Options{Format: "int4", EmbedFormat: "f16", HeadFormat: "f16", Block: 32, Method: convert.GPTQ, Calibration: onCPU, Correction: 0.5}
+			byCPU := drift(t, checkpoint, modeltest.Bundle(t, checkpoint, o), windows)
+			t.Logf("KL divergence on the calibration text: search %.4f, gptq %.4f, on the CPU %.4f", before, after, byCPU)
+			if !(after < 0.9*before) || !(byCPU < 0.9*before) {
+				t.Errorf("calibration does not help: KL divergence %.4f on the GPU, %.4f on the CPU, by the search %.4f", after, byCPU, before)
+			}
+		})
+	}
 }

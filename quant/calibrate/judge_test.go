@@ -13,14 +13,21 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
-// TestJudge compares drifts with those of whole models, on windows that are fed in several parts.
+// TestJudge compares drifts with those of whole models, on windows that are fed in several parts, and of models whose layers
+// read more than the residual stream.
 func TestJudge(t *testing.T) {
-	w, err := hf.Open(fixture.Family(t, "llama"))
+	for name, tokens := range map[string]int{"llama": 700, "gemma3n": 60, "gemma4_inputs": 60} {
+		t.Run(name, func(t *testing.T) { testJudge(t, name, tokens) })
+	}
+}
+
+func testJudge(t *testing.T, name string, n int) {
+	w, err := hf.Open(fixture.Family(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	windows := [][]int32{make([]int32, 700), make([]int32, 700)}
+	windows := [][]int32{make([]int32, n), make([]int32, n)}
 	for i, tokens := range windows {
 		for k := range tokens {
 			tokens[k] = int32((k*k*31 + 7*k*i + 3) % w.Spec().Vocab)
@@ -43,7 +50,7 @@ func TestJudge(t *testing.T) {
 		}
 		var refs [2]*cpu.Engine
 		for k, m := range []model.Weights{w, &replacing{w, i, s, blocks}} {
-			if refs[k], err = cpu.New(m, cpu.Options{MaxSeqLen: 700}); err != nil {
+			if refs[k], err = cpu.New(m, cpu.Options{MaxSeqLen: n}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -62,7 +62,7 @@ func scriptOf(r rune) string {
 		return "Han"
 	}
 	for _, p := range properties {
-		if len(p.name) <= 2 || contains(p.drop, r) || !unicode.Is(p.table, r) && !contains(p.add, r) {
+		if len(p.name) <= 2 || contains(p.drop, r) || !unicode.Is(*p.table, r) && !contains(p.add, r) {
 			continue // names of categories have one or two letters
 		}
 		name := p.name

@@ -69,7 +69,7 @@ func properties(d dump) {
 			continue
 		}
 		add, drop := differ(d.Class[name], func(r rune) bool { return unicode.Is(table, r) })
-		fmt.Fprintf(&out, "{%q, unicode.%s, difference{", name, name)
+		fmt.Fprintf(&out, "{%q, &unicode.%s, difference{", name, name)
 		if len(add) > 0 {
 			fmt.Fprintf(&out, "add: []rune{%s},", list(add))
 		}

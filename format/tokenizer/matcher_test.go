@@ -100,7 +100,7 @@ func spellSet(s *runeSet, fold bool) string {
 	}
 	name := func(t *unicode.RangeTable) string {
 		for _, p := range properties {
-			if p.table == t {
+			if *p.table == t {
 				return p.name
 			}
 		}

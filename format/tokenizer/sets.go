@@ -45,7 +45,7 @@ func contains(pairs []rune, r rune) bool {
 func tableOf(name string) *unicode.RangeTable {
 	for _, p := range properties {
 		if p.name == name {
-			return p.table
+			return *p.table
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ type difference struct{ add, drop []rune }
 // known is a category or a script that Go and the library know by the same name.
 type known struct {
 	name  string
-	table *unicode.RangeTable // Go's; the maps of package unicode would make the browser's download larger
+	table **unicode.RangeTable // Go's; the maps of package unicode would make the browser's download larger, as would code that fills in pointers
 	difference
 }
 

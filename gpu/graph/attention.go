@@ -31,7 +31,7 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 		r.latent(i, in, out, e)
 		return
 	}
-	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
+	r.plain(w.QKV, w.qkvBias, in, a.qkv, 1)
 	heads := a.of(at.Heads * at.HeadDim)
 	limbs := r.takesLimbs(w.O) && !at.Gated
 	if d := r.divide(at, kv); r.n == 1 && d.parts == 1 && turnsInAttention(at, kv, w.qkNorm) {

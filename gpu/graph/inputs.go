@@ -39,7 +39,7 @@ func (r *layers) layerInputs() {
 	}
 	r.lookUp(w.layerEmbed, a.given.rows, kernels.Consts{"SCALE": m.EmbedScale * m.SumScale, "KNOWN": m.Tokens})
 	projected := Vectors{Buffer: a.gateUp, Stride: a.given.rows.Stride}
-	r.Product(&Product{w.layerProject, nil, a.x, projected, Epilogue{Scale: m.ProjectScale}})
+	r.plain(w.layerProject, nil, a.x, projected, m.ProjectScale)
 	r.Dispatch("layer_inputs", kernels.Consts{
 		"WIDTH": m.Width, "STRIDE": projected.Stride, "LAYERS": layers, "Y_STRIDE": Stride(m.Width), "SCALE": m.SumScale, "EPS": s.Norm.Eps,
 	}, layers, r.n, projected.Buffer, a.given.rows.Buffer, w.layerNorm.buffer, a.given.all.Buffer)
@@ -54,9 +54,9 @@ func (r *layers) takeInput(i int, w *Layer, y *model.Layer) {
 		reads = a.streams.before
 		reads.limbs = a.mlpIn.limbs
 	}
-	r.Product(&Product{w.InputGate, nil, reads, gate, Epilogue{Scale: 1}})
+	r.plain(w.InputGate, nil, reads, gate, 1)
 	r.activateBeside(&y.MLP, between{width: width, n: r.n}, gate, inner, from)
-	r.Product(&Product{w.InputOut, nil, inner, a.branch, Epilogue{Scale: 1}})
+	r.plain(w.InputOut, nil, inner, a.branch, 1)
 	if w.StreamRouter != nil {
 		r.norm(a.branch, a.mlpIn, w.postInput, nil, nil)
 		r.streams(kernels.Consts{"MODE": 2}, nil, nil, a.mlpIn)

@@ -15,7 +15,7 @@ func (r *layers) latent(i int, in, out Vectors, e Epilogue) {
 	g := r.g
 	a, w, at, kv := &g.act, &g.w.Layers[i], &g.spec.Layer(i).Attention, &g.caches[i]
 	core := at.Core()
-	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1}})
+	r.plain(w.QKV, w.qkvBias, in, a.qkv, 1)
 	q, behind := a.qkv, at.Heads*at.HeadDim
 	if at.QRank > 0 {
 		low := a.of(at.QRank)
@@ -23,7 +23,7 @@ func (r *layers) latent(i int, in, out Vectors, e Epilogue) {
 			"LANES": 128, "WIDTH": at.QRank, "X_STRIDE": a.qkv.Stride, "Y_STRIDE": low.Stride, "EPS": at.LatentEps,
 		}, r.n, 1, a.qkv.Buffer, w.qDownNorm.buffer, r.unread, low.Buffer, r.Tokens())
 		q, behind = Vectors{Buffer: a.latents.queries, Stride: Stride(behind)}, at.QRank
-		r.Product(&Product{w.QUp, nil, low, q, Epilogue{Scale: 1}})
+		r.plain(w.QUp, nil, low, q, 1)
 	}
 	compressed := Vectors{Buffer: a.latents.compressed, Stride: Stride(at.KVRank)}
 	r.Dispatch("latent", kernels.Consts{

@@ -65,7 +65,7 @@ func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 		inner.ready = r.handed
 	} else {
 		gateUp := Vectors{Buffer: r.g.act.gateUp, Stride: Stride(w.GateUp.Rows)}
-		r.Product(&Product{w.GateUp, w.gateUpBias, in, gateUp, Epilogue{Scale: 1}})
+		r.plain(w.GateUp, w.gateUpBias, in, gateUp, 1)
 		if m.Sparse {
 			r.Dispatch("sparse", kernels.Consts{"WIDTH": w.Down.Width, "STRIDE": gateUp.Stride, "STEP": 1 + flag(w.GateUp.paired), "CUTOFF": m.Cutoff},
 				r.n, 1, gateUp.Buffer)

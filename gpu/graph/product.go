@@ -33,6 +33,11 @@ type Gate struct{ Slope, Cubic float32 }
 // Product records a product for the tokens of the pass.
 func (r *Recorder) Product(p *Product) { r.product(p, r.Tokens()) }
 
+// plain records out = scale·(m·in + bias).
+func (r *Recorder) plain(m *Matrix, bias *Vector, in, out Vectors, scale float32) {
+	r.Product(&Product{m, bias, in, out, Epilogue{Scale: scale}})
+}
+
 // product records a product for the tokens that step tells of.
 func (r *Recorder) product(p *Product, step *arena.Buffer) {
 	r.handed = false

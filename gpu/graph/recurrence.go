@@ -126,7 +126,7 @@ func (r *layers) recurrence(i int, in, out Vectors, e Epilogue) {
 	if w.StateQKV != nil {
 		qkv, bias, o, oBias = w.StateQKV, nil, w.StateO, nil
 	}
-	r.Product(&Product{qkv, bias, in, a.qkv, Epilogue{Scale: 1}})
+	r.plain(qkv, bias, in, a.qkv, 1)
 	runs := 1 // that may begin in a pass
 	if r.n <= FewTokens || r.apart {
 		runs = r.n

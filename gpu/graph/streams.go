@@ -39,7 +39,7 @@ func (r *layers) one(v Vectors, i int) Vectors {
 func (r *layers) openStreams() {
 	a, w := &r.g.act, r.g.w
 	for i, m := range w.streamIn {
-		r.Product(&Product{m, nil, a.x, r.one(a.streams.side, i), Epilogue{Scale: 1}})
+		r.plain(m, nil, a.x, r.one(a.streams.side, i), 1)
 	}
 	if w.streamIn != nil {
 		r.loud(a.streams.side, 0)
@@ -50,7 +50,7 @@ func (r *layers) openStreams() {
 func (r *layers) closeStreams() {
 	a, w := &r.g.act, r.g.w
 	for i, m := range w.streamOut {
-		r.Product(&Product{m, nil, r.one(a.streams.side, i), r.one(a.streams.out, i), Epilogue{Scale: 1}})
+		r.plain(m, nil, r.one(a.streams.side, i), r.one(a.streams.out, i), 1)
 	}
 	if w.streamOut != nil {
 		r.loud(a.streams.out, 1)
@@ -71,7 +71,7 @@ func (r *layers) mixStreams(w *Layer, after bool) {
 		mode["SCALED"] = flag(w.streamScale != nil)
 	}
 	r.norm(a.x, a.mlpIn, w.streamNorm, nil, nil)
-	r.Product(&Product{w.StreamRouter, nil, a.mlpIn, a.streams.mixing, Epilogue{Scale: scale}})
+	r.plain(w.StreamRouter, nil, a.mlpIn, a.streams.mixing, scale)
 	r.streams(mode, coefficients, w.streamScale, a.streams.before)
 }
 
@@ -87,8 +87,8 @@ func (r *layers) streams(c kernels.Consts, coefficients, scale *Vector, y Vector
 func (r *layers) shortcutFrom(w *Layer, y *model.Layer, in Vectors) Vectors {
 	a := &r.g.act
 	low := a.of(y.Shortcut)
-	r.Product(&Product{w.ShortcutIn, nil, in, low, Epilogue{Scale: 1}})
-	r.Product(&Product{w.ShortcutOut, nil, low, a.branch, Epilogue{Scale: 1}})
+	r.plain(w.ShortcutIn, nil, in, low, 1)
+	r.plain(w.ShortcutOut, nil, low, a.branch, 1)
 	r.norm(a.branch, a.mlpIn, w.shortcutNorm, nil, nil)
 	return a.mlpIn
 }

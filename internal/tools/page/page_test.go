@@ -29,7 +29,7 @@ func small() files {
 		"web/src/b.ts":                             []byte("export const b = 2;\n"),
 		"web/src/jinja.d.ts":                       []byte("export class Template {}\n"),
 		"web/page/app.ts":                          []byte("import { b } from '../src/b.js';\nconst x = await import('./llama-webgpu/a.js');\nconsole.log(x.a + b, import('./markdown.js'));\n"),
-		"web/page/index.html":                      []byte("<p>"),
+		"web/page/index.html":                      []byte("<p>\n\n  a\n  <b>b</b>\n"),
 		"web/page/markdown.ts":                     []byte("import { Lexer } from 'marked';\nexport const lex = new Lexer();\n"),
 		"web/page/measure.ts":                      []byte("export const measured = 1;\n"),
 		"web/page/styles/style.css":                []byte("@import './more.css';\np { color: red }\n"),
@@ -74,6 +74,9 @@ func TestScripts(t *testing.T) {
 	}
 	if app := string(page["app.js"]); !strings.Contains(app, `import("./llama-webgpu/a.js")`) || !strings.Contains(app, `import("./markdown.js")`) || !strings.Contains(app, "a+2") {
 		t.Errorf("app.js is %q: it must contain what it imports, and load the package and the other scripts", app)
+	}
+	if html := string(page["index.html"]); html != "<p>\na\n<b>b</b>\n" {
+		t.Errorf("index.html is %q", html)
 	}
 	if script := string(page["highlight.js"]); !strings.HasPrefix(script, "/*! highlight.js\n\nHighlight's terms\n*/") || !strings.Contains(script, "finds colors") {
 		t.Errorf("highlight.js is %q", script)

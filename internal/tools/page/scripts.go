@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -120,8 +121,12 @@ func pageFiles(web string) (files, error) {
 			return nil, err
 		}
 	}
+	out["index.html"] = indentation.ReplaceAll(out["index.html"], []byte("\n"))
 	return out, nil
 }
+
+// indentation is what the page's HTML needs only while people write it: nothing in it keeps its blanks, as pre does.
+var indentation = regexp.MustCompile(`\n[ \n]+`)
 
 // pageScript says how a script of the page is built: in one file, without the others, and without the package, which is
 // served beside the page.

@@ -14,8 +14,8 @@ import (
 var ErrQueueFull = errors.New("too many texts are waiting")
 
 // Scheduler continues texts that are asked for at any time, from any goroutine, as many at once as the model has sequences; others
-// wait in their order. Each step computes one chunk of one prompt, in turn, and one token of every text that has begun: a long
-// prompt holds nobody up for longer than a chunk. A text begins in the sequence whose cache begins most like its prompt.
+// wait in their order. Each step computes one chunk of one prompt, in turn, or several short prompts, and one token of every text that has begun:
+// prompts hold nobody up for longer than a chunk. A text begins in the sequence whose cache begins most like its prompt.
 type Scheduler struct {
 	m     *Model
 	queue int
@@ -242,11 +242,29 @@ func (s *Scheduler) step() {
 			prompts = append(prompts, t)
 		}
 	}
-	if len(prompts) > 0 {
-		s.turn++
-		s.prompt(prompts[s.turn%len(prompts)])
-	}
+	s.prompts(prompts)
 	s.decode(begun)
+}
+
+// A step computes chunks of several prompts as long as they are promptTokens or fewer together, each counted as leastPrompt or more: what a
+// pass costs however short it is.
+const (
+	promptTokens = 256
+	leastPrompt  = 16
+)
+
+// prompts computes a chunk of one prompt, in turn, and of those after it that are short. Many short prompts that come at once
+// would otherwise begin one by one, and most steps would be of a few texts.
+func (s *Scheduler) prompts(texts []*text) {
+	s.turn++
+	for i, left := 0, promptTokens; i < len(texts); i++ {
+		t := texts[(s.turn+i)%len(texts)]
+		left -= max(leastPrompt, len(t.rest))
+		if i > 0 && left < 0 {
+			return
+		}
+		s.prompt(t)
+	}
 }
 
 // prompt computes a chunk of a prompt; after the last one, the first token.

@@ -141,6 +141,27 @@ func TestSchedulerFairness(t *testing.T) {
 	}
 }
 
+// TestSchedulerShortPrompts begins texts with short prompts in one step, so that most steps are of all of them.
+func TestSchedulerShortPrompts(t *testing.T) {
+	const texts, tokens = 6, 10
+	m, f := fakeModel(texts)
+	open := gate(f, texts)
+	s := scheduler(t, m, texts)
+	var all sync.WaitGroup
+	for i := range texts {
+		all.Go(func() {
+			if _, err := Collect(s.Generate(t.Context(), Request{Prompt: numbers(i, 3), Options: GenerateOptions{MaxTokens: tokens}})); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	open(s)
+	all.Wait()
+	if n := s.Stats().Steps; n > tokens+1 {
+		t.Errorf("%d steps for %d tokens of each of %d texts", n, tokens, texts)
+	}
+}
+
 // TestSchedulerErrors ends the one text that cannot be fed, and not the others.
 func TestSchedulerErrors(t *testing.T) {
 	m, _ := fakeModel(2)

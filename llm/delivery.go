@@ -25,12 +25,29 @@ type delivery struct {
 	err   error
 }
 
-// deliver hands a piece over, without waiting for whoever reads it.
-func (t *text) deliver(p Piece, err error) {
+// deliver hands a piece over, without waiting for whoever reads it; ring tells them.
+func (s *Scheduler) deliver(t *text, p Piece, err error) {
 	t.mu.Lock()
 	t.mail = append(t.mail, delivery{p, err})
 	t.mu.Unlock()
-	signal(t.ready)
+	s.served = append(s.served, t)
+}
+
+// ring has a goroutine of its own wake whoever has mail: to wake many takes as long as to choose their tokens.
+func (s *Scheduler) ring() {
+	if len(s.served) > 0 {
+		s.bell <- s.served
+		s.served = nil
+	}
+}
+
+// wakeReaders wakes them until the scheduler ends.
+func (s *Scheduler) wakeReaders() {
+	for served := range s.bell {
+		for _, t := range served {
+			signal(t.ready)
+		}
+	}
 }
 
 func signal(c chan struct{}) {

@@ -41,6 +41,8 @@ type Scheduler struct {
 	active []*text    // in the order in which they began
 	free   []*Session // the one that was used longest ago first
 	turn   int        // of prompts
+	served []*text    // that have mail, since ring
+	bell   chan []*text
 }
 
 // SchedulerStats are counts since the beginning, and what is under way.
@@ -60,10 +62,11 @@ func NewScheduler(m *Model, queue int) (*Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheduler{m: m, queue: queue, sessions: sessions, free: slices.Clone(sessions), busy: map[*Session]bool{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Scheduler{m: m, queue: queue, sessions: sessions, free: slices.Clone(sessions), busy: map[*Session]bool{}, wake: make(chan struct{}, 1), done: make(chan struct{}), bell: make(chan []*text, 1)}
 	_, s.copies = m.engine.(Copier)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	go s.run()
+	go s.wakeReaders()
 	return s, nil
 }
 
@@ -127,10 +130,12 @@ func (s *Scheduler) Close(ctx context.Context) {
 // run computes until the scheduler is closed and nothing is left.
 func (s *Scheduler) run() {
 	defer close(s.done)
+	defer close(s.bell)
 	for {
 		s.drop()
 		s.lend()
 		s.admit()
+		s.ring()
 		if len(s.active) > 0 && s.ctx.Err() == nil {
 			s.step()
 			continue
@@ -141,6 +146,7 @@ func (s *Scheduler) run() {
 		switch {
 		case s.ctx.Err() != nil, closing && idle:
 			s.end()
+			s.ring()
 			return
 		case idle || len(s.active) == 0:
 			select {
@@ -159,7 +165,7 @@ func (s *Scheduler) end() {
 	s.waiting, s.closing, s.ended = nil, true, true // what is lent, giveBack closes
 	s.mu.Unlock()
 	for _, t := range left {
-		t.deliver(Piece{}, fmt.Errorf("scheduler: %w", ErrClosed))
+		s.deliver(t, Piece{}, fmt.Errorf("scheduler: %w", ErrClosed))
 		if t.session != nil {
 			s.free = append(s.free, t.session)
 		}
@@ -195,8 +201,8 @@ func (s *Scheduler) drop() {
 func (s *Scheduler) cancel(t *text) {
 	p := t.run.end(-1, "", FinishCanceled)
 	s.leave(t)
-	t.deliver(p, nil)
-	t.deliver(Piece{}, context.Cause(t.ctx))
+	s.deliver(t, p, nil)
+	s.deliver(t, Piece{}, context.Cause(t.ctx))
 }
 
 // leave gives back the sequence of a text that has ended.
@@ -225,7 +231,7 @@ func (s *Scheduler) leave(t *text) {
 // fail ends a text with an error.
 func (s *Scheduler) fail(t *text, err error) {
 	s.leave(t)
-	t.deliver(Piece{}, err)
+	s.deliver(t, Piece{}, err)
 }
 
 // step computes a chunk of one prompt, and a token of each text that has begun.
@@ -281,9 +287,9 @@ func (s *Scheduler) took(t *text, p Piece, err error) {
 		s.fail(t, err)
 	case p.Result != nil:
 		s.leave(t)
-		t.deliver(p, nil)
+		s.deliver(t, p, nil)
 	default:
-		t.deliver(p, nil)
+		s.deliver(t, p, nil)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // sharing are engines whose caches go back anywhere, to few positions, or only so far.
@@ -231,7 +232,10 @@ func TestSharedAtRandom(t *testing.T) {
 				})
 			}
 			all.Wait()
-			if st := s.Stats(); st.SharedTokens == 0 || st.Running != 0 {
+			for s.Stats().Running > 0 { // texts whose readers have left end after the step that is being computed
+				time.Sleep(time.Millisecond)
+			}
+			if st := s.Stats(); st.SharedTokens == 0 {
 				t.Errorf("%+v", st)
 			}
 		})

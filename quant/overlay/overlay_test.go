@@ -11,6 +11,8 @@ import (
 // ones is a model whose rows are all ones: an embedding [4][2] and a matrix [3][2] of layer 0.
 type ones struct{ model.Weights }
 
+func (ones) Spec() *model.Spec { return &model.Spec{} }
+
 func (ones) Tensors() []model.Tensor {
 	return []model.Tensor{
 		{Name: "embed", Role: model.RoleEmbed, Layer: model.NoLayer, Shape: []int{4, 2}},

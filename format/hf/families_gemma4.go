@@ -181,26 +181,47 @@ func (d *draft) globalHeads() {
 	} else {
 		d.ignore("num_global_key_value_heads")
 	}
-	each := d.object.object("per_layer_config")
+	plain := !d.has("per_layer_config") && d.values["per_layer_config"] == nil // null means that no layer differs
+	own := d.layerConfigs()
 	d.each(func(i int, y *model.Layer) {
 		a := &y.Attention
 		if a.Window == 0 {
 			a.KeyValues = same
 		}
-		switch {
-		case each == nil && a.Window == 0:
+		switch o := own[i]; {
+		case plain && a.Window == 0:
 			a.HeadDim, a.KVHeads = size, n
-		case each != nil:
-			if o := each.object(strconv.Itoa(i)); o != nil {
-				a.HeadDim, a.KVHeads = o.size("head_dim", a.HeadDim), o.size("num_key_value_heads", a.KVHeads)
-				for _, key := range slices.Sorted(maps.Keys(o.values)) {
-					if !o.read[key] {
-						o.fail(key, "layers of this family differ in head_dim and num_key_value_heads alone")
-					}
+		case o != nil:
+			a.HeadDim, a.KVHeads = o.size("head_dim", a.HeadDim), o.size("num_key_value_heads", a.KVHeads)
+			for _, key := range slices.Sorted(maps.Keys(o.values)) {
+				if !o.read[key] {
+					o.fail(key, "layers of this family differ in head_dim and num_key_value_heads alone")
 				}
 			}
 		}
 	})
+}
+
+// layerConfigs reads the keys that single layers have of their own, by layer. transformers writes the number of a layer
+// with zeros in front, as "05".
+func (d *draft) layerConfigs() map[int]*object {
+	configs := map[int]*object{}
+	all := d.object.object("per_layer_config")
+	if all == nil {
+		return configs
+	}
+	for _, key := range slices.Sorted(maps.Keys(all.values)) {
+		i, err := strconv.Atoi(key)
+		switch {
+		case err != nil || i < 0 || i >= len(d.layers):
+			all.fail(key, "want the number of a layer, 0 to %d", len(d.layers)-1)
+		case configs[i] != nil:
+			all.fail(key, "layer %d stands here twice", i)
+		default:
+			configs[i] = all.object(key)
+		}
+	}
+	return configs
 }
 
 // gemma4RoPE gives layers with a window another rotation than the others.

@@ -90,6 +90,8 @@ func TestKeys(t *testing.T) {
 		{"untempered", "llama4", `{"attn_temperature_tuning": false}`, func(s *model.Spec) any { return s.Layer(1).Attention.TemperatureFloor }, 0},
 		{"without norm", "llama4", `{"use_qk_norm": false}`, func(s *model.Spec) any { return s.Layer(0).Attention.QKNorm }, model.QKNormNone},
 		{"logits", "granite", `{"logits_scaling": 8}`, func(s *model.Spec) any { return s.LogitScale }, float32(0.125)},
+		{"null is no bias", "bamba", `{"mamba_conv_bias": null}`, func(s *model.Spec) any { return s.Kinds[0].Recurrence.ConvBias }, false},
+		{"a bias by default", "bamba", `{"mamba_conv_bias": "absent"}`, func(s *model.Spec) any { return s.Kinds[0].Recurrence.ConvBias }, true},
 		{"yarn attention", "llama_yarn", `{}`, func(s *model.Spec) any { return s.RoPE[0].Scale }, float32(0.1*math.Log(4) + 1)},
 		{"longrope factors", "phi3_longrope", `{"max_position_embeddings": 16}`, func(s *model.Spec) any { return s.RoPE[0].Scale }, float32(1)},
 		{"su by its other name", "phi3_longrope", `{"rope_parameters": {"type": "yarn", "partial_rotary_factor": 0.75, "short_factor": [1, 1, 1], "long_factor": [2, 2, 2]}}`, func(s *model.Spec) any { return s.RoPE[0].LongFrom }, 16},

@@ -85,6 +85,15 @@ var damages = []damage{
 	inConfig("layers of another kind", "llama", "layer_types", []string{"full_attention", "attention", "sliding_attention"}, `layer 2: this family has only layers of full attention, not of "sliding_attention"`),
 	inConfig("other layers", "llama", "layer_types", []string{"full_attention"}, "1 entries for 3 layers"),
 	inConfig("model in a model", "llama", "text_config", map[string]any{"hidden_size": 4}, `key "text_config": this family has no model inside the model`),
+	inConfig("model in a language model", "gemma4_moe", "text_config", map[string]any{"text_config": map[string]any{"hidden_size": 4}}, `key "text_config.text_config": this family has no model inside the model`),
+	inConfig("rotations by an old key", "gemma4", "rope_scaling", map[string]any{"rope_type": "linear", "factor": 8}, `key "rope_scaling": this family has its rotations in rope_parameters`),
+	inConfig("two lists of layers", "nemotron_h", "layer_types", []string{"full_attention"}, `key "layer_types": not the same as layers_block_type`),
+	inConfig("a share that heads do not have", "orion", "hidden_size", 33, `key "head_dim": missing, and hidden_size, 33, is no multiple of the 4 attention heads`),
+	{"around a model", "llama", func(t *testing.T, dir string) {
+		edit(t, configOf(dir), func(m map[string]any) {
+			m["model_type"], m["text_config"] = "llava", map[string]any{"model_type": "llama"}
+		})
+	}, `model_type "llava" is not supported: it is a model around a language model (text_config: llama)`},
 	inConfig("weights elsewhere", "llama", "transformers_weights", "consolidated.safetensors", `weights in "consolidated.safetensors" are not found`),
 	inConfig("no head", "mistral", "architectures", []string{"MistralModel"}, "MistralModel makes no logits of the next token"),
 	inConfig("draft for another model", "mistral", "architectures", []string{"LlamaForCausalLMEagle3"}, "LlamaForCausalLMEagle3 makes no logits of the next token by itself"),

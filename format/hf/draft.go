@@ -83,8 +83,8 @@ func (d *draft) each(f func(i int, y *model.Layer)) {
 // null, there are as many as query heads; without the second, they share hidden_size.
 func (d *draft) heads() {
 	n := d.size("num_key_value_heads", d.layers[0].Attention.Heads)
-	if !d.has("head_dim") {
-		d.dividedHeads()
+	if heads := d.layers[0].Attention.Heads; !d.has("head_dim") && d.spec.Hidden%heads != 0 {
+		d.fail("head_dim", "missing, and hidden_size, %d, is no multiple of the %d attention heads", d.spec.Hidden, heads)
 	}
 	size := d.size("head_dim", d.layers[0].Attention.HeadDim)
 	d.each(func(_ int, y *model.Layer) {

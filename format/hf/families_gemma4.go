@@ -226,6 +226,9 @@ func (d *draft) layerConfigs() map[int]*object {
 
 // gemma4RoPE gives layers with a window another rotation than the others.
 func (d *draft) gemma4RoPE() {
+	if old := d.object.object("rope_scaling"); old != nil && len(old.values) > 0 {
+		d.fail("rope_scaling", "this family has its rotations in rope_parameters, by the type of the layer; transformers does not load this key either")
+	}
 	all := d.object
 	if !d.has("rope_parameters") {
 		all = d.with("rope_parameters", gemma4RoPE)

@@ -37,7 +37,7 @@ func (d *draft) stateSpace(k mambaKeys, size int) model.Recurrence {
 	}
 	heads, groups := d.size(k.heads, 0), d.size(k.groups, 1)
 	r := model.Recurrence{
-		Taps: d.size(k.taps, 4), ConvBias: d.bool(k.convBias, true), SiLU: true, Heads: heads, ValueDim: size,
+		Taps: d.size(k.taps, 4), ConvBias: d.bool(k.convBias, false), SiLU: true, Heads: heads, ValueDim: size,
 		Memory:     model.Memory{KeyHeads: groups, KeyDim: d.size(k.state, 0), Skip: true, ReadScale: 1},
 		NormGroups: groups, NormEps: d.spec.Norm.Eps, GateFirst: true,
 	}

@@ -191,7 +191,13 @@ func readNemotronH(d *draft) {
 // branches reads what each layer is, by the names of today.
 func (d *draft) branches() []string {
 	d.ignore("num_hidden_layers")
-	kinds := d.strings("layers_block_type")
+	kinds, others := d.strings("layers_block_type"), d.strings("layer_types")
+	for i := range others { // which hold what kinds does if only one of the keys is there
+		if len(others) != len(kinds) || branchKind(others[i]) != branchKind(kinds[i]) {
+			d.fail("layer_types", "not the same as layers_block_type: delete the one that is wrong")
+			break
+		}
+	}
 	pattern := d.string("hybrid_override_pattern", "")
 	if kinds == nil && pattern == "" {
 		kinds = []string{linearAttention, "moe", fullAttention, "mlp"}
@@ -206,17 +212,20 @@ func (d *draft) branches() []string {
 		}
 	}
 	for i, kind := range kinds {
-		switch kind {
-		case linearAttention, fullAttention, "mlp", "moe":
-		case "mamba":
-			kinds[i] = linearAttention
-		case "attention":
-			kinds[i] = fullAttention
-		default:
+		kinds[i] = branchKind(kind)
+		if !slices.Contains([]string{linearAttention, fullAttention, "mlp", "moe"}, kinds[i]) {
 			d.fail("layers_block_type", "layer %d: %q is unknown; supported: linear_attention, full_attention, mlp, moe", i, kind)
 		}
 	}
 	return kinds
+}
+
+// branchKind returns the name of today for what a layer is.
+func branchKind(name string) string {
+	if name == "mamba" {
+		return linearAttention
+	}
+	return layerType(name)
 }
 
 // nemotronExperts reads the experts of the layers that have them.

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -45,16 +46,27 @@ var unsupported = []struct{ key, what string }{
 	{"kv_sharing_modes", "layers that share keys and values are"},
 }
 
-// checkModelInside refuses a language model inside a family that has none.
+// checkModelInside refuses a model inside a language model.
 func (c *config) checkModelInside() {
-	if c.family.holds != nil {
-		return
-	}
 	for _, key := range []string{"text_config", "decoder", "generator", "text_encoder"} {
-		if v := c.top.value(key); v.Kind() == '{' {
-			c.top.fail(key, "this family has no model inside the model")
+		if v := c.text.value(key); v.Kind() == '{' {
+			c.text.fail(key, "this family has no model inside the model")
 		}
 	}
+}
+
+// languageModel says which key holds the configuration of a language model, and what model_type that has; "" if none does.
+func (o *object) languageModel() string {
+	for _, key := range []string{"text_config", "llm_config", "language_config", "thinker_config"} {
+		if v := o.value(key); v.Kind() == '{' {
+			kind, err := strconv.Unquote(string(o.mapping(key)["model_type"]))
+			if err != nil {
+				return key
+			}
+			return key + ": " + kind
+		}
+	}
+	return ""
 }
 
 // checkLayerTypes refuses layers that attend to less than everything before them, where the family

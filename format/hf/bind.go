@@ -23,6 +23,7 @@ type bound struct {
 	transposed  bool      // stored [in][out]
 	row         bool      // a vector, stored as a matrix of one row
 	thin        bool      // stored with a dimension of one before the last
+	last        bool      // … at the end instead
 	scalar      bool      // stored without a dimension
 	changes     []adapted // what adapters do, in this order
 	unit        bool      // rows are divided by their lengths, after that
@@ -301,6 +302,9 @@ func (b *binder) layout(s source, t *model.Tensor) bound {
 		b.fuse(&d, s, t)
 	}
 	d.first, d.total = d.first+s.skip, d.total+s.skip
+	if s.thinOrLast && b.shards != nil {
+		d.last = slices.Equal(b.shards.tensors[b.name(s, t.Layer, "")].shape, []int{d.total, d.cols, 1})
+	}
 	if s.eitherWay && b.shards != nil {
 		upright := d
 		upright.transposed = false
@@ -381,6 +385,8 @@ func (d *bound) storedShape(t *model.Tensor) []int {
 		shape = []int{1, d.total}
 	case d.scalar:
 		return []int{}
+	case d.last:
+		return []int{d.total, d.cols, 1}
 	case d.thin:
 		return []int{d.total, 1, d.cols}
 	case d.vectors(t):

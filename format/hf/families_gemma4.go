@@ -68,6 +68,11 @@ var gemma4Experts = merge(
 			model.RoleUp:   "{p}layers.{l}.experts.{e}.up_proj.weight",
 			model.RoleDown: "{p}layers.{l}.experts.{e}.down_proj.weight",
 		}),
+		named(map[model.Role]string{ // as MLX stacks them
+			model.RoleGate: "{p}layers.{l}.experts.switch_glu.gate_proj.weight",
+			model.RoleUp:   "{p}layers.{l}.experts.switch_glu.up_proj.weight",
+			model.RoleDown: "{p}layers.{l}.experts.switch_glu.down_proj.weight",
+		}),
 	),
 	named(map[model.Role]string{
 		model.RoleRouter:      "{p}layers.{l}.router.proj.weight",

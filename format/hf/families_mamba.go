@@ -24,6 +24,17 @@ func mamba(module string) map[model.Role]source {
 	)
 }
 
+// asMLX lets the convolutions have the shape that MLX gives them, with the dimension of one at the end. This is only for
+// families of which MLX changes no other weight: it folds multipliers into those of Falcon H1, and adds 1 to norms of others,
+// and the shape is what tells such files apart.
+func asMLX(m map[model.Role]source) map[model.Role]source {
+	for role, s := range m {
+		s.thinOrLast = s.thin
+		m[role] = s
+	}
+	return m
+}
+
 // mambaKeys are what a family calls the sizes of its state space layers.
 type mambaKeys struct{ heads, groups, state, taps, convBias, projectionBias, activation string }
 

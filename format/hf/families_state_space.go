@@ -14,7 +14,7 @@ var stateSpaceFamilies = map[string]*family{
 		read:      readNemotronH,
 		tensors:   nemotronHTensors,
 		experts:   nemotronHExperts,
-		recurrent: mamba("mixer"),
+		recurrent: asMLX(mamba("mixer")),
 		prefixes:  []prefix{{"backbone.", ""}, {"model.", ""}, {"", ""}},
 		aliases:   map[string]string{"layers_block_type": "layer_types", "n_routed_experts": "num_local_experts"},
 		defaults: `{"vocab_size": 131072, "hidden_size": 4096, "intermediate_size": 21504, "num_hidden_layers": 4,
@@ -34,7 +34,7 @@ var stateSpaceFamilies = map[string]*family{
 			model.RoleFinalNorm: "{p}norm_f.weight",
 			model.RoleHead:      "{h}lm_head.weight",
 		}),
-		recurrent: mamba("mixer"),
+		recurrent: asMLX(mamba("mixer")),
 		prefixes:  []prefix{{"backbone.", ""}, {"model.", ""}, {"", ""}},
 		defaults: `{"vocab_size": 32768, "hidden_size": 4096, "num_hidden_layers": 64, "num_attention_heads": 1, "num_heads": 128, "head_dim": 64, "state_size": 128,
 			"layer_norm_epsilon": 1e-05, "expand": 2, "conv_kernel": 4, "n_groups": 8, "use_bias": false, "use_conv_bias": true,
@@ -132,6 +132,10 @@ var nemotronHExperts = merge(
 		named(map[model.Role]string{
 			model.RoleUp:   "{p}layers.{l}.mixer.experts.up_proj",
 			model.RoleDown: "{p}layers.{l}.mixer.experts.down_proj",
+		}),
+		named(map[model.Role]string{ // as MLX stacks them
+			model.RoleUp:   "{p}layers.{l}.mixer.switch_mlp.fc1.weight",
+			model.RoleDown: "{p}layers.{l}.mixer.switch_mlp.fc2.weight",
 		}),
 	),
 	named(map[model.Role]string{

@@ -62,8 +62,8 @@ type source struct {
 	row bool
 	// transposed: the tensor is stored [in][out], not [out][in]; eitherWay: unless its shape is that of [out][in].
 	transposed, eitherWay bool
-	// thin: a matrix has a dimension of one between its rows and columns.
-	thin bool
+	// thin: a matrix has a dimension of one between its rows and columns; thinOrLast: or behind them.
+	thin, thinOrLast bool
 	// scalar: the tensor has no dimension.
 	scalar bool
 	// skip is how many rows at the front belong to nothing.

@@ -29,6 +29,11 @@ func common(a, b []int32) int {
 func (s *Session) offers(tokens []int32, least int) int {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
+	return s.offered(tokens, least)
+}
+
+// offered is offers for whoever has m.mu. It selects the sequence.
+func (s *Session) offered(tokens []int32, least int) int {
 	n := min(common(s.fed, tokens), s.own)
 	if n < least || s.closed || s.m.closed || s.m.engine.Select(s.sequence) != nil {
 		return 0
@@ -42,18 +47,25 @@ func (s *Session) offers(tokens []int32, least int) int {
 	return n
 }
 
-// copyFrom replaces the session's cache by the first n tokens of another's.
-func (s *Session) copyFrom(from *Session, n int) error {
+// copyFrom replaces the session's cache by these tokens of another's, unless that has lost them meanwhile: whoever was lent it
+// may have put something else there.
+func (s *Session) copyFrom(from *Session, tokens []int32) (copied bool, err error) {
 	defer s.m.mu.Unlock()
 	if err := s.use(); err != nil {
-		return err
+		return false, err
 	}
-	if err := s.m.engine.(Copier).CopyFrom(from.sequence, n); err != nil {
+	if from.offered(tokens, len(tokens)) < len(tokens) {
+		return false, nil
+	}
+	if err := s.m.engine.Select(s.sequence); err != nil {
+		return false, err
+	}
+	if err := s.m.engine.(Copier).CopyFrom(from.sequence, len(tokens)); err != nil {
 		s.reset()
-		return err
+		return false, err
 	}
-	s.fed, s.own = slices.Clone(from.fed[:n]), math.MaxInt
-	return nil
+	s.fed, s.own = slices.Clone(tokens), math.MaxInt
+	return true, nil
 }
 
 // reading reports whether a text's prompt is being read that can be shared: not one that a shift has changed.
@@ -90,7 +102,7 @@ func (r *run) takeOver(sessions []*Session) (int, error) {
 	if from == nil {
 		return 0, nil
 	}
-	if err := r.session.copyFrom(from, most); err != nil {
+	if copied, err := r.session.copyFrom(from, tokens[:most]); err != nil || !copied {
 		return 0, err
 	}
 	r.rest = r.result.Prompt[most:]

@@ -241,3 +241,27 @@ func TestSharedAtRandom(t *testing.T) {
 		})
 	}
 }
+
+// TestSharedLost copies nothing of a session that was emptied, or filled with something else, since it was chosen: whoever was
+// lent it does so at any time.
+func TestSharedLost(t *testing.T) {
+	m, f := fakeModel(2)
+	from, to := session(t, m), session(t, m)
+	prompt := numbers(3, 2*leastShared)
+	generated(t, to, numbers(5, 9), GenerateOptions{MaxTokens: 1})
+	before := to.Tokens()
+	for name, lose := range map[string]func(){
+		"emptied": from.Reset,
+		"filled":  func() { generated(t, from, numbers(4, 3*leastShared), GenerateOptions{MaxTokens: 1}) },
+	} {
+		generated(t, from, prompt, GenerateOptions{MaxTokens: 1})
+		n := from.offers(prompt, leastShared)
+		if n != len(prompt) {
+			t.Fatalf("%s: %d tokens are offered", name, n)
+		}
+		lose()
+		if copied, err := to.copyFrom(from, prompt[:n]); copied || err != nil || f.copied > 0 || !slices.Equal(to.Tokens(), before) {
+			t.Errorf("%s: copied %v, %v, %d tokens; now there are %v", name, copied, err, f.copied, to.Tokens())
+		}
+	}
+}

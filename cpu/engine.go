@@ -51,11 +51,12 @@ type Engine struct {
 
 	headBias []float32
 
-	ropes  []rotation
-	caches []cache // one for each layer; empty where it reads another's
-	length int     // tokens in the caches, also those that fell out of them
-	kept   int     // where the states of recurrences were kept; −1: nowhere
-	floor  int     // between 0 and this position, none can be returned to: a shift has lost what tokens there see
+	ropes   []rotation
+	caches  []cache // one for each layer; empty where it reads another's
+	length  int     // tokens in the caches, also those that fell out of them
+	reached int     // how far the caches were written since they were empty: what a window overwrote there, going back does not restore
+	kept    int     // where the states of recurrences were kept; −1: nowhere
+	floor   int     // between 0 and this position, none can be returned to: a shift has lost what tokens there see
 
 	batch      int   // tokens that pass through a layer together
 	room       *room // for their activations
@@ -132,7 +133,7 @@ func (e *Engine) CanRewind(position int) bool {
 			continue
 		}
 		reach := e.reach(i)
-		if first := max(0, position-reach+1); first+reach+e.batch < e.length {
+		if first := max(0, position-reach+1); first+reach+e.batch < e.Reached() {
 			return false
 		}
 	}
@@ -150,14 +151,18 @@ func (e *Engine) Rewind(position int) error {
 			s.now.copy(s.kept)
 		}
 	}
+	e.reached = e.Reached()
 	if e.length = position; e.kept > position {
 		e.kept = -1
 	}
 	if position == 0 {
-		e.floor = 0
+		e.reached, e.floor = 0, 0
 	}
 	return nil
 }
+
+// Reached reports how many tokens the sequence has had at most since it was empty, those of a batch that failed included.
+func (e *Engine) Reached() int { return max(e.length, e.reached) }
 
 // Recurrent reports whether layers remember by states.
 func (e *Engine) Recurrent() bool { return e.spec.Recurrent() }
@@ -180,7 +185,7 @@ func (e *Engine) Reset() {
 	for i := range e.caches {
 		e.caches[i].forget(0, e.length)
 	}
-	e.length, e.kept, e.floor = 0, -1, 0
+	e.length, e.kept, e.reached, e.floor = 0, -1, 0, 0
 	e.overflowed.reset()
 }
 
@@ -235,6 +240,7 @@ func (e *Engine) forward(ctx context.Context, tokens []int32, from int, finish f
 	e.prepare()
 	for start := 0; start < len(tokens); start += e.batch {
 		batch := tokens[start:min(start+e.batch, len(tokens))]
+		e.reached = max(e.reached, e.length+len(batch))
 		x, err := e.run(ctx, batch)
 		if err == nil {
 			err = finish(x, min(max(from-start, 0), len(batch)), len(batch), start)

@@ -43,14 +43,14 @@ func (e *Engine) Held() (bytes []int) {
 	return bytes
 }
 
-// Place makes a sequence that is empty one of so many tokens, whose states were kept at another position (−1: nowhere). What
-// its caches hold of them, WriteHeld must write.
-func (e *Engine) Place(position, kept int) error {
-	if e.length != 0 || position < 0 || position > e.Room() || kept < -1 || kept > position {
-		return fmt.Errorf("a sequence of %d tokens, kept at %d: there is room for %d", position, kept, e.Room())
+// Place makes a sequence that is empty one of so many tokens, whose states were kept at another position (−1: nowhere) and
+// which had `reached` tokens before it was taken back. What its caches hold, WriteHeld must write.
+func (e *Engine) Place(position, kept, reached int) error {
+	if e.length != 0 || position < 0 || position > e.Room() || kept < -1 || kept > position || reached < position {
+		return fmt.Errorf("a sequence of %d tokens, kept at %d, once of %d: there is room for %d", position, kept, reached, e.Room())
 	}
 	e.prepare()
-	e.length, e.kept = position, kept
+	e.length, e.kept, e.reached = position, kept, reached
 	return nil
 }
 

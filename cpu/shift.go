@@ -25,6 +25,7 @@ func (e *Engine) Shift(keep, drop int) (bool, error) {
 		}
 	}
 	e.length -= drop
+	e.reached = 0
 	return true, nil
 }
 
@@ -33,7 +34,7 @@ func (e *Engine) canShift(keep, drop int) bool {
 		return false
 	}
 	for i := range e.caches {
-		if y := &e.layers[i]; y.Caches() && !y.Attention.Holds(e.caches[i].capacity, e.length, keep, drop, e.options.MaxSeqLen) {
+		if y := &e.layers[i]; y.Caches() && (e.Reached() > max(e.length, e.caches[i].capacity) || !y.Attention.Holds(e.caches[i].capacity, e.length, keep, drop, e.options.MaxSeqLen)) {
 			return false
 		}
 	}

@@ -24,26 +24,28 @@ type Portable interface {
 	// Layout says how a sequence's state lies in memory, as names and values: states go only between engines of the same model and
 	// of equal layouts.
 	Layout() map[string]string
-	Kept() int                            // where the states of the selected sequence were kept, −1: nowhere
-	Place(position, kept int) error       // makes a sequence that is empty one of so many tokens, whose state is then to be written
-	Held() (bytes []int)                  // the sizes of the parts of the selected sequence's state
-	WriteHeld(i int, data [][]byte) error // writes parts of the state, the i-th one first
+	Kept() int                               // where the states of the selected sequence were kept, −1: nowhere
+	Reached() int                            // how many tokens the selected sequence has had at most since it was empty
+	Place(position, kept, reached int) error // makes a sequence that is empty one of so many tokens, whose state is then to be written
+	Held() (bytes []int)                     // the sizes of the parts of the selected sequence's state
+	WriteHeld(i int, data [][]byte) error    // writes parts of the state, the i-th one first
 	ReadHeld(ctx context.Context, i int, data [][]byte) error
 }
 
 // Saved says what is in the file of a saved sequence.
 type Saved struct {
-	Model  string            `json:"model"`  // hash of bundle or checkpoint, adapters included
-	Layout map[string]string `json:"layout"` // of the engine, see Portable
-	Tokens int               `json:"tokens"` // that the sequence has
-	Kept   int               `json:"kept"`   // see Portable
-	Bytes  int64             `json:"-"`      // of the file
+	Model   string            `json:"model"`   // hash of bundle or checkpoint, adapters included
+	Layout  map[string]string `json:"layout"`  // of the engine, see Portable
+	Tokens  int               `json:"tokens"`  // that the sequence has
+	Kept    int               `json:"kept"`    // see Portable
+	Reached int               `json:"reached"` // see Portable
+	Bytes   int64             `json:"-"`       // of the file
 }
 
 // A file has a magic, the length of the header (u32, little-endian), the header (Saved as JSON) and the SHA-256 of all this;
 // then the tokens (i32 each), the parts of the state in the engine's order, and the SHA-256 of everything before it.
 const (
-	savedMagic = "llama-webgpu sequence 1\n"
+	savedMagic = "llama-webgpu sequence 2\n"
 	mostHeader = 1 << 20
 	atOnce     = 8 << 20 // bytes that are read or written while no other text is computed
 )
@@ -77,7 +79,7 @@ func (s *Session) header(ctx context.Context, p Portable) (h Saved, tokens []int
 	if _, err := s.rewind(s.fed, len(s.fed)); err != nil {
 		return h, nil, nil, err
 	}
-	h.Layout, h.Tokens, h.Kept = p.Layout(), len(s.fed), p.Kept()
+	h.Layout, h.Tokens, h.Kept, h.Reached = p.Layout(), len(s.fed), p.Kept(), p.Reached()
 	return h, slices.Clone(s.fed), p.Held(), nil
 }
 
@@ -240,7 +242,7 @@ func (s *Session) read(ctx context.Context, r io.Reader, size int64) (h Saved, e
 			return err
 		}
 		s.reset()
-		if err := p.Place(h.Tokens, h.Kept); err != nil {
+		if err := p.Place(h.Tokens, h.Kept, h.Reached); err != nil {
 			return fmt.Errorf("%w: %w", ErrSaved, err)
 		}
 		parts = p.Held()

@@ -30,8 +30,10 @@ func (p *portable) Kept() int {
 	return -1
 }
 
-func (p *portable) Place(position, kept int) error {
-	if position < 0 || position > 1000 || kept > position {
+func (p *portable) Reached() int { return p.Position() }
+
+func (p *portable) Place(position, kept, reached int) error {
+	if position < 0 || position > 1000 || kept > position || reached < position {
 		return fmt.Errorf("a sequence of %d tokens", position)
 	}
 	p.caches[p.selected] = make([]int32, position)

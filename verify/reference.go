@@ -49,6 +49,7 @@ type Reference struct {
 	fresh      []*state             // … behind the batch that is under way
 	kept       []*state             // … at position keptAt
 	keptAt     int                  // −1: nowhere
+	reached    int                  // how far the cache was written: what a window overwrote there, Rewind does not restore
 	length     int                  // tokens in the KV cache, also those that fell out of it
 	trace      func(int, []float32) // nil if nobody looks
 }
@@ -146,7 +147,7 @@ func (r *Reference) CanRewind(position int) bool {
 		if !r.spec.Layer(i).Attends() {
 			continue
 		}
-		if first := max(0, position-r.reach(i)+1); first+r.caches[i].capacity < r.length {
+		if first := max(0, position-r.reach(i)+1); first+r.caches[i].capacity < max(r.length, r.reached) {
 			return false
 		}
 	}
@@ -168,6 +169,9 @@ func (r *Reference) Rewind(position int) error {
 	if r.keptAt > position {
 		r.keptAt = -1
 	}
+	if r.reached = max(r.reached, r.length); position == 0 {
+		r.reached = 0
+	}
 	r.length = position
 	return nil
 }
@@ -185,7 +189,7 @@ func (r *Reference) Keep() error {
 
 // Reset forgets the sequence.
 func (r *Reference) Reset() {
-	r.length, r.keptAt = 0, -1
+	r.length, r.reached, r.keptAt = 0, 0, -1
 	r.overflowed.Store(0)
 	n := len(r.spec.Layers)
 	r.caches, r.states, r.fresh, r.kept = make([]cache, n), make([]*state, n), make([]*state, n), make([]*state, n)

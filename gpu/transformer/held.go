@@ -17,7 +17,7 @@ func (t *Transformer) CopyFrom(sequence, n int) error {
 	if err := t.Select(sequence); err != nil {
 		return err
 	}
-	can := t.CanRewind(n)
+	can, reached := t.CanRewind(n), t.Reached()
 	s.selected = to
 	switch {
 	case sequence == to:
@@ -30,7 +30,7 @@ func (t *Transformer) CopyFrom(sequence, n int) error {
 			return err
 		}
 	}
-	s.positions[to], s.kept[to], s.floors[to] = s.positions[sequence], s.kept[sequence], s.floors[sequence]
+	s.positions[to], s.kept[to], s.reached[to], s.floors[to] = s.positions[sequence], s.kept[sequence], reached, s.floors[sequence]
 	return t.Rewind(n)
 }
 
@@ -109,15 +109,15 @@ func (t *Transformer) held() []gpu.Range {
 	return t.graph.Held(t.sequences.selected, t.Position(), t.Kept() >= 0)
 }
 
-// Place makes a sequence that is empty one of so many tokens, whose states were kept at another position (−1: nowhere). What
-// its caches hold of them, WriteHeld must write.
-func (t *Transformer) Place(position, kept int) error {
+// Place makes a sequence that is empty one of so many tokens, whose states were kept at another position (−1: nowhere) and
+// which had `reached` tokens before it was taken back. What its caches hold, WriteHeld must write.
+func (t *Transformer) Place(position, kept, reached int) error {
 	s := &t.sequences
 	most := min(t.most(), graph.MaxPositions)
-	if t.Position() != 0 || position < 0 || position > most || kept < -1 || kept > position || kept >= 0 && !t.Recurrent() {
-		return fmt.Errorf("a sequence of %d tokens, kept at %d: there is room for %d", position, kept, most)
+	if t.Position() != 0 || position < 0 || position > most || kept < -1 || kept > position || kept >= 0 && !t.Recurrent() || reached < position || reached > most {
+		return fmt.Errorf("a sequence of %d tokens, kept at %d, once of %d: there is room for %d", position, kept, reached, most)
 	}
-	s.positions[s.selected], s.kept[s.selected] = position, kept
+	s.positions[s.selected], s.kept[s.selected], s.reached[s.selected] = position, kept, reached
 	return nil
 }
 

@@ -35,7 +35,7 @@ func continued(t *testing.T, tr *Transformer, sequence int, tokens []int32) (all
 // moved takes the selected sequence's state out and puts it into another one.
 func moved(t *testing.T, tr *Transformer, to int) {
 	t.Helper()
-	position, kept := tr.Position(), tr.Kept()
+	position, kept, reached := tr.Position(), tr.Kept(), tr.Reached()
 	var parts [][]byte
 	for _, n := range tr.Held() {
 		parts = append(parts, make([]byte, n))
@@ -50,7 +50,7 @@ func moved(t *testing.T, tr *Transformer, to int) {
 		t.Fatal(err)
 	}
 	tr.Reset()
-	if err := tr.Place(position, kept); err != nil {
+	if err := tr.Place(position, kept, reached); err != nil {
 		t.Fatal(err)
 	}
 	if err := tr.WriteHeld(0, parts); err != nil {
@@ -134,12 +134,12 @@ func TestHeldErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, err := range map[string]error{
-		"there are 2":          tr.CopyFrom(2, 1),
-		"the first 4 tokens":   tr.CopyFrom(1, 4),
-		"the first -1 tokens":  tr.CopyFrom(1, -1),
-		"a sequence of -1":     tr.Place(-1, -1),
-		"of 100000000 tokens":  tr.Place(1e8, -1),
-		"3 tokens, kept at 1:": tr.Place(3, 1),
+		"there are 2":                     tr.CopyFrom(2, 1),
+		"the first 4 tokens":              tr.CopyFrom(1, 4),
+		"the first -1 tokens":             tr.CopyFrom(1, -1),
+		"a sequence of -1":                tr.Place(-1, -1, 0),
+		"of 100000000 tokens":             tr.Place(1e8, -1, 1e8),
+		"3 tokens, kept at 1, once of 3:": tr.Place(3, 1, 3),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -151,7 +151,7 @@ func TestHeldErrors(t *testing.T) {
 	if err := tr.Select(1); err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Place(1, -1); err == nil || tr.Position() != 3 {
+	if err := tr.Place(1, -1, 1); err == nil || tr.Position() != 3 {
 		t.Errorf("a sequence with tokens was replaced: %v", err)
 	}
 }

@@ -11,12 +11,13 @@ import (
 type sequences struct {
 	positions []int
 	kept      []int // where the states of each were kept, −1: nowhere
+	reached   []int // how far the caches were written, once a sequence was taken back: what a window overwrote there, going back does not restore
 	floors    []int // between 0 and this position, none can be returned to: a shift has lost what tokens there see
 	selected  int
 }
 
 func newSequences(n int) sequences {
-	return sequences{positions: make([]int, n), kept: slices.Repeat([]int{-1}, n), floors: make([]int, n)}
+	return sequences{positions: make([]int, n), kept: slices.Repeat([]int{-1}, n), reached: make([]int, n), floors: make([]int, n)}
 }
 
 // Sequences reports how many sequences there are.
@@ -49,11 +50,12 @@ func (t *Transformer) Rewind(position int) error {
 			return err
 		}
 	}
+	s.reached[s.selected] = t.Reached()
 	if *now = position; *kept > position {
 		*kept = -1
 	}
 	if position == 0 {
-		s.floors[s.selected] = 0
+		s.reached[s.selected], s.floors[s.selected] = 0, 0
 	}
 	return nil
 }
@@ -78,10 +80,15 @@ func (t *Transformer) copyStates(back bool) error {
 	return t.runPass(pass, err)
 }
 
+// Reached reports how many tokens the selected sequence has had at most since it was empty.
+func (t *Transformer) Reached() int {
+	return max(t.Position(), t.sequences.reached[t.sequences.selected])
+}
+
 // Reset forgets the sequence.
 func (t *Transformer) Reset() {
 	s := &t.sequences
-	s.positions[s.selected], s.kept[s.selected], s.floors[s.selected] = 0, -1, 0
+	s.positions[s.selected], s.kept[s.selected], s.reached[s.selected], s.floors[s.selected] = 0, -1, 0, 0
 }
 
 // CanRewind reports whether the caches still hold all that a token at the given position of the
@@ -98,7 +105,7 @@ func (t *Transformer) CanRewind(position int) bool {
 			continue
 		}
 		first := max(0, position-c.Window+1) // that such a token sees
-		if first+c.Cap < t.Position() {
+		if first+c.Cap < t.Reached() {
 			return false
 		}
 	}

@@ -27,6 +27,7 @@ func (t *Transformer) Shift(keep, drop int) (bool, error) {
 		return false, err
 	}
 	s.positions[s.selected] -= drop
+	s.reached[s.selected] = 0
 	for i := range t.graph.Layers() {
 		if c := t.graph.Cache(i); c.K != nil && n > c.Cap {
 			s.floors[s.selected] = n - drop
@@ -41,7 +42,12 @@ func (t *Transformer) canShift(keep, drop int) bool {
 		return false
 	}
 	for i := range t.graph.Layers() {
-		if y := t.Spec().Layer(i); y.Caches() && !y.Attention.Holds(t.graph.Cache(i).Cap, n, keep, drop, t.opts.MaxSeqLen) {
+		y := t.Spec().Layer(i)
+		if !y.Caches() {
+			continue
+		}
+		c := t.graph.Cache(i)
+		if t.Reached() > max(n, c.Cap) || !y.Attention.Holds(c.Cap, n, keep, drop, t.opts.MaxSeqLen) {
 			return false
 		}
 	}

@@ -163,3 +163,43 @@ func TestShiftOfWindow(t *testing.T) {
 		t.Errorf("a window across what is kept: %v, %v", ok, err)
 	}
 }
+
+// TestRewindOfWindow goes back twice: what later tokens have overwritten is lost, also after the first time.
+func TestRewindOfWindow(t *testing.T) {
+	s := modeltest.PlainSpec()
+	s.Kinds[0].Attention.Window = 6
+	tr, err := New(t.Context(), gputest.Open(t), modeltest.New(t, s, modeltest.Floats(16)), Options{MaxBatch: 3, MaxSeqLen: shiftContext, Chunk: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	modeltest.Run(t, tr, modeltest.Tokens(shiftContext, s.Vocab), 7)
+	first := shiftContext
+	for tr.CanRewind(first - 1) {
+		first--
+	}
+	if first == shiftContext || first < 2 {
+		t.Fatalf("it goes back to %d", first)
+	}
+	if err := tr.Rewind(first); err != nil {
+		t.Fatal(err)
+	}
+	moved(t, tr, 1)
+	if err := tr.Select(2); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.CopyFrom(0, first); err != nil {
+		t.Fatal(err)
+	}
+	for sequence := range 3 {
+		if err := tr.Select(sequence); err != nil {
+			t.Fatal(err)
+		}
+		if !tr.CanRewind(first) || tr.CanRewind(first-1) {
+			t.Errorf("sequence %d, at %d: it stays there: %v, it goes farther back: %v", sequence, first, tr.CanRewind(first), tr.CanRewind(first-1))
+		}
+		if tr.Reset(); tr.Reached() != 0 {
+			t.Errorf("sequence %d has reached %d after Reset", sequence, tr.Reached())
+		}
+	}
+}

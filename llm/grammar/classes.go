@@ -3,6 +3,7 @@ package grammar
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -15,10 +16,14 @@ var (
 	digits = []span{{'0', '9'}}
 	words  = []span{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}
 	spaces = []span{{'\t', '\n'}, {'\f', '\r'}, {' ', ' '}}
+
+	// allSpaces are those of JavaScript: what \S or [^\s] leaves out.
+	allSpaces = []span{{'\t', '\r'}, {' ', ' '}, {0xa0, 0xa0}, {0x1680, 0x1680}, {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f}, {0x205f, 0x205f}, {0x3000, 0x3000}, {0xfeff, 0xfeff}}
 )
 
-// escape reads what follows a backslash. single: it is one character.
-func (p *patternParser) escape() (spans []span, single bool, err error) {
+// escape reads what follows a backslash. single: it is one character. negate: the characters are left out, not taken. Other
+// spellings, where case does not matter, are added before a class is turned around: \W takes none of a letter.
+func (p *patternParser) escape(negate bool) (spans []span, single bool, err error) {
 	if !p.more() {
 		return nil, false, errors.New("nothing follows the last backslash")
 	}
@@ -32,15 +37,20 @@ func (p *patternParser) escape() (spans []span, single bool, err error) {
 	case 'w':
 		return words, false, nil
 	case 'W':
-		return negated(words), false, nil
-	case 's':
-		return spaces, false, nil
-	case 'S':
-		return negated(spaces), false, nil
+		return negated(p.folded(words)), false, nil
+	case 's', 'S':
+		spans = spaces
+		if negate == (c == 's') {
+			spans = allSpaces
+		}
+		if c == 'S' {
+			spans = negated(spans)
+		}
+		return spans, false, nil
 	case 'p', 'P':
 		spans, err := p.property()
 		if c == 'P' {
-			spans = negated(spans)
+			spans = negated(p.folded(spans))
 		}
 		return spans, false, err
 	}
@@ -62,6 +72,9 @@ func (p *patternParser) character(c rune) (rune, error) {
 	case 'r':
 		return '\r', nil
 	case '0':
+		if p.more() && p.in[p.at] >= '0' && p.in[p.at] <= '9' {
+			return 0, errors.New(`\0 before a digit is not supported: write \x00`)
+		}
 		return 0, nil
 	case 'x':
 		return p.code(2)
@@ -95,7 +108,10 @@ func (p *patternParser) code(digits int) (rune, error) {
 	text := string(p.in[p.at:min(p.at+digits, len(p.in))])
 	size := digits
 	if p.more() && p.in[p.at] == '{' {
-		text, _ = p.braced(p.at + 1)
+		var closed bool
+		if text, closed = p.braced(p.at + 1); !closed {
+			return 0, errors.New("the { of an escape is not closed")
+		}
 		size = utf8.RuneCountInString(text) + 2
 	} else if len(text) < digits {
 		return 0, errors.New("an escape is not complete")
@@ -123,12 +139,12 @@ func (p *patternParser) property() ([]span, error) {
 		p.at += utf8.RuneCountInString(name) + 1
 	}
 	negate := strings.HasPrefix(name, "^")
-	_, value, ok := strings.Cut(name, "=") // Script=Greek
+	of, value, ok := strings.Cut(strings.TrimPrefix(name, "^"), "=") // Script=Greek
 	if !ok {
-		value = strings.TrimPrefix(name, "^")
+		value = of
 	}
 	table := property(value)
-	if table == nil {
+	if table == nil || ok && !slices.Contains([]string{"Script", "sc", "General_Category", "gc"}, of) {
 		return nil, fmt.Errorf(`\p{%s} is not supported: write ranges, as in [a-zà-ÿ]`, name)
 	}
 	spans := spansOf(table)

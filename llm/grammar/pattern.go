@@ -3,6 +3,7 @@ package grammar
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -63,7 +64,7 @@ func (re *regex) unanchored() (*expr, error) {
 	}
 	parts := []*regex{re}
 	for len(parts) == 1 && parts[0].op == regexSeq {
-		parts = parts[0].kids
+		parts = withoutEmpty(parts[0].kids)
 	}
 	if len(parts) == 1 && parts[0].op == regexAlt { // a group around everything
 		return parts[0].unanchored()
@@ -93,6 +94,11 @@ func (re *regex) unanchored() (*expr, error) {
 	return seq(kids...), nil
 }
 
+// withoutEmpty leaves out what flags such as (?i) and empty groups are read as: an anchor may stand behind them.
+func withoutEmpty(parts []*regex) []*regex {
+	return slices.DeleteFunc(slices.Clone(parts), func(re *regex) bool { return re.op == regexSeq && len(re.kids) == 0 })
+}
+
 // inside turns a part of a pattern into characters of a JSON string.
 func (re *regex) inside() (*expr, error) {
 	kids := make([]*expr, len(re.kids))
@@ -104,7 +110,11 @@ func (re *regex) inside() (*expr, error) {
 	}
 	switch re.op {
 	case regexChar:
-		return jsonChars(merged(re.spans)), nil
+		spans := merged(re.spans)
+		if len(spans) == 0 && len(re.spans) > 0 {
+			return nil, errors.New(`half of a surrogate pair is no character: write \u{1F600}, or the character itself`)
+		}
+		return jsonChars(spans), nil
 	case regexSeq:
 		return seq(kids...), nil
 	case regexAlt:

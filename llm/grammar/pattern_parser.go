@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -134,6 +135,12 @@ func (p *patternParser) atom() (*regex, error) {
 	switch c {
 	case '*', '+', '?':
 		return nil, fmt.Errorf("%c repeats nothing", c)
+	case '{':
+		p.at--
+		if _, _, ok, err := p.times(); ok || err != nil {
+			return nil, cmp.Or(err, errors.New("a {m,n} repeats nothing"))
+		}
+		p.at++
 	case '^', '$':
 		return &regex{op: regexPlace, place: string(c)}, nil
 	case '.':
@@ -152,7 +159,7 @@ func (p *patternParser) atom() (*regex, error) {
 		if p.takes("B") {
 			return &regex{op: regexPlace, place: `\B`}, nil
 		}
-		spans, _, err := p.escape()
+		spans, _, err := p.escape(false)
 		return oneOf(p.folded(spans)), err
 	}
 	return oneOf(p.folded([]span{{c, c}})), nil
@@ -217,25 +224,28 @@ func (p *patternParser) flags() (rest bool, err error) {
 // class reads the rest of [ … ].
 func (p *patternParser) class() (*regex, error) {
 	negate := p.takes("^")
+	if p.more() && p.in[p.at] == ']' {
+		return nil, errors.New(`a ] after [ or [^ ends it for some and is in it for others: write \] for a ], [\s\S] for any character`)
+	}
 	var all []span
-	for first := true; ; first = false {
+	for {
 		switch {
 		case !p.more():
 			return nil, errors.New("a [ is not closed")
-		case p.in[p.at] == ']' && !first:
+		case p.in[p.at] == ']':
 			p.at++
 			if all = p.folded(all); negate {
 				all = negated(all)
 			}
 			return oneOf(all), nil
 		}
-		low, single, err := p.member()
+		low, single, err := p.member(negate)
 		if err != nil {
 			return nil, err
 		}
 		if single && p.at+1 < len(p.in) && p.in[p.at] == '-' && p.in[p.at+1] != ']' {
 			p.at++
-			high, ok, err := p.member()
+			high, ok, err := p.member(negate)
 			if err != nil {
 				return nil, err
 			}
@@ -248,8 +258,8 @@ func (p *patternParser) class() (*regex, error) {
 	}
 }
 
-// member reads a character of a class, or an escape. single: it is one character.
-func (p *patternParser) member() (spans []span, single bool, err error) {
+// member reads a character of a class, or an escape. single: it is one character. negate: the class is of all others.
+func (p *patternParser) member(negate bool) (spans []span, single bool, err error) {
 	if !p.more() {
 		return nil, false, errors.New("a [ is not closed")
 	}
@@ -261,7 +271,7 @@ func (p *patternParser) member() (spans []span, single bool, err error) {
 	if p.takes("b") {
 		return []span{{'\b', '\b'}}, true, nil
 	}
-	return p.escape()
+	return p.escape(negate)
 }
 
 // folded adds the other spellings of characters where case does not matter.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -36,8 +37,8 @@ func TestPatterns(t *testing.T) {
 	texts := []string{"", "a", "b", "ab", "ba", "aab", "abc", "xaby", "A", "aB", "é", "É", "ſ", "K", "k", "日本", "a\nb", "\n", "\t", "\f", "\b", "a b", "-", "]", "^", "\\", "{", "a{", "a{1", "aa", "aaa", "7", "٣", "_", ".", "\u2028", "\U0001F600", "Σ", "ς", "<&>", `"`, "\x01", "/"}
 	for _, source := range []string{
 		"", "a", "ab|b", "^a", "a$", "^a$", "^ab|ba$", "^(a|b)$", "(^a$)", "((^ab$))", "^^a$$", "a*", "^a*$", "^a+b?$", "^a{2}$", "^a{1,2}b$", "^a{2,}$", "^a*?b+?$", "^(ab){0,2}$",
-		"^[a-c]+$", "^[^a-c]$", "^[]a]$", "^[a-]$", "^[-a]$", `^[\]\\^]$`, "^[^]]$", `^\d$`, `^\D$`, `^\w+$`, `^\W$`, `^\s$`, `^\S+$`, `^[\d\s_]$`, `^[\w-]$`, `^[^\W\d]$`, "^.$", "^(?s).$", "^(?s:.)$", "^(?i)ab$",
-		"^(?i:k)$", "^(?i)[a-z]$", "^(?i)σ$", "^(?i:a)b$", "^((?i)a)b$", "^(?i)a|B$", "^(?i)a(?-i)b$", "^(?:a|b)+$", "^(?P<x>a)(?<y>b)$", `^\p{L}$`, `^\pL+$`, `^\P{L}$`, `^\p{Lu}$`, `^[\p{Nd}_]$`, `^\p{^L}$`, `^\p{Greek}$`, `^\p{Han}+$`,
+		"^[a-c]+$", "^[^a-c]$", "^[\\]a]$", "^[a-]$", "^[-a]$", `^[\]\\^]$`, "^[^\\]]$", `^\d$`, `^\D$`, `^\w+$`, `^\W$`, `^\s$`, `^\S+$`, `^[\d\s_]$`, `^[\w-]$`, `^[^\W\d]$`, "^.$", "^(?s).$", "^(?s:.)$", "^(?i)ab$",
+		"^(?i:k)$", "^(?i)[a-z]$", "^(?i)σ$", "^(?i:a)b$", "^((?i)a)b$", "^(?i)a|B$", "^(?i)a(?-i)b$", "(?i)^ab$", "(?i)^a$|^B$", "(?i)(^a$)", "()^a$()", `(?i)^\W$`, `(?i)^[^\W]$`, `(?i)^\P{Lu}$`, `(?i)^\D$`, "^(?:a|b)+$", "^(?P<x>a)(?<y>b)$", `^\p{L}$`, `^\pL+$`, `^\P{L}$`, `^\p{Lu}$`, `^[\p{Nd}_]$`, `^\p{^L}$`, `^\p{Greek}$`, `^\p{Han}+$`,
 		`^\x41$`, `^\x{1F600}$`, `^\t$`, `^\n$`, `^\f$`, `^\.$`, `^\/$`, `^\-$`, `^a\{$`, "^a{$", "^a{1$", "a||b", "^(|a)$", "^()a$", "^[^\\x00-\\x7f]$", `^[\t\n\f]$`, "^a.b$", "é|日", "^[é日]+$",
 	} {
 		oracle, err := regexp.Compile(source)
@@ -48,6 +49,9 @@ func TestPatterns(t *testing.T) {
 			want := oracle.MatchString(texts[i])
 			if strings.Contains(source, ".") && !strings.Contains(source, "?s") && !strings.Contains(source, `\.`) && texts[i] == "\u2028" {
 				want = false // a line's end in JavaScript
+			}
+			if strings.Contains(source, `\S`) && texts[i] == "\u2028" {
+				want = false // a space in JavaScript
 			}
 			if got != want {
 				t.Errorf("%q takes %q: %t, want %t", source, texts[i], got, want)
@@ -68,12 +72,32 @@ func TestPatternsOfJavaScript(t *testing.T) {
 	}
 }
 
+// TestPatternsLeaveOut has what no validator may find outside of a class: JavaScript's spaces are more than those that \s makes.
+func TestPatternsLeaveOut(t *testing.T) {
+	v := bytesVocabulary()
+	texts := []string{" ", "\n", "\v", "\u00a0", "\u2028", "\u3000", "\ufeff", "a"}
+	for source, want := range map[string]string{
+		`^\s$`: "01", `^\S$`: "7", `^[^\s]$`: "7", `^[^\S]$`: "01", `^[\S]$`: "7", `^.$`: "023567",
+	} {
+		got := ""
+		for i, taken := range takenBy(t, source, v, texts) {
+			if taken {
+				got += strconv.Itoa(i)
+			}
+		}
+		if got != want {
+			t.Errorf("%q takes %s of %q, want %s", source, got, texts, want)
+		}
+	}
+}
+
 func TestPatternMistakes(t *testing.T) {
 	for source, want := range map[string]string{
 		"(a": "not closed", "a)": "closes nothing", "[a": "not closed", "[b-a]": "before its beginning", "*a": "repeats nothing", "a**": "put it into a group", "a{2}{3}": "put it into a group", "a{2,1}": "m ≤ n", "a{1001}": "m ≤ n",
 		"((a{100}){100}){100}": "more than 1000 times", `\1`: "back references", `(?=a)`: "ahead or behind", "(?<!a)": "ahead or behind", "(?m)a": "flag m", `\q`: `\q is not supported`, `a\`: "last backslash", `\p{Klingon}`: "write ranges", `\p{L`: "not closed",
 		`\x4`: "not complete", `\u{110000}`: "not the number of a character", "a^b": "^ in the middle", `a\bc`: `\b in the middle`, strings.Repeat("(", 300): "groups in groups", strings.Repeat("a", 1<<17): "at most",
-		strings.Repeat(`(?i)\W`, 1000): "too many characters",
+		strings.Repeat(`(?i)[^x]\W`, 1000): "too many characters", "[]a]": `write \]`, "[^]": `write \]`, "{2}a": "repeats nothing", "a|{2,}": "repeats nothing", `\01`: "write", `^\u{41`: "not closed", `[\u{41`: "not closed",
+		`\p{Foo=Greek}`: "not supported", `\p{scx=Greek}`: "not supported", `[\ud800-\udbff][\udc00-\udfff]`: "surrogate pair",
 	} {
 		if _, err := pattern(source); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: %v, want %s", source, err, want)

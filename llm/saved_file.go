@@ -22,6 +22,9 @@ func (s *Session) Save(ctx context.Context, path string) (h Saved, err error) {
 		return h, err
 	}
 	defer s.leave()
+	if err := checkRegular(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return h, err
+	}
 	if err := removeLeft(path); err != nil {
 		return h, err
 	}
@@ -40,6 +43,15 @@ func (s *Session) Save(ctx context.Context, path string) (h Saved, err error) {
 		return h, fmt.Errorf("%s: %w", path, errors.Join(err, os.Remove(f.Name())))
 	}
 	return h, outdir.SyncDir(filepath.Dir(path))
+}
+
+// checkRegular refuses directories, links and devices.
+func checkRegular(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w: it is no regular file", path, ErrSaved)
+	}
+	return err
 }
 
 // abandoned is how long nothing is written to a file that a save has left.
@@ -75,10 +87,8 @@ func (s *Session) Restore(ctx context.Context, path string) (h Saved, err error)
 		return h, err
 	}
 	defer s.leave()
-	if info, err := os.Lstat(path); err != nil {
+	if err := checkRegular(path); err != nil {
 		return h, err
-	} else if !info.Mode().IsRegular() {
-		return h, fmt.Errorf("%s: %w: it is no regular file", path, ErrSaved)
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
@@ -15,10 +17,17 @@ import (
 // promptCacheFlag names the file that keeps what was computed of a text.
 var promptCacheFlag = &cli.StringFlag{Name: "prompt-cache", Usage: "`FILE`: save there what was computed of prompt and text, and go on from it the next time", Category: "Text"}
 
-// checkPromptCache reports a --prompt-cache for more than one text.
+// checkPromptCache reports a --prompt-cache for more than one text, or where no file can be written: before the text, not after it.
 func checkPromptCache(c *cli.Context, prompts int) error {
-	if c.String("prompt-cache") != "" && (prompts > 1 || c.IsSet("prompts") || talks(c)) {
+	path := c.String("prompt-cache")
+	if path == "" {
+		return nil
+	}
+	if prompts > 1 || c.IsSet("prompts") || talks(c) {
 		return cmdline.Usagef("--prompt-cache: want one prompt")
+	}
+	if err := outdir.CheckWritable(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("--prompt-cache: %w", err)
 	}
 	return nil
 }

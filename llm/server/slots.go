@@ -84,11 +84,12 @@ func (s *Server) storeSlot(w http.ResponseWriter, r *http.Request, l *loaded, ac
 	if s.o.Slots == "" {
 		return &apiError{http.StatusNotImplemented, "slots are not saved: start the server with --slot-save-path DIR", "not_supported_error", "action", ""}
 	}
-	if !filename.MatchString(name) {
+	if !filename.MatchString(name) || !filepath.IsLocal(name) { // on Windows, NUL is a device
 		return bad("filename", "filename %q: want up to 200 letters, digits, dots, - and _, and no dot first", name)
 	}
 	path, begun := filepath.Join(s.o.Slots, name), time.Now()
 	var h llm.Saved
+	var inFile *fs.PathError
 	err := l.scheduler.Lend(r.Context(), id, func(session *llm.Session) (err error) {
 		s.saving.Lock() // there may be two of the same name
 		defer s.saving.Unlock()
@@ -104,6 +105,8 @@ func (s *Server) storeSlot(w http.ResponseWriter, r *http.Request, l *loaded, ac
 		return &apiError{http.StatusNotFound, fmt.Sprintf("filename %q: nothing was saved there", name), "invalid_request_error", "filename", "not_found"}
 	case errors.Is(err, llm.ErrSaved):
 		return &apiError{http.StatusBadRequest, strings.ReplaceAll(err.Error(), path, name), "invalid_request_error", "filename", "slot_refused"}
+	case errors.As(err, &inFile): // where the directory is, clients need not know
+		return &apiError{http.StatusInternalServerError, fmt.Sprintf("filename %q: %s: %v", name, inFile.Op, inFile.Err), "server_error", "filename", ""}
 	case err != nil:
 		return err
 	}

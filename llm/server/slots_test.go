@@ -87,6 +87,11 @@ func TestSlotMistakes(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "note"), []byte("a note"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	gone := filepath.Join(t.TempDir(), "gone")
+	lost, _ := start(t, server.Options{Slots: gone}, "tiny")
 	for _, c := range []struct {
 		address, path, body string
 		status              int
@@ -104,10 +109,13 @@ func TestSlotMistakes(t *testing.T) {
 		{address, "0?action=restore", `{"filename":".empty.partial"}`, 400, "want"},
 		{address, "0?action=restore", `{"filename":"nothing"}`, 404, "nothing was saved there"},
 		{address, "0?action=restore", `{"filename":"note"}`, 400, "note: saved sequence: it does not begin as one"},
+		{address, "0?action=save", `{"filename":"folder"}`, 400, "folder: saved sequence: it is no regular file"},
+		{address, "0?action=restore", `{"filename":"folder"}`, 400, "folder: saved sequence: it is no regular file"},
+		{lost, "0?action=save", `{"filename":"a"}`, 500, `filename \"a\": open: no such file`},
 		{short, "0?action=restore", `{"filename":"empty"}`, 400, `empty: saved sequence: it was saved with context \"512\", here it is \"100\"`},
 	} {
 		status, text, _ := post(t, c.address+"/slots/"+c.path, c.body)
-		if status != c.status || !strings.Contains(text, c.want) || strings.Contains(text, dir) {
+		if status != c.status || !strings.Contains(text, c.want) || strings.Contains(text, dir) || strings.Contains(text, gone) {
 			t.Errorf("%s %s: %d %s, want %d %s", c.path, c.body, status, text, c.status, c.want)
 		}
 	}

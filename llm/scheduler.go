@@ -228,8 +228,11 @@ func (s *Scheduler) leave(t *text) {
 	}
 }
 
-// fail ends a text with an error.
+// fail ends a text with an error: that the scheduler was closed, if this is what has ended the step.
 func (s *Scheduler) fail(t *text, err error) {
+	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("scheduler: %w", ErrClosed)
+	}
 	s.leave(t)
 	s.deliver(t, Piece{}, err)
 }

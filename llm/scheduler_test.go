@@ -185,3 +185,33 @@ func TestSchedulerErrors(t *testing.T) {
 		got.Close()
 	}
 }
+
+// TestCloseEndsStep closes a scheduler in the middle of a step: the text learns that it was closed, not that something was
+// canceled, which nobody did.
+func TestCloseEndsStep(t *testing.T) {
+	m, f := fakeModel(1)
+	begun, free := make(chan struct{}, 1), make(chan struct{})
+	f.between = func(int) {
+		signal(begun)
+		<-free
+	}
+	s := scheduler(t, m, 1)
+	ended, closed := make(chan error, 1), make(chan struct{})
+	go func() {
+		_, err := s.Embed(t.Context(), numbers(1, 9*fakeChunk), PoolLast) // in one step
+		ended <- err
+	}()
+	<-begun
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	go func() {
+		s.Close(ctx)
+		close(closed)
+	}()
+	<-s.ctx.Done()
+	close(free)
+	if err := <-ended; !errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want %v", err, ErrClosed)
+	}
+	<-closed
+}

@@ -98,6 +98,9 @@ func (d *determinizer) run(begin int32) (start int32, err error) {
 		if len(d.to.places) > maxStates {
 			return 0, fmt.Errorf("it is too large: its automaton has more than %d states", maxStates)
 		}
+		if most := leastStates + 4*len(d.nfa.nodes); boundsGrowth && i > most {
+			return 0, fmt.Errorf("it is too large: its automaton has more than %d states: begin a pattern with ^, or repeat less", most)
+		}
 		d.fill(base+int32(i), d.sets[i])
 	}
 	return start, nil
@@ -183,3 +186,7 @@ func (d *determinizer) fill(id int32, set []int32) {
 	sort.Stable(byRule(out))
 	d.to.places[id].edges, d.to.places[id].calls = edges, out
 }
+
+// leastStates is how many states a rule's automaton may have that grows faster than the rule: those of a.{20} double with each
+// repetition.
+const leastStates = 1 << 15

@@ -91,6 +91,20 @@ func TestPatternsLeaveOut(t *testing.T) {
 	}
 }
 
+// TestPatternGrows gives up early on a pattern whose automaton doubles with each repetition.
+func TestPatternGrows(t *testing.T) {
+	v := bytesVocabulary()
+	for source, want := range map[string]string{"a[ab]{30}b": "begin a pattern with ^", "^a[ab]{30}b": "", "a[ab]{12}b": ""} {
+		e, err := pattern(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = New(ofExpr(inQuotes(e)), v); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", source, err, want)
+		}
+	}
+}
+
 func TestPatternMistakes(t *testing.T) {
 	for source, want := range map[string]string{
 		"(a": "not closed", "a)": "closes nothing", "[a": "not closed", "[b-a]": "before its beginning", "*a": "repeats nothing", "a**": "put it into a group", "a{2}{3}": "put it into a group", "a{2,1}": "m ≤ n", "a{1001}": "m ≤ n",

@@ -14,3 +14,6 @@ func property(name string) *unicode.RangeTable {
 	}
 	return unicode.Scripts[name]
 }
+
+// boundsGrowth: schemas come from others, who could keep a server busy with automata that double.
+const boundsGrowth = true

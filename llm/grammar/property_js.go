@@ -27,3 +27,6 @@ func property(name string) *unicode.RangeTable {
 	}
 	return nil
 }
+
+// boundsGrowth: in a page, schemas are its own, up to maxStates.
+const boundsGrowth = false

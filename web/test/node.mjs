@@ -2,6 +2,8 @@
 globalThis.location = { href: process.argv[2] };
 const { installWebGPU } = await import('llama-webgpu/node');
 await installWebGPU();
+const { leave, watchDevices } = await import('./leave.mjs');
+watchDevices();
 const { run } = await import('./suite.js');
 await run((r) => console.log(JSON.stringify(r)), new RegExp(process.argv[3] ?? '.'));
-process.exit(0); // Dawn's device would keep the process
+await leave();

@@ -2,7 +2,9 @@
 globalThis.location = { href: process.argv[2] };
 const { installWebGPU } = await import('llama-webgpu/node');
 await installWebGPU();
+const { leave, watchDevices } = await import('./leave.mjs');
+watchDevices();
 const { storm } = await import('./storm.js');
 const [seed, seconds] = process.argv.slice(3).map(Number);
 console.log(JSON.stringify(await storm({ seed, seconds, tell: console.log })));
-process.exit(0); // Dawn's device would keep the process
+await leave();

@@ -37,9 +37,9 @@ export function conversation(q: LanguageModelV4CallOptions) {
 }
 
 function effortOf(effort: string, warnings: Warning[]): ReasoningEffort {
-  if (effort !== 'xhigh' && effort !== 'max') return effort as ReasoningEffort;
-  warnings.push({ type: 'unsupported', feature: `reasoning ${effort}`, details: 'taken as high' });
-  return 'high';
+  if (effort !== 'max') return effort as ReasoningEffort;
+  warnings.push({ type: 'unsupported', feature: 'reasoning max', details: 'taken as xhigh' });
+  return 'xhigh';
 }
 
 /** A message of the SDK as messages of a chat template: each result of a tool is one. */

@@ -6,7 +6,7 @@ import type { ChatMessage, renderer, ToolCall } from './chat.js';
 /** How much a model is to think, for chat templates that know reasoning_effort or enable_thinking. */
 export type ReasoningEffort = (typeof efforts)[number];
 
-const efforts = ['none', 'minimal', 'low', 'medium', 'high'] as const;
+const efforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
 
 /** Options of a conversation beside those of its text. */
 export interface TemplateOptions {

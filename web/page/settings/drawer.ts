@@ -1,25 +1,30 @@
 // The drawer with the settings.
-import { $, button, input } from '../lib/dom.js';
-import { defaults, type Form, keep, type Settings, wrong } from './settings.js';
+import { $, button, el, input } from '../lib/dom.js';
+import { choices, defaults, type Form, keep, type Settings, wrong } from './settings.js';
 
-/** The sliders, and the values at which they do nothing. */
-const off = {
-  temperature: undefined,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repeatPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  typicalP: 1,
-  xtcProbability: 0,
-  xtcThreshold: undefined,
-  dynamicTemperatureRange: 0,
-  dryMultiplier: 0,
-  dryBase: undefined,
-  dryAllowedLength: undefined,
-} satisfies { [N in keyof Settings]?: number | undefined };
-const numeric = Object.keys(off) as (keyof typeof off)[];
+/** A slider: what it is called, from where to where it goes and in what steps, the value at which it does nothing, and a note. */
+type Slider = readonly [label: string, min: number, max: number, step: number, off?: number | undefined, note?: string];
+
+const usual = {
+  temperature: ['Temperature', 0, 2, 0.05],
+  topP: ['Top-p', 0.05, 1, 0.05, 1],
+  topK: ['Top-k', 0, 200, 1, 0],
+  minP: ['Min-p', 0, 0.5, 0.01, 0],
+  repeatPenalty: ['Repeat penalty', 1, 2, 0.05, 1],
+  presencePenalty: ['Presence penalty', -2, 2, 0.1, 0],
+  frequencyPenalty: ['Frequency penalty', -2, 2, 0.1, 0],
+} satisfies { [N in keyof Settings]?: Slider };
+const more = {
+  typicalP: ['Typical-p', 0.05, 1, 0.05, 1],
+  dynamicTemperatureRange: ['Dynamic temperature', 0, 2, 0.05, 0, '±'],
+  xtcProbability: ['XTC probability', 0, 1, 0.05, 0],
+  xtcThreshold: ['XTC threshold', 0, 0.5, 0.01],
+  dryMultiplier: ['DRY multiplier', 0, 3, 0.05, 0],
+  dryBase: ['DRY base', 1, 3, 0.05],
+  dryAllowedLength: ['DRY allowed length', 1, 20, 1, undefined, 'tokens'],
+} satisfies { [N in keyof Settings]?: Slider };
+const sliders = { ...usual, ...more };
+const numeric = Object.keys(sliders) as (keyof typeof sliders)[];
 const selects = ['overflow', 'toolChoice', 'reasoningEffort'] as const;
 const texts = ['schema', 'grammar', 'tools', 'system'] as const;
 
@@ -31,6 +36,9 @@ export class Drawer {
     private readonly s: Settings,
     private readonly changed: (what: keyof Settings) => void,
   ) {
+    $('sampling').append(...rows(usual));
+    $('more-sampling').append(...rows(more));
+    $('reasoningEffort').append(...choices.reasoningEffort.slice(1).map((v) => el('option', {}, v)));
     button('open-settings').addEventListener('click', () => this.open());
     button('close-settings').addEventListener('click', () => this.dialog.close());
     this.dialog.addEventListener('click', (e) => {
@@ -92,7 +100,8 @@ export class Drawer {
   private labels(): void {
     const { s } = this;
     for (const name of numeric) {
-      const text = s[name] === off[name] ? 'off' : name === 'temperature' && s[name] === 0 ? 'greedy' : String(s[name]);
+      const off = s[name] === sliders[name][4];
+      const text = off ? 'off' : name === 'temperature' && s[name] === 0 ? 'greedy' : String(s[name]);
       document.querySelector(`output[for=${name}]`)!.textContent = text;
     }
     // what has an effect only with another one
@@ -105,6 +114,14 @@ export class Drawer {
     $('settings-error').hidden = why === undefined;
     $('settings-error').textContent = why ?? '';
   }
+}
+
+/** The sliders with their labels, which show their values. */
+function rows(list: Record<string, Slider>): HTMLElement[] {
+  return Object.entries(list).flatMap(([id, [label, min, max, step, , note]]) => [
+    el('label', { for: id }, `${label} `, note && el('small', {}, `${note} `), el('output', { for: id })),
+    el('input', { id, type: 'range', min, max, step }),
+  ]);
 }
 
 /** A whole number in a field that may be empty. */

@@ -138,12 +138,14 @@ export function wrong(s: Settings): string | undefined {
 }
 
 /** The settings that are one of several words. */
-const choices: { [N in 'form' | 'overflow' | 'toolChoice' | 'reasoningEffort']: readonly string[] } = {
+export const choices = {
   form: ['text', 'json', 'schema', 'grammar'],
   overflow: ['error', 'truncate', 'shift'],
   toolChoice: ['auto', 'required'],
-  reasoningEffort: ['', 'none', 'minimal', 'low', 'medium', 'high'],
-};
+  reasoningEffort: ['', 'none', 'minimal', 'low', 'medium', 'high', 'xhigh'],
+} as const satisfies { [N in keyof Settings]?: readonly Settings[N][] };
+/** Does not compile if an effort that the package takes is missing above. */
+true satisfies Exclude<ReasoningEffort, (typeof choices.reasoningEffort)[number]> extends never ? true : false;
 
 const storage = 'llama-webgpu-settings';
 
@@ -160,7 +162,7 @@ export function restore(text: string | null): Settings {
   } catch {
     return { ...defaults };
   }
-  for (const [name, values] of Object.entries(choices))
+  for (const [name, values] of Object.entries<readonly string[]>(choices))
     if (!values.includes(s[name as keyof typeof choices]))
       Object.assign(s, { [name]: defaults[name as keyof Settings] });
   return s;

@@ -387,6 +387,14 @@ test('AI SDK: tools and thoughts', async () => {
     [o.tools[0].function.name, o.tools[0].function.parameters.required, o.toolChoice, o.reasoningEffort],
     ['weather', ['city'], 'required', 'low'],
   );
+  for (const [reasoning, effort, details] of [
+    ['xhigh', 'xhigh', []],
+    ['max', 'xhigh', ['taken as xhigh']],
+  ]) {
+    const prompt = [{ role: 'user', content: [{ type: 'text', text: 'x' }] }];
+    const { warnings } = await model.doGenerate({ prompt, reasoning });
+    assert.deepEqual([m.calls.at(-1).o.reasoningEffort, warnings.map((w) => w.details)], [effort, details]);
+  }
   // the results go back to the model, which is asked once more
   const s = streamText({ model, messages: ask, tools, stopWhen: isStepCount(2) });
   const parts = await all(s.fullStream);

@@ -197,11 +197,11 @@ func hear(message, want string) chromedp.Action {
 func TestPageTools(t *testing.T) {
 	a := act(t, "")
 	v := meet(t, a)
-	v.do(onServer("actor"), chromedp.Click("#tools-mode"), chromedp.WaitVisible("#tools"), until("document.activeElement.id === 'tools'"), set("toolChoice", "required"), set("reasoningEffort", "low"),
+	v.do(onServer("actor"), chromedp.Click("#tools-mode"), chromedp.WaitVisible("#tools"), until("document.activeElement.id === 'tools'"), set("toolChoice", "required"), set("reasoningEffort", "xhigh"),
 		set("typicalP", "0.9"), set("xtcProbability", "0.5"), set("dryMultiplier", "0.8"), set("dynamicTemperatureRange", "0.25"), picture(t, "settings"), chromedp.Click("#close-settings"))
 	v.do(send("Weather?"), until("document.querySelector('.assistant .thoughts')?.textContent === 'They want both cities.'"), state("ready"))
 	q := a.last(t)
-	if len(q.Tools) != 1 || q.Choice != "required" || q.Effort != "low" || q.TypicalP != .9 || q.XTCProbability != .5 || q.DRYMultiplier != .8 || q.DynamicRange != .25 {
+	if len(q.Tools) != 1 || q.Choice != "required" || q.Effort != "xhigh" || q.TypicalP != .9 || q.XTCProbability != .5 || q.DRYMultiplier != .8 || q.DynamicRange != .25 {
 		t.Errorf("the page asks for %+v", q)
 	}
 	if v.is("document.querySelector('.assistant .thinking').open || !/^Thought for/.test(document.querySelector('.assistant .thinking summary').textContent)") {

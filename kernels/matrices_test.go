@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,39 +91,66 @@ func (c matrixCase) inputs(stride int) []float32 {
 	return x
 }
 
-func (c matrixCase) test(t *testing.T) {
+// matrixData is what a product of a case reads and writes.
+type matrixData struct {
+	shape
+	w, h   []uint32  // planes of the weights
+	values []float32 // [rows][width], what they stand for
+	x      []float32 // [tokens][xStride]
+	biases []float32 // [rows]
+	y      []float32 // [tokens][yStride], which the kernel writes
+	before []float32 // y before
+}
+
+func (c matrixCase) data() matrixData {
 	rest, values := c.packing.rows(random(uint64(c.rows)), c.rows, c.width)
-	w, h := c.planes(rest, c.rows, c.width)
-	cols, stride, yStride := c.cols(c.width), roundUp(c.width, 256), roundUp(c.rows, 256)
-	x, y := c.inputs(stride), normals(random(3), c.tokens*yStride, 0, 1)
-	before, bias := append([]float32(nil), y...), normals(random(4), c.rows, 0, 1)
-	at := shape{cols: cols, rows: c.rows, width: c.width, xStride: stride, yStride: yStride, bias: c.bias, add: c.add, scale: c.scale, softcap: c.softcap}
-	halves, units := make([]uint32, c.tokens*cols), make([]float32, c.tokens)
-	launch(t, "split", c.consts(), c.tokens, 1, x, halves, units, at.words())
-	consts := c.consts()
-	for name, v := range c.tile {
-		consts[name] = v
+	stride, yStride := roundUp(c.width, 256), roundUp(c.rows, 256)
+	d := matrixData{
+		shape: shape{
+			cols: c.cols(c.width), rows: c.rows, width: c.width, xStride: stride, yStride: yStride,
+			bias: c.bias, add: c.add, scale: c.scale, softcap: c.softcap,
+		},
+		values: values, x: c.inputs(stride), biases: normals(random(4), c.rows, 0, 1), y: normals(random(3), c.tokens*yStride, 0, 1),
 	}
+	d.w, d.h = c.planes(rest, c.rows, c.width)
+	d.before = slices.Clone(d.y)
+	return d
+}
+
+// check compares y with what each element should be, and what lies between the tokens' rows with what was there before.
+func (d *matrixData) check(t *testing.T, element func(w, x []float32, bias, before float32) value) {
+	t.Helper()
+	for i := range d.y {
+		token, row := i/d.yStride, i%d.yStride
+		if row >= d.rows {
+			if d.y[i] != d.before[i] {
+				t.Fatalf("element %d of token %d was written", row, token)
+			}
+			continue
+		}
+		element(d.values[row*d.width:][:d.width], d.x[token*d.xStride:][:d.width], d.biases[row], d.before[i]).check(t, "y", i, d.y[i])
+	}
+}
+
+func (c matrixCase) test(t *testing.T) {
+	d := c.data()
+	halves, units := make([]uint32, c.tokens*d.cols), make([]float32, c.tokens)
+	launch(t, "split", c.consts(), c.tokens, 1, d.x, halves, units, d.words())
+	consts := c.consts()
+	maps.Copy(consts, c.tile)
 	k := matrixKernel(t, "matmul_matrix", consts)
 	high, _ := k.Constant("ROWS")
 	wide, _ := k.Constant("TOKENS")
 	var heads any
 	if c.block != 0 {
-		heads = h
+		heads = d.h
 	}
-	launchMatrix(t, k, (c.tokens+16*wide-1)/(16*wide), (c.rows+16*high-1)/(16*high), w, heads, halves, units, bias, y, at.words(), []uint32{uint32(c.tokens), 0, 0, 0})
+	launchMatrix(t, k, (c.tokens+16*wide-1)/(16*wide), (c.rows+16*high-1)/(16*high), d.w, heads, halves, units, d.biases, d.y, d.words(), []uint32{uint32(c.tokens), 0, 0, 0})
 	limbs, _ := k.Constant("LIMBS")
 	fine, _ := k.Constant("FINE")
-	for i := range y {
-		token, row := i/yStride, i%yStride
-		if row >= c.rows {
-			if y[i] != before[i] {
-				t.Fatalf("element %d of token %d was written", row, token)
-			}
-			continue
-		}
-		c.product(values[row*c.width:][:c.width], x[token*stride:][:c.width], bias[row], before[i], limbs, fine == 1 || c.bits == 16).check(t, "y", i, y[i])
-	}
+	d.check(t, func(w, x []float32, bias, before float32) value {
+		return c.product(w, x, bias, before, limbs, fine == 1 || c.bits == 16)
+	})
 }
 
 // product is an element of y. A weight is rounded to float16 once, off by 2⁻¹¹ of it at most, unless what is lost is multiplied, too; an activation of one limb
@@ -166,31 +194,19 @@ func TestMatvecMatrix(t *testing.T) {
 }
 
 func (c matrixCase) few(t *testing.T) {
-	rest, values := c.packing.rows(random(uint64(c.rows)), c.rows, c.width)
-	w, h := c.planes(rest, c.rows, c.width)
-	cols, stride, yStride := c.cols(c.width), roundUp(c.width, 256), roundUp(c.rows, 256)
-	x, y := c.inputs(stride), normals(random(3), c.tokens*yStride, 0, 1)
-	before, bias := append([]float32(nil), y...), normals(random(4), c.rows, 0, 1)
-	at := shape{cols: cols, rows: c.rows, width: c.width, xStride: stride, yStride: yStride, bias: c.bias, add: c.add, scale: c.scale, softcap: c.softcap}
+	d := c.data()
 	consts, split := c.consts(), c.consts()
-	maps.Copy(consts, kernels.Consts{"COLS": cols, "HEIGHT": c.rows})
+	maps.Copy(consts, kernels.Consts{"COLS": d.cols, "HEIGHT": c.rows})
 	maps.Copy(consts, c.tile)
 	k := matrixKernel(t, "matvec_matrix", consts)
 	rows, _ := k.Constant("ROWS")
 	wide, _ := k.Constant("WIDE")
 	fine, _ := k.Constant("FINE")
-	panels, units := make([]uint32, 16*wide*cols), make([]float32, c.tokens)
-	maps.Copy(split, kernels.Consts{"COLS": cols, "WIDTH": c.width, "STRIDE": stride, "WIDE": wide})
-	launch(t, "split_panels", split, c.tokens, 1, x, nil, panels, units)
-	launchMatrix(t, k, (c.rows+rows-1)/rows, 1, w, h, panels, units, bias, y, at.words(), []uint32{uint32(c.tokens), 0, 0, 0})
-	for i := range y {
-		token, row := i/yStride, i%yStride
-		if row >= c.rows {
-			if y[i] != before[i] {
-				t.Fatalf("element %d of token %d was written", row, token)
-			}
-			continue
-		}
-		c.product(values[row*c.width:][:c.width], x[token*stride:][:c.width], bias[row], before[i], 2, fine == 1).check(t, "y", i, y[i])
-	}
+	panels, units := make([]uint32, 16*wide*d.cols), make([]float32, c.tokens)
+	maps.Copy(split, kernels.Consts{"COLS": d.cols, "WIDTH": c.width, "STRIDE": d.xStride, "WIDE": wide})
+	launch(t, "split_panels", split, c.tokens, 1, d.x, nil, panels, units)
+	launchMatrix(t, k, (c.rows+rows-1)/rows, 1, d.w, d.h, panels, units, d.biases, d.y, d.words(), []uint32{uint32(c.tokens), 0, 0, 0})
+	d.check(t, func(w, x []float32, bias, before float32) value {
+		return c.product(w, x, bias, before, 2, fine == 1)
+	})
 }

@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,16 +27,7 @@ func TestExpertsCalibrated(t *testing.T) {
 	dev := gputest.Open(t)
 	for _, name := range []string{"mixtral", "llama4", "qwen3_moe", "gpt_oss", "qwen3_5_moe", "gemma4_moe"} {
 		t.Run(name, func(t *testing.T) {
-			checkpoint, err := hf.Open(fixture.Family(t, name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer checkpoint.Close()
-			var windows [][]int32
-			all := modeltest.Tokens(16*64, checkpoint.Spec().Vocab)
-			for at := 0; at < len(all); at += 64 {
-				windows = append(windows, all[at:at+64])
-			}
+			checkpoint, windows := familyAndTexts(t, name, 16)
 			search := calibrated(t, dev, checkpoint, nil)
 			gptq := calibrated(t, dev, checkpoint, windows)
 			if notes := gptq.Manifest.Notes; len(notes) > 0 {
@@ -62,16 +54,36 @@ func TestExpertsCalibrated(t *testing.T) {
 	}
 }
 
+// familyAndTexts opens a family's checkpoint until the test ends, and makes up texts of 64 tokens for it.
+func familyAndTexts(t *testing.T, name string, texts int) (*hf.Checkpoint, [][]int32) {
+	t.Helper()
+	checkpoint, err := hf.Open(fixture.Family(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { checkpoint.Close() })
+	return checkpoint, slices.Collect(slices.Chunk(modeltest.Tokens(texts*64, checkpoint.Spec().Vocab), 64))
+}
+
 // calibrated converts a checkpoint to int4, calibrated with windows unless there are none.
 func calibrated(t *testing.T, dev *gpu.Device, checkpoint *hf.Checkpoint, windows [][]int32) *bundle.Bundle {
 	t.Helper()
+	if windows == nil {
+		return inInt4(t, checkpoint, nil)
+	}
+	c, err := New(dev, checkpoint, windows, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return inInt4(t, checkpoint, c)
+}
+
+// inInt4 converts a checkpoint to int4 with what a calibrator says, or by the search without one.
+func inInt4(t *testing.T, checkpoint *hf.Checkpoint, c convert.Calibration) *bundle.Bundle {
+	t.Helper()
 	o := convert.Options{Format: "int4", EmbedFormat: "f16", HeadFormat: "f16", Block: 32}
-	if windows != nil {
-		c, err := New(dev, checkpoint, windows, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+	if c != nil {
 		o.Method, o.Calibration, o.Correction = convert.GPTQ, c, 0.5
 	}
 	return modeltest.Bundle(t, checkpoint, o)
@@ -101,16 +113,7 @@ func TestBesideCalibrated(t *testing.T) {
 	dev := gputest.Open(t)
 	for _, name := range []string{"gemma4_inputs", "gemma3n"} {
 		t.Run(name, func(t *testing.T) {
-			checkpoint, err := hf.Open(fixture.Family(t, name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer checkpoint.Close()
-			var windows [][]int32
-			all := modeltest.Tokens(8*64, checkpoint.Spec().Vocab)
-			for at := 0; at < len(all); at += 64 {
-				windows = append(windows, all[at:at+64])
-			}
+			checkpoint, windows := familyAndTexts(t, name, 8)
 			before := drift(t, checkpoint, calibrated(t, dev, checkpoint, nil), windows)
 			after := drift(t, checkpoint, calibrated(t, dev, checkpoint, windows), windows)
 			onCPU, err := cpu.New(checkpoint, windows, true)
@@ -118,8 +121,7 @@ func TestBesideCalibrated(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer onCPU.Close()
-			o := convert.Options{Format: "int4", EmbedFormat: "f16", HeadFormat: "f16", Block: 32, Method: convert.GPTQ, Calibration: onCPU, Correction: 0.5}
-			byCPU := drift(t, checkpoint, modeltest.Bundle(t, checkpoint, o), windows)
+			byCPU := drift(t, checkpoint, inInt4(t, checkpoint, onCPU), windows)
 			t.Logf("KL divergence on the calibration text: search %.4f, gptq %.4f, on the CPU %.4f", before, after, byCPU)
 			if !(after < 0.9*before) || !(byCPU < 0.9*before) {
 				t.Errorf("calibration does not help: KL divergence %.4f on the GPU, %.4f on the CPU, by the search %.4f", after, byCPU, before)

@@ -10,7 +10,6 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
-	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 func TestTopOfErrors(t *testing.T) {
@@ -113,10 +112,7 @@ func testLargeBatch(t *testing.T, dev *gpu.Device, src *modeltest.Model, choice 
 			t.Fatal(err)
 		}
 	}
-	ref, err := verify.NewReference(src, verify.ReferenceOptions{KVFloat16: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ref := newRef(t, src)
 	for s := range sequences {
 		got, err := tr.LogitsOf(ctx, s)
 		if err != nil {

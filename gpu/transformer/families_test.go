@@ -45,11 +45,7 @@ func TestFamilies(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := modeltest.Run(t, ref, golden.IDs)
-			for _, pieces := range [][]int{nil, {5, 17, 2, 11}, {1}} {
-				if d := modeltest.RelRMS(t, modeltest.Run(t, tr, golden.IDs, pieces...), want); !(d <= 1e-3) {
-					t.Errorf("pieces %v: relative RMS %.2g", pieces, d)
-				}
-			}
+			inPieces(t, tr, golden.IDs, want, 1e-3, nil, []int{5, 17, 2, 11}, []int{1})
 			rewound(t, tr, golden.IDs, want)
 			batched(t, tr, golden.IDs, want)
 		})

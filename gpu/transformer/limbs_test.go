@@ -8,7 +8,6 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
-	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // TestLimbs feeds a model whose products take limbs, and normalize them, token by token and a few at a time, on a device that has
@@ -31,15 +30,6 @@ func TestLimbs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	ref, err := verify.NewReference(src, verify.ReferenceOptions{KVFloat16: true})
-	if err != nil {
-		t.Fatal(err)
-	}
 	ids := modeltest.Tokens(12, spec.Vocab)
-	want := modeltest.Run(t, ref, ids)
-	for _, pieces := range [][]int{{1}, {3, 5, 4}} {
-		if d := modeltest.RelRMS(t, modeltest.Run(t, tr, ids, pieces...), want); !(d <= 1e-3) {
-			t.Errorf("pieces %v: relative RMS %.2g", pieces, d)
-		}
-	}
+	inPieces(t, tr, ids, modeltest.Run(t, newRef(t, src), ids), 1e-3, []int{1}, []int{3, 5, 4})
 }

@@ -114,6 +114,7 @@ func TestKVFloat32Layers(t *testing.T) {
 	}
 }
 
+// newRef is the CPU reference with a cache of float16.
 func newRef(t *testing.T, src *modeltest.Model) *verify.Reference {
 	t.Helper()
 	r, err := verify.NewReference(src, verify.ReferenceOptions{KVFloat16: true})

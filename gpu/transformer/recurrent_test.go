@@ -6,7 +6,6 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
-	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 // recurrent are the made-up models whose layers remember by states.
@@ -47,10 +46,7 @@ func TestStatesOfBatch(t *testing.T) {
 				at[0]++
 				at[2]++
 			}
-			ref, err := verify.NewReference(src, verify.ReferenceOptions{KVFloat16: true})
-			if err != nil {
-				t.Fatal(err)
-			}
+			ref := newRef(t, src)
 			for i, sequence := range []int{0, 2} {
 				got, err := tr.LogitsOf(ctx, i)
 				if err != nil {

@@ -27,18 +27,21 @@ func TestForward(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer tr.Close()
-			ref, err := verify.NewReference(src, verify.ReferenceOptions{KVFloat16: true})
-			if err != nil {
-				t.Fatal(err)
-			}
 			tokens := modeltest.Tokens(45, s.Vocab)
-			want := modeltest.Run(t, ref, tokens)
-			for _, pieces := range [][]int{nil, {5, 17, 2, 11}, {1}} {
-				if d := modeltest.RelRMS(t, modeltest.Run(t, tr, tokens, pieces...), want); !(d <= modeltest.MaxRelRMS) {
-					t.Errorf("pieces %v: relative RMS %.2g", pieces, d)
-				}
-			}
+			want := modeltest.Run(t, newRef(t, src), tokens)
+			inPieces(t, tr, tokens, want, modeltest.MaxRelRMS, nil, []int{5, 17, 2, 11}, []int{1})
 		})
+	}
+}
+
+// inPieces feeds tokens in pieces of each of these lengths, and compares the logits with the ones wanted, which may differ by a
+// relative RMS of most.
+func inPieces(t *testing.T, tr *Transformer, tokens []int32, want []float32, most float64, lengths ...[]int) {
+	t.Helper()
+	for _, pieces := range lengths {
+		if d := modeltest.RelRMS(t, modeltest.Run(t, tr, tokens, pieces...), want); !(d <= most) {
+			t.Errorf("pieces %v: relative RMS %.2g", pieces, d)
+		}
 	}
 }
 
@@ -57,11 +60,7 @@ func TestWrap(t *testing.T) {
 	}
 	tokens := modeltest.Tokens(120, src.Described.Vocab)
 	want := modeltest.Run(t, ref, tokens)
-	for _, pieces := range [][]int{nil, {50, 1, 30}, {1}} {
-		if d := modeltest.RelRMS(t, modeltest.Run(t, tr, tokens, pieces...), want); !(d <= modeltest.MaxRelRMS) {
-			t.Errorf("pieces %v: relative RMS %.2g", pieces, d)
-		}
-	}
+	inPieces(t, tr, tokens, want, modeltest.MaxRelRMS, nil, []int{50, 1, 30}, []int{1})
 }
 
 // TestTrace compares the residual stream after each layer with the reference's.
@@ -73,10 +72,6 @@ func TestTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	ref, err := verify.NewReference(src, verify.ReferenceOptions{KVFloat16: true})
-	if err != nil {
-		t.Fatal(err)
-	}
 	hidden := func(f interface {
 		verify.Forwarder
 		verify.Tracer
@@ -88,7 +83,7 @@ func TestTrace(t *testing.T) {
 		modeltest.Run(t, f, modeltest.Tokens(30, src.Described.Vocab))
 		return layers
 	}
-	got, want := hidden(tr), hidden(ref)
+	got, want := hidden(tr), hidden(newRef(t, src))
 	for i := range want {
 		if d := modeltest.RelRMS(t, got[i], want[i]); !(d <= modeltest.MaxRelRMS) {
 			t.Errorf("after layer %d: relative RMS %.2g", i, d)

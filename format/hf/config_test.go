@@ -110,7 +110,7 @@ func TestKeys(t *testing.T) {
 
 // Every family's defaults are read by it, and its fixture exists.
 func TestEveryFamilyHasAFixture(t *testing.T) {
-	seen := map[string]bool{"gemma3": true, "llama4": true, "kimi_k2": true, "kimi_k25": true, "xgenmm": true} // around gemma3_text and llama4_text; DeepSeek V3 by another name
+	seen := map[string]bool{"gemma3": true, "llama4": true, "kimi_k2": true, "kimi_k25": true, "xgenmm": true} // around gemma3_text, llama4_text and phi3; DeepSeek V3 by another name
 	for name := range textIn {
 		seen[name], seen[strings.TrimSuffix(name, "_text")] = true, true
 	}

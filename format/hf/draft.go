@@ -50,7 +50,7 @@ func newDraft(name string, o *object) *draft {
 	}
 	layer.Attention.Scale = invSqrt(float64(layer.Attention.HeadDim))
 	n := o.size("num_hidden_layers", 0)
-	if n > 1<<12 {
+	if n > maxLayers {
 		o.fail("num_hidden_layers", "%d are too many", n)
 		n = 1
 	}
@@ -65,7 +65,7 @@ func invSqrt(x float64) float32 { return float32(math.Pow(x, -0.5)) }
 // repeat makes n layers, all like the first. It replaces num_hidden_layers where other keys say how many there are.
 func (d *draft) repeat(n int) {
 	switch {
-	case n > 1<<12:
+	case n > maxLayers:
 		d.fail("num_hidden_layers", "%d layers are too many", n)
 		return
 	case n > 0:
@@ -185,7 +185,7 @@ func (d *draft) windows(window, chunk int, fallback func(i int) string) {
 		}
 		switch {
 		case kind == fullAttention:
-		case kind == "sliding_attention" && window > 0:
+		case kind == slidingAttention && window > 0:
 			y.Attention.Window = window
 		case kind == "chunked_attention" && chunk > 0:
 			y.Attention.Chunk = chunk
@@ -195,11 +195,15 @@ func (d *draft) windows(window, chunk int, fallback func(i int) string) {
 	})
 }
 
-// What layer_types calls layers with attention to all positions, and those with a recurrence.
+// What layer_types calls layers with attention to all positions, to those in a window, and with a recurrence.
 const (
-	fullAttention   = "full_attention"
-	linearAttention = "linear_attention"
+	fullAttention    = "full_attention"
+	slidingAttention = "sliding_attention"
+	linearAttention  = "linear_attention"
 )
+
+// maxLayers bounds what a file says, so that nothing large is made of a mistake.
+const maxLayers = 1 << 12
 
 // layerType returns the name of today for one that layer_types may have.
 func layerType(name string) string {
@@ -244,9 +248,9 @@ func (d *draft) slidingWindow() int {
 // everywhere is a fallback for windows: all layers alike.
 func everywhere(window int) func(int) string {
 	if window > 0 {
-		return func(int) string { return "sliding_attention" }
+		return func(int) string { return slidingAttention }
 	}
-	return func(int) string { return "full_attention" }
+	return func(int) string { return fullAttention }
 }
 
 // finish gathers equal layers into kinds.

@@ -231,7 +231,7 @@ func (d *draft) patternWindows(window int, key string) {
 		if (i+1)%every == 0 {
 			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 }
 
@@ -246,7 +246,7 @@ func readOLMo3(d *draft) {
 		if (i+1)%4 == 0 {
 			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 	d.localAndGlobalRoPE("rope_theta")
 }

@@ -181,7 +181,7 @@ func readCWM(d *draft) {
 		if i%4 == 0 {
 			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 }
 

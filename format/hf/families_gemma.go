@@ -53,7 +53,7 @@ func readCappedGemma(d *draft) {
 	gemma(d)
 	d.rope(false, ropeNames)
 	d.windows(d.slidingWindow(), 0, func(i int) string {
-		return []string{"sliding_attention", "full_attention"}[i%2]
+		return []string{slidingAttention, fullAttention}[i%2]
 	})
 	c := d.softcap("attn_logit_softcapping")
 	d.each(func(_ int, y *model.Layer) { y.Attention.Softcap = c })
@@ -79,9 +79,9 @@ func readGemma3(d *draft) {
 	pattern := d.size("sliding_window_pattern", 6)
 	d.windows(d.slidingWindow(), 0, func(i int) string {
 		if (i+1)%pattern == 0 {
-			return "full_attention"
+			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 	d.localAndGlobalRoPE("rope_local_base_freq")
 }
@@ -100,7 +100,7 @@ func (d *draft) ropeByKind(partial bool, names map[string]string) {
 		d.fail("rope_parameters", "missing")
 		return
 	}
-	for i, kind := range []string{fullAttention, "sliding_attention"} {
+	for i, kind := range []string{fullAttention, slidingAttention} {
 		o := params.object(kind)
 		if o == nil {
 			params.fail(kind, "missing")
@@ -125,7 +125,7 @@ func (d *draft) ropeByKind(partial bool, names map[string]string) {
 func (d *draft) localAndGlobalRoPE(localBase string) {
 	global, local := d.emptyRoPE(), d.emptyRoPE()
 	if params := d.object.object("rope_parameters"); params != nil {
-		global, local = cmp.Or(params.object(fullAttention), global), cmp.Or(params.object("sliding_attention"), local)
+		global, local = cmp.Or(params.object(fullAttention), global), cmp.Or(params.object(slidingAttention), local)
 		for key, v := range params.values {
 			if !params.read[key] && !trivial(v) {
 				params.fail(key, "want the parameters under full_attention and sliding_attention")

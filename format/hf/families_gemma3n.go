@@ -45,7 +45,7 @@ func readGemma3n(d *draft) {
 		if (i+1)%5 == 0 {
 			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 	d.qkNorm(model.QKNormHead)
 	d.localAndGlobalRoPE("rope_local_base_freq")

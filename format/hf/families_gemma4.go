@@ -171,7 +171,7 @@ func (d *draft) gemma4Windows() {
 		if (i+1)%6 == 0 {
 			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 	d.layers[len(d.layers)-1].Attention.Window = 0
 }
@@ -243,7 +243,7 @@ func (d *draft) gemma4RoPE() {
 	if params == nil {
 		return
 	}
-	for i, kind := range []string{fullAttention, "sliding_attention"} {
+	for i, kind := range []string{fullAttention, slidingAttention} {
 		size := 0
 		d.each(func(_ int, y *model.Layer) {
 			switch a := &y.Attention; {

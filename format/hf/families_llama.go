@@ -58,9 +58,9 @@ func (d *draft) qwenWindows() {
 	window := d.switchedWindow()
 	d.windows(window, 0, func(i int) string {
 		if window > 0 && i >= from {
-			return "sliding_attention"
+			return slidingAttention
 		}
-		return "full_attention"
+		return fullAttention
 	})
 }
 
@@ -151,9 +151,9 @@ func readSmolLM3(d *draft) {
 	window := d.switchedWindow()
 	d.windows(window, 0, func(i int) string {
 		if window > 0 && d.layers[i].Attention.RoPE < 0 {
-			return "sliding_attention"
+			return slidingAttention
 		}
-		return "full_attention"
+		return fullAttention
 	})
 }
 

@@ -140,9 +140,7 @@ func readMiniMind(d *draft) {
 		d.ignore("num_experts_per_tok", "n_routed_experts", "n_shared_experts", "norm_topk_prob", "scoring_func")
 		return
 	}
-	if f := d.string("scoring_func", "softmax"); f != "softmax" {
-		d.fail("scoring_func", "%q is not supported; supported: softmax", f)
-	}
+	d.softmaxScores("scoring_func")
 	routing := model.Routing{
 		Experts: d.size("n_routed_experts", 0), TopK: d.size("num_experts_per_tok", 0), NormalizeTopK: d.bool("norm_topk_prob", true),
 	}

@@ -141,9 +141,7 @@ func readDeepSeek(d *draft) {
 	d.mlp(true, "hidden_act", "")
 	d.attentionBias("attention_bias", false)
 	d.rope(false, ropeNames)
-	if f := d.string("scoring_func", "softmax"); f != "softmax" {
-		d.fail("scoring_func", "%q is not supported; supported: softmax", f)
-	}
+	d.softmaxScores("scoring_func")
 	first, every := d.int("first_k_dense_replace", 0), d.size("moe_layer_freq", 1)
 	d.ignore("aux_loss_alpha", "seq_aux")
 	if !d.has("num_experts") {

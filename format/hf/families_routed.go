@@ -168,7 +168,7 @@ func readQwen2MoE(d *draft) {
 	window, last := d.switchedWindow(), d.int("max_window_layers", 0)
 	d.windows(window, 0, func(i int) string {
 		if window > 0 && i%2 == 0 && i < last {
-			return "sliding_attention"
+			return slidingAttention
 		}
 		return fullAttention
 	})
@@ -256,7 +256,7 @@ func readDots1(d *draft) {
 	window, from := d.slidingWindow(), d.int("max_window_layers", 0)
 	d.windows(window, 0, func(i int) string {
 		if window > 0 && i >= from {
-			return "sliding_attention"
+			return slidingAttention
 		}
 		return fullAttention
 	})
@@ -274,6 +274,13 @@ func (d *draft) deepExpertsOf(count, shared string) model.MLP {
 	m := d.scoredExperts(count)
 	m.Shared = d.size(shared, 0) * m.Intermediate
 	return m
+}
+
+// softmaxScores refuses other scores of experts than a softmax of the router's logits.
+func (d *draft) softmaxScores(key string) {
+	if f := d.string(key, "softmax"); f != "softmax" {
+		d.fail(key, "%q is not supported; supported: softmax", f)
+	}
 }
 
 // scoredExperts reads experts of sigmoid scores, chosen with a bias from the best groups, without the shared one.
@@ -358,7 +365,7 @@ func readGPTOSS(d *draft) {
 	window := d.slidingWindow()
 	d.windows(window, 0, func(i int) string {
 		if i%2 == 0 {
-			return "sliding_attention"
+			return slidingAttention
 		}
 		return fullAttention
 	})

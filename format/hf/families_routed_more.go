@@ -255,7 +255,7 @@ func readFlint(d *draft) {
 		if i < 2 || i%4 == 1 || i == len(d.layers)-1 {
 			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 	d.each(func(_ int, y *model.Layer) {
 		y.Attention.Sinks = true
@@ -304,7 +304,7 @@ func (d *draft) sinkWindows() {
 		if i%4 == 0 {
 			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 	d.each(func(_ int, y *model.Layer) { y.Attention.Sinks = true })
 }
@@ -329,7 +329,7 @@ func readCohere2MoE(d *draft) {
 		if i < first && (i+1)%prefix == 0 || i >= first && (i-first+1)%every == 0 {
 			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 	dense := d.layers[0].MLP
 	m := dense
@@ -393,7 +393,7 @@ func readAFMoE(d *draft) {
 		if (i+1)%every == 0 {
 			return fullAttention
 		}
-		return "sliding_attention"
+		return slidingAttention
 	})
 	if d.bool("mup_enabled", false) {
 		d.spec.EmbedScale = float32(math.Sqrt(float64(d.spec.Hidden)))

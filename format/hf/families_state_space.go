@@ -15,7 +15,7 @@ var stateSpaceFamilies = map[string]*family{
 		tensors:   nemotronHTensors,
 		experts:   nemotronHExperts,
 		recurrent: asMLX(mamba("mixer")),
-		prefixes:  []prefix{{"backbone.", ""}, {"model.", ""}, {"", ""}},
+		prefixes:  backbonePrefixes,
 		aliases:   map[string]string{"layers_block_type": "layer_types", "n_routed_experts": "num_local_experts"},
 		defaults: `{"vocab_size": 131072, "hidden_size": 4096, "intermediate_size": 21504, "num_hidden_layers": 4,
 			"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 4096,
@@ -35,18 +35,15 @@ var stateSpaceFamilies = map[string]*family{
 			model.RoleHead:      "{h}lm_head.weight",
 		}),
 		recurrent: asMLX(mamba("mixer")),
-		prefixes:  []prefix{{"backbone.", ""}, {"model.", ""}, {"", ""}},
+		prefixes:  backbonePrefixes,
 		defaults: `{"vocab_size": 32768, "hidden_size": 4096, "num_hidden_layers": 64, "num_attention_heads": 1, "num_heads": 128, "head_dim": 64, "state_size": 128,
 			"layer_norm_epsilon": 1e-05, "expand": 2, "conv_kernel": 4, "n_groups": 8, "use_bias": false, "use_conv_bias": true,
 			"hidden_act": "silu", "tie_word_embeddings": false}`,
 	},
 	"falcon_h1": {
-		class: "FalconH1ForCausalLM",
-		read:  readFalconH1,
-		tensors: with(llamaTensors, feedForward, named(map[model.Role]string{
-			model.RoleMLPNorm:   "{p}layers.{l}.pre_ff_layernorm.weight",
-			model.RoleFinalNorm: "{p}final_layernorm.weight",
-		})),
+		class:     "FalconH1ForCausalLM",
+		read:      readFalconH1,
+		tensors:   feedForwardTensors,
 		recurrent: besideAttention(mamba("mamba")),
 		prefixes:  modelPrefix,
 		defaults: `{"vocab_size": 128000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
@@ -59,12 +56,9 @@ var stateSpaceFamilies = map[string]*family{
 			"ssm_out_multiplier": 1.0, "rope_theta": 10000}`,
 	},
 	"bamba": {
-		class: "BambaForCausalLM",
-		read:  readBamba,
-		tensors: with(llamaTensors, feedForward, named(map[model.Role]string{
-			model.RoleMLPNorm:   "{p}layers.{l}.pre_ff_layernorm.weight",
-			model.RoleFinalNorm: "{p}final_layernorm.weight",
-		})),
+		class:     "BambaForCausalLM",
+		read:      readBamba,
+		tensors:   feedForwardTensors,
 		recurrent: mamba("mamba"),
 		prefixes:  modelPrefix,
 		defaults: `{"vocab_size": 128000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
@@ -96,15 +90,20 @@ func besideAttention(m map[model.Role]source) map[model.Role]source {
 	return to
 }
 
-// feedForward are the names of an MLP that is called feed_forward.
-var feedForward = named(map[model.Role]string{
-	model.RoleGate:     "{p}layers.{l}.feed_forward.gate_proj.weight",
-	model.RoleGateBias: "{p}layers.{l}.feed_forward.gate_proj.bias",
-	model.RoleUp:       "{p}layers.{l}.feed_forward.up_proj.weight",
-	model.RoleUpBias:   "{p}layers.{l}.feed_forward.up_proj.bias",
-	model.RoleDown:     "{p}layers.{l}.feed_forward.down_proj.weight",
-	model.RoleDownBias: "{p}layers.{l}.feed_forward.down_proj.bias",
-})
+// backbonePrefixes: the layers are in backbone, or where most families have them.
+var backbonePrefixes = []prefix{{"backbone.", ""}, {"model.", ""}, {"", ""}}
+
+// feedForwardTensors are a Llama's but for the MLP, which is called feed_forward, and norms.
+var feedForwardTensors = with(llamaTensors, named(map[model.Role]string{
+	model.RoleMLPNorm:   "{p}layers.{l}.pre_ff_layernorm.weight",
+	model.RoleGate:      "{p}layers.{l}.feed_forward.gate_proj.weight",
+	model.RoleGateBias:  "{p}layers.{l}.feed_forward.gate_proj.bias",
+	model.RoleUp:        "{p}layers.{l}.feed_forward.up_proj.weight",
+	model.RoleUpBias:    "{p}layers.{l}.feed_forward.up_proj.bias",
+	model.RoleDown:      "{p}layers.{l}.feed_forward.down_proj.weight",
+	model.RoleDownBias:  "{p}layers.{l}.feed_forward.down_proj.bias",
+	model.RoleFinalNorm: "{p}final_layernorm.weight",
+}))
 
 // nemotronHTensors: each layer is one branch, behind the same norm.
 var nemotronHTensors = named(map[model.Role]string{

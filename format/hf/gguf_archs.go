@@ -122,8 +122,7 @@ func ggufGemma3(m *ggufModel, c settings) string {
 	m.count(c, "sliding_window", "attention.sliding_window", false)
 	if n, _ := asInt(c["sliding_window"]); n == 0 {
 		delete(c, "sliding_window")
-		layers, _ := asInt(c["num_hidden_layers"])
-		c["layer_types"] = slices.Repeat([]string{"full_attention"}, max(0, min(layers, 1<<12)))
+		c["layer_types"] = allFull(c)
 	}
 	c["hidden_activation"] = "gelu_pytorch_tanh"
 	if c["rope_theta"] == nil {
@@ -238,9 +237,8 @@ func ggufLlama4(m *ggufModel, c settings) string {
 	c["use_qk_norm"] = experts != 128 // Maverick has none, and files do not say it
 	c["attention_chunk_size"] = 8192
 	if n := m.size("attention.sliding_window", 1); n == 0 { // as for the models without chunks
-		layers, _ := asInt(c["num_hidden_layers"])
-		c["attention_chunk_size"], c["no_rope_layers"] = nil, slices.Repeat([]int{1}, max(0, min(layers, 1<<12)))
-		c["layer_types"] = slices.Repeat([]string{"full_attention"}, max(0, min(layers, 1<<12)))
+		c["attention_chunk_size"], c["no_rope_layers"] = nil, slices.Repeat([]int{1}, c.layers())
+		c["layer_types"] = allFull(c)
 	}
 	return "llama4_text"
 }

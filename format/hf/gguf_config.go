@@ -36,6 +36,7 @@ type ggufArch struct {
 	gating int
 	groups bool // experts may be chosen by groups
 	weighs bool // expert_weights_scale is read
+	scales bool // rope.scaling.yarn_log_multiplier is read (magnitudes)
 }
 
 // settings are the members of a configuration.
@@ -223,6 +224,27 @@ func (m *ggufModel) count(c settings, to, name string, required bool) {
 		m.keep(fmt.Errorf("metadata %q is missing", key))
 	}
 }
+
+// layerBools reads a list of bools, at least one for each layer; nil if there is none, or none that can be used.
+func (m *ggufModel) layerBools(c settings, name string) []bool {
+	key := m.key(name)
+	list, ok, err := m.Bools(key)
+	m.keep(err)
+	if n := c.layers(); ok && len(list) < n {
+		m.keep(fmt.Errorf("metadata %q: %d entries for %d layers", key, len(list), n))
+		return nil
+	}
+	return list
+}
+
+// layers is how many entries a list with one for each layer is given: no more than any model has layers.
+func (c settings) layers() int {
+	n, _ := asInt(c["num_hidden_layers"])
+	return max(0, min(n, maxLayers))
+}
+
+// allFull are the types of layers that all attend to everything before them.
+func allFull(c settings) []string { return slices.Repeat([]string{fullAttention}, c.layers()) }
 
 // number copies a number, if it is there.
 func (m *ggufModel) number(c settings, to, name string) (x float64, ok bool) {

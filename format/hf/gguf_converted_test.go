@@ -22,7 +22,7 @@ import (
 // convertedGGUF is what llama.cpp's converter made of a fixture: testdata/gguf.json.
 type convertedGGUF struct {
 	Metadata map[string][2]any `json:"metadata"` // type and value
-	Tensors  map[string][]any  `json:"tensors"`  // type, shape, the beginning of the SHA-256; values, of factors of RoPE
+	Tensors  map[string][]any  `json:"tensors"`  // type, shape, the beginning of the SHA-256; values, of factors of RoPE and decays
 }
 
 func readConverted(t testing.TB) map[string]convertedGGUF {

@@ -3,6 +3,7 @@ package hf
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -100,20 +101,12 @@ func (m *ggufModel) memories(c settings) {
 		return
 	}
 	c["linear_value_head_dim"] = inner / heads
-	layers, _ := asInt(c["num_hidden_layers"])
 	interval := max(1, m.size("full_attention_interval", 4))
-	key := m.key("attention.recurrent_layers")
-	list, listed, err := m.Bools(key)
-	m.keep(err)
-	if listed && len(list) < layers {
-		m.keep(fmt.Errorf("metadata %q: %d entries for %d layers", key, len(list), layers))
-		return
-	}
-	types := make([]string, max(0, min(layers, 1<<12)))
+	recur := m.layerBools(c, "attention.recurrent_layers")
+	types := slices.Repeat([]string{linearAttention}, c.layers())
 	for i := range types {
-		types[i] = "linear_attention"
-		if listed && !list[i] || !listed && (i+1)%interval == 0 {
-			types[i] = "full_attention"
+		if recur != nil && !recur[i] || recur == nil && (i+1)%interval == 0 {
+			types[i] = fullAttention
 			c["attention_bias"] = m.has(fmt.Sprintf("blk.%d.attn_q.bias", i))
 		}
 	}

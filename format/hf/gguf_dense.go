@@ -1,8 +1,6 @@
 package hf
 
 import (
-	"fmt"
-
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
@@ -61,26 +59,17 @@ func (m *ggufModel) windows(c settings, n int) {
 	if size, _ := asInt(c["sliding_window"]); size == 0 {
 		c["sliding_window"] = nil
 	}
-	layers, _ := asInt(c["num_hidden_layers"])
-	key := m.key("attention.sliding_window_pattern")
-	var list []bool
-	listed := m.IsArray(key)
-	if listed {
-		var err error
-		list, _, err = m.Bools(key)
-		m.keep(err)
+	const pattern = "attention.sliding_window_pattern"
+	var slide []bool
+	if m.IsArray(m.key(pattern)) {
+		slide = m.layerBools(c, pattern)
 	} else {
-		n = m.size("attention.sliding_window_pattern", n)
+		n = max(1, m.size(pattern, n))
 	}
-	if listed && len(list) < layers {
-		m.keep(fmt.Errorf("metadata %q: %d entries for %d layers", key, len(list), layers))
-		return
-	}
-	types := make([]string, max(0, min(layers, 1<<12)))
+	types := allFull(c)
 	for i := range types {
-		types[i] = "full_attention"
-		if c["sliding_window"] != nil && (listed && list[i] || !listed && (i+1)%max(n, 1) != 0) {
-			types[i] = "sliding_attention"
+		if c["sliding_window"] != nil && (slide != nil && slide[i] || slide == nil && (i+1)%n != 0) {
+			types[i] = slidingAttention
 		}
 	}
 	c["layer_types"] = types

@@ -11,7 +11,7 @@ import (
 // in tensors of their own, the former by columns.
 var ggufLatent = map[string]*ggufArch{
 	"deepseek2": {
-		config: ggufDeepSeek2, gating: eitherGate, groups: true, weighs: true,
+		config: ggufDeepSeek2, gating: eitherGate, groups: true, weighs: true, scales: true,
 		names: map[model.Role]string{
 			model.RoleQDown:      "blk.{l}.attn_q_a.weight",
 			model.RoleQDownBias:  "blk.{l}.attn_q_a.bias",
@@ -59,11 +59,13 @@ func ggufDeepSeek2(m *ggufModel, c settings) string {
 	return "deepseek_v2"
 }
 
+const yarnLogMultiplier = "rope.scaling.yarn_log_multiplier"
+
 // magnitudes reads what attention is multiplied by for YaRN's sake: a tenth of mscale_all_dim. mscale is the same in all
 // models that llama.cpp computes as they are.
 func (m *ggufModel) magnitudes(c settings) {
 	scaling, ok := c["rope_scaling"].(map[string]any)
-	x, has, err := m.Float(m.key("rope.scaling.yarn_log_multiplier"))
+	x, has, err := m.Float(m.key(yarnLogMultiplier))
 	m.keep(err)
 	if !ok || !has {
 		return

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
@@ -71,7 +72,7 @@ func (m *ggufModel) mixed(c settings, name string) {
 			if heads, ok := c["num_key_value_heads"].(int64); ok && heads != n {
 				m.keep(fmt.Errorf("metadata %q: layers that differ, here %v, are not supported", key, list))
 			}
-			types[i], c["num_key_value_heads"] = "full_attention", n
+			types[i], c["num_key_value_heads"] = fullAttention, n
 		}
 	}
 	c["layer_types"] = types
@@ -105,7 +106,7 @@ func ggufGraniteHybrid(m *ggufModel, c settings) string {
 	m.graniteScales(c)
 	delete(c, "mlp_bias")
 	delete(c, "head_dim")
-	m.mixed(c, "linear_attention")
+	m.mixed(c, linearAttention)
 	c["position_embedding_type"] = nil
 	if rotates, ok, err := m.Bool(m.key("rope.scaling.finetuned")); err != nil || rotates || !ok {
 		m.keep(err)
@@ -134,7 +135,7 @@ func (m *ggufModel) mambaSizes(c settings) {
 	c["mamba_d_head"], c["mamba_expand"] = inner/heads, inner/hidden
 	c["mamba_conv_bias"] = false
 	for name := range m.tensors {
-		if len(name) > 16 && name[len(name)-16:] == ".ssm_conv1d.bias" {
+		if strings.HasSuffix(name, ".ssm_conv1d.bias") {
 			c["mamba_conv_bias"] = true
 		}
 	}

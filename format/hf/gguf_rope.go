@@ -76,9 +76,13 @@ func (m *ggufModel) yarn(scaling settings, factor float64) {
 		scaling["attention_factor"] = x * (0.1*math.Log(factor) + 1)
 	}
 	m.number(scaling, "attention_factor", "rope.scaling.yarn_attn_factor")
-	for _, name := range []string{"rope.scaling.yarn_log_multiplier", "rope.scaling.yarn_ext_factor"} {
+	refused := []string{"rope.scaling.yarn_ext_factor"}
+	if !ggufArchs[m.arch].scales {
+		refused = append(refused, yarnLogMultiplier)
+	}
+	for _, name := range refused {
 		x, ok, err := m.Float(m.key(name))
-		if m.keep(err); ok && x != 0 && x != 1 && !(m.arch == "deepseek2" && name == "rope.scaling.yarn_log_multiplier") {
+		if m.keep(err); ok && x != 0 && x != 1 {
 			m.keep(fmt.Errorf("metadata %q: %g is not supported", m.key(name), x))
 		}
 	}

@@ -33,7 +33,7 @@ func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 		case merged:
 			return false, "an adapter is merged into them"
 		case c.bound[i].adjusted():
-			return false, "they are multiplied by factors"
+			return false, "they are scaled when they are read"
 		}
 		if why := g.fits(bits, block); why != "" {
 			return false, why

@@ -62,7 +62,7 @@ type Engine struct {
 	room       *room // for their activations
 	stream     []float32
 	inputs     []float32   // of the batch that is under way: [layers][tokens][LayerInputs.Width]
-	streams    [][]float32 // residual streams beside the first, of a whole batch each
+	streams    [][]float32 // residual streams beside the first, of the batch that is under way, with room for a whole one
 	logits     []float32
 	work       worker // what runs on several cores
 	routing    routing
@@ -273,13 +273,15 @@ func (e *Engine) run(ctx context.Context, tokens []int32) ([]float32, error) {
 		}
 	}
 	e.room.reset()
-	others := e.others(len(x))
-	if err := e.openStreams(ctx, e.room, x, others); err != nil {
+	for i, s := range e.streams {
+		e.streams[i] = s[:len(x)]
+	}
+	if err := e.openStreams(ctx, e.room, x, e.streams); err != nil {
 		return nil, err
 	}
 	for i := range e.layers {
 		e.room.reset()
-		b := beside{&e.caches[e.spec.KVLayer(i)], e.ofBatch(i, len(tokens)), others}
+		b := beside{&e.caches[e.spec.KVLayer(i)], e.ofBatch(i, len(tokens)), e.streams}
 		if err := e.runLayer(ctx, i, e.room, b, x, e.length, nil); err != nil {
 			return nil, err
 		}
@@ -304,14 +306,6 @@ func (e *Engine) prepare() {
 		e.streams = append(e.streams, make([]float32, len(e.stream)))
 	}
 	e.inputs = make([]float32, e.batch*len(e.spec.Layers)*e.spec.LayerInputs.Width)
-}
-
-// others returns the first n numbers of each residual stream beside the first.
-func (e *Engine) others(n int) (all [][]float32) {
-	for _, s := range e.streams {
-		all = append(all, s[:n])
-	}
-	return all
 }
 
 // embedTokens sets x [tokens][hidden] to the residual stream before the first layer, the first token being at a

@@ -280,7 +280,7 @@ func TestKeep(t *testing.T) {
 func TestTokenAllocates(t *testing.T) {
 	for _, f := range []string{"f16", "int4"} {
 		dirs := []string{"../testdata/tiny"}
-		for _, family := range []string{"qwen3_moe", "lfm2", "gemma2", "gpt2"} {
+		for _, family := range []string{"qwen3_moe", "lfm2", "gemma2", "gpt2", "gemma3n", "gemma4_inputs", "gemma4_moe", "nemotron_h", "falcon_h1", "qwen3_next"} {
 			dirs = append(dirs, fixture.Family(t, family))
 		}
 		for _, dir := range dirs {

@@ -7,7 +7,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
 )
 
-// Of many tokens, the memories of a recurrence are computed by chunks. With d(t, s) what is left at token t of what came at
+// With many tokens, the memories of a recurrence are computed by chunks. With d(t, s) what is left at token t of what came at
 // token s, and W[t][s] = d(t, s)·(q_t·k_s) for s ≤ t,
 //
 //	read = W·U + diag(d(t, before))·Q·S

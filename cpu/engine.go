@@ -56,7 +56,7 @@ type Engine struct {
 	length  int     // tokens in the caches, also those that fell out of them
 	reached int     // how far the caches were written since they were empty: what a window overwrote there, going back does not restore
 	kept    int     // where the states of recurrences were kept; −1: nowhere
-	floor   int     // between 0 and this position, none can be returned to: a shift has lost what tokens there see
+	floor   int     // no position between 0 and this one can be returned to: a shift has lost what tokens there see
 
 	batch      int   // tokens that pass through a layer together
 	room       *room // for their activations

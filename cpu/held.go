@@ -43,8 +43,8 @@ func (e *Engine) Held() (bytes []int) {
 	return bytes
 }
 
-// Place makes a sequence that is empty one of so many tokens, whose states were kept at another position (−1: nowhere) and
-// which had `reached` tokens before it was taken back. What its caches hold, WriteHeld must write.
+// Place gives an empty sequence so many tokens, the position at which its states were kept (−1: nowhere), and how many tokens
+// it once had before it was rewound. The caches then hold nothing until WriteHeld fills them.
 func (e *Engine) Place(position, kept, reached int) error {
 	if e.length != 0 || position < 0 || position > e.Room() || kept < -1 || kept > position || reached < position {
 		return fmt.Errorf("a sequence of %d tokens, kept at %d, once of %d: there is room for %d", position, kept, reached, e.Room())

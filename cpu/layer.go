@@ -73,7 +73,7 @@ func (e *Engine) runLayer(ctx context.Context, i int, r *room, b beside, x []flo
 	return nil
 }
 
-// mix adds to x what the layer's attention or recurrence makes of it, and what goes around.
+// mix adds to x what the layer's attention or recurrence makes of it, and the shortcut around that.
 func (e *Engine) mix(ctx context.Context, i int, r *room, c *cache, x []float32, from int, tap tap) error {
 	y := &e.layers[i]
 	var around []float32

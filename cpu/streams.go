@@ -8,14 +8,14 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
 )
 
-// beside is what a layer is given beside the residual stream.
+// beside is what a layer is given besides the residual stream.
 type beside struct {
 	cache   *cache      // that it reads
 	input   []float32   // of each token, [tokens][LayerInputs.Width], if it takes one
 	streams [][]float32 // other residual streams, [tokens][hidden] each
 }
 
-// streams are the tensors of a layer that mix residual streams, and those of what goes around attention.
+// streams are the tensors of a layer that mix residual streams, and those of the shortcut around attention.
 type streams struct {
 	norm                     *norm
 	router, predict, correct *matrix
@@ -149,7 +149,7 @@ func (e *Engine) correct(ctx context.Context, r *room, s *streams, x, before []f
 	return nil
 }
 
-// shortcut returns what goes around the attention of layer i for the residual stream x [tokens][hidden].
+// shortcut returns what the shortcut around the attention of layer i makes of the residual stream x [tokens][hidden].
 func (e *Engine) shortcut(ctx context.Context, i int, r *room, x []float32, tap tap) ([]float32, error) {
 	y, h := &e.layers[i], e.spec.Hidden
 	s, tokens := &y.streams, len(x)/h
@@ -170,7 +170,7 @@ func (e *Engine) shortcut(ctx context.Context, i int, r *room, x []float32, tap 
 	return out, err
 }
 
-// sparsen keeps of gates, n for each token, what is above the mean by more than cutoff deviations.
+// sparsen keeps of each gate what lies more than cutoff deviations above the mean of the n gates of its token.
 func sparsen(gates []float32, n int, cutoff float32) {
 	for ; len(gates) > 0; gates = gates[n:] {
 		mean, square := 0.0, 0.0

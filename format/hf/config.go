@@ -102,7 +102,7 @@ func (c *config) familyName() (string, error) {
 		return "", fmt.Errorf("model_type %q is not supported: it needs %s, which llama-webgpu does not compute; supported: %s", name, part, supported)
 	}
 	if inner := c.top.languageModel(); name != "" && inner != "" {
-		return "", fmt.Errorf("model_type %q is not supported: it is a model around a language model (%s), and how it holds that is not known here; supported: %s", name, inner, supported)
+		return "", fmt.Errorf("model_type %q is not supported: it wraps a language model (%s) in a way that is not known here; supported: %s", name, inner, supported)
 	}
 	if name != "" {
 		return "", fmt.Errorf("unsupported model_type %q; supported: %s", name, supported)

@@ -93,7 +93,7 @@ var damages = []damage{
 		edit(t, configOf(dir), func(m map[string]any) {
 			m["model_type"], m["text_config"] = "llava", map[string]any{"model_type": "llama"}
 		})
-	}, `model_type "llava" is not supported: it is a model around a language model (text_config: llama)`},
+	}, `model_type "llava" is not supported: it wraps a language model (text_config: llama)`},
 	inConfig("weights elsewhere", "llama", "transformers_weights", "consolidated.safetensors", `weights in "consolidated.safetensors" are not found`),
 	inConfig("no head", "mistral", "architectures", []string{"MistralModel"}, "MistralModel makes no logits of the next token"),
 	inConfig("draft for another model", "mistral", "architectures", []string{"LlamaForCausalLMEagle3"}, "LlamaForCausalLMEagle3 makes no logits of the next token by itself"),

@@ -12,13 +12,13 @@ var families = allOf(
 	recurrentFamilies, qwenNextFamilies, stateSpaceFamilies, lingFamilies, gemma4Families, gemma3nFamilies,
 )
 
-// allOf puts tables of families together.
-func allOf(tables ...map[string]*family) map[string]*family {
-	all := map[string]*family{}
+// allOf puts tables of families, or of architectures of GGUF, together.
+func allOf[T any](tables ...map[string]*T) map[string]*T {
+	all := map[string]*T{}
 	for _, t := range tables {
 		for name, f := range t {
 			if all[name] != nil {
-				panic("two families are called " + name)
+				panic("two entries are called " + name)
 			}
 			all[name] = f
 		}

@@ -221,7 +221,7 @@ func (d *draft) layerConfigs() map[int]*object {
 		case err != nil || i < 0 || i >= len(d.layers):
 			all.fail(key, "want the number of a layer, 0 to %d", len(d.layers)-1)
 		case configs[i] != nil:
-			all.fail(key, "layer %d stands here twice", i)
+			all.fail(key, "layer %d is listed twice", i)
 		default:
 			configs[i] = all.object(key)
 		}

@@ -259,7 +259,7 @@ func readMamba2(d *draft) {
 	d.each(func(_ int, y *model.Layer) { y.Attention, y.Recurrence = model.Attention{}, r })
 }
 
-// readBamba: attention stands in the layers that attn_layer_indices lists, a state space in the others.
+// readBamba: attention is in the layers that attn_layer_indices lists, a state space in the others.
 func readBamba(d *draft) {
 	d.heads()
 	d.rms()

@@ -39,7 +39,7 @@ func (c *config) checkFeatures() {
 	}
 }
 
-// unsupported are the switches of features that no family here has, but for one that reads the key itself.
+// unsupported are the switches of features that no family here has, unless it reads the key itself.
 var unsupported = []struct{ key, what string }{
 	{"is_encoder_decoder", "models with an encoder are"},
 	{"per_layer_config", "configurations for single layers are"},

@@ -41,7 +41,7 @@ func TestLayerConfigs(t *testing.T) {
 		`{"4": {"head_dim": 16}}`:              `per_layer_config.4": want the number of a layer, 0 to 3`,
 		`{"-1": {"head_dim": 16}}`:             `per_layer_config.-1": want the number of a layer, 0 to 3`,
 		`{"full_attention": {"head_dim": 16}}`: `per_layer_config.full_attention": want the number of a layer, 0 to 3`,
-		`{"01": {}, "1": {}}`:                  `per_layer_config.1": layer 1 stands here twice`,
+		`{"01": {}, "1": {}}`:                  `per_layer_config.1": layer 1 is listed twice`,
 		`{"1": {"intermediate_size": 16}}`:     `per_layer_config.1.intermediate_size": layers of this family differ in`,
 	} {
 		if _, err := ReadConfig(changed(t, "gemma4", `{"per_layer_config": `+layers+`}`)); err == nil || !strings.Contains(err.Error(), message) {

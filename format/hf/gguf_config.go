@@ -22,7 +22,7 @@ type ggufArch struct {
 	// recurrent are the names of tensors in layers with a recurrence.
 	recurrent map[model.Role]string
 	memories  map[model.Role]source // as sources, in layers with a recurrence
-	// tiled: value heads of memories lie by turns of key heads (ggufTiles).
+	// tiled: value heads of memories take turns by key head (ggufTiles).
 	tiled bool
 	// sources say where rows lie that Hugging Face's files have otherwise.
 	sources map[model.Role]source
@@ -44,18 +44,10 @@ type settings map[string]any
 
 // ggufArchs are the supported values of general.architecture. The authority is how llama.cpp converts
 // models of Hugging Face, and how it computes what its files do not say.
-var ggufArchs = func() map[string]*ggufArch {
-	all := maps.Clone(ggufFirst)
-	maps.Copy(all, ggufDense)
-	maps.Copy(all, ggufRouted)
-	maps.Copy(all, ggufRecurrent)
-	maps.Copy(all, ggufDelta)
-	maps.Copy(all, ggufLatent)
-	return all
-}()
+var ggufArchs = allOf(ggufBasic, ggufDense, ggufRouted, ggufRecurrent, ggufDelta, ggufLatent)
 
-// ggufFirst are those that came first, and what the others are described by.
-var ggufFirst = map[string]*ggufArch{
+// ggufBasic are Llama, GPT, Gemma and their closest relatives.
+var ggufBasic = map[string]*ggufArch{
 	"llama":    {config: ggufLlama, paired: true},
 	"granite":  {config: ggufGranite, paired: true},
 	"smollm3":  {config: ggufPlain("smollm3"), paired: true},
@@ -169,7 +161,7 @@ func (m *ggufModel) common(c settings) {
 	m.tokenIDs(c)
 }
 
-// layers returns how many layers the model has, and how many come after them that guess at further tokens.
+// layers returns how many layers the model has, and how many come after them that predict further tokens.
 func (m *ggufModel) layers() (layers, more int) {
 	more = m.size("nextn_predict_layers", 0)
 	layers = m.size("block_count", 0) - more

@@ -4,7 +4,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// ggufDense are architectures without experts that the first ones in ggufArchs do not cover.
+// ggufDense are architectures without experts that are not in ggufBasic.
 var ggufDense = map[string]*ggufArch{
 	"arcee": {config: ggufPlain("arcee"), paired: true},
 	"gemma": {config: ggufGemma, plusOne: true},

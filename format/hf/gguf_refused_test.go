@@ -29,8 +29,8 @@ func TestNoGGUF(t *testing.T) {
 	}
 }
 
-// TestGGUFGuesses: layers that guess at further tokens are left out.
-func TestGGUFGuesses(t *testing.T) {
+// TestGGUFPredictors: layers that predict further tokens are left out.
+func TestGGUFPredictors(t *testing.T) {
 	of, err := Open(fixtureOf(t, "glm4_moe"))
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +124,25 @@ func TestGGUFRefused(t *testing.T) {
 		writeFile(t, path, f.Bytes())
 		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), text) || !strings.HasPrefix(err.Error(), path) {
 			t.Errorf("%v, want %q", err, text)
+		}
+	}
+}
+
+// TestGGUFShortLists: a list must have an entry for each layer.
+func TestGGUFShortLists(t *testing.T) {
+	for family, key := range map[string]string{
+		"exaone4": "exaone4.attention.sliding_window_pattern", "qwen3_5": "qwen35.attention.recurrent_layers",
+	} {
+		of := mustOpen(t, fixtureOf(t, family))
+		f := converted(t, of, readConverted(t)[family])
+		at := slices.IndexFunc(f.Values, func(v gguftest.Value) bool { return v.Key == key })
+		f.Values[at].Value = f.Values[at].Value.([]bool)[1:]
+		path := filepath.Join(t.TempDir(), "model.gguf")
+		writeFile(t, path, f.Bytes())
+		layers := len(of.Spec().Layers)
+		want := fmt.Sprintf("metadata %q: %d entries for %d layers", key, layers-1, layers)
+		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// ggufRouted are architectures with experts that the first ones in ggufArchs do not cover.
+// ggufRouted are architectures with experts that are not in ggufBasic.
 var ggufRouted = map[string]*ggufArch{
 	"granitemoe": {config: ggufGraniteMoE, paired: true, experts: named(map[model.Role]string{
 		model.RoleGate:       "{p}layers.{l}.block_sparse_moe.gate",

@@ -50,7 +50,7 @@ const (
 	// Of a recurrence besides. Its q and k are [KeyHeads·KeyDim][Hidden], its v is [Heads·ValueDim][Hidden].
 	RoleInGate     Role = "in_gate" // as v
 	RoleInGateBias Role = "in_gate_bias"
-	// What q, k, v and o of a recurrence are called that stands beside attention.
+	// The q, k, v and o of a recurrence that stands beside attention.
 	RoleStateQ        Role = "state_q"
 	RoleStateK        Role = "state_k"
 	RoleStateV        Role = "state_v"

@@ -29,10 +29,10 @@ type replacement struct {
 	block.Packing
 	next  int            // rows 0 to next−1 are there
 	bytes []byte         // of all rows, or
-	rows  map[int][]byte // of the embedding, those that are kept
+	rows  map[int][]byte // of embeddings, those that are kept
 }
 
-// New returns a Model without replacements, for texts of these tokens: of the embedding, only their rows are kept.
+// New returns a Model without replacements, for texts of these tokens: of embeddings, only their rows are kept.
 func New(w model.Weights, windows [][]int32) *Model {
 	m := &Model{Weights: w, tokens: map[int]bool{}, replaced: map[int]*replacement{}, late: map[int]bool{}}
 	for _, tokens := range windows {

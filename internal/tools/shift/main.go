@@ -1,10 +1,11 @@
-// Shift measures what is lost where a text goes on beyond its context, with the older half of its tokens dropped: with the
-// keys that stay rotated to their new positions, or computed anew. It runs a model's weights on the CPU engine over windows
-// of a text and compares the next half a context of it with what a context of twice the length predicts.
+// Shift measures what is lost where a text goes on beyond its context and the older half of its tokens is dropped: with the
+// cached keys of the rest rotated to their new positions, and with the rest computed anew. It runs a model on the CPU engine over
+// windows of a text, and compares predictions of the next half context with those of a context of twice the length.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/cpu"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
+	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 func main() {
@@ -29,11 +31,12 @@ func main() {
 	}
 }
 
-// way is one way to go on.
+// way is one way to make room in a full context.
 type way struct {
-	name           string
-	kld, loss, sum float64
-	time           time.Duration // of making room
+	name  string
+	room  func(e *cpu.Engine, fed []int32, keep, drop int) error
+	drift verify.Metrics
+	time  time.Duration // of making room
 }
 
 func run(path, text string, length, keep, windows int) error {
@@ -55,7 +58,7 @@ func run(path, text string, length, keep, windows int) error {
 	if err != nil {
 		return err
 	}
-	ways := []way{{name: "rotated"}, {name: "anew"}}
+	ways := []way{{name: "rotated", room: rotated}, {name: "anew", room: anew}}
 	for _, window := range all {
 		want, err := logits(whole, window, length)
 		if err != nil {
@@ -67,13 +70,15 @@ func run(path, text string, length, keep, windows int) error {
 			}
 		}
 	}
-	for _, w := range ways {
-		fmt.Printf("%-8s KL divergence %.4f, loss %.4f (%+.4f), %.2f ms to make room\n", w.name, w.kld/w.sum, w.loss/w.sum, (w.loss-ways[1].loss)/w.sum, 1000*w.time.Seconds()/float64(windows))
+	for i := range ways {
+		w := &ways[i]
+		d := w.drift.Drift()
+		fmt.Printf("%-8s KL divergence %.4f, loss %.4f (%+.4f), %.2f ms to make room\n", w.name, d.MeanKLD, math.Log(d.PPL), math.Log(d.PPL/ways[1].drift.Drift().PPL), 1000*w.time.Seconds()/float64(windows))
 	}
 	return nil
 }
 
-// read cuts a text into windows of so many tokens, each of which begins as the tokenizer begins a text.
+// read cuts a text into windows of `long` tokens, each of which begins as the tokenizer begins a text.
 func read(m *source.Model, path string, windows, long int) ([][]int32, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -90,7 +95,7 @@ func read(m *source.Model, path string, windows, long int) ([][]int32, error) {
 	before, _ := tok.Around()
 	each := long - len(before)
 	if len(ids) < windows*each {
-		return nil, fmt.Errorf("%s: %d tokens, %d windows take %d", path, len(ids), windows, windows*each)
+		return nil, fmt.Errorf("%s: it has %d tokens, and %d windows take %d", path, len(ids), windows, windows*each)
 	}
 	var all [][]int32
 	for ids := range slices.Chunk(ids[:windows*each], each) {
@@ -99,68 +104,57 @@ func read(m *source.Model, path string, windows, long int) ([][]int32, error) {
 	return all, nil
 }
 
-// logits feeds tokens to an empty engine and returns the log-probabilities after each one from `from` on.
-func logits(e *cpu.Engine, ids []int32, from int) ([][]float64, error) {
+// logits feeds tokens to an empty engine and returns what it predicts after each one from `from` on.
+func logits(e *cpu.Engine, ids []int32, from int) ([][]float32, error) {
 	e.Reset()
-	return rest(e, ids, from)
+	return more(e, ids, from)
 }
 
-func rest(e *cpu.Engine, ids []int32, from int) (all [][]float64, err error) {
+// more is logits for an engine that goes on.
+func more(e *cpu.Engine, ids []int32, from int) (all [][]float32, err error) {
 	err = e.Forward(context.Background(), ids, from, func(_ int, logits []float32) error {
-		all = append(all, logSoftmax(logits))
+		all = append(all, slices.Clone(logits))
 		return nil
 	})
 	return all, err
 }
 
-func logSoftmax(logits []float32) []float64 {
-	most, sum := math.Inf(-1), 0.0
-	for _, v := range logits {
-		most = max(most, float64(v))
-	}
-	for _, v := range logits {
-		sum += math.Exp(float64(v) - most)
-	}
-	p := make([]float64, len(logits))
-	for i, v := range logits {
-		p[i] = float64(v) - most - math.Log(sum)
-	}
-	return p
-}
-
 // measure fills the context, makes room and goes on with the text.
-func (w *way) measure(e *cpu.Engine, window []int32, length, keep int, want [][]float64) error {
+func (w *way) measure(e *cpu.Engine, window []int32, length, keep int, want [][]float32) error {
 	if _, err := logits(e, window[:length], length); err != nil {
 		return err
 	}
-	drop := (length - keep + 1) / 2
 	begun := time.Now()
-	if w.name == "rotated" {
-		if ok, err := e.Shift(keep, drop); err != nil || !ok {
-			return fmt.Errorf("the keys of this model cannot be moved: %v", err)
-		}
-	} else if _, err := again(e, window[:length], keep, drop); err != nil {
+	if err := w.room(e, window[:length], keep, (length-keep+1)/2); err != nil {
 		return err
 	}
 	w.time += time.Since(begun)
-	got, err := rest(e, window[length:], 0)
+	got, err := more(e, window[length:], 0)
 	if err != nil {
 		return err
 	}
-	for i, p := range got[:len(got)-1] {
-		for id, q := range want[i] {
-			w.kld += math.Exp(q) * (q - p[id])
+	for i, candidate := range got[:len(got)-1] {
+		if err := w.drift.Add(want[i], candidate, window[length+i+1]); err != nil {
+			return err
 		}
-		w.loss -= p[window[length+i+1]]
-		w.sum++
 	}
 	return nil
 }
 
-// again computes the tokens that stay.
-func again(e *cpu.Engine, ids []int32, keep, drop int) ([][]float64, error) {
-	if err := e.Rewind(keep); err != nil {
-		return nil, err
+// rotated moves the keys that stay.
+func rotated(e *cpu.Engine, _ []int32, keep, drop int) error {
+	moved, err := e.Shift(keep, drop)
+	if err == nil && !moved {
+		err = errors.New("the keys of this model cannot be moved")
 	}
-	return rest(e, ids[keep+drop:], len(ids))
+	return err
+}
+
+// anew feeds the tokens that stay once more.
+func anew(e *cpu.Engine, fed []int32, keep, drop int) error {
+	if err := e.Rewind(keep); err != nil {
+		return err
+	}
+	_, err := more(e, fed[keep+drop:], len(fed))
+	return err
 }

@@ -15,7 +15,7 @@ type Options struct {
 	Prompts     []int  // tokens of prompts
 	Contexts    []int  // tokens before generation, of one sequence
 	Batches     []int  // sequences at once, at the first context
-	Clients     []int  // of the server, each of which streams a text
+	Clients     []int  // of the server at once, each of which streams a text
 	Tokens      int    // that are generated, of each sequence
 	Repetitions int    // of each measurement, after one that does not count
 	KVBits      int    // of cached keys and values: 16 or 32

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -24,8 +25,8 @@ import (
 // promptOfClient is how many tokens of its own the prompt of each client has.
 const promptOfClient = 8
 
-// clients measures the server: so many clients at once, each of which streams one text over the loopback, with the sampling that the
-// server has by default. What is counted is generated tokens, over all the time from the first request to the end of the last answer.
+// clients measures the server: clients that each stream a text at the same time, over the loopback, with the server's default
+// sampling. The speed is that of all generated tokens, from the first request to the end of the last answer.
 func (b *benchmark) clients(ctx context.Context) error {
 	if len(b.Clients) == 0 {
 		return nil
@@ -66,7 +67,7 @@ type served struct {
 	vocab int
 }
 
-// serve puts a server before a transformer. Its vocabulary is made up: what the texts say does not matter, and none ends early.
+// serve puts a server in front of a transformer. The vocabulary is made up: it does not matter what the texts say, and none ends early.
 func (b *benchmark) serve(t *transformer.Transformer) (*served, error) {
 	words, err := madeVocabulary(t.VocabSize())
 	if err != nil {
@@ -113,22 +114,24 @@ func (s *served) stream(ctx context.Context, n int) error {
 		return err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	return readStream(answer, n)
+	if answer.StatusCode != http.StatusOK {
+		text, err := io.ReadAll(answer.Body)
+		return errors.Join(fmt.Errorf("%s: %s", answer.Status, text), err)
+	}
+	return readStream(answer.Body, n)
 }
 
-// readStream reads events until [DONE], and checks that they were n tokens.
-func readStream(answer *http.Response, n int) error {
+// readStream reads events until [DONE], and checks that the text has n tokens.
+func readStream(answer io.Reader, n int) error {
 	var last struct {
 		Usage struct {
 			Tokens int `json:"completion_tokens"`
 		}
 	}
-	lines := bufio.NewScanner(answer.Body)
+	lines := bufio.NewScanner(answer)
 	for lines.Scan() {
 		event, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
 		switch {
-		case answer.StatusCode != http.StatusOK:
-			return fmt.Errorf("%s: %s", answer.Status, lines.Bytes())
 		case !ok:
 		case string(event) != "[DONE]":
 			if err := json.Unmarshal(event, &last); err != nil {
@@ -140,7 +143,7 @@ func readStream(answer *http.Response, n int) error {
 			return nil
 		}
 	}
-	return errors.Join(lines.Err(), errors.New("the answer ends in the middle"))
+	return errors.Join(lines.Err(), errors.New("the answer ends before [DONE]"))
 }
 
 // madeVocabulary makes a tokenizer of n tokens, each with a text of its own.

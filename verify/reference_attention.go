@@ -95,8 +95,10 @@ func (r *Reference) attention(ctx context.Context, layer int, x []float32, token
 		return nil, err
 	}
 	kn, vn := a.KVHeads*a.HeadDim, a.KVHeads*a.ValueWidth()
-	for t := 0; t < tokens && !a.SharedKV; t++ {
-		r.caches[layer].put(r.length+t, k[t*kn:(t+1)*kn], v[t*vn:(t+1)*vn])
+	if !a.SharedKV {
+		for t := range tokens {
+			r.caches[layer].put(r.length+t, k[t*kn:(t+1)*kn], v[t*vn:(t+1)*vn])
+		}
 	}
 	out := make([]float32, tokens*a.Heads*a.ValueWidth())
 	if err := r.attendEach(ctx, layer, q, out, tokens); err != nil {
@@ -142,7 +144,7 @@ func (r *Reference) project(ctx context.Context, layer int, x []float32, tokens 
 			continue
 		}
 		if p.weight == model.RoleV && a.KeyValues {
-			v = append([]float32(nil), k...)
+			v = slices.Clone(k)
 			continue
 		}
 		*p.to, err = r.multiply(ctx, p.weight, layer, x, tokens, p.rows)
@@ -154,10 +156,9 @@ func (r *Reference) project(ctx context.Context, layer int, x []float32, tokens 
 	qn, kn := a.Heads*a.HeadDim, a.KVHeads*a.HeadDim
 	for t := range tokens {
 		r.prepareQuery(layer, a, q[t*qn:(t+1)*qn], r.length+t)
-		if a.SharedKV {
-			continue
+		if !a.SharedKV {
+			r.prepareKey(layer, a, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn], r.length+t)
 		}
-		r.prepareKey(layer, a, k[t*kn:(t+1)*kn], v[t*kn:(t+1)*kn], r.length+t)
 	}
 	return q, k, v, nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// leastSquare is the least mean square that a stream is divided by the root of.
+// leastSquare is the mean square that a stream is taken to have at least, so that one of zeros is not divided by 0.
 const leastSquare = 1e-5
 
 // openStreams makes the other residual streams, [tokens][hidden] each, of x before the first layer.
@@ -43,7 +43,7 @@ func (r *Reference) closeStreams(ctx context.Context, x []float32, tokens int) e
 	return nil
 }
 
-// asLoud scales each row of s, of h elements, to the RMS of that of x.
+// asLoud scales each row of s, of h elements, to the RMS of the same row of x.
 func asLoud(s, x []float32, h int) {
 	square := func(v []float32) (sum float64) {
 		for _, e := range v {
@@ -132,20 +132,23 @@ func (r *Reference) shortcut(ctx context.Context, layer int, x, normed []float32
 	return nil
 }
 
-// sparsen keeps of gates, one row for each token, what is above the mean by more than Cutoff deviations.
+// sparsen subtracts from each token's gates, [tokens][…], their mean plus Cutoff deviations; what is below that becomes 0.
 func sparsen(m *model.MLP, gates []float32, tokens int) {
-	n := len(gates) / tokens
-	for ; m.Sparse && len(gates) > 0; gates = gates[n:] {
+	if !m.Sparse {
+		return
+	}
+	for row := range slices.Chunk(gates, len(gates)/tokens) {
+		n := float64(len(row))
 		mean, square := 0.0, 0.0
-		for _, v := range gates[:n] {
-			mean += float64(v) / float64(n)
+		for _, v := range row {
+			mean += float64(v) / n
 		}
-		for _, v := range gates[:n] {
-			square += (float64(v) - mean) * (float64(v) - mean) / float64(n)
+		for _, v := range row {
+			square += (float64(v) - mean) * (float64(v) - mean) / n
 		}
 		bound := float32(mean + math.Sqrt(square)*float64(m.Cutoff))
-		for i, v := range gates[:n] {
-			gates[i] = max(0, v-bound)
+		for i, v := range row {
+			row[i] = max(0, v-bound)
 		}
 	}
 }

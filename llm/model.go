@@ -123,9 +123,9 @@ type Request struct {
 	Options GenerateOptions
 }
 
-// Batch continues several prompts, as many at once as the model has free sequences; when one text ends, the next prompt
-// takes its place. Prompts start in order; on a GPU, what begins like another is copied from it, not computed. Each step reads the weights once for all running texts. Each text is the one
-// that its prompt would get alone, as far as float32 rounding makes the product of several vectors equal to that of one.
+// Batch continues several prompts, as many at once as the model has free sequences; when one text ends, the next prompt takes its place.
+// Prompts start in order; on a GPU, what begins like another is copied from it, not computed. Each step reads the weights once for all
+// running texts. Each text is the one that its prompt would get alone, unless rounding decides between two tokens.
 // Piece.Index says which request a piece belongs to; the last piece of each has the Result.
 //
 // An error ends all texts. If it is the context's, each unfinished text first yields a last piece with FinishCanceled.

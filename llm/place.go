@@ -31,8 +31,8 @@ func (s *Scheduler) admit() {
 	}
 }
 
-// place chooses the free session that a text begins in: the one that has computed most of the prompt; of several, the one that was
-// used longest ago. That one it is also if the text would keep less than half of what is there, and could have a copy.
+// place chooses the free session that a text begins in: the one that has computed most of the prompt, but the one that was used
+// longest ago if several have, or if the text would keep less than half of what is there and can take a copy instead.
 func (s *Scheduler) place(t *text) int {
 	best, most := 0, 0
 	for i, session := range s.free {

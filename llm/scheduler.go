@@ -13,9 +13,9 @@ import (
 // ErrQueueFull is the error of a text that is not taken on, because as many as may wait are waiting.
 var ErrQueueFull = errors.New("too many texts are waiting")
 
-// Scheduler continues texts that are asked for at any time, from any goroutine, as many at once as the model has sequences; others
-// wait in their order. Each step computes one chunk of one prompt, in turn, or several short prompts, and one token of every text that has begun:
-// prompts hold nobody up for longer than a chunk. A text begins in the sequence whose cache begins most like its prompt.
+// Scheduler continues texts that are asked for at any time, from any goroutine, as many at once as the model has sequences; others wait
+// in their order. Each step computes one chunk of one prompt, in turn, or several short prompts, and one token of every text that has
+// begun: prompts hold nobody up for longer than a chunk takes. A text begins in the sequence whose cache begins most like its prompt.
 type Scheduler struct {
 	m     *Model
 	queue int
@@ -237,7 +237,7 @@ func (s *Scheduler) fail(t *text, err error) {
 	s.deliver(t, Piece{}, err)
 }
 
-// step computes a chunk of one prompt, and a token of each text that has begun.
+// step computes a chunk of one prompt or several short prompts, and a token of each text that has begun.
 func (s *Scheduler) step() {
 	var prompts, begun []*text
 	for _, t := range slices.Clone(s.active) {
@@ -255,8 +255,8 @@ func (s *Scheduler) step() {
 	s.decode(begun)
 }
 
-// A step computes chunks of several prompts as long as they are promptTokens or fewer together, each counted as leastPrompt or more: what a
-// pass costs however short it is.
+// A step computes chunks of several prompts if together they have no more than promptTokens, where a shorter one than leastPrompt counts
+// as leastPrompt: a pass costs that much however short it is.
 const (
 	promptTokens = 256
 	leastPrompt  = 16

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// What \d, \w and \s stand for: of JSON Schema's validators, some know only these, so that texts with them please all.
+// What \d, \w and \s stand for: some validators of JSON Schema know no others, so texts with these pass in all of them.
 var (
 	digits = []span{{'0', '9'}}
 	words  = []span{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}
@@ -103,7 +103,7 @@ func (p *patternParser) character(c rune) (rune, error) {
 	return c, nil
 }
 
-// code reads a character's number: so many hexadecimal digits, or any number of them in braces.
+// code reads a character's number: that many hexadecimal digits, or any number of them in braces.
 func (p *patternParser) code(digits int) (rune, error) {
 	text := string(p.in[p.at:min(p.at+digits, len(p.in))])
 	size := digits

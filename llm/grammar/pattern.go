@@ -27,8 +27,8 @@ const (
 )
 
 // pattern is a JSON string's inside that a regular expression matches, as JSON Schema has it: anywhere, unless it is
-// anchored. The parser is not regexp/syntax: that has tables of all scripts, 36 kB of the WebAssembly, and other escapes than
-// JavaScript's expressions, which JSON Schema means. A test compares both.
+// anchored. The parser is not regexp/syntax: that brings tables of all scripts into the WebAssembly, and has other escapes than the
+// regular expressions of JavaScript, which JSON Schema means. A test compares both.
 func pattern(text string) (*expr, error) {
 	if len(text) > maxPattern {
 		return nil, fmt.Errorf("a pattern of %d bytes, want at most %d", len(text), maxPattern)

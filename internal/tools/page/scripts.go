@@ -125,7 +125,7 @@ func pageFiles(web string) (files, error) {
 	return out, nil
 }
 
-// indentation is what the page's HTML needs only while people write it: nothing in it keeps its blanks, as pre does.
+// indentation is there for those who edit the page's HTML. Nothing in it keeps its blanks, as a pre would.
 var indentation = regexp.MustCompile(`\n[ \n]+`)
 
 // pageScript says how a script of the page is built: in one file, without the others, and without the package, which is

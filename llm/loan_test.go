@@ -9,71 +9,86 @@ import (
 	"time"
 )
 
-// TestLend lends sequences while texts are under way: one that is in use when its text has ended, one that is free at once. What
-// is put into it, the next text takes.
+// TestLend lends sequences while a text is under way: one that is free between two steps of it, the one in use when it has
+// ended.
 func TestLend(t *testing.T) {
 	m, f := fakeModel(2)
 	s := scheduler(t, m, 10)
-	begun, free := make(chan struct{}, 1), make(chan struct{})
+	begun, wanted, lent := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	chunks := 0
 	f.between = func(int) {
-		signal(begun)
-		<-free
+		switch chunks++; chunks {
+		case 1:
+			signal(begun)
+			<-wanted
+		case 3: // the text is still under way, and a step lies between
+			<-lent
+		}
 	}
 	var all sync.WaitGroup
-	generate := func(prompt []int32) {
-		if _, err := Collect(s.Generate(t.Context(), Request{Prompt: prompt, Options: GenerateOptions{MaxTokens: 20}})); err != nil {
-			t.Error(err)
-		}
-	}
-	all.Go(func() { generate(numbers(1, 9)) })
-	<-begun
-	slots := s.Slots
-	var order []string
-	var mu sync.Mutex
-	note := func(what string) {
-		mu.Lock()
-		order = append(order, what)
-		mu.Unlock()
-	}
-	lent := make(chan struct{})
+	prompt, fed := numbers(1, 9*fakeChunk), 0
 	all.Go(func() {
-		if err := s.Lend(t.Context(), 0, func(session *Session) error {
-			note("busy")
-			if len(session.Tokens()) == 0 {
-				t.Error("lent before the text in it had ended")
-			}
-			return nil
-		}); err != nil {
-			t.Error(err)
+		r, err := Collect(s.Generate(t.Context(), Request{Prompt: prompt, Options: GenerateOptions{MaxTokens: 20}}))
+		if err != nil || len(r.Tokens) < 20 {
+			t.Errorf("%+v, %v", r, err)
 		}
 	})
-	close(free)
-	if err := s.Lend(t.Context(), 1, func(*Session) error {
-		note("free")
-		if !slots()[1].Busy {
-			t.Error("a slot that is lent is free")
-		}
-		close(lent)
+	<-begun
+	lend := func(slot int, f func(*Session) error) {
+		all.Go(func() {
+			if err := s.Lend(t.Context(), slot, f); err != nil {
+				t.Errorf("slot %d: %v", slot, err)
+			}
+		})
+	}
+	lend(0, func(session *Session) error {
+		fed = len(session.Tokens())
 		return nil
-	}); err != nil {
-		t.Fatal(err)
+	})
+	lend(1, func(*Session) error {
+		defer close(lent)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.busy[s.sessions[0]] || !s.busy[s.sessions[1]] || len(s.loans) != 1 {
+			t.Errorf("busy: %v, %d loans have not begun, want that of the text's slot", s.busy, len(s.loans))
+		}
+		return nil
+	})
+	waiting := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.loans)
 	}
-	<-lent
-	all.Wait()
-	if len(order) != 2 || slots()[0].Tokens == 0 {
-		t.Errorf("%v, %+v", order, slots())
-	}
-	for slots()[0].Busy || slots()[1].Busy {
+	for waiting() < 2 {
 		time.Sleep(time.Millisecond)
 	}
-	generate(numbers(3, 5))
-	for _, slot := range []int{-1, 2} {
+	close(wanted)
+	all.Wait()
+	if want := len(prompt) + 19; fed != want {
+		t.Errorf("the slot of the text was lent when it held %d tokens, want %d", fed, want)
+	}
+}
+
+// TestLendMistakes lends no slot that there is not, passes on the error of the function, and has the slot used again.
+func TestLendMistakes(t *testing.T) {
+	m, _ := fakeModel(1)
+	s := scheduler(t, m, 10)
+	for _, slot := range []int{-1, 1} {
 		if err := s.Lend(t.Context(), slot, func(*Session) error { return nil }); err == nil {
 			t.Errorf("slot %d was lent", slot)
 		}
 	}
 	if err := s.Lend(t.Context(), 0, func(*Session) error { return errBad }); !errors.Is(err, errBad) {
 		t.Errorf("the error of the function: %v", err)
+	}
+	for slots := s.Slots(); slots[0].Busy; slots = s.Slots() {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := Collect(s.Generate(t.Context(), Request{Prompt: numbers(3, 5), Options: GenerateOptions{MaxTokens: 20}})); err != nil {
+		t.Error(err)
+	}
+	if n := s.Slots()[0].Tokens; n != 24 {
+		t.Errorf("the slot holds %d tokens, want 24", n)
 	}
 }
 

@@ -21,7 +21,8 @@ export interface ToolCall {
   id?: string;
   type?: 'function';
   function: {
-    name: string /** JSON. Most templates want an object in chat(); answer() takes both. */;
+    name: string;
+    /** JSON. Most templates want an object in chat(); answer() takes both. */
     arguments: string | object;
   };
 }

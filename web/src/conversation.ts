@@ -135,6 +135,11 @@ export function goConversation(
   };
 }
 
+/** Messages in which `developer`, as newer clients call it, has the name that chat templates know: `system`. */
+export function withSystem(messages: readonly ChatMessage[]): ChatMessage[] {
+  return messages.map((m) => (m.role === 'developer' ? { ...m, role: 'system' } : m));
+}
+
 function goMessages(messages: readonly ChatMessage[]): object[] {
   const names = new Map<string, string>(); // of functions, by the ids of their calls
   return messages.map((m) => {
@@ -142,7 +147,7 @@ function goMessages(messages: readonly ChatMessage[]): object[] {
     for (const c of calls) names.set(c.id, c.name);
     const callId = m.tool_call_id ?? '';
     return {
-      role: m.role === 'developer' ? 'system' : m.role,
+      role: m.role,
       content: m.content,
       reasoning: m.reasoning_content ?? '',
       callId,

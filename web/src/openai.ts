@@ -79,7 +79,7 @@ class InPage {
   async chat(q: ChatRequest, o?: CallOptions): Promise<ChatCompletion | AsyncIterable<ChatCompletionChunk>> {
     const job = checked(() => {
       const request = optionsOf(q) as ChatRequest;
-      const messages = messagesOf(request.messages).map((m) => (m.role === 'developer' ? { ...m, role: 'system' } : m));
+      const messages = messagesOf(request.messages);
       const given = answerOptions(conversationOf(request));
       const job = this.read(request, o, 'chatcmpl', (options) => this.model.answer(messages, { ...options, ...given }));
       return { ...job, options: { ...job.options, ...form(request.response_format, job.options) } };

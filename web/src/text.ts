@@ -20,6 +20,7 @@ import {
   type TemplateOptions,
   templateOptions,
   variablesOf,
+  withSystem,
 } from './conversation.js';
 import { type DeviceOptions, gpuDevice } from './device.js';
 import { asError, LlamaError, throwIfAborted } from './errors.js';
@@ -245,7 +246,9 @@ class LocalModel implements TextModel {
 
   answer(messages: readonly ChatMessage[], options: AnswerOptions = {}): AsyncGenerator<AnswerPart, void, undefined> {
     return this.continue(options, partsOf, async (o) => {
-      const [said, given] = checked(() => [messagesOf(messages), answerOptions(optionsOf(options))] as const);
+      const [said, given] = checked(
+        () => [withSystem(messagesOf(messages)), answerOptions(optionsOf(options))] as const,
+      );
       const write = renderer(this.model);
       const opening = openingOf(write, said, { tools: given.tools, variables: variablesOf(given) });
       return this.transformer.answer(

@@ -80,9 +80,9 @@ export async function benchmark(
   options: WorkerBenchmarkOptions = {},
 ): Promise<BenchmarkReport> {
   try {
-    const { call, signal, onProgress } = checked(() => benchmarkCall(source, optionsOf(options)));
+    const { call, signal, onProgress, worker } = checked(() => benchmarkCall(source, optionsOf(options)));
     throwIfAborted(signal);
-    const thread = options.worker ? new Thread(options.worker) : await start(signal);
+    const thread = worker ? new Thread(worker) : await start(signal);
     const ender = new AbortController();
     const settled = onAbort(signal, () => ender.abort());
     const report = new Callback(onProgress, () => ender.abort());
@@ -106,37 +106,35 @@ export async function benchmark(
 
 /** The call that tries kernels, with nothing in it that cannot be sent, and what stays here. */
 function benchmarkCall(source: Source | null | undefined, o: WorkerBenchmarkOptions) {
-  const { signal, onProgress, device, fetch, tokens, ...rest } = benchmarkOptions(o);
-  if (fetch) throw invalid('fetch: a Worker cannot call a function of the page');
-  if (device) throw invalid('device: a Worker opens its own');
-  const powerPreference = oneOf('powerPreference', o.powerPreference, ['low-power', 'high-performance'] as const);
-  const { wasm, ...plain } = rest;
-  const sent = {
-    ...plain,
-    ...(tokens && { tokens }),
-    ...(wasm !== undefined && { wasm }),
-    ...(powerPreference && { powerPreference }),
-  };
-  const local = source ? filesOf(source) : undefined;
-  const where = local
-    ? { url: local.manifestUrl, files: local.files }
-    : { url: source ? manifestOf(source as string | URL) : null };
+  const { signal, onProgress, device, fetch, tokens, wasm, ...plain } = benchmarkOptions(o);
+  const sent = { ...plain, ...(tokens && { tokens }), ...(wasm !== undefined && { wasm }), ...workerOptions(o) };
+  const where = source === undefined || source === null ? { url: null } : placeOf(source);
   const call: Call = { op: 'benchmark', ...where, options: sent, wasmPlaces: wasmPlaces() };
-  return { call, signal, onProgress };
+  return { call, signal, onProgress, worker: o.worker };
 }
 
 /** The call that loads, with nothing in it that cannot be sent, and what stays here. */
 function loadCall(source: Source, o: WorkerLoadModelOptions) {
   const { signal, onProgress, onWarning, fetch, ...rest } = loadOptions(o);
+  const sent: WorkerLoadOptions = { ...rest, ...transformerOptions(o), ...workerOptions(o) };
+  const call: Call = { op: 'load', ...placeOf(source), options: sent, wasmPlaces: wasmPlaces() };
+  return { call, signal, onProgress, onWarning, worker: o.worker };
+}
+
+/** Refuses what a Worker cannot be given, and returns how it is to choose its GPU. */
+function workerOptions(o: WorkerLoadModelOptions | WorkerBenchmarkOptions) {
+  const { fetch, device } = o as LoadOptions;
   if (fetch) throw invalid('fetch: a Worker cannot call a function of the page');
-  if ((o as LoadOptions).device) throw invalid('device: a Worker opens its own');
+  if (device) throw invalid('device: a Worker opens its own');
   if (o.worker !== undefined && typeof o.worker?.postMessage !== 'function') throw invalid('worker: want a Worker');
   const powerPreference = oneOf('powerPreference', o.powerPreference, ['low-power', 'high-performance'] as const);
-  const sent: WorkerLoadOptions = { ...rest, ...transformerOptions(o), ...(powerPreference && { powerPreference }) };
+  return powerPreference && { powerPreference };
+}
+
+/** Where the manifest of a bundle is, and its files if they are the visitor's. */
+function placeOf(source: Source): { url: string; files?: File[] } {
   const local = filesOf(source);
-  const where = local ? { url: local.manifestUrl, files: local.files } : { url: manifestOf(source as string | URL) };
-  const call: Call = { op: 'load', ...where, options: sent, wasmPlaces: wasmPlaces() };
-  return { call, signal, onProgress, onWarning, worker: o.worker };
+  return local ? { url: local.manifestUrl, files: local.files } : { url: manifestOf(source as string | URL) };
 }
 
 /** Starts the package's Worker in the first way that works. */

@@ -187,23 +187,24 @@ class Storm {
     if (!this.lastHere) return;
     globalThis.gc?.();
     await sleep(50);
-    let { memory, heapBytes, wasmBytes } = await this.lastHere.stats();
-    for (const late = performance.now() + patience; ; ) {
-      try {
-        empty(memory);
-        break;
-      } catch (e) {
-        if (performance.now() < late) {
-          await sleep(100); // a load that was aborted is not waited for, and gives back later what it had
-          ({ memory, heapBytes, wasmBytes } = await this.lastHere.stats());
-          continue;
-        }
-        this.failures.push(e.message);
-        break;
-      }
-    }
+    const { heapBytes, wasmBytes } = await this.emptied();
     const js = node ? process.memoryUsage().heapUsed : performance.memory?.usedJSHeapSize;
     this.samples.push({ go: heapBytes, wasm: wasmBytes, js, ...(node && { rss: process.memoryUsage().rss }) });
+  }
+
+  /** The stats once no GPU memory is in use: a load that was aborted is not waited for, and gives back later what it had. */
+  async emptied() {
+    for (const late = performance.now() + patience; ; await sleep(100)) {
+      const stats = await this.lastHere.stats();
+      try {
+        empty(stats.memory);
+        return stats;
+      } catch (e) {
+        if (performance.now() < late) continue;
+        this.failures.push(e.message);
+        return stats;
+      }
+    }
   }
 
   /** Compares what memory took in the second quarter of the samples with the last one. */

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { messages, onAbort, tokenIds } from '../../dist/arguments.js';
+import { withSystem } from '../../dist/conversation.js';
 import { LlamaError, load as loadHere, sample } from '../../dist/index.js';
 import { loadModel } from '../../dist/loader.js';
 import { installWebGPU, load as loadNode } from '../../dist/node.js';
 import { loadOptions, textOptions, transformerOptions } from '../../dist/options.js';
-import { load } from '../../dist/worker.js';
+import { benchmark, load } from '../../dist/worker.js';
 
 /** What Vue, Svelte and MobX make of objects. */
 const reactive = (o) =>
@@ -120,7 +121,6 @@ test('options of a load', async () => {
   for (const v of ['no', 0, () => true, {}]) await refused(() => loadOptions({ cache: v }), 'cache');
   for (const v of [1, {}, () => {}]) await refused(() => loadOptions({ wasm: v }), 'wasm');
   await refused(() => loadOptions({ onWarning: 'x' }), 'onWarning');
-  await refused(() => load('http://x/', { device: {} }), 'device');
   await refused(() => loadNode('http://[/'), 'cannot be read');
   await refused(() => loadNode('x', 'options'), 'options');
   await refused(() => installWebGPU('flags'), 'flags');
@@ -129,8 +129,24 @@ test('options of a load', async () => {
   await refused(() => loadHere('http://x/', { device: {} }), 'device');
   await refused(() => loadHere('http://x/', 'options'), 'options');
   await refused(() => loadModel({ createBuffer() {} }, {}), 'address');
-  await refused(() => load('http://x/', { fetch: () => {} }), 'fetch');
-  await refused(() => load('http://x/', { worker: {} }), 'worker');
+  for (const f of [load, benchmark]) {
+    await refused(() => f('http://x/', { device: {} }), 'device');
+    await refused(() => f('http://x/', { fetch: () => {} }), 'fetch');
+    await refused(() => f('http://x/', { worker: {} }), 'worker');
+    await refused(() => f('', {}), 'address');
+  }
+});
+
+test('the role developer is system to a chat template', () => {
+  const said = ['developer', 'system', 'user'].map((role) => ({ role, content: role }));
+  assert.deepEqual(
+    withSystem(said).map((m) => [m.role, m.content]),
+    [
+      ['system', 'developer'],
+      ['system', 'system'],
+      ['user', 'user'],
+    ],
+  );
 });
 
 test('what getters throw is an invalid argument', async () => {

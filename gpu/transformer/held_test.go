@@ -18,18 +18,12 @@ var holding = append([]string{
 }, recurrent...)
 
 // continued feeds tokens to a sequence and returns all logits.
-func continued(t *testing.T, tr *Transformer, sequence int, tokens []int32) (all []float32) {
+func continued(t *testing.T, tr *Transformer, sequence int, tokens []int32) []float32 {
 	t.Helper()
 	if err := tr.Select(sequence); err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Forward(t.Context(), tokens, 0, func(_ int, logits []float32) error {
-		all = append(all, logits...)
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return all
+	return feed(t, tr, tokens)
 }
 
 // moved takes the selected sequence's state out and puts it into another one.

@@ -79,15 +79,7 @@ func TestCanceledPrompt(t *testing.T) {
 	if _, _, err := tr.Top(ctx, tokens[16:]); !errors.Is(err, context.Canceled) || tr.Position() != 16 {
 		t.Fatalf("position %d, error %v, want 16 and that of the context", tr.Position(), err)
 	}
-	var got []float32
-	err = tr.Forward(t.Context(), tokens[16:], 0, func(_ int, logits []float32) error {
-		got = append(got, logits...)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(got, want[16*src.Described.Vocab:]) {
+	if !slices.Equal(feed(t, tr, tokens[16:]), want[16*src.Described.Vocab:]) {
 		t.Error("the logits after a canceled prompt are others")
 	}
 }

@@ -100,10 +100,10 @@ func TestCanRewind(t *testing.T) {
 }
 
 // feed feeds tokens and returns all their logits.
-func feed(t *testing.T, tr *Transformer, tokens []int32) []float32 {
+func feed(t *testing.T, f modeltest.Forwarder, tokens []int32) []float32 {
 	t.Helper()
 	var all []float32
-	err := tr.Forward(context.Background(), tokens, 0, func(_ int, logits []float32) error {
+	err := f.Forward(t.Context(), tokens, 0, func(_ int, logits []float32) error {
 		all = append(all, logits...)
 		return nil
 	})

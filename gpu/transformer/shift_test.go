@@ -47,12 +47,7 @@ func afterShift(t *testing.T, f shifting, ids []int32) []float32 {
 	}
 	var all []float32
 	for i := range shiftNext {
-		if err := f.Forward(t.Context(), ids[shiftContext+i:][:1], 0, func(_ int, l []float32) error {
-			all = append(all, l...)
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
+		all = append(all, feed(t, f, ids[shiftContext+i:][:1])...)
 	}
 	return all
 }

@@ -180,11 +180,9 @@ type binder struct {
 	modules map[string]bool // names of stored tensors without their last part
 	shapes  map[roleAt][]int
 	quant   *quantization // nil: none of the weights is quantized
-	unit    bool          // the rows of the head are divided by their lengths
-	columns bool          // its columns are
-	factors map[model.Role]float32
 	prefix  prefix
 	used    map[string]bool
+	adjustments
 }
 
 type roleAt struct {
@@ -196,7 +194,7 @@ type roleAt struct {
 func (c *Checkpoint) bind(dir string) (err error) {
 	b := &binder{
 		family: c.config.family, spec: c.config.spec, tensors: c.config.spec.Tensors(), shards: c.shards,
-		quant: c.config.quant, unit: c.config.unitHead, columns: c.config.unitColumns, factors: c.config.factors, shapes: map[roleAt][]int{}, used: map[string]bool{},
+		quant: c.config.quant, adjustments: c.config.adjustments, shapes: map[roleAt][]int{}, used: map[string]bool{},
 	}
 	b.findModules()
 	notes, err := b.unwrap()
@@ -288,12 +286,12 @@ func (b *binder) bind(t *model.Tensor) (bound, error) {
 // layout derives where the rows of a tensor lie from the roles that share its source.
 func (b *binder) layout(s source, t *model.Tensor) bound {
 	d := bound{
-		row: s.row, transposed: s.transposed, thin: s.thin, scalar: s.scalar, unit: b.unit && t.Role == model.RoleHead,
+		row: s.row, transposed: s.transposed, thin: s.thin, scalar: s.scalar, unit: b.unitHead && t.Role == model.RoleHead,
 	}
 	if f := b.factors[t.Role]; f != 1 {
 		d.factor = f
 	}
-	if b.columns && t.Role == model.RoleHead {
+	if b.unitColumns && t.Role == model.RoleHead {
 		d.columns = &lengths{}
 	}
 	d.experts, d.rows, d.cols = dimensions(t.Role, t.Shape)

@@ -44,7 +44,7 @@ func newBlueprint(data []byte) (*blueprint, error) {
 		return nil, err
 	}
 	l := &blueprint{config: c, tensors: c.spec.Tensors(), byName: map[string]*target{}}
-	b := &binder{family: c.family, spec: c.spec, shapes: map[roleAt][]int{}, prefix: c.family.prefixes[0], factors: c.factors}
+	b := &binder{family: c.family, spec: c.spec, shapes: map[roleAt][]int{}, prefix: c.family.prefixes[0], adjustments: c.adjustments}
 	for _, t := range l.tensors {
 		b.shapes[roleAt{t.Role, t.Layer}] = t.Shape
 	}

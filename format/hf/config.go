@@ -56,14 +56,16 @@ type config struct {
 	top    *object       // the whole file
 	text   *object       // the language model in it: top itself, or its text_config
 	quant  *quantization // how weights were quantized, nil: not at all
-	// unitHead: the rows of the head are divided by their lengths.
-	unitHead bool
-	// unitColumns: its columns are.
-	unitColumns bool
-	// factors are what tensors are multiplied by; 1 of those that are not listed.
-	factors map[model.Role]float32
+	adjustments
 	notes   []string
 	ignored []string // keys that were not read
+}
+
+// adjustments are what is done to stored weights before a model computes with them.
+type adjustments struct {
+	unitHead    bool                   // the rows of the head are divided by their lengths
+	unitColumns bool                   // its columns are
+	factors     map[model.Role]float32 // what tensors are multiplied by; 1 of those that are not listed
 }
 
 func parseConfig(data []byte) (*config, error) {
@@ -139,7 +141,7 @@ func (c *config) read(name string) error {
 	if err != nil {
 		return err
 	}
-	c.spec, c.unitHead, c.unitColumns, c.factors = d.spec, d.unitHead, d.unitColumns, d.factors
+	c.spec, c.adjustments = d.spec, d.adjustments
 	c.checkFeatures()
 	if c.family.remote {
 		c.refuseUnknown()

@@ -17,12 +17,7 @@ type draft struct {
 	*object
 	spec   *model.Spec
 	layers []model.Layer
-	// unitHead: the rows of the head are divided by their lengths before they are used.
-	unitHead bool
-	// unitColumns: its columns are.
-	unitColumns bool
-	// factors are what tensors are multiplied by before they are used; 1 of those that are not listed.
-	factors map[model.Role]float32
+	adjustments
 }
 
 // newDraft reads the keys that all families have, under the names that most of them use. Every

@@ -97,11 +97,16 @@ func (c *Calibrator) addWindow(ctx context.Context, sums *sums, t model.Tensor, 
 // stream is by then what the layer's other branch made of it.
 func (c *Calibrator) paysDebt(t model.Tensor) bool {
 	y := c.src.Spec().Layer(t.Layer)
-	switch t.Role {
-	case model.RoleO, model.RoleDown, model.RoleSharedDown:
-		return !y.Parallel && !y.PostNorm && (t.Role != model.RoleO || !y.Twofold()) && (t.Role != model.RoleDown || y.MLP.ExpertWidth == 0)
+	if y.Parallel || y.PostNorm {
+		return false
 	}
-	return false
+	switch t.Role {
+	case model.RoleO:
+		return !y.Twofold() // else the recurrence beside it adds to the same sum
+	case model.RoleDown:
+		return y.MLP.ExpertWidth == 0 // else expert_out multiplies it
+	}
+	return t.Role == model.RoleSharedDown
 }
 
 // reach moves on to the layer of tensor i.

@@ -233,7 +233,7 @@ func TestPageKey(t *testing.T) {
 		return chromedp.Tasks{chromedp.WaitVisible("#key-form"), set("key", key), chromedp.Click("#key-form button")}
 	}
 	v.do(chromedp.Click("#model"), chromedp.WaitVisible("#picker"), chromedp.Evaluate("document.querySelector('input[name=where][value=server]').click()", nil), give("wrong"),
-		until("document.querySelector('#where-text').textContent.includes('does not take this key')"), picture(t, "key"), give("open sesame"), until("document.querySelector('#key-form').hidden"), onServer("actor"), hear("Hello", "actor hears: Hello"))
+		until("document.querySelector('#where-text').textContent.includes('rejected this key')"), picture(t, "key"), give("open sesame"), until("document.querySelector('#key-form').hidden"), onServer("actor"), hear("Hello", "actor hears: Hello"))
 	a.setKey("another")
 	v.do(send("Still there?"), until("document.querySelector('#picker').open"), give("another"), until("document.querySelector('#key-form').hidden"), chromedp.Click("#close-picker"), hear("And now?", "actor hears: Still there?And now?"),
 		chromedp.Reload(), state("ready"), hear("Again", "actor hears: Again"))

@@ -25,7 +25,9 @@ function open(): Promise<IDBDatabase> {
 
 function failure(why: unknown): Error {
   const text = why instanceof Error || why instanceof DOMException ? why.message : String(why);
-  return Object.assign(new Error(`The browser does not keep it (${text}): export what you need.`), { code: 'storage' });
+  return Object.assign(new Error(`The browser could not store it (${text}): export what you need.`), {
+    code: 'storage',
+  });
 }
 
 async function ask<T>(mode: IDBTransactionMode, f: (s: IDBObjectStore) => IDBRequest<T>): Promise<T> {

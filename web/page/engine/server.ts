@@ -7,7 +7,7 @@ import { events } from './sse.js';
 
 const keyName = 'llama-webgpu-key';
 
-/** The server wants a key, or another one. */
+/** The server requires a key, or another one. */
 export class KeyError extends Error {
   readonly code = 'key';
 }
@@ -32,7 +32,7 @@ async function call(path: string, init: RequestInit = {}): Promise<Response> {
   }
   if (response.ok) return response;
   const text = await response.text();
-  if (response.status === 401) throw new KeyError(messageOf(text) ?? 'The server wants a key.');
+  if (response.status === 401) throw new KeyError(messageOf(text) ?? 'The server requires a key.');
   if (response.status === 429) throw problem('busy', 'The server has too much to do: try again in a moment.');
   throw problem(
     response.status < 500 ? 'invalid-argument' : 'network',
@@ -144,7 +144,7 @@ class Answer {
   constructor(private readonly on: Listener) {}
 
   take(c: Chunk): void {
-    if (c.error) throw problem('network', c.error.message ?? 'The server could not go on.');
+    if (c.error) throw problem('network', c.error.message ?? 'The server failed.');
     if (c.prompt_progress) this.on.prompt(c.prompt_progress.processed, c.prompt_progress.total);
     if (c.usage) this.usage = c.usage;
     if (c.timings?.predicted_per_second) this.rate = c.timings.predicted_per_second;

@@ -80,7 +80,7 @@ export class Picker {
   }
 
   private thereText(): string {
-    if (this.models.wantsKey) return hasKey() ? 'The server does not take this key.' : 'This server wants a key.';
+    if (this.models.wantsKey) return hasKey() ? 'The server rejected this key.' : 'This server requires a key.';
     if (!this.models.running)
       return 'This server runs no models: it was started with --no-api, or it is not llama-webgpu serve.';
     return 'By the server that this page comes from: what you type is sent there. Nothing has to be downloaded.';

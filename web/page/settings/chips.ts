@@ -1,4 +1,4 @@
-// What of the settings is out of the ordinary, beside the composer: nobody wonders why the model answers in JSON.
+// Shows beside the composer which settings are unusual, so that nobody wonders why the model answers in JSON.
 import { $, button, el } from '../lib/dom.js';
 import { type Icon, icon } from '../lib/icons.js';
 import type { Drawer } from './drawer.js';

@@ -31,7 +31,7 @@ export interface Settings {
   useTools: boolean;
   tools: string; // JSON
   toolChoice: 'auto' | 'required';
-  /** '': as the model does by itself. */
+  /** '': the model's default. */
   reasoningEffort: '' | ReasoningEffort;
   system: string;
 }

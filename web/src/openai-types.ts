@@ -6,14 +6,25 @@ export interface CompletionOptions {
   model?: string | null;
   max_tokens?: number | null;
   max_completion_tokens?: number | null;
-  /** Default: 0.8, as of the server's; 0: always the most likely token. */
+  /** Default: 0.8, as on the server; 0: always the most likely token. */
   temperature?: number | null;
   /** Default: 0.95. */
   top_p?: number | null;
   /** Default: 40. */
   top_k?: number | null;
   min_p?: number | null;
+  typical_p?: number | null;
+  dynatemp_range?: number | null;
+  dynatemp_exponent?: number | null;
+  xtc_probability?: number | null;
+  xtc_threshold?: number | null;
+  dry_multiplier?: number | null;
+  dry_base?: number | null;
+  dry_allowed_length?: number | null;
+  dry_penalty_last_n?: number | null;
+  dry_sequence_breakers?: string[] | null;
   repeat_penalty?: number | null;
+  repeat_last_n?: number | null;
   presence_penalty?: number | null;
   frequency_penalty?: number | null;
   logit_bias?: Record<string, number> | null;

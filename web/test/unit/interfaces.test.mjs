@@ -211,6 +211,23 @@ test('openai: tools and thoughts', async () => {
   assert.deepEqual([said[1].content, said[1].tool_calls[1].id, said[2].tool_call_id], ['', 'b', 'a']);
 });
 
+test('openai: the samplers of the server, by its names', async () => {
+  const m = fake();
+  const q = { min_p: 0.01, typical_p: 0.02, dynatemp_range: 0.03, dynatemp_exponent: 0.04, xtc_probability: 0.05 };
+  const dry = { dry_multiplier: 0.07, dry_base: 1.08, dry_allowed_length: 9, dry_penalty_last_n: 10 };
+  const rest = { xtc_threshold: 0.06, repeat_penalty: 1.11, repeat_last_n: 12, dry_sequence_breakers: ['x'] };
+  await openai(m).chat.completions.create({ messages: ask, ...q, ...dry, ...rest });
+  const { o } = m.calls[0];
+  assert.deepEqual(
+    [o.minP, o.typicalP, o.dynamicTemperatureRange, o.dynamicTemperatureExponent, o.xtcProbability, o.xtcThreshold],
+    [0.01, 0.02, 0.03, 0.04, 0.05, 0.06],
+  );
+  assert.deepEqual(
+    [o.dryMultiplier, o.dryBase, o.dryAllowedLength, o.dryLast, o.dryBreakers, o.repeatPenalty, o.repeatLast],
+    [0.07, 1.08, 9, 10, ['x'], 1.11, 12],
+  );
+});
+
 test('openai: one text at a time; a signal ends one that waits and one that runs', async () => {
   const m = fake({ delay: 5 });
   const { chat } = openai(m);

@@ -125,7 +125,10 @@ func (e *Engine) Room() int {
 // CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with
 // a window forget what lies behind it, and states of recurrences are those of now, unless they were kept.
 func (e *Engine) CanRewind(position int) bool {
-	if position < 0 || position > e.length || position > 0 && position < e.floor || !e.spec.CanReturn(position, e.length, e.kept) {
+	if position == 0 { // whose token sees none before it
+		return true
+	}
+	if position < e.floor || position > e.length || !e.spec.CanReturn(position, e.length, e.kept) {
 		return false
 	}
 	for i := range e.spec.Layers {

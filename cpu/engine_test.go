@@ -215,7 +215,7 @@ func TestFar(t *testing.T) {
 }
 
 // TestRewind goes back to positions of which CanRewind says that it may, and computes the same from there; a cache
-// that has let go of what is needed is refused.
+// that has let go of what is needed is refused. To the beginning it always may.
 func TestRewind(t *testing.T) {
 	for name, far := range map[string]bool{"llama_bias": true, "gemma2": false} { // the latter has layers with a window
 		w := open(t, fixture.Family(t, name))
@@ -226,7 +226,7 @@ func TestRewind(t *testing.T) {
 		may := 0
 		for _, p := range positions {
 			if !e.CanRewind(p) {
-				if err := e.Rewind(p); err == nil {
+				if err := e.Rewind(p); err == nil || p == 0 {
 					t.Errorf("%s: rewound to %d, where it may not", name, p)
 				}
 				continue
@@ -240,7 +240,7 @@ func TestRewind(t *testing.T) {
 				t.Errorf("%s: relative RMS %.2g after rewinding to %d", name, rms, p)
 			}
 		}
-		if all := may == len(positions); all != far || may == 0 {
+		if all := may == len(positions); all != far || may < 2 {
 			t.Errorf("%s: it may rewind to %d of %d positions", name, may, len(positions))
 		}
 		if e.CanRewind(len(ids)+1) || e.CanRewind(-1) {

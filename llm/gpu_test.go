@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/cpu"
+	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/transformer"
+	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
@@ -212,5 +214,44 @@ func TestSameText(t *testing.T) {
 				t.Errorf("%d tokens were copied", n)
 			}
 		})
+	}
+}
+
+// TestWindowForgets continues one long prompt and then another that begins otherwise, on the CPU: the cache of a layer with a
+// window has let go of everything that the sequence could go back to but its beginning.
+func TestWindowForgets(t *testing.T) {
+	c, err := hf.Open(fixture.Family(t, "gemma2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	prompt := func(first int) []int32 {
+		ids := make([]int32, 700)
+		for i := range ids {
+			ids[i] = int32((first + i*i) % c.Spec().Vocab)
+		}
+		return ids
+	}
+	model := func() *llm.Session {
+		e, err := cpu.New(c, cpu.Options{MaxSeqLen: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := llm.New(llm.Parts{Engine: llm.OnCPU(e)}).NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	again := model()
+	for first := range 2 {
+		want, err := llm.Collect(model().GenerateTokens(t.Context(), prompt(first), llm.GenerateOptions{MaxTokens: 4}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := llm.Collect(again.GenerateTokens(t.Context(), prompt(first), llm.GenerateOptions{MaxTokens: 4}))
+		if err != nil || !slices.Equal(got.Tokens, want.Tokens) {
+			t.Errorf("prompt %d: %+v, %v, want %v", first, got, err, want.Tokens)
+		}
 	}
 }

@@ -49,7 +49,7 @@ type Reference struct {
 	fresh      []*state             // … behind the batch that is under way
 	kept       []*state             // … at position keptAt
 	keptAt     int                  // −1: nowhere
-	reached    int                  // how far the cache was written: what a window overwrote there, Rewind does not restore
+	reached    int                  // how far the cache was written, also by a batch that failed: what a window overwrote there, Rewind does not restore
 	length     int                  // tokens in the KV cache, also those that fell out of it
 	trace      func(int, []float32) // nil if nobody looks
 }
@@ -140,6 +140,9 @@ func (r *Reference) Room() int {
 // CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with a
 // window forget what lies behind it, and states of recurrences are those of now, unless they were kept.
 func (r *Reference) CanRewind(position int) bool {
+	if position == 0 { // whose token sees none before it
+		return true
+	}
 	if position < 0 || position > r.length || !r.spec.CanReturn(position, r.length, r.keptAt) {
 		return false
 	}
@@ -147,7 +150,7 @@ func (r *Reference) CanRewind(position int) bool {
 		if !r.spec.Layer(i).Attends() {
 			continue
 		}
-		if first := max(0, position-r.reach(i)+1); first+r.caches[i].capacity < max(r.length, r.reached) {
+		if first := max(0, position-r.reach(i)+1); first+r.caches[i].capacity < r.reached {
 			return false
 		}
 	}
@@ -169,10 +172,9 @@ func (r *Reference) Rewind(position int) error {
 	if r.keptAt > position {
 		r.keptAt = -1
 	}
-	if r.reached = max(r.reached, r.length); position == 0 {
+	if r.length = position; position == 0 {
 		r.reached = 0
 	}
-	r.length = position
 	return nil
 }
 
@@ -223,6 +225,7 @@ func (r *Reference) Forward(ctx context.Context, tokens []int32, from int, each 
 		if err := r.openStreams(ctx, x, len(batch)); err != nil {
 			return err
 		}
+		r.reached = max(r.reached, r.length+len(batch))
 		if err := r.layers(ctx, x, len(batch)); err != nil {
 			return err
 		}

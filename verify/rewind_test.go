@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestKeep(t *testing.T) {
 }
 
 // TestRewind goes back to positions of which CanRewind says that it may, and computes the same from there; a cache
-// that has let go of what is needed is refused.
+// that has let go of what is needed is refused. To the beginning it always may.
 func TestRewind(t *testing.T) {
 	for name, far := range map[string]bool{"llama_bias": true, "gemma2": false} { // the latter has layers with a window
 		dir := fixture.Family(t, name)
@@ -47,7 +48,7 @@ func TestRewind(t *testing.T) {
 		may := 0
 		for _, p := range positions {
 			if !r.CanRewind(p) {
-				if err := r.Rewind(p); err == nil {
+				if err := r.Rewind(p); err == nil || p == 0 {
 					t.Errorf("%s: rewound to %d, where it may not", name, p)
 				}
 				continue
@@ -64,11 +65,35 @@ func TestRewind(t *testing.T) {
 				t.Errorf("%s: other logits after rewinding to %d", name, p)
 			}
 		}
-		if all := may == len(positions); all != far || may == 0 {
+		if all := may == len(positions); all != far || may < 2 {
 			t.Errorf("%s: it may rewind to %d of %d positions", name, may, len(positions))
 		}
 		if r.CanRewind(len(tokens)+1) || r.CanRewind(-1) {
 			t.Errorf("%s: it may rewind to where it never was", name)
 		}
+	}
+}
+
+// TestRewindAfterError goes back after a batch that failed when its layers had been computed: where their keys took the place of
+// what is needed, that is refused.
+func TestRewindAfterError(t *testing.T) {
+	dir := fixture.Family(t, "gemma2")
+	ids := readRecorded(t, dir).ids
+	tokens := slices.Repeat(ids, 1+2*batchTokens/len(ids))[:2*batchTokens]
+	r := reference(t, open(t, dir), ReferenceOptions{MaxSeqLen: len(tokens)})
+	want := feed(t, r, tokens[:batchTokens], batchTokens)
+	failed := errors.New("failed")
+	if err := r.Forward(t.Context(), tokens[batchTokens:], 0, func(int, []float32) error { return failed }); !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	const back = batchTokens - 5
+	if r.Position() != batchTokens || !r.CanRewind(batchTokens) || r.CanRewind(back) {
+		t.Fatalf("position %d, which it may stay at: %t, go back to %d: %t", r.Position(), r.CanRewind(batchTokens), back, r.CanRewind(back))
+	}
+	if err := r.Rewind(0); err != nil {
+		t.Fatal(err)
+	}
+	if got := feed(t, r, tokens[:batchTokens], batchTokens); !slices.Equal(got, want) {
+		t.Error("other logits from the beginning")
 	}
 }

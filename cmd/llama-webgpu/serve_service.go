@@ -22,7 +22,7 @@ var serviceFlags = []cli.Flag{
 	&cli.StringFlag{Name: "gpu-memory", Usage: "`SIZE`: models stay loaded while they take no more than this together, such as 20GB", DefaultText: "see --max-loaded", Category: "API"},
 	&cli.DurationFlag{Name: "keep-alive", Usage: "`TIME`: unload a model that nobody has used for so long, such as 5m", DefaultText: "never", Category: "API"},
 	&cli.StringFlag{Name: "pooling", Value: string(llm.PoolLast), Usage: "`WHAT`: an embedding is the hidden state of the last token (last), or the mean of all (mean)", Category: "API"},
-	&cli.StringFlag{Name: "slot-save-path", Usage: "`DIR`: /slots/N?action=save and restore keep what has been computed of a text in files there", DefaultText: "they are refused", Category: "API"},
+	&cli.StringFlag{Name: "slot-save-path", Usage: "`DIR`: where /slots/N?action=save writes what has been computed of a text, and restore reads it", DefaultText: "both are refused", Category: "API"},
 	&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "`TIME`: when the server ends, let texts go on for so long", Category: "API"},
 	&cli.StringFlag{Name: "tls-cert", Usage: "`FILE`: serve https, with this certificate (PEM) …", Category: "API"},
 	&cli.StringFlag{Name: "tls-key", Usage: "`FILE`: … and its private key", Category: "API"},

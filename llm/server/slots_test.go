@@ -65,8 +65,11 @@ func TestSlots(t *testing.T) {
 		t.Errorf("restored %q with %d tokens cached, want %q with %d", got, cached, want, saved.Tokens)
 	}
 	status, text, _ = post(t, second+"/slots/0?action=erase", "")
-	if status != http.StatusOK || !strings.Contains(text, `"n_erased":1`) {
-		t.Errorf("%d %s", status, text)
+	var erased struct {
+		Tokens int `json:"n_erased"`
+	}
+	if err := json.Unmarshal([]byte(text), &erased); err != nil || status != http.StatusOK || erased.Tokens <= saved.Tokens {
+		t.Errorf("%d %s, want more than %d tokens", status, text, saved.Tokens)
 	}
 	if _, cached := continuing(t, second, prompt); cached != 0 {
 		t.Errorf("erased, and %d tokens were cached", cached)

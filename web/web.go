@@ -53,6 +53,9 @@ const maxReferenceTokens = 64
 
 const wasmName = "llama-webgpu/llama-webgpu.wasm"
 
+// methods are those that an API answers to, if only by an error.
+var methods = []string{http.MethodGet, http.MethodPost, http.MethodOptions, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
 // Handler serves what Options say.
 func Handler(o Options) http.Handler {
 	mux := http.NewServeMux()
@@ -64,8 +67,13 @@ func Handler(o Options) http.Handler {
 	mux.Handle("POST /reference/{model}", http.NewCrossOriginProtection().Handler(http.HandlerFunc(o.reference)))
 	mux.HandleFunc("GET /"+wasmName, o.serveWasm)
 	for _, path := range o.APIPaths {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} { // without one, it would conflict with GET /
+		for _, method := range methods { // without one, it would conflict with GET /
 			mux.Handle(method+" "+path, o.API)
+		}
+	}
+	if o.API != nil { // which says what there is
+		for _, method := range methods[1:] {
+			mux.Handle(method+" /", o.API)
 		}
 	}
 	mux.Handle("GET /", http.FileServerFS(o.Page))

@@ -140,6 +140,7 @@ func hostNames(host string) (names []string, anyAddress bool) {
 	if name, err := os.Hostname(); err == nil {
 		names = append(names, name, name+".local")
 	}
+	names = append(names, "host.docker.internal", "host.containers.internal") // this machine, as containers on it name it
 	return slices.DeleteFunc(names, func(n string) bool { return n == "" }), true
 }
 

@@ -2,10 +2,12 @@ package main
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -114,8 +116,14 @@ func (s *service) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun, seen := time.Now(), &watched{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
-			s.log.Info("request", "method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr, "status", seen.status,
-				"bytes", seen.bytes, "seconds", time.Since(begun).Seconds(), "gone", seen.gone || r.Context().Err() != nil)
+			line := []any{
+				"method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr, "status", seen.status,
+				"bytes", seen.bytes, "seconds", time.Since(begun).Seconds(), "gone", seen.gone || r.Context().Err() != nil,
+			}
+			if why := seen.why(); why != "" {
+				line = append(line, "error", why)
+			}
+			s.log.Info("request", line...)
 		}()
 		h.ServeHTTP(seen, r)
 	})
@@ -126,7 +134,19 @@ type watched struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
-	gone   bool // the client went away before the end
+	gone   bool   // the client went away before the end
+	failed []byte // what was answered, if it is an error
+}
+
+// why is the message of an error that was answered, "": there was none.
+func (w *watched) why() string {
+	var e struct {
+		Error struct{ Message string }
+	}
+	if json.Unmarshal(w.failed, &e) == nil {
+		return e.Error.Message
+	}
+	return strings.TrimSpace(string(w.failed))
 }
 
 func (w *watched) WriteHeader(status int) {
@@ -137,6 +157,9 @@ func (w *watched) WriteHeader(status int) {
 func (w *watched) Write(data []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(data)
 	w.bytes += int64(n)
+	if w.status >= http.StatusBadRequest && len(w.failed)+n <= 4096 {
+		w.failed = append(w.failed, data[:n]...)
+	}
 	w.gone = w.gone || err != nil
 	return n, err
 }

@@ -136,6 +136,7 @@ func TestService(t *testing.T) {
 	for line := range strings.Lines(log.String()) {
 		var entry struct {
 			Msg, Method, Path string
+			Error             string
 			Status, Bytes     int
 			Seconds           float64
 		}
@@ -144,7 +145,7 @@ func TestService(t *testing.T) {
 		}
 		if entry.Msg == "request" {
 			n++
-			if entry.Path != "/v1/models" || entry.Status != http.StatusTeapot || entry.Bytes != 8 {
+			if entry.Path != "/v1/models" || entry.Status != http.StatusTeapot || entry.Bytes != 8 || !strings.HasPrefix(entry.Error, "HTTP/") { // all that was answered
 				t.Errorf("%s", line)
 			}
 		}

@@ -29,7 +29,26 @@ const (
 // pattern is a JSON string's inside that a regular expression matches, as JSON Schema has it: anywhere, unless it is
 // anchored. The parser is not regexp/syntax: that brings tables of all scripts into the WebAssembly, and has other escapes than the
 // regular expressions of JavaScript, which JSON Schema means. A test compares both.
-func pattern(text string) (*expr, error) {
+func pattern(text string) (*expr, error) { return patternOf(text, matching{jsonChars, false}) }
+
+// FromPattern returns the texts that a regular expression matches from their beginning to their end. It may be anchored; what no automaton
+// knows, such as \b or a back reference, is an error.
+func FromPattern(text string) (*Grammar, error) {
+	e, err := patternOf(text, matching{func(spans []span) *expr { return &expr{op: opChars, spans: spans} }, true})
+	if err != nil {
+		return nil, err
+	}
+	return ofExpr(e), nil
+}
+
+// matching says what the texts of a pattern are.
+type matching struct {
+	chars func([]span) *expr // how characters are written
+	whole bool               // the pattern matches all of the text, anchored or not
+}
+
+// patternOf is pattern for other texts.
+func patternOf(text string, as matching) (*expr, error) {
 	if len(text) > maxPattern {
 		return nil, fmt.Errorf("a pattern of %d bytes, want at most %d", len(text), maxPattern)
 	}
@@ -44,19 +63,19 @@ func pattern(text string) (*expr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the pattern %q, character %d: %w", text, p.at+1, err)
 	}
-	return re.unanchored()
+	return re.unanchored(as)
 }
 
 // maxPattern is how long a pattern may be, in bytes.
 const maxPattern = 1 << 16
 
 // unanchored lets text before and after what is not anchored.
-func (re *regex) unanchored() (*expr, error) {
+func (re *regex) unanchored(as matching) (*expr, error) {
 	if re.op == regexAlt {
 		kids := make([]*expr, len(re.kids))
 		for i, kid := range re.kids {
 			var err error
-			if kids[i], err = kid.unanchored(); err != nil {
+			if kids[i], err = kid.unanchored(as); err != nil {
 				return nil, err
 			}
 		}
@@ -67,24 +86,24 @@ func (re *regex) unanchored() (*expr, error) {
 		parts = withoutEmpty(parts[0].kids)
 	}
 	if len(parts) == 1 && parts[0].op == regexAlt { // a group around everything
-		return parts[0].unanchored()
+		return parts[0].unanchored(as)
 	}
 	is := func(i int, place string) bool {
 		return i >= 0 && i < len(parts) && parts[i].op == regexPlace && parts[i].place == place
 	}
-	before, after := true, true
+	before, after := !as.whole, !as.whole
 	for ; is(0, "^"); before = false {
 		parts = parts[1:]
 	}
 	for ; is(len(parts)-1, "$"); after = false {
 		parts = parts[:len(parts)-1]
 	}
-	e, err := (&regex{op: regexSeq, kids: parts}).inside()
+	e, err := (&regex{op: regexSeq, kids: parts}).inside(as.chars)
 	if err != nil {
 		return nil, err
 	}
 	kids := []*expr{e}
-	anything := func() *expr { return repeat(jsonChars(anyChars), 0, -1) }
+	anything := func() *expr { return repeat(as.chars(anyChars), 0, -1) }
 	if before {
 		kids = append([]*expr{anything()}, kids...)
 	}
@@ -99,12 +118,12 @@ func withoutEmpty(parts []*regex) []*regex {
 	return slices.DeleteFunc(slices.Clone(parts), func(re *regex) bool { return re.op == regexSeq && len(re.kids) == 0 })
 }
 
-// inside turns a part of a pattern into characters of a JSON string.
-func (re *regex) inside() (*expr, error) {
+// inside turns a part of a pattern into characters.
+func (re *regex) inside(chars func([]span) *expr) (*expr, error) {
 	kids := make([]*expr, len(re.kids))
 	for i, kid := range re.kids {
 		var err error
-		if kids[i], err = kid.inside(); err != nil {
+		if kids[i], err = kid.inside(chars); err != nil {
 			return nil, err
 		}
 	}
@@ -114,7 +133,7 @@ func (re *regex) inside() (*expr, error) {
 		if len(spans) == 0 && len(re.spans) > 0 {
 			return nil, errors.New(`half of a surrogate pair is no character: write \u{1F600}, or the character itself`)
 		}
-		return jsonChars(spans), nil
+		return chars(spans), nil
 	case regexSeq:
 		return seq(kids...), nil
 	case regexAlt:

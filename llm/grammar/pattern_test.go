@@ -60,6 +60,37 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
+// TestFromPattern takes texts that a regular expression matches as a whole.
+func TestFromPattern(t *testing.T) {
+	for source, texts := range map[string]map[string]bool{
+		"yes|no":   {"yes": true, "no": true, "yess": false, "ye": false, "": false},
+		"^yes|no$": {"yes": true, "no": true, "yes!": false},
+		`"\d{2}
+`: {"\"\\d": false},
+		`"[0-9]{2}
+?é`: {"\"12\né": true, "\"12é": true, "12é": false, "\"1é": false},
+	} {
+		g, err := FromPattern(source)
+		if err != nil {
+			t.Fatalf("%s: %v", source, err)
+		}
+		c, err := New(g, bytesVocabulary())
+		if err != nil {
+			t.Fatalf("%s: %v", source, err)
+		}
+		for text, want := range texts {
+			if got := takes(t, c, text); got != want {
+				t.Errorf("%s takes %q: %t, want %t", source, text, got, want)
+			}
+		}
+	}
+	for _, source := range []string{"(", "a)|(b", `\bx`} {
+		if _, err := FromPattern(source); err == nil {
+			t.Errorf("%s: no error", source)
+		}
+	}
+}
+
 // TestPatternsOfJavaScript has what Go's regular expressions do not.
 func TestPatternsOfJavaScript(t *testing.T) {
 	v := bytesVocabulary()

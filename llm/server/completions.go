@@ -13,7 +13,7 @@ import (
 )
 
 // seed is the one that a request gives; one below 0, or none, is random.
-func seed(given *int64) uint64 {
+func seed(given *whole) uint64 {
 	if given == nil || *given < 0 {
 		return rand.Uint64() >> 11
 	}
@@ -90,7 +90,7 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, 
 			return err
 		}
 		for _, ids := range all {
-			for range or(q.N, 1) {
+			for range int(or(q.N, 1)) {
 				one := o
 				one.Sampling.Seed += uint64(len(j.requests))
 				j.requests = append(j.requests, llm.Request{Prompt: ids, Options: one})
@@ -160,6 +160,15 @@ func (u *usage) add(s *llm.Stats) {
 	u.Details.Cached += s.CachedTokens
 }
 
+// count adds the tokens of a text that has ended. Its prompt counts once, however many texts it has.
+func (j *job) count(u *usage, p piece) {
+	s := p.Result.Stats
+	if p.index%int(or(j.q.N, 1)) > 0 {
+		s.PromptTokens, s.CachedTokens = 0, 0
+	}
+	u.add(&s)
+}
+
 func timingsOf(s *llm.Stats) *timings {
 	return &timings{
 		PromptN: s.PromptTokens - s.CachedTokens, CacheN: s.CachedTokens, PromptMS: s.FirstToken.Seconds() * 1e3,
@@ -204,6 +213,8 @@ type content struct {
 	Content   *string    `json:"content,omitempty"`
 	Reasoning string     `json:"reasoning_content,omitempty"`
 	Calls     []callJSON `json:"tool_calls,omitempty"`
+
+	FunctionCall *functionJSON `json:"function_call,omitempty"`
 }
 
 // answerMessage is a whole message. Content is null where there are only calls.
@@ -212,6 +223,8 @@ type answerMessage struct {
 	Content   *string    `json:"content"`
 	Reasoning string     `json:"reasoning_content,omitempty"`
 	Calls     []callJSON `json:"tool_calls,omitempty"`
+
+	FunctionCall *functionJSON `json:"function_call,omitempty"`
 }
 
 func (j *job) response(object string, choices ...choice) response {
@@ -245,14 +258,14 @@ func (j *job) whole(w http.ResponseWriter, pieces <-chan piece) error {
 		if j.chat {
 			a := j.turn.answer(text)
 			if len(a.Calls) > 0 && finish == "stop" {
-				finish = callsFinish
+				finish = j.q.callsFinish()
 			}
-			choices[p.index].Message = messageOf(a)
+			choices[p.index].Message = messageOf(a, j.q.old())
 		} else {
 			choices[p.index].Text = &text
 		}
 		last = &p.Result.Stats
-		u.add(last)
+		j.count(u, p)
 	}
 	if last == nil {
 		return context.Canceled // the client has gone

@@ -20,7 +20,7 @@ type embeddingRequest struct {
 	Model      string          `json:"model"`
 	Input      json.RawMessage `json:"input"`
 	Encoding   string          `json:"encoding_format"`
-	Dimensions *int            `json:"dimensions"`
+	Dimensions *whole          `json:"dimensions"`
 }
 
 func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) error {
@@ -82,7 +82,7 @@ func (s *Server) embed(ctx context.Context, l *loaded, texts [][]int32) ([][]flo
 
 // shortened returns the first dimensions of an embedding, if fewer are asked for, scaled to length 1 again.
 func (q *embeddingRequest) shortened(v []float32) ([]float32, error) {
-	n := or(q.Dimensions, len(v))
+	n := int(or(q.Dimensions, whole(len(v))))
 	if n < 1 || n > len(v) {
 		return nil, bad("dimensions", "dimensions is %d, want 1 to %d", n, len(v))
 	}

@@ -12,14 +12,27 @@ import (
 
 // apiError is an error as clients of the interface expect it.
 type apiError struct {
-	Status  int    `json:"-"`
-	Message string `json:"message"`
-	Type    string `json:"type"`
-	Param   string `json:"param,omitempty"`
-	Code    string `json:"code,omitempty"`
+	Status                     int
+	Message, Type, Param, Code string
 }
 
 func (e *apiError) Error() string { return e.Message }
+
+// MarshalJSON implements json.Marshaler. What is empty is null.
+func (e *apiError) MarshalJSON() ([]byte, error) {
+	null := func(s string) *string {
+		if s == "" {
+			return nil
+		}
+		return &s
+	}
+	return json.Marshal(struct {
+		Message string  `json:"message"`
+		Type    string  `json:"type"`
+		Param   *string `json:"param"`
+		Code    *string `json:"code"`
+	}{e.Message, e.Type, null(e.Param), null(e.Code)})
+}
 
 // bad is an error of a field of the request.
 func bad(param, format string, args ...any) error {
@@ -41,7 +54,8 @@ func asAPI(err error) *apiError {
 		return &apiError{http.StatusServiceUnavailable, "the server is ending", "server_error", "", ""}
 	case errors.As(err, &option): // "top-p 2: want …"
 		name, _, _ := strings.Cut(option.Error(), " ")
-		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", strings.ReplaceAll(name, "-", "_"), ""}
+		name = strings.ReplaceAll(strings.TrimSuffix(name, ":"), "-", "_")
+		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", name, ""}
 	case errors.Is(err, llm.ErrNoTemplate), errors.Is(err, llm.ErrNoTokens), errors.Is(err, llm.ErrNoTokenizer):
 		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", "", ""}
 	}

@@ -2,24 +2,18 @@ package server
 
 import (
 	"encoding/json"
+
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
 // prompts reads a field that is a string, tokens, or a list of either, at most `most` of them.
 func prompts(field string, value json.RawMessage, most int, l *loaded) (all [][]int32, err error) {
-	var text string
-	var texts []string
-	var ids []int32
+	texts, all, ok := readPrompts(value)
 	switch {
 	case isNull(value):
 		return nil, bad(field, "there is no %s", field)
-	case json.Unmarshal(value, &text) == nil:
-		texts = []string{text}
-	case json.Unmarshal(value, &ids) == nil && len(ids) > 0:
-		all = [][]int32{ids}
-	case json.Unmarshal(value, &texts) == nil:
-	case json.Unmarshal(value, &all) == nil:
-	default:
-		return nil, bad(field, "want a string, tokens, or a list of either")
+	case !ok:
+		return nil, bad(field, "%s: want a string, tokens, or a list of either", field)
 	}
 	if n := max(len(texts), len(all)); n == 0 || n > most {
 		return nil, bad(field, "%s: %d texts, want 1 to %d", field, n, most)
@@ -32,11 +26,35 @@ func prompts(field string, value json.RawMessage, most int, l *loaded) (all [][]
 		all = append(all, ids)
 	}
 	for _, ids := range all {
-		for _, id := range ids {
-			if vocab := l.scheduler.Model().VocabSize(); id < 0 || int(id) >= vocab {
-				return nil, bad(field, "token %d is not one of the model's %d", id, vocab)
-			}
+		if err := known(field, ids, l.scheduler.Model()); err != nil {
+			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// readPrompts reads a string, tokens, or a list of either. A value that does not fit leaves behind what of it did.
+func readPrompts(value json.RawMessage) (texts []string, all [][]int32, ok bool) {
+	var text string
+	var ids []int32
+	switch {
+	case json.Unmarshal(value, &text) == nil:
+		return []string{text}, nil, true
+	case json.Unmarshal(value, &ids) == nil && len(ids) > 0:
+		return nil, [][]int32{ids}, true
+	case json.Unmarshal(value, &texts) == nil:
+		return texts, nil, true
+	}
+	ok = json.Unmarshal(value, &all) == nil
+	return nil, all, ok
+}
+
+// known reports the first token that the model does not have.
+func known(field string, ids []int32, m *llm.Model) error {
+	for _, id := range ids {
+		if id < 0 || int(id) >= m.VocabSize() {
+			return bad(field, "%s: token %d is not one of the model's %d", field, id, m.VocabSize())
+		}
+	}
+	return nil
 }

@@ -3,45 +3,31 @@ package server
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
-	"net/http"
-	"strings"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
-	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
 )
-
-// maxBody is how large a request may be.
-const maxBody = 32 << 20
 
 // request is what chat and text completions share. Pointers tell a field that is absent from one that is zero.
 type request struct {
 	Model string `json:"model"`
 	sampling
 	calling
+	forming
 	Messages []message       `json:"messages"`
 	Prompt   json.RawMessage `json:"prompt"`
 
-	MaxTokens           *int            `json:"max_tokens"`
-	MaxCompletionTokens *int            `json:"max_completion_tokens"`
-	NPredict            *int            `json:"n_predict"`
+	MaxTokens           *whole          `json:"max_tokens"`
+	MaxCompletionTokens *whole          `json:"max_completion_tokens"`
+	NPredict            *whole          `json:"n_predict"`
 	Stop                json.RawMessage `json:"stop"`
-	N                   *int            `json:"n"`
+	N                   *whole          `json:"n"`
 	Logprobs            json.RawMessage `json:"logprobs"`
-	TopLogprobs         *int            `json:"top_logprobs"`
+	TopLogprobs         *whole          `json:"top_logprobs"`
 	Echo                bool            `json:"echo"`
 	Suffix              string          `json:"suffix"`
-
-	ResponseFormat *struct {
-		Type       string          `json:"type"`
-		Schema     json.RawMessage `json:"schema"`
-		JSONSchema *struct {
-			Schema json.RawMessage `json:"schema"`
-		} `json:"json_schema"`
-	} `json:"response_format"`
-	JSONSchema json.RawMessage `json:"json_schema"`
-	Grammar    string          `json:"grammar"`
+	BestOf              *whole          `json:"best_of"`
+	Modalities          []string        `json:"modalities"`
 
 	Stream        bool `json:"stream"`
 	StreamOptions *struct {
@@ -59,28 +45,8 @@ type message struct {
 	ToolCalls []callJSON      `json:"tool_calls"`
 	CallID    string          `json:"tool_call_id"`
 	Name      string          `json:"name"`
-}
 
-// readRequest reads the body into a value.
-func readRequest(w http.ResponseWriter, r *http.Request, to any) error {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return &apiError{http.StatusRequestEntityTooLarge, "the request is larger than 32 MiB", "invalid_request_error", "", ""}
-		}
-		return bad("", "the request could not be read: %v", err)
-	}
-	err = json.Unmarshal(data, to)
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		field := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:] // without the struct that it is in
-		return bad(field, "%s is a %s, want a %s", field, wrong.Value, wrong.Type.Kind())
-	}
-	if err != nil {
-		return bad("", "the request is not JSON: %v", err)
-	}
-	return nil
+	FunctionCall *functionJSON `json:"function_call"` // a call, as it was before there were tools
 }
 
 // text reads a message's content.
@@ -92,15 +58,19 @@ func (m message) text(at string) (string, error) {
 	if json.Unmarshal(m.Content, &text) == nil {
 		return text, nil
 	}
-	var parts []struct{ Type, Text string }
+	var parts []struct{ Type, Text, Refusal string }
 	if json.Unmarshal(m.Content, &parts) != nil {
-		return "", bad(at, "want a string, or a list of parts")
+		return "", bad(at, "%s.content: want a string, or a list of parts", at)
 	}
 	for _, p := range parts {
-		if p.Type != "text" {
-			return "", bad(at, "a part of type %q: only text is supported", p.Type)
+		switch p.Type {
+		case "text", "input_text", "output_text":
+			text += p.Text
+		case "refusal":
+			text += p.Refusal
+		default:
+			return "", bad(at, "%s.content: a part of type %q: only text is supported", at, p.Type)
 		}
-		text += p.Text
 	}
 	return text, nil
 }
@@ -121,18 +91,18 @@ func (q *request) options(l *loaded) (o llm.GenerateOptions, err error) {
 		return o, err
 	}
 	o.MaxTokens = l.scheduler.Model().Context()
-	for name, v := range map[string]*int{"max_tokens": q.MaxTokens, "max_completion_tokens": q.MaxCompletionTokens, "n_predict": q.NPredict} {
+	for name, v := range map[string]*whole{"max_tokens": q.MaxTokens, "max_completion_tokens": q.MaxCompletionTokens, "n_predict": q.NPredict} {
 		if v == nil || *v == -1 && name != "max_completion_tokens" { // −1: as many as there is room for
 			continue
 		}
 		if *v < 0 {
 			return o, bad(name, "%s is %d, want 0 or more", name, *v)
 		}
-		if o.MaxTokens = *v; *v == 0 {
+		if o.MaxTokens = int(*v); *v == 0 {
 			o.MaxTokens = llm.NoTokens
 		}
 	}
-	if o.Sampling, err = q.read(l.scheduler.Model().VocabSize()); err != nil {
+	if o.Sampling, err = q.read(l.scheduler.Model()); err != nil {
 		return o, err
 	}
 	if o.Logprobs, o.TopLogprobs, err = q.probabilities(); err != nil {
@@ -159,6 +129,14 @@ func (q *request) supported() error {
 	if q.Suffix != "" {
 		return bad("suffix", "suffix is not supported")
 	}
+	if or(q.BestOf, 1) > or(q.N, 1) {
+		return bad("best_of", "best_of is not supported: ask for n texts, and choose")
+	}
+	for _, m := range q.Modalities {
+		if m != "text" {
+			return bad("modalities", "modalities: %q is not supported, only text", m)
+		}
+	}
 	return nil
 }
 
@@ -170,10 +148,10 @@ func (q *request) probabilities() (wanted bool, top int, err error) {
 	case json.Unmarshal(q.Logprobs, &top) == nil && top >= 0 && top <= llm.MaxTopLogprobs:
 		wanted = true
 	default:
-		return false, 0, bad("logprobs", "want true or false, or a number up to %d", llm.MaxTopLogprobs)
+		return false, 0, bad("logprobs", "logprobs: want true or false, or a number up to %d", llm.MaxTopLogprobs)
 	}
 	if n := q.TopLogprobs; n != nil && *n != 0 {
-		if top = *n; top < 0 || top > llm.MaxTopLogprobs {
+		if top = int(*n); top < 0 || top > llm.MaxTopLogprobs {
 			return false, 0, bad("top_logprobs", "top_logprobs is %d, want 0 to %d", top, llm.MaxTopLogprobs)
 		}
 		if !wanted {
@@ -192,41 +170,7 @@ func (q *request) stops() (list []string, err error) {
 	if json.Unmarshal(q.Stop, &one) == nil {
 		list = []string{one}
 	} else if json.Unmarshal(q.Stop, &list) != nil {
-		return nil, bad("stop", "want a string, or a list of strings")
+		return nil, bad("stop", "stop: want a string, or a list of strings")
 	}
-	return list, nil
-}
-
-// wanted reads response_format, json_schema and grammar.
-func (q *request) wanted() (w wanted, err error) {
-	set := func(name, source string, f func() (*grammar.Grammar, error)) error {
-		if w.param != "" {
-			return bad(name, "%s and %s: want one of them", w.param, name)
-		}
-		w = wanted{name, name + source, f}
-		return nil
-	}
-	schema := func(name string, data json.RawMessage) error {
-		return set(name, string(data), func() (*grammar.Grammar, error) { return grammar.FromSchema(data) })
-	}
-	if f := q.ResponseFormat; f != nil {
-		switch {
-		case f.Type == "text":
-		case f.Type == "json_schema" && f.JSONSchema != nil && !isNull(f.JSONSchema.Schema):
-			err = schema("response_format", f.JSONSchema.Schema)
-		case f.Type == "json_object" && !isNull(f.Schema):
-			err = schema("response_format", f.Schema)
-		case f.Type == "json_object":
-			err = set("response_format", "", func() (*grammar.Grammar, error) { return grammar.JSON(), nil })
-		default:
-			err = bad("response_format", "want type text, json_object, or json_schema with a json_schema.schema")
-		}
-	}
-	if err == nil && !isNull(q.JSONSchema) {
-		err = schema("json_schema", q.JSONSchema)
-	}
-	if err == nil && q.Grammar != "" {
-		err = set("grammar", q.Grammar, func() (*grammar.Grammar, error) { return grammar.ParseGBNF(q.Grammar) })
-	}
-	return w, err
+	return slices.DeleteFunc(list, func(s string) bool { return s == "" }), nil // what clients send for none
 }

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"math"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -37,8 +40,21 @@ type Server struct {
 	saving sync.Mutex // held while a slot is saved or restored
 }
 
-// Paths are what a Server answers to, as patterns of http.ServeMux.
-var Paths = []string{"/v1/", "/health", "/props", "/metrics", "/slots", "/slots/", "/tokenize", "/detokenize", "/apply-template"}
+// endpoints are what the server does, as patterns of http.ServeMux without /v1, which those of OpenAI's interface may have before them.
+func (s *Server) endpoints() map[string]func(http.ResponseWriter, *http.Request) error {
+	return map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /models": s.models, "GET /models/{id...}": s.model, "GET /props": s.props, "GET /metrics": s.metrics,
+		"GET /slots": s.slots, "POST /slots/{id}": s.slotAction,
+		"POST /chat/completions": s.chat, "POST /completions": s.complete, "POST /embeddings": s.embeddings,
+		"POST /tokenize": s.tokenize, "POST /detokenize": s.detokenize, "POST /apply-template": s.applyTemplate,
+	}
+}
+
+// Paths are what a Server answers to, as patterns of http.ServeMux. OpenAI's are there with and without /v1, as users write base URLs.
+var Paths = []string{
+	"/v1/", "/v1", "/models", "/chat/", "/completions", "/embeddings",
+	"/health", "/props", "/metrics", "/slots", "/slots/", "/tokenize", "/detokenize", "/apply-template",
+}
 
 // New makes a server. Models are not loaded yet.
 func New(o Options) *Server {
@@ -50,12 +66,7 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
-	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /v1/models": s.models, "GET /v1/models/{id...}": s.model, "GET /props": s.props, "GET /metrics": s.metrics,
-		"GET /slots": s.slots, "POST /slots/{id}": s.slotAction,
-		"POST /v1/chat/completions": s.chat, "POST /v1/completions": s.complete,
-		"POST /v1/embeddings": s.embeddings, "POST /tokenize": s.tokenize, "POST /detokenize": s.detokenize, "POST /apply-template": s.applyTemplate,
-	} {
+	for pattern, h := range s.endpoints() {
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := s.authorized(r); err != nil {
 				fail(w, err)
@@ -66,9 +77,7 @@ func New(o Options) *Server {
 			}
 		})
 	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, &apiError{http.StatusNotFound, "there is no " + r.Method + " " + r.URL.Path, "invalid_request_error", "", "not_found"})
-	})
+	s.mux.HandleFunc("/", s.nothing)
 	return s
 }
 
@@ -85,7 +94,43 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	s.mux.ServeHTTP(w, r)
+	s.mux.ServeHTTP(w, asPattern(r))
+}
+
+// asPattern is a request with the path that the patterns have: without /v1, and without a slash at its end or two at once.
+func asPattern(r *http.Request) *http.Request {
+	p := path.Clean("/" + r.URL.Path)
+	if rest, ok := strings.CutPrefix(p, "/v1/"); ok && !strings.HasPrefix(rest, "v1/") {
+		p = "/" + rest
+	}
+	if p == r.URL.Path {
+		return r
+	}
+	out, u := *r, *r.URL
+	u.Path, u.RawPath = p, ""
+	out.URL = &u
+	return &out
+}
+
+// nothing answers where there is no endpoint.
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := *r
+		other.Method = method
+		if _, pattern := s.mux.Handler(&other); pattern != "/" {
+			w.Header().Set("Allow", method)
+			fail(w, &apiError{http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: want %s", r.Method, r.URL.Path, method), "invalid_request_error", "", "method_not_allowed"})
+			return
+		}
+	}
+	why := "clients for OpenAI's API use the base URL http://HOST:PORT/v1, with POST /v1/chat/completions and others"
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/v1/v1/"):
+		why = "the base URL has /v1, and the client adds it once more"
+	case strings.HasPrefix(r.URL.Path, "/api/"):
+		why = "this is not Ollama's API; " + why
+	}
+	fail(w, &apiError{http.StatusNotFound, fmt.Sprintf("there is no %s %s: %s", r.Method, r.URL.Path, why), "invalid_request_error", "", "not_found"})
 }
 
 // origin sets the headers of CORS, and reports whether the page that asks may. Requests that no page makes have no origin.
@@ -98,8 +143,12 @@ func (s *Server) origin(w http.ResponseWriter, r *http.Request) bool {
 		h := w.Header()
 		h.Add("Vary", "Origin")
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-		h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+		headers := r.Header.Get("Access-Control-Request-Headers") // clients send some of their own: the page is allowed to use the API, so it may
+		h.Set("Access-Control-Allow-Headers", cmp.Or(headers, "Authorization, Content-Type"))
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
+		if r.Header.Get("Access-Control-Request-Private-Network") != "" { // a public page asks a server of the local network
+			h.Set("Access-Control-Allow-Private-Network", "true")
+		}
 		h.Set("Access-Control-Max-Age", "600")
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		return true
@@ -113,7 +162,11 @@ func (s *Server) authorized(r *http.Request) error {
 	if s.o.Key == "" {
 		return nil
 	}
-	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		given = r.Header.Get("Api-Key") // as Azure's clients send it
+	}
+	given = strings.TrimSpace(given)
 	got, want := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.o.Key))
 	if subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 		return nil
@@ -172,62 +225,6 @@ func (s *Server) props(w http.ResponseWriter, r *http.Request) error {
 			"chat":                        m.Vocabulary().Template != nil,
 			"default_generation_settings": map[string]any{"n_ctx": m.Context(), "temperature": defaultTemperature, "top_k": defaultTopK, "top_p": defaultTopP},
 		})
-		return nil
-	})
-}
-
-func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model      string `json:"model"`
-		Content    string `json:"content"`
-		AddSpecial bool   `json:"add_special"`
-	}
-	if err := readRequest(w, r, &q); err != nil {
-		return err
-	}
-	return s.with(r, q.Model, func(l *loaded) error {
-		t := l.scheduler.Model().Vocabulary().Tokenizer
-		if t == nil {
-			return llm.ErrNoTokenizer
-		}
-		ids, err := t.Encode(q.Content, q.AddSpecial)
-		if err != nil {
-			return bad("content", "%v", err)
-		}
-		answer(w, http.StatusOK, map[string]any{"tokens": append([]int32{}, ids...)})
-		return nil
-	})
-}
-
-func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model  string  `json:"model"`
-		Tokens []int32 `json:"tokens"`
-	}
-	if err := readRequest(w, r, &q); err != nil {
-		return err
-	}
-	return s.with(r, q.Model, func(l *loaded) error {
-		t := l.scheduler.Model().Vocabulary().Tokenizer
-		if t == nil {
-			return llm.ErrNoTokenizer
-		}
-		answer(w, http.StatusOK, map[string]any{"content": t.Decode(q.Tokens, false)})
-		return nil
-	})
-}
-
-func (s *Server) applyTemplate(w http.ResponseWriter, r *http.Request) error {
-	var q request
-	if err := readRequest(w, r, &q); err != nil {
-		return err
-	}
-	return s.with(r, q.Model, func(l *loaded) error {
-		t, err := q.turn(l)
-		if err != nil {
-			return err
-		}
-		answer(w, http.StatusOK, map[string]any{"prompt": t.prompt})
 		return nil
 	})
 }

@@ -214,7 +214,7 @@ func TestMistakes(t *testing.T) {
 		`{` + messages + `,"dry_multiplier":1,"dry_base":0.5}`:                                            `"param":"dry_base"`,
 		`{` + messages + `,"n":99}`:                                                                       `"param":"n"`,
 		`{` + messages + `,"stop":7}`:                                                                     `"param":"stop"`,
-		`{` + messages + `,"stop":""}`:                                                                    "must not be empty",
+		`{` + messages + `,"best_of":2}`:                                                                  "best_of is not supported",
 		`{` + messages + `,"max_completion_tokens":-3}`:                                                   `"param":"max_completion_tokens"`,
 		`{` + messages + `,"logit_bias":{"x":1}}`:                                                         `"param":"logit_bias"`,
 		`{` + messages + `,"top_logprobs":3}`:                                                             "top_logprobs wants logprobs: true",

@@ -36,7 +36,7 @@ func (j *job) stream(w http.ResponseWriter, pieces <-chan piece) error {
 			}
 			j.event(e, p, begun, parsers)
 			if p.Result != nil {
-				u.add(&p.Result.Stats)
+				j.count(u, p)
 			}
 			silence.Reset(alive)
 		case p := <-j.read:
@@ -94,7 +94,7 @@ func (j *job) parts(p piece, parsers parsers) (list []choice) {
 		}
 	case parsers != nil:
 		for _, d := range parsers[p.index].piece(p) {
-			list = append(list, choice{Delta: deltaOf(d)})
+			list = append(list, choice{Delta: deltaOf(d, j.q.old())})
 		}
 	case p.Text != "":
 		list = []choice{{Delta: &content{Content: &p.Text}}}
@@ -115,7 +115,7 @@ func (j *job) parts(p piece, parsers parsers) (list []choice) {
 func (j *job) last(e *events, p piece, parsers parsers) {
 	finish := reason(p.Result.Finish)
 	if parsers != nil && parsers[p.index].called && finish == "stop" {
-		finish = callsFinish
+		finish = j.q.callsFinish()
 	}
 	c := choice{Index: p.index, Finish: &finish}
 	if nothing := ""; j.chat {

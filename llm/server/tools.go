@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -17,17 +18,22 @@ type calling struct {
 	Parallel  *bool           `json:"parallel_tool_calls"`
 	Reasoning string          `json:"reasoning_format"`
 	Effort    string          `json:"reasoning_effort"`
+
+	Functions    []toolFunction  `json:"functions"` // tools and tool_choice, as they were called first
+	FunctionCall json.RawMessage `json:"function_call"`
 }
 
 // toolJSON is a function as a request has it.
 type toolJSON struct {
-	Type     string `json:"type"`
-	Function struct {
-		Name        string          `json:"name"`
-		Description string          `json:"description"`
-		Parameters  json.RawMessage `json:"parameters"`
-		Strict      *bool           `json:"strict"`
-	} `json:"function"`
+	Type     string       `json:"type"`
+	Function toolFunction `json:"function"`
+}
+
+type toolFunction struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Parameters  json.RawMessage `json:"parameters"`
+	Strict      *bool           `json:"strict"`
 }
 
 // offered reads tools and tool_choice. Without tools there is nothing to choose.
@@ -35,6 +41,11 @@ func (q *calling) offered() (list []tools.Tool, c tools.Choice, err error) {
 	var given []toolJSON
 	if !isNull(q.Tools) && json.Unmarshal(q.Tools, &given) != nil {
 		return nil, c, bad("tools", "tools: want a list of functions")
+	}
+	if q.old() {
+		for _, f := range q.Functions {
+			given = append(given, toolJSON{"function", f})
+		}
 	}
 	for i, g := range given {
 		at := fmt.Sprintf("tools[%d]", i)
@@ -57,18 +68,29 @@ func (q *calling) offered() (list []tools.Tool, c tools.Choice, err error) {
 	return list, c, err
 }
 
+// old reports whether the request has functions and function_call in place of tools and tool_choice. The answer then has function_call.
+func (q *calling) old() bool { return len(q.Functions) > 0 && isNothing(q.Tools) }
+
 // choice reads tool_choice and parallel_tool_calls.
 func (q *calling) choice(list []tools.Tool) (c tools.Choice, err error) {
 	c = tools.Choice{Mode: tools.Auto, Multi: or(q.Parallel, true)}
-	var named toolJSON
+	choice := q.Choice
+	var named struct {
+		Type     string       `json:"type"`
+		Name     string       `json:"name"` // of function_call, and in the Responses API
+		Function toolFunction `json:"function"`
+	}
+	if q.old() {
+		c.Multi, choice, named.Type = false, q.FunctionCall, "function"
+	}
 	switch {
-	case isNull(q.Choice):
-	case json.Unmarshal(q.Choice, &c.Mode) == nil:
+	case isNull(choice):
+	case json.Unmarshal(choice, &c.Mode) == nil:
 		if c.Mode != tools.Auto && c.Mode != tools.None && c.Mode != tools.Required {
 			return c, bad("tool_choice", "tool_choice is %q, want auto, none, required, or a function", c.Mode)
 		}
-	case json.Unmarshal(q.Choice, &named) == nil && named.Type == "function" && named.Function.Name != "":
-		c.Mode, c.Name = tools.Required, named.Function.Name
+	case json.Unmarshal(choice, &named) == nil && named.Type == "function" && named.Name+named.Function.Name != "":
+		c.Mode, c.Name = tools.Required, cmp.Or(named.Function.Name, named.Name)
 	default:
 		return c, bad("tool_choice", `tool_choice: want auto, none, required, or {"type": "function", "function": {"name": NAME}}`)
 	}
@@ -117,13 +139,15 @@ func (q *calling) effort() (vars map[string]any, err error) {
 
 // callJSON is a call as messages have it; with Index as a part of a stream.
 type callJSON struct {
-	Index    *int   `json:"index,omitempty"`
-	ID       string `json:"id,omitempty"`
-	Type     string `json:"type,omitempty"`
-	Function struct {
-		Name      string `json:"name,omitempty"`
-		Arguments string `json:"arguments"`
-	} `json:"function"`
+	Index    *int         `json:"index,omitempty"`
+	ID       string       `json:"id,omitempty"`
+	Type     string       `json:"type,omitempty"`
+	Function functionJSON `json:"function"`
+}
+
+type functionJSON struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
 }
 
 // calls reads the calls of a message. Templates want arguments to be JSON, which what a model wrote may not be.
@@ -142,8 +166,8 @@ func (m *message) calls() (list []llm.Call) {
 	return list
 }
 
-// messageOf is an answer as a message.
-func messageOf(a tools.Answer) *answerMessage {
+// messageOf is an answer as a message. old: a call is a function_call.
+func messageOf(a tools.Answer, old bool) *answerMessage {
 	m := &answerMessage{Role: "assistant", Content: &a.Content, Reasoning: a.Reasoning}
 	for _, c := range a.Calls {
 		call := callJSON{ID: c.ID, Type: "function"}
@@ -153,13 +177,18 @@ func messageOf(a tools.Answer) *answerMessage {
 	if a.Content == "" && len(a.Calls) > 0 {
 		m.Content = nil
 	}
+	if old && len(m.Calls) > 0 {
+		m.FunctionCall, m.Calls = &m.Calls[0].Function, nil
+	}
 	return m
 }
 
-// deltaOf is a part of an answer as a stream has it.
-func deltaOf(d tools.Delta) *content {
+// deltaOf is a part of an answer as a stream has it. old: a call is a function_call.
+func deltaOf(d tools.Delta, old bool) *content {
 	c := &content{}
 	switch {
+	case d.Call != nil && old:
+		c.FunctionCall = &functionJSON{d.Call.Name, d.Call.Arguments}
 	case d.Call != nil:
 		call := callJSON{Index: &d.Call.Index, ID: d.Call.ID}
 		if call.ID != "" {

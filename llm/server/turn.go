@@ -92,9 +92,7 @@ func (q *request) conversation() (list []llm.Message, err error) {
 		if m.Role == "" {
 			return nil, bad(at, "%s has no role", at)
 		}
-		if m.Role == "developer" { // as newer clients call it
-			m.Role = "system"
-		}
+		m.modern(i, list)
 		text, err := m.text(at)
 		if err != nil {
 			return nil, err
@@ -111,6 +109,22 @@ func (q *request) conversation() (list []llm.Message, err error) {
 	return list, nil
 }
 
+// modern turns what newer and older clients write into what templates know; before are the messages before it.
+func (m *message) modern(i int, before []llm.Message) {
+	switch m.Role {
+	case "developer":
+		m.Role = "system"
+	case "function":
+		m.Role = "tool"
+		if n := len(before); n > 0 && len(before[n-1].Calls) > 0 {
+			m.CallID = before[n-1].Calls[0].ID
+		}
+	}
+	if m.FunctionCall != nil && len(m.ToolCalls) == 0 {
+		m.ToolCalls = []callJSON{{ID: fmt.Sprintf("function%d", i%10), Type: "function", Function: *m.FunctionCall}}
+	}
+}
+
 // turn writes the prompt.
 func (q *request) turn(l *loaded) (*turn, error) {
 	messages, err := q.conversation()
@@ -118,7 +132,7 @@ func (q *request) turn(l *loaded) (*turn, error) {
 		return nil, err
 	}
 	if l.scheduler.Model().Vocabulary().Template == nil {
-		return nil, llm.ErrNoTemplate
+		return nil, fmt.Errorf("model %s %w", l.ID, llm.ErrNoTemplate)
 	}
 	t := &turn{format: l.format()}
 	if t.parsing.Tools, t.choice, err = q.offered(); err != nil {
@@ -147,7 +161,7 @@ func (t *turn) options(q *request, l *loaded, o *llm.GenerateOptions) (ids []int
 	}
 	key := ""
 	if t.parse {
-		key = fmt.Sprintf("%s\n%+v\n%t", q.Tools, t.choice, t.parsing.Opened)
+		key = fmt.Sprintf("%+v\n%+v\n%t", t.parsing.Tools, t.choice, t.parsing.Opened)
 	}
 	o.Form, err = w.form(l, key, func(content *grammar.Grammar) (*grammar.Grammar, error) {
 		if !t.parse {
@@ -210,7 +224,12 @@ func (w *wanted) form(l *loaded, key string, wrap func(*grammar.Grammar) (*gramm
 }
 
 // callsFinish is why an answer ended that has calls.
-const callsFinish = "tool_calls"
+func (q *calling) callsFinish() string {
+	if q.old() {
+		return "function_call"
+	}
+	return "tool_calls"
+}
 
 // answer takes a whole answer apart.
 func (t *turn) answer(text string) tools.Answer {

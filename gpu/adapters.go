@@ -46,16 +46,21 @@ func choose(as []AdapterInfo, want string) (int, error) {
 	return 0, fmt.Errorf("adapter %q: several match: %s: give the number", want, list(found))
 }
 
-// isNumber reports whether a text is an integer of any size.
-func isNumber(s string) bool {
-	digits := strings.TrimLeft(s, "+-")
-	return digits != "" && strings.Trim(digits, "0123456789") == ""
-}
-
+// list lists adapters, and names their engine: another one may have others.
 func list(as []AdapterInfo) string {
 	var names []string
 	for _, a := range as {
 		names = append(names, fmt.Sprintf("%d: %s", a.Index, a))
 	}
-	return strings.Join(names, "; ")
+	all := strings.Join(names, "; ")
+	if len(as) > 0 && as[0].Engine != "" {
+		all += " (engine " + as[0].Engine + ")"
+	}
+	return all
+}
+
+// isNumber reports whether a text is an integer of any size.
+func isNumber(s string) bool {
+	digits := strings.TrimLeft(s, "+-")
+	return digits != "" && strings.Trim(digits, "0123456789") == ""
 }

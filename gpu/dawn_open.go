@@ -141,13 +141,10 @@ func (n *dawnBackend) hasQueries() bool {
 	return err == nil
 }
 
-// loadDawn loads the library at path or, with none given, the first that is found where Libraries looks.
+// loadDawn loads the library at path or, with none given, the one that LibraryVariable names or the first that is found.
 func loadDawn(path string) (*dawn.Library, error) {
-	if path == "" {
-		path = os.Getenv(LibraryVariable)
-	}
-	if path != "" {
-		return dawn.Load(path)
+	if path = cmp.Or(path, os.Getenv(LibraryVariable)); path != "" {
+		return loadNamed(path)
 	}
 	for _, p := range libraryPlaces() {
 		if _, err := os.Stat(p); err != nil {
@@ -161,6 +158,17 @@ func loadDawn(path string) (*dawn.Library, error) {
 		}
 	}
 	return nil, errNoLibrary
+}
+
+// loadNamed loads a library by its path, or one of that name on the system's library path.
+func loadNamed(path string) (*dawn.Library, error) {
+	_, err := os.Lstat(path)
+	if err == nil || filepath.Base(path) != path {
+		if path, err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
+	}
+	return dawn.Load(path)
 }
 
 // libraryNames are what builds of Dawn call their library.

@@ -40,6 +40,8 @@ type adapter struct {
 	info AdapterInfo
 }
 
+const hasBuiltin = true
+
 // findBuiltin makes an instance and finds its adapters.
 func findBuiltin() (driver, error) {
 	prepareBuiltin()

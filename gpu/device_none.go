@@ -6,4 +6,6 @@ import "fmt"
 
 var errBuild = fmt.Errorf("%w of its own (built without cgo)", ErrNoGPU)
 
+const hasBuiltin = false
+
 func findBuiltin() (driver, error) { return nil, errBuild }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 )
 
@@ -67,27 +68,25 @@ func findDriver(o Select) (driver, error) {
 	if err := o.checkEngine(); err != nil {
 		return nil, err
 	}
-	named := o.Engine == EngineDawn || o.Library != "" || o.Engine == "" && os.Getenv(LibraryVariable) != ""
-	if named {
-		d, err := findDawn(o)
-		return d, explainDawn(err)
-	}
-	var other error
-	if o.Engine == "" {
-		d, err := findDawn(o)
-		switch {
-		case err == nil:
-			return d, nil
-		case !errors.Is(err, errNoLibrary) && !errors.Is(err, ErrNoAdapter):
-			return nil, fmt.Errorf("%w; the engine %s does without it", err, EngineBuiltin)
+	if o.Engine == EngineBuiltin {
+		b, err := findBuiltin()
+		if !hasBuiltin {
+			err = fmt.Errorf("%w: use the engine %s, or build the program with cgo", err, EngineDawn)
 		}
-		other = err
+		return b, err
 	}
-	b, err := findBuiltin()
-	if err != nil && other != nil {
-		return nil, fmt.Errorf("%w; %w", err, explainDawn(other))
+	d, err := findDawn(o)
+	named := o.Engine == EngineDawn || o.Library != "" || os.Getenv(LibraryVariable) != ""
+	missing := errors.Is(err, errNoLibrary) || errors.Is(err, ErrNoAdapter)
+	if err == nil || named || !missing {
+		return d, explainDawn(o, err)
 	}
-	return b, err
+	b, failed := findBuiltin() // whose adapters may be others
+	if failed != nil {
+		o.Engine = EngineDawn // the other one is no way out
+		return nil, fmt.Errorf("%w; %w", failed, explainDawn(o, err))
+	}
+	return b, nil
 }
 
 func (o Select) checkEngine() error {
@@ -101,11 +100,26 @@ func (o Select) checkEngine() error {
 }
 
 // explainDawn says what to do about a library that is missing or of no use.
-func explainDawn(err error) error {
-	if errors.Is(err, errNoLibrary) {
-		return fmt.Errorf("%w: put one beside the program or into %s, or name it with %s", err, LibraryDir(), LibraryVariable)
+func explainDawn(o Select, err error) error {
+	var what []string
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errNoLibrary):
+		return fmt.Errorf("%w: get one with make dawn in the program's source code, put one beside the program or into %s, or name it with %s", err, LibraryDir(), LibraryVariable)
+	case errors.Is(err, ErrNoAdapter):
+		what = append(what, "a newer driver of the GPU may help")
+	case o.Library != "":
+		what = append(what, "name another one")
+	case os.Getenv(LibraryVariable) != "":
+		what = append(what, LibraryVariable+" names it: name another one, or unset it")
+	default:
+		what = append(what, "put another one in its place, or remove it")
 	}
-	return err
+	if hasBuiltin && o.Engine == "" {
+		what = append(what, "the engine "+EngineBuiltin+" does without it")
+	}
+	return fmt.Errorf("%w (%s)", err, strings.Join(what, "; "))
 }
 
 // Adapters lists the adapters of the engine that o chooses, best first.

@@ -29,9 +29,13 @@ func TestEngine(t *testing.T) {
 		_, err = gpu.Adapters(c.o)
 		wantErr(t, err, nil, c.want)
 	}
+	t.Chdir(t.TempDir())
+	check(t, os.WriteFile("bare.so", []byte("no library"), 0o600))
+	_, err := gpu.Adapters(gpu.Select{Library: "bare.so"}) // a file of this directory, not one of the system's
+	wantErr(t, err, nil, string(filepath.Separator)+"bare.so", "name another one")
 	t.Setenv(gpu.LibraryVariable, "none/y.so")
-	_, err := gpu.Adapters(gpu.Select{})
-	wantErr(t, err, nil, "none/y.so")
+	_, err = gpu.Adapters(gpu.Select{})
+	wantErr(t, err, nil, "none/y.so", gpu.LibraryVariable+" names it")
 	if _, err := gpu.Adapters(gpu.Select{Engine: gpu.EngineBuiltin}); err != nil && !errors.Is(err, gpu.ErrNoGPU) {
 		t.Errorf("built-in: %v", err)
 	}
@@ -52,9 +56,12 @@ func TestLibraryIsPreferred(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := gpu.Adapters(gpu.Select{})
-	wantErr(t, err, nil, damaged)
-	wantErr(t, err, nil, "the engine builtin does without it")
-	if _, err := gpu.Adapters(gpu.Select{Engine: gpu.EngineBuiltin}); err != nil && !errors.Is(err, gpu.ErrNoGPU) {
+	wantErr(t, err, nil, damaged, "remove it")
+	_, builtin := gpu.Adapters(gpu.Select{Engine: gpu.EngineBuiltin})
+	if !errors.Is(builtin, gpu.ErrNoGPU) {
+		wantErr(t, err, nil, "the engine builtin does without it")
+	}
+	if err := builtin; err != nil && !errors.Is(err, gpu.ErrNoGPU) {
 		t.Errorf("built-in: %v", err)
 	}
 }

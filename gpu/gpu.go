@@ -22,8 +22,8 @@ var (
 type Select struct {
 	// Adapter is an index of Adapters, or a part of an adapter's String; "" chooses the best.
 	Adapter string
-	// Engine is EngineBuiltin or EngineDawn. "" chooses Dawn where a library is named, or where the built-in engine
-	// is not there or has no adapter; otherwise the built-in one.
+	// Engine is EngineBuiltin or EngineDawn. "" chooses Dawn where a library is named, or is found and has an adapter;
+	// otherwise the built-in one.
 	Engine string
 	// Library is the path of a Dawn library, which chooses that engine. With "" it is looked for: what
 	// LibraryVariable names, beside the program, in LibraryDir, on the system's library path.
@@ -76,6 +76,14 @@ func (a AdapterInfo) String() string {
 		s += ", " + a.Driver
 	}
 	return s + ")"
+}
+
+// Where names the adapter and the engine that drives it, if there is a choice.
+func (a AdapterInfo) Where() string {
+	if a.Engine == "" {
+		return a.String()
+	}
+	return a.String() + ", engine " + a.Engine
 }
 
 // Limits are what one device can do; sizes are in bytes.

@@ -68,10 +68,16 @@ func listAdapters(c *cli.Context) error {
 	for _, a := range adapters {
 		fmt.Fprintf(stdout(c), "%d  %s\n", a.Index, a)
 	}
-	if a := adapters[0]; a.Library != "" {
-		fmt.Fprintf(stdout(c), "engine: %s, %s\n", a.Engine, a.Library)
-	}
+	fmt.Fprintf(stdout(c), "engine: %s\n", engineOf(adapters[0]))
 	return nil
+}
+
+// engineOf names the engine that drives an adapter, and its library.
+func engineOf(a gpu.AdapterInfo) string {
+	if a.Library != "" {
+		return a.Engine + ", " + a.Library
+	}
+	return a.Engine
 }
 
 // adapterFlag chooses a GPU.
@@ -81,11 +87,14 @@ func adapterFlag(category, before string) *cli.StringFlag {
 	}
 }
 
+// engineVariable is the environment variable that stands for --engine.
+const engineVariable = "LLAMA_WEBGPU_ENGINE"
+
 // engineFlag and libraryFlag choose what drives the GPU.
 func engineFlag(category string) *cli.StringFlag {
 	return &cli.StringFlag{
 		Name: "engine", Usage: "`NAME`: what drives the GPU: builtin, or dawn, a library of Chrome's WebGPU", DefaultText: "dawn where there is such a library, else builtin",
-		EnvVars: []string{"LLAMA_WEBGPU_ENGINE"}, Category: category,
+		EnvVars: []string{engineVariable}, Category: category,
 	}
 }
 
@@ -118,12 +127,8 @@ func openGPU(c *cli.Context) (*gpu.Device, error) {
 // noGPU adds to an error that no GPU can be used what helps.
 func noGPU(c *cli.Context, err error) error {
 	has := cmdline.FindFlag(c.Command.Flags, "device") != nil
-	switch {
-	case errors.Is(err, gpu.ErrNoGPU) && has:
-		return fmt.Errorf("%w: build the program with cgo, get a Dawn library, or use --device cpu", err)
-	case errors.Is(err, gpu.ErrNoGPU):
-		return fmt.Errorf("%w: build the program with cgo, or get a Dawn library", err)
-	case errors.Is(err, gpu.ErrNoAdapter) && has && c.String("adapter") == "":
+	none := errors.Is(err, gpu.ErrNoGPU) || errors.Is(err, gpu.ErrNoAdapter) && c.String("adapter") == ""
+	if none && has {
 		return fmt.Errorf("%w; or use --device cpu", err)
 	}
 	return err

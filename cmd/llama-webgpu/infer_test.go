@@ -84,9 +84,10 @@ func TestWithoutCgo(t *testing.T) {
 		{"infer --temperature 0 -n 4 --prompt It --device cpu --model " + out, "", true},
 		{"verify --windows 1 --window-tokens 16 --device cpu --model " + out + " --reference " + tiny, "PASS", true},
 		{"version", "without a GPU", true},
-		{"infer --prompt It --model " + out, "build the program with cgo, get a Dawn library, or use --device cpu", false},
+		{"infer --prompt It --model " + out, "get one with make dawn", false},
 		{"verify --model " + out + " --reference " + tiny, "or use --device cpu", false},
 		{"adapters", "this build has no GPU", false},
+		{"adapters --engine builtin", "use the engine dawn, or build the program with cgo", false},
 	} {
 		text, err := exec.CommandContext(t.Context(), program, strings.Fields(step.args)...).CombinedOutput()
 		if (err == nil) != step.ok || !strings.Contains(string(text), step.want) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 
@@ -19,7 +20,7 @@ const version = release.Version
 var versionCommand = &cli.Command{
 	Name:     "version",
 	Category: "This program",
-	Usage:    "print version, platform, and whether this build can use a GPU",
+	Usage:    "print version, platform, and what drives the GPU",
 	Description: `Example:
 
   llama-webgpu version`,
@@ -27,13 +28,21 @@ var versionCommand = &cli.Command{
 		if err := cmdline.Check(c, nil); err != nil {
 			return err
 		}
-		gpus := "with WebGPU"
-		if _, err := gpu.Adapters(gpu.Select{}); errors.Is(err, gpu.ErrNoGPU) {
-			gpus = "without a GPU (built without cgo)"
-		}
-		fmt.Fprintf(stdout(c), "llama-webgpu %s%s, %s %s/%s, %s\n", version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH, gpus)
+		fmt.Fprintf(stdout(c), "llama-webgpu %s%s, %s %s/%s, %s\n", version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH, gpuSupport())
 		return nil
 	},
+}
+
+// gpuSupport says which engine drives a GPU, or why none does.
+func gpuSupport() string {
+	a, err := gpu.FindAdapter(gpu.Select{Engine: os.Getenv(engineVariable)})
+	switch {
+	case errors.Is(err, gpu.ErrNoGPU):
+		return "without a GPU (built without cgo, and there is no Dawn library)"
+	case err != nil:
+		return fmt.Sprintf("without a GPU (%v)", err)
+	}
+	return fmt.Sprintf("with WebGPU (%s)", engineOf(a))
 }
 
 // revision names the commit that the program was built from, where the build knows it.

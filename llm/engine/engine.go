@@ -224,12 +224,12 @@ func (e *Engine) Memory() map[string]uint64 {
 	}
 }
 
-// String says where the model runs: "NVIDIA H100 80GB HBM3 (Vulkan, discrete, NVIDIA)", or "CPU, AVX2".
+// String says where the model runs: "NVIDIA H100 80GB HBM3 (Vulkan, discrete, NVIDIA), engine dawn", or "CPU, AVX2".
 func (e *Engine) String() string {
 	if e.Device == nil {
 		return CPUName()
 	}
-	return e.Device.Info().String()
+	return e.Device.Info().Where()
 }
 
 // CPUName says what the CPU engine computes with: "CPU, AVX2".

@@ -5,6 +5,10 @@ package dawn
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -34,6 +38,7 @@ const (
 	deviceCreateBindGroup
 	deviceCreateCommandEncoder
 	deviceCreateQuerySet
+	deviceForceLoss
 	deviceDestroy
 	deviceRelease
 	bufferMapAsync
@@ -72,7 +77,8 @@ var names = [procs]string{
 	"AdapterGetInfo", "AdapterGetLimits", "AdapterGetFeatures",
 	"AdapterRequestDevice", "AdapterRelease",
 	"DeviceGetQueue", "DeviceCreateBuffer", "DeviceCreateShaderModule", "DeviceCreateBindGroupLayout", "DeviceCreatePipelineLayout",
-	"DeviceCreateComputePipelineAsync", "DeviceCreateBindGroup", "DeviceCreateCommandEncoder", "DeviceCreateQuerySet", "DeviceDestroy", "DeviceRelease",
+	"DeviceCreateComputePipelineAsync", "DeviceCreateBindGroup", "DeviceCreateCommandEncoder", "DeviceCreateQuerySet",
+	"DeviceForceLoss", "DeviceDestroy", "DeviceRelease",
 	"BufferMapAsync", "BufferGetMappedRange", "BufferGetConstMappedRange", "BufferUnmap", "BufferDestroy", "BufferRelease",
 	"ShaderModuleRelease", "BindGroupLayoutRelease", "PipelineLayoutRelease", "ComputePipelineRelease", "BindGroupRelease", "QuerySetRelease",
 	"CommandEncoderBeginComputePass", "CommandEncoderCopyBufferToBuffer", "CommandEncoderResolveQuerySet", "CommandEncoderFinish", "CommandEncoderRelease",
@@ -96,15 +102,15 @@ var loaded struct {
 	by map[string]*Library
 }
 
-// Load loads the library at path, or one of that name on the system's library path. Loading it again
-// returns the same Library. The errors are ErrLibrary, with the reason.
+// Load loads the library at path, which is absolute, or one of that name on the system's library path. Loading it
+// again returns the same Library. The errors are ErrLibrary, with the reason.
 func Load(path string) (*Library, error) {
 	loaded.Lock()
 	defer loaded.Unlock()
 	if l := loaded.by[path]; l != nil {
 		return l, nil
 	}
-	handle, err := open(path)
+	handle, err := openWhole(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %s", ErrLibrary, path, strings.TrimPrefix(err.Error(), path+": "))
 	}
@@ -119,8 +125,53 @@ func Load(path string) (*Library, error) {
 	return l, nil
 }
 
+// openWhole opens a library. A file is looked at before: the system's loader would end the process at one that is cut off.
+func openWhole(path string) (handle uintptr, err error) {
+	if filepath.IsAbs(path) {
+		if err := checkFile(path); err != nil {
+			return 0, err
+		}
+	}
+	runtime.LockOSThread() // the loader keeps the reason of a failure by thread
+	defer runtime.UnlockOSThread()
+	return open(path)
+}
+
+// checkFile reports why a file is no library that can be loaded.
+func checkFile(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the loader says so itself, or knows a library of the system that is no file
+	}
+	if err != nil {
+		return reason(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return reason(err)
+	case info.IsDir():
+		return errors.New("it is a directory")
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file")
+	}
+	return checkWhole(f, info.Size())
+}
+
+// reason leaves out of an error what the caller names itself.
+func reason(err error) error {
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
 // find looks up every function and tells the versions of webgpu.h apart.
 func (l *Library) find(handle uintptr) error {
+	if native, _ := lookup(handle, "wgpuDevicePoll"); native != 0 {
+		return fmt.Errorf("%w: %s: it is wgpu-native, not Dawn", ErrLibrary, l.path)
+	}
 	var missing []string
 	for p, name := range names {
 		if l.fn[p], _ = lookup(handle, "wgpu"+name); l.fn[p] == 0 {

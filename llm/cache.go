@@ -1,7 +1,6 @@
 package llm
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -172,29 +171,4 @@ func (r *run) choose(candidates []sample.Candidate, logSumExp float64, vocab int
 	var err error
 	r.last, err = r.logprob(id, candidates, logSumExp, all)
 	return id, err
-}
-
-// together feeds a token to each of some sessions, all of one model, and chooses the next ones. failed says for which texts no
-// token could be chosen.
-func (m *Model) together(ctx context.Context, runs []*run) (ids []int32, failed []error, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	failed = make([]error, len(runs))
-	if m.closed {
-		return nil, failed, fmt.Errorf("model: %w", ErrClosed)
-	}
-	sequences, tokens := make([]int, len(runs)), make([]int32, len(runs))
-	ids = make([]int32, len(runs))
-	for i, r := range runs {
-		sequences[i], tokens[i] = r.session.sequence, r.rest[0]
-	}
-	err = m.engine.TopOf(ctx, sequences, tokens, func(i int, candidates []sample.Candidate, sum float64) error {
-		ids[i], failed[i] = runs[i].choose(candidates, sum, m.engine.VocabSize(), func() ([]float32, error) { return m.engine.LogitsOf(ctx, i) })
-		return nil
-	})
-	err = m.explained(ctx, err)
-	for i, r := range runs {
-		failed[i] = r.session.fedTokens(ctx, slices.Clone(tokens[i:i+1]), cmp.Or(err, m.explained(ctx, failed[i])))
-	}
-	return ids, failed, err
 }

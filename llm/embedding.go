@@ -119,7 +119,7 @@ func (s *Session) Embed(ctx context.Context, tokens []int32, p Pooling) ([]float
 		return nil, err
 	}
 	defer s.leave()
-	l := loop{m: s.m, waiting: []*run{r}, free: []*Session{s}}
+	l := loop{waiting: []*run{r}, free: []*Session{s}}
 	l.run(ctx, func(_ Piece, failed error) bool {
 		err = failed
 		return true

@@ -1,7 +1,6 @@
 package llm
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,18 +8,22 @@ import (
 
 // loop continues texts, each in a session of its own, as many at once as there are sessions.
 type loop struct {
-	m       *Model
 	several bool               // texts: each begins with an empty cache, or a copy of what another has, and errors name them
 	share   func(r *run) error // gives a text what another has computed of its prompt, nil: nothing does
+	step    stepper            // of several texts: nil if there is one
 	waiting []*run
 	active  []*run
 	free    []*Session
 }
 
+// stepper feeds a token to each of some texts and chooses the next ones. That a loop is given it spares the browser, where there is
+// one text, its code.
+type stepper = func(ctx context.Context, runs []*run) (ids []int32, err error)
+
 // run yields pieces until all texts have ended.
 func (l *loop) run(ctx context.Context, yield func(Piece, error) bool) {
 	for len(l.waiting)+len(l.active) > 0 {
-		pieces, err := l.step(ctx)
+		pieces, err := l.advance(ctx)
 		for _, p := range pieces {
 			if !yield(p, nil) {
 				return
@@ -33,8 +36,8 @@ func (l *loop) run(ctx context.Context, yield func(Piece, error) bool) {
 	}
 }
 
-// step computes one chunk of a prompt, or one token of each text that is under way: prompts come first.
-func (l *loop) step(ctx context.Context) ([]Piece, error) {
+// advance computes one chunk of a prompt, or one token of each text that is under way: prompts come first.
+func (l *loop) advance(ctx context.Context) ([]Piece, error) {
 	at := slices.IndexFunc(l.active, (*run).pending)
 	if at < 0 {
 		if len(l.waiting) == 0 || len(l.free) == 0 {
@@ -97,6 +100,16 @@ func (l *loop) begin() error {
 	return l.named(r.index, err)
 }
 
+// next chooses the next token of each text that is under way.
+func (l *loop) next(ctx context.Context) (ids []int32, err error) {
+	if l.step == nil {
+		r := l.active[0]
+		id, err := r.session.next(ctx, r.rest, r)
+		return []int32{id}, err
+	}
+	return l.step(ctx, l.active)
+}
+
 // decode computes one token of each text that is under way. A text whose sequence is full ends, or makes room.
 func (l *loop) decode(ctx context.Context) ([]Piece, error) {
 	var ended []Piece
@@ -116,8 +129,8 @@ func (l *loop) decode(ctx context.Context) ([]Piece, error) {
 	if shifted || ended != nil {
 		return l.ended(ended...), nil
 	}
-	ids, failed, err := l.m.together(ctx, l.active)
-	if err = cmp.Or(slices.Concat([]error{err}, failed)...); err != nil {
+	ids, err := l.next(ctx)
+	if err != nil {
 		return nil, err
 	}
 	pieces := make([]Piece, len(ids))

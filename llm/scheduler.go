@@ -14,8 +14,8 @@ import (
 var ErrQueueFull = errors.New("too many texts are waiting")
 
 // Scheduler continues texts that are asked for at any time, from any goroutine, as many at once as the model has sequences; others wait
-// in their order. Each step computes one chunk of one prompt, in turn, or several short prompts, and one token of every text that has
-// begun: prompts hold nobody up for longer than a chunk takes. A text begins in the sequence whose cache begins most like its prompt.
+// in their order. Each step computes one chunk, of one long prompt or of several prompts, and one token of every text that has begun:
+// prompts hold nobody up for longer than a chunk takes. A text begins in the sequence whose cache begins most like its prompt.
 type Scheduler struct {
 	m     *Model
 	queue int
@@ -40,7 +40,7 @@ type Scheduler struct {
 	// of the goroutine that computes
 	active []*text    // in the order in which they began
 	free   []*Session // the one that was used longest ago first
-	turn   int        // of prompts
+	turn   int        // steps with prompts, see order
 	served []*text    // that have mail, since ring
 	bell   chan []*text
 }
@@ -237,7 +237,7 @@ func (s *Scheduler) fail(t *text, err error) {
 	s.deliver(t, Piece{}, err)
 }
 
-// step computes a chunk of one prompt or several short prompts, and a token of each text that has begun.
+// step computes a chunk of prompts, and a token of each text that has begun.
 func (s *Scheduler) step() {
 	var prompts, begun []*text
 	for _, t := range slices.Clone(s.active) {
@@ -255,24 +255,38 @@ func (s *Scheduler) step() {
 	s.decode(begun)
 }
 
-// A step computes chunks of several prompts if together they have no more than promptTokens, where a shorter one than leastPrompt counts
-// as leastPrompt: a pass costs that much however short it is.
+// Where prompts do not share passes, a step computes chunks of several if together they have no more than promptTokens, where a
+// shorter one than leastPrompt counts as leastPrompt: a pass costs that much however short it is.
 const (
 	promptTokens = 256
 	leastPrompt  = 16
 )
 
-// prompts computes a chunk of one prompt, in turn, and of those after it that are short. Many short prompts that come at once
-// would otherwise begin one by one, and most steps would be of a few texts.
+// prompts computes a chunk of one prompt, and of those after it that find room beside it: in one pass, if the engine can do that.
+// Many short prompts that come at once would otherwise begin one by one, and most steps would be of a few texts.
 func (s *Scheduler) prompts(texts []*text) {
-	s.turn++
+	if len(texts) == 0 {
+		return
+	}
+	s.order(texts)
+	if joined := s.joined(texts); len(joined) > 1 {
+		s.join(joined)
+		return
+	}
 	for i, left := 0, promptTokens; i < len(texts); i++ {
-		t := texts[(s.turn+i)%len(texts)]
-		left -= max(leastPrompt, len(t.rest))
+		left -= max(leastPrompt, len(texts[i].rest))
 		if i > 0 && left < 0 {
 			return
 		}
-		s.prompt(t)
+		s.prompt(texts[i])
+	}
+}
+
+// order puts first, by turns, the prompt that began first or the one that has the least left: so short ones need not wait for long
+// ones, nor those for ever.
+func (s *Scheduler) order(texts []*text) {
+	if s.turn++; s.turn%2 == 0 {
+		slices.SortStableFunc(texts, func(a, b *text) int { return len(a.rest) - len(b.rest) })
 	}
 }
 
@@ -315,11 +329,7 @@ func (s *Scheduler) decode(texts []*text) {
 	if len(ready) == 0 {
 		return
 	}
-	runs := make([]*run, len(ready))
-	for i, t := range ready {
-		runs[i] = t.run
-	}
-	ids, failed, err := s.m.together(s.ctx, runs)
+	ids, failed, err := s.m.together(s.ctx, runsOf(ready))
 	s.mu.Lock()
 	s.stats.Steps++
 	s.stats.StepTokens += len(ready)

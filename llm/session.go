@@ -64,7 +64,7 @@ func (s *Session) generate(ctx context.Context, o *GenerateOptions, prompt func(
 			return
 		}
 		defer s.leave()
-		l := loop{m: s.m, waiting: []*run{r}, free: []*Session{s}}
+		l := loop{waiting: []*run{r}, free: []*Session{s}}
 		l.run(ctx, yield)
 	}
 }

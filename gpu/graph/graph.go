@@ -168,7 +168,7 @@ type Body struct {
 }
 
 // Body records a pass of n tokens whose attention splits the cached positions into the given number of parts. apart says
-// that each token is of a sequence of its own; few tokens may be in any case.
+// that tokens are of several sequences, in any order (with states, of as many as there are tokens); few tokens may be in any case.
 func (g *Graph) Body(n, parts int, apart bool) (Body, error) {
 	r := g.recorder("embedding", n)
 	r.parts, r.apart = parts, apart

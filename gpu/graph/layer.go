@@ -12,7 +12,7 @@ type layers struct {
 	*Recorder
 	g     *Graph
 	parts int  // into which attention of few tokens cuts the cached positions
-	apart bool // each token is of a sequence of its own
+	apart bool // tokens are of several sequences, in any order
 }
 
 // embed records the residual stream of the tokens.

@@ -79,19 +79,19 @@ func (t *Transformer) rowsOf(tokens []int32) []graph.Row {
 
 // feed runs one chunk of the sequence through the layers.
 func (t *Transformer) feed(ctx context.Context, tokens []int32) (leaving, error) {
-	left, err := t.feedRows(ctx, t.rowsOf(tokens))
+	left, err := t.feedRows(ctx, t.rowsOf(tokens), false)
 	if err == nil {
 		t.sequences.positions[t.sequences.selected] += len(tokens)
 	}
 	return left, err
 }
 
-// feedRows runs tokens of any sequences through the layers.
-func (t *Transformer) feedRows(ctx context.Context, rows []graph.Row) (leaving, error) {
+// feedRows runs tokens through the layers: of one sequence, at consecutive positions, or, apart, of any.
+func (t *Transformer) feedRows(ctx context.Context, rows []graph.Row, apart bool) (leaving, error) {
 	if err := t.graph.Feed(rows); err != nil {
 		return leaving{}, err
 	}
-	b, err := t.passes.body(t.passes.key(len(rows), longest(rows), rows[0].Sequence != rows[len(rows)-1].Sequence))
+	b, err := t.passes.body(t.passes.key(len(rows), longest(rows), apart))
 	if err != nil {
 		return leaving{}, err
 	}

@@ -19,7 +19,7 @@ type passes struct {
 // positions.
 type bodyKey struct {
 	n, parts int
-	apart    bool // each token is of a sequence of its own, and they are more than few
+	apart    bool // tokens are of several sequences, in any order, and more than few
 }
 
 // headKey names a head: how many tokens, and what prepares their final norm, see graph.Body.
@@ -35,7 +35,7 @@ func newPasses(g *graph.Graph) passes {
 	return passes{graph: g, bodies: map[bodyKey]body{}, heads: map[headKey]*gpu.Program{}}
 }
 
-// key names the body of a pass of n tokens, of one sequence or each of its own, at a context of the given length.
+// key names the body of a pass of n tokens, of one sequence or of several, at a context of the given length.
 func (p *passes) key(n, context int, apart bool) bodyKey {
 	return bodyKey{n, p.graph.Parts(n, context), apart && n > graph.FewTokens}
 }

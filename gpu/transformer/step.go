@@ -46,7 +46,7 @@ func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, err
 
 // advanceTraced does it piece by piece.
 func (t *Transformer) advanceTraced(ctx context.Context, rows []graph.Row) ([]Top, error) {
-	left, err := t.feedRows(ctx, rows)
+	left, err := t.feedRows(ctx, rows, true)
 	if err != nil {
 		return nil, err
 	}

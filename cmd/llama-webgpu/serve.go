@@ -36,8 +36,8 @@ Unless --host says otherwise, the server can be reached from this machine only. 
 allow WebGPU on https pages only. The server answers to IP addresses, localhost, and its own host name; behind
 a proxy, or under another name, give that name with --allow-host.
 
-Programs made for OpenAI's API can use the models at /v1: chat and text completions, streamed or whole, with
-JSON schemas (response_format) and grammars, and embeddings; /tokenize, /apply-template, /health, /props and
+Programs made for OpenAI's API can use the models at /v1: chat, responses and text completions, streamed or
+whole, with tools, JSON schemas and grammars, and embeddings; /tokenize, /apply-template, /health, /props and
 /metrics are there as well. For them a model runs in this program, on its GPU; it is loaded by the first request. Several
 requests are computed together (--parallel).
 

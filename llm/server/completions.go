@@ -21,13 +21,16 @@ func seed(given *whole) uint64 {
 }
 
 func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
-	return s.generate(w, r, chatForm, func(j *job, o *llm.GenerateOptions) (all [][]int32, err error) {
-		if j.turn, err = j.q.turn(j.l); err != nil {
-			return nil, err
-		}
-		ids, err := j.turn.options(j.q, j.l, o)
-		return [][]int32{ids}, err
-	})
+	return s.generate(w, r, chatForm, chatPrompt)
+}
+
+// chatPrompt makes the prompt of a conversation.
+func chatPrompt(j *job, o *llm.GenerateOptions) (all [][]int32, err error) {
+	if j.turn, err = j.q.turn(j.l); err != nil {
+		return nil, err
+	}
+	ids, err := j.turn.options(j.q, j.l, o)
+	return [][]int32{ids}, err
 }
 
 func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
@@ -73,19 +76,32 @@ type piece struct {
 	err error
 }
 
+// prepare makes the prompts of a request, and adds to the options what they need.
+type prepare func(j *job, o *llm.GenerateOptions) (prompts [][]int32, err error)
+
 // generate answers a request for texts.
-func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, prepare func(j *job, o *llm.GenerateOptions) (prompts [][]int32, err error)) error {
+func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, p prepare) error {
 	q := &request{}
 	if err := readRequest(w, r, q); err != nil {
 		return err
 	}
+	return s.run(r, q, f, p, func(j *job, pieces <-chan piece) error {
+		if q.Stream {
+			return j.stream(w, pieces)
+		}
+		return j.whole(w, pieces)
+	})
+}
+
+// run generates the texts of a request, and has respond answer with them.
+func (s *Server) run(r *http.Request, q *request, f answerForm, p prepare, respond func(j *job, pieces <-chan piece) error) error {
 	return s.with(r, q.Model, func(l *loaded) error {
 		o, err := q.options(l)
 		if err != nil {
 			return err
 		}
 		j := &job{answerForm: f, q: q, l: l, id: f.prefix + strconv.FormatUint(rand.Uint64(), 36), created: time.Now().Unix()}
-		all, err := prepare(j, &o)
+		all, err := p(j, &o)
 		if err != nil {
 			return err
 		}
@@ -103,9 +119,8 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, 
 		defer cancel()
 		if q.Stream {
 			j.readings()
-			return j.stream(w, j.pieces(ctx))
 		}
-		return j.whole(w, j.pieces(ctx))
+		return respond(j, j.pieces(ctx))
 	})
 }
 

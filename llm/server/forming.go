@@ -10,21 +10,23 @@ import (
 
 // forming is what of a request says what the text is to look like: one of these at most.
 type forming struct {
-	ResponseFormat *struct {
-		Type       string          `json:"type"`
-		Schema     json.RawMessage `json:"schema"`
-		JSONSchema *struct {
-			Schema json.RawMessage `json:"schema"`
-		} `json:"json_schema"`
-	} `json:"response_format"`
-	JSONSchema json.RawMessage `json:"json_schema"`
-	Grammar    string          `json:"grammar"`
+	ResponseFormat *responseFormat `json:"response_format"`
+	JSONSchema     json.RawMessage `json:"json_schema"`
+	Grammar        string          `json:"grammar"`
 
 	Structured    map[string]json.RawMessage `json:"structured_outputs"` // as vLLM has them
 	GuidedJSON    json.RawMessage            `json:"guided_json"`        // … and had them before
 	GuidedRegex   json.RawMessage            `json:"guided_regex"`
 	GuidedChoice  json.RawMessage            `json:"guided_choice"`
 	GuidedGrammar json.RawMessage            `json:"guided_grammar"`
+}
+
+type responseFormat struct {
+	Type       string          `json:"type"`
+	Schema     json.RawMessage `json:"schema"`
+	JSONSchema *struct {
+		Schema json.RawMessage `json:"schema"`
+	} `json:"json_schema"`
 }
 
 // wanted reads them.

@@ -38,6 +38,7 @@ type Server struct {
 	mux *http.ServeMux
 
 	saving sync.Mutex // held while a slot is saved or restored
+	kept   kept
 }
 
 // endpoints are what the server does, as patterns of http.ServeMux without /v1, which those of OpenAI's interface may have before them.
@@ -46,13 +47,14 @@ func (s *Server) endpoints() map[string]func(http.ResponseWriter, *http.Request)
 		"GET /models": s.models, "GET /models/{id...}": s.model, "GET /props": s.props, "GET /metrics": s.metrics,
 		"GET /slots": s.slots, "POST /slots/{id}": s.slotAction,
 		"POST /chat/completions": s.chat, "POST /completions": s.complete, "POST /embeddings": s.embeddings,
+		"POST /responses": s.respond, "GET /responses/{id}": s.response, "DELETE /responses/{id}": s.forget,
 		"POST /tokenize": s.tokenize, "POST /detokenize": s.detokenize, "POST /apply-template": s.applyTemplate,
 	}
 }
 
 // Paths are what a Server answers to, as patterns of http.ServeMux. OpenAI's are there with and without /v1, as users write base URLs.
 var Paths = []string{
-	"/v1/", "/v1", "/models", "/chat/", "/completions", "/embeddings",
+	"/v1/", "/v1", "/models", "/chat/", "/completions", "/embeddings", "/responses", "/responses/",
 	"/health", "/props", "/metrics", "/slots", "/slots/", "/tokenize", "/detokenize", "/apply-template",
 }
 
@@ -114,7 +116,7 @@ func asPattern(r *http.Request) *http.Request {
 
 // nothing answers where there is no endpoint.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 		other := *r
 		other.Method = method
 		if _, pattern := s.mux.Handler(&other); pattern != "/" {
@@ -145,7 +147,7 @@ func (s *Server) origin(w http.ResponseWriter, r *http.Request) bool {
 		h.Set("Access-Control-Allow-Origin", origin)
 		headers := r.Header.Get("Access-Control-Request-Headers") // clients send some of their own: the page is allowed to use the API, so it may
 		h.Set("Access-Control-Allow-Headers", cmp.Or(headers, "Authorization, Content-Type"))
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS")
 		if r.Header.Get("Access-Control-Request-Private-Network") != "" { // a public page asks a server of the local network
 			h.Set("Access-Control-Allow-Private-Network", "true")
 		}

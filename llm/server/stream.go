@@ -148,10 +148,16 @@ func (e *events) write(text string) {
 
 func (e *events) comment() { e.write(": alive\n\n") }
 
-func (e *events) send(value any) {
+func (e *events) send(value any) { e.named("", value) }
+
+// named writes an event that has a name.
+func (e *events) named(name string, value any) {
 	data, err := json.Marshal(value)
 	if err != nil { // there is nothing in these values that cannot be written
 		data = fmt.Appendf(nil, "{\"error\":{\"message\":%q}}", err.Error())
 	}
-	e.write("data: " + string(data) + "\n\n")
+	if name != "" {
+		name = "event: " + name + "\n"
+	}
+	e.write(name + "data: " + string(data) + "\n\n")
 }

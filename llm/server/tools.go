@@ -23,10 +23,11 @@ type calling struct {
 	FunctionCall json.RawMessage `json:"function_call"`
 }
 
-// toolJSON is a function as a request has it.
+// toolJSON is a function as a request has it; the Responses API has no function in it, but the fields of one.
 type toolJSON struct {
 	Type     string       `json:"type"`
 	Function toolFunction `json:"function"`
+	toolFunction
 }
 
 type toolFunction struct {
@@ -44,13 +45,16 @@ func (q *calling) offered() (list []tools.Tool, c tools.Choice, err error) {
 	}
 	if q.old() {
 		for _, f := range q.Functions {
-			given = append(given, toolJSON{"function", f})
+			given = append(given, toolJSON{Type: "function", Function: f})
 		}
 	}
 	for i, g := range given {
 		at := fmt.Sprintf("tools[%d]", i)
 		if g.Type != "function" {
 			return nil, c, bad("tools", "%s.type is %q, want function", at, g.Type)
+		}
+		if g.Function.Name == "" && g.Name != "" {
+			g.Function = g.toolFunction
 		}
 		t := tools.Tool{Name: g.Function.Name, Description: g.Function.Description, Strict: or(g.Function.Strict, false)}
 		if !isNull(g.Function.Parameters) {
@@ -61,7 +65,7 @@ func (q *calling) offered() (list []tools.Tool, c tools.Choice, err error) {
 		}
 		list = append(list, t)
 	}
-	c, err = q.choice(list)
+	list, c, err = q.allowed(list)
 	if c.Mode == tools.None {
 		list = nil
 	}
@@ -70,6 +74,38 @@ func (q *calling) offered() (list []tools.Tool, c tools.Choice, err error) {
 
 // old reports whether the request has functions and function_call in place of tools and tool_choice. The answer then has function_call.
 func (q *calling) old() bool { return len(q.Functions) > 0 && isNothing(q.Tools) }
+
+// allowed is choice, and has only the functions that a tool_choice of the type allowed_tools names.
+func (q *calling) allowed(list []tools.Tool) ([]tools.Tool, tools.Choice, error) {
+	type some struct {
+		Mode  json.RawMessage `json:"mode"`
+		Tools []toolJSON      `json:"tools"`
+	}
+	var given struct {
+		Type    string `json:"type"`
+		Allowed some   `json:"allowed_tools"`
+		some           // in the Responses API
+	}
+	if json.Unmarshal(q.Choice, &given) != nil || given.Type != "allowed_tools" {
+		c, err := q.choice(list)
+		return list, c, err
+	}
+	given.Allowed.Tools = append(given.Allowed.Tools, given.Tools...)
+	if isNull(given.Allowed.Mode) {
+		given.Allowed.Mode = given.Mode
+	}
+	var only []tools.Tool
+	for _, g := range given.Allowed.Tools {
+		name := cmp.Or(g.Function.Name, g.Name)
+		i := slices.IndexFunc(list, func(t tools.Tool) bool { return t.Name == name })
+		if i < 0 {
+			return nil, tools.Choice{}, bad("tool_choice", "tool_choice: %v: %q", tools.ErrNoTool, name)
+		}
+		only = append(only, list[i])
+	}
+	c, err := (&calling{Choice: given.Allowed.Mode, Parallel: q.Parallel}).choice(only)
+	return only, c, err
+}
 
 // choice reads tool_choice and parallel_tool_calls.
 func (q *calling) choice(list []tools.Tool) (c tools.Choice, err error) {

@@ -1,6 +1,7 @@
 // The AI SDK with its provider for servers like OpenAI's, unmodified, against the server at BASE_URL.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, embedMany, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from 'ai';
 
@@ -75,6 +76,28 @@ test('tools, whole and streamed', async () => {
   isWeather((await streamed.toolCalls)[0].input);
   for (const args of seen) isWeather(args);
   assert.ok(seen.length >= 3);
+});
+
+test('the provider of OpenAI: responses', async () => {
+  const openai = createOpenAI({ baseURL: process.env.BASE_URL, apiKey: 'secret' })('tiny');
+  const options = { ...common, model: openai, maxOutputTokens: 150 };
+  const whole = await generateText({ ...options, maxOutputTokens: 8 });
+  assert.equal(whole.finishReason, 'length');
+  assert.equal(whole.usage.outputTokens, 8);
+  const { output } = await generateText({ ...options, output: Output.object({ schema }) });
+  isWeather(output);
+  const weather = tool({ description: 'How the weather is', inputSchema: schema, execute: async () => 'wet' });
+  const streamed = streamText({
+    ...options,
+    tools: { weather },
+    toolChoice: 'required',
+    stopWhen: stepCountIs(2), // the second step refers to items of the first
+    providerOptions: { openai: { parallelToolCalls: false } },
+  });
+  await streamed.consumeStream();
+  const steps = await streamed.steps;
+  assert.equal(steps.length, 2);
+  for (const step of steps) isWeather(step.toolCalls[0].input);
 });
 
 test('JSON schema', async () => {

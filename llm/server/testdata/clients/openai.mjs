@@ -110,6 +110,36 @@ test('log probabilities', async () => {
   assert.equal(tokens.map((t) => t.token).join(''), choices[0].message.content);
 });
 
+test('responses: whole, streamed, followed', async () => {
+  const request = { model, input: 'It was a cold morning', max_output_tokens: 16, seed: 7 };
+  const whole = await client.responses.create(request);
+  assert.equal(whole.status, 'incomplete');
+  let text = '';
+  for await (const event of await client.responses.create({ ...request, stream: true })) {
+    if (event.type === 'response.output_text.delta') text += event.delta;
+  }
+  assert.equal(text, whole.output_text);
+  assert.ok(text);
+  const follow = { model, input: 'And?', previous_response_id: whole.id, max_output_tokens: 4 };
+  assert.ok((await client.responses.create(follow)).usage.input_tokens > whole.usage.input_tokens + 16);
+});
+
+test('responses: tools and a schema', async () => {
+  const request = { model, input: 'It was a cold morning', parallel_tool_calls: false, max_output_tokens: 150, seed: 3 };
+  const stream = client.responses.stream({
+    ...request,
+    tools: [{ type: 'function', name: 'weather', parameters, strict: true }],
+    tool_choice: 'required',
+  });
+  const final = await stream.finalResponse();
+  isWeather(final.output[0]);
+  const parsed = await client.responses.parse({
+    ...request,
+    text: { format: { type: 'json_schema', name: 'weather', strict: true, schema: parameters } },
+  });
+  isWeather({ name: 'weather', arguments: parsed.output_text });
+});
+
 test('embeddings', async () => {
   const { data, usage } = await client.embeddings.create({ model, input: ['a cold morning', 'another'] }); // as base64
   assert.equal(data.length, 2);

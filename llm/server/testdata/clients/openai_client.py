@@ -3,9 +3,11 @@
 import json
 import math
 import os
+import typing
 import unittest
 
 import openai
+import pydantic
 
 MODEL = "tiny"
 MESSAGES = [{"role": "user", "content": "It was a cold morning"}]
@@ -88,6 +90,48 @@ class Client(unittest.TestCase):
         for token in tokens:
             self.assertLessEqual(token.logprob, 0)
             self.assertEqual(len(token.top_logprobs), 2)
+
+    def test_responses(self):
+        request = dict(model=MODEL, input="It was a cold morning", max_output_tokens=16, extra_body={"seed": 7})
+        whole = self.client.responses.create(**request)
+        self.assertEqual(whole.status, "incomplete")
+        self.assertEqual(whole.usage.output_tokens, 16)
+        text = ""
+        for event in self.client.responses.create(**request, stream=True):
+            text += event.delta if event.type == "response.output_text.delta" else ""
+        self.assertEqual(text, whole.output_text)
+        self.assertTrue(text)
+        follow = self.client.responses.create(model=MODEL, input="And?", previous_response_id=whole.id, max_output_tokens=4)
+        self.assertGreater(follow.usage.input_tokens, whole.usage.input_tokens + 16)
+        self.assertEqual(self.client.responses.retrieve(whole.id).output_text, text)
+        self.client.responses.delete(whole.id)
+        with self.assertRaises(openai.NotFoundError):
+            self.client.responses.retrieve(whole.id)
+
+    def test_responses_tools(self):
+        tool = {"type": "function", "name": "weather", "parameters": PARAMETERS, "strict": True}
+        request = dict(
+            model=MODEL, input="It was a cold morning", tools=[tool], tool_choice={"type": "function", "name": "weather"},
+            parallel_tool_calls=False, max_output_tokens=150, extra_body={"seed": 3},
+        )
+        with self.client.responses.stream(**request) as stream:
+            final = [event for event in stream][-1].response
+        call = final.output[0]
+        self.assertEqual((final.status, call.type, call.name), ("completed", "function_call", "weather"))
+        self.is_weather(call.arguments)
+        request.update(
+            input=[{"role": "user", "content": request["input"]}, *final.output, {"type": "function_call_output", "call_id": call.call_id, "output": "wet"}],
+            tool_choice="none", max_output_tokens=4,
+        )
+        self.assertTrue(self.client.responses.create(**request).output_text)
+
+    def test_responses_schema(self):
+        class Weather(pydantic.BaseModel):
+            city: typing.Literal["Graz", "Wien"]
+            days: int
+
+        answer = self.client.responses.parse(model=MODEL, input="It was a cold morning", text_format=Weather, max_output_tokens=200)
+        self.assertIn(answer.output_parsed.city, ["Graz", "Wien"])
 
     def test_embeddings(self):
         answer = self.client.embeddings.create(model=MODEL, input=["a cold morning", "another"])

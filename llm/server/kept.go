@@ -1,0 +1,83 @@
+package server
+
+import (
+	"encoding/json"
+	"slices"
+	"sync"
+)
+
+// How many responses are kept, and how many bytes their conversations have at most; the oldest go first.
+const (
+	mostKept      = 1000
+	mostKeptBytes = 64 << 20
+)
+
+// kept are responses that others may follow.
+type kept struct {
+	mu    sync.Mutex
+	list  []*keptResponse
+	bytes int
+}
+
+// keptResponse is a response and the conversation up to its end.
+type keptResponse struct {
+	response *responseJSON
+	items    []json.RawMessage
+	bytes    int
+}
+
+// add keeps a response.
+func (k *kept) add(r *responseJSON, items []json.RawMessage) {
+	one := &keptResponse{response: r, items: items}
+	for _, raw := range items {
+		one.bytes += len(raw)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.list = append(k.list, one)
+	for k.bytes += one.bytes; len(k.list) > mostKept || k.bytes > mostKeptBytes; {
+		k.bytes -= k.list[0].bytes
+		k.list = slices.Delete(k.list, 0, 1)
+	}
+}
+
+// find returns a response, nil: it is not kept.
+func (k *kept) find(id string) *keptResponse {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if i := k.index(id); i >= 0 {
+		return k.list[i]
+	}
+	return nil
+}
+
+func (k *kept) index(id string) int {
+	return slices.IndexFunc(k.list, func(o *keptResponse) bool { return o.response.ID == id })
+}
+
+// remove forgets a response, and reports whether it was kept.
+func (k *kept) remove(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := k.index(id)
+	if i < 0 {
+		return false
+	}
+	k.bytes -= k.list[i].bytes
+	k.list = slices.Delete(k.list, i, i+1)
+	return true
+}
+
+// item returns an item that a response had, nil: it is not kept.
+func (k *kept) item(id string) json.RawMessage {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, one := range slices.Backward(k.list) {
+		for i, item := range one.response.Output {
+			if item.ID == id {
+				return one.items[len(one.items)-len(one.response.Output)+i]
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,266 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// responseRequest is the body of a request of the Responses API.
+type responseRequest struct {
+	Model string `json:"model"`
+	sampling
+	Input        json.RawMessage `json:"input"` // a text, or a list of items
+	Instructions string          `json:"instructions"`
+	Previous     string          `json:"previous_response_id"`
+	Store        *bool           `json:"store"`
+	MaxTokens    *whole          `json:"max_output_tokens"`
+	Stop         json.RawMessage `json:"stop"`
+	TopLogprobs  *whole          `json:"top_logprobs"`
+	Include      []string        `json:"include"`
+	Stream       bool            `json:"stream"`
+
+	Tools    json.RawMessage `json:"tools"`
+	Choice   json.RawMessage `json:"tool_choice"`
+	Parallel *bool           `json:"parallel_tool_calls"`
+	Text     *struct {
+		Format json.RawMessage `json:"format"`
+	} `json:"text"`
+	Reasoning *struct {
+		Effort  string `json:"effort"`
+		Summary string `json:"summary"`
+	} `json:"reasoning"`
+	TemplateVariables map[string]json.RawMessage `json:"chat_template_kwargs"`
+
+	Background   bool            `json:"background"`
+	Conversation json.RawMessage `json:"conversation"`
+	Prompt       json.RawMessage `json:"prompt"`
+	Metadata     json.RawMessage `json:"metadata"`
+}
+
+// respond answers a request of the Responses API: a conversation in other words.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
+	q := &responseRequest{}
+	if err := readRequest(w, r, q); err != nil {
+		return err
+	}
+	items, err := s.items(q)
+	if err != nil {
+		return err
+	}
+	chat, err := q.chat(items)
+	if err != nil {
+		return err
+	}
+	return s.run(r, chat, responseForm, chatPrompt, func(j *job, pieces <-chan piece) error {
+		a := newResponder(q, j)
+		if q.Stream {
+			a.e = &events{w: w, out: http.NewResponseController(w)}
+		}
+		if err := a.run(pieces); err != nil {
+			return err
+		}
+		if a.out.Store {
+			s.kept.add(a.out, append(items, a.items()...))
+		}
+		if !q.Stream {
+			answer(w, http.StatusOK, a.out)
+		}
+		return nil
+	})
+}
+
+var responseForm = answerForm{prefix: "resp_", object: "response", chat: true}
+
+// items are those of the conversation: of the response that this one follows, and of the input, where references to items stand for them.
+func (s *Server) items(q *responseRequest) (items []json.RawMessage, err error) {
+	if q.Previous != "" {
+		before := s.kept.find(q.Previous)
+		if before == nil {
+			return nil, &apiError{http.StatusNotFound, fmt.Sprintf("there is no response %q: it was not stored, or is no longer kept; send the whole conversation as input", q.Previous), "invalid_request_error", "previous_response_id", "previous_response_not_found"}
+		}
+		items = slices.Clone(before.items)
+	}
+	var text string
+	var list []json.RawMessage
+	switch {
+	case isNull(q.Input):
+		return nil, bad("input", "there is no input")
+	case json.Unmarshal(q.Input, &text) == nil:
+		content, _ := json.Marshal(text) // a string can always be written
+		return append(items, json.RawMessage(`{"role":"user","content":`+string(content)+`}`)), nil
+	case json.Unmarshal(q.Input, &list) != nil:
+		return nil, bad("input", "input: want a string, or a list of items")
+	}
+	for i, raw := range list {
+		var ref struct{ Type, ID string }
+		if json.Unmarshal(raw, &ref) == nil && ref.Type == "item_reference" {
+			if raw = s.kept.item(ref.ID); raw == nil {
+				return nil, &apiError{http.StatusNotFound, fmt.Sprintf("input[%d]: there is no item %q: its response was not stored, or is no longer kept; send the item itself", i, ref.ID), "invalid_request_error", "input", "item_not_found"}
+			}
+		}
+		items = append(items, raw)
+	}
+	return items, nil
+}
+
+// chat is the request in the words of chat completions.
+func (q *responseRequest) chat(items []json.RawMessage) (*request, error) {
+	for name, set := range map[string]bool{"background": q.Background, "conversation": !isNull(q.Conversation), "prompt": !isNull(q.Prompt)} {
+		if set {
+			return nil, bad(name, "%s is not supported", name)
+		}
+	}
+	out := &request{
+		Model: q.Model, sampling: q.sampling, MaxTokens: q.MaxTokens, Stop: q.Stop, Stream: q.Stream, TemplateVariables: q.TemplateVariables,
+		calling: calling{Tools: q.Tools, Choice: q.Choice, Parallel: q.Parallel},
+	}
+	if q.Reasoning != nil {
+		out.Effort = q.Reasoning.Effort
+	}
+	if slices.Contains(q.Include, "message.output_text.logprobs") {
+		out.Logprobs, out.TopLogprobs = json.RawMessage("true"), q.TopLogprobs
+	}
+	if err := q.format(&out.forming); err != nil {
+		return nil, err
+	}
+	if q.Instructions != "" {
+		text, _ := json.Marshal(q.Instructions)
+		out.Messages = []message{{Role: "system", Content: text}}
+	}
+	said, err := messagesOf(items)
+	out.Messages = append(out.Messages, said...)
+	return out, err
+}
+
+// format reads text.format.
+func (q *responseRequest) format(to *forming) error {
+	if q.Text == nil || isNull(q.Text.Format) {
+		return nil
+	}
+	var f struct {
+		Type   string          `json:"type"`
+		Schema json.RawMessage `json:"schema"`
+	}
+	_ = json.Unmarshal(q.Text.Format, &f) // without a type it is refused
+	switch {
+	case f.Type == "text":
+	case f.Type == "json_object":
+		to.ResponseFormat = &responseFormat{Type: "json_object"}
+	case f.Type == "json_schema" && !isNull(f.Schema):
+		to.ResponseFormat = &responseFormat{Type: "json_object", Schema: f.Schema}
+	default:
+		return bad("text.format", "text.format: want type text, json_object, or json_schema with a schema")
+	}
+	return nil
+}
+
+// inputItem is a part of a conversation.
+type inputItem struct {
+	Type      string          `json:"type"`
+	Role      string          `json:"role"`
+	Content   json.RawMessage `json:"content"`
+	CallID    string          `json:"call_id"`
+	Name      string          `json:"name"`
+	Arguments string          `json:"arguments"`
+	Output    json.RawMessage `json:"output"`
+	Summary   []struct {
+		Text string `json:"text"`
+	} `json:"summary"`
+}
+
+// messagesOf turns items into messages: thoughts, text and calls that follow each other are one of the assistant's.
+func messagesOf(items []json.RawMessage) (list []message, err error) {
+	thoughts := ""
+	assistant := func() *message {
+		if n := len(list); n == 0 || list[n-1].Role != "assistant" || thoughts != "" {
+			list = append(list, message{Role: "assistant", Reasoning: thoughts})
+			thoughts = ""
+		}
+		return &list[len(list)-1]
+	}
+	for i, raw := range items {
+		at := fmt.Sprintf("input[%d]", i)
+		var item inputItem
+		if err := json.Unmarshal(raw, &item); err != nil {
+			return nil, bad("input", "%s: %v", at, err)
+		}
+		switch item.Type {
+		case "", "message":
+			m := &message{Role: item.Role}
+			if m.Role == "assistant" && thoughts != "" {
+				m = assistant()
+			} else {
+				list = append(list, *m)
+				m = &list[len(list)-1]
+			}
+			m.Content, err = quoted(item.Content, at)
+		case "function_call":
+			m := assistant()
+			m.ToolCalls = append(m.ToolCalls, callJSON{ID: item.CallID, Type: "function", Function: functionJSON{item.Name, item.Arguments}})
+		case "function_call_output":
+			m := message{Role: "tool", CallID: item.CallID}
+			m.Content, err = quoted(item.Output, at)
+			list = append(list, m)
+		case "reasoning":
+			thoughts, err = item.thoughts()
+		default:
+			err = bad("input", "%s: an item of type %q is not supported", at, item.Type)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// quoted is a text, or the parts of one, as a JSON string.
+func quoted(content json.RawMessage, at string) (json.RawMessage, error) {
+	text, err := (message{Content: content}).text(at)
+	if err != nil {
+		return nil, err
+	}
+	out, _ := json.Marshal(text) // a string can always be written
+	return out, nil
+}
+
+// thoughts are those of an item: as they were, or a summary. What another server has encrypted is left out.
+func (i *inputItem) thoughts() (text string, err error) {
+	var parts []struct {
+		Text string `json:"text"`
+	}
+	if !isNull(i.Content) && json.Unmarshal(i.Content, &parts) != nil {
+		return "", bad("input", "reasoning: want content that is a list of parts")
+	}
+	if len(parts) == 0 {
+		parts = append(parts, i.Summary...)
+	}
+	for _, p := range parts {
+		text += p.Text
+	}
+	return text, nil
+}
+
+// response answers with a response that is kept.
+func (s *Server) response(w http.ResponseWriter, r *http.Request) error {
+	one := s.kept.find(r.PathValue("id"))
+	if one == nil {
+		return noResponse(r)
+	}
+	answer(w, http.StatusOK, one.response)
+	return nil
+}
+
+// forget forgets one.
+func (s *Server) forget(w http.ResponseWriter, r *http.Request) error {
+	if !s.kept.remove(r.PathValue("id")) {
+		return noResponse(r)
+	}
+	answer(w, http.StatusOK, map[string]any{"id": r.PathValue("id"), "object": "response", "deleted": true})
+	return nil
+}
+
+func noResponse(r *http.Request) error {
+	return &apiError{http.StatusNotFound, fmt.Sprintf("there is no response %q: it was not stored, or is no longer kept", r.PathValue("id")), "invalid_request_error", "id", "not_found"}
+}

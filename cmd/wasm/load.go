@@ -47,10 +47,7 @@ func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 	if m.kernels, err = a.kernelsFor(in.Get("kernels").String()); err != nil {
 		return nil, err
 	}
-	var choice graph.Choice
-	if choice.Tuning, err = kept(in.Get("tuning")); err != nil {
-		return nil, fmt.Errorf("%w: what benchmark() has kept: %w", errInvalid, err)
-	}
+	choice := graph.Choice{Tuning: kept(in.Get("tuning"))}
 	if choice.Variants, err = m.kernels.Choose(ctx, m.bundle); err == nil {
 		err = m.kernels.ChooseMatrices(ctx, m.bundle, &choice)
 	}

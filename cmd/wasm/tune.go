@@ -106,10 +106,10 @@ func constants(t graph.Tuned) map[string]any {
 }
 
 // kept reads what tune has found earlier: an array of {kernel, version, class, best}, or null. Entries of kernels whose text has
-// changed since then are left out.
-func kept(v js.Value) (graph.Tuning, error) {
+// changed since then are left out, and so are values that tune does not try.
+func kept(v js.Value) graph.Tuning {
 	if !v.Truthy() {
-		return nil, nil
+		return nil
 	}
 	found := graph.Tuning{}
 	for i := range v.Length() {
@@ -123,7 +123,10 @@ func kept(v js.Value) (graph.Tuning, error) {
 		for _, c := range tunable.Values {
 			use[c.Name] = number(best, c.Name)
 		}
-		found[graph.TuningKey{Kernel: kernel, Class: e.Get("class").String()}] = use
+		key := graph.TuningKey{Kernel: kernel, Class: e.Get("class").String()}
+		if (graph.Tuning{key: use}).Check() == nil {
+			found[key] = use
+		}
 	}
-	return found, found.Check()
+	return found
 }

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"fmt"
 	"maps"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
@@ -140,20 +139,9 @@ func (r *layers) attendByMatrices(at *model.Attention, sinks *Vector, kv *Cache,
 }
 
 // AttentionPossible returns an error if the attention of a layer cannot be computed with these constants.
-func (g *Graph) AttentionPossible(layer, n int, with Tuned) error {
+func (g *Graph) AttentionPossible(layer int, with Tuned) error {
 	core := g.spec.Layer(layer).Attention.Core()
-	at := &core
-	if at.Heads/at.KVHeads%with["QUERIES"] != 0 || at.HeadDim > 8*with["LANES"] {
-		return fmt.Errorf("kernel attention_split: %v does not go with %s", with, AttentionClass(at, n))
-	}
-	c := g.headConsts(at, g.KV(layer))
-	delete(c, "KV_BITS")
-	c["VALUE"], c["QUERIES"], c["LANES"], c["EACH"] = at.ValueWidth(), with["QUERIES"], with["LANES"], with["EACH"]
-	k, err := g.specialize("attention_split", c)
-	if err != nil {
-		return err
-	}
-	return g.dev.Fits(k)
+	return g.choose.attentionPossible(&core, with)
 }
 
 // RecordAttention records nothing but the attention of a layer over its cache, at a context of the given length.

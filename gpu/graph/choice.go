@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -92,15 +93,16 @@ func (c *chooser) matvec(s Shape) Variant {
 	return Variant{Kernel: KernelFor(c.dev.OnCPU() && !c.Batch, s.Tokens)}
 }
 
-// tuned adds a kernel's constants for a product to consts, and returns them: those found by tuning, else the
-// vendor's preset, else the defaults.
+// tuned adds a kernel's constants for a product to consts, and returns them: those found by tuning, else the vendor's
+// preset, else the defaults. What does not go with the product, or has no room on the device, is passed over: a file of
+// tuning may say anything.
 func (c *chooser) tuned(kernel string, s Shape, consts kernels.Consts, defaults Tuned) Tuned {
-	use, ok := c.Tuning[TuningKey{kernel, s.Class()}]
-	if !ok {
-		use = defaults
-		preset := TunableOf(kernel).Presets[strings.ToLower(c.dev.Info().Driver)]
-		if preset != nil && possible(c.dev, kernel, s, consts, preset) == nil {
-			use = preset
+	goes := func(with Tuned) bool { return with != nil && possible(c.dev, kernel, s, consts, with) == nil }
+	use := c.Tuning[TuningKey{kernel, s.Class()}]
+	if !goes(use) {
+		use = TunableOf(kernel).Presets[strings.ToLower(c.dev.Info().Driver)]
+		if !goes(use) {
+			use = defaults
 		}
 	}
 	for name, v := range use {
@@ -118,9 +120,11 @@ func (k *Kit) Possible(kernel string, s Shape, with Tuned) error {
 	return possible(k.dev, kernel, s, c, with)
 }
 
+var errUnfit = errors.New("these constants do not go with this shape")
+
 func possible(dev *gpu.Device, kernel string, s Shape, c kernels.Consts, with Tuned) error {
 	if valid := TunableOf(kernel).valid; valid != nil && !valid(with, s) {
-		return fmt.Errorf("kernel %s: %v does not go with %s", kernel, with, s.Class())
+		return errUnfit
 	}
 	c = maps.Clone(c)
 	for name, v := range with {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // fullRows is about how many rows keep a large GPU busy with four rows a workgroup.
@@ -110,9 +111,9 @@ const splitLength, maxSplits = 128, 64
 
 // attention returns how attention of n tokens is divided among workgroups: positions of a part (SPLIT, 0: all),
 // heads of a workgroup that share keys (QUERIES), its threads, and how many positions each of these reads at once
-// (EACH). It also reports whether that was found by tuning.
+// (EACH). It also reports whether that was found by tuning, of which nothing is used that cannot be.
 func (c *chooser) attention(at *model.Attention, n int) (use Tuned, tuned bool) {
-	if use, ok := c.Tuning[TuningKey{"attention_split", AttentionClass(at, n)}]; ok {
+	if use, ok := c.Tuning[TuningKey{"attention_split", AttentionClass(at, n)}]; ok && c.attentionPossible(at, use) == nil {
 		return use, true
 	}
 	use = Tuned{"QUERIES": 1, "LANES": 128, "EACH": 2, "SPLIT": splitLength}
@@ -125,6 +126,21 @@ func (c *chooser) attention(at *model.Attention, n int) (use Tuned, tuned bool) 
 		use["SPLIT"] = 0
 	}
 	return use, false
+}
+
+// attentionPossible returns an error if attention cannot be computed with these constants.
+func (c *chooser) attentionPossible(at *model.Attention, with Tuned) error {
+	if with["QUERIES"] < 1 || at.Heads/at.KVHeads%with["QUERIES"] != 0 || at.HeadDim > 8*with["LANES"] {
+		return errUnfit
+	}
+	k, err := kernels.Specialize("attention_split", kernels.Consts{
+		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "VALUE": at.ValueWidth(),
+		"QUERIES": with["QUERIES"], "LANES": with["LANES"], "EACH": with["EACH"],
+	})
+	if err != nil {
+		return err
+	}
+	return c.dev.Fits(k)
 }
 
 // splitting is how many cached positions a part of attention has, by number of tokens; 0: all of them.

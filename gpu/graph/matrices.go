@@ -122,12 +122,6 @@ func (r *Recorder) matrixProduct(p *Product, part *Part, s Shape, step *arena.Bu
 		c["FINE"] = 1
 	}
 	tile := r.choose.tuned(MatrixKernel, s, c, r.choose.matrixDefaults(s, fine))
-	if fine && possible(r.dev, MatrixKernel, s, c, tile) != nil { // it takes more workgroup memory than others
-		tile = r.choose.matrixDefaults(s, true)
-		for name, v := range tile {
-			c[name] = v
-		}
-	}
 	high, wide := 16*tile["HIGH"]*tile["DOWN"], 16*tile["WIDE"]*tile["ACROSS"]
 	r.Dispatch(MatrixKernel, c, (r.n+wide-1)/wide, (s.Rows+high-1)/high,
 		part.codes, r.heads(part), r.halves.both, r.halves.units, r.read(p.Bias), p.Out.Buffer, at, step)

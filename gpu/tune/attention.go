@@ -83,7 +83,7 @@ func (s *attention) key() graph.TuningKey {
 func (s *attention) defaults() (graph.Tuned, error) { return s.graph.AttentionDefaults(0, s.n), nil }
 
 // possible implements subject.
-func (s *attention) possible(with graph.Tuned) error { return s.graph.AttentionPossible(0, s.n, with) }
+func (s *attention) possible(with graph.Tuned) error { return s.graph.AttentionPossible(0, with) }
 
 // trials implements subject: one for each context.
 func (s *attention) trials() []trial {

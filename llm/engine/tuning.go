@@ -37,7 +37,7 @@ type Tuning struct {
 
 // TuningEntry says which constants make a kernel fast on an adapter.
 type TuningEntry struct {
-	Adapter string      `json:"adapter"` // with its driver
+	Adapter string      `json:"adapter"` // with its driver, and its engine unless that is the built-in one
 	Kernel  string      `json:"kernel"`
 	Text    string      `json:"kernel_version"` // kernels.Version of it: what was tuned is good for this text alone
 	Class   string      `json:"class"`
@@ -48,9 +48,14 @@ type TuningEntry struct {
 
 const tuningVersion = 1
 
-// adapterID names an adapter and its driver. The library does not tell the driver's version.
+// adapterID names an adapter, its driver and what drives it: what is fast in one engine need not be in another. No engine
+// tells the driver's version.
 func adapterID(a gpu.AdapterInfo) string {
-	return fmt.Sprintf("%s, %s, %s %04x:%04x", a.Name, a.Driver, a.Backend, a.VendorID, a.DeviceID)
+	id := fmt.Sprintf("%s, %s, %s %04x:%04x", a.Name, a.Driver, a.Backend, a.VendorID, a.DeviceID)
+	if a.Engine == gpu.EngineDawn {
+		id += ", " + a.Engine
+	}
+	return id
 }
 
 // NewTuning returns an empty one.

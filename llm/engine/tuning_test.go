@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/tune"
@@ -28,7 +29,9 @@ func TestTuningFile(t *testing.T) {
 	f.Put(dev, result(2))
 	f.Put(dev, result(8)) // in its place
 	other, old := f.Entries[0], f.Entries[0]
-	other.Adapter, other.Class = "another", "another"
+	twin := dev.Info() // the same adapter in the other engine
+	twin.Engine = map[string]string{gpu.EngineDawn: gpu.EngineBuiltin, gpu.EngineBuiltin: gpu.EngineDawn}[twin.Engine]
+	other.Adapter, other.Class = adapterID(twin), "another"
 	old.Text, old.Class = "an older kernel", "old"
 	f.Entries = append(f.Entries, other, old)
 	if err := f.Write(path); err != nil {

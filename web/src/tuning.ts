@@ -42,10 +42,11 @@ function nameOf(device: GPUDevice, info: DeviceInfo): string {
   ].join(', ');
 }
 
-/** What is kept about a device. Where nothing can be kept, that is nothing. */
+/** What is kept about a device. Where nothing can be kept, that is nothing; nor is what is damaged. */
 export async function keptTuning(device: GPUDevice, info: DeviceInfo): Promise<Tuned[]> {
   try {
-    return (await theStore()?.get(nameOf(device, info))) ?? [];
+    const kept = (await theStore()?.get(nameOf(device, info))) ?? [];
+    return kept.filter((t) => Object(t.best) === t.best);
   } catch {
     return []; // in private windows, and where storage is blocked
   }

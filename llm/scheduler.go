@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -41,8 +40,8 @@ type Scheduler struct {
 	active []*text    // in the order in which they began
 	free   []*Session // the one that was used longest ago first
 	turn   int        // steps with prompts, see order
-	served []*text    // that have mail, since ring
-	bell   chan []*text
+	served []*Texts   // that have something to take, since ring
+	bell   chan []*Texts
 }
 
 // SchedulerStats are counts since the beginning, and what is under way.
@@ -62,7 +61,7 @@ func NewScheduler(m *Model, queue int) (*Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheduler{m: m, queue: queue, sessions: sessions, free: slices.Clone(sessions), busy: map[*Session]bool{}, wake: make(chan struct{}, 1), done: make(chan struct{}), bell: make(chan []*text, 1)}
+	s := &Scheduler{m: m, queue: queue, sessions: sessions, free: slices.Clone(sessions), busy: map[*Session]bool{}, wake: make(chan struct{}, 1), done: make(chan struct{}), bell: make(chan []*Texts, 1)}
 	_, s.copies = m.engine.(Copier)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	go s.run()
@@ -82,19 +81,6 @@ func (s *Scheduler) Stats() SchedulerStats {
 	return stats
 }
 
-// Generate continues a prompt, when it is its turn. Pieces and errors are those of Session.Generate; the error may be
-// ErrQueueFull or ErrClosed as well. Leaving the loop, or the end of ctx, frees the sequence after the step that is being computed.
-func (s *Scheduler) Generate(ctx context.Context, request Request) iter.Seq2[Piece, error] {
-	return func(yield func(Piece, error) bool) {
-		r, err := newRun(0, s.m, request.Prompt, &request.Options)
-		if err != nil {
-			yield(Piece{}, err)
-			return
-		}
-		s.follow(ctx, r, yield)
-	}
-}
-
 // Embed returns the embedding of a text, when it is its turn; see Session.Embed. The error may be ErrQueueFull or ErrClosed as
 // well.
 func (s *Scheduler) Embed(ctx context.Context, tokens []int32, p Pooling) ([]float32, error) {
@@ -102,7 +88,11 @@ func (s *Scheduler) Embed(ctx context.Context, tokens []int32, p Pooling) ([]flo
 	if err != nil {
 		return nil, err
 	}
-	s.follow(ctx, r, func(_ Piece, failed error) bool {
+	t, err := s.start(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	t.follow(func(_ Piece, failed error) bool {
 		err = failed
 		return true
 	})

@@ -20,7 +20,8 @@ type pool struct {
 
 // newPool takes over all of cands, the first in rank order of a vocabulary of total tokens.
 func newPool(cands []Candidate, total int) *pool {
-	p := &pool{heap: cands, known: len(cands), limit: total, total: total, hi: math.Inf(1)}
+	const asked = 64 // for seldom more
+	p := &pool{ranked: make([]Candidate, 0, min(len(cands), asked)), heap: cands, known: len(cands), limit: total, total: total, hi: math.Inf(1)}
 	for i := len(cands)/2 - 1; i >= 0; i-- {
 		p.sink(i)
 	}

@@ -67,10 +67,12 @@ func (s *Sampler) SampleTop(cands []Candidate, logSumExp float64, vocab int) (id
 // unknown changed tokens only lost weight, each at most that of the floor.
 func (s *Sampler) bound(p *pool, cands []Candidate, logSumExp float64, unknown int) {
 	sum := math.Exp(logSumExp - float64(p.max()))
-	lost, changed := 0.0, s.changed()
-	for _, c := range cands {
-		if change, ok := changed[c.ID]; ok {
-			lost += p.weight(c.Logit, 1) - p.weight(s.adjust(c.ID, change, c.Logit), 1)
+	lost := 0.0
+	if changed := s.changed(); len(changed) > 0 {
+		for _, c := range cands {
+			if change, ok := changed[c.ID]; ok {
+				lost += p.weight(c.Logit, 1) - p.weight(s.adjust(c.ID, change, c.Logit), 1)
+			}
 		}
 	}
 	p.lo = sum*(1-lseTolerance) - lost - float64(unknown)*p.weight(p.floor, 1)
@@ -82,6 +84,9 @@ func (s *Sampler) bound(p *pool, cands []Candidate, logSumExp float64, unknown i
 func (s *Sampler) adjustTop(cands []Candidate) (adjusted []Candidate, unknown int, raised bool) {
 	s.work = append(s.work[:0], cands...)
 	changed := s.changed()
+	if len(changed) == 0 {
+		return s.work, 0, false
+	}
 	for i := range s.work {
 		c := &s.work[i]
 		if change, ok := changed[c.ID]; ok {

@@ -1,11 +1,9 @@
 package server
 
 import (
-	"context"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
@@ -69,13 +67,6 @@ type job struct {
 	read     chan choiceProgress // how much of the prompts has been read; nil: nobody asks
 }
 
-// piece is one of some text.
-type piece struct {
-	index int
-	llm.Piece
-	err error
-}
-
 // prepare makes the prompts of a request, and adds to the options what they need.
 type prepare func(j *job, o *llm.GenerateOptions) (prompts [][]int32, err error)
 
@@ -85,16 +76,16 @@ func (s *Server) generate(w http.ResponseWriter, r *http.Request, f answerForm, 
 	if err := readRequest(w, r, q); err != nil {
 		return err
 	}
-	return s.run(r, q, f, p, func(j *job, pieces <-chan piece) error {
+	return s.run(r, q, f, p, func(j *job, texts *llm.Texts) error {
 		if q.Stream {
-			return j.stream(w, pieces)
+			return j.stream(w, texts)
 		}
-		return j.whole(w, pieces)
+		return j.whole(w, texts)
 	})
 }
 
 // run generates the texts of a request, and has respond answer with them.
-func (s *Server) run(r *http.Request, q *request, f answerForm, p prepare, respond func(j *job, pieces <-chan piece) error) error {
+func (s *Server) run(r *http.Request, q *request, f answerForm, p prepare, respond func(j *job, texts *llm.Texts) error) error {
 	return s.with(r, q.Model, func(l *loaded) error {
 		o, err := q.options(l)
 		if err != nil {
@@ -115,36 +106,16 @@ func (s *Server) run(r *http.Request, q *request, f answerForm, p prepare, respo
 		if len(j.requests) > most {
 			return bad("n", "%d texts, want at most %d", len(j.requests), most)
 		}
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
 		if q.Stream {
 			j.readings()
 		}
-		return respond(j, j.pieces(ctx))
+		texts, err := l.scheduler.Start(r.Context(), j.requests...)
+		if err != nil {
+			return err
+		}
+		defer texts.Close()
+		return respond(j, texts)
 	})
-}
-
-// pieces generates all texts at once. Each ends with a result or an error; then the channel is closed. It is to be read to its
-// end, or ctx ended.
-func (j *job) pieces(ctx context.Context) <-chan piece {
-	out := make(chan piece)
-	var texts sync.WaitGroup
-	for i, request := range j.requests {
-		texts.Go(func() {
-			for p, err := range j.l.scheduler.Generate(ctx, request) {
-				select {
-				case out <- piece{i, p, err}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	go func() {
-		texts.Wait()
-		close(out)
-	}()
-	return out
 }
 
 // usage counts tokens.
@@ -176,9 +147,9 @@ func (u *usage) add(s *llm.Stats) {
 }
 
 // count adds the tokens of a text that has ended. Its prompt counts once, however many texts it has.
-func (j *job) count(u *usage, p piece) {
+func (j *job) count(u *usage, p *llm.Piece) {
 	s := p.Result.Stats
-	if p.index%int(or(j.q.N, 1)) > 0 {
+	if p.Index%int(or(j.q.N, 1)) > 0 {
 		s.PromptTokens, s.CachedTokens = 0, 0
 	}
 	u.add(&s)
@@ -250,40 +221,22 @@ func (j *job) response(object string, choices ...choice) response {
 }
 
 // whole answers with all texts at once.
-func (j *job) whole(w http.ResponseWriter, pieces <-chan piece) error {
-	choices := make([]choice, len(j.requests))
-	u := &usage{}
+func (j *job) whole(w http.ResponseWriter, texts *llm.Texts) error {
+	choices, u := make([]choice, len(j.requests)), &usage{}
 	var last *llm.Stats
 	probabilities := make([][]*llm.Logprob, len(j.requests))
-	for p := range pieces {
-		if p.err != nil {
-			return p.err
-		}
+	err := j.follow(texts, nil, func(p *llm.Piece) {
 		if p.Logprob != nil {
-			probabilities[p.index] = append(probabilities[p.index], p.Logprob)
+			probabilities[p.Index] = append(probabilities[p.Index], p.Logprob)
 		}
-		if p.Result == nil {
-			continue
+		if p.Result != nil {
+			choices[p.Index] = j.choice(p, probabilities[p.Index])
+			last = &p.Result.Stats
+			j.count(u, p)
 		}
-		text, finish := p.Result.Text, reason(p.Result.Finish)
-		if j.q.Echo && !j.chat {
-			text = j.l.scheduler.Model().Vocabulary().Tokenizer.Decode(p.Result.Prompt, true) + text
-		}
-		choices[p.index] = choice{Index: p.index, Finish: &finish, Logprobs: j.logprobs(probabilities[p.index])}
-		if j.chat {
-			a := j.turn.answer(text)
-			if len(a.Calls) > 0 && finish == "stop" {
-				finish = j.q.callsFinish()
-			}
-			choices[p.index].Message = messageOf(a, j.q.old())
-		} else {
-			choices[p.index].Text = &text
-		}
-		last = &p.Result.Stats
-		j.count(u, p)
-	}
-	if last == nil {
-		return context.Canceled // the client has gone
+	})
+	if err != nil {
+		return err
 	}
 	r := j.response(j.object, choices...)
 	if r.Usage = u; len(choices) == 1 {
@@ -291,4 +244,23 @@ func (j *job) whole(w http.ResponseWriter, pieces <-chan piece) error {
 	}
 	answer(w, http.StatusOK, r)
 	return nil
+}
+
+// choice is a text that has ended, with the probabilities of its tokens.
+func (j *job) choice(p *llm.Piece, probabilities []*llm.Logprob) choice {
+	text, finish := p.Result.Text, reason(p.Result.Finish)
+	if j.q.Echo && !j.chat {
+		text = j.l.scheduler.Model().Vocabulary().Tokenizer.Decode(p.Result.Prompt, true) + text
+	}
+	c := choice{Index: p.Index, Finish: &finish, Logprobs: j.logprobs(probabilities)}
+	if !j.chat {
+		c.Text = &text
+		return c
+	}
+	a := j.turn.answer(text)
+	if len(a.Calls) > 0 && finish == "stop" {
+		finish = j.q.callsFinish()
+	}
+	c.Message = messageOf(a, j.q.old())
+	return c
 }

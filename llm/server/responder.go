@@ -1,11 +1,9 @@
 package server
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"strings"
-	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
 	"github.com/llama-webgpu/llama-webgpu/llm/tools"
@@ -68,41 +66,23 @@ func newResponder(q *responseRequest, j *job) *responder {
 	return a
 }
 
-// run takes all pieces. An error before the first one is returned; a later one is an event.
-func (a *responder) run(pieces <-chan piece) error {
+// run takes all pieces. An error before the first one is returned; a later one is an event. The last events are not sent yet.
+func (a *responder) run(texts *llm.Texts) error {
 	var one *parsing
 	if all := a.j.parsers(); all != nil {
 		defer all.close()
 		one = all[0]
 	}
-	silence := time.NewTicker(alive)
-	defer silence.Stop()
-	for {
-		select {
-		case p, more := <-pieces:
-			switch {
-			case !more && a.out.Usage == nil:
-				return context.Canceled // the client has gone
-			case !more:
-				return nil
-			case p.err != nil && (a.e == nil || !a.e.begun):
-				return p.err
-			case p.err != nil:
-				a.failed(asAPI(p.err))
-				return nil
-			}
-			a.piece(p, one)
-			silence.Reset(alive)
-		case <-silence.C:
-			if a.e != nil {
-				a.e.comment()
-			}
-		}
+	err := a.j.follow(texts, a.e, func(p *llm.Piece) { a.piece(p, one) })
+	if err == nil || a.e == nil || !a.e.begun() {
+		return err
 	}
+	a.failed(asAPI(err))
+	return nil
 }
 
 // piece takes a piece.
-func (a *responder) piece(p piece, parser *parsing) {
+func (a *responder) piece(p *llm.Piece, parser *parsing) {
 	if a.sequence == 0 {
 		a.emit("response.created", "response", a.out)
 		a.emit("response.in_progress", "response", a.out)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
 // responseRequest is the body of a request of the Responses API.
@@ -53,17 +55,18 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.run(r, chat, responseForm, chatPrompt, func(j *job, pieces <-chan piece) error {
+	return s.run(r, chat, responseForm, chatPrompt, func(j *job, texts *llm.Texts) error {
 		a := newResponder(q, j)
 		if q.Stream {
-			a.e = &events{w: w, out: http.NewResponseController(w)}
+			a.e = newEvents(w)
 		}
-		if err := a.run(pieces); err != nil {
+		if err := a.run(texts); err != nil {
 			return err
 		}
 		if a.out.Store {
 			s.kept.add(a.out, append(items, a.items()...))
 		}
+		a.e.flush() // who reads that it is completed may ask for it
 		if !q.Stream {
 			answer(w, http.StatusOK, a.out)
 		}

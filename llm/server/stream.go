@@ -1,8 +1,6 @@
 package server
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -13,88 +11,128 @@ import (
 const alive = 15 * time.Second
 
 // stream answers with texts as they come. An error before the first piece is an ordinary answer; later it is an event.
-func (j *job) stream(w http.ResponseWriter, pieces <-chan piece) error {
-	e := &events{w: w, out: http.NewResponseController(w)}
-	u := &usage{}
-	begun := make([]bool, len(j.requests))
-	parsers := j.parsers()
-	defer parsers.close()
-	silence := time.NewTicker(alive)
-	defer silence.Stop()
-	for {
-		select {
-		case p, more := <-pieces:
-			if !more {
-				return j.ended(e, u)
-			}
-			if p.err != nil {
-				if !e.begun {
-					return p.err
-				}
-				e.send(map[string]any{"error": asAPI(p.err)})
-				return nil
-			}
-			j.event(e, p, begun, parsers)
-			if p.Result != nil {
-				j.count(u, p)
-			}
-			silence.Reset(alive)
-		case p := <-j.read:
-			j.reading(e, p)
-			silence.Reset(alive)
-		case <-silence.C:
-			e.comment()
-		}
+func (j *job) stream(w http.ResponseWriter, texts *llm.Texts) error {
+	e := newEvents(w)
+	t := &streaming{job: j, e: e, begun: make([]bool, len(j.requests)), plain: make([]plainEvent, len(j.requests)), parsers: j.parsers()}
+	defer t.parsers.close()
+	switch err := j.follow(texts, e, t.piece); {
+	case err != nil && !e.begun():
+		return err
+	case err != nil:
+		e.send(map[string]any{"error": asAPI(err)})
+	default:
+		t.end()
 	}
-}
-
-// ended writes what ends a stream.
-func (j *job) ended(e *events, u *usage) error {
-	if o := j.q.StreamOptions; o != nil && o.IncludeUsage {
-		r := j.response(j.object)
-		if j.chat {
-			r.Object = j.chunk
-		}
-		r.Usage = u
-		e.send(r)
-	}
-	e.write("data: [DONE]\n\n")
+	e.flush()
 	return nil
 }
 
-// event writes a piece.
-func (j *job) event(e *events, p piece, begun []bool, parsers parsers) {
-	if !begun[p.index] {
-		begun[p.index] = true
-		if j.chat {
-			nothing := ""
-			e.send(j.response(j.chunk, choice{Index: p.index, Delta: &content{Role: "assistant", Content: &nothing}}))
-		} else if j.q.Echo {
-			p.Text = j.l.scheduler.Model().Vocabulary().Tokenizer.Decode(j.requests[p.index].Prompt, true) + p.Text
+// follow hands over each piece of texts until all have ended, and returns the error that has ended them. It sends the events that
+// pieces have made, but the last ones. e is nil where the answer is none of events.
+func (j *job) follow(texts *llm.Texts, e *events, take func(p *llm.Piece)) error {
+	look := time.NewTicker(alive / 2)
+	defer look.Stop()
+	for {
+		select {
+		case <-texts.Ready():
+			pieces, over, err := texts.Take()
+			for i := range pieces {
+				take(&pieces[i])
+			}
+			if over || err != nil {
+				return err
+			}
+		case p := <-j.read:
+			j.reading(e, p)
+		case <-look.C:
+			e.alive()
 		}
-	}
-	for _, c := range j.parts(p, parsers) {
-		e.send(j.response(j.chunk, c))
-	}
-	if p.Result != nil {
-		j.last(e, p, parsers)
+		e.flush()
 	}
 }
 
+// streaming is an answer whose texts are sent as they come.
+type streaming struct {
+	*job
+	e       *events
+	usage   usage
+	begun   []bool       // texts
+	plain   []plainEvent // by text: where nothing is to be said but more of it
+	parsers parsers
+}
+
+// end writes what ends a stream.
+func (t *streaming) end() {
+	if o := t.q.StreamOptions; o != nil && o.IncludeUsage {
+		r := t.response(t.object)
+		if t.chat {
+			r.Object = t.chunk
+		}
+		r.Usage = &t.usage
+		t.e.send(r)
+	}
+	t.e.write("data: [DONE]\n\n")
+}
+
+// piece writes a piece.
+func (t *streaming) piece(p *llm.Piece) {
+	if !t.begun[p.Index] {
+		t.begun[p.Index] = true
+		t.begin(p)
+	}
+	if t.parsers == nil && p.Logprob == nil {
+		t.more(p.Index, p.Text)
+	} else {
+		for _, c := range t.parts(p) {
+			t.e.send(t.response(t.chunk, c))
+		}
+	}
+	if p.Result != nil {
+		t.last(p)
+		t.count(&t.usage, p)
+	}
+}
+
+// begin writes what comes before the first piece of a text.
+func (t *streaming) begin(p *llm.Piece) {
+	switch nothing := ""; {
+	case t.chat:
+		t.e.send(t.response(t.chunk, choice{Index: p.Index, Delta: &content{Role: "assistant", Content: &nothing}}))
+	case t.q.Echo:
+		p.Text = t.l.scheduler.Model().Vocabulary().Tokenizer.Decode(t.requests[p.Index].Prompt, true) + p.Text
+	}
+}
+
+// more writes more of a text, which most events are.
+func (t *streaming) more(index int, text string) {
+	if text == "" {
+		return
+	}
+	plain := &t.plain[index]
+	if plain.before == nil {
+		c := choice{Index: index, Text: &placeholder}
+		if t.chat {
+			c = choice{Index: index, Delta: &content{Content: &placeholder}}
+		}
+		*plain = newPlainEvent(t.response(t.chunk, c))
+	}
+	t.e.data = plain.append(t.e.data, text)
+}
+
 // parts are what a piece adds to a text or to a message.
-func (j *job) parts(p piece, parsers parsers) (list []choice) {
+func (t *streaming) parts(p *llm.Piece) (list []choice) {
 	var logprobs any
 	if p.Logprob != nil {
-		logprobs = j.logprobs([]*llm.Logprob{p.Logprob})
+		logprobs = t.logprobs([]*llm.Logprob{p.Logprob})
 	}
 	switch {
-	case !j.chat:
+	case !t.chat:
 		if p.Text != "" || logprobs != nil {
 			list = []choice{{Text: &p.Text}}
 		}
-	case parsers != nil:
-		for _, d := range parsers[p.index].piece(p) {
-			list = append(list, choice{Delta: deltaOf(d, j.q.old())})
+	case t.parsers != nil:
+		for _, d := range t.parsers[p.Index].piece(p) {
+			list = append(list, choice{Delta: deltaOf(d, t.q.old())})
 		}
 	case p.Text != "":
 		list = []choice{{Delta: &content{Content: &p.Text}}}
@@ -103,7 +141,7 @@ func (j *job) parts(p piece, parsers parsers) (list []choice) {
 		list = []choice{{Delta: &content{}}}
 	}
 	for i := range list {
-		list[i].Index = p.index
+		list[i].Index = p.Index
 	}
 	if len(list) > 0 {
 		list[0].Logprobs = logprobs
@@ -112,52 +150,18 @@ func (j *job) parts(p piece, parsers parsers) (list []choice) {
 }
 
 // last writes why a text ended.
-func (j *job) last(e *events, p piece, parsers parsers) {
+func (t *streaming) last(p *llm.Piece) {
 	finish := reason(p.Result.Finish)
-	if parsers != nil && parsers[p.index].called && finish == "stop" {
-		finish = j.q.callsFinish()
+	if t.parsers != nil && t.parsers[p.Index].called && finish == "stop" {
+		finish = t.q.callsFinish()
 	}
-	c := choice{Index: p.index, Finish: &finish}
-	if nothing := ""; j.chat {
+	c := choice{Index: p.Index, Finish: &finish}
+	if nothing := ""; t.chat {
 		c.Delta = &content{}
 	} else {
 		c.Text = &nothing
 	}
-	r := j.response(j.chunk, c)
+	r := t.response(t.chunk, c)
 	r.Timings = timingsOf(&p.Result.Stats)
-	e.send(r)
-}
-
-// events writes server-sent events.
-type events struct {
-	w     http.ResponseWriter
-	out   *http.ResponseController
-	begun bool
-}
-
-// write writes and flushes; that the client has gone, its request's context says.
-func (e *events) write(text string) {
-	if !e.begun {
-		e.begun = true
-		e.w.Header().Set("Content-Type", "text/event-stream")
-		e.w.Header().Set("X-Accel-Buffering", "no")
-	}
-	_, _ = e.w.Write([]byte(text))
-	_ = e.out.Flush()
-}
-
-func (e *events) comment() { e.write(": alive\n\n") }
-
-func (e *events) send(value any) { e.named("", value) }
-
-// named writes an event that has a name.
-func (e *events) named(name string, value any) {
-	data, err := json.Marshal(value)
-	if err != nil { // there is nothing in these values that cannot be written
-		data = fmt.Appendf(nil, "{\"error\":{\"message\":%q}}", err.Error())
-	}
-	if name != "" {
-		name = "event: " + name + "\n"
-	}
-	e.write(name + "data: " + string(data) + "\n\n")
+	t.e.send(r)
 }

@@ -265,7 +265,7 @@ func (all parsers) close() {
 }
 
 // piece takes a piece of the answer.
-func (p *parsing) piece(of piece) []tools.Delta {
+func (p *parsing) piece(of *llm.Piece) []tools.Delta {
 	deltas := p.Write(of.Text)
 	if of.Result != nil {
 		deltas = append(deltas, p.End()...)

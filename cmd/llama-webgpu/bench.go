@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -23,7 +24,8 @@ var benchCommand = &cli.Command{
 	Description: `Measures prompt processing (pp) and generation (tg) at several lengths of context and sizes of batch.
 A shape needs no checkpoint: the weights are made up on the GPU, only their sizes are right. Bandwidth
 is that of the weights and cached keys and values that a step must read; its share is of what this
-device moves when it copies a large buffer. With --clients, the same model is put behind the server (serve), too.
+device moves when it copies a large buffer. With --clients, the same model is put behind the server (serve), too, and
+clients that come at once say how long they wait for a first token, and within a text.
 
 --profile times every kernel by the device's clock, each in a pass of its own: its share of the roof (of
 what the device copies, or multiplies and adds in float32, whichever binds it), the gaps before it, and
@@ -48,6 +50,7 @@ Examples:
 		&cli.IntSliceFlag{Name: "context", Value: cli.NewIntSlice(0, 2048, 8192), Usage: "generation of one sequence after `N` tokens (repeatable)", Category: "What to measure"},
 		&cli.IntSliceFlag{Name: "batch", Value: cli.NewIntSlice(1, 2, 4, 8, 16, 32), Usage: "generation for `N` sequences at once, at the first context (repeatable)", Category: "What to measure"},
 		&cli.IntSliceFlag{Name: "clients", Usage: "the server, with `N` clients at once that each stream a text (repeatable)", Category: "What to measure"},
+		&cli.StringFlag{Name: "client-prompt", Value: "8", Usage: "prompts of clients of `N` tokens, or, as N-M, of lengths from N to M", Category: "What to measure"},
 		&cli.IntFlag{Name: "n", Value: 128, Usage: "generate `N` tokens", Category: "What to measure"},
 		&cli.IntFlag{Name: "repetitions", Value: 3, Usage: "measure `N` times", Category: "What to measure"},
 		&cli.BoolFlag{Name: "load", Usage: "measure loading only", Category: "What to measure", DisableDefaultText: true},
@@ -127,7 +130,22 @@ func benchOptions(c *cli.Context, writing *steps) bench.Options {
 	if c.String("kv") == "f32" {
 		o.KVBits = 32
 	}
+	o.ClientPrompt, _ = lengths(c.String("client-prompt"))
 	return o
+}
+
+// lengths reads one number of tokens, or two with a dash between them.
+func lengths(text string) (l [2]int, err error) {
+	from, to, several := strings.Cut(text, "-")
+	if !several {
+		to = from
+	}
+	for i, one := range []string{from, to} {
+		if l[i], err = strconv.Atoi(one); err != nil || l[i] < 1 || l[i] > 1<<20 || l[1] > 0 && l[1] < l[0] {
+			return l, cmdline.Usagef("--client-prompt %s: want a number of tokens, or two as 32-500", text)
+		}
+	}
+	return l, nil
 }
 
 // benchBounds are what bench's numbers may be.
@@ -142,5 +160,6 @@ var benchBounds = []cmdline.Bound{
 
 // checkBench reports flags that make no sense.
 func checkBench(c *cli.Context) error {
-	return cmp.Or(cmdline.Check(c, []string{"model"}), checkWeights(c), cmdline.OneOf(c, "kv", "f16", "f32"), cmdline.OneOf(c, "device", "gpu", "cpu"), cmdline.Within(c, benchBounds...), cmdline.Writable(c, "trace"))
+	_, err := lengths(c.String("client-prompt"))
+	return cmp.Or(cmdline.Check(c, []string{"model"}), checkWeights(c), err, cmdline.OneOf(c, "kv", "f16", "f32"), cmdline.OneOf(c, "device", "gpu", "cpu"), cmdline.Within(c, benchBounds...), cmdline.Writable(c, "trace"))
 }

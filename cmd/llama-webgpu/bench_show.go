@@ -41,11 +41,29 @@ func showBench(c *cli.Context, r *bench.Report) {
 		t.AppendRow(row)
 	}
 	cmdline.ShowTable(c, t)
+	if len(r.Waits) > 0 {
+		showWaits(c, r.Waits)
+	}
 	if c.Bool("profile") {
 		for i := range r.Profiles {
 			showProfile(c, &r.Profiles[i])
 		}
 	}
+}
+
+// showWaits prints how long clients of the server wait.
+func showWaits(c *cli.Context, all []bench.Waits) {
+	fmt.Fprintln(stdout(c))
+	t := cmdline.NewTable(table.Row{"clients", "prompts", "first token ms", "the last one's", "longest pause"})
+	ms := func(seconds float64) string { return fmt.Sprintf("%.1f", 1e3*seconds) }
+	for _, w := range all {
+		prompts := fmt.Sprint(w.Prompts[0])
+		if w.Prompts[1] > w.Prompts[0] {
+			prompts += fmt.Sprintf("–%d", w.Prompts[1])
+		}
+		t.AppendRow(table.Row{w.Clients, prompts, ms(w.First), ms(w.Last), ms(w.Pause)})
+	}
+	cmdline.ShowTable(c, t)
 }
 
 // showGPU prints what is known of a GPU, and how it was loaded.

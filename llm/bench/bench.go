@@ -12,18 +12,19 @@ import (
 
 // Options say what is measured.
 type Options struct {
-	Prompts     []int  // tokens of prompts
-	Contexts    []int  // tokens before generation, of one sequence
-	Batches     []int  // sequences at once, at the first context
-	Clients     []int  // of the server at once, each of which streams a text
-	Tokens      int    // that are generated, of each sequence
-	Repetitions int    // of each measurement, after one that does not count
-	KVBits      int    // of cached keys and values: 16 or 32
-	NoCheck     bool   // do not compare a bundle with its hashes while it loads
-	Tuning      string // see engine.Options
-	Kernels     string // see engine.Options
-	LoadOnly    bool   // measure loading, and nothing else
-	Profile     bool   // time every kernel, too
+	Prompts      []int  // tokens of prompts
+	Contexts     []int  // tokens before generation, of one sequence
+	Batches      []int  // sequences at once, at the first context
+	Clients      []int  // of the server at once, each of which streams a text
+	ClientPrompt [2]int // tokens of their prompts: of the shortest and of the longest
+	Tokens       int    // that are generated, of each sequence
+	Repetitions  int    // of each measurement, after one that does not count
+	KVBits       int    // of cached keys and values: 16 or 32
+	NoCheck      bool   // do not compare a bundle with its hashes while it loads
+	Tuning       string // see engine.Options
+	Kernels      string // see engine.Options
+	LoadOnly     bool   // measure loading, and nothing else
+	Profile      bool   // time every kernel, too
 
 	Progress func(done, total int64) // told how many tensors of a bundle are written to load it; may be nil
 }
@@ -37,6 +38,9 @@ func (o *Options) check() error {
 		if n < 1 {
 			return fmt.Errorf("bench: %s: %d: want 1 or more", name, n)
 		}
+	}
+	if p := o.ClientPrompt; len(o.Clients) > 0 && (p[0] < 1 || p[1] < p[0]) {
+		return fmt.Errorf("bench: prompts of clients: %d to %d tokens: want 1 or more, the shortest first", p[0], p[1])
 	}
 	if n := slices.Min(append([]int{0}, o.Contexts...)); n < 0 {
 		return fmt.Errorf("bench: contexts: %d: want 0 or more", n)
@@ -62,6 +66,7 @@ type Report struct {
 	CacheHits   int               `json:"pipeline_cache_hits,omitzero"`   // parts of pipelines that an earlier start has compiled, …
 	CacheMisses int               `json:"pipeline_cache_misses,omitzero"` // … and that this one has, where they are kept
 	Results     []Speed           `json:"results,omitempty"`
+	Waits       []Waits           `json:"waits,omitempty"` // of the server's clients
 	Profiles    []Profile         `json:"profiles,omitempty"`
 }
 

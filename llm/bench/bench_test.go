@@ -81,6 +81,7 @@ func TestCheck(t *testing.T) {
 		"batches: -2":    func(o *Options) { o.Batches = []int{1, -2} },
 		"tokens: 0":      func(o *Options) { o.Tokens = 0 },
 		"repetitions: 0": func(o *Options) { o.Repetitions = 0 },
+		"9 to 8 tokens":  func(o *Options) { o.Clients, o.ClientPrompt = []int{1}, [2]int{9, 8} },
 	} {
 		o := good
 		change(&o)

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,16 +23,14 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/llm/server"
 )
 
-// promptOfClient is how many tokens of its own the prompt of each client has.
-const promptOfClient = 8
-
 // clients measures the server: clients that each stream a text at the same time, over the loopback, with the server's default
 // sampling. The speed is that of all generated tokens, from the first request to the end of the last answer.
 func (b *benchmark) clients(ctx context.Context) error {
 	if len(b.Clients) == 0 {
 		return nil
 	}
-	t, err := b.batches(promptOfClient, most(b.Clients))
+	const chunk = 0 // as the server has them
+	t, err := b.batches(slices.Max(b.ClientPrompt[:]), most(b.Clients), chunk)
 	if err != nil {
 		return err
 	}
@@ -42,21 +41,40 @@ func (b *benchmark) clients(ctx context.Context) error {
 	}
 	defer s.close()
 	for _, n := range b.Clients {
+		var waits []Waits
 		r := Speed{Test: "serve" + strconv.Itoa(b.Tokens), Batch: n, Tokens: n * b.Tokens}
 		err := b.repeat(r, func() (time.Duration, error) {
 			begun := time.Now()
-			all, ctx := errgroup.WithContext(ctx)
-			for range n {
-				all.Go(func() error { return s.stream(ctx, b.Tokens) })
-			}
-			err := all.Wait()
+			w, err := s.streams(ctx, n, b.ClientPrompt, b.Tokens)
+			waits = append(waits, w)
 			return time.Since(begun), err
 		})
 		if err != nil {
 			return fmt.Errorf("%d clients: %w", n, err)
 		}
+		b.report.Waits = append(b.report.Waits, meanWaits(waits[1:]))
 	}
 	return nil
+}
+
+// Waits are how long clients of the server wait who come at once, in seconds.
+type Waits struct {
+	Clients int     `json:"clients"`
+	Prompts [2]int  `json:"prompt_tokens"`         // of the shortest and of the longest prompt
+	First   float64 `json:"first_token_seconds"`   // of a client, on average
+	Last    float64 `json:"all_begun_seconds"`     // until the last one has a first token
+	Pause   float64 `json:"longest_pause_seconds"` // between two pieces of a text
+}
+
+// meanWaits averages those of several repetitions.
+func meanWaits(all []Waits) Waits {
+	mean := all[0]
+	mean.First, mean.Last, mean.Pause = 0, 0, 0
+	for _, w := range all {
+		n := float64(len(all))
+		mean.First, mean.Last, mean.Pause = mean.First+w.First/n, mean.Last+w.Last/n, mean.Pause+w.Pause/n
+	}
+	return mean
 }
 
 // served is a model behind HTTP.
@@ -95,9 +113,30 @@ func (s *served) close() {
 	s.api.Close(context.Background())
 }
 
-// stream asks for a text of n tokens and reads it to its end.
-func (s *served) stream(ctx context.Context, n int) error {
-	prompt := make([]int32, promptOfClient)
+// streams has clients stream texts of so many tokens, after prompts of lengths that are spread evenly between two.
+func (s *served) streams(ctx context.Context, clients int, prompts [2]int, tokens int) (Waits, error) {
+	all, ctx := errgroup.WithContext(ctx)
+	streams := make([]stream, clients)
+	for i := range streams {
+		length := prompts[0] + (prompts[1]-prompts[0])*i/max(1, clients-1)
+		all.Go(func() error { return s.stream(ctx, length, tokens, &streams[i]) })
+	}
+	err := all.Wait()
+	w := Waits{Clients: clients, Prompts: prompts}
+	for i := range streams {
+		first := streams[i].first.Seconds()
+		w.First += first / float64(clients)
+		w.Last, w.Pause = max(w.Last, first), max(w.Pause, streams[i].pause.Seconds())
+	}
+	return w, err
+}
+
+// stream is what a client sees of a text: when its first piece came after the request, and the longest time between two pieces.
+type stream struct{ first, pause time.Duration }
+
+// stream asks for a text of n tokens after a prompt of a length, and reads it to its end.
+func (s *served) stream(ctx context.Context, length, n int, seen *stream) error {
+	prompt := make([]int32, length)
 	for i := range prompt {
 		prompt[i] = rand.Int32N(int32(s.vocab))
 	}
@@ -109,6 +148,7 @@ func (s *served) stream(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
+	begun := time.Now()
 	answer, err := http.DefaultClient.Do(q)
 	if err != nil {
 		return err
@@ -118,32 +158,44 @@ func (s *served) stream(ctx context.Context, n int) error {
 		text, err := io.ReadAll(answer.Body)
 		return errors.Join(fmt.Errorf("%s: %s", answer.Status, text), err)
 	}
-	return readStream(answer.Body, n)
+	return seen.read(answer.Body, begun, n)
 }
 
-// readStream reads events until [DONE], and checks that the text has n tokens.
-func readStream(answer io.Reader, n int) error {
+// read reads events until [DONE], and checks that the text has n tokens.
+func (s *stream) read(answer io.Reader, begun time.Time, n int) error {
 	var last struct {
 		Usage struct {
 			Tokens int `json:"completion_tokens"`
 		}
 	}
-	lines := bufio.NewScanner(answer)
-	for lines.Scan() {
+	var before []byte // the event before
+	came := begun
+	for lines := bufio.NewScanner(answer); lines.Scan(); {
 		event, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
-		switch {
-		case !ok:
-		case string(event) != "[DONE]":
-			if err := json.Unmarshal(event, &last); err != nil {
-				return err
-			}
-		case last.Usage.Tokens != n:
-			return fmt.Errorf("a text of %d tokens, want %d", last.Usage.Tokens, n)
-		default:
-			return nil
+		if !ok {
+			continue
 		}
+		now := time.Now()
+		switch wait := now.Sub(came); {
+		case before == nil:
+			s.first = wait
+		default:
+			s.pause = max(s.pause, wait)
+		}
+		came = now
+		if string(event) != "[DONE]" {
+			before = append(before[:0], event...)
+			continue
+		}
+		if err := json.Unmarshal(before, &last); err != nil {
+			return err
+		}
+		if last.Usage.Tokens != n {
+			return fmt.Errorf("a text of %d tokens, want %d", last.Usage.Tokens, n)
+		}
+		return nil
 	}
-	return errors.Join(lines.Err(), errors.New("the answer ends before [DONE]"))
+	return errors.New("the answer ends before [DONE]")
 }
 
 // madeVocabulary makes a tokenizer of n tokens, each with a text of its own.

@@ -57,7 +57,7 @@ func (b *benchmark) profiles(ctx context.Context) error {
 
 // profileBatch times a token of each of n sequences.
 func (b *benchmark) profileBatch(ctx context.Context, n, length int) error {
-	t, err := b.batches(length, n)
+	t, err := b.batches(length, n, batchChunk)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (b *benchmark) generations(ctx context.Context) error {
 	if most(batches) < 2 || len(contexts) == 0 {
 		return nil
 	}
-	t, err := b.batches(contexts[0], most(batches))
+	t, err := b.batches(contexts[0], most(batches), batchChunk)
 	if err != nil {
 		return err
 	}
@@ -96,8 +96,11 @@ func (b *benchmark) generations(ctx context.Context) error {
 	return nil
 }
 
+// batchChunk is how many tokens a pass takes where no prompts are measured.
+const batchChunk = 64
+
 // batches returns sequences of their own, no longer than they get: caches for many of the longest context would not fit
-// everywhere. Close them.
-func (b *benchmark) batches(context, most int) (*transformer.Transformer, error) {
-	return b.t.Beside(b.model.Weights(), transformer.Options{MaxSeqLen: context + b.Tokens + 1, MaxBatch: most, Chunk: 64, KVBits: b.KVBits})
+// everywhere. Passes take up to chunk tokens. Close them.
+func (b *benchmark) batches(context, most, chunk int) (*transformer.Transformer, error) {
+	return b.t.Beside(b.model.Weights(), transformer.Options{MaxSeqLen: context + b.Tokens + 1, MaxBatch: most, Chunk: chunk, KVBits: b.KVBits})
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -40,6 +41,8 @@ type ask struct {
 	Tools  []any
 	Choice string `json:"tool_choice"`
 	Effort string `json:"reasoning_effort"`
+	GoOn   bool   `json:"continue_final_message"`
+	Mirror int    `json:"mirostat"`
 
 	TypicalP       float64 `json:"typical_p"`
 	XTCProbability float64 `json:"xtc_probability"`
@@ -70,6 +73,12 @@ func act(t *testing.T, key string) *actor {
 	answer("/v1/models", `{"data":[{"id":"actor"},{"id":"understudy"}]}`)
 	answer("/props", `{"chat":true,"device":"paper","default_generation_settings":{"n_ctx":100}}`)
 	mux.HandleFunc("/v1/chat/completions", a.chat)
+	mux.HandleFunc("/tokenize", func(w http.ResponseWriter, r *http.Request) {
+		var q struct{ Content string }
+		_ = json.NewDecoder(r.Body).Decode(&q) // the page writes it
+		_ = json.NewEncoder(w).Encode(map[string]any{"tokens": make([]int, len(strings.Fields(q.Content)))})
+	})
+	mux.HandleFunc("/tracker.png", func(http.ResponseWriter, *http.Request) { t.Error("the page loads what a model wrote") })
 	a.Server = httptest.NewServer(mux)
 	t.Cleanup(a.Close)
 	return a
@@ -151,6 +160,23 @@ func (a *actor) chat(w http.ResponseWriter, r *http.Request) {
 	case "Busy":
 		w.WriteHeader(http.StatusTooManyRequests)
 		return
+	case "Garbage":
+		send(`{"choices":[{"delta":{"content":"It was"}}]}`)
+		send(`<html>502 Bad Gateway</html>`)
+		return
+	case "Gone":
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"error":{"message":"there is no model \"actor\""}}`))
+		return
+	case "Forever":
+		for i := 0; r.Context().Err() == nil; i++ {
+			send(fmt.Sprintf(`{"choices":[{"delta":{"content":"word%d "}}]}`, i))
+			select {
+			case <-r.Context().Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		return
 	case "Break off":
 		send(`{"choices":[{"delta":{"content":"It was"}}]}`)
 		<-a.cut
@@ -160,6 +186,9 @@ func (a *actor) chat(w http.ResponseWriter, r *http.Request) {
 		<-a.read
 	}
 	script, ok := lines[said]
+	if q.GoOn {
+		script, ok = []string{`{"delta":{"content":" and **so on**."}}`, `{"delta":{},"finish_reason":"stop"}`}, true
+	}
 	if !ok {
 		text, _ := json.Marshal(q.Model + " hears: " + said) // a string can always be written
 		script = []string{`{"delta":{"content":` + string(text) + `}}`, `{"delta":{},"finish_reason":"stop"}`}
@@ -250,7 +279,7 @@ func TestPageFailures(t *testing.T) {
 		send("Long"), until("seen.some((s) => s?.startsWith('Reading the prompt: 2,048 of 6,000 tokens'))"), picture(t, "progress"))
 	close(a.read)
 	v.do(state("ready"))
-	for said, want := range map[string]string{"Too long": "The prompt is too long: it has 200 tokens, and the context 100. Begin a new chat, shorten this one.", "Busy": "too much to do", "Break off": "broke off"} {
+	for said, want := range map[string]string{"Garbage": "not an answer: <html>", "Gone": "There is no model", "Too long": "The prompt is too long: it has 200 tokens, and the context 100. Begin a new chat, shorten this one.", "Busy": "too much to do", "Break off": "broke off"} {
 		v.do(chromedp.Click("#new-chat"), send(said))
 		if said == "Break off" {
 			v.do(until("document.querySelector('.assistant.last .body')?.textContent === 'It was'"))

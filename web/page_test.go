@@ -144,7 +144,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("the loaded model is called %q", name)
 	}
 	v.do(chromedp.Click("#open-card"), until("document.querySelector('#facts').textContent.includes('until you remove it')"), picture(t, "card"),
-		chromedp.Click("#close-card"), set("temperature", "0"), set("maxTokens", "40"), chromedp.Click("#tab-measure"), until("!document.querySelector('#generate').disabled"))
+		chromedp.Click("#close-card"), set("temperature", "0"), set("maxTokens", "40"), chromedp.Click("#tab-measure"), until("document.querySelector('#generate')?.disabled === false"))
 	v.measure()
 	v.do(chromedp.Click("#parity"), state("ready"), picture(t, "measure"))
 	if said := v.text("#parity-result"); !strings.Contains(said, "equal up to rounding") {

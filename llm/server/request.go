@@ -34,6 +34,7 @@ type request struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
 	ReturnProgress    bool                       `json:"return_progress"`
+	ContinueFinal     bool                       `json:"continue_final_message"`
 	TemplateVariables map[string]json.RawMessage `json:"chat_template_kwargs"`
 }
 

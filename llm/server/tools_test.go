@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -206,6 +207,31 @@ func TestReasoningEffort(t *testing.T) {
 		_, text, _ := post(t, address+"/apply-template", `{`+fields+`"messages":[{"role":"user","content":"x"}]}`)
 		if text != `{"prompt":"`+want+`"}`+"\n" && text != `{"prompt":"`+want+`"}` {
 			t.Errorf("%s: %s, want %s", fields, text, want)
+		}
+	}
+}
+
+// TestContinue has a model go on with an answer: together both are what it says at once.
+func TestContinue(t *testing.T) {
+	address, c := startWith(t, conversation)
+	request := openai.ChatCompletionRequest{Messages: user("It was a cold morning"), MaxCompletionTokens: 8, Temperature: math.SmallestNonzeroFloat32}
+	whole, err := c.CreateChatCompletion(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := whole.Choices[0].Message.Content
+	begun := text[:strings.LastIndex(text, " ")]
+	quoted, _ := json.Marshal(begun) // a string can always be written
+	body := `{"messages":[{"role":"user","content":"It was a cold morning"},{"role":"assistant","content":` + string(quoted) + `}],"continue_final_message":true,"temperature":0,"max_tokens":8}`
+	_, answer, _ := post(t, address+"/v1/chat/completions", body)
+	var rest openai.ChatCompletionResponse
+	if err := json.Unmarshal([]byte(answer), &rest); err != nil || len(rest.Choices) != 1 || !strings.HasPrefix(begun+rest.Choices[0].Message.Content, text) {
+		t.Errorf("%q goes on with %s, %v; at once it is %q", begun, answer, err, text)
+	}
+	for _, last := range []string{`{"role":"user","content":"x"}`, `{"role":"assistant","content":""}`, `{"role":"assistant","content":"x","tool_calls":[{"function":{"name":"f"}}]}`} {
+		status, text, _ := post(t, address+"/v1/chat/completions", `{"messages":[`+last+`],"continue_final_message":true}`)
+		if status != http.StatusBadRequest || !strings.Contains(text, "continue_final_message") {
+			t.Errorf("%s: %d %s", last, status, text)
 		}
 	}
 }

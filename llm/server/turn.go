@@ -141,12 +141,34 @@ func (q *request) turn(l *loaded) (*turn, error) {
 	if t.parsing.Thoughts, err = q.thoughts(); err != nil {
 		return nil, err
 	}
+	var begun *llm.Message
+	if messages, begun, err = q.begun(messages); err != nil {
+		return nil, err
+	}
 	if t.prompt, err = t.format.Prompt(messages, t.parsing.Tools, q.renderer(l)); err != nil {
 		return nil, err
+	}
+	if begun != nil {
+		var ok bool
+		if t.prompt, ok = t.format.Continue(t.prompt, *begun); !ok {
+			return nil, bad("continue_final_message", "continue_final_message: the answers of this model cannot be continued")
+		}
 	}
 	t.parsing.Opened = t.format.Opened(t.prompt)
 	t.parse = len(t.parsing.Tools) > 0 || t.parsing.Thoughts && t.format.Thinks()
 	return t, nil
+}
+
+// begun takes the last message, the answer that the model is to go on with, off the others; nil if it is to begin one.
+func (q *request) begun(messages []llm.Message) (before []llm.Message, last *llm.Message, err error) {
+	if !q.ContinueFinal {
+		return messages, nil, nil
+	}
+	last = &messages[len(messages)-1]
+	if last.Role != "assistant" || last.Content == "" || len(last.Calls) > 0 {
+		return nil, nil, bad("continue_final_message", "continue_final_message: the last message has to be text of the assistant, without calls")
+	}
+	return messages[:len(messages)-1], last, nil
 }
 
 // options adds to the options what has to do with calls and thoughts, and returns the prompt's tokens.

@@ -71,6 +71,18 @@ func (f *Format) Prompt(messages []llm.Message, tools []Tool, render Render) (st
 	return render(messages, "")
 }
 
+// Continue returns a prompt that ends within an answer, so that the model goes on with it. A thought that the template has begun
+// is closed before. It reports false if the answers of the model have another form than text that follows the prompt.
+func (f *Format) Continue(prompt string, answer llm.Message) (string, bool) {
+	if f.harmony() {
+		return "", false
+	}
+	if f.Opened(prompt) {
+		prompt += answer.Reasoning + f.think.close + "\n\n"
+	}
+	return prompt + answer.Content, true
+}
+
 // listed is tools as templates want to have them.
 func listed(tools []Tool) string {
 	all := make([]string, len(tools))

@@ -172,6 +172,15 @@ func TestThoughts(t *testing.T) {
 			t.Errorf("%q: opened is %t", prompt, !want)
 		}
 	}
+	answer := llm.Message{Role: "assistant", Content: "Yes, ", Reasoning: "Hm."}
+	for prompt, want := range map[string]string{"assistant: ": "assistant: Yes, ", "assistant: <think>\n": "assistant: <think>\nHm.</think>\n\nYes, "} {
+		if got, ok := f.Continue(prompt, answer); got != want || !ok {
+			t.Errorf("%q, continued, is %q, %t", prompt, got, ok)
+		}
+	}
+	if _, ok := Detect("<|channel|><|message|>").Continue("", answer); ok {
+		t.Error("an answer in channels is continued as text")
+	}
 	if Detect("nothing").Thinks() || !f.Thinks() {
 		t.Error("Thinks")
 	}

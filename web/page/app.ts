@@ -1,23 +1,24 @@
 // The page: puts its parts together.
 import { Chats } from './chat/chats.js';
 import { Composer } from './chat/composer.js';
+import { Drafts } from './chat/drafts.js';
 import { Sidebar } from './chat/sidebar.js';
-import { branch } from './chat/tree.js';
+import { Trail } from './chat/trail.js';
+import { branch, type Conversation, type Message } from './chat/tree.js';
 import { ConversationView, suggestions } from './chat/view.js';
 import { KeyError } from './engine/server.js';
-import { measuring } from './lazy.js';
+import { measuring, settingsDrawer, shortcuts } from './lazy.js';
 import { $, button } from './lib/dom.js';
 import { lookForGPU } from './lib/gpu.js';
 import { placeIcons } from './lib/icons.js';
-import { aborted, announce, calm, complain } from './lib/notices.js';
+import { aborted, calm, complain, toast } from './lib/notices.js';
 import type { Measuring } from './measure.js';
 import { ModelBar } from './model/bar.js';
 import { type Choice, Models } from './model/models.js';
 import { Picker } from './model/picker.js';
-import { Chips } from './settings/chips.js';
-import { Drawer } from './settings/drawer.js';
+import { Chips, type Opener } from './settings/chips.js';
 import { localOptions } from './settings/options.js';
-import { load as loadSettings } from './settings/settings.js';
+import { load as loadSettings, type Settings } from './settings/settings.js';
 import { theme } from './settings/theme.js';
 
 theme();
@@ -27,27 +28,40 @@ const chats = new Chats(
   () => models.engine,
   () => settings,
 );
-const drawer = new Drawer(settings, (what) => {
+const drawer = settingsDrawer().then(({ openDrawer }) => openDrawer(settings, changed));
+const opener: Opener = {
+  open: (field) => void drawer.then((d) => d.open(field)).catch(complain),
+  show: () => void drawer.then((d) => d.show()).catch(complain),
+};
+const chips = new Chips(settings, opener);
+
+function changed(what: keyof Settings): void {
   if (what === 'system') {
     chats.current.system = settings.system;
     void chats.save(chats.current);
   }
   chips.show();
-});
-const chips = new Chips(settings, drawer);
+}
+
 const view = new ConversationView(chats, {
   edit: (m, text) => guarded(() => void chats.edit(m, text)),
   again: (m) => guarded(() => void chats.again(m)),
-  remove: (m) => void chats.remove(m),
+  goOn: (m) => guarded(() => void chats.goOn(m)),
+  fork: (m) => void chats.fork(m),
+  remove: (m) => void removed(m),
   turn: (m, by) => void chats.turn(m, by),
   results: (m, results) => guarded(() => void chats.results(m, results)),
 });
+let drafts: Drafts | undefined;
 const composer = new Composer({
   send: (text, attachments) => guarded(() => void chats.send(text, attachments)),
   stop: () => chats.stop(),
   editLast: () => view.editLast(),
+  changed: () => drafts?.changed(),
+  enterSends: () => settings.enterSends,
 });
-new Sidebar(chats);
+drafts = new Drafts(chats, composer, () => models.engine);
+const sidebar = new Sidebar(chats);
 const picker = new Picker(models, (c) => void load(c));
 const bar = new ModelBar(
   models,
@@ -56,15 +70,20 @@ const bar = new ModelBar(
   () => void picker.open(),
 );
 
+async function removed(m: Message): Promise<void> {
+  const back = await chats.remove(m);
+  if (back) toast('Deleted', () => void back());
+}
+
 /** Does something that needs a model, or says what is missing. */
 function guarded(run: () => void): boolean {
   if (!models.engine) {
-    if (models.loading) announce('The model is still being loaded.');
+    if (models.loading) toast('The model is still being loaded.');
     else void picker.open();
     return false;
   }
   if (chats.writing || measuringNow) {
-    announce('The model is busy.');
+    toast('The model is busy: stop it, or wait.');
     return false;
   }
   calm();
@@ -119,6 +138,8 @@ chats.addEventListener('failed', (e) => {
 
 // --- what is shown
 
+const trail = new Trail(chats);
+
 let begun = false; // until it is known what there is, the page shows that it starts
 
 const beginnings = [
@@ -160,10 +181,7 @@ for (const what of ['writing', 'shown'] as const) chats.addEventListener(what, s
 chats.addEventListener('shown', () => {
   settings.system = chats.current.system;
   chips.show();
-  const kept = chats.current.messages.length > 0;
-  const { title, id } = chats.current;
-  document.title = kept ? `${title} · llama-webgpu` : 'llama-webgpu';
-  history.replaceState(null, '', kept ? `#${id}` : location.pathname + location.search);
+  trail.shown();
 });
 models.addEventListener('engine', () => {
   showEngine();
@@ -178,7 +196,8 @@ let measuringNow: 'writing' | 'checking' | undefined;
 
 async function openMeasuring(): Promise<void> {
   if (measure) return;
-  const { Measuring } = await measuring();
+  const { Measuring, draw } = await measuring();
+  await draw();
   measure ??= new Measuring({
     model: () => models.local,
     name: () => models.engine?.name ?? '',
@@ -228,31 +247,80 @@ document.addEventListener('keydown', (e) => {
     chats.stop();
     measure?.stop();
   }
-  if ((e.ctrlKey || e.metaKey) && e.shiftKey && e.key.toLowerCase() === 'o') {
-    e.preventDefault();
+  const run = (e.ctrlKey || e.metaKey) && !e.altKey && keys[`${e.shiftKey ? 'shift+' : ''}${e.key.toLowerCase()}`];
+  if (!run || document.querySelector('dialog[open]')) return;
+  e.preventDefault();
+  run();
+});
+
+/** What keys do, with Ctrl or Command. */
+const keys: { [key: string]: (() => void) | undefined } = {
+  'shift+o': () => {
     turn('chat');
     button('new-chat').click();
-  }
-});
+  },
+  k: () => sidebar.search(),
+  b: () => sidebar.toggle(),
+  'shift+arrowup': () => chats.step(-1),
+  'shift+arrowdown': () => chats.step(1),
+  'shift+e': () => ifKept((c) => sidebar.rename(c)),
+  'shift+d': () => ifKept((c) => void sidebar.delete([c])),
+  '/': () => void openShortcuts(),
+};
+
+function ifKept(f: (c: Conversation) => void): void {
+  if (chats.list.includes(chats.current)) f(chats.current);
+}
+
+async function openShortcuts(): Promise<void> {
+  (await shortcuts()).showShortcuts();
+}
+
+button('open-settings').addEventListener('click', () => opener.open());
 addEventListener('beforeunload', (e) => {
   if (chats.writing) e.preventDefault();
 });
-addEventListener('hashchange', () => {
-  const found = chats.list.find((c) => c.id === location.hash.slice(1));
-  if (found && found !== chats.current) chats.select(found);
-});
-
 // --- the beginning
 
 document.body.dataset['state'] = 'starting';
 placeIcons();
 chats.current.system = settings.system;
-const [adapter] = await Promise.all([lookForGPU(), chats.open(location.hash.slice(1) || undefined)]);
+const [adapter] = await Promise.all([
+  lookForGPU(),
+  chats.open(location.hash.slice(1) || undefined),
+  drawer.then(settingsShown, complain),
+]);
 models.adapter = adapter;
 await models.refresh();
 bar.show();
 begun = true;
 showEngine();
-const last = models.last();
-if (last) void load(last);
+const link = new URLSearchParams(location.search);
+const last = named(link.get('m') ?? link.get('model')) ?? models.last();
+if (last) await load(last);
 else if (branch(chats.current).length === 0) composer.focus();
+const question = link.get('q');
+if (question !== null || link.has('m') || link.has('model')) trail.forget();
+if (question) ask(question);
+
+function settingsShown(): void {
+  button('show-shortcuts').addEventListener('click', () => {
+    $<HTMLDialogElement>('settings').close();
+    void openShortcuts().catch(complain);
+  });
+}
+
+/** The choice that an address asks for: a model of the server's, where the last one ran, or where it needs no download. */
+function named(name: string | null): Choice | undefined {
+  if (!name) return undefined;
+  const choice = models.named(name);
+  if (!choice) complain(Object.assign(new Error(`There is no model named ${name} here.`), { code: 'not-found' }));
+  return choice;
+}
+
+/** Asks what the address asks, in a chat of its own. */
+function ask(text: string): void {
+  if (chats.current.messages.length > 0) chats.begin();
+  composer.set(text);
+  if (models.engine) $<HTMLFormElement>('composer').requestSubmit();
+}

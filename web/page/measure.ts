@@ -5,6 +5,7 @@ import type { Source } from '../src/files.js';
 import type { GenerateOptions, Stats, TextModel } from '../src/index.js';
 import { $, button, facts } from './lib/dom.js';
 import { bytes } from './lib/format.js';
+import { part, style } from './lib/part.js';
 import { showChart, showMemory } from './measure/draw.js';
 import { compare } from './measure/parity.js';
 import { tune } from './measure/tune.js';
@@ -22,6 +23,14 @@ export interface Host {
   complain(e: unknown): void;
   /** Marks the model as in use, or no longer. */
   busy(what: 'writing' | 'checking' | undefined): void;
+}
+
+let drawn: Promise<unknown> | undefined;
+
+/** Draws the panel, once. */
+export async function draw(): Promise<void> {
+  drawn ??= Promise.all([part('measure.html', $('measure')), style('measure.css')]);
+  await drawn;
 }
 
 const text = 'The sea was calm that evening, and the little boat lay still.';

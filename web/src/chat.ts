@@ -1,3 +1,4 @@
+import { begun } from './conversation.js';
 import { LlamaError } from './errors.js';
 
 import type { Model } from './model.js';
@@ -66,10 +67,16 @@ export function renderer(model: Model): (messages: readonly object[], begin: boo
   };
 }
 
-/** Renders messages with the model's chat template, up to where the answer begins. */
-export function renderChat(model: Model, messages: readonly ChatMessage[], input: TemplateInput = {}): Rendered {
+/** Renders messages with the model's chat template, up to where the answer begins, or goes on. */
+export function renderChat(
+  model: Model,
+  messages: readonly ChatMessage[],
+  input: TemplateInput = {},
+  continueLast = false,
+): Rendered {
   const write = renderer(model);
-  return { text: write(messages, true, input), opening: openingOf(write, messages, input) };
+  const { before, goOn } = begun(messages, continueLast);
+  return { text: goOn(write(before, true, input)), opening: openingOf(write, messages, input) };
 }
 
 /** How a conversation begins that has system messages. */

@@ -2,6 +2,7 @@
 // options.ts, this loads nothing of the runtime.
 import { flag, oneOf, plainCopy, wants } from './arguments.js';
 import type { ChatMessage, renderer, ToolCall } from './chat.js';
+import { LlamaError } from './errors.js';
 
 /** How much a model is to think, for chat templates that know reasoning_effort or enable_thinking. */
 export type ReasoningEffort = (typeof efforts)[number];
@@ -14,6 +15,8 @@ export interface TemplateOptions {
   tools?: readonly object[];
   /** How much the model is to think, if its chat template knows that; `none`: not at all. */
   reasoningEffort?: ReasoningEffort;
+  /** The last message is the beginning of an answer, and what comes is the rest of it. Default: false. */
+  continueLast?: boolean;
   /** Further variables of the chat template. */
   templateVariables?: Record<string, unknown>;
 }
@@ -55,6 +58,7 @@ export function templateOptions(o: Partial<TemplateOptions>): TemplateOptions {
   }
   const effort = oneOf('reasoningEffort', o.reasoningEffort, efforts);
   if (effort) copy.reasoningEffort = effort;
+  if (flag('continueLast', o.continueLast)) copy.continueLast = true;
   return copy;
 }
 
@@ -116,8 +120,9 @@ export function goConversation(
   const variables = variablesOf(o);
   const { parallelToolCalls: multi = true, thoughts = true } = o;
   const mode = name ? 'required' : choice;
+  const { before, goOn } = begun(messages, o.continueLast ?? false);
   return {
-    messages: goMessages(messages),
+    messages: goMessages(before),
     tools,
     mode,
     name,
@@ -127,12 +132,35 @@ export function goConversation(
     render: (said: string, offered: string, probing: boolean) => {
       try {
         const given = offered ? (JSON.parse(offered) as object[]) : undefined;
-        return write(JSON.parse(said) as object[], true, { tools: given, variables: probing ? undefined : variables });
+        if (probing) return write(JSON.parse(said) as object[], true, { tools: given });
+        return goOn(write(JSON.parse(said) as object[], true, { tools: given, variables }));
       } catch (e) {
         return { failure: e };
       }
     },
   };
+}
+
+/**
+ * With `continueLast`, takes the last message off, an answer that the model is to go on with: `goOn` adds it to what the others are
+ * rendered to. A thought that the template has begun is closed before.
+ */
+export function begun(
+  messages: readonly ChatMessage[],
+  continueLast: boolean,
+): { before: readonly ChatMessage[]; goOn: (prompt: string) => string } {
+  if (!continueLast) return { before: messages, goOn: (prompt) => prompt };
+  const last = messages.at(-1);
+  if (last?.role !== 'assistant' || last.content === '' || last.tool_calls?.length)
+    throw new LlamaError('invalid-argument', 'continueLast: the last message has to be text of the assistant');
+  const goOn = (prompt: string) => {
+    if (prompt.endsWith('<|start|>assistant'))
+      throw new LlamaError('invalid-argument', 'continueLast: the answers of this model cannot be continued');
+    const [, tag] = /<([\w:]+)>\s*$/.exec(prompt) ?? [];
+    const thought = tag && /think|reason/.test(tag) ? `${last.reasoning_content ?? ''}</${tag}>\n\n` : '';
+    return prompt + thought + last.content;
+  };
+  return { before: messages.slice(0, -1), goOn };
 }
 
 /** Messages in which `developer`, as newer clients call it, has the name that chat templates know: `system`. */

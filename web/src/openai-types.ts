@@ -47,6 +47,8 @@ export interface ChatRequest extends CompletionOptions {
   parallel_tool_calls?: boolean | null;
   /** How much the model is to think, if its chat template knows that. */
   reasoning_effort?: ReasoningEffort | null;
+  /** The last message is the beginning of an answer: go on with it. */
+  continue_final_message?: boolean | null;
   /** What becomes of thoughts: `auto`, the default, puts them into reasoning_content, `none` leaves them in the text. */
   reasoning_format?: 'auto' | 'deepseek' | 'none' | null;
   /** Further variables of the chat template. */

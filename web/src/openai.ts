@@ -232,6 +232,7 @@ function conversationOf(q: ChatRequest): Record<string, unknown> {
     parallelToolCalls: q.parallel_tool_calls,
     thoughts: format !== 'none',
     reasoningEffort: q.reasoning_effort,
+    continueLast: q.continue_final_message,
     templateVariables: q.chat_template_kwargs,
   };
 }

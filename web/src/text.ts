@@ -239,7 +239,8 @@ class LocalModel implements TextModel {
   chat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<string, void, undefined> {
     return this.continue(options, textOf, async (o) => {
       const [said, given] = checked(() => [messagesOf(messages), templateOptions(optionsOf(options))] as const);
-      const rendered = renderChat(this.model, said, { tools: given.tools, variables: variablesOf(given) });
+      const input = { tools: given.tools, variables: variablesOf(given) };
+      const rendered = renderChat(this.model, said, input, given.continueLast);
       return this.transformer.generate(rendered.text, { ...o, special: false, opening: rendered.opening });
     });
   }

@@ -381,6 +381,21 @@ tests['tools: a call has its form; thoughts come apart'] = async () => {
   await thinker.dispose();
 };
 
+tests['an answer that is gone on with is what it would have been at once'] = async () => {
+  const model = await open('/bad/chat/int4/');
+  const o = { temperature: 0, maxTokens: 8 };
+  const asked = [{ role: 'user', content: 'It was a cold morning' }];
+  const whole = await all(model.chat(asked, o));
+  const begun = whole.slice(0, whole.lastIndexOf(' '));
+  const messages = [...asked, { role: 'assistant', content: begun }];
+  let rest = '';
+  for await (const part of model.answer(messages, { ...o, continueLast: true })) rest += part.content;
+  equal(await all(model.chat(messages, { ...o, continueLast: true })), rest, 'as text and in parts');
+  check((begun + rest).startsWith(whole), `${begun} and ${rest} are not ${whole}`);
+  await fails('invalid-argument', () => all(model.chat(asked, { continueLast: true })));
+  await model.dispose();
+};
+
 tests['where the context ends: the system message stays, and length is why'] = async () => {
   const warnings = [];
   const room = 32;

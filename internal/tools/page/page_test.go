@@ -32,6 +32,12 @@ func small() files {
 		"web/page/index.html":                      []byte("<p>\n\n  a\n  <b>b</b>\n"),
 		"web/page/markdown.ts":                     []byte("import { Lexer } from 'marked';\nexport const lex = new Lexer();\n"),
 		"web/page/measure.ts":                      []byte("export const measured = 1;\n"),
+		"web/page/settings.html":                   []byte("<p>s\n"),
+		"web/page/measure.html":                    []byte("<p>m\n"),
+		"web/page/styles/measure.css":              []byte("i { color: red }\n"),
+		"web/page/preferences.ts":                  []byte("export const drawer = 1;\n"),
+		"web/page/files.ts":                        []byte("export const read = 1;\n"),
+		"web/page/shortcuts.ts":                    []byte("export const keys = 1;\n"),
 		"web/page/styles/style.css":                []byte("@import './more.css';\np { color: red }\n"),
 		"web/page/styles/more.css":                 []byte("b { color: blue }\n"),
 		"web/page/highlight.ts":                    []byte("import core from 'highlight.js/lib/core';\nexport const color = core.highlight;\n"),
@@ -59,7 +65,7 @@ func TestScripts(t *testing.T) {
 	if names := slices.Sorted(maps.Keys(pkg)); !slices.Equal(names, []string{"a.js", "b.js", "backend.js", "jinja.js"}) {
 		t.Errorf("the package is %v", names)
 	}
-	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "highlight.js", "icon.svg", "index.html", "markdown.js", "measure.js", "style.css"}) {
+	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "files.js", "highlight.js", "icon.svg", "index.html", "markdown.js", "measure.css", "measure.html", "measure.js", "preferences.js", "settings.html", "shortcuts.js", "style.css"}) {
 		t.Errorf("the page is %v", names)
 	}
 	if want := "import { b } from \"./b.js\";\nconst a = b;\nexport {\n  a\n};\n"; string(pkg["a.js"]) != want {

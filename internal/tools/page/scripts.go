@@ -89,7 +89,7 @@ var libraries = map[string]struct{ dir, name, file string }{
 }
 
 // pageScripts are the scripts of the page: the first one, and those that it loads when it needs them.
-var pageScripts = []string{"app", "markdown", "highlight", "measure"}
+var pageScripts = []string{"app", "markdown", "highlight", "preferences", "files", "shortcuts", "measure"}
 
 // pageFiles returns the page: its scripts, its style, and the files that are served as they are.
 func pageFiles(web string) (files, error) {
@@ -108,20 +108,26 @@ func pageFiles(web string) (files, error) {
 			out[name+".js"] = append([]byte("/*! "+lib.name+"\n\n"+strings.TrimSpace(string(license))+"\n*/\n"), out[name+".js"]...)
 		}
 	}
-	style, err := build(web, api.BuildOptions{
-		EntryPoints: []string{filepath.Join(absolute(web), "page", "styles", "style.css")}, Bundle: true, Outdir: ".",
-		MinifySyntax: true, MinifyWhitespace: true,
-	})
-	if err != nil {
-		return nil, err
-	}
-	out["style.css"] = style["style.css"]
-	for _, name := range []string{"index.html", "icon.svg"} {
-		if out[name], err = os.ReadFile(filepath.Join(web, "page", name)); err != nil {
+	for _, name := range []string{"style", "measure"} {
+		style, err := build(web, api.BuildOptions{
+			EntryPoints: []string{filepath.Join(absolute(web), "page", "styles", name+".css")}, Bundle: true, Outdir: ".",
+			MinifySyntax: true, MinifyWhitespace: true,
+		})
+		if err != nil {
 			return nil, err
 		}
+		out[name+".css"] = style[name+".css"]
 	}
-	out["index.html"] = indentation.ReplaceAll(out["index.html"], []byte("\n"))
+	for _, name := range []string{"index.html", "settings.html", "measure.html", "icon.svg"} {
+		text, err := os.ReadFile(filepath.Join(web, "page", name))
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasSuffix(name, ".html") {
+			text = indentation.ReplaceAll(text, []byte("\n"))
+		}
+		out[name] = text
+	}
 	return out, nil
 }
 

@@ -1,19 +1,21 @@
 // The conversations and the answer that is being written. What is shown is view.ts's part.
-import type { Engine, Listener, Outcome } from '../engine/engine.js';
-import { aborted, complain } from '../lib/notices.js';
+import { type Engine, type Listener, Speed } from '../engine/engine.js';
+import { complain } from '../lib/notices.js';
 import type { Settings } from '../settings/settings.js';
 import * as store from './store.js';
-import { split } from './thinking.js';
+import { failed, finish, Taken } from './taken.js';
 import {
   type Attachment,
   add,
   branch,
   type Conversation,
+  forked,
   type Message,
   newConversation,
   remove,
   show,
   siblings,
+  snapshot,
 } from './tree.js';
 import { turnsOf } from './turns.js';
 
@@ -25,19 +27,29 @@ export interface Writing {
   begun: number;
   /** Of the prompt, tokens that have been read. */
   read: { done: number; total: number } | undefined;
+  speed: Speed;
 }
+
+/** How often an unfinished answer is stored, in ms: what a reload would lose. */
+const storing = 2000;
 
 /** Tells of changes: `list`, `shown` (another branch or conversation), `text` and `writing` (begun or ended). */
 export class Chats extends EventTarget {
   list: Conversation[] = [];
   current: Conversation = newConversation();
   writing: Writing | undefined;
+  private readonly gone = new WeakSet<Conversation>(); // deleted: nothing stores them any more
+  private refused = false; // the browser stores nothing, and the visitor knows
 
   constructor(
     private readonly engine: () => Engine | undefined,
     private readonly settings: () => Settings,
   ) {
     super();
+    store.listen(
+      (id) => void this.changedElsewhere(id).catch(complain),
+      (id) => this.erasedElsewhere(id),
+    );
   }
 
   private tell(what: 'list' | 'shown' | 'text' | 'writing'): void {
@@ -59,11 +71,39 @@ export class Chats extends EventTarget {
 
   /** Keeps a conversation, as soon as there is something in it. */
   async save(c: Conversation): Promise<void> {
-    if (c.messages.length === 0 && !this.list.includes(c)) return;
+    if (this.gone.has(c) || (c.messages.length === 0 && !this.list.includes(c))) return;
+    this.place(c);
+    await this.keep(c);
+  }
+
+  private async keep(c: Conversation): Promise<void> {
+    try {
+      await store.save(c);
+      this.refused = false;
+    } catch (e) {
+      if (!this.refused) complain(e);
+      this.refused = true;
+    }
+  }
+
+  private place(c: Conversation): void {
     if (!this.list.includes(c)) this.list.push(c);
     this.list.sort((a, b) => b.updated - a.updated);
     this.tell('list');
-    await store.save(c).catch(complain);
+  }
+
+  private async changedElsewhere(id: string): Promise<void> {
+    const theirs = await store.get(id);
+    if (!theirs) return;
+    const mine = this.list.find((c) => c.id === id);
+    if (mine) store.take(mine, theirs, this.writing?.conversation === mine ? this.writing.message : undefined);
+    this.place(mine ?? theirs);
+    if (mine === this.current) this.tell('shown');
+  }
+
+  private erasedElsewhere(id: string): void {
+    const c = this.list.find((o) => o.id === id);
+    if (c) this.drop(c);
   }
 
   begin(): void {
@@ -76,6 +116,13 @@ export class Chats extends EventTarget {
     this.tell('list');
   }
 
+  /** Shows the conversation before or after the current one in the list. */
+  step(by: -1 | 1): void {
+    const at = this.list.indexOf(this.current);
+    const next = this.list[at < 0 ? 0 : at + by];
+    if (next) this.select(next);
+  }
+
   async rename(c: Conversation, title: string): Promise<void> {
     if (title.trim() === '') return;
     c.title = title.trim();
@@ -83,16 +130,32 @@ export class Chats extends EventTarget {
     await this.save(c);
   }
 
-  /** Deletes a conversation; the function that it returns brings it back. */
-  async delete(c: Conversation): Promise<() => Promise<void>> {
+  async pin(c: Conversation): Promise<void> {
+    c.pinned = !c.pinned;
+    await this.save(c);
+  }
+
+  /** Takes a conversation out of the list. */
+  private drop(c: Conversation): void {
+    this.gone.add(c);
     if (this.writing?.conversation === c) this.stop();
     this.list = this.list.filter((o) => o !== c);
-    await store.erase(c.id).catch(complain);
     if (this.current === c) this.begin();
     this.tell('list');
+  }
+
+  /** Deletes conversations; the function that it returns brings them back. */
+  async delete(list: readonly Conversation[]): Promise<() => Promise<void>> {
+    for (const c of list) {
+      this.drop(c);
+      await store.erase(c.id).catch(complain);
+    }
     return async () => {
-      await this.save(c);
-      this.select(c);
+      for (const c of list) {
+        this.gone.delete(c);
+        await this.save(c);
+      }
+      if (list[0]) this.select(list[0]);
     };
   }
 
@@ -100,6 +163,13 @@ export class Chats extends EventTarget {
   async import(list: readonly Conversation[]): Promise<void> {
     for (const c of list) await this.save(c);
     if (list[0]) this.select(list[0]);
+  }
+
+  /** Begins a conversation with the branch up to a message. */
+  async fork(m: Message): Promise<void> {
+    const c = forked(this.current, m);
+    await this.save(c);
+    this.select(c);
   }
 
   /** Sends a message, and has it answered. */
@@ -138,12 +208,24 @@ export class Chats extends EventTarget {
     await this.answer(c);
   }
 
-  async remove(m: Message): Promise<void> {
+  /** Has the model go on with an answer that was stopped, cut off or corrected. */
+  async goOn(m: Message): Promise<void> {
+    await this.answer(this.current, m);
+  }
+
+  /** Removes a message and what follows it; the function that it returns brings them back. */
+  async remove(m: Message): Promise<(() => Promise<void>) | undefined> {
     const c = this.current;
-    if (this.writing?.conversation === c) return;
+    if (this.writing?.conversation === c) return undefined;
+    const restore = snapshot(c);
     remove(c, m);
     this.tell('shown');
     await this.save(c);
+    return async () => {
+      restore();
+      if (c === this.current) this.tell('shown');
+      await this.save(c);
+    };
   }
 
   async turn(m: Message, by: -1 | 1): Promise<void> {
@@ -160,44 +242,37 @@ export class Chats extends EventTarget {
     this.writing?.ender.abort();
   }
 
-  /** Has the model answer what is said last. */
-  private async answer(c: Conversation): Promise<void> {
+  /** Has the model answer what is said last, or go on with an answer. */
+  private async answer(c: Conversation, begun?: Message): Promise<void> {
     const engine = this.engine();
     if (!engine || this.writing) return;
-    const said = branch(c);
+    const said = branch(c, begun ? begun.id : c.leaf);
     const settings = { ...this.settings() };
-    const message = add(c, c.leaf, {
-      role: 'assistant',
-      text: '',
-      record: { model: engine.name, where: engine.where, end: 'aborted' },
-    });
+    const record = { model: engine.name, where: engine.where, end: 'open' } as const;
+    const message = begun ?? add(c, c.leaf, { role: 'assistant', text: '', record });
+    if (begun) message.record = record;
     const w: Writing = {
       conversation: c,
       message,
       ender: new AbortController(),
       begun: performance.now(),
       read: undefined,
+      speed: new Speed(),
     };
     this.writing = w;
     this.tell('shown');
     this.tell('writing');
     void this.save(c);
+    const saving = setInterval(() => void (this.gone.has(c) || this.keep(c)), storing);
     const taken = new Taken(message, engine.chats, () => this.tell('text'));
     try {
-      const on: Listener = {
-        text: (piece) => taken.text(piece),
-        reasoning: (piece) => taken.reasoning(piece),
-        token: () => {},
-        prompt: (done, total) => {
-          w.read = { done, total };
-          this.tell('text');
-        },
-      };
-      finish(message, await engine.answer(turnsOf(c.system, said), settings, w.ender.signal, on));
+      const on = this.listener(w, taken);
+      finish(message, await engine.answer(turnsOf(c.system, said), settings, w.ender.signal, on, begun !== undefined));
     } catch (e) {
       failed(message, e);
       this.dispatchEvent(new CustomEvent('failed', { detail: e }));
     }
+    clearInterval(saving);
     taken.end();
     this.writing = undefined;
     c.updated = Date.now();
@@ -206,66 +281,16 @@ export class Chats extends EventTarget {
     this.tell('writing');
     await this.save(c);
   }
-}
 
-function finish(m: Message, o: Outcome): void {
-  Object.assign(m.record!, {
-    end: o.end,
-    promptTokens: o.promptTokens,
-    droppedTokens: o.droppedTokens,
-    tokens: o.tokens,
-    tokensPerSecond: o.tokensPerSecond,
-  });
-  if (o.calls.length > 0) m.calls = o.calls;
-}
-
-function failed(m: Message, e: unknown): void {
-  const r = m.record!;
-  r.end = aborted(e) ? 'aborted' : 'error';
-  if (r.end === 'error') r.error = explained(e instanceof Error ? e.message : String(e), r.where);
-}
-
-/** An error as a sentence, with what can be done about a conversation that is too long. */
-function explained(message: string, where: 'gpu' | 'server'): string {
-  const text = message.charAt(0).toUpperCase() + message.slice(1);
-  if (!/too long|context/.test(message)) return text;
-  const more = where === 'gpu' ? ', or have the settings leave out its oldest part' : '';
-  return `${text.replace(/\.?$/, '.')} Begin a new chat, shorten this one${more}.`;
-}
-
-/** Takes an answer as it comes, and sorts what belongs to the thoughts. */
-class Taken {
-  private all = '';
-  private readonly begun = performance.now();
-
-  constructor(
-    private readonly m: Message,
-    private readonly thinks: boolean,
-    private readonly changed: () => void,
-  ) {}
-
-  text(piece: string): void {
-    this.all += piece;
-    const parts = this.thinks && !this.apart ? split(this.all) : { reasoning: '', text: this.all, thinking: false };
-    if (parts.reasoning) this.m.reasoning = parts.reasoning;
-    if (!parts.thinking) this.over();
-    this.m.text = parts.text;
-    this.changed();
-  }
-
-  private apart = false; // the engine keeps thoughts apart
-
-  reasoning(piece: string): void {
-    this.apart = true;
-    this.m.reasoning = (this.m.reasoning ?? '') + piece;
-    this.changed();
-  }
-
-  private over(): void {
-    if (this.m.reasoning) this.m.record!.thinkingSeconds ??= (performance.now() - this.begun) / 1000;
-  }
-
-  end(): void {
-    this.over();
+  private listener(w: Writing, taken: Taken): Listener {
+    return {
+      text: (piece) => taken.text(piece),
+      reasoning: (piece) => taken.reasoning(piece),
+      token: () => void w.speed.note(),
+      prompt: (done, total) => {
+        w.read = { done, total };
+        this.tell('text');
+      },
+    };
   }
 }

@@ -2,8 +2,11 @@
 import { $, button, el, input } from '../lib/dom.js';
 import { bytes } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
-import { complain } from '../lib/notices.js';
+import { complain, toast } from '../lib/notices.js';
 import type { Attachment } from './tree.js';
+
+/** Text that is pasted and longer than this, in characters, becomes an attachment. */
+const long = 4000;
 
 /** The largest file that can be attached, in bytes: it has to fit into a context. */
 const largest = 1_000_000;
@@ -30,6 +33,16 @@ export interface ComposerDeeds {
   send(text: string, attachments: Attachment[]): boolean; // false: not now
   stop(): void;
   editLast(): void;
+  /** The text or the attachments have changed. */
+  changed(): void;
+  /** Whether Enter alone sends. */
+  enterSends(): boolean;
+}
+
+/** What is written and not sent yet. */
+export interface Draft {
+  text: string;
+  attachments: Attachment[];
 }
 
 export class Composer {
@@ -56,7 +69,8 @@ export class Composer {
   }
 
   private key(e: KeyboardEvent): void {
-    if (e.key === 'Enter' && !e.shiftKey && !e.isComposing && !matchMedia('(pointer: coarse)').matches) {
+    const plain = !e.shiftKey && this.deeds.enterSends() && !matchMedia('(pointer: coarse)').matches;
+    if (e.key === 'Enter' && !e.isComposing && (plain || e.ctrlKey || e.metaKey)) {
       e.preventDefault();
       this.send();
     }
@@ -72,6 +86,16 @@ export class Composer {
     if (!this.deeds.send(text, this.attachments)) return;
     this.attachments = [];
     this.set('');
+  }
+
+  get draft(): Draft {
+    return { text: this.field.value, attachments: this.attachments };
+  }
+
+  set draft(d: Draft) {
+    this.field.value = d.text;
+    this.attachments = d.attachments;
+    this.changed();
   }
 
   /** Puts a text into the field. */
@@ -106,6 +130,7 @@ export class Composer {
       ),
     );
     $('attached').hidden = this.attachments.length === 0;
+    this.deeds.changed();
   }
 
   private drop(a: Attachment): void {
@@ -128,9 +153,28 @@ export class Composer {
 
   private taken(e: Event, data: DataTransfer | null): void {
     const files = Array.from(data?.files ?? []);
-    if (files.length === 0) return;
+    if (files.length > 0) {
+      e.preventDefault();
+      void this.attach(files);
+      return;
+    }
+    const text = e.type === 'paste' ? (data?.getData('text/plain') ?? '') : '';
+    if (text.length <= long) return;
     e.preventDefault();
-    void this.attach(files);
+    this.attachText(text);
+  }
+
+  /** Attaches a long text that was pasted, unless the visitor wants it in the field. */
+  private attachText(text: string): void {
+    const a = { name: 'pasted.txt', text };
+    this.attachments.push(a);
+    this.changed();
+    const back = () => {
+      this.drop(a);
+      this.field.setRangeText(text, this.field.selectionStart, this.field.selectionEnd, 'end');
+      this.changed();
+    };
+    toast('Attached as a file, as it is long', { label: 'Put it in the message', run: back });
   }
 
   private takeDrops(): void {

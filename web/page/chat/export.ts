@@ -43,7 +43,9 @@ export function fromJSON(text: string): Conversation[] {
     throw new Error(`This is not JSON: ${(e as Error).message}`);
   }
   if (file?.format !== format || !Array.isArray(file.conversations))
-    throw new Error('This file holds no conversations: want one that was exported here as JSON.');
+    throw new Error(
+      'This file holds no conversations: want one that was exported here as JSON, or by llama-server’s web UI.',
+    );
   if (file.version !== 1) throw new Error(`This file has version ${String(file.version)}; this page reads version 1.`);
   return file.conversations.map((c, i) => conversation(c as Partial<Conversation>, `conversation ${i + 1}`));
 }
@@ -58,6 +60,7 @@ function conversation(c: Partial<Conversation> | null, name: string): Conversati
     id: newId(),
     title: string(c.title) || 'New chat',
     named: c.named === true,
+    ...(c.pinned === true && { pinned: true }),
     created: number(c.created) ?? now,
     updated: number(c.updated) ?? now,
     system: string(c.system),

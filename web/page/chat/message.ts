@@ -11,6 +11,8 @@ import type { Message, Record, ToolCall } from './tree.js';
 export interface Deeds {
   edit(m: Message, text: string): void;
   again(m: Message): void;
+  goOn(m: Message): void;
+  fork(m: Message): void;
   remove(m: Message): void;
   turn(m: Message, by: -1 | 1): void;
   results(m: Message, results: string[]): void;
@@ -25,6 +27,13 @@ export interface Place {
 
 const names = { user: 'You', assistant: 'Model', tool: 'Tool result' };
 
+let Markdown: typeof Rendering | undefined;
+
+/** Loads what shows Markdown. */
+async function loaded(): Promise<void> {
+  Markdown = (await markdown()).Rendering;
+}
+
 export class MessageView {
   readonly root: HTMLElement;
   private readonly body = el('div', { class: 'body' });
@@ -33,8 +42,10 @@ export class MessageView {
   private readonly summary = el('span');
   private readonly status = el('p', { class: 'status' });
   private readonly bar = el('div', { class: 'bottom' });
-  private rendering: Promise<Rendering> | undefined;
-  private thinking: Promise<Rendering> | undefined;
+  private rendering: Rendering | undefined;
+  private thinking: Rendering | undefined;
+  private shown = ''; // of the text
+  private raw = false; // the text is shown as it is
   private readonly draw = paced(() => this.drawText());
 
   constructor(
@@ -54,6 +65,7 @@ export class MessageView {
       this.bar,
     );
     this.status.hidden = true;
+    if (m.role === 'assistant') this.drawText();
     this.update();
   }
 
@@ -65,15 +77,21 @@ export class MessageView {
 
   private drawText(): void {
     const { text, reasoning, record } = this.m;
-    this.rendering ??= markdown().then(({ Rendering }) => new Rendering(this.body));
-    void this.rendering.then(
-      (r) => r.update(text),
-      () => (this.body.textContent = text),
-    );
+    if (!Markdown)
+      loaded().then(
+        () => this.draw(),
+        () => (this.body.textContent = text),
+      );
+    else this.thinking ??= new Markdown(this.thoughts);
+    if (this.raw) this.body.textContent = text;
+    else if (Markdown && (!this.rendering || text !== this.shown)) {
+      this.rendering ??= new Markdown(this.body);
+      this.rendering.update(text);
+      this.shown = text;
+    }
     this.folded.hidden = !reasoning;
     if (!reasoning) return;
-    this.thinking ??= markdown().then(({ Rendering }) => new Rendering(this.thoughts));
-    void this.thinking.then((r) => r.update(reasoning));
+    this.thinking?.update(reasoning);
     const time = record?.thinkingSeconds;
     this.summary.textContent = time === undefined ? 'Thinking …' : `Thought for ${seconds(time)}`;
   }
@@ -102,10 +120,19 @@ export class MessageView {
     this.root.classList.toggle('last', p.last);
     const tools: Node[] = [copyButton(() => m.text, 'Copy')];
     if (m.role !== 'tool') tools.push(this.button('edit', 'Edit', () => this.edit()));
-    if (m.role === 'assistant') tools.push(this.button('retry', 'Generate again', () => deeds.again(m)));
+    if (m.role === 'assistant') {
+      tools.push(this.button('retry', 'Generate again', () => deeds.again(m)));
+      if (p.last && m.text !== '' && !m.calls?.length)
+        tools.push(this.button('play', 'Continue this answer', () => deeds.goOn(m)));
+      tools.push(this.rawButton());
+    }
+    if (m.role !== 'tool') tools.push(this.button('fork', 'New chat from here', () => deeds.fork(m)));
     tools.push(this.button('trash', 'Delete from here on', () => deeds.remove(m)));
     this.bar.replaceChildren(...(p.of > 1 ? [this.turner(p)] : []), el('div', { class: 'tools' }, ...tools));
-    if (m.record) this.bar.append(el('span', { class: 'record' }, recordText(m.record)));
+    if (m.record) {
+      const title = m.created ? new Date(m.created).toLocaleString() : undefined;
+      this.bar.append(el('span', { class: 'record', title }, recordText(m.record)));
+    }
     this.root.querySelectorAll(':scope > .note, :scope > .calls').forEach((e) => {
       e.remove();
     });
@@ -116,6 +143,20 @@ export class MessageView {
 
   private button(name: Icon, label: string, run: () => void): HTMLButtonElement {
     return el('button', { type: 'button', class: 'tool', title: label, 'aria-label': label, onclick: run }, icon(name));
+  }
+
+  /** Turns between Markdown and the text as the model wrote it. */
+  private rawButton(): HTMLButtonElement {
+    const b = this.button('lines', 'Show as plain text', () => {
+      this.raw = !this.raw;
+      b.setAttribute('aria-pressed', String(this.raw));
+      this.root.classList.toggle('raw', this.raw);
+      this.rendering = undefined;
+      this.body.replaceChildren();
+      this.drawText();
+    });
+    b.setAttribute('aria-pressed', String(this.raw));
+    return b;
   }
 
   private turner(p: Place): HTMLElement {
@@ -243,6 +284,10 @@ function recordText(r: Record): string {
   const parts = [r.model, r.where === 'server' ? 'server' : 'this device'];
   if (r.tokens) parts.push(count(r.tokens, 'token'));
   if (r.tokensPerSecond) parts.push(`${r.tokensPerSecond.toFixed(1)} tokens/s`);
+  if (r.promptTokens && r.promptSeconds)
+    parts.push(
+      `prompt: ${count(r.promptTokens, 'token')} ${r.cachedTokens ? `(${r.cachedTokens.toLocaleString('en')} cached) ` : ''}in ${seconds(r.promptSeconds)}`,
+    );
   return parts.join(' · ');
 }
 
@@ -253,6 +298,7 @@ function noteOf(r: Record): string | undefined {
     : '';
   if (r.end === 'error') return `${dropped}${r.error ?? 'The answer failed.'}`;
   if (r.end === 'aborted') return `${dropped}Stopped.`;
+  if (r.end === 'open') return 'Not complete: the page was closed, or another tab is still writing it.';
   if (r.end === 'length') return `${dropped}Cut off: the limit of tokens, or the end of the context, was reached.`;
   return dropped || undefined;
 }

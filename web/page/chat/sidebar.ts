@@ -1,10 +1,10 @@
 // The list of conversations.
-import { $, button, download, el, input } from '../lib/dom.js';
-import { ago } from '../lib/format.js';
+import { files } from '../lazy.js';
+import { $, button, download, el, input, paced } from '../lib/dom.js';
+import { ago, count } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
 import { complain, toast } from '../lib/notices.js';
 import type { Chats } from './chats.js';
-import { fileName, fromJSON, toJSON, toMarkdown } from './export.js';
 import type { Conversation } from './tree.js';
 
 export class Sidebar {
@@ -12,7 +12,8 @@ export class Sidebar {
   private chosen: Conversation | undefined; // whose menu is open
 
   constructor(private readonly chats: Chats) {
-    chats.addEventListener('list', () => this.show());
+    const show = paced(() => this.show());
+    chats.addEventListener('list', show);
     button('new-chat').addEventListener('click', () => {
       chats.begin();
       this.close();
@@ -26,20 +27,43 @@ export class Sidebar {
       this.close();
     });
     this.narrow.addEventListener('change', () => this.settle());
-    input('search').addEventListener('input', () => this.show());
+    input('search').addEventListener(
+      'input',
+      paced(() => this.show(), 200),
+    );
     input('import').addEventListener('change', () => void this.import());
     button('import-button').addEventListener('click', () => input('import').click());
-    button('export-all').addEventListener('click', () =>
-      download('conversations.json', 'application/json', toJSON(chats.list)),
-    );
+    button('export-all').addEventListener('click', () => void this.export(chats.list, 'conversations.json'));
+    button('delete-all').addEventListener('click', () => void this.delete([...chats.list]));
     this.menu();
     this.settle();
   }
 
   private open(): void {
+    document.body.classList.remove('no-sidebar');
     document.body.classList.add('with-sidebar');
     this.settle();
     button('new-chat').focus();
+  }
+
+  /** Shows the list, or gives its room to the conversation. */
+  toggle(): void {
+    const { classList } = document.body;
+    if (this.narrow.matches) {
+      if (classList.contains('with-sidebar')) this.close();
+      else this.open();
+      return;
+    }
+    classList.toggle('no-sidebar');
+    this.settle();
+  }
+
+  /** Goes to the field that searches. */
+  search(): void {
+    if (this.narrow.matches) this.open();
+    document.body.classList.remove('no-sidebar');
+    this.settle();
+    if (!$('search-row').hidden) input('search').select();
   }
 
   close(): void {
@@ -53,7 +77,7 @@ export class Sidebar {
   private settle(): void {
     const covers = this.narrow.matches;
     const open = document.body.classList.contains('with-sidebar');
-    $('sidebar').inert = covers && !open;
+    $('sidebar').inert = covers ? !open : document.body.classList.contains('no-sidebar');
     $('main').inert = covers && open;
     $('shade').hidden = !(covers && open);
   }
@@ -64,8 +88,9 @@ export class Sidebar {
     const found = list.filter((c) => wanted === '' || contains(c, wanted));
     const nodes: HTMLElement[] = [];
     let group = '';
-    for (const c of found) {
-      const when = ago(c.updated);
+    const pinned = found.filter((c) => c.pinned);
+    for (const c of [...pinned, ...found.filter((c) => !c.pinned)]) {
+      const when = c.pinned ? 'Pinned' : ago(c.updated);
       if (when !== group) nodes.push(el('li', { class: 'when', role: 'presentation' }, when));
       group = when;
       nodes.push(this.item(c, c === current));
@@ -74,7 +99,7 @@ export class Sidebar {
       nodes.push(el('li', { class: 'none' }, wanted ? 'Nothing found.' : 'Your chats are kept here, in this browser.'));
     $('conversations').replaceChildren(...nodes);
     $('search-row').hidden = list.length < 2 && wanted === '';
-    button('export-all').disabled = list.length === 0;
+    button('export-all').disabled = button('delete-all').disabled = list.length === 0;
   }
 
   private item(c: Conversation, current: boolean): HTMLElement {
@@ -99,6 +124,7 @@ export class Sidebar {
   private openMenu(c: Conversation, at: HTMLElement): void {
     this.chosen = c;
     const menu = $('chat-menu');
+    button('menu-pin').lastChild!.textContent = c.pinned ? 'Unpin' : 'Pin';
     menu.showPopover();
     const { left, bottom, top } = at.getBoundingClientRect();
     const below = bottom + menu.offsetHeight < innerHeight;
@@ -114,10 +140,11 @@ export class Sidebar {
         menu.hidePopover();
         if (this.chosen) run(this.chosen);
       });
+    on('menu-pin', (c) => void this.chats.pin(c));
     on('menu-rename', (c) => this.rename(c));
-    on('menu-markdown', (c) => download(fileName(c, 'md'), 'text/markdown', toMarkdown(c)));
-    on('menu-json', (c) => download(fileName(c, 'json'), 'application/json', toJSON([c])));
-    on('menu-delete', (c) => void this.delete(c));
+    on('menu-markdown', (c) => void this.export(c, 'md'));
+    on('menu-json', (c) => void this.export(c, 'json'));
+    on('menu-delete', (c) => void this.delete([c]));
     menu.addEventListener('keydown', (e) => {
       const all = Array.from(menu.querySelectorAll('button'));
       const step = e.key === 'ArrowDown' ? 1 : e.key === 'ArrowUp' ? -1 : 0;
@@ -127,12 +154,25 @@ export class Sidebar {
     });
   }
 
-  private async delete(c: Conversation): Promise<void> {
-    const back = await this.chats.delete(c);
-    toast(`Deleted “${c.title}”`, () => void back());
+  async delete(list: readonly Conversation[]): Promise<void> {
+    const back = await this.chats.delete(list);
+    const what = list.length === 1 ? `“${list[0]!.title}”` : count(list.length, 'chat');
+    toast(`Deleted ${what}`, () => void back());
   }
 
-  private rename(c: Conversation): void {
+  /** Saves one conversation as a file of that ending, or a list of them under that name. */
+  private async export(what: Conversation | readonly Conversation[], as: string): Promise<void> {
+    try {
+      const { fileName, toJSON, toMarkdown } = await files();
+      if ('id' in what && as === 'md') download(fileName(what, as), 'text/markdown', toMarkdown(what));
+      else if ('id' in what) download(fileName(what, as), 'application/json', toJSON([what]));
+      else download(as, 'application/json', toJSON(what));
+    } catch (e) {
+      complain(e);
+    }
+  }
+
+  rename(c: Conversation): void {
     const row = document.querySelector(`#conversations [data-id="${CSS.escape(c.id)}"]`);
     const field = el('input', { type: 'text', 'aria-label': 'New title', maxlength: 200 });
     field.value = c.title;
@@ -154,12 +194,15 @@ export class Sidebar {
   }
 
   private async import(): Promise<void> {
-    const file = input('import').files?.[0];
+    const chosen = Array.from(input('import').files ?? []);
     input('import').value = '';
-    try {
-      if (file) await this.chats.import(fromJSON(await file.text()));
-    } catch (e) {
-      complain(Object.assign(new Error(`${file?.name}: ${(e as Error).message}`), { code: 'invalid-argument' }));
+    for (const file of chosen) {
+      try {
+        const { read } = await files();
+        await this.chats.import(read(await file.text()));
+      } catch (e) {
+        complain(Object.assign(new Error(`${file.name}: ${(e as Error).message}`), { code: 'invalid-argument' }));
+      }
     }
   }
 }

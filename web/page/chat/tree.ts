@@ -17,9 +17,13 @@ export interface ToolCall {
 export interface Record {
   model: string;
   where: 'gpu' | 'server';
-  end: 'stop' | 'length' | 'aborted' | 'error' | 'tools';
+  /** 'open': it is still being written, or the page was closed meanwhile. */
+  end: 'stop' | 'length' | 'aborted' | 'error' | 'tools' | 'open';
   error?: string;
   promptTokens?: number;
+  /** Of the prompt, those that the prefix cache had. */
+  cachedTokens?: number;
+  promptSeconds?: number;
   droppedTokens?: number;
   tokens?: number;
   tokensPerSecond?: number;
@@ -45,6 +49,8 @@ export interface Conversation {
   title: string;
   /** Whether the visitor chose the title. */
   named: boolean;
+  /** Listed before the others. */
+  pinned?: boolean;
   created: number;
   updated: number;
   system: string;
@@ -125,6 +131,34 @@ export function remove(c: Conversation, m: Message): void {
   const next = others.at(-1);
   if (next) show(c, next);
   else c.leaf = m.parent;
+}
+
+/** What a conversation was before messages were removed, so that they can come back. */
+export function snapshot(c: Conversation): () => void {
+  const { messages, leaf } = c;
+  return () => {
+    const known = new Set(messages);
+    c.messages = [...messages, ...c.messages.filter((m) => !known.has(m))];
+    c.leaf = leaf;
+  };
+}
+
+/** A conversation of its own that begins as the branch up to m. */
+export function forked(c: Conversation, m: Message): Conversation {
+  const messages = structuredClone(branch(c, m.id));
+  return { ...newConversation(c.system), title: `${c.title} (copy)`, named: true, messages, leaf: m.id };
+}
+
+/**
+ * Takes over what another tab has saved of a conversation. `known` are the messages that were there when this tab looked last: one
+ * that is in neither was added by this tab, and one that is only here was removed by the other one. Messages keep their objects.
+ */
+export function merge(c: Conversation, theirs: Conversation, known: ReadonlySet<string>): void {
+  const mine = new Set(c.messages.map((m) => m.id));
+  const there = new Set(theirs.messages.map((m) => m.id));
+  c.messages = c.messages.filter((m) => there.has(m.id) || !known.has(m.id));
+  c.messages.push(...theirs.messages.filter((m) => !mine.has(m.id) && !known.has(m.id)));
+  if (!byId(c, c.leaf)) c.leaf = byId(c, theirs.leaf)?.id ?? c.messages.at(-1)?.id;
 }
 
 /** A title for a conversation: how its first message begins. */

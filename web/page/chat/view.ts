@@ -6,6 +6,9 @@ import type { Chats } from './chats.js';
 import { type Deeds, MessageView } from './message.js';
 import { branch, type Message, siblings } from './tree.js';
 
+/** How many messages are drawn at first, and more of when one looks further back. */
+const drawn = 60;
+
 /** How near to its end, in pixels, a conversation follows what is written. */
 const near = 64;
 
@@ -13,6 +16,7 @@ export class ConversationView {
   private readonly views = new Map<Message, MessageView>();
   private conversation = '';
   private stuck = true; // to the end
+  private from = 0; // the first message that is drawn
   private clock: ReturnType<typeof setInterval> | undefined;
 
   constructor(
@@ -27,6 +31,8 @@ export class ConversationView {
     new ResizeObserver(() => this.follow()).observe($('messages'));
     new ResizeObserver(() => this.follow()).observe(scroller);
     button('to-end').addEventListener('click', () => this.toEnd());
+    button('earlier').addEventListener('click', () => this.earlier());
+    new IntersectionObserver(([e]) => e!.isIntersecting && this.earlier(), { root: scroller }).observe($('earlier'));
     chats.addEventListener('shown', () => this.show());
     chats.addEventListener('text', () => this.text());
     chats.addEventListener('writing', () => this.written());
@@ -40,21 +46,36 @@ export class ConversationView {
       this.views.clear();
       this.conversation = c.id;
       this.stuck = true;
+      this.from = Number.POSITIVE_INFINITY;
     }
-    const nodes = messages.map((m, i) => {
+    this.from = Math.max(0, Math.min(this.from, messages.length - drawn));
+    button('earlier').hidden = this.from === 0;
+    const nodes = messages.slice(this.from).map((m, i) => {
       const view = this.views.get(m) ?? new MessageView(m, this.deeds);
       this.views.set(m, view);
       const all = siblings(c, m);
-      view.place({ index: all.indexOf(m), of: all.length, last: i === messages.length - 1 });
+      view.place({ index: all.indexOf(m), of: all.length, last: this.from + i === messages.length - 1 });
       view.update();
       view.writing = this.chats.writing?.message === m;
       return view.root;
     });
-    $('messages').replaceChildren(...nodes);
+    const list = $('messages');
+    if (list.children.length !== nodes.length || nodes.some((n, i) => list.children[i] !== n))
+      list.replaceChildren(...nodes);
     $('hero').hidden = messages.length > 0;
     if (this.chats.writing?.conversation === c) this.stuck = true;
     this.text();
     this.follow();
+  }
+
+  /** Draws more of the messages before; those that are seen stay where they are. */
+  private earlier(): void {
+    if (this.from === 0 || this.stuck) return;
+    const [first] = $('messages').children;
+    const top = first?.getBoundingClientRect().top ?? 0;
+    this.from -= drawn;
+    this.show();
+    if (first) $('scroller').scrollTop += first.getBoundingClientRect().top - top;
   }
 
   /** Shows what has been written since. */
@@ -63,7 +84,7 @@ export class ConversationView {
     if (!w) return;
     const view = this.views.get(w.message);
     view?.update();
-    const waits = w.message.text === '' && !w.message.reasoning;
+    const waits = w.speed.tokens === 0 || (w.message.text === '' && !w.message.reasoning);
     view?.busy(waits ? this.reading() : '', waits && w.read ? w.read.done / w.read.total : undefined);
   }
 

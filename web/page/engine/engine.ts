@@ -24,6 +24,8 @@ export interface Listener {
 export interface Outcome {
   end: 'stop' | 'length' | 'tools';
   promptTokens: number;
+  cachedTokens: number;
+  promptSeconds: number;
   droppedTokens: number;
   tokens: number;
   tokensPerSecond: number;
@@ -37,7 +39,10 @@ export interface Engine {
   readonly context: number | undefined;
   /** Whether it was trained to chat. If not, it continues the text of the conversation. */
   readonly chats: boolean;
-  answer(turns: readonly Turn[], s: Settings, signal: AbortSignal, on: Listener): Promise<Outcome>;
+  /** Answers the last turn. With `goOn`, that is an answer that has been begun, and what comes is the rest of it. */
+  answer(turns: readonly Turn[], s: Settings, signal: AbortSignal, on: Listener, goOn: boolean): Promise<Outcome>;
+  /** How many tokens a text has; undefined: not now. */
+  count(text: string): Promise<number | undefined>;
 }
 
 /** The text that a model which was not trained to chat continues. */

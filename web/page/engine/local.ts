@@ -18,7 +18,13 @@ export class LocalEngine implements Engine {
     return this.model.info.hasChat;
   }
 
-  async answer(turns: readonly Turn[], s: Settings, signal: AbortSignal, on: Listener): Promise<Outcome> {
+  async answer(
+    turns: readonly Turn[],
+    s: Settings,
+    signal: AbortSignal,
+    on: Listener,
+    goOn: boolean,
+  ): Promise<Outcome> {
     const options: GenerateOptions = {
       ...localOptions(s),
       signal,
@@ -27,7 +33,7 @@ export class LocalEngine implements Engine {
     };
     const calls: ToolCall[] = [];
     if (this.chats) {
-      for await (const part of this.model.answer(turns, { ...options, ...conversationOptions(s) }))
+      for await (const part of this.model.answer(turns, { ...options, ...conversationOptions(s), continueLast: goOn }))
         take(part, on, calls);
     } else {
       for await (const piece of this.model.generate(asText(turns), options)) on.text(piece);
@@ -36,11 +42,17 @@ export class LocalEngine implements Engine {
     return {
       end: stats.end === 'length' ? 'length' : calls.length > 0 ? 'tools' : 'stop',
       promptTokens: stats.promptTokens,
+      cachedTokens: stats.cachedTokens,
+      promptSeconds: stats.firstTokenSeconds,
       droppedTokens: stats.droppedTokens,
       tokens: stats.generatedTokens,
       tokensPerSecond: stats.tokensPerSecond,
       calls,
     };
+  }
+
+  async count(text: string): Promise<number | undefined> {
+    return (await this.model.encode(text)).length;
   }
 }
 

@@ -1,11 +1,13 @@
 // A model that the server runs, by OpenAI's interface.
 import type { ToolCall } from '../chat/tree.js';
+import { recall, remember } from '../lib/storage.js';
 import { serverOptions } from '../settings/options.js';
 import type { Settings } from '../settings/settings.js';
 import { asText, type Engine, type Listener, type Outcome, Speed, type Turn } from './engine.js';
 import { events } from './sse.js';
 
 const keyName = 'llama-webgpu-key';
+let given = recall(keyName, 'sessionStorage');
 
 /** The server requires a key, or another one. */
 export class KeyError extends Error {
@@ -13,16 +15,16 @@ export class KeyError extends Error {
 }
 
 export function setKey(key: string): void {
-  sessionStorage.setItem(keyName, key);
+  remember(keyName, key, 'sessionStorage');
+  given = key;
 }
 
 export function hasKey(): boolean {
-  return Boolean(sessionStorage.getItem(keyName));
+  return Boolean(given);
 }
 
 async function call(path: string, init: RequestInit = {}): Promise<Response> {
-  const key = sessionStorage.getItem(keyName);
-  const headers = { 'Content-Type': 'application/json', ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+  const headers = { 'Content-Type': 'application/json', ...(given ? { Authorization: `Bearer ${given}` } : {}) };
   let response: Response;
   try {
     response = await fetch(path, { ...init, headers });
@@ -85,7 +87,7 @@ interface Chunk {
   error?: { message?: string };
   choices?: { delta?: Delta; text?: string; finish_reason?: string | null }[];
   usage?: { prompt_tokens: number; completion_tokens: number } | null;
-  timings?: { predicted_per_second?: number };
+  timings?: { predicted_per_second?: number; prompt_ms?: number; cache_n?: number };
   prompt_progress?: { processed: number; total: number };
 }
 
@@ -99,11 +101,18 @@ export class ServerEngine implements Engine {
     readonly device: string,
   ) {}
 
-  async answer(turns: readonly Turn[], s: Settings, signal: AbortSignal, on: Listener): Promise<Outcome> {
+  async answer(
+    turns: readonly Turn[],
+    s: Settings,
+    signal: AbortSignal,
+    on: Listener,
+    goOn: boolean,
+  ): Promise<Outcome> {
     const body = {
       model: this.name,
       ...(this.chats ? { messages: turns } : { prompt: asText(turns) }),
       ...serverOptions(s, this.chats),
+      ...(goOn && this.chats ? { continue_final_message: true } : {}),
       stream: true,
       stream_options: { include_usage: true },
       return_progress: true,
@@ -116,9 +125,25 @@ export class ServerEngine implements Engine {
     const answer = new Answer(on);
     for await (const data of unbroken(events(response.body!))) {
       if (data === '[DONE]') return answer.outcome();
-      answer.take(JSON.parse(data) as Chunk);
+      answer.take(parsed(data));
     }
     throw broken();
+  }
+
+  async count(text: string): Promise<number | undefined> {
+    const response = await call('tokenize', {
+      method: 'POST',
+      body: JSON.stringify({ model: this.name, content: text }),
+    });
+    return ((await response.json()) as { tokens?: unknown[] }).tokens?.length;
+  }
+}
+
+function parsed(data: string): Chunk {
+  try {
+    return (JSON.parse(data) as Chunk | null) ?? {};
+  } catch {
+    throw problem('network', `The server sent something that is not an answer: ${data.slice(0, 80)}`);
   }
 }
 
@@ -139,7 +164,7 @@ class Answer {
   private readonly calls: ToolCall[] = [];
   private finish: string | undefined;
   private usage = { prompt_tokens: 0, completion_tokens: 0 };
-  private rate = 0;
+  private timings: NonNullable<Chunk['timings']> = {};
 
   constructor(private readonly on: Listener) {}
 
@@ -147,7 +172,7 @@ class Answer {
     if (c.error) throw problem('network', c.error.message ?? 'The server failed.');
     if (c.prompt_progress) this.on.prompt(c.prompt_progress.processed, c.prompt_progress.total);
     if (c.usage) this.usage = c.usage;
-    if (c.timings?.predicted_per_second) this.rate = c.timings.predicted_per_second;
+    if (c.timings) this.timings = c.timings;
     const choice = c.choices?.[0];
     if (!choice) return;
     if (choice.finish_reason) this.finish = choice.finish_reason;
@@ -173,9 +198,11 @@ class Answer {
     return {
       end: this.finish === 'length' ? 'length' : calls.length > 0 ? 'tools' : 'stop',
       promptTokens: this.usage.prompt_tokens,
+      cachedTokens: this.timings.cache_n ?? 0,
+      promptSeconds: (this.timings.prompt_ms ?? 0) / 1000,
       droppedTokens: 0,
       tokens: this.usage.completion_tokens || this.speed.tokens,
-      tokensPerSecond: this.rate || this.speed.perSecond,
+      tokensPerSecond: this.timings.predicted_per_second || this.speed.perSecond,
       calls,
     };
   }

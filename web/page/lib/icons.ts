@@ -24,6 +24,10 @@ const paths = {
   server: 'M4 5h16v6H4zM4 13h16v6H4zM7.5 8h.01M7.5 16h.01',
   tool: 'M14.5 6a4 4 0 0 1 5-.5L17 8l1 2 2.5-1a4 4 0 0 1-5.5 4.5L8.5 20 5 16.5 11 10a4 4 0 0 1 3.5-4z',
   braces: 'M9 4.5C6 4.5 7.5 12 4.5 12 7.5 12 6 19.5 9 19.5M15 4.5c3 0 1.5 7.5 4.5 7.5-3 0-1.5 7.5-4.5 7.5',
+  play: 'M8 5.5l10.5 6.5L8 18.5z',
+  fork: 'M7 4v9a4 4 0 0 0 4 4h7M15 13.5l3.5 3.5-3.5 3.5M7 8h6a4 4 0 0 0 4-4',
+  lines: 'M5 7h14M5 12h14M5 17h8',
+  pin: 'M9 4h6l-1 6 3 3.5H7L10 10zM12 13.5V20',
   info: 'M12 11v5.5M12 7.5h.01M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z',
 };
 export type Icon = keyof typeof paths;
@@ -40,7 +44,7 @@ export function icon(name: Icon): SVGSVGElement {
   return e;
 }
 
-/** Puts icons into the elements of the page that ask for one. */
-export function placeIcons(): void {
-  for (const e of document.querySelectorAll<HTMLElement>('[data-icon]')) e.prepend(icon(e.dataset['icon'] as Icon));
+/** Puts icons into the elements that ask for one. */
+export function placeIcons(within: ParentNode = document): void {
+  for (const e of within.querySelectorAll<HTMLElement>('[data-icon]')) e.prepend(icon(e.dataset['icon'] as Icon));
 }

@@ -64,21 +64,24 @@ export function announce(text: string): void {
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Says that something was done, for a while. */
-export function toast(text: string, undo?: () => void): void {
+/** Says that something was done, for a while, and offers to undo it, or something else. */
+export function toast(text: string, action?: Action | (() => void)): void {
   clearTimeout(timer);
   const box = $('toast');
   const hide = () => {
     box.hidden = true;
   };
   box.replaceChildren(el('span', {}, text));
-  const back = () => {
-    hide();
-    undo?.();
-  };
-  if (undo) box.append(el('button', { type: 'button', class: 'link', onclick: back }, 'Undo'));
+  if (action) {
+    const { label, run } = typeof action === 'function' ? { label: 'Undo', run: action } : action;
+    const act = () => {
+      hide();
+      run();
+    };
+    box.append(el('button', { type: 'button', class: 'link', onclick: act }, label));
+  }
   box.hidden = false;
-  timer = setTimeout(hide, undo ? 8000 : 3000);
+  timer = setTimeout(hide, action ? 8000 : 3000);
 }
 
 button('alert-close').addEventListener('click', calm);

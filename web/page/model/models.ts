@@ -7,6 +7,7 @@ import { KeyError, openServer, serverModels } from '../engine/server.js';
 import { runtime } from '../lazy.js';
 import type { Adapter } from '../lib/gpu.js';
 import { aborted } from '../lib/notices.js';
+import { recall, remember } from '../lib/storage.js';
 import { addressOf, advice } from './address.js';
 import { type Manifest, readManifest } from './card.js';
 
@@ -89,12 +90,22 @@ export class Models extends EventTarget {
   /** What was used at the last visit, if it needs no download. */
   last(): Choice | undefined {
     try {
-      const c = JSON.parse(localStorage.getItem(remembered) ?? 'null') as Choice | null;
+      const c = JSON.parse(recall(remembered) ?? 'null') as Choice | null;
       if (c?.where === 'server') return this.running?.includes(c.name) ? c : undefined;
       return c && 'url' in c && this.adapter.there && this.cached.has(c.url) ? c : undefined;
     } catch {
       return undefined;
     }
+  }
+
+  /** The choice for a model of the server's: where the last one ran, or else where it needs no download. */
+  named(name: string): Choice | undefined {
+    const here: Choice = { where: 'gpu', name, url: urlOf(name) };
+    const there: Choice = { where: 'server', name };
+    const onServer = this.running?.includes(name);
+    const onGPU = this.adapter.there && this.listed.some((m) => m.name === name);
+    if (onServer && onGPU) return this.last()?.where === 'gpu' || this.cached.has(here.url) ? here : there;
+    return onServer ? there : onGPU ? here : undefined;
   }
 
   /** Loads a model in place of the one that there is, which stays if that fails. An error says what to do. */
@@ -129,7 +140,7 @@ export class Models extends EventTarget {
     const old = this.local;
     Object.assign(this, { engine, choice, manifest, stats });
     this.tell('engine');
-    if (!('files' in choice)) localStorage.setItem(remembered, JSON.stringify(choice));
+    if (!('files' in choice)) remember(remembered, JSON.stringify(choice));
     await old?.dispose();
   }
 

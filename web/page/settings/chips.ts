@@ -1,15 +1,22 @@
 // Shows beside the composer which settings are unusual, so that nobody wonders why the model answers in JSON.
 import { $, button, el } from '../lib/dom.js';
 import { type Icon, icon } from '../lib/icons.js';
-import type { Drawer } from './drawer.js';
 import { type Form, keep, type Settings, wrong } from './settings.js';
 
 const forms: { [F in Form]: string } = { text: '', json: 'JSON', schema: 'JSON schema', grammar: 'Grammar' };
 
+/** What is used of the drawer, which may not be there yet. */
+export interface Opener {
+  /** Opens it at a field. */
+  open(field?: string): void;
+  /** Shows the settings as they are now. */
+  show(): void;
+}
+
 export class Chips {
   constructor(
     private readonly s: Settings,
-    private readonly drawer: Drawer,
+    private readonly drawer: Opener,
   ) {
     button('json-mode').addEventListener('click', () => {
       s.form = s.form === 'text' ? 'json' : 'text';

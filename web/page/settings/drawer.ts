@@ -26,7 +26,8 @@ const more = {
 const sliders = { ...usual, ...more };
 const numeric = Object.keys(sliders) as (keyof typeof sliders)[];
 const selects = ['overflow', 'toolChoice', 'reasoningEffort'] as const;
-const texts = ['schema', 'grammar', 'tools', 'system'] as const;
+const texts = ['schema', 'grammar', 'tools', 'system', 'extra'] as const;
+const checks = ['useTools', 'enterSends'] as const;
 
 export class Drawer {
   private readonly dialog = $<HTMLDialogElement>('settings');
@@ -39,7 +40,6 @@ export class Drawer {
     $('sampling').append(...rows(usual));
     $('more-sampling').append(...rows(more));
     $('reasoningEffort').append(...choices.reasoningEffort.slice(1).map((v) => el('option', {}, v)));
-    button('open-settings').addEventListener('click', () => this.open());
     button('close-settings').addEventListener('click', () => this.dialog.close());
     this.dialog.addEventListener('click', (e) => {
       if (e.target === this.dialog) this.dialog.close(); // beside the drawer
@@ -50,7 +50,7 @@ export class Drawer {
     this.on('maxTokens', () => Object.assign(s, { maxTokens: whole('maxTokens', 1) }));
     this.on('seed', () => Object.assign(s, { seed: whole('seed', 0) }));
     for (const name of selects) this.on(name, () => Object.assign(s, { [name]: input(name).value }));
-    this.on('useTools', () => Object.assign(s, { useTools: input('useTools').checked }));
+    for (const name of checks) this.on(name, () => Object.assign(s, { [name]: input(name).checked }));
     for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=form]'))
       radio.addEventListener('change', () => {
         s.form = radio.value as Form;
@@ -91,7 +91,7 @@ export class Drawer {
     input('stop-text').value = s.stop;
     input('maxTokens').value = s.maxTokens === undefined ? '' : String(s.maxTokens);
     input('seed').value = s.seed === undefined ? '' : String(s.seed);
-    input('useTools').checked = s.useTools;
+    for (const name of checks) input(name).checked = s[name];
     for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=form]'))
       radio.checked = radio.value === s.form;
     this.labels();

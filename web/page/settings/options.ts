@@ -1,6 +1,6 @@
 // Settings as the two engines take them.
 import type { AnswerOptions, GenerateOptions } from '../../src/index.js';
-import { type Settings, schemaOf, toolsOf } from './settings.js';
+import { extraOf, type Settings, schemaOf, toolsOf } from './settings.js';
 
 /** For the npm package. */
 export function localOptions(s: Settings): GenerateOptions {
@@ -64,5 +64,6 @@ export function serverOptions(s: Settings, chats: boolean): Record<string, unkno
     ...(s.form === 'grammar' ? { grammar: s.grammar } : {}),
     ...(tools && chats ? { tools, tool_choice: s.toolChoice } : {}),
     ...(s.reasoningEffort && chats ? { reasoning_effort: s.reasoningEffort } : {}),
+    ...extraOf(s),
   };
 }

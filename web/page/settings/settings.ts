@@ -1,6 +1,7 @@
 // How answers are made: what the drawer sets, and what is remembered of it.
 
 import type { ReasoningEffort } from '../../src/index.js';
+import { recall, remember } from '../lib/storage.js';
 
 export type Form = 'text' | 'json' | 'schema' | 'grammar';
 
@@ -34,6 +35,9 @@ export interface Settings {
   /** '': the model's default. */
   reasoningEffort: '' | ReasoningEffort;
   system: string;
+  /** JSON, an object that is added to requests to the server; '': nothing. */
+  extra: string;
+  enterSends: boolean;
 }
 
 export const exampleSchema = `{
@@ -88,6 +92,8 @@ export const defaults: Settings = {
   toolChoice: 'auto',
   reasoningEffort: '',
   system: '',
+  extra: '',
+  enterSends: true,
 };
 
 /** What is wrong with settings that the visitor wrote. */
@@ -115,6 +121,14 @@ export function toolsOf(s: Settings): object[] | undefined {
   return v.length > 0 ? v : undefined;
 }
 
+/** What is added to requests to the server. */
+export function extraOf(s: Settings): object {
+  if (s.extra.trim() === '') return {};
+  const v = parse('More for the server', s.extra);
+  if (typeof v === 'object' && v !== null && !Array.isArray(v)) return v;
+  throw new SettingsError('More for the server: want an object, { "name": value }');
+}
+
 function parse(what: string, text: string): unknown {
   try {
     return JSON.parse(text);
@@ -131,6 +145,7 @@ export function wrong(s: Settings): string | undefined {
     if (s.useTools && s.form !== 'text')
       return 'Tools and a form of the answer exclude each other: turn one of them off.';
     toolsOf(s);
+    extraOf(s);
     return undefined;
   } catch (e) {
     return (e as Error).message;
@@ -169,13 +184,9 @@ export function restore(text: string | null): Settings {
 }
 
 export function load(): Settings {
-  return restore(localStorage.getItem(storage));
+  return restore(recall(storage));
 }
 
 export function keep(s: Settings): void {
-  try {
-    localStorage.setItem(storage, JSON.stringify(s));
-  } catch {
-    // no room: they hold until the page is closed
-  }
+  remember(storage, JSON.stringify(s));
 }

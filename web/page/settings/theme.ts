@@ -1,10 +1,12 @@
 // The colors: the system's, or the ones that the visitor has chosen.
+import { recall, remember } from '../lib/storage.js';
+
 const storage = 'llama-webgpu-theme';
 
 type Theme = '' | 'light' | 'dark'; // '': as the system has it
 
 function kept(): Theme {
-  const text = localStorage.getItem(storage);
+  const text = recall(storage);
   return text === 'light' || text === 'dark' ? text : '';
 }
 
@@ -12,20 +14,19 @@ function show(theme: Theme): void {
   document.documentElement.style.colorScheme = theme;
 }
 
-/** Shows the colors that were chosen last, and has the switch of the drawer change them. */
+/** Shows the colors that were chosen last. */
 export function theme(): void {
   show(kept());
+}
+
+/** Has the switch of the drawer change the colors. */
+export function themeSwitch(): void {
   for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=theme]')) {
     radio.checked = radio.value === kept();
     radio.addEventListener('change', () => {
       const chosen = radio.value as Theme;
       show(chosen);
-      try {
-        if (chosen) localStorage.setItem(storage, chosen);
-        else localStorage.removeItem(storage);
-      } catch {
-        // no room: it holds until the page is closed
-      }
+      remember(storage, chosen || undefined);
     });
   }
 }

@@ -141,6 +141,7 @@ test('openai: JSON, texts, mistakes', async () => {
     toolChoice: { messages: ask, tool_choice: 'sometimes' },
     reasoningEffort: { messages: ask, reasoning_effort: 'much' },
     reasoning_format: { messages: ask, reasoning_format: 'loud' },
+    continueLast: { messages: ask, continue_final_message: 'please' },
     logprobs: { messages: ask, logprobs: true },
     n: { messages: ask, n: 0 },
     messages: {},
@@ -177,6 +178,7 @@ test('openai: tools and thoughts', async () => {
     parallel_tool_calls: false,
     reasoning_effort: 'low',
     chat_template_kwargs: { a: 1 },
+    continue_final_message: false,
   };
   const [choice] = (await chat.completions.create(q)).choices;
   assert.deepEqual(choice.message, {
@@ -192,8 +194,8 @@ test('openai: tools and thoughts', async () => {
   assert.equal(choice.finish_reason, 'tool_calls');
   const { o } = m.calls[0];
   assert.deepEqual(
-    [o.tools, o.toolChoice, o.parallelToolCalls, o.thoughts, o.reasoningEffort, o.templateVariables],
-    [q.tools, { name: 'weather' }, false, true, 'low', { a: 1 }],
+    [o.tools, o.toolChoice, o.parallelToolCalls, o.thoughts, o.reasoningEffort, o.templateVariables, o.continueLast],
+    [q.tools, { name: 'weather' }, false, true, 'low', { a: 1 }, undefined],
   );
   const chunks = await all(await chat.completions.create({ ...q, stream: true }));
   const deltas = chunks.map((c) => c.choices[0].delta);

@@ -100,6 +100,7 @@ func TestThirdParty(t *testing.T) {
 		{"third_party/huggingface-jinja", "node_modules/@huggingface/jinja", map[string]string{"index.js": "dist/index.js"}},
 		{"third_party/marked", "node_modules/marked", map[string]string{"marked.esm.js": "lib/marked.esm.js"}},
 		{"third_party/highlight.js", "node_modules/highlight.js", same},
+		{"third_party/temml", "node_modules/temml", map[string]string{"temml.min.js": "dist/temml.min.js"}},
 	} {
 		_, err := os.Stat(lib.theirs)
 		require(t, err == nil, lib.theirs+" is missing: npm ci")

@@ -396,6 +396,7 @@ func TestPageMarkdown(t *testing.T) {
 		t.Error(b)
 	}
 	v.colors(string(texts))
+	v.formulas()
 	var html string
 	v.do(chromedp.Evaluate(`(async () => {
 		const { Rendering } = await import('./markdown.js');
@@ -441,6 +442,36 @@ func (v *visitor) colors(texts string) {
 		root.remove();
 		return bad;
 	})()`, &bad, awaited))
+	for _, b := range bad {
+		v.t.Error(b)
+	}
+}
+
+// formulas has formulas drawn, and shows those that ask for more than that as they are.
+func (v *visitor) formulas() {
+	v.t.Helper()
+	var bad []string
+	v.do(chromedp.Evaluate(`(async () => {
+		const { typeset } = await import('./math.js');
+		const { Rendering } = await import('./markdown.js');
+		const bad = [], drawn = ['\\frac{a}{b}', '\\sqrt[3]{x} + \\cancel{y}', '\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}', '\\begin{align}a&=b\\\\c&=d\\tag{1}\\end{align}', '\\text{a <b> \\& c}', '\\color{red}x', '\\boxed{\\mathcal{L}}', '\\int_0^\\infty e^{-x}\\,dx', '\\xrightarrow{ab}', '\\overbrace{a+b}^{n}'];
+		for (const tex of drawn) {
+			const e = typeset(tex, true);
+			if (e?.localName !== 'math') bad.push(tex + ' is not drawn');
+			if (e?.querySelector('[href], [src], script, a, img')) bad.push(tex + ': ' + e.outerHTML);
+		}
+		for (const tex of ['\\href{javascript:alert(1)}{x}', '\\url{https://x.y}', '\\includegraphics{https://x.y/z.png}', '\\class{a}{x}', '\\id{a}{x}', '\\style{color:red}{x}', '\\data{a=b}{x}', '\\def\\a{\\a\\a}\\a', '{'.repeat(3000), 'x'.repeat(5000), '\\frac{a'])
+			if (typeset(tex, false)) bad.push(tex + ': ' + typeset(tex, false).outerHTML);
+		const root = document.createElement('div');
+		root.className = 'message assistant';
+		const body = root.appendChild(Object.assign(document.createElement('div'), { className: 'body' }));
+		document.querySelector('#hero').hidden = true;
+		document.querySelector('#messages').append(root);
+		new Rendering(body).update('The roots of $ax^2 + bx + c$ are\n\n$$x = \\frac{-b \\pm \\sqrt{b^2 - 4ac}}{2a},$$\n\nfor $5 and $10, with \\(\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}\\) and $\\href{javascript:alert(1)}{x}$.');
+		for (let i = 0; i < 1000 && body.querySelectorAll('math').length < 3; i++) await new Promise((r) => setTimeout(r, 10));
+		if (body.querySelectorAll('math').length !== 3 || !body.textContent.includes('for $5 and $10, with') || !body.textContent.includes('$\\href{javascript:alert(1)}{x}$')) bad.push(body.innerHTML);
+		return bad;
+	})()`, &bad, awaited), picture(v.t, "formulas"), chromedp.Evaluate("document.querySelector('#messages').replaceChildren()", nil))
 	for _, b := range bad {
 		v.t.Error(b)
 	}

@@ -8,6 +8,7 @@ export async function runtime(): Promise<typeof import('../src/worker.js')> {
 
 export const markdown = (): Promise<typeof import('./markdown.js')> => import('./markdown.js');
 export const highlighting = (): Promise<typeof import('./highlight.js')> => import('./highlight.js');
+export const formulas = (): Promise<typeof import('./math.js')> => import('./math.js');
 export const settingsDrawer = (): Promise<typeof import('./preferences.js')> => import('./preferences.js');
 export const files = (): Promise<typeof import('./files.js')> => import('./files.js');
 export const shortcuts = (): Promise<typeof import('./shortcuts.js')> => import('./shortcuts.js');

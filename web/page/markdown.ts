@@ -2,7 +2,8 @@
 // an element of each token of a kind that it knows; all else, tags too, is text. Images are not loaded, they become links.
 // This is a script of its own, which the page loads when there is something to show.
 import { plain, safeLink } from './chat/links.js';
-import { highlighting } from './lazy.js';
+import { mayHave, rules } from './formulas.js';
+import { formulas, highlighting } from './lazy.js';
 import { copyButton } from './lib/copy.js';
 import { el } from './lib/dom.js';
 import { Lexer, type Token } from './lib/marked.js';
@@ -11,6 +12,9 @@ import { Lexer, type Token } from './lib/marked.js';
 const longest = 400_000;
 /** Deeper nesting than this is shown as text. */
 const deepest = 24;
+/** When a block has this many elements, the rest of it is shown as text. */
+const most = 10_000;
+let left = most;
 
 /** Shows Markdown in an element, again and again as it grows: blocks that have not changed keep their elements. */
 export class Rendering {
@@ -24,6 +28,7 @@ export class Rendering {
     while (same < blocks.length && blocks[same]!.raw === this.shown[same]?.raw) same++;
     for (const { node } of this.shown.splice(same)) this.root.removeChild(node);
     for (const block of blocks.slice(same)) {
+      left = most;
       const node = renderBlock(block, 0);
       this.root.append(node);
       this.shown.push({ raw: block.raw, node });
@@ -34,7 +39,8 @@ export class Rendering {
 function lex(markdown: string): Token[] {
   if (markdown.length <= longest) {
     try {
-      return new Lexer({ gfm: true, breaks: false })
+      const extensions = mayHave(markdown) ? { extensions: rules } : {};
+      return new Lexer({ gfm: true, breaks: false, ...extensions })
         .lex(markdown)
         .filter((t) => t.type !== 'space' && t.type !== 'def');
     } catch {
@@ -49,7 +55,7 @@ function blocks(tokens: readonly Token[] | undefined, depth: number): Node[] {
 }
 
 function renderBlock(t: Token, depth: number): Node {
-  if (depth > deepest) return el('p', { class: 'plain' }, t.raw);
+  if (depth > deepest || left-- < 0) return el('p', { class: 'plain' }, t.raw);
   switch (t.type) {
     case 'paragraph':
       return el('p', {}, ...inlines(t.tokens, depth));
@@ -65,6 +71,8 @@ function renderBlock(t: Token, depth: number): Node {
       return list(t, depth);
     case 'table':
       return table(t, depth);
+    case 'math':
+      return formula(t);
     case 'hr':
       return el('hr');
     case 'space':
@@ -79,8 +87,16 @@ function renderBlock(t: Token, depth: number): Node {
 
 function list(t: Token, depth: number): Node {
   const start = Number(t.start);
-  const items = (t.items ?? []).map((item) => el('li', {}, ...blocks(item.tokens, depth + 1)));
+  const list = t.items ?? [];
+  const shown = list.slice(0, Math.max(0, left));
+  const items = shown.map((item) => el('li', {}, ...blocks(item.tokens, depth + 1)));
+  if (shown.length < list.length) items.push(rest(list.slice(shown.length)));
   return t.ordered ? el('ol', { start: start > 1 && start }, ...items) : el('ul', {}, ...items);
+}
+
+/** What is too much, as text. */
+function rest(tokens: readonly Token[]): HTMLLIElement {
+  return el('li', { class: 'plain' }, tokens.map((t) => t.raw).join(''));
 }
 
 function checkbox(t: Token): Node {
@@ -93,6 +109,8 @@ function checkbox(t: Token): Node {
 }
 
 function table(t: Token, depth: number): Node {
+  const cells = (t.rows ?? []).length * ((t.header as Token[] | undefined) ?? []).length;
+  if (cells > left) return el('pre', { tabindex: 0 }, t.raw);
   const row = (cells: readonly Token[], tag: 'th' | 'td') =>
     el(
       'tr',
@@ -140,13 +158,32 @@ function inlines(tokens: readonly Token[] | undefined, depth: number): Node[] {
   return (tokens ?? []).map((t) => inline(t, depth + 1));
 }
 
+/** A formula: its TeX, until the script that draws formulas is there. */
+function formula(t: Token): Node {
+  const display = t.display === true;
+  const e = el(display ? 'div' : 'span', { class: display ? 'math display' : 'math' }, t.raw.trim());
+  void typeset(e, t.text ?? '', display);
+  return e;
+}
+
+async function typeset(e: HTMLElement, tex: string, display: boolean): Promise<void> {
+  try {
+    const drawn = (await formulas()).typeset(tex, display);
+    if (drawn) e.replaceChildren(drawn);
+  } catch {
+    // it stays as it is: the script did not come
+  }
+}
+
 function inline(t: Token, depth: number): Node {
-  if (depth > deepest) return document.createTextNode(t.raw);
+  if (depth > deepest || left-- < 0) return document.createTextNode(t.raw);
   switch (t.type) {
     case 'strong':
     case 'em':
     case 'del':
       return el(t.type, {}, ...inlines(t.tokens, depth));
+    case 'math':
+      return formula(t);
     case 'codespan':
       return el('code', {}, t.text ?? '');
     case 'br':

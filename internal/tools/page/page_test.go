@@ -32,6 +32,9 @@ func small() files {
 		"web/page/index.html":                      []byte("<p>\n\n  a\n  <b>b</b>\n"),
 		"web/page/markdown.ts":                     []byte("import { Lexer } from 'marked';\nexport const lex = new Lexer();\n"),
 		"web/page/measure.ts":                      []byte("export const measured = 1;\n"),
+		"web/page/math.ts":                         []byte("import temml from 'temml';\nexport const draw = temml.render;\n"),
+		"web/third_party/temml/LICENSE":            []byte("Temml's terms\n"),
+		"web/third_party/temml/temml.min.js":       []byte("var temml = { render: () => 'draws formulas' };\n"),
 		"web/page/settings.html":                   []byte("<p>s\n"),
 		"web/page/measure.html":                    []byte("<p>m\n"),
 		"web/page/styles/measure.css":              []byte("i { color: red }\n"),
@@ -65,7 +68,7 @@ func TestScripts(t *testing.T) {
 	if names := slices.Sorted(maps.Keys(pkg)); !slices.Equal(names, []string{"a.js", "b.js", "backend.js", "jinja.js"}) {
 		t.Errorf("the package is %v", names)
 	}
-	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "files.js", "highlight.js", "icon.svg", "index.html", "markdown.js", "measure.css", "measure.html", "measure.js", "preferences.js", "settings.html", "shortcuts.js", "style.css"}) {
+	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "files.js", "highlight.js", "icon.svg", "index.html", "markdown.js", "math.js", "measure.css", "measure.html", "measure.js", "preferences.js", "settings.html", "shortcuts.js", "style.css"}) {
 		t.Errorf("the page is %v", names)
 	}
 	if want := "import { b } from \"./b.js\";\nconst a = b;\nexport {\n  a\n};\n"; string(pkg["a.js"]) != want {
@@ -86,6 +89,9 @@ func TestScripts(t *testing.T) {
 	}
 	if script := string(page["highlight.js"]); !strings.HasPrefix(script, "/*! highlight.js\n\nHighlight's terms\n*/") || !strings.Contains(script, "finds colors") {
 		t.Errorf("highlight.js is %q", script)
+	}
+	if script := string(page["math.js"]); !strings.HasPrefix(script, "/*! temml\n\nTemml's terms\n*/") || !strings.Contains(script, "draws formulas") {
+		t.Errorf("math.js is %q", script)
 	}
 	if script := string(page["markdown.js"]); !strings.HasPrefix(script, "/*! marked\n\nMarked's terms\n*/") || !strings.Contains(script, "reads Markdown") {
 		t.Errorf("markdown.js is %q", script)

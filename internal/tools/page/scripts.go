@@ -86,10 +86,11 @@ func jinjaModule(web string) ([]byte, error) {
 var libraries = map[string]struct{ dir, name, file string }{
 	"markdown":  {"third_party/marked", "marked", "/marked.esm.js"},
 	"highlight": {"third_party/highlight.js", "highlight.js", ""},
+	"math":      {"third_party/temml", "temml", "/temml.min.js"},
 }
 
 // pageScripts are the scripts of the page: the first one, and those that it loads when it needs them.
-var pageScripts = []string{"app", "markdown", "highlight", "preferences", "files", "shortcuts", "measure"}
+var pageScripts = []string{"app", "markdown", "highlight", "math", "preferences", "files", "shortcuts", "measure"}
 
 // pageFiles returns the page: its scripts, its style, and the files that are served as they are.
 func pageFiles(web string) (files, error) {
@@ -131,6 +132,15 @@ func pageFiles(web string) (files, error) {
 	return out, nil
 }
 
+// exported makes a module of Temml's script, which has its library in a variable.
+var exported = api.Plugin{Name: "exported", Setup: func(b api.PluginBuild) {
+	b.OnLoad(api.OnLoadOptions{Filter: `temml\.min\.js$`}, func(a api.OnLoadArgs) (api.OnLoadResult, error) {
+		text, err := os.ReadFile(a.Path)
+		module := string(text) + "\nexport default temml;\n"
+		return api.OnLoadResult{Contents: &module, Loader: api.LoaderJS}, err
+	})
+}}
+
 // indentation is there for those who edit the page's HTML. Nothing in it keeps its blanks, as a pre would.
 var indentation = regexp.MustCompile(`\n[ \n]+`)
 
@@ -139,7 +149,7 @@ var indentation = regexp.MustCompile(`\n[ \n]+`)
 func pageScript(web, name string) api.BuildOptions {
 	o := api.BuildOptions{
 		EntryPoints: []string{filepath.Join(absolute(web), "page", name+".ts")}, Bundle: true, Outdir: ".",
-		External: []string{"./llama-webgpu/*"}, Alias: map[string]string{},
+		External: []string{"./llama-webgpu/*"}, Alias: map[string]string{}, Plugins: []api.Plugin{exported},
 		MinifySyntax: true, MinifyWhitespace: true, MinifyIdentifiers: true,
 	}
 	for _, lib := range libraries {

@@ -14,6 +14,7 @@ export interface Token {
   start?: number | string;
   items?: Token[];
   checked?: boolean;
+  display?: boolean; // of a formula
   align?: 'left' | 'center' | 'right' | null;
   header?: Token[] | boolean;
   rows?: Token[][];
@@ -22,4 +23,5 @@ export interface Token {
 export const Lexer = MarkedLexer as unknown as new (o: {
   gfm: boolean;
   breaks: boolean;
+  extensions?: object;
 }) => { lex(text: string): Token[] };

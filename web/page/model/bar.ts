@@ -2,7 +2,7 @@
 // card.
 import type { Chats } from '../chat/chats.js';
 import { branch } from '../chat/tree.js';
-import { $, button, el, facts } from '../lib/dom.js';
+import { $, button, el, facts, paced } from '../lib/dom.js';
 import { bytes, count } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
 import { announce } from '../lib/notices.js';
@@ -23,6 +23,10 @@ export class ModelBar {
     models.addEventListener('loading', () => this.loading());
     models.addEventListener('list', () => this.welcome());
     for (const what of ['shown', 'writing'] as const) chats.addEventListener(what, () => this.used());
+    chats.addEventListener(
+      'text',
+      paced(() => this.used(), 300),
+    );
     button('cancel').addEventListener('click', () => models.loading?.ender.abort());
     button('open-card').addEventListener('click', () => this.card());
     const card = $<HTMLDialogElement>('card');
@@ -139,11 +143,15 @@ export class ModelBar {
 
   /** How much of the context the conversation takes, as of its last answer. */
   private used(): void {
+    const { writing, current } = this.chats;
     const context = this.models.engine?.context;
-    const last = branch(this.chats.current).findLast((m) => m.record?.promptTokens)?.record;
+    const last = branch(current).findLast((m) => m.record?.promptTokens)?.record;
     const box = $('context');
-    box.hidden = !context || !last;
-    if (!context || !last) return;
+    const live = writing?.conversation === current && writing.speed.tokens > 0 ? writing.speed : undefined;
+    box.hidden = !live && (!context || !last);
+    $('context-meter').hidden = live !== undefined;
+    if (live) $('context-text').textContent = `${count(live.tokens, 'token')} · ${live.perSecond.toFixed(1)} tokens/s`;
+    if (live || !context || !last) return;
     const tokens = (last.promptTokens ?? 0) + (last.tokens ?? 0);
     const speed = last.tokensPerSecond ? ` · ${last.tokensPerSecond.toFixed(1)} tokens/s` : '';
     $<HTMLProgressElement>('context-meter').value = Math.min(1, tokens / context);

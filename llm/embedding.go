@@ -69,8 +69,10 @@ func (r *run) embed(ctx context.Context) (p Piece, added bool, err error) {
 	return r.end(-1, "", FinishLength), true, nil
 }
 
-// needsAll reports whether hidden states of all tokens are wanted, also of those that a cache has.
-func (r *run) needsAll() bool { return r.embedding != nil && r.embedding.pooling == PoolMean }
+// needsAll reports whether something of all tokens of the prompt is wanted, also of those that a cache has.
+func (r *run) needsAll() bool {
+	return r.embedding != nil && r.embedding.pooling == PoolMean || r.o.PromptLogprobs
+}
 
 func (e *embedding) add(_ int, hidden []float32) error {
 	if e.sum == nil {

@@ -61,7 +61,7 @@ func (m *Model) join(ctx context.Context, runs []*run) (all []joined, err error)
 }
 
 // joinable reports whether a text's prompt can be computed together with others.
-func (r *run) joinable() bool { return r.embedding == nil && r.o.most() > 0 }
+func (r *run) joinable() bool { return r.embedding == nil && !r.scoring() && r.o.most() > 0 }
 
 // joined returns the prompts that can be computed in one pass, if the first can.
 func (s *Scheduler) joined(texts []*text) (all []*text) {

@@ -26,8 +26,7 @@ func (r *run) logprob(id int32, candidates []sample.Candidate, logSumExp float64
 		if err != nil {
 			return nil, err
 		}
-		candidates, logSumExp = ofAll(logits)
-		at = int(id)
+		return logprobOf(logits, id, r.o.TopLogprobs), nil
 	}
 	p := &Logprob{Token: id, Logprob: float64(candidates[at].Logit) - logSumExp}
 	ranked := slices.SortedFunc(slices.Values(candidates), func(a, b sample.Candidate) int {
@@ -39,12 +38,26 @@ func (r *run) logprob(id int32, candidates []sample.Candidate, logSumExp float64
 	return p, nil
 }
 
-// ofAll returns all logits as candidates, by id, and ln Σ exp(logit).
-func ofAll(logits []float32) (all []sample.Candidate, logSumExp float64) {
+// logprobOf finds that of a token, and of the `top` likeliest ones: of those that are alike, the lowest ids.
+func logprobOf(logits []float32, id int32, top int) *Logprob {
 	most, sum := float64(slices.Max(logits)), 0.0
-	for id, l := range logits {
-		all = append(all, sample.Candidate{ID: int32(id), Logit: l})
+	for _, l := range logits {
 		sum += math.Exp(float64(l) - most)
 	}
-	return all, most + math.Log(sum)
+	logSumExp := most + math.Log(sum)
+	p := &Logprob{Token: id, Logprob: float64(logits[id]) - logSumExp}
+	for i, l := range logits {
+		switch n := len(p.Top); {
+		case n < top:
+			p.Top = append(p.Top, Logprob{Token: int32(i)})
+		case n == 0 || l <= logits[p.Top[n-1].Token]:
+			continue
+		}
+		at := len(p.Top) - 1
+		for ; at > 0 && l > logits[p.Top[at-1].Token]; at-- {
+			p.Top[at] = p.Top[at-1]
+		}
+		p.Top[at] = Logprob{Token: int32(i), Logprob: float64(l) - logSumExp}
+	}
+	return p
 }

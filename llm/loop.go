@@ -61,8 +61,11 @@ func (r *run) advance(ctx context.Context) (p Piece, added bool, err error) {
 	if r.embedding != nil {
 		return r.embed(ctx)
 	}
+	if r.scoring() {
+		return Piece{}, false, r.score(ctx)
+	}
 	if r.o.most() == 0 {
-		return r.end(-1, "", FinishLength), true, nil
+		return r.scored(r.end(-1, "", FinishLength)), true, nil
 	}
 	n, err := r.session.prefill(ctx, r.rest)
 	r.rest = r.rest[n:]

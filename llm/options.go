@@ -41,6 +41,10 @@ type GenerateOptions struct {
 	Logprobs    bool // pieces have the probability of their token
 	TopLogprobs int  // … and those of so many of the likeliest ones, at most MaxTopLogprobs
 
+	// PromptLogprobs scores the prompt, too: the first piece has the probability of each of its tokens. All of it is computed then,
+	// whatever the cache has.
+	PromptLogprobs bool
+
 	Show []string // special tokens whose names the text has, where others are left out of it
 
 	Form *Form // the text is one of these; nil: any. A text that does not come to its end has FinishLength

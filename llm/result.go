@@ -23,6 +23,8 @@ type Piece struct {
 	Logprob *Logprob // of Token, with GenerateOptions.Logprobs
 	Text    string   // what is final now: may be empty while a character or a stop sequence is incomplete
 	Result  *Result  // of the last piece of a text, else nil
+
+	PromptLogprobs []*Logprob // of the first piece, with GenerateOptions.PromptLogprobs: of each token of the prompt; that of the first is nil
 }
 
 // Result is a text that has ended.

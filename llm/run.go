@@ -18,6 +18,7 @@ type run struct {
 	form      *formed    // nil: any text will do
 	rest      []int32    // to be fed before the next token is chosen; of the prompt several, later one
 	last      *Logprob   // of the token that was chosen last, if it is wanted
+	scores    []*Logprob // of the prompt, as far as they are wanted and known, until a piece has taken them
 	embedding *embedding // what is wanted in place of a text, nil: a text
 	chosen    int        // tokens, one that ended the text included
 	keep      int        // of the prompt, first tokens that a shift does not drop
@@ -80,7 +81,9 @@ func newRun(index int, m *Model, prompt []int32, o *GenerateOptions) (*run, erro
 // begin gives the text a sequence, and finds out what of the prompt is to be computed.
 func (r *run) begin(s *Session) error {
 	r.session, r.begun = s, time.Now()
-	if r.o.most() == 0 {
+	if r.o.PromptLogprobs {
+		r.scores = []*Logprob{nil}
+	} else if r.o.most() == 0 {
 		return nil
 	}
 	if r.needsAll() {
@@ -131,7 +134,7 @@ func (r *run) take(id int32) (Piece, error) {
 	if p.Token >= 0 {
 		p.Logprob = r.last
 	}
-	return p, nil
+	return r.scored(p), nil
 }
 
 // added is take for a token that the form of the text allows; complete says that the text has come to its end by it.

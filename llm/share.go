@@ -126,7 +126,7 @@ func (s *Scheduler) catchUp(t *text) {
 
 // joins reports whether a text has but one token of its prompt to compute, which the texts that have begun can take along.
 func (s *Scheduler) joins(t *text) bool {
-	return t.reading() && len(t.rest) == 1 && t.embedding == nil && !s.m.engine.Recurrent()
+	return t.reading() && len(t.rest) == 1 && t.joinable() && !s.m.engine.Recurrent()
 }
 
 // couldTake reports whether a text that began earlier is about to compute tokens that this one can then take over.

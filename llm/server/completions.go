@@ -40,6 +40,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
 		if o.Form, err = want.form(j.l, "", func(g *grammar.Grammar) (*grammar.Grammar, error) { return g, nil }); err != nil {
 			return nil, err
 		}
+		o.PromptLogprobs = j.q.Echo && o.Logprobs // what is echoed is a part of the text
 		return prompts("prompt", j.q.Prompt, most, j.l)
 	})
 }
@@ -64,7 +65,16 @@ type job struct {
 	created  int64
 	requests []llm.Request
 	turn     *turn               // of a chat
+	offsets  []int               // of each text: how many characters its tokens have that were described
 	read     chan choiceProgress // how much of the prompts has been read; nil: nobody asks
+}
+
+// scores are the probabilities of the tokens that the piece has, those of a prompt before them.
+func scores(p *llm.Piece) []*llm.Logprob {
+	if p.Logprob == nil {
+		return p.PromptLogprobs
+	}
+	return append(p.PromptLogprobs, p.Logprob)
 }
 
 // prepare makes the prompts of a request, and adds to the options what they need.
@@ -103,6 +113,7 @@ func (s *Server) run(r *http.Request, q *request, f answerForm, p prepare, respo
 				j.requests = append(j.requests, llm.Request{Prompt: ids, Options: one})
 			}
 		}
+		j.offsets = make([]int, len(j.requests))
 		if len(j.requests) > most {
 			return bad("n", "%d texts, want at most %d", len(j.requests), most)
 		}
@@ -226,9 +237,7 @@ func (j *job) whole(w http.ResponseWriter, texts *llm.Texts) error {
 	var last *llm.Stats
 	probabilities := make([][]*llm.Logprob, len(j.requests))
 	err := j.follow(texts, nil, func(p *llm.Piece) {
-		if p.Logprob != nil {
-			probabilities[p.Index] = append(probabilities[p.Index], p.Logprob)
-		}
+		probabilities[p.Index] = append(probabilities[p.Index], scores(p)...)
 		if p.Result != nil {
 			choices[p.Index] = j.choice(p, probabilities[p.Index])
 			last = &p.Result.Stats
@@ -252,7 +261,7 @@ func (j *job) choice(p *llm.Piece, probabilities []*llm.Logprob) choice {
 	if j.q.Echo && !j.chat {
 		text = j.l.scheduler.Model().Vocabulary().Tokenizer.Decode(p.Result.Prompt, true) + text
 	}
-	c := choice{Index: p.Index, Finish: &finish, Logprobs: j.logprobs(probabilities)}
+	c := choice{Index: p.Index, Finish: &finish, Logprobs: j.logprobs(p.Index, probabilities)}
 	if !j.chat {
 		c.Text = &text
 		return c

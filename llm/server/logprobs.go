@@ -21,7 +21,7 @@ type (
 	}
 	textLogprobs struct {
 		Tokens   []string             `json:"tokens"`
-		Logprobs []float64            `json:"token_logprobs"`
+		Logprobs []*float64           `json:"token_logprobs"`
 		Top      []map[string]float64 `json:"top_logprobs"`
 		Offsets  []int                `json:"text_offset"`
 	}
@@ -41,8 +41,8 @@ func (j *job) token(p llm.Logprob) logprobJSON {
 }
 
 // logprobs describes the tokens of a piece, or of a whole text; nil if they are not wanted.
-func (j *job) logprobs(list []*llm.Logprob) any {
-	if !j.requests[0].Options.Logprobs {
+func (j *job) logprobs(index int, list []*llm.Logprob) any {
+	if !j.requests[index].Options.Logprobs {
 		return nil
 	}
 	if j.chat {
@@ -52,16 +52,28 @@ func (j *job) logprobs(list []*llm.Logprob) any {
 		}
 		return all
 	}
-	all := textLogprobs{Tokens: []string{}, Logprobs: []float64{}, Top: []map[string]float64{}, Offsets: []int{}}
-	at := 0
-	for _, p := range list {
+	all := textLogprobs{Tokens: []string{}, Logprobs: []*float64{}, Top: []map[string]float64{}, Offsets: []int{}}
+	for i, p := range list {
+		if p == nil { // the first token of a prompt, which nothing predicts
+			id := j.requests[index].Prompt[i]
+			all.add(j, index, id, j.token(llm.Logprob{Token: id}), nil, nil)
+			continue
+		}
 		t := j.token(*p)
-		top := map[string]float64{}
+		top := map[string]float64{t.Token: t.Logprob}
 		for _, o := range t.Top {
 			top[o.Token] = o.Logprob
 		}
-		all.Tokens, all.Logprobs, all.Top, all.Offsets = append(all.Tokens, t.Token), append(all.Logprobs, t.Logprob), append(all.Top, top), append(all.Offsets, at)
-		at += utf8.RuneCountInString(t.Token)
+		all.add(j, index, p.Token, t, &t.Logprob, top)
 	}
 	return all
+}
+
+// add adds a token that stands where the one before it in the same text ended. Special ones are not in the text.
+func (all *textLogprobs) add(j *job, index int, id int32, t logprobJSON, logprob *float64, top map[string]float64) {
+	all.Tokens, all.Logprobs, all.Top = append(all.Tokens, t.Token), append(all.Logprobs, logprob), append(all.Top, top)
+	all.Offsets = append(all.Offsets, j.offsets[index])
+	if !j.l.scheduler.Model().Vocabulary().Tokenizer.Special(id) {
+		j.offsets[index] += utf8.RuneCountInString(t.Token)
+	}
 }

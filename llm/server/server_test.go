@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -396,5 +398,78 @@ func TestLogprobs(t *testing.T) {
 	}
 	if _, text, _ := post(t, address+"/v1/completions", `{"prompt":"It was a cold","max_tokens":2,"logprobs":2,"temperature":0}`); !strings.Contains(text, `"token_logprobs":[-`) || !strings.Contains(text, `"text_offset":[0,`) {
 		t.Errorf("of a text: %s", text)
+	}
+}
+
+// TestEchoLogprobs asks for the probabilities of a prompt, as evaluations do: with no text after it, with one, and streamed. What a text was
+// given as, it has as a prompt.
+func TestEchoLogprobs(t *testing.T) {
+	address, _ := start(t, server.Options{}, "tiny")
+	type scores struct {
+		Tokens   []string
+		Logprobs []*float64           `json:"token_logprobs"`
+		Top      []map[string]float64 `json:"top_logprobs"`
+		Offsets  []int                `json:"text_offset"`
+	}
+	type answer struct {
+		Choices []struct {
+			Text     string
+			Logprobs *scores
+		}
+	}
+	ask := func(body string) (all answer) {
+		t.Helper()
+		status, text, _ := post(t, address+"/v1/completions", body)
+		if err := json.Unmarshal([]byte(text), &all); err != nil || status != http.StatusOK {
+			t.Fatalf("%s: %d %s", body, status, text)
+		}
+		return all
+	}
+	const prompt = `"prompt":"It was a cold","temperature":0,"logprobs":1`
+	written := ask(`{` + prompt + `,"max_tokens":5}`).Choices[0]
+	texts := ask(`{` + prompt + `,"max_tokens":5,"echo":true,"n":2}`)
+	for i, c := range texts.Choices {
+		l := c.Logprobs
+		n := len(l.Tokens) - 5
+		if c.Text != "It was a cold"+written.Text || strings.Join(l.Tokens, "") != "<|begin_of_text|>"+c.Text || n < 4 || l.Logprobs[0] != nil || l.Top[0] != nil {
+			t.Fatalf("%d: %+v, %+v; written %q", i, c, l, written.Text)
+		}
+		at := 0
+		for k, token := range l.Tokens {
+			if l.Offsets[k] != at || k > 0 && (*l.Logprobs[k] > 0 || l.Top[k][token] != *l.Logprobs[k]) {
+				t.Errorf("token %d, %q: %v %v %d, want it at %d", k, token, l.Logprobs[k], l.Top[k], l.Offsets[k], at)
+			}
+			if k > 0 { // the first one is not in the text
+				at += len([]rune(token))
+			}
+		}
+		for k, p := range l.Logprobs[n:] {
+			if math.Abs(*p-*written.Logprobs.Logprobs[k]) > 1e-3 {
+				t.Errorf("generated token %d: %v, without the prompt %v", k, *p, *written.Logprobs.Logprobs[k])
+			}
+		}
+	}
+	data, _ := json.Marshal("It was a cold" + written.Text)
+	again := ask(`{"prompt":` + string(data) + `,"max_tokens":0,"logprobs":1,"echo":true}`).Choices[0].Logprobs
+	want := texts.Choices[0].Logprobs
+	if !slices.Equal(again.Tokens, want.Tokens) {
+		t.Errorf("as a prompt: %q, as a text %q", again.Tokens, want.Tokens)
+	}
+	for i := 1; i < len(again.Tokens); i++ {
+		if math.Abs(*again.Logprobs[i]-*want.Logprobs[i]) > 1e-3 {
+			t.Errorf("token %d: %v as a prompt, %v as a text", i, *again.Logprobs[i], *want.Logprobs[i])
+		}
+	}
+	_, text, _ := post(t, address+"/v1/completions", `{`+prompt+`,"max_tokens":5,"echo":true,"stream":true}`)
+	var streamed scores
+	for line := range strings.Lines(text) {
+		var chunk answer
+		if json.Unmarshal([]byte(strings.TrimPrefix(line, "data: ")), &chunk) == nil && len(chunk.Choices) > 0 && chunk.Choices[0].Logprobs != nil {
+			streamed.Tokens = append(streamed.Tokens, chunk.Choices[0].Logprobs.Tokens...)
+			streamed.Offsets = append(streamed.Offsets, chunk.Choices[0].Logprobs.Offsets...)
+		}
+	}
+	if !slices.Equal(streamed.Tokens, want.Tokens) || !slices.Equal(streamed.Offsets, want.Offsets) {
+		t.Errorf("streamed %+v, whole %+v", streamed, want)
 	}
 }

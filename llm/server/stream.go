@@ -80,7 +80,7 @@ func (t *streaming) piece(p *llm.Piece) {
 		t.begun[p.Index] = true
 		t.begin(p)
 	}
-	if t.parsers == nil && p.Logprob == nil {
+	if t.parsers == nil && p.Logprob == nil && p.PromptLogprobs == nil {
 		t.more(p.Index, p.Text)
 	} else {
 		for _, c := range t.parts(p) {
@@ -122,8 +122,8 @@ func (t *streaming) more(index int, text string) {
 // parts are what a piece adds to a text or to a message.
 func (t *streaming) parts(p *llm.Piece) (list []choice) {
 	var logprobs any
-	if p.Logprob != nil {
-		logprobs = t.logprobs([]*llm.Logprob{p.Logprob})
+	if list := scores(p); list != nil {
+		logprobs = t.logprobs(p.Index, list)
 	}
 	switch {
 	case !t.chat:

@@ -71,7 +71,8 @@ func (v *visitor) stored(title string) (texts []string) {
 // TestPageComposer keeps a draft for each chat, also when the browser goes back or reloads, counts its tokens, and attaches long
 // texts that are pasted.
 func TestPageComposer(t *testing.T) {
-	v := meet(t, act(t, ""))
+	a := act(t, "")
+	v := meet(t, a)
 	field := func(want string) chromedp.Action {
 		return until(fmt.Sprintf("document.querySelector('#message').value === %q", want))
 	}
@@ -87,7 +88,13 @@ func TestPageComposer(t *testing.T) {
 		set("message", ""), paste, shows("#attached .chip", "pasted.txt"), send("Read it"), state("ready"), until("document.querySelector('.user:nth-last-child(2) .file')?.textContent.startsWith('pasted.txt')"), field(""))
 	v.do(chromedp.Evaluate("document.querySelector('#enterSends').click()", nil), set("message", "Line"), chromedp.Evaluate("document.querySelector('#message').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))", nil), field("Line"),
 		chromedp.Focus("#message"), press("Enter"), field(""), state("ready"), shows(lastAnswer, "actor hears: Line"))
-	v.do(chromedp.Evaluate("document.querySelector('#enterSends').click()", nil), send("Forever"), state("writing"), set("message", "Me too"), press("Enter"), until("document.querySelector('#toast').textContent.includes('busy')"), field("Me too"), chromedp.KeyEvent(kb.Escape), state("ready"))
+	choose := chromedp.Evaluate("{ const e = document.querySelector('#prompts'); e.value = '0'; e.dispatchEvent(new Event('change')); }", nil)
+	v.do(chromedp.Click("#open-settings"), set("system", "Be brief.\nAnd kind."), chromedp.Click("#save-prompt"), until("document.querySelector('#save-prompt').disabled && document.querySelector('#prompts').selectedOptions[0].textContent === 'Be brief.'"),
+		set("system", ""), picture(t, "prompts"), choose, until("document.querySelector('#system').value === 'Be brief.\\nAnd kind.'"), chromedp.Click("#close-settings"), chromedp.Evaluate("document.querySelector('#enterSends').click()", nil), hear("Go", "actor hears: Go"))
+	if m := a.last(t).Messages; m[0].Role != "system" || m[0].Content != "Be brief.\nAnd kind." {
+		t.Errorf("with a saved system prompt, the page says %+v", m)
+	}
+	v.do(send("Forever"), state("writing"), set("message", "Me too"), press("Enter"), until("document.querySelector('#toast').textContent.includes('busy')"), field("Me too"), chromedp.KeyEvent(kb.Escape), state("ready"))
 }
 
 // TestPageKeys uses the page by its shortcuts, pins a chat, and imports one from llama-server.
@@ -168,6 +175,42 @@ func TestPageInterrupted(t *testing.T) {
 	v.do(chromedp.Click("#new-chat"), send("Forever"), until("document.querySelector('.assistant .body')?.textContent.includes('word5')"), press("shift+d"), state("ready"), until("document.querySelectorAll('#conversations .open').length === 1"), chromedp.Reload(), state("ready"))
 	if v.is("document.querySelectorAll('#conversations .open').length !== 1") {
 		t.Error("a chat that was deleted while it was written is there again")
+	}
+}
+
+// TestPageSwitches chooses another model in the middle of an answer, which the first one still completes, and has a model vanish
+// from the server.
+func TestPageSwitches(t *testing.T) {
+	a := act(t, "")
+	v := meet(t, a)
+	understudy := "Array.from(document.querySelectorAll('#model-list .open')).find((b) => b.textContent.startsWith('understudy'))"
+	v.do(onServer("actor"), send("Forever"), until("document.querySelector('.assistant .body')?.textContent.includes('word5')"), chromedp.Click("#model"), chromedp.WaitVisible("#picker"), until(understudy), chromedp.Evaluate(understudy+".click()", nil),
+		until("document.querySelector('#model').textContent.startsWith('understudy')"), state("writing"), chromedp.KeyEvent(kb.Escape), state("ready"), until("document.querySelector('.record').textContent.startsWith('actor · server · ')"),
+		hear("And you?", "understudy hears: And you?"), send("Gone"), until("document.querySelector('.assistant.last .note.bad') !== null"), state("ready"), onServer("actor"),
+		tool(-1, "Generate again"), state("ready"), until("document.querySelector('.assistant.last .turner span')?.textContent === '2 / 2'"))
+	if record := v.text(".assistant.last .record"); !strings.HasPrefix(record, "actor · ") {
+		t.Errorf("the answer of another model says %q", record)
+	}
+}
+
+// TestPageOffline stops the server: the service worker has kept the page, and nothing but the page.
+func TestPageOffline(t *testing.T) {
+	a := act(t, "")
+	v := meet(t, a)
+	v.do(onServer("actor"), hear("Hello", "actor hears: Hello"), chromedp.Evaluate("navigator.serviceWorker.register('sw.js').then(() => navigator.serviceWorker.ready).then(() => true)", nil, awaited), until("navigator.serviceWorker.controller !== null"),
+		chromedp.Reload(), state("ready"))
+	a.CloseClientConnections()
+	a.Close()
+	v.do(chromedp.Reload(), state("empty"), shows(lastAnswer, "actor hears: Hello"), chromedp.Click("#open-settings"), chromedp.WaitVisible("#system"), chromedp.Click("#close-settings"), send("Still there?"), chromedp.WaitVisible("#picker"), picture(t, "offline"))
+	var kept []string
+	v.do(chromedp.Evaluate("caches.open('llama-webgpu-page').then((c) => c.keys()).then((list) => list.map((r) => new URL(r.url).pathname))", &kept, awaited))
+	if len(kept) < 15 {
+		t.Errorf("it has kept %v", kept)
+	}
+	for _, path := range kept {
+		if strings.HasPrefix(path, "/v1/") || path == "/props" || strings.HasPrefix(path, "/models/") {
+			t.Errorf("it has kept %s", path)
+		}
 	}
 }
 

@@ -295,6 +295,10 @@ await models.refresh();
 bar.show();
 begun = true;
 showEngine();
+// where the server is this machine, the page has no use without it
+if (!/^(localhost|127\..*|\[::1\])$/.test(location.hostname))
+  void navigator.serviceWorker?.register('sw.js').catch(() => {}); // it needs the server then
+
 const link = new URLSearchParams(location.search);
 const last = named(link.get('m') ?? link.get('model')) ?? models.last();
 if (last) await load(last);

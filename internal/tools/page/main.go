@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -82,10 +83,26 @@ func writeSite(dir string, page, pkg files, wasm []byte) error {
 		}
 	}
 	var err error
+	if all["sw.js"], err = serviceWorker(all); err != nil {
+		return err
+	}
 	if all["llama-webgpu/llama-webgpu.wasm.gz"], err = gzipped(wasm); err != nil {
 		return err
 	}
 	return replace(filepath.Clean(dir), all)
+}
+
+// serviceWorker returns the script with the names of all files in front, those that a browser keeps.
+func serviceWorker(all files) ([]byte, error) {
+	names := []string{"llama-webgpu/llama-webgpu.wasm"}
+	for name := range all {
+		if name != "sw.js" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	list, err := json.Marshal(names)
+	return fmt.Appendf(nil, "const files = %s;\n%s", list, all["sw.js"]), err
 }
 
 // replace puts a directory with the given files in the place of dir, if there is one.

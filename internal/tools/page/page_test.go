@@ -35,6 +35,8 @@ func small() files {
 		"web/page/math.ts":                         []byte("import temml from 'temml';\nexport const draw = temml.render;\n"),
 		"web/third_party/temml/LICENSE":            []byte("Temml's terms\n"),
 		"web/third_party/temml/temml.min.js":       []byte("var temml = { render: () => 'draws formulas' };\n"),
+		"web/page/sw.ts":                           []byte("declare const files: string[];\nconsole.log(files);\nexport {};\n"),
+		"web/page/install.json":                    []byte("{}"),
 		"web/page/settings.html":                   []byte("<p>s\n"),
 		"web/page/measure.html":                    []byte("<p>m\n"),
 		"web/page/styles/measure.css":              []byte("i { color: red }\n"),
@@ -68,7 +70,7 @@ func TestScripts(t *testing.T) {
 	if names := slices.Sorted(maps.Keys(pkg)); !slices.Equal(names, []string{"a.js", "b.js", "backend.js", "jinja.js"}) {
 		t.Errorf("the package is %v", names)
 	}
-	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "files.js", "highlight.js", "icon.svg", "index.html", "markdown.js", "math.js", "measure.css", "measure.html", "measure.js", "preferences.js", "settings.html", "shortcuts.js", "style.css"}) {
+	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "files.js", "highlight.js", "icon.svg", "index.html", "install.json", "markdown.js", "math.js", "measure.css", "measure.html", "measure.js", "preferences.js", "settings.html", "shortcuts.js", "style.css", "sw.js"}) {
 		t.Errorf("the page is %v", names)
 	}
 	if want := "import { b } from \"./b.js\";\nconst a = b;\nexport {\n  a\n};\n"; string(pkg["a.js"]) != want {
@@ -89,6 +91,9 @@ func TestScripts(t *testing.T) {
 	}
 	if script := string(page["highlight.js"]); !strings.HasPrefix(script, "/*! highlight.js\n\nHighlight's terms\n*/") || !strings.Contains(script, "finds colors") {
 		t.Errorf("highlight.js is %q", script)
+	}
+	if script, err := serviceWorker(page); err != nil || !strings.HasPrefix(string(script), `const files = ["app.js","files.js",`) || !strings.Contains(string(script), `"llama-webgpu/llama-webgpu.wasm"`) || !strings.HasSuffix(string(script), "console.log(files);\n") {
+		t.Errorf("sw.js is %q, %v", script, err)
 	}
 	if script := string(page["math.js"]); !strings.HasPrefix(script, "/*! temml\n\nTemml's terms\n*/") || !strings.Contains(script, "draws formulas") {
 		t.Errorf("math.js is %q", script)
@@ -239,7 +244,7 @@ func TestWrite(t *testing.T) {
 	want := []string{
 		"dist/a.d.ts", "dist/a.js", "dist/jinja.d.ts", "dist/jinja.js", "dist/llama-webgpu.wasm", "dist/node.js",
 		"dist/worker.js", "dist/worker.jsx",
-		"site/index.html", "site/llama-webgpu/a.js", "site/llama-webgpu/jinja.js", "site/llama-webgpu/llama-webgpu.wasm.gz",
+		"site/index.html", "site/sw.js", "site/llama-webgpu/a.js", "site/llama-webgpu/jinja.js", "site/llama-webgpu/llama-webgpu.wasm.gz",
 		"site/llama-webgpu/worker.js",
 	}
 	var got []string

@@ -90,7 +90,7 @@ var libraries = map[string]struct{ dir, name, file string }{
 }
 
 // pageScripts are the scripts of the page: the first one, and those that it loads when it needs them.
-var pageScripts = []string{"app", "markdown", "highlight", "math", "preferences", "files", "shortcuts", "measure"}
+var pageScripts = []string{"app", "markdown", "highlight", "math", "preferences", "files", "shortcuts", "measure", "sw"}
 
 // pageFiles returns the page: its scripts, its style, and the files that are served as they are.
 func pageFiles(web string) (files, error) {
@@ -119,7 +119,7 @@ func pageFiles(web string) (files, error) {
 		}
 		out[name+".css"] = style[name+".css"]
 	}
-	for _, name := range []string{"index.html", "settings.html", "measure.html", "icon.svg"} {
+	for _, name := range []string{"index.html", "settings.html", "measure.html", "icon.svg", "install.json"} {
 		text, err := os.ReadFile(filepath.Join(web, "page", name))
 		if err != nil {
 			return nil, err

@@ -248,6 +248,11 @@ export class Chats extends EventTarget {
     if (!engine || this.writing) return;
     const said = branch(c, begun ? begun.id : c.leaf);
     const settings = { ...this.settings() };
+    const turns = turnsOf(c.system, said);
+    if (begun) {
+      Object.assign(settings, { form: 'text', useTools: false }); // these hold whole answers to a form
+      if (begun.reasoning) turns.at(-1)!.reasoning_content = begun.reasoning;
+    }
     const record = { model: engine.name, where: engine.where, end: 'open' } as const;
     const message = begun ?? add(c, c.leaf, { role: 'assistant', text: '', record });
     if (begun) message.record = record;
@@ -267,9 +272,9 @@ export class Chats extends EventTarget {
     const taken = new Taken(message, engine.chats, () => this.tell('text'));
     try {
       const on = this.listener(w, taken);
-      finish(message, await engine.answer(turnsOf(c.system, said), settings, w.ender.signal, on, begun !== undefined));
+      finish(message, await engine.answer(turns, settings, w.ender.signal, on, begun !== undefined));
     } catch (e) {
-      failed(message, e);
+      failed(message, e, w.speed);
       this.dispatchEvent(new CustomEvent('failed', { detail: e }));
     }
     clearInterval(saving);

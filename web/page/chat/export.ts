@@ -1,5 +1,14 @@
 // Conversations as files, and back.
-import { branch, type Conversation, fenced, type Message, newId, type Role, type ToolCall } from './tree.js';
+import {
+  branch,
+  type Conversation,
+  fenced,
+  type Message,
+  newId,
+  type Record,
+  type Role,
+  type ToolCall,
+} from './tree.js';
 
 const format = 'llama-webgpu-conversations';
 
@@ -98,10 +107,31 @@ function message(m: Partial<Message> | null, name: string, known: Set<string>): 
       name: string(c?.name),
       arguments: string(c?.arguments),
     }));
-  if (typeof m.record === 'object' && m.record !== null)
-    made.record = { ...m.record, model: string(m.record.model), where: m.record.where === 'gpu' ? 'gpu' : 'server' };
+  if (typeof m.record === 'object' && m.record !== null) made.record = record(m.record);
   return made;
 }
+
+/** How an answer was made, as far as it makes sense: the page counts on numbers being numbers. */
+function record(r: Partial<Record>): Record {
+  const made: Record = { model: string(r.model), where: r.where === 'gpu' ? 'gpu' : 'server', end: 'stop' };
+  if (['stop', 'length', 'aborted', 'error', 'tools', 'open'].includes(r.end as string)) made.end = r.end!;
+  if (typeof r.error === 'string') made.error = r.error;
+  for (const name of figures) {
+    const n = number(r[name]);
+    if (n !== undefined) made[name] = n;
+  }
+  return made;
+}
+
+const figures = [
+  'promptTokens',
+  'cachedTokens',
+  'promptSeconds',
+  'droppedTokens',
+  'tokens',
+  'tokensPerSecond',
+  'thinkingSeconds',
+] as const satisfies (keyof Record)[];
 
 const string = (v: unknown) => (typeof v === 'string' ? v : '');
 const number = (v: unknown) => (typeof v === 'number' && Number.isFinite(v) ? v : undefined);

@@ -1,5 +1,5 @@
 // An answer as it comes, and how it ended.
-import type { Outcome } from '../engine/engine.js';
+import type { Outcome, Speed } from '../engine/engine.js';
 import { aborted } from '../lib/notices.js';
 import { split } from './thinking.js';
 import type { Message } from './tree.js';
@@ -50,8 +50,9 @@ export function finish(m: Message, o: Outcome): void {
   if (calls.length > 0) m.calls = calls;
 }
 
-export function failed(m: Message, e: unknown): void {
+export function failed(m: Message, e: unknown, { tokens, perSecond }: Speed): void {
   const r = m.record!;
+  if (tokens > 0) Object.assign(r, { tokens, tokensPerSecond: perSecond });
   r.end = aborted(e) ? 'aborted' : 'error';
   if (r.end === 'error') r.error = explained(e instanceof Error ? e.message : String(e), r.where);
 }

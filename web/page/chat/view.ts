@@ -26,7 +26,7 @@ export class ConversationView {
     const scroller = $('scroller');
     scroller.addEventListener('scroll', () => {
       this.stuck = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < near;
-      button('to-end').hidden = this.stuck;
+      button('to-end').hidden = this.stuck || !$('hero').hidden;
     });
     new ResizeObserver(() => this.follow()).observe($('messages'));
     new ResizeObserver(() => this.follow()).observe(scroller);

@@ -8,6 +8,8 @@ export interface Turn {
   content: string;
   tool_calls?: { id: string; type: 'function'; function: { name: string; arguments: string } }[];
   tool_call_id?: string;
+  /** Of an answer that is to be gone on with: what was thought before. */
+  reasoning_content?: string;
 }
 
 /** What an engine tells while it answers. */

@@ -81,7 +81,15 @@ export function toast(text: string, action?: Action | (() => void)): void {
     box.append(el('button', { type: 'button', class: 'link', onclick: act }, label));
   }
   box.hidden = false;
-  timer = setTimeout(hide, action ? 8000 : 3000);
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(hide, action ? 8000 : 3000);
+  };
+  const hold = () => clearTimeout(timer); // whoever is on the way to the button gets there
+  box.onpointerenter = hold;
+  box.onpointerleave = wait;
+  for (const b of box.querySelectorAll('button')) b.onfocus = hold;
+  wait();
 }
 
 button('alert-close').addEventListener('click', calm);

@@ -1,5 +1,6 @@
 // The drawer with the settings.
 import { $, button, el, input } from '../lib/dom.js';
+import { Prompts } from './prompts.js';
 import { choices, defaults, type Form, keep, type Settings, wrong } from './settings.js';
 
 /** A slider: what it is called, from where to where it goes and in what steps, the value at which it does nothing, and a note. */
@@ -30,6 +31,7 @@ const texts = ['schema', 'grammar', 'tools', 'system', 'extra'] as const;
 const checks = ['useTools', 'enterSends'] as const;
 
 export class Drawer {
+  private readonly prompts: Prompts;
   private readonly dialog = $<HTMLDialogElement>('settings');
 
   /** `changed` is called after each change. */
@@ -37,6 +39,14 @@ export class Drawer {
     private readonly s: Settings,
     private readonly changed: (what: keyof Settings) => void,
   ) {
+    this.prompts = new Prompts(
+      () => s.system,
+      (prompt) => {
+        s.system = prompt;
+        this.show();
+        this.done('system');
+      },
+    );
     $('sampling').append(...rows(usual));
     $('more-sampling').append(...rows(more));
     $('reasoningEffort').append(...choices.reasoningEffort.slice(1).map((v) => el('option', {}, v)));
@@ -107,6 +117,7 @@ export class Drawer {
     // what has an effect only with another one
     for (const name of ['dryBase', 'dryAllowedLength']) input(name).disabled = s.dryMultiplier === 0;
     input('xtcThreshold').disabled = s.xtcProbability === 0;
+    this.prompts.show();
     $('schema-row').hidden = s.form !== 'schema';
     $('grammar-row').hidden = s.form !== 'grammar';
     $('tools-row').hidden = !s.useTools;

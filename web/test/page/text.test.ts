@@ -4,6 +4,7 @@ import { plain, safeLink } from '../../page/chat/links.js';
 import { split } from '../../page/chat/thinking.js';
 import { events } from '../../page/engine/sse.js';
 import { addressOf } from '../../page/model/address.js';
+import { saved, withPrompt } from '../../page/settings/prompts.js';
 import { defaults, restore, wrong } from '../../page/settings/settings.js';
 
 test('thoughts are split off, however the text comes', () => {
@@ -98,6 +99,15 @@ test('an address that is none says what to do', () => {
   assert.equal(addressOf('http://localhost:1/z', 'https://page.example/'), 'http://localhost:1/z');
 });
 
+test('saved prompts are those that make sense, each once', () => {
+  assert.deepEqual(saved(null), []);
+  assert.deepEqual(saved('{'), []);
+  assert.deepEqual(saved('{"a": 1}'), []);
+  assert.deepEqual(saved('["a", 1, " ", "b"]'), ['a', 'b']);
+  assert.deepEqual(withPrompt(['a', 'b'], 'b'), ['b', 'a']);
+  assert.deepEqual(withPrompt(['a'], ' '), ['a']);
+});
+
 test('settings are restored as far as they make sense', () => {
   assert.deepEqual(restore(null), defaults);
   assert.deepEqual(restore('nonsense'), defaults);
@@ -111,5 +121,7 @@ test('settings are restored as far as they make sense', () => {
   assert.match(wrong({ ...defaults, useTools: true, tools: '{}' })!, /a list/);
   assert.match(wrong({ ...defaults, useTools: true, tools: '[{}]' })!, /entry 1/);
   assert.match(wrong({ ...defaults, useTools: true, form: 'json' })!, /exclude/);
+  assert.match(wrong({ ...defaults, extra: '[1]' })!, /an object/);
+  assert.equal(wrong({ ...defaults, extra: '{"a": 1}' }), undefined);
   assert.match(wrong({ ...defaults, form: 'grammar', grammar: 'yes' })!, /root/);
 });

@@ -58,6 +58,33 @@ test('conversations survive export and import, with new ids', () => {
   assert.deepEqual(kept({ ...back, id: c.id }), kept(c));
 });
 
+test('an import keeps nothing that the page could trip over', () => {
+  const { c } = talk();
+  const file = JSON.parse(toJSON([c]));
+  const odd = {
+    model: 7,
+    where: 'moon',
+    end: 'never',
+    tokens: 'many',
+    tokensPerSecond: null,
+    promptSeconds: 2,
+    more: {},
+  };
+  Object.assign(file.conversations[0].messages[1], {
+    record: odd,
+    calls: [null, { name: 1 }],
+    attachments: [3],
+    created: 'now',
+  });
+  const [back] = fromJSON(JSON.stringify(file));
+  const m = back!.messages[1]!;
+  assert.deepEqual(m.record, { model: '', where: 'server', end: 'stop', promptSeconds: 2 });
+  assert.deepEqual(
+    [m.calls, m.attachments, m.created],
+    [Array(2).fill({ id: '', name: '', arguments: '' }), [{ name: '', text: '' }], 0],
+  );
+});
+
 test('a file that holds something else is refused, and says why', () => {
   const { c } = talk();
   const broken = (

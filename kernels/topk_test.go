@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/kernels"
@@ -60,10 +61,20 @@ func (c topCase) test(t *testing.T) {
 		}
 	}
 	consts["K"] = c.k
-	launch(t, "topk_pick", consts, groups, sequences, x, out, hist)
+	rows := []uint32{7, 41, 3, 9, 8, 12, 0, 9}
+	launch(t, "topk_pick", consts, groups, sequences, x, out, hist, rows)
 	for s := range sequences {
 		c.checkPick(t, x, s, counts[s*topBuckets:][:topBuckets], out[s*words:][:words])
+		best := first(x[s*c.vocab:][:c.vocab])
+		if want := [][]uint32{{best, 42, 3, 0}, {best, 13, 0, 0}}[s]; out[s*words+1] != best || !slices.Equal(rows[4*s:4*s+4], want) {
+			t.Errorf("sequence %d: the best is token %d, and the next row %v; want %v", s, out[s*words+1], rows[4*s:4*s+4], want)
+		}
 	}
+}
+
+// first returns the index of the largest of some logits, of equal ones the first.
+func first(x []float32) uint32 {
+	return uint32(slices.Index(x, slices.Max(x)))
 }
 
 // bucket reports how far v is below the largest logit of its sequence, in widths.

@@ -1,7 +1,6 @@
 package llm
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -29,10 +28,7 @@ func (r *run) logprob(id int32, candidates []sample.Candidate, logSumExp float64
 		return logprobOf(logits, id, r.o.TopLogprobs), nil
 	}
 	p := &Logprob{Token: id, Logprob: float64(candidates[at].Logit) - logSumExp}
-	ranked := slices.SortedFunc(slices.Values(candidates), func(a, b sample.Candidate) int {
-		return cmp.Or(cmp.Compare(b.Logit, a.Logit), cmp.Compare(a.ID, b.ID))
-	})
-	for _, c := range ranked[:min(r.o.TopLogprobs, len(ranked))] {
+	for _, c := range sample.Ranked(slices.Clone(candidates), min(r.o.TopLogprobs, len(candidates))) {
 		p.Top = append(p.Top, Logprob{Token: c.ID, Logprob: float64(c.Logit) - logSumExp})
 	}
 	return p, nil

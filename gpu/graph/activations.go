@@ -30,8 +30,8 @@ type activations struct {
 	streams streams
 
 	routed routed
-	final  Vectors // the head's input
-	logits Vectors // [headRows][Vocab]
+	final  Vectors    // the head's input
+	logits [2]Vectors // [headRows][Vocab] and, where a step may run ahead of its tokens, [batchRows][Vocab]: see Head
 }
 
 // routed are the activations of a mixture of experts.
@@ -58,10 +58,7 @@ func headRows(s *model.Spec, limit uint64, o Options) (int, error) {
 	if most == 0 {
 		return 0, fmt.Errorf("%w: a vocabulary of %d tokens: its logits are larger than this device's binding limit", ErrTooLarge, s.Vocab)
 	}
-	step := powerOfTwo(o.MaxBatch) // kernels store as many as they multiply at a time
-	if step > FewTokens {
-		step = RoundUp(o.MaxBatch, FewTokens)
-	}
+	step := batchRows(o.MaxBatch)
 	rows := max(step, min(logitBytes/(4*s.Vocab), max(o.Chunk, 1), 64))
 	if most < step {
 		return 0, fmt.Errorf("%w: a batch of %d sequences: its logits are larger than this device's binding limit", ErrTooLarge, o.MaxBatch)
@@ -70,6 +67,14 @@ func headRows(s *model.Spec, limit uint64, o Options) (int, error) {
 		return rows / FewTokens * FewTokens, nil
 	}
 	return powerOfTwo(rows+1) / 2, nil
+}
+
+// batchRows reports how many rows of logits a step of n sequences stores: as many as kernels multiply at a time.
+func batchRows(n int) int {
+	if step := powerOfTwo(n); step <= FewTokens {
+		return step
+	}
+	return RoundUp(n, FewTokens)
 }
 
 // extents are how large activations have to be for every layer of a model.
@@ -139,7 +144,7 @@ func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, limbs bool, 
 		next: vectors(FewTokens, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
 		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats), given: reserveGiven(s, n, vectors), streams: reserveStreams(s, n, vectors),
 		inner: map[int]*arena.Buffer{}, limbs: map[int]*arena.Buffer{}, gateUp: floats(max(e.gateUp, 64)), parts: floats(max(e.parts, 64)),
-		final: vectors(64, hidden), logits: vectors(rows, s.Vocab),
+		final: vectors(64, hidden), logits: [2]Vectors{vectors(rows, s.Vocab)},
 	}
 	if e.experts > 0 {
 		act.routed = routed{

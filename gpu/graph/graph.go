@@ -51,6 +51,10 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 		return nil, err
 	}
 	g.act = reserveActivations(s, a, g.tokens(), g.atOnce, o.Choice.Limbs(), extentsOf(s, g.tokens(), &g.split, o.MaxSeqLen))
+	if !s.Recurrent() {
+		rows := batchRows(o.MaxBatch)
+		g.act.logits[1] = Vectors{Buffer: a.Reserve(PurposeActivations, 4*rows*s.Vocab, gpu.Storage), Stride: s.Vocab}
+	}
 	g.reserveHalves(g.tokens())
 	if g.caches, err = caches(s, a, limit, o); err != nil {
 		return nil, err
@@ -123,8 +127,8 @@ func (g *Graph) Queries() Vectors { return g.act.q }
 // Final is the head's input, after FinalNorm ran.
 func (g *Graph) Final() Vectors { return g.act.final }
 
-// Logits are the results of the head.
-func (g *Graph) Logits() Vectors { return g.act.logits }
+// Logits are the results of the head, which stores them in either of two places.
+func (g *Graph) Logits(place int) Vectors { return g.act.logits[place] }
 
 // HeadRows reports how many tokens the head takes at once.
 func (g *Graph) HeadRows() int { return g.atOnce }
@@ -151,6 +155,9 @@ func (g *Graph) Feed(rows []Row) error {
 	}
 	return g.SetTokens(len(rows))
 }
+
+// Rows is where the kernels find the tokens of a pass, as Feed has written them.
+func (g *Graph) Rows() *arena.Buffer { return g.rows }
 
 // recorder begins a pass of n tokens.
 func (g *Graph) recorder(name string, n int) *layers {
@@ -188,8 +195,9 @@ func (g *Graph) Body(n, parts int, apart bool) (Body, error) {
 }
 
 // Head records the logits of n tokens. squares is how many sums of squares the body has prepared for their final norm;
-// if it is 0, the head computes the norm itself.
-func (g *Graph) Head(n, squares int) (*Pass, error) {
+// if it is 0, the head computes the norm itself. Of the two places for logits, place 1 has room for one token of each sequence,
+// and is missing where layers remember by states.
+func (g *Graph) Head(n, squares, place int) (*Pass, error) {
 	r := g.recorder("head", n)
 	in := g.act.final
 	if squares != 0 && g.w.finalBias == nil {
@@ -197,7 +205,7 @@ func (g *Graph) Head(n, squares int) (*Pass, error) {
 	} else {
 		r.finalNorm()
 	}
-	r.product(&Product{g.w.Head, g.w.headBias, in, g.act.logits, Epilogue{Scale: g.spec.LogitScale, Softcap: g.spec.LogitSoftcap}}, g.headTokens())
+	r.product(&Product{g.w.Head, g.w.headBias, in, g.act.logits[place], Epilogue{Scale: g.spec.LogitScale, Softcap: g.spec.LogitSoftcap}}, g.headTokens())
 	return r.Pass()
 }
 

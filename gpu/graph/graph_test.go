@@ -53,7 +53,7 @@ func TestRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, err := g.Head(2, body.Squares)
+	head, err := g.Head(2, body.Squares, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -175,9 +175,13 @@ func together(ctx context.Context, work ...func(context.Context) error) error {
 	return first
 }
 
+// Reloads reports how often Reload was called.
+func (w *Weights) Reloads() int64 { return w.reloads.Load() }
+
 // Reload uploads tensor i anew, from a source of the same model that packs it as the one did that the
 // weights were loaded from. Whoever shares the weights sees it.
 func (w *Weights) Reload(ctx context.Context, src Source, i int) error {
+	w.reloads.Add(1)
 	l := &loading{w: w, src: src}
 	for _, v := range w.vectors {
 		if slices.Contains(v.tensors, i) {

@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -44,6 +45,7 @@ type Weights struct {
 
 	matrices []*Matrix // all of them, in order of use
 	vectors  []*Vector
+	reloads  atomic.Int64
 }
 
 // Layer has the weights of one layer. What a layer does not have is nil.

@@ -2,7 +2,6 @@ package sample
 
 import (
 	"math"
-	"slices"
 	"sort"
 )
 
@@ -12,10 +11,6 @@ func (p *pool) whole() bool {
 	if p.limit > p.known {
 		return false
 	}
-	if len(p.ranked) == 0 && p.limit == len(p.heap) { // faster than one after the other
-		slices.SortFunc(p.heap, byRank)
-		p.ranked, p.heap = p.heap, nil
-	}
 	for i := len(p.ranked); i < p.limit; i++ {
 		p.at(i)
 	}
@@ -23,14 +18,13 @@ func (p *pool) whole() bool {
 	return true
 }
 
-func byRank(a, b Candidate) int {
-	switch {
-	case a.before(b):
-		return -1
-	case b.before(a):
-		return 1
+// Ranked returns the first n of some candidates in rank order, and leaves the others in none.
+func Ranked(candidates []Candidate, n int) []Candidate {
+	p := newPool(candidates, len(candidates))
+	for i := range n {
+		p.at(i)
 	}
-	return 0
+	return p.ranked
 }
 
 // only makes the pool one of ranked tokens.
@@ -74,8 +68,7 @@ func (p *pool) typical(most float64) bool {
 		}
 		sum += t.share
 	}
-	slices.SortFunc(kept, byRank)
-	p.only(kept)
+	p.only(Ranked(kept, len(kept)))
 	return true
 }
 

@@ -1,9 +1,8 @@
 package sample
 
 import (
-	"cmp"
 	"math"
-	"slices"
+	"sort"
 )
 
 // lseTolerance is how far exp(logSumExp) may be off, relatively: a sum of 10⁵ exponentials made in
@@ -37,7 +36,7 @@ func (s *Sampler) SampleTop(cands []Candidate, logSumExp float64, vocab int) (id
 	}
 	if len(cands) == vocab {
 		// Sums over everything are made in this order by Sample.
-		slices.SortFunc(adjusted, func(a, b Candidate) int { return cmp.Compare(a.ID, b.ID) })
+		sort.Sort(byID(adjusted))
 		adjusted = s.only(adjusted)
 		return s.choose(newPool(adjusted, len(adjusted)))
 	}
@@ -99,6 +98,13 @@ func (s *Sampler) adjustTop(cands []Candidate) (adjusted []Candidate, unknown in
 	}
 	return s.work, len(changed), raised
 }
+
+// byID sorts candidates. slices.SortFunc would be a larger download for the browser.
+type byID []Candidate
+
+func (b byID) Len() int           { return len(b) }
+func (b byID) Less(i, j int) bool { return b[i].ID < b[j].ID }
+func (b byID) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
 
 // keepAbove drops the tokens that the penalty moved below the worst candidate: unknown ones may
 // rank above them now.

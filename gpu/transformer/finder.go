@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
@@ -29,11 +28,12 @@ func topBytes(vocab int) int  { return 4 * (4 + 4*topGroups(vocab) + 2*topCap) }
 type finder struct {
 	kit    *graph.Kit
 	vocab  int
-	logits *arena.Buffer
+	logits [2]*arena.Buffer // in either place; the second nil: there is one place
+	rows   *arena.Buffer    // of tokens, where the best are put
 	topBuffers
-	out      *gpu.Readback        // where candidates are read
-	programs map[int]*gpu.Program // by number of tokens
-	raw      []byte               // what was read; reused
+	out      [2]*gpu.Readback        // where candidates are read, of logits in either place
+	programs [2]map[int]*gpu.Program // by place, by number of tokens
+	raw      []byte                  // what was read; reused, as found is
 	found    []Top
 }
 
@@ -43,50 +43,62 @@ type topBuffers struct {
 	hist *arena.Buffer
 }
 
-// reserveTop reserves them for a number of tokens at once, and counts the memory that they are read through.
-func reserveTop(a *arena.Arena, vocab, tokens int) topBuffers {
-	a.Count(purposeSampling, tokens*topBytes(vocab))
+// reserveTop reserves them for a number of tokens at once, and counts the memory that they are
+// read through, once for each place of logits.
+func reserveTop(a *arena.Arena, vocab, tokens, places int) topBuffers {
+	a.Count(purposeSampling, places*tokens*topBytes(vocab))
 	return topBuffers{
 		top:  a.Reserve(purposeSampling, tokens*topBytes(vocab), gpu.Storage),
 		hist: a.Reserve(purposeSampling, tokens*4*topBuckets, gpu.Storage),
 	}
 }
 
-// newFinder returns a finder for logits [tokens][vocab].
-func newFinder(kit *graph.Kit, logits *arena.Buffer, vocab int, b topBuffers) (*finder, error) {
-	f := &finder{kit: kit, vocab: vocab, logits: logits, topBuffers: b, programs: map[int]*gpu.Program{}}
-	var err error
-	f.out, err = kit.Device().NewReadback(purposeSampling, b.top.Size())
-	return f, err
+// newFinder returns a finder for logits [tokens][vocab], of as many tokens at once as b has room for.
+func newFinder(kit *graph.Kit, vocab int, logits [2]*arena.Buffer, rows *arena.Buffer, b topBuffers) (*finder, error) {
+	size := b.top.Size()
+	f := &finder{kit: kit, vocab: vocab, logits: logits, rows: rows, topBuffers: b, raw: make([]byte, size), found: make([]Top, int(size)/topBytes(vocab))}
+	for i, buffer := range logits {
+		var err error
+		if buffer == nil {
+			break
+		}
+		f.programs[i] = map[int]*gpu.Program{}
+		if f.out[i], err = kit.Device().NewReadback(purposeSampling, size); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
 }
 
 func (f *finder) close() {
 	if f != nil {
-		f.out.Release()
+		f.out[0].Release()
+		f.out[1].Release()
 	}
 }
 
 // record records how the candidates of n tokens are found and copied to where they are read.
-func (f *finder) record(n int) (*graph.Pass, error) {
+func (f *finder) record(n, place int) (*graph.Pass, error) {
 	r := f.kit.Recorder("candidates", n)
 	for _, k := range []string{"topk_max", "topk_count", "topk_pick"} {
 		c := kernels.Consts{"VOCAB": f.vocab, "SPAN": topSpan, "CAP": topCap, "BUCKETS": topBuckets}
+		buffers := []*arena.Buffer{f.logits[place], f.top, f.hist}
 		if k == "topk_pick" {
-			c["K"] = min(topMin, f.vocab)
+			c["K"], buffers = min(topMin, f.vocab), append(buffers, f.rows)
 		}
-		r.Dispatch(k, c, topGroups(f.vocab), n, f.logits, f.top, f.hist)
+		r.Dispatch(k, c, topGroups(f.vocab), n, buffers...)
 	}
 	size := uint64(n * topBytes(f.vocab))
-	r.Copy(f.out.Range(size), f.top.Part(0, size).Range())
+	r.Copy(f.out[place].Range(size), f.top.Part(0, size).Range())
 	return r.Pass()
 }
 
 // program returns the program that does it.
-func (f *finder) program(n int) (*gpu.Program, error) {
-	if p := f.programs[n]; p != nil {
+func (f *finder) program(n, place int) (*gpu.Program, error) {
+	if p := f.programs[place][n]; p != nil {
 		return p, nil
 	}
-	pass, err := f.record(n)
+	pass, err := f.record(n, place)
 	if err != nil {
 		return nil, err
 	}
@@ -94,36 +106,34 @@ func (f *finder) program(n int) (*gpu.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.programs[n] = p
+	f.programs[place][n] = p
 	return p, nil
 }
 
 // run finds the candidates of n tokens' logits.
 func (f *finder) run(ctx context.Context, n int) ([]Top, error) {
-	p, err := f.program(n)
+	p, err := f.program(n, 0)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.kit.Device().Run(p); err != nil {
 		return nil, err
 	}
-	return f.read(ctx, n)
+	return f.read(ctx, 0, n)
 }
 
-// read waits for the candidates of n tokens' logits. The slice is reused.
-func (f *finder) read(ctx context.Context, n int) ([]Top, error) {
+// read waits for the candidates of n tokens' logits in one of the places. The slice is reused.
+func (f *finder) read(ctx context.Context, place, n int) ([]Top, error) {
 	size := topBytes(f.vocab)
-	f.raw = slices.Grow(f.raw[:0], n*size)[:n*size]
-	if err := f.out.Read(ctx, f.raw); err != nil {
+	if err := f.out[place].Read(ctx, f.raw[:n*size]); err != nil {
 		return nil, err
 	}
-	f.found = slices.Grow(f.found[:0], n)[:n]
-	for i := range f.found {
+	for i := range n {
 		if err := f.found[i].parse(f.raw[i*size:(i+1)*size], f.vocab); err != nil {
 			return nil, fmt.Errorf("sequence %d: %w", i, err)
 		}
 	}
-	return f.found, nil
+	return f.found[:n], nil
 }
 
 // Top is what a sampler needs of one token's logits: the largest, in no order, and the logarithm of
@@ -131,6 +141,7 @@ func (f *finder) read(ctx context.Context, n int) ([]Top, error) {
 type Top struct {
 	Candidates []sample.Candidate
 	LogSumExp  float64
+	best       int32 // with which the device would go on
 }
 
 // parse reads what the kernels wrote for one token.
@@ -151,6 +162,7 @@ func (top *Top) parse(raw []byte, vocab int) error {
 	}
 	top.LogSumExp, top.Candidates = most+math.Log(sum), top.Candidates[:0]
 	n := int(word(0))
+	top.best = int32(word(1))
 	if n > topCap {
 		return nil
 	}

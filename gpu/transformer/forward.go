@@ -18,7 +18,7 @@ func (t *Transformer) Forward(ctx context.Context, tokens []int32, from int, eac
 			return nil, err
 		}
 		logits = slices.Grow(logits[:0], n*vocab)[:n*vocab]
-		return logits, t.graph.ReadFloats(ctx, t.graph.Logits().Buffer, 0, logits)
+		return logits, t.graph.ReadFloats(ctx, t.graph.Logits(0).Buffer, 0, logits)
 	}, each)
 }
 
@@ -88,6 +88,7 @@ func (t *Transformer) feed(ctx context.Context, tokens []int32) (leaving, error)
 
 // feedRows runs tokens through the layers: of one sequence, at consecutive positions, or, apart, of any.
 func (t *Transformer) feedRows(ctx context.Context, rows []graph.Row, apart bool) (leaving, error) {
+	t.dropLead()
 	if err := t.graph.Feed(rows); err != nil {
 		return leaving{}, err
 	}
@@ -97,17 +98,18 @@ func (t *Transformer) feedRows(ctx context.Context, rows []graph.Row, apart bool
 	}
 	left := leaving{len(rows), b.squares}
 	if t.trace != nil {
-		return left, t.traced(ctx, len(rows), b.programs)
+		return left, t.trace.run(ctx, len(rows), b.programs)
 	}
 	return left, t.dev.Run(b.programs...)
 }
 
 // runHead makes the logits of n tokens of the chunk, from the given one on.
 func (t *Transformer) runHead(left leaving, from, n int) error {
+	t.lead.place = 0
 	if err := t.graph.SetHead(n, from); err != nil {
 		return err
 	}
-	p, err := t.passes.head(headAt(from, n, left.squares))
+	p, err := t.passes.head(headAt(from, n, left.squares, 0))
 	if err != nil {
 		return err
 	}

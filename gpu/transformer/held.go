@@ -135,6 +135,7 @@ func (t *Transformer) ReadHeld(ctx context.Context, first int, data [][]byte) er
 
 // WriteHeld writes parts of the selected sequence's state, as ReadHeld has read them.
 func (t *Transformer) WriteHeld(first int, data [][]byte) error {
+	t.dropLead()
 	parts := t.held()
 	for i, part := range data {
 		r := parts[first+i]

@@ -22,8 +22,8 @@ type bodyKey struct {
 	apart    bool // tokens are of several sequences, in any order, and more than few
 }
 
-// headKey names a head: how many tokens, and what prepares their final norm, see graph.Body.
-type headKey struct{ n, squares int }
+// headKey names a head: how many tokens, what prepares their final norm, see graph.Body, and where their logits go, see graph.Head.
+type headKey struct{ n, squares, place int }
 
 // body is what a pass does before the head.
 type body struct {
@@ -63,11 +63,11 @@ func (p *passes) body(key bodyKey) (body, error) {
 
 // headAt names the head of n tokens that begin at row from, after a body that has prepared squares sums of squares per
 // token. Only the first rows have them.
-func headAt(from, n, squares int) headKey {
+func headAt(from, n, squares, place int) headKey {
 	if from > 0 {
 		squares = 0
 	}
-	return headKey{n, squares}
+	return headKey{n, squares, place}
 }
 
 // head returns the program of a head.
@@ -75,7 +75,7 @@ func (p *passes) head(key headKey) (*gpu.Program, error) {
 	if program := p.heads[key]; program != nil {
 		return program, nil
 	}
-	pass, err := p.graph.Head(key.n, key.squares)
+	pass, err := p.graph.Head(key.n, key.squares, key.place)
 	if err != nil {
 		return nil, err
 	}
@@ -94,12 +94,12 @@ func (t *Transformer) record(key bodyKey, m int) ([]*graph.Pass, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := headAt(key.n-m, m, b.Squares)
-	head, err := t.graph.Head(h.n, h.squares)
+	h := headAt(key.n-m, m, b.Squares, 0)
+	head, err := t.graph.Head(h.n, h.squares, h.place)
 	if err != nil {
 		return nil, err
 	}
-	top, err := t.finder.record(m)
+	top, err := t.finder.record(m, 0)
 	return append(slices.Clone(b.Passes), head, top), err
 }
 
@@ -110,6 +110,7 @@ func (t *Transformer) RecordBatch(sequences []int, tokens []int32) ([]*graph.Pas
 	if err != nil {
 		return nil, err
 	}
+	t.dropLead()
 	if err := t.graph.Feed(rows); err != nil {
 		return nil, err
 	}
@@ -130,6 +131,7 @@ func (t *Transformer) Record(tokens []int32) ([]*graph.Pass, error) {
 	if err := t.accept(t.sequences.selected, tokens); err != nil {
 		return nil, err
 	}
+	t.dropLead()
 	n := t.chunk(len(tokens))
 	rows := t.rowsOf(tokens[:n])
 	if err := t.graph.Feed(rows); err != nil {

@@ -38,6 +38,7 @@ func (t *Transformer) Position() int { return t.sequences.positions[t.sequences.
 // Rewind makes the next token one at the given position. What the cache holds of positions before
 // it stays, if a token was ever fed there. States of recurrences go back only to where CanRewind says.
 func (t *Transformer) Rewind(position int) error {
+	t.dropLead()
 	s := &t.sequences
 	now, kept := &s.positions[s.selected], &s.kept[s.selected]
 	switch {
@@ -87,6 +88,7 @@ func (t *Transformer) Reached() int {
 
 // Reset forgets the sequence.
 func (t *Transformer) Reset() {
+	t.dropLead()
 	s := &t.sequences
 	s.positions[s.selected], s.kept[s.selected], s.reached[s.selected], s.floors[s.selected] = 0, -1, 0, 0
 }

@@ -9,6 +9,7 @@ func (t *Transformer) Shift(keep, drop int) (bool, error) {
 	if !t.canShift(keep, drop) {
 		return false, nil
 	}
+	t.dropLead()
 	s := &t.sequences
 	n := t.Position()
 	if err := t.graph.SetShift(graph.Moved{Sequence: s.selected, Keep: keep, Drop: drop, N: n}); err != nil {

@@ -12,49 +12,66 @@ import (
 // is encoded before its tokens are known.
 type ahead struct {
 	key        bodyKey // of what is encoded; zero: nothing
+	place      int     // … where its results are kept
 	submission gpu.Submission
-	steps      map[bodyKey][]*gpu.Program
+	steps      [2]map[bodyKey][]*gpu.Program // by place
 }
 
 // advance feeds one token to each of several sequences and returns the candidates for what follows. While the
-// device computes, the step after that is encoded: all it then waits for are its tokens.
+// device computes, it sends the step after that, if the lead allows it, and encodes another.
 func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, error) {
-	n := len(rows)
 	if t.trace != nil {
-		return t.advanceTraced(ctx, rows)
+		return t.trace.step(ctx, rows)
 	}
-	if err := t.graph.Feed(rows); err != nil {
-		return nil, err
+	if !t.take(rows) {
+		if err := t.send(rows); err != nil {
+			return nil, err
+		}
 	}
-	if err := t.graph.SetHead(n, 0); err != nil {
-		return nil, err
-	}
-	context := longest(rows)
-	if err := t.encode(t.passes.key(n, context, true)); err != nil {
-		return nil, err
-	}
-	if err := t.ahead.submission.Send(); err != nil {
-		return nil, err
-	}
-	t.ahead.key = bodyKey{}
 	t.fed(rows)
-	if err := t.encode(t.passes.key(n, context+1, true)); err != nil {
+	n, context, l := len(rows), longest(rows)+1, &t.lead
+	under := t.mayLead(rows)
+	if under {
+		if err := t.sendAt(1-l.place, n, context); err != nil {
+			return nil, err
+		}
+		for _, r := range rows { // what it writes
+			t.sequences.reached[r.Sequence] = max(t.sequences.reached[r.Sequence], r.Position+2)
+		}
+		context++
+	}
+	if err := t.encode(l.place, t.passes.key(n, context, true)); err != nil {
 		return nil, err
 	}
-	return t.finder.read(ctx, n)
+	tops, err := t.finder.read(ctx, l.place, n)
+	if err == nil {
+		l.rows, l.reloads, l.under = append(l.rows, rows...), t.weights.Reloads(), under
+		l.odds.returned()
+	}
+	return tops, err
 }
 
-// advanceTraced does it piece by piece.
-func (t *Transformer) advanceTraced(ctx context.Context, rows []graph.Row) ([]Top, error) {
-	left, err := t.feedRows(ctx, rows, true)
-	if err != nil {
-		return nil, err
+// send starts a step with tokens that the caller has chosen.
+func (t *Transformer) send(rows []graph.Row) error {
+	if err := t.graph.Feed(rows); err != nil {
+		return err
 	}
-	t.fed(rows)
-	if err := t.runHead(left, 0, len(rows)); err != nil {
-		return nil, err
+	if err := t.graph.SetHead(len(rows), 0); err != nil {
+		return err
 	}
-	return t.finder.run(ctx, len(rows))
+	t.lead.place = t.ahead.place // where it is encoded for, if it is
+	err := t.sendAt(t.lead.place, len(rows), longest(rows))
+	t.lead.odds.sent()
+	return err
+}
+
+// sendAt sends a step of n tokens whose results are kept in one of the places.
+func (t *Transformer) sendAt(place, n, context int) error {
+	if err := t.encode(place, t.passes.key(n, context, true)); err != nil {
+		return err
+	}
+	t.ahead.key = bodyKey{}
+	return t.ahead.submission.Send()
 }
 
 // fed moves the sequences of rows one token on.
@@ -65,45 +82,46 @@ func (t *Transformer) fed(rows []graph.Row) {
 }
 
 // encode makes sure that a step is encoded.
-func (t *Transformer) encode(key bodyKey) error {
-	if t.ahead.key == key {
+func (t *Transformer) encode(place int, key bodyKey) error {
+	if t.ahead.key == key && t.ahead.place == place {
 		return nil
 	}
 	t.ahead.submission.Release()
 	t.ahead.key = bodyKey{}
-	programs, err := t.step(key)
+	programs, err := t.step(place, key)
 	if err != nil {
 		return err
 	}
 	if err := t.dev.Encode(&t.ahead.submission, programs); err != nil {
 		return err
 	}
-	t.ahead.key = key
+	t.ahead.key, t.ahead.place = key, place
 	return nil
 }
 
 // step returns the programs of a step.
-func (t *Transformer) step(key bodyKey) ([]*gpu.Program, error) {
-	if p := t.ahead.steps[key]; p != nil {
+func (t *Transformer) step(place int, key bodyKey) ([]*gpu.Program, error) {
+	steps := &t.ahead.steps[place]
+	if p := (*steps)[key]; p != nil {
 		return p, nil
 	}
 	b, err := t.passes.body(key)
 	if err != nil {
 		return nil, err
 	}
-	head, err := t.passes.head(headAt(0, key.n, b.squares))
+	head, err := t.passes.head(headAt(0, key.n, b.squares, place))
 	if err != nil {
 		return nil, err
 	}
-	top, err := t.finder.program(key.n)
+	top, err := t.finder.program(key.n, place)
 	if err != nil {
 		return nil, err
 	}
-	if t.ahead.steps == nil {
-		t.ahead.steps = map[bodyKey][]*gpu.Program{}
+	if *steps == nil {
+		*steps = map[bodyKey][]*gpu.Program{}
 	}
-	t.ahead.steps[key] = append(slices.Clone(b.programs), head, top)
-	return t.ahead.steps[key], nil
+	(*steps)[key] = append(slices.Clone(b.programs), head, top)
+	return (*steps)[key], nil
 }
 
 // longest returns the context that the longest of the rows' sequences has then.

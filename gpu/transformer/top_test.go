@@ -59,12 +59,12 @@ func topOf(t *testing.T, dev *gpu.Device, logits []float32) (r Top) {
 	t.Helper()
 	a, vocab := arena.New(dev), len(logits)
 	t.Cleanup(a.Close)
-	kit, in := graph.NewKit(dev, a, graph.Choice{}), a.Reserve("logits", 4*vocab, gpu.Storage)
-	top := reserveTop(a, vocab, 1)
+	kit, in, rows := graph.NewKit(dev, a, graph.Choice{}), a.Reserve("logits", 4*vocab, gpu.Storage), a.Reserve("rows", 16, gpu.Storage)
+	top := reserveTop(a, vocab, 1, 1)
 	if err := a.Allocate(); err != nil {
 		t.Fatal(err)
 	}
-	f, err := newFinder(kit, in, vocab, top)
+	f, err := newFinder(kit, vocab, [2]*arena.Buffer{in}, rows, top)
 	if err != nil {
 		t.Fatal(err)
 	}

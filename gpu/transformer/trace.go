@@ -7,12 +7,40 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
+// tracing is how chunks and steps run while there is a trace. These are values, so that a program that never traces is linked
+// without them.
+type tracing struct {
+	run  func(ctx context.Context, n int, programs []*gpu.Program) error
+	step func(ctx context.Context, rows []graph.Row) ([]Top, error)
+}
+
 // SetTrace has f called with the residual stream [tokens][Hidden] of every chunk of tokens after
 // the embedding (layer 0), after each layer (1 … N) and after the final norm (N+1). nil ends it.
-func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) { t.trace = f }
+func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) {
+	t.dropLead()
+	t.trace = nil
+	if f == nil {
+		return
+	}
+	run := func(ctx context.Context, n int, programs []*gpu.Program) error { return t.traced(ctx, n, programs, f) }
+	t.trace = &tracing{run, t.advanceTraced}
+}
+
+// advanceTraced is advance, piece by piece.
+func (t *Transformer) advanceTraced(ctx context.Context, rows []graph.Row) ([]Top, error) {
+	left, err := t.feedRows(ctx, rows, true)
+	if err != nil {
+		return nil, err
+	}
+	t.fed(rows)
+	if err := t.runHead(left, 0, len(rows)); err != nil {
+		return nil, err
+	}
+	return t.finder.run(ctx, len(rows))
+}
 
 // traced runs the programs of n tokens one by one and hands out the residual stream after each.
-func (t *Transformer) traced(ctx context.Context, n int, programs []*gpu.Program) error {
+func (t *Transformer) traced(ctx context.Context, n int, programs []*gpu.Program, trace func(layer int, hidden []float32)) error {
 	width := t.Spec().Hidden
 	for i, p := range programs {
 		if err := t.dev.Run(p); err != nil {
@@ -22,7 +50,7 @@ func (t *Transformer) traced(ctx context.Context, n int, programs []*gpu.Program
 		if err != nil {
 			return err
 		}
-		t.trace(i, hidden)
+		trace(i, hidden)
 	}
 	final := make([]float32, 0, n*width)
 	for r := 0; r < n; r += t.graph.HeadRows() {
@@ -36,7 +64,7 @@ func (t *Transformer) traced(ctx context.Context, n int, programs []*gpu.Program
 		}
 		final = append(final, hidden...)
 	}
-	t.trace(len(programs), final)
+	trace(len(programs), final)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
@@ -81,10 +82,11 @@ type Transformer struct {
 	finder    *finder
 	sequences sequences
 	ahead     ahead        // the step that is encoded before its tokens are known
+	lead      lead         // the step that runs before they are
 	paced     [2]gpu.Fence // after the last two chunks of a prompt, the older one first
 	rows      []graph.Row  // reused, so that a token allocates nothing
 	copying   *gpu.Program // see CopyFrom; nil before the first
-	trace     func(layer int, hidden []float32)
+	trace     *tracing     // nil: there is none
 }
 
 // New uploads the model and allocates all the memory that it will ever need. After an error nothing
@@ -142,9 +144,10 @@ func (t *Transformer) Beside(src Source, o Options) (*Transformer, error) {
 // the caller.
 func open(dev *gpu.Device, src Source, p *plan) (*Transformer, error) {
 	t := &Transformer{plan: *p, dev: dev, passes: newPasses(p.graph), sequences: newSequences(p.opts.MaxBatch)}
+	t.lead.able, t.lead.odds = t.canLead(), newOdds()
 	err := t.allocate(dev, src, p.arena, p.weights)
 	if err == nil {
-		t.finder, err = newFinder(p.graph.Kit, p.graph.Logits().Buffer, t.VocabSize(), p.top)
+		t.finder, err = newFinder(p.graph.Kit, t.VocabSize(), [2]*arena.Buffer{p.graph.Logits(0).Buffer, p.graph.Logits(1).Buffer}, p.graph.Rows(), p.top)
 	}
 	if err == nil {
 		err = t.graph.Begin()
@@ -164,7 +167,10 @@ func (t *Transformer) Spec() *model.Spec { return t.weights.Spec() }
 func (t *Transformer) VocabSize() int { return t.Spec().Vocab }
 
 // Graph returns what the passes are recorded from.
-func (t *Transformer) Graph() *graph.Graph { return t.graph }
+func (t *Transformer) Graph() *graph.Graph {
+	t.dropLead()
+	return t.graph
+}
 
 // Reload uploads tensor i anew, from a source of the same model that packs it as the one did that the
 // Transformer was made of. Transformers that share the weights see it, too. What caches hold of tokens

@@ -62,16 +62,16 @@ func (t *Transformer) warmKeys() []bodyKey {
 // prepare makes the programs of a pass.
 func (t *Transformer) prepare(key bodyKey) error {
 	if key.n <= t.opts.MaxBatch {
-		_, err := t.step(key)
+		_, err := t.step(0, key)
 		return err
 	}
 	b, err := t.passes.body(key)
 	if err != nil {
 		return err
 	}
-	if _, err := t.passes.head(headAt(key.n-1, 1, b.squares)); err != nil {
+	if _, err := t.passes.head(headAt(key.n-1, 1, b.squares, 0)); err != nil {
 		return err
 	}
-	_, err = t.finder.program(1)
+	_, err = t.finder.program(1, 0)
 	return err
 }

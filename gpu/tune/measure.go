@@ -27,7 +27,7 @@ func MeasurePrompt(ctx context.Context, t *transformer.Transformer, n int) (time
 }
 
 // MeasureGeneration times n tokens for each of batch sequences at a context of the given length: each
-// token is fed, and the next one chosen from its candidates. What the cache holds of the context is
+// token is fed, and the most likely one chosen from its candidates. What the cache holds of the context is
 // whatever it holds.
 func MeasureGeneration(ctx context.Context, t *transformer.Transformer, context, n, batch int) (time.Duration, error) {
 	sequences, tokens := make([]int, batch), make([]int32, batch)
@@ -57,14 +57,15 @@ func MeasureGeneration(ctx context.Context, t *transformer.Transformer, context,
 	return time.Since(begun), nil
 }
 
-// greedy returns the token of the largest logit, or the first if there are no candidates.
+// greedy returns the token of the largest logit, the lowest of equal ones as package sample does, or the first of all if there
+// are no candidates.
 func greedy(candidates []sample.Candidate) int32 {
 	if len(candidates) == 0 {
 		return 0
 	}
 	best := candidates[0]
 	for _, c := range candidates {
-		if c.Logit > best.Logit {
+		if c.Logit > best.Logit || c.Logit == best.Logit && c.ID < best.ID {
 			best = c
 		}
 	}

@@ -1,6 +1,6 @@
 // topk: what the three steps from logits to candidates share.
 //   x [s][VOCAB] f32   one workgroup takes SPAN logits (x) of one sequence (y)
-//   out [s][4 + 4·GROUPS + 2·CAP] u32: (count, 0, 0, 0), (max, id, Σ exp(x−max), 0) of each span as
+//   out [s][4 + 4·GROUPS + 2·CAP] u32: (count, best id, 0, 0), (max, id, Σ exp(x−max), 0) of each span as
 //   float bits, then the candidates (id, logit)   hist [s][BUCKETS] u32
 const VOCAB: u32 = 4096u;
 const SPAN: u32 = 1024u;

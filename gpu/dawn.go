@@ -174,12 +174,13 @@ func (n *dawnBackend) submit(e *dawn.Encoder) error {
 func (n *dawnBackend) await(ctx context.Context, f dawn.Future) error {
 	begun := time.Now()
 	defer func() { n.patience.ended(time.Since(begun)) }()
+	w := n.instance.Await(f)
 	for {
 		timeout := n.patience.timeout(time.Since(begun))
 		if timeout == 0 {
 			runtime.Gosched() // other goroutines go first
 		}
-		done, err := n.instance.Wait(f, timeout)
+		done, err := w.Wait(timeout)
 		if lost := n.failure(); lost != nil {
 			return lost
 		}

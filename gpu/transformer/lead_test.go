@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
@@ -27,12 +28,12 @@ type pair struct {
 }
 
 // newPair makes a pair of the same weights.
-func newPair(t *testing.T, name string, o Options) *pair {
+func newPair(t *testing.T, dev *gpu.Device, name string, o Options) *pair {
 	t.Helper()
 	s := modeltest.PlainSpec()
 	modeltest.Specs[name](&s)
 	src := modeltest.New(t, s, modeltest.Blocks(8, 64), modeltest.Floats(16))
-	ahead, err := New(t.Context(), gputest.Open(t), src, o)
+	ahead, err := New(t.Context(), dev, src, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,11 +278,12 @@ func (p *pair) traced(s int) {
 // for bit.
 func TestLead(t *testing.T) {
 	const sequences, most = 3, 60
+	dev := gputest.Open(t)
 	for _, name := range []string{"plain", "both norms, softcaps, windows, head norms", "chunks, interleaved, unweighted norms, temperature", "experts"} {
 		t.Run(name, func(t *testing.T) {
-			p := newPair(t, name, Options{MaxBatch: sequences, MaxSeqLen: most, Chunk: 8})
+			p := newPair(t, dev, name, Options{MaxBatch: sequences, MaxSeqLen: most, Chunk: 8})
 			batch := []int{0, 1, 2}
-			for range 250 {
+			for range 150 {
 				s := p.rng.IntN(sequences)
 				for i := range sequences {
 					if len(p.texts[i]) >= most-9 && p.rng.IntN(9) == 0 || len(p.texts[i]) >= most {
@@ -313,7 +315,7 @@ func TestLead(t *testing.T) {
 					p.step(batch, false)
 				}
 			}
-			if n := p.both[0].lead.taken; n < 40 || p.both[1].lead.taken > 0 {
+			if n := p.both[0].lead.taken; n < 25 || p.both[1].lead.taken > 0 {
 				t.Errorf("%d steps were under way, and %d of the other", n, p.both[1].lead.taken)
 			}
 		})
@@ -323,7 +325,7 @@ func TestLead(t *testing.T) {
 // TestLeadDropped does between two steps what leaves the sequences as long as they were, but not as they were: the next step is
 // computed anew, though its tokens are those that the device has gone on with.
 func TestLeadDropped(t *testing.T) {
-	p := newPair(t, "plain", Options{MaxBatch: 2, MaxSeqLen: 60})
+	p := newPair(t, gputest.Open(t), "plain", Options{MaxBatch: 2, MaxSeqLen: 60})
 	p.sure = true
 	other := modeltest.New(t, *p.both[0].Spec(), modeltest.Blocks(8, 64), modeltest.Floats(16))
 	norm := slices.IndexFunc(other.Listed, func(tensor model.Tensor) bool { return !tensor.Quantizable() })
@@ -386,7 +388,7 @@ func TestLeadDropped(t *testing.T) {
 // TestLeadEnds goes as far as the caches reach: there, nothing runs ahead, and everything is as it was before.
 func TestLeadEnds(t *testing.T) {
 	const most = 12
-	p := newPair(t, "plain", Options{MaxBatch: 1, MaxSeqLen: most})
+	p := newPair(t, gputest.Open(t), "plain", Options{MaxBatch: 1, MaxSeqLen: most})
 	p.sure = true
 	for range most {
 		p.step([]int{0}, false)
@@ -405,11 +407,12 @@ func TestLeadEnds(t *testing.T) {
 // TestLeadWindow goes back as far as the caches allow, where a step that ran ahead has overwritten what lies one position further
 // back.
 func TestLeadWindow(t *testing.T) {
+	dev := gputest.Open(t)
 	for _, name := range []string{"both norms, softcaps, windows, head norms", "a bounded activation, sinks and a window"} {
 		for _, chunk := range []int{1, 8} {
-			p := newPair(t, name, Options{MaxBatch: 1, MaxSeqLen: 60, Chunk: chunk})
+			p := newPair(t, dev, name, Options{MaxBatch: 1, MaxSeqLen: 60, Chunk: chunk})
 			p.sure = true
-			for range 40 {
+			for range 30 {
 				p.step([]int{0}, false)
 			}
 			n := 1

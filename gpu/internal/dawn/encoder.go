@@ -8,8 +8,9 @@ import "unsafe"
 type Encoder struct {
 	l        *Library
 	h        uintptr
-	pass     uintptr // 0: none is open
-	pipeline uintptr // of the pass
+	pass     uintptr    // 0: none is open
+	pipeline uintptr    // of the pass
+	args     [5]uintptr // of a call, so that a dispatch allocates nothing
 }
 
 // NewEncoder begins to record.
@@ -24,10 +25,13 @@ func (e *Encoder) Dispatch(pipeline, group uintptr, x, y, z uint32) {
 	}
 	if pipeline != e.pipeline {
 		e.pipeline = pipeline
-		e.l.call(computePassEncoderSetPipeline, e.pass, pipeline)
+		e.args = [5]uintptr{e.pass, pipeline}
+		e.l.do(computePassEncoderSetPipeline, e.args[:2])
 	}
-	e.l.call(computePassEncoderSetBindGroup, e.pass, 0, group, 0, 0)
-	e.l.call(computePassEncoderDispatchWorkgroups, e.pass, uintptr(x), uintptr(y), uintptr(z))
+	e.args = [5]uintptr{e.pass, 0, group}
+	e.l.do(computePassEncoderSetBindGroup, e.args[:])
+	e.args = [5]uintptr{e.pass, uintptr(x), uintptr(y), uintptr(z)}
+	e.l.do(computePassEncoderDispatchWorkgroups, e.args[:4])
 }
 
 // Timed records a pass between two timestamps, number at and the next; dispatch records what is timed.

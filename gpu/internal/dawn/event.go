@@ -4,9 +4,9 @@ package dawn
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/ebitengine/purego"
 )
@@ -58,16 +58,29 @@ var (
 // Future is something under way in the library.
 type Future uint64
 
-// Wait waits at most timeout for the future, and reports whether it is done. The error is that the library cannot
+// Waiting waits for a future, as often as need be; it lies on the heap, so that asking again and again allocates nothing.
+type Waiting struct {
+	in   *Instance
+	info waitInfo
+	args [4]uintptr
+}
+
+// Await prepares to wait for a future.
+func (in *Instance) Await(f Future) *Waiting {
+	return &Waiting{in: in, info: waitInfo{future: uint64(f)}}
+}
+
+// Wait waits at most timeout, and reports whether the future is done. The error is that the library cannot
 // wait for it.
-func (in *Instance) Wait(f Future, timeout time.Duration) (done bool, err error) {
+func (w *Waiting) Wait(timeout time.Duration) (done bool, err error) {
 	const timedOut = 2 // what is greater is an error
-	w := &waitInfo{future: uint64(f)}
-	status := uint32(in.l.call(instanceWaitAny, in.h, 1, uintptr(unsafe.Pointer(w)), uintptr(timeout.Nanoseconds())))
-	if w.done == 0 && status > timedOut {
-		return false, fmt.Errorf("%w: %s: wgpuInstanceWaitAny returned status %d", ErrLibrary, in.l.path, status)
+	w.args = [4]uintptr{w.in.h, 1, address(&w.info), uintptr(timeout.Nanoseconds())}
+	status := uint32(w.in.l.do(instanceWaitAny, w.args[:]))
+	runtime.KeepAlive(w)
+	if w.info.done == 0 && status > timedOut {
+		return false, fmt.Errorf("%w: %s: wgpuInstanceWaitAny returned status %d", ErrLibrary, w.in.l.path, status)
 	}
-	return w.done != 0, nil
+	return w.info.done != 0, nil
 }
 
 // request makes a call whose result is told to a callback, and waits for it.
@@ -75,8 +88,8 @@ func (in *Instance) request(p proc, args ...uintptr) (status uint32, made uintpt
 	token := listen(func(a uint32, b uintptr, m string) { status, made, message = a, b, m })
 	defer forget(token)
 	f := Future(in.l.withInfo(p, args, &callbackInfo{mode: modeWaitAny, callback: eventCallback(), token: token}))
-	for {
-		switch done, err := in.Wait(f, time.Second); {
+	for w := in.Await(f); ; {
+		switch done, err := w.Wait(time.Second); {
 		case err != nil:
 			return 0, 0, err.Error()
 		case done:

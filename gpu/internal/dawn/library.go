@@ -197,6 +197,12 @@ func (l *Library) find(handle uintptr) error {
 // Path says where the library was loaded from.
 func (l *Library) Path() string { return l.path }
 
+// do calls a function with handles and numbers, no pointers. Unlike call, it allocates nothing if args are on the heap.
+func (l *Library) do(p proc, args []uintptr) uintptr {
+	r, _, _ := purego.SyscallN(l.fn[p], args...)
+	return r
+}
+
 // call calls a function of the library. Arguments converted from pointers stay where they are until
 // it returns.
 //

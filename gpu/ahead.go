@@ -23,8 +23,9 @@ type part struct {
 	programs []*Program
 }
 
-// Encode encodes the programs, in order, to be run by one Send. s must be zero, sent or released.
-func (d *Device) Encode(s *Submission, programs []*Program) error {
+// Encode encodes the programs, in order, to be run by one Send. s must be zero, sent or released. busy says that the device will
+// have something else to do when they are sent.
+func (d *Device) Encode(s *Submission, programs []*Program, busy bool) error {
 	if s.ready {
 		return errors.New("encode: the submission has not been sent yet")
 	}
@@ -40,7 +41,11 @@ func (d *Device) Encode(s *Submission, programs []*Program) error {
 		}
 	}
 	*s = Submission{d: d, programs: programs, parts: s.parts[:0], generation: d.generation.Load()}
-	for left := range d.portions(programs) {
+	least := 0
+	if !busy {
+		least = d.b.portion()
+	}
+	for left := range portions(programs, least) {
 		h, err := d.b.encode(left)
 		if err != nil {
 			s.drop()
@@ -52,11 +57,11 @@ func (d *Device) Encode(s *Submission, programs []*Program) error {
 	return nil
 }
 
-// portions cuts a list of programs where the driver gains by it, because submitting is slow: the device then works on the
-// first portion while the next, twice as long, is being submitted.
-func (d *Device) portions(programs []*Program) iter.Seq[[]*Program] {
+// portions cuts a list of programs into portions of least dispatches, four times as many, and so on; 0: there is one. Where
+// submitting is slow, the device then works on the first portion while the next is being submitted.
+func portions(programs []*Program, least int) iter.Seq[[]*Program] {
 	return func(yield func([]*Program) bool) {
-		for least := d.b.portion(); len(programs) > 0; least *= 4 {
+		for ; len(programs) > 0; least *= 4 {
 			n, steps := 0, 0
 			for n < len(programs) && (least == 0 || steps < least) {
 				steps += len(programs[n].steps)

@@ -30,13 +30,13 @@ func TestSubmission(t *testing.T) {
 		t.Error("what was not encoded was sent")
 	}
 	for _, want := range []string{"what was written", "between the two,"} {
-		if err := dev.Encode(&s, programs); err != nil {
+		if err := dev.Encode(&s, programs, false); err != nil {
 			t.Fatal(err)
 		}
 		if err := src.Write(0, []byte(want + "        ")[:16]); err != nil { // after it was encoded, before it is sent
 			t.Fatal(err)
 		}
-		if err := dev.Encode(&s, programs); err == nil {
+		if err := dev.Encode(&s, programs, false); err == nil {
 			t.Error("encoded twice")
 		}
 		if err := s.Send(); err != nil {
@@ -55,7 +55,7 @@ func TestSubmission(t *testing.T) {
 			t.Errorf("%d bytes of 16 were read", n)
 		}
 	}
-	if err := dev.Encode(&s, programs); err != nil {
+	if err := dev.Encode(&s, programs, false); err != nil {
 		t.Fatal(err)
 	}
 	src.Release()

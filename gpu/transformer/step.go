@@ -32,7 +32,7 @@ func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, err
 	n, context, l := len(rows), longest(rows)+1, &t.lead
 	under := t.mayLead(rows)
 	if under {
-		if err := t.sendAt(1-l.place, n, context); err != nil {
+		if err := t.sendAt(1-l.place, n, context, true); err != nil {
 			return nil, err
 		}
 		for _, r := range rows { // what it writes
@@ -40,7 +40,7 @@ func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, err
 		}
 		context++
 	}
-	if err := t.encode(l.place, t.passes.key(n, context, true)); err != nil {
+	if err := t.encode(l.place, t.passes.key(n, context, true), under); err != nil {
 		return nil, err
 	}
 	tops, err := t.finder.read(ctx, l.place, n)
@@ -60,14 +60,14 @@ func (t *Transformer) send(rows []graph.Row) error {
 		return err
 	}
 	t.lead.place = t.ahead.place // where it is encoded for, if it is
-	err := t.sendAt(t.lead.place, len(rows), longest(rows))
+	err := t.sendAt(t.lead.place, len(rows), longest(rows), false)
 	t.lead.odds.sent()
 	return err
 }
 
 // sendAt sends a step of n tokens whose results are kept in one of the places.
-func (t *Transformer) sendAt(place, n, context int) error {
-	if err := t.encode(place, t.passes.key(n, context, true)); err != nil {
+func (t *Transformer) sendAt(place, n, context int, busy bool) error {
+	if err := t.encode(place, t.passes.key(n, context, true), busy); err != nil {
 		return err
 	}
 	t.ahead.key = bodyKey{}
@@ -81,8 +81,8 @@ func (t *Transformer) fed(rows []graph.Row) {
 	}
 }
 
-// encode makes sure that a step is encoded.
-func (t *Transformer) encode(place int, key bodyKey) error {
+// encode makes sure that a step is encoded, to be sent to a device that is busy or not.
+func (t *Transformer) encode(place int, key bodyKey, busy bool) error {
 	if t.ahead.key == key && t.ahead.place == place {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (t *Transformer) encode(place int, key bodyKey) error {
 	if err != nil {
 		return err
 	}
-	if err := t.dev.Encode(&t.ahead.submission, programs); err != nil {
+	if err := t.dev.Encode(&t.ahead.submission, programs, busy); err != nil {
 		return err
 	}
 	t.ahead.key, t.ahead.place = key, place

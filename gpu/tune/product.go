@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sort"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
@@ -130,14 +129,19 @@ func (t *productTrial) fill(src *Synthetic) error {
 	return nil
 }
 
-// sampled returns the first and last of n numbers and some between, about count of them.
+// sampled returns the first and last of n numbers and some between, about count of them, in order.
 func sampled(rng *rand.Rand, n, count int) []int {
-	list := []int{0, n - 1}
-	for range count - 2 {
-		list = append(list, rng.IntN(n))
+	list := []int{0}
+	for i := range count - 1 {
+		next := n - 1
+		if i > 0 {
+			next = rng.IntN(n)
+		}
+		if at, there := slices.BinarySearch(list, next); !there {
+			list = slices.Insert(list, at, next)
+		}
 	}
-	sort.Sort(sort.IntSlice(list)) // slices.Sort would be a larger download for the browser
-	return slices.Compact(list)
+	return list
 }
 
 // record records the product a number of times, with cold caches if the device has any.

@@ -53,18 +53,24 @@ func TestPageAnswers(t *testing.T) {
 	v.do(hear("More", "actor hears: More"), tool(1, "New chat from here"), until("document.querySelectorAll('.message').length === 2"), until("document.querySelector('#conversations .current')?.textContent === 'Forever (copy)'"),
 		hear("Otherwise", "actor hears: Otherwise"), press("shift+ArrowDown"), shows(lastAnswer, "actor hears: More"))
 	v.do(tool(2, "Delete from here on"), until("document.querySelectorAll('.message').length === 2"), chromedp.Click("#toast button"), until("document.querySelectorAll('.message').length === 4"), shows(lastAnswer, "actor hears: More"))
-	for begun := time.Now(); len(v.stored("Forever")) != 2; time.Sleep(50 * time.Millisecond) {
+	v.eventually(func() bool { return len(v.stored("Forever", "user")) == 2 }, "what was taken back is not stored")
+}
+
+// eventually waits until the browser has stored something.
+func (v *visitor) eventually(is func() bool, why string) {
+	v.t.Helper()
+	for begun := time.Now(); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Since(begun) > time.Minute {
-			t.Fatalf("what was taken back is not stored: %q", v.stored("Forever"))
+			v.t.Fatal(why)
 		}
 	}
 }
 
-// stored returns what the visitor said in the chats of that title, as the browser has it.
-func (v *visitor) stored(title string) (texts []string) {
+// stored returns what was said in the chats of that title, by the visitor or the model, as the browser has it.
+func (v *visitor) stored(title, role string) (texts []string) {
 	v.t.Helper()
 	v.do(chromedp.Evaluate(fmt.Sprintf(`new Promise((resolve) => { const open = indexedDB.open('llama-webgpu'); open.onsuccess = () => { const all = open.result.transaction('conversations').objectStore('conversations').getAll();
-		all.onsuccess = () => { open.result.close(); resolve(all.result.filter((c) => c.title === %q).flatMap((c) => c.messages.filter((m) => m.role === 'user').map((m) => m.text))) } } })`, title), &texts, awaited))
+		all.onsuccess = () => { open.result.close(); resolve(all.result.filter((c) => c.title === %q).flatMap((c) => c.messages.filter((m) => m.role === %q).map((m) => m.text))) } } })`, title, role), &texts, awaited))
 	return texts
 }
 
@@ -151,7 +157,7 @@ func TestPageTabs(t *testing.T) {
 	v.do(page.BringToFront(), shows(lastAnswer, "actor hears: Two"), send("Forever"), state("writing"))
 	w.do(page.BringToFront(), until("document.querySelector('.assistant.last .body').textContent.includes('word1')"), tool(0, "Edit"), chromedp.SetValue(".editor textarea", "Or"), chromedp.Click(".editor .main"), state("ready"), until("document.querySelector('.turner span')?.textContent === '2 / 2'"))
 	v.do(page.BringToFront(), chromedp.KeyEvent(kb.Escape), state("ready"), until("document.querySelector('.turner span')?.textContent.endsWith(' / 2')"), chromedp.Reload(), state("ready"), until("document.querySelector('.turner span')?.textContent.endsWith(' / 2')"))
-	if texts := v.stored("One"); len(texts) != 4 {
+	if texts := v.stored("One", "user"); len(texts) != 4 {
 		t.Errorf("of One, Two, Forever and Or there are %q", texts)
 	}
 	w.do(page.BringToFront(), press("shift+e"), chromedp.SetValue("#conversations input", "Ours"), chromedp.SendKeys("#conversations input", kb.Enter))
@@ -168,8 +174,9 @@ func TestPageInterrupted(t *testing.T) {
 			go func() { _ = chromedp.Run(v.ctx, page.HandleJavaScriptDialog(true)) }() // if it fails, the test ends by its deadline
 		}
 	})
-	v.do(onServer("actor"), send("Forever"), until("Number(/.*word(\\d+)/s.exec(document.querySelector('.assistant .body')?.textContent)?.[1]) > 150"),
-		chromedp.Reload(), state("ready"),
+	v.do(onServer("actor"), send("Forever"), state("writing"))
+	v.eventually(func() bool { return strings.Contains(strings.Join(v.stored("Forever", "assistant"), ""), "word9") }, "an answer is not stored while it is written")
+	v.do(chromedp.Reload(), state("ready"),
 		until("document.querySelector('"+lastAnswer+"')?.textContent.includes('word9')"), until("document.querySelector('.assistant.last .note')?.textContent.startsWith('Not complete')"), picture(t, "interrupted"),
 		tool(-1, "Continue this answer"), state("ready"), until("document.querySelector('"+lastAnswer+"').textContent.endsWith(' and so on.')"))
 	v.do(chromedp.Click("#new-chat"), send("Forever"), until("document.querySelector('.assistant .body')?.textContent.includes('word5')"), press("shift+d"), state("ready"), until("document.querySelectorAll('#conversations .open').length === 1"), chromedp.Reload(), state("ready"))

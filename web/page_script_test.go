@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -333,6 +334,37 @@ func TestPageLooks(t *testing.T) {
 			t.Errorf("the id %s is there twice", ids[i])
 		}
 	}
+}
+
+// TestPageAccess has axe look at the page in its states, light and dark, for what keeps people with screen readers or weak eyes out.
+func TestPageAccess(t *testing.T) {
+	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	require(t, err == nil, "axe-core is missing: npm ci")
+	v := meet(t, act(t, ""))
+	look := func(what string) {
+		t.Helper()
+		var found []string
+		v.do(chromedp.Evaluate(`axe.run(document, { resultTypes: ['violations'] }).then((r) => r.violations.flatMap((x) => x.nodes.map((n) => x.id + ': ' + n.html.slice(0, 200) + ': ' + n.failureSummary)))`, &found, awaited))
+		for _, f := range found {
+			t.Errorf("%s: %s", what, f)
+		}
+	}
+	v.do(chromedp.Evaluate(string(axe)+";1", nil), until("document.querySelectorAll('.offer').length > 0"))
+	look("at first")
+	v.do(onServer("actor"), hear("Hello", "actor hears: Hello"), send("Table?"), until("document.querySelector('.scroller table')"), state("ready"), send("Weather?"), until("document.querySelector('.calls')"), state("ready"))
+	look("a chat")
+	v.do(chromedp.Click("#open-settings"), chromedp.WaitVisible("#system"))
+	look("settings")
+	v.do(chromedp.Evaluate("document.querySelector('input[name=theme][value=dark]').click()", nil))
+	look("settings, dark")
+	v.do(chromedp.Click("#close-settings"))
+	look("a chat, dark")
+	v.do(chromedp.Click("#model"), chromedp.WaitVisible("#picker"))
+	look("models, dark")
+	v.do(chromedp.Click("#close-picker"), press("/"), chromedp.WaitVisible("#shortcuts"))
+	look("shortcuts, dark")
+	v.do(chromedp.Evaluate("document.querySelector('#shortcuts').close()", nil), chromedp.Click("#tab-measure"), until("document.querySelector('#generate')"))
+	look("the panel that measures, dark")
 }
 
 // TestPageLongChat shows a long chat with calls, code and a table on a phone, without motion: it fits, and ends in view.

@@ -91,7 +91,7 @@ export class Sidebar {
     const pinned = found.filter((c) => c.pinned);
     for (const c of [...pinned, ...found.filter((c) => !c.pinned)]) {
       const when = c.pinned ? 'Pinned' : ago(c.updated);
-      if (when !== group) nodes.push(el('li', { class: 'when', role: 'presentation' }, when));
+      if (when !== group) nodes.push(el('li', { class: 'when' }, when));
       group = when;
       nodes.push(this.item(c, c === current));
     }

@@ -144,12 +144,29 @@ func (s *scan) objects(known bool) bool {
 	return n > 0
 }
 
-// close skips the end of calls.
+// close skips the end of calls, or what there is of it where the answer was cut off.
 func (s *scan) close() {
 	from := s.pos
-	if s.space(); !s.skip(s.f.form.end) {
+	if s.space(); !s.skip(s.f.form.end) && !s.cut(s.f.form.end) {
 		s.pos = from
 	}
+}
+
+// cut skips the beginning of something, if the answer ends within it.
+func (s *scan) cut(text string) bool {
+	from := s.pos
+	for i := range len(text) {
+		b, ok := s.peek()
+		if !ok {
+			return i > 0
+		}
+		if b != text[i] {
+			break
+		}
+		s.pos++
+	}
+	s.pos = from
+	return false
 }
 
 // tagged reads <tool_call> and its like: JSON, or XML.

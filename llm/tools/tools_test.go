@@ -54,6 +54,8 @@ var answers = []struct {
 	{"hermes", "<tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": \"Gr", Answer{Calls: []llm.Call{call("id1", "weather", `{"city": "Gr`)}}},
 	{"hermes", "<tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": \"two\nlines\"}}</tool_call>", Answer{Calls: []llm.Call{call("id1", "weather", `{"city": "two\nlines"}`)}}},
 	{"hermes", "<tool_call>\n<function=weather>\n<parameter=city>\nGraz\n</parameter>\n</function>\n</tool_call>", Answer{Calls: []llm.Call{call("id1", "weather", `{"city": "Graz"}`)}}},
+	{"hermes", "<tool_call>\n{\"name\": \"weather\", \"arguments\": {}}\n</tool", Answer{Calls: []llm.Call{call("id1", "weather", `{}`)}}},
+	{"hermes", "<tool_call>\n{\"name\": \"weather\", \"arguments\": {}}\n</p", Answer{Content: "</p", Calls: []llm.Call{call("id1", "weather", `{}`)}}},
 	{"qwen coder", "Look:\n<tool_call>\n<function=weather>\n<parameter=city>\n12\n</parameter>\n<parameter=days>\n3\n</parameter>\n<parameter=more>\na \"b\"\nc\n</parameter>\n</function>\n</tool_call>", Answer{Content: "Look:", Calls: []llm.Call{call("id1", "weather", `{"city": "12", "days": 3, "more": "a \"b\"\nc"}`)}}},
 	{"qwen coder", "<function=weather></function></tool_call>", Answer{Calls: []llm.Call{call("id1", "weather", `{}`)}}},
 	{"mistral", `[TOOL_CALLS] [{"name": "weather", "arguments": {"city": "Graz"}, "id": "abcdefghi"}, {"name": "search", "arguments": {"words": ["x"]}}]`, Answer{Calls: []llm.Call{call("id1", "weather", `{"city": "Graz"}`), call("id2", "search", `{"words": ["x"]}`)}}},

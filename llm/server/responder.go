@@ -20,6 +20,7 @@ var (
 
 // responder puts a response together from the pieces of a text, and writes an event for each step.
 type responder struct {
+	q   *responseRequest
 	j   *job
 	e   *events // nil: the response is wanted as a whole
 	out *responseJSON
@@ -46,7 +47,7 @@ func newResponder(q *responseRequest, j *job) *responder {
 		}
 		return v
 	}
-	a := &responder{j: j, thoughts: thoughtEvents}
+	a := &responder{q: q, j: j, thoughts: thoughtEvents}
 	a.out = &responseJSON{
 		ID: j.prefix + strings.ToLower(rand.Text()), Object: j.object, Created: j.created, Status: "in_progress",
 		Instructions: null(q.Instructions), MaxTokens: q.MaxTokens, Model: j.l.ID, Output: []*outputItem{}, Parallel: or(q.Parallel, true), Previous: null(q.Previous),
@@ -150,6 +151,7 @@ func (a *responder) begin(kind string, call *tools.CallDelta) {
 		a.open.ID, a.open.Summary = "rs_"+id, []outputPart{}
 	default:
 		a.open.ID, a.open.CallID, a.open.Name, a.open.Arguments = "fc_"+id, call.ID, call.Name, &nothing
+		a.open.Namespace = a.q.spaces[call.Name]
 	}
 	a.out.Output = append(a.out.Output, a.open)
 	a.emit("response.output_item.added", "output_index", a.at(), "item", a.open)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
@@ -39,6 +40,8 @@ type responseRequest struct {
 	Conversation json.RawMessage `json:"conversation"`
 	Prompt       json.RawMessage `json:"prompt"`
 	Metadata     json.RawMessage `json:"metadata"`
+
+	spaces map[string]string // namespaces of functions
 }
 
 // respond answers a request of the Responses API: a conversation in other words.
@@ -115,9 +118,13 @@ func (q *responseRequest) chat(items []json.RawMessage) (*request, error) {
 			return nil, bad(name, "%s is not supported", name)
 		}
 	}
+	functions, err := q.functions()
+	if err != nil {
+		return nil, err
+	}
 	out := &request{
 		Model: q.Model, sampling: q.sampling, MaxTokens: q.MaxTokens, Stop: q.Stop, Stream: q.Stream, TemplateVariables: q.TemplateVariables,
-		calling: calling{Tools: q.Tools, Choice: q.Choice, Parallel: q.Parallel},
+		calling: calling{Tools: functions, Choice: q.Choice, Parallel: q.Parallel},
 	}
 	if q.Reasoning != nil {
 		out.Effort = q.Reasoning.Effort
@@ -135,6 +142,44 @@ func (q *responseRequest) chat(items []json.RawMessage) (*request, error) {
 	said, err := messagesOf(items)
 	out.Messages = append(out.Messages, said...)
 	return out, err
+}
+
+// functions are the tools, those in namespaces among them. What namespace a function is from, its calls say. A web search, which coding agents
+// offer whether they have a server for it or not, is left out: the tools of the response are those that the model was offered.
+func (q *responseRequest) functions() (json.RawMessage, error) {
+	var given, all, offered []json.RawMessage
+	if isNull(q.Tools) || json.Unmarshal(q.Tools, &given) != nil {
+		return q.Tools, nil // which says what is wrong with it
+	}
+	q.spaces = map[string]string{}
+	for i, raw := range given {
+		var space struct {
+			Type, Name string
+			Tools      []json.RawMessage
+		}
+		_ = json.Unmarshal(raw, &space) // what is no tool is refused later
+		if strings.HasPrefix(space.Type, "web_search") {
+			continue
+		}
+		offered = append(offered, raw)
+		if space.Type != "namespace" {
+			all = append(all, raw)
+			continue
+		}
+		for k, raw := range space.Tools {
+			var function struct{ Name string }
+			_ = json.Unmarshal(raw, &function) // without a name it is refused
+			if _, twice := q.spaces[function.Name]; twice {
+				return nil, bad("tools", "tools[%d].tools[%d]: two namespaces have a function %q", i, k, function.Name)
+			}
+			q.spaces[function.Name] = space.Name
+			all = append(all, raw)
+		}
+	}
+	if len(offered) < len(given) {
+		q.Tools, _ = json.Marshal(append([]json.RawMessage{}, offered...)) // they were JSON before
+	}
+	return json.Marshal(all)
 }
 
 // format reads text.format.

@@ -54,6 +54,7 @@ type outputItem struct {
 	Summary   []outputPart `json:"summary,omitzero"`
 	CallID    string       `json:"call_id,omitempty"`
 	Name      string       `json:"name,omitempty"`
+	Namespace string       `json:"namespace,omitempty"`
 	Arguments *string      `json:"arguments,omitempty"`
 }
 

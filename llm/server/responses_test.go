@@ -15,9 +15,9 @@ import (
 type responseT struct {
 	ID, Status string
 	Output     []struct {
-		ID, Type, Status, Name, Arguments string
-		CallID                            string `json:"call_id"`
-		Content, Summary                  []struct {
+		ID, Type, Status, Name, Namespace, Arguments string
+		CallID                                       string `json:"call_id"`
+		Content, Summary                             []struct {
 			Type, Text string
 			Logprobs   []struct{ Token string }
 		}
@@ -174,6 +174,13 @@ func TestResponsesTools(t *testing.T) {
 			t.Errorf("answered: %+v, spelled out %+v", answered, spelled)
 		}
 	}
+	spaced := respond(t, address, `{"input":"It was","tools":[{"type":"namespace","name":"agents","tools":[{"type":"function","name":"ask","parameters":{"type":"object","properties":{},"additionalProperties":false}}]}],"tool_choice":"required","parallel_tool_calls":false,"max_output_tokens":100}`)
+	if _, text, _ := post(t, address+"/v1/responses", `{"input":"It was","tools":[{"type":"web_search"}],"max_output_tokens":1}`); !strings.Contains(text, `"tools":[]`) {
+		t.Errorf("an offer to search: %s", text)
+	}
+	if o := spaced.Output[0]; o.Name != "ask" || o.Namespace != "agents" {
+		t.Errorf("a function in a namespace: %+v", spaced)
+	}
 	address, _ = startWith(t, thinkingTemplate)
 	const think = `{"input":"It was","max_output_tokens":8,"seed":2,"chat_template_kwargs":{"think":true}`
 	thoughts := respond(t, address, think+`}`)
@@ -195,17 +202,19 @@ func TestResponsesMistakes(t *testing.T) {
 		`{"input":[]}`:                         "there are no messages",
 		`{"input":["x"]}`:                      "input[0]",
 		`{"input":[{"type":"computer_call"}]}`: `input[0]: an item of type \"computer_call\"`,
-		`{"input":[{"role":"user","content":[{"type":"input_image"}]}]}`: `input[0].content: a part of type \"input_image\"`,
-		`{"input":[{"type":"reasoning","content":7}]}`:                   "reasoning",
-		`{"input":[{"type":"item_reference","id":"msg_x"}]}`:             `there is no item \"msg_x\"`,
-		`{"input":"x","background":true}`:                                `"param":"background"`,
-		`{"input":"x","conversation":"c"}`:                               `"param":"conversation"`,
-		`{"input":"x","prompt":{"id":"p"}}`:                              `"param":"prompt"`,
-		`{"input":"x","text":{"format":{"type":"xml"}}}`:                 `"param":"text.format"`,
-		`{"input":"x","tools":[{"type":"web_search"}]}`:                  `tools[0].type is \"web_search\"`,
-		`{"input":"x","reasoning":{"effort":"much"}}`:                    "reasoning_effort",
-		`{"input":"x","temperature":-1,"stream":true}`:                   `"param":"temperature"`,
-		`{"input":"` + strings.Repeat("very long ", 600) + `"}`:          "context_length_exceeded",
+		`{"input":[{"role":"user","content":[{"type":"input_image"}]}]}`:                                 `input[0].content: a part of type \"input_image\"`,
+		`{"input":[{"type":"reasoning","content":7}]}`:                                                   "reasoning",
+		`{"input":[{"type":"item_reference","id":"msg_x"}]}`:                                             `there is no item \"msg_x\"`,
+		`{"input":"x","background":true}`:                                                                `"param":"background"`,
+		`{"input":"x","conversation":"c"}`:                                                               `"param":"conversation"`,
+		`{"input":"x","prompt":{"id":"p"}}`:                                                              `"param":"prompt"`,
+		`{"input":"x","text":{"format":{"type":"xml"}}}`:                                                 `"param":"text.format"`,
+		`{"input":"x","tools":[{"type":"file_search"}]}`:                                                 `tools[0].type is \"file_search\"`,
+		`{"input":"x","tools":[{"type":"namespace","name":"a","tools":[{"type":"custom","name":"b"}]}]}`: `tools[0].type is \"custom\"`,
+		`{"input":"x","tools":[{"type":"namespace","name":"a","tools":[{"name":"b"}]},{"type":"namespace","name":"c","tools":[{"name":"b"}]}]}`: "two namespaces have",
+		`{"input":"x","reasoning":{"effort":"much"}}`:           "reasoning_effort",
+		`{"input":"x","temperature":-1,"stream":true}`:          `"param":"temperature"`,
+		`{"input":"` + strings.Repeat("very long ", 600) + `"}`: "context_length_exceeded",
 	} {
 		if status, text, _ := post(t, address+"/v1/responses", body); status/100 != 4 || !strings.Contains(text, want) || !strings.Contains(text, `"type":"invalid_request_error"`) {
 			t.Errorf("%.100s: %d %s, want %q in it", body, status, text, want)

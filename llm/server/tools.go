@@ -51,7 +51,7 @@ func (q *calling) offered() (list []tools.Tool, c tools.Choice, err error) {
 	for i, g := range given {
 		at := fmt.Sprintf("tools[%d]", i)
 		if g.Type != "function" {
-			return nil, c, bad("tools", "%s.type is %q, want function", at, g.Type)
+			return nil, c, bad("tools", "%s.type is %q, want function: the server runs no tools itself", at, g.Type)
 		}
 		if g.Function.Name == "" && g.Name != "" {
 			g.Function = g.toolFunction

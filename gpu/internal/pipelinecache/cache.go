@@ -66,28 +66,32 @@ func sum(name string, value []byte) []byte {
 func (c *Cache) Load(key []byte) []byte {
 	name := c.name(key)
 	path := filepath.Join(c.dir, name)
-	data, err := os.ReadFile(path)
+	info, err := os.Lstat(path)
 	if err != nil {
 		return nil
+	}
+	var data []byte
+	if info.Mode().IsRegular() && info.Size() <= int64(headSize)+c.largest() { // else it is none of ours, whatever reading it would do
+		if data, err = os.ReadFile(path); err != nil {
+			return nil
+		}
 	}
 	if len(data) <= headSize || string(data[:len(magic)]) != magic || !bytes.Equal(data[len(magic):headSize], sum(name, data[headSize:])) {
 		_ = os.Remove(path) // it is compiled and stored again
 		return nil
 	}
-	c.touch(path)
+	if time.Since(info.ModTime()) > 24*time.Hour { // in use, which is noted once a day
+		_ = os.Chtimes(path, time.Time{}, time.Now()) // else it goes earlier than it should
+	}
 	return data[headSize:]
 }
 
-// touch notes that an entry is in use, once a day.
-func (c *Cache) touch(path string) {
-	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
-		_ = os.Chtimes(path, time.Time{}, time.Now()) // else it goes earlier than it should
-	}
-}
+// largest is how many bytes a value may have.
+func (c *Cache) largest() int64 { return c.most / 4 }
 
 // Store keeps a value under key. Empty values, and those that would fill a good part of the directory, are not kept.
 func (c *Cache) Store(key, value []byte) {
-	if len(value) == 0 || int64(len(value)) > c.most/4 {
+	if len(value) == 0 || int64(len(value)) > c.largest() {
 		return
 	}
 	if err := c.write(c.name(key), value); err != nil {

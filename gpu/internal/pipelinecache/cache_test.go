@@ -102,6 +102,39 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// TestStrange has things in the place of an entry that are not to be read: they are replaced, if they can be.
+func TestStrange(t *testing.T) {
+	dir := t.TempDir()
+	c := mustOpen(t, dir, "a", DefaultSize)
+	key, value := []byte("key"), []byte("value")
+	path := filepath.Join(dir, c.name(key))
+	for what, make := range map[string]func() error{
+		"huge": func() error {
+			if err := os.WriteFile(path, []byte(magic), 0o600); err != nil {
+				return err
+			}
+			return os.Truncate(path, 1<<40)
+		},
+		"link":      func() error { return os.Symlink(os.DevNull, path) },
+		"directory": func() error { return os.Mkdir(path, 0o700) },
+	} {
+		if err := make(); err != nil {
+			t.Logf("%s: %v", what, err) // not every file system can hold it
+			continue
+		}
+		if got := c.Load(key); got != nil {
+			t.Errorf("%s: got %q", what, got)
+		}
+		c.Store(key, value)
+		if got := c.Load(key); !bytes.Equal(got, value) {
+			t.Errorf("%s: stored again: got %q", what, got)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestBounded keeps the directory below its size: what was used last stays, what is not an entry is left alone.
 func TestBounded(t *testing.T) {
 	dir := t.TempDir()

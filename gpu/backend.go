@@ -67,10 +67,11 @@ type backend interface {
 	// newStage allocates n bytes of memory that the device can copy from, mapped for the CPU.
 	newStage(label string, n uint64) (h handle, mem []byte, err error)
 	// sendStage unmaps the memory, submits the copies from it (their src is not set) and then the
-	// programs, and asks for the memory to be mapped again; finishStage waits for that, without the lock.
+	// programs, and asks for the memory to be mapped again; finishStage waits for that, without the lock, and can be
+	// called again after an error.
 	sendStage(h handle, mem []byte, copies []step, programs []*Program) (pending, error)
 	finishStage(ctx context.Context, h handle, mem []byte, p pending) ([]byte, error)
-	freeStage(h handle, p pending) // p is nil unless nobody has waited
+	freeStage(h handle, p pending) // p is nil unless the memory is the device's
 
 	// wait blocks until all submitted work is done.
 	wait(ctx context.Context) error

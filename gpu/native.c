@@ -431,7 +431,7 @@ static lw_flag *new_flag(void) {
 }
 
 void lw_flag_drop(lw_flag *f) {
-	if (__atomic_sub_fetch(&f->owners, 1, __ATOMIC_ACQ_REL) == 0) free(f);
+	if (f != NULL && __atomic_sub_fetch(&f->owners, 1, __ATOMIC_ACQ_REL) == 0) free(f);
 }
 
 lw_flag *lw_on_done(lw_device *d) {

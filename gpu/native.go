@@ -201,10 +201,15 @@ const pollMicros, spinTime = 2000, 6000
 
 // finish polls until the callback was called, and drops the flag.
 func (n *native) finish(ctx context.Context, f *C.lw_flag) error {
+	defer C.lw_flag_drop(f)
+	return n.poll(ctx, f)
+}
+
+// poll polls until the callback was called.
+func (n *native) poll(ctx context.Context, f *C.lw_flag) error {
 	if f == nil {
 		return fmt.Errorf("%w: no memory for a callback", ErrOutOfMemory)
 	}
-	defer C.lw_flag_drop(f)
 	spin := C.uint64_t(spinTime)
 	if n.adapter.Type == "cpu" {
 		spin = 0

@@ -64,13 +64,11 @@ func (s *Stage) Bytes(ctx context.Context) ([]byte, error) {
 	if s.pending == nil {
 		return s.mem, nil
 	}
-	p := s.pending
-	s.pending = nil
-	mem, err := d.b.finishStage(ctx, s.h, s.mem, p)
-	if err != nil {
+	mem, err := d.b.finishStage(ctx, s.h, s.mem, s.pending)
+	if err != nil { // the memory is still the device's: the next call waits for it again
 		return nil, fmt.Errorf("stage %q: %w", s.purpose, d.lockedNote(err))
 	}
-	s.mem = mem
+	s.mem, s.pending = mem, nil
 	return mem, nil
 }
 

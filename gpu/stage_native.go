@@ -55,10 +55,15 @@ func (n *native) sendStage(h handle, mem []byte, copies []step, programs []*Prog
 
 // finishStage: the memory may have moved.
 func (n *native) finishStage(ctx context.Context, h handle, mem []byte, p pending) ([]byte, error) {
-	if err := n.finish(ctx, p.(*C.lw_flag)); err != nil {
+	f := p.(*C.lw_flag)
+	if err := n.poll(ctx, f); err != nil {
 		return nil, err
 	}
-	return n.stageMemory(h, uint64(len(mem)))
+	mem, err := n.stageMemory(h, uint64(len(mem)))
+	if err == nil {
+		C.lw_flag_drop(f)
+	}
+	return mem, err
 }
 
 func (n *native) stageMemory(h handle, size uint64) ([]byte, error) {

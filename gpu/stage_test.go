@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
@@ -84,6 +85,38 @@ func TestStageErrors(t *testing.T) {
 	d.Close()
 	_, err = s.Bytes(t.Context())
 	wantErr(t, err, gpu.ErrClosed)
+}
+
+// TestStageCanceled gives up waiting for a Stage: until the device has read what was sent, its memory cannot be had.
+func TestStageCanceled(t *testing.T) {
+	d := gputest.Open(t)
+	const n = 1 << 20
+	s, err := d.NewStage("test", n)
+	check(t, err)
+	y, b := buffer(t, d, 256, gpu.Storage), buffer(t, d, n, gpu.Storage)
+	pl := pipeline(t, d, "spin", spin, kernels.Consts{"ROUNDS": 1 << 18})
+	var long gpu.Program
+	long.Dispatch(pl, group(t, d, pl, gpu.Range{Buffer: y}), 8, 1, 1)
+	got := make([]byte, n)
+	for i := range 2 {
+		mem, err := s.Bytes(t.Context())
+		check(t, err)
+		copy(mem, bytes.Repeat([]byte{byte(i + 1)}, n))
+		check(t, d.Run(&long)) // for the copy to come late
+		check(t, s.Send([]gpu.StageCopy{{Dst: gpu.Range{Buffer: b}}}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if _, err := s.Bytes(ctx); err != nil { // unless the device was quick
+			wantErr(t, err, context.DeadlineExceeded)
+		}
+		cancel()
+		mem, err = s.Bytes(t.Context())
+		check(t, err)
+		copy(mem, make([]byte, n))
+		check(t, d.Read(t.Context(), b, 0, got))
+		if !bytes.Equal(got, bytes.Repeat([]byte{byte(i + 1)}, n)) {
+			t.Errorf("round %d: what was sent has been overwritten", i)
+		}
+	}
 }
 
 // TestStagesAndCompilation has several goroutines send data and others compile, good kernels and bad

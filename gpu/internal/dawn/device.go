@@ -152,6 +152,14 @@ func (d *Device) Lost() (why string, lost bool) {
 	return d.lost, d.gone
 }
 
+// Lose loses the device, as a fault of the driver would: for tests.
+func (d *Device) Lose(why string) {
+	const unknown = 1 // reason
+	message := view(why)
+	d.l.call(deviceForceLoss, append([]uintptr{d.h, unknown}, message.words()...)...)
+	runtime.KeepAlive(&message)
+}
+
 // Close destroys the device.
 func (d *Device) Close() {
 	d.l.call(queueRelease, d.queue)

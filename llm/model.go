@@ -59,7 +59,7 @@ type Parts struct {
 func New(p Parts) *Model {
 	m := &Model{vocabulary: p.Vocabulary, device: p.Device, where: p.Where, memory: p.Memory, close: p.Close, identify: p.Identify, engine: p.Engine}
 	if m.where == "" && p.Device != nil {
-		m.where = p.Device.Info().Where()
+		m.where = p.Device.Info().String()
 	}
 	m.context = p.Engine.Room() // of a sequence that is empty
 	m.sessions = make([]*Session, p.Engine.Sequences())

@@ -30,14 +30,14 @@ func (d *Device) Encode(s *Submission, programs []*Program, busy bool) error {
 		return errors.New("encode: the submission has not been sent yet")
 	}
 	if err := d.enter(context.Background()); err != nil {
-		return fmt.Errorf("encode: %w", err)
+		return during("encode", err)
 	}
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range programs {
 		if err := p.check(d); err != nil {
-			return fmt.Errorf("encode: %w", err)
+			return during("encode", err)
 		}
 	}
 	*s = Submission{d: d, programs: programs, parts: s.parts[:0], generation: d.generation.Load()}
@@ -49,7 +49,7 @@ func (d *Device) Encode(s *Submission, programs []*Program, busy bool) error {
 		h, err := d.b.encode(left)
 		if err != nil {
 			s.drop()
-			return fmt.Errorf("encode: %w", d.note(err))
+			return during("encode", d.note(err))
 		}
 		s.parts = append(s.parts, part{h, left})
 	}
@@ -83,7 +83,7 @@ func (s *Submission) Send() error {
 		return errors.New("run: the submission is not encoded, or has been sent already")
 	}
 	if err := d.enter(context.Background()); err != nil {
-		return fmt.Errorf("run: %w", err)
+		return during("run", err)
 	}
 	defer d.leave()
 	d.mu.Lock()
@@ -91,7 +91,7 @@ func (s *Submission) Send() error {
 	if s.generation != d.generation.Load() {
 		for _, p := range s.programs {
 			if err := p.check(d); err != nil {
-				return fmt.Errorf("run: %w", err)
+				return during("run", err)
 			}
 		}
 	}
@@ -129,7 +129,7 @@ type Readback struct{ b *Buffer }
 // NewReadback allocates size bytes, counted in Memory under purpose.
 func (d *Device) NewReadback(purpose string, size uint64) (*Readback, error) {
 	if err := d.enter(context.Background()); err != nil {
-		return nil, fmt.Errorf("buffer %q: %w", purpose, err)
+		return nil, about("buffer", purpose, err)
 	}
 	defer d.leave()
 	d.mu.Lock()
@@ -149,7 +149,7 @@ func (r *Readback) Range(size uint64) Range { return Range{Buffer: r.b, Size: si
 func (r *Readback) Read(ctx context.Context, dst []byte) error {
 	d := r.b.d
 	if err := d.enter(ctx); err != nil {
-		return fmt.Errorf("read: %w", err)
+		return during("read", err)
 	}
 	defer d.leave()
 	if _, err := d.usable(r.Range(uint64(len(dst)))); err != nil || len(dst) == 0 || len(dst)%4 != 0 {
@@ -162,7 +162,7 @@ func (r *Readback) Read(ctx context.Context, dst []byte) error {
 		err = d.b.finishRead(ctx, p, r.b.h, dst, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("read: %w", d.lockedNote(err))
+		return during("read", d.lockedNote(err))
 	}
 	d.mu.Lock()
 	d.stats.BytesRead += uint64(len(dst))

@@ -26,7 +26,7 @@ func (d *Device) NewBuffer(purpose string, size uint64, u Usage) (*Buffer, error
 		return nil, fmt.Errorf("buffer %q: usage %d: want Storage, Uniform or both", purpose, u)
 	}
 	if err := d.enter(context.Background()); err != nil {
-		return nil, fmt.Errorf("buffer %q: %w", purpose, err)
+		return nil, about("buffer", purpose, err)
 	}
 	defer d.leave()
 	d.mu.Lock()
@@ -48,7 +48,7 @@ func (d *Device) alloc(purpose string, size uint64, u Usage) (*Buffer, error) {
 		if errors.Is(err, ErrOutOfMemory) {
 			err = fmt.Errorf("%w: %d bytes requested, %d bytes in use by this program", ErrOutOfMemory, size, d.inUse())
 		}
-		return nil, fmt.Errorf("buffer %q: %w", purpose, d.note(err))
+		return nil, about("buffer", purpose, d.note(err))
 	}
 	b := &Buffer{d: d, purpose: purpose, h: h, size: size, alloc: alloc, usage: u}
 	d.buffers[b] = struct{}{}
@@ -120,7 +120,7 @@ func (d *Device) usable(r Range) (size uint64, err error) {
 	case b.d != d:
 		return 0, fmt.Errorf("buffer %q belongs to another device", b.purpose)
 	case b.released.Load():
-		return 0, fmt.Errorf("buffer %q: %w", b.purpose, ErrReleased)
+		return 0, about("buffer", b.purpose, ErrReleased)
 	case r.Offset >= b.alloc || r.Size > b.alloc-r.Offset:
 		return 0, fmt.Errorf("buffer %q: bytes %d+%d are out of range: it has %d", b.purpose, r.Offset, r.Size, b.alloc)
 	case r.Size == 0:
@@ -137,7 +137,7 @@ const writeChunk = 32 << 20
 func (b *Buffer) Write(off uint64, data []byte) error {
 	d := b.d
 	if err := d.enter(context.Background()); err != nil {
-		return fmt.Errorf("buffer %q: %w", b.purpose, err)
+		return about("buffer", b.purpose, err)
 	}
 	defer d.leave()
 	n := uint64(len(data))

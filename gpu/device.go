@@ -182,14 +182,14 @@ func (d *Device) note(err error) error {
 // Wait blocks until all submitted work is done, or ctx is.
 func (d *Device) Wait(ctx context.Context) error {
 	if err := d.enter(ctx); err != nil {
-		return fmt.Errorf("wait: %w", err)
+		return during("wait", err)
 	}
 	defer d.leave()
 	if err := d.send(); err != nil {
-		return fmt.Errorf("wait: %w", err)
+		return during("wait", err)
 	}
 	if err := d.b.wait(ctx); err != nil {
-		return fmt.Errorf("wait: %w", d.lockedNote(err))
+		return during("wait", d.lockedNote(err))
 	}
 	return nil
 }
@@ -218,14 +218,14 @@ const readChunk = 16 << 20
 // before. If ctx ends first, the contents of dst are undefined.
 func (d *Device) Read(ctx context.Context, b *Buffer, off uint64, dst []byte) error {
 	if err := d.enter(ctx); err != nil {
-		return fmt.Errorf("read: %w", err)
+		return during("read", err)
 	}
 	defer d.leave()
 	if len(dst) == 0 {
 		return nil
 	}
 	if _, err := d.usable(Range{Buffer: b, Offset: off, Size: uint64(len(dst))}); err != nil {
-		return fmt.Errorf("read: %w", err)
+		return during("read", err)
 	}
 	for len(dst) > 0 {
 		chunk := dst[:min(len(dst), readChunk)]
@@ -299,3 +299,12 @@ func (d *Device) newStaging(size uint64) (*Buffer, error) {
 	defer d.mu.Unlock()
 	return d.alloc("staging", size, staging)
 }
+
+// during says what was being done when an error was met.
+func during(what string, err error) error { return fmt.Errorf("%s: %w", what, err) }
+
+// about says which buffer or stage an error is about.
+func about(kind, name string, err error) error { return fmt.Errorf("%s %q: %w", kind, name, err) }
+
+// inKernel says which kernel an error is about.
+func inKernel(key string, err error) error { return fmt.Errorf("kernel %s: %w", key, err) }

@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"context"
-	"fmt"
 )
 
 // Fence is a point in the sequence of submissions to a device: Wait blocks until the device has reached it,
@@ -16,14 +15,14 @@ type Fence struct {
 // Fence marks the point after everything submitted so far.
 func (d *Device) Fence() (Fence, error) {
 	if err := d.enter(context.Background()); err != nil {
-		return Fence{}, fmt.Errorf("fence: %w", err)
+		return Fence{}, during("fence", err)
 	}
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p, err := d.b.mark()
 	if err != nil {
-		return Fence{}, fmt.Errorf("fence: %w", d.note(err))
+		return Fence{}, during("fence", d.note(err))
 	}
 	return Fence{d, p}, nil
 }
@@ -38,11 +37,11 @@ func (f *Fence) Wait(ctx context.Context) error {
 	*f = Fence{}
 	if err := d.enter(ctx); err != nil {
 		d.b.unmark(p)
-		return fmt.Errorf("fence: %w", err)
+		return during("fence", err)
 	}
 	defer d.leave()
 	if err := d.b.reach(ctx, p); err != nil {
-		return fmt.Errorf("fence: %w", d.lockedNote(err))
+		return during("fence", d.lockedNote(err))
 	}
 	return nil
 }

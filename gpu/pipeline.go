@@ -28,7 +28,7 @@ func (p *Pipeline) Kernel() kernels.Kernel { return p.k }
 // Pipeline compiles k the first time it is asked for k.Key. Several goroutines may compile at once.
 func (d *Device) Pipeline(k kernels.Kernel) (*Pipeline, error) {
 	if err := d.enter(context.Background()); err != nil {
-		return nil, fmt.Errorf("kernel %s: %w", k.Key, err)
+		return nil, inKernel(k.Key, err)
 	}
 	defer d.leave()
 	d.mu.Lock()
@@ -49,11 +49,11 @@ func (d *Device) Pipeline(k kernels.Kernel) (*Pipeline, error) {
 		d.mu.Lock()
 	}
 	if err := d.fits(k); err != nil {
-		return nil, fmt.Errorf("kernel %s: %w", k.Key, err)
+		return nil, inKernel(k.Key, err)
 	}
 	p, err := d.compile(k)
 	if err != nil {
-		return nil, fmt.Errorf("kernel %s: %w", k.Key, d.note(err))
+		return nil, inKernel(k.Key, d.note(err))
 	}
 	return p, nil
 }
@@ -112,7 +112,7 @@ func (d *Device) CompileTime(key string) time.Duration {
 // Fits reports why a kernel cannot run on the device, as far as its limits tell.
 func (d *Device) Fits(k kernels.Kernel) error {
 	if err := d.fits(k); err != nil {
-		return fmt.Errorf("kernel %s: %w", k.Key, err)
+		return inKernel(k.Key, err)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (d *Device) BindGroup(p *Pipeline, r ...Range) (*BindGroup, error) {
 	defer d.mu.Unlock()
 	entries, err := d.entries(p, r)
 	if err != nil {
-		return nil, fmt.Errorf("kernel %s: %w", p.k.Key, err)
+		return nil, inKernel(p.k.Key, err)
 	}
 	h, err := d.b.newBindGroup(p.k.Key, p.layout, entries)
 	if err != nil {

@@ -153,7 +153,7 @@ func (g *BindGroup) alive() error {
 	}
 	for _, r := range g.ranges {
 		if err := alive(r.Buffer); err != nil {
-			return fmt.Errorf("kernel %s: %w", g.p.k.Key, err)
+			return inKernel(g.p.k.Key, err)
 		}
 	}
 	return nil
@@ -161,7 +161,7 @@ func (g *BindGroup) alive() error {
 
 func alive(b *Buffer) error {
 	if b.released.Load() {
-		return fmt.Errorf("buffer %q: %w", b.purpose, ErrReleased)
+		return about("buffer", b.purpose, ErrReleased)
 	}
 	return nil
 }
@@ -171,14 +171,14 @@ func alive(b *Buffer) error {
 // used any more, and every later call returns that error.
 func (d *Device) Run(programs ...*Program) error {
 	if err := d.enter(context.Background()); err != nil {
-		return fmt.Errorf("run: %w", err)
+		return during("run", err)
 	}
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range programs {
 		if err := p.check(d); err != nil {
-			return fmt.Errorf("run: %w", err)
+			return during("run", err)
 		}
 	}
 	if err := d.b.run(programs); err != nil {
@@ -193,7 +193,7 @@ func (d *Device) spoil(err error) error {
 	if d.broken == nil {
 		d.broken = fmt.Errorf("the device has failed before: %w", err)
 	}
-	return fmt.Errorf("run: %w", err)
+	return during("run", err)
 }
 
 func (d *Device) count(programs ...*Program) {
@@ -215,7 +215,7 @@ func (t Timing) Time() time.Duration { return t.End - t.Begin }
 // each of them ran. The device must have Features.TimestampQuery.
 func (d *Device) RunTimed(programs ...*Program) ([]Timing, error) {
 	if err := d.enter(context.Background()); err != nil {
-		return nil, fmt.Errorf("run: %w", err)
+		return nil, during("run", err)
 	}
 	defer d.leave()
 	if !d.features.TimestampQuery {
@@ -226,7 +226,7 @@ func (d *Device) RunTimed(programs ...*Program) ([]Timing, error) {
 	var steps []step
 	for _, p := range programs {
 		if err := p.check(d); err != nil {
-			return nil, fmt.Errorf("run: %w", err)
+			return nil, during("run", err)
 		}
 		steps = append(steps, p.steps...)
 	}

@@ -31,7 +31,7 @@ type StageCopy struct {
 // NewStage allocates a Stage of size bytes, rounded up to a multiple of 4 and counted in Memory under purpose.
 func (d *Device) NewStage(purpose string, size uint64) (*Stage, error) {
 	if err := d.enter(context.Background()); err != nil {
-		return nil, fmt.Errorf("stage %q: %w", purpose, err)
+		return nil, about("stage", purpose, err)
 	}
 	defer d.leave()
 	d.mu.Lock()
@@ -42,7 +42,7 @@ func (d *Device) NewStage(purpose string, size uint64) (*Stage, error) {
 	}
 	h, mem, err := d.b.newStage(strings.ToValidUTF8(purpose, "?"), size)
 	if err != nil {
-		return nil, fmt.Errorf("stage %q: %w", purpose, d.note(err))
+		return nil, about("stage", purpose, d.note(err))
 	}
 	s := &Stage{d: d, purpose: purpose, h: h, size: size, mem: mem}
 	d.stages[s] = struct{}{}
@@ -55,18 +55,18 @@ func (d *Device) NewStage(purpose string, size uint64) (*Stage, error) {
 func (s *Stage) Bytes(ctx context.Context) ([]byte, error) {
 	d := s.d
 	if err := d.enter(ctx); err != nil {
-		return nil, fmt.Errorf("stage %q: %w", s.purpose, err)
+		return nil, about("stage", s.purpose, err)
 	}
 	defer d.leave()
 	if s.released {
-		return nil, fmt.Errorf("stage %q: %w", s.purpose, ErrReleased)
+		return nil, about("stage", s.purpose, ErrReleased)
 	}
 	if s.pending == nil {
 		return s.mem, nil
 	}
 	mem, err := d.b.finishStage(ctx, s.h, s.mem, s.pending)
 	if err != nil { // the memory is still the device's: the next call waits for it again
-		return nil, fmt.Errorf("stage %q: %w", s.purpose, d.lockedNote(err))
+		return nil, about("stage", s.purpose, d.lockedNote(err))
 	}
 	s.mem, s.pending = mem, nil
 	return mem, nil
@@ -77,18 +77,18 @@ func (s *Stage) Bytes(ctx context.Context) ([]byte, error) {
 func (s *Stage) Send(copies []StageCopy, programs ...*Program) error {
 	d := s.d
 	if err := d.enter(context.Background()); err != nil {
-		return fmt.Errorf("stage %q: %w", s.purpose, err)
+		return about("stage", s.purpose, err)
 	}
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n, err := s.check(copies)
 	if err != nil {
-		return fmt.Errorf("stage %q: %w", s.purpose, err)
+		return about("stage", s.purpose, err)
 	}
 	for _, p := range programs {
 		if err := p.check(d); err != nil {
-			return fmt.Errorf("stage %q: %w", s.purpose, err)
+			return about("stage", s.purpose, err)
 		}
 	}
 	if s.pending, err = d.b.sendStage(s.h, s.mem, s.copies, programs); err != nil {

@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"encoding/hex"
 	"fmt"
 	"math"
 	"math/bits"
@@ -343,6 +342,5 @@ func (m *Manifest) checkTokenizer() error {
 }
 
 func isSHA256(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == 32 && hex.EncodeToString(b) == s
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }

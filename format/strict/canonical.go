@@ -78,7 +78,7 @@ func (r *reader) canonicalObject(b []byte) ([]byte, error) {
 		list = append(list, m)
 		return err
 	})
-	sort.Stable(byName(list)) // slices.SortFunc would be a larger download for the browser
+	sort.Sort(byName(list)) // slices.SortFunc would be a larger download for the browser
 	b = append(b, '{')
 	for i, m := range list {
 		if i > 0 {

@@ -40,7 +40,7 @@ func newLostThings(t *testing.T, d *gpu.Device) *lostThings {
 	check(t, err)
 	l.fence, err = d.Fence()
 	check(t, err)
-	check(t, d.Encode(&l.submission, []*gpu.Program{&l.p}))
+	check(t, d.Encode(&l.submission, []*gpu.Program{&l.p}, false))
 	return l
 }
 
@@ -59,7 +59,7 @@ var lostCalls = map[string]func(ctx context.Context, l *lostThings) error{
 	"run":   func(_ context.Context, l *lostThings) error { return l.d.Run(&l.p) },
 	"timed": func(_ context.Context, l *lostThings) error { _, err := l.d.RunTimed(&l.p); return err },
 	"encode": func(_ context.Context, l *lostThings) error {
-		return l.d.Encode(new(gpu.Submission), []*gpu.Program{&l.p})
+		return l.d.Encode(new(gpu.Submission), []*gpu.Program{&l.p}, false)
 	},
 	"send":     func(_ context.Context, l *lostThings) error { return l.submission.Send() },
 	"wait":     func(ctx context.Context, l *lostThings) error { return l.d.Wait(ctx) },

@@ -19,16 +19,18 @@ type loan struct {
 	begins  chan struct{} // closed when the session is lent
 }
 
-// Slots returns the sequences.
+// Slots returns the sequences, as they are between two steps.
 func (s *Scheduler) Slots() []Slot {
 	list := make([]Slot, len(s.sessions))
-	s.mu.Lock()
+	s.m.mu.Lock() // once: each time may mean to wait for a step
 	for i, session := range s.sessions {
-		list[i] = Slot{ID: i, Busy: s.busy[session]}
+		list[i] = Slot{ID: i, Tokens: len(session.fed)}
 	}
-	s.mu.Unlock()
+	s.m.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i, session := range s.sessions {
-		list[i].Tokens = len(session.Tokens())
+		list[i].Busy = s.busy[session]
 	}
 	return list
 }

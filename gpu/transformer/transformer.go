@@ -124,8 +124,8 @@ func New(ctx context.Context, dev *gpu.Device, src Source, o Options) (*Transfor
 // Beside makes a Transformer with sequences of its own that shares the weights of t, which were loaded from src, and its
 // kernels. Close it before t.
 func (t *Transformer) Beside(src Source, o Options) (*Transformer, error) {
-	o = o.withDefaults(src.Spec())
 	o.Kernels = t.opts.Kernels
+	o = o.withDefaults(src.Spec())
 	if err := o.check(); err != nil {
 		return nil, err
 	}

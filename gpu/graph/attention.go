@@ -153,7 +153,7 @@ func (g *Graph) RecordAttention(r *Recorder, layer, context int) {
 
 // AttentionDefaults are the constants of a layer's attention for n tokens without tuning.
 func (g *Graph) AttentionDefaults(layer, n int) Tuned {
-	c, core := chooser{dev: g.dev}, g.spec.Layer(layer).Attention.Core()
+	c, core := newChooser(g.dev, Choice{}), g.spec.Layer(layer).Attention.Core()
 	use, _ := c.attention(&core, n)
 	return use
 }

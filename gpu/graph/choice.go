@@ -83,7 +83,10 @@ func Grouped(cpu bool, n int) bool { return !cpu && n > FewTokens && n <= MaxBat
 type chooser struct {
 	dev *gpu.Device
 	Choice
+	known map[string]bool // whether kernels fit, by Consts.Key: to specialize one takes longer than to record a product
 }
+
+func newChooser(dev *gpu.Device, c Choice) chooser { return chooser{dev, c, map[string]bool{}} }
 
 // matvec returns what multiplies few vectors that are floats.
 func (c *chooser) matvec(s Shape) Variant {

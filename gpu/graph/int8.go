@@ -76,8 +76,14 @@ func (c *chooser) fits(kernel string, base kernels.Consts, with Tuned) bool {
 	for name, v := range with {
 		all[name] = v
 	}
-	k, err := kernels.Specialize(kernel, all)
-	return err == nil && c.dev.Fits(k) == nil
+	key := all.Key(kernel)
+	fits, known := c.known[key]
+	if !known {
+		k, err := kernels.Specialize(kernel, all)
+		fits = err == nil && c.dev.Fits(k) == nil
+		c.known[key] = fits
+	}
+	return fits
 }
 
 // int8Product records the product of a part with a few vectors by subgroup matrices of int8.

@@ -29,7 +29,7 @@ const placeholderBytes = 256
 // NewKit returns a Kit whose buffers are reserved in a, to be allocated before anything is recorded.
 func NewKit(dev *gpu.Device, a *arena.Arena, c Choice) *Kit {
 	return &Kit{
-		dev: dev, arena: a, choose: chooser{dev, c}, specialized: map[string]kernels.Kernel{},
+		dev: dev, arena: a, choose: newChooser(dev, c), specialized: map[string]kernels.Kernel{},
 		sizes:     arena.NewUniforms(a, PurposeActivations),
 		unread:    a.Reserve(PurposeActivations, placeholderBytes, gpu.Storage),
 		unwritten: a.Reserve(PurposeActivations, placeholderBytes, gpu.Storage),
@@ -40,7 +40,7 @@ func NewKit(dev *gpu.Device, a *arena.Arena, c Choice) *Kit {
 // With returns a Kit with another choice of kernels, which shares everything else with k.
 func (k *Kit) With(c Choice) *Kit {
 	other := *k
-	other.choose = chooser{k.dev, c}
+	other.choose = newChooser(k.dev, c)
 	return &other
 }
 

@@ -1,16 +1,26 @@
-import { abortSignal, checked, invalid, messages as messagesOf, options as optionsOf } from './arguments.js';
+import { abortSignal, checked, options as optionsOf } from './arguments.js';
 import { forCaller } from './callback.js';
-import type { ChatMessage } from './chat.js';
-import { asError, LlamaError, throwIfAborted } from './errors.js';
+import { throwIfAborted } from './errors.js';
+import { LanguageModelSession, read } from './prompt-session.js';
+import { type PromptContent, type PromptTool, toolsOf } from './prompt-tools.js';
 import type { GenerateOptions, TextModel } from './text.js';
-import { turn, usual } from './turn.js';
+import { usual } from './turn.js';
 import { load, type WorkerLoadModelOptions } from './worker.js';
+
+export { LanguageModelSession } from './prompt-session.js';
+export {
+  LanguageModelToolCall,
+  LanguageModelToolError,
+  LanguageModelToolSuccess,
+  type PromptContent,
+  type PromptTool,
+} from './prompt-tools.js';
 
 export type PromptInput = string | readonly PromptMessage[];
 
 export interface PromptMessage {
   role: 'system' | 'user' | 'assistant';
-  content: string | readonly { type: 'text'; value: string }[];
+  content: string | readonly PromptContent[];
   prefix?: boolean;
 }
 
@@ -24,6 +34,11 @@ export interface CreateOptions {
   initialPrompts?: readonly PromptMessage[];
   temperature?: number;
   topK?: number;
+  /** Functions that the model may call. Of those without execute(), prompt() returns the calls. */
+  tools?: readonly PromptTool[];
+  expectedInputs?: readonly { type: string; languages?: readonly string[] }[];
+  /** Has to have one of type `tool-call`, if there are tools without execute(). */
+  expectedOutputs?: readonly { type: string; languages?: readonly string[] }[];
   signal?: AbortSignal;
   /** Gets an event target that has `downloadprogress` events while the model loads, with `loaded` from 0 to 1. */
   monitor?: (m: EventTarget) => void;
@@ -32,6 +47,7 @@ export interface CreateOptions {
 /** The interface of the browser's own LanguageModel. */
 export interface LanguageModelShape {
   availability(): Promise<'unavailable' | 'downloadable' | 'available'>;
+  create(options: CreateOptions & { tools: readonly PromptTool[] }): Promise<LanguageModelSession<PromptContent[]>>;
   create(options?: CreateOptions): Promise<LanguageModelSession>;
 }
 
@@ -58,7 +74,7 @@ export function languageModel(of: string | URL | TextModel, options: LanguageMod
       if (!globalThis.navigator?.gpu) return 'unavailable';
       return loading ? 'available' : 'downloadable';
     },
-    async create(o = {}) {
+    async create(o: CreateOptions = {}) {
       try {
         const { signal, given } = checked(() => {
           const given = optionsOf(o) as CreateOptions;
@@ -83,7 +99,8 @@ export function languageModel(of: string | URL | TextModel, options: LanguageMod
           temperature: given.temperature ?? usual.temperature,
           topK: given.topK ?? usual.topK,
         };
-        const session = new LanguageModelSession(model, initial, sampling);
+        const tools = checked(() => toolsOf(given.tools, given.expectedOutputs));
+        const session = new LanguageModelSession<never>(model, initial, sampling, tools);
         await session.measure();
         return session;
       } catch (e) {
@@ -99,181 +116,5 @@ class Progress extends Event {
   readonly total = 1;
   constructor(readonly loaded: number) {
     super('downloadprogress');
-  }
-}
-
-/** The messages of a prompt. */
-function read(input: PromptInput): ChatMessage[] {
-  if (typeof input === 'string') return [{ role: 'user', content: input }];
-  const list = Array.from(input, (m) => {
-    if (m?.prefix) throw invalid('prefix: the beginning of an answer cannot be given');
-    const { role, content } = m ?? {};
-    const text = typeof content === 'string' ? content : Array.from(content ?? [], part).join('');
-    return { role, content: text };
-  });
-  return list.length === 0 ? [] : messagesOf(list);
-}
-
-function part(p: { type: string; value: string }): string {
-  if (p?.type !== 'text') throw invalid(`content: want text, got ${p?.type}: models here read nothing else`);
-  return p.value;
-}
-
-/** A conversation. It fires `contextoverflow` when the oldest messages, after the first ones, are dropped. */
-export class LanguageModelSession extends EventTarget {
-  oncontextoverflow: ((e: Event) => void) | null = null;
-  private said: ChatMessage[] = [];
-  private used = 0;
-  private destroyed = new AbortController();
-
-  /** @internal */
-  constructor(
-    private readonly model: TextModel,
-    private readonly initial: readonly ChatMessage[],
-    private readonly sampling: GenerateOptions,
-  ) {
-    super();
-  }
-
-  get temperature(): number {
-    return this.sampling.temperature ?? 0;
-  }
-
-  get topK(): number {
-    return this.sampling.topK ?? 0;
-  }
-
-  /** Tokens of the conversation so far. */
-  get contextUsage(): number {
-    return this.used;
-  }
-
-  /** Tokens that a conversation may have. */
-  get contextWindow(): number {
-    return this.model.info.window;
-  }
-
-  /** What the conversation would take with this input. */
-  async measureContextUsage(input: PromptInput): Promise<number> {
-    const more = checked(() => read(input));
-    const all = await this.model.encodeChat([...this.initial, ...this.said, ...more]);
-    return all.length - this.used;
-  }
-
-  /** Answers an input, and remembers both. */
-  async prompt(input: PromptInput, options: PromptOptions = {}): Promise<string> {
-    let text = '';
-    for await (const piece of this.answer(input, options)) text += piece;
-    return text;
-  }
-
-  /** As prompt(), piece by piece. */
-  promptStreaming(input: PromptInput, options: PromptOptions = {}): ReadableStream<string> {
-    const pieces = this.answer(input, options);
-    return new ReadableStream<string>({
-      async pull(c) {
-        const next = await pieces.next();
-        if (next.done) c.close();
-        else c.enqueue(next.value);
-      },
-      async cancel() {
-        await pieces.return();
-      },
-    });
-  }
-
-  /** Adds to the conversation without an answer. */
-  async append(input: PromptInput, options: { signal?: AbortSignal } = {}): Promise<void> {
-    throwIfAborted(options.signal);
-    this.throwIfDestroyed();
-    this.said.push(...checked(() => read(input)));
-    await this.measure();
-  }
-
-  /** Another conversation that begins as this one. */
-  async clone(options: { signal?: AbortSignal } = {}): Promise<LanguageModelSession> {
-    throwIfAborted(options.signal);
-    this.throwIfDestroyed();
-    const copy = new LanguageModelSession(this.model, this.initial, this.sampling);
-    copy.said = [...this.said];
-    copy.used = this.used;
-    return copy;
-  }
-
-  /** Ends the conversation, and an answer that is under way. The model stays loaded. */
-  destroy(): void {
-    this.destroyed.abort();
-  }
-
-  private async *answer(input: PromptInput, options: PromptOptions): AsyncGenerator<string, void, undefined> {
-    try {
-      this.throwIfDestroyed();
-      const [more, o] = checked(() => {
-        const { signal, responseConstraint } = optionsOf(options) as PromptOptions;
-        if (responseConstraint instanceof RegExp) throw invalid('responseConstraint: want a JSON schema');
-        const signals = [abortSignal(signal), this.destroyed.signal].filter((s) => s !== undefined);
-        const o: GenerateOptions = { ...this.sampling, signal: AbortSignal.any(signals) };
-        if (responseConstraint !== undefined) o.jsonSchema = responseConstraint;
-        return [read(input), o] as const;
-      });
-      this.said.push(...(await this.fit(more)));
-      const before = this.said.length;
-      const pieces = turn(this.model, (with_) => this.model.chat([...this.initial, ...this.said], with_), o);
-      let text = '';
-      let complete = false;
-      try {
-        for (;;) {
-          const next = await pieces.next();
-          if (next.done) {
-            this.used = next.value.promptTokens + next.value.generatedTokens;
-            break;
-          }
-          text += next.value;
-          yield next.value;
-        }
-        complete = true;
-      } finally {
-        await pieces.return(undefined as never);
-        if (complete) this.said.splice(before, 0, { role: 'assistant', content: text });
-        else this.said.splice(before - more.length, more.length); // as if it had not been asked
-      }
-    } catch (e) {
-      throw forCaller(e);
-    }
-  }
-
-  /** Drops the oldest messages until there is room for more and for an answer. */
-  private async fit(more: ChatMessage[]): Promise<ChatMessage[]> {
-    const count = async () => (await this.model.encodeChat([...this.initial, ...this.said, ...more])).length;
-    let tokens = await count();
-    const room = this.contextWindow;
-    if (tokens < room) return more;
-    while (tokens >= room && this.said.length > 0) {
-      this.said.splice(0, this.said[1]?.role === 'assistant' ? 2 : 1);
-      tokens = await count();
-    }
-    if (tokens >= room)
-      throw new LlamaError(
-        'too-large',
-        `The input is too long: with it, the conversation has ${tokens} tokens of ${room}.`,
-      );
-    const event = new Event('contextoverflow');
-    this.dispatchEvent(event);
-    this.oncontextoverflow?.(event);
-    return more;
-  }
-
-  /** Counts the tokens. @internal */
-  async measure(): Promise<void> {
-    const all = [...this.initial, ...this.said];
-    try {
-      this.used = all.length > 0 ? (await this.model.encodeChat(all)).length : 0;
-    } catch (e) {
-      if (asError(e).code !== 'invalid-argument') throw e; // a template that writes no system message alone
-    }
-  }
-
-  private throwIfDestroyed(): void {
-    if (this.destroyed.signal.aborted) throw new LlamaError('disposed', 'The session has been destroyed.');
   }
 }

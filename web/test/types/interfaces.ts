@@ -1,9 +1,11 @@
-// Compiled, never run: answers are of the types of OpenAI's own client and of the AI SDK.
+// Compiled, never run: answers are of the types of OpenAI's own client and of the AI SDK; those of the Prompt API are texts, unless there
+// are tools.
 import type { LanguageModelV4 } from '@ai-sdk/provider';
 import type OpenAI from 'openai';
 import { languageModel } from '../../dist/ai-sdk.js';
 import type { TextModel } from '../../dist/index.js';
 import { openai } from '../../dist/openai.js';
+import { type PromptContent, languageModel as promptModel } from '../../dist/prompt-api.js';
 import { CreateMLCEngine } from '../../dist/webllm.js';
 
 export async function answers(model: TextModel, client: OpenAI) {
@@ -31,4 +33,13 @@ export async function answers(model: TextModel, client: OpenAI) {
     return [whole, chunks, text];
   }
   return languageModel(model) satisfies LanguageModelV4;
+}
+
+export async function prompted() {
+  const api = promptModel('/models/mine');
+  const text: string = await (await api.create()).prompt('Hello');
+  const tools = [{ name: 'f', inputSchema: { type: 'object' }, execute: ({ city }: { city: string }) => city }];
+  const session = await api.create({ tools, expectedOutputs: [{ type: 'tool-call' }] });
+  const parts: string | PromptContent[] = await session.prompt('Hello');
+  return [text, parts, session.promptStreaming('Hello') satisfies ReadableStream<string | PromptContent>];
 }

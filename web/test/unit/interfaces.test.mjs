@@ -6,10 +6,15 @@ import { convertArrayToReadableStream, MockLanguageModelV4 } from 'ai/test';
 import { languageModel as aiModel } from '../../dist/ai-sdk.js';
 import { LlamaError } from '../../dist/errors.js';
 import { openai } from '../../dist/openai.js';
-import { languageModel } from '../../dist/prompt-api.js';
+import {
+  LanguageModelToolCall,
+  LanguageModelToolError,
+  LanguageModelToolSuccess,
+  languageModel,
+} from '../../dist/prompt-api.js';
 import { CreateMLCEngine } from '../../dist/webllm.js';
 
-/** Writes its words one after the other. Words that are objects are parts of answers. */
+/** Writes its words one after the other, or those that a function makes of what it is asked. Words that are objects are parts of answers. */
 function fake({ words = ['It ', 'was ', 'cold.'], window = 100, delay = 0 } = {}) {
   const calls = [];
   const m = {
@@ -31,13 +36,14 @@ function fake({ words = ['It ', 'was ', 'cold.'], window = 100, delay = 0 } = {}
         end: undefined,
       };
       try {
-        for (const w of o.jsonSchema ? ['{"city":', '"Oslo"}'] : words.slice(0, o.maxTokens)) {
+        const all = typeof words === 'function' ? words(prompt) : words;
+        for (const w of o.jsonSchema ? ['{"city":', '"Oslo"}'] : all.slice(0, o.maxTokens)) {
           if (delay) await new Promise((r) => setTimeout(r, delay));
           if (o.signal?.aborted) throw new LlamaError('aborted', 'Aborted by the caller.');
           m.run.generatedTokens++;
           yield w;
         }
-        m.run.end = o.maxTokens < words.length ? 'length' : 'eos';
+        m.run.end = o.maxTokens < all.length ? 'length' : 'eos';
       } finally {
         m.running--;
       }
@@ -47,6 +53,7 @@ function fake({ words = ['It ', 'was ', 'cold.'], window = 100, delay = 0 } = {}
       for await (const w of m.generate(messages, o)) yield typeof w === 'string' ? { content: w } : w;
     },
     encodeChat: async (messages) => Int32Array.from(messages.flatMap((x) => Array.from(x.content, () => 1))),
+    encode: async (text) => new Int32Array(text.length),
     stats: async () => m.run,
     dispose: async () => {
       m.disposed = true;
@@ -329,6 +336,103 @@ test('prompt api: sessions', async () => {
   assert.ok(!said(m.calls.at(-1)).some((x) => x.includes('Left early')));
   s.destroy();
   await assert.rejects(() => s.prompt('x'), { code: 'disposed' });
+});
+
+/** Calls until it has answers, then says what they were. */
+const caller = (prompt) => {
+  const since = prompt.slice(prompt.findLastIndex((x) => x.role === 'user') + 1);
+  const told = since.filter((x) => x.role === 'tool').map((x) => x.content);
+  return told.length > 0 ? [`So: ${told.join(', ')}.`] : ['I ask. ', ...calling];
+};
+
+const forecast = { name: 'weather', description: 'Tells it', inputSchema: weather.parameters };
+
+test('prompt api: calls for the application to answer', async () => {
+  const m = fake({ words: caller, window: 5000 });
+  const api = languageModel(m);
+  await assert.rejects(() => api.create({ tools: [forecast] }), invalid('expectedOutputs'));
+  await assert.rejects(() => api.create({ tools: [{ name: 'f' }] }), invalid('tools[0].inputSchema'));
+  const s = await api.create({
+    tools: [forecast],
+    expectedInputs: [{ type: 'tool-response' }],
+    expectedOutputs: [{ type: 'tool-call' }],
+  });
+  assert.ok(s.contextUsage > 0);
+  const parts = await s.prompt('Where?');
+  assert.deepEqual(
+    parts.map((p) => [p.type, p.value.callId ?? p.value, p.value.arguments]),
+    [
+      ['text', 'I ask. ', undefined],
+      ['tool-call', 'a', { city: 'Oslo' }],
+      ['tool-call', 'b', { city: 'Graz' }],
+    ],
+  );
+  assert.ok(parts[1].value instanceof LanguageModelToolCall);
+  assert.deepEqual(m.calls[0].o.tools, [{ type: 'function', function: weather }]);
+  const answers = [
+    new LanguageModelToolSuccess({ callId: 'a', name: 'weather', result: [{ type: 'object', value: { wet: true } }] }),
+    new LanguageModelToolError({ callId: 'b', name: 'weather', errorMessage: 'no such city' }),
+  ];
+  const content = answers.map((value) => ({ type: 'tool-response', value }));
+  assert.equal(await s.prompt([{ role: 'user', content }]), 'So: {"wet":true}, Error: no such city.');
+  assert.deepEqual(
+    m.calls.at(-1).prompt.map((x) => [x.role, x.content, x.tool_call_id ?? x.tool_calls?.map((c) => c.id)]),
+    [
+      ['user', 'Where?', undefined],
+      ['assistant', 'I ask. ', ['a', 'b']],
+      ['tool', '{"wet":true}', 'a'],
+      ['tool', 'Error: no such city', 'b'],
+    ],
+  );
+  const chunks = await all(s.promptStreaming('And now?'));
+  assert.deepEqual([chunks[0], ...chunks.slice(1).map((c) => c.type)], ['I ask. ', 'tool-call', 'tool-call']);
+  for (const [role, type] of [
+    ['user', 'tool-call'],
+    ['assistant', 'tool-response'],
+    ['user', 'image'],
+  ])
+    await assert.rejects(() => s.append([{ role, content: [{ type, value: {} }] }]), invalid(type));
+});
+
+test('prompt api: tools that are executed', async () => {
+  const m = fake({ words: caller, window: 5000 });
+  const execute = async ({ city }) => {
+    if (city === 'Graz') throw new Error('closed');
+    return `${city} is wet`;
+  };
+  const s = await languageModel(m).create({ tools: [{ ...forecast, execute }] });
+  assert.equal(await s.prompt('Where?'), 'I ask. So: Oslo is wet, Error: closed.');
+  assert.equal(m.calls.length, 2);
+  // the next question follows what was called and answered
+  await s.prompt('Again?');
+  assert.deepEqual(
+    m.calls.at(-1).prompt.map((x) => x.role),
+    ['user', 'assistant', 'tool', 'tool', 'assistant', 'user', 'assistant', 'tool', 'tool'],
+  );
+  // examples of calls, as an application may give them
+  const few = await s.clone();
+  await few.append([
+    {
+      role: 'assistant',
+      content: [
+        {
+          type: 'tool-call',
+          value: new LanguageModelToolCall({ callId: 'x', name: 'weather', arguments: { city: 'Rome' } }),
+        },
+      ],
+    },
+  ]);
+  await few.prompt('Then?');
+  assert.deepEqual(m.calls.at(-2).prompt.at(-2).tool_calls, [
+    { id: 'x', type: 'function', function: { name: 'weather', arguments: '{"city":"Rome"}' } },
+  ]);
+  // one that never answers is stopped, and the question is forgotten
+  const endless = await languageModel(fake({ words: () => calling, window: 5000 })).create({
+    tools: [{ ...forecast, execute }],
+  });
+  const used = endless.contextUsage;
+  await assert.rejects(() => endless.prompt('Where?'), /has called tools 16 times/);
+  assert.equal(await endless.measureContextUsage('x'), 1 + used - endless.contextUsage);
 });
 
 test('AI SDK: texts, streams and objects', async () => {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/cogentcore/webgpu/wgpu" // links the library
@@ -54,7 +55,7 @@ func findBuiltin() (driver, error) {
 		refs = refs[:min(len(refs), int(C.lw_adapters(in.ref, &refs[0], C.size_t(len(refs)))))]
 	}
 	if len(refs) == 0 {
-		C.lw_instance_release(in.ref)
+		releaseInstance(in.ref)
 		return nil, noAdapter()
 	}
 	for _, ref := range refs {
@@ -76,7 +77,18 @@ func findBuiltin() (driver, error) {
 
 func (in *instance) release() {
 	in.releaseAdapters()
-	C.lw_instance_release(in.ref)
+	releaseInstance(in.ref)
+}
+
+// keptInstance is an instance that is not given back; 0: none yet.
+var keptInstance atomic.Uintptr
+
+// releaseInstance gives an instance back. One stays: with the last one drivers would be unloaded, and some leave things behind
+// each time, of which a process can have a thousand.
+func releaseInstance(ref C.uintptr_t) {
+	if !keptInstance.CompareAndSwap(0, uintptr(ref)) {
+		C.lw_instance_release(ref)
+	}
 }
 
 func (in *instance) releaseAdapters() {

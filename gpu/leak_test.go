@@ -112,3 +112,17 @@ func TestNoLeakOpening(t *testing.T) {
 		t.Logf("%d KiB a device", grown>>10/20)
 	}
 }
+
+// TestOpenOften opens and closes more devices than a process can have keys of thread-local storage, of which some drivers take
+// one each time they are loaded.
+func TestOpenOften(t *testing.T) {
+	if name := gputest.Open(t).Info().Name; strings.Contains(name, "llvmpipe") {
+		t.Log(name, "is slow to open, and has not been seen to take any")
+		return
+	}
+	for range 1100 {
+		d, err := gpu.Open(t.Context(), gpu.Options{PipelineCache: gpu.PipelineCacheOff})
+		check(t, err)
+		d.Close()
+	}
+}

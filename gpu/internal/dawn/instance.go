@@ -63,8 +63,13 @@ func (l *Library) NewInstance() (*Instance, error) {
 	return &Instance{l, h}, nil
 }
 
-// Release gives the instance back.
-func (in *Instance) Release() { in.l.call(instanceRelease, in.h) }
+// Release gives the instance back. One of a library stays: with the last one drivers would be unloaded, and some leave
+// things behind each time, of which a process can have a thousand.
+func (in *Instance) Release() {
+	if !in.l.kept.CompareAndSwap(0, in.h) {
+		in.l.call(instanceRelease, in.h)
+	}
+}
 
 // DotProduct4x8 reports whether WGSL has dot4I8Packed.
 func (in *Instance) DotProduct4x8() bool {

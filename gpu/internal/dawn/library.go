@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ebitengine/purego"
 )
@@ -95,6 +96,8 @@ type Library struct {
 	path         string
 	fn           [procs]uintptr
 	capabilities bool // the descriptor of an instance holds capabilities, as until the middle of 2025; later ones list features
+
+	kept atomic.Uintptr // an instance that is not given back; 0: none yet
 }
 
 var loaded struct {

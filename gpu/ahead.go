@@ -144,8 +144,8 @@ func (d *Device) NewReadback(purpose string, size uint64) (*Readback, error) {
 // Range is where programs copy to.
 func (r *Readback) Range(size uint64) Range { return Range{Buffer: r.b, Size: size} }
 
-// Read waits for all submitted work and copies the first len(dst) bytes, a multiple of 4, to dst. Until it
-// returns, nothing that copies to r may be submitted.
+// Read waits for the programs that were sent to copy to r, but not for what was sent after them, and copies the first
+// len(dst) bytes, a multiple of 4, to dst. Until it returns, nothing that copies to r may be submitted.
 func (r *Readback) Read(ctx context.Context, dst []byte) error {
 	d := r.b.d
 	if err := d.enter(ctx); err != nil {

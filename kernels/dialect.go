@@ -20,13 +20,15 @@ fn main() {
 }
 `
 
-// Int8Trial is the same for matrices of int8, 16 × 32 and 32 × 16, added up in int32.
+// Int8Trial is the same for matrices of int8, 16 × 32, and 32 × 16 or 32 × 8, added up in int32.
 const Int8Trial = `enable chromium_experimental_subgroup_matrix;
 @compute @workgroup_size(128)
 fn main() {
   var sums: subgroup_matrix_result<i32, 16, 16>;
   sums = subgroupMatrixMultiplyAccumulate(subgroup_matrix_left<i8, 32, 16>(), subgroup_matrix_right<i8, 16, 32>(), sums);
   sums = subgroupMatrixScalarMultiply(sums, 256i);
+  var few: subgroup_matrix_result<i32, 8, 16>;
+  few = subgroupMatrixMultiplyAccumulate(subgroup_matrix_left<i8, 32, 16>(), subgroup_matrix_right<i8, 8, 32>(), few);
 }
 `
 

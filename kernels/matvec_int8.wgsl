@@ -9,8 +9,9 @@
 // with shared/head.wgsl: head
 // with shared/matrices8.wgsl: Left, Right, Sums, multiplied, raised
 // with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNKS, CHUNK, QUADS
-// with shared/reads8.wgsl: line, codes_at, limbs_at, units_at, head_at, block
-// with shared/rounds8.wgsl: word_of, keep_codes, keep_limbs, whole, products
+// with shared/reads8.wgsl: line, codes_at, limbs_at, units_at, head_at, four_heads_at, block, share
+// with shared/kept8.wgsl: keep_codes, keep_limbs, whole, unit_of
+// with shared/rounds8.wgsl: products
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity); // panels differ between subgroups, never within one
 
@@ -20,25 +21,23 @@ const COLS: u32 = 4096u; // columns stored, a multiple of STEP_COLS
 const HEIGHT: u32 = 4096u; // rows
 const HIGH: u32 = 1u;    // panels of 16 rows of a subgroup
 const WIDE: u32 = 1u;    // panels of 16 tokens
-const BOTH: u32 = 0u;    // 1: up to eight tokens, whose limbs are in one panel
+const BOTH: u32 = 0u;    // 1: up to eight tokens, whose limbs are in one panel; matrices are of eight tokens then
 const DOWN: u32 = 4u;    // subgroups of 32 threads for different rows
 const ALONG: u32 = 2u;   // … and for different columns
-const AHEAD: u32 = 2u;   // steps whose codes are read ahead
-const APART: u32 = 0u;   // 1: sums have workgroup memory of their own, which saves two barriers a step
+const AHEAD: u32 = 2u;   // steps that are read ahead: 1, 2 or 4
 
 const GROUPS: u32 = DOWN * ALONG;
 const LANES: u32 = 32u * GROUPS;
 const ROWS: u32 = 16u * HIGH * DOWN;
 const STEPS: u32 = COLS / STEP_COLS;
+const SPAN: u32 = ALONG * AHEAD;             // steps of all subgroups, each of which takes AHEAD that follow each other
+const ROUNDS: u32 = (STEPS + SPAN - 1u) / SPAN * AHEAD; // steps of a subgroup
 const DEEP: u32 = CHUNK / 32u;               // matrices along a chunk
+const ALL_DEEP: u32 = CHUNKS * DEEP;         // … and along a step
 const TURNS: u32 = CHUNK / EACH_COLS;        // threads that read a chunk of a row
 const LINES: u32 = 2u * HIGH;                // rows that a thread reads a vec4<u32> of
 const PITCH: u32 = STEP_COLS / 4u + 4u;      // words of a row of a panel, and 4 for rows to lie in different banks
-const X_PANEL: u32 = 16u * PITCH;
-const BEHIND: u32 = 1u - 1u / CHUNKS * (1u - APART); // 1: sums lie behind codes, which may still be needed, else in their place
-const RESULT: u32 = BEHIND * X_PANEL;
-const SUMS: u32 = 256u * WIDE;
-const PANEL: u32 = BEHIND * (X_PANEL + SUMS) + (1u - BEHIND) * ((SUMS + X_PANEL - 1u) / X_PANEL * X_PANEL);
+const X_PANEL: u32 = 16u * PITCH;            // words of a panel
 const LIMBS: u32 = 2u - BOTH;                // panels of 16 tokens
 const W_PANELS: u32 = GROUPS * HIGH;
 const X_PANELS: u32 = WIDE * LIMBS;          // that DOWN subgroups share
@@ -50,9 +49,18 @@ const X_MINE: u32 = (X_ALL + X_LANES - 1u) / X_LANES;
 const TILES: u32 = HIGH * WIDE;
 const PER: u32 = 8u - 4u * BOTH;             // sums that a thread has of a tile
 const ALL_PER: u32 = TILES * PER;
+const SUM_PITCH: u32 = 20u;                  // 16 rows, and 4 for tokens to lie in different banks
+const SUMS: u32 = (16u - 8u * BOTH) * SUM_PITCH;
+const P_PANEL: u32 = CHUNKS * WIDE * SUMS;
 const HELD: u32 = AHEAD * LINES;
-const H_EACH: u32 = HIGH * CHUNKS;
-const HEADS: u32 = AHEAD * H_EACH;
+const X_HELD: u32 = AHEAD * X_MINE;
+const U_HELD: u32 = AHEAD * U_MINE;
+const H_EACH: u32 = max(AHEAD * STEP_COLS / BLOCK, 1u); // words of h that a row has for AHEAD steps
+const HEADS: u32 = HIGH * H_EACH;
+const HEAD_FOURS: u32 = max(H_EACH / 4u, 1u);
+const FOUR_HEADS: u32 = (1u - min(H_EACH % 4u, 1u)) * (1u - min(COLS / BLOCK % 4u, 1u)) * (1u - min(STEPS % AHEAD, 1u)); // 1: they are read by fours
+const LEFTS: u32 = HIGH * ALL_DEEP;
+const RIGHTS: u32 = 2u * WIDE * ALL_DEEP;
 const U_ALL: u32 = 8u * WIDE * CHUNKS;       // vec4<f32> of a step's units
 const U_MINE: u32 = (U_ALL + X_LANES - 1u) / X_LANES;
 const ALL_U: u32 = 2u * U_ALL * ALONG;
@@ -62,7 +70,7 @@ const TILE: u32 = 256u - 128u * BOTH;        // elements of rows and tokens
 const OUT: u32 = TILE / (1u + GATED);
 
 @group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read> h: array<u32>;
+@group(0) @binding(1) var<storage, read> h: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> limbs: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> units: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> factors: array<f32>;
@@ -72,16 +80,17 @@ const OUT: u32 = TILE / (1u + GATED);
 @group(0) @binding(8) var<uniform> step: Step;
 
 // Offsets within a panel are constants where matrices are loaded, so that the compiler need not check them.
-var<workgroup> ws: array<array<i32, PANEL>, W_PANELS>; // [subgroup][row / 16][row % 16][column / 4], then sums, [token / 16][token % 16][row % 16]
-var<workgroup> xs: array<array<i32, X_PANEL>, ALL_X>;  // [columns' subgroup][token / 16][hi, lo][token % 16][column / 4]
-var<workgroup> us: array<vec4<f32>, ALL_U>;            // units, [step % 2][columns' subgroup][chunk][token / 16][token % 2][token / 4 % 4]
+var<workgroup> ws: array<array<i32, X_PANEL>, W_PANELS>; // [subgroup][row / 16][row % 16][column / 4]
+var<workgroup> xs: array<array<i32, X_PANEL>, ALL_X>;    // [columns' subgroup][token / 16][hi, lo][token % 16][column / 4]
+var<workgroup> ps: array<array<i32, P_PANEL>, W_PANELS>; // sums, [subgroup][row / 16][chunk][token / 16][token % 16][row % 16]
+var<workgroup> us: array<vec4<f32>, ALL_U>;              // units, [step % 2][columns' subgroup][chunk][token / 2]
 var<private> factor: f32;                              // of the token whose element is made
 var<private> lead: u32;                                // the first subgroup that has sums of the rows
 
 // sum adds up the sums of the subgroups for different columns, of row r and token t, of 16 each.
 fn sum(r: u32, t: u32) -> f32 {
   var all = 0.0;
-  for (var i = 0u; i < ALONG; i++) { all += bitcast<f32>(ws[(lead + i) * HIGH][t * 16u + r]); } // unroll
+  for (var i = 0u; i < ALONG; i++) { all += bitcast<f32>(ps[(lead + i) * HIGH % W_PANELS][t * 16u + r]); } // unroll
   return all * factor;
 }
 

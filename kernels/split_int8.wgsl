@@ -2,7 +2,7 @@
 // unit for each chunk of columns; normalized before, if so wanted.
 //   x [t][STRIDE] f32, zero from WIDTH on   g [WIDTH] f32: weights of the norm
 //   limbs [step][token / 16][hi, lo][EACH_COLS/64][token % 16][thread] vec4<u32>, where a step is what four threads read at a time; with
-//   BOTH, lo of token t is hi of token 8 + t   units [chunk][token / 16][token % 2][token / 2 % 8] (unit, that times the sum of the chunk's whole
+//   BOTH, lo of token t is hi of token 8 + t   units [chunk][token / 16][token % 16] (unit, that times the sum of the chunk's whole
 //   numbers)   factors [t] f32: what products are to be multiplied by   one workgroup splits 4·LANES elements (y) of a token (x)
 // with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (lane % FOURS == 0u) {
       var all = 0;
       for (var i = 0u; i < FOURS; i++) { all += wholes[lane + i]; } // unroll
-      units[(p / FOURS * WIDE + t / 16u) * 16u + t % 2u * 8u + t % 16u / 2u] = vec2<f32>(unit, unit * f32(all));
+      units[(p / FOURS * WIDE + t / 16u) * 16u + t % 16u] = vec2<f32>(unit, unit * f32(all));
     }
   }
   if (group.y > 0u) { return; }

@@ -41,7 +41,7 @@ var variants = map[string][]kernels.Consts{
 	"matmul_matrix":         {{"HIGH": 1, "WIDE": 2}, {"HIGH": 2, "WIDE": 1, "BUFFERS": 2}, {"HIGH": 2, "WIDE": 2, "LIMBS": 1}},
 	"matmul_matrix_experts": {{"HIGH": 1, "BY_TOKEN": 0, "WEIGH": 1}, {"HIGH": 2, "WIDE": 2, "BUFFERS": 2, "TOP": 8}},
 	"matvec_matrix":         {{"HIGH": 1, "WIDE": 2, "GATED": 1}, {"HIGH": 2, "ALONG": 2, "BUFFERS": 1, "FINE": 1}, {"HIGH": 4, "WIDE": 4, "ALONG": 2, "COLS": 14336}},
-	"matvec_int8":           {{"BOTH": 1, "GATED": 1, "DOWN": 2}, {"HIGH": 2, "WIDE": 2, "ALONG": 1, "AHEAD": 1}, {"BOTH": 1, "ALONG": 4, "DOWN": 1, "AHEAD": 4, "APART": 1, "COLS": 14336}},
+	"matvec_int8":           {{"BOTH": 1, "GATED": 1, "DOWN": 2}, {"HIGH": 2, "WIDE": 2, "ALONG": 1, "AHEAD": 1}, {"BOTH": 1, "ALONG": 4, "DOWN": 1, "AHEAD": 4, "COLS": 14336}},
 	"split":                 {{"LANES": 64}},
 	"split_int8":            {{"BOTH": 1}, {"NORM": 1, "WIDE": 2, "COLS": 14336, "WIDTH": 14300, "STRIDE": 14336}},
 	"split_panels":          {{"LANES": 64}, {"NORM": 1, "WIDE": 4, "COLS": 14336, "WIDTH": 14300, "STRIDE": 14336}},

@@ -20,7 +20,8 @@ var emulations = []struct {
 	{`subgroupMatrixLoad<Left, row_major>\(&ws\[(.*?)\], (.*?), (\w+)\)`, "left_at($1, $2, $3)", true},
 	{`subgroupMatrixLoad<Right, col_major>\(&xs\[(.*?)\], (.*?), (\w+)\)`, "right_by_columns($1, $2, $3)", true},
 	{`subgroupMatrixLoad<Right, row_major>\(&xs\[(.*?)\], (.*?), (\w+)\)`, "right_by_rows($1, $2, $3)", false},
-	{`subgroupMatrixStore<col_major>\(&[pw]s\[(.*?)\], (.*?), (.*?), 16u\)`, "store_at($1, $2, $3)", true},
+	{`subgroupMatrixStore<col_major>\(&[pw]s\[(.*?)\], (.*?), (.*?), 16u\)`, "store_at($1, $2, $3)", false},
+	{`subgroupMatrixStore<col_major>\(&ps\[(.*?)\], (.*?), (.*?), SUM_PITCH\)`, "store_sums($1, $2, $3, SUM_PITCH)", false},
 	{`\bf16\b`, "f32", false},
 	{`(?m)^  let subgroup = lane / 32u.*`, "${0}\n  matrix_lane = lane % 32u;", true},
 }

@@ -44,30 +44,58 @@ func int8Consts(p *Part, n int) kernels.Consts {
 	return kernels.Consts{"BITS": p.Bits, "BLOCK": p.Block, "COLS": p.Cols(p.Width), "WIDE": (n + panel - 1) / panel, "BOTH": flag(n <= bothInt8)}
 }
 
-// int8Defaults are the constants of Int8Kernel where nothing better is known: fewer where the device lacks the memory. NVIDIA's
-// GPUs keep 64 KB of workgroup memory for each core, in which many threads should have room.
+// manyCores are the cores of a large GPU. Of those with matrices of int8, NVIDIA's keep 64 KB of workgroup memory for each core.
+const manyCores = 132
+
+// int8Defaults are the constants of Int8Kernel where nothing better is known: fewer where the device lacks the memory.
 func (c *chooser) int8Defaults(s Shape) Tuned {
-	with := Tuned{"HIGH": 1, "DOWN": 2, "ALONG": 4, "AHEAD": 4, "APART": 1} // for few rows: a workgroup for each core of a large GPU
-	switch few, middling := s.Tokens <= panel, s.Rows <= 2*fullRows; {
-	case few && !middling:
-		with = Tuned{"HIGH": 2, "DOWN": 4, "ALONG": 1, "AHEAD": 2, "APART": flag(s.Tokens <= bothInt8)}
-	case !middling:
-		with["DOWN"], with["ALONG"], with["APART"] = 4, 1, 0
-	case few && s.Rows > fullRows:
-		with["DOWN"], with["AHEAD"], with["APART"] = 3, 2, 0
-	case !few:
-		with["HIGH"], with["ALONG"], with["AHEAD"] = 1+flag(s.Rows > fullRows), 2, 2
+	both := flag(s.Tokens <= bothInt8)
+	with := Tuned{"HIGH": 1, "DOWN": 2, "ALONG": 4, "AHEAD": 4}
+	switch many, middling := s.Rows > 2*fullRows, s.Rows > fullRows; {
+	case many:
+		with["DOWN"], with["ALONG"] = c.int8Down(s), 1
+	case s.Tokens > panel && middling:
+		with["DOWN"], with["ALONG"], with["AHEAD"] = 4, 1, 2
+	case s.Tokens > panel:
+		with["ALONG"], with["AHEAD"] = 2, 2
+	case s.Tokens > bothInt8 && middling:
+		with["DOWN"], with["ALONG"] = 4, 2
+	case s.Tokens > bothInt8:
+		with["HIGH"], with["DOWN"], with["AHEAD"] = 2, 1, 2
+	case middling:
+		with["DOWN"] = 3
+	case s.Rows <= fullRows/2 || s.Width > 2*fullRows: // two small workgroups for each core
+		with["DOWN"] = 1
 	}
-	base := kernels.Consts{"BITS": s.Bits, "BLOCK": s.Block, "WIDE": (s.Tokens + panel - 1) / panel, "BOTH": flag(s.Tokens <= bothInt8)}
-	if !c.fits(Int8Kernel, base, with) {
-		with["APART"] = 0
+	if s.Tokens > bothInt8 && s.Rows <= fullRows/2 {
+		with["HIGH"], with["DOWN"] = 1, 1
 	}
-	for _, name := range []string{"ALONG", "DOWN", "HIGH", "ALONG", "DOWN"} {
+	base := kernels.Consts{"BITS": s.Bits, "BLOCK": s.Block, "WIDE": (s.Tokens + panel - 1) / panel, "BOTH": both}
+	for _, name := range []string{"DOWN", "ALONG", "DOWN", "HIGH", "ALONG", "DOWN"} {
 		if with[name] > 1 && !c.fits(Int8Kernel, base, with) {
 			with[name] /= 2
 		}
 	}
 	return with
+}
+
+// int8Down returns how many subgroups of a workgroup take different rows, if there are many: so many that two or three workgroups
+// have room in a core, and that all cores have about as many rows.
+func (c *chooser) int8Down(s Shape) int {
+	switch {
+	case s.Tokens > panel:
+		return 8
+	case s.Tokens > bothInt8:
+		return 4
+	}
+	most := func(down int) int { // panels of rows for a core
+		groups := (s.Rows + panel*down - 1) / (panel * down)
+		return (groups + manyCores - 1) / manyCores * down
+	}
+	if most(7) <= most(4) {
+		return 7
+	}
+	return 4
 }
 
 // fits reports whether the device has room for a kernel with these constants.

@@ -155,6 +155,6 @@ func (m *Matrix) Bytes() uint64 {
 func (p *Part) reserve(a *arena.Arena) {
 	p.codes = a.Reserve(PurposeWeights, p.Rows*p.CodeBytes(p.Width), gpu.Storage)
 	if n := p.Rows * p.HeadBytes(p.Width); n > 0 {
-		p.heads = a.Reserve(PurposeWeights, n, gpu.Storage)
+		p.heads = a.Reserve(PurposeWeights, RoundUp(n, 16), gpu.Storage) // whole vec4<u32>
 	}
 }

@@ -15,12 +15,22 @@ fn limbs_at(s: u32, e: u32) -> vec4<u32> { return limbs[min(s, STEPS - 1u) * X_A
 // units_at returns vector e of a step's units.
 fn units_at(s: u32, e: u32) -> vec4<f32> { return units[min(s, STEPS - 1u) * U_ALL + min(e, U_ALL - 1u)]; }
 
-// head_at returns the word of h for a chunk of a row, block its scale and zero-point; beyond the last step, the scale is 0.
-fn head_at(row: u32, s: u32, chunk: u32) -> u32 {
-  return h[line(row) * (COLS / BLOCK) + (min(s, STEPS - 1u) * STEP_COLS + chunk * CHUNK) / BLOCK];
+// head_at returns word i of h for the steps of a row from s on; four_heads_at words 4·i to 4·i + 3, where FOUR_HEADS is 1.
+fn head_at(row: u32, s: u32, i: u32) -> u32 {
+  let at = line(row) * (COLS / BLOCK) + min(s * STEP_COLS / BLOCK + i, COLS / BLOCK - 1u);
+  return h[at / 4u][at % 4u];
 }
 
+fn four_heads_at(row: u32, s: u32, i: u32) -> vec4<u32> {
+  return h[(line(row) * (COLS / BLOCK) + min(s, STEPS - min(AHEAD, STEPS)) * STEP_COLS / BLOCK) / 4u + i];
+}
+
+// block returns a scale and zero-point; beyond the last step, the scale is 0.
 fn block(word: u32, s: u32) -> vec2<f32> {
-  if (STEPS % (ALONG * AHEAD) != 0u && s >= STEPS) { return vec2<f32>(); }
+  if (STEPS % SPAN != 0u && s >= STEPS) { return vec2<f32>(); }
   return head(word) - vec2<f32>(0.0, f32(FLIP & 0xffu));
 }
+
+// share returns what the sum of a chunk's products of codes and whole numbers comes to: own is the scale and zero-point of the
+// weights, unit that of the activations, and that times the sum of their whole numbers.
+fn share(own: vec2<f32>, unit: vec2<f32>, whole: f32) -> f32 { return own.x * fma(unit.x, whole, -own.y * unit.y); }

@@ -100,7 +100,8 @@ func TestPageComposer(t *testing.T) {
 	if m := a.last(t).Messages; m[0].Role != "system" || m[0].Content != "Be brief.\nAnd kind." {
 		t.Errorf("with a saved system prompt, the page says %+v", m)
 	}
-	v.do(send("Forever"), state("writing"), set("message", "Me too"), press("Enter"), until("document.querySelector('#toast').textContent.includes('busy')"), field("Me too"), chromedp.KeyEvent(kb.Escape), state("ready"))
+	v.do(send("Forever"), state("writing"), tool(0, "Edit"), chromedp.Evaluate("document.querySelector('.editor textarea').value = 'Hello there'", nil), chromedp.Evaluate("document.querySelector('.editor .main').click()", nil), until("document.querySelector('#toast').textContent.includes('busy')"), until("document.querySelector('.editor textarea').value === 'Hello there'"),
+		tool(0, "Delete from here on"), until("document.querySelector('#toast').textContent.includes('writing here')"), set("message", "Me too"), press("Enter"), until("document.querySelector('#toast').textContent.includes('busy')"), field("Me too"), chromedp.Evaluate("document.querySelector('#stop').click()", nil), state("ready"), chromedp.Evaluate("document.querySelector('.editor .main').click()", nil), state("ready"), shows(lastAnswer, "actor hears: Hello there"))
 }
 
 // TestPageKeys uses the page by its shortcuts, pins a chat, and imports one from llama-server.
@@ -229,7 +230,7 @@ func TestPageStorage(t *testing.T) {
 	v.do(chromedp.ActionFunc(func(ctx context.Context) error {
 		_, err := page.AddScriptToEvaluateOnNewDocument(refuse).Do(ctx)
 		return err
-	}), chromedp.Reload(), state("empty"), onServer("actor"), send("One"), until("!document.querySelector('#alert').hidden"), state("ready"), shows("#alert-title", "The conversation was not saved"), picture(t, "full"),
+	}), chromedp.Reload(), state("empty"), onServer("actor"), send("One"), until("!document.querySelector('#alert').hidden"), state("ready"), shows("#alert-title", "The conversation was not saved"), shows("#alert-actions", "Export all chats"), picture(t, "full"),
 		chromedp.Click("#alert-close"), hear("Two", "actor hears: Two"))
 	if v.is("!document.querySelector('#alert').hidden") {
 		t.Errorf("it complains again: %s", v.text("#alert"))

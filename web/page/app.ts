@@ -73,6 +73,7 @@ const bar = new ModelBar(
 async function removed(m: Message): Promise<void> {
   const back = await chats.remove(m);
   if (back) toast('Deleted', () => void back());
+  else toast('The model is writing here: stop it first.');
 }
 
 /** Does something that needs a model, or says what is missing. */

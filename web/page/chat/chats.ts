@@ -1,5 +1,6 @@
 // The conversations and the answer that is being written. What is shown is view.ts's part.
 import { type Engine, type Listener, Speed } from '../engine/engine.js';
+import { button } from '../lib/dom.js';
 import { complain } from '../lib/notices.js';
 import type { Settings } from '../settings/settings.js';
 import * as store from './store.js';
@@ -81,7 +82,7 @@ export class Chats extends EventTarget {
       await store.save(c);
       this.refused = false;
     } catch (e) {
-      if (!this.refused) complain(e);
+      if (!this.refused) complain(e, [{ label: 'Export all chats', run: () => button('export-all').click() }]);
       this.refused = true;
     }
   }

@@ -9,7 +9,7 @@ import type { Message, Record, ToolCall } from './tree.js';
 
 /** What a message's buttons do. */
 export interface Deeds {
-  edit(m: Message, text: string): void;
+  edit(m: Message, text: string): boolean; // false: not now
   again(m: Message): void;
   goOn(m: Message): void;
   fork(m: Message): void;
@@ -98,6 +98,7 @@ export class MessageView {
 
   /** Shows what the model does before there is text; '' ends that. A share is how much of it is done. */
   busy(text: string, share?: number): void {
+    if (text === '' && this.status.hidden) return;
     this.root.classList.toggle('busy', text !== '');
     this.status.hidden = text === '';
     const bar =
@@ -187,8 +188,7 @@ export class MessageView {
       this.root.classList.remove('editing');
     };
     const save = () => {
-      close();
-      this.deeds.edit(this.m, field.value);
+      if (this.deeds.edit(this.m, field.value)) close();
     };
     const label = this.m.role === 'user' ? 'Send' : 'Save';
     const form = el(

@@ -87,9 +87,10 @@ function byId(c: Conversation, id: string | undefined): Message | undefined {
 
 /** The messages of the branch that is shown, the first one first. */
 export function branch(c: Conversation, leaf = c.leaf): Message[] {
+  const all = new Map<string | undefined, Message>(c.messages.map((m) => [m.id, m]));
   const path: Message[] = [];
-  for (let m = byId(c, leaf); m && path.length <= c.messages.length; m = byId(c, m.parent)) path.unshift(m);
-  return path;
+  for (let m = all.get(leaf); m && path.length < all.size; m = all.get(m.parent)) path.push(m);
+  return path.reverse();
 }
 
 /** The messages that stand in the same place, m among them. */

@@ -25,7 +25,7 @@ func keepPipelines(o Options, library string) dawn.Cache {
 		dir = filepath.Join(user, "llama-webgpu", "pipelines")
 	}
 	file, err := os.Stat(library)
-	if dir == PipelineCacheOff || err != nil {
+	if dir == PipelineCacheOff || err != nil || !filepath.IsAbs(library) {
 		return nil
 	}
 	compiler := fmt.Sprintf("%s, %d bytes, of %d", library, file.Size(), file.ModTime().UnixNano())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -73,7 +74,11 @@ func ReadTuning(path string) (*Tuning, error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	if err := d.Decode(f); err != nil {
+	err = d.Decode(f)
+	if _, more := d.Token(); err == nil && more != io.EOF {
+		err = errors.New("there is something behind its end")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w; remove it, or use --tuning off", path, err)
 	}
 	if f.Version != tuningVersion {

@@ -49,7 +49,7 @@ func TestTuningFile(t *testing.T) {
 	if _, err := back.For(dev); err == nil || !strings.Contains(err.Error(), "ROWS") {
 		t.Errorf("three rows: %v", err)
 	}
-	for text, want := range map[string]string{`{"version": 2}`: "version 2", `{`: "unexpected", `{"versoin": 1}`: "versoin"} {
+	for text, want := range map[string]string{`{"version": 2}`: "version 2", `{`: "unexpected", `{"versoin": 1}`: "versoin", `{"version": 1}}`: "behind its end"} {
 		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}

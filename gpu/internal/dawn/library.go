@@ -142,16 +142,10 @@ func openWhole(path string) (handle uintptr, err error) {
 
 // checkFile reports why a file is no library that can be loaded.
 func checkFile(path string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the loader says so itself, or knows a library of the system that is no file
-	}
-	if err != nil {
-		return reason(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // the loader says so itself, or knows a library of the system that is no file
 	case err != nil:
 		return reason(err)
 	case info.IsDir():
@@ -159,6 +153,11 @@ func checkFile(path string) error {
 	case !info.Mode().IsRegular():
 		return errors.New("it is not a regular file")
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return reason(err)
+	}
+	defer f.Close()
 	return checkWhole(f, info.Size())
 }
 

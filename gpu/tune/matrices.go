@@ -24,6 +24,9 @@ const int8Loss = 1e-4
 // to be faster as well, and of the one for few.
 const matrixTokens, fewTokens = 256, 16
 
+// Up to eight vectors are multiplied by int8 matrices of another shape, which only has to be right: a few rows tell.
+const eightTokens, eightBytes = 8, 64 << 10
+
 // matricesRun reports whether a device has what products by subgroup matrices need, and why not.
 func matricesRun(dev *gpu.Device) error {
 	for name, c := range map[string]kernels.Consts{"split": nil, "split_panels": nil, graph.MatrixKernel: {"ACROSS": 1, "FINE": 1}, graph.FewKernel: {"HIGH": 1, "ALONG": 1, "FINE": 1}} { // the smallest tile in use
@@ -75,7 +78,7 @@ func (k *Variants) ChooseMatrices(ctx context.Context, src graph.Source, c *grap
 // chooseMatrices tries subgroup matrices for one packing.
 func (k *Variants) chooseMatrices(ctx context.Context, p graph.Packing) (chosen matrixChoice, err error) {
 	r := VariantResult{Kernel: graph.MatrixKernel, Packing: p.String()}
-	few, err := newMatrixTrial(ctx, k.dev, p, fewTokens)
+	few, err := newMatrixTrial(ctx, k.dev, p, fewTokens, trialBytes)
 	if err == nil {
 		defer few.close()
 		r.RelativeRMS, err = few.off(ctx, few.matrices())
@@ -98,7 +101,7 @@ func (k *Variants) chooseMatrices(ctx context.Context, p graph.Packing) (chosen 
 // tryMany lets the kernel for many vectors compete with matmul. The result has the larger difference of it and of the kernel for
 // few vectors, NaN if either is.
 func (k *Variants) tryMany(ctx context.Context, p graph.Packing, r *VariantResult) error {
-	t, err := newMatrixTrial(ctx, k.dev, p, matrixTokens)
+	t, err := newMatrixTrial(ctx, k.dev, p, matrixTokens, trialBytes)
 	if err != nil {
 		return err
 	}
@@ -114,7 +117,10 @@ func (k *Variants) chooseInt8(ctx context.Context, t *matrixTrial) (bool, error)
 	with := t.matrices()
 	with.Int8 = with.Matrices
 	var err error
-	if r.RelativeRMS, r.Speed, err = t.compete(ctx, t.matrices(), with); err != nil {
+	if r.RelativeRMS, r.Speed, err = t.compete(ctx, t.matrices(), with); err == nil {
+		err = k.tryEight(ctx, t.Packing, &r)
+	}
+	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, gpu.ErrDeviceLost) {
 			return false, fmt.Errorf("trying kernel %s: %w", r.Kernel, err)
 		}
@@ -125,13 +131,27 @@ func (k *Variants) chooseInt8(ctx context.Context, t *matrixTrial) (bool, error)
 	return r.Chosen, nil
 }
 
+// tryEight compares products of eight vectors. The result has the larger difference.
+func (k *Variants) tryEight(ctx context.Context, p graph.Packing, r *VariantResult) error {
+	t, err := newMatrixTrial(ctx, k.dev, p, eightTokens, eightBytes)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	with := t.matrices()
+	with.Int8 = with.Matrices
+	off, err := t.off(ctx, with)
+	r.RelativeRMS = math.Max(r.RelativeRMS, off)
+	return err
+}
+
 // matrixTrial is a product of many random vectors with random weights, whose results are known by what matmul makes of it.
 type matrixTrial struct{ *matrix }
 
-// newMatrixTrial makes one. Close it.
-func newMatrixTrial(ctx context.Context, dev *gpu.Device, p graph.Packing, tokens int) (*matrixTrial, error) {
+// newMatrixTrial makes one, with so many bytes of weights. Close it.
+func newMatrixTrial(ctx context.Context, dev *gpu.Device, p graph.Packing, tokens, bytes int) (*matrixTrial, error) {
 	const width = 4096
-	s := graph.Shape{Packing: p, Rows: trialBytes / p.CodeBytes(width), Width: width, Tokens: tokens}
+	s := graph.Shape{Packing: p, Rows: bytes / p.CodeBytes(width), Width: width, Tokens: tokens}
 	rng := rand.New(rand.NewPCG(3, 4))
 	src := oneMatrix(s, randomPattern(p, rng))
 	m, err := reserveMatrix(dev, s, src, graph.Choice{})

@@ -39,3 +39,17 @@ func TestMatrixVariants(t *testing.T) {
 		t.Errorf("chosen %+v, %v", chosen, err)
 	}
 }
+
+// TestTryEight multiplies eight vectors by matrices of int8, emulated where the device has none.
+func TestTryEight(t *testing.T) {
+	dev := gputest.Open(t)
+	gputest.SubstituteMatrices(t, dev.Features().Runs, "../../kernels")
+	k, err := NewVariants(dev, VariantsAuto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := VariantResult{RelativeRMS: 1e-9}
+	if err := k.tryEight(context.Background(), graph.Packing{Bits: 4, Block: 128}, &r); err != nil || !(r.RelativeRMS > 1e-9 && r.RelativeRMS <= int8Loss) {
+		t.Errorf("off by %g, %v: want up to %g", r.RelativeRMS, err, int8Loss)
+	}
+}

@@ -49,28 +49,25 @@ const manyCores = 132
 
 // int8Defaults are the constants of Int8Kernel where nothing better is known: fewer where the device lacks the memory.
 func (c *chooser) int8Defaults(s Shape) Tuned {
-	both := flag(s.Tokens <= bothInt8)
-	with := Tuned{"HIGH": 1, "DOWN": 2, "ALONG": 4, "AHEAD": 4}
-	switch many, middling := s.Rows > 2*fullRows, s.Rows > fullRows; {
+	both, high, down, along, ahead := s.Tokens <= bothInt8, 1, 2, 4, 4
+	switch many, middling, wide := s.Rows > 2*fullRows, s.Rows > fullRows, s.Tokens > panel; {
 	case many:
-		with["DOWN"], with["ALONG"] = c.int8Down(s), 1
-	case s.Tokens > panel && middling:
-		with["DOWN"], with["ALONG"], with["AHEAD"] = 4, 1, 2
-	case s.Tokens > panel:
-		with["ALONG"], with["AHEAD"] = 2, 2
-	case s.Tokens > bothInt8 && middling:
-		with["DOWN"], with["ALONG"] = 4, 2
-	case s.Tokens > bothInt8:
-		with["HIGH"], with["DOWN"], with["AHEAD"] = 2, 1, 2
+		down, along = int8Down(s), 1
+	case wide && middling:
+		down, along, ahead = 4, 1, 2
+	case wide:
+		down, along, ahead = 2-flag(s.Rows <= fullRows/2), 2, 2
+	case middling && both:
+		down = 3
 	case middling:
-		with["DOWN"] = 3
-	case s.Rows <= fullRows/2 || s.Width > 2*fullRows: // two small workgroups for each core
-		with["DOWN"] = 1
+		down, along = 4, 2
+	case s.Rows <= fullRows/2 || both && s.Width > 2*fullRows: // two small workgroups for each core
+		down = 1
+	case !both:
+		high, down, ahead = 2, 1, 2
 	}
-	if s.Tokens > bothInt8 && s.Rows <= fullRows/2 {
-		with["HIGH"], with["DOWN"] = 1, 1
-	}
-	base := kernels.Consts{"BITS": s.Bits, "BLOCK": s.Block, "WIDE": (s.Tokens + panel - 1) / panel, "BOTH": both}
+	with := Tuned{"HIGH": high, "DOWN": down, "ALONG": along, "AHEAD": ahead}
+	base := kernels.Consts{"BITS": s.Bits, "BLOCK": s.Block, "WIDE": (s.Tokens + panel - 1) / panel, "BOTH": flag(both)}
 	for _, name := range []string{"DOWN", "ALONG", "DOWN", "HIGH", "ALONG", "DOWN"} {
 		if with[name] > 1 && !c.fits(Int8Kernel, base, with) {
 			with[name] /= 2
@@ -81,18 +78,14 @@ func (c *chooser) int8Defaults(s Shape) Tuned {
 
 // int8Down returns how many subgroups of a workgroup take different rows, if there are many: so many that two or three workgroups
 // have room in a core, and that all cores have about as many rows.
-func (c *chooser) int8Down(s Shape) int {
+func int8Down(s Shape) int {
+	perCore := func(down int) int { // panels of rows
+		return (s.Rows + panel*down*manyCores - 1) / (panel * down * manyCores) * down
+	}
 	switch {
 	case s.Tokens > panel:
 		return 8
-	case s.Tokens > bothInt8:
-		return 4
-	}
-	most := func(down int) int { // panels of rows for a core
-		groups := (s.Rows + panel*down - 1) / (panel * down)
-		return (groups + manyCores - 1) / manyCores * down
-	}
-	if most(7) <= most(4) {
+	case s.Tokens <= bothInt8 && perCore(7) <= perCore(4):
 		return 7
 	}
 	return 4

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	at := service.scheme() + "://" + pageAddress(listener.Addr())
-	fmt.Fprintf(stdout(c), "%s; open %s\n", counted(len(l.models()), "model"), at)
+	fmt.Fprintf(stdout(c), "%s; open %s\n", named(l.models()), at)
 	if api != nil {
 		fmt.Fprintf(stdout(c), "API for OpenAI clients: %s/v1\n", at)
 		defer api.Close(canceled())
@@ -111,6 +112,22 @@ func serve(c *cli.Context) error {
 		fmt.Fprintf(c.App.ErrWriter, "warning: whoever reaches %s may use the API: set --api-key, or --no-api\n", c.String("host"))
 	}
 	return serveUntil(c.Context, newServer(service.handler(web.Handler(o))), service.listener(listener), c.Duration("grace"))
+}
+
+// named counts models, and names those that clients can ask for: the first ones, if they are many.
+func named(models []web.Model) string {
+	const most = 8
+	var names []string
+	for _, m := range models[:min(len(models), most)] {
+		names = append(names, m.Name)
+	}
+	if len(models) > most {
+		names = append(names, "…")
+	}
+	if names == nil {
+		return counted(0, "model")
+	}
+	return fmt.Sprintf("%s (%s)", counted(len(models), "model"), strings.Join(names, ", "))
 }
 
 // canceled is a context that has ended.

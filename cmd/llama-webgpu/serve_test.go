@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -66,6 +67,19 @@ func TestServeRefusesOthers(t *testing.T) {
 	} {
 		if got := ask(c.listen, c.host, c.origin); got != c.want {
 			t.Errorf("listening on %q, a request for %q from %q: status %d, want %d", c.listen, c.host, c.origin, got, c.want)
+		}
+	}
+}
+
+// TestNamed names models, but not all of many.
+func TestNamed(t *testing.T) {
+	for n, want := range map[int]string{0: "0 models", 1: "1 model (m0)", 2: "2 models (m0, m1)", 9: "9 models (m0, m1, m2, m3, m4, m5, m6, m7, …)"} {
+		var models []web.Model
+		for i := range n {
+			models = append(models, web.Model{Name: fmt.Sprint("m", i)})
+		}
+		if got := named(models); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 	}
 }

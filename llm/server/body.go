@@ -67,7 +67,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 func wrongType(e *json.UnmarshalTypeError) error {
 	var path []string
 	for _, name := range strings.Split(e.Field, ".") {
-		if name != "sampling" && name != "calling" { // structs that are embedded
+		if name != "sampling" && name != "calling" && name != "forming" { // structs that are embedded
 			path = append(path, name)
 		}
 	}

@@ -56,6 +56,7 @@ func (s *Server) endpoints() map[string]func(http.ResponseWriter, *http.Request)
 var Paths = []string{
 	"/v1/", "/v1", "/models", "/chat/", "/completions", "/embeddings", "/responses", "/responses/",
 	"/health", "/props", "/metrics", "/slots", "/slots/", "/tokenize", "/detokenize", "/apply-template",
+	"/api/", // Ollama's, where the error says what there is
 }
 
 // New makes a server. Models are not loaded yet.
@@ -116,12 +117,13 @@ func asPattern(r *http.Request) *http.Request {
 
 // nothing answers where there is no endpoint.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	asked, _, _ := strings.Cut(r.RequestURI, "?")
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 		other := *r
 		other.Method = method
 		if _, pattern := s.mux.Handler(&other); pattern != "/" {
 			w.Header().Set("Allow", method)
-			fail(w, &apiError{http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: want %s", r.Method, r.URL.Path, method), "invalid_request_error", "", "method_not_allowed"})
+			fail(w, &apiError{http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: want %s", r.Method, asked, method), "invalid_request_error", "", "method_not_allowed"})
 			return
 		}
 	}
@@ -132,7 +134,7 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/api/"):
 		why = "this is not Ollama's API; " + why
 	}
-	fail(w, &apiError{http.StatusNotFound, fmt.Sprintf("there is no %s %s: %s", r.Method, r.URL.Path, why), "invalid_request_error", "", "not_found"})
+	fail(w, &apiError{http.StatusNotFound, fmt.Sprintf("there is no %s %s: %s", r.Method, asked, why), "invalid_request_error", "", "not_found"})
 }
 
 // origin sets the headers of CORS, and reports whether the page that asks may. Requests that no page makes have no origin.

@@ -148,3 +148,33 @@ func TestLostWhileWaiting(t *testing.T) {
 		d.Close()
 	}
 }
+
+// TestRunOut has memory run out in the middle of things: the call that needs it says so, and the device goes on.
+func TestRunOut(t *testing.T) {
+	d := gputest.Open(t)
+	kept := buffer(t, d, 1<<10, gpu.Storage)
+	if !d.RunOut("none left") {
+		return // TestOutOfMemory fills the memory of other engines
+	}
+	_, err := d.NewBuffer("weights", 1<<20, gpu.Storage)
+	wantErr(t, err, gpu.ErrOutOfMemory, "weights", "1048576 bytes requested, 1024 bytes in use")
+	d.RunOut("none left")
+	_, err = d.NewStage("loading", 1<<20)
+	wantErr(t, err, gpu.ErrOutOfMemory, "loading", "none left")
+	if m := d.Memory(); m["weights"] != 0 || m["loading"] != 0 {
+		t.Errorf("memory in use: %v", m)
+	}
+	check(t, kept.Write(0, words(7)))
+	got := make([]byte, 4)
+	check(t, d.Read(t.Context(), kept, 0, got))
+	if string(got) != string(words(7)) {
+		t.Errorf("read %v", got)
+	}
+	d.RunOut("none left")
+	wantErr(t, kept.Write(0, words(8)), gpu.ErrOutOfMemory)
+	check(t, d.Wait(t.Context()))
+	l := newLostThings(t, d)
+	d.RunOut("none left")
+	wantErr(t, d.Run(&l.p), gpu.ErrOutOfMemory)
+	wantErr(t, d.Wait(t.Context()), gpu.ErrOutOfMemory, "failed before") // nobody knows what has run
+}

@@ -155,9 +155,17 @@ func (d *Device) Lost() (why string, lost bool) {
 // Lose loses the device, as a fault of the driver would: for tests.
 func (d *Device) Lose(why string) {
 	const unknown = 1 // reason
-	message := view(why)
-	d.l.call(deviceForceLoss, append([]uintptr{d.h, unknown}, message.words()...)...)
-	runtime.KeepAlive(&message)
+	d.tell(deviceForceLoss, unknown, why)
+}
+
+// Fail has the library report an error, one of the Error constants, as if a call had met it: for tests.
+func (d *Device) Fail(kind uint32, why string) { d.tell(deviceInjectError, uintptr(kind), why) }
+
+// tell calls a function that takes a number and a text.
+func (d *Device) tell(p proc, n uintptr, s string) {
+	text := view(s)
+	d.l.call(p, append([]uintptr{d.h, n}, text.words()...)...)
+	runtime.KeepAlive(&text)
 }
 
 // Close destroys the device.

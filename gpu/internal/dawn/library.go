@@ -40,6 +40,7 @@ const (
 	deviceCreateCommandEncoder
 	deviceCreateQuerySet
 	deviceForceLoss
+	deviceInjectError
 	deviceDestroy
 	deviceRelease
 	bufferMapAsync
@@ -79,7 +80,7 @@ var names = [procs]string{
 	"AdapterRequestDevice", "AdapterRelease",
 	"DeviceGetQueue", "DeviceCreateBuffer", "DeviceCreateShaderModule", "DeviceCreateBindGroupLayout", "DeviceCreatePipelineLayout",
 	"DeviceCreateComputePipelineAsync", "DeviceCreateBindGroup", "DeviceCreateCommandEncoder", "DeviceCreateQuerySet",
-	"DeviceForceLoss", "DeviceDestroy", "DeviceRelease",
+	"DeviceForceLoss", "DeviceInjectError", "DeviceDestroy", "DeviceRelease",
 	"BufferMapAsync", "BufferGetMappedRange", "BufferGetConstMappedRange", "BufferUnmap", "BufferDestroy", "BufferRelease",
 	"ShaderModuleRelease", "BindGroupLayoutRelease", "PipelineLayoutRelease", "ComputePipelineRelease", "BindGroupRelease", "QuerySetRelease",
 	"CommandEncoderBeginComputePass", "CommandEncoderCopyBufferToBuffer", "CommandEncoderResolveQuerySet", "CommandEncoderFinish", "CommandEncoderRelease",

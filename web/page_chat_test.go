@@ -54,6 +54,10 @@ func TestPageAnswers(t *testing.T) {
 		hear("Otherwise", "actor hears: Otherwise"), press("shift+ArrowDown"), shows(lastAnswer, "actor hears: More"))
 	v.do(tool(2, "Delete from here on"), until("document.querySelectorAll('.message').length === 2"), chromedp.Click("#toast button"), until("document.querySelectorAll('.message').length === 4"), shows(lastAnswer, "actor hears: More"))
 	v.eventually(func() bool { return len(v.stored("Forever", "user")) == 2 }, "what was taken back is not stored")
+	v.do(chromedp.Click("#new-chat"), send("Ponder"), until("document.querySelector('.assistant .thoughts')?.textContent.length > 10"), picture(t, "thinking"), chromedp.Evaluate("Array.from(document.querySelectorAll('button')).find((b) => b.textContent === 'Answer now').click()", nil), state("ready"), shows(lastAnswer, " and so on."))
+	if m := a.last(t).Messages; len(m) != 2 || m[1].Content != "" || !strings.HasPrefix(m[1].Reasoning, "Hm. Hm.") {
+		t.Errorf("asked to answer now, the page sends %+v", m)
+	}
 }
 
 // eventually waits until the browser has stored something.

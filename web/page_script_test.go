@@ -33,6 +33,7 @@ type ask struct {
 	Model    string
 	Messages []struct {
 		Role, Content string
+		Reasoning     string `json:"reasoning_content"`
 		ToolCallID    string `json:"tool_call_id"`
 		ToolCalls     []struct {
 			ID       string
@@ -168,6 +169,18 @@ func (a *actor) chat(w http.ResponseWriter, r *http.Request) {
 	case "Gone":
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = w.Write([]byte(`{"error":{"message":"there is no model \"actor\""}}`))
+		return
+	case "Ponder":
+		if q.GoOn {
+			break
+		}
+		for r.Context().Err() == nil {
+			send(`{"choices":[{"delta":{"reasoning_content":"Hm. "}}]}`)
+			select {
+			case <-r.Context().Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
 		return
 	case "Forever":
 		for i := 0; r.Context().Err() == nil; i++ {

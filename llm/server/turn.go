@@ -165,8 +165,8 @@ func (q *request) begun(messages []llm.Message) (before []llm.Message, last *llm
 		return messages, nil, nil
 	}
 	last = &messages[len(messages)-1]
-	if last.Role != "assistant" || last.Content == "" || len(last.Calls) > 0 {
-		return nil, nil, bad("continue_final_message", "continue_final_message: the last message has to be text of the assistant, without calls")
+	if last.Role != "assistant" || last.Content+last.Reasoning == "" || len(last.Calls) > 0 {
+		return nil, nil, bad("continue_final_message", "continue_final_message: the last message has to be text or thoughts of the assistant, without calls")
 	}
 	return messages[:len(messages)-1], last, nil
 }

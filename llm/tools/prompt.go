@@ -72,13 +72,17 @@ func (f *Format) Prompt(messages []llm.Message, tools []Tool, render Render) (st
 }
 
 // Continue returns a prompt that ends within an answer, so that the model goes on with it. A thought that the template has begun
-// is closed before. It reports false if the answers of the model have another form than text that follows the prompt.
+// is closed before; so is that of an answer that has come no further, so that the model answers now. It reports false if the answers of the model have another form than text that follows the prompt.
 func (f *Format) Continue(prompt string, answer llm.Message) (string, bool) {
 	if f.harmony() {
 		return "", false
 	}
-	if f.Opened(prompt) {
-		prompt += answer.Reasoning + f.think.close + "\n\n"
+	opened := f.Opened(prompt)
+	if f.think != nil && (opened || answer.Content == "") {
+		if !opened {
+			prompt += f.think.open + "\n"
+		}
+		prompt += answer.Reasoning + "\n" + f.think.close + "\n\n"
 	}
 	return prompt + answer.Content, true
 }

@@ -175,9 +175,13 @@ func TestThoughts(t *testing.T) {
 		}
 	}
 	answer := llm.Message{Role: "assistant", Content: "Yes, ", Reasoning: "Hm."}
-	for prompt, want := range map[string]string{"assistant: ": "assistant: Yes, ", "assistant: <think>\n": "assistant: <think>\nHm.</think>\n\nYes, "} {
+	for prompt, want := range map[string]string{"assistant: ": "assistant: Yes, ", "assistant: <think>\n": "assistant: <think>\nHm.\n</think>\n\nYes, "} {
 		if got, ok := f.Continue(prompt, answer); got != want || !ok {
 			t.Errorf("%q, continued, is %q, %t", prompt, got, ok)
+		}
+		thought := llm.Message{Role: "assistant", Reasoning: "Hm."}
+		if got, ok := f.Continue(prompt, thought); got != "assistant: <think>\nHm.\n</think>\n\n" || !ok {
+			t.Errorf("%q, continued after a thought, is %q, %t", prompt, got, ok)
 		}
 	}
 	if _, ok := Detect("<|channel|><|message|>").Continue("", answer); ok {

@@ -47,6 +47,7 @@ const view = new ConversationView(chats, {
   edit: (m, text) => guarded(() => void chats.edit(m, text)),
   again: (m) => guarded(() => void chats.again(m)),
   goOn: (m) => guarded(() => void chats.goOn(m)),
+  answerNow: () => void chats.answerNow(),
   fork: (m) => void chats.fork(m),
   remove: (m) => void removed(m),
   turn: (m, by) => void chats.turn(m, by),

@@ -75,7 +75,7 @@ export function renderChat(
   continueLast = false,
 ): Rendered {
   const write = renderer(model);
-  const { before, goOn } = begun(messages, continueLast);
+  const { before, goOn } = begun(messages, continueLast, model.manifest.tokenizer.chat_template ?? '');
   return { text: goOn(write(before, true, input)), opening: openingOf(write, messages, input) };
 }
 

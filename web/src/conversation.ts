@@ -111,6 +111,7 @@ export function goConversation(
   messages: readonly ChatMessage[],
   o: TemplateOptions & CallOptions,
   write: ReturnType<typeof renderer>,
+  template: string,
 ): object {
   const tools = (o.tools ?? []).map(goTool);
   const choice = o.toolChoice ?? 'auto';
@@ -120,7 +121,7 @@ export function goConversation(
   const variables = variablesOf(o);
   const { parallelToolCalls: multi = true, thoughts = true } = o;
   const mode = name ? 'required' : choice;
-  const { before, goOn } = begun(messages, o.continueLast ?? false);
+  const { before, goOn } = begun(messages, o.continueLast ?? false, template);
   return {
     messages: goMessages(before),
     tools,
@@ -141,24 +142,37 @@ export function goConversation(
   };
 }
 
+/** What opens and closes thoughts, as package llm/tools has it. */
+const thoughts: [open: string, close: string][] = [
+  ['<think>', '</think>'],
+  ['[THINK]', '[/THINK]'],
+  ['<|channel>thought', '<channel|>'],
+  ['<seed:think>', '</seed:think>'],
+];
+
 /**
  * With `continueLast`, takes the last message off, an answer that the model is to go on with: `goOn` adds it to what the others are
- * rendered to. A thought that the template has begun is closed before.
+ * rendered to. A thought that the template has begun is closed before; so is that of an answer that has come no further.
  */
 export function begun(
   messages: readonly ChatMessage[],
   continueLast: boolean,
+  template: string,
 ): { before: readonly ChatMessage[]; goOn: (prompt: string) => string } {
   if (!continueLast) return { before: messages, goOn: (prompt) => prompt };
   const last = messages.at(-1);
-  if (last?.role !== 'assistant' || last.content === '' || last.tool_calls?.length)
-    throw new LlamaError('invalid-argument', 'continueLast: the last message has to be text of the assistant');
+  if (last?.role !== 'assistant' || !(last.content || last.reasoning_content) || last.tool_calls?.length)
+    throw new LlamaError(
+      'invalid-argument',
+      'continueLast: the last message has to be text or thoughts of the assistant',
+    );
   const goOn = (prompt: string) => {
     if (prompt.endsWith('<|start|>assistant'))
       throw new LlamaError('invalid-argument', 'continueLast: the answers of this model cannot be continued');
-    const [, tag] = /<([\w:]+)>\s*$/.exec(prompt) ?? [];
-    const thought = tag && /think|reason/.test(tag) ? `${last.reasoning_content ?? ''}</${tag}>\n\n` : '';
-    return prompt + thought + last.content;
+    const tags = thoughts.find(([, close]) => template.includes(close));
+    const opened = tags !== undefined && prompt.trimEnd().endsWith(tags[0]);
+    if (!tags || (!opened && last.content !== '')) return prompt + last.content;
+    return `${prompt}${opened ? '' : `${tags[0]}\n`}${last.reasoning_content ?? ''}\n${tags[1]}\n\n${last.content}`;
   };
   return { before: messages.slice(0, -1), goOn };
 }

@@ -253,7 +253,7 @@ class LocalModel implements TextModel {
       const write = renderer(this.model);
       const opening = openingOf(write, said, { tools: given.tools, variables: variablesOf(given) });
       return this.transformer.answer(
-        checked(() => goConversation(said, given, write)),
+        checked(() => goConversation(said, given, write, this.model.manifest.tokenizer.chat_template ?? '')),
         { ...o, opening },
       );
     });

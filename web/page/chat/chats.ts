@@ -214,6 +214,15 @@ export class Chats extends EventTarget {
     await this.answer(this.current, m);
   }
 
+  /** Has the model end its thoughts and answer. */
+  async answerNow(): Promise<void> {
+    const w = this.writing;
+    if (!w) return;
+    w.ender.abort();
+    await new Promise<void>((resolve) => this.addEventListener('writing', () => resolve(), { once: true }));
+    if (w.message.reasoning && w.message.text === '') await this.answer(w.conversation, w.message);
+  }
+
   /** Removes a message and what follows it; the function that it returns brings them back. */
   async remove(m: Message): Promise<(() => Promise<void>) | undefined> {
     const c = this.current;
@@ -249,14 +258,14 @@ export class Chats extends EventTarget {
     if (!engine || this.writing) return;
     const said = branch(c, begun ? begun.id : c.leaf);
     const settings = { ...this.settings() };
-    const turns = turnsOf(c.system, said);
-    if (begun) {
-      Object.assign(settings, { form: 'text', useTools: false }); // these hold whole answers to a form
-      if (begun.reasoning) turns.at(-1)!.reasoning_content = begun.reasoning;
-    }
+    const turns = turnsOf(c.system, said, begun);
+    if (begun) Object.assign(settings, { form: 'text', useTools: false }); // these hold whole answers to a form
     const record = { model: engine.name, where: engine.where, end: 'open' } as const;
     const message = begun ?? add(c, c.leaf, { role: 'assistant', text: '', record });
-    if (begun) message.record = record;
+    if (begun) {
+      const thinkingSeconds = begun.record?.thinkingSeconds;
+      message.record = { ...record, ...(thinkingSeconds !== undefined && { thinkingSeconds }) };
+    }
     const w: Writing = {
       conversation: c,
       message,

@@ -12,6 +12,7 @@ export interface Deeds {
   edit(m: Message, text: string): boolean; // false: not now
   again(m: Message): void;
   goOn(m: Message): void;
+  answerNow(): void;
   fork(m: Message): void;
   remove(m: Message): void;
   turn(m: Message, by: -1 | 1): void;
@@ -42,6 +43,11 @@ export class MessageView {
   private readonly summary = el('span');
   private readonly status = el('p', { class: 'status' });
   private readonly bar = el('div', { class: 'bottom' });
+  private readonly now = el(
+    'button',
+    { type: 'button', class: 'mode', onclick: () => this.deeds.answerNow() },
+    'Answer now',
+  );
   private rendering: Rendering | undefined;
   private thinking: Rendering | undefined;
   private shown = ''; // of the text
@@ -60,11 +66,12 @@ export class MessageView {
       { class: `message ${m.role}`, 'aria-label': m.role === 'assistant' && m.record ? m.record.model : names[m.role] },
       files.length > 0 && el('div', { class: 'files' }, ...files),
       this.folded,
+      this.now,
       this.body,
       this.status,
       this.bar,
     );
-    this.status.hidden = true;
+    this.status.hidden = this.now.hidden = true;
     if (m.role === 'assistant') this.drawText();
     this.update();
   }
@@ -90,6 +97,7 @@ export class MessageView {
       this.shown = text;
     }
     this.folded.hidden = !reasoning;
+    this.thinksNow();
     if (!reasoning) return;
     this.thinking?.update(reasoning);
     const time = record?.thinkingSeconds;
@@ -113,6 +121,12 @@ export class MessageView {
   /** Marks the message as one that is being written, or no longer. */
   set writing(on: boolean) {
     this.root.classList.toggle('writing', on);
+    this.thinksNow(on);
+  }
+
+  /** Offers to end the thoughts while there are nothing but some. */
+  private thinksNow(writing = this.root.classList.contains('writing')): void {
+    this.now.hidden = !writing || !this.m.reasoning || this.m.text !== '';
   }
 
   /** Shows the buttons, and how the answer was made. */
@@ -123,7 +137,7 @@ export class MessageView {
     if (m.role !== 'tool') tools.push(this.button('edit', 'Edit', () => this.edit()));
     if (m.role === 'assistant') {
       tools.push(this.button('retry', 'Generate again', () => deeds.again(m)));
-      if (p.last && m.text !== '' && !m.calls?.length)
+      if (p.last && (m.text !== '' || m.reasoning) && !m.calls?.length)
         tools.push(this.button('play', 'Continue this answer', () => deeds.goOn(m)));
       tools.push(this.rawButton());
     }

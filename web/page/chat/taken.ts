@@ -10,6 +10,7 @@ export class Taken {
   private readonly before: string;
   private readonly begun = performance.now();
   private apart = false; // the engine keeps thoughts apart
+  private readonly goesOn: boolean;
 
   constructor(
     private readonly m: Message,
@@ -17,11 +18,12 @@ export class Taken {
     private readonly changed: () => void,
   ) {
     this.before = m.text;
+    this.goesOn = m.text !== '' || m.reasoning !== undefined;
   }
 
   text(piece: string): void {
     this.all += piece;
-    const whole = !this.thinks || this.apart || this.before !== '';
+    const whole = !this.thinks || this.apart || this.goesOn;
     const parts = whole ? { reasoning: '', text: this.all, thinking: false } : split(this.all);
     if (parts.reasoning) this.m.reasoning = parts.reasoning;
     if (!parts.thinking) this.over();

@@ -2,11 +2,11 @@
 import type { Turn } from '../engine/engine.js';
 import { type Message, written } from './tree.js';
 
-/** An answer that failed before it began is left out; what the visitor said before and after it is then said at once. */
-export function turnsOf(system: string, branch: readonly Message[]): Turn[] {
+/** An answer that failed before it began is left out, unless it is the one to go on with; what the visitor said before and after it is then said at once. */
+export function turnsOf(system: string, branch: readonly Message[], begun?: Message): Turn[] {
   const turns: Turn[] = system.trim() ? [{ role: 'system', content: system }] : [];
   for (const m of branch) {
-    if (m.role === 'assistant' && m.text === '' && !m.calls?.length) continue;
+    if (m.role === 'assistant' && m.text === '' && !m.calls?.length && m !== begun) continue;
     const before = turns.at(-1);
     if (m.role === 'user' && before?.role === 'user') {
       before.content += `\n\n${written(m)}`;
@@ -20,6 +20,7 @@ export function turnsOf(system: string, branch: readonly Message[]): Turn[] {
         function: { name: c.name, arguments: c.arguments },
       }));
     if (m.call !== undefined) turn.tool_call_id = m.call;
+    if (m === begun && m.reasoning) turn.reasoning_content = m.reasoning;
     turns.push(turn);
   }
   return turns;

@@ -148,4 +148,10 @@ test('an engine reads system prompt, files and tools, but no thoughts', () => {
   ] as const)
     add(failed, failed.leaf, { role, text });
   assert.deepEqual(turnsOf('', branch(failed)), [{ role: 'user', content: 'a\n\nb' }]);
+  const thought = add(failed, failed.leaf, { role: 'assistant', text: '', reasoning: 'Hm' });
+  assert.deepEqual(turnsOf('', branch(failed), thought).at(-1), {
+    role: 'assistant',
+    content: '',
+    reasoning_content: 'Hm',
+  });
 });

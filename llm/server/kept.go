@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// How many responses are kept, and how many bytes their conversations have at most; the oldest go first.
+// How many responses are kept, and how many bytes they and their conversations have at most; the oldest go first.
 const (
 	mostKept      = 1000
 	mostKeptBytes = 64 << 20
@@ -28,9 +28,12 @@ type keptResponse struct {
 
 // add keeps a response.
 func (k *kept) add(r *responseJSON, items []json.RawMessage) {
-	one := &keptResponse{response: r, items: items}
-	for _, raw := range items {
+	one := &keptResponse{response: r, items: items, bytes: len(r.Tools) + len(r.Metadata) + len(or(r.Instructions, ""))}
+	for i, raw := range items {
 		one.bytes += len(raw)
+		if i >= len(items)-len(r.Output) { // which the response has once more
+			one.bytes += len(raw)
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

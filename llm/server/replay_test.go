@@ -85,6 +85,12 @@ func TestReplayHTTP(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
+	var bomb bytes.Buffer
+	z = gzip.NewWriter(&bomb)
+	_, _ = z.Write(make([]byte, 33<<20))
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
 	const chat, key = "/v1/chat/completions", "Bearer secret"
 	for _, c := range []struct {
 		method, path, body string
@@ -98,6 +104,7 @@ func TestReplayHTTP(t *testing.T) {
 		{"POST", chat, packed.String(), []string{"Authorization", key, "Content-Encoding", "gzip"}, 200, "", ""},
 		{"POST", chat, body, []string{"Authorization", key, "Content-Encoding", "gzip"}, 400, "", ""},
 		{"POST", chat, body, []string{"Authorization", key, "Content-Encoding", "br"}, 415, "", ""},
+		{"POST", chat, bomb.String(), []string{"Authorization", key, "Content-Encoding", "gzip"}, 413, "", ""},
 		{"HEAD", "/v1/models", "", []string{"Authorization", key}, 200, "", ""},
 		{"GET", "/v1/models/", "", []string{"Authorization", key}, 200, "", ""},
 		{"GET", "/models/tiny", "", []string{"Authorization", key}, 200, "", ""},

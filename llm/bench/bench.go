@@ -101,6 +101,7 @@ type benchmark struct {
 	dev    *gpu.Device
 	model  *Model
 	t      *transformer.Transformer
+	awake  bool // the device: it has computed for a while
 	report Report
 }
 

@@ -24,9 +24,20 @@ type Speed struct {
 	FLOPs   float64 `json:"flops_per_second,omitempty"`
 }
 
-// repeat measures several times, after once that is not counted.
+// wakeTime is how long a GPU may take to raise its clock after it was idle.
+const wakeTime = 500 * time.Millisecond
+
+// repeat measures several times, after once that is not counted; before the first measurement of all, as often as it takes to wake
+// the device.
 func (b *benchmark) repeat(r Speed, measure func() (time.Duration, error)) error {
 	var speeds []float64
+	b.awake = b.awake || b.dev == nil || b.dev.OnCPU()
+	for begun := time.Now(); !b.awake && time.Since(begun) < wakeTime; {
+		if _, err := measure(); err != nil {
+			return err
+		}
+	}
+	b.awake = true
 	for i := range b.Repetitions + 1 {
 		d, err := measure()
 		if err != nil {

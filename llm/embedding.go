@@ -32,6 +32,8 @@ func (p Pooling) Validate() error {
 type embedding struct {
 	pooling Pooling
 	sum     []float64 // of hidden states
+
+	advance func(ctx context.Context) (p Piece, added bool, err error) // embed: the browser, which makes none, carries no code for it
 }
 
 // embedChunk is how many tokens are fed in a step.
@@ -46,7 +48,7 @@ func newEmbedding(m *Model, tokens []int32, p Pooling) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.embedding = &embedding{pooling: p}
+	r.embedding = &embedding{pooling: p, advance: r.embed}
 	return r, nil
 }
 
@@ -121,8 +123,7 @@ func (s *Session) Embed(ctx context.Context, tokens []int32, p Pooling) ([]float
 		return nil, err
 	}
 	defer s.leave()
-	l := loop{waiting: []*run{r}, free: []*Session{s}}
-	l.run(ctx, func(_ Piece, failed error) bool {
+	r.alone(ctx, s, func(_ Piece, failed error) bool {
 		err = failed
 		return true
 	})

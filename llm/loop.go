@@ -1,24 +1,21 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 )
 
-// loop continues texts, each in a session of its own, as many at once as there are sessions.
+// loop continues several texts, each in a session of its own, as many at once as there are sessions. Each begins with an empty cache,
+// or with a copy of what another has.
 type loop struct {
-	several bool               // texts: each begins with an empty cache, or a copy of what another has, and errors name them
+	m       *Model
 	share   func(r *run) error // gives a text what another has computed of its prompt, nil: nothing does
-	step    stepper            // of several texts: nil if there is one
 	waiting []*run
 	active  []*run
 	free    []*Session
 }
-
-// stepper feeds a token to each of some texts and chooses the next ones. That a loop is given it spares the browser, where there is
-// one text, its code.
-type stepper = func(ctx context.Context, runs []*run) (ids []int32, err error)
 
 // run yields pieces until all texts have ended.
 func (l *loop) run(ctx context.Context, yield func(Piece, error) bool) {
@@ -56,61 +53,16 @@ func (l *loop) advance(ctx context.Context) ([]Piece, error) {
 	return l.ended(p), nil
 }
 
-// advance computes a chunk of a text's prompt; the last chunk adds the first token.
-func (r *run) advance(ctx context.Context) (p Piece, added bool, err error) {
-	if r.embedding != nil {
-		return r.embed(ctx)
-	}
-	if r.scoring() {
-		return Piece{}, false, r.score(ctx)
-	}
-	if r.o.most() == 0 {
-		return r.scored(r.end(-1, "", FinishLength)), true, nil
-	}
-	n, err := r.session.prefill(ctx, r.rest)
-	r.rest = r.rest[n:]
-	if err != nil || n > 0 {
-		r.read(err)
-		return Piece{}, false, err
-	}
-	id, err := r.session.next(ctx, r.rest, r)
-	if err != nil {
-		return Piece{}, false, err
-	}
-	p, err = r.take(id)
-	return p, err == nil, err
-}
-
-// read tells whoever wants to know how much of the prompt has been read.
-func (r *run) read(err error) {
-	if r.o.OnPrompt != nil && err == nil && r.chosen == 0 {
-		all := len(r.result.Prompt)
-		r.o.OnPrompt(all-len(r.rest), all)
-	}
-}
-
 // begin gives the first text that waits a session.
 func (l *loop) begin() error {
 	r, s := l.waiting[0], l.free[0]
 	l.waiting, l.free, l.active = l.waiting[1:], l.free[1:], append(l.active, r)
-	if l.several {
-		s.Reset()
-	}
+	s.Reset()
 	err := r.begin(s)
 	if err == nil && l.share != nil {
 		err = l.share(r)
 	}
 	return l.named(r.index, err)
-}
-
-// next chooses the next token of each text that is under way.
-func (l *loop) next(ctx context.Context) (ids []int32, err error) {
-	if l.step == nil {
-		r := l.active[0]
-		id, err := r.session.next(ctx, r.rest, r)
-		return []int32{id}, err
-	}
-	return l.step(ctx, l.active)
 }
 
 // decode computes one token of each text that is under way. A text whose sequence is full ends, or makes room.
@@ -132,8 +84,8 @@ func (l *loop) decode(ctx context.Context) ([]Piece, error) {
 	if shifted || ended != nil {
 		return l.ended(ended...), nil
 	}
-	ids, err := l.next(ctx)
-	if err != nil {
+	ids, failed, err := l.m.together(ctx, l.active)
+	if err = cmp.Or(slices.Concat([]error{err}, failed)...); err != nil {
 		return nil, err
 	}
 	pieces := make([]Piece, len(ids))
@@ -168,9 +120,9 @@ func (l *loop) fail(ctx context.Context, err error, yield func(Piece, error) boo
 	yield(Piece{}, err)
 }
 
-// named adds to an error which of several texts it is about.
+// named adds to an error which of the texts it is about.
 func (l *loop) named(index int, err error) error {
-	if err != nil && l.several {
+	if err != nil {
 		return fmt.Errorf("prompt %d: %w", index+1, err)
 	}
 	return err

@@ -131,7 +131,7 @@ type Request struct {
 // An error ends all texts. If it is the context's, each unfinished text first yields a last piece with FinishCanceled.
 func (m *Model) Batch(ctx context.Context, requests []Request) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
-		l := loop{several: true, step: m.allTogether}
+		l := loop{m: m}
 		for i := range requests {
 			r, err := newRun(i, m, requests[i].Prompt, &requests[i].Options)
 			if err != nil {

@@ -64,8 +64,7 @@ func (s *Session) generate(ctx context.Context, o *GenerateOptions, prompt func(
 			return
 		}
 		defer s.leave()
-		l := loop{waiting: []*run{r}, free: []*Session{s}}
-		l.run(ctx, yield)
+		r.alone(ctx, s, yield)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 )
 
 // together feeds a token to each of some sessions, all of one model, and chooses the next ones. failed says for which texts no
@@ -25,10 +24,4 @@ func (m *Model) together(ctx context.Context, runs []*run) (ids []int32, failed 
 		failed[i] = r.session.fedTokens(ctx, tokens[i:i+1], cmp.Or(err, m.explained(ctx, failed[i])))
 	}
 	return ids, failed, err
-}
-
-// allTogether is together where an error of one text ends all.
-func (m *Model) allTogether(ctx context.Context, runs []*run) ([]int32, error) {
-	ids, failed, err := m.together(ctx, runs)
-	return ids, cmp.Or(slices.Concat([]error{err}, failed)...)
 }

@@ -35,10 +35,8 @@ func (d *Device) Encode(s *Submission, programs []*Program, busy bool) error {
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range programs {
-		if err := p.check(d); err != nil {
-			return during("encode", err)
-		}
+	if err := d.check(programs); err != nil {
+		return during("encode", err)
 	}
 	*s = Submission{d: d, programs: programs, parts: s.parts[:0], generation: d.generation.Load()}
 	least := 0
@@ -89,10 +87,8 @@ func (s *Submission) Send() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s.generation != d.generation.Load() {
-		for _, p := range s.programs {
-			if err := p.check(d); err != nil {
-				return during("run", err)
-			}
+		if err := d.check(s.programs); err != nil {
+			return during("run", err)
 		}
 	}
 	s.ready = false

@@ -118,6 +118,16 @@ func (p *Program) Release() {
 	*p = Program{}
 }
 
+// check makes sure that everything the programs use is alive; it needs d.mu.
+func (d *Device) check(programs []*Program) error {
+	for _, p := range programs {
+		if err := p.check(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // check makes sure that everything the program uses is alive; it needs d.mu.
 func (p *Program) check(d *Device) error {
 	if p.err != nil {
@@ -176,10 +186,8 @@ func (d *Device) Run(programs ...*Program) error {
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range programs {
-		if err := p.check(d); err != nil {
-			return during("run", err)
-		}
+	if err := d.check(programs); err != nil {
+		return during("run", err)
 	}
 	if err := d.b.run(programs); err != nil {
 		return d.spoil(err)
@@ -223,11 +231,11 @@ func (d *Device) RunTimed(programs ...*Program) ([]Timing, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := d.check(programs); err != nil {
+		return nil, during("run", err)
+	}
 	var steps []step
 	for _, p := range programs {
-		if err := p.check(d); err != nil {
-			return nil, during("run", err)
-		}
 		steps = append(steps, p.steps...)
 	}
 	times, err := d.b.runTimed(context.Background(), steps)

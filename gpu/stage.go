@@ -86,10 +86,8 @@ func (s *Stage) Send(copies []StageCopy, programs ...*Program) error {
 	if err != nil {
 		return about("stage", s.purpose, err)
 	}
-	for _, p := range programs {
-		if err := p.check(d); err != nil {
-			return about("stage", s.purpose, err)
-		}
+	if err := d.check(programs); err != nil {
+		return about("stage", s.purpose, err)
 	}
 	if s.pending, err = d.b.sendStage(s.h, s.mem, s.copies, programs); err != nil {
 		return d.spoil(err)

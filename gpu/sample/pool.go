@@ -19,9 +19,11 @@ type pool struct {
 }
 
 // newPool takes over all of cands, the first in rank order of a vocabulary of total tokens.
-func newPool(cands []Candidate, total int) *pool {
-	const asked = 64 // for seldom more
-	p := &pool{ranked: make([]Candidate, 0, min(len(cands), asked)), heap: cands, known: len(cands), limit: total, total: total, hi: math.Inf(1)}
+func newPool(cands []Candidate, total int) *pool { return new(pool).fill(cands, total) }
+
+// fill is newPool in the memory of an older pool, which is over.
+func (p *pool) fill(cands []Candidate, total int) *pool {
+	*p = pool{ranked: p.ranked[:0], heap: cands, known: len(cands), limit: total, total: total, hi: math.Inf(1)}
 	for i := len(cands)/2 - 1; i >= 0; i-- {
 		p.sink(i)
 	}

@@ -35,6 +35,7 @@ type Sampler struct {
 	breaks  Mask              // tokens that no repetition crosses
 	repeats map[int32]float32 // what DRY takes from logits, nil: not known yet
 	work    []Candidate
+	pool    pool
 }
 
 // New returns a sampler. The error names the option that is out of range.
@@ -98,7 +99,7 @@ func (s *Sampler) Sample(logits []float32) (int32, error) {
 		s.work[id].Logit = s.adjust(id, n, logits[id])
 	}
 	s.work = s.only(s.work)
-	p := newPool(s.work, len(s.work))
+	p := s.pool.fill(s.work, len(s.work))
 	if p.known == 0 {
 		return 0, fmt.Errorf("none of %d tokens is allowed", len(logits))
 	}

@@ -38,14 +38,14 @@ func (s *Sampler) SampleTop(cands []Candidate, logSumExp float64, vocab int) (id
 		// Sums over everything are made in this order by Sample.
 		sort.Sort(byID(adjusted))
 		adjusted = s.only(adjusted)
-		return s.choose(newPool(adjusted, len(adjusted)))
+		return s.choose(s.pool.fill(adjusted, len(adjusted)))
 	}
 	above := keepAbove(adjusted, worst)
 	refused := s.refused(above)
 	if s.allowed != nil {
 		vocab = s.allowed.count(vocab)
 	}
-	p := newPool(s.only(above), vocab)
+	p := s.pool.fill(s.only(above), vocab)
 	if p.known == 0 {
 		return 0, false
 	}

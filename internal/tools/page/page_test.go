@@ -185,7 +185,7 @@ func TestWithoutComments(t *testing.T) {
 func TestKernelsWithoutComments(t *testing.T) {
 	t.Chdir("../../..")
 	dir := t.TempDir()
-	if _, err := writeOverlay(dir); err != nil {
+	if _, err := writeOverlay(dir, map[string]string{}); err != nil {
 		t.Fatal(err)
 	}
 	kernels, err := filepath.Glob("kernels/*.wgsl")

@@ -12,30 +12,37 @@ import (
 )
 
 // buildWasm compiles cmd/wasm, as small as it gets when compressed. Without inlining it is a sixth smaller; the hash of
-// the weights, which must be fast, is written so that it needs none. What it embeds, it embeds without comments.
+// the weights, which must be fast, is written so that it needs none. What it embeds, it embeds without comments, and the
+// standard library it has without numbers of lines.
 func buildWasm(goTool string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "llama-webgpu-page-*")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	overlay, err := writeOverlay(dir)
+	replace, err := standardLibrary(goTool, dir)
+	if err != nil {
+		return nil, err
+	}
+	overlay, err := writeOverlay(dir, replace)
 	if err != nil {
 		return nil, err
 	}
 	out := filepath.Join(dir, "llama-webgpu.wasm")
 	cmd := exec.Command(goTool, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-l", "-ldflags=-s -w",
 		"-overlay", overlay, "-o", out, "./cmd/wasm")
-	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
+	cmd.Env = wasmEnv()
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s build ./cmd/wasm: %w\n%s", goTool, err, text)
 	}
 	return os.ReadFile(out)
 }
 
+func wasmEnv() []string { return append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0") }
+
 // writeOverlay writes to dir what the WebAssembly embeds in place of the files in the repository, and returns the name
-// of the file that tells go build -overlay about it.
-func writeOverlay(dir string) (string, error) {
+// of the file that tells go build -overlay about it and about what else is replaced.
+func writeOverlay(dir string, replace map[string]string) (string, error) {
 	instead := files{"gpu/backend.js": []byte("(() => { throw new Error('llamaWebGPUBackend is missing') })")} // the package has it
 	for _, pattern := range []string{"kernels/*.wgsl", "kernels/shared/*.wgsl"} {
 		found, err := filepath.Glob(pattern)
@@ -53,7 +60,6 @@ func writeOverlay(dir string) (string, error) {
 	if err := instead.write(dir); err != nil {
 		return "", err
 	}
-	replace := map[string]string{}
 	for name := range instead {
 		replace[absolute(filepath.FromSlash(name))] = filepath.Join(dir, filepath.FromSlash(name))
 	}

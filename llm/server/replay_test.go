@@ -34,6 +34,7 @@ func TestReplay(t *testing.T) {
 		{"/v1/completions", `{"prompt":"It was","max_tokens":40,"guided_json":"{\"const\":7}"}`, `"text":"7"`},
 		{"/v1/embeddings", `{"input":[[5,6],[7]],"encoding_format":null,"dimensions":null,"user":null}`, `"prompt_tokens":3`},
 		{"/apply-template", `{"messages":[{"role":"developer","content":"A"},{"role":"user","content":[{"type":"input_text","text":"B"},{"type":"text","text":"C"}],"name":null,"tool_calls":null},{"role":"assistant","content":[{"type":"refusal","refusal":"D"}],"tool_calls":[]},{"role":"user","content":"E"}]}`, `ABCDE"`},
+		{"/v1/chat/completions", `{"messages":[{"role":"user","content":"It was"}],"max_tokens":100,"parallel_tool_calls":false,"tool_choice":"any","tools":[{"type":"function","function":{"name":"a","description":null,"strict":null,"parameters":{"type":"object","properties":{},"additionalProperties":false}}}]}`, `"finish_reason":"tool_calls"`},
 		{"/tokenize", `{"content":"It was","with_pieces":true}`, `"piece":"It"`},
 	} {
 		if status, text, _ := post(t, address+c.path, c.body); status != http.StatusOK || !strings.Contains(text, c.want) {

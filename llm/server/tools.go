@@ -122,6 +122,9 @@ func (q *calling) choice(list []tools.Tool) (c tools.Choice, err error) {
 	switch {
 	case isNull(choice):
 	case json.Unmarshal(choice, &c.Mode) == nil:
+		if c.Mode == "any" { // as Mistral's clients call it
+			c.Mode = tools.Required
+		}
 		if c.Mode != tools.Auto && c.Mode != tools.None && c.Mode != tools.Required {
 			return c, bad("tool_choice", "tool_choice is %q, want auto, none, required, or a function", c.Mode)
 		}

@@ -5,9 +5,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // tree writes files below a temporary directory and makes it the working directory.
@@ -174,7 +177,7 @@ func TestErrors(t *testing.T) {
 // TestWithoutComments keeps the marks that package kernels reads, and all lines.
 func TestWithoutComments(t *testing.T) {
 	kernel := "// k: y = x.\n// with shared/put.wgsl: put\nconst N: u32 = 4u; // of them\n\nfn f() {\n  for (;;) { // unroll\n  } // the end\n  // what\n}\n"
-	want := "//\n// with shared/put.wgsl: put\nconst N: u32 = 4u;\n\nfn f() {\n  for (;;) { // unroll\n  }\n\n}\n"
+	want := "//\n// with shared/put.wgsl:\nconst N: u32 = 4u;\n\nfn f() {\nfor (;;) { // unroll\n}\n\n}\n"
 	if got := string(withoutComments([]byte(kernel))); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -188,15 +191,15 @@ func TestKernelsWithoutComments(t *testing.T) {
 	if _, err := writeOverlay(dir, map[string]string{}); err != nil {
 		t.Fatal(err)
 	}
-	kernels, err := filepath.Glob("kernels/*.wgsl")
+	own, err := filepath.Glob("kernels/*.wgsl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	shared, err := filepath.Glob("kernels/shared/*.wgsl")
-	if err != nil || len(kernels) < 20 || len(shared) == 0 {
-		t.Fatalf("%d kernels, %d shared pieces, %v", len(kernels), len(shared), err)
+	if err != nil || len(own) < 20 || len(shared) == 0 {
+		t.Fatalf("%d kernels, %d shared pieces, %v", len(own), len(shared), err)
 	}
-	for _, name := range append(kernels, shared...) {
+	for _, name := range append(own, shared...) {
 		before, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -211,13 +214,51 @@ func TestKernelsWithoutComments(t *testing.T) {
 		}
 		for i := range b {
 			code, words, _ := strings.Cut(b[i], "//")
-			marked := strings.HasPrefix(words, " with ") || strings.HasPrefix(words, " unroll")
+			want := strings.TrimSpace(code)
 			switch {
-			case marked && a[i] != b[i], !marked && strings.TrimRight(code, " ") != strings.TrimRight(strings.TrimSuffix(a[i], "//"), " "):
+			case strings.HasPrefix(words, " with "):
+				file, _, _ := strings.Cut(words, ":")
+				want = "//" + file + ":"
+			case strings.HasPrefix(words, " unroll"):
+				want = strings.TrimSpace(b[i])
+			}
+			switch {
+			case want != strings.TrimSuffix(a[i], "//"):
 				t.Errorf("%s:%d: %q, which was %q", name, i+1, a[i], b[i])
 			case strings.HasPrefix(b[i], "//") && !strings.HasPrefix(a[i], "//"):
 				t.Errorf("%s:%d: %q is no comment any more, as %q was", name, i+1, a[i], b[i])
 			}
+		}
+	}
+}
+
+// TestKernelsWithoutIndent finds that package kernels reads and unrolls a kernel without indentation just as it does with it.
+func TestKernelsWithoutIndent(t *testing.T) {
+	read := func(name string, text []byte) kernels.Kernel {
+		k, err := kernels.Parse(name, string(text), nil)
+		if err == nil {
+			k, err = k.Unrolled()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for line := range strings.Lines(k.Source) {
+			code, _, _ := strings.Cut(line, "//")
+			if code = strings.TrimSpace(code); code != "" {
+				lines = append(lines, code)
+			}
+		}
+		k.Source = strings.Join(lines, "\n")
+		return k
+	}
+	for _, name := range []string{"matvec", "matvec_int8", "matmul", "attention", "attention_split", "rope", "recall", "repack"} {
+		text, err := os.ReadFile(filepath.Join("../../../kernels", name+".wgsl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, got := read(name, text), read(name, withoutComments(text)); !reflect.DeepEqual(want, got) {
+			t.Errorf("%s is read as\n%+v, not\n%+v", name, got, want)
 		}
 	}
 }

@@ -76,11 +76,14 @@ func writeOverlay(dir string, replace map[string]string) (string, error) {
 var (
 	lineComment = regexp.MustCompile(`(?m)^//.*$`)
 	comment     = regexp.MustCompile(`(?m)[ \t]+//.*$`)
+	indent      = regexp.MustCompile(`(?m)^[ \t]+`)
+	names       = regexp.MustCompile(`(?m)^(// with shared/.*?:).*$`)
 	marks       = []string{"// with shared/", "// unroll"}
 )
 
-// withoutComments empties the comments of a kernel. Lines keep their numbers, which errors name, and the comment that
-// opens a kernel stays one, because package kernels looks for marks in it.
+// withoutComments empties the comments of a kernel and leaves out what it is indented by. Lines keep their numbers, which
+// errors name, and the comment that opens a kernel stays one, because package kernels looks for marks in it, though not at
+// what readers are told there.
 func withoutComments(kernel []byte) []byte {
 	cut := func(c []byte, left string) []byte {
 		for _, mark := range marks {
@@ -90,8 +93,10 @@ func withoutComments(kernel []byte) []byte {
 		}
 		return []byte(left)
 	}
+	kernel = names.ReplaceAll(kernel, []byte("$1"))
 	kernel = lineComment.ReplaceAllFunc(kernel, func(c []byte) []byte { return cut(c, "//") })
-	return comment.ReplaceAllFunc(kernel, func(c []byte) []byte { return cut(c, "") })
+	kernel = comment.ReplaceAllFunc(kernel, func(c []byte) []byte { return cut(c, "") })
+	return indent.ReplaceAll(kernel, nil)
 }
 
 // writeSync is how wasm_exec.js calls the file system: by a name that is looked up on the page's global object.

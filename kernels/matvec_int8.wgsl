@@ -55,10 +55,11 @@ const P_PANEL: u32 = CHUNKS * WIDE * SUMS;
 const HELD: u32 = AHEAD * LINES;
 const X_HELD: u32 = AHEAD * X_MINE;
 const U_HELD: u32 = AHEAD * U_MINE;
-const H_EACH: u32 = max(AHEAD * STEP_COLS / BLOCK, 1u); // words of h that a row has for AHEAD steps
+// wgpu's compiler knows no max and min of constants: 1/(n+1) is 1 if n is 0, else 0.
+const H_EACH: u32 = AHEAD * STEP_COLS / BLOCK + 1u / (AHEAD * STEP_COLS / BLOCK + 1u); // words of h that a row has for AHEAD steps, at least 1
 const HEADS: u32 = HIGH * H_EACH;
-const HEAD_FOURS: u32 = max(H_EACH / 4u, 1u);
-const FOUR_HEADS: u32 = (1u - min(H_EACH % 4u, 1u)) * (1u - min(COLS / BLOCK % 4u, 1u)) * (1u - min(STEPS % AHEAD, 1u)); // 1: they are read by fours
+const HEAD_FOURS: u32 = H_EACH / 4u + 1u / (H_EACH / 4u + 1u); // at least 1
+const FOUR_HEADS: u32 = 1u / (H_EACH % 4u + 1u) * (1u / (COLS / BLOCK % 4u + 1u)) * (1u / (STEPS % AHEAD + 1u)); // 1: they are read by fours
 const LEFTS: u32 = HIGH * ALL_DEEP;
 const RIGHTS: u32 = 2u * WIDE * ALL_DEEP;
 const U_ALL: u32 = 8u * WIDE * CHUNKS;       // vec4<f32> of a step's units

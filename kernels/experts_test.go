@@ -9,12 +9,16 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
+// gateSlope of an activation leaves something of the gates that tests have.
+const gateSlope = 0.015625
+
 // expertCase is a product with the matrices of experts.
 type expertCase struct {
 	packing
 	experts, rows, width, top, n int
 	parts                        int     // into which the experts are split
 	lost                         float64 // what weights may lose, relatively
+	beside                       bool    // y holds gates
 	weigh, add, bias             bool
 	scale                        float64
 }
@@ -147,6 +151,10 @@ func (c expertCase) checkSlots(t *testing.T, s stack, chosen []uint32, y []float
 			if c.add {
 				v = value{sum + float64(untouched), c.within(size + math.Abs(float64(untouched)))}
 			}
+			if c.beside {
+				gate := sigmoidTimes(float64(untouched), gateSlope*float64(untouched), 0)
+				v = v.times(gate)
+			}
 		}
 		v.check(t, "y", i, got)
 	}
@@ -201,7 +209,7 @@ func TestMatmulMatrixExperts(t *testing.T) {
 	for i, p := range []packing{codes(4, 128), codes(8, 32), codes(2, 256), f16} {
 		c := expertCase{
 			packing: p, experts: 2 + i%5, rows: 20 + 27*i, width: 96 + 128*(i%2), top: 1 + i%2, n: 19 + 21*(i%3), weigh: i/2%2 == 1, bias: i%2 == 1, scale: 1, parts: 1 + i%3,
-			lost: 0x1p-11 + 512*ulp,
+			lost: 0x1p-11 + 512*ulp, beside: i < 2,
 		}
 		byToken := i%2 == 0
 		t.Run(fmt.Sprintf("%v/byToken=%v", c, byToken), func(t *testing.T) { c.testMany(t, byToken) })
@@ -219,16 +227,19 @@ func (c expertCase) testMany(t *testing.T, byToken bool) {
 	slots := roundUp(c.n*c.top, 64)
 	order, tiles := grouped(chosen, c.experts, slots)
 	tiles = min(tiles+1, slots/tileSlots+c.experts) // one that is empty
-	y := filled(slots * yStride)
+	y := filled(slots * yStride)                    // gates among them
 	consts := c.consts()
 	consts["TOP"], consts["SLOTS"], consts["BY_TOKEN"], consts["WEIGH"] = c.top, slots, asInt(byToken), asInt(c.weigh)
+	if c.beside {
+		consts["BESIDE"], consts["SLOPE"] = 1, gateSlope
+	}
 	c.each(s, xStride, yStride, y0, func(_ int, w []uint32, h any, at shape) {
 		if c.lost == 0 {
 			launch(t, "matmul_experts", consts, (c.rows+63)/64, tiles, w, h, x, chosen, order, s.biases(), y, at.words())
 			return
 		}
 		halves, units := make([]uint32, inputs*at.cols), make([]float32, inputs)
-		launch(t, "split", c.consts(), inputs, 1, x, halves, units, at.words())
+		launch(t, "split", c.consts(), inputs, 1, x, nil, halves, units, at.words())
 		maps.Copy(consts, kernels.Consts{"HIGH": 1, "WIDE": 2, "DOWN": 2, "ACROSS": 2}) // as many slots as a tile has
 		k := matrixKernel(t, "matmul_matrix_experts", consts)
 		launchMatrix(t, k, (c.rows+31)/32, tiles, w, h, halves, units, chosen, order, s.biases(), y, at.words())

@@ -5,11 +5,12 @@
 // with shared/step.wgsl: Step
 // with shared/head.wgsl: head
 // with shared/put.wgsl: put
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
 // with shared/matrices.wgsl: Left, Right, Sums, multiplied
 // with shared/stored.wgsl: stored
 // with shared/halves.wgsl: code, decoded, lost
-// with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, FINE, BUFFERS, GROUPS, LANES, ROWS, TOKENS, INPUTS, WEIGHTS, W_PANELS, X_PANELS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, MASK, ws, xs, ps
-// with shared/tile.wgsl: word, header, input, tile
+// with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, FINE, BUFFERS, DEPTH, GROUPS, LANES, ROWS, TOKENS, INPUTS, WEIGHTS, W_PANELS, X_PANELS, ROUNDS, PAIRS, SLABS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, SAVED, MASK, ws, xs, ps
+// with shared/tile.wgsl: word, header, tile
 enable f16;
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity); // panels differ between subgroups, never within one
@@ -33,14 +34,18 @@ fn stored_row(i: u32) -> u32 { return min(row0 + i, shape.rows - 1u); }
 
 fn vector_row(i: u32) -> u32 { return min(t0 + i, step.n - 1u); }
 
-// save stores the product of row i and token j of the tile.
-fn save(i: u32, j: u32, sum: f32) {
+var<private> sums: vec2<f32>; // of the row that is saved, and of the one after it
+
+fn sum(r: u32, t: u32) -> f32 { return sums[r]; }
+
+fn square(t: u32) -> f32 { return 1.0; }
+
+// save stores what the products of row i, and of the next one if GATED, and token j of the tile become.
+fn save(i: u32, j: u32, product: f32, other: f32) {
   let row = row0 + i;
   let t = t0 + j;
-  var v = sum * units[min(t, step.n - 1u)]; // read in any case, so that no thread waits for one after the other
-  if (row >= shape.rows || t >= step.n) { return; }
-  if (shape.bias == 1u) { v += b[shape.y0 + row]; }
-  put(t * shape.y_stride + shape.y0 + row, v);
+  sums = vec2<f32>(product, other) * units[min(t, step.n - 1u)]; // read in any case, so that no thread waits for one after the other
+  if (row < shape.rows && t < step.n) { put(element(row, t), made(row, 0u, t)); }
 }
 
 @compute @workgroup_size(LANES)

@@ -6,8 +6,8 @@
 // with shared/matrices.wgsl: Left, Right, Sums, multiplied
 // with shared/stored.wgsl: stored
 // with shared/halves.wgsl: code, decoded, lost
-// with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, FINE, BUFFERS, GROUPS, LANES, ROWS, TOKENS, INPUTS, WEIGHTS, W_PANELS, X_PANELS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, MASK, ws, xs, ps
-// with shared/tile.wgsl: word, header, input, tile
+// with shared/panels.wgsl: HIGH, WIDE, DOWN, ACROSS, LIMBS, FINE, BUFFERS, DEPTH, GROUPS, LANES, ROWS, TOKENS, INPUTS, WEIGHTS, W_PANELS, X_PANELS, ROUNDS, PAIRS, SLABS, PITCH, PANEL, WORDS, ALL, MINE, HELD, X_ALL, X_MINE, SAVED, MASK, ws, xs, ps
+// with shared/tile.wgsl: word, header, tile
 enable f16;
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity); // panels differ between subgroups, never within one
@@ -18,6 +18,10 @@ const TOP: u32 = 2u;
 const SLOTS: u32 = 512u;   // choices of the largest pass; tiles begin at this word of order
 const BY_TOKEN: u32 = 1u;  // 1: the input of slot s is vector s/TOP, 0: vector s
 const WEIGH: u32 = 0u;
+const BESIDE: u32 = 0u;    // 1: y holds gates, each of which becomes act(gate)·product, act(v) = v·sigmoid(SLOPE·v + CUBIC·v³)
+const SLOPE: f32 = 1.0;
+const CUBIC: f32 = 0.0;
+const GATED: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> w: array<u32>;
 @group(0) @binding(1) var<storage, read> h: array<u32>;
@@ -42,13 +46,20 @@ fn slot(j: u32) -> u32 { return order[start + min(j, max(count, 1u) - 1u)]; }
 fn vector_row(j: u32) -> u32 { return select(slot(j), slot(j) / TOP, BY_TOKEN == 1u); }
 
 // save stores the product of row i and slot j of the tile.
-fn save(i: u32, j: u32, sum: f32) {
+fn save(i: u32, j: u32, product: f32, other: f32) {
   let row = row0 + i;
-  let weight = select(1.0, bitcast<f32>(chosen[slot(j)].y), WEIGH == 1u); // read in any case, so that no thread waits for
-  var v = sum * units[vector_row(j)];                                       // one after the other
+  let at = slot(j);
+  let weight = select(1.0, bitcast<f32>(chosen[at].y), WEIGH == 1u); // read in any case, so that no thread waits for
+  var v = product * units[vector_row(j)];                              // one after the other
   if (row >= shape.rows || j >= count) { return; }
   if (shape.bias == 1u) { v += b[expert * shape.rows + row]; }
-  y[slot(j) * shape.y_stride + shape.y0 + row] = weight * v;
+  v *= weight;
+  let to = at * shape.y_stride + shape.y0 + row;
+  if (BESIDE == 1u) {
+    let gate = y[to];
+    v *= gate / (1.0 + exp(clamp(-gate * (SLOPE + CUBIC * gate * gate), -87.0, 87.0)));
+  }
+  y[to] = v;
 }
 
 @compute @workgroup_size(LANES)

@@ -58,7 +58,7 @@ func (c matrixCase) int8(t *testing.T) {
 
 // inLimbs is an element of y. An activation is off by half a unit at most, 1/32639 of the largest of those that share a scale;
 // sums of float32 are off by an ulp for each term.
-func (c matrixCase) inLimbs(w, x []float32, bias, before float32) value {
+func (c matrixCase) inLimbs(_ int, w, x []float32, bias, before float32) value {
 	v := c.product(w, x, bias, before, 2, true)
 	var lost float64
 	for from := 0; from < len(w); from += c.block {

@@ -21,12 +21,12 @@ func BenchmarkMatrices(b *testing.B) {
 			m := benchMatrix(b, p, size[0], size[1], tokens)
 			for _, c := range []kernels.Consts{
 				{"DOWN": 2, "ACROSS": 2},
+				{"DOWN": 2, "ACROSS": 2, "GATED": 1},
 				{"DOWN": 2, "ACROSS": 2, "LIMBS": 1},
-				{"DOWN": 2, "ACROSS": 1},
-				{"DOWN": 4, "ACROSS": 2},
-				{"DOWN": 4, "ACROSS": 2, "LIMBS": 1},
-				{"HIGH": 2, "DOWN": 4, "ACROSS": 2},
-				{"WIDE": 2, "DOWN": 2, "ACROSS": 2, "BUFFERS": 2},
+				{"DOWN": 2, "ACROSS": 2, "DEPTH": 32},
+				{"HIGH": 2, "DOWN": 4, "ACROSS": 2, "DEPTH": 32},
+				{"HIGH": 2, "DOWN": 4, "ACROSS": 2, "BUFFERS": 2},
+				{"WIDE": 2, "DOWN": 2, "ACROSS": 2},
 				{"WIDE": 2, "DOWN": 2, "ACROSS": 2, "FINE": 1},
 			} {
 				b.Run(fmt.Sprintf("%dx%d/%v%s", size[0], size[1], p, c.Key("")), func(b *testing.B) {

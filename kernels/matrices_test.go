@@ -46,6 +46,8 @@ type matrixCase struct {
 	rows, width, tokens int
 	tile                kernels.Consts
 	bias, add           bool
+	gated               bool // rows are those of gate and up by turns
+	norm                bool // vectors are normalized
 	scale, softcap      float64
 }
 
@@ -55,7 +57,7 @@ func (c matrixCase) String() string {
 
 // TestMatmulMatrix compares products by subgroup matrices with their definition.
 func TestMatmulMatrix(t *testing.T) {
-	small := kernels.Consts{"HIGH": 1, "WIDE": 2, "DOWN": 2, "ACROSS": 1}
+	small := kernels.Consts{"HIGH": 1, "WIDE": 2, "DOWN": 2, "ACROSS": 1, "DEPTH": 32}
 	double := kernels.Consts{"HIGH": 2, "WIDE": 1, "DOWN": 1, "ACROSS": 2, "BUFFERS": 2}
 	for _, c := range []matrixCase{
 		{packing: codes(4, 128), rows: 130, width: 256, tokens: 70, tile: kernels.Consts{"WIDE": 2, "DOWN": 1}, scale: 1},
@@ -66,6 +68,11 @@ func TestMatmulMatrix(t *testing.T) {
 		{packing: f16, rows: 35, width: 96, tokens: 34, tile: small, scale: 1},
 		{packing: codes(4, 64), rows: 35, width: 192, tokens: 20, tile: kernels.Consts{"HIGH": 1, "WIDE": 2, "DOWN": 2, "ACROSS": 1, "FINE": 1}, scale: 1},
 		{packing: codes(8, 32), rows: 18, width: 96, tokens: 33, tile: kernels.Consts{"HIGH": 1, "WIDE": 1, "DOWN": 2, "ACROSS": 1, "FINE": 1, "BUFFERS": 2}, scale: 1},
+		{packing: codes(4, 128), rows: 70, width: 256, tokens: 33, tile: kernels.Consts{"HIGH": 2, "WIDE": 1, "DOWN": 2, "ACROSS": 2}, add: true, scale: 1},
+		{packing: codes(8, 64), rows: 34, width: 192, tokens: 17, tile: kernels.Consts{"HIGH": 1, "WIDE": 1, "DOWN": 2, "ACROSS": 1, "BUFFERS": 2}, scale: 1},
+		{packing: codes(2, 32), rows: 33, width: 128, tokens: 17, tile: kernels.Consts{"HIGH": 1, "WIDE": 2, "DOWN": 1, "ACROSS": 1}, scale: 1},
+		{packing: codes(4, 32), rows: 40, width: 96, tokens: 18, tile: kernels.Consts{"HIGH": 1, "WIDE": 1, "DOWN": 2, "ACROSS": 2, "FINE": 1}, scale: 1},
+		{packing: codes(4, 64), rows: 38, width: 128, tokens: 19, tile: kernels.Consts{"GATED": 1, "HIGH": 1, "WIDE": 1, "DOWN": 2, "ACROSS": 1}, gated: true, norm: true, bias: true, scale: 1},
 		{packing: codes(8, 256), rows: 17, width: 300, tokens: 5, tile: kernels.Consts{"LIMBS": 1, "DOWN": 1, "ACROSS": 1, "HIGH": 2, "WIDE": 1}, scale: 1},
 	} {
 		t.Run(c.String(), func(t *testing.T) { c.test(t) })
@@ -108,7 +115,7 @@ func (c matrixCase) data() matrixData {
 	d := matrixData{
 		shape: shape{
 			cols: c.cols(c.width), rows: c.rows, width: c.width, xStride: stride, yStride: yStride,
-			bias: c.bias, add: c.add, scale: c.scale, softcap: c.softcap,
+			bias: c.bias, add: c.add, scale: c.scale, softcap: c.softcap, eps: fusedEps,
 		},
 		values: values, x: c.inputs(stride), biases: normals(random(4), c.rows, 0, 1), y: normals(random(3), c.tokens*yStride, 0, 1),
 	}
@@ -117,8 +124,26 @@ func (c matrixCase) data() matrixData {
 	return d
 }
 
+// normalize replaces the vectors by what the norm with these weights makes of them.
+func (d *matrixData) normalize(g []float32) {
+	for at := 0; at < len(d.x); at += d.xStride {
+		x := d.x[at:][:d.width]
+		var squares float64
+		for _, v := range x {
+			squares += float64(v) * float64(v)
+		}
+		root := math.Sqrt(squares/float64(d.width) + fusedEps)
+		for k := range x {
+			x[k] = float32(float64(x[k]) * float64(g[k]) / root)
+		}
+	}
+}
+
+// element says what an element of y should be: its row, the row's weights, the token's vector, the row's bias, and what was there before.
+type element func(row int, w, x []float32, bias, before float32) value
+
 // check compares y with what each element should be, and what lies between the tokens' rows with what was there before.
-func (d *matrixData) check(t *testing.T, element func(w, x []float32, bias, before float32) value) {
+func (d *matrixData) check(t *testing.T, want element) {
 	t.Helper()
 	for i := range d.y {
 		token, row := i/d.yStride, i%d.yStride
@@ -128,15 +153,20 @@ func (d *matrixData) check(t *testing.T, element func(w, x []float32, bias, befo
 			}
 			continue
 		}
-		element(d.values[row*d.width:][:d.width], d.x[token*d.xStride:][:d.width], d.biases[row], d.before[i]).check(t, "y", i, d.y[i])
+		want(row, d.values[row*d.width:][:d.width], d.x[token*d.xStride:][:d.width], d.biases[row], d.before[i]).check(t, "y", i, d.y[i])
 	}
 }
 
 func (c matrixCase) test(t *testing.T) {
 	d := c.data()
 	halves, units := make([]uint32, c.tokens*d.cols), make([]float32, c.tokens)
-	launch(t, "split", c.consts(), c.tokens, 1, d.x, halves, units, d.words())
-	consts := c.consts()
+	consts, g := c.consts(), normals(random(6), c.width, 1, 0.3)
+	consts["NORM"] = asInt(c.norm)
+	launch(t, "split", consts, c.tokens, 1, d.x, g, halves, units, d.words())
+	if c.norm {
+		d.normalize(g)
+	}
+	consts = c.consts()
 	maps.Copy(consts, c.tile)
 	k := matrixKernel(t, "matmul_matrix", consts)
 	high, _ := k.Constant("ROWS")
@@ -148,9 +178,25 @@ func (c matrixCase) test(t *testing.T) {
 	launchMatrix(t, k, (c.tokens+16*wide-1)/(16*wide), (c.rows+16*high-1)/(16*high), d.w, heads, halves, units, d.biases, d.y, d.words(), []uint32{uint32(c.tokens), 0, 0, 0})
 	limbs, _ := k.Constant("LIMBS")
 	fine, _ := k.Constant("FINE")
-	d.check(t, func(w, x []float32, bias, before float32) value {
+	product := func(_ int, w, x []float32, bias, before float32) value {
 		return c.product(w, x, bias, before, limbs, fine == 1 || c.bits == 16)
-	})
+	}
+	if c.gated {
+		product, d.rows = d.pair(product), c.rows/2
+	}
+	d.check(t, product)
+}
+
+// pair has check expect what pairs of rows become. Rows' products are worked out one at a time.
+func (d *matrixData) pair(product element) element {
+	return func(row int, _, x []float32, _, before float32) value {
+		of := func(row int) value {
+			return product(row, d.values[row*d.width:][:d.width], x, d.biases[row], 0)
+		}
+		gate := of(2 * row)
+		v := activation(silu.act(), gate.want)
+		return value{v.want, v.within*1.1 + 1.2*gate.within}.times(of(2*row + 1))
+	}
 }
 
 // product is an element of y. A weight is rounded to float16 once, off by 2⁻¹¹ of it at most, unless what is lost is multiplied, too; an activation of one limb
@@ -206,7 +252,7 @@ func (c matrixCase) few(t *testing.T) {
 	maps.Copy(split, kernels.Consts{"COLS": d.cols, "WIDTH": c.width, "STRIDE": d.xStride, "WIDE": wide})
 	launch(t, "split_panels", split, c.tokens, 1, d.x, nil, panels, units)
 	launchMatrix(t, k, (c.rows+rows-1)/rows, 1, d.w, d.h, panels, units, d.biases, d.y, d.words(), []uint32{uint32(c.tokens), 0, 0, 0})
-	d.check(t, func(w, x []float32, bias, before float32) value {
+	d.check(t, func(_ int, w, x []float32, bias, before float32) value {
 		return c.product(w, x, bias, before, 2, fine == 1)
 	})
 }

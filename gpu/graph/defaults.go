@@ -104,6 +104,22 @@ func (c *chooser) matmulDefaults(n int) Tuned {
 	return tile
 }
 
+// narrow is a tile for matrices of few rows, such as routers, of which others leave most of a large GPU idle.
+var narrow = Tuned{"TILE_ROWS": 16, "TILE_TOKENS": 16, "ROWS": 2, "TOKENS": 2, "DEPTH": 16}
+
+const narrowRows = 256
+
+// matmul adds the constants of matmul for a product to consts, and returns them.
+func (c *chooser) matmul(s Shape, consts kernels.Consts) Tuned {
+	if _, tuned := c.Tuning[TuningKey{"matmul", s.Class()}]; !tuned && !c.dev.OnCPU() && s.Rows <= narrowRows && validTile(narrow, s) {
+		for name, v := range narrow {
+			consts[name] = v
+		}
+		return narrow
+	}
+	return c.tuned("matmul", s, consts, c.matmulDefaults(s.Tokens))
+}
+
 // A pass of few tokens cuts the cached positions so that a workgroup of attention reads about splitLength of
 // them, into maxSplits parts at most: a few workgroups of long loops would leave a GPU idle. A CPU is busy with
 // the heads alone.

@@ -30,20 +30,7 @@ func (r *layers) chosen(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 		r.Dispatch("group", kernels.Consts{"EXPERTS": m.Experts, "TOP": m.TopK, "SLOTS": r.g.Slots(m)}, 1, 1,
 			a.routed.chosen, a.routed.order, r.Tokens())
 	}
-	halves := m.Intermediate * (1 + flag(m.Gated))
-	gateUp, inner := Vectors{Buffer: a.gateUp, Stride: Stride(halves)}, a.of(m.Intermediate)
-	for i, half := range []struct {
-		m    *Matrix
-		bias *Vector
-	}{{w.ExpertGate, w.expertGateBias}, {w.ExpertUp, w.expertUpBias}} {
-		if half.m != nil {
-			x.product(&expertProduct{
-				Product: Product{Matrix: half.m, Bias: half.bias, In: in, Out: gateUp, Epilogue: Epilogue{Scale: 1}},
-				y0:      i * m.Intermediate * flag(m.Gated), byToken: true, weigh: m.WeightInput,
-			})
-		}
-	}
-	r.activate(m, between{width: m.Intermediate, n: r.n * m.TopK}, gateUp, inner)
+	inner := x.firstHalves(w, m, in)
 	down := &expertProduct{Product: Product{Matrix: w.ExpertDown, Bias: w.expertDownBias, In: inner, Out: out, Epilogue: e}, weigh: !m.WeightInput}
 	if !x.sorted {
 		down.sum = true
@@ -56,6 +43,42 @@ func (r *layers) chosen(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	r.Dispatch("combine", kernels.Consts{
 		"WIDTH": width, "STRIDE": out.Stride, "TOP": m.TopK, "ADD": flag(e.Add), "SCALE": e.Scale,
 	}, (width+63)/64, r.n, down.Out.Buffer, out.Buffer)
+}
+
+// firstHalves records what the chosen experts' first halves make, and the function between the halves.
+func (x *mixture) firstHalves(w *Layer, m *model.MLP, in Vectors) Vectors {
+	a := &x.g.act
+	gateUp, inner := Vectors{Buffer: a.gateUp, Stride: Stride(m.Intermediate * (1 + flag(m.Gated)))}, a.of(m.Intermediate)
+	gate := &expertProduct{Product: Product{Matrix: w.ExpertGate, Bias: w.expertGateBias, In: in, Out: gateUp, Epilogue: Epilogue{Scale: 1}}, byToken: true, weigh: m.WeightInput}
+	up := *gate
+	up.Matrix, up.Bias, up.y0 = w.ExpertUp, w.expertUpBias, m.Intermediate*flag(m.Gated)
+	beside := x.takesBeside(w, m)
+	if beside { // up's product finds the gates where its results go
+		gate.Out, up.Out, up.y0, up.Gate = inner, inner, 0, gates[m.Activation]
+	}
+	for _, p := range []*expertProduct{gate, &up} {
+		if p.Matrix != nil {
+			x.product(p)
+		}
+	}
+	if !beside {
+		x.activate(m, between{width: m.Intermediate, n: x.n * m.TopK}, gateUp, inner)
+	}
+	return inner
+}
+
+// takesBeside reports whether the kernel that makes products with the second of the chosen experts' first halves can make the
+// activation, too.
+func (x *mixture) takesBeside(w *Layer, m *model.MLP) bool {
+	if !x.sorted || x.tap != nil || gates[m.Activation] == nil || m.Clamped != (model.Clamped{}) || w.ExpertGate == nil || w.ExpertUp == nil {
+		return false
+	}
+	for _, p := range w.ExpertUp.Parts {
+		if !x.byMatrices(Shape{p.Packing, w.ExpertUp.Rows / m.Experts, p.Width, x.n}) {
+			return false
+		}
+	}
+	return true
 }
 
 // route records which experts each token is sent to.
@@ -160,6 +183,7 @@ func (x *mixture) sortedMatrixProduct(p *expertProduct, part *Part, tiles int, c
 	x.split(p.In, part, vectors, at)
 	delete(c, "WOVEN")
 	maps.Copy(c, kernels.Consts{"HIGH": 4, "WIDE": 2, "DOWN": 2, "ACROSS": 2}) // 128 rows of 64 slots, which is what a tile has
+	p.Gate.add(c, "BESIDE")
 	rows := p.Matrix.Rows / x.m.Experts
 	x.Dispatch(expertMatrixKernel, c, (rows+127)/128, tiles,
 		part.codes, x.heads(part), x.halves.both, x.halves.units, g.act.routed.chosen, g.act.routed.order, x.read(p.Bias), p.Out.Buffer, at)

@@ -63,9 +63,7 @@ func (r *Recorder) fewProduct(p *Product, part *Part, s Shape, step *arena.Buffe
 	r.splitPanels(p.In, part, wide)
 	c := part.Packing.consts() // split_panels brings the activations into the order of the codes, woven or not
 	maps.Copy(c, kernels.Consts{"COLS": s.Cols(s.Width), "HEIGHT": s.Rows, "WIDE": wide})
-	if p.Gate != nil {
-		maps.Copy(c, kernels.Consts{"GATED": 1, "SLOPE": p.Gate.Slope, "CUBIC": p.Gate.Cubic})
-	}
+	p.Gate.add(c, "GATED")
 	if p.Matrix.fine {
 		c["FINE"] = 1
 	}
@@ -99,5 +97,5 @@ func (r *Recorder) splitPanels(in Vectors, p *Part, wide int) {
 
 // normedInSplit reports whether the product with m, the only reader of a norm's result, normalizes vectors as it splits them.
 func (r *layers) normedInSplit(m *Matrix) bool {
-	return r.tap == nil && r.g.spec.Norm.Kind == model.RMSNorm && r.takesPanels(m)
+	return r.tap == nil && r.g.spec.Norm.Kind == model.RMSNorm && (r.takesPanels(m) || r.takesMatrices(m))
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // MatrixKernel multiplies many vectors by subgroup matrices, and expertMatrixKernel those that are sorted by expert. Before
-// them, split turns vectors into pairs of float16.
+// them, split turns vectors into pairs of float16, and normalizes them if nothing else did.
 const (
 	MatrixKernel       = "matmul_matrix"
 	expertMatrixKernel = "matmul_matrix_experts"
@@ -69,9 +69,10 @@ type splitInput struct {
 	norm    *Vector // that it has applied, or nil
 }
 
-// split records the split of n vectors for a product with a part, unless they are split already.
+// split records the split of n vectors for a product with a part, normalized if that is still to be done, unless they are split
+// already.
 func (r *Recorder) split(in Vectors, p *Part, n int, at *arena.Buffer) {
-	is := splitInput{from: in.Buffer, packing: p.Packing, inOrder: p.inOrder, kernel: MatrixKernel}
+	is := splitInput{from: in.Buffer, packing: p.Packing, inOrder: p.inOrder, kernel: MatrixKernel, norm: in.norm}
 	if r.splitOf == is || !r.recording() {
 		return
 	}
@@ -85,7 +86,10 @@ func (r *Recorder) split(in Vectors, p *Part, n int, at *arena.Buffer) {
 		}
 		c["LANES"] = lanes
 	}
-	r.Dispatch("split", c, n, 1, in.Buffer, r.halves.both, r.halves.units, at)
+	if in.norm != nil {
+		c["NORM"] = 1
+	}
+	r.Dispatch("split", c, n, 1, in.Buffer, r.read(in.norm), r.halves.both, r.halves.units, at)
 	r.cost, r.splitOf = cost, is
 }
 
@@ -99,17 +103,31 @@ func (k *Kit) byMatrices(s Shape) bool {
 	return k.halves.both != nil && k.choose.Matrices[s.Packing] && MatricesTake(s)
 }
 
-// matrixDefaults are the constants of MatrixKernel where nothing better is known.
-func (c *chooser) matrixDefaults(s Shape, fine bool) Tuned {
-	l := c.dev.Limits()
-	const large = 96 // workgroups that keep most of a large GPU busy
-	switch roomy := l.MaxWorkgroupBytes >= 48<<10 && l.MaxInvocations >= 256; {
-	case roomy && fine: // twice as many panels of weights: narrower ones of tokens
-		return Tuned{"HIGH": 4, "WIDE": 2, "DOWN": 2, "ACROSS": 2, "BUFFERS": 1}
-	case roomy && (s.Rows+127)/128*((s.Tokens+127)/128) >= large:
-		return Tuned{"HIGH": 2, "WIDE": 4, "DOWN": 4, "ACROSS": 2, "BUFFERS": 1}
+// takesMatrices reports whether products with m are made by MatrixKernel alone.
+func (r *Recorder) takesMatrices(m *Matrix) bool {
+	if m == nil {
+		return false
 	}
-	return Tuned{"HIGH": 4, "WIDE": 4, "DOWN": 2, "ACROSS": 1, "BUFFERS": 1}
+	for _, p := range m.Parts {
+		if s := (Shape{p.Packing, p.Rows, p.Width, r.n}); r.inInt8(s) || r.inPanels(s) || !r.byMatrices(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// matrixDefaults are the constants of MatrixKernel where nothing better is known. NVIDIA's GPUs keep 64 KB of workgroup memory
+// for each core, so that two large tiles fit, or three others.
+func (c *chooser) matrixDefaults(s Shape, fine bool) Tuned {
+	const full = 264 // large tiles that all cores of a large GPU are busy with
+	tile := Tuned{"HIGH": 4, "WIDE": 2, "DOWN": 2, "ACROSS": 2, "BUFFERS": 1, "DEPTH": 16}
+	switch {
+	case c.dev.Limits().MaxWorkgroupBytes < 24<<10:
+		tile["ACROSS"] = 1
+	case !fine && (s.Rows+127)/128*((s.Tokens+127)/128) > full:
+		tile["WIDE"] = 4
+	}
+	return tile
 }
 
 // matrixProduct records a product of a part by subgroup matrices.
@@ -121,6 +139,7 @@ func (r *Recorder) matrixProduct(p *Product, part *Part, s Shape, step *arena.Bu
 	if fine {
 		c["FINE"] = 1
 	}
+	p.Gate.add(c, "GATED")
 	tile := r.choose.tuned(MatrixKernel, s, c, r.choose.matrixDefaults(s, fine))
 	high, wide := 16*tile["HIGH"]*tile["DOWN"], 16*tile["WIDE"]*tile["ACROSS"]
 	r.Dispatch(MatrixKernel, c, (r.n+wide-1)/wide, (s.Rows+high-1)/high,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
@@ -36,7 +37,7 @@ func TestMatrixProducts(t *testing.T) {
 		{"another packing", Choice{Matrices: map[Packing]bool{{Bits: 8, Block: 32}: true}}, 96, 300, true, []string{"matmul", "matmul"}, 0, 0},
 		{"no memory", chosen, 96, 300, false, []string{"matmul", "matmul"}, 0, 0},
 		{"tuned", Choice{Matrices: chosen.Matrices, Tuning: Tuning{
-			{MatrixKernel, Shape{int4, 130, 96, 300}.Class()}: {"HIGH": 1, "WIDE": 2, "DOWN": 2, "ACROSS": 1, "BUFFERS": 1},
+			{MatrixKernel, Shape{int4, 130, 96, 300}.Class()}: {"HIGH": 1, "WIDE": 2, "DOWN": 2, "ACROSS": 1, "BUFFERS": 1, "DEPTH": 32},
 		}}, 96, 300, true, []string{"split", MatrixKernel, MatrixKernel}, 10, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -90,6 +91,32 @@ func recordMatrices(t *testing.T, s Shape, c Choice, reserve bool) *Pass {
 		t.Fatal(err)
 	}
 	return pass
+}
+
+// TestMatrixLayer records a layer of many tokens: split normalizes what only one product reads, and the product with gate and up
+// makes the activation.
+func TestMatrixLayer(t *testing.T) {
+	g := newGraphWith(t, gputest.Open(t), modeltest.PlainSpec(), Choice{Matrices: map[Packing]bool{{Bits: 4, Block: 32}: true}})
+	for n, want := range map[int][]string{
+		40: {"split, norm", MatrixKernel, "rope", "attention", "split", MatrixKernel, "split, norm", MatrixKernel, "split_panels", FewKernel},
+		80: {"split, norm", MatrixKernel, "rope", "attention", "split", MatrixKernel, "split, norm", MatrixKernel, "split", MatrixKernel},
+	} {
+		body, err := g.Body(n, 1, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, d := range body.Passes[1].Dispatches {
+			name := d.Kernel.Name
+			if norm, _ := d.Kernel.Constant("NORM"); norm == 1 && strings.HasPrefix(name, "split") {
+				name += ", norm"
+			}
+			names = append(names, name)
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("%d tokens: recorded %q, want %q", n, names, want)
+		}
+	}
 }
 
 // TestMatrixExperts records a layer with experts: gate and up read the same vectors, which are split once; down's are those of

@@ -60,7 +60,7 @@ func (r *layers) besides(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 // dense records the MLP that every token passes through.
 func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	inner := r.g.act.of(w.Down.Width)
-	if g := gates[m.Activation]; g != nil && w.GateUp.paired && (r.n <= FewTokens || r.takesLimbs(w.GateUp) || r.takesPanels(w.GateUp)) && m.Clamped == (model.Clamped{}) {
+	if g := gates[m.Activation]; g != nil && w.GateUp.paired && r.takesGate(w.GateUp) && m.Clamped == (model.Clamped{}) {
 		r.Product(&Product{w.GateUp, w.gateUpBias, in, inner, Epilogue{Scale: 1, Gate: g, HandOn: r.takesLimbs(w.Down) && !m.SharedGated}})
 		inner.ready = r.handed
 	} else {
@@ -78,6 +78,11 @@ func (r *layers) dense(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 			(w.Down.Width+63)/64, r.n, scores.Buffer, inner.Buffer)
 	}
 	r.Product(&Product{w.Down, w.downBias, inner, out, e})
+}
+
+// takesGate reports whether the kernels that make products with m can make the activation, too.
+func (r *layers) takesGate(m *Matrix) bool {
+	return r.n <= FewTokens || r.takesLimbs(m) || r.takesPanels(m) || r.takesMatrices(m)
 }
 
 // between are the vectors between the halves of an MLP.

@@ -30,6 +30,13 @@ type Epilogue struct {
 // Gate is an activation v·sigmoid(Slope·v + Cubic·v³), which matvec can compute itself.
 type Gate struct{ Slope, Cubic float32 }
 
+// add adds the constants of the activation, if there is one, to those of a kernel; the named one says that there is.
+func (g *Gate) add(c kernels.Consts, name string) {
+	if g != nil {
+		c[name], c["SLOPE"], c["CUBIC"] = 1, g.Slope, g.Cubic
+	}
+}
+
 // Product records a product for the tokens of the pass.
 func (r *Recorder) Product(p *Product) { r.product(p, r.Tokens()) }
 
@@ -71,7 +78,7 @@ func (r *Recorder) product(p *Product, step *arena.Buffer) {
 			continue
 		}
 		c := part.consts()
-		tile := r.choose.tuned("matmul", s, c, r.choose.matmulDefaults(r.n))
+		tile := r.choose.matmul(s, c)
 		r.Dispatch("matmul", c, (s.Rows+tile["TILE_ROWS"]-1)/tile["TILE_ROWS"], (r.n+tile["TILE_TOKENS"]-1)/tile["TILE_TOKENS"],
 			part.codes, r.heads(part), p.In.Buffer, r.read(p.Bias), p.Out.Buffer, r.sizesOf(p, part), step)
 	}

@@ -59,7 +59,12 @@ var tunables = []Tunable{
 	{
 		Kernel: MatrixKernel,
 		Values: []Constant{
-			{"HIGH", []int{1, 2, 4}}, {"WIDE", []int{1, 2, 4}}, {"DOWN", []int{1, 2, 4}}, {"ACROSS", []int{1, 2, 4}}, {"BUFFERS", []int{1, 2}},
+			{"HIGH", []int{1, 2, 4}},
+			{"WIDE", []int{1, 2, 4}},
+			{"DOWN", []int{1, 2, 4}},
+			{"ACROSS", []int{1, 2, 4}},
+			{"BUFFERS", []int{1, 2}},
+			{"DEPTH", []int{16, 32}},
 		},
 		valid: validMatrixTile,
 	},

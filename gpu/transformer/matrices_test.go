@@ -57,7 +57,7 @@ func byMatrices(t *testing.T, b *bundle.Bundle, ids []int32, kernel string, atte
 				for _, tokens := range []int{16, graph.MaxBatch, len(ids)} {
 					class := graph.Shape{Packing: p.Packing, Rows: p.Rows, Width: p.Width, Tokens: tokens}.Class()
 					// An emulation takes twice the workgroup memory.
-					choice.Tuning[graph.TuningKey{Kernel: graph.MatrixKernel, Class: class}] = graph.Tuned{"HIGH": 2, "WIDE": 2, "DOWN": 1, "ACROSS": 1, "BUFFERS": 1}
+					choice.Tuning[graph.TuningKey{Kernel: graph.MatrixKernel, Class: class}] = graph.Tuned{"HIGH": 2, "WIDE": 2, "DOWN": 1, "ACROSS": 1, "BUFFERS": 1, "DEPTH": 32}
 					choice.Tuning[graph.TuningKey{Kernel: graph.FewKernel, Class: class}] = graph.Tuned{"HIGH": 1, "ALONG": 1, "BUFFERS": 1}
 				}
 			}

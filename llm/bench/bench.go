@@ -18,7 +18,7 @@ type Options struct {
 	Clients      []int  // of the server at once, each of which streams a text
 	ClientPrompt [2]int // tokens of their prompts: of the shortest and of the longest
 	Tokens       int    // that are generated, of each sequence
-	Repetitions  int    // of each measurement, after one that does not count
+	Repetitions  int    // of each measurement, after the device has warmed up
 	KVBits       int    // of cached keys and values: 16 or 32
 	NoCheck      bool   // do not compare a bundle with its hashes while it loads
 	Tuning       string // see engine.Options
@@ -101,7 +101,6 @@ type benchmark struct {
 	dev    *gpu.Device
 	model  *Model
 	t      *transformer.Transformer
-	awake  bool // the device: it has computed for a while
 	report Report
 }
 

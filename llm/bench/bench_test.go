@@ -2,6 +2,7 @@ package bench
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,5 +89,35 @@ func TestCheck(t *testing.T) {
 		if err := o.check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
+	}
+}
+
+// TestWarmUp: a device that runs at a part of its clock at first, for several runs that take the same time, is not measured yet.
+func TestWarmUp(t *testing.T) {
+	ms := time.Millisecond
+	for name, c := range map[string]struct {
+		least, most time.Duration
+		takes       func(i int) time.Duration
+		want        int // runs
+	}{
+		"a clock that rises": {500 * ms, 3000 * ms, func(i int) time.Duration {
+			if i < 5 {
+				return 36 * ms
+			}
+			return 8 * ms
+		}, 5 + 40},
+		"a CPU":              {0, 0, func(int) time.Duration { return 7 * ms }, 1},
+		"long runs":          {500 * ms, 3000 * ms, func(int) time.Duration { return 900 * ms }, 2},
+		"never twice alike":  {500 * ms, 3000 * ms, func(i int) time.Duration { return time.Duration(100+100*(i%2)) * ms }, 20},
+		"a first that loads": {100 * ms, 3000 * ms, func(i int) time.Duration { return time.Duration(50+950*max(0, 1-i)) * ms }, 3},
+	} {
+		runs := 0
+		err := warmUp(c.least, c.most, func() (time.Duration, error) { runs++; return c.takes(runs - 1), nil })
+		if err != nil || runs != c.want {
+			t.Errorf("%s: %d runs, want %d; %v", name, runs, c.want, err)
+		}
+	}
+	if err := warmUp(0, 0, func() (time.Duration, error) { return 0, errors.New("lost") }); err == nil {
+		t.Error("no error")
 	}
 }

@@ -24,34 +24,49 @@ type Speed struct {
 	FLOPs   float64 `json:"flops_per_second,omitempty"`
 }
 
-// wakeTime is how long a GPU may take to raise its clock after it was idle.
-const wakeTime = 500 * time.Millisecond
-
-// repeat measures several times, after once that is not counted; before the first measurement of all, as often as it takes to wake
-// the device.
+// repeat measures several times, after the device has warmed up.
 func (b *benchmark) repeat(r Speed, measure func() (time.Duration, error)) error {
-	var speeds []float64
-	b.awake = b.awake || b.dev == nil || b.dev.OnCPU()
-	for begun := time.Now(); !b.awake && time.Since(begun) < wakeTime; {
-		if _, err := measure(); err != nil {
-			return err
-		}
+	least, most := leastWarmUp, mostWarmUp
+	if b.dev == nil || b.dev.OnCPU() { // a CPU is warm as soon as everything is compiled and in its place
+		least, most = 0, 0
 	}
-	b.awake = true
-	for i := range b.Repetitions + 1 {
+	if err := warmUp(least, most, measure); err != nil {
+		return err
+	}
+	var speeds []float64
+	for range b.Repetitions {
 		d, err := measure()
 		if err != nil {
 			return err
 		}
-		if i > 0 {
-			speeds = append(speeds, float64(r.Tokens)/d.Seconds())
-		}
+		speeds = append(speeds, float64(r.Tokens)/d.Seconds())
 	}
 	r.Speed, r.Spread = meanAndDeviation(speeds)
 	r.Rate = r.Speed / float64(r.Batch) * float64(r.Bytes)
 	r.FLOPs *= r.Speed
 	b.report.Results = append(b.report.Results, r)
 	return nil
+}
+
+// A GPU that has waited, for a compiler for example, runs at a sixth of its clock, and takes a fifth of a second of work to
+// reach it.
+const leastWarmUp, mostWarmUp = 500 * time.Millisecond, 3 * time.Second
+
+// warmUp measures without counting: once at least, and until that took the least time together and the last two took the same
+// but for a thirtieth, or until it took the most.
+func warmUp(least, most time.Duration, measure func() (time.Duration, error)) error {
+	var all, before time.Duration
+	for {
+		d, err := measure()
+		if err != nil {
+			return err
+		}
+		all += d
+		if all >= most || all >= least && 30*(d-before).Abs() <= before {
+			return nil
+		}
+		before = d
+	}
 }
 
 func meanAndDeviation(v []float64) (mean, deviation float64) {

@@ -18,7 +18,7 @@ func TestMatricesCompile(t *testing.T) {
 		t.Fatalf("features %+v: want subgroup matrices and float16", f)
 	}
 	for _, c := range []kernels.Consts{
-		{"BITS": 4, "BLOCK": 128}, {"BITS": 4, "BLOCK": 32, "BUFFERS": 2, "LIMBS": 1}, {"BITS": 8, "BLOCK": 64, "FINE": 1}, {"BITS": 2, "BLOCK": 256}, {"BITS": 16, "BLOCK": 8},
+		{"BITS": 4, "BLOCK": 128}, {"BITS": 4, "BLOCK": 32, "BUFFERS": 2, "LIMBS": 1}, {"BITS": 8, "BLOCK": 64, "FINE": 1}, {"BITS": 4, "BLOCK": 64, "DEPTH": 16}, {"BITS": 2, "BLOCK": 256}, {"BITS": 16, "BLOCK": 8},
 	} {
 		c = maps.Clone(c)
 		c["HIGH"], c["WIDE"] = 1, 1 // that device has little workgroup memory
@@ -43,12 +43,14 @@ func TestMatricesCompile(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	attention, err := kernels.Specialize("attention_matrix", kernels.Consts{"DIM": 16, "KEYS": 16})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := dev.Pipeline(attention); err != nil {
-		t.Error(err)
+	for name, c := range map[string]kernels.Consts{"attention_matrix": {"DIM": 16, "KEYS": 16}, "gram_matrix": {"HIGH": 1, "WIDE": 1}} {
+		k, err := kernels.Specialize(name, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dev.Pipeline(k); err != nil {
+			t.Error(err)
+		}
 	}
 	k, err := kernels.Specialize("matmul_matrix", kernels.Consts{"HIGH": 1, "WIDE": 1})
 	if err != nil {

@@ -190,7 +190,7 @@ func TestCalibratorUsesWhatIsSet(t *testing.T) {
 	windows := [][]int32{modeltest.Tokens(33, full.Described.Vocab), modeltest.Tokens(60, full.Described.Vocab)[33:]}
 	hidden, exact := streams(t, coarse, windows), streams(t, full, windows)
 	for _, files := range []bool{false, true} {
-		c, err := newCalibrator(full, &keeper{dev, windows, files}, true)
+		c, err := newCalibrator(full, &keeper{dev: dev, windows: windows, files: files}, true)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,12 @@ func New(dev *gpu.Device, src model.Weights, windows [][]int32, exact bool) (*Ca
 	if exact {
 		tracks = 2
 	}
-	return newCalibrator(src, newKeeper(dev, src.Spec().Hidden, heads+floatsOf(src.Spec()), tracks, windows), exact)
+	k := newKeeper(dev, src.Spec().Hidden, heads+floatsOf(src.Spec()), tracks, windows)
+	var err error
+	if k.matrices, err = matricesPay(context.Background(), dev); err != nil {
+		return nil, err
+	}
+	return newCalibrator(src, k, exact)
 }
 
 func newCalibrator(src model.Weights, k *keeper, exact bool) (*Calibrator, error) {
@@ -248,7 +253,7 @@ func (c *Calibrator) begin(ctx context.Context, r *trackRun, input model.Input, 
 	if input != model.InputNone {
 		r.probe = newProbe(r.layer, input)
 		if r.track != c.float {
-			if r.sums, err = newSums(r.layer, r.probe, float, some); err != nil {
+			if r.sums, err = newSums(r.layer, r.probe, float, some, r.keeper.matrices); err != nil {
 				return err
 			}
 		}

@@ -23,6 +23,8 @@ type keeper struct {
 	dev     *gpu.Device
 	windows [][]int32
 	files   bool // in temporary files, not on the device
+
+	matrices bool // sums are made by subgroup matrices
 }
 
 // How much of a device's memory the streams of a calibration may take.
@@ -41,7 +43,7 @@ func newKeeper(dev *gpu.Device, hidden, heads, tracks int, windows [][]int32) *k
 	for _, w := range windows {
 		need += uint64(4 * len(w) * tracks * (2*graph.Stride(hidden) + graph.Stride(heads)))
 	}
-	return &keeper{dev, windows, need > most}
+	return &keeper{dev: dev, windows: windows, files: need > most}
 }
 
 // stream makes a stream of vectors of width elements.

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -20,6 +21,7 @@ type sums struct {
 	float  *probe // of the float model; or nil
 	sets   []set
 	sorted *sorted // nil unless the matrix is a stack
+	split  *split  // for sums by subgroup matrices; nil: they are made in float32
 	owned  []*arena.Buffer
 }
 
@@ -45,10 +47,14 @@ const (
 )
 
 // newSums prepares the sums over the inputs of a probe's matrix or, if that is a stack, of some of its
-// experts, including the sums that compare with the float model if there is one.
-func newSums(l *layer, p, float *probe, some experts) (*sums, error) {
+// experts, including the sums that compare with the float model if there is one. matrices says that subgroup matrices add up.
+func newSums(l *layer, p, float *probe, some experts, matrices bool) (*sums, error) {
 	s := &sums{layer: l, probe: p, float: float}
-	if err := s.allocate(some); err != nil {
+	err := s.allocate(some)
+	if err == nil && matrices {
+		err = s.reserveSplit()
+	}
+	if err != nil {
 		s.release()
 		return nil, err
 	}
@@ -90,7 +96,7 @@ func (s *sums) allocate(some experts) error {
 func (s *sums) release() {
 	if s != nil {
 		s.layer.arena.Release(s.owned...)
-		s.owned, s.sets, s.sorted = nil, nil, nil
+		s.owned, s.sets, s.sorted, s.split = nil, nil, nil, nil
 	}
 }
 
@@ -138,35 +144,52 @@ func (s *sums) record(r *graph.Recorder) {
 	}
 	for i := range s.sets {
 		for _, n := range s.sets[i].sums {
+			o := s.operands(r, n.kind)
+			if s.split != nil {
+				s.splitFor(r, &s.sets[i], n.kind, o)
+			}
 			for j := range n.stripes {
-				s.add(r, &s.sets[i], n, j)
+				s.add(r, &s.sets[i], n, j, o)
 			}
 		}
 	}
 }
 
-// add records the sum of stripe i.
-func (s *sums) add(r *graph.Recorder, set *set, n *sum, i int) {
-	x, y, z, width := s.in.Vectors, s.in.Vectors, s.in.Vectors, s.m.Width
-	first := 1
+// operands are the vectors that a sum is made of: (y − z)·xᵀ, or y·xᵀ without diff. The first token's count first times.
+type operands struct {
+	x, y, z graph.Vectors
+	diff    bool
+	first   int
+}
+
+// operands finds those of a kind of sums.
+func (s *sums) operands(r *graph.Recorder, k sumKind) operands {
+	o := operands{x: s.in.Vectors, y: s.in.Vectors, z: s.in.Vectors, diff: k != sumInputs, first: 1}
 	if s.input.Remembered() {
-		first = quant.FirstCounts(r.N())
+		o.first = quant.FirstCounts(r.N())
 	}
-	diff := n.kind != sumInputs
 	switch {
 	case s.sorted != nil:
-		x, y, z = s.sorted.x, *s.sorted.at(n.kind), s.sorted.x
-		diff = n.kind == sumGap
-	case n.kind == sumGap:
-		y = s.float.in.Vectors
-	case n.kind == sumDebt:
-		y, z = s.float.residual, s.residual
+		o.x, o.y, o.z = s.sorted.x, *s.sorted.at(k), s.sorted.x
+		o.diff = k == sumGap
+	case k == sumGap:
+		o.y = s.float.in.Vectors
+	case k == sumDebt:
+		o.y, o.z = s.float.residual, s.residual
 	}
-	rows := min(n.rows, n.height-i*n.rows)
-	r.Dispatch("gram", kernels.Consts{
-		"WIDTH": width, "STRIDE": x.Stride, "HEIGHT": n.height, "Y_STRIDE": y.Stride, "ROW0": i * n.rows, "ROWS": rows,
-		"LOWER": flag(n.kind == sumInputs), "DIFF": flag(diff), "FIRST": first,
-	}, (width+63)/64, (rows+63)/64, x.Buffer, y.Buffer, z.Buffer, n.stripes[i], set.inputs)
+	return o
+}
+
+// add records the sum of stripe i.
+func (s *sums) add(r *graph.Recorder, set *set, n *sum, i int, o operands) {
+	width, rows := s.m.Width, min(n.rows, n.height-i*n.rows)
+	c := kernels.Consts{"WIDTH": width, "HEIGHT": n.height, "ROW0": i * n.rows, "ROWS": rows, "LOWER": flag(n.kind == sumInputs)}
+	if s.split != nil {
+		s.addMatrices(r, set, n, i, c)
+		return
+	}
+	maps.Copy(c, kernels.Consts{"STRIDE": o.x.Stride, "Y_STRIDE": o.y.Stride, "DIFF": flag(o.diff), "FIRST": o.first})
+	r.Dispatch("gram", c, (width+63)/64, (rows+63)/64, o.x.Buffer, o.y.Buffer, o.z.Buffer, n.stripes[i], set.inputs)
 }
 
 func flag(on bool) int {

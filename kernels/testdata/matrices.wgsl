@@ -14,6 +14,12 @@ fn left_at(panel: u32, at: u32, pitch: u32) -> Left {
   return left;
 }
 
+fn left_by_columns(panel: u32, at: u32, pitch: u32) -> Left {
+  var left: Left;
+  for (var k = 0u; k < 16u; k++) { left.row[k] = ws[panel][at + k * pitch + matrix_lane % 16u]; }
+  return left;
+}
+
 fn right_by_columns(panel: u32, at: u32, pitch: u32) -> Right { return Right(panel, at, 1u, pitch); }
 
 fn right_by_rows(panel: u32, at: u32, pitch: u32) -> Right { return Right(panel, at, pitch, 1u); }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	_ "embed" // the general text
+	"errors"
 	"fmt"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -66,7 +67,7 @@ func (j *job) calibrate(ctx context.Context) error {
 }
 
 // openDevice opens the GPU that calibration text is run on, nil for the CPU engine: where the options say, or, if they
-// do not, on a GPU if there is a real one.
+// do not, on a GPU if there is a real one. One that is there and cannot be opened is an error.
 func (j *job) openDevice(ctx context.Context) (*gpu.Device, error) {
 	k := &j.wanted.Calibration
 	if k.Device == "cpu" {
@@ -78,8 +79,9 @@ func (j *job) openDevice(ctx context.Context) (*gpu.Device, error) {
 	}
 	dev, err := gpu.Open(ctx, o)
 	asked := k.Device != "" || k.GPU != gpu.Select{}
+	none := errors.Is(err, gpu.ErrNoGPU) || errors.Is(err, gpu.ErrNoAdapter)
 	switch {
-	case err != nil && !asked:
+	case none && !asked:
 		return nil, nil
 	case err != nil:
 		return nil, err

@@ -43,6 +43,9 @@
       return this.device.features.has(name) || !!navigator.gpu.wgslLanguageFeatures?.has(name);
     }
 
+    // subgroup returns how many threads a subgroup has at least, 0 if that is not known.
+    subgroup() { return this.device.adapterInfo?.subgroupMinSize ?? 0; }
+
     keep(object) {
       this.objects.set(++this.last, object);
       return this.last;

@@ -92,6 +92,7 @@ func (d *dawnAdapters) open(ctx context.Context, o Options) (backend, error) {
 	n.patience.sleeps = n.adapter.Type == "cpu"
 	d.releaseAdapters()
 	n.can = n.prove()
+	n.can.SubgroupSize = int(a.Info.SubgroupSize)
 	return n, nil
 }
 

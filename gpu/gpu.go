@@ -104,6 +104,7 @@ type Features struct {
 	TimestampQuery bool // RunTimed works
 	ShaderF16      bool // `enable f16;` compiles
 	Subgroups      bool // `enable subgroups;` compiles
+	SubgroupSize   int  // threads that a subgroup has at least; 0: not known
 	DotProduct4x8  bool // dot4I8Packed compiles
 	SubgroupMatrix bool // `enable chromium_experimental_subgroup_matrix;` compiles, and with f16 matrices of 16 × 16 that add up in float32
 	Int8Matrix     bool // those of int8, 16 × 32, and 32 × 16 or 32 × 8, compile as well, as far as that is known

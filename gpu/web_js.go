@@ -42,7 +42,7 @@ func (w *web) limits() Limits {
 func (w *web) features() Features {
 	has := func(name string) bool { return w.b.Call("feature", name).Bool() }
 	return Features{
-		TimestampQuery: has("timestamp-query"), ShaderF16: has("shader-f16"), Subgroups: has("subgroups"),
+		TimestampQuery: has("timestamp-query"), ShaderF16: has("shader-f16"), Subgroups: has("subgroups"), SubgroupSize: w.b.Call("subgroup").Int(),
 		DotProduct4x8: has("packed_4x8_integer_dot_product"), SubgroupMatrix: has("chromium-experimental-subgroup-matrix"),
 		Int8Matrix: has("chromium-experimental-subgroup-matrix"), // of which shapes, a trial tells
 	}

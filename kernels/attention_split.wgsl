@@ -8,7 +8,8 @@
 // with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
 // with shared/hand_on.wgsl: kept, behind, keep, hand_on, hand_quad
-// with shared/positions.wgsl: OCTETS, SIDE, STEP, PAD, SCORES, TERMS, WEIGHTS, ACC, terms, scores, keys, values, Part, part_of, slot, read_keys, read_values, low, high, attend
+// with shared/parts.wgsl: Part, part_of, slot, low, high
+// with shared/positions.wgsl: OCTETS, SIDE, STEP, PAD, SCORES, TERMS, WEIGHTS, ACC, terms, scores, keys, values, read_keys, read_values, attend
 // with shared/sides.wgsl: OUT, OUT_QUADS, outs, sides, side_by_side, add_sides
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;

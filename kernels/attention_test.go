@@ -115,6 +115,13 @@ type partsCase struct {
 }
 
 func (c partsCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
+	c.join(t, consts, n, o, func(consts kernels.Consts, to []float32, next []uint32) {
+		launch(t, "attention_split", consts, c.heads/c.shared*c.splits, n, rows, q, kc, vc, c.sinksOr(), to, next)
+	})
+}
+
+// join has a kernel make the parts, and joins them if there are several.
+func (c partsCase) join(t *testing.T, consts kernels.Consts, n int, o []float32, split func(consts kernels.Consts, to []float32, next []uint32)) {
 	delete(consts, "KV_BITS")
 	consts["QUERIES"], consts["SPLITS"], consts["LANES"], consts["EACH"] = c.shared, c.splits, c.lanes, c.each
 	oStride := consts["O_STRIDE"].(int)
@@ -127,10 +134,11 @@ func (c partsCase) launch(t *testing.T, consts kernels.Consts, n int, rows []uin
 	}
 	limbs, blocks := asInt(c.width()%32 == 0), oStride/32
 	next := make([]uint32, n*limbsSize(blocks))
+	consts["LIMBS"] = 0
 	if c.splits == 1 {
 		consts["LIMBS"] = limbs
 	}
-	launch(t, "attention_split", consts, c.heads/c.shared*c.splits, n, rows, q, kc, vc, c.sinksOr(), to, next)
+	split(consts, to, next)
 	if c.splits > 1 {
 		launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.width(), "SPLITS": c.splits, "O_STRIDE": oStride, "LIMBS": limbs},
 			c.heads, n, to, o, next)

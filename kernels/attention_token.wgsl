@@ -3,12 +3,13 @@
 //   rows [1] (token, position, sequence, 0)   x: q [HEADS][DIM], k [KV_HEADS][DIM], v, f32   angles as in rope
 //   kc, vc [sequence][KV_HEADS][CAP][DIM/8] vec4<u32>, float16   o, next: as in attention_split
 //   one workgroup computes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES)
-// with shared/rotated.wgsl: ROT, INTERLEAVED, rotated
+// with shared/rotated.wgsl: ROT, INTERLEAVED, partner, rotated
 // with shared/window.wgsl: WINDOW, CHUNK, first
 // with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
 // with shared/hand_on.wgsl: kept, behind, keep, hand_on, hand_quad
-// with shared/positions.wgsl: OCTETS, SIDE, STEP, PAD, SCORES, TERMS, WEIGHTS, ACC, terms, scores, keys, values, Part, part_of, slot, read_keys, read_values, low, high, attend
+// with shared/parts.wgsl: Part, part_of, slot, low, high
+// with shared/positions.wgsl: OCTETS, SIDE, STEP, PAD, SCORES, TERMS, WEIGHTS, ACC, terms, scores, keys, values, read_keys, read_values, attend
 // with shared/sides.wgsl: OUT, OUT_QUADS, outs, sides, side_by_side, add_sides
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
@@ -74,7 +75,8 @@ fn rotate(at: u32, kv: u32, position: u32, lane: u32) {
   }
   workgroupBarrier();
   for (var i = lane; i < TURNED; i += LANES) {
-    turned[i] = rotated(i / DIM * DIM, i % DIM, position) * select(SCALE, 1.0, i >= QUERIES * DIM);
+    let e = i % DIM;
+    turned[i] = rotated(head[i], head[i - e + partner(e)], e, position) * select(SCALE, 1.0, i >= QUERIES * DIM);
   }
   workgroupBarrier();
 }

@@ -46,20 +46,31 @@ func (c tokenCase) inputs() attentionInputs {
 	return attentionInputs{[]uint32{7, uint32(c.position), 1, 0}, kc, vc, make([]uint32, limbsSize(c.heads*c.dim/32+1)), filled(count)}
 }
 
-func (c tokenCase) test(t *testing.T) {
-	width := (c.heads + 2*c.kvHeads) * c.dim
-	x := normals(random(uint64(c.rot)), width, 0, 1)
-	var angles []float32
+// angles returns cosines and sines, of no particular angles.
+func (c tokenCase) angles() (angles []float32) {
 	for i := range 512 * max(c.rot/2, 1) {
 		s, cos := math.Sincos(float64(i) / 7)
 		angles = append(angles, float32(cos), float32(s))
 	}
-	heads := kernels.Consts{"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "CAP": c.cap}
-	turn := kernels.Consts{"ROT": c.rot, "INTERLEAVED": asInt(c.interleaved), "SCALE": float32(0.2)}
-	core := kernels.Consts{
+	return angles
+}
+
+// consts returns what kernels are told of heads, of their rotation, and of attention.
+func (c tokenCase) consts() (heads, turn, core kernels.Consts) {
+	heads = kernels.Consts{"HEADS": c.heads, "KV_HEADS": c.kvHeads, "DIM": c.dim, "CAP": c.cap}
+	turn = kernels.Consts{"ROT": c.rot, "INTERLEAVED": asInt(c.interleaved), "SCALE": float32(0.2)}
+	core = kernels.Consts{
 		"VALUE": c.dim, "O_STRIDE": c.heads * c.dim, "WINDOW": c.window, "SINKS": asInt(c.sinks), "QUERIES": c.shared, "SPLITS": c.splits,
 		"LANES": c.lanes, "EACH": c.each, "LIMBS": asInt(c.splits == 1 && c.dim%32 == 0),
 	}
+	return heads, turn, core
+}
+
+func (c tokenCase) test(t *testing.T) {
+	width := (c.heads + 2*c.kvHeads) * c.dim
+	x := normals(random(uint64(c.rot)), width, 0, 1)
+	angles := c.angles()
+	heads, turn, core := c.consts()
 	sinks := normals(random(3), c.heads, 0, 1)
 	groups := c.heads / c.shared * c.splits
 	want, got := c.inputs(), c.inputs()

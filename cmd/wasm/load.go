@@ -49,6 +49,7 @@ func (a *app) load(ctx context.Context, args []js.Value) (any, error) {
 	}
 	choice := graph.Choice{Tuning: kept(in.Get("tuning"))}
 	if choice.Variants, err = m.kernels.Choose(ctx, m.bundle); err == nil {
+		choice.Subgroup = m.kernels.Shuffles(choice.Variants)
 		err = m.kernels.ChooseMatrices(ctx, m.bundle, &choice)
 	}
 	if err != nil {

@@ -33,7 +33,10 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	r.plain(w.QKV, w.qkvBias, in, a.qkv, 1)
 	heads := a.of(at.Heads * at.HeadDim)
 	limbs := r.takesLimbs(w.O) && !at.Gated
-	if d := r.divide(at, kv); r.n == 1 && d.parts == 1 && turnsInAttention(at, kv, w.qkNorm) {
+	turns := (r.n == 1 || r.single) && turnsInAttention(at, kv, w.qkNorm)
+	if turns && r.choose.shuffles(at, kv.Bits) {
+		heads.ready = r.attendShuffled(at, w.sinks, kv, true, heads, limbs)
+	} else if d := r.divide(at, kv); turns && r.n == 1 && d.parts == 1 {
 		heads.ready = r.attendAtOnce(at, w.sinks, kv, d, heads, limbs)
 	} else {
 		r.rope(at, kv, w.qkNorm)
@@ -93,8 +96,11 @@ func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vecto
 	a := &r.g.act
 	c := r.g.coreConsts(at, kv, out)
 	if AttendsInParts(at, r.n, kv.Bits) || r.apart && AttendsInParts(at, 1, kv.Bits) {
+		if r.choose.shuffles(at, kv.Bits) {
+			return r.attendShuffled(at, sinks, kv, false, out, limbs)
+		}
 		limbs = limbs && at.ValueWidth()%32 == 0
-		r.attendInParts(sinks, kv, r.divide(at, kv), at, c, out, limbs)
+		r.attendBy("attention_split", c, r.divide(at, kv), at, out, limbs, r.g.rows, a.q.Buffer, kv.K, kv.V, r.read(sinks))
 		return limbs
 	}
 	if r.attendByMatrices(at, sinks, kv, c, out) {

@@ -60,39 +60,33 @@ func turnsInAttention(at *model.Attention, kv *Cache, norm *Vector) bool {
 // attendAtOnce records the rotation and the attention of a token in one dispatch. If limbs are wanted, it reports whether it
 // makes them as well.
 func (r *layers) attendAtOnce(at *model.Attention, sinks *Vector, kv *Cache, d division, out Vectors, limbs bool) bool {
-	g := r.g
 	angles, c := r.rotation(at)
-	maps.Copy(c, g.coreConsts(at, kv, out))
+	maps.Copy(c, r.g.coreConsts(at, kv, out))
 	delete(c, "Q_STRIDE")
-	delete(c, "KV_BITS")
-	next := r.unwritten
-	if limbs = limbs && at.HeadDim%32 == 0; limbs {
-		next = out.limbs
-	}
-	maps.Copy(c, kernels.Consts{"SCALE": at.Scale, "QUERIES": d.queries, "LANES": d.lanes, "EACH": d.each, "LIMBS": flag(limbs)})
-	r.Dispatch("attention_token", c, at.Heads/d.queries, 1,
-		g.rows, g.act.qkv.Buffer, angles, kv.K, kv.V, r.read(sinks), out.Buffer, next)
+	c["SCALE"] = at.Scale
+	limbs = limbs && at.HeadDim%32 == 0
+	r.attendBy("attention_token", c, d, at, out, limbs, r.g.rows, r.g.act.qkv.Buffer, angles, kv.K, kv.V, r.read(sinks))
 	return limbs
 }
 
-// attendInParts records attention of a few tokens, with each workgroup reading a part of the cached positions.
-func (r *layers) attendInParts(sinks *Vector, kv *Cache, d division, at *model.Attention, c kernels.Consts, out Vectors, limbs bool) {
-	g := r.g
+// attendBy records attention of single tokens by a kernel that is told of its division, with limbs or not, and joins the parts. The
+// kernel binds what it reads before what it makes.
+func (r *layers) attendBy(kernel string, c kernels.Consts, d division, at *model.Attention, out Vectors, limbs bool, reads ...*arena.Buffer) {
 	delete(c, "KV_BITS")
-	maps.Copy(c, kernels.Consts{"QUERIES": d.queries, "LANES": d.lanes, "EACH": d.each, "SPLITS": d.parts})
-	next := r.unwritten
+	next, joined := r.unwritten, d.parts > 1
 	if limbs {
 		next = out.limbs
 	}
-	if d.parts == 1 {
-		c["LIMBS"] = flag(limbs)
-		r.Dispatch("attention_split", c, at.Heads/d.queries, r.n, g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), out.Buffer, next)
-		return
+	maps.Copy(c, kernels.Consts{"QUERIES": d.queries, "LANES": d.lanes, "EACH": d.each, "SPLITS": d.parts, "LIMBS": flag(limbs && !joined)})
+	makes := []*arena.Buffer{out.Buffer, next}
+	if joined {
+		makes = []*arena.Buffer{r.g.act.parts, r.unwritten}
 	}
-	r.Dispatch("attention_split", c, at.Heads/d.queries*d.parts, r.n,
-		g.rows, g.act.q.Buffer, kv.K, kv.V, r.read(sinks), g.act.parts, r.unwritten)
-	r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.ValueWidth(), "SPLITS": d.parts, "O_STRIDE": out.Stride, "LIMBS": flag(limbs)},
-		at.Heads, r.n, g.act.parts, out.Buffer, next)
+	r.Dispatch(kernel, c, at.Heads/d.queries*d.parts, r.n, append(reads, makes...)...)
+	if joined {
+		r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.ValueWidth(), "SPLITS": d.parts, "O_STRIDE": out.Stride, "LIMBS": flag(limbs)},
+			at.Heads, r.n, r.g.act.parts, out.Buffer, next)
+	}
 }
 
 // rotation returns the angles by which heads are turned, and what kernels are told of them.

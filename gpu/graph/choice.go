@@ -24,6 +24,9 @@ type Choice struct {
 	Matrices map[Packing]bool    // packings of which many vectors are multiplied by subgroup matrices
 	Int8     map[Packing]bool    // … and a few vectors by such of int8
 
+	// Subgroup is how many threads a subgroup has at least, if attention is to rely on subgroups; 0: it is not.
+	Subgroup int
+
 	Batch bool // use matvec_batch for several vectors even if the device is a CPU
 	Split int  // cached positions that a workgroup of attention reads; 0: depends on the device
 }

@@ -176,7 +176,7 @@ func (c *chooser) splitting(s *model.Spec) (all splitting) {
 	return all
 }
 
-// parts reports into how many parts, a power of two, a pass of n tokens cuts its cached positions.
+// parts reports into how many parts, a power of two, a pass of n tokens cuts its cached positions. More than few are not cut.
 func (s *splitting) parts(n, context int) int {
 	if n > FewTokens || s[n] == 0 {
 		return 1

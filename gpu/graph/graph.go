@@ -174,11 +174,36 @@ type Body struct {
 	Squares int
 }
 
-// Body records a pass of n tokens whose attention splits the cached positions into the given number of parts. apart says
-// that tokens are of several sequences, in any order (with states, of as many as there are tokens); few tokens may be in any case.
-func (g *Graph) Body(n, parts int, apart bool) (Body, error) {
+// Order says of which sequences the tokens of a pass are.
+type Order uint8
+
+// The orders of tokens.
+const (
+	InOrder Order = iota // of one sequence, at consecutive positions
+	Apart                // of several, in any order (with states, of as many as there are tokens)
+	Single               // each of a sequence of its own
+	Long                 // the same, some of which are long
+)
+
+// Order returns the order for which to record a pass of n tokens in this one, at a context of the given length: few tokens are
+// taken as they come, unless it makes a difference that each is of another sequence.
+func (g *Graph) Order(n, context int, o Order) Order {
+	switch shuffles := g.choose.Subgroup > 0; {
+	case n == 1 || n <= FewTokens && (o == Apart || !shuffles):
+		return InOrder
+	case o == Single && !shuffles:
+		return Apart
+	case o == Single && n > FewTokens && context > onePart:
+		return Long
+	}
+	return o
+}
+
+// Body records a pass of n tokens in this order, whose attention splits the cached positions into the given number of parts. Few
+// tokens may come in any order but Single without being recorded for it.
+func (g *Graph) Body(n, parts int, order Order) (Body, error) {
 	r := g.recorder("embedding", n)
-	r.parts, r.apart = parts, apart
+	r.parts, r.apart, r.single, r.long = parts, order != InOrder, order >= Single, order == Long
 	var b Body
 	take := func() {
 		b.Passes = append(b.Passes, r.pass)

@@ -49,7 +49,7 @@ func TestRecord(t *testing.T) {
 	dev := gputest.Open(t)
 	g := newGraph(t, dev, modeltest.PlainSpec())
 	before := dev.Stats().Pipelines
-	body, err := g.Body(2, 1, false)
+	body, err := g.Body(2, 1, InOrder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestPlaces(t *testing.T) {
 // TestNormsAsLimbs records a token of a model whose products take limbs: no norm is a dispatch of its own, not the first either.
 func TestNormsAsLimbs(t *testing.T) {
 	g := newGraphWith(t, gputest.Open(t), modeltest.PlainSpec(), Choice{Variants: map[Packing]Variant{{Bits: 4, Block: 32}: {Kernel: LimbsKernel}}})
-	body, err := g.Body(1, 1, false)
+	body, err := g.Body(1, 1, InOrder)
 	if err != nil {
 		t.Fatal(err)
 	}

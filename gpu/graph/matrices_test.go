@@ -101,7 +101,7 @@ func TestMatrixLayer(t *testing.T) {
 		40: {"split, norm", MatrixKernel, "rope", "attention", "split", MatrixKernel, "split, norm", MatrixKernel, "split_panels", FewKernel},
 		80: {"split, norm", MatrixKernel, "rope", "attention", "split", MatrixKernel, "split, norm", MatrixKernel, "split", MatrixKernel},
 	} {
-		body, err := g.Body(n, 1, false)
+		body, err := g.Body(n, 1, InOrder)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestMatrixExperts(t *testing.T) {
 	s := modeltest.PlainSpec()
 	s.Kinds[0].MLP.Experts, s.Kinds[0].MLP.TopK, s.Kinds[0].MLP.NormalizeTopK = 4, 3, true
 	g := newGraphWith(t, gputest.Open(t), s, Choice{Matrices: map[Packing]bool{{Bits: 4, Block: 32}: true}})
-	body, err := g.Body(40, 1, false)
+	body, err := g.Body(40, 1, InOrder)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestTuningIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	uses := func(g *Graph) bool {
-		body, err := g.Body(1, 1, false)
+		body, err := g.Body(1, 1, InOrder)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,7 @@ func TestLargeBatchMatrices(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	body, err := tr.Graph().Body(11, 1, true)
+	body, err := tr.Graph().Body(11, 1, graph.Apart)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,12 @@ func TestLargeBatchMatrices(t *testing.T) {
 }
 
 func testLargeBatch(t *testing.T, dev *gpu.Device, src *modeltest.Model, choice graph.Choice) {
-	const sequences, steps = 11, 2
+	testBatch(t, dev, src, choice, 11)
+}
+
+func testBatch(t *testing.T, dev *gpu.Device, src *modeltest.Model, choice graph.Choice, sequences int) {
+	t.Helper()
+	const steps = 2
 	ctx, vocab := context.Background(), src.Described.Vocab
 	tr, err := New(ctx, dev, src, Options{MaxBatch: sequences, MaxSeqLen: 32, Chunk: 16, Kernels: choice})
 	if err != nil {

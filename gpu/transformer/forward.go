@@ -79,20 +79,20 @@ func (t *Transformer) rowsOf(tokens []int32) []graph.Row {
 
 // feed runs one chunk of the sequence through the layers.
 func (t *Transformer) feed(ctx context.Context, tokens []int32) (leaving, error) {
-	left, err := t.feedRows(ctx, t.rowsOf(tokens), false)
+	left, err := t.feedRows(ctx, t.rowsOf(tokens), graph.InOrder)
 	if err == nil {
 		t.sequences.positions[t.sequences.selected] += len(tokens)
 	}
 	return left, err
 }
 
-// feedRows runs tokens through the layers: of one sequence, at consecutive positions, or, apart, of any.
-func (t *Transformer) feedRows(ctx context.Context, rows []graph.Row, apart bool) (leaving, error) {
+// feedRows runs tokens through the layers.
+func (t *Transformer) feedRows(ctx context.Context, rows []graph.Row, order graph.Order) (leaving, error) {
 	t.dropLead()
 	if err := t.graph.Feed(rows); err != nil {
 		return leaving{}, err
 	}
-	b, err := t.passes.body(t.passes.key(len(rows), longest(rows), apart))
+	b, err := t.passes.body(t.passes.key(len(rows), longest(rows), order))
 	if err != nil {
 		return leaving{}, err
 	}

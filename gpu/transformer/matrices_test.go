@@ -76,7 +76,7 @@ func byMatrices(t *testing.T, b *bundle.Bundle, ids []int32, kernel string, atte
 	if d := modeltest.RelRMS(t, got, want); !(d <= 1e-3) || d == 0 {
 		t.Errorf("%d tokens: relative RMS %.2g", len(ids), d)
 	}
-	body, err := tr.Graph().Body(len(ids), 1, false)
+	body, err := tr.Graph().Body(len(ids), 1, graph.InOrder)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ type passes struct {
 // positions.
 type bodyKey struct {
 	n, parts int
-	apart    bool // tokens are of several sequences, in any order, and more than few
+	order    graph.Order
 }
 
 // headKey names a head: how many tokens, what prepares their final norm, see graph.Body, and where their logits go, see graph.Head.
@@ -35,9 +35,9 @@ func newPasses(g *graph.Graph) passes {
 	return passes{graph: g, bodies: map[bodyKey]body{}, heads: map[headKey]*gpu.Program{}}
 }
 
-// key names the body of a pass of n tokens, of one sequence or of several, at a context of the given length.
-func (p *passes) key(n, context int, apart bool) bodyKey {
-	return bodyKey{n, p.graph.Parts(n, context), apart && n > graph.FewTokens}
+// key names the body of a pass of n tokens in this order, at a context of the given length.
+func (p *passes) key(n, context int, order graph.Order) bodyKey {
+	return bodyKey{n, p.graph.Parts(n, context), p.graph.Order(n, context, order)}
 }
 
 // body returns the programs of a body.
@@ -45,7 +45,7 @@ func (p *passes) body(key bodyKey) (body, error) {
 	if b, ok := p.bodies[key]; ok {
 		return b, nil
 	}
-	recorded, err := p.graph.Body(key.n, key.parts, key.apart)
+	recorded, err := p.graph.Body(key.n, key.parts, key.order)
 	if err != nil {
 		return body{}, err
 	}
@@ -90,7 +90,7 @@ func (p *passes) head(key headKey) (*gpu.Program, error) {
 // record returns, without making programs, all passes from the embedding to the candidates of the last m of n
 // tokens.
 func (t *Transformer) record(key bodyKey, m int) ([]*graph.Pass, error) {
-	b, err := t.graph.Body(key.n, key.parts, key.apart)
+	b, err := t.graph.Body(key.n, key.parts, key.order)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (t *Transformer) RecordBatch(sequences []int, tokens []int32) ([]*graph.Pas
 	if err := t.graph.SetHead(len(rows), 0); err != nil {
 		return nil, err
 	}
-	passes, err := t.record(t.passes.key(len(rows), longest(rows), true), len(rows))
+	passes, err := t.record(t.passes.key(len(rows), longest(rows), graph.Single), len(rows))
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (t *Transformer) Record(tokens []int32) ([]*graph.Pass, error) {
 	if err := t.graph.SetHead(1, n-1); err != nil {
 		return nil, err
 	}
-	passes, err := t.record(t.passes.key(n, longest(rows), false), 1)
+	passes, err := t.record(t.passes.key(n, longest(rows), graph.InOrder), 1)
 	if err != nil {
 		return nil, err
 	}

@@ -104,7 +104,7 @@ func (t *Transformer) together(ctx context.Context, sequences []int, tokens [][]
 	if err := t.paced[0].Wait(ctx); err != nil {
 		return nil, err
 	}
-	left, err := t.feedRows(ctx, t.rowsTogether(sequences, tokens, fed, whole), true)
+	left, err := t.feedRows(ctx, t.rowsTogether(sequences, tokens, fed, whole), graph.Apart)
 	if err != nil {
 		return nil, err
 	}

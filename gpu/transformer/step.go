@@ -40,7 +40,7 @@ func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, err
 		}
 		context++
 	}
-	if err := t.encode(l.place, t.passes.key(n, context, true), under); err != nil {
+	if err := t.encode(l.place, t.passes.key(n, context, graph.Single), under); err != nil {
 		return nil, err
 	}
 	tops, err := t.finder.read(ctx, l.place, n)
@@ -67,7 +67,7 @@ func (t *Transformer) send(rows []graph.Row) error {
 
 // sendAt sends a step of n tokens whose results are kept in one of the places.
 func (t *Transformer) sendAt(place, n, context int, busy bool) error {
-	if err := t.encode(place, t.passes.key(n, context, true), busy); err != nil {
+	if err := t.encode(place, t.passes.key(n, context, graph.Single), busy); err != nil {
 		return err
 	}
 	t.ahead.key = bodyKey{}

@@ -28,7 +28,7 @@ func (t *Transformer) SetTrace(f func(layer int, hidden []float32)) {
 
 // advanceTraced is advance, piece by piece.
 func (t *Transformer) advanceTraced(ctx context.Context, rows []graph.Row) ([]Top, error) {
-	left, err := t.feedRows(ctx, rows, true)
+	left, err := t.feedRows(ctx, rows, graph.Single)
 	if err != nil {
 		return nil, err
 	}

@@ -43,12 +43,12 @@ func (t *Transformer) warmKeys() []bodyKey {
 	for _, n := range t.opts.Warm {
 		n = min(n, max(t.opts.Chunk, t.opts.MaxBatch))
 		if n > t.opts.MaxBatch {
-			keys = append(keys, t.passes.key(n, n, false))
+			keys = append(keys, t.passes.key(n, n, graph.InOrder))
 			continue
 		}
 		for context := 1; ; context *= 2 {
 			context = min(context, t.opts.MaxSeqLen)
-			if key := t.passes.key(n, context, true); len(keys) == 0 || keys[len(keys)-1] != key {
+			if key := t.passes.key(n, context, graph.Single); len(keys) == 0 || keys[len(keys)-1] != key {
 				keys = append(keys, key)
 			}
 			if context == t.opts.MaxSeqLen {

@@ -92,7 +92,7 @@ func timePasses(ctx context.Context, g *graph.Graph, passes []*graph.Pass, atten
 // attends reports whether a kernel reads the cache.
 func attends(key string) bool {
 	kernel, _, _ := strings.Cut(key, "/")
-	return slices.Contains([]string{"attention", "attention_split", "attention_token", "attention_matrix"}, kernel)
+	return slices.Contains([]string{"attention", "attention_split", "attention_token", "attention_subgroups", "attention_matrix"}, kernel)
 }
 
 // attentionCost reports what attention of n tokens from a position on has to read of a layer's cache, once for

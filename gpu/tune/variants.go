@@ -25,8 +25,10 @@ type variant struct {
 	loss float64
 }
 
+const subgroupsKernel = "matvec_subgroups"
+
 var variants = []variant{
-	{graph.Variant{Kernel: "matvec_subgroups"}, func(graph.Packing) bool { return true }, 1e-5},
+	{graph.Variant{Kernel: subgroupsKernel}, func(graph.Packing) bool { return true }, 1e-5},
 	{graph.Variant{Kernel: graph.LimbsKernel}, func(p graph.Packing) bool { return p.Bits <= 8 }, 1e-4},
 	{graph.Variant{Kernel: "matvec_f16", Without: []string{"BLOCK", "STEP"}}, func(p graph.Packing) bool { return p.Bits == 16 }, 1e-5},
 }
@@ -139,6 +141,17 @@ func (k *Variants) Choose(ctx context.Context, src graph.Source) (map[graph.Pack
 		}
 	}
 	return maps.Clone(k.chosen), nil
+}
+
+// Shuffles returns how many threads of a subgroup attention may rely on: as many as the device has at least, once a kernel with
+// subgroups was found right, which a trial of products shows as well; else 0.
+func (k *Variants) Shuffles(chosen map[graph.Packing]graph.Variant) int {
+	for _, v := range chosen {
+		if v.Kernel == graph.LimbsKernel || v.Kernel == subgroupsKernel {
+			return k.dev.Features().SubgroupSize
+		}
+	}
+	return 0
 }
 
 // mainPackings lists the packings that a model mostly consists of.

@@ -16,19 +16,6 @@ var<workgroup> scores: array<f32, SCORES>; // [query][position]
 var<private> keys: array<vec4<u32>, EACH>; // of the step
 var<private> values: array<vec4<u32>, EACH>;
 
-// Part is what a workgroup attends to: positions p0 … end−1 of a sequence whose slots begin at base, for the token at position.
-struct Part { base: u32, p0: u32, end: u32, position: u32 }
-
-// part_of returns part i of SPLITS.
-fn part_of(row: vec4<u32>, kv: u32, i: u32) -> Part {
-  let f = first(row.y);
-  let each = (row.y - f + SPLITS) / SPLITS; // positions of a part
-  let p0 = f + i * each;
-  return Part((row.z * KV_HEADS + kv) * CAP, p0, min(p0 + each, row.y + 1u), row.y);
-}
-
-fn slot(part: Part, p: u32) -> u32 { return (part.base + min(p, part.end - 1u) % CAP) * OCTETS; }
-
 fn read_keys(part: Part, p: u32, octet: u32) {
   for (var i = 0u; i < EACH; i++) { keys[i] = key_at(slot(part, p + i * SIDE) + octet); } // unroll
 }
@@ -36,10 +23,6 @@ fn read_keys(part: Part, p: u32, octet: u32) {
 fn read_values(part: Part, p: u32, octet: u32) {
   for (var i = 0u; i < EACH; i++) { values[i] = value_at(slot(part, p + i * SIDE) + octet); } // unroll
 }
-
-fn low(v: vec4<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y)); }
-
-fn high(v: vec4<u32>) -> vec4<f32> { return vec4<f32>(unpack2x16float(v.z), unpack2x16float(v.w)); }
 
 // attend attends to a part, whose first step was read, and stores the results of heads from head on.
 fn attend(part: Part, head: u32, token: u32, split: u32, lane: u32) {

@@ -131,6 +131,7 @@ func ChooseKernels(ctx context.Context, dev *gpu.Device, src graph.Source, tunin
 		return c, err
 	}
 	if c.Variants, err = v.Choose(ctx, src); err == nil {
+		c.Subgroup = v.Shuffles(c.Variants)
 		err = v.ChooseMatrices(ctx, src, &c)
 	}
 	return c, err

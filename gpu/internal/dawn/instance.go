@@ -83,6 +83,7 @@ type Info struct {
 	Backend                                   uint32 // 4: Direct3D 12, 5: Metal, 6: Vulkan
 	Type                                      uint32 // 1: discrete, 2: integrated, 3: CPU, 4: unknown
 	VendorID, DeviceID                        uint32
+	SubgroupSize                              uint32 // at least
 }
 
 // Adapter is one way to a device.
@@ -169,7 +170,7 @@ func (a *Adapter) describe() error {
 	}
 	a.Info = Info{
 		info.vendor.String(), info.architecture.String(), info.device.String(), info.description.String(),
-		info.backend, info.kind, info.vendorID, info.deviceID,
+		info.backend, info.kind, info.vendorID, info.deviceID, info.subgroupMin,
 	}
 	if err := filled(&a.Limits, "WGPULimits", func(p uintptr) { l.call(adapterGetLimits, a.h, p) }); err != nil {
 		return err

@@ -1,0 +1,136 @@
+package kernels_test
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
+)
+
+// subgroupsKernel returns attention_subgroups with these constants for heads of this size: as it is, with as many threads in a
+// subgroup as the device has at least, if its heads need no more, else emulated with the number wanted.
+func subgroupsKernel(t *testing.T, dim, size int, c kernels.Consts) kernels.Kernel {
+	t.Helper()
+	span := 1
+	for span < dim/8 {
+		span *= 2
+	}
+	c = maps.Clone(c)
+	delete(c, "VALUE")
+	dev := open(t)
+	real := dev.Features().SubgroupSize
+	native := dev.Features().Subgroups && real >= span && (real >= 8 || c["LIMBS"] == 0)
+	if native {
+		size = real
+	}
+	c["DIM"], c["SPAN"], c["SIZE"] = dim, span, size
+	c["LANES"], c["EACH"] = max(size, c["LANES"].(int)), min(c["EACH"].(int), span)
+	k, err := kernels.Specialize("attention_subgroups", c)
+	if err == nil && !native {
+		k, err = kernels.Parse(k.Name, gputest.EmulateShuffles(t, k, "."), nil)
+		k.Key = c.Key("emulated")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestAttentionSubgroups holds queries that are turned already to the definition of attention.
+func TestAttentionSubgroups(t *testing.T) {
+	for _, c := range []partsCase{
+		{
+			attentionCase: attentionCase{heads: 4, kvHeads: 2, dim: 64, cap: 300, window: 300, spread: 2, positions: []int{0, 63, 127, 128, 299}, sinks: []float32{-2, 0, 3, 60}},
+			splits:        1, shared: 2, lanes: 128, each: 4,
+		},
+		{
+			attentionCase: attentionCase{heads: 4, kvHeads: 1, dim: 80, cap: 110, window: 110, chunk: 100, spread: 2, positions: []int{0, 99, 100, 250, 300}},
+			splits:        4, shared: 4, lanes: 64, each: 2,
+		},
+		{
+			attentionCase: attentionCase{heads: 2, kvHeads: 1, dim: 256, cap: 301, window: 270, softcap: 30, spread: 20, positions: []int{7, 65, 269, 270, 500}},
+			splits:        2, shared: 2, lanes: 64, each: 8,
+		},
+		{
+			attentionCase: attentionCase{heads: 6, kvHeads: 2, dim: 32, cap: 700, window: 566, chunk: 512, softcap: 50, spread: 3, positions: []int{10, 128, 600, 1023}, sinks: []float32{-30, 0, 2, 9, 1, -90}},
+			splits:        16, shared: 3, lanes: 128, each: 4,
+		},
+		{
+			attentionCase: attentionCase{heads: 3, kvHeads: 3, dim: 8, cap: 2000, window: 2000, spread: 1, positions: []int{0, 5, 1999}, alibi: 8},
+			splits:        64, shared: 1, lanes: 64, each: 1,
+		},
+		{
+			attentionCase: attentionCase{heads: 8, kvHeads: 1, dim: 128, cap: 900, window: 900, spread: 100, positions: []int{888}},
+			splits:        8, shared: 4, lanes: 128, each: 4,
+		},
+	} {
+		c.kvBits = 16
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			testAttention(t, c.attentionCase, func(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
+				c.join(t, consts, n, o, func(consts kernels.Consts, to []float32, next []uint32) {
+					consts["X_STRIDE"], consts["TURN"] = consts["Q_STRIDE"], 0
+					delete(consts, "Q_STRIDE")
+					launchKernel(t, subgroupsKernel(t, c.dim, 32, consts), c.heads/c.shared*c.splits, n, rows, q, nil, kc, vc, c.sinksOr(), to, next)
+				})
+			})
+		})
+	}
+}
+
+// TestAttentionSubgroupsTurned compares the kernel with rope and attention_split, for tokens of two sequences.
+func TestAttentionSubgroupsTurned(t *testing.T) {
+	for _, c := range []tokenCase{
+		{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 0, shared: 1, splits: 1, lanes: 128, each: 4},
+		{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 63, shared: 1, splits: 1, lanes: 128, each: 2},
+		{heads: 8, kvHeads: 2, dim: 32, rot: 16, cap: 300, window: 300, position: 299, shared: 2, splits: 1, lanes: 64, each: 4, interleaved: true},
+		{heads: 3, kvHeads: 1, dim: 80, rot: 32, cap: 70, window: 50, position: 200, shared: 3, splits: 1, lanes: 64, each: 1, sinks: true},
+		{heads: 4, kvHeads: 2, dim: 32, rot: 0, cap: 100, window: 90, position: 97, shared: 2, splits: 4, lanes: 64, each: 2},
+		{heads: 8, kvHeads: 2, dim: 128, rot: 128, cap: 700, window: 700, position: 600, shared: 4, splits: 4, lanes: 64, each: 8},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.testSubgroups(t) })
+	}
+}
+
+func (c tokenCase) testSubgroups(t *testing.T) {
+	width := (c.heads + 2*c.kvHeads) * c.dim
+	x := normals(random(uint64(c.rot)), 2*width, 0, 1)
+	heads, turn, core := c.consts()
+	core["LIMBS"] = 0
+	var outs [2][]float32
+	var caches [2]attentionInputs
+	for way := range outs {
+		in := c.inputs()
+		in.rows = append(in.rows, 7, uint32(c.position/2), 0, 0)
+		groups, one := c.heads/c.shared*c.splits, len(in.o)
+		in.o = filled(2 * one)
+		sinks, angles := normals(random(3), c.heads, 0, 1), c.angles()
+		if way == 0 {
+			q := filled(2 * c.heads * c.dim)
+			launch(t, "rope", together(heads, turn, kernels.Consts{"X_STRIDE": width, "Q_STRIDE": len(q) / 2}), c.heads+2*c.kvHeads, 2,
+				in.rows, x, angles, nil, q, in.kc, in.vc)
+			launch(t, "attention_split", together(heads, core, kernels.Consts{"Q_STRIDE": len(q) / 2}), groups, 2,
+				in.rows, q, in.kc, in.vc, sinks, in.o, in.next)
+		} else {
+			launchKernel(t, subgroupsKernel(t, c.dim, 32, together(heads, turn, core, kernels.Consts{"X_STRIDE": width})), groups, 2,
+				in.rows, x, angles, in.kc, in.vc, sinks, in.o, in.next)
+		}
+		if c.splits > 1 {
+			o := filled(2 * c.heads * c.dim)
+			launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.dim, "SPLITS": c.splits, "O_STRIDE": len(o) / 2}, c.heads, 2, in.o, o, nil)
+			in.o = o
+		}
+		outs[way], caches[way] = in.o, in
+	}
+	if !slices.Equal(caches[0].kc, caches[1].kc) || !slices.Equal(caches[0].vc, caches[1].vc) {
+		t.Error("keys and values are not those that rope appends")
+	}
+	for i, want := range outs[0] {
+		if d := math.Abs(float64(want - outs[1][i])); !(d <= 1e-5) {
+			t.Fatalf("element %d: %v, want %v", i, outs[1][i], want)
+		}
+	}
+}

@@ -131,6 +131,29 @@ func (d *Device) Close() {
 	d.b.close()
 }
 
+// Failed returns why the device can no longer be used, once it was lost or its engine has failed: all calls return that
+// error then, and only a new device helps. It is nil after Close alone.
+func (d *Device) Failed() error {
+	d.life.RLock()
+	defer d.life.RUnlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return d.broken
+	}
+	return d.failed()
+}
+
+// failed looks for a failure of the engine that nobody has noticed yet. It needs d.mu, and an open device.
+func (d *Device) failed() error {
+	if d.broken == nil {
+		if err := d.b.failure(); err != nil {
+			d.broken = fmt.Errorf("the device has failed before: %w", err)
+		}
+	}
+	return d.broken
+}
+
 // enter begins a call, which leave ends unless enter has failed.
 func (d *Device) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -138,15 +161,9 @@ func (d *Device) enter(ctx context.Context) error {
 	}
 	d.life.RLock()
 	d.mu.Lock()
-	err := d.broken
-	switch {
-	case d.closed:
-		err = ErrClosed
-	case err == nil:
-		if err = d.b.failure(); err != nil {
-			d.broken = fmt.Errorf("the device has failed before: %w", err)
-			err = d.broken
-		}
+	err := ErrClosed
+	if !d.closed {
+		err = d.failed()
 	}
 	d.mu.Unlock()
 	if err != nil {

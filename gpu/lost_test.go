@@ -83,6 +83,7 @@ func TestLost(t *testing.T) {
 	for name, call := range lostCalls {
 		d := gputest.Open(t)
 		l := newLostThings(t, d)
+		check(t, d.Failed())
 		if !d.Lose("pulled out") {
 			return // the engine has no way to lose a device
 		}
@@ -95,6 +96,7 @@ func TestLost(t *testing.T) {
 				t.Fatal(name)
 			}
 		}
+		wantErr(t, d.Failed(), gpu.ErrDeviceLost, "pulled out")
 		l.submission.Release()
 		l.p.Release()
 		l.back.Release()

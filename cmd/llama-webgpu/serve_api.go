@@ -103,9 +103,13 @@ func loadServed(ctx context.Context, c *cli.Context, m web.Model) (*server.Loade
 		return nil, errors.Join(err, files.Close())
 	}
 	slog.Info("loaded", "model", m.Name, "device", model.String(), "seconds", time.Since(begun).Seconds())
-	return &server.Loaded{
+	in := &server.Loaded{
 		Model:    model,
 		Template: func(vars map[string]any) (llm.Template, error) { return files.Template("", vars) },
 		Close:    func() error { return errors.Join(model.Close(), files.Close()) },
-	}, nil
+	}
+	if dev := model.Device(); dev != nil {
+		in.Failed = dev.Failed
+	}
+	return in, nil
 }

@@ -46,6 +46,16 @@ func (r *registry) expire(l *loaded) {
 	}
 }
 
+// retire unloads models that have failed, whoever uses them: their texts end with the reason, and the next request has a new one
+// loaded. It needs r.mu.
+func (r *registry) retire() {
+	for _, l := range slices.Clone(r.loaded) {
+		if l.isReady() && l.err == nil && l.in.failed() {
+			r.unload(l)
+		}
+	}
+}
+
 // unload forgets a model, and closes it meanwhile. It needs r.mu.
 func (r *registry) unload(l *loaded) {
 	r.loaded = slices.DeleteFunc(r.loaded, func(o *loaded) bool { return o == l })
@@ -53,10 +63,13 @@ func (r *registry) unload(l *loaded) {
 }
 
 // unused reports whether a model can be unloaded.
-func unused(l *loaded) bool {
+func unused(l *loaded) bool { return l.isReady() && l.users == 0 }
+
+// isReady reports whether a model is loaded, or has failed to.
+func (l *loaded) isReady() bool {
 	select {
 	case <-l.ready:
-		return l.users == 0
+		return true
 	default:
 		return false
 	}

@@ -1,10 +1,13 @@
 package server_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,5 +92,48 @@ func TestKeepAlive(t *testing.T) {
 			t.Fatalf("%d %s", status, text)
 		}
 		wantModels(t, address)
+	}
+}
+
+// A model whose GPU was lost is loaded anew by the next request; the text that ran into the loss ends with the reason.
+func TestModelIsLost(t *testing.T) {
+	var loads, closed atomic.Int32
+	var lost atomic.Bool
+	address, _ := start(t, server.Options{Models: func() []server.Model {
+		return []server.Model{{ID: "a", Print: "fp_a", Load: func(ctx context.Context) (*server.Loaded, error) {
+			in, err := load(ctx)
+			if err != nil {
+				return nil, err
+			}
+			loads.Add(1)
+			lost.Store(false)
+			in.Failed = func() error {
+				if lost.Load() {
+					return errors.New("GPU device lost")
+				}
+				return nil
+			}
+			whole := in.Close
+			in.Close = func() error {
+				closed.Add(1)
+				return whole()
+			}
+			return in, nil
+		}}}
+	}})
+	for want := int32(1); want < 4; want++ {
+		for range 2 {
+			if status, text := ask(t, address, "a"); status != http.StatusOK || loads.Load() != want {
+				t.Fatalf("%d %s after %d loads, want %d", status, text, loads.Load(), want)
+			}
+		}
+		lost.Store(true)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for closed.Load() != 2 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d closed, want those two that were lost", closed.Load())
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }

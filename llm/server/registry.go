@@ -28,7 +28,12 @@ type Loaded struct {
 	Model    *llm.Model
 	Template func(vars map[string]any) (llm.Template, error) // its chat template with other variables
 	Close    func() error                                    // closes Model and whatever it was made from
+
+	// Failed returns why the model can never be used again, because its GPU was lost: it is loaded anew then. nil: that cannot be.
+	Failed func() error
 }
+
+func (l *Loaded) failed() bool { return l.Failed != nil && l.Failed() != nil }
 
 // registry loads models when they are asked for, and unloads those that were used longest ago when there are too many, when
 // they take too much memory, or when nobody has used them for a while.
@@ -110,6 +115,7 @@ func (r *registry) use(ctx context.Context, name string) (*loaded, error) {
 
 // take returns a model that is loaded, or begins to load it. It needs r.mu.
 func (r *registry) take(m *Model) (*loaded, error) {
+	r.retire()
 	if i := slices.IndexFunc(r.loaded, func(l *loaded) bool { return l.ID == m.ID && l.Print == m.Print }); i >= 0 {
 		l := r.loaded[i]
 		r.loaded = append(slices.Delete(r.loaded, i, i+1), l)
@@ -196,12 +202,8 @@ func (r *registry) running() (list []*loaded) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.loaded {
-		select {
-		case <-l.ready:
-			if l.err == nil {
-				list = append(list, l)
-			}
-		default:
+		if l.isReady() && l.err == nil {
+			list = append(list, l)
 		}
 	}
 	return list

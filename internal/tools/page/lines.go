@@ -19,13 +19,9 @@ import (
 // name its functions, and the lines of our own code. A Go release in the module cache, which no overlay may replace, stays as it is.
 func standardLibrary(goTool, dir string) (replace map[string]string, err error) {
 	replace = map[string]string{}
-	root, err := goOutput(goTool, "env", "GOROOT", "GOMODCACHE")
-	if err != nil {
-		return nil, err
-	}
-	at := strings.Fields(string(root))
-	if len(at) == 2 && strings.HasPrefix(at[0], at[1]+string(filepath.Separator)) {
-		return replace, nil
+	cached, err := inModuleCache(goTool)
+	if cached || err != nil {
+		return replace, err
 	}
 	list, err := goOutput(goTool, "list", "-deps", "-json=Dir,GoFiles,Standard", "./cmd/wasm")
 	if err != nil {
@@ -42,10 +38,10 @@ func standardLibrary(goTool, dir string) (replace map[string]string, err error) 
 		} else if err != nil {
 			return nil, fmt.Errorf("%s list: %w", goTool, err)
 		}
+		if !p.Standard {
+			continue
+		}
 		for _, name := range p.GoFiles {
-			if !p.Standard {
-				break
-			}
 			text, err := os.ReadFile(filepath.Join(p.Dir, name))
 			if err != nil {
 				return nil, err
@@ -57,6 +53,17 @@ func standardLibrary(goTool, dir string) (replace map[string]string, err error) 
 			replace[filepath.Join(p.Dir, name)] = to
 		}
 	}
+}
+
+// inModuleCache reports whether the Go release that builds lies there.
+func inModuleCache(goTool string) (bool, error) {
+	text, err := goOutput(goTool, "env", "GOROOT", "GOMODCACHE")
+	if err != nil {
+		return false, err
+	}
+	root, modules, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n") // a line each, in which there may be blanks
+	modules = strings.TrimSuffix(modules, "\n")
+	return modules != "" && strings.HasPrefix(root, modules+string(filepath.Separator)), nil
 }
 
 // goOutput returns what a command of the Go tool prints for the WebAssembly.

@@ -29,7 +29,7 @@ func matrixTile(dev *gpu.Device) kernels.Consts {
 // split is where the vectors of a sum lie as gram_matrix reads them.
 type split struct {
 	x, y halves
-	both bool           // y is not x
+	two  bool           // y is not x
 	tile kernels.Consts // see matrixTile
 }
 
@@ -71,7 +71,7 @@ func (s *sums) splitFor(r *graph.Recorder, set *set, k sumKind, o operands) {
 	if k == sumInputs {
 		s.split.x.record(r, o.x, o.x, set.inputs, nil)
 	}
-	if s.split.both = k != sumInputs || o.first != 1; s.split.both {
+	if s.split.two = k != sumInputs || o.first != 1; s.split.two {
 		y := &s.split.y
 		y.stride = graph.Stride(s.m.Width)
 		if k == sumDebt {
@@ -91,7 +91,7 @@ func (h *halves) record(r *graph.Recorder, v, z graph.Vectors, inputs *arena.Buf
 // addMatrices records the sum of stripe i of split vectors.
 func (s *sums) addMatrices(r *graph.Recorder, set *set, n *sum, i int, c kernels.Consts) {
 	x, y := s.split.x, s.split.x
-	if s.split.both {
+	if s.split.two {
 		y = s.split.y
 	}
 	maps.Copy(c, s.split.tile)

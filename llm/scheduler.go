@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -326,7 +327,7 @@ func (s *Scheduler) decode(texts []*text) {
 	s.mu.Unlock()
 	for i, t := range ready {
 		if err != nil || failed[i] != nil {
-			s.fail(t, errors.Join(err, failed[i]))
+			s.fail(t, cmp.Or(failed[i], err)) // err alone where nothing was fed
 			continue
 		}
 		p, err := t.take(ids[i])

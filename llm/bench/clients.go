@@ -52,7 +52,7 @@ func (b *benchmark) clients(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%d clients: %w", n, err)
 		}
-		b.report.Waits = append(b.report.Waits, meanWaits(waits[1:]))
+		b.report.Waits = append(b.report.Waits, meanWaits(waits[len(waits)-b.Repetitions:])) // those after the warm-up)
 	}
 	return nil
 }

@@ -21,19 +21,22 @@ type kept struct {
 
 // keptResponse is a response and the conversation up to its end.
 type keptResponse struct {
-	response *responseJSON
-	items    []json.RawMessage
-	bytes    int
+	id     string
+	answer json.RawMessage   // the response
+	items  []json.RawMessage // of the conversation; the last ones are the response's output
+	output []string          // their IDs
+	bytes  int
 }
 
-// add keeps a response.
+// add keeps a response, unless it is larger than all that is kept may be.
 func (k *kept) add(r *responseJSON, items []json.RawMessage) {
-	one := &keptResponse{response: r, items: items, bytes: len(r.Tools) + len(r.Metadata) + len(or(r.Instructions, ""))}
-	for i, raw := range items {
-		one.bytes += len(raw)
-		if i >= len(items)-len(r.Output) { // which the response has once more
-			one.bytes += len(raw)
-		}
+	one := &keptResponse{id: r.ID, items: items}
+	one.answer, _ = json.Marshal(r) // strings, numbers, and JSON that was read
+	for _, item := range r.Output {
+		one.output = append(one.output, item.ID)
+	}
+	if one.bytes = len(one.answer) + bytesOf(items); one.bytes > mostKeptBytes {
+		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -42,6 +45,14 @@ func (k *kept) add(r *responseJSON, items []json.RawMessage) {
 		k.bytes -= k.list[0].bytes
 		k.list = slices.Delete(k.list, 0, 1)
 	}
+}
+
+// bytesOf is how large the items of a conversation are together.
+func bytesOf(items []json.RawMessage) (n int) {
+	for _, raw := range items {
+		n += len(raw)
+	}
+	return n
 }
 
 // find returns a response, nil: it is not kept.
@@ -55,7 +66,7 @@ func (k *kept) find(id string) *keptResponse {
 }
 
 func (k *kept) index(id string) int {
-	return slices.IndexFunc(k.list, func(o *keptResponse) bool { return o.response.ID == id })
+	return slices.IndexFunc(k.list, func(o *keptResponse) bool { return o.id == id })
 }
 
 // remove forgets a response, and reports whether it was kept.
@@ -76,10 +87,8 @@ func (k *kept) item(id string) json.RawMessage {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, one := range slices.Backward(k.list) {
-		for i, item := range one.response.Output {
-			if item.ID == id {
-				return one.items[len(one.items)-len(one.response.Output)+i]
-			}
+		if i := slices.Index(one.output, id); i >= 0 {
+			return one.items[len(one.items)-len(one.output)+i]
 		}
 	}
 	return nil

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,7 +24,7 @@ func TestKeptBound(t *testing.T) {
 		t.Errorf("%d are kept", len(k.list))
 	}
 	for i := range 5 {
-		add(fmt.Sprint("large ", i), mostKeptBytes/4-100)
+		add(fmt.Sprint("large ", i), mostKeptBytes/4-1000)
 	}
 	if k.bytes > mostKeptBytes || len(k.list) < 4 || k.find("large 4") == nil {
 		t.Errorf("%d are kept, %d bytes", len(k.list), k.bytes)
@@ -29,15 +32,61 @@ func TestKeptBound(t *testing.T) {
 	if !k.remove("large 4") || k.remove("large 4") || k.find("large 3") == nil {
 		t.Errorf("%d are kept after one was removed", len(k.list))
 	}
-	k.add(&responseJSON{ID: "tools", Tools: make([]byte, mostKeptBytes-1000)}, nil)
+	k.add(&responseJSON{ID: "tools", Tools: json.RawMessage(`"` + strings.Repeat("x", mostKeptBytes-2000) + `"`)}, nil)
 	if k.find("large 3") != nil || k.find("tools") == nil {
 		t.Error("a response's tools do not count")
 	}
+	k.add(&responseJSON{ID: "too large", Text: responseText{json.RawMessage(`"` + strings.Repeat("x", mostKeptBytes) + `"`)}}, nil)
+	if k.find("too large") != nil || k.find("tools") == nil {
+		t.Error("one that is too large took the place of others")
+	}
 	for len(k.list) > 0 {
-		k.remove(k.list[0].response.ID)
+		k.remove(k.list[0].id)
 	}
 	if k.bytes != 0 {
 		t.Errorf("%d bytes are counted, of nothing", k.bytes)
+	}
+}
+
+// TestReferredOften refers to one item until the conversation is too large.
+func TestReferredOften(t *testing.T) {
+	var s Server
+	said := `{"role":"assistant","content":"` + strings.Repeat("x", 1<<20) + `"}`
+	s.kept.add(&responseJSON{ID: "resp_1", Output: []*outputItem{{ID: "msg_1"}}}, []json.RawMessage{json.RawMessage(said)})
+	list := strings.Repeat(`{"type":"item_reference","id":"msg_1"},`, maxBody>>20)
+	q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/responses", strings.NewReader(`{"input":[`+strings.TrimSuffix(list, ",")+`]}`))
+	var e *apiError
+	if err := s.respond(httptest.NewRecorder(), q); !errors.As(err, &e) || e.Status != http.StatusRequestEntityTooLarge {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestThoughtsOfItems joins thoughts that are several items, and gives them to the answer after them.
+func TestThoughtsOfItems(t *testing.T) {
+	list, err := messagesOf([]json.RawMessage{
+		json.RawMessage(`{"type":"reasoning","summary":[{"text":"a"}]}`), json.RawMessage(`{"type":"reasoning","content":[{"text":"b"}],"summary":[{"text":"c"}]}`),
+		json.RawMessage(`{"role":"assistant","content":"d"}`), json.RawMessage(`{"role":"user","content":"e"}`),
+	})
+	if err != nil || len(list) != 2 || list[0].Reasoning != "ab" || string(list[0].Content) != `"d"` || list[1].Reasoning != "" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// TestFailedResponse ends a stream by an error before the first piece: it has begun all the same.
+func TestFailedResponse(t *testing.T) {
+	w := httptest.NewRecorder()
+	a := newResponder(&responseRequest{}, &job{answerForm: responseForm, l: &loaded{Model: &Model{}}})
+	a.e = newEvents(w)
+	a.failed(asAPI(errors.New("out of luck")))
+	a.e.flush()
+	var names []string
+	for line := range strings.Lines(w.Body.String()) {
+		if name, ok := strings.CutPrefix(line, "event: "); ok {
+			names = append(names, strings.TrimSpace(name))
+		}
+	}
+	if want := []string{"response.created", "response.in_progress", "response.failed"}; !slices.Equal(names, want) || !strings.Contains(w.Body.String(), "out of luck") || a.out.Store {
+		t.Errorf("%v: %s", names, w.Body)
 	}
 }
 

@@ -30,6 +30,7 @@ type responder struct {
 	open      *outputItem
 	text      strings.Builder   // of the open item
 	logprobs  []responseLogprob // of the open item
+	held      []responseLogprob // of tokens whose text has not come yet
 	reasoning int               // tokens of thoughts
 }
 
@@ -53,7 +54,7 @@ func newResponder(q *responseRequest, j *job) *responder {
 		Instructions: null(q.Instructions), MaxTokens: q.MaxTokens, Model: j.l.ID, Output: []*outputItem{}, Parallel: or(q.Parallel, true), Previous: null(q.Previous),
 		Reasoning: map[string]any{"effort": nil, "summary": nil}, Store: or(q.Store, true),
 		Temperature: or(q.Temperature, defaultTemperature), TopP: or(q.TopP, defaultTopP), TopLogprobs: int(or(q.TopLogprobs, 0)), Truncation: "disabled",
-		Text: map[string]any{"format": map[string]any{"type": "text"}}, Choice: given(q.Choice, `"auto"`), Tools: given(q.Tools, "[]"), Metadata: given(q.Metadata, "{}"),
+		Text: responseText{json.RawMessage(`{"type":"text"}`)}, Choice: given(q.Choice, `"auto"`), Tools: given(q.Tools, "[]"), Metadata: given(q.Metadata, "{}"),
 	}
 	if r := q.Reasoning; r != nil {
 		a.out.Reasoning["effort"], a.out.Reasoning["summary"] = null(r.Effort), null(r.Summary)
@@ -62,7 +63,7 @@ func newResponder(q *responseRequest, j *job) *responder {
 		}
 	}
 	if q.Text != nil && !isNull(q.Text.Format) {
-		a.out.Text["format"] = q.Text.Format
+		a.out.Text.Format = q.Text.Format
 	}
 	return a
 }
@@ -84,22 +85,19 @@ func (a *responder) run(texts *llm.Texts) error {
 
 // piece takes a piece.
 func (a *responder) piece(p *llm.Piece, parser *parsing) {
-	if a.sequence == 0 {
-		a.emit("response.created", "response", a.out)
-		a.emit("response.in_progress", "response", a.out)
-	}
+	a.start()
 	deltas := []tools.Delta{{Content: p.Text}}
 	if parser != nil {
 		deltas = parser.piece(p)
 	} else if p.Text == "" {
 		deltas = nil
 	}
-	logprobs := a.j.responseLogprobs(p.Logprob)
+	a.held = append(a.held, a.j.responseLogprobs(p.Logprob)...)
 	for _, d := range deltas {
-		a.delta(d, logprobs)
-		if d.Content != "" {
-			logprobs = nil
-		}
+		a.delta(d)
+	}
+	if a.open != nil && a.open.Type != "message" { // only messages have them
+		a.held = nil
 	}
 	if p.Token >= 0 && a.open != nil && a.open.Type == "reasoning" {
 		a.reasoning++
@@ -109,8 +107,16 @@ func (a *responder) piece(p *llm.Piece, parser *parsing) {
 	}
 }
 
+// start begins the events.
+func (a *responder) start() {
+	if a.sequence == 0 {
+		a.emit("response.created", "response", a.out)
+		a.emit("response.in_progress", "response", a.out)
+	}
+}
+
 // delta adds to the open item, or opens the one that it belongs to.
-func (a *responder) delta(d tools.Delta, logprobs []responseLogprob) {
+func (a *responder) delta(d tools.Delta) {
 	kind, text := "message", d.Content
 	switch {
 	case d.Call != nil:
@@ -132,8 +138,9 @@ func (a *responder) delta(d tools.Delta, logprobs []responseLogprob) {
 	case "reasoning":
 		a.emit(a.thoughts.delta, "item_id", a.open.ID, "output_index", a.at(), a.thoughts.index, 0, "delta", text)
 	default:
-		a.logprobs = append(a.logprobs, logprobs...)
-		a.emit(messageEvents.delta, "item_id", a.open.ID, "output_index", a.at(), "content_index", 0, "delta", text, "logprobs", append([]responseLogprob{}, logprobs...))
+		a.logprobs = append(a.logprobs, a.held...)
+		a.emit(messageEvents.delta, "item_id", a.open.ID, "output_index", a.at(), "content_index", 0, "delta", text, "logprobs", append([]responseLogprob{}, a.held...))
+		a.held = nil
 	}
 }
 
@@ -224,6 +231,7 @@ func (a *responder) end(r *llm.Result) {
 
 // failed ends a response that has begun by an error.
 func (a *responder) failed(err *apiError) {
+	a.start() // nothing but comments may have been sent
 	a.close("incomplete")
 	a.out.Status, a.out.Error, a.out.Store = "failed", &responseError{"server_error", err.Message}, false
 	a.emit("response.failed", "response", a.out)

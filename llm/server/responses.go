@@ -54,11 +54,14 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if bytesOf(items) > maxBody { // an item may be referred to many times
+		return &apiError{http.StatusRequestEntityTooLarge, "the conversation is larger than 32 MiB", "invalid_request_error", "input", ""}
+	}
 	chat, err := q.chat(items)
 	if err != nil {
 		return err
 	}
-	return s.run(r, chat, responseForm, chatPrompt, func(j *job, texts *llm.Texts) error {
+	return asResponses(s.run(r, chat, responseForm, chatPrompt, func(j *job, texts *llm.Texts) error {
 		a := newResponder(q, j)
 		if q.Stream {
 			a.e = newEvents(w)
@@ -74,10 +77,30 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 			answer(w, http.StatusOK, a.out)
 		}
 		return nil
-	})
+	}))
 }
 
 var responseForm = answerForm{prefix: "resp_", object: "response", chat: true}
+
+// responseFields are those that have another name in chat completions, by that name.
+var responseFields = map[string]string{
+	"messages": "input", "max_tokens": "max_output_tokens", "response_format": "text.format", "reasoning_effort": "reasoning.effort",
+}
+
+// asResponses has an error name the field of the Responses API that it is about.
+func asResponses(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := *asAPI(err)
+	if name, ok := responseFields[e.Param]; ok {
+		if rest, ok := strings.CutPrefix(e.Message, e.Param); ok {
+			e.Message = name + rest
+		}
+		e.Param = name
+	}
+	return &e
+}
 
 // items are those of the conversation: of the response that this one follows, and of the input, where references to items stand for them.
 func (s *Server) items(q *responseRequest) (items []json.RawMessage, err error) {
@@ -236,6 +259,9 @@ func messagesOf(items []json.RawMessage) (list []message, err error) {
 		}
 		switch item.Type {
 		case "", "message":
+			if item.Role == "" {
+				return nil, bad("input", "%s has no role", at)
+			}
 			m := &message{Role: item.Role}
 			if m.Role == "assistant" && thoughts != "" {
 				m = assistant()
@@ -252,7 +278,9 @@ func messagesOf(items []json.RawMessage) (list []message, err error) {
 			m.Content, err = quoted(item.Output, at)
 			list = append(list, m)
 		case "reasoning":
-			thoughts, err = item.thoughts()
+			var more string
+			more, err = item.thoughts(at)
+			thoughts += more
 		default:
 			err = bad("input", "%s: an item of type %q is not supported", at, item.Type)
 		}
@@ -274,12 +302,12 @@ func quoted(content json.RawMessage, at string) (json.RawMessage, error) {
 }
 
 // thoughts are those of an item: as they were, or a summary. What another server has encrypted is left out.
-func (i *inputItem) thoughts() (text string, err error) {
+func (i *inputItem) thoughts(at string) (text string, err error) {
 	var parts []struct {
 		Text string `json:"text"`
 	}
 	if !isNull(i.Content) && json.Unmarshal(i.Content, &parts) != nil {
-		return "", bad("input", "reasoning: want content that is a list of parts")
+		return "", bad("input", "%s.content: want a list of parts", at)
 	}
 	if len(parts) == 0 {
 		parts = append(parts, i.Summary...)
@@ -296,7 +324,7 @@ func (s *Server) response(w http.ResponseWriter, r *http.Request) error {
 	if one == nil {
 		return noResponse(r)
 	}
-	answer(w, http.StatusOK, one.response)
+	answer(w, http.StatusOK, one.answer)
 	return nil
 }
 

@@ -24,7 +24,7 @@ type responseJSON struct {
 	Reasoning    map[string]any  `json:"reasoning"`
 	Store        bool            `json:"store"`
 	Temperature  float32         `json:"temperature"`
-	Text         map[string]any  `json:"text"`
+	Text         responseText    `json:"text"`
 	Choice       json.RawMessage `json:"tool_choice"`
 	Tools        json.RawMessage `json:"tools"`
 	TopLogprobs  int             `json:"top_logprobs"`
@@ -32,6 +32,11 @@ type responseJSON struct {
 	Truncation   string          `json:"truncation"`
 	Usage        *responseUsage  `json:"usage"`
 	Metadata     json.RawMessage `json:"metadata"`
+}
+
+// responseText says what form the text has.
+type responseText struct {
+	Format json.RawMessage `json:"format"`
 }
 
 type responseError struct {

@@ -19,7 +19,10 @@ type responseT struct {
 		CallID                                       string `json:"call_id"`
 		Content, Summary                             []struct {
 			Type, Text string
-			Logprobs   []struct{ Token string }
+			Logprobs   []struct {
+				Token string
+				Bytes []int
+			}
 		}
 	}
 	Incomplete struct{ Reason string } `json:"incomplete_details"`
@@ -117,6 +120,16 @@ func TestResponses(t *testing.T) {
 	if text := parsed.Output[0].Content[0].Text; parsed.Status != "completed" || text != `"Graz"` && text != `"Wien"` {
 		t.Errorf("%+v", parsed)
 	}
+	pieces := respond(t, address, `{"input":"It was","max_output_tokens":100,"include":["message.output_text.logprobs"],"text":{"format":{"type":"json_schema","name":"x","schema":{"enum":["€ 🚲"]}}}}`).Output[0].Content[0]
+	var spoken []byte
+	for _, p := range pieces.Logprobs {
+		for _, b := range p.Bytes {
+			spoken = append(spoken, byte(b))
+		}
+	}
+	if pieces.Text != `"€ 🚲"` || string(spoken) != pieces.Text || len(pieces.Logprobs) < 8 {
+		t.Errorf("%q, of tokens %q", pieces.Text, spoken)
+	}
 	empty := respond(t, address, `{"input":"It was","max_output_tokens":0}`)
 	if len(empty.Output) != 1 || empty.Output[0].Type != "message" {
 		t.Errorf("no text: %+v", empty)
@@ -131,7 +144,7 @@ func TestResponsesKept(t *testing.T) {
 		method string
 		status int
 		want   string
-	}{{"GET", 200, r.Output[0].ID}, {"DELETE", 200, `"deleted":true`}, {"GET", 404, "no longer kept"}, {"DELETE", 404, "no longer kept"}, {"PUT", 405, ""}} {
+	}{{"GET", 200, r.Output[0].ID}, {"DELETE", 200, `"deleted":true`}, {"GET", 404, "no longer kept"}, {"DELETE", 404, "no longer kept"}, {"PUT", 405, "want GET or DELETE"}} {
 		q, err := http.NewRequestWithContext(t.Context(), c.method, address+"/v1/responses/"+r.ID, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -197,13 +210,16 @@ func TestResponsesTools(t *testing.T) {
 func TestResponsesMistakes(t *testing.T) {
 	address, _ := start(t, server.Options{}, "tiny")
 	for body, want := range map[string]string{
-		`{}`:                                   "there is no input",
-		`{"input":7}`:                          "want a string, or a list of items",
-		`{"input":[]}`:                         "there are no messages",
-		`{"input":["x"]}`:                      "input[0]",
-		`{"input":[{"type":"computer_call"}]}`: `input[0]: an item of type \"computer_call\"`,
+		`{}`:           "there is no input",
+		`{"input":7}`:  "want a string, or a list of items",
+		`{"input":[]}`: `"param":"input"`,
+		`{"input":[{"content":"x"}],"instructions":"y"}`:                             "input[0] has no role",
+		`{"input":"x","max_output_tokens":-5}`:                                       "max_output_tokens is -5",
+		`{"input":"x","text":{"format":{"type":"json_schema","schema":{"not":{}}}}}`: `"param":"text.format"`,
+		`{"input":["x"]}`:                                                                                "input[0]",
+		`{"input":[{"type":"computer_call"}]}`:                                                           `input[0]: an item of type \"computer_call\"`,
 		`{"input":[{"role":"user","content":[{"type":"input_image"}]}]}`:                                 `input[0].content: a part of type \"input_image\"`,
-		`{"input":[{"type":"reasoning","content":7}]}`:                                                   "reasoning",
+		`{"input":[{"type":"reasoning","content":7}]}`:                                                   "input[0].content: want",
 		`{"input":[{"type":"item_reference","id":"msg_x"}]}`:                                             `there is no item \"msg_x\"`,
 		`{"input":"x","background":true}`:                                                                `"param":"background"`,
 		`{"input":"x","conversation":"c"}`:                                                               `"param":"conversation"`,
@@ -212,7 +228,7 @@ func TestResponsesMistakes(t *testing.T) {
 		`{"input":"x","tools":[{"type":"file_search"}]}`:                                                 `tools[0].type is \"file_search\"`,
 		`{"input":"x","tools":[{"type":"namespace","name":"a","tools":[{"type":"custom","name":"b"}]}]}`: `tools[0].type is \"custom\"`,
 		`{"input":"x","tools":[{"type":"namespace","name":"a","tools":[{"name":"b"}]},{"type":"namespace","name":"c","tools":[{"name":"b"}]}]}`: "two namespaces have",
-		`{"input":"x","reasoning":{"effort":"much"}}`:           "reasoning_effort",
+		`{"input":"x","reasoning":{"effort":"much"}}`:           `reasoning.effort is \"much\"`,
 		`{"input":"x","temperature":-1,"stream":true}`:          `"param":"temperature"`,
 		`{"input":"` + strings.Repeat("very long ", 600) + `"}`: "context_length_exceeded",
 	} {

@@ -118,14 +118,18 @@ func asPattern(r *http.Request) *http.Request {
 // nothing answers where there is no endpoint.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	asked, _, _ := strings.Cut(r.RequestURI, "?")
+	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 		other := *r
 		other.Method = method
 		if _, pattern := s.mux.Handler(&other); pattern != "/" {
-			w.Header().Set("Allow", method)
-			fail(w, &apiError{http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: want %s", r.Method, asked, method), "invalid_request_error", "", "method_not_allowed"})
-			return
+			allowed = append(allowed, method)
 		}
+	}
+	if allowed != nil {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		fail(w, &apiError{http.StatusMethodNotAllowed, fmt.Sprintf("%s %s: want %s", r.Method, asked, strings.Join(allowed, " or ")), "invalid_request_error", "", "method_not_allowed"})
+		return
 	}
 	why := "clients for OpenAI's API use the base URL http://HOST:PORT/v1, with POST /v1/chat/completions and others"
 	switch {

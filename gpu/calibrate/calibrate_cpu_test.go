@@ -36,7 +36,7 @@ func TestCalibratorsAgree(t *testing.T) {
 // compareCalibrators hands over the matrices of coarse, one after the other.
 func compareCalibrators(t *testing.T, dev *gpu.Device, full, coarse *modeltest.Model) {
 	windows := twoWindows(full)
-	onGPU, err := New(dev, full, windows, true)
+	onGPU, err := New(t.Context(), dev, full, windows, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestKVFloat32(t *testing.T) {
 		}
 	}
 	windows := [][]int32{modeltest.Tokens(17, src.Described.Vocab)}
-	onGPU, err := New(gputest.Open(t), src, windows, true)
+	onGPU, err := New(t.Context(), gputest.Open(t), src, windows, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestHugeActivations(t *testing.T) {
 	}
 	windows := [][]int32{modeltest.Tokens(47, src.Described.Vocab)}
 	for name, open := range map[string]func(model.Weights) (calibrator, error){
-		"gpu": func(w model.Weights) (calibrator, error) { return New(dev, w, windows, true) },
+		"gpu": func(w model.Weights) (calibrator, error) { return New(t.Context(), dev, w, windows, true) },
 		"cpu": func(w model.Weights) (calibrator, error) { return cpu.New(w, windows, true) },
 	} {
 		plain, err := open(src)

@@ -42,7 +42,7 @@ func testGram(t *testing.T, dev *gpu.Device, quiet model.Role, parallel bool) {
 	}
 	windows := [][]int32{modeltest.Tokens(40, spec.Vocab), modeltest.Tokens(70, spec.Vocab)[40:], modeltest.Tokens(75, spec.Vocab)[70:]}
 	hidden := streams(t, src, windows)
-	c, err := New(dev, src, windows, false)
+	c, err := New(t.Context(), dev, src, windows, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,10 +245,10 @@ func setUntil(t *testing.T, c calibrator, src *modeltest.Model, role model.Role,
 func TestCalibratorErrors(t *testing.T) {
 	dev := gputest.Open(t)
 	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Floats(32))
-	if _, err := New(dev, src, nil, false); err == nil {
+	if _, err := New(t.Context(), dev, src, nil, false); err == nil {
 		t.Error("no windows: no error")
 	}
-	c, err := New(dev, src, [][]int32{modeltest.Tokens(4, 100)}, false)
+	c, err := New(t.Context(), dev, src, [][]int32{modeltest.Tokens(4, 100)}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

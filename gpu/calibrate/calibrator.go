@@ -44,9 +44,9 @@ type expertSums struct {
 	sums []*quant.Sums
 }
 
-// New prepares the calibration of src with windows of tokens, each a text of its own. If
+// New prepares the calibration of src with windows of tokens, each a text of its own, and tries what the device can do. If
 // exact is set, the float model runs alongside.
-func New(dev *gpu.Device, src model.Weights, windows [][]int32, exact bool) (*Calibrator, error) {
+func New(ctx context.Context, dev *gpu.Device, src model.Weights, windows [][]int32, exact bool) (*Calibrator, error) {
 	if len(windows) == 0 {
 		return nil, errors.New("calibration: there is no text")
 	}
@@ -59,7 +59,7 @@ func New(dev *gpu.Device, src model.Weights, windows [][]int32, exact bool) (*Ca
 	}
 	k := newKeeper(dev, src.Spec().Hidden, heads+floatsOf(src.Spec()), tracks, windows)
 	var err error
-	if k.matrices, err = matricesPay(context.Background(), dev); err != nil {
+	if k.matrices, err = matricesPay(ctx, dev); err != nil {
 		return nil, err
 	}
 	return newCalibrator(src, k, exact)

@@ -121,7 +121,7 @@ func TestExpertSums(t *testing.T) {
 				src := mixture(t, m, modeltest.Floats(32))
 				windows := [][]int32{modeltest.Tokens(40, src.Described.Vocab), modeltest.Tokens(70, src.Described.Vocab)[40:], modeltest.Tokens(75, src.Described.Vocab)[70:]}
 				hidden := streams(t, src, windows)
-				c, err := New(dev, src, windows, false)
+				c, err := New(t.Context(), dev, src, windows, false)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -198,7 +198,7 @@ func TestExpertSumsAgainstFloat(t *testing.T) {
 			full, coarse := mixture(t, m, modeltest.Floats(32)), mixture(t, m, modeltest.Blocks(2, 32))
 			windows := [][]int32{modeltest.Tokens(64, full.Described.Vocab)}
 			exact, hidden := streams(t, full, windows), streams(t, coarse, windows)
-			c, err := New(dev, full, windows, true)
+			c, err := New(t.Context(), dev, full, windows, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,7 +279,7 @@ func compareDebt(t *testing.T, got, d, x []float32, rows, cols int) {
 func TestExpertSumsErrors(t *testing.T) {
 	dev := gputest.Open(t)
 	src := mixture(t, mixtures["softmax over all, of many"], modeltest.Floats(32))
-	c, err := New(dev, src, [][]int32{modeltest.Tokens(4, 100)}, false)
+	c, err := New(t.Context(), dev, src, [][]int32{modeltest.Tokens(4, 100)}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

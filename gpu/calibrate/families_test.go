@@ -71,7 +71,7 @@ func calibrated(t *testing.T, dev *gpu.Device, checkpoint *hf.Checkpoint, window
 	if windows == nil {
 		return inInt4(t, checkpoint, nil)
 	}
-	c, err := New(dev, checkpoint, windows, true)
+	c, err := New(t.Context(), dev, checkpoint, windows, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func (j *job) calibrate(ctx context.Context) error {
 		j.options.Calibration = k
 		return nil
 	}
-	k, err := gpucalibrate.New(dev, j.source.Weights, windows, exact)
+	k, err := gpucalibrate.New(ctx, dev, j.source.Weights, windows, exact)
 	if err != nil {
 		return err
 	}

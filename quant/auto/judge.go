@@ -78,7 +78,7 @@ func newJudge(ctx context.Context, src *checkpoint, dev *gpu.Device, text, windo
 			err = errors.Join(err, j.Close())
 		}
 	}()
-	if j.sums, err = gpucalibrate.New(dev, src.Weights, text, false); err != nil {
+	if j.sums, err = gpucalibrate.New(ctx, dev, src.Weights, text, false); err != nil {
 		return nil, err
 	}
 	j.model, err = transformer.New(ctx, dev, j.floats, transformer.Options{MaxSeqLen: len(j.windows[0]), KVBits: 32})

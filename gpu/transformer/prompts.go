@@ -3,7 +3,6 @@ package transformer
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
@@ -52,10 +51,10 @@ func (t *Transformer) share(sequences []int, tokens [][]int32) (fed []int, err e
 	}
 	left, read := t.opts.Chunk, 0
 	for i, s := range sequences {
-		if err := t.promptError(sequences[:i], s, tokens[i]); err != nil && i > 0 {
+		if err := t.acceptBeside(sequences[:i], s, tokens[i]); err != nil && i > 0 {
 			break // it fails when it comes first
 		} else if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("sequence %d: %w", s, err)
 		}
 		t.sequences.selected = s
 		n := t.chunk(min(len(tokens[i]), left))
@@ -69,19 +68,6 @@ func (t *Transformer) share(sequences []int, tokens [][]int32) (fed []int, err e
 		}
 	}
 	return fed, nil
-}
-
-// promptError says why tokens cannot be fed to a sequence beside others.
-func (t *Transformer) promptError(others []int, s int, tokens []int32) error {
-	switch {
-	case s < 0 || s >= t.Sequences():
-		return fmt.Errorf("sequence %d: there are %d", s, t.Sequences())
-	case len(tokens) == 0:
-		return fmt.Errorf("sequence %d: no tokens", s)
-	case slices.Contains(others, s):
-		return fmt.Errorf("sequence %d: it is fed two prompts at once", s)
-	}
-	return t.accept(s, tokens)
 }
 
 // onePrompt feeds the first chunk of one prompt. whole is 1 if the prompt ends with it, else 0.

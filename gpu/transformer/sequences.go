@@ -1,6 +1,7 @@
 package transformer
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -126,6 +127,19 @@ func (t *Transformer) accept(sequence int, tokens []int32) error {
 		return fmt.Errorf("%d tokens: this model has %d positions", end, t.most())
 	}
 	return nil
+}
+
+// acceptBeside returns an error if tokens cannot be fed to a sequence in one pass with others.
+func (t *Transformer) acceptBeside(others []int, s int, tokens []int32) error {
+	switch {
+	case s < 0 || s >= t.Sequences():
+		return fmt.Errorf("there are %d", t.Sequences())
+	case len(tokens) == 0:
+		return errors.New("no tokens")
+	case slices.Contains(others, s):
+		return errors.New("it is named twice")
+	}
+	return t.accept(s, tokens)
 }
 
 // most reports how many positions a sequence has: as many as the model has, or as the tables of angles hold.

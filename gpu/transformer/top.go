@@ -71,15 +71,7 @@ func (t *Transformer) TopOf(ctx context.Context, sequences []int, tokens []int32
 func (t *Transformer) batch(sequences []int, tokens []int32) ([]graph.Row, error) {
 	t.rows = t.rows[:0]
 	for i, s := range sequences {
-		if s < 0 || s >= t.Sequences() {
-			return nil, fmt.Errorf("sequence %d: there are %d", s, t.Sequences())
-		}
-		for _, other := range sequences[:i] {
-			if other == s {
-				return nil, fmt.Errorf("sequence %d: it is fed two tokens at once", s)
-			}
-		}
-		if err := t.accept(s, tokens[i:i+1]); err != nil {
+		if err := t.acceptBeside(sequences[:i], s, tokens[i:i+1]); err != nil {
 			return nil, fmt.Errorf("sequence %d: %w", s, err)
 		}
 		t.rows = append(t.rows, graph.Row{Token: tokens[i], Position: t.sequences.positions[s], Sequence: s})

@@ -1,6 +1,23 @@
 package graph
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+)
+
+// TestTuningOfOtherAttention: what tuning has found for attention_split does not divide the work of ShufflingKernel.
+func TestTuningOfOtherAttention(t *testing.T) {
+	at := &model.Attention{Heads: 4, KVHeads: 2, HeadDim: 64}
+	tuning := Tuning{{"attention_split", AttentionClass(at, 1)}: {"LANES": 64, "QUERIES": 1, "EACH": 2, "SPLIT": 0}}
+	for subgroup, want := range map[int]bool{0: true, 4: true, 8: false, 32: false} { // eight threads share a position
+		c := newChooser(gputest.Open(t), Choice{Subgroup: subgroup, Tuning: tuning})
+		if _, tuned := c.attention(at, 1); tuned != want {
+			t.Errorf("subgroups of %d: tuned: %v", subgroup, tuned)
+		}
+	}
+}
 
 func TestOrder(t *testing.T) {
 	for _, c := range []struct {

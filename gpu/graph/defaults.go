@@ -127,9 +127,10 @@ const splitLength, maxSplits = 128, 64
 
 // attention returns how attention of n tokens is divided among workgroups: positions of a part (SPLIT, 0: all),
 // heads of a workgroup that share keys (QUERIES), its threads, and how many positions each of these reads at once
-// (EACH). It also reports whether that was found by tuning, of which nothing is used that cannot be.
+// (EACH). It also reports whether that was found by tuning, of which nothing is used that cannot be: tuning times
+// attention_split, and says nothing about ShufflingKernel.
 func (c *chooser) attention(at *model.Attention, n int) (use Tuned, tuned bool) {
-	if use, ok := c.Tuning[TuningKey{"attention_split", AttentionClass(at, n)}]; ok && c.attentionPossible(at, use) == nil {
+	if use, ok := c.Tuning[TuningKey{"attention_split", AttentionClass(at, n)}]; ok && !c.shuffles(at, 16) && c.attentionPossible(at, use) == nil {
 		return use, true
 	}
 	use = Tuned{"QUERIES": 1, "LANES": 128, "EACH": 2, "SPLIT": splitLength}

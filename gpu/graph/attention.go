@@ -33,7 +33,7 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	r.plain(w.QKV, w.qkvBias, in, a.qkv, 1)
 	heads := a.of(at.Heads * at.HeadDim)
 	limbs := r.takesLimbs(w.O) && !at.Gated
-	turns := (r.n == 1 || r.single) && turnsInAttention(at, kv, w.qkNorm)
+	turns := (r.n == 1 || r.order >= Single) && turnsInAttention(at, kv, w.qkNorm)
 	if turns && r.choose.shuffles(at, kv.Bits) {
 		heads.ready = r.attendShuffled(at, w.sinks, kv, true, heads, limbs)
 	} else if d := r.divide(at, kv); turns && r.n == 1 && d.parts == 1 {
@@ -95,7 +95,7 @@ func AttendsInParts(at *model.Attention, n, kvBits int) bool {
 func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vectors, limbs bool) bool {
 	a := &r.g.act
 	c := r.g.coreConsts(at, kv, out)
-	if AttendsInParts(at, r.n, kv.Bits) || r.apart && AttendsInParts(at, 1, kv.Bits) {
+	if AttendsInParts(at, r.n, kv.Bits) || r.order != InOrder && AttendsInParts(at, 1, kv.Bits) {
 		if r.choose.shuffles(at, kv.Bits) {
 			return r.attendShuffled(at, sinks, kv, false, out, limbs)
 		}
@@ -107,7 +107,7 @@ func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vecto
 		return false
 	}
 	queries := 1 // of a workgroup; several are of one sequence
-	if r.n > FewTokens && !r.apart {
+	if r.n > FewTokens && r.order == InOrder {
 		queries = max(1, min(8, 2048/at.HeadDim))
 	}
 	c["QUERIES"] = queries
@@ -124,7 +124,7 @@ var attentionTiles = []kernels.Consts{{"GROUPS": 4, "KEYS": 64}, {"GROUPS": 2, "
 // not too wide for a thread's registers.
 func (r *layers) attendByMatrices(at *model.Attention, sinks *Vector, kv *Cache, c kernels.Consts, out Vectors) bool {
 	const widest = 128
-	if len(r.choose.Matrices) == 0 || r.n < leastMatrix || r.apart || kv.Bits != 16 ||
+	if len(r.choose.Matrices) == 0 || r.n < leastMatrix || r.order != InOrder || kv.Bits != 16 ||
 		at.HeadDim%16 != 0 || at.HeadDim > widest || at.ValueWidth() != at.HeadDim {
 		return false
 	}

@@ -31,10 +31,10 @@ func (r *layers) divideShuffled(at *model.Attention, kv *Cache) division {
 	parts := max(1, min(r.parts, r.g.split.parts(r.n, kv.Window)))
 	positions := parts * r.g.split[min(r.n, FewTokens)] // that a token sees, about
 	d := division{1, use["QUERIES"], max(128, size), min(4, span)}
-	switch lanes, most := positions*span/8, min(512, limits.MaxInvocations); {
+	switch lanes, most := powerOfTwo(positions*span/8), min(512, limits.MaxInvocations); {
 	case r.n == 1 && lanes <= most && positions <= onePart:
 		d.queries, d.lanes = 1, max(lanes, d.lanes)
-	case r.long:
+	case r.order == Long:
 		d.lanes = most
 	case parts == 1 && at.Heads*r.n <= shuffledGroups:
 		d.queries, d.each = 1, min(8, span)

@@ -127,8 +127,12 @@ func (g *Graph) Queries() Vectors { return g.act.q }
 // Final is the head's input, after FinalNorm ran.
 func (g *Graph) Final() Vectors { return g.act.final }
 
-// Logits are the results of the head, which stores them in either of two places.
+// Logits are the results of the head, which stores them in one of the places.
 func (g *Graph) Logits(place int) Vectors { return g.act.logits[place] }
+
+// Places reports in how many places the head can store logits: two, so that a step may run while the logits of the last one are
+// still wanted, unless layers remember by states, which such a step would change.
+func (g *Graph) Places() int { return 1 + flag(g.act.logits[1].Buffer != nil) }
 
 // HeadRows reports how many tokens the head takes at once.
 func (g *Graph) HeadRows() int { return g.atOnce }
@@ -174,19 +178,19 @@ type Body struct {
 	Squares int
 }
 
-// Order says of which sequences the tokens of a pass are.
+// Order says to which sequences the tokens of a pass belong.
 type Order uint8
 
 // The orders of tokens.
 const (
-	InOrder Order = iota // of one sequence, at consecutive positions
-	Apart                // of several, in any order (with states, of as many as there are tokens)
-	Single               // each of a sequence of its own
-	Long                 // the same, some of which are long
+	InOrder Order = iota // to one sequence, at consecutive positions
+	Apart                // to several, in any order (with states, to as many as there are tokens)
+	Single               // each to a sequence of its own
+	Long                 // the same, and some of the sequences are long
 )
 
-// Order returns the order for which to record a pass of n tokens in this one, at a context of the given length: few tokens are
-// taken as they come, unless it makes a difference that each is of another sequence.
+// Order returns the order for which to record a pass of n tokens in this one, at a context of the given length. A pass of few
+// tokens is the same for any order, unless it makes a difference that each belongs to another sequence.
 func (g *Graph) Order(n, context int, o Order) Order {
 	switch shuffles := g.choose.Subgroup > 0; {
 	case n == 1 || n <= FewTokens && (o == Apart || !shuffles):
@@ -203,7 +207,7 @@ func (g *Graph) Order(n, context int, o Order) Order {
 // tokens may come in any order but Single without being recorded for it.
 func (g *Graph) Body(n, parts int, order Order) (Body, error) {
 	r := g.recorder("embedding", n)
-	r.parts, r.apart, r.single, r.long = parts, order != InOrder, order >= Single, order == Long
+	r.parts, r.order = parts, order
 	var b Body
 	take := func() {
 		b.Passes = append(b.Passes, r.pass)
@@ -220,8 +224,7 @@ func (g *Graph) Body(n, parts int, order Order) (Body, error) {
 }
 
 // Head records the logits of n tokens. squares is how many sums of squares the body has prepared for their final norm;
-// if it is 0, the head computes the norm itself. Of the two places for logits, place 1 has room for one token of each sequence,
-// and is missing where layers remember by states.
+// if it is 0, the head computes the norm itself. Of the places for logits, place 1 has room for one token of each sequence.
 func (g *Graph) Head(n, squares, place int) (*Pass, error) {
 	r := g.recorder("head", n)
 	in := g.act.final

@@ -10,11 +10,9 @@ import (
 // layers records parts of a model.
 type layers struct {
 	*Recorder
-	g      *Graph
-	parts  int  // into which attention of few tokens cuts the cached positions
-	apart  bool // tokens are of several sequences, in any order
-	single bool // each token is of a sequence of its own …
-	long   bool // … and some of these are long
+	g     *Graph
+	parts int // into which attention of few tokens cuts the cached positions
+	order Order
 }
 
 // embed records the residual stream of the tokens.

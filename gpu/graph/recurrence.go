@@ -128,7 +128,7 @@ func (r *layers) recurrence(i int, in, out Vectors, e Epilogue) {
 	}
 	r.plain(qkv, bias, in, a.qkv, 1)
 	runs := 1 // that may begin in a pass
-	if r.n <= FewTokens || r.apart {
+	if r.n <= FewTokens || r.order != InOrder {
 		runs = r.n
 	}
 	heads, gates := a.of(m.Width()), m.Channels()

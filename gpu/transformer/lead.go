@@ -3,7 +3,6 @@ package transformer
 import (
 	"time"
 
-	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
@@ -22,18 +21,9 @@ type lead struct {
 	odds    odds
 }
 
-// places reports in how many places the results of steps are kept: in two if the next step may run while those of the last one
-// are still wanted.
-func places(s *model.Spec) int {
-	if s.Recurrent() {
-		return 1
-	}
-	return 2
-}
-
 // canLead reports whether steps may run before they are asked for: not where a state would have to be taken back, nor where the
 // device takes the processor's time from the caller.
-func (t *Transformer) canLead() bool { return places(t.Spec()) == 2 && !t.dev.OnCPU() }
+func (t *Transformer) canLead() bool { return t.graph.Places() == 2 && !t.dev.OnCPU() }
 
 // take reports whether the step that rows ask for is under way; the caller has to send it if not.
 func (t *Transformer) take(rows []graph.Row) bool {

@@ -48,7 +48,7 @@ func newPlan(dev *gpu.Device, w *graph.Weights, limit uint64, o Options) (*plan,
 		if err != nil {
 			return nil, err
 		}
-		p := &plan{opts: o, weights: w, arena: a, graph: g, top: reserveTop(a, w.Spec().Vocab, o.MaxBatch, places(w.Spec())), need: a.Need()}
+		p := &plan{opts: o, weights: w, arena: a, graph: g, top: reserveTop(a, w.Spec().Vocab, o.MaxBatch, g.Places()), need: a.Need()}
 		if a.Largest(purposeActivations) <= limit || o.Chunk <= leastChunk {
 			return p, nil
 		}

@@ -166,7 +166,7 @@ func (t *Transformer) Spec() *model.Spec { return t.weights.Spec() }
 // VocabSize reports how many logits a token has.
 func (t *Transformer) VocabSize() int { return t.Spec().Vocab }
 
-// Graph returns what the passes are recorded from.
+// Graph returns what the passes are recorded from. The caller may run passes of its own, so a step that runs ahead is dropped.
 func (t *Transformer) Graph() *graph.Graph {
 	t.dropLead()
 	return t.graph

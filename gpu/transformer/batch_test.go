@@ -25,7 +25,7 @@ func TestTopOfErrors(t *testing.T) {
 	}{
 		"0 tokens for 0 sequences":              {nil, nil},
 		"2 tokens for 1 sequences":              {[]int{0}, []int32{1, 1}},
-		"sequence 1: it is named twice":      {[]int{1, 1}, []int32{1, 1}},
+		"sequence 1: it is named twice":         {[]int{1, 1}, []int32{1, 1}},
 		"sequence 2: there are 2":               {[]int{2}, []int32{1}},
 		"sequence 1: token 0 is -1: the vocabu": {[]int{1}, []int32{-1}},
 	} {

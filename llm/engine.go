@@ -35,7 +35,8 @@ type Engine interface {
 	Top(ctx context.Context, tokens []int32) ([]sample.Candidate, float64, error)
 	// Logits returns all logits of the token that Top was last asked for.
 	Logits(ctx context.Context) ([]float32, error)
-	// TopOf feeds one token to each of some sequences and calls each with what Top returns, of tokens[i].
+	// TopOf feeds one token to each of some sequences and calls each with what Top returns, of tokens[i]; the
+	// candidates stay as they are when each has returned.
 	TopOf(ctx context.Context, sequences []int, tokens []int32, each func(i int, candidates []sample.Candidate, logSumExp float64) error) error
 	// LogitsOf returns all logits of the i-th token that TopOf was last asked for.
 	LogitsOf(ctx context.Context, i int) ([]float32, error)

@@ -30,7 +30,7 @@ func readRequest(w http.ResponseWriter, r *http.Request, to any) error {
 	err = json.Unmarshal(data, to)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return wrongType(wrong)
+		return wrongType("", wrong)
 	}
 	if err != nil {
 		return bad("", "the request is not JSON: %v", err)
@@ -63,11 +63,14 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return data, nil
 }
 
-// wrongType says that a field has a value of a wrong type, in the words of JSON.
-func wrongType(e *json.UnmarshalTypeError) error {
+// wrongType says that a field has a value of a wrong type, in the words of JSON. in is the part of the request that was read, "": all of it.
+func wrongType(in string, e *json.UnmarshalTypeError) error {
 	var path []string
+	if in != "" {
+		path = append(path, in)
+	}
 	for _, name := range strings.Split(e.Field, ".") {
-		if name != "sampling" && name != "calling" && name != "forming" { // structs that are embedded
+		if name != "" && name != "sampling" && name != "calling" && name != "forming" { // structs that are embedded
 			path = append(path, name)
 		}
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -131,6 +132,9 @@ func (s *Server) items(q *responseRequest) (items []json.RawMessage, err error) 
 		}
 		items = append(items, raw)
 	}
+	if len(items) == 0 {
+		return nil, bad("input", "input: there are no items")
+	}
 	return items, nil
 }
 
@@ -254,8 +258,9 @@ func messagesOf(items []json.RawMessage) (list []message, err error) {
 	for i, raw := range items {
 		at := fmt.Sprintf("input[%d]", i)
 		var item inputItem
-		if err := json.Unmarshal(raw, &item); err != nil {
-			return nil, bad("input", "%s: %v", at, err)
+		var wrong *json.UnmarshalTypeError
+		if errors.As(json.Unmarshal(raw, &item), &wrong) { // it is JSON
+			return nil, wrongType(at, wrong)
 		}
 		switch item.Type {
 		case "", "message":

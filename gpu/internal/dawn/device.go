@@ -152,20 +152,27 @@ func (d *Device) Lost() (why string, lost bool) {
 	return d.lost, d.gone
 }
 
-// Lose loses the device, as a fault of the driver would: for tests.
-func (d *Device) Lose(why string) {
+// Lose loses the device, as a fault of the driver would, and reports whether the library can do that: for tests.
+func (d *Device) Lose(why string) bool {
 	const unknown = 1 // reason
-	d.tell(deviceForceLoss, unknown, why)
+	return d.tell(deviceForceLoss, unknown, why)
 }
 
-// Fail has the library report an error, one of the Error constants, as if a call had met it: for tests.
-func (d *Device) Fail(kind uint32, why string) { d.tell(deviceInjectError, uintptr(kind), why) }
+// Fail has the library report an error, one of the Error constants, as if a call had met it, and reports whether it can: for
+// tests.
+func (d *Device) Fail(kind uint32, why string) bool {
+	return d.tell(deviceInjectError, uintptr(kind), why)
+}
 
-// tell calls a function that takes a number and a text.
-func (d *Device) tell(p proc, n uintptr, s string) {
+// tell calls one of tellProcs, with a number and a text, if the library has it.
+func (d *Device) tell(p proc, n uintptr, s string) bool {
+	if d.l.fn[p] == 0 {
+		return false
+	}
 	text := view(s)
 	d.l.call(p, append([]uintptr{d.h, n}, text.words()...)...)
 	runtime.KeepAlive(&text)
+	return true
 }
 
 // Close destroys the device.

@@ -32,7 +32,7 @@ func chatPrompt(j *job, o *llm.GenerateOptions) (all [][]int32, err error) {
 }
 
 func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
-	return s.generate(w, r, textForm, func(j *job, o *llm.GenerateOptions) ([][]int32, error) {
+	return renamed(map[string]string{"messages": "prompt"}, s.generate(w, r, textForm, func(j *job, o *llm.GenerateOptions) ([][]int32, error) {
 		want, err := j.q.wanted()
 		if err != nil {
 			return nil, err
@@ -42,7 +42,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
 		}
 		o.PromptLogprobs = j.q.Echo && o.Logprobs // what is echoed is a part of the text
 		return prompts("prompt", j.q.Prompt, most, j.l)
-	})
+	}))
 }
 
 // form is how answers of an endpoint are written.

@@ -31,7 +31,7 @@ func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) error {
 	if q.Encoding != "" && q.Encoding != "float" && q.Encoding != "base64" {
 		return bad("encoding_format", "encoding_format is %q, want float or base64", q.Encoding)
 	}
-	return s.with(r, q.Model, func(l *loaded) error {
+	return renamed(map[string]string{"messages": "input"}, s.with(r, q.Model, func(l *loaded) error {
 		texts, err := prompts("input", q.Input, mostInputs, l)
 		if err != nil {
 			return err
@@ -52,7 +52,7 @@ func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) error {
 			"object": "list", "data": data, "model": l.ID, "usage": map[string]int{"prompt_tokens": tokens, "total_tokens": tokens},
 		})
 		return nil
-	})
+	}))
 }
 
 // embed computes embeddings, a few texts at a time so that they do not fill the queue. The first error ends them all.

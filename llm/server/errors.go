@@ -62,6 +62,21 @@ func asAPI(err error) *apiError {
 	return &apiError{http.StatusInternalServerError, err.Error(), "server_error", "", ""}
 }
 
+// renamed has an error name a field of chat completions as another endpoint does.
+func renamed(fields map[string]string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := *asAPI(err)
+	if name, ok := fields[e.Param]; ok {
+		if rest, ok := strings.CutPrefix(e.Message, e.Param); ok {
+			e.Message = name + rest
+		}
+		e.Param = name
+	}
+	return &e
+}
+
 // fail answers with an error.
 func fail(w http.ResponseWriter, err error) {
 	e := asAPI(err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/sha256"
 	"slices"
 	"sync"
 
@@ -14,7 +15,7 @@ type forms struct {
 }
 
 type form struct {
-	text string
+	key  [sha256.Size]byte // of its text, which may be as large as a request
 	form *llm.Form
 }
 
@@ -23,9 +24,10 @@ const keptForms = 32
 
 // get returns the form of a text, made if it is not kept.
 func (f *forms) get(text string, make func() (*llm.Form, error)) (*llm.Form, error) {
+	key := sha256.Sum256([]byte(text))
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if i := slices.IndexFunc(f.last, func(o form) bool { return o.text == text }); i >= 0 {
+	if i := slices.IndexFunc(f.last, func(o form) bool { return o.key == key }); i >= 0 {
 		found := f.last[i]
 		f.last = append(slices.Delete(f.last, i, i+1), found)
 		return found.form, nil
@@ -34,7 +36,7 @@ func (f *forms) get(text string, make func() (*llm.Form, error)) (*llm.Form, err
 	if err != nil {
 		return nil, err
 	}
-	f.last = append(f.last, form{text, made})
+	f.last = append(f.last, form{key, made})
 	f.last = f.last[max(0, len(f.last)-keptForms):]
 	return made, nil
 }

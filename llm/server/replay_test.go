@@ -41,6 +41,7 @@ func TestReplay(t *testing.T) {
 			t.Errorf("%s %.300s: %d %.300s, want %s in it", c.path, c.body, status, text, c.want)
 		}
 	}
+	long := strings.Repeat("very long ", 600)
 	for _, c := range []struct {
 		path, body string
 		status     int
@@ -64,6 +65,8 @@ func TestReplay(t *testing.T) {
 		{"/api/chat", `{}`, 404, "not Ollama's API"},
 		{"/health", `{}`, 405, "want GET"},
 		{"/detokenize", `{"tokens":[1,-2]}`, 400, "token -2"},
+		{"/v1/completions", `{"prompt":"` + long + `"}`, 400, `"param":"prompt"`},
+		{"/v1/embeddings", `{"input":"` + long + `"}`, 400, `"param":"input"`},
 		{"/tokenize", `{}`, 400, `"param":"content"`},
 	} {
 		status, text, _ := post(t, address+c.path, c.body)

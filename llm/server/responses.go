@@ -62,7 +62,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return asResponses(s.run(r, chat, responseForm, chatPrompt, func(j *job, texts *llm.Texts) error {
+	return renamed(responseFields, s.run(r, chat, responseForm, chatPrompt, func(j *job, texts *llm.Texts) error {
 		a := newResponder(q, j)
 		if q.Stream {
 			a.e = newEvents(w)
@@ -86,21 +86,6 @@ var responseForm = answerForm{prefix: "resp_", object: "response", chat: true}
 // responseFields are those that have another name in chat completions, by that name.
 var responseFields = map[string]string{
 	"messages": "input", "max_tokens": "max_output_tokens", "response_format": "text.format", "reasoning_effort": "reasoning.effort",
-}
-
-// asResponses has an error name the field of the Responses API that it is about.
-func asResponses(err error) error {
-	if err == nil {
-		return nil
-	}
-	e := *asAPI(err)
-	if name, ok := responseFields[e.Param]; ok {
-		if rest, ok := strings.CutPrefix(e.Message, e.Param); ok {
-			e.Message = name + rest
-		}
-		e.Param = name
-	}
-	return &e
 }
 
 // items are those of the conversation: of the response that this one follows, and of the input, where references to items stand for them.

@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 )
@@ -58,6 +59,48 @@ func (m *Model) join(ctx context.Context, runs []*run) (all []joined, err error)
 		all[i].err = r.session.fedTokens(ctx, tokens[i][:n], all[i].err)
 	}
 	return all, nil
+}
+
+// Where prompts do not share passes, a step computes chunks of several if together they have no more than promptTokens, where a
+// shorter one than leastPrompt counts as leastPrompt: a pass costs that much however short it is.
+const (
+	promptTokens = 256
+	leastPrompt  = 16
+)
+
+// prompts computes a chunk of one prompt, and of those after it that find room beside it: in one pass, if the engine can do that.
+// Many short prompts that come at once would otherwise begin one by one, and most steps would be of a few texts.
+func (s *Scheduler) prompts(texts []*text) {
+	if len(texts) == 0 {
+		return
+	}
+	s.order(texts)
+	if joined := s.joined(texts); len(joined) > 1 {
+		s.join(joined)
+		return
+	}
+	for i, left := 0, promptTokens; i < len(texts); i++ {
+		left -= max(leastPrompt, len(texts[i].rest))
+		if i > 0 && left < 0 {
+			return
+		}
+		s.prompt(texts[i])
+	}
+}
+
+// order puts first, by turns, the prompt that began first or the one that has the least left: so short ones need not wait for long
+// ones, nor those for ever.
+func (s *Scheduler) order(texts []*text) {
+	if s.turn++; s.turn%2 == 0 {
+		slices.SortStableFunc(texts, func(a, b *text) int { return len(a.rest) - len(b.rest) })
+	}
+}
+
+// prompt computes a chunk of a prompt; after the last one, the first token.
+func (s *Scheduler) prompt(t *text) {
+	if p, added, err := t.advance(s.ctx); err != nil || added {
+		s.took(t, p, err)
+	}
 }
 
 // joinable reports whether a text's prompt can be computed together with others.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -166,7 +167,7 @@ func TestSchedulerShortPrompts(t *testing.T) {
 func TestSchedulerErrors(t *testing.T) {
 	m, _ := fakeModel(2)
 	s := scheduler(t, m, 4)
-	if _, err := Collect(s.Generate(t.Context(), Request{Prompt: []int32{badToken}})); !errors.Is(err, errBad) {
+	if _, err := Collect(s.Generate(t.Context(), Request{Prompt: []int32{badToken}})); !errors.Is(err, errBad) || strings.Count(err.Error(), errBad.Error()) != 1 {
 		t.Errorf("a bad token: %v", err)
 	}
 	if _, err := Collect(s.Generate(t.Context(), Request{})); !errors.Is(err, ErrNoTokens) {

@@ -111,9 +111,7 @@ func (c *chooser) tuned(kernel string, s Shape, consts kernels.Consts, defaults 
 			use = defaults
 		}
 	}
-	for name, v := range use {
-		consts[name] = v
-	}
+	use.add(consts)
 	return use
 }
 
@@ -133,9 +131,7 @@ func possible(dev *gpu.Device, kernel string, s Shape, c kernels.Consts, with Tu
 		return errUnfit
 	}
 	c = maps.Clone(c)
-	for name, v := range with {
-		c[name] = v
-	}
+	with.add(c)
 	k, err := kernels.Specialize(kernel, c)
 	if err != nil {
 		return err

@@ -112,9 +112,7 @@ const narrowRows = 256
 // matmul adds the constants of matmul for a product to consts, and returns them.
 func (c *chooser) matmul(s Shape, consts kernels.Consts) Tuned {
 	if _, tuned := c.Tuning[TuningKey{"matmul", s.Class()}]; !tuned && !c.dev.OnCPU() && s.Rows <= narrowRows && validTile(narrow, s) {
-		for name, v := range narrow {
-			consts[name] = v
-		}
+		narrow.add(consts)
 		return narrow
 	}
 	return c.tuned("matmul", s, consts, c.matmulDefaults(s.Tokens))

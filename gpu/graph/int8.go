@@ -94,9 +94,7 @@ func int8Down(s Shape) int {
 // fits reports whether the device has room for a kernel with these constants.
 func (c *chooser) fits(kernel string, base kernels.Consts, with Tuned) bool {
 	all := maps.Clone(base)
-	for name, v := range with {
-		all[name] = v
-	}
+	with.add(all)
 	key := all.Key(kernel)
 	fits, known := c.known[key]
 	if !known {
@@ -112,13 +110,9 @@ func (r *Recorder) int8Product(p *Product, part *Part, s Shape, step *arena.Buff
 	limbs, units := r.splitInt8(p.In, part, s)
 	c := int8Consts(part, r.n)
 	c["HEIGHT"] = s.Rows
-	if p.Gate != nil {
-		maps.Copy(c, kernels.Consts{"GATED": 1, "SLOPE": p.Gate.Slope, "CUBIC": p.Gate.Cubic})
-	}
+	p.Gate.add(c, "GATED")
 	with := r.choose.int8Defaults(s)
-	for name, v := range with {
-		c[name] = v
-	}
+	with.add(c)
 	each := panel * with["HIGH"] * with["DOWN"]
 	x, y := Grid((s.Rows + each - 1) / each)
 	r.Dispatch(Int8Kernel, c, x, y,

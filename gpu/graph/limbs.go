@@ -90,9 +90,7 @@ func (r *Recorder) matvecLimbs(p *Product, part *Part, s Shape, c kernels.Consts
 	}
 	c["COLS"], c["WIDTH"], c["HEIGHT"] = s.Cols(s.Width), s.Width, s.Rows
 	with := r.choose.limbsDefaults(s, p.Gate != nil, next != r.unwritten)
-	for name, v := range with {
-		c[name] = v
-	}
+	with.add(c)
 	each := with["ROWS"] * with["LANES"] / with["ALONG"] * max(1, with["TURNS"])
 	most := r.choose.limbsAtOnce()
 	sets := (r.n + most - 1) / most

@@ -115,10 +115,8 @@ func rest(v Vectors, from int) *arena.Buffer {
 // matvec records the product of a part with few vectors.
 func (r *Recorder) matvec(p *Product, part *Part, s Shape) {
 	c := part.consts()
-	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(p.In.squares != 0), "GATED": flag(p.Gate != nil)})
-	if p.Gate != nil {
-		c["SLOPE"], c["CUBIC"] = p.Gate.Slope, p.Gate.Cubic
-	}
+	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(p.In.squares != 0), "GATED": 0})
+	p.Gate.add(c, "GATED")
 	if r.inLimbs(part) {
 		r.matvecLimbs(p, part, s, c)
 		return

@@ -10,6 +10,13 @@ import (
 // Tuned are values of those constants of a kernel that change its speed but not its results.
 type Tuned map[string]int
 
+// add adds them to the constants of a kernel.
+func (c Tuned) add(to kernels.Consts) {
+	for name, v := range c {
+		to[name] = v
+	}
+}
+
 // Tuning holds the fastest constants that were found on a device, by kernel and class.
 type Tuning map[TuningKey]Tuned
 

@@ -8,6 +8,7 @@
 // with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
 // with shared/matrices.wgsl: Left, Right, Sums, multiplied
 // with shared/stored.wgsl: stored
+// with shared/upper.wgsl: upper
 // with shared/keys.wgsl: GROUPS, KEYS, LANES, QUERIES, BATCH, DEEP, IN, PARTS, OWN, EIGHTS, ALL, MINE, HALF, QUARTER, PITCH, PANEL, SHORT, STRIP, RESULTS, FULL, ws, xs, ps, tops, column, place, keep
 enable f16;
 enable chromium_experimental_subgroup_matrix;
@@ -61,9 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let e = c * KEYS + 2u * i;
         if (e < DIM) {
           let v = q[in + column(e) / 2u] * scale;
-          let high = bitcast<vec2<f32>>(bitcast<vec2<u32>>(v) & vec2<u32>(0xffffe000u));
-          var pair = stored(pack2x16float(high));
-          if (l == 1u) { pair = stored(pack2x16float(v - high)); }
+          let high = upper(v);
+          let pair = stored(pack2x16float(select(high, v - high, l == 1u)));
           ws[subgroup][query * SHORT + 2u * i] = pair.x;
           ws[subgroup][query * SHORT + 2u * i + 1u] = pair.y;
         }

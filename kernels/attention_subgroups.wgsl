@@ -10,6 +10,7 @@
 // with shared/window.wgsl: WINDOW, CHUNK, first
 // with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
 // with shared/parts.wgsl: Part, part_of, slot, low, high
+// with shared/packed.wgsl: packed
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
 // with shared/shuffles.wgsl: beside, four_beside, of_thread, for_any
 // with shared/merged.wgsl: TEAMS, QUADS, OUTS, ROUNDS, outs, ends, join_sides, store_heads, hand_quad
@@ -21,7 +22,7 @@ const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;      // of a head, a multiple of 8
 const SPAN: u32 = 8u;      // DIM/8, rounded up to a power of two
 const SIZE: u32 = 8u;      // threads that a subgroup has at least, a power of two: SPAN or more, with LIMBS = 1 eight or more
-const QUERIES: u32 = 2u;   // a divisor of HEADS/KV_HEADS
+const QUERIES: u32 = 2u;   // a divisor of HEADS/KV_HEADS, at most 4
 const SPLITS: u32 = 1u;
 const TURN: u32 = 1u;
 const X_STRIDE: u32 = 512u;
@@ -62,11 +63,6 @@ const SLACK: f32 = 4.0;          // by which a score may exceed what exponential
 var<workgroup> turned: array<vec4<f32>, TURNED_QUADS>; // the queries and the new key after the rotation, then the value
 
 fn element(i: u32) -> f32 { return x[i / 4u][i % 4u]; }
-
-// packed returns eight elements as float16.
-fn packed(a: vec4<f32>, b: vec4<f32>) -> vec4<u32> {
-  return vec4<u32>(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
-}
 
 // new_octet returns an octet of the new key, or value, as the cache has it.
 fn new_octet(row: u32, octet: u32) -> vec4<u32> {

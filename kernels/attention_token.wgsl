@@ -9,6 +9,7 @@
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
 // with shared/hand_on.wgsl: kept, behind, keep, hand_on, hand_quad
 // with shared/parts.wgsl: Part, part_of, slot, low, high
+// with shared/packed.wgsl: packed
 // with shared/positions.wgsl: OCTETS, SIDE, STEP, PAD, SCORES, TERMS, WEIGHTS, ACC, terms, scores, keys, values, read_keys, read_values, attend
 // with shared/sides.wgsl: OUT, OUT_QUADS, outs, sides, side_by_side, add_sides
 const HEADS: u32 = 4u;
@@ -42,11 +43,6 @@ var<private> value: vec4<u32>;             // this octet of the new value
 
 // four returns elements i to i+3 of what was rotated.
 fn four(i: u32) -> vec4<f32> { return vec4<f32>(turned[i], turned[i + 1u], turned[i + 2u], turned[i + 3u]); }
-
-// packed returns eight elements as float16.
-fn packed(a: vec4<f32>, b: vec4<f32>) -> vec4<u32> {
-  return vec4<u32>(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
-}
 
 fn key(octet: u32) -> vec4<u32> { return packed(four(QUERIES * DIM + 8u * octet), four(QUERIES * DIM + 8u * octet + 4u)); }
 

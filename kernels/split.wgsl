@@ -6,6 +6,7 @@
 // with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/pairs.wgsl: column
+// with shared/upper.wgsl: upper
 const BITS: u32 = 4u;      // 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const NORM: u32 = 0u;      // 1: x/√(mean(x²)+eps)·g is split
@@ -50,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let out = group.x * shape.cols;
   for (var p = lane; p < shape.cols / 2u; p += LANES) {
     let pair = vec2<f32>(weighted(in, column(2u * p)), weighted(in, column(2u * p + 1u))) * scale;
-    let high = bitcast<vec2<f32>>(bitcast<vec2<u32>>(pair) & vec2<u32>(0xffffe000u)); // by mask: some compilers take unpack(pack(v)) for v
+    let high = upper(pair);
     halves[out + p] = pack2x16float(high);
     halves[out + shape.cols / 2u + p] = pack2x16float(pair - high);
   }

@@ -4,6 +4,7 @@
 //   halves [t][hi, lo][STRIDE] f16, zeros from n to a multiple of 16   units [STRIDE] f32: what hi + lo is to be multiplied by
 //   one workgroup splits 64 columns of all tokens
 // with shared/step.wgsl: Step
+// with shared/upper.wgsl: upper
 const X_STRIDE: u32 = 256u; // even
 const STRIDE: u32 = 256u;   // a multiple of 64
 const DIFF: u32 = 0u;
@@ -47,7 +48,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (lane < 32u) { units[pair] = bitcast<vec2<f32>>((exponents - vec2<u32>(14u)) << vec2<u32>(23u)); }
   for (var t = lane / 32u; t < (step.n + 15u) / 16u * 16u; t += TURNS) {
     let v = value(t, pair) * scale;
-    let high = bitcast<vec2<f32>>(bitcast<vec2<u32>>(v) & vec2<u32>(0xffffe000u)); // by mask: some compilers take unpack(pack(v)) for v
+    let high = upper(v);
     halves[2u * t * (STRIDE / 2u) + pair] = pack2x16float(high);
     halves[(2u * t + 1u) * (STRIDE / 2u) + pair] = pack2x16float(v - high);
   }

@@ -6,6 +6,7 @@
 // with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/steps.wgsl: EACH_COLS, STEP_COLS, ROUND_WORDS, PAIRS
+// with shared/upper.wgsl: upper
 const BITS: u32 = 4u;      // 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const COLS: u32 = 4096u;   // columns stored, a multiple of STEP_COLS
@@ -67,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var p = lane; p < COLS / 2u; p += LANES) {
     let c = pair_column(p);
     let pair = vec2<f32>(weighted(in, c), weighted(in, c + 2u)) * scale;
-    let high = bitcast<vec2<f32>>(bitcast<vec2<u32>>(pair) & vec2<u32>(0xffffe000u)); // by mask: some compilers take unpack(pack(v)) for v
+    let high = upper(pair);
     let to = (p / 8u * WIDE + t / 16u) * 256u + t % 16u * 8u + p % 8u;
     panels[to] = pack2x16float(high);
     panels[to + 128u] = pack2x16float(pair - high);

@@ -24,7 +24,7 @@ const int8Loss = 1e-4
 // to be faster as well, and of the one for few.
 const matrixTokens, fewTokens = 256, 16
 
-// Up to eight vectors are multiplied by int8 matrices of another shape, which only has to be right: a few rows tell.
+// Up to eight vectors are multiplied by int8 matrices of another shape, which only has to be right: a few rows show that.
 const eightTokens, eightBytes = 8, 64 << 10
 
 // matricesRun reports whether a device has what products by subgroup matrices need, and why not.
@@ -44,8 +44,8 @@ func matricesRun(dev *gpu.Device) error {
 // matrixChoice says whether subgroup matrices multiply the vectors of a packing, and such of int8 a few of them.
 type matrixChoice struct{ halves, int8 bool }
 
-// ChooseMatrices adds to c the packings that a model mostly consists of of which subgroup matrices multiply many vectors
-// right, and faster than matmul; and those of which matrices of int8 multiply a few faster still. Of src it reads no weights.
+// ChooseMatrices adds to c those of a model's main packings for which subgroup matrices multiply many vectors correctly, and
+// faster than matmul, and those for which matrices of int8 multiply a few vectors faster still. It reads no weights of src.
 func (k *Variants) ChooseMatrices(ctx context.Context, src graph.Source, c *graph.Choice) error {
 	if k.want != VariantsAuto && k.want != variantMatrix || matricesRun(k.dev) != nil {
 		return nil
@@ -111,7 +111,8 @@ func (k *Variants) tryMany(ctx context.Context, p graph.Packing, r *VariantResul
 	return err
 }
 
-// chooseInt8 tries matrices of int8 for a few vectors, beside those of float16. A device may not have them after all.
+// chooseInt8 tries matrices of int8 for a few vectors, against those of float16. A device may say that it has them, and fail to
+// compile the kernel.
 func (k *Variants) chooseInt8(ctx context.Context, t *matrixTrial) (bool, error) {
 	r := VariantResult{Kernel: graph.Int8Kernel, Packing: t.Packing.String()}
 	with := t.matrices()

@@ -143,8 +143,8 @@ func (k *Variants) Choose(ctx context.Context, src graph.Source) (map[graph.Pack
 	return maps.Clone(k.chosen), nil
 }
 
-// Shuffles returns how many threads of a subgroup attention may rely on: as many as the device has at least, once a kernel with
-// subgroups was found right, which a trial of products shows as well; else 0.
+// Shuffles returns how many threads of a subgroup attention may rely on: as many as the device has at least if a kernel with
+// subgroups was chosen for any packing, because its trial has shown that subgroups work; else 0.
 func (k *Variants) Shuffles(chosen map[graph.Packing]graph.Variant) int {
 	for _, v := range chosen {
 		if v.Kernel == graph.LimbsKernel || v.Kernel == subgroupsKernel {

@@ -102,11 +102,12 @@ func TestStageCanceled(t *testing.T) {
 		mem, err := s.Bytes(t.Context())
 		check(t, err)
 		copy(mem, bytes.Repeat([]byte{byte(i + 1)}, n))
-		check(t, d.Run(&long)) // for the copy to come late
-		check(t, s.Send([]gpu.StageCopy{{Dst: gpu.Range{Buffer: b}}}))
+		check(t, d.Run(&long)) // the copy comes late, or, where the driver waits between submissions, what follows it
+		check(t, s.Send([]gpu.StageCopy{{Dst: gpu.Range{Buffer: b}}}, &long))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		if _, err := s.Bytes(ctx); err != nil { // unless the device was quick
 			wantErr(t, err, context.DeadlineExceeded)
+			wantErr(t, s.Send(nil), nil, "before Bytes was called")
 		}
 		cancel()
 		mem, err = s.Bytes(t.Context())

@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// standardLibrary writes the standard library's files to dir with all code on one line, and returns which replaces which: a program
-// holds tables from its instructions to lines, and those of the standard library are a sixtieth of the download. Traces still
+// standardLibrary writes the standard library's files to dir with all code on line 1, and returns which replaces which: a program
+// holds tables from its instructions to lines, and those of the standard library are a sixtieth of the download. Stack traces still
 // name its functions, and the lines of our own code. A Go release in the module cache, which no overlay may replace, stays as it is.
 func standardLibrary(goTool, dir string) (replace map[string]string, err error) {
 	replace = map[string]string{}

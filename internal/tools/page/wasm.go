@@ -13,7 +13,7 @@ import (
 
 // buildWasm compiles cmd/wasm, as small as it gets when compressed. Without inlining it is a sixth smaller; the hash of
 // the weights, which must be fast, is written so that it needs none. What it embeds, it embeds without comments, and the
-// standard library it has without numbers of lines.
+// standard library it has without line numbers.
 func buildWasm(goTool string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "llama-webgpu-page-*")
 	if err != nil {
@@ -106,9 +106,9 @@ var writeSync = regexp.MustCompile(`([^.A-Za-z])fs\.writeSync`)
 // stand-ins for fs, process and path on its global object: it is given one of its own, and the page's stays
 // as it is.
 func wasmExec(goTool string) ([]byte, error) {
-	root, err := exec.Command(goTool, "env", "GOROOT").Output()
+	root, err := goOutput(goTool, "env", "GOROOT")
 	if err != nil {
-		return nil, fmt.Errorf("%s env GOROOT: %w", goTool, err)
+		return nil, err
 	}
 	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "lib", "wasm", "wasm_exec.js"))
 	if err != nil {

@@ -145,17 +145,19 @@ function parsed(json: string): unknown {
   }
 }
 
-/** Has tools answer calls, all at once. A tool that fails tells the model why. Undefined: not all of them can be executed here. */
+/** Has tools answer calls, all at once. The model is told why a tool fails, and of one that does not exist. Undefined: one is the application's to answer. */
 export async function executed(
   tools: readonly PromptTool[],
   calls: readonly Call[],
 ): Promise<ChatMessage[] | undefined> {
-  const runs = calls.map((c) => tools.find((t) => t.name === c.name)?.execute);
-  if (calls.length === 0 || runs.some((f) => !f)) return undefined;
+  const called = calls.map((c) => tools.find((t) => t.name === c.name));
+  if (calls.length === 0 || called.some((t) => t && !t.execute)) return undefined;
   return Promise.all(
     calls.map(async ({ id: callId, name, arguments: args }, i) => {
+      const execute = called[i]?.execute;
+      if (!execute) return response({ callId, name, errorMessage: `there is no tool of the name ${name}` });
       try {
-        const value = await runs[i]!(parsed(args));
+        const value = await execute(parsed(args));
         const type = typeof value === 'string' ? 'text' : 'object';
         return response(new LanguageModelToolSuccess({ callId, name, result: [{ type, value: value ?? null }] }));
       } catch (e) {
@@ -165,7 +167,7 @@ export async function executed(
   );
 }
 
-/** A message without what only tools have, to count its tokens: a template may not know tools. */
+/** A message as one without tools, to count its tokens: the template may not know tools. */
 export function countable({ role, content, tool_calls }: ChatMessage): ChatMessage {
   const calls = (tool_calls ?? []).map((c) => JSON.stringify(c.function)).join('\n');
   return { role: role === 'tool' ? 'user' : role, content: content + calls };

@@ -426,6 +426,12 @@ test('prompt api: tools that are executed', async () => {
   assert.deepEqual(m.calls.at(-2).prompt.at(-2).tool_calls, [
     { id: 'x', type: 'function', function: { name: 'weather', arguments: '{"city":"Rome"}' } },
   ]);
+  // the model is told of a tool that does not exist
+  const lost = await languageModel(m).create({ tools: [{ ...forecast, name: 'time', execute }] });
+  assert.equal(
+    await lost.prompt('Where?'),
+    'I ask. So: Error: there is no tool of the name weather, Error: there is no tool of the name weather.',
+  );
   // one that never answers is stopped, and the question is forgotten
   const endless = await languageModel(fake({ words: () => calling, window: 5000 })).create({
     tools: [{ ...forecast, execute }],

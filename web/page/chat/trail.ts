@@ -26,7 +26,7 @@ export class Trail {
     const url = kept ? `#${id}` : location.pathname + location.search;
     const other = this.id !== '' && this.id !== id && !this.going;
     this.id = id;
-    if (other) history.pushState(null, '', url);
+    if (other && (kept || location.hash)) history.pushState(null, '', url);
     else history.replaceState(null, '', url);
   }
 

@@ -8,7 +8,7 @@ export interface Turn {
   content: string;
   tool_calls?: { id: string; type: 'function'; function: { name: string; arguments: string } }[];
   tool_call_id?: string;
-  /** Of an answer that is to be gone on with: what was thought before. */
+  /** Of an answer that is to be continued: its thoughts so far. */
   reasoning_content?: string;
 }
 
@@ -43,7 +43,7 @@ export interface Engine {
   readonly chats: boolean;
   /** Answers the last turn. With `goOn`, that is an answer that has been begun, and what comes is the rest of it. */
   answer(turns: readonly Turn[], s: Settings, signal: AbortSignal, on: Listener, goOn: boolean): Promise<Outcome>;
-  /** How many tokens a text has; undefined: not now. */
+  /** How many tokens a text has; undefined: the engine does not say. */
   count(text: string): Promise<number | undefined>;
 }
 

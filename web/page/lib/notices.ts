@@ -64,7 +64,7 @@ export function announce(text: string): void {
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Says that something was done, for a while, and offers to undo it, or something else. */
+/** Says something for a few seconds. An action is offered with it; a mere function undoes what was done. */
 export function toast(text: string, action?: Action | (() => void)): void {
   clearTimeout(timer);
   const box = $('toast');

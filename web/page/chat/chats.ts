@@ -11,6 +11,7 @@ import {
   branch,
   type Conversation,
   forked,
+  listed,
   type Message,
   newConversation,
   remove,
@@ -117,10 +118,11 @@ export class Chats extends EventTarget {
     this.tell('list');
   }
 
-  /** Shows the conversation before or after the current one in the list. */
+  /** Shows the conversation above or below the current one in the list. */
   step(by: -1 | 1): void {
-    const at = this.list.indexOf(this.current);
-    const next = this.list[at < 0 ? 0 : at + by];
+    const list = listed(this.list);
+    const at = list.indexOf(this.current);
+    const next = list[at < 0 ? 0 : at + by];
     if (next) this.select(next);
   }
 

@@ -5,11 +5,12 @@ import { ago, count } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
 import { complain, toast } from '../lib/notices.js';
 import type { Chats } from './chats.js';
-import type { Conversation } from './tree.js';
+import { type Conversation, listed } from './tree.js';
 
 export class Sidebar {
   private readonly narrow = matchMedia('(max-width: 860px)');
   private chosen: Conversation | undefined; // whose menu is open
+  private renaming = false; // a field stands in the list, which stays as it is meanwhile
 
   constructor(private readonly chats: Chats) {
     const show = paced(() => this.show());
@@ -41,7 +42,7 @@ export class Sidebar {
 
   private open(): void {
     document.body.classList.remove('no-sidebar');
-    document.body.classList.add('with-sidebar');
+    document.body.classList.toggle('with-sidebar', this.narrow.matches);
     this.settle();
     button('new-chat').focus();
   }
@@ -58,11 +59,14 @@ export class Sidebar {
     this.settle();
   }
 
+  /** Shows the list if it is hidden. */
+  private reveal(): void {
+    if ($('sidebar').inert) this.open();
+  }
+
   /** Goes to the field that searches. */
   search(): void {
-    if (this.narrow.matches) this.open();
-    document.body.classList.remove('no-sidebar');
-    this.settle();
+    this.reveal();
     if (!$('search-row').hidden) input('search').select();
   }
 
@@ -83,13 +87,13 @@ export class Sidebar {
   }
 
   private show(): void {
+    if (this.renaming) return;
     const { list, current } = this.chats;
     const wanted = input('search').value.trim().toLowerCase();
-    const found = list.filter((c) => wanted === '' || contains(c, wanted));
+    const found = listed(list).filter((c) => wanted === '' || contains(c, wanted));
     const nodes: HTMLElement[] = [];
     let group = '';
-    const pinned = found.filter((c) => c.pinned);
-    for (const c of [...pinned, ...found.filter((c) => !c.pinned)]) {
+    for (const c of found) {
       const when = c.pinned ? 'Pinned' : ago(c.updated);
       if (when !== group) nodes.push(el('li', { class: 'when' }, when));
       group = when;
@@ -173,22 +177,25 @@ export class Sidebar {
   }
 
   rename(c: Conversation): void {
+    if (this.renaming) return;
+    this.reveal();
     const row = document.querySelector(`#conversations [data-id="${CSS.escape(c.id)}"]`);
+    if (!row) return; // the search leaves it out
     const field = el('input', { type: 'text', 'aria-label': 'New title', maxlength: 200 });
     field.value = c.title;
-    let over = false;
+    this.renaming = true;
     const end = (keep: boolean) => {
-      if (over) return;
-      over = true;
-      if (keep && field.value.trim() && field.value !== c.title) void this.chats.rename(c, field.value);
-      else this.show();
+      if (!this.renaming) return;
+      this.renaming = false;
+      if (keep && field.value !== c.title) void this.chats.rename(c, field.value);
+      this.show();
     };
     field.addEventListener('keydown', (e) => {
       if (e.key === 'Escape') e.stopPropagation();
       if (e.key === 'Enter' || e.key === 'Escape') end(e.key === 'Enter');
     });
     field.addEventListener('blur', () => end(true));
-    row?.replaceChildren(field);
+    row.replaceChildren(field);
     field.focus();
     field.select();
   }

@@ -134,7 +134,7 @@ export function remove(c: Conversation, m: Message): void {
   else c.leaf = m.parent;
 }
 
-/** What a conversation was before messages were removed, so that they can come back. */
+/** Remembers a conversation's messages; the function that it returns restores those that have been removed since. */
 export function snapshot(c: Conversation): () => void {
   const { messages, leaf } = c;
   return () => {
@@ -142,6 +142,11 @@ export function snapshot(c: Conversation): () => void {
     c.messages = [...messages, ...c.messages.filter((m) => !known.has(m))];
     c.leaf = leaf;
   };
+}
+
+/** Conversations as they are listed: those that are pinned come first. */
+export function listed(list: readonly Conversation[]): Conversation[] {
+  return [...list.filter((c) => c.pinned), ...list.filter((c) => !c.pinned)];
 }
 
 /** A conversation of its own that begins as the branch up to m. */

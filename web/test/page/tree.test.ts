@@ -5,6 +5,7 @@ import {
   add,
   branch,
   fenced,
+  listed,
   newConversation,
   remove,
   show,
@@ -36,6 +37,12 @@ test('an edited message is a branch beside the old one', () => {
   assert.equal(c.messages.length, 1);
   remove(c, other);
   assert.deepEqual(texts(c), []);
+});
+
+test('pinned conversations are listed first', () => {
+  const [a, b, c] = [newConversation(), newConversation(), newConversation()] as const;
+  b.pinned = true;
+  assert.deepEqual(listed([a, b, c]), [b, a, c]);
 });
 
 test('a title is how the first message begins', () => {

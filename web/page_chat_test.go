@@ -94,9 +94,12 @@ func TestPageComposer(t *testing.T) {
 	}
 	paste := chromedp.Evaluate(`{ const data = new DataTransfer(); data.setData('text/plain', 'long '.repeat(1000));
 		document.querySelector('#message').dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })); }`, nil)
-	v.do(paste, shows("#attached .chip", "pasted.txt"), picture(t, "pasted"), chromedp.Click("#toast button"), until("document.querySelector('#attached').hidden && document.querySelector('#message').value.length > 5000"),
+	v.do(set("message", ""), press("shift+o"), set("message", ""), chromedp.NavigateBack(), shows(lastAnswer, "actor hears: Hello"), paste, shows("#attached .chip", "pasted.txt"), press("shift+o"), until("document.querySelector('#attached').hidden && document.querySelector('.message') === null"), chromedp.NavigateBack(), shows("#attached .chip", "pasted.txt"), picture(t, "pasted"), chromedp.Click("#toast button"), until("document.querySelector('#attached').hidden && document.querySelector('#message').value.length >= 5000"),
 		set("message", ""), paste, shows("#attached .chip", "pasted.txt"), send("Read it"), state("ready"), until("document.querySelector('.user:nth-last-child(2) .file')?.textContent.startsWith('pasted.txt')"), field(""))
-	v.do(chromedp.Evaluate("document.querySelector('#enterSends').click()", nil), set("message", "Line"), chromedp.Evaluate("document.querySelector('#message').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))", nil), field("Line"),
+	editorKey := func(key string) chromedp.Action {
+		return chromedp.Evaluate(fmt.Sprintf("document.querySelector('.editor textarea').dispatchEvent(new KeyboardEvent('keydown', { key: %q, bubbles: true, cancelable: true }))", key), nil)
+	}
+	v.do(chromedp.Evaluate("document.querySelector('#enterSends').click()", nil), tool(0, "Edit"), editorKey("Enter"), editorKey("Escape"), until("document.querySelector('.editor') === null"), set("message", "Line"), chromedp.Evaluate("document.querySelector('#message').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))", nil), field("Line"),
 		chromedp.Focus("#message"), press("Enter"), field(""), state("ready"), shows(lastAnswer, "actor hears: Line"))
 	choose := chromedp.Evaluate("{ const e = document.querySelector('#prompts'); e.value = '0'; e.dispatchEvent(new Event('change')); }", nil)
 	v.do(chromedp.Click("#open-settings"), set("system", "Be brief.\nAnd kind."), chromedp.Click("#save-prompt"), until("document.querySelector('#save-prompt').disabled && document.querySelector('#prompts').selectedOptions[0].textContent === 'Be brief.'"),
@@ -120,7 +123,8 @@ func TestPageKeys(t *testing.T) {
 		press("shift+ArrowDown"), shows(lastAnswer, "actor hears: One"), press("k"), until("document.activeElement.id === 'search'"), press("b"), until("getComputedStyle(document.querySelector('#sidebar')).display === 'none'"), picture(t, "no-sidebar"),
 		press("b"), until("getComputedStyle(document.querySelector('#sidebar')).display !== 'none'"), press("/"), chromedp.WaitVisible("#shortcuts"), picture(t, "shortcuts"), chromedp.KeyEvent(kb.Escape), until("document.querySelector('#shortcuts') === null"))
 	v.do(chromedp.Evaluate("document.querySelector('#conversations .current .tool').click()", nil), chromedp.Click("#menu-pin"), until(first+" === 'One' && document.querySelector('#conversations .when').textContent === 'Pinned'"), picture(t, "pinned"),
-		press("shift+e"), chromedp.SetValue("#conversations input", "First"), chromedp.SendKeys("#conversations input", kb.Enter), until(first+" === 'First'"),
+		press("shift+ArrowDown"), shows(lastAnswer, "actor hears: Two"), press("shift+ArrowUp"), shows(lastAnswer, "actor hears: One"),
+		press("b"), until("document.querySelector('#sidebar').inert"), press("shift+e"), chromedp.WaitVisible("#conversations input"), chromedp.SetValue("#conversations input", "First"), chromedp.SendKeys("#conversations input", kb.Enter), until(first+" === 'First'"),
 		press("shift+d"), until(first+" === 'Two'"), chromedp.Click("#toast button"), until(first+" === 'First'"))
 	v.do(chromedp.SetUploadFiles("#import", []string{file}, chromedp.ByQuery), shows(lastAnswer, "Four."), shows("#conversations .current", "From elsewhere"))
 	if got := v.conversation(); got != "user: What is 2 + 2?\nmodel: Four." || v.text(".assistant .thinking summary") == "" {

@@ -52,6 +52,7 @@ const view = new ConversationView(chats, {
   remove: (m) => void removed(m),
   turn: (m, by) => void chats.turn(m, by),
   results: (m, results) => guarded(() => void chats.results(m, results)),
+  enterSends: () => settings.enterSends,
 });
 let drafts: Drafts | undefined;
 const composer = new Composer({
@@ -282,6 +283,7 @@ button('open-settings').addEventListener('click', () => opener.open());
 addEventListener('beforeunload', (e) => {
   if (chats.writing) e.preventDefault();
 });
+
 // --- the beginning
 
 document.body.dataset['state'] = 'starting';

@@ -1,5 +1,5 @@
 // The field in which a message is written, and the files that go with it.
-import { $, button, el, input } from '../lib/dom.js';
+import { $, button, el, input, sends } from '../lib/dom.js';
 import { bytes } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
 import { complain, toast } from '../lib/notices.js';
@@ -69,8 +69,7 @@ export class Composer {
   }
 
   private key(e: KeyboardEvent): void {
-    const plain = !e.shiftKey && this.deeds.enterSends() && !matchMedia('(pointer: coarse)').matches;
-    if (e.key === 'Enter' && !e.isComposing && (plain || e.ctrlKey || e.metaKey)) {
+    if (sends(e, this.deeds.enterSends())) {
       e.preventDefault();
       this.send();
     }
@@ -94,7 +93,7 @@ export class Composer {
 
   set draft(d: Draft) {
     this.field.value = d.text;
-    this.attachments = d.attachments;
+    this.attachments = [...d.attachments];
     this.changed();
   }
 

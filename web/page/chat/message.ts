@@ -1,7 +1,7 @@
 // One message on the page.
 import { markdown } from '../lazy.js';
 import { copyButton } from '../lib/copy.js';
-import { el, paced } from '../lib/dom.js';
+import { el, paced, sends } from '../lib/dom.js';
 import { bytes, count, seconds } from '../lib/format.js';
 import { type Icon, icon } from '../lib/icons.js';
 import type { Rendering } from '../markdown.js';
@@ -17,6 +17,8 @@ export interface Deeds {
   remove(m: Message): void;
   turn(m: Message, by: -1 | 1): void;
   results(m: Message, results: string[]): void;
+  /** Whether Enter alone sends an edited message. */
+  enterSends(): boolean;
 }
 
 /** Where a message stands among its siblings, and whether it is the last one. */
@@ -221,7 +223,7 @@ export class MessageView {
         e.stopPropagation();
         close();
       }
-      if (e.key === 'Enter' && !e.shiftKey && !e.isComposing && this.m.role === 'user') {
+      if (sends(e, this.m.role === 'user' && this.deeds.enterSends())) {
         e.preventDefault();
         save();
       }

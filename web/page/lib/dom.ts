@@ -21,6 +21,12 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return e;
 }
 
+/** Whether a key sends what is in a field: Enter with Ctrl or Command, and Enter alone where the settings say so, but on no touch screen. */
+export function sends(e: KeyboardEvent, enterSends: boolean): boolean {
+  if (e.key !== 'Enter' || e.isComposing) return false;
+  return e.ctrlKey || e.metaKey || (enterSends && !e.shiftKey && !matchMedia('(pointer: coarse)').matches);
+}
+
 /** A list of names and values. */
 export function facts(list: HTMLElement, rows: [name: string, value: string, look?: string][]): void {
   list.replaceChildren(

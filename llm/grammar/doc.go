@@ -1,5 +1,6 @@
-// Package grammar holds generated text to a form: a JSON schema (FromSchema), any JSON value (JSON) or a grammar in the
-// notation of llama.cpp (ParseGBNF). It says which tokens may come next; it chooses none and runs no model.
+// Package grammar holds generated text to a form: a JSON schema (FromSchema), any JSON value (JSON), a regular expression
+// (FromPattern) or a grammar in the notation of llama.cpp (ParseGBNF). It says which tokens may come next; it chooses none and
+// runs no model.
 //
 // A grammar is compiled into one finite automaton over bytes for each rule, with calls from one to another: a pushdown
 // automaton. A Constraint joins it with a vocabulary; a Matcher is one text on its way. Which tokens a place in a rule

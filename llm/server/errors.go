@@ -51,7 +51,7 @@ func asAPI(err error) *apiError {
 	case errors.Is(err, llm.ErrTooLong):
 		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", "messages", "context_length_exceeded"}
 	case errors.Is(err, llm.ErrClosed):
-		return &apiError{http.StatusServiceUnavailable, "the server is ending", "server_error", "", ""}
+		return &apiError{http.StatusServiceUnavailable, "the server is shutting down, or is loading the model again; try again later", "server_error", "", ""}
 	case errors.As(err, &option): // "top-p 2: want …"
 		name, _, _ := strings.Cut(option.Error(), " ")
 		name = strings.ReplaceAll(strings.TrimSuffix(name, ":"), "-", "_")

@@ -2,13 +2,14 @@ package server
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/llm/grammar"
 )
 
-// forming is what of a request says what the text is to look like: one of these at most.
+// forming has the fields of a request that say what form the text has. At most one of them may be given.
 type forming struct {
 	ResponseFormat *responseFormat `json:"response_format"`
 	JSONSchema     json.RawMessage `json:"json_schema"`
@@ -59,7 +60,9 @@ func (q *forming) wanted() (w wanted, err error) {
 	if q.Grammar != "" {
 		set("grammar", q.Grammar, func() (*grammar.Grammar, error) { return grammar.ParseGBNF(q.Grammar) })
 	}
-	for name, data := range q.structured() {
+	all := q.structured()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		data := all[name]
 		if f := structuredForm(name, data); f != nil {
 			set(name, string(data), f)
 		} else if err == nil {

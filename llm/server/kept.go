@@ -12,7 +12,7 @@ const (
 	mostKeptBytes = 64 << 20
 )
 
-// kept are responses that others may follow.
+// kept are the responses that later ones may follow.
 type kept struct {
 	mu    sync.Mutex
 	list  []*keptResponse

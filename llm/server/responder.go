@@ -25,7 +25,7 @@ type responder struct {
 	e   *events // nil: the response is wanted as a whole
 	out *responseJSON
 
-	thoughts  textEvents // how thoughts are told
+	thoughts  textEvents // those of thoughts
 	sequence  int        // of the next event
 	open      *outputItem
 	text      strings.Builder   // of the open item
@@ -68,7 +68,7 @@ func newResponder(q *responseRequest, j *job) *responder {
 	return a
 }
 
-// run takes all pieces. An error before the first one is returned; a later one is an event. The last events are not sent yet.
+// run takes all pieces. An error before the first event is returned; a later one becomes an event. The last events are not yet sent.
 func (a *responder) run(texts *llm.Texts) error {
 	var one *parsing
 	if all := a.j.parsers(); all != nil {

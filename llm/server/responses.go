@@ -44,7 +44,7 @@ type responseRequest struct {
 	spaces map[string]string // namespaces of functions
 }
 
-// respond answers a request of the Responses API: a conversation in other words.
+// respond answers a request of the Responses API, which is a chat with other names for its fields.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 	q := &responseRequest{}
 	if err := readRequest(w, r, q); err != nil {
@@ -72,7 +72,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request) error {
 		if a.out.Store {
 			s.kept.add(a.out, append(items, a.items()...))
 		}
-		a.e.flush() // who reads that it is completed may ask for it
+		a.e.flush() // after it is kept, so that a client can follow it as soon as it reads the end
 		if !q.Stream {
 			answer(w, http.StatusOK, a.out)
 		}
@@ -87,7 +87,7 @@ var responseFields = map[string]string{
 	"messages": "input", "max_tokens": "max_output_tokens", "response_format": "text.format", "reasoning_effort": "reasoning.effort",
 }
 
-// chat is the request in the words of chat completions.
+// chat is the request as one for chat completions.
 func (q *responseRequest) chat(items []json.RawMessage) (*request, error) {
 	for name, set := range map[string]bool{"background": q.Background, "conversation": !isNull(q.Conversation), "prompt": !isNull(q.Prompt)} {
 		if set {
@@ -120,8 +120,8 @@ func (q *responseRequest) chat(items []json.RawMessage) (*request, error) {
 	return out, err
 }
 
-// functions are the tools, those in namespaces among them. What namespace a function is from, its calls say. A web search, which coding agents
-// offer whether they have a server for it or not, is left out: the tools of the response are those that the model was offered.
+// functions are the tools, including those in namespaces; calls name the namespace of their function. A web search, which coding agents
+// always offer, is left out: the response's tools are those that the model was offered.
 func (q *responseRequest) functions() (json.RawMessage, error) {
 	var given, all, offered []json.RawMessage
 	if isNull(q.Tools) || json.Unmarshal(q.Tools, &given) != nil {
@@ -133,7 +133,7 @@ func (q *responseRequest) functions() (json.RawMessage, error) {
 			Type, Name string
 			Tools      []json.RawMessage
 		}
-		_ = json.Unmarshal(raw, &space) // what is no tool is refused later
+		_ = json.Unmarshal(raw, &space) // anything that is no tool is refused later
 		if strings.HasPrefix(space.Type, "web_search") {
 			continue
 		}
@@ -190,7 +190,7 @@ func (s *Server) response(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// forget forgets one.
+// forget forgets a response.
 func (s *Server) forget(w http.ResponseWriter, r *http.Request) error {
 	if !s.kept.remove(r.PathValue("id")) {
 		return noResponse(r)

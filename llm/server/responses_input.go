@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// items are those of the conversation: of the response that this one follows, and of the input, where references to items stand for them.
+// items are the conversation: that of the response that this one follows, and the input, with references replaced by the items they
+// name.
 func (s *Server) items(q *responseRequest) (items []json.RawMessage, err error) {
 	if q.Previous != "" {
 		before := s.kept.find(q.Previous)
@@ -57,7 +58,7 @@ type inputItem struct {
 	} `json:"summary"`
 }
 
-// messagesOf turns items into messages: thoughts, text and calls that follow each other are one of the assistant's.
+// messagesOf turns items into messages: thoughts, and the text and calls after them, become one message of the assistant.
 func messagesOf(items []json.RawMessage) (list []message, err error) {
 	thoughts := ""
 	assistant := func() *message {
@@ -118,7 +119,7 @@ func quoted(content json.RawMessage, at string) (json.RawMessage, error) {
 	return out, nil
 }
 
-// thoughts are those of an item: as they were, or a summary. What another server has encrypted is left out.
+// thoughts are those of an item: in full, or else their summary. Those that another server has encrypted are left out.
 func (i *inputItem) thoughts(at string) (text string, err error) {
 	var parts []struct {
 		Text string `json:"text"`

@@ -155,15 +155,28 @@ export function forked(c: Conversation, m: Message): Conversation {
   return { ...newConversation(c.system), title: `${c.title} (copy)`, named: true, messages, leaf: m.id };
 }
 
+/** The messages that one side has added, which neither the other side has nor `known`, and those that they follow, even removed ones. */
+function added(list: readonly Message[], others: ReadonlySet<string>, known: ReadonlySet<string>): Set<string> {
+  const ids = new Set<string>();
+  for (const m of [...list].reverse()) {
+    if (others.has(m.id) || (known.has(m.id) && !ids.has(m.id))) continue;
+    ids.add(m.id);
+    if (m.parent !== undefined) ids.add(m.parent);
+  }
+  return ids;
+}
+
 /**
  * Takes over what another tab has saved of a conversation. `known` are the messages that were there when this tab looked last: one
- * that is in neither was added by this tab, and one that is only here was removed by the other one. Messages keep their objects.
+ * that is not among them was added by the side that has it, and one that is was removed by the side that lacks it. Messages keep
+ * their objects.
  */
 export function merge(c: Conversation, theirs: Conversation, known: ReadonlySet<string>): void {
   const mine = new Set(c.messages.map((m) => m.id));
   const there = new Set(theirs.messages.map((m) => m.id));
-  c.messages = c.messages.filter((m) => there.has(m.id) || !known.has(m.id));
-  c.messages.push(...theirs.messages.filter((m) => !mine.has(m.id) && !known.has(m.id)));
+  const [here, fresh] = [added(c.messages, there, known), added(theirs.messages, mine, known)];
+  c.messages = c.messages.filter((m) => there.has(m.id) || here.has(m.id));
+  c.messages.push(...theirs.messages.filter((m) => !mine.has(m.id) && fresh.has(m.id)));
   if (!byId(c, c.leaf)) c.leaf = byId(c, theirs.leaf)?.id ?? c.messages.at(-1)?.id;
 }
 

@@ -86,6 +86,17 @@ test('two tabs that change a conversation at once lose nothing', () => {
   remove(gone, gone.messages[1]!);
   merge(gone, old, known); // what this tab removed does not come back
   assert.equal(gone.messages.length, 1);
+  for (const mineRemoves of [true, false]) {
+    const [without, more] = [structuredClone(base), structuredClone(base)];
+    remove(without, without.messages[1]!);
+    add(more, answer.id, { role: 'user', text: 'And?' });
+    const [mine, theirs] = mineRemoves ? [without, more] : [more, without];
+    merge(mine, theirs, known); // what a new message follows stays, or is back
+    assert.deepEqual(
+      mine.messages.map((m) => m.text),
+      ['Why?', 'So.', 'And?'],
+    );
+  }
 });
 
 test('a part of a conversation is one of its own, and what was removed comes back', () => {

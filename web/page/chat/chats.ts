@@ -222,7 +222,8 @@ export class Chats extends EventTarget {
     if (!w) return;
     w.ender.abort();
     await new Promise<void>((resolve) => this.addEventListener('writing', () => resolve(), { once: true }));
-    if (w.message.reasoning && w.message.text === '') await this.answer(w.conversation, w.message);
+    const { record, reasoning, text } = w.message;
+    if (record?.end === 'aborted' && reasoning && text === '') await this.answer(w.conversation, w.message);
   }
 
   /** Removes a message and what follows it; the function that it returns brings them back. */

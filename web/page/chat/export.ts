@@ -1,4 +1,5 @@
 // Conversations as files, and back.
+import { number, string } from '../lib/values.js';
 import {
   branch,
   type Conversation,
@@ -132,6 +133,3 @@ const figures = [
   'tokensPerSecond',
   'thinkingSeconds',
 ] as const satisfies (keyof Record)[];
-
-const string = (v: unknown) => (typeof v === 'string' ? v : '');
-const number = (v: unknown) => (typeof v === 'number' && Number.isFinite(v) ? v : undefined);

@@ -1,4 +1,5 @@
 // Conversations out of files: those that this page has exported, and those of llama-server's web UI.
+import { number, string } from '../lib/values.js';
 import { fromJSON } from './export.js';
 import { type Conversation, type Message, newConversation, type ToolCall } from './tree.js';
 
@@ -129,6 +130,3 @@ function attachmentsOf(v: unknown): { name: string; text: string }[] {
     .map((x: { name?: unknown; content?: unknown } | null) => ({ name: string(x?.name), text: string(x?.content) }))
     .filter((a) => a.text !== '');
 }
-
-const string = (v: unknown) => (typeof v === 'string' ? v : '');
-const number = (v: unknown) => (typeof v === 'number' && Number.isFinite(v) ? v : undefined);

@@ -39,7 +39,7 @@ export class LanguageModelSession<Calls = never> extends EventTarget {
   oncontextoverflow: ((e: Event) => void) | null = null;
   private said: ChatMessage[] = [];
   private used = 0;
-  private toolTokens = 0; // that describing the tools takes, about
+  private toolTokens = 0; // about what the descriptions of the tools take
   private destroyed = new AbortController();
 
   /** @internal */

@@ -381,7 +381,7 @@ tests['tools: a call has its form; thoughts come apart'] = async () => {
   await thinker.dispose();
 };
 
-tests['an answer that is gone on with is what it would have been at once'] = async () => {
+tests['an answer that is continued is what it would have been in one go'] = async () => {
   const model = await open('/bad/chat/int4/');
   const o = { temperature: 0, maxTokens: 8 };
   const asked = [{ role: 'user', content: 'It was a cold morning' }];

@@ -86,10 +86,10 @@ func Grouped(cpu bool, n int) bool { return !cpu && n > FewTokens && n <= MaxBat
 type chooser struct {
 	dev *gpu.Device
 	Choice
-	known map[string]bool // whether kernels fit, by Consts.Key: to specialize one takes longer than to record a product
+	known map[string]error // what unfit returned, by Consts.Key: to specialize a kernel takes longer than to record a product
 }
 
-func newChooser(dev *gpu.Device, c Choice) chooser { return chooser{dev, c, map[string]bool{}} }
+func newChooser(dev *gpu.Device, c Choice) chooser { return chooser{dev, c, map[string]error{}} }
 
 // matvec returns what multiplies few vectors that are floats.
 func (c *chooser) matvec(s Shape) Variant {
@@ -103,7 +103,7 @@ func (c *chooser) matvec(s Shape) Variant {
 // preset, else the defaults. What does not go with the product, or has no room on the device, is passed over: a file of
 // tuning may say anything.
 func (c *chooser) tuned(kernel string, s Shape, consts kernels.Consts, defaults Tuned) Tuned {
-	goes := func(with Tuned) bool { return with != nil && possible(c.dev, kernel, s, consts, with) == nil }
+	goes := func(with Tuned) bool { return with != nil && c.possible(kernel, s, consts, with) == nil }
 	use := c.Tuning[TuningKey{kernel, s.Class()}]
 	if !goes(use) {
 		use = TunableOf(kernel).Presets[strings.ToLower(c.dev.Info().Driver)]
@@ -121,20 +121,30 @@ func (k *Kit) Possible(kernel string, s Shape, with Tuned) error {
 	if kernel != "matmul" && kernel != MatrixKernel && kernel != FewKernel {
 		c["TOKENS"] = powerOfTwo(s.Tokens)
 	}
-	return possible(k.dev, kernel, s, c, with)
+	return k.choose.possible(kernel, s, c, with)
 }
 
 var errUnfit = errors.New("these constants do not go with this shape")
 
-func possible(dev *gpu.Device, kernel string, s Shape, c kernels.Consts, with Tuned) error {
+func (c *chooser) possible(kernel string, s Shape, consts kernels.Consts, with Tuned) error {
 	if valid := TunableOf(kernel).valid; valid != nil && !valid(with, s) {
 		return errUnfit
 	}
-	c = maps.Clone(c)
-	with.add(c)
-	k, err := kernels.Specialize(kernel, c)
-	if err != nil {
-		return err
+	return c.unfit(kernel, consts, with)
+}
+
+// unfit returns an error if a kernel with these constants cannot be made, or if the device has no room for it.
+func (c *chooser) unfit(kernel string, consts kernels.Consts, with Tuned) error {
+	consts = maps.Clone(consts)
+	with.add(consts)
+	key := consts.Key(kernel)
+	err, known := c.known[key]
+	if !known {
+		var k kernels.Kernel
+		if k, err = kernels.Specialize(kernel, consts); err == nil {
+			err = c.dev.Fits(k)
+		}
+		c.known[key] = err
 	}
-	return dev.Fits(k)
+	return err
 }

@@ -148,14 +148,8 @@ func (c *chooser) attentionPossible(at *model.Attention, with Tuned) error {
 	if with["QUERIES"] < 1 || at.Heads/at.KVHeads%with["QUERIES"] != 0 || at.HeadDim > 8*with["LANES"] {
 		return errUnfit
 	}
-	k, err := kernels.Specialize("attention_split", kernels.Consts{
-		"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "VALUE": at.ValueWidth(),
-		"QUERIES": with["QUERIES"], "LANES": with["LANES"], "EACH": with["EACH"],
-	})
-	if err != nil {
-		return err
-	}
-	return c.dev.Fits(k)
+	return c.unfit("attention_split", kernels.Consts{"HEADS": at.Heads, "KV_HEADS": at.KVHeads, "DIM": at.HeadDim, "VALUE": at.ValueWidth()},
+		Tuned{"QUERIES": with["QUERIES"], "LANES": with["LANES"], "EACH": with["EACH"]})
 }
 
 // splitting is how many cached positions a part of attention has, by number of tokens; 0: all of them.

@@ -69,7 +69,7 @@ func (c *chooser) int8Defaults(s Shape) Tuned {
 	with := Tuned{"HIGH": high, "DOWN": down, "ALONG": along, "AHEAD": ahead}
 	base := kernels.Consts{"BITS": s.Bits, "BLOCK": s.Block, "WIDE": (s.Tokens + panel - 1) / panel, "BOTH": flag(both)}
 	for _, name := range []string{"DOWN", "ALONG", "DOWN", "HIGH", "ALONG", "DOWN"} {
-		if with[name] > 1 && !c.fits(Int8Kernel, base, with) {
+		if with[name] > 1 && c.unfit(Int8Kernel, base, with) != nil {
 			with[name] /= 2
 		}
 	}
@@ -89,20 +89,6 @@ func int8Down(s Shape) int {
 		return 7
 	}
 	return 4
-}
-
-// fits reports whether the device has room for a kernel with these constants.
-func (c *chooser) fits(kernel string, base kernels.Consts, with Tuned) bool {
-	all := maps.Clone(base)
-	with.add(all)
-	key := all.Key(kernel)
-	fits, known := c.known[key]
-	if !known {
-		k, err := kernels.Specialize(kernel, all)
-		fits = err == nil && c.dev.Fits(k) == nil
-		c.known[key] = fits
-	}
-	return fits
 }
 
 // int8Product records the product of a part with a few vectors by subgroup matrices of int8.

@@ -136,6 +136,9 @@ const talker = "/bad/chat/int4/"
 func TestPage(t *testing.T) {
 	v := visit(t, patience, withGPU()...)
 	v.do(state("empty"), until("document.querySelectorAll('.offer').length > 2"), picture(t, "empty"))
+	if !v.is("document.querySelector('#scroller').scrollHeight === Math.max(document.querySelector('#scroller').clientHeight, document.querySelector('#hero').offsetHeight)") {
+		t.Error("a chat without messages scrolls further than to the end of what it offers")
+	}
 	v.do(address(v.w.url+"/bad/slow/int8/manifest.json"), state("loading"), until("document.querySelector('#progress').value > 0"), picture(t, "loading"),
 		chromedp.Click("#cancel"), state("empty"))
 	v.do(chromedp.Evaluate("navigator.storage.persist = async () => true", nil))

@@ -9,21 +9,15 @@ import (
 	"go/token"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // standardLibrary writes the standard library's files to dir with all code on line 1, and returns which replaces which: a program
 // holds tables from its instructions to lines, and those of the standard library are a sixtieth of the download. Stack traces still
-// name its functions, and the lines of our own code. A Go release in the module cache, which no overlay may replace, stays as it is.
-func standardLibrary(goTool, dir string) (replace map[string]string, err error) {
+// name its functions, and the lines of our own code.
+func standardLibrary(g goRelease, dir string) (replace map[string]string, err error) {
 	replace = map[string]string{}
-	cached, err := inModuleCache(goTool)
-	if cached || err != nil {
-		return replace, err
-	}
-	list, err := goOutput(goTool, "list", "-deps", "-json=Dir,GoFiles,Standard", "./cmd/wasm")
+	list, err := g.output("list", "-deps", "-json=Dir,GoFiles,Standard", "./cmd/wasm")
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +30,7 @@ func standardLibrary(goTool, dir string) (replace map[string]string, err error) 
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
 			return replace, nil
 		} else if err != nil {
-			return nil, fmt.Errorf("%s list: %w", goTool, err)
+			return nil, fmt.Errorf("%s list: %w", g.tool, err)
 		}
 		if !p.Standard {
 			continue
@@ -53,28 +47,6 @@ func standardLibrary(goTool, dir string) (replace map[string]string, err error) 
 			replace[filepath.Join(p.Dir, name)] = to
 		}
 	}
-}
-
-// inModuleCache reports whether the Go release that builds lies there.
-func inModuleCache(goTool string) (bool, error) {
-	text, err := goOutput(goTool, "env", "GOROOT", "GOMODCACHE")
-	if err != nil {
-		return false, err
-	}
-	root, modules, _ := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n") // a line each, in which there may be blanks
-	modules = strings.TrimSuffix(modules, "\n")
-	return modules != "" && strings.HasPrefix(root, modules+string(filepath.Separator)), nil
-}
-
-// goOutput returns what a command of the Go tool prints for the WebAssembly.
-func goOutput(goTool string, args ...string) ([]byte, error) {
-	cmd := exec.Command(goTool, args...)
-	cmd.Env, cmd.Stderr = wasmEnv(), os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", goTool, strings.Join(args, " "), err)
-	}
-	return out, nil
 }
 
 // onOneLine gives each line of a Go file's code the number 1, but for those that begin within a string or a comment.

@@ -28,7 +28,7 @@ func tokens(text []byte) (list []string) {
 func TestOnOneLine(t *testing.T) {
 	awkward := "//go:build js\n\npackage a // of\n\nimport _ \"embed\"\n\n/* a\nb */ var x = `\n//line g:7\n  c` +\n\t`d`\r\n\n//go:noinline\nfunc f() { // e\n\n\tprintln(x)\n}"
 	texts := map[string][]byte{"awkward": []byte(awkward)}
-	root, err := goOutput("go", "env", "GOROOT")
+	root, err := goRelease{"go", os.Environ()}.output("env", "GOROOT")
 	if err != nil {
 		t.Fatal(err)
 	}

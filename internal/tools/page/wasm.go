@@ -20,7 +20,11 @@ func buildWasm(goTool string) ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	replace, err := standardLibrary(goTool, dir)
+	g, err := release(goTool, dir)
+	if err != nil {
+		return nil, err
+	}
+	replace, err := standardLibrary(g, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -29,16 +33,14 @@ func buildWasm(goTool string) ([]byte, error) {
 		return nil, err
 	}
 	out := filepath.Join(dir, "llama-webgpu.wasm")
-	cmd := exec.Command(goTool, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-l", "-ldflags=-s -w",
+	cmd := exec.Command(g.tool, "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-l", "-ldflags=-s -w",
 		"-overlay", overlay, "-o", out, "./cmd/wasm")
-	cmd.Env = wasmEnv()
+	cmd.Env = g.env
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s build ./cmd/wasm: %w\n%s", goTool, err, text)
 	}
 	return os.ReadFile(out)
 }
-
-func wasmEnv() []string { return append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0") }
 
 // writeOverlay writes to dir what the WebAssembly embeds in place of the files in the repository, and returns the name
 // of the file that tells go build -overlay about it and about what else is replaced.
@@ -106,7 +108,7 @@ var writeSync = regexp.MustCompile(`([^.A-Za-z])fs\.writeSync`)
 // stand-ins for fs, process and path on its global object: it is given one of its own, and the page's stays
 // as it is.
 func wasmExec(goTool string) ([]byte, error) {
-	root, err := goOutput(goTool, "env", "GOROOT")
+	root, err := goRelease{goTool, os.Environ()}.output("env", "GOROOT")
 	if err != nil {
 		return nil, err
 	}

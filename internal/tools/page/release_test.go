@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,10 +11,7 @@ import (
 // release.
 func TestReleaseInModuleCache(t *testing.T) {
 	t.Chdir(t.TempDir())
-	plain, err := release("go", t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	plain := goRelease{"go", os.Environ()}
 	text, err := plain.output("env", "GOROOT")
 	if err != nil {
 		t.Fatal(err)

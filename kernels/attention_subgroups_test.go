@@ -42,19 +42,7 @@ func subgroupsKernel(t *testing.T, dim, size int, c kernels.Consts) kernels.Kern
 
 // TestAttentionSubgroups holds queries that are turned already to the definition of attention.
 func TestAttentionSubgroups(t *testing.T) {
-	for _, c := range []partsCase{
-		{
-			attentionCase: attentionCase{heads: 4, kvHeads: 2, dim: 64, cap: 300, window: 300, spread: 2, positions: []int{0, 63, 127, 128, 299}, sinks: []float32{-2, 0, 3, 60}},
-			splits:        1, shared: 2, lanes: 128, each: 4,
-		},
-		{
-			attentionCase: attentionCase{heads: 4, kvHeads: 1, dim: 80, cap: 110, window: 110, chunk: 100, spread: 2, positions: []int{0, 99, 100, 250, 300}},
-			splits:        4, shared: 4, lanes: 64, each: 2,
-		},
-		{
-			attentionCase: attentionCase{heads: 2, kvHeads: 1, dim: 256, cap: 301, window: 270, softcap: 30, spread: 20, positions: []int{7, 65, 269, 270, 500}},
-			splits:        2, shared: 2, lanes: 64, each: 8,
-		},
+	for _, c := range append(slices.Clone(inParts), []partsCase{
 		{
 			attentionCase: attentionCase{heads: 6, kvHeads: 2, dim: 32, cap: 700, window: 566, chunk: 512, softcap: 50, spread: 3, positions: []int{10, 128, 600, 1023}, sinks: []float32{-30, 0, 2, 9, 1, -90}},
 			splits:        16, shared: 3, lanes: 128, each: 4,
@@ -67,7 +55,7 @@ func TestAttentionSubgroups(t *testing.T) {
 			attentionCase: attentionCase{heads: 8, kvHeads: 1, dim: 128, cap: 900, window: 900, spread: 100, positions: []int{888}},
 			splits:        8, shared: 4, lanes: 128, each: 4,
 		},
-	} {
+	}...) {
 		c.kvBits = 16
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			testAttention(t, c.attentionCase, func(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
@@ -83,14 +71,10 @@ func TestAttentionSubgroups(t *testing.T) {
 
 // TestAttentionSubgroupsTurned compares the kernel with rope and attention_split, for tokens of two sequences.
 func TestAttentionSubgroupsTurned(t *testing.T) {
-	for _, c := range []tokenCase{
-		{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 0, shared: 1, splits: 1, lanes: 128, each: 4},
-		{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 63, shared: 1, splits: 1, lanes: 128, each: 2},
-		{heads: 8, kvHeads: 2, dim: 32, rot: 16, cap: 300, window: 300, position: 299, shared: 2, splits: 1, lanes: 64, each: 4, interleaved: true},
-		{heads: 3, kvHeads: 1, dim: 80, rot: 32, cap: 70, window: 50, position: 200, shared: 3, splits: 1, lanes: 64, each: 1, sinks: true},
+	for _, c := range append(slices.Clone(turned), []tokenCase{
 		{heads: 4, kvHeads: 2, dim: 32, rot: 0, cap: 100, window: 90, position: 97, shared: 2, splits: 4, lanes: 64, each: 2},
 		{heads: 8, kvHeads: 2, dim: 128, rot: 128, cap: 700, window: 700, position: 600, shared: 4, splits: 4, lanes: 64, each: 8},
-	} {
+	}...) {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.testSubgroups(t) })
 	}
 }

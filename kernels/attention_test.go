@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/block"
@@ -67,21 +68,25 @@ func (c attentionCase) launchMatrix(t *testing.T, consts kernels.Consts, n int, 
 	launchMatrix(t, k, c.heads, (n+c.queries-1)/c.queries, rows, q, kc, vc, c.sinksOr(), o, []uint32{uint32(n), 0, 0, 0})
 }
 
+// inParts are cases for every kernel that cuts positions into parts.
+var inParts = []partsCase{
+	{
+		attentionCase: attentionCase{heads: 4, kvHeads: 2, dim: 64, cap: 300, window: 300, spread: 2, positions: []int{0, 63, 127, 128, 299}, sinks: []float32{-2, 0, 3, 60}},
+		splits:        1, shared: 2, lanes: 128, each: 4,
+	},
+	{
+		attentionCase: attentionCase{heads: 4, kvHeads: 1, dim: 80, cap: 110, window: 110, chunk: 100, spread: 2, positions: []int{0, 99, 100, 250, 300}},
+		splits:        4, shared: 4, lanes: 64, each: 2,
+	},
+	{
+		attentionCase: attentionCase{heads: 2, kvHeads: 1, dim: 256, cap: 301, window: 270, softcap: 30, spread: 20, positions: []int{7, 65, 269, 270, 500}},
+		splits:        2, shared: 2, lanes: 64, each: 8,
+	},
+}
+
 // TestAttentionInParts splits the positions into one part, several, and more than there are positions.
 func TestAttentionInParts(t *testing.T) {
-	for _, c := range []partsCase{
-		{
-			attentionCase: attentionCase{heads: 4, kvHeads: 2, dim: 64, cap: 300, window: 300, spread: 2, positions: []int{0, 63, 127, 128, 299}, sinks: []float32{-2, 0, 3, 60}},
-			splits:        1, shared: 2, lanes: 128, each: 4,
-		},
-		{
-			attentionCase: attentionCase{heads: 4, kvHeads: 1, dim: 80, cap: 110, window: 110, chunk: 100, spread: 2, positions: []int{0, 99, 100, 250, 300}},
-			splits:        4, shared: 4, lanes: 64, each: 2,
-		},
-		{
-			attentionCase: attentionCase{heads: 2, kvHeads: 1, dim: 256, cap: 301, window: 270, softcap: 30, spread: 20, positions: []int{7, 65, 269, 270, 500}},
-			splits:        2, shared: 2, lanes: 64, each: 8,
-		},
+	for _, c := range append(slices.Clone(inParts), []partsCase{
 		{
 			attentionCase: attentionCase{heads: 6, kvHeads: 2, dim: 64, cap: 700, window: 566, chunk: 512, softcap: 50, spread: 3, positions: []int{10, 128, 600, 1023}, sinks: []float32{-30, 0, 2, 9, 1, -90}},
 			splits:        16, shared: 3, lanes: 128, each: 2,
@@ -102,7 +107,7 @@ func TestAttentionInParts(t *testing.T) {
 			attentionCase: attentionCase{heads: 12, kvHeads: 3, dim: 64, cap: 300, window: 250, spread: 2, positions: []int{0, 280}, alibi: 8},
 			splits:        8, shared: 4, lanes: 128, each: 1,
 		},
-	} {
+	}...) {
 		c.kvBits = 16
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { testAttention(t, c.attentionCase, c.launch) })
 	}

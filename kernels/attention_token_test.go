@@ -16,14 +16,18 @@ type tokenCase struct {
 	interleaved, sinks                              bool
 }
 
+// turned are cases for every kernel that also rotates.
+var turned = []tokenCase{
+	{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 0, shared: 1, splits: 1, lanes: 128, each: 4},
+	{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 63, shared: 1, splits: 1, lanes: 128, each: 2},
+	{heads: 8, kvHeads: 2, dim: 32, rot: 16, cap: 300, window: 300, position: 299, shared: 2, splits: 1, lanes: 64, each: 4, interleaved: true},
+	{heads: 3, kvHeads: 1, dim: 80, rot: 32, cap: 70, window: 50, position: 200, shared: 3, splits: 1, lanes: 64, each: 1, sinks: true},
+}
+
 func TestAttentionToken(t *testing.T) {
-	for _, c := range []tokenCase{
-		{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 0, shared: 1, splits: 1, lanes: 128, each: 4},
-		{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 63, shared: 1, splits: 1, lanes: 128, each: 2},
-		{heads: 8, kvHeads: 2, dim: 32, rot: 16, cap: 300, window: 300, position: 299, shared: 2, splits: 1, lanes: 64, each: 4, interleaved: true},
-		{heads: 3, kvHeads: 1, dim: 80, rot: 32, cap: 70, window: 50, position: 200, shared: 3, splits: 1, lanes: 64, each: 1, sinks: true},
+	for _, c := range append(slices.Clone(turned), []tokenCase{
 		{heads: 4, kvHeads: 2, dim: 40, rot: 0, cap: 100, window: 90, position: 97, shared: 2, splits: 4, lanes: 64, each: 2},
-	} {
+	}...) {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t) })
 	}
 }

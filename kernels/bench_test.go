@@ -82,21 +82,36 @@ func BenchmarkProduct(b *testing.B) {
 	}
 }
 
-// BenchmarkAttention runs a token's attention over a context of 2048. The rate counts keys and values.
+// BenchmarkAttention runs the attention of a token of an 8B shape, and of 16 at once, over several contexts: by attention_split, and by
+// attention_subgroups where the device has subgroups, for queries that are turned already. The rate counts keys and values.
 func BenchmarkAttention(b *testing.B) {
-	const heads, kvHeads, dim, context = 8, 2, 64, 2048
-	kv, _ := packCache(normals(random(1), kvHeads*context*dim, 0, 1), 16)
-	q, o := normals(random(2), heads*dim, 0, 0.1), make([]float32, heads*dim)
-	k := benchKernel(b, "attention_split", kernels.Consts{
-		"HEADS": heads, "KV_HEADS": kvHeads, "DIM": dim, "QUERIES": heads / kvHeads, "Q_STRIDE": heads * dim, "O_STRIDE": heads * dim,
-		"CAP": context, "WINDOW": context, "VALUE": dim,
-	})
-	program, buffers := record(b, k, kvHeads, 1, []uint32{0, context - 1, 0, 0}, q, kv, kv, nil, o, nil)
-	b.SetBytes(int64(2 * 4 * len(kv)))
-	timeProgram(b, program)
-	program.Release()
-	for _, buffer := range buffers {
-		buffer.Release()
+	const heads, kvHeads, dim, queries = 32, 8, 128, 4
+	for _, c := range []struct{ context, tokens, splits int }{{64, 1, 1}, {512, 1, 4}, {2048, 1, 16}, {8192, 1, 32}, {64, 16, 1}, {2048, 16, 4}} {
+		kv, _ := packCache(normals(random(1), c.tokens*kvHeads*c.context*dim, 0, 1), 16)
+		q := normals(random(2), c.tokens*heads*dim, 0, 0.1)
+		o := make([]float32, c.tokens*heads*(dim+2)*c.splits)
+		var rows []uint32
+		for t := range c.tokens {
+			rows = append(rows, 0, uint32(c.context-1), uint32(t), 0)
+		}
+		run := func(name string, operands []any, own kernels.Consts) {
+			b.Run(fmt.Sprintf("%s/context=%d/sequences=%d", name, c.context, c.tokens), func(b *testing.B) {
+				k := benchKernel(b, name, own, kernels.Consts{
+					"HEADS": heads, "KV_HEADS": kvHeads, "DIM": dim, "QUERIES": queries, "O_STRIDE": heads * dim, "CAP": c.context, "WINDOW": c.context, "SPLITS": c.splits,
+				})
+				program, buffers := record(b, k, heads/queries*c.splits, c.tokens, operands...)
+				b.SetBytes(int64(2 * 4 * len(kv)))
+				timeProgram(b, program)
+				program.Release()
+				for _, buffer := range buffers {
+					buffer.Release()
+				}
+			})
+		}
+		run("attention_split", []any{rows, q, kv, kv, nil, o, nil}, kernels.Consts{"Q_STRIDE": heads * dim, "VALUE": dim})
+		if f := open(b).Features(); f.Subgroups && f.SubgroupSize >= dim/8 {
+			run("attention_subgroups", []any{rows, q, nil, kv, kv, nil, o, nil}, kernels.Consts{"X_STRIDE": heads * dim, "TURN": 0, "SPAN": dim / 8, "SIZE": f.SubgroupSize})
+		}
 	}
 }
 

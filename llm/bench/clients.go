@@ -87,7 +87,7 @@ type served struct {
 
 // serve puts a server in front of a transformer. The vocabulary is made up: it does not matter what the texts say, and none ends early.
 func (b *benchmark) serve(t *transformer.Transformer) (*served, error) {
-	words, err := madeVocabulary(t.VocabSize())
+	words, err := MadeTokenizer(t.VocabSize())
 	if err != nil {
 		return nil, err
 	}
@@ -198,8 +198,8 @@ func (s *stream) read(answer io.Reader, begun time.Time, n int) error {
 	return errors.New("the answer ends before [DONE]")
 }
 
-// madeVocabulary makes a tokenizer of n tokens, each with a text of its own.
-func madeVocabulary(n int) (*tokenizer.Tokenizer, error) {
+// MadeTokenizer makes a tokenizer of n tokens, each with a text of its own.
+func MadeTokenizer(n int) (*tokenizer.Tokenizer, error) {
 	vocab := make(map[string]int, n)
 	for i := range n {
 		vocab["t"+strconv.Itoa(i)] = i

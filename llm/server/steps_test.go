@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llama-webgpu/llama-webgpu/format/tokenizer"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
 	"github.com/llama-webgpu/llama-webgpu/llm"
+	"github.com/llama-webgpu/llama-webgpu/llm/bench"
 	"github.com/llama-webgpu/llama-webgpu/llm/server"
 )
 
@@ -34,7 +33,10 @@ func BenchmarkSteps(b *testing.B) {
 func benchmarkSteps(b *testing.B, clients int) {
 	const vocab, tokens = 32 << 10, 128
 	e := &paced{fed: make([]int, clients), vocab: vocab, most: clients}
-	t := madeTokenizer(b, vocab)
+	t, err := bench.MadeTokenizer(vocab)
+	if err != nil {
+		b.Fatal(err)
+	}
 	m := llm.New(llm.Parts{Engine: e, Vocabulary: llm.Vocabulary{Tokenizer: t, BOS: -1}})
 	s := server.New(server.Options{Queue: clients, Models: func() []server.Model {
 		return []server.Model{{ID: "paced", Load: func(context.Context) (*server.Loaded, error) {
@@ -69,26 +71,6 @@ func benchmarkSteps(b *testing.B, clients int) {
 	}
 	b.ReportMetric(float64(e.between.Microseconds())/float64(e.steps), "µs/step")
 	b.ReportMetric(0, "ns/op")
-}
-
-// madeTokenizer makes a tokenizer of n tokens, each with a text of its own.
-func madeTokenizer(b *testing.B, n int) *tokenizer.Tokenizer {
-	words := map[string]int{}
-	for i := range n {
-		words["t"+strconv.Itoa(i)] = i
-	}
-	data, err := json.Marshal(map[string]any{
-		"model":   map[string]any{"type": "BPE", "vocab": words, "merges": []string{}},
-		"decoder": map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	t, err := tokenizer.Parse(data)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return t
 }
 
 // paced is an engine that computes nothing: all its tokens have the same candidates, as many as a device finds.

@@ -116,7 +116,7 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 	if err := c.readQuantizationFile(dir); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	if err := c.bind(dir); err != nil {
+	if err := Reading(func() error { return c.bind(dir) }); err != nil {
 		if len(s.notes) > 0 {
 			err = fmt.Errorf("%w (%s)", err, strings.Join(s.notes, "; "))
 		}

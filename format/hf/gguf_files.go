@@ -124,7 +124,7 @@ func openGGUF(paths []string) (*ggufModel, *shards, error) {
 	s := &shards{tensors: map[string]stored{}}
 	m := &ggufModel{path: paths[0], tensors: map[string]ggufTensor{}}
 	for i, path := range paths {
-		if err := m.add(s, path, i, len(paths)); err != nil {
+		if err := Reading(func() error { return m.add(s, path, i, len(paths)) }); err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("%s: %w", path, err), s.close())
 		}
 	}

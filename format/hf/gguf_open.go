@@ -15,7 +15,7 @@ func openGGUFCheckpoint(paths []string, edits []Edit, found error) (*Checkpoint,
 		return nil, err
 	}
 	c := &Checkpoint{gguf: m, edited: true, shards: s, files: s.files}
-	if err := c.readGGUF(edits); err != nil {
+	if err := Reading(func() error { return c.readGGUF(edits) }); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return c, nil

@@ -74,10 +74,15 @@ func (s *shards) add(path string) error {
 	}
 	s.maps = append(s.maps, data)
 	s.files = append(s.files, File{path, int64(len(data))})
-	if what := disguised(data); what != "" {
-		return fmt.Errorf("%s: %s", path, what)
-	}
-	entries, views, err := parseFile(data)
+	var entries []entry
+	var views [][]byte
+	err = Reading(func() (err error) {
+		if what := disguised(data); what != "" {
+			return errors.New(what)
+		}
+		entries, views, err = parseFile(data)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

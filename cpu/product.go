@@ -3,9 +3,11 @@ package cpu
 import (
 	"context"
 	"math"
+	"runtime/debug"
 	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 	"github.com/llama-webgpu/llama-webgpu/kernels/simd"
 )
 
@@ -107,6 +109,7 @@ func (e *Engine) product(ctx context.Context, r *room, x []float32, tokens int, 
 	if work*tokens < least {
 		threads = 1
 	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a mapped file may have been cut short
 	everybody.run(threads, pieces, p)
 	return p.err
 }
@@ -179,13 +182,19 @@ func (p *product) do(helper, i int) {
 			continue
 		}
 		first := i * p.chunk
-		if err := p.rows(&p.e.work.scratch[helper], q, first, min(p.chunk, q.rows-first)); err != nil {
+		if err := p.guarded(&p.e.work.scratch[helper], q, first, min(p.chunk, q.rows-first)); err != nil {
 			p.mu.Lock()
 			p.err = err
 			p.mu.Unlock()
 		}
 		return
 	}
+}
+
+// guarded is rows, with an error for a fault in reading a mapped file.
+func (p *product) guarded(s *scratch, q *part, first, n int) (err error) {
+	defer mapped.Guard(&err)
+	return p.rows(s, q, first, n)
 }
 
 // rows makes rows first to first+n−1 of a part's products.

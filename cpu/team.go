@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -125,8 +126,9 @@ func (t *team) wait() {
 	}
 }
 
-// help is a helper's life.
+// help is a helper's life. Faults in what it does are panics, for tasks that recover from them.
 func (t *team) help(h *helper, number int) {
+	debug.SetPanicOnFault(true)
 	for seen := uint32(0); ; seen++ {
 		h.await(seen)
 		t.pieces(number)

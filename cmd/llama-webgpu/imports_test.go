@@ -31,9 +31,9 @@ var allowed = map[string][]string{
 	"format/hub":                           {},
 	"format/hub/hubtest":                   {},
 	"format/gguf/gguftest":                 {},
-	"format/hf":                            {"format/gguf", "format/model", "format/outdir", "format/vocab", "internal/vector"},
+	"format/hf":                            {"format/gguf", "format/model", "format/outdir", "format/vocab", "internal/mapped", "internal/vector"},
 	"format/block":                         {"internal/vector"},
-	"format/bundle":                        {"format/block", "format/model", "format/outdir", "format/strict", "internal/sha256"},
+	"format/bundle":                        {"format/block", "format/model", "format/outdir", "format/strict", "internal/mapped", "internal/sha256"},
 	"format/outdir":                        {},
 	"format/source":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/tokenizer"},
 	"llm":                                  {"format/outdir", "format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "internal/option", "llm/engine", "llm/grammar", "quant/auto", "quant/convert", "verify/run"},
@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"quant":                                {"format/block", "internal/vector"},
 	"quant/auto":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "format/source", "format/strict", "format/tokenizer", "format/tokenizer/chat", "format/vocab", "gpu", "gpu/calibrate", "gpu/transformer", "internal/option", "quant", "quant/calibrate", "quant/convert", "verify"},
 	"quant/calibrate":                      {"cpu", "format/block", "format/model", "kernels/simd", "quant", "quant/overlay", "verify"},
-	"quant/convert":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "quant"},
+	"quant/convert":                        {"format/block", "format/bundle", "format/hf", "format/model", "format/outdir", "internal/mapped", "quant"},
 	"internal/sha256":                      {},
 	"quant/overlay":                        {"format/block", "format/model"},
 	"kernels":                              {"internal/sha256"},
@@ -63,13 +63,14 @@ var allowed = map[string][]string{
 	"web":                                  {},
 	"internal/release":                     {},
 	"kernels/simd":                         {"format/block", "internal/vector"},
-	"cpu":                                  {"format/block", "format/model", "kernels/simd"}, // never verify: each is to find mistakes of the other
-	"verify":                               {"format/block", "format/model"},                 // never cpu or gpu: it compares two Forwarders
+	"cpu":                                  {"format/block", "format/model", "internal/mapped", "kernels/simd"}, // never verify: each is to find mistakes of the other
+	"verify":                               {"format/block", "format/model"},                                    // never cpu or gpu: it compares two Forwarders
 	"verify/report":                        {"verify"},
 	"verify/run":                           {"format/block", "format/bundle", "format/hf", "format/model", "format/source", "format/tokenizer", "gpu", "gpu/transformer", "internal/option", "llm/engine", "verify", "verify/report"},
 	"internal/fixture":                     {"format/block"},
 	"internal/cmdline":                     {"format/outdir"},
 	"internal/option":                      {},
+	"internal/mapped":                      {},
 	"internal/vector":                      {},
 }
 

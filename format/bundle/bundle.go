@@ -105,13 +105,8 @@ func (b *Bundle) Vocab() ([]byte, error) {
 	return data, nil
 }
 
-// Raw reads the bytes of tensor i as they are stored, row after row.
-func (b *Bundle) Raw(i int) *io.SectionReader {
-	t := &b.Manifest.Tensors[i]
-	return io.NewSectionReader(b.blobs[t.File], t.Offset, t.Length)
-}
-
-// Stored returns the bytes of tensor i where they lie, if the files are in memory, and how they are packed.
+// Stored returns the bytes of tensor i where they lie, if the files are in memory, and how they are packed. What reads
+// them must expect a fault: see mapped.Reading.
 func (b *Bundle) Stored(i int) (rows []byte, p block.Packing, ok bool) {
 	t := &b.Manifest.Tensors[i]
 	s, ok := b.blobs[t.File].ReaderAt.(slicer)
@@ -133,13 +128,23 @@ func (b *Bundle) Rows(i, row0, n int, dst []float32) error {
 		return fmt.Errorf("tensor %q: %d rows from %d into %d numbers: it has %d rows of %d", t.Name, n, row0, len(dst), rows, cols)
 	}
 	size := t.RowBytes()
-	src, done, err := b.bytes(t.File, t.Offset+int64(row0)*int64(size), n*size)
-	if err != nil {
+	return b.reading(i, func() error {
+		src, done, err := b.bytes(t.File, t.Offset+int64(row0)*int64(size), n*size)
+		if err != nil {
+			return err
+		}
+		defer done()
+		for r := range n {
+			t.decodeRow(dst[r*cols:(r+1)*cols], src[r*size:(r+1)*size])
+		}
+		return nil
+	})
+}
+
+// reading calls f, which reads tensor i, and names the tensor in its error.
+func (b *Bundle) reading(i int, f func() error) error {
+	if err := guarded(f); err != nil {
 		return fmt.Errorf("%s: %w", b.where(i), err)
-	}
-	defer done()
-	for r := range n {
-		t.decodeRow(dst[r*cols:(r+1)*cols], src[r*size:(r+1)*size])
 	}
 	return nil
 }

@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/edsrzf/mmap-go"
-
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
+	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
 // maxManifest is the size of the largest manifest that is read.
@@ -37,7 +36,11 @@ func Open(dir string) (*Bundle, error) {
 	for _, data := range maps {
 		blobs = append(blobs, Blob{data, int64(len(data))})
 	}
-	b, err := assemble(m, blobs)
+	var b *Bundle
+	err = guarded(func() (err error) {
+		b, err = assemble(m, blobs)
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), unmap(maps))
 	}
@@ -73,8 +76,8 @@ func statFile(path string) (fs.FileInfo, error) {
 }
 
 // mapFiles maps the files of a bundle.
-func mapFiles(dir string, files []File) ([]mapped, error) {
-	var maps []mapped
+func mapFiles(dir string, files []File) ([]mapping, error) {
+	var maps []mapping
 	for _, f := range files {
 		path := filepath.Join(dir, f.Name)
 		blob, err := mapFile(path)
@@ -89,45 +92,35 @@ func mapFiles(dir string, files []File) ([]mapped, error) {
 	return maps, nil
 }
 
-func unmap(maps []mapped) error {
+func unmap(maps []mapping) error {
 	var err error
 	for _, m := range maps {
-		err = errors.Join(err, m.unmap())
+		err = errors.Join(err, mapped.File(m).Close())
 	}
 	return err
 }
 
-// mapped is a file in memory.
-type mapped []byte
+// mapping is a file in memory.
+type mapping mapped.File
 
 // mapFile maps a file. An empty one cannot be mapped and is damaged anyway.
-func mapFile(path string) (mapped, error) {
+func mapFile(path string) (mapping, error) {
 	info, err := statFile(path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
 	if info.Size() < headerSize {
 		return nil, fmt.Errorf("%s: %w", path, corrupt("%d bytes: the header alone has %d", info.Size(), headerSize))
 	}
-	m, err := mmap.Map(f, mmap.RDONLY, 0)
+	m, err := mapped.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: mapping it into memory: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return mapped(m), nil
-}
-
-func (m mapped) unmap() error {
-	u := mmap.MMap(m)
-	return u.Unmap()
+	return mapping(m), nil
 }
 
 // Slice returns length bytes from offset on.
-func (m mapped) Slice(offset, length int64) ([]byte, error) {
+func (m mapping) Slice(offset, length int64) ([]byte, error) {
 	if offset < 0 || length < 0 || offset > int64(len(m))-length {
 		return nil, corrupt("bytes %d to %d: the file ends at %d", offset, offset+length, len(m))
 	}
@@ -135,7 +128,7 @@ func (m mapped) Slice(offset, length int64) ([]byte, error) {
 }
 
 // ReadAt reads from the file.
-func (m mapped) ReadAt(p []byte, off int64) (int, error) {
+func (m mapping) ReadAt(p []byte, off int64) (int, error) {
 	s, err := m.Slice(off, int64(len(p)))
 	return copy(p, s), err
 }

@@ -15,8 +15,5 @@ func (b *Bundle) ReadAt(i int, p []byte, off int64) error {
 	if off < 0 || off > t.Length-int64(len(p)) {
 		return fmt.Errorf("tensor %q: bytes %d to %d: it has %d", t.Name, off, off+int64(len(p)), t.Length)
 	}
-	if err := readAt(b.blobs[t.File], p, t.Offset+off); err != nil {
-		return fmt.Errorf("%s: %w", b.where(i), err)
-	}
-	return nil
+	return b.reading(i, func() error { return readAt(b.blobs[t.File], p, t.Offset+off) })
 }

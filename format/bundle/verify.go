@@ -31,9 +31,7 @@ func (b *Bundle) Check(ctx context.Context, progress func(done, total int64)) er
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(errs); i = int(next.Add(1)) - 1 {
-				if err := b.checkTensor(ctx, i, &count); err != nil {
-					errs[i] = fmt.Errorf("%s: %w", b.where(i), err)
-				}
+				errs[i] = b.reading(i, func() error { return b.checkTensor(ctx, i, &count) })
 			}
 		})
 	}

@@ -74,32 +74,41 @@ func (b *bound) adjusted() bool { return b.unit || b.columns != nil || b.factor 
 
 // lengths are those of the columns of a matrix, once they are known.
 type lengths struct {
-	once sync.Once
-	of   []float64 // [cols]
+	mu sync.Mutex
+	of []float64 // [cols]; nil before they are known, and after a fault in reading the matrix
 }
 
 // divide divides rows of b by the lengths of its columns, and by 1e-7 more. A column whose length is 1 but for rounding is
 // kept, so that a head that was written divided is read as it is.
 func (l *lengths) divide(b *bound, rows []float32) {
-	l.once.Do(func() {
-		l.of = make([]float64, b.cols)
-		row := make([]float32, b.cols)
-		for r := range b.rows {
-			b.readBase(0, r, 1, row)
-			for c, x := range row {
-				l.of[c] += float64(x) * float64(x)
-			}
-		}
-		for c, sum := range l.of {
-			l.of[c] = math.Sqrt(sum) + 1e-7
-			if math.Abs(l.of[c]-1) < 1e-6 {
-				l.of[c] = 1
-			}
-		}
-	})
+	of := l.columns(b)
 	for i := range rows {
-		rows[i] = float32(float64(rows[i]) / l.of[i%b.cols])
+		rows[i] = float32(float64(rows[i]) / of[i%b.cols])
 	}
+}
+
+// columns returns what the columns of b are divided by.
+func (l *lengths) columns(b *bound) []float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of != nil {
+		return l.of
+	}
+	of, row := make([]float64, b.cols), make([]float32, b.cols)
+	for r := range b.rows {
+		b.readBase(0, r, 1, row)
+		for c, x := range row {
+			of[c] += float64(x) * float64(x)
+		}
+	}
+	for c, sum := range of {
+		of[c] = math.Sqrt(sum) + 1e-7
+		if math.Abs(of[c]-1) < 1e-6 {
+			of[c] = 1
+		}
+	}
+	l.of = of
+	return of
 }
 
 // readBase is read without what adapters do.

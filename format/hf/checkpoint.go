@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
 // Checkpoint is an open checkpoint directory. It implements model.Weights and may be used by
@@ -116,7 +117,7 @@ func Open(dir string, edits ...Edit) (*Checkpoint, error) {
 	if err := c.readQuantizationFile(dir); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	if err := Reading(func() error { return c.bind(dir) }); err != nil {
+	if err := mapped.Reading(func() error { return c.bind(dir) }); err != nil {
 		if len(s.notes) > 0 {
 			err = fmt.Errorf("%w (%s)", err, strings.Join(s.notes, "; "))
 		}
@@ -195,7 +196,7 @@ func counted(n int, one, more string) string {
 }
 
 // Raw returns the bytes of tensor i, little-endian and of its SourceType, if they lie in one piece
-// and in the order [rows][cols], and are its values.
+// and in the order [rows][cols], and are its values. What reads them must expect a fault: see mapped.Reading.
 func (c *Checkpoint) Raw(i int) ([]byte, bool) {
 	b := &c.bound[i]
 	if len(b.parts) != 1 || b.experts != 1 || b.transposed || b.group != b.rows {
@@ -209,7 +210,7 @@ func (c *Checkpoint) Raw(i int) ([]byte, bool) {
 	return b.parts[0].data[from : from+b.rows*b.cols*size], true
 }
 
-// Rows fills dst, [n][Cols], with rows row0 to row0+n−1 of tensor i.
+// Rows fills dst, [n][Cols], with rows row0 to row0+n−1 of tensor i. Its error is a mapped.ErrFault if a file was cut short.
 func (c *Checkpoint) Rows(i, row0, n int, dst []float32) error {
 	t := &c.tensors[i]
 	if row0 < 0 || n < 0 || row0 > t.Rows()-n || len(dst) != n*t.Cols() {
@@ -219,11 +220,13 @@ func (c *Checkpoint) Rows(i, row0, n int, dst []float32) error {
 	if b.vectors(t) { // a vector is one row to the reader, but rows of one column here
 		row0, n = row0*b.rows, n*b.rows
 	}
-	for n > 0 {
-		expert, row := row0/b.rows, row0%b.rows
-		run := min(n, b.rows-row)
-		b.read(expert, row, run, dst[:run*b.cols])
-		row0, n, dst = row0+run, n-run, dst[run*b.cols:]
-	}
-	return nil
+	return mapped.Reading(func() error {
+		for n > 0 {
+			expert, row := row0/b.rows, row0%b.rows
+			run := min(n, b.rows-row)
+			b.read(expert, row, run, dst[:run*b.cols])
+			row0, n, dst = row0+run, n-run, dst[run*b.cols:]
+		}
+		return nil
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/llama-webgpu/llama-webgpu/format/gguf"
+	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
 // ggufModel is a model in GGUF files, of which the first has the metadata.
@@ -124,8 +125,14 @@ func openGGUF(paths []string) (*ggufModel, *shards, error) {
 	s := &shards{tensors: map[string]stored{}}
 	m := &ggufModel{path: paths[0], tensors: map[string]ggufTensor{}}
 	for i, path := range paths {
-		if err := Reading(func() error { return m.add(s, path, i, len(paths)) }); err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("%s: %w", path, err), s.close())
+		err := mapped.Reading(func() error {
+			if err := m.add(s, path, i, len(paths)); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, nil, errors.Join(err, s.close())
 		}
 	}
 	m.arch = m.text("general.architecture")

@@ -3,6 +3,8 @@ package hf
 import (
 	"errors"
 	"fmt"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
 // openGGUFCheckpoint opens the model in GGUF files as the checkpoint that it was made of.
@@ -15,7 +17,7 @@ func openGGUFCheckpoint(paths []string, edits []Edit, found error) (*Checkpoint,
 		return nil, err
 	}
 	c := &Checkpoint{gguf: m, edited: true, shards: s, files: s.files}
-	if err := Reading(func() error { return c.readGGUF(edits) }); err != nil {
+	if err := mapped.Reading(func() error { return c.readGGUF(edits) }); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return c, nil

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
 // The files of a LoRA adapter.
@@ -49,7 +51,7 @@ func (c *Checkpoint) Merge(dir string, scale float64) error {
 	}
 	tensors, bounds, text, edited, notes, tied := c.tensors, c.bound, c.text, c.edited, c.notes, c.config.spec.TiedHead
 	m := &merger{c: c, a: a, s: s, scale: scale}
-	if err := m.run(); err != nil {
+	if err := mapped.Reading(m.run); err != nil {
 		c.tensors, c.bound, c.text, c.edited, c.notes, c.config.spec.TiedHead = tensors, bounds, text, edited, notes, tied
 		return errors.Join(err, s.close())
 	}

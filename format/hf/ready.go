@@ -5,6 +5,8 @@ import (
 	"math"
 
 	"github.com/x448/float16"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
 // Rounded is what Ready says of values that are those of blocks but for rounding.
@@ -22,6 +24,17 @@ const closeness = 1 / 8.
 // not, although the tensor is quantized, why says what is in the way. If they are, why is "", or Rounded
 // if a value may differ by an eighth of a step, or Least.
 func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
+	err := mapped.Reading(func() error {
+		ok, why = c.ready(i, bits, block)
+		return nil
+	})
+	if err != nil {
+		return false, err.Error()
+	}
+	return ok, why
+}
+
+func (c *Checkpoint) ready(i, bits, block int) (ok bool, why string) {
 	rounded := ""
 	merged := len(c.bound[i].changes) > 0
 	for k := range c.bound[i].parts {
@@ -203,15 +216,17 @@ func (c *Checkpoint) Blocks(i, bits, block, row0, n int, dst []byte) error {
 	if row0 < 0 || n < 0 || row0 > t.Rows()-n || len(dst) != n*size {
 		return fmt.Errorf("tensor %q: rows %d–%d of %d into %d bytes of %d", t.Name, row0, row0+n, t.Rows(), len(dst), n*size)
 	}
-	for n > 0 {
-		run := min(n, b.rows-row0%b.rows)
-		b.pieces(row0/b.rows, row0%b.rows, run, func(p *part, first, at, n int) {
-			p.grid().blocks(first+at, n, bits, block, dst[:n*size])
-			dst = dst[n*size:]
-		})
-		row0, n = row0+run, n-run
-	}
-	return nil
+	return mapped.Reading(func() error {
+		for n > 0 {
+			run := min(n, b.rows-row0%b.rows)
+			b.pieces(row0/b.rows, row0%b.rows, run, func(p *part, first, at, n int) {
+				p.grid().blocks(first+at, n, bits, block, dst[:n*size])
+				dst = dst[n*size:]
+			})
+			row0, n = row0+run, n-run
+		}
+		return nil
+	})
 }
 
 // blocks writes rows row to row+n−1.

@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/edsrzf/mmap-go"
 	"github.com/go-json-experiment/json"
 	"github.com/nlpodyssey/safetensors"
+
+	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
 const (
@@ -32,7 +33,7 @@ type stored struct {
 // shards are the mapped files of a checkpoint and the tensors in them.
 type shards struct {
 	files   []File
-	maps    []mmap.MMap
+	maps    []mapped.File
 	tensors map[string]stored
 	notes   []string
 }
@@ -76,15 +77,17 @@ func (s *shards) add(path string) error {
 	s.files = append(s.files, File{path, int64(len(data))})
 	var entries []entry
 	var views [][]byte
-	err = Reading(func() (err error) {
+	err = mapped.Reading(func() (err error) {
 		if what := disguised(data); what != "" {
-			return errors.New(what)
+			return fmt.Errorf("%s: %s", path, what)
 		}
-		entries, views, err = parseFile(data)
-		return err
+		if entries, views, err = parseFile(data); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	for i, e := range entries {
 		if earlier, ok := s.tensors[e.name]; ok {
@@ -127,7 +130,7 @@ func parseFile(file []byte) (entries []entry, views [][]byte, err error) {
 	return entries, views, nil
 }
 
-func mapFile(path string) (mmap.MMap, error) {
+func mapFile(path string) (mapped.File, error) {
 	info, err := os.Stat(path) // before it is opened: a pipe would wait for who writes to it
 	if err != nil {
 		if _, link := os.Lstat(path); link == nil && errors.Is(err, fs.ErrNotExist) {
@@ -138,21 +141,16 @@ func mapFile(path string) (mmap.MMap, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
 	if info.Size() < 8 { // nothing can be mapped of an empty file
 		return nil, fmt.Errorf("is cut off: it has %d bytes; fetch it again", info.Size())
 	}
-	return mmap.Map(f, mmap.RDONLY, 0)
+	return mapped.Open(path)
 }
 
 func (s *shards) close() error {
 	var err error
 	for i := range s.maps {
-		err = errors.Join(err, s.maps[i].Unmap())
+		err = errors.Join(err, s.maps[i].Close())
 	}
 	s.maps, s.tensors = nil, nil
 	return err

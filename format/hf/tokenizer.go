@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/llama-webgpu/llama-webgpu/format/vocab"
+	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
 // Tokenizer returns the checkpoint's tokenizer.json, nil if there is nothing that says how text becomes
@@ -31,7 +32,11 @@ type vocabulary struct {
 // readTokenizer does what Tokenizer says, each time anew.
 func (c *Checkpoint) readTokenizer() (text []byte, made string, err error) {
 	if c.gguf != nil {
-		return c.gguf.tokenizer()
+		err = mapped.Reading(func() (err error) {
+			text, made, err = c.gguf.tokenizer()
+			return err
+		})
+		return text, made, err
 	}
 	text, err = os.ReadFile(filepath.Join(c.dir, "tokenizer.json"))
 	if errors.Is(err, fs.ErrNotExist) {

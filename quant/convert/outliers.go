@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
@@ -66,7 +65,7 @@ func rowLengths(ctx context.Context, src model.Weights, i, threads int) ([]float
 				return err
 			}
 			tile := make([]float32, n*t.Cols())
-			if err := hf.Reading(func() error { return src.Rows(i, row0, n, tile) }); err != nil {
+			if err := src.Rows(i, row0, n, tile); err != nil {
 				return err
 			}
 			for r := range n {

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
-	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
@@ -47,7 +46,7 @@ func (p *plan) write(ctx context.Context, w *bundle.Writer) error {
 		group.Go(func() error {
 			k := worker{plan: p, buffers: buffers}
 			for t := range work {
-				if err := hf.Reading(func() error { return k.encode(t) }); err != nil {
+				if err := k.encode(t); err != nil {
 					return fmt.Errorf("tensor %q: %w", p.tensors[t.tensor].Name, err)
 				}
 				close(t.done)

@@ -49,7 +49,7 @@ func newPlan(ctx context.Context, src Source, o Options) (*plan, error) {
 		var err error
 		if t.Quantizable() {
 			e.Type, e.Block = o.matrix(t)
-		} else if err = hf.Reading(func() (err error) { e.Type, err = floats(ctx, src.Weights, i, o.Sanitize); return err }); err != nil {
+		} else if e.Type, err = floats(ctx, src.Weights, i, o.Sanitize); err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
 		if e.Block != 0 {

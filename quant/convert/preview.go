@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
-	"github.com/llama-webgpu/llama-webgpu/format/hf"
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
@@ -78,7 +77,7 @@ func (p *plan) measure(ctx context.Context, i int) (float64, error) {
 	weights, begun := 0, time.Now()
 	for r, step := 0, tileRows(m); r < m.Rows() && time.Since(begun) < sample; r += step {
 		t := &tile{tensor: i, row0: r, rows: min(step, m.Rows()-r)}
-		if err := hf.Reading(func() error { return k.encode(t) }); err != nil {
+		if err := k.encode(t); err != nil {
 			return 0, err
 		}
 		weights += t.rows * m.Cols()

@@ -18,6 +18,7 @@ type summary struct {
 	Format      string          `json:"format"`
 	Block       int             `json:"block"`
 	Method      string          `json:"method"`
+	Calibrated  string          `json:"calibrated_on,omitempty"` // where, and what made the sums
 	BytesBefore int64           `json:"bytes_before"`
 	BytesAfter  int64           `json:"bytes_after"`
 	Bits        float64         `json:"bits_per_weight"`
@@ -39,7 +40,7 @@ type tensorSummary struct {
 func newSummary(c *cli.Context, r *convert.Report) summary {
 	q := r.Manifest.Quantization
 	s := summary{
-		Output: c.String("output-dir"), ID: r.Manifest.ID, Format: q.Format, Block: q.Block, Method: q.Method,
+		Output: c.String("output-dir"), ID: r.Manifest.ID, Format: q.Format, Block: q.Block, Method: q.Method, Calibrated: r.Calibrated,
 		BytesBefore: r.In, BytesAfter: r.Out, Bits: convert.Total(r.Tensors).Bits(), Seconds: r.Elapsed.Seconds(),
 		Notes: append([]string{}, r.Manifest.Notes...),
 	}
@@ -76,6 +77,9 @@ func showSummary(c *cli.Context, r *convert.Report) {
 	}
 	for _, note := range r.Manifest.Notes {
 		fmt.Fprintf(stdout(c), "\nnote: %s\n", note)
+	}
+	if r.Calibrated != "" {
+		fmt.Fprintf(stdout(c), "\ncalibrated on %s\n", r.Calibrated)
 	}
 	fmt.Fprintf(stdout(c), "\n%s written in %.1f s\n", c.String("output-dir"), r.Elapsed.Seconds())
 }

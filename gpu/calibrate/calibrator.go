@@ -30,6 +30,7 @@ type Calibrator struct {
 	kept     expertSums
 	beyond   []int // layers with keys or values beyond block.SafeKV
 	sumBytes int   // SumBytes
+	choice   Choice
 }
 
 // SumBytes is about how much memory the sums of several experts may take: on the device, and the same again on the
@@ -58,12 +59,21 @@ func New(ctx context.Context, dev *gpu.Device, src model.Weights, windows [][]in
 		tracks = 2
 	}
 	k := newKeeper(dev, src.Spec().Hidden, heads+floatsOf(src.Spec()), tracks, windows)
-	var err error
-	if k.matrices, err = matricesPay(ctx, dev); err != nil {
+	choice, err := choose(ctx, dev)
+	if err != nil {
 		return nil, err
 	}
-	return newCalibrator(src, k, exact)
+	k.matrices = choice.Kernel == matrixKernel
+	c, err := newCalibrator(src, k, exact)
+	if err != nil {
+		return nil, err
+	}
+	c.choice = choice
+	return c, nil
 }
+
+// Choice says which kernel makes the sums, and why.
+func (c *Calibrator) Choice() Choice { return c.choice }
 
 func newCalibrator(src model.Weights, k *keeper, exact bool) (*Calibrator, error) {
 	c := &Calibrator{src: src, windows: k.windows, layer: model.NoLayer, sumBytes: SumBytes}

@@ -12,6 +12,9 @@ import (
 // matrixKernel adds up outer products by subgroup matrices of float16. Before it, split_columns makes vectors pairs of these.
 const matrixKernel = "gram_matrix"
 
+// floatKernel adds them up in float32.
+const floatKernel = "gram"
+
 // matrixTokens is how many tokens it multiplies at a time.
 const matrixTokens = 16
 

@@ -83,12 +83,30 @@ func compareKinds(t *testing.T, name string, got, want *quant.Sums) {
 	}
 }
 
-// TestMatricesPay: a device without subgroup matrices is not asked to use them; one that has them tries.
-func TestMatricesPay(t *testing.T) {
+// TestJudge chooses a kernel by how it did in the trial, and says why.
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		off             float64
+		float, matrices time.Duration
+		want            Choice
+	}{
+		{1e-6, 31 * time.Millisecond, 10 * time.Millisecond, Choice{matrixKernel, "3.10 times as fast as gram"}},
+		{1e-6, 10 * time.Millisecond, 10 * time.Millisecond, Choice{floatKernel, "gram_matrix is 1.00 times as fast, at least 1.10 is wanted"}},
+		{1e-4, 31 * time.Millisecond, 10 * time.Millisecond, Choice{floatKernel, "gram_matrix is off by 0.0001, at most 5e-06 is allowed"}},
+		{math.NaN(), 0, 0, Choice{floatKernel, "gram_matrix is off by NaN, at most 5e-06 is allowed"}},
+	} {
+		if got := judge(c.off, c.float, c.matrices); got != c.want {
+			t.Errorf("%v, %v and %v: %v, want %v", c.off, c.float, c.matrices, got, c.want)
+		}
+	}
+}
+
+// TestChoose: a device without subgroup matrices is not asked to use them; one that has them tries.
+func TestChoose(t *testing.T) {
 	dev := gputest.Open(t)
-	pay, err := matricesPay(t.Context(), dev)
-	if err != nil || pay && matrixTile(dev) == nil {
-		t.Errorf("%v, %v", pay, err)
+	choice, err := choose(t.Context(), dev)
+	if err != nil || choice.Why == "" || (choice.Kernel == matrixKernel) && matrixTile(dev) == nil {
+		t.Errorf("%v, %v", choice, err)
 	}
 	if matrixTile(dev) != nil {
 		return

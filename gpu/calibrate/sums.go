@@ -189,7 +189,7 @@ func (s *sums) add(r *graph.Recorder, set *set, n *sum, i int, o operands) {
 		return
 	}
 	maps.Copy(c, kernels.Consts{"STRIDE": o.x.Stride, "Y_STRIDE": o.y.Stride, "DIFF": flag(o.diff), "FIRST": o.first})
-	r.Dispatch("gram", c, (width+63)/64, (rows+63)/64, o.x.Buffer, o.y.Buffer, o.z.Buffer, n.stripes[i], set.inputs)
+	r.Dispatch(floatKernel, c, (width+63)/64, (rows+63)/64, o.x.Buffer, o.y.Buffer, o.z.Buffer, n.stripes[i], set.inputs)
 }
 
 func flag(on bool) int {

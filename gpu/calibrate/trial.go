@@ -21,27 +21,48 @@ const matrixLoss = 5e-6
 // matrixGain is how many times as fast they have to be.
 const matrixGain = 1.1
 
-// matricesPay reports whether a device has subgroup matrices of float16 that make sums right, and faster than float32 does.
-func matricesPay(ctx context.Context, dev *gpu.Device) (bool, error) {
+// Choice is the kernel that makes the sums over the inputs of matrices, and why it is this one.
+type Choice struct{ Kernel, Why string }
+
+func (c Choice) String() string { return c.Kernel + " (" + c.Why + ")" }
+
+// choose returns matrixKernel if a device has subgroup matrices of float16 that make sums right, and faster than float32 does.
+func choose(ctx context.Context, dev *gpu.Device) (Choice, error) {
 	if matrixTile(dev) == nil {
-		return false, nil
+		return Choice{floatKernel, "the device lacks what " + matrixKernel + " needs"}, nil
 	}
 	t, err := newTrial(dev, 1024, 512)
 	if err != nil {
-		return false, err
+		return Choice{}, err
 	}
 	defer t.arena.Close()
 	off, err := t.off(ctx)
-	if err == nil && off <= matrixLoss {
-		var float, matrices time.Duration
-		if float, matrices, err = t.race(ctx); err == nil {
-			return float64(float) >= matrixGain*float64(matrices), nil
-		}
+	if err == nil && !(off <= matrixLoss) {
+		return judge(off, 0, 0), nil
 	}
-	if err != nil && (ctx.Err() != nil || errors.Is(err, gpu.ErrDeviceLost)) {
-		return false, fmt.Errorf("calibration: trying kernel %s: %w", matrixKernel, err)
+	var float, matrices time.Duration
+	if err == nil {
+		float, matrices, err = t.race(ctx)
 	}
-	return false, nil // what a device cannot compile, or gets wrong, it need not run
+	switch {
+	case err == nil:
+		return judge(off, float, matrices), nil
+	case ctx.Err() != nil || errors.Is(err, gpu.ErrDeviceLost):
+		return Choice{}, fmt.Errorf("calibration: trying kernel %s: %w", matrixKernel, err)
+	}
+	return Choice{floatKernel, fmt.Sprintf("%s failed: %v", matrixKernel, err)}, nil // what a device cannot compile it need not run
+}
+
+// judge chooses by how far sums by subgroup matrices are off, and how long both kernels take.
+func judge(off float64, float, matrices time.Duration) Choice {
+	if !(off <= matrixLoss) {
+		return Choice{floatKernel, fmt.Sprintf("%s is off by %.2g, at most %.2g is allowed", matrixKernel, off, matrixLoss)}
+	}
+	speed := float64(float) / float64(matrices)
+	if speed < matrixGain {
+		return Choice{floatKernel, fmt.Sprintf("%s is %.2f times as fast, at least %.2f is wanted", matrixKernel, speed, matrixGain)}
+	}
+	return Choice{matrixKernel, fmt.Sprintf("%.2f times as fast as %s", speed, floatKernel)}
 }
 
 // trial is the sum over random vectors, whose columns are of very different sizes, made in both ways.

@@ -55,6 +55,7 @@ func (j *job) calibrate(ctx context.Context) error {
 		}
 		j.ends = append(j.ends, k.Close)
 		j.options.Calibration = k
+		j.tell("the CPU")
 		return nil
 	}
 	k, err := gpucalibrate.New(ctx, dev, j.source.Weights, windows, exact)
@@ -63,7 +64,16 @@ func (j *job) calibrate(ctx context.Context) error {
 	}
 	j.ends = append(j.ends, j.logged("calibration: temporary file", k.Close))
 	j.options.Calibration = k
+	j.tell(fmt.Sprintf("%s, sums by kernel %s", dev.Info().Where(), k.Choice()))
 	return nil
+}
+
+// tell notes, and logs, where the calibration text is run.
+func (j *job) tell(where string) {
+	j.calibrated = where
+	if j.wanted.Log != nil {
+		j.wanted.Log.Info("calibration", "on", where)
+	}
 }
 
 // openDevice opens the GPU that calibration text is run on, nil for the CPU engine: where the options say, or, if they

@@ -54,7 +54,12 @@ func Convert(ctx context.Context, dir, out string, o Options) (_ *convert.Report
 		}
 	}
 	j.options.Progress = func(p convert.Progress) { j.report(Converting, p) }
-	return convert.Run(ctx, j.source.converter(), out, j.options)
+	r, err := convert.Run(ctx, j.source.converter(), out, j.options)
+	if err != nil {
+		return nil, err
+	}
+	r.Calibrated = j.calibrated
+	return r, nil
 }
 
 // job is one conversion from its checks to its end.
@@ -64,6 +69,8 @@ type job struct {
 	options convert.Options // what follows from it
 	source  *checkpoint
 	ends    []func() error // in reverse order
+
+	calibrated string // convert.Report.Calibrated
 }
 
 // newJob opens and checks a checkpoint and settles the method. o was checked.

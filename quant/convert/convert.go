@@ -37,6 +37,8 @@ type Report struct {
 	Tensors  []TensorReport
 	In, Out  int64 // bytes of tensors in the checkpoint, bytes of the blob
 	Elapsed  time.Duration
+	// Calibrated says where the calibration text was run, and what made its sums; "" without a calibration.
+	Calibrated string
 }
 
 // TensorReport says what was done to a tensor.

@@ -136,10 +136,17 @@ type watched struct {
 	bytes  int64
 	gone   bool   // the client went away before the end
 	failed []byte // what was answered, if it is an error
+	ended  error  // what ended a stream; nil: its end, or there is none
 }
+
+// StreamError implements server.StreamErrors.
+func (w *watched) StreamError(err error) { w.ended = err }
 
 // why is the message of an error that was answered, "": there was none.
 func (w *watched) why() string {
+	if w.ended != nil {
+		return w.ended.Error()
+	}
 	var e struct {
 		Error struct{ Message string }
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -23,6 +24,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/llm/server"
 )
 
 // selfSigned writes a certificate for 127.0.0.1 and its key, and returns who trusts it.
@@ -108,8 +111,15 @@ func TestService(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusTeapot)
+		status := http.StatusTeapot
+		if r.URL.Path == "/v1/stream" { // which has begun when it fails
+			status = http.StatusOK
+		}
+		w.WriteHeader(status)
 		_, _ = io.WriteString(w, r.Proto)
+		if status == http.StatusOK {
+			w.(server.StreamErrors).StreamError(errors.New("the stream broke"))
+		}
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			t.Errorf("a stream cannot be flushed: %v", err)
 		}
@@ -126,6 +136,11 @@ func TestService(t *testing.T) {
 		if err != nil || string(text) != proto || r.StatusCode != http.StatusTeapot {
 			t.Errorf("%d %s, %v; want %s", r.StatusCode, text, err, proto)
 		}
+		r, err = c.Get("https://" + l.Addr().String() + "/v1/stream")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
 		c.CloseIdleConnections()
 	}
 	cancel()
@@ -145,12 +160,18 @@ func TestService(t *testing.T) {
 		}
 		if entry.Msg == "request" {
 			n++
+			if entry.Path == "/v1/stream" {
+				if entry.Status != http.StatusOK || entry.Error != "the stream broke" {
+					t.Errorf("%s", line)
+				}
+				continue
+			}
 			if entry.Path != "/v1/models" || entry.Status != http.StatusTeapot || entry.Bytes != 8 || !strings.HasPrefix(entry.Error, "HTTP/") { // all that was answered
 				t.Errorf("%s", line)
 			}
 		}
 	}
-	if n != 2 {
+	if n != 4 {
 		t.Errorf("%d requests were logged: %s", n, log.String())
 	}
 }

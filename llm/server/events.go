@@ -20,6 +20,25 @@ func newEvents(w http.ResponseWriter) *events {
 	return &events{w: w, out: http.NewResponseController(w)}
 }
 
+// StreamErrors is what a ResponseWriter, or one that it wraps, implements to be told of an error that ends a stream: such an
+// error is an event, and the status was sent before it.
+type StreamErrors interface{ StreamError(err error) }
+
+// failed tells of an error that is sent as an event.
+func (e *events) failed(err error) {
+	for w := e.w; ; {
+		if to, ok := w.(StreamErrors); ok {
+			to.StreamError(err)
+			return
+		}
+		wrapping, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = wrapping.Unwrap()
+	}
+}
+
 // begun reports whether the answer is one of events.
 func (e *events) begun() bool { return e.open || len(e.data) > 0 }
 

@@ -79,6 +79,7 @@ func (a *responder) run(texts *llm.Texts) error {
 	if err == nil || a.e == nil || !a.e.begun() {
 		return err
 	}
+	a.e.failed(err)
 	a.failed(asAPI(err))
 	return nil
 }

@@ -19,6 +19,7 @@ func (j *job) stream(w http.ResponseWriter, texts *llm.Texts) error {
 	case err != nil && !e.begun():
 		return err
 	case err != nil:
+		e.failed(err)
 		e.send(map[string]any{"error": asAPI(err)})
 	default:
 		t.end()

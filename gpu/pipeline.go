@@ -99,6 +99,13 @@ func (d *Device) olderPipeline(k kernels.Kernel, first error) (h, layout handle,
 	return h, layout, err
 }
 
+// Compiled reports whether the kernel of a key is compiled.
+func (d *Device) Compiled(key string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pipelines[key] != nil
+}
+
 // CompileTime reports how long the driver took to compile the kernel of a key, 0 if it has not.
 func (d *Device) CompileTime(key string) time.Duration {
 	d.mu.Lock()

@@ -24,6 +24,11 @@ type Scheduler struct {
 	wake  chan struct{} // something has changed; room for one
 	done  chan struct{} // closed when nothing runs any more
 
+	warming sync.WaitGroup  // see Warm
+	first   chan struct{}   // closed when a text has its first token
+	quit    context.Context // ends when Close is called
+	leaving context.CancelFunc
+
 	mu       sync.Mutex
 	waiting  []*text
 	closing  bool
@@ -41,6 +46,7 @@ type Scheduler struct {
 	active []*text    // in the order in which they began
 	free   []*Session // the one that was used longest ago first
 	turn   int        // steps with prompts, see order
+	begun  bool       // a text has had its first token
 	served []*Texts   // that have something to take, since ring
 	bell   chan []*Texts
 }
@@ -62,9 +68,10 @@ func NewScheduler(m *Model, queue int) (*Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheduler{m: m, queue: queue, sessions: sessions, free: slices.Clone(sessions), busy: map[*Session]bool{}, wake: make(chan struct{}, 1), done: make(chan struct{}), bell: make(chan []*Texts, 1)}
+	s := &Scheduler{m: m, queue: queue, sessions: sessions, free: slices.Clone(sessions), busy: map[*Session]bool{}, wake: make(chan struct{}, 1), done: make(chan struct{}), bell: make(chan []*Texts, 1), first: make(chan struct{})}
 	_, s.copies = m.engine.(Copier)
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.quit, s.leaving = context.WithCancel(s.ctx)
 	go s.run()
 	go s.wakeReaders()
 	return s, nil
@@ -108,6 +115,8 @@ func (s *Scheduler) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
+	s.leaving()
+	s.warming.Wait()
 	signal(s.wake)
 	select {
 	case <-s.done:
@@ -248,6 +257,10 @@ func (s *Scheduler) step() {
 
 // took delivers what a step has added to a text.
 func (s *Scheduler) took(t *text, p Piece, err error) {
+	if !s.begun && !t.run.first.IsZero() {
+		s.begun = true
+		close(s.first)
+	}
 	switch {
 	case err != nil:
 		s.fail(t, err)

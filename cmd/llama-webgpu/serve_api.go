@@ -110,6 +110,13 @@ func loadServed(ctx context.Context, c *cli.Context, m web.Model) (*server.Loade
 	}
 	if dev := model.Device(); dev != nil {
 		in.Failed = dev.Failed
+		in.Warmed = func(kernels int, took time.Duration, err error) {
+			if err != nil {
+				slog.Warn("kernels of larger batches are compiled when they are needed", "model", m.Name, "error", err)
+				return
+			}
+			slog.Info("kernels of larger batches compiled", "model", m.Name, "kernels", kernels, "seconds", took.Seconds())
+		}
 	}
 	return in, nil
 }

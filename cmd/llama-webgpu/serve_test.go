@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -156,6 +158,25 @@ func TestServedAPI(t *testing.T) {
 		_ = resp.Body.Close()
 		if err != nil || !strings.Contains(string(data), test.want) {
 			t.Errorf("%s: %d %.300s, want %s in it", test.path, resp.StatusCode, data, test.want)
+		}
+	}
+}
+
+// TestServedWarm serves a bundle on a GPU: after the first text, the kernels of larger batches are compiled without being asked for.
+func TestServedWarm(t *testing.T) {
+	h := servedAPI(t, "--device", "gpu", "--max-seq-len", "128", "--parallel", "3")
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	var log lines
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "http://localhost/v1/completions", strings.NewReader(`{"prompt":"It was","max_tokens":3}`)))
+	if w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for begun := time.Now(); !strings.Contains(log.String(), `msg="kernels of larger batches compiled" model=tiny kernels=`); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begun) > 2*time.Minute {
+			t.Fatalf("kernels were not compiled: %s", log.String())
 		}
 	}
 }

@@ -93,18 +93,25 @@ func (k *Kit) Program(passes ...*Pass) (*gpu.Program, error) {
 	return p, p.Err()
 }
 
-// Compile compiles the kernels of passes with several goroutines.
-func Compile(ctx context.Context, dev *gpu.Device, passes []*Pass) error {
-	var list []kernels.Kernel
+// Missing lists the kernels of passes that are not compiled yet.
+func Missing(dev *gpu.Device, passes []*Pass) (list []kernels.Kernel) {
 	seen := map[string]bool{}
 	for _, p := range passes {
 		for _, d := range p.Dispatches {
 			if !d.Copies() && !seen[d.Kernel.Key] {
 				seen[d.Kernel.Key] = true
-				list = append(list, d.Kernel)
+				if !dev.Compiled(d.Kernel.Key) {
+					list = append(list, d.Kernel)
+				}
 			}
 		}
 	}
+	return list
+}
+
+// Compile compiles the kernels of passes with several goroutines.
+func Compile(ctx context.Context, dev *gpu.Device, passes []*Pass) error {
+	list := Missing(dev, passes)
 	next := make(chan kernels.Kernel, len(list))
 	for _, k := range list {
 		next <- k

@@ -132,4 +132,58 @@ func TestWarm(t *testing.T) {
 	}
 }
 
+// TestWarmStep compiles the kernels of steps of several sequences while others run: those steps need no compilation
+// afterwards, whatever the length of the context, and nothing is compiled twice.
+func TestWarmStep(t *testing.T) {
+	dev := gputest.Open(t)
+	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
+	ctx := t.Context()
+	tr, err := New(ctx, dev, src, Options{MaxBatch: 4, Warm: []int{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	compile, err := tr.WarmStep(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped, cancel := context.WithCancel(ctx)
+	cancel()
+	if n, err := compile(stopped); n != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended, %d kernels were compiled: %v", n, err)
+	}
+	done := make(chan error)
+	go func() {
+		n, err := compile(ctx)
+		if n == 0 && err == nil {
+			err = errors.New("there was nothing to compile")
+		}
+		done <- err
+	}()
+	for range 3 {
+		if err := tr.TopOf(ctx, []int{0}, []int32{1}, ignored); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	compiled := dev.Stats().Pipelines
+	if err := tr.TopOf(ctx, []int{0, 1, 2}, []int32{1, 2, 3}, ignored); err != nil {
+		t.Fatal(err)
+	}
+	if n := dev.Stats().Pipelines; n != compiled {
+		t.Errorf("the step compiled %d kernels more", n-compiled)
+	}
+	if compile, err = tr.WarmStep(3); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := compile(ctx); n != 0 || err != nil {
+		t.Errorf("%d kernels were compiled again, %v", n, err)
+	}
+	if _, err := tr.WarmStep(5); err == nil {
+		t.Error("a step of more sequences than there are was taken")
+	}
+}
+
 func ignored(int, []sample.Candidate, float64) error { return nil }

@@ -2,6 +2,7 @@ package transformer
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
@@ -36,8 +37,7 @@ func (t *Transformer) rowsRead(n int) int {
 	return 1
 }
 
-// warmKeys lists the passes of Options.Warm: steps of n sequences, once for each way in which attention splits a
-// context, or chunks of n tokens.
+// warmKeys lists the passes of Options.Warm: steps of n sequences, or chunks of n tokens.
 func (t *Transformer) warmKeys() []bodyKey {
 	var keys []bodyKey
 	for _, n := range t.opts.Warm {
@@ -46,17 +46,50 @@ func (t *Transformer) warmKeys() []bodyKey {
 			keys = append(keys, t.passes.key(n, n, graph.InOrder))
 			continue
 		}
-		for context := 1; ; context *= 2 {
-			context = min(context, t.opts.MaxSeqLen)
-			if key := t.passes.key(n, context, graph.Single); len(keys) == 0 || keys[len(keys)-1] != key {
-				keys = append(keys, key)
-			}
-			if context == t.opts.MaxSeqLen {
-				break
-			}
-		}
+		keys = append(keys, t.stepKeys(n)...)
 	}
 	return keys
+}
+
+// stepKeys lists the passes of a step of n sequences, one for each way in which attention splits a context.
+func (t *Transformer) stepKeys(n int) (keys []bodyKey) {
+	for context := 1; ; context *= 2 {
+		context = min(context, t.opts.MaxSeqLen)
+		if key := t.passes.key(n, context, graph.Single); len(keys) == 0 || keys[len(keys)-1] != key {
+			keys = append(keys, key)
+		}
+		if context == t.opts.MaxSeqLen {
+			return keys
+		}
+	}
+}
+
+// WarmStep returns what compiles the kernels of steps of n sequences that are not compiled yet, one after the other, and
+// reports how many these are. Unlike the methods of a Transformer, compile may run beside anything else.
+func (t *Transformer) WarmStep(n int) (compile func(ctx context.Context) (compiled int, err error), err error) {
+	if n < 1 || n > t.opts.MaxBatch {
+		return nil, fmt.Errorf("a step of %d sequences: there are %d", n, t.opts.MaxBatch)
+	}
+	var all []*graph.Pass
+	for _, key := range t.stepKeys(n) {
+		passes, err := t.record(key, n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, passes...)
+	}
+	missing, dev := graph.Missing(t.dev, all), t.dev
+	return func(ctx context.Context) (int, error) {
+		for i, k := range missing {
+			if err := ctx.Err(); err != nil {
+				return i, err
+			}
+			if _, err := dev.Pipeline(k); err != nil {
+				return i, err
+			}
+		}
+		return len(missing), nil
+	}, nil
 }
 
 // prepare makes the programs of a pass.

@@ -29,6 +29,10 @@ type Loaded struct {
 	Template func(vars map[string]any) (llm.Template, error) // its chat template with other variables
 	Close    func() error                                    // closes Model and whatever it was made from
 
+	// Warmed is told of the kernels of larger batches, once they were compiled in the background; see llm.Scheduler.Warm. nil: they
+	// are compiled when they are needed.
+	Warmed func(kernels int, took time.Duration, err error)
+
 	// Failed returns why the model can never be used again, because its GPU was lost: it is loaded anew then. nil: that cannot be.
 	Failed func() error
 }
@@ -146,6 +150,8 @@ func (r *registry) load(l *loaded, old []*loaded) {
 	if err == nil {
 		if l.scheduler, err = llm.NewScheduler(in.Model, r.queue); err != nil {
 			err = errors.Join(err, in.Close())
+		} else if in.Warmed != nil {
+			l.scheduler.Warm(in.Warmed)
 		}
 		l.in = in
 	}

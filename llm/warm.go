@@ -1,0 +1,65 @@
+package llm
+
+import (
+	"context"
+	"time"
+)
+
+// Warmer is an Engine that compiles the kernels of a step the first time that as many sequences take one.
+type Warmer interface {
+	// WarmStep returns what compiles the kernels of steps of n sequences that are not compiled yet, and reports how many
+	// these are. It may run beside all methods of the engine, until that is closed.
+	WarmStep(n int) (compile func(ctx context.Context) (compiled int, err error), err error)
+}
+
+// Warm compiles, in the background, the kernels of steps of several texts, so that the first of them need not wait for a
+// compiler: of 2, 4, 8 … texts first. It begins when a text has its first token, compiles one kernel at a time, and ends with
+// Close. If anything was to be compiled, done is then told how many kernels were, and in which time. Call it once.
+func (s *Scheduler) Warm(done func(kernels int, took time.Duration, err error)) {
+	w, ok := s.m.engine.(Warmer)
+	if !ok {
+		return
+	}
+	s.warming.Go(func() {
+		select {
+		case <-s.first:
+		case <-s.quit.Done():
+			return
+		}
+		begun := time.Now()
+		kernels, err := s.m.warm(s.quit, w)
+		if s.quit.Err() == nil && (kernels > 0 || err != nil) {
+			done(kernels, time.Since(begun), err)
+		}
+	})
+}
+
+// warm compiles the kernels of steps of all numbers of sequences.
+func (m *Model) warm(ctx context.Context, w Warmer) (kernels int, err error) {
+	for _, n := range warmSizes(len(m.sessions)) {
+		m.mu.Lock()
+		compile, err := w.WarmStep(n)
+		m.mu.Unlock()
+		if err != nil {
+			return kernels, err
+		}
+		compiled, err := compile(ctx)
+		if kernels += compiled; err != nil {
+			return kernels, err
+		}
+	}
+	return kernels, nil
+}
+
+// warmSizes lists the numbers from 2 to most, powers of two first.
+func warmSizes(most int) (sizes []int) {
+	for n := 2; n <= most; n *= 2 {
+		sizes = append(sizes, n)
+	}
+	for n := 3; n <= most; n++ {
+		if n&(n-1) != 0 {
+			sizes = append(sizes, n)
+		}
+	}
+	return sizes
+}

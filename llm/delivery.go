@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,6 +23,7 @@ type Texts struct {
 	s      *Scheduler
 	cancel context.CancelFunc
 	ready  chan struct{} // room for one
+	later  []*text       // that come into the queue as others of these end; guarded by s.mu
 
 	mu    sync.Mutex
 	came  []Piece // since Take
@@ -30,7 +32,8 @@ type Texts struct {
 	err   error
 }
 
-// Start has texts continued together, each when it is its turn. Pieces and errors are those of Session.Generate; the error may be
+// Start has texts continued together, each when it is its turn. However many they are, no more of them are in the queue or under
+// way at a time than the model has sequences. Pieces and errors are those of Session.Generate; the error may be
 // ErrQueueFull or ErrClosed as well. Close the Texts; that, or the end of ctx, frees their sequences after the step that is being
 // computed.
 func (s *Scheduler) Start(ctx context.Context, requests ...Request) (*Texts, error) {
@@ -56,22 +59,36 @@ func (s *Scheduler) start(ctx context.Context, runs ...*run) (*Texts, error) {
 	return all, nil
 }
 
-// submit puts texts into the queue.
+// submit puts texts into the queue, as many as the model has sequences; others follow as these end.
 func (s *Scheduler) submit(ctx context.Context, to *Texts, runs []*run) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := min(len(runs), len(s.m.sessions))
 	switch {
 	case s.closing:
 		return fmt.Errorf("scheduler: %w", ErrClosed)
-	case len(s.waiting)+len(runs) > s.queue+len(s.m.sessions)-s.stats.Running:
+	case len(s.waiting)+now > s.queue+len(s.m.sessions)-s.stats.Running:
 		s.stats.Refused += len(runs)
 		return ErrQueueFull
 	}
-	for _, r := range runs {
-		s.waiting = append(s.waiting, &text{run: r, to: to, ctx: ctx, asked: time.Now()})
+	for i, r := range runs {
+		t := &text{run: r, to: to, ctx: ctx, asked: time.Now()}
+		if i < now {
+			s.waiting = append(s.waiting, t)
+		} else {
+			to.later = append(to.later, t)
+		}
 	}
 	signal(s.wake)
 	return nil
+}
+
+// following puts the next text into the queue of those that a text that has ended came with. It needs s.mu.
+func (s *Scheduler) following(t *text) {
+	if to := t.to; len(to.later) > 0 && t.ctx.Err() == nil {
+		s.waiting = append(s.waiting, to.later[0])
+		to.later = slices.Delete(to.later, 0, 1)
+	}
 }
 
 // Ready has a value once there is something to take.

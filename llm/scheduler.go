@@ -53,7 +53,7 @@ type Scheduler struct {
 
 // SchedulerStats are counts since the beginning, and what is under way.
 type SchedulerStats struct {
-	Waiting, Running                            int
+	Waiting, Running                            int // in the queue, under way
 	Ended, Refused                              int
 	PromptTokens, CachedTokens, GeneratedTokens int
 	SharedTokens                                int           // of those cached, copied from another sequence
@@ -217,6 +217,7 @@ func (s *Scheduler) leave(t *text) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy[t.session] = false
+	s.following(t)
 	s.stats.Running--
 	s.stats.Ended++
 	s.stats.PromptTokens += stats.PromptTokens

@@ -216,3 +216,74 @@ func TestCloseEndsStep(t *testing.T) {
 	}
 	<-closed
 }
+
+// TestSchedulerMany has more texts continued together than may wait: they come into the queue as others of them end, each text is
+// what it would be alone, and another reader's text need not wait for all of them. A reader that goes, or the end of the scheduler,
+// ends those that have not come into the queue, too.
+func TestSchedulerMany(t *testing.T) {
+	m, _ := fakeModel(2)
+	s := scheduler(t, m, 1)
+	var many []Request
+	for i := range 30 {
+		many = append(many, Request{Prompt: []int32{int32(i%7 + 1), 2, 3}, Options: GenerateOptions{MaxTokens: 5 + i%3}})
+	}
+	texts, err := s.Start(t.Context(), many...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, ended := make([]*Result, len(many)), 0
+	other := make(chan error, 1)
+	for over := false; !over; {
+		<-texts.Ready()
+		var pieces []Piece
+		if pieces, over, err = texts.Take(); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pieces {
+			if p.Result == nil {
+				continue
+			}
+			results[p.Index] = p.Result
+			if ended++; ended == 4 {
+				_, err := Collect(s.Generate(t.Context(), Request{Prompt: []int32{9}, Options: GenerateOptions{MaxTokens: 2}}))
+				other <- err
+			}
+		}
+		if n := s.Stats().Waiting; n > 3 {
+			t.Errorf("%d texts are in the queue", n)
+		}
+	}
+	if err := <-other; err != nil {
+		t.Errorf("a text beside them: %v", err)
+	}
+	for i, r := range results {
+		alone, err := Collect(s.Generate(t.Context(), many[i]))
+		if err != nil || r == nil || !slices.Equal(r.Tokens, alone.Tokens) {
+			t.Fatalf("text %d: %+v, alone %+v, %v", i, r, alone, err)
+		}
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	if texts, err = s.Start(ctx, many...); err != nil {
+		t.Fatal(err)
+	}
+	before := s.Stats().Ended
+	cancel()
+	if _, err := Collect(s.Generate(t.Context(), many[0])); err != nil {
+		t.Error(err)
+	}
+	if n := s.Stats().Ended - before; n > 5 {
+		t.Errorf("%d texts were computed for a reader that had gone", n)
+	}
+	if texts, err = s.Start(t.Context(), many...); err != nil {
+		t.Fatal(err)
+	}
+	s.Close(ctx)
+	for over := false; !over && err == nil; {
+		<-texts.Ready()
+		_, over, err = texts.Take()
+	}
+	if !errors.Is(err, ErrClosed) {
+		t.Errorf("the scheduler was closed: %v", err)
+	}
+}

@@ -41,7 +41,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
 			return nil, err
 		}
 		o.PromptLogprobs = j.q.Echo && o.Logprobs // what is echoed is a part of the text
-		return prompts("prompt", j.q.Prompt, most, j.l)
+		return prompts("prompt", j.q.Prompt, j.l)
 	}))
 }
 
@@ -106,17 +106,18 @@ func (s *Server) run(r *http.Request, q *request, f answerForm, p prepare, respo
 		if err != nil {
 			return err
 		}
+		n := int(or(q.N, 1))
+		if len(all)*n > most {
+			return bad("n", "%d prompts with n %d: %d texts, want at most %d", len(all), n, len(all)*n, most)
+		}
 		for _, ids := range all {
-			for range int(or(q.N, 1)) {
+			for range n {
 				one := o
 				one.Sampling.Seed += uint64(len(j.requests))
 				j.requests = append(j.requests, llm.Request{Prompt: ids, Options: one})
 			}
 		}
 		j.offsets = make([]int, len(j.requests))
-		if len(j.requests) > most {
-			return bad("n", "%d texts, want at most %d", len(j.requests), most)
-		}
 		if q.Stream {
 			j.readings()
 		}

@@ -12,9 +12,6 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
-// mostInputs is how many texts a request for embeddings may have.
-const mostInputs = 2048
-
 // embeddingRequest is the body of a request for embeddings.
 type embeddingRequest struct {
 	Model      string          `json:"model"`
@@ -32,7 +29,7 @@ func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) error {
 		return bad("encoding_format", "encoding_format is %q, want float or base64", q.Encoding)
 	}
 	return renamed(map[string]string{"messages": "input"}, s.with(r, q.Model, func(l *loaded) error {
-		texts, err := prompts("input", q.Input, mostInputs, l)
+		texts, err := prompts("input", q.Input, l)
 		if err != nil {
 			return err
 		}

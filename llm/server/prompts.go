@@ -6,8 +6,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/llm"
 )
 
-// prompts reads a field that is a string, tokens, or a list of either, at most `most` of them.
-func prompts(field string, value json.RawMessage, most int, l *loaded) (all [][]int32, err error) {
+// prompts reads a field that is a string, tokens, or a list of either.
+func prompts(field string, value json.RawMessage, l *loaded) (all [][]int32, err error) {
 	texts, all, ok := readPrompts(value)
 	switch {
 	case isNull(value):

@@ -83,8 +83,8 @@ func isNothing(v json.RawMessage) bool {
 	return isNull(v) || bytes.Equal(v, []byte("[]")) || bytes.Equal(v, []byte("{}")) || bytes.Equal(v, []byte("false"))
 }
 
-// most is how many texts a request may ask for.
-const most = 16
+// most is how many texts a request may ask for, or how many it may have embedded.
+const most = 2048
 
 // options returns how the text is continued.
 func (q *request) options(l *loaded) (o llm.GenerateOptions, err error) {

@@ -214,7 +214,7 @@ func TestMistakes(t *testing.T) {
 		`{` + messages + `,"temperature":-1}`:                                                             "temperature -1",
 		`{` + messages + `,"top_p":2}`:                                                                    `"param":"top_p"`,
 		`{` + messages + `,"dry_multiplier":1,"dry_base":0.5}`:                                            `"param":"dry_base"`,
-		`{` + messages + `,"n":99}`:                                                                       `"param":"n"`,
+		`{` + messages + `,"n":9999}`:                                                                     `n is 9999, want 1 to 2048`,
 		`{` + messages + `,"stop":7}`:                                                                     `"param":"stop"`,
 		`{` + messages + `,"best_of":2}`:                                                                  "best_of is not supported",
 		`{` + messages + `,"max_completion_tokens":-3}`:                                                   `"param":"max_completion_tokens"`,
@@ -242,6 +242,35 @@ func TestMistakes(t *testing.T) {
 	var e *openai.APIError
 	if _, err := c.CreateChatCompletion(t.Context(), openai.ChatCompletionRequest{}); !errors.As(err, &e) || e.HTTPStatusCode != http.StatusBadRequest || e.Message == "" {
 		t.Errorf("a client's error: %v", err)
+	}
+}
+
+// TestManyPrompts completes more prompts in a request than may wait, as harnesses send them; too many are an error that says how
+// many may come.
+func TestManyPrompts(t *testing.T) {
+	address, _ := start(t, server.Options{Queue: 1}, "tiny")
+	body := func(n int, more string) string {
+		return `{"prompt": [` + strings.Repeat(`"It was",`, n-1) + `"She said"],"max_tokens":2,"temperature":0` + more + `}`
+	}
+	status, text, _ := post(t, address+"/v1/completions", body(40, ""))
+	var answer struct {
+		Choices []struct {
+			Index int
+			Text  string
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || status != http.StatusOK || len(answer.Choices) != 40 {
+		t.Fatalf("%d %s, %v", status, text, err)
+	}
+	for i, c := range answer.Choices {
+		if c.Index != i || i < 39 && c.Text != answer.Choices[0].Text || i == 39 && c.Text == answer.Choices[0].Text {
+			t.Errorf("choice %d has index %d and text %q", i, c.Index, c.Text)
+		}
+	}
+	for n, more := range map[int]string{2049: "", 40: `,"n":52`} {
+		if status, text, _ := post(t, address+"/v1/completions", body(n, more)); status != http.StatusBadRequest || !strings.Contains(text, "2048") {
+			t.Errorf("%d prompts %s: %d %s", n, more, status, text)
+		}
 	}
 }
 

@@ -264,7 +264,7 @@ func TestSchedulerMany(t *testing.T) {
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
-	if texts, err = s.Start(ctx, many...); err != nil {
+	if _, err = s.Start(ctx, many...); err != nil {
 		t.Fatal(err)
 	}
 	before := s.Stats().Ended

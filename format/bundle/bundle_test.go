@@ -146,7 +146,7 @@ func TestCheckProgress(t *testing.T) {
 }
 
 func TestSchema(t *testing.T) {
-	schema, err := jsonschema.NewCompiler().Compile("../../docs/manifest.schema.json")
+	schema, err := jsonschema.NewCompiler().Compile(schemaFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,7 +154,10 @@ func TestPage(t *testing.T) {
 		t.Errorf("the parity check says %q", said)
 	}
 	v.do(chromedp.Click("#tune"), until("document.querySelector('#tune-now').textContent.startsWith('1 of')"), chromedp.Click("#tune-stop"),
-		until("document.querySelector('#tune-now').textContent.startsWith('Stopped')"), state("ready"))
+		until("document.querySelector('#tune-now').textContent === 'Stopped. What was found until then is kept.'"), state("ready"))
+	newer := "new Promise((done) => { const open = indexedDB.open('llama-webgpu-tuning', 2); open.onsuccess = () => { open.result.close(); done(true) } })" // which nothing older can open
+	v.do(chromedp.Evaluate(newer, nil, awaited), chromedp.Click("#tune"), until("document.querySelector('#tune-now').textContent.startsWith('1 of')"), chromedp.Click("#tune-stop"),
+		until("document.querySelector('#tune-now').textContent.startsWith('Stopped. What was found until then is not kept. It could not be stored: ')"), state("ready"))
 	v.do(address(v.w.url+"/bad/flip/int4/manifest.json"), state("ready"), chromedp.WaitVisible("#alert"), picture(t, "error"))
 	if said := v.text("#alert-text"); !strings.Contains(said, "sha256") {
 		t.Errorf("of a damaged model the page says %q", said)

@@ -4,7 +4,7 @@ import { checked, onAbort, options as optionsOf } from './arguments.js';
 import { manifestOf } from './cache.js';
 import { Callback, forCaller } from './callback.js';
 import { type DeviceOptions, gpuDevice } from './device.js';
-import { throwIfAborted } from './errors.js';
+import { LlamaError, throwIfAborted } from './errors.js';
 import { type Fetch, Line } from './exchange.js';
 import { fetchFiles, filesOf, type Source } from './files.js';
 import { benchmarkOptions } from './options.js';
@@ -24,7 +24,7 @@ export interface BenchmarkOptions extends DeviceOptions {
   quick?: boolean;
   /** Whether later loads on this device use what is found. Default: true. */
   keep?: boolean;
-  /** Ends the search. What was found until then is kept. */
+  /** Ends the search. What was found until then is kept if it can be: the error's message says so. */
   signal?: AbortSignal;
   /** Called with how many searches are done, and what the next one is for. */
   onProgress?: (progress: BenchmarkProgress) => void;
@@ -49,7 +49,7 @@ export interface BenchmarkReport {
   /** What all of these take in a pass of so many tokens: milliseconds before and after. */
   passes: { tokens: number; before: number; after: number }[];
   kept: boolean;
-  /** For people: why nothing is kept. */
+  /** For people: why nothing is kept, and what to do. */
   reason?: string;
 }
 
@@ -98,7 +98,7 @@ async function search(
   const results = await tune(runtime, text, o);
   const changed = results.filter((r) => r.tried > 0);
   const reason = o.keep ? await keepTuning(device, runtime.info, changed) : 'Not asked for.';
-  throwIfAborted(o.signal);
+  if (o.signal?.aborted) throw stopped(o.signal, changed.length > 0 && o.keep, reason);
   return {
     device: runtime.info,
     results,
@@ -106,6 +106,15 @@ async function search(
     kept: reason === undefined,
     ...(reason !== undefined && { reason }),
   };
+}
+
+/** The error of a search that was ended; `found`: there was something to keep. */
+function stopped(signal: AbortSignal, found: boolean, reason: string | undefined): LlamaError {
+  const what =
+    reason === undefined ? 'What was found until then is kept.' : `What was found until then is not kept. ${reason}`;
+  return new LlamaError('aborted', found ? `Aborted by the caller. ${what}` : 'Aborted by the caller.', {
+    cause: signal.reason,
+  });
 }
 
 /** The search itself. An abort ends it with what was found. */

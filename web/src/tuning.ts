@@ -52,10 +52,10 @@ export async function keptTuning(device: GPUDevice, info: DeviceInfo): Promise<T
   }
 }
 
-/** Keeps what was found about a device, in place of what was found for the same before. Returns why it cannot. */
+/** Keeps what was found about a device, in place of what was found for the same before. Returns why it cannot, and what to do. */
 export async function keepTuning(device: GPUDevice, info: DeviceInfo, found: Tuned[]): Promise<string | undefined> {
   const s = theStore();
-  if (!s) return 'There is no storage here.';
+  if (!s) return 'There is no IndexedDB here to keep it in.';
   const id = (t: Tuned) => `${t.kernel} ${t.class}`;
   const all = new Map((await keptTuning(device, info)).map((t) => [id(t), t]));
   for (const t of found) all.set(id(t), { kernel: t.kernel, version: t.version, class: t.class, best: t.best });
@@ -63,8 +63,22 @@ export async function keepTuning(device: GPUDevice, info: DeviceInfo, found: Tun
     await s.put(nameOf(device, info), [...all.values()]);
     return undefined;
   } catch (e) {
-    return (e as Error).message;
+    return refusal(e);
   }
+}
+
+/** Why storage has refused, and what to do. */
+function refusal(e: unknown): string {
+  const { name, message } = e as { name?: string; message?: string };
+  switch (name) {
+    case 'QuotaExceededError':
+      return 'The browser has no room left for this site. Free some, for example by removing models that were downloaded, and search again.';
+    case 'SecurityError':
+    case 'InvalidStateError': // Firefox in private windows
+    case 'NotAllowedError':
+      return 'The browser lets this site store nothing: the window is private, or site data is blocked. Allow it, or use another window, and search again.';
+  }
+  return `It could not be stored: ${message || name || String(e)}`;
 }
 
 /** Forgets what benchmark() has found, for all devices. */
@@ -89,11 +103,17 @@ class Database implements TuningStore {
   }
 
   private async run<T>(mode: IDBTransactionMode, use: (s: IDBObjectStore) => IDBRequest<T>): Promise<T> {
-    const opening = indexedDB.open('llama-webgpu', 1);
+    const opening = indexedDB.open('llama-webgpu-tuning', 1); // one of its own: pages may have llama-webgpu
     opening.onupgradeneeded = () => opening.result.createObjectStore(this.name);
     const db = await answer(opening);
     try {
-      return await answer(use(db.transaction(this.name, mode).objectStore(this.name)));
+      const t = db.transaction(this.name, mode);
+      const complete = new Promise<void>((resolve, reject) => {
+        t.oncomplete = () => resolve();
+        t.onabort = () => reject(t.error ?? new Error('the transaction was aborted'));
+      });
+      const [result] = await Promise.all([answer(use(t.objectStore(this.name))), complete]); // room may turn out to be missing at the end
+      return result;
     } finally {
       db.close();
     }

@@ -23,14 +23,14 @@ export async function tune(source: Source | undefined, signal: AbortSignal): Pro
     show(report);
     now.textContent = report.kept
       ? 'Kept for this GPU: models use it from the next time they are loaded.'
-      : `Not kept: ${report.reason}`;
+      : `Not kept, so that models load as before. ${report.reason}`;
     if (report.kept && !(await keeps)) now.textContent += ' The browser may drop it when it needs the space.';
   } catch (e) {
     if ((e as { code?: string }).code !== 'aborted') {
       now.textContent = '';
       throw e;
     }
-    now.textContent = 'Stopped. What was found until then is kept.';
+    now.textContent = (e as Error).message.replace('Aborted by the caller', 'Stopped');
   }
 }
 

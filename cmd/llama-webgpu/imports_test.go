@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"llm":                                  {"format/outdir", "format/source", "format/tokenizer", "format/tokenizer/chat", "gpu", "gpu/sample", "internal/option", "llm/engine", "llm/grammar", "quant/auto", "quant/convert", "verify/run"},
 	"llm/bench":                            {"cpu", "format/bundle", "format/hf", "format/source", "format/tokenizer", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "llm", "llm/engine", "llm/server"},
 	"llm/grammar":                          {"format/strict", "gpu/sample"},
-	"llm/server":                           {"format/tokenizer", "llm", "llm/grammar", "llm/tools"},
+	"llm/server":                           {"format/strict", "format/tokenizer", "llm", "llm/grammar", "llm/tools"},
 	"llm/tools":                            {"format/strict", "llm", "llm/grammar"},
 	"llm/engine":                           {"cpu", "format/model", "format/outdir", "format/source", "gpu", "gpu/graph", "gpu/transformer", "gpu/tune", "kernels", "kernels/simd", "verify"},
 	"quant":                                {"format/block", "internal/vector"},

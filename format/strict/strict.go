@@ -122,7 +122,7 @@ func (r *reader) value(v reflect.Value) error {
 	return r.scalar(v)
 }
 
-// scalar reads a string, a truth value or a number.
+// scalar reads a string, a boolean or a number.
 func (r *reader) scalar(v reflect.Value) error {
 	c := r.next()
 	switch k := v.Kind(); {
@@ -139,7 +139,7 @@ func (r *reader) scalar(v reflect.Value) error {
 	case (v.CanInt() || v.CanUint() || v.CanFloat()) && (c == '-' || c >= '0' && c <= '9'):
 		return r.number(v)
 	}
-	return fmt.Errorf("%s, want %s", r.kind(), kindName(v.Kind()))
+	return fmt.Errorf("%s, want %s", r.kind(), KindName(v.Kind()))
 }
 
 func (r *reader) number(v reflect.Value) error {
@@ -165,23 +165,26 @@ func (r *reader) number(v reflect.Value) error {
 		v.SetUint(n)
 	}
 	if err != nil {
-		return fmt.Errorf("%s is no whole number, or out of range", text)
+		return fmt.Errorf("%s is not an integer, or out of range", text)
 	}
 	return nil
 }
 
-func kindName(k reflect.Kind) string {
+// KindName names the JSON type that is read into a kind of Go types, for errors.
+func KindName(k reflect.Kind) string {
 	switch k {
 	case reflect.String:
 		return "a string"
 	case reflect.Bool:
-		return "true or false"
+		return "a boolean"
 	case reflect.Struct, reflect.Map:
 		return "an object"
 	case reflect.Slice, reflect.Array:
 		return "a list"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
 	}
-	return "a number"
+	return "an integer"
 }
 
 // object reads an object into a struct.

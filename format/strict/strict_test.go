@@ -84,7 +84,7 @@ func TestSame(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"inner":[{},{"nome":1}]}`: `byte 21, /inner/1/nome: unknown member "nome"`, `{"ids":{"a":1,"a":2}}`: `/ids: duplicate member "a"`,
-		`{"whole":"1"}`: `/whole: a string, want a number`, `{"small":300}`: `/small: 300 is no whole number, or out of range`, `{"list":{}}`: `/list: an object, want a list`,
+		`{"whole":"1"}`: `/whole: a string, want an integer`, `{"small":300}`: `/small: 300 is not an integer, or out of range`, `{"list":{}}`: `/list: an object, want a list`, `{"text":true}`: `/text: a boolean, want a string`,
 		`{"pair":["a"]}`: `/pair: a list of 1, want 2`, `{} x`: `byte 3: there is more behind the value`, `{"text":"a`: `not closed`, strings.Repeat("[", 2000): "JSON",
 		`{"other":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}`: `unknown member "other"`,
 	} {

@@ -27,17 +27,17 @@ func (r *reader) next() byte {
 func (r *reader) kind() string {
 	switch c := r.next(); {
 	case c == '"':
-		return "a string"
+		return KindName(reflect.String)
 	case c == '{':
-		return "an object"
+		return KindName(reflect.Map)
 	case c == '[':
-		return "a list"
+		return KindName(reflect.Slice)
 	case c == 't' || c == 'f':
-		return "a truth value"
+		return KindName(reflect.Bool)
 	case c == 'n':
 		return "null"
 	case c == '-' || c >= '0' && c <= '9':
-		return "a number"
+		return KindName(reflect.Float64)
 	case r.at == len(r.data):
 		return "the end of the text"
 	}
@@ -87,7 +87,7 @@ func (r *reader) skip() ([]byte, error) {
 // members reads an object and calls each at the value of every member, to read it.
 func (r *reader) members(want reflect.Kind, each func(name string) error) error {
 	if r.next() != '{' {
-		return fmt.Errorf("%s, want %s", r.kind(), kindName(want))
+		return fmt.Errorf("%s, want %s", r.kind(), KindName(want))
 	}
 	r.at++
 	seen := map[string]struct{}{}

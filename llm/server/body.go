@@ -12,6 +12,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/llama-webgpu/llama-webgpu/format/strict"
 )
 
 // maxBody is how large a request may be, unpacked.
@@ -80,37 +82,12 @@ func wrongType(in string, e *json.UnmarshalTypeError) error {
 		at = "the request"
 	}
 	value, number, _ := strings.Cut(e.Value, " ") // "number 1.5"
-	return bad(param, "%s is %s, want %s", at, strings.TrimSpace(article(value)+" "+number), article(jsonType(e.Type)))
+	return bad(param, "%s is %s, want %s", at, strings.TrimSpace(strict.KindName(kinds[value])+" "+number), strict.KindName(e.Type.Kind()))
 }
 
-// jsonType names the JSON type that is read into a Go type.
-func jsonType(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Bool:
-		return "boolean"
-	case reflect.String:
-		return "string"
-	case reflect.Slice, reflect.Array:
-		return "list"
-	case reflect.Struct, reflect.Map:
-		return "object"
-	case reflect.Float32, reflect.Float64:
-		return "number"
-	}
-	return "integer"
-}
-
-func article(noun string) string {
-	switch noun {
-	case "array":
-		noun = "list"
-	case "bool":
-		noun = "boolean"
-	}
-	if strings.ContainsAny(noun[:1], "aeiou") {
-		return "an " + noun
-	}
-	return "a " + noun
+// kinds are the Go types of JSON values, by the names that encoding/json gives these.
+var kinds = map[string]reflect.Kind{
+	"string": reflect.String, "bool": reflect.Bool, "number": reflect.Float64, "array": reflect.Slice, "object": reflect.Map,
 }
 
 // whole is an integer. Clients in languages whose numbers are all floating-point write it as 16.0.

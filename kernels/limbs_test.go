@@ -110,11 +110,14 @@ func TestMatvecLimbs(t *testing.T) {
 		{packing: codes(2, 256), rows: 40, width: 255, tokens: 1, bias: true, add: true, next: true, scale: 0.1, softcap: 2},
 		{packing: codes(8, 32), rows: 261, width: 130, tokens: 1, norm: true, add: true, next: true, scale: 1},
 	} {
-		t.Run(c.String(), func(t *testing.T) { c.testLimbs(t, 1+i%2, 1+i/2%2) })
+		t.Run(c.String(), func(t *testing.T) { c.testLimbs(t, "matvec_dot4", 1+i%2, 1+i/2%2) })
+		if c.packing.bits == 2 {
+			t.Run("halves/"+c.String(), func(t *testing.T) { c.testLimbs(t, "matvec_dot4_halves", 2-i%2, 1+i/2%2) })
+		}
 	}
 }
 
-func (c fusedCase) testLimbs(t *testing.T, depth, turns int) {
+func (c fusedCase) testLimbs(t *testing.T, kernel string, depth, turns int) {
 	cols, made := c.cols(c.width), c.rows
 	consts := c.consts()
 	next := asInt(c.next)
@@ -129,7 +132,7 @@ func (c fusedCase) testLimbs(t *testing.T, depth, turns int) {
 	consts["COLS"], consts["WIDTH"], consts["HEIGHT"], consts["TOKENS"], consts["DEPTH"] = cols, c.width, c.rows, c.tokens, depth
 	consts["ROWS"], consts["TURNS"], consts["ALONG"], consts["LANES"] = each*along/lanes/turns, turns, along, lanes
 	consts["NORM"], consts["NEXT"] = asInt(c.norm), next
-	k, err := kernels.Specialize("matvec_dot4", consts)
+	k, err := kernels.Specialize(kernel, consts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,86 +7,17 @@
 //   x + 65535·y takes set (x + 65535·y) % SETS of the tokens
 // with shared/shape.wgsl: Shape
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
+// with shared/limbed.wgsl: BITS, BLOCK, COLS, WIDTH, HEIGHT, TOKENS, SETS, ROWS, DEPTH, ALONG, LANES, TURNS, NEXT, TEAMS, EACH, OUT, OUTS, OUT_QUADS, PER, NEXT_BLOCKS, GROUPS, SUMS, SQUARES, EARLY, h, x, g, b, y, next, shape, sums, squares, groups, old, weight, sum, square, early, put, finish, main
 // with shared/dots.wgsl: VEC, SPAN, SPANS, HALVES, FOURS, QUADS, HEADS, VECS, BLOCKS, VECTORS, WORDS, SPAN_IN, EACH_IN, INS, CODES, PARTS, MASK, FLIP, line, within, place, products
+// with shared/folded.wgsl: HELD, WIDE, FOLDS, held, norms, exchange, fold
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
-// with shared/put.wgsl: put
 // with shared/hand_on.wgsl: kept, behind, keep, hand_on, hand_quad
 enable subgroups;
 requires packed_4x8_integer_dot_product;
+diagnostic(off, subgroup_uniformity); // a branch is taken by all threads of a subgroup or by none
 
-const BITS: u32 = 4u;      // 8, 4 or 2
-const BLOCK: u32 = 128u;   // weights that share a scale, at least 32
-const COLS: u32 = 4096u;   // columns stored, a multiple of BLOCK and of 128/BITS
-const WIDTH: u32 = 4096u;  // columns of the model
-const HEIGHT: u32 = 4096u; // rows
-const TOKENS: u32 = 1u;
-const SETS: u32 = 1u;      // of so many tokens: workgroups beside each other take them, with the same rows
-const ROWS: u32 = 4u;
-const DEPTH: u32 = 1u;     // vectors of a row that a thread reads at a time
-const ALONG: u32 = 32u;    // threads that share a row, whole subgroups
-const LANES: u32 = 256u;   // threads of a workgroup; powers of two, ALONG ≤ LANES
-const TURNS: u32 = 1u;     // each thread computes ROWS rows so many times, one after the other
-const NEXT: u32 = 0u;      // unless 0, EACH/(1+GATED) is a multiple of 32
-
-const TEAMS: u32 = LANES / ALONG;
-const EACH: u32 = ROWS * TEAMS * TURNS;                    // rows of a workgroup
-const OUT: u32 = EACH / (1u + GATED);                      // elements of y for each token
-const OUTS: u32 = OUT * TOKENS;
-const OUT_QUADS: u32 = 1u + min(NEXT, 1u) * (OUTS / 4u);
-const PER: u32 = max(OUT / 4u, 1u);                        // quads for each token
-const NEXT_BLOCKS: u32 = (HEIGHT / (1u + GATED) + 255u) / 256u * 8u;
-const GROUPS: u32 = ALONG / 4u; // subgroups that share a row: each has four threads at least
-const SUMS: u32 = EACH * TOKENS * GROUPS;
-const SQUARES: u32 = TOKENS * GROUPS;
+const LOAD: u32 = 4u; // words of codes that a thread reads at once
 
 @group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read> h: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> g: array<f32>;
-@group(0) @binding(4) var<storage, read> b: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<storage, read_write> next: array<u32>;
-@group(0) @binding(7) var<uniform> shape: Shape;
 
-var<workgroup> sums: array<f32, SUMS>;       // [row][token][subgroup]
-var<workgroup> squares: array<f32, SQUARES>; // [token][subgroup]
-var<private> groups: u32;                    // subgroups that share a row
-
-fn sum(r: u32, t: u32) -> f32 {
-  var all = 0.0;
-  for (var i = 0u; i < groups; i++) { all += sums[(r * TOKENS + t) * GROUPS + i]; }
-  return all;
-}
-
-fn square(t: u32) -> f32 {
-  var all = 0.0;
-  for (var i = 0u; i < groups; i++) { all += squares[t * GROUPS + i]; }
-  return all;
-}
-
-// finish stores the elements of y, and keeps them if they are to become limbs.
-fn finish(id: u32, lane: u32, t0: u32) {
-  for (var i = lane; i < OUTS; i += LANES) {
-    let t = i / OUT;
-    let r = i % OUT * (1u + GATED);
-    let row = id * EACH + r;
-    var v = 0.0;
-    if (row < HEIGHT) { v = put(element(row, t0 + t), made(row, r, t)); }
-    if (NEXT == 1u) { keep(i, v * g[min(row, HEIGHT - 1u)], v * v); }
-    if (NEXT == 2u) { keep(i, v, 0.0); }
-  }
-}
-
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32,
-        @builtin(subgroup_size) size: u32, @builtin(subgroup_invocation_id) first: u32) {
-  let id = (group.x + 65535u * group.y) / SETS;
-  let t0 = (group.x + 65535u * group.y) % SETS * TOKENS;
-  groups = ALONG / size;
-  for (var i = 0u; i < TURNS; i++) { products(id * EACH, i * TEAMS + lane / ALONG, t0, lane, size, first == 0u); } // unroll
-  workgroupBarrier();
-  finish(id, lane, t0);
-  if (NEXT == 0u) { return; }
-  workgroupBarrier();
-  hand_on(TOKENS, PER, t0, id * PER / 8u, NEXT_BLOCKS, lane);
-}
+fn vector(i: u32) -> vec4<u32> { return w[i]; }

@@ -56,6 +56,7 @@ var variants = map[string][]kernels.Consts{
 	"matvec":                {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"TOKENS": 4, "GATED": 1}, {"GATED": 1, "NORM": 1, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
 	"matvec_batch":          {{"TOKENS": 4, "ALONG": 8}, {"TOKENS": 8, "ALONG": 8}, {"TOKENS": 4, "NORM": 1, "ALONG": 4}, {"TOKENS": 4, "NEXT": 1, "ALONG": 8}, {"TOKENS": 4, "GATED": 1, "ALONG": 8}, {"TOKENS": 8, "NORM": 1, "GATED": 1, "ALONG": 8, "SLOPE": 1.5957691, "CUBIC": 0.07135481}},
 	"matvec_dot4":           {{"TOKENS": 1}, {"TOKENS": 4, "DEPTH": 2}, {"TOKENS": 2, "NORM": 1}, {"NEXT": 1}, {"GATED": 1, "NORM": 1, "NEXT": 2, "ROWS": 8}, {"GATED": 1, "NEXT": 2, "TURNS": 2}},
+	"matvec_dot4_halves":    {{"NEXT": 1, "DEPTH": 2}, {"GATED": 1, "NORM": 1, "NEXT": 2, "TURNS": 2}},
 	"matvec_f16":            {{"TOKENS": 1}, {"TOKENS": 8}, {"TOKENS": 2, "NORM": 1}, {"TOKENS": 4, "NEXT": 1}, {"GATED": 1, "NORM": 1}},
 	"matvec_experts": {
 		{"SUM": 1, "WEIGH": 1, "TOP": 8},
@@ -100,6 +101,7 @@ var narrow = map[string][]packing{
 	"matvec_int8":           {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 64)},
 	"split_int8":            {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 64)},
 	"matvec_dot4":           {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
+	"matvec_dot4_halves":    {codes(2, 256), codes(2, 32)},
 	"matvec_f16":            nil,
 }
 

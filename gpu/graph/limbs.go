@@ -96,8 +96,16 @@ func (r *Recorder) matvecLimbs(p *Product, part *Part, s Shape, c kernels.Consts
 	sets := (r.n + most - 1) / most
 	c["TOKENS"], c["SETS"] = min(powerOfTwo(r.n), most), sets
 	x, y := Grid((s.Rows + each - 1) / each * sets)
-	r.Dispatch(LimbsKernel, c, x, y,
+	r.Dispatch(limbsKernelOf(s), c, x, y,
 		part.codes, r.heads(part), p.In.limbs, r.read(p.Next), r.read(p.Bias), p.Out.Buffer, next, r.sizesOf(p, part))
+}
+
+// limbsKernelOf names the kernel that multiplies vectors as limbs. One vector and codes of two bits are faster by halves.
+func limbsKernelOf(s Shape) string {
+	if s.Bits == 2 && s.Tokens == 1 {
+		return "matvec_dot4_halves"
+	}
+	return LimbsKernel
 }
 
 // ToLimbs records how vectors become limbs, unless they are, and returns them as such.

@@ -2,6 +2,7 @@ package transformer
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
@@ -21,15 +22,19 @@ func TestLimbs(t *testing.T) {
 	if !dev.Features().Runs(kernel) {
 		return // other devices do
 	}
-	choice := graph.Choice{Variants: map[graph.Packing]graph.Variant{{Bits: 4, Block: 32}: {Kernel: graph.LimbsKernel}}}
 	spec := modeltest.PlainSpec()
 	modeltest.Specs["both norms, softcaps, windows, head norms"](&spec)
-	src := modeltest.New(t, spec, modeltest.Blocks(4, 32))
-	tr, err := New(context.Background(), dev, src, Options{MaxSeqLen: 32, Chunk: 16, Kernels: choice})
-	if err != nil {
-		t.Fatal(err)
+	for bits, pieces := range map[int][][]int{4: {{1}, {3, 5, 4}}, 2: {{1}}} {
+		t.Run(fmt.Sprintf("int%d", bits), func(t *testing.T) {
+			choice := graph.Choice{Variants: map[graph.Packing]graph.Variant{{Bits: bits, Block: 32}: {Kernel: graph.LimbsKernel}}}
+			src := modeltest.New(t, spec, modeltest.Blocks(bits, 32))
+			tr, err := New(context.Background(), dev, src, Options{MaxSeqLen: 32, Chunk: 16, Kernels: choice})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tr.Close()
+			ids := modeltest.Tokens(12, spec.Vocab)
+			inPieces(t, tr, ids, modeltest.Run(t, newRef(t, src), ids), 1e-3, pieces...)
+		})
 	}
-	defer tr.Close()
-	ids := modeltest.Tokens(12, spec.Vocab)
-	inPieces(t, tr, ids, modeltest.Run(t, newRef(t, src), ids), 1e-3, []int{1}, []int{3, 5, 4})
 }

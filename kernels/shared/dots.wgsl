@@ -1,12 +1,12 @@
 // dots: the loop of a matvec over codes and limbs, by integer products of four. Every sum within a block is exact.
-const VEC: u32 = 32u / BITS;                         // quads of a vec4<u32>
+const VEC: u32 = 8u * LOAD / BITS;                   // quads of a vector of LOAD words
 const SPAN: u32 = min(VEC, 8u);                      // quads of a vector in one block of x
-const SPANS: u32 = VEC / SPAN;                       // blocks of x that a vector takes in: 2 for int2, else 1
+const SPANS: u32 = VEC / SPAN;                       // blocks of x that a vector takes in: 2 for int2 by four words, else 1
 const HALVES: u32 = 8u / SPAN;                       // vectors of a block of x: 2 for int8, else 1
 const FOURS: u32 = SPAN / 4u;                        // vec4<u32> of each limb
 const QUADS: u32 = 8u / BITS;                        // of a word
 const HEADS: u32 = (4u * VEC + BLOCK - 1u) / BLOCK;  // blocks of weights that a vector touches
-const VECS: u32 = COLS * BITS / 128u;                // of a row
+const VECS: u32 = COLS / (4u * VEC);                 // of a row
 const BLOCKS: u32 = (WIDTH + 255u) / 256u * 8u;      // that a plane of x has room for
 const VECTORS: u32 = DEPTH * ROWS;
 const WORDS: u32 = VECTORS * HEADS;
@@ -39,13 +39,11 @@ fn place(t: u32, v: u32, i: u32) -> u32 {
   return t * (BLOCKS * 5u) + plane * BLOCKS + block;
 }
 
-// products computes this thread's part of the products of a team's rows, counted from row from_row, and the tokens from t0 on.
-fn products(from_row: u32, team: u32, t0: u32, lane: u32, size: u32, leads: bool) {
-  let s = lane % ALONG;
-  let row0 = from_row + team * ROWS;
+// products computes the part of thread s of the products of a team's rows, counted from row from_row, and the tokens from t0 on.
+fn products(from_row: u32, turn: u32, team: u32, t0: u32, s: u32) {
+  let row0 = from_row + (turn * TEAMS + team) * ROWS;
   let opaque = shape.exponent & 1u; // 0, but the compiler does not know
   var acc: array<f32, PARTS>;
-  var norms: array<f32, TOKENS>;
   var codes: array<vec4<u32>, VECTORS>; // [of a thread][row]
   var words: array<u32, WORDS>;         // of h
   var ins: array<vec4<u32>, INS>;       // of x: [of a thread][span][limb and half; head], of one token
@@ -54,10 +52,11 @@ fn products(from_row: u32, team: u32, t0: u32, lane: u32, size: u32, leads: bool
   var zeros: array<i32, ROWS>;
   for (var v0 = 0u; v0 < VECS; v0 += DEPTH * ALONG) {
     var all = 0u;
+    if (EARLY == 1u && turn == 0u) { all = bitcast<u32>(old) | bitcast<u32>(weight); }
     for (var d = 0u; d < DEPTH; d++) { // unroll
       let v = within(v0 + d * ALONG + s);
       for (var r = 0u; r < ROWS; r++) { // unroll
-        codes[d * ROWS + r] = w[line(row0 + r) * VECS + v];
+        codes[d * ROWS + r] = vector(line(row0 + r) * VECS + v);
         all |= codes[d * ROWS + r].x;
         for (var k = 0u; k < HEADS; k++) { // unroll
           words[(d * ROWS + r) * HEADS + k] = h[line(row0 + r) * (COLS / BLOCK) + v * VEC * 4u / BLOCK + k];
@@ -102,18 +101,10 @@ fn products(from_row: u32, team: u32, t0: u32, lane: u32, size: u32, leads: bool
           for (var r = 0u; r < ROWS; r++) { // unroll
             acc[r * TOKENS + t] = fma(unit * scales[r], f32(128 * high[r] + low[r] - zeros[r] * whole), acc[r * TOKENS + t]);
           }
-          if (NORM == 1u) { norms[t] += select(0.0, bitcast<f32>(head.z), first && counts); }
+          if (NORM == 1u && turn == 0u) { norms[t] += select(0.0, bitcast<f32>(head.z), first && counts); }
         }
       }
     }
   }
-  for (var k = 0u; k < PARTS; k++) { // unroll
-    let all = subgroupAdd(acc[k]);
-    if (leads) { sums[(team * PARTS + k) * GROUPS + s / size] = all; }
-  }
-  if (NORM == 0u) { return; }
-  for (var t = 0u; t < TOKENS; t++) { // unroll
-    let all = subgroupAdd(norms[t]);
-    if (leads && team == 0u) { squares[t * GROUPS + s / size] = all; }
-  }
+  for (var k = 0u; k < PARTS; k++) { held[turn * PARTS + k] = acc[k]; } // unroll
 }

@@ -2,6 +2,7 @@ package kernels_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -190,4 +191,34 @@ func (c fusedCase) ofLimbs(values []float32, r int, x []float32, squares float32
 		off /= math.Sqrt(float64(squares)/float64(c.width) + fusedEps)
 	}
 	return value{v.want, v.within + off*(1+8*ulp)}
+}
+
+// TestEmbedLimbs looks tokens up and prepares them for a norm: also rows that end within a block.
+func TestEmbedLimbs(t *testing.T) {
+	for _, p := range []packing{codes(4, 128), codes(8, 32), codes(2, 256)} {
+		for _, width := range []int{300, 512} {
+			t.Run(fmt.Sprint(p, width), func(t *testing.T) {
+				const rows, scale = 9, 0.5
+				ids := []uint32{7, 0}
+				stride, blocks, cols := roundUp(width, 256), roundUp(width, 256)/32, p.cols(width)
+				rest, values := p.rows(random(uint64(width)), rows, width)
+				w, h := p.inOrder().planes(rest, rows, width)
+				g := normals(random(9), width, 1, 0.3)
+				c := p.inOrder().consts()
+				maps.Copy(c, kernels.Consts{"COLS": cols, "WIDTH": width, "OUT": rows, "X_STRIDE": stride, "SCALE": scale, "NEXT": 1})
+				x, next := make([]float32, len(ids)*stride), make([]uint32, len(ids)*limbsSize(blocks))
+				launch(t, "embed", c, len(ids), (cols+255)/256, w, h, []uint32{ids[0], 0, 0, 0, ids[1], 0, 0, 0}, x, g, next)
+				for i, id := range ids {
+					got, made := x[i*stride:][:width], make([]float32, width)
+					for k := range got {
+						if want := scale * values[int(id)*width+k]; got[k] != want {
+							t.Fatalf("row %d, element %d: got %v, want %v", i, k, got[k], want)
+						}
+						made[k] = got[k] * g[k]
+					}
+					checkLimbs(t, "next", next[i*limbsSize(blocks):], blocks, made, got)
+				}
+			})
+		}
+	}
 }

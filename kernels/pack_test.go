@@ -285,7 +285,7 @@ func testEmbed(t *testing.T, p packing, w, h []uint32, values []float32, rows, w
 		if p.block == 0 {
 			heads = nil
 		}
-		launch(t, "embed", c, len(ids), (p.cols(width)+255)/256, w[part[0]*wordsOf:part[1]*wordsOf], heads, tokens, x)
+		launch(t, "embed", c, len(ids), (p.cols(width)+255)/256, w[part[0]*wordsOf:part[1]*wordsOf], heads, tokens, x, nil, nil)
 	}
 	for i := range x {
 		if x[i] != want[i] {

@@ -30,7 +30,7 @@ var variants = map[string][]kernels.Consts{
 	"duplicate":     {{"HEADS": 1, "CAP": 1, "WORDS": 30, "GROUPS": 1, "LANES": 32}},
 	"combine":       {{"ADD": 0, "TOP": 1}, {"ADD": 1, "TOP": 8, "SCALE": -0.5}},
 	"convolve":      {{"TAPS": 2, "BIAS": 1, "SILU": 0, "IN_AT": 256, "OUT_AT": 512}, {"TAPS": 4}},
-	"embed":         {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}, {"KNOWN": 9}},
+	"embed":         {{"FIELD": 1, "ADD": 1, "SCALE": 0.5, "ROW0": 100}, {"KNOWN": 9}, {"NEXT": 1, "WOVEN": 0}},
 	"gate":          {{"WIDTH": 33, "AT": 60}},
 	"gather":        {{"KIND": 0, "WEIGH": 1, "BY_TOKEN": 0}, {"KIND": 1, "TOP": 8}, {"KIND": 2, "STRIDE": 512}},
 	"group":         {{"EXPERTS": 1, "TOP": 1}, {"EXPERTS": 300, "TOP": 8, "SLOTS": 2048}},

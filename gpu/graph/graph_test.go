@@ -189,7 +189,7 @@ func TestNormsAsLimbs(t *testing.T) {
 			}
 		}
 	}
-	if names := body.Passes[1].Dispatches; names[0].Kernel.Name != "limbs" {
-		t.Errorf("a layer begins with %s, want limbs", names[0].Kernel.Name)
+	if first := body.Passes[1].Dispatches[0].Kernel.Name; first != LimbsKernel {
+		t.Errorf("the first layer begins with %s, want %s: the look-up of the token prepares its input", first, LimbsKernel)
 	}
 }

@@ -37,7 +37,7 @@ func (r *layers) layerInputs() {
 	if w.layerEmbed == nil {
 		return
 	}
-	r.lookUp(w.layerEmbed, a.given.rows, kernels.Consts{"SCALE": m.EmbedScale * m.SumScale, "KNOWN": m.Tokens})
+	r.lookUp(w.layerEmbed, a.given.rows, nil, kernels.Consts{"SCALE": m.EmbedScale * m.SumScale, "KNOWN": m.Tokens})
 	projected := Vectors{Buffer: a.gateUp, Stride: a.given.rows.Stride}
 	r.plain(w.layerProject, nil, a.x, projected, m.ProjectScale)
 	r.Dispatch("layer_inputs", kernels.Consts{

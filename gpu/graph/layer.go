@@ -22,9 +22,13 @@ func (r *layers) embed() {
 	if w.embedNorm != nil {
 		to = a.branch
 	}
-	r.lookUp(w.embed, to, kernels.Consts{"SCALE": r.g.spec.EmbedScale})
+	first, by := w.after(-1)
+	if !r.preparesFirst(first, by) {
+		first = nil
+	}
+	r.lookUp(w.embed, to, first, kernels.Consts{"SCALE": r.g.spec.EmbedScale})
 	if w.positions != nil {
-		r.lookUp(w.positions, to, kernels.Consts{"FIELD": 1, "ADD": 1})
+		r.lookUp(w.positions, to, nil, kernels.Consts{"FIELD": 1, "ADD": 1})
 	}
 	if w.embedNorm != nil {
 		r.norm(a.branch, a.x, w.embedNorm, w.embedNormBias, nil)
@@ -33,13 +37,26 @@ func (r *layers) embed() {
 	r.openStreams()
 }
 
-// lookUp records the rows of a table for the tokens.
-func (r *layers) lookUp(m *Matrix, x Vectors, more kernels.Consts) {
+// preparesFirst reports whether the look-up of the tokens can prepare the input of the first product, with this matrix behind this norm:
+// only if it makes the whole residual stream in the order of its columns.
+func (r *layers) preparesFirst(norm *Vector, by *Matrix) bool {
+	w := r.g.w
+	return norm != nil && r.normedAsLimbs(by) && w.embedNorm == nil && w.positions == nil && w.layerEmbed == nil && w.streamIn == nil &&
+		len(w.embed.Parts) == 1 && w.embed.Parts[0].inOrder
+}
+
+// lookUp records the rows of a table for the tokens, and what the product after a norm takes of them, unless that is nil.
+func (r *layers) lookUp(m *Matrix, x Vectors, norm *Vector, more kernels.Consts) {
+	next := r.unwritten
+	if norm != nil {
+		more["NEXT"], next = 1, r.next.limbs
+		r.ahead = ahead{norm, InLimbs}
+	}
 	for _, p := range m.Parts {
 		c := p.consts()
 		maps.Copy(c, more)
 		maps.Copy(c, kernels.Consts{"COLS": p.Cols(m.Width), "WIDTH": m.Width, "ROW0": p.row0, "OUT": p.Rows, "X_STRIDE": x.Stride})
-		r.Dispatch("embed", c, r.n, (p.Cols(m.Width)+255)/256, p.codes, r.heads(p), r.g.rows, x.Buffer)
+		r.Dispatch("embed", c, r.n, (p.Cols(m.Width)+255)/256, p.codes, r.heads(p), r.g.rows, x.Buffer, r.read(norm), next)
 	}
 }
 

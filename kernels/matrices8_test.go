@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/kernels"
@@ -19,7 +20,7 @@ func TestMatvecInt8(t *testing.T) {
 		{packing: codes(4, 32), rows: 37, width: 128, tokens: 9, tile: kernels.Consts{"DOWN": 1, "ALONG": 1}, scale: 1},
 		{packing: codes(4, 64), rows: 33, width: 256, tokens: 8, tile: kernels.Consts{"DOWN": 2, "ALONG": 1, "BOTH": 1, "AHEAD": 1}, bias: true, scale: 1},
 		{packing: codes(8, 64), rows: 33, width: 192, tokens: 33, tile: kernels.Consts{"WIDE": 3, "DOWN": 1, "ALONG": 2}, add: true, scale: 1, softcap: 3},
-		{packing: codes(4, 128), rows: 20, width: 1400, tokens: 6, tile: kernels.Consts{"HIGH": 1, "DOWN": 3, "ALONG": 1, "BOTH": 1, "AHEAD": 4}, scale: 1},
+		{packing: codes(4, 128), rows: 20, width: 1400, tokens: 6, tile: kernels.Consts{"HIGH": 1, "DOWN": 3, "ALONG": 1, "BOTH": 1, "AHEAD": 4, "SCALED": 1}, scale: 1},
 		{packing: codes(4, 128), rows: 17, width: 1500, tokens: 11, tile: kernels.Consts{"HIGH": 2, "DOWN": 1, "ALONG": 2, "AHEAD": 4}, scale: 1},
 		{packing: codes(8, 128), rows: 16, width: 256, tokens: 16, tile: kernels.Consts{"DOWN": 1, "ALONG": 2, "AHEAD": 4}, scale: 1},
 		{packing: codes(2, 256), rows: 16, width: 512, tokens: 3, tile: kernels.Consts{"DOWN": 1, "ALONG": 1, "BOTH": 1}, scale: 1},
@@ -46,9 +47,18 @@ func (c matrixCase) int8(t *testing.T) {
 	wide, _ := k.Constant("WIDE")
 	both, _ := k.Constant("BOTH")
 	chunk, _ := k.Constant("CHUNK")
+	x := slices.Clone(d.x)
+	if c.tile["SCALED"] == 1 {
+		for i := range x {
+			x[i] /= 4
+		}
+	}
 	limbs, units, factors := make([]uint32, 16*wide*(2-both)*d.cols/4), make([]float32, d.cols/chunk*wide*32), make([]float32, c.tokens)
 	maps.Copy(split, kernels.Consts{"COLS": d.cols, "WIDTH": c.width, "STRIDE": d.xStride, "WIDE": wide, "BOTH": both})
-	launch(t, "split_int8", split, c.tokens, (d.cols+1023)/1024, d.x, nil, limbs, units, factors)
+	launch(t, "split_int8", split, c.tokens, (d.cols+1023)/1024, x, nil, limbs, units, factors)
+	for i := range factors {
+		factors[i] = 4
+	}
 	for len(d.h)%4 != 0 { // which is read by fours
 		d.h = append(d.h, 0)
 	}

@@ -4,13 +4,13 @@
 //   one workgroup computes 16·HIGH·DOWN rows for up to 16·WIDE tokens; workgroup x + 65535·y
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
-// with shared/put.wgsl: put
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
 // with shared/head.wgsl: head
 // with shared/matrices8.wgsl: Left, Right, Sums, multiplied, raised
 // with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNKS, CHUNK, QUADS
 // with shared/reads8.wgsl: line, codes_at, limbs_at, units_at, head_at, four_heads_at, block, share
 // with shared/kept8.wgsl: keep_codes, keep_limbs, whole, unit_of
+// with shared/ends8.wgsl: TILE, OUT, OUTS, ALL_OUTS, factor, lead, scales, before, sum, square, prepare, finish
 // with shared/rounds8.wgsl: products
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity); // panels differ between subgroups, never within one
@@ -21,6 +21,7 @@ const COLS: u32 = 4096u; // columns stored, a multiple of STEP_COLS
 const HEIGHT: u32 = 4096u; // rows
 const HIGH: u32 = 1u;    // panels of 16 rows of a subgroup
 const WIDE: u32 = 1u;    // panels of 16 tokens
+const SCALED: u32 = 0u;  // 1: products are multiplied by factors
 const BOTH: u32 = 0u;    // 1: up to eight tokens, whose limbs are in one panel; matrices are of eight tokens then
 const DOWN: u32 = 4u;    // subgroups of 32 threads for different rows
 const ALONG: u32 = 2u;   // … and for different columns
@@ -47,6 +48,7 @@ const X_ALL: u32 = X_PANELS * X_EACH;
 const X_LANES: u32 = 32u * DOWN;
 const X_MINE: u32 = (X_ALL + X_LANES - 1u) / X_LANES;
 const TILES: u32 = HIGH * WIDE;
+const ALL_TILES: u32 = CHUNKS * TILES;
 const PER: u32 = 8u - 4u * BOTH;             // sums that a thread has of a tile
 const ALL_PER: u32 = TILES * PER;
 const SUM_PITCH: u32 = 20u;                  // 16 rows, and 4 for tokens to lie in different banks
@@ -54,7 +56,6 @@ const SUMS: u32 = (16u - 8u * BOTH) * SUM_PITCH;
 const P_PANEL: u32 = CHUNKS * WIDE * SUMS;
 const HELD: u32 = AHEAD * LINES;
 const X_HELD: u32 = AHEAD * X_MINE;
-const U_HELD: u32 = AHEAD * U_MINE;
 // wgpu's compiler knows no max and min of constants: 1/(n+1) is 1 if n is 0, else 0.
 const H_EACH: u32 = AHEAD * STEP_COLS / BLOCK + 1u / (AHEAD * STEP_COLS / BLOCK + 1u); // words of h that a row has for AHEAD steps, at least 1
 const HEADS: u32 = HIGH * H_EACH;
@@ -62,13 +63,13 @@ const HEAD_FOURS: u32 = H_EACH / 4u + 1u / (H_EACH / 4u + 1u); // at least 1
 const FOUR_HEADS: u32 = 1u / (H_EACH % 4u + 1u) * (1u / (COLS / BLOCK % 4u + 1u)) * (1u / (STEPS % AHEAD + 1u)); // 1: they are read by fours
 const LEFTS: u32 = HIGH * ALL_DEEP;
 const RIGHTS: u32 = 2u * WIDE * ALL_DEEP;
-const U_ALL: u32 = 8u * WIDE * CHUNKS;       // vec4<f32> of a step's units
-const U_MINE: u32 = (U_ALL + X_LANES - 1u) / X_LANES;
+const U_ROW: u32 = 8u - 4u * BOTH;           // vec4<f32> of a chunk's units
+const U_ALL: u32 = U_ROW * WIDE * CHUNKS;    // … of a step's
+const U_SPAN: u32 = AHEAD * U_ALL;           // … of AHEAD steps
+const U_MINE: u32 = (U_SPAN + X_LANES - 1u) / X_LANES;
 const ALL_U: u32 = 2u * U_ALL * ALONG;
 const MASK: u32 = 0x01010101u * ((1u << BITS) - 1u);
 const FLIP: u32 = 0x80808080u * (BITS / 8u); // turns codes 0 … 255 into −128 … 127
-const TILE: u32 = 256u - 128u * BOTH;        // elements of rows and tokens
-const OUT: u32 = TILE / (1u + GATED);
 
 @group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> h: array<vec4<u32>>;
@@ -85,32 +86,6 @@ var<workgroup> ws: array<array<i32, X_PANEL>, W_PANELS>; // [subgroup][row / 16]
 var<workgroup> xs: array<array<i32, X_PANEL>, ALL_X>;    // [columns' subgroup][token / 16][hi, lo][token % 16][column / 4]
 var<workgroup> ps: array<array<i32, P_PANEL>, W_PANELS>; // sums, [subgroup][row / 16][chunk][token / 16][token % 16][row % 16]
 var<workgroup> us: array<vec4<f32>, ALL_U>;              // units, [step % 2][columns' subgroup][chunk][token / 2]
-var<private> factor: f32;                              // of the token whose element is made
-var<private> lead: u32;                                // the first subgroup that has sums of the rows
-
-// sum adds up the sums of the subgroups for different columns, of row r and token t, of 16 each.
-fn sum(r: u32, t: u32) -> f32 {
-  var all = 0.0;
-  for (var i = 0u; i < ALONG; i++) { all += bitcast<f32>(ps[(lead + i) * HIGH % W_PANELS][t * 16u + r]); } // unroll
-  return all * factor;
-}
-
-fn square(t: u32) -> f32 { return 1.0; }
-
-// finish stores what 16 rows of each group of subgroups and 16 tokens have become.
-fn finish(row0: u32, t0: u32, lane: u32) {
-  for (var e = lane; e < OUT * DOWN; e += LANES) {
-    let d = e / OUT;
-    let r = e % (16u / (1u + GATED)) * (1u + GATED);
-    let t = e % OUT / (16u / (1u + GATED));
-    let row = row0 + d * (16u * HIGH) + r;
-    if (row < HEIGHT && t0 + t < step.n) {
-      factor = factors[t0 + t];
-      lead = d * ALONG;
-      put(element(row, t0 + t), made(row, r, t));
-    }
-  }
-}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -3,10 +3,11 @@
 //   x [t][STRIDE] f32, zero from WIDTH on   g [WIDTH] f32: weights of the norm
 //   limbs [step][token / 16][hi, lo][EACH_COLS/64][token % 16][thread] vec4<u32>, where a step is what four threads read at a time; with
 //   BOTH, lo of token t is hi of token 8 + t   units [chunk][token / 16][token % 16] (unit, that times the sum of the chunk's whole
-//   numbers)   factors [t] f32: what products are to be multiplied by   one workgroup splits 4·LANES elements (y) of a token (x)
+//   numbers)   factors [t] f32: with NORM = 1, what products are to be multiplied by   one workgroup splits 4·LANES elements (y) of a token (x)
 // with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNKS, CHUNK, QUADS
+// with shared/split8.wgsl: LIMIT8, unit8, whole8, words8, place8
 const BITS: u32 = 4u;      // 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale
 const COLS: u32 = 4096u;   // columns stored, a multiple of STEP_COLS
@@ -20,8 +21,8 @@ const LANES: u32 = 256u;   // a power of two, whole chunks
 
 const ALL: u32 = COLS / 4u;    // quads
 const FOURS: u32 = CHUNK / 4u; // of a chunk
-const LIMBS: u32 = 2u - BOTH;
-const LIMIT: f32 = 32639.0;    // 127·256 + 127: both limbs stay within eight bits
+const ROUNDS: u32 = (ALL + LANES - 1u) / LANES;
+const TEAM: u32 = LANES / 16u; // threads whose squares are added up first
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> g: array<f32>;
@@ -31,6 +32,8 @@ const LIMIT: f32 = 32639.0;    // 127·256 + 127: both limbs stay within eight b
 
 var<workgroup> tops: array<f32, LANES>;
 var<workgroup> wholes: array<i32, LANES>;
+var<workgroup> squares: array<f32, LANES>;
+var<workgroup> teams: array<f32, 16>;
 
 // weighted returns a quad of a token, times the weights of the norm.
 fn weighted(four: vec4<f32>, quad: u32) -> vec4<f32> {
@@ -40,21 +43,14 @@ fn weighted(four: vec4<f32>, quad: u32) -> vec4<f32> {
   return made;
 }
 
-// pack returns the words of hi and lo.
-fn pack(whole: vec4<i32>) -> vec2<u32> {
-  let hi = (whole + vec4<i32>(128)) >> vec4<u32>(8u);
-  let high = bitcast<vec4<u32>>(hi) & vec4<u32>(255u);
-  let low = bitcast<vec4<u32>>(whole) & vec4<u32>(255u);
-  return vec2<u32>(high.x | (high.y << 8u) | (high.z << 16u) | (high.w << 24u), low.x | (low.y << 8u) | (low.z << 16u) | (low.w << 24u));
-}
-
-// place returns where in limbs the word of quad p of a stored row goes, of a limb of token t.
-fn place(p: u32, t: u32, limb: u32) -> u32 {
-  let q = p % (4u * QUADS) % QUADS;
-  let thread = p % (4u * QUADS) / QUADS;
-  let panel = (p / (4u * QUADS) * WIDE + t / 16u) * LIMBS + limb * (1u - BOTH);
-  let n = t % 16u + 8u * BOTH * limb;
-  return ((panel * (QUADS / 4u) + q / 4u) * 64u + n * 4u + thread) * 4u + q % 4u;
+// squared returns the sum of the squares of this thread's share of a token.
+fn squared(in: u32, lane: u32) -> f32 {
+  var sum = 0.0;
+  for (var r = 0u; r < ROUNDS; r++) { // unroll
+    let four = x[in + min(lane + r * LANES, ALL - 1u)];
+    sum += select(0.0, dot(four, four), lane + r * LANES < ALL);
+  }
+  return sum;
 }
 
 @compute @workgroup_size(LANES)
@@ -64,36 +60,34 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let p = group.y * LANES + lane;
   let quad = natural(min(p, ALL - 1u));
   let made = weighted(select(vec4<f32>(), x[in + quad], p < ALL), quad);
+  if (NORM == 1u && group.y == 0u) { squares[lane] = squared(in, lane); }
   let sizes = abs(made);
   tops[lane] = max(max(sizes.x, sizes.y), max(sizes.z, sizes.w));
   workgroupBarrier();
   var most = 0.0;
   for (var i = 0u; i < FOURS; i++) { most = max(most, tops[lane / FOURS * FOURS + i]); } // unroll
-  let unit = select(most / LIMIT, 0.0, most < 1e-30);
-  let whole = vec4<i32>(round(made * select(1.0 / unit, 0.0, unit == 0.0)));
+  let unit = unit8(most);
+  let whole = whole8(made, unit);
   wholes[lane] = whole.x + whole.y + whole.z + whole.w;
+  if (NORM == 1u && lane < 16u) {
+    var sum = 0.0;
+    for (var i = 0u; i < TEAM; i++) { sum += squares[lane + 16u * i]; } // unroll
+    teams[lane] = sum;
+  }
   workgroupBarrier();
   if (p < ALL) {
-    let words = pack(whole);
-    limbs[place(p, t, 0u)] = words.x;
-    limbs[place(p, t, 1u)] = words.y;
+    let words = words8(whole);
+    limbs[place8(p, t, 0u, QUADS, WIDE, BOTH)] = words.x;
+    limbs[place8(p, t, 1u, QUADS, WIDE, BOTH)] = words.y;
     if (lane % FOURS == 0u) {
       var all = 0;
       for (var i = 0u; i < FOURS; i++) { all += wholes[lane + i]; } // unroll
       units[(p / FOURS * WIDE + t / 16u) * 16u + t % 16u] = vec2<f32>(unit, unit * f32(all));
     }
   }
-  if (group.y > 0u) { return; }
-  if (NORM == 0u) {
-    if (lane == 0u) { factors[t] = 1.0; }
-    return;
+  if (NORM == 1u && group.y == 0u && lane == 0u) {
+    var sum = 0.0;
+    for (var i = 0u; i < 16u; i++) { sum += teams[i]; } // unroll
+    factors[t] = 1.0 / sqrt(sum / f32(WIDTH) + EPS);
   }
-  var squares = 0.0;
-  for (var i = lane; i < ALL; i += LANES) { squares += dot(x[in + i], x[in + i]); }
-  tops[lane] = squares;
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { tops[lane] += tops[lane + half]; }
-  }
-  if (lane == 0u) { factors[t] = 1.0 / sqrt(tops[0] / f32(WIDTH) + EPS); }
 }

@@ -36,15 +36,20 @@ func (k *Kit) inInt8(s Shape) bool {
 // int8Bytes reports how much memory the vectors of a product take as limbs, and their units.
 func int8Bytes(s Shape) (limbs, units int) {
 	cols, panels := s.Cols(s.Width), (s.Tokens+panel-1)/panel
-	return RoundUp((2-flag(s.Tokens <= bothInt8))*panel*panels*cols, gpu.Align), 8 * panel * panels * cols / min(s.Block, 512/s.Bits)
+	return RoundUp((2-flag(s.Tokens <= bothInt8))*panel*panels*cols, gpu.Align), 8 * panel * panels * cols / int8Chunk(s)
 }
+
+// int8Chunk reports how many columns of the vectors of a product share a unit.
+func int8Chunk(s Shape) int { return min(s.Block, 512/s.Bits) }
 
 // int8Consts are the constants that split_int8 and Int8Kernel share.
 func int8Consts(p *Part, n int) kernels.Consts {
 	return kernels.Consts{"BITS": p.Bits, "BLOCK": p.Block, "COLS": p.Cols(p.Width), "WIDE": (n + panel - 1) / panel, "BOTH": flag(n <= bothInt8)}
 }
 
-// manyCores are the cores of a large GPU. Of those with matrices of int8, NVIDIA's keep 64 KB of workgroup memory for each core.
+// manyCores are the cores of a large GPU. Of those with matrices of int8, NVIDIA's keep 64 KB of workgroup memory for each core, of
+// which a workgroup takes what it declares, rounded up to 8 KB, and 1 KB more: seven workgroups have room with up to 8 KB each, three
+// with 16, two with 24.
 const manyCores = 132
 
 // int8Defaults are the constants of Int8Kernel where nothing better is known: fewer where the device lacks the memory.
@@ -57,6 +62,8 @@ func (c *chooser) int8Defaults(s Shape) Tuned {
 		down, along, ahead = 4, 1, 2
 	case wide:
 		down, along, ahead = 2-flag(s.Rows <= fullRows/2), 2, 2
+	case middling && both && s.Bits == 4 && s.Rows <= 3*panel*manyCores: // three small workgroups for each core
+		down, along = 1, 2
 	case middling && both:
 		down = 3
 	case middling:
@@ -65,6 +72,9 @@ func (c *chooser) int8Defaults(s Shape) Tuned {
 		down = 1
 	case !both:
 		high, down, ahead = 2, 1, 2
+	}
+	if both && s.Bits == 2 && s.Rows > fullRows/2 && s.Rows <= 2*fullRows { // whose panels are twice as large
+		down, along = 2+flag(s.Rows > fullRows), 2
 	}
 	with := Tuned{"HIGH": high, "DOWN": down, "ALONG": along, "AHEAD": ahead}
 	base := kernels.Consts{"BITS": s.Bits, "BLOCK": s.Block, "WIDE": (s.Tokens + panel - 1) / panel, "BOTH": flag(both)}
@@ -77,7 +87,7 @@ func (c *chooser) int8Defaults(s Shape) Tuned {
 }
 
 // int8Down returns how many subgroups of a workgroup take different rows, if there are many: so many that two or three workgroups
-// have room in a core, and that all cores have about as many rows.
+// have room in a core, and that all cores have about as many rows if each gets its workgroups at once.
 func int8Down(s Shape) int {
 	perCore := func(down int) int { // panels of rows
 		return (s.Rows + panel*down*manyCores - 1) / (panel * down * manyCores) * down
@@ -85,7 +95,7 @@ func int8Down(s Shape) int {
 	switch {
 	case s.Tokens > panel:
 		return 8
-	case s.Tokens <= bothInt8 && perCore(7) <= perCore(4):
+	case s.Tokens <= bothInt8 && (s.Bits == 8 || s.Bits == 4 && s.Rows <= 16*fullRows) && perCore(7) <= perCore(4):
 		return 7
 	}
 	return 4
@@ -95,7 +105,7 @@ func int8Down(s Shape) int {
 func (r *Recorder) int8Product(p *Product, part *Part, s Shape, step *arena.Buffer) {
 	limbs, units := r.splitInt8(p.In, part, s)
 	c := int8Consts(part, r.n)
-	c["HEIGHT"] = s.Rows
+	c["HEIGHT"], c["SCALED"] = s.Rows, flag(p.In.norm != nil)
 	p.Gate.add(c, "GATED")
 	with := r.choose.int8Defaults(s)
 	with.add(c)

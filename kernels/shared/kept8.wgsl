@@ -26,6 +26,6 @@ fn whole(panel: u32, tile: u32, k: u32, lane: u32) -> f32 {
 
 // unit_of returns the unit of sum k of a thread, and that times the sum of the whole numbers.
 fn unit_of(n: u32, part: u32, tile: u32, k: u32, lane: u32) -> vec2<f32> {
-  let pair = us[(n % 2u * ALONG + part % ALONG) * U_ALL + tile % (CHUNKS * WIDE) * 8u + lane % 32u / 16u * 2u + k % PER / 4u * 4u + k % 4u / 2u];
+  let pair = us[(n % 2u * ALONG + part % ALONG) * U_ALL + tile % (CHUNKS * WIDE) * U_ROW + lane % 32u / 16u * 2u + k % PER / 4u * 4u + k % 4u / 2u];
   return select(pair.xy, pair.zw, k % 2u == 1u);
 }

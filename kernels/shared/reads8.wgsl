@@ -12,8 +12,10 @@ fn codes_at(row: u32, s: u32, thread: u32) -> vec4<u32> {
 
 fn limbs_at(s: u32, e: u32) -> vec4<u32> { return limbs[min(s, STEPS - 1u) * X_ALL + min(e, X_ALL - 1u)]; }
 
-// units_at returns vector e of a step's units.
-fn units_at(s: u32, e: u32) -> vec4<f32> { return units[min(s, STEPS - 1u) * U_ALL + min(e, U_ALL - 1u)]; }
+// units_at returns vector e of the units from step s on, or the last one.
+fn units_at(s: u32, e: u32) -> vec4<f32> {
+  return units[min(s * (CHUNKS * WIDE) + e / U_ROW, STEPS * CHUNKS * WIDE - 1u) * 8u + e % U_ROW];
+}
 
 // head_at returns word i of h for the steps of a row from s on; four_heads_at words 4·i to 4·i + 3, where FOUR_HEADS is 1.
 fn head_at(row: u32, s: u32, i: u32) -> u32 {

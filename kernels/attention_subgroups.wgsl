@@ -12,8 +12,10 @@
 // with shared/parts.wgsl: Part, part_of, slot, low, high
 // with shared/packed.wgsl: packed
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
+// with shared/split8.wgsl: LIMIT8, unit8, whole8, words8, place8
 // with shared/shuffles.wgsl: beside, four_beside, of_thread, for_any
 // with shared/merged.wgsl: TEAMS, QUADS, OUTS, ROUNDS, outs, ends, join_sides, store_heads, hand_quad
+// with shared/chunked.wgsl: BITS, BOTH, PANELS, UNIT_COLS, UNITS, FOURS, across, hand_chunk
 enable subgroups;
 diagnostic(off, subgroup_uniformity); // a branch is taken by all threads of a subgroup or by none
 
@@ -32,7 +34,7 @@ const SCALE: f32 = 0.125;  // of queries, if TURN = 1
 const LANES: u32 = 128u;   // a multiple of SIZE
 const EACH: u32 = 4u;      // positions per thread in a step: 1, 2, 4 or 8, at most SPAN
 const SINKS: u32 = 0u;     // 1: each head's softmax has one more score, of which nothing is read
-const LIMBS: u32 = 0u;     // 1: DIM is a multiple of 32
+const LIMBS: u32 = 0u;     // 1: DIM is a multiple of 32; 2: next has what split_int8 would make of the heads, which are whole chunks
 
 const OCTETS: u32 = DIM / 8u;
 const SIDES: u32 = LANES / SPAN; // positions that are read side by side

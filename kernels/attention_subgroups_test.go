@@ -118,3 +118,37 @@ func (c tokenCase) testSubgroups(t *testing.T) {
 		}
 	}
 }
+
+// TestAttentionSubgroupsChunks compares the heads that the kernel stores for matvec_int8 with what split_int8 makes of them.
+func TestAttentionSubgroupsChunks(t *testing.T) {
+	for _, c := range []struct {
+		tokenCase
+		bits, block, both int
+	}{
+		{tokenCase{heads: 2, kvHeads: 1, dim: 128, rot: 128, cap: 40, window: 40, position: 33, shared: 1, lanes: 128, each: 4}, 4, 128, 1},
+		{tokenCase{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 20, shared: 2, lanes: 128, each: 2}, 4, 128, 0},
+		{tokenCase{heads: 4, kvHeads: 2, dim: 64, rot: 64, cap: 64, window: 64, position: 7, shared: 1, lanes: 64, each: 2}, 8, 128, 1},
+		{tokenCase{heads: 4, kvHeads: 2, dim: 128, rot: 128, cap: 64, window: 64, position: 50, shared: 2, lanes: 128, each: 2}, 2, 256, 0},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			c.splits = 1
+			heads, turn, core := c.consts()
+			in, cols, width := c.inputs(), c.heads*c.dim, (c.heads+2*c.kvHeads)*c.dim
+			in.rows = append(in.rows, 7, uint32(c.position/2), 0, 0)
+			chunk := min(c.block, 512/c.bits)
+			limbs, units := make([]uint32, 16*(2-c.both)*cols/4), make([]float32, cols/chunk*32)
+			o, next := filled(2*cols), make([]uint32, len(limbs)+len(units))
+			core["LIMBS"] = 2
+			k := subgroupsKernel(t, c.dim, 32, together(heads, turn, core, kernels.Consts{"X_STRIDE": width, "BITS": c.bits, "UNIT_COLS": chunk, "BOTH": c.both, "UNITS": len(limbs)}))
+			launchKernel(t, k, c.heads/c.shared, 2, in.rows, normals(random(1), 2*width, 0, 1), c.angles(), in.kc, in.vc, nil, o, next)
+			launch(t, "split_int8", kernels.Consts{"BITS": c.bits, "BLOCK": c.block, "WOVEN": 0, "COLS": cols, "WIDTH": cols, "STRIDE": cols, "BOTH": c.both},
+				2, (cols+1023)/1024, o, nil, limbs, units, make([]float32, 2))
+			for _, u := range units {
+				limbs = append(limbs, math.Float32bits(u))
+			}
+			if !slices.Equal(next, limbs) {
+				t.Errorf("what is stored is not what split_int8 makes of the heads")
+			}
+		})
+	}
+}

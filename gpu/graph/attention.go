@@ -32,15 +32,15 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	}
 	r.plain(w.QKV, w.qkvBias, in, a.qkv, 1)
 	heads := a.of(at.Heads * at.HeadDim)
-	limbs := r.takesLimbs(w.O) && !at.Gated
+	by := unless(at.Gated, w.O) // that reads heads as they are
 	turns := (r.n == 1 || r.order >= Single) && turnsInAttention(at, kv, w.qkNorm)
 	if turns && r.choose.shuffles(at, kv.Bits) {
-		heads.ready = r.attendShuffled(at, w.sinks, kv, true, heads, limbs)
+		heads.ready = r.attendShuffled(at, w.sinks, kv, true, heads, by)
 	} else if d := r.divide(at, kv); turns && r.n == 1 && d.parts == 1 {
-		heads.ready = r.attendAtOnce(at, w.sinks, kv, d, heads, limbs)
+		heads.ready = r.attendAtOnce(at, w.sinks, kv, d, heads, r.takesLimbs(by))
 	} else {
 		r.rope(at, kv, w.qkNorm)
-		heads.ready = r.attend(at, w.sinks, kv, heads, limbs)
+		heads.ready = r.attend(at, w.sinks, kv, heads, by)
 	}
 	if at.Gated {
 		r.gateHeads(heads, at.Heads*at.HeadDim, (at.Heads+2*at.KVHeads)*at.HeadDim, nil, kernels.Consts{}, 0)
@@ -90,16 +90,16 @@ func AttendsInParts(at *model.Attention, n, kvBits int) bool {
 	return n <= FewTokens && kvBits == 16 && at.HeadDim%8 == 0 && at.ValueWidth()%8 == 0
 }
 
-// attend records attention over the cache, as Attention.Core describes it. If limbs are wanted, it reports whether it makes
-// them as well.
-func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vectors, limbs bool) bool {
+// attend records attention over the cache, as Attention.Core describes it. If the matrix that multiplies heads, if any, takes limbs, it
+// reports whether it makes them as well.
+func (r *layers) attend(at *model.Attention, sinks *Vector, kv *Cache, out Vectors, by *Matrix) bool {
 	a := &r.g.act
 	c := r.g.coreConsts(at, kv, out)
 	if AttendsInParts(at, r.n, kv.Bits) || r.order != InOrder && AttendsInParts(at, 1, kv.Bits) {
 		if r.choose.shuffles(at, kv.Bits) {
-			return r.attendShuffled(at, sinks, kv, false, out, limbs)
+			return r.attendShuffled(at, sinks, kv, false, out, by)
 		}
-		limbs = limbs && at.ValueWidth()%32 == 0
+		limbs := r.takesLimbs(by) && at.ValueWidth()%32 == 0
 		r.attendBy("attention_split", c, r.divide(at, kv), at, out, limbs, r.g.rows, a.q.Buffer, kv.K, kv.V, r.read(sinks))
 		return limbs
 	}
@@ -154,7 +154,7 @@ func (g *Graph) AttentionPossible(layer int, with Tuned) error {
 func (g *Graph) RecordAttention(r *Recorder, layer, context int) {
 	all := layers{Recorder: r, g: g, parts: g.Parts(r.n, context)}
 	core := g.spec.Layer(layer).Attention.Core()
-	all.attend(&core, g.w.Layers[layer].sinks, g.KV(layer), g.Heads(layer), false)
+	all.attend(&core, g.w.Layers[layer].sinks, g.KV(layer), g.Heads(layer), nil)
 }
 
 // AttentionDefaults are the constants of a layer's attention for n tokens without tuning.

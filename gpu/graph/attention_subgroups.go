@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
@@ -37,7 +38,7 @@ func (r *layers) divideShuffled(at *model.Attention, kv *Cache) division {
 	case r.order == Long:
 		d.lanes = most
 	case parts == 1 && at.Heads*r.n <= shuffledGroups:
-		d.queries, d.each = 1, min(8, span)
+		d.queries, d.lanes = 1, max(min(256, limits.MaxInvocations), d.lanes)
 	case parts == 1:
 		for d.queries%2 == 0 && 2*at.Heads/d.queries*r.n <= shuffledGroups {
 			d.queries /= 2
@@ -58,8 +59,8 @@ func (r *layers) divideShuffled(at *model.Attention, kv *Cache) division {
 }
 
 // attendShuffled records attention of a token, or of one of each of several sequences, by ShufflingKernel, with the rotation if
-// turn is set. If limbs are wanted, it reports whether it makes them as well.
-func (r *layers) attendShuffled(at *model.Attention, sinks *Vector, kv *Cache, turn bool, out Vectors, limbs bool) bool {
+// turn is set. If the matrix that multiplies heads, if any, takes limbs, it reports whether it makes them as well.
+func (r *layers) attendShuffled(at *model.Attention, sinks *Vector, kv *Cache, turn bool, out Vectors, by *Matrix) bool {
 	d := r.divideShuffled(at, kv)
 	angles, c := r.rotation(at)
 	maps.Copy(c, r.g.coreConsts(at, kv, out))
@@ -70,7 +71,40 @@ func (r *layers) attendShuffled(at *model.Attention, sinks *Vector, kv *Cache, t
 	delete(c, "Q_STRIDE")
 	delete(c, "VALUE")
 	maps.Copy(c, kernels.Consts{"SCALE": at.Scale, "SPAN": shuffleSpan(at), "SIZE": r.choose.Subgroup, "TURN": flag(turn), "X_STRIDE": in.Stride})
-	limbs = limbs && at.HeadDim%32 == 0 && r.choose.Subgroup >= 8
+	limbs := r.takesLimbs(by) && at.HeadDim%32 == 0 && r.choose.Subgroup >= 8
+	if part := r.takesChunks(by, d, at); part != nil {
+		r.attendInChunks(part, c, d, at, out, r.g.rows, in.Buffer, angles, kv.K, kv.V, r.read(sinks))
+		return false
+	}
 	r.attendBy(ShufflingKernel, c, d, at, out, limbs, r.g.rows, in.Buffer, angles, kv.K, kv.V, r.read(sinks))
 	return limbs
+}
+
+// takesChunks returns the only part of the matrix that multiplies heads if it is multiplied by Int8Kernel, and if workgroups of
+// ShufflingKernel make whole chunks of its vectors; else nil.
+func (r *layers) takesChunks(m *Matrix, d division, at *model.Attention) *Part {
+	if m == nil || len(m.Parts) > 1 || d.parts > 1 {
+		return nil
+	}
+	p := m.Parts[0]
+	s := Shape{p.Packing, p.Rows, p.Width, r.n}
+	if !r.inInt8(s) || !p.inOrder || p.Cols(p.Width) != at.Heads*at.HeadDim || d.queries*at.HeadDim%int8Chunk(s) != 0 || int8Chunk(s) > 4*d.lanes {
+		return nil
+	}
+	return p
+}
+
+// attendInChunks records attention by ShufflingKernel, which stores heads as Int8Kernel multiplies them by a part.
+func (r *layers) attendInChunks(p *Part, c kernels.Consts, d division, at *model.Attention, out Vectors, reads ...*arena.Buffer) {
+	delete(c, "KV_BITS")
+	s := Shape{p.Packing, p.Rows, p.Width, r.n}
+	limbs, _ := int8Bytes(s)
+	maps.Copy(c, kernels.Consts{
+		"QUERIES": d.queries, "LANES": d.lanes, "EACH": d.each, "LIMBS": 2, "BITS": p.Bits, "UNIT_COLS": int8Chunk(s), "UNITS": limbs / 4,
+		"PANELS": (r.n + panel - 1) / panel, "BOTH": flag(r.n <= bothInt8),
+	})
+	r.Dispatch(ShufflingKernel, c, at.Heads/d.queries, r.n, append(reads, out.Buffer, r.halves.both)...)
+	if r.recording() {
+		r.splitOf = splitInput{from: out.Buffer, packing: p.Packing, inOrder: p.inOrder, kernel: Int8Kernel}
+	}
 }

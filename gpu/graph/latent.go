@@ -35,7 +35,7 @@ func (r *layers) latent(i int, in, out Vectors, e Epilogue) {
 		"ROWS": at.OwnDim(), "DIM": at.HeadDim, "DIM_OUT": core.HeadDim,
 	})
 	read, heads := Vectors{Buffer: a.latents.read, Stride: Stride(at.Heads * at.KVRank)}, a.of(at.Heads*at.ValueDim)
-	r.attend(&core, w.sinks, kv, read, false)
+	r.attend(&core, w.sinks, kv, read, nil)
 	r.byHead("heads_values", w.VUp, at.Heads, read, heads, compressed, 1, kernels.Consts{})
 	r.reach(AfterHeads)
 	r.Product(&Product{w.O, w.oBias, heads, out, e})

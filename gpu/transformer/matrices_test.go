@@ -6,11 +6,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/format/block"
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
+	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -88,5 +91,55 @@ func byMatrices(t *testing.T, b *bundle.Bundle, ids []int32, kernel string, atte
 	}
 	if used[kernel] <= used["matmul"] || used["attention_matrix"] > 0 != attention {
 		t.Errorf("%d tokens: kernels used: %v", len(ids), used)
+	}
+}
+
+// TestBatchByInt8 feeds a token of each of several sequences. Heads are multiplied by emulated matrices of int8, for which attention by
+// emulated subgroups stores them: on a device that has what codes in order need.
+func TestBatchByInt8(t *testing.T) {
+	dev := gputest.Open(t)
+	kernel, err := kernels.Specialize(graph.LimbsKernel, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !dev.Features().Runs(kernel) {
+		return // other devices do
+	}
+	gputest.SubstituteMatrices(t, dev.Features().Runs, "../../kernels")
+	gputest.SubstituteShuffles(t, "../../kernels")
+	spec, packing := modeltest.PlainSpec(), graph.Packing{Bits: 8, Block: 64}
+	spec.Hidden, spec.Vocab, spec.Layers = 64, 64, []int{0}
+	spec.RoPE = []model.RoPE{{Dim: 64, InvFreq: model.Frequencies(1e4, 64), Scale: 1}}
+	at := &spec.Kinds[0].Attention
+	at.Heads, at.KVHeads, at.HeadDim, spec.Kinds[0].MLP.Intermediate = 2, 1, 64, 128
+	var packings []block.Packing
+	for _, tensor := range spec.Tensors() {
+		if tensor.Role == model.RoleO {
+			packings = append(packings, modeltest.Blocks(packing.Bits, packing.Block))
+		} else {
+			packings = append(packings, modeltest.Blocks(4, 32))
+		}
+	}
+	src := modeltest.New(t, spec, packings...)
+	choice := graph.Choice{Subgroup: 32, Matrices: map[graph.Packing]bool{packing: true}, Variants: map[graph.Packing]graph.Variant{packing: {Kernel: graph.LimbsKernel}}}
+	choice.Int8 = choice.Matrices
+	testBatch(t, dev, src, choice, 6)
+	tr, err := New(context.Background(), dev, src, Options{MaxBatch: 6, MaxSeqLen: 32, Chunk: 16, Kernels: choice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	body, err := tr.Graph().Body(6, 1, graph.Single)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]int{}
+	for _, pass := range body.Passes {
+		for _, d := range pass.Dispatches {
+			used[d.Kernel.Name]++
+		}
+	}
+	if used[graph.Int8Kernel] != 1 || used["split_int8"] > 0 || used[graph.ShufflingKernel] != 1 {
+		t.Errorf("kernels used: %v", used)
 	}
 }

@@ -58,6 +58,7 @@ fn store_heads(token: u32, head: u32, split: u32, lane: u32) {
       o[part + SPLITS * DIM + 2u * split + 1u] = top;
     }
     if (LIMBS == 1u) { hand_quad(out, token, (head * DIM + 4u * i) / 32u, i % 8u, own); }
+    if (LIMBS == 2u) { hand_chunk(out, token, head * QUADS + i, lane, own); }
   }
 }
 

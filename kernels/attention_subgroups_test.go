@@ -142,7 +142,7 @@ func TestAttentionSubgroupsChunks(t *testing.T) {
 			k := subgroupsKernel(t, c.dim, 32, together(heads, turn, core, kernels.Consts{"X_STRIDE": width, "BITS": c.bits, "UNIT_COLS": chunk, "BOTH": c.both, "UNITS": len(limbs)}))
 			launchKernel(t, k, c.heads/c.shared, 2, in.rows, normals(random(1), 2*width, 0, 1), c.angles(), in.kc, in.vc, nil, o, next)
 			launch(t, "split_int8", kernels.Consts{"BITS": c.bits, "BLOCK": c.block, "WOVEN": 0, "COLS": cols, "WIDTH": cols, "STRIDE": cols, "BOTH": c.both},
-				2, (cols+1023)/1024, o, nil, limbs, units, make([]float32, 2))
+				2, (cols+1023)/1024, o, nil, limbs, units, make([]float32, 2), []uint32{2, 0, 0, 0})
 			for _, u := range units {
 				limbs = append(limbs, math.Float32bits(u))
 			}

@@ -55,7 +55,7 @@ func (c matrixCase) int8(t *testing.T) {
 	}
 	limbs, units, factors := make([]uint32, 16*wide*(2-both)*d.cols/4), make([]float32, d.cols/chunk*wide*32), make([]float32, c.tokens)
 	maps.Copy(split, kernels.Consts{"COLS": d.cols, "WIDTH": c.width, "STRIDE": d.xStride, "WIDE": wide, "BOTH": both})
-	launch(t, "split_int8", split, c.tokens, (d.cols+1023)/1024, x, nil, limbs, units, factors)
+	launch(t, "split_int8", split, c.tokens, (d.cols+1023)/1024, x, nil, limbs, units, factors, []uint32{uint32(c.tokens), 0, 0, 0})
 	for i := range factors {
 		factors[i] = 4
 	}
@@ -97,7 +97,7 @@ func TestSplitInt8(t *testing.T) {
 			consts := p.consts()
 			maps.Copy(consts, kernels.Consts{"COLS": cols, "WIDTH": width, "STRIDE": stride, "NORM": 1, "EPS": 1e-5})
 			limbs, units, factors := make([]uint32, 16*2*cols/4), make([]float32, cols/128*32), make([]float32, tokens)
-			launch(t, "split_int8", consts, tokens, (cols+1023)/1024, x, g, limbs, units, factors)
+			launch(t, "split_int8", consts, tokens, (cols+1023)/1024, slices.Concat(filled(2*stride), x), g, limbs, units, factors, []uint32{uint32(tokens), 2, 0, 0})
 			for i := range tokens {
 				row := x[i*stride:][:width]
 				var squares float64

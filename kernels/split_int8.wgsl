@@ -1,9 +1,10 @@
 // split_int8: activations as matvec_int8 reads them: each unit·(256·hi + lo), whole numbers in two limbs of eight bits, with a
 // unit for each chunk of columns; normalized before, if so wanted.
-//   x [t][STRIDE] f32, zero from WIDTH on   g [WIDTH] f32: weights of the norm
+//   x [step.first + t][STRIDE] f32, zero from WIDTH on   g [WIDTH] f32: weights of the norm
 //   limbs [step][token / 16][hi, lo][EACH_COLS/64][token % 16][thread] vec4<u32>, where a step is what four threads read at a time; with
 //   BOTH, lo of token t is hi of token 8 + t   units [chunk][token / 16][token % 16] (unit, that times the sum of the chunk's whole
 //   numbers)   factors [t] f32: with NORM = 1, what products are to be multiplied by   one workgroup splits 4·LANES elements (y) of a token (x)
+// with shared/step.wgsl: Step
 // with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/natural.wgsl: natural
 // with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNKS, CHUNK, QUADS
@@ -29,6 +30,7 @@ const TEAM: u32 = LANES / 16u; // threads whose squares are added up first
 @group(0) @binding(2) var<storage, read_write> limbs: array<u32>;
 @group(0) @binding(3) var<storage, read_write> units: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read_write> factors: array<f32>;
+@group(0) @binding(5) var<uniform> step: Step;
 
 var<workgroup> tops: array<f32, LANES>;
 var<workgroup> wholes: array<i32, LANES>;
@@ -56,7 +58,7 @@ fn squared(in: u32, lane: u32) -> f32 {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let t = group.x;
-  let in = t * (STRIDE / 4u);
+  let in = (step.first + t) * (STRIDE / 4u);
   let p = group.y * LANES + lane;
   let quad = natural(min(p, ALL - 1u));
   let made = weighted(select(vec4<f32>(), x[in + quad], p < ALL), quad);

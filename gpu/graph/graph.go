@@ -224,13 +224,17 @@ func (g *Graph) Body(n, parts int, order Order) (Body, error) {
 }
 
 // Head records the logits of n tokens. squares is how many sums of squares the body has prepared for their final norm;
-// if it is 0, the head computes the norm itself. Of the places for logits, place 1 has room for one token of each sequence.
+// if it is 0, the head computes the norm itself, or what splits vectors for it does. Of the places for logits, place 1 has room for one token of each sequence.
 func (g *Graph) Head(n, squares, place int) (*Pass, error) {
 	r := g.recorder("head", n)
 	in := g.act.final
-	if squares != 0 && g.w.finalBias == nil {
+	switch {
+	case squares != 0 && g.w.finalBias == nil:
 		in = r.prepared(squares)
-	} else {
+	case g.spec.Norm.Kind == model.RMSNorm && g.w.finalBias == nil && r.takesInt8(g.w.Head):
+		in = g.act.x
+		in.norm = g.w.final
+	default:
 		r.finalNorm()
 	}
 	r.product(&Product{g.w.Head, g.w.headBias, in, g.act.logits[place], Epilogue{Scale: g.spec.LogitScale, Softcap: g.spec.LogitSoftcap}}, g.headTokens())

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
@@ -31,6 +32,11 @@ func (k *Kit) inInt8(s Shape) bool {
 	}
 	limbs, units := int8Bytes(s)
 	return k.halves.both.Size() >= uint64(limbs+units)
+}
+
+// takesInt8 reports whether products with m are made by Int8Kernel alone.
+func (r *Recorder) takesInt8(m *Matrix) bool {
+	return !slices.ContainsFunc(m.Parts, func(p *Part) bool { return !r.inInt8(Shape{p.Packing, p.Rows, p.Width, r.n}) })
 }
 
 // int8Bytes reports how much memory the vectors of a product take as limbs, and their units.
@@ -103,7 +109,7 @@ func int8Down(s Shape) int {
 
 // int8Product records the product of a part with a few vectors by subgroup matrices of int8.
 func (r *Recorder) int8Product(p *Product, part *Part, s Shape, step *arena.Buffer) {
-	limbs, units := r.splitInt8(p.In, part, s)
+	limbs, units := r.splitInt8(p.In, part, s, step)
 	c := int8Consts(part, r.n)
 	c["HEIGHT"], c["SCALED"] = s.Rows, flag(p.In.norm != nil)
 	p.Gate.add(c, "GATED")
@@ -115,9 +121,9 @@ func (r *Recorder) int8Product(p *Product, part *Part, s Shape, step *arena.Buff
 		part.codes, r.heads(part), limbs, units, r.halves.units, r.read(p.Bias), p.Out.Buffer, r.sizesOf(p, part), step)
 }
 
-// splitInt8 records the split of the vectors for a product with a part, normalized if that is still to be done, unless they are
+// splitInt8 records the split of the vectors that step tells of for a product with a part, normalized if that is still to be done, unless they are
 // split already, and returns where their limbs and the units of these are.
-func (r *Recorder) splitInt8(in Vectors, p *Part, s Shape) (limbs, units *arena.Buffer) {
+func (r *Recorder) splitInt8(in Vectors, p *Part, s Shape, step *arena.Buffer) (limbs, units *arena.Buffer) {
 	at, size := int8Bytes(s)
 	limbs, units = r.halves.both.Part(0, uint64(at)), r.halves.both.Part(uint64(at), uint64(size))
 	is := splitInput{from: in.Buffer, packing: p.Packing, inOrder: p.inOrder, kernel: Int8Kernel, norm: in.norm}
@@ -133,7 +139,7 @@ func (r *Recorder) splitInt8(in Vectors, p *Part, s Shape) (limbs, units *arena.
 	if in.norm != nil {
 		c["NORM"], c["EPS"] = 1, r.eps
 	}
-	r.Dispatch("split_int8", c, r.n, (p.Cols(p.Width)/4+lanes-1)/lanes, in.Buffer, r.read(in.norm), limbs, units, r.halves.units)
+	r.Dispatch("split_int8", c, r.n, (p.Cols(p.Width)/4+lanes-1)/lanes, in.Buffer, r.read(in.norm), limbs, units, r.halves.units, step)
 	r.cost, r.splitOf = cost, is
 	return limbs, units
 }

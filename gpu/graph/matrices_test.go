@@ -119,6 +119,33 @@ func TestMatrixLayer(t *testing.T) {
 	}
 }
 
+// TestInt8Head records the head of a few tokens: what splits its vectors normalizes them, if the norm is one that it knows.
+func TestInt8Head(t *testing.T) {
+	int4 := map[Packing]bool{{Bits: 4, Block: 32}: true}
+	for kind, want := range map[model.NormKind][]string{
+		model.RMSNorm:   {"split_int8", Int8Kernel},
+		model.LayerNorm: {"norm", "split_int8", Int8Kernel},
+	} {
+		s := modeltest.PlainSpec()
+		s.Hidden, s.Norm.Kind = 128, kind
+		g := newGraphWith(t, gputest.Open(t), s, Choice{Matrices: int4, Int8: int4})
+		head, err := g.Head(6, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, d := range head.Dispatches {
+			names = append(names, d.Kernel.Name)
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("%v: recorded %q, want %q", kind, names, want)
+		}
+		if norm, _ := head.Dispatches[0].Kernel.Constant("NORM"); kind == model.RMSNorm && norm != 1 {
+			t.Errorf("vectors are not normalized")
+		}
+	}
+}
+
 // TestMatrixExperts records a layer with experts: gate and up read the same vectors, which are split once; down's are those of
 // the choices, for which there is memory.
 func TestMatrixExperts(t *testing.T) {

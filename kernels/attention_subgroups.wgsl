@@ -4,7 +4,9 @@
 //   rows [t] (token, position, sequence, 0)   angles as in rope
 //   TURN = 1: x [t][X_STRIDE/4]: q [HEADS][DIM], k [KV_HEADS][DIM], v, vec4<f32>; tokens are of different sequences; key and value
 //   are appended to the cache by one of the workgroups that share them, and none reads them there   0: x: q, scaled
-//   kc, vc [sequence][KV_HEADS][CAP][DIM/8] vec4<u32>, float16   o, next: as in attention_split
+//   kc, vc [sequence][KV_HEADS][CAP][DIM/8] vec4<u32>, float16
+//   parts: see joined, if JOIN = 1   next: [t] the heads as limbs if LIMBS = 1, as LIMBS = 2 says, or [t][O_STRIDE] f32; or parts for
+//   attention_join, if there are several and JOIN = 0
 //   one workgroup computes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES), y = t
 // with shared/rotated.wgsl: ROT, INTERLEAVED, partner, rotated
 // with shared/window.wgsl: WINDOW, CHUNK, first
@@ -14,8 +16,9 @@
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
 // with shared/split8.wgsl: LIMIT8, unit8, whole8, words8, place8
 // with shared/shuffles.wgsl: beside, four_beside, of_thread, for_any
-// with shared/merged.wgsl: TEAMS, QUADS, OUTS, ROUNDS, outs, ends, join_sides, store_heads, hand_quad
+// with shared/merged.wgsl: TEAMS, QUADS, OUTS, ROUNDS, outs, ends, join_sides, store_heads, store_quad, store_four, hand_quad
 // with shared/chunked.wgsl: BITS, BOTH, PANELS, UNIT_COLS, UNITS, FOURS, across, hand_chunk
+// with shared/joined.wgsl: SUMS, WORDS, EVERY, PARTS, PIECES, TAKEN, ENDS, part_ends, shares, before, join_last, tell, take, join_parts
 enable subgroups;
 diagnostic(off, subgroup_uniformity); // a branch is taken by all threads of a subgroup or by none
 
@@ -34,6 +37,7 @@ const SCALE: f32 = 0.125;  // of queries, if TURN = 1
 const LANES: u32 = 128u;   // a multiple of SIZE
 const EACH: u32 = 4u;      // positions per thread in a step: 1, 2, 4 or 8, at most SPAN
 const SINKS: u32 = 0u;     // 1: each head's softmax has one more score, of which nothing is read
+const JOIN: u32 = 0u;      // 1: the last workgroup joins the parts, of which there are several
 const LIMBS: u32 = 0u;     // 1: DIM is a multiple of 32; 2: next has what split_int8 would make of the heads, which are whole chunks
 
 const OCTETS: u32 = DIM / 8u;
@@ -59,7 +63,7 @@ const SLACK: f32 = 4.0;          // by which a score may exceed what exponential
 @group(0) @binding(3) var<storage, read_write> kc: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> vc: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read> sinks: array<f32>; // [HEADS]
-@group(0) @binding(6) var<storage, read_write> o: array<f32>;
+@group(0) @binding(6) var<storage, read_write> parts: array<atomic<u32>>;
 @group(0) @binding(7) var<storage, read_write> next: array<u32>;
 
 var<workgroup> turned: array<vec4<f32>, TURNED_QUADS>; // the queries and the new key after the rotation, then the value

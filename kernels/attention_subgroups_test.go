@@ -40,7 +40,33 @@ func subgroupsKernel(t *testing.T, dim, size int, c kernels.Consts) kernels.Kern
 	return k
 }
 
-// TestAttentionSubgroups holds queries that are turned already to the definition of attention.
+// runSubgroups runs attention_subgroups over its inputs, up to the sinks: its result goes to, and as limbs to next, if those are
+// wanted. If it joins parts, their words are zero again after each run.
+func runSubgroups(t *testing.T, dim, n int, c kernels.Consts, inputs []any, to []float32, next []uint32) {
+	t.Helper()
+	c = maps.Clone(c)
+	all := []any{to}
+	if c["LIMBS"] == 1 {
+		all = append(all, next)
+	}
+	queries, splits := c["QUERIES"].(int), c["SPLITS"].(int)
+	var parts any
+	var words []uint32
+	if c["JOIN"] == 1 {
+		words = make([]uint32, n*c["HEADS"].(int)/queries*(splits*queries*(dim+2)+1))
+		parts = words
+	}
+	for limbs, result := range all {
+		c["LIMBS"] = limbs
+		launchKernel(t, subgroupsKernel(t, dim, 32, c), c["HEADS"].(int)/queries*splits, n, append(slices.Clone(inputs), parts, result)...)
+		if i := slices.IndexFunc(words, func(w uint32) bool { return w != 0 }); i >= 0 {
+			t.Errorf("word %d of parts is %#x after they were joined", i, words[i])
+		}
+	}
+}
+
+// TestAttentionSubgroups holds queries that are turned already to the definition of attention, and parts that the kernel joins to
+// those that attention_join does.
 func TestAttentionSubgroups(t *testing.T) {
 	for _, c := range append(slices.Clone(inParts), []partsCase{
 		{
@@ -53,17 +79,35 @@ func TestAttentionSubgroups(t *testing.T) {
 		},
 		{
 			attentionCase: attentionCase{heads: 8, kvHeads: 1, dim: 128, cap: 900, window: 900, spread: 100, positions: []int{888}},
-			splits:        8, shared: 4, lanes: 128, each: 4,
+			splits:        9, shared: 4, lanes: 128, each: 4,
 		},
 	}...) {
 		c.kvBits = 16
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			testAttention(t, c.attentionCase, func(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
+				inputs := []any{rows, q, nil, kc, vc, c.sinksOr()}
+				joined := kernels.Consts{}
 				c.join(t, consts, n, o, func(consts kernels.Consts, to []float32, next []uint32) {
 					consts["X_STRIDE"], consts["TURN"] = consts["Q_STRIDE"], 0
 					delete(consts, "Q_STRIDE")
-					launchKernel(t, subgroupsKernel(t, c.dim, 32, consts), c.heads/c.shared*c.splits, n, rows, q, nil, kc, vc, c.sinksOr(), to, next)
+					runSubgroups(t, c.dim, n, consts, inputs, to, next)
+					maps.Copy(joined, consts)
 				})
+				if c.splits == 1 {
+					return
+				}
+				joined["JOIN"], joined["LIMBS"] = 1, asInt(c.dim%32 == 0)
+				got, blocks := slices.Clone(o), joined["O_STRIDE"].(int)/32
+				next := make([]uint32, n*limbsSize(blocks))
+				runSubgroups(t, c.dim, n, joined, inputs, got, next)
+				for i, want := range o {
+					if d := math.Abs(float64(got[i] - want)); !(d <= 1e-6*(1+math.Abs(float64(want)))) {
+						t.Fatalf("element %d: %v, but %v of attention_join", i, got[i], want)
+					}
+				}
+				for i := range n * asInt(c.dim%32 == 0) {
+					checkLimbs(t, "limbs", next[i*limbsSize(blocks):], blocks, got[32*i*blocks:][:c.heads*c.dim], nil)
+				}
 			})
 		})
 	}
@@ -84,37 +128,42 @@ func (c tokenCase) testSubgroups(t *testing.T) {
 	x := normals(random(uint64(c.rot)), 2*width, 0, 1)
 	heads, turn, core := c.consts()
 	core["LIMBS"] = 0
-	var outs [2][]float32
-	var caches [2]attentionInputs
-	for way := range outs {
+	sinks, angles := normals(random(3), c.heads, 0, 1), c.angles()
+	both := func() attentionInputs {
 		in := c.inputs()
 		in.rows = append(in.rows, 7, uint32(c.position/2), 0, 0)
-		groups, one := c.heads/c.shared*c.splits, len(in.o)
-		in.o = filled(2 * one)
-		sinks, angles := normals(random(3), c.heads, 0, 1), c.angles()
-		if way == 0 {
-			q := filled(2 * c.heads * c.dim)
-			launch(t, "rope", together(heads, turn, kernels.Consts{"X_STRIDE": width, "Q_STRIDE": len(q) / 2}), c.heads+2*c.kvHeads, 2,
-				in.rows, x, angles, nil, q, in.kc, in.vc)
-			launch(t, "attention_split", together(heads, core, kernels.Consts{"Q_STRIDE": len(q) / 2}), groups, 2,
-				in.rows, q, in.kc, in.vc, sinks, in.o, in.next)
-		} else {
-			launchKernel(t, subgroupsKernel(t, c.dim, 32, together(heads, turn, core, kernels.Consts{"X_STRIDE": width})), groups, 2,
-				in.rows, x, angles, in.kc, in.vc, sinks, in.o, in.next)
-		}
-		if c.splits > 1 {
-			o := filled(2 * c.heads * c.dim)
-			launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.dim, "SPLITS": c.splits, "O_STRIDE": len(o) / 2}, c.heads, 2, in.o, o, nil)
-			in.o = o
-		}
-		outs[way], caches[way] = in.o, in
+		in.o = filled(2 * len(in.o))
+		return in
 	}
-	if !slices.Equal(caches[0].kc, caches[1].kc) || !slices.Equal(caches[0].vc, caches[1].vc) {
-		t.Error("keys and values are not those that rope appends")
+	joined := func(in attentionInputs) []float32 {
+		if c.splits == 1 {
+			return in.o
+		}
+		o := filled(2 * c.heads * c.dim)
+		launch(t, "attention_join", kernels.Consts{"HEADS": c.heads, "DIM": c.dim, "SPLITS": c.splits, "O_STRIDE": len(o) / 2}, c.heads, 2, in.o, o, nil)
+		return o
 	}
-	for i, want := range outs[0] {
-		if d := math.Abs(float64(want - outs[1][i])); !(d <= 1e-5) {
-			t.Fatalf("element %d: %v, want %v", i, outs[1][i], want)
+	in, q := both(), filled(2*c.heads*c.dim)
+	launch(t, "rope", together(heads, turn, kernels.Consts{"X_STRIDE": width, "Q_STRIDE": len(q) / 2}), c.heads+2*c.kvHeads, 2,
+		in.rows, x, angles, nil, q, in.kc, in.vc)
+	launch(t, "attention_split", together(heads, core, kernels.Consts{"Q_STRIDE": len(q) / 2}), c.heads/c.shared*c.splits, 2,
+		in.rows, q, in.kc, in.vc, sinks, in.o, in.next)
+	want := joined(in)
+	for join := range 1 + asInt(c.splits > 1) {
+		got := both()
+		consts := together(heads, turn, core, kernels.Consts{"X_STRIDE": width, "JOIN": join})
+		runSubgroups(t, c.dim, 2, consts, []any{got.rows, x, angles, got.kc, got.vc, sinks}, got.o, nil)
+		o := got.o
+		if join == 0 {
+			o = joined(got)
+		}
+		if !slices.Equal(in.kc, got.kc) || !slices.Equal(in.vc, got.vc) {
+			t.Error("keys and values are not those that rope appends")
+		}
+		for i, w := range want {
+			if d := math.Abs(float64(w - o[i])); !(d <= 1e-5) {
+				t.Fatalf("joined by itself: %v: element %d: %v, want %v", join == 1, i, o[i], w)
+			}
 		}
 	}
 }
@@ -138,9 +187,11 @@ func TestAttentionSubgroupsChunks(t *testing.T) {
 			chunk := min(c.block, 512/c.bits)
 			limbs, units := make([]uint32, 16*(2-c.both)*cols/4), make([]float32, cols/chunk*32)
 			o, next := filled(2*cols), make([]uint32, len(limbs)+len(units))
-			core["LIMBS"] = 2
-			k := subgroupsKernel(t, c.dim, 32, together(heads, turn, core, kernels.Consts{"X_STRIDE": width, "BITS": c.bits, "UNIT_COLS": chunk, "BOTH": c.both, "UNITS": len(limbs)}))
-			launchKernel(t, k, c.heads/c.shared, 2, in.rows, normals(random(1), 2*width, 0, 1), c.angles(), in.kc, in.vc, nil, o, next)
+			for kind, result := range map[int]any{0: o, 2: next} {
+				core["LIMBS"] = kind
+				k := subgroupsKernel(t, c.dim, 32, together(heads, turn, core, kernels.Consts{"X_STRIDE": width, "BITS": c.bits, "UNIT_COLS": chunk, "BOTH": c.both, "UNITS": len(limbs)}))
+				launchKernel(t, k, c.heads/c.shared, 2, in.rows, normals(random(1), 2*width, 0, 1), c.angles(), in.kc, in.vc, nil, nil, result)
+			}
 			launch(t, "split_int8", kernels.Consts{"BITS": c.bits, "BLOCK": c.block, "WOVEN": 0, "COLS": cols, "WIDTH": cols, "STRIDE": cols, "BOTH": c.both},
 				2, (cols+1023)/1024, o, nil, limbs, units, make([]float32, 2), []uint32{2, 0, 0, 0})
 			for _, u := range units {

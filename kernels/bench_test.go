@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
@@ -83,36 +84,131 @@ func BenchmarkProduct(b *testing.B) {
 }
 
 // BenchmarkAttention runs the attention of a token of an 8B shape, and of 16 at once, over several contexts: by attention_split, and by
-// attention_subgroups where the device has subgroups, for queries that are turned already. The rate counts keys and values.
+// attention_subgroups where the device has subgroups, for queries that are turned already, divided as graph divides it. Caches come
+// from memory, and hundreds of dispatches are sent at a time. The rate counts keys and values.
 func BenchmarkAttention(b *testing.B) {
-	const heads, kvHeads, dim, queries = 32, 8, 128, 4
-	for _, c := range []struct{ context, tokens, splits int }{{64, 1, 1}, {512, 1, 4}, {2048, 1, 16}, {8192, 1, 32}, {64, 16, 1}, {2048, 16, 4}} {
+	const heads, kvHeads, dim = 32, 8, 128
+	shape := kernels.Consts{"HEADS": heads, "KV_HEADS": kvHeads, "DIM": dim, "O_STRIDE": heads * dim}
+	divided := func(queries, lanes, each, splits, join int) kernels.Consts {
+		return kernels.Consts{"QUERIES": queries, "LANES": lanes, "EACH": each, "SPLITS": splits, "JOIN": join}
+	}
+	for _, c := range []struct {
+		context, tokens  int
+		plain, subgroups kernels.Consts
+	}{
+		{64, 1, divided(1, 128, 4, 1, 0), divided(1, 256, 4, 1, 0)},
+		{512, 1, divided(4, 128, 2, 4, 0), divided(1, 256, 8, 4, 1)},
+		{1024, 1, divided(4, 128, 2, 8, 0), divided(2, 256, 8, 8, 1)},
+		{2048, 1, divided(4, 128, 2, 16, 0), divided(4, 128, 8, 33, 0)},
+		{8192, 1, divided(4, 128, 2, 64, 0), divided(4, 128, 8, 33, 0)},
+		{64, 16, divided(4, 128, 2, 1, 0), divided(2, 128, 4, 1, 0)},
+		{2048, 16, divided(4, 128, 2, 1, 0), divided(4, 512, 4, 1, 0)},
+	} {
 		kv, _ := packCache(normals(random(1), c.tokens*kvHeads*c.context*dim, 0, 1), 16)
 		q := normals(random(2), c.tokens*heads*dim, 0, 0.1)
-		o := make([]float32, c.tokens*heads*(dim+2)*c.splits)
 		var rows []uint32
 		for t := range c.tokens {
 			rows = append(rows, 0, uint32(c.context-1), uint32(t), 0)
 		}
-		run := func(name string, operands []any, own kernels.Consts) {
+		run := func(name string, own kernels.Consts, operands func(parts, o []float32) []any) {
 			b.Run(fmt.Sprintf("%s/context=%d/sequences=%d", name, c.context, c.tokens), func(b *testing.B) {
-				k := benchKernel(b, name, own, kernels.Consts{
-					"HEADS": heads, "KV_HEADS": kvHeads, "DIM": dim, "QUERIES": queries, "O_STRIDE": heads * dim, "CAP": c.context, "WINDOW": c.context, "SPLITS": c.splits,
-				})
-				program, buffers := record(b, k, heads/queries*c.splits, c.tokens, operands...)
-				b.SetBytes(int64(2 * 4 * len(kv)))
-				timeProgram(b, program)
-				program.Release()
-				for _, buffer := range buffers {
-					buffer.Release()
+				splits := own["SPLITS"].(int)
+				o := make([]float32, c.tokens*heads*dim)
+				parts := o
+				if splits > 1 {
+					parts = make([]float32, c.tokens*heads*(splits*(dim+2)+1))
 				}
+				steps := []benchStep{{benchKernel(b, name, shape, own, kernels.Consts{"CAP": c.context, "WINDOW": c.context}), heads / own["QUERIES"].(int) * splits, operands(parts, o)}}
+				if splits > 1 && own["JOIN"] != 1 {
+					join := benchKernel(b, "attention_join", kernels.Consts{"HEADS": heads, "DIM": dim, "SPLITS": splits, "O_STRIDE": heads * dim})
+					steps = append(steps, benchStep{join, heads, []any{parts, o, nil}})
+				}
+				timeSteps(b, steps, c.tokens, 8*len(kv))
 			})
 		}
-		run("attention_split", []any{rows, q, kv, kv, nil, o, nil}, kernels.Consts{"Q_STRIDE": heads * dim, "VALUE": dim})
+		own := maps.Clone(c.plain)
+		delete(own, "JOIN")
+		own["Q_STRIDE"], own["VALUE"] = heads*dim, dim
+		run("attention_split", own, func(parts, _ []float32) []any { return []any{rows, q, kv, kv, nil, parts, nil} })
 		if f := open(b).Features(); f.Subgroups && f.SubgroupSize >= dim/8 {
-			run("attention_subgroups", []any{rows, q, nil, kv, kv, nil, o, nil}, kernels.Consts{"X_STRIDE": heads * dim, "TURN": 0, "SPAN": dim / 8, "SIZE": f.SubgroupSize})
+			own = maps.Clone(c.subgroups)
+			own["X_STRIDE"], own["TURN"], own["SPAN"], own["SIZE"] = heads*dim, 0, dim/8, f.SubgroupSize
+			run("attention_subgroups", own, func(parts, o []float32) []any {
+				if own["JOIN"] == 1 {
+					return []any{rows, q, nil, kv, kv, nil, parts, o}
+				}
+				return []any{rows, q, nil, kv, kv, nil, nil, parts}
+			})
 		}
 	}
+}
+
+// benchStep is a dispatch of x workgroups for each token. Floats that several operands share are one buffer.
+type benchStep struct {
+	kernel   kernels.Kernel
+	x        int
+	operands []any
+}
+
+// timeSteps times steps that follow each other, for y tokens, with several copies of their buffers in turn, as a model's layers have
+// them: of this many bytes, so that no cache holds all. A driver can translate what comes next while the device computes.
+func timeSteps(b *testing.B, steps []benchStep, y, bytes int) {
+	b.Helper()
+	const memory = 256 << 20
+	dev, program := open(b), &gpu.Program{}
+	rounds, submissions := 32, 8
+	if dev.OnCPU() {
+		rounds, submissions = 2, 1
+	}
+	copies := max(2, min(rounds, memory/bytes))
+	var all []*gpu.Buffer
+	for range copies {
+		shared := map[*float32]*gpu.Buffer{}
+		for _, step := range steps {
+			pipeline, err := dev.Pipeline(step.kernel)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var ranges []gpu.Range
+			for i, o := range step.operands {
+				f, floats := o.([]float32)
+				if !floats || shared[&f[0]] == nil {
+					all = append(all, upload(b, dev, step.kernel.Bindings[i], o))
+					ranges = append(ranges, gpu.Range{Buffer: all[len(all)-1]})
+				} else {
+					ranges = append(ranges, gpu.Range{Buffer: shared[&f[0]]})
+				}
+				if floats {
+					shared[&f[0]] = ranges[i].Buffer
+				}
+			}
+			group, err := dev.BindGroup(pipeline, ranges...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			program.Dispatch(pipeline, group, uint32(step.x), uint32(y), 1)
+		}
+	}
+	defer func() {
+		program.Release()
+		for _, buffer := range all {
+			buffer.Release()
+		}
+	}()
+	programs := slices.Repeat([]*gpu.Program{program}, max(1, rounds/copies))
+	n := copies * len(programs) * submissions
+	b.SetBytes(int64(n * bytes))
+	for b.Loop() {
+		for range submissions {
+			if err := dev.Run(programs...); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := dev.Wait(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/1e3/float64(b.N*n), "µs/step")
 }
 
 // benchKernel returns a kernel in the form that the device gets.

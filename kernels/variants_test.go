@@ -25,6 +25,8 @@ var variants = map[string][]kernels.Consts{
 		{"DIM": 80, "SPAN": 16, "SIZE": 32, "LANES": 64, "EACH": 8, "ROT": 32, "INTERLEAVED": 1, "CHUNK": 128, "SINKS": 1, "SPLITS": 2},
 		{"DIM": 128, "SPAN": 16, "SIZE": 16, "LIMBS": 1, "ROT": 0, "SOFTCAP": 30.0, "ALIBI": 8.0, "EACH": 2},
 		{"DIM": 256, "SPAN": 32, "SIZE": 32, "TURN": 0, "QUERIES": 1, "LIMBS": 1},
+		{"DIM": 64, "JOIN": 1, "SPLITS": 3, "LIMBS": 1},
+		{"DIM": 64, "LIMBS": 2, "BITS": 8, "UNIT_COLS": 64},
 	},
 	"copy":          {{"EACH": 2}},
 	"duplicate":     {{"HEADS": 1, "CAP": 1, "WORDS": 30, "GROUPS": 1, "LANES": 32}},
@@ -103,6 +105,7 @@ var narrow = map[string][]packing{
 	"matvec_dot4":           {codes(8, 128), codes(4, 32), codes(2, 256), codes(2, 32)},
 	"matvec_dot4_halves":    {codes(2, 256), codes(2, 32)},
 	"matvec_f16":            nil,
+	"attention_subgroups":   nil, // it stores for codes, and reads none
 }
 
 // specialized returns every kernel with its default constants, and its variants.

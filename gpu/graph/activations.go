@@ -24,6 +24,7 @@ type activations struct {
 	limbs  map[int]*arena.Buffer // the same as limbs, [limbsTokens], if there are kernels that read them
 	gateUp *arena.Buffer         // both halves, before the function between them
 	parts  *arena.Buffer         // of attention that is cut, as attention_split describes them
+	joined *arena.Buffer         // the same, as joined.wgsl does: zeros between dispatches
 
 	latents latents
 	given   given
@@ -83,6 +84,7 @@ type extents struct {
 	gateUp  int         // elements, of all tokens
 	inner   map[int]int // vectors by width
 	parts   int         // elements
+	joined  int         // words
 	latents latentExtents
 	experts int // of a layer, or rows of its router
 	narrow  int // elements of what experts are given, where it is not what the router is given
@@ -100,6 +102,9 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 		e.q = max(e.q, Stride(core.Heads*core.HeadDim), Stride(s.Kinds[i].Recurrence.Channels()))
 		for b := 1; b <= FewTokens; b++ {
 			e.parts = max(e.parts, b*split.parts(b, context)*core.Heads*(core.ValueWidth()+2))
+		}
+		if at.Heads > 0 {
+			e.joined = max(e.joined, joinedWords(at))
 		}
 		e.latents.grow(at, n)
 		k := max(1, m.TopK)
@@ -144,7 +149,8 @@ func reserveActivations(s *model.Spec, a *arena.Arena, n, rows int, limbs bool, 
 		next: vectors(FewTokens, hidden+Stride(s.Hidden/2+4)), // a workgroup of matvec makes two rows at least
 		qkv:  vectors(n, e.qkv), q: vectors(n, e.q), latents: e.latents.reserve(floats), given: reserveGiven(s, n, vectors), streams: reserveStreams(s, n, vectors),
 		inner: map[int]*arena.Buffer{}, limbs: map[int]*arena.Buffer{}, gateUp: floats(max(e.gateUp, 64)), parts: floats(max(e.parts, 64)),
-		final: vectors(64, hidden), logits: [2]Vectors{vectors(rows, s.Vocab)},
+		joined: floats(max(e.joined, 64)),
+		final:  vectors(64, hidden), logits: [2]Vectors{vectors(rows, s.Vocab)},
 	}
 	if e.experts > 0 {
 		act.routed = routed{

@@ -32,7 +32,7 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 	}
 	r.plain(w.QKV, w.qkvBias, in, a.qkv, 1)
 	heads := a.of(at.Heads * at.HeadDim)
-	by := unless(at.Gated, w.O) // that reads heads as they are
+	by := unless(at.Gated || r.tap != nil || !r.recording(), w.O) // that reads heads as they are; taps, and what begins after the heads, want floats
 	turns := (r.n == 1 || r.order >= Single) && turnsInAttention(at, kv, w.qkNorm)
 	if turns && r.choose.shuffles(at, kv.Bits) {
 		heads.ready = r.attendShuffled(at, w.sinks, kv, true, heads, by)

@@ -11,7 +11,18 @@ import (
 
 // division is how attention of few tokens is divided among workgroups: into how many parts the cached positions are cut,
 // how many heads that share keys a workgroup takes, its threads, and how many positions each of them reads at once.
-type division struct{ parts, queries, lanes, each int }
+type division struct {
+	parts, queries, lanes, each int
+	joins                       bool // the last workgroup joins the parts: ShufflingKernel alone can
+}
+
+// consts returns what kernels are told of it. With limbs, heads are stored as limbs.
+func (d division) consts(limbs bool) kernels.Consts {
+	return kernels.Consts{"QUERIES": d.queries, "LANES": d.lanes, "EACH": d.each, "SPLITS": d.parts, "LIMBS": flag(limbs)}
+}
+
+// workgroups reports how many there are for each token.
+func (d division) workgroups(at *model.Attention) int { return at.Heads / d.queries * d.parts }
 
 // Attention of a token that sees at most onePart positions, in few steps, is not cut into parts, because joining them would
 // take longer than it saves. There are more threads for more than fewPositions of them, and each reads so many at once.
@@ -20,12 +31,12 @@ const onePart, fewPositions, onePartSteps, onePartEach = 512, 128, 8, 4
 // divide decides how attention of the pass is divided.
 func (r *layers) divide(at *model.Attention, kv *Cache) division {
 	use, tuned := r.choose.attention(at, r.n)
-	d := division{max(1, min(r.parts, r.g.split.parts(r.n, kv.Window))), use["QUERIES"], use["LANES"], use["EACH"]}
+	d := division{parts: max(1, min(r.parts, r.g.split.parts(r.n, kv.Window))), queries: use["QUERIES"], lanes: use["LANES"], each: use["EACH"]}
 	if use["SPLIT"] == 0 || r.n > FewTokens {
 		return d
 	}
 	if lanes := onePartLanes(at.HeadDim, d.parts*use["SPLIT"], r.dev.Limits()); r.n == 1 && !tuned && r.choose.Split == 0 && lanes > 0 {
-		return division{1, 1, lanes, onePartEach}
+		return division{parts: 1, queries: 1, lanes: lanes, each: onePartEach}
 	}
 	if d.parts == 1 {
 		d.queries, d.each = 1, 4 // few positions: more workgroups gain more than keys that are read once
@@ -77,16 +88,25 @@ func (r *layers) attendBy(kernel string, c kernels.Consts, d division, at *model
 	if limbs {
 		next = out.limbs
 	}
-	maps.Copy(c, kernels.Consts{"QUERIES": d.queries, "LANES": d.lanes, "EACH": d.each, "SPLITS": d.parts, "LIMBS": flag(limbs && !joined)})
+	maps.Copy(c, d.consts(limbs && !joined))
 	makes := []*arena.Buffer{out.Buffer, next}
 	if joined {
 		makes = []*arena.Buffer{r.g.act.parts, r.unwritten}
 	}
-	r.Dispatch(kernel, c, at.Heads/d.queries*d.parts, r.n, append(reads, makes...)...)
+	r.Dispatch(kernel, c, d.workgroups(at), r.n, append(reads, makes...)...)
 	if joined {
-		r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.ValueWidth(), "SPLITS": d.parts, "O_STRIDE": out.Stride, "LIMBS": flag(limbs)},
-			at.Heads, r.n, r.g.act.parts, out.Buffer, next)
+		r.joinParts(at, d, out, limbs)
 	}
+}
+
+// joinParts records how parts of attention are joined, as limbs, too, if these are wanted.
+func (r *layers) joinParts(at *model.Attention, d division, out Vectors, limbs bool) {
+	next := r.unwritten
+	if limbs {
+		next = out.limbs
+	}
+	r.Dispatch("attention_join", kernels.Consts{"HEADS": at.Heads, "DIM": at.ValueWidth(), "SPLITS": d.parts, "O_STRIDE": out.Stride, "LIMBS": flag(limbs)},
+		at.Heads, r.n, r.g.act.parts, out.Buffer, next)
 }
 
 // rotation returns the angles by which heads are turned, and what kernels are told of them.

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 )
 
@@ -15,6 +17,44 @@ func TestTuningOfOtherAttention(t *testing.T) {
 		c := newChooser(gputest.Open(t), Choice{Subgroup: subgroup, Tuning: tuning})
 		if _, tuned := c.attention(at, 1); tuned != want {
 			t.Errorf("subgroups of %d: tuned: %v", subgroup, tuned)
+		}
+	}
+}
+
+// TestDivideShuffled: how attention of a token of an 8B shape is divided, and for many shapes that what the last workgroup joins has
+// room, is not too much, and that the kernel can be told so.
+func TestDivideShuffled(t *testing.T) {
+	dev := gputest.Open(t)
+	a := arena.New(dev)
+	k := NewKit(dev, a, Choice{Subgroup: 32})
+	divide := func(at *model.Attention, context int) division {
+		g := &Graph{Kit: k, act: activations{parts: a.Reserve("test", 4*maxSplits*at.Heads*(at.HeadDim+2), gpu.Storage)}}
+		g.split[1] = splitLength
+		r := &layers{Recorder: &Recorder{Kit: k, n: 1}, g: g, parts: g.Parts(1, context)}
+		return r.divideShuffled(at, &Cache{Window: 1 << 20})
+	}
+	for context, want := range map[int]division{
+		1: {parts: 1, queries: 1, lanes: 256, each: 4}, 128: {parts: 1, queries: 1, lanes: 256, each: 4},
+		129: {parts: 4, queries: 1, lanes: 256, each: 4, joins: true}, 512: {parts: 4, queries: 1, lanes: 256, each: 8, joins: true},
+		513: {parts: 8, queries: 2, lanes: 256, each: 8, joins: true}, 1024: {parts: 8, queries: 2, lanes: 256, each: 8, joins: true},
+		1025: {parts: 33, queries: 4, lanes: 128, each: 8}, 9000: {parts: 33, queries: 4, lanes: 128, each: 8},
+	} {
+		if got := divide(&model.Attention{Heads: 32, KVHeads: 8, HeadDim: 128}, context); got != want {
+			t.Errorf("context %d: %+v, want %+v", context, got, want)
+		}
+	}
+	for _, dim := range []int{32, 64, 80, 128, 256} {
+		for _, heads := range [][2]int{{1, 1}, {4, 2}, {14, 2}, {15, 5}, {32, 8}, {64, 8}, {71, 1}, {128, 128}} {
+			at := &model.Attention{Heads: heads[0], KVHeads: heads[1], HeadDim: dim}
+			for context := 1; context < 4096; context += 100 {
+				d := divide(at, context)
+				if words := at.Heads / d.queries * (d.parts*d.queries*(dim+2) + 1); d.joins && words > joinedWords(at) {
+					t.Errorf("%d heads of %d, context %d: %+v: %d words in a buffer of %d", at.Heads, dim, context, d, words, joinedWords(at))
+				}
+				if heads[0]/heads[1]%d.queries != 0 || d.lanes%32 != 0 || d.each > shuffleSpan(at) || d.joins != (d.parts > 1 && context <= joinedPositions) {
+					t.Errorf("%d heads of %d, context %d: %+v", at.Heads, dim, context, d)
+				}
+			}
 		}
 	}
 }

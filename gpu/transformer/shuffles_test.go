@@ -39,22 +39,41 @@ func TestShuffles(t *testing.T) {
 			if d := modeltest.RelRMS(t, got, want); !(d <= 1e-3) {
 				t.Errorf("relative RMS %.2g", d)
 			}
-			body, err := tr.Graph().Body(1, 1, graph.InOrder)
-			if err != nil {
-				t.Fatal(err)
-			}
-			used := map[string]int{}
-			for _, pass := range body.Passes {
-				for _, d := range pass.Dispatches {
-					used[d.Kernel.Name]++
+			for parts := 1; parts <= 2; parts++ {
+				used, joining := kernelsOf(t, tr, 1, parts)
+				if used[graph.ShufflingKernel] == 0 || used["attention_token"]+used["attention_split"]+used["attention_join"] > 0 {
+					t.Errorf("kernels used for a token in %d parts: %v", parts, used)
+				}
+				if want := split > 0 && parts > 1; (joining > 0) != want {
+					t.Errorf("%d kernels join %d parts of a token themselves: %v", joining, parts, used)
 				}
 			}
-			if used[graph.ShufflingKernel] == 0 || used["attention_token"]+used["attention_split"] > 0 {
-				t.Errorf("kernels used for a token: %v", used)
+			if used, joining := kernelsOf(t, tr, 3, 8); split > 0 && (used[graph.ShufflingKernel] > 0 && used["attention_join"] == 0 || joining > 0) {
+				t.Errorf("kernels used for three tokens in parts: %v, %d join by themselves", used, joining)
 			}
 		})
 	}
 	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
 	t.Run("batch", func(t *testing.T) { testLargeBatch(t, dev, src, graph.Choice{Subgroup: 32}) })
 	t.Run("small batch", func(t *testing.T) { testBatch(t, dev, src, graph.Choice{Subgroup: 32, Split: 4}, 3) })
+}
+
+// kernelsOf returns the kernels of a pass of n tokens that cuts its cached positions into parts, and how many dispatches join these
+// themselves.
+func kernelsOf(t *testing.T, tr *Transformer, n, parts int) (used map[string]int, joining int) {
+	t.Helper()
+	body, err := tr.Graph().Body(n, parts, graph.InOrder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used = map[string]int{}
+	for _, pass := range body.Passes {
+		for _, d := range pass.Dispatches {
+			used[d.Kernel.Name]++
+			if join, _ := d.Kernel.Constant("JOIN"); join == 1 {
+				joining++
+			}
+		}
+	}
+	return used, joining
 }

@@ -1,5 +1,4 @@
-// merged: what attention by subgroups ends with: the sums of the sides of a workgroup, which are joined and stored as results, or
-// as a part for attention_join.
+// merged: what attention by subgroups ends with: the sums of the sides of a workgroup are joined, and stored as results or as a part.
 const TEAMS: u32 = LANES / SIZE;                   // of SIZE threads
 const QUADS: u32 = DIM / 4u;                       // of a head
 const OUTS: u32 = QUERIES * QUADS;
@@ -30,11 +29,12 @@ fn join_sides(t: u32, lane: u32, sum: f32, best: f32, low: vec4<f32>, high: vec4
 
 // store_heads joins the teams, and stores heads from head on.
 fn store_heads(token: u32, head: u32, split: u32, lane: u32) {
+  let base = (token * (HEADS / QUERIES) + head / QUERIES) * EVERY;
   for (var r = 0u; r < ROUNDS; r++) { // unroll
     let i = min(lane + r * LANES, OUTS - 1u);
     let t = i / QUADS;
-    var top = ends[0][t].y;
-    for (var m = 1u; m < TEAMS; m++) { top = max(top, ends[m][t].y); }
+    var top = -1e30;
+    for (var m = 0u; m < TEAMS; m++) { top = max(top, ends[m][t].y); } // unroll
     var all = 0.0;
     if (SINKS == 1u && split == 0u) {
       top = max(top, sinks[head + t]);
@@ -46,20 +46,41 @@ fn store_heads(token: u32, head: u32, split: u32, lane: u32) {
       all += ends[m][t].x * share;
       out += outs[m][i] * share;
     }
-    if (SPLITS == 1u) { out /= all; }
     let own = lane + r * LANES < OUTS;
-    let part = (token * HEADS + head + t) * SPLITS * (DIM + 2u);
-    let to = select(part + split * DIM, token * O_STRIDE + (head + t) * DIM, SPLITS == 1u) + 4u * (i % QUADS);
-    if (own) {
-      for (var e = 0u; e < 4u; e++) { o[to + e] = out[e]; } // unroll
+    if (SPLITS == 1u) {
+      store_quad(out / all, token, head, i, lane, own);
+    } else if (own && JOIN == 1u) {
+      let to = base + split * WORDS;
+      for (var e = 0u; e < 4u; e++) { tell(to + e * OUTS + i, out[e]); } // unroll
+      if (i % QUADS == 0u) {
+        tell(to + SUMS + 2u * t, all);
+        tell(to + SUMS + 2u * t + 1u, top);
+      }
+    } else if (own) {
+      let part = (token * HEADS + head + t) * SPLITS * (DIM + 2u);
+      store_four(part + split * DIM + 4u * (i % QUADS), out);
+      if (i % QUADS == 0u) {
+        next[part + SPLITS * DIM + 2u * split] = bitcast<u32>(all);
+        next[part + SPLITS * DIM + 2u * split + 1u] = bitcast<u32>(top);
+      }
     }
-    if (SPLITS > 1u && own && i % QUADS == 0u) {
-      o[part + SPLITS * DIM + 2u * split] = all;
-      o[part + SPLITS * DIM + 2u * split + 1u] = top;
-    }
-    if (LIMBS == 1u) { hand_quad(out, token, (head * DIM + 4u * i) / 32u, i % 8u, own); }
-    if (LIMBS == 2u) { hand_chunk(out, token, head * QUADS + i, lane, own); }
   }
+  if (JOIN == 1u) { join_last(base, token, head, lane); }
+}
+
+// store_quad stores quad i of the heads from head on.
+fn store_quad(out: vec4<f32>, token: u32, head: u32, i: u32, lane: u32, own: bool) {
+  if (LIMBS == 1u) {
+    hand_quad(out, token, (head * DIM + 4u * i) / 32u, i % 8u, own);
+  } else if (LIMBS == 2u) {
+    hand_chunk(out, token, head * QUADS + i, lane, own);
+  } else if (own) {
+    store_four(token * O_STRIDE + head * DIM + 4u * i, out);
+  }
+}
+
+fn store_four(at: u32, out: vec4<f32>) {
+  for (var e = 0u; e < 4u; e++) { next[at + e] = bitcast<u32>(out[e]); } // unroll
 }
 
 // hand_quad stores a quad as limbs, quad j of a block, which eight threads have.

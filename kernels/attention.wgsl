@@ -28,7 +28,7 @@ const PARTS: u32 = LANES / QUERIES; // parts of a tile's keys, each with its own
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> kc: array<u32>;
 @group(0) @binding(3) var<storage, read> vc: array<u32>;
-@group(0) @binding(4) var<storage, read> sinks: array<f32>; // [HEADS]
+@group(0) @binding(4) var<storage, read> sinks: array<f32>; // if SINKS: [HEADS]
 @group(0) @binding(5) var<storage, read_write> o: array<f32>;
 @group(0) @binding(6) var<uniform> step: Step;
 

@@ -14,7 +14,7 @@ const OUT_QUADS: u32 = LIMBS * DIM / 4u + 1u;
 
 @group(0) @binding(0) var<storage, read> parts: array<f32>;
 @group(0) @binding(1) var<storage, read_write> o: array<f32>;
-@group(0) @binding(2) var<storage, read_write> next: array<u32>;
+@group(0) @binding(2) var<storage, read_write> next: array<u32>; // if LIMBS
 
 var<workgroup> ends: array<vec2<f32>, SPLITS>; // per part: Σ exp(s−m), m
 var<workgroup> shares: array<f32, SPLITS>;     // factor of a part's sums

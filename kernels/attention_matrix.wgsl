@@ -26,7 +26,7 @@ const SINKS: u32 = 0u;     // 1: each head's softmax has one more score, of whic
 @group(0) @binding(1) var<storage, read> q: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read> kc: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> vc: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read> sinks: array<f32>; // [HEADS]
+@group(0) @binding(4) var<storage, read> sinks: array<f32>; // if SINKS: [HEADS]
 @group(0) @binding(5) var<storage, read_write> o: array<f32>;
 @group(0) @binding(6) var<uniform> step: Step;
 

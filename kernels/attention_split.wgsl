@@ -29,9 +29,9 @@ const LIMBS: u32 = 0u;     // 1: VALUE is a multiple of 32
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> kc: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> vc: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read> sinks: array<f32>; // [HEADS]
+@group(0) @binding(4) var<storage, read> sinks: array<f32>; // if SINKS: [HEADS]
 @group(0) @binding(5) var<storage, read_write> o: array<f32>;
-@group(0) @binding(6) var<storage, read_write> next: array<u32>;
+@group(0) @binding(6) var<storage, read_write> next: array<u32>; // if LIMBS
 
 fn query_at(token: u32, head: u32, t: u32, quad: u32) -> vec4<f32> { return q[(token * Q_STRIDE + head * DIM) / 4u + quad]; }
 

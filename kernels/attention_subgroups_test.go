@@ -31,8 +31,9 @@ func subgroupsKernel(t *testing.T, dim, size int, c kernels.Consts) kernels.Kern
 	c["LANES"], c["EACH"] = max(size, c["LANES"].(int)), min(c["EACH"].(int), span)
 	k, err := kernels.Specialize("attention_subgroups", c)
 	if err == nil && !native {
+		operands := k.Operands
 		k, err = kernels.Parse(k.Name, gputest.EmulateShuffles(t, k, "."), nil)
-		k.Key = c.Key("emulated")
+		k.Key, k.Operands = c.Key("emulated"), operands
 	}
 	if err != nil {
 		t.Fatal(err)

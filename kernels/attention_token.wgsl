@@ -33,9 +33,9 @@ const TURNED: u32 = (QUERIES + 1u) * DIM;
 @group(0) @binding(2) var<storage, read> angles: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read_write> kc: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> vc: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read> sinks: array<f32>; // [HEADS]
+@group(0) @binding(5) var<storage, read> sinks: array<f32>; // if SINKS: [HEADS]
 @group(0) @binding(6) var<storage, read_write> o: array<f32>;
-@group(0) @binding(7) var<storage, read_write> next: array<u32>;
+@group(0) @binding(7) var<storage, read_write> next: array<u32>; // if LIMBS
 
 var<workgroup> head: array<f32, TURNED>;   // the queries, then the key, as the product makes them
 var<workgroup> turned: array<f32, TURNED>; // after the rotation

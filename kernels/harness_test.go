@@ -81,7 +81,7 @@ func launchPlain(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
 	if err := dev.Run(p); err != nil {
 		t.Fatal(err)
 	}
-	for i, o := range operands {
+	for i, o := range kernels.Bound(k, operands) {
 		if k.Bindings[i] == kernels.Storage {
 			download(t, dev, buffers[i], o)
 		}
@@ -89,7 +89,7 @@ func launchPlain(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
 	}
 }
 
-// record returns a program that dispatches a kernel once, and a buffer for each operand.
+// record returns a program that dispatches a kernel once, and a buffer for each operand that it binds.
 func record(t testing.TB, k kernels.Kernel, x, y int, operands ...any) (*gpu.Program, []*gpu.Buffer) {
 	t.Helper()
 	dev := open(t)
@@ -97,7 +97,7 @@ func record(t testing.TB, k kernels.Kernel, x, y int, operands ...any) (*gpu.Pro
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(operands) != len(k.Bindings) {
+	if operands = kernels.Bound(k, operands); len(operands) != len(k.Bindings) {
 		t.Fatalf("%s: %d operands for %d bindings", k.Key, len(operands), len(k.Bindings))
 	}
 	ranges, buffers := make([]gpu.Range, len(operands)), make([]*gpu.Buffer, len(operands))

@@ -47,6 +47,7 @@ type Kernel struct {
 	Entry          string    // the @compute function's name
 	Source         string    // WGSL with the constants in place
 	Bindings       []Binding // by binding number; all in group 0
+	Operands       []int     // by binding number: the number in the file; nil: all of the file's are bound
 	MinSizes       []uint64  // bytes each binding must have, as far as its type says: one element of an array<T>
 	WorkgroupSize  [3]uint32 // invocations per workgroup along x, y, z
 	WorkgroupBytes int       // bytes of var<workgroup> memory
@@ -62,6 +63,20 @@ func (k Kernel) Invocations() int {
 func (k Kernel) Constant(name string) (value int, ok bool) {
 	n, err := newEvaluator(blankComments(k.Source)).eval(name)
 	return int(n), err == nil
+}
+
+// Bound returns those of the operands for the bindings of the kernel's file that the specialization binds.
+func Bound[T any](k Kernel, operands []T) []T {
+	if k.Operands == nil {
+		return operands
+	}
+	bound := make([]T, 0, len(k.Operands))
+	for _, i := range k.Operands {
+		if i < len(operands) {
+			bound = append(bound, operands[i])
+		}
+	}
+	return bound
 }
 
 // Names lists the kernels, sorted.
@@ -102,7 +117,9 @@ func specialize(name, source string, c Consts) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, fmt.Errorf("kernel %s: %w", name, err)
 	}
-	k.Source = src
+	if k.Source, k.Operands, err = bind(src); err != nil {
+		return Kernel{}, fmt.Errorf("kernel %s: %w", k.Key, err)
+	}
 	if err := k.parse(); err != nil {
 		return Kernel{}, fmt.Errorf("kernel %s: %w", k.Key, err)
 	}

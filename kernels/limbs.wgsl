@@ -12,7 +12,7 @@ const OUT_QUADS: u32 = LANES;
 const BLOCKS: u32 = (WIDTH + 255u) / 256u * 8u;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>; // if SCALED
 @group(0) @binding(2) var<storage, read_write> next: array<u32>;
 
 @compute @workgroup_size(LANES)

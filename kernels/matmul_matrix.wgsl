@@ -5,7 +5,7 @@
 // with shared/step.wgsl: Step
 // with shared/head.wgsl: head
 // with shared/put.wgsl: put
-// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/matrices.wgsl: Left, Right, Sums, multiplied
 // with shared/stored.wgsl: stored
 // with shared/halves.wgsl: code, decoded, lost

@@ -12,7 +12,7 @@
 // with shared/quad.wgsl: quad
 // with shared/rows.wgsl: HEADS, WORDS, PARTS, products
 // with shared/lanes.wgsl: PER, SUMS, SQUARES, sums, squares, keep, sum, square, finish
-// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/store.wgsl: NEXT, store, store_square, squares_from
 // with shared/put.wgsl: put
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2

@@ -5,7 +5,7 @@
 // with shared/operands.wgsl: h, x, g, b, y, next, shape
 // with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/head.wgsl: head
-// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/store.wgsl: NEXT, store, store_square, squares_from
 // with shared/put.wgsl: put
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2

@@ -10,7 +10,7 @@
 // with shared/limbed.wgsl: BITS, BLOCK, COLS, WIDTH, HEIGHT, TOKENS, SETS, ROWS, DEPTH, ALONG, LANES, TURNS, NEXT, TEAMS, EACH, OUT, OUTS, OUT_QUADS, PER, NEXT_BLOCKS, GROUPS, SUMS, SQUARES, EARLY, h, x, g, b, y, next, shape, sums, squares, groups, old, weight, sum, square, early, put, finish, main
 // with shared/dots.wgsl: VEC, SPAN, SPANS, HALVES, FOURS, QUADS, HEADS, VECS, BLOCKS, VECTORS, WORDS, SPAN_IN, EACH_IN, INS, CODES, PARTS, MASK, FLIP, line, within, place, products
 // with shared/folded.wgsl: HELD, WIDE, FOLDS, held, norms, exchange, fold
-// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/hand_on.wgsl: kept, behind, keep, hand_on, hand_quad
 enable subgroups;
 requires packed_4x8_integer_dot_product;

@@ -6,7 +6,7 @@
 // with shared/operands.wgsl: h, x, g, b, y, next, shape
 // with shared/floats.wgsl: PARTS, products
 // with shared/lanes.wgsl: PER, SUMS, SQUARES, sums, squares, keep, sum, square, finish
-// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/store.wgsl: NEXT, store, store_square, squares_from
 // with shared/put.wgsl: put
 enable f16;

@@ -6,7 +6,7 @@
 // with shared/step.wgsl: Step
 // with shared/head.wgsl: head
 // with shared/put.wgsl: put
-// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/steps.wgsl: EACH_COLS, STEP_COLS, ROUND_WORDS, PAIRS
 // with shared/matrices.wgsl: Left, Right, Sums, multiplied
 // with shared/halves.wgsl: code, decoded, lost

@@ -7,7 +7,7 @@
 // with shared/quad.wgsl: quad
 // with shared/rows.wgsl: HEADS, WORDS, PARTS, products
 // with shared/subgroups.wgsl: GROUPS, SUMS, SQUARES, sums, squares, subgroup, leads, keep, sum, square, finish
-// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
+// with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/store.wgsl: NEXT, store, store_square, squares_from
 // with shared/put.wgsl: put
 enable subgroups;

@@ -115,7 +115,7 @@ func rest(v Vectors, from int) *arena.Buffer {
 // matvec records the product of a part with few vectors.
 func (r *Recorder) matvec(p *Product, part *Part, s Shape) {
 	c := part.consts()
-	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(p.In.squares != 0), "GATED": 0})
+	maps.Copy(c, kernels.Consts{"TOKENS": powerOfTwo(r.n), "NORM": flag(p.In.squares != 0), "GATED": 0, "BIAS": flag(p.Bias != nil)})
 	p.Gate.add(c, "GATED")
 	if r.inLimbs(part) {
 		r.matvecLimbs(p, part, s, c)

@@ -43,7 +43,8 @@ func (r *Recorder) N() int { return r.n }
 // after a norm.
 func (r *Recorder) SetNorm(eps float32, next Vectors) { r.eps, r.next = eps, next }
 
-// Dispatch records one kernel over x·y workgroups.
+// Dispatch records one kernel over x·y workgroups. buffers are for all bindings of the kernel's file, also those that this
+// specialization leaves unbound.
 func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, buffers ...*arena.Buffer) {
 	if !r.recording() {
 		return
@@ -56,7 +57,7 @@ func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, buffers .
 	if kernel != MatrixKernel && kernel != expertMatrixKernel && kernel != FewKernel && kernel != Int8Kernel {
 		r.splitOf = splitInput{}
 	}
-	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Kernel: k, X: x, Y: y, Buffers: buffers, Cost: r.cost})
+	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Kernel: k, X: x, Y: y, Buffers: kernels.Bound(k, buffers), Cost: r.cost})
 	r.cost = Cost{}
 }
 

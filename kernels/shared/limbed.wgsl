@@ -27,10 +27,10 @@ const EARLY: u32 = NEXT % 2u / TOKENS * min(LANES / max(OUT, 1u), 1u); // 1 for 
 
 @group(0) @binding(1) var<storage, read> h: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> g: array<f32>;
-@group(0) @binding(4) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> g: array<f32>; // if NEXT % 2u
+@group(0) @binding(4) var<storage, read> b: array<f32>; // if BIAS
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<storage, read_write> next: array<u32>;
+@group(0) @binding(6) var<storage, read_write> next: array<u32>; // if NEXT
 @group(0) @binding(7) var<uniform> shape: Shape;
 
 var<workgroup> sums: array<f32, SUMS>;       // [row][token][subgroup]

@@ -80,7 +80,7 @@ var (
 	comment     = regexp.MustCompile(`(?m)[ \t]+//.*$`)
 	indent      = regexp.MustCompile(`(?m)^[ \t]+`)
 	names       = regexp.MustCompile(`(?m)^(// with shared/.*?:).*$`)
-	marks       = []string{"// with shared/", "// unroll"}
+	marks       = []string{"// with shared/", "// unroll", "// if "}
 )
 
 // withoutComments empties the comments of a kernel and leaves out what it is indented by. Lines keep their numbers, which

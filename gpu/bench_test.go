@@ -2,6 +2,7 @@ package gpu_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,4 +105,55 @@ func BenchmarkRecord(b *testing.B) {
 		check(b, p.Err())
 		p.Release()
 	}
+}
+
+// BenchmarkEncode measures what a dispatch costs the CPU, of a program of 100 that take turns with two pipelines: to encode it and
+// to send it to the driver, by the number of buffers that it binds.
+func BenchmarkEncode(b *testing.B) {
+	d := gputest.Open(b)
+	const each = 50
+	for _, bindings := range []int{1, 4, 8} {
+		b.Run(fmt.Sprintf("bindings=%d", bindings), func(b *testing.B) {
+			var pipelines [2]*gpu.Pipeline
+			var groups [2]*gpu.BindGroup
+			for i := range pipelines {
+				pipelines[i] = pipeline(b, d, fmt.Sprintf("sum%d of %d", i, bindings), manyBindings(bindings, i), nil)
+				ranges := make([]gpu.Range, bindings)
+				for k := range ranges {
+					ranges[k].Buffer = buffer(b, d, 256, gpu.Storage)
+				}
+				groups[i] = group(b, d, pipelines[i], ranges...)
+			}
+			var p gpu.Program
+			for i := range 2 * each {
+				p.Dispatch(pipelines[i%2], groups[i%2], 1, 1, 1)
+			}
+			check(b, p.Err())
+			var encode, send time.Duration
+			for b.Loop() {
+				var s gpu.Submission
+				begin := time.Now()
+				check(b, d.Encode(&s, []*gpu.Program{&p}, true))
+				encoded := time.Now()
+				check(b, s.Send())
+				encode, send = encode+encoded.Sub(begin), send+time.Since(encoded)
+				check(b, d.Wait(b.Context()))
+			}
+			b.ReportMetric(float64(encode.Nanoseconds())/float64(2*each*b.N), "encode-ns/dispatch")
+			b.ReportMetric(float64(send.Nanoseconds())/float64(2*each*b.N), "send-ns/dispatch")
+		})
+	}
+}
+
+// manyBindings is a kernel that adds up the first elements of all but the last of its buffers, and i.
+func manyBindings(n, i int) string {
+	var s strings.Builder
+	for k := range n - 1 {
+		fmt.Fprintf(&s, "@group(0) @binding(%d) var<storage, read> x%d: array<u32>;\n", k, k)
+	}
+	fmt.Fprintf(&s, "@group(0) @binding(%d) var<storage, read_write> y: array<u32>;\n@compute @workgroup_size(1)\nfn main() {\n  y[0] = %du", n-1, i)
+	for k := range n - 1 {
+		fmt.Fprintf(&s, " + x%d[0]", k)
+	}
+	return s.String() + ";\n}\n"
 }

@@ -29,11 +29,11 @@ func subgroupsKernel(t *testing.T, dim, size int, c kernels.Consts) kernels.Kern
 	}
 	c["DIM"], c["SPAN"], c["SIZE"] = dim, span, size
 	c["LANES"], c["EACH"] = max(size, c["LANES"].(int)), min(c["EACH"].(int), span)
-	k, err := kernels.Specialize("attention_subgroups", c)
+	const name = "attention_subgroups"
+	k, err := kernels.Specialize(name, c)
 	if err == nil && !native {
-		operands := k.Operands
-		k, err = kernels.Parse(k.Name, gputest.EmulateShuffles(t, k, "."), nil)
-		k.Key, k.Operands = c.Key("emulated"), operands
+		k, err = kernels.Parse(name, gputest.EmulateShuffles(t, name, "."), c)
+		k.Key = c.Key("emulated")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -94,7 +94,7 @@ func Names() []string {
 // Specialize returns the kernel of file name.wgsl with its constants set to c. Constants
 // that c does not name keep their values from the file.
 func Specialize(name string, c Consts) (Kernel, error) {
-	src, err := read(name)
+	src, err := Text(name)
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -245,7 +245,7 @@ func float(v any) (float64, bool) {
 // Version identifies the text of a kernel with all its pieces: different text, different version. It is "" if
 // there is no such kernel.
 func Version(name string) string {
-	src, err := read(name)
+	src, err := Text(name)
 	if err != nil {
 		return ""
 	}

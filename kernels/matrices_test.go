@@ -20,9 +20,7 @@ func matrixKernel(t *testing.T, name string, c kernels.Consts) kernels.Kernel {
 	t.Helper()
 	k, err := kernels.Specialize(name, c)
 	if err == nil && !open(t).Features().Runs(k) {
-		operands := k.Operands
-		k, err = kernels.Parse(name+emulated, gputest.EmulateMatrices(t, k, "."), nil)
-		k.Key, k.Operands = c.Key(k.Name), operands
+		k, err = kernels.Parse(name+emulated, gputest.EmulateMatrices(t, name, "."), c)
 	}
 	if err != nil {
 		t.Fatal(err)

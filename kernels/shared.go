@@ -48,8 +48,8 @@ func Substitute(name, text string) (restore func()) {
 	return func() { texts.Delete(name) }
 }
 
-// read returns the assembled text of a kernel's file.
-func read(name string) (string, error) {
+// Text returns the text of a kernel's file and its pieces, before a specialization.
+func Text(name string) (string, error) {
 	if text, ok := texts.Load(name); ok {
 		return text.(string), nil
 	}

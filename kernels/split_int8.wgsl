@@ -29,7 +29,7 @@ const TEAM: u32 = LANES / 16u; // threads whose squares are added up first
 @group(0) @binding(1) var<storage, read> g: array<f32>; // if NORM
 @group(0) @binding(2) var<storage, read_write> limbs: array<u32>;
 @group(0) @binding(3) var<storage, read_write> units: array<vec2<f32>>;
-@group(0) @binding(4) var<storage, read_write> factors: array<f32>;
+@group(0) @binding(4) var<storage, read_write> factors: array<f32>; // if NORM
 @group(0) @binding(5) var<uniform> step: Step;
 
 var<workgroup> tops: array<f32, LANES>;

@@ -34,9 +34,12 @@ var emulatedPieces = []string{"matrices.wgsl", "matrices8.wgsl", "halves.wgsl", 
 const halvesInStorage = "xs: array<array<f16, 256>>"
 
 // EmulateMatrices returns the text of a kernel of subgroup matrices as any device runs it. dir is that of package kernels.
-func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
+func EmulateMatrices(tb testing.TB, name, dir string) string {
 	tb.Helper()
-	text := k.Source
+	text, err := kernels.Text(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	replaced := 0
 	for i, piece := range emulatedPieces {
 		var versions [2]string
@@ -53,7 +56,7 @@ func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
 		text = strings.Replace(text, versions[0], versions[1], 1)
 	}
 	if replaced != 1 {
-		tb.Fatalf("%s is put together with %d of %v", k.Name, replaced, emulatedPieces[:2])
+		tb.Fatalf("%s is put together with %d of %v", name, replaced, emulatedPieces[:2])
 	}
 	if strings.Contains(text, halvesInStorage) { // which are read as words
 		text = strings.NewReplacer(halvesInStorage, "xs: array<array<u32, 128>>", "xs[b.panel][b.at + k * b.k + n * b.n]",
@@ -62,12 +65,12 @@ func EmulateMatrices(tb testing.TB, k kernels.Kernel, dir string) string {
 	for _, e := range emulations {
 		re := regexp.MustCompile(e.from)
 		if e.must && !re.MatchString(text) {
-			tb.Fatalf("%s has no %s", k.Name, e.from)
+			tb.Fatalf("%s has no %s", name, e.from)
 		}
 		text = re.ReplaceAllString(text, e.to)
 	}
 	if strings.Contains(text, "subgroupMatrix") {
-		tb.Fatalf("%s uses subgroup matrices in a way that is not emulated", k.Name)
+		tb.Fatalf("%s uses subgroup matrices in a way that is not emulated", name)
 	}
 	return text
 }
@@ -81,7 +84,7 @@ func SubstituteMatrices(tb testing.TB, runs func(k kernels.Kernel) bool, dir str
 			tb.Fatal(err)
 		}
 		if !runs(k) {
-			tb.Cleanup(kernels.Substitute(name, EmulateMatrices(tb, k, dir)))
+			tb.Cleanup(kernels.Substitute(name, EmulateMatrices(tb, name, dir)))
 		}
 	}
 }

@@ -111,7 +111,7 @@ func int8Down(s Shape) int {
 func (r *Recorder) int8Product(p *Product, part *Part, s Shape, step *arena.Buffer) {
 	limbs, units := r.splitInt8(p.In, part, s, step)
 	c := int8Consts(part, r.n)
-	c["HEIGHT"], c["SCALED"] = s.Rows, flag(p.In.norm != nil)
+	c["HEIGHT"], c["SCALED"], c["BIAS"] = s.Rows, flag(p.In.norm != nil), flag(p.Bias != nil)
 	p.Gate.add(c, "GATED")
 	with := r.choose.int8Defaults(s)
 	with.add(c)

@@ -219,7 +219,7 @@ func TestKernelsWithoutComments(t *testing.T) {
 			case strings.HasPrefix(words, " with "):
 				file, _, _ := strings.Cut(words, ":")
 				want = "//" + file + ":"
-			case strings.HasPrefix(words, " unroll"):
+			case strings.HasPrefix(words, " unroll"), strings.HasPrefix(words, " if "):
 				want = strings.TrimSpace(b[i])
 			}
 			switch {

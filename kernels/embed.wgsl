@@ -54,14 +54,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var id = row[FIELD];
   if (KNOWN > 0u && id >= KNOWN) { id = 0u; }
   let here = id >= ROW0 && id < ROW0 + OUT;
-  for (var k = group.y * SPAN + lane; k < min(COLS, (group.y + 1u) * SPAN); k += LANES) {
+  for (var k = group.y * SPAN + lane; k < (group.y + 1u) * SPAN; k += LANES) {
     let column = 4u * natural(k / 4u) + k % 4u;
-    let i = group.x * X_STRIDE + column;
-    if (!here || column >= WIDTH) { continue; }
-    var v = SCALE * weight(id - ROW0, k);
-    if (ADD == 1u) { v += x[i]; }
-    x[i] = v;
-    if (NEXT == 1u) { keep(k % SPAN, v * g[column], v * v); }
+    var v = 0.0;
+    var scaled = 0.0;
+    if (here && k < COLS && column < WIDTH) {
+      let i = group.x * X_STRIDE + column;
+      v = SCALE * weight(id - ROW0, k);
+      if (ADD == 1u) { v += x[i]; }
+      x[i] = v;
+      if (NEXT == 1u) { scaled = v * g[column]; }
+    }
+    if (NEXT == 1u) { keep(k % SPAN, scaled, v * v); }
   }
   if (NEXT == 0u) { return; }
   workgroupBarrier();

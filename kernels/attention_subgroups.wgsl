@@ -63,7 +63,7 @@ const SLACK: f32 = 4.0;          // by which a score may exceed what exponential
 @group(0) @binding(3) var<storage, read_write> kc: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> vc: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read> sinks: array<f32>; // if SINKS: [HEADS]
-@group(0) @binding(6) var<storage, read_write> parts: array<atomic<u32>>;
+@group(0) @binding(6) var<storage, read_write> parts: array<atomic<u32>>; // if JOIN
 @group(0) @binding(7) var<storage, read_write> next: array<u32>;
 
 var<workgroup> turned: array<vec4<f32>, TURNED_QUADS>; // the queries and the new key after the rotation, then the value

@@ -170,7 +170,7 @@ func timeSteps(b *testing.B, steps []benchStep, y, bytes int) {
 				b.Fatal(err)
 			}
 			var ranges []gpu.Range
-			for i, o := range step.operands {
+			for i, o := range kernels.Bound(step.kernel, step.operands) {
 				f, floats := o.([]float32)
 				if !floats || shared[&f[0]] == nil {
 					all = append(all, upload(b, dev, step.kernel.Bindings[i], o))

@@ -82,8 +82,12 @@ func unbound(rest string) (string, error) {
 	_, decl, _ := strings.Cut(rest, ">")
 	name, typ, _ := strings.Cut(decl, ": array<")
 	elem, _, ok := strings.Cut(typ, ">;")
-	if !ok || strings.Contains(elem, "atomic") {
-		return "", fmt.Errorf("%q: only an array without atomics can stay unbound", strings.TrimSpace(rest))
+	if !ok {
+		return "", fmt.Errorf("%q: only an array can stay unbound", strings.TrimSpace(rest))
 	}
-	return "var<private>" + name + ": array<" + elem + ", 1>;", nil
+	space := "private"
+	if strings.HasPrefix(elem, "atomic<") {
+		space = "workgroup" // WGSL has no private atomics
+	}
+	return "var<" + space + ">" + name + ": array<" + elem + ", 1>;", nil
 }

@@ -33,13 +33,33 @@ func TestMatvecInt8(t *testing.T) {
 	}
 }
 
+// TestMatvecSlices is the same for the kernel that keeps activations in registers.
+func TestMatvecSlices(t *testing.T) {
+	for i, c := range []matrixCase{
+		{packing: codes(4, 128), rows: 100, width: 1500, tokens: 19, tile: kernels.Consts{"PANELS": 3}, bias: true, add: true, scale: 0.5},
+		{packing: codes(4, 128), rows: 64, width: 1536, tokens: 32, tile: kernels.Consts{"PANELS": 2, "AHEAD": 2, "SCALED": 1}, scale: 1, softcap: 3},
+		{packing: codes(4, 128), rows: 16, width: 512, tokens: 9, tile: kernels.Consts{"WIDE": 1, "PANELS": 1}, scale: 1},
+		{packing: codes(4, 128), rows: 90, width: 1024, tokens: 25, tile: kernels.Consts{"PANELS": 6, "AHEAD": 2}, scale: 1},
+		{packing: codes(4, 128), rows: 70, width: 2048, tokens: 20, tile: kernels.Consts{"PANELS": 3, "PARTS": 2, "SCALED": 1}, bias: true, add: true, scale: 0.5},
+	} {
+		if i%2 == 1 {
+			c.packing = c.inOrder()
+		}
+		t.Run(c.String(), func(t *testing.T) { c.int8(t) })
+	}
+}
+
 func (c matrixCase) int8(t *testing.T) {
 	d := c.data()
+	name := "matvec_int8"
+	if c.tile["PANELS"] != nil {
+		name = "matvec_slices"
+	}
 	consts, split := c.consts(), c.consts()
 	delete(consts, "WOVEN")
 	maps.Copy(consts, kernels.Consts{"COLS": d.cols, "HEIGHT": c.rows})
 	maps.Copy(consts, c.tile)
-	k := matrixKernel(t, "matvec_int8", consts)
+	k := matrixKernel(t, name, consts)
 	if _, err := k.Unrolled(); err != nil { // as GPUs get it
 		t.Fatal(err)
 	}
@@ -62,7 +82,15 @@ func (c matrixCase) int8(t *testing.T) {
 	for len(d.h)%4 != 0 { // which is read by fours
 		d.h = append(d.h, 0)
 	}
-	launchMatrix(t, k, (c.rows+rows-1)/rows, 1, d.w, d.h, limbs, units, factors, d.biases, d.y, d.words(), []uint32{uint32(c.tokens), 0, 0, 0})
+	parts, _ := k.Constant("PARTS")
+	y, sums := d.y, make([]float32, max(parts, 1)*16*wide*c.rows)
+	if parts > 1 {
+		y = sums
+	}
+	launchMatrix(t, k, (c.rows+rows-1)/rows*max(parts, 1), 1, d.w, d.h, limbs, units, factors, d.biases, y, d.words(), []uint32{uint32(c.tokens), 0, 0, 0})
+	if parts > 1 {
+		launch(t, "matvec_join", kernels.Consts{"PARTS": parts, "HEIGHT": c.rows, "WIDE": wide, "LANES": 32}, (c.rows+31)/32, c.tokens, sums, d.biases, d.y, d.words())
+	}
 	d.check(t, c.inLimbs)
 }
 

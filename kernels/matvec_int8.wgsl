@@ -8,8 +8,10 @@
 // with shared/head.wgsl: head
 // with shared/matrices8.wgsl: Left, Right, Sums, multiplied, raised
 // with shared/chunks.wgsl: EACH_COLS, STEP_COLS, CHUNKS, CHUNK, QUADS
-// with shared/reads8.wgsl: line, codes_at, limbs_at, units_at, head_at, four_heads_at, block, share
-// with shared/kept8.wgsl: keep_codes, keep_limbs, whole, unit_of
+// with shared/reads8.wgsl: line, codes_at, limbs_at, units_at, four_heads_at, block, share
+// with shared/head8.wgsl: head_at
+// with shared/codes8.wgsl: keep_codes
+// with shared/kept8.wgsl: keep_limbs, whole, unit_of
 // with shared/ends8.wgsl: TILE, OUT, OUTS, ALL_OUTS, factor, lead, scales, before, sum, square, prepare, finish
 // with shared/rounds8.wgsl: products
 enable chromium_experimental_subgroup_matrix;

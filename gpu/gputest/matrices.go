@@ -19,10 +19,10 @@ var emulations = []struct {
 	{`(?m)^(enable|diagnostic).*\n`, "", true},
 	{`subgroupMatrixLoad<Left, row_major>\(&ws\[(.*?)\], (.*?), (\w+)\)`, "left_at($1, $2, $3)", false},
 	{`subgroupMatrixLoad<Left, col_major>\(&ws\[(.*?)\], (.*?), (\w+)\)`, "left_by_columns($1, $2, $3)", false},
-	{`subgroupMatrixLoad<Right, col_major>\(&xs\[(.*?)\], (.*?), (\w+)\)`, "right_by_columns($1, $2, $3)", false},
+	{`subgroupMatrixLoad<Right, col_major>\(&[wx]s\[(.*?)\], (.*?), (\w+)\)`, "right_by_columns($1, $2, $3)", false},
 	{`subgroupMatrixLoad<Right, row_major>\(&xs\[(.*?)\], (.*?), (\w+)\)`, "right_by_rows($1, $2, $3)", false},
 	{`subgroupMatrixStore<col_major>\(&[pw]s\[(.*?)\], (.*?), (.*?), 16u\)`, "store_at($1, $2, $3)", false},
-	{`subgroupMatrixStore<col_major>\(&ps\[(.*?)\], (.*?), (.*?), SUM_PITCH\)`, "store_sums($1, $2, $3, SUM_PITCH)", false},
+	{`subgroupMatrixStore<col_major>\(&[pw]s\[(.*?)\], (.*?), (.*?), SUM_PITCH\)`, "store_sums($1, $2, $3, SUM_PITCH)", false},
 	{`\bf16\b`, "f32", false},
 	{`(?m)^  let subgroup = lane / 32u.*`, "${0}\n  matrix_lane = lane % 32u;", true},
 }
@@ -62,6 +62,9 @@ func EmulateMatrices(tb testing.TB, name, dir string) string {
 		text = strings.NewReplacer(halvesInStorage, "xs: array<array<u32, 128>>", "xs[b.panel][b.at + k * b.k + n * b.n]",
 			"unpack2x16float(xs[b.panel][(b.at + k * b.k + n * b.n) / 2u])[(b.at + k * b.k + n * b.n) % 2u]").Replace(text)
 	}
+	if !strings.Contains(text, " xs: ") { // all panels are of one array
+		text = strings.NewReplacer("xs[", "ws[", "ps[", "ws[").Replace(text)
+	}
 	for _, e := range emulations {
 		re := regexp.MustCompile(e.from)
 		if e.must && !re.MatchString(text) {
@@ -78,7 +81,7 @@ func EmulateMatrices(tb testing.TB, name, dir string) string {
 // SubstituteMatrices has the kernels of subgroup matrices emulated until the test ends, unless the device can run them.
 func SubstituteMatrices(tb testing.TB, runs func(k kernels.Kernel) bool, dir string) {
 	tb.Helper()
-	for _, name := range []string{"matmul_matrix", "matmul_matrix_experts", "attention_matrix", "matvec_matrix", "matvec_int8", "gram_matrix"} {
+	for _, name := range []string{"matmul_matrix", "matmul_matrix_experts", "attention_matrix", "matvec_matrix", "matvec_int8", "matvec_slices", "gram_matrix"} {
 		k, err := kernels.Specialize(name, nil)
 		if err != nil {
 			tb.Fatal(err)

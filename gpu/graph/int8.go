@@ -110,6 +110,12 @@ func int8Down(s Shape) int {
 // int8Product records the product of a part with a few vectors by subgroup matrices of int8.
 func (r *Recorder) int8Product(p *Product, part *Part, s Shape, step *arena.Buffer) {
 	limbs, units := r.splitInt8(p.In, part, s, step)
+	if sliced {
+		if v := r.slicing(s); v.panels > 0 {
+			r.slicesProduct(p, part, s, v, limbs, units, step)
+			return
+		}
+	}
 	c := int8Consts(part, r.n)
 	c["HEIGHT"], c["SCALED"], c["BIAS"] = s.Rows, flag(p.In.norm != nil), flag(p.Bias != nil)
 	p.Gate.add(c, "GATED")

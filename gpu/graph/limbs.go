@@ -52,12 +52,24 @@ func (c *Choice) Limbs() bool {
 // the latter is true.
 func (r *Recorder) takesLimbs(m *Matrix) bool { return m != nil && r.partsInLimbs(m) == len(m.Parts) }
 
-func (r *Recorder) takesFloats(m *Matrix) bool { return m == nil || r.partsInLimbs(m) == 0 }
+func (r *Recorder) takesFloats(m *Matrix) bool {
+	return m == nil || r.partsInLimbs(m)+r.partsSplit(m) == 0
+}
 
 func (r *Recorder) partsInLimbs(m *Matrix) int {
 	n := 0
 	for _, p := range m.Parts {
 		n += flag(r.inLimbs(p))
+	}
+	return n
+}
+
+// partsSplit counts the parts of m whose products split vectors themselves.
+func (r *Recorder) partsSplit(m *Matrix) int {
+	n := 0
+	for _, p := range m.Parts {
+		s := Shape{p.Packing, p.Rows, p.Width, r.n}
+		n += flag(r.inInt8(s) || r.inPanels(s))
 	}
 	return n
 }

@@ -19,10 +19,14 @@ const (
 	matrixStep  = 32 // columns that MatrixKernel multiplies at a time
 )
 
+// ofSplits are the kernels after which vectors are still split as they were.
+var ofSplits = []string{MatrixKernel, expertMatrixKernel, FewKernel, Int8Kernel, SlicesKernel, joinKernel}
+
 // halves are the vectors of a product as MatrixKernel reads them.
 type halves struct {
 	both  *arena.Buffer // [vectors][hi, lo][columns] float16; nil: there are none
 	units *arena.Buffer // [vectors] float32, what hi + lo is multiplied by
+	parts *arena.Buffer // sums of parts of the columns, of which joinKernel makes results
 }
 
 // ReserveHalves asks for the memory that products by subgroup matrices need, for a number of vectors and of elements.
@@ -37,6 +41,7 @@ func (k *Kit) ReserveHalves(vectors, elements int) {
 // reserveHalves asks for what the products of n tokens need.
 func (g *Graph) reserveHalves(n int) {
 	var vectors, elements int
+	var few []Shape
 	count := func(m *Matrix, n int) {
 		if m == nil {
 			return
@@ -44,6 +49,9 @@ func (g *Graph) reserveHalves(n int) {
 		for _, p := range m.Parts {
 			if g.opts.Choice.Matrices[p.Packing] {
 				vectors, elements = max(vectors, n), max(elements, n*p.Cols(p.Width))
+			}
+			if g.opts.Choice.Int8[p.Packing] {
+				few = append(few, Shape{p.Packing, p.Rows, p.Width, min(n, mostInt8)})
 			}
 		}
 	}
@@ -57,6 +65,7 @@ func (g *Graph) reserveHalves(n int) {
 	}
 	if vectors > 0 {
 		g.ReserveHalves(vectors, elements)
+		g.ReserveParts(few...)
 	}
 }
 

@@ -63,6 +63,15 @@ func TestMatrixProducts(t *testing.T) {
 // recordMatrices records the product with a matrix that lies in two parts.
 func recordMatrices(t *testing.T, s Shape, c Choice, reserve bool) *Pass {
 	t.Helper()
+	return recordProduct(t, s, c, func(k *Kit) {
+		if reserve {
+			k.ReserveHalves(s.Tokens, s.Tokens*s.Cols(s.Width))
+		}
+	})
+}
+
+func recordProduct(t *testing.T, s Shape, c Choice, reserve func(k *Kit)) *Pass {
+	t.Helper()
 	dev := gputest.Open(t)
 	src := &modeltest.Model{}
 	src.Add(t, rand.New(rand.NewPCG(1, 2)), model.Tensor{Name: "a", Shape: []int{s.Rows, s.Width}}, block.Packing(s.Packing), 0, 0)
@@ -74,9 +83,7 @@ func recordMatrices(t *testing.T, s Shape, c Choice, reserve bool) *Pass {
 	a := arena.New(dev)
 	defer a.Close()
 	kit := NewKit(dev, a, c)
-	if reserve {
-		kit.ReserveHalves(s.Tokens, s.Tokens*s.Cols(s.Width))
-	}
+	reserve(kit)
 	vectors := func(n int) Vectors {
 		return Vectors{Buffer: a.Reserve("test", 4*s.Tokens*Stride(n), gpu.Storage), Stride: Stride(n)}
 	}

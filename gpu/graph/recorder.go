@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"slices"
+
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/kernels"
@@ -54,7 +56,7 @@ func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, buffers .
 		r.err = err
 		return
 	}
-	if kernel != MatrixKernel && kernel != expertMatrixKernel && kernel != FewKernel && kernel != Int8Kernel {
+	if !slices.Contains(ofSplits, kernel) {
 		r.splitOf = splitInput{}
 	}
 	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{Kernel: k, X: x, Y: y, Buffers: kernels.Bound(k, buffers), Cost: r.cost})

@@ -24,8 +24,11 @@ const int8Loss = 1e-4
 // to be faster as well, and of the one for few.
 const matrixTokens, fewTokens = 256, 16
 
-// Up to eight vectors are multiplied by int8 matrices of another shape, which only has to be right: a few rows show that.
-const eightTokens, eightBytes = 8, 64 << 10
+// Up to eight vectors are multiplied by int8 matrices of another shape, and more than 16 by another kernel, which only have to be right:
+// a few rows show that.
+const eightTokens, slicedTokens, otherBytes = 8, 32, 64 << 10
+
+const trialWidth = 4096 // columns of a trial of subgroup matrices
 
 // matricesRun reports whether a device has what products by subgroup matrices need, and why not.
 func matricesRun(dev *gpu.Device) error {
@@ -119,7 +122,7 @@ func (k *Variants) chooseInt8(ctx context.Context, t *matrixTrial) (bool, error)
 	with.Int8 = with.Matrices
 	var err error
 	if r.RelativeRMS, r.Speed, err = t.compete(ctx, t.matrices(), with); err == nil {
-		err = k.tryEight(ctx, t.Packing, &r)
+		err = k.tryOthers(ctx, t.Packing, &r)
 	}
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, gpu.ErrDeviceLost) {
@@ -132,9 +135,18 @@ func (k *Variants) chooseInt8(ctx context.Context, t *matrixTrial) (bool, error)
 	return r.Chosen, nil
 }
 
-// tryEight compares products of eight vectors. The result has the larger difference.
-func (k *Variants) tryEight(ctx context.Context, p graph.Packing, r *VariantResult) error {
-	t, err := newMatrixTrial(ctx, k.dev, p, eightTokens, eightBytes)
+// tryOthers compares products of eight vectors and of 32, for which there are kernels of their own. The result has the largest
+// difference.
+func (k *Variants) tryOthers(ctx context.Context, p graph.Packing, r *VariantResult) error {
+	err := k.tryInt8(ctx, p, eightTokens, r)
+	if s := (graph.Shape{Packing: p, Rows: otherBytes / p.CodeBytes(trialWidth), Width: trialWidth, Tokens: slicedTokens}); err == nil && graph.SlicesTake(s) {
+		err = k.tryInt8(ctx, p, slicedTokens, r)
+	}
+	return err
+}
+
+func (k *Variants) tryInt8(ctx context.Context, p graph.Packing, tokens int, r *VariantResult) error {
+	t, err := newMatrixTrial(ctx, k.dev, p, tokens, otherBytes)
 	if err != nil {
 		return err
 	}
@@ -151,15 +163,15 @@ type matrixTrial struct{ *matrix }
 
 // newMatrixTrial makes one, with so many bytes of weights. Close it.
 func newMatrixTrial(ctx context.Context, dev *gpu.Device, p graph.Packing, tokens, bytes int) (*matrixTrial, error) {
-	const width = 4096
-	s := graph.Shape{Packing: p, Rows: bytes / p.CodeBytes(width), Width: width, Tokens: tokens}
+	s := graph.Shape{Packing: p, Rows: bytes / p.CodeBytes(trialWidth), Width: trialWidth, Tokens: tokens}
 	rng := rand.New(rand.NewPCG(3, 4))
 	src := oneMatrix(s, randomPattern(p, rng))
 	m, err := reserveMatrix(dev, s, src, graph.Choice{})
 	if err != nil {
 		return nil, err
 	}
-	m.kit.ReserveHalves(s.Tokens, s.Tokens*s.Cols(width))
+	m.kit.ReserveHalves(s.Tokens, s.Tokens*s.Cols(s.Width))
+	m.kit.ReserveParts(s)
 	t := &matrixTrial{m}
 	if err = m.load(ctx, src); err == nil {
 		err = t.fill(rng)

@@ -40,16 +40,18 @@ func TestMatrixVariants(t *testing.T) {
 	}
 }
 
-// TestTryEight multiplies eight vectors by matrices of int8, emulated where the device has none.
-func TestTryEight(t *testing.T) {
+// TestTryInt8 multiplies eight vectors and 32 by matrices of int8, emulated where the device has none.
+func TestTryInt8(t *testing.T) {
 	dev := gputest.Open(t)
 	gputest.SubstituteMatrices(t, dev.Features().Runs, "../../kernels")
 	k, err := NewVariants(dev, VariantsAuto)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := VariantResult{RelativeRMS: 1e-9}
-	if err := k.tryEight(context.Background(), graph.Packing{Bits: 4, Block: 128}, &r); err != nil || !(r.RelativeRMS > 1e-9 && r.RelativeRMS <= int8Loss) {
-		t.Errorf("off by %g, %v: want up to %g", r.RelativeRMS, err, int8Loss)
+	for _, tokens := range []int{eightTokens, slicedTokens} {
+		r := VariantResult{RelativeRMS: 1e-9}
+		if err := k.tryInt8(context.Background(), graph.Packing{Bits: 4, Block: 128}, tokens, &r); err != nil || !(r.RelativeRMS > 1e-9 && r.RelativeRMS <= int8Loss) {
+			t.Errorf("%d vectors: off by %g, %v: want up to %g", tokens, r.RelativeRMS, err, int8Loss)
+		}
 	}
 }

@@ -1,15 +1,5 @@
-// kept8: what matvec_int8 has in workgroup memory. Indices are taken modulo what they are below anyway: so compilers see that they are
-// in bounds.
-// keep_codes writes a thread's codes of a row to a panel, four in a word; keep_limbs four words of limbs. Threads' words come by turns, so
-// that they lie in different banks.
-fn keep_codes(panel: u32, row: u32, thread: u32, codes: vec4<u32>) {
-  let at = row % 16u * PITCH + thread % 4u / TURNS * (CHUNK / 4u) + thread % TURNS;
-  for (var q = 0u; q < QUADS; q++) { // unroll
-    let four = (codes[q / (QUADS / 4u)] >> (q % (QUADS / 4u) * BITS)) & MASK;
-    ws[panel % W_PANELS][at + q * TURNS] = bitcast<i32>(four ^ FLIP);
-  }
-}
-
+// kept8: what matvec_int8 has in workgroup memory beside codes. Indices are taken modulo what they are below anyway, as in codes8.
+// keep_limbs writes four words of limbs to a panel, in the order of codes.
 fn keep_limbs(panel: u32, e: u32, four: vec4<u32>) {
   let in = e % X_EACH;
   let at = in / 4u % 16u * PITCH + in % 4u / TURNS * (CHUNK / 4u) + in % 4u % TURNS + in / 64u * (4u * TURNS);

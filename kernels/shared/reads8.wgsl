@@ -17,12 +17,7 @@ fn units_at(s: u32, e: u32) -> vec4<f32> {
   return units[min(s * (CHUNKS * WIDE) + e / U_ROW, STEPS * CHUNKS * WIDE - 1u) * 8u + e % U_ROW];
 }
 
-// head_at returns word i of h for the steps of a row from s on; four_heads_at words 4·i to 4·i + 3, where FOUR_HEADS is 1.
-fn head_at(row: u32, s: u32, i: u32) -> u32 {
-  let at = line(row) * (COLS / BLOCK) + min(s * STEP_COLS / BLOCK + i, COLS / BLOCK - 1u);
-  return h[at / 4u][at % 4u];
-}
-
+// four_heads_at returns words 4·i to 4·i + 3 of h for the steps of a row from s on, where they lie in one vector.
 fn four_heads_at(row: u32, s: u32, i: u32) -> vec4<u32> {
   return h[(line(row) * (COLS / BLOCK) + min(s, STEPS - min(AHEAD, STEPS)) * STEP_COLS / BLOCK) / 4u + i];
 }

@@ -1,0 +1,58 @@
+package graph
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+)
+
+// TestSlicing divides the products of models for 32 vectors.
+func TestSlicing(t *testing.T) {
+	for _, c := range []struct {
+		bits, block, rows, width, tokens int
+		want                             slicing
+	}{
+		{4, 128, 28672, 4096, 32, slicing{7, 1}}, // 256 workgroups of the 264 that run at a time
+		{4, 128, 4096, 14336, 32, slicing{7, 7}},
+		{4, 128, 6144, 4096, 32, slicing{6, 4}},
+		{4, 128, 4096, 4096, 32, slicing{}}, // adding up parts would take longer than they save
+		{4, 128, 28672, 4096, 16, slicing{}},
+		{4, 128, 28672, 4096, 33, slicing{}},
+		{4, 64, 28672, 4096, 32, slicing{}},
+		{4, 256, 28672, 4096, 17, slicing{}},
+		{4, 128, 28672, 4224, 32, slicing{}},
+		{8, 128, 28672, 4096, 32, slicing{}},
+	} {
+		s := Shape{Packing{Bits: c.bits, Block: c.block}, c.rows, c.width, c.tokens}
+		if got := slicingOf(s); got != c.want || SlicesTake(s) != (c.want.panels > 0) {
+			t.Errorf("%+v: divided as %+v, want %+v", s, got, c.want)
+		}
+	}
+}
+
+// TestSlicesProduct records products in parts of the columns, or of another kernel if there is no memory for parts.
+func TestSlicesProduct(t *testing.T) {
+	gputest.SubstituteMatrices(t, gputest.Open(t).Features().Runs, "../../kernels")
+	packings := map[Packing]bool{{Bits: 4, Block: 128}: true}
+	s := Shape{Packing{Bits: 4, Block: 128}, 260, 4096, 31}
+	for _, c := range []struct {
+		rows int // that parts are reserved for, of a matrix in two parts
+		want []string
+	}{
+		{130, []string{"split_int8", SlicesKernel, joinKernel, SlicesKernel, joinKernel}},
+		{16, []string{"split_int8", Int8Kernel, Int8Kernel}},
+	} {
+		pass := recordProduct(t, s, Choice{Matrices: packings, Int8: packings}, func(k *Kit) {
+			k.ReserveHalves(s.Tokens, s.Tokens*s.Cols(s.Width))
+			k.ReserveParts(Shape{s.Packing, c.rows, s.Width, s.Tokens})
+		})
+		var names []string
+		for _, d := range pass.Dispatches {
+			names = append(names, d.Kernel.Name)
+		}
+		if !slices.Equal(names, c.want) {
+			t.Errorf("memory for %d rows: recorded %q, want %q", c.rows, names, c.want)
+		}
+	}
+}

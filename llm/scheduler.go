@@ -234,6 +234,9 @@ func (s *Scheduler) fail(t *text, err error) {
 	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("scheduler: %w", ErrClosed)
 	}
+	s.mu.Lock()
+	t.to.later = nil // an error ends all texts of a reader
+	s.mu.Unlock()
 	s.leave(t)
 	s.deliver(t, Piece{}, err)
 }

@@ -287,3 +287,32 @@ func TestSchedulerMany(t *testing.T) {
 		t.Errorf("the scheduler was closed: %v", err)
 	}
 }
+
+// TestSchedulerManyFail has texts continued together of which the first fail: those that have not come into the queue never do,
+// though their reader has not closed them yet.
+func TestSchedulerManyFail(t *testing.T) {
+	m, _ := fakeModel(2)
+	s := scheduler(t, m, 1)
+	many := make([]Request, 30)
+	for i := range many {
+		many[i] = Request{Prompt: []int32{badToken, 2, 3}, Options: GenerateOptions{MaxTokens: 5}}
+	}
+	texts, err := s.Start(t.Context(), many...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer texts.Close()
+	for err == nil {
+		<-texts.Ready()
+		_, _, err = texts.Take()
+	}
+	if !errors.Is(err, errBad) {
+		t.Errorf("%v, want %v", err, errBad)
+	}
+	if _, err := Collect(s.Generate(t.Context(), Request{Prompt: []int32{9}, Options: GenerateOptions{MaxTokens: 2}})); err != nil {
+		t.Error(err)
+	}
+	if n := s.Stats().Ended; n > 4 {
+		t.Errorf("%d texts have ended: the first had failed", n)
+	}
+}

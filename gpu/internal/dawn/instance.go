@@ -19,11 +19,10 @@ type Instance struct {
 
 // The toggles of Dawn that are switched: unsafe_apis allows features that are still experiments, subgroup matrices need
 // Vulkan's memory model, and float16 is off on NVIDIA's GPUs unless asked for, because it is less exact there than WGSL
-// wants in places: a kernel that uses it is compared with one that does not before it is chosen. Workgroup memory need not be cleared:
-// no kernel counts on zeros there, which tests of package kernels hold by filling it with other numbers. Timestamps
+// wants in places: a kernel that uses it is compared with one that does not before it is chosen. Timestamps
 // are not to be rounded to a tenth of a millisecond. A library ignores toggles that it does not know.
 var (
-	enabledToggles  = []string{"allow_unsafe_apis", "use_vulkan_memory_model", "vulkan_enable_f16_on_nvidia", "disable_workgroup_init"}
+	enabledToggles  = []string{"allow_unsafe_apis", "use_vulkan_memory_model", "vulkan_enable_f16_on_nvidia"}
 	disabledToggles = []string{"timestamp_quantization"}
 )
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -139,8 +141,12 @@ type watched struct {
 	ended  error  // what ended a stream; nil: its end, or there is none
 }
 
-// StreamError implements server.StreamErrors.
-func (w *watched) StreamError(err error) { w.ended = err }
+// StreamError implements server.StreamErrors. That the client has gone is no failure: gone says so.
+func (w *watched) StreamError(err error) {
+	if !errors.Is(err, context.Canceled) {
+		w.ended = err
+	}
+}
 
 // why is the message of an error that was answered, "": there was none.
 func (w *watched) why() string {

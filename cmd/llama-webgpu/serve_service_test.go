@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
@@ -190,5 +191,16 @@ func TestServiceMistakes(t *testing.T) {
 		if _, err := serviceOf(t, io.Discard, flags...); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), `"`, ""), strings.ReplaceAll(want, `"`, "")) {
 			t.Errorf("%v: %v, want %s", flags, err, want)
 		}
+	}
+}
+
+// TestStreamLeft has a stream end because its client left: the log has no error.
+func TestStreamLeft(t *testing.T) {
+	w := &watched{}
+	if w.StreamError(fmt.Errorf("text 2: %w", context.Canceled)); w.why() != "" {
+		t.Errorf("%q, want no error", w.why())
+	}
+	if w.StreamError(errors.New("the stream broke")); w.why() != "the stream broke" {
+		t.Errorf("%q, want the error", w.why())
 	}
 }

@@ -77,8 +77,16 @@ func state(s string) chromedp.Action {
 	return chromedp.WaitReady(`body[data-state="`+s+`"]`, chromedp.ByQuery)
 }
 
+// until waits for a condition, also on a page that is being loaded anew.
 func until(condition string) chromedp.Action {
-	return chromedp.Poll(condition, nil, chromedp.WithPollingTimeout(0))
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			err := chromedp.Poll(condition, nil, chromedp.WithPollingTimeout(0)).Do(ctx)
+			if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "Cannot find context with specified id") {
+				return err
+			}
+		}
+	})
 }
 
 func scheme(name string) chromedp.Action {

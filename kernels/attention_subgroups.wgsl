@@ -114,7 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var values: array<vec4<u32>, EACH>;
   for (var i = 0u; i < EACH; i++) { keys[i] = kc[slot(part, part.p0 + i * SIDES + side) + column]; } // unroll
   for (var i = 0u; i < EACH; i++) { values[i] = vc[slot(part, part.p0 + i * SIDES + side) + column]; } // unroll
-  let newest = TURN == 1u && part.end > part.position; // whether this part has the token's own position
+  let newest = TURN == 1u && part.p0 <= part.position && part.end > part.position; // whether this part has the token's own position
   if (TURN == 1u) {
     turn(group.y * X_STRIDE, head, kv, part.position, lane);
     workgroupBarrier();

@@ -103,8 +103,8 @@ func extentsOf(s *model.Spec, n int, split *splitting, context int) extents {
 		for b := 1; b <= FewTokens; b++ {
 			e.parts = max(e.parts, b*split.parts(b, context)*core.Heads*(core.ValueWidth()+2))
 		}
-		if at.Heads > 0 {
-			e.joined = max(e.joined, joinedWords(at))
+		if core.Heads > 0 {
+			e.joined = max(e.joined, joinedWords(&core))
 		}
 		e.latents.grow(at, n)
 		k := max(1, m.TopK)

@@ -56,11 +56,34 @@ func (r *layers) divideShuffled(at *model.Attention, kv *Cache) division {
 		d.parts = max(1, min(positions/short, room, maxSplits, shuffledGroups*d.queries/(r.n*at.Heads)))
 		d.widen(positions, span)
 	}
-	fixed := 4*(d.queries+2)*at.HeadDim + flag(d.joins)*(16*d.parts*d.queries+4)
-	for d.lanes > size && d.lanes/size*d.queries*(4*at.HeadDim+8)+fixed > limits.MaxWorkgroupBytes {
-		d.lanes /= 2
-	}
+	d.fit(at.HeadDim, size, limits.MaxWorkgroupBytes)
 	return d
+}
+
+// fit leaves a workgroup fewer threads, or else fewer heads of this size, until it needs no more memory than there is.
+func (d *division) fit(dim, size, most int) {
+	for d.bytes(dim, size) > most {
+		switch {
+		case d.lanes > size:
+			d.lanes /= 2
+		case d.queries%2 == 0:
+			d.queries /= 2
+		case d.queries > 1:
+			d.queries = 1
+		default:
+			return
+		}
+	}
+}
+
+// bytes is how much memory a workgroup of ShufflingKernel takes at most: what it has turned, the sums of each team, and those of the
+// parts that it joins. 80 bytes are for what variables are rounded up by.
+func (d *division) bytes(dim, size int) int {
+	joined := 1
+	if d.joins {
+		joined = d.parts
+	}
+	return 4*(d.queries+2)*dim + d.lanes/size*(d.queries*(4*dim+8)+4) + 16*joined*d.queries + 80
 }
 
 // divideJoined divides the attention of a token to so many positions among workgroups the last of which joins the parts, of short

@@ -1,12 +1,14 @@
 package graph
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // TestTuningOfOtherAttention: what tuning has found for attention_split does not divide the work of ShufflingKernel.
@@ -81,6 +83,31 @@ func TestOrder(t *testing.T) {
 		g := &Graph{Kit: &Kit{choose: chooser{Choice: Choice{Subgroup: c.subgroup}}}}
 		if got := g.Order(c.n, c.context, c.order); got != c.want {
 			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+// TestShuffledFits: workgroups of ShufflingKernel take the memory that small devices have, and no more, however their work is divided.
+func TestShuffledFits(t *testing.T) {
+	for _, most := range []int{16 << 10, 32 << 10} {
+		for _, size := range []int{8, 16, 32, 64} {
+			for dim := 8; dim <= 8*size; dim += 8 {
+				for _, lanes := range []int{128, 256, 512} {
+					for _, d := range []division{{parts: 1, queries: 1}, {parts: 1, queries: 3}, {parts: 33, queries: 4}, {parts: 16, queries: 2, joins: true}} {
+						d.lanes, d.each = lanes, 1
+						d.fit(dim, size, most)
+						c := d.consts(false)
+						maps.Copy(c, kernels.Consts{"DIM": dim, "SPAN": powerOfTwo(dim / 8), "SIZE": size, "HEADS": 12, "KV_HEADS": 1, "JOIN": flag(d.joins)})
+						k, err := kernels.Specialize(ShufflingKernel, c)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if k.WorkgroupBytes > most || d.bytes(dim, size)-k.WorkgroupBytes > 160 {
+							t.Errorf("heads of %d, subgroups of %d: %+v takes %d bytes, not %d, of %d", dim, size, d, k.WorkgroupBytes, d.bytes(dim, size), most)
+						}
+					}
+				}
+			}
 		}
 	}
 }

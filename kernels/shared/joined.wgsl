@@ -21,7 +21,10 @@ fn join_last(base: u32, token: u32, head: u32, lane: u32) {
 
 // tell stores a number for the workgroup that comes last. WGSL does not promise that it sees what others stored once it sees their
 // count: so a word is 0 until it is stored, never 0 then, and 0 again once it was taken.
-fn tell(at: u32, v: f32) { atomicStore(&parts[at], select(bitcast<u32>(v), 0x80000000u, v == 0.0)); }
+fn tell(at: u32, v: f32) {
+  let word = bitcast<u32>(v);
+  atomicStore(&parts[at], select(word, 0x80000000u, word == 0u));
+}
 
 // take takes a word, or 0 if it is not there yet.
 fn take(at: u32) -> u32 { return atomicExchange(&parts[at], 0u); }

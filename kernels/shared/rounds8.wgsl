@@ -33,6 +33,7 @@ fn products(row0: u32, lane: u32) {
     if (X_ALL % X_LANES == 0u || mine + i * X_LANES < X_ALL) { keep_limbs(part * X_PANELS, mine + i * X_LANES, fours[i]); }
     fours[i] = limbs_at(base + SPAN, mine + i * X_LANES);
   }
+  for (var e = mine; e < U_ALL; e += X_LANES) { us[(ALONG + part) * U_ALL + e] = vec4<f32>(); } // of a step before the first
   for (var s0 = 0u; s0 < STEPS; s0 += SPAN) {
     for (var a = 0u; a < AHEAD; a++) { // unroll
       let n = s0 / ALONG + a;

@@ -92,8 +92,8 @@ func (c *chooser) int8Defaults(s Shape) Tuned {
 	return with
 }
 
-// int8Down returns how many subgroups of a workgroup take different rows, if there are many: so many that two or three workgroups
-// have room in a core, and that all cores have about as many rows if each gets its workgroups at once.
+// int8Down returns how many subgroups of a workgroup take different rows, if there are many: two or three workgroups have room in a core
+// then, and all cores get about as many rows if each gets its workgroups at once.
 func int8Down(s Shape) int {
 	perCore := func(down int) int { // panels of rows
 		return (s.Rows + panel*down*manyCores - 1) / (panel * down * manyCores) * down

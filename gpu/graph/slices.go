@@ -28,15 +28,16 @@ var slicedPacking = Packing{Bits: 4, Block: 128} // that SlicesKernel reads
 // sliced is whether SlicesKernel is used at all: it would make the WebAssembly of a page too large.
 const sliced = runtime.GOOS != "js"
 
-// slicing is how SlicesKernel divides a product: into workgroups for so many panels of rows, and the columns into parts. No panels: it does
-// not make the product.
+// slicing is how SlicesKernel divides a product: panels of rows for each workgroup, and parts of the columns. No panels: it does not make
+// the product.
 type slicing struct{ panels, parts int }
 
 // SlicesTake reports whether SlicesKernel makes products of a shape, on a device that has the memory.
 func SlicesTake(s Shape) bool { return sliced && slicingOf(s).panels > 0 }
 
 // slicingOf chooses the division that should take a large GPU the shortest time, unless Int8Kernel should be faster. Times are in units of
-// 0.4 µs, as an H200 takes them: a workgroup's turn 2 for the activations and 2 for each panel, its beginning and end 12.
+// 0.4 µs, as an H200 takes them: a workgroup's turn 2 for the activations and 2 for each panel, its beginning and end 12. WebGPU does not
+// say how many cores a device has: one with fewer divides products the same way, which is right, but may not be the fastest.
 func slicingOf(s Shape) (best slicing) {
 	steps := s.Cols(s.Width) / 128
 	if s.Tokens <= panel || s.Packing != slicedPacking || steps%sliceCount > 0 || !Int8Takes(s) {
@@ -62,8 +63,8 @@ func slicingOf(s Shape) (best slicing) {
 	return best
 }
 
-// int8Time is about what Int8Kernel takes for more than 16 vectors: 2 for a round of its subgroups for different columns. Where there are
-// many rows, it takes longer than SlicesKernel.
+// int8Time estimates what Int8Kernel takes for more than 16 vectors, in the same units: 1 or 2 for a step. Where there are many rows, it
+// always takes longer than SlicesKernel.
 func int8Time(s Shape, steps int) int {
 	switch {
 	case s.Rows > 2*fullRows:

@@ -48,9 +48,13 @@ func TestTryInt8(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	packing := graph.Packing{Bits: 4, Block: 128}
+	if s := (graph.Shape{Packing: packing, Rows: otherBytes / packing.CodeBytes(trialWidth), Width: trialWidth, Tokens: slicedTokens}); !graph.SlicesTake(s) {
+		t.Errorf("%+v is not divided into slices: the trial does not reach that kernel", s)
+	}
 	for _, tokens := range []int{eightTokens, slicedTokens} {
 		r := VariantResult{RelativeRMS: 1e-9}
-		if err := k.tryInt8(context.Background(), graph.Packing{Bits: 4, Block: 128}, tokens, &r); err != nil || !(r.RelativeRMS > 1e-9 && r.RelativeRMS <= int8Loss) {
+		if err := k.tryInt8(context.Background(), packing, tokens, &r); err != nil || !(r.RelativeRMS > 1e-9 && r.RelativeRMS <= int8Loss) {
 			t.Errorf("%d vectors: off by %g, %v: want up to %g", tokens, r.RelativeRMS, err, int8Loss)
 		}
 	}

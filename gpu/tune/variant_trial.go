@@ -50,6 +50,7 @@ func newVariantTrial(ctx context.Context, dev *gpu.Device, p graph.Packing) (*va
 	t.next.Buffer = m.arena.Reserve(purposeTrial, 4*t.next.Stride, gpu.Storage)
 	t.nextIn = graph.ReserveLimbs(m.arena, purposeTrial, s.Rows)
 	t.next = t.next.InLimbs(t.nextIn)
+	t.y = t.y.InLimbs(graph.ReserveLimbs(m.arena, purposeTrial, s.Rows))
 	if err = m.load(ctx, src); err == nil {
 		err = t.ordered.Load(ctx, src, graph.LoadOptions{})
 	}
@@ -155,14 +156,14 @@ func (t *variantTrial) off(ctx context.Context, c graph.Choice) (float64, error)
 	return relativeRMS(got, t.baseline), err
 }
 
-// results returns what a kernel computes: a product, one of a normalized vector with an activation, and the product
-// prepared for a norm, with the sum of its squares.
+// results returns what a kernel computes: a product; one of a normalized vector with an activation, handed on, of whose rows each has
+// the fewest threads that a model's has; and the product prepared for a norm, with the sum of its squares.
 func (t *variantTrial) results(ctx context.Context, c graph.Choice) ([]float32, error) {
 	all, err := t.result(ctx, c, use{}, t.Rows)
 	if err != nil {
 		return nil, err
 	}
-	gated, err := t.result(ctx, c, use{t.Width / 4, graph.Epilogue{Gate: &graph.Gate{Slope: 1}}}, t.Rows/2)
+	gated, err := t.result(ctx, c, use{t.Width / 4, graph.Epilogue{Gate: &graph.Gate{Slope: 1}, HandOn: true}}, t.Rows/2)
 	if err != nil {
 		return nil, err
 	}

@@ -86,6 +86,44 @@ func TestVariantTrial(t *testing.T) {
 	}
 }
 
+// TestVariantSubgroups: where a subgroup has more threads than a row has in some uses, what comes of that is found wrong.
+func TestVariantSubgroups(t *testing.T) {
+	dev, ctx := gputest.Open(t), context.Background()
+	kernel, err := kernels.Specialize(graph.LimbsKernel, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !dev.Features().Runs(kernel) {
+		return // other devices do
+	}
+	text, err := kernels.Text(graph.LimbsKernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const counts = "groups = ALONG / size;"
+	if strings.Count(text, counts) != 1 {
+		t.Fatalf("%s does not have %q once", graph.LimbsKernel, counts)
+	}
+	p := graph.Packing{Bits: 4, Block: 128}
+	for of, change := range map[int]string{32: counts, 64: "groups = ALONG / 64u * 64u / size;"} { // 32 threads have 0 of 64
+		restore := kernels.Substitute(graph.LimbsKernel, strings.Replace(text, counts, change, 1))
+		trial, err := newVariantTrial(ctx, gputest.Open(t), p) // a device keeps the kernels that it has compiled
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := trial.results(ctx, inLimbs(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, to := trial.Rows, trial.Rows+trial.Rows/2 // those with an activation: devices with few threads find it elsewhere, too
+		if off := relativeRMS(got[from:to], trial.baseline[from:to]); (off <= 1e-4) != (of == 32) {
+			t.Errorf("subgroups of %d: off by %v", of, off)
+		}
+		trial.close()
+		restore()
+	}
+}
+
 // TestVariantForced: one that is asked for by name runs whether it is faster or not, for weights of every width that it
 // takes, if the device has what it needs.
 func TestVariantForced(t *testing.T) {

@@ -25,7 +25,7 @@ func (d division) consts(limbs bool) kernels.Consts {
 func (d division) workgroups(at *model.Attention) int { return at.Heads / d.queries * d.parts }
 
 // Attention of a token that sees at most onePart positions, in few steps, is not cut into parts, because joining them would
-// take longer than it saves. There are more threads for more than fewPositions of them, and each reads so many at once.
+// take longer than it saves. There are more threads for more than fewPositions of them, and each reads onePartEach at once.
 const onePart, fewPositions, onePartSteps, onePartEach = 512, 128, 8, 4
 
 // divide decides how attention of the pass is divided.

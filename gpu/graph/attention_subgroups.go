@@ -86,7 +86,7 @@ func (d *division) bytes(dim, size int) int {
 	return 4*(d.queries+2)*dim + d.lanes/size*(d.queries*(4*dim+8)+4) + 16*joined*d.queries + 80
 }
 
-// divideJoined divides the attention of a token to so many positions among workgroups the last of which joins the parts, of short
+// divideJoined divides a token's attention to a number of positions among workgroups, the last of which joins the parts. A part has short
 // positions at least.
 func (r *layers) divideJoined(at *model.Attention, positions, short int, d *division) {
 	d.joins, d.queries = true, 1

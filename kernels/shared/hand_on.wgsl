@@ -8,7 +8,7 @@ fn keep(i: u32, v: f32, squared: f32) {
   behind[i / 4u][i % 4u] = squared;
 }
 
-// hand_on stores what is kept, so many quads for each token, from a block of its vector on; to is the first token's.
+// hand_on stores what is kept of several tokens, quads for each, from a block of its vector on; to is the first token.
 fn hand_on(tokens: u32, quads: u32, to: u32, block: u32, blocks: u32, lane: u32) {
   for (var i = lane; i < tokens * quads; i += LANES) {
     let at = block + i % quads / 8u;
@@ -16,7 +16,7 @@ fn hand_on(tokens: u32, quads: u32, to: u32, block: u32, blocks: u32, lane: u32)
   }
 }
 
-// hand_quad stores quad i, which lies in this block of the vector whose limbs begin at next[to], in planes of so many blocks.
+// hand_quad stores quad i, which lies in this block of the vector whose limbs begin at next[to], in planes of this number of blocks.
 fn hand_quad(i: u32, to: u32, block: u32, blocks: u32) {
   let j = i % 8u;
   let first = i - j;

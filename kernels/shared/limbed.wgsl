@@ -5,12 +5,12 @@ const COLS: u32 = 4096u;   // columns stored, a multiple of BLOCK and of 128/BIT
 const WIDTH: u32 = 4096u;  // columns of the model
 const HEIGHT: u32 = 4096u; // rows
 const TOKENS: u32 = 1u;
-const SETS: u32 = 1u;      // of so many tokens: workgroups beside each other take them, with the same rows
+const SETS: u32 = 1u;      // of TOKENS tokens each: adjacent workgroups take them, with the same rows
 const ROWS: u32 = 4u;
 const DEPTH: u32 = 1u;     // vectors of a row that a thread reads at a time
 const ALONG: u32 = 32u;    // threads that share a row, whole subgroups
 const LANES: u32 = 256u;   // threads of a workgroup; powers of two, ALONG ≤ LANES
-const TURNS: u32 = 1u;     // each thread computes ROWS rows so many times, one after the other
+const TURNS: u32 = 1u;     // times that each thread computes ROWS rows
 const NEXT: u32 = 0u;      // unless 0, EACH/(1+GATED) is a multiple of 32
 
 const TEAMS: u32 = LANES / ALONG;

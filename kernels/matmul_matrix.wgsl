@@ -4,6 +4,7 @@
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
 // with shared/head.wgsl: head
+// with shared/capped.wgsl: capped
 // with shared/put.wgsl: put
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/matrices.wgsl: Left, Right, Sums, multiplied

@@ -7,6 +7,7 @@
 // with shared/head.wgsl: head
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/store.wgsl: NEXT, store, store_square, squares_from
+// with shared/capped.wgsl: capped
 // with shared/put.wgsl: put
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale

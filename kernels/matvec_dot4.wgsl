@@ -7,6 +7,7 @@
 //   x + 65535·y takes set (x + 65535·y) % SETS of the tokens
 // with shared/shape.wgsl: Shape
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
+// with shared/capped.wgsl: capped
 // with shared/limbed.wgsl: BITS, BLOCK, COLS, WIDTH, HEIGHT, TOKENS, SETS, ROWS, DEPTH, ALONG, LANES, TURNS, NEXT, TEAMS, EACH, OUT, OUTS, OUT_QUADS, PER, NEXT_BLOCKS, GROUPS, SUMS, SQUARES, EARLY, h, x, g, b, y, next, shape, sums, squares, groups, old, weight, sum, square, early, put, finish, main
 // with shared/dots.wgsl: VEC, SPAN, SPANS, HALVES, FOURS, QUADS, HEADS, VECS, BLOCKS, VECTORS, WORDS, SPAN_IN, EACH_IN, INS, CODES, PARTS, MASK, FLIP, line, within, place, products
 // with shared/folded.wgsl: HELD, WIDE, FOLDS, held, norms, exchange, fold

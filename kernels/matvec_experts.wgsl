@@ -8,6 +8,7 @@
 // with shared/layout.wgsl: WOVEN, VEC, SHARE
 // with shared/head.wgsl: head
 // with shared/quad.wgsl: quad
+// with shared/capped.wgsl: capped
 // with shared/put.wgsl: put
 const BITS: u32 = 4u;      // 32, 16, 8, 4 or 2
 const BLOCK: u32 = 128u;   // weights that share a scale

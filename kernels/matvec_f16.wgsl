@@ -8,6 +8,7 @@
 // with shared/lanes.wgsl: PER, SUMS, SQUARES, sums, squares, keep, sum, square, finish
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/store.wgsl: NEXT, store, store_square, squares_from
+// with shared/capped.wgsl: capped
 // with shared/put.wgsl: put
 enable f16;
 

@@ -4,6 +4,7 @@
 //   one workgroup computes 16·HIGH·DOWN rows for up to 16·WIDE tokens; workgroup x + 65535·y
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
+// with shared/operands8.wgsl: w, h, limbs, units, factors, b, y, shape, step
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/head.wgsl: head
 // with shared/matrices8.wgsl: Left, Right, Sums, multiplied, raised
@@ -12,6 +13,7 @@
 // with shared/head8.wgsl: head_at
 // with shared/codes8.wgsl: keep_codes
 // with shared/kept8.wgsl: keep_limbs, whole, unit_of
+// with shared/capped.wgsl: capped
 // with shared/ends8.wgsl: TILE, OUT, OUTS, ALL_OUTS, factor, lead, scales, before, sum, square, prepare, finish
 // with shared/rounds8.wgsl: products
 enable chromium_experimental_subgroup_matrix;
@@ -72,16 +74,6 @@ const U_MINE: u32 = (U_SPAN + X_LANES - 1u) / X_LANES;
 const ALL_U: u32 = 2u * U_ALL * ALONG;
 const MASK: u32 = 0x01010101u * ((1u << BITS) - 1u);
 const FLIP: u32 = 0x80808080u * (BITS / 8u); // turns codes 0 … 255 into −128 … 127
-
-@group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read> h: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> limbs: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> units: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> factors: array<f32>; // if SCALED
-@group(0) @binding(5) var<storage, read> b: array<f32>; // if BIAS
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
-@group(0) @binding(7) var<uniform> shape: Shape;
-@group(0) @binding(8) var<uniform> step: Step;
 
 // Offsets within a panel are constants where matrices are loaded, so that the compiler need not check them.
 var<workgroup> ws: array<array<i32, X_PANEL>, W_PANELS>; // [subgroup][row / 16][row % 16][column / 4]

@@ -2,6 +2,7 @@
 //   x [part][16·WIDE][HEIGHT] f32   b, y as in matvec
 //   workgroup (x, y) makes elements LANES·x … of token y
 // with shared/shape.wgsl: Shape
+// with shared/capped.wgsl: capped
 // with shared/put.wgsl: put
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 const PARTS: u32 = 4u;

@@ -5,6 +5,8 @@
 //   with several parts, y is [part][16·WIDE][HEIGHT] f32 for matvec_join
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
+// with shared/operands8.wgsl: w, h, limbs, units, factors, b, y, shape, step
+// with shared/capped.wgsl: capped
 // with shared/put.wgsl: put
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/head.wgsl: head
@@ -52,16 +54,6 @@ const UNITS: u32 = SLICES * EACH;
 const MASK: u32 = 0x01010101u * ((1u << BITS) - 1u);
 const FLIP: u32 = 0x80808080u * (BITS / 8u); // turns codes 0 … 255 into −128 … 127
 const OUT: u32 = 256u * WIDE / (1u + GATED); // elements of a panel's rows and tokens
-
-@group(0) @binding(0) var<storage, read> w: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read> h: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> limbs: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> units: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> factors: array<f32>; // if SCALED
-@group(0) @binding(5) var<storage, read> b: array<f32>; // if BIAS
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
-@group(0) @binding(7) var<uniform> shape: Shape;
-@group(0) @binding(8) var<uniform> step: Step;
 
 // [subgroup] codes, [row % 16][column / 4], [SLICES + subgroup] sums, [token % 16][token / 16][row % 16]; between turns both are for limbs.
 var<workgroup> ws: array<array<i32, X_PANEL>, W_PANELS>;

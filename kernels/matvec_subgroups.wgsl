@@ -9,6 +9,7 @@
 // with shared/subgroups.wgsl: GROUPS, SUMS, SQUARES, sums, squares, subgroup, leads, keep, sum, square, finish
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/store.wgsl: NEXT, store, store_square, squares_from
+// with shared/capped.wgsl: capped
 // with shared/put.wgsl: put
 enable subgroups;
 

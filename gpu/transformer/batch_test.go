@@ -9,7 +9,6 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
-	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 func TestTopOfErrors(t *testing.T) {
@@ -43,11 +42,7 @@ func TestLargeBatch(t *testing.T) {
 	dot4 := graph.Choice{Variants: map[graph.Packing]graph.Variant{{Bits: 4, Block: 32}: {Kernel: graph.LimbsKernel}}}
 	t.Run("default", func(t *testing.T) { testLargeBatch(t, dev, src, graph.Choice{}) })
 	t.Run("groups", func(t *testing.T) { testLargeBatch(t, dev, src, graph.Choice{Batch: true}) })
-	kernel, err := kernels.Specialize(graph.LimbsKernel, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if dev.Features().Runs(kernel) {
+	if runsLimbs(t, dev) {
 		t.Run("dot4", func(t *testing.T) { testLargeBatch(t, dev, src, dot4) })
 	}
 }
@@ -76,10 +71,7 @@ func TestLargeBatchMatrices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := map[string]int{}
-	for _, d := range body.Passes[1].Dispatches {
-		used[d.Kernel.Name]++
-	}
+	used := kernelsUsed(body.Passes[1])
 	if used[graph.FewKernel] != 4 || used["split_panels"] != 4 || used["norm"]+used["act"] > 0 {
 		t.Errorf("kernels used in a layer: %v", used)
 	}

@@ -8,19 +8,14 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
-	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // TestLimbs feeds a model whose products take limbs, and normalize them, token by token and a few at a time, on a device that has
 // what that needs, and compares the logits with the CPU reference's.
 func TestLimbs(t *testing.T) {
 	dev := gputest.Open(t)
-	kernel, err := kernels.Specialize(graph.LimbsKernel, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !dev.Features().Runs(kernel) {
-		return // other devices do
+	if !runsLimbs(t, dev) {
+		return
 	}
 	spec := modeltest.PlainSpec()
 	modeltest.Specs["both norms, softcaps, windows, head norms"](&spec)

@@ -13,7 +13,6 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/internal/fixture"
-	"github.com/llama-webgpu/llama-webgpu/kernels"
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
@@ -86,12 +85,7 @@ func byMatrices(t *testing.T, b *bundle.Bundle, ids []int32, kernel string, atte
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := map[string]int{}
-	for _, pass := range body.Passes {
-		for _, d := range pass.Dispatches {
-			used[d.Kernel.Name]++
-		}
-	}
+	used := kernelsUsed(body.Passes...)
 	if used[kernel] <= used["matmul"] || used["attention_matrix"] > 0 != attention {
 		t.Errorf("%d tokens: kernels used: %v", len(ids), used)
 	}
@@ -101,12 +95,8 @@ func byMatrices(t *testing.T, b *bundle.Bundle, ids []int32, kernel string, atte
 // emulated subgroups stores them: on a device that has what codes in order need.
 func TestBatchByInt8(t *testing.T) {
 	dev := gputest.Open(t)
-	kernel, err := kernels.Specialize(graph.LimbsKernel, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !dev.Features().Runs(kernel) {
-		return // other devices do
+	if !runsLimbs(t, dev) {
+		return
 	}
 	gputest.SubstituteMatrices(t, dev.Features().Runs, "../../kernels")
 	gputest.SubstituteShuffles(t, "../../kernels")
@@ -136,12 +126,7 @@ func TestBatchByInt8(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := map[string]int{}
-	for _, pass := range body.Passes {
-		for _, d := range pass.Dispatches {
-			used[d.Kernel.Name]++
-		}
-	}
+	used := kernelsUsed(body.Passes...)
 	if used[graph.Int8Kernel] != 1 || used["split_int8"] > 0 || used[graph.ShufflingKernel] != 1 {
 		t.Errorf("kernels used: %v", used)
 	}

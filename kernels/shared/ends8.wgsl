@@ -41,8 +41,7 @@ fn finish(tile: u32, row0: u32, t0: u32, lane: u32) {
     if (d < DOWN && row < HEIGHT && t0 + t < step.n) {
       factor = scales[tile * OUTS + i];
       lead = d * ALONG;
-      var v = made(row, r, t) * shape.scale;
-      if (shape.softcap != 0.0) { v = shape.softcap * tanh(clamp(v / shape.softcap, -15.0, 15.0)); }
+      var v = capped(made(row, r, t));
       if (shape.add == 1u) { v += before[tile * OUTS + i]; }
       y[element(row, t0 + t)] = v;
     }

@@ -61,8 +61,7 @@ fn early(id: u32, lane: u32) {
 
 // put scales, caps and stores a product as element i of y, and returns the element.
 fn put(i: u32, product: f32) -> f32 {
-  var v = product * shape.scale;
-  if (shape.softcap != 0.0) { v = shape.softcap * tanh(clamp(v / shape.softcap, -15.0, 15.0)); }
+  var v = capped(product);
   if (shape.add == 1u) {
     if (EARLY == 0u) { old = y[i]; }
     v += old;

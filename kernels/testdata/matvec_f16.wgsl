@@ -6,6 +6,7 @@
 // with shared/lanes.wgsl: PER, SUMS, SQUARES, sums, squares, keep, sum, square, finish
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, total, made, element
 // with shared/store.wgsl: NEXT, store, store_square, squares_from
+// with shared/capped.wgsl: capped
 // with shared/put.wgsl: put
 const BITS: u32 = 16u;
 const TOKENS: u32 = 1u;

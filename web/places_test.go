@@ -202,6 +202,7 @@ func testPlaceErrors(t *testing.T, ctx context.Context, w *world, dir, pkg strin
 	policy := ""
 	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Security-Policy", policy)
+		rw.Header().Set("Cache-Control", "no-store") // the same page comes with another policy
 		if _, err := os.Stat(filepath.Join(out, filepath.FromSlash(r.URL.Path))); err != nil {
 			_, _ = rw.Write(home) // as a host of single-page apps does
 			return

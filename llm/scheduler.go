@@ -24,7 +24,6 @@ type Scheduler struct {
 	wake  chan struct{} // something has changed; room for one
 	done  chan struct{} // closed when nothing runs any more
 
-	warming sync.WaitGroup  // see Warm
 	first   chan struct{}   // closed when a text has its first token
 	quit    context.Context // ends when Close is called
 	leaving context.CancelFunc
@@ -110,13 +109,13 @@ func (s *Scheduler) Embed(ctx context.Context, tokens []int32, p Pooling) ([]flo
 	return Unit(r.embedding.sum)
 }
 
-// Close takes on no more texts, lets those that run end until ctx ends, and then ends them. It gives the sequences back.
+// Close takes on no more texts, lets those that run end until ctx ends, and then ends them. It gives the sequences back. It
+// does not wait for a kernel that Warm is compiling: closing the device does.
 func (s *Scheduler) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
 	s.leaving()
-	s.warming.Wait()
 	signal(s.wake)
 	select {
 	case <-s.done:

@@ -8,19 +8,19 @@ import (
 // Warmer is an Engine that compiles the kernels of a step the first time that as many sequences take one.
 type Warmer interface {
 	// WarmStep returns what compiles the kernels of steps of n sequences that are not compiled yet, and reports how many
-	// these are. It may run beside all methods of the engine, until that is closed.
+	// these are. It may run beside all methods of the engine, and while that is being closed.
 	WarmStep(n int) (compile func(ctx context.Context) (compiled int, err error), err error)
 }
 
 // Warm compiles, in the background, the kernels of steps of several texts, so that the first of them need not wait for a
-// compiler: of 2, 4, 8 … texts first. It begins when a text has its first token, compiles one kernel at a time, and ends with
-// Close. If anything was to be compiled, done is then told how many kernels were, and in which time. Call it once.
+// compiler: of 2, 4, 8 … texts first. It begins when a text has its first token, compiles one kernel at a time, and begins none
+// after Close. If anything was to be compiled, done is then told how many kernels were, and in which time. Call it once.
 func (s *Scheduler) Warm(done func(kernels int, took time.Duration, err error)) {
 	w, ok := s.m.engine.(Warmer)
 	if !ok {
 		return
 	}
-	s.warming.Go(func() {
+	go func() {
 		select {
 		case <-s.first:
 		case <-s.quit.Done():
@@ -31,15 +31,13 @@ func (s *Scheduler) Warm(done func(kernels int, took time.Duration, err error)) 
 		if s.quit.Err() == nil && (kernels > 0 || err != nil) {
 			done(kernels, time.Since(begun), err)
 		}
-	})
+	}()
 }
 
 // warm compiles the kernels of steps of all numbers of sequences.
 func (m *Model) warm(ctx context.Context, w Warmer) (kernels int, err error) {
 	for _, n := range warmSizes(len(m.sessions)) {
-		m.mu.Lock()
-		compile, err := w.WarmStep(n)
-		m.mu.Unlock()
+		compile, err := m.warmStep(ctx, w, n)
 		if err != nil {
 			return kernels, err
 		}
@@ -49,6 +47,16 @@ func (m *Model) warm(ctx context.Context, w Warmer) (kernels int, err error) {
 		}
 	}
 	return kernels, nil
+}
+
+// warmStep asks for what compiles the kernels of one size, unless ctx has ended: then the engine may be closed.
+func (m *Model) warmStep(ctx context.Context, w Warmer, n int) (func(context.Context) (int, error), error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return w.WarmStep(n)
 }
 
 // warmSizes lists the numbers from 2 to most, powers of two first.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -15,21 +16,21 @@ type warmed struct {
 	mu       sync.Mutex
 	recorded []int         // by WarmStep
 	compiled []int         // in this order
-	hold     int           // compiling this size takes until its context ends
+	hold     int           // compiling this size takes until finish is closed, whatever its context says, as a driver's compiler does
 	held     chan struct{} // closed when that has begun
-	bad      error         // of compiling size 3
+	finish   chan struct{}
+	bad      error // of compiling size 3
 }
 
 func (w *warmed) WarmStep(n int) (func(context.Context) (int, error), error) {
 	w.recorded = append(w.recorded, n) // by the Model's lock
-	return func(ctx context.Context) (int, error) {
+	return func(context.Context) (int, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		switch {
 		case n == w.hold:
 			close(w.held)
-			<-ctx.Done()
-			return 0, ctx.Err()
+			<-w.finish
 		case n == 3 && w.bad != nil:
 			return 0, w.bad
 		}
@@ -87,28 +88,40 @@ func TestWarm(t *testing.T) {
 	}
 }
 
-// TestWarmStops closes a scheduler before a text has begun, and while a kernel is being compiled: nothing more is compiled, and
-// nothing is told.
+// TestWarmStops closes a scheduler before a text has begun, and while a kernel is being compiled, which it does not wait for:
+// nothing more is recorded or compiled, and nothing is told.
 func TestWarmStops(t *testing.T) {
-	w := &warmed{fake: newFake(8)}
-	s, done := warming(t, w)
-	s.Close(t.Context())
-	if len(w.recorded) > 0 {
-		t.Errorf("without a text, steps of %v were recorded", w.recorded)
-	}
-	w = &warmed{fake: newFake(8), hold: 4, held: make(chan struct{})}
-	s, done2 := warming(t, w)
-	one(t, s)
-	<-w.held
-	s.Close(t.Context())
-	if !slices.Equal(w.compiled, []int{2}) || len(w.recorded) != 2 {
-		t.Errorf("steps of %v were compiled, want 2", w.compiled)
-	}
-	for _, d := range []chan told{done, done2} {
-		select {
-		case got := <-d:
-			t.Errorf("told %+v", got)
-		default:
+	synctest.Test(t, func(t *testing.T) {
+		w := &warmed{fake: newFake(8)}
+		s, done := warming(t, w)
+		s.Close(t.Context())
+		synctest.Wait()
+		if len(w.recorded) > 0 {
+			t.Errorf("without a text, steps of %v were recorded", w.recorded)
 		}
+		wantSilence(t, done)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := &warmed{fake: newFake(8), hold: 4, held: make(chan struct{}), finish: make(chan struct{})}
+		s, done := warming(t, w)
+		one(t, s)
+		<-w.held
+		s.Close(t.Context())
+		close(w.finish)
+		synctest.Wait()
+		if want := []int{2, 4}; !slices.Equal(w.compiled, want) || !slices.Equal(w.recorded, want) {
+			t.Errorf("steps of %v were recorded and of %v compiled, want %v", w.recorded, w.compiled, want)
+		}
+		wantSilence(t, done)
+	})
+}
+
+// wantSilence fails if Scheduler.Warm has reported anything.
+func wantSilence(t *testing.T, done chan told) {
+	t.Helper()
+	select {
+	case got := <-done:
+		t.Errorf("told %+v", got)
+	default:
 	}
 }

@@ -3,12 +3,14 @@ package transformer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/format/model"
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/sample"
@@ -183,6 +185,39 @@ func TestWarmStep(t *testing.T) {
 	}
 	if _, err := tr.WarmStep(5); err == nil {
 		t.Error("a step of more sequences than there are was taken")
+	}
+}
+
+// TestWarmStepWhileClosing closes the model and its device while kernels are compiled: closing waits for the one that the driver is
+// at, and the next is refused.
+func TestWarmStepWhileClosing(t *testing.T) {
+	dev := gputest.Open(t)
+	tr, err := New(t.Context(), dev, modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32)), Options{MaxBatch: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compile, err := tr.WarmStep(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := dev.Stats().Pipelines
+	done := make(chan error)
+	go func() {
+		n, err := compile(t.Context())
+		if !errors.Is(err, gpu.ErrClosed) {
+			err = fmt.Errorf("%d kernels were compiled, and then: %w", n, err)
+		} else {
+			err = nil
+		}
+		done <- err
+	}()
+	for dev.Stats().Pipelines == before { // it has begun
+		runtime.Gosched()
+	}
+	tr.Close()
+	dev.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -59,7 +58,7 @@ func (r *registry) retire() {
 // unload forgets a model, and closes it meanwhile. It needs r.mu.
 func (r *registry) unload(l *loaded) {
 	r.loaded = slices.DeleteFunc(r.loaded, func(o *loaded) bool { return o == l })
-	r.closing.Go(func() { l.close(context.Background()) })
+	r.closing.Go(func() { l.close(r.life) })
 }
 
 // unused reports whether a model can be unloaded.

@@ -48,6 +48,8 @@ type registry struct {
 	budget uint64        // bytes that loaded models may take together, 0: any number
 	keep   time.Duration // how long a model that is not used stays loaded, 0: until another needs its place
 
+	life    context.Context // of loading, and of the texts of models that are being unloaded; it ends with that of close
+	end     context.CancelFunc
 	closing sync.WaitGroup // models that are being unloaded
 
 	mu     sync.Mutex
@@ -144,9 +146,9 @@ func (r *registry) take(m *Model) (*loaded, error) {
 func (r *registry) load(l *loaded, old []*loaded) {
 	defer close(l.ready)
 	for _, o := range old {
-		o.close(context.Background())
+		o.close(r.life)
 	}
-	in, err := l.Load(context.Background())
+	in, err := l.Load(r.life)
 	if err == nil {
 		if l.scheduler, err = llm.NewScheduler(in.Model, r.queue); err != nil {
 			err = errors.Join(err, in.Close())
@@ -154,6 +156,9 @@ func (r *registry) load(l *loaded, old []*loaded) {
 			l.scheduler.Warm(in.Warmed)
 		}
 		l.in = in
+	}
+	if err != nil && r.life.Err() != nil { // whatever the loader says about it
+		err = llm.ErrClosed
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -190,17 +195,36 @@ func (l *loaded) close(ctx context.Context) {
 	}
 }
 
-// close unloads all models.
+// parting is how long close waits for models after its context has ended. A step takes less; a kernel that is being compiled may
+// not, and nothing can stop a driver's compiler.
+const parting = 2 * time.Second
+
+// close unloads all models. Those that are still in use parting after ctx has ended are freed once they are not.
 func (r *registry) close(ctx context.Context) {
+	defer context.AfterFunc(ctx, r.end)()
 	r.mu.Lock()
 	r.closed = true
 	list := r.loaded
 	r.loaded = nil
 	r.mu.Unlock()
 	for _, l := range list {
-		l.close(ctx)
+		r.closing.Go(func() { l.close(ctx) })
 	}
-	r.closing.Wait()
+	closed := make(chan struct{})
+	go func() {
+		r.closing.Wait()
+		r.end()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case <-closed:
+	case <-time.After(parting):
+	}
 }
 
 // running returns the models that are loaded.

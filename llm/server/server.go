@@ -66,6 +66,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{o: o, mux: http.NewServeMux()}
 	s.r = registry{models: o.Models, most: max(o.Most, 1), queue: o.Queue, budget: o.Memory, keep: o.Keep}
+	s.r.life, s.r.end = context.WithCancel(context.Background())
 	s.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
@@ -84,7 +85,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// Close takes on no more requests, lets those that run end until ctx ends, and unloads the models.
+// Close takes on no more requests, lets those that run end until ctx ends, and unloads the models. It returns two seconds after
+// ctx has ended at the latest: a model whose kernels are being compiled, or that is being loaded, is freed in the background then.
 func (s *Server) Close(ctx context.Context) { s.r.close(ctx) }
 
 // ServeHTTP implements http.Handler.

@@ -5,54 +5,126 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 )
 
 // Submission is a list of programs that is encoded and ready to be sent to the device, so that sending costs the CPU
-// little. It is for one goroutine, and for one Send after each Encode.
+// little. It is for one goroutine, and for one Send after each Encode or EncodeAside.
 type Submission struct {
 	d          *Device
 	programs   []*Program
 	parts      []part
 	generation uint64 // of the device, when everything used was alive
-	ready      bool
+	ready      bool   // encoded, or being encoded
+
+	aside sync.WaitGroup // for the goroutine that encodes, if there is one
+	run   func()         // what it does
+	err   error          // what encoding has met
 }
 
 // part is what goes to the driver at once.
 type part struct {
 	h        handle
+	rec      recording // what h is made of, while it is encoded; nil without a recorder
 	programs []*Program
 }
 
 // Encode encodes the programs, in order, to be run by one Send. s must be zero, sent or released. busy says that the device will
 // have something else to do when they are sent.
 func (d *Device) Encode(s *Submission, programs []*Program, busy bool) error {
-	if s.ready {
-		return errors.New("encode: the submission has not been sent yet")
-	}
-	if err := d.enter(context.Background()); err != nil {
+	if err := d.begin(s, programs, busy); err != nil {
 		return during("encode", err)
 	}
-	defer d.leave()
+	s.encode()
+	return s.encoded()
+}
+
+// EncodeAside is Encode by another goroutine, where the engine can record commands beside other calls. What that goroutine meets is
+// the error of Send.
+func (d *Device) EncodeAside(s *Submission, programs []*Program, busy bool) error {
+	if d.recorder == nil {
+		return d.Encode(s, programs, busy)
+	}
+	if err := d.begin(s, programs, busy); err != nil {
+		return during("encode", err)
+	}
+	if s.run == nil {
+		s.run = func() {
+			defer s.aside.Done()
+			s.encode()
+		}
+	}
+	s.aside.Add(1)
+	go s.run()
+	return nil
+}
+
+// begin makes everything ready for encode, which must follow: until then, the device stays open and frees nothing.
+func (d *Device) begin(s *Submission, programs []*Program, busy bool) error {
+	if s.ready {
+		return errors.New("the submission has not been sent yet")
+	}
+	if err := d.enter(context.Background()); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.check(programs); err != nil {
-		return during("encode", err)
+		d.leave()
+		return err
 	}
-	*s = Submission{d: d, programs: programs, parts: s.parts[:0], generation: d.generation.Load()}
+	s.d, s.programs, s.generation, s.ready, s.err = d, programs, d.generation.Load(), true, nil
 	least := 0
 	if !busy {
 		least = d.b.portion()
 	}
+	s.parts = s.parts[:0]
 	for left := range portions(programs, least) {
-		h, err := d.b.encode(left)
-		if err != nil {
-			s.drop()
-			return during("encode", d.note(err))
+		p := part{programs: left}
+		if d.recorder != nil {
+			p.rec = d.recorder.record()
 		}
-		s.parts = append(s.parts, part{h, left})
+		s.parts = append(s.parts, p)
 	}
-	s.ready = true
+	d.recording.RLock()
 	return nil
+}
+
+// encode ends what begin has begun. Recordings need the lock only to be finished.
+func (s *Submission) encode() {
+	d := s.d
+	defer d.leave()
+	for _, p := range s.parts {
+		if p.rec != nil {
+			p.rec.steps(p.programs)
+		}
+	}
+	d.recording.RUnlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range s.parts {
+		p := &s.parts[i]
+		var err error
+		if p.rec != nil {
+			p.h, err = p.rec.finish()
+			p.rec = nil
+		} else {
+			p.h, err = d.b.encode(p.programs)
+		}
+		if err != nil && s.err == nil {
+			s.err = d.note(err)
+		}
+	}
+}
+
+// encoded waits until the programs are encoded, and returns what was met; nothing is left to be sent then.
+func (s *Submission) encoded() error {
+	s.aside.Wait()
+	if s.err == nil {
+		return nil
+	}
+	s.Release()
+	return during("encode", s.err)
 }
 
 // portions cuts a list of programs into portions of least dispatches, four times as many, and so on; 0: there is one. Where
@@ -79,6 +151,9 @@ func (s *Submission) Send() error {
 	d := s.d
 	if !s.ready {
 		return errors.New("run: the submission is not encoded, or has been sent already")
+	}
+	if err := s.encoded(); err != nil {
+		return err
 	}
 	if err := d.enter(context.Background()); err != nil {
 		return during("run", err)
@@ -113,6 +188,7 @@ func (s *Submission) drop() {
 
 // Release frees what was not sent.
 func (s *Submission) Release() {
+	s.aside.Wait()
 	if s.ready {
 		s.ready = false
 		s.d.release(s.drop)

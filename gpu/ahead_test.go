@@ -2,6 +2,7 @@ package gpu_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
@@ -29,10 +30,9 @@ func TestSubmission(t *testing.T) {
 	if err := s.Send(); err == nil {
 		t.Error("what was not encoded was sent")
 	}
+	encode := dev.Encode
 	for _, want := range []string{"what was written", "between the two,"} {
-		if err := dev.Encode(&s, programs, false); err != nil {
-			t.Fatal(err)
-		}
+		check(t, encode(&s, programs, false))
 		if err := src.Write(0, []byte(want + "        ")[:16]); err != nil { // after it was encoded, before it is sent
 			t.Fatal(err)
 		}
@@ -49,6 +49,7 @@ func TestSubmission(t *testing.T) {
 		if err := out.Read(ctx, got); err != nil || !strings.HasPrefix(string(got), want) {
 			t.Errorf("read %q (%v), want %q", got, err, want)
 		}
+		encode = dev.EncodeAside
 	}
 	for _, n := range []int{0, 3, 20} {
 		if err := out.Read(ctx, make([]byte, n)); err == nil {
@@ -63,4 +64,49 @@ func TestSubmission(t *testing.T) {
 		t.Errorf("sent with a buffer that is released: %v", err)
 	}
 	s.Release()
+}
+
+// TestEncodeAside encodes and sends while bind groups come and go, sums up what a kernel has added, and closes the device while a
+// submission is being encoded. The race detector finds what is freed too early.
+func TestEncodeAside(t *testing.T) {
+	d := gputest.Open(t)
+	pl := pipeline(t, d, "sum", manyBindings(2, 1), nil)
+	x, y := buffer(t, d, 256, gpu.Storage), buffer(t, d, 256, gpu.Storage)
+	const each, rounds = 40, 50
+	record := func() *gpu.Program {
+		var p gpu.Program
+		for range each {
+			p.Dispatch(pl, group(t, d, pl, gpu.Range{Buffer: x}, gpu.Range{Buffer: y}), 1, 1, 1)
+			p.Copy(gpu.Range{Buffer: x, Size: 4}, gpu.Range{Buffer: y, Size: 4})
+		}
+		return &p
+	}
+	programs := [2]*gpu.Program{record(), record()}
+	var turns [2]gpu.Submission
+	for i := range turns {
+		check(t, d.EncodeAside(&turns[i], programs[i:i+1], true))
+	}
+	for i := range rounds {
+		s := &turns[i%2]
+		passing := record() // and released while the other is encoded
+		check(t, s.Send())
+		check(t, d.EncodeAside(s, programs[i%2:i%2+1], i%3 == 0))
+		passing.Release()
+	}
+	got := make([]byte, 4)
+	check(t, d.Read(t.Context(), y, 0, got))
+	if n := binary.LittleEndian.Uint32(got); n != each*rounds {
+		t.Errorf("%d dispatches have added 1 each to 0: %d", each*rounds, n)
+	}
+	programs[0].Release()
+	if err := d.EncodeAside(&gpu.Submission{}, []*gpu.Program{record()}, true); err != nil {
+		t.Error(err)
+	}
+	d.Close()
+	for i := range turns {
+		if err := turns[i].Send(); !errors.Is(err, gpu.ErrClosed) && !errors.Is(err, gpu.ErrReleased) {
+			t.Errorf("sent to a device that is closed: %v", err)
+		}
+		turns[i].Release()
+	}
 }

@@ -86,6 +86,19 @@ type backend interface {
 	close()
 }
 
+// recorder is a backend that may record commands beside other calls, and does if parallel says so: steps needs no lock, record and
+// finish do. What steps uses must be alive until it returns.
+type recorder interface {
+	parallel() bool
+	record() recording
+}
+
+// recording is a list of commands. It must be finished.
+type recording interface {
+	steps(programs []*Program)
+	finish() (handle, error)
+}
+
 var errUnexplained = errors.New("the driver returned none and did not say why")
 
 // made checks the object that a call has created, and the error that it met; free releases an object that cannot be used.

@@ -141,8 +141,33 @@ func BenchmarkEncode(b *testing.B) {
 			}
 			b.ReportMetric(float64(encode.Nanoseconds())/float64(2*each*b.N), "encode-ns/dispatch")
 			b.ReportMetric(float64(send.Nanoseconds())/float64(2*each*b.N), "send-ns/dispatch")
+			b.ReportMetric(float64(aside(b, d, &p).Nanoseconds())/float64(2*each), "aside-ns/dispatch")
 		})
 	}
+}
+
+// aside returns how long it takes to send a program that is encoded aside, over and over, by submissions that take turns.
+func aside(b *testing.B, d *gpu.Device, p *gpu.Program) time.Duration {
+	var turns [2]gpu.Submission
+	var took time.Duration
+	const rounds = 200
+	for i := range rounds {
+		s := &turns[i%2]
+		if i < len(turns) {
+			check(b, d.Encode(s, []*gpu.Program{p}, true))
+		}
+		begin := time.Now()
+		check(b, s.Send())
+		check(b, d.EncodeAside(s, []*gpu.Program{p}, true))
+		took += time.Since(begin)
+		if i%20 == 19 {
+			check(b, d.Wait(b.Context()))
+		}
+	}
+	for i := range turns {
+		turns[i].Release()
+	}
+	return took / rounds
 }
 
 // manyBindings is a kernel that adds up the first elements of all but the last of its buffers, and i.

@@ -123,12 +123,34 @@ func (n *dawnBackend) run(programs []*Program) error {
 }
 
 func (n *dawnBackend) encode(programs []*Program) (handle, error) {
-	e := n.dev.NewEncoder()
-	for _, p := range programs {
-		record(e, p.steps)
-	}
-	return n.finish(e)
+	r := dawnRecording{n, n.dev.NewEncoder()}
+	r.steps(programs)
+	return r.finish()
 }
+
+// dawnRecording is an encoder, which locks its device only to begin and to end passes.
+type dawnRecording struct {
+	n *dawnBackend
+	e *dawn.Encoder
+}
+
+// parallel implements recorder: a device that locks itself lets several threads record.
+func (n *dawnBackend) parallel() bool { return n.dev.Synchronized() }
+
+// record implements recorder. The pass is open when it returns, for opening it would wait for what is being submitted.
+func (n *dawnBackend) record() recording {
+	e := n.dev.NewEncoder()
+	e.Begin()
+	return dawnRecording{n, e}
+}
+
+func (r dawnRecording) steps(programs []*Program) {
+	for _, p := range programs {
+		record(r.e, p.steps)
+	}
+}
+
+func (r dawnRecording) finish() (handle, error) { return r.n.finish(r.e) }
 
 // portion implements backend: the library translates commands for the driver when they are submitted, which takes it
 // about a microsecond or two a dispatch.

@@ -12,6 +12,7 @@ import (
 // Device is an open adapter. Its methods may be called from several goroutines.
 type Device struct {
 	b        backend
+	recorder recorder // the backend as one, or nil
 	adapter  AdapterInfo
 	limits   Limits
 	features Features
@@ -20,7 +21,9 @@ type Device struct {
 	life       sync.RWMutex  // held for reading during every call, for writing by Close
 	generation atomic.Uint64 // counts releases: a program checked since the last one is still good
 
-	mu        sync.Mutex // guards the backend and what follows
+	recording sync.RWMutex // held for reading while a recorder's commands are recorded, for writing while something is freed
+
+	mu        sync.Mutex // guards the backend and what follows; taken before recording
 	closed    bool
 	broken    error // the first error that leaves the device's contents in doubt
 	unsent    uint64
@@ -62,6 +65,9 @@ func newDevice(b backend, o Options) *Device {
 		stages:    map[*Stage]struct{}{},
 		pipelines: map[string]*Pipeline{},
 		compiling: map[string]chan struct{}{},
+	}
+	if r, ok := b.(recorder); ok && r.parallel() {
+		d.recorder = r
 	}
 	if o.MaxBinding > 0 {
 		d.limits.MaxBinding = min(d.limits.MaxBinding, o.MaxBinding)
@@ -183,6 +189,8 @@ func (d *Device) release(free func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.closed {
+		d.recording.Lock()
+		defer d.recording.Unlock()
 		free()
 	}
 }

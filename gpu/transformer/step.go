@@ -9,16 +9,16 @@ import (
 )
 
 // ahead is a step, the pass of one token for each of several sequences from the embedding to the candidates, that
-// is encoded before its tokens are known.
+// is encoded before its tokens are known. There is one for each place where results are kept.
 type ahead struct {
 	key        bodyKey // of what is encoded; zero: nothing
-	place      int     // … where its results are kept
 	submission gpu.Submission
-	steps      [2]map[bodyKey][]*gpu.Program // by place
+	steps      map[bodyKey][]*gpu.Program
 }
 
 // advance feeds one token to each of several sequences and returns the candidates for what follows. While the
-// device computes, it sends the step after that, if the lead allows it, and encodes another.
+// device computes, it sends the step after that, if the lead allows it, and has those encoded that are sent next: of two that
+// take turns, one still is while the other is sent.
 func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, error) {
 	if t.trace != nil {
 		return t.trace.step(ctx, rows)
@@ -40,8 +40,13 @@ func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, err
 		}
 		context++
 	}
-	if err := t.encode(l.place, t.passes.key(n, context, graph.Single), under); err != nil {
+	if err := t.encode(l.place, n, context, under, t.dev.EncodeAside); err != nil {
 		return nil, err
+	}
+	if under {
+		if err := t.encode(1-l.place, n, context+1, true, t.dev.EncodeAside); err != nil {
+			return nil, err
+		}
 	}
 	tops, err := t.finder.read(ctx, l.place, n)
 	if err == nil {
@@ -59,19 +64,23 @@ func (t *Transformer) send(rows []graph.Row) error {
 	if err := t.graph.SetHead(len(rows), 0); err != nil {
 		return err
 	}
-	t.lead.place = t.ahead.place // where it is encoded for, if it is
-	err := t.sendAt(t.lead.place, len(rows), longest(rows), false)
-	t.lead.odds.sent()
+	l := &t.lead
+	if key := t.stepKey(len(rows), longest(rows)); t.ahead[l.place].key != key && t.ahead[1-l.place].key == key {
+		l.place = 1 - l.place // where it is encoded for
+	}
+	err := t.sendAt(l.place, len(rows), longest(rows), false)
+	l.odds.sent()
 	return err
 }
 
 // sendAt sends a step of n tokens whose results are kept in one of the places.
 func (t *Transformer) sendAt(place, n, context int, busy bool) error {
-	if err := t.encode(place, t.passes.key(n, context, graph.Single), busy); err != nil {
+	if err := t.encode(place, n, context, busy, t.dev.Encode); err != nil {
 		return err
 	}
-	t.ahead.key = bodyKey{}
-	return t.ahead.submission.Send()
+	a := &t.ahead[place]
+	a.key = bodyKey{}
+	return a.submission.Send()
 }
 
 // fed moves the sequences of rows one token on.
@@ -81,27 +90,34 @@ func (t *Transformer) fed(rows []graph.Row) {
 	}
 }
 
-// encode makes sure that a step is encoded, to be sent to a device that is busy or not.
-func (t *Transformer) encode(place int, key bodyKey, busy bool) error {
-	if t.ahead.key == key && t.ahead.place == place {
+// stepKey names the body of a step of n tokens, the longest of whose sequences has that many positions then.
+func (t *Transformer) stepKey(n, context int) bodyKey {
+	return t.passes.key(n, min(context, t.opts.MaxSeqLen), graph.Single)
+}
+
+// encode makes sure that a step whose results are kept in one of the places is encoded, or is being encoded, to be sent to a device
+// that is busy or not. by is one of the device's two ways.
+func (t *Transformer) encode(place, n, context int, busy bool, by func(*gpu.Submission, []*gpu.Program, bool) error) error {
+	a, key := &t.ahead[place], t.stepKey(n, context)
+	if a.key == key {
 		return nil
 	}
-	t.ahead.submission.Release()
-	t.ahead.key = bodyKey{}
+	a.submission.Release()
+	a.key = bodyKey{}
 	programs, err := t.step(place, key)
 	if err != nil {
 		return err
 	}
-	if err := t.dev.Encode(&t.ahead.submission, programs, busy); err != nil {
+	if err := by(&a.submission, programs, busy); err != nil {
 		return err
 	}
-	t.ahead.key, t.ahead.place = key, place
+	a.key = key
 	return nil
 }
 
 // step returns the programs of a step.
 func (t *Transformer) step(place int, key bodyKey) ([]*gpu.Program, error) {
-	steps := &t.ahead.steps[place]
+	steps := &t.ahead[place].steps
 	if p := (*steps)[key]; p != nil {
 		return p, nil
 	}

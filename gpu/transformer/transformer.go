@@ -81,7 +81,7 @@ type Transformer struct {
 	passes    passes
 	finder    *finder
 	sequences sequences
-	ahead     ahead        // the step that is encoded before its tokens are known
+	ahead     [2]ahead     // the step that is encoded before its tokens are known
 	lead      lead         // the step that runs before they are
 	paced     [2]gpu.Fence // after the last two chunks of a prompt, the older one first
 	rows      []graph.Row  // reused, so that a token allocates nothing
@@ -181,7 +181,9 @@ func (t *Transformer) Reload(ctx context.Context, src Source, i int) error {
 
 // Close releases all that the Transformer has on the device, but for weights that are another's.
 func (t *Transformer) Close() {
-	t.ahead.submission.Release()
+	for i := range t.ahead {
+		t.ahead[i].submission.Release()
+	}
 	for i := range t.paced {
 		t.paced[i].Release()
 	}

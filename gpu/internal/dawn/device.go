@@ -44,6 +44,7 @@ type Device struct {
 	h     uintptr
 	queue uintptr
 
+	synced   bool // calls may come from several threads
 	tokens   []uintptr
 	cache    *cacheUse  // nil: there is none
 	kept     uintptr    // its token
@@ -80,6 +81,9 @@ func (a *Adapter) Open(cache Cache) (*Device, error) {
 // Cached reports whether what is compiled on the device is kept.
 func (d *Device) Cached() bool { return d.cache != nil }
 
+// Synchronized reports whether calls may come from several threads at once, but for those of one Encoder.
+func (d *Device) Synchronized() bool { return d.synced }
+
 // open opens the adapter; next is the chain of the device's descriptor.
 func (a *Adapter) open(next unsafe.Pointer) (*Device, error) {
 	d := &Device{l: a.in.l, in: a.in}
@@ -106,6 +110,7 @@ func (a *Adapter) open(next unsafe.Pointer) (*Device, error) {
 	}
 	d.h = h
 	d.queue = d.l.call(deviceGetQueue, h)
+	d.synced = slices.Contains(want, featureSync[0])
 	return d, nil
 }
 

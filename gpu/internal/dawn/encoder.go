@@ -18,11 +18,16 @@ func (d *Device) NewEncoder() *Encoder {
 	return &Encoder{l: d.l, h: d.l.call(deviceCreateCommandEncoder, d.h, 0)}
 }
 
-// Dispatch records a run over x·y·z workgroups.
-func (e *Encoder) Dispatch(pipeline, group uintptr, x, y, z uint32) {
+// Begin opens a pass, unless one is open.
+func (e *Encoder) Begin() {
 	if e.pass == 0 {
 		e.pass, e.pipeline = e.l.call(commandEncoderBeginComputePass, e.h, 0), 0
 	}
+}
+
+// Dispatch records a run over x·y·z workgroups.
+func (e *Encoder) Dispatch(pipeline, group uintptr, x, y, z uint32) {
+	e.Begin()
 	if pipeline != e.pipeline {
 		e.pipeline = pipeline
 		e.args = [5]uintptr{e.pass, pipeline}

@@ -130,7 +130,8 @@ var lines = map[string][]string{
 		`{"delta":{"content":"| A | B | C | D |\n|-|-|-|-|\n| aaaaaaaaaaaaaaaa | bbbbbbbbbbbbbbbbbbbb | cccccccccccccccccccc | dddddddddddddddd |\n\n"}}`,
 		`{"delta":{"content":"` + "```json\\n[ \\\"code that goes on and on, beyond the edge of any phone that there is\\\" ]\\n```" + `"}}`, `{"delta":{},"finish_reason":"stop"}`,
 	},
-	"Code?": {`{"delta":{"content":"Here:\n\n` + "```go\\nfmt.Println(\\\"hello\\\") // says it\\n```" + `"}}`, `{"delta":{},"finish_reason":"stop"}`},
+	"Arabic?": {`{"delta":{"content":"1. أولا\n2. ثانيا\n\n- عنصر\n\n> اقتباس\n\n| الاسم | القيمة |\n|-|-|\n| ألف | 1 |"}}`, `{"delta":{},"finish_reason":"stop"}`},
+	"Code?":   {`{"delta":{"content":"Here:\n\n` + "```go\\nfmt.Println(\\\"hello\\\") // says it\\n```" + `"}}`, `{"delta":{},"finish_reason":"stop"}`},
 }
 
 // chat answers by the script.

@@ -66,7 +66,7 @@ function renderBlock(t: Token, depth: number): Node {
     case 'code':
       return codeBlock(t.text ?? '', t.lang ?? '');
     case 'blockquote':
-      return el('blockquote', {}, ...blocks(t.tokens, depth + 1));
+      return el('blockquote', { dir: 'auto' }, ...blocks(t.tokens, depth + 1));
     case 'list':
       return list(t, depth);
     case 'table':
@@ -91,7 +91,9 @@ function list(t: Token, depth: number): Node {
   const shown = list.slice(0, Math.max(0, left));
   const items = shown.map((item) => el('li', {}, ...blocks(item.tokens, depth + 1)));
   if (shown.length < list.length) items.push(rest(list.slice(shown.length)));
-  return t.ordered ? el('ol', { start: start > 1 && start }, ...items) : el('ul', {}, ...items);
+  return t.ordered
+    ? el('ol', { start: start > 1 && start, dir: 'auto' }, ...items)
+    : el('ul', { dir: 'auto' }, ...items);
 }
 
 /** What is too much, as text. */
@@ -123,7 +125,7 @@ function table(t: Token, depth: number): Node {
     el('thead', {}, row((t.header as Token[] | undefined) ?? [], 'th')),
     el('tbody', {}, ...(t.rows ?? []).map((cells) => row(cells, 'td'))),
   );
-  return el('div', { class: 'scroller', tabindex: 0, role: 'region', 'aria-label': 'Table' }, grid);
+  return el('div', { class: 'scroller', dir: 'auto', tabindex: 0, role: 'region', 'aria-label': 'Table' }, grid);
 }
 
 /** A block of code under a line with its language and a button that copies it. */

@@ -2,6 +2,7 @@
 import { markdown } from '../lazy.js';
 import { copyButton } from '../lib/copy.js';
 import { el, paced, sends } from '../lib/dom.js';
+import { renew } from '../lib/focus.js';
 import { bytes, count, seconds } from '../lib/format.js';
 import { type Icon, icon } from '../lib/icons.js';
 import type { Rendering } from '../markdown.js';
@@ -145,11 +146,13 @@ export class MessageView {
     }
     if (m.role !== 'tool') tools.push(this.button('fork', 'New chat from here', () => deeds.fork(m)));
     tools.push(this.button('trash', 'Delete from here on', () => deeds.remove(m)));
-    this.bar.replaceChildren(...(p.of > 1 ? [this.turner(p)] : []), el('div', { class: 'tools' }, ...tools));
+    const parts: HTMLElement[] = [el('div', { class: 'tools' }, ...tools)];
+    if (p.of > 1) parts.unshift(this.turner(p));
     if (m.record) {
       const title = m.created ? new Date(m.created).toLocaleString() : undefined;
-      this.bar.append(el('span', { class: 'record', title }, recordText(m.record)));
+      parts.push(el('span', { class: 'record', title }, recordText(m.record)));
     }
+    renew(this.bar, parts);
     this.root.querySelectorAll(':scope > .note, :scope > .calls').forEach((e) => {
       e.remove();
     });
@@ -200,8 +203,10 @@ export class MessageView {
     });
     field.value = this.m.text;
     const close = () => {
+      const held = form.contains(document.activeElement);
       form.remove();
       this.root.classList.remove('editing');
+      if (held) this.bar.querySelector<HTMLElement>('[aria-label="Edit"]')?.focus({ preventScroll: true });
     };
     const save = () => {
       if (this.deeds.edit(this.m, field.value)) close();

@@ -1,6 +1,7 @@
 // The list of conversations.
 import { files } from '../lazy.js';
 import { $, button, download, el, input, paced } from '../lib/dom.js';
+import { renew } from '../lib/focus.js';
 import { ago, count } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
 import { complain, toast } from '../lib/notices.js';
@@ -10,7 +11,7 @@ import { type Conversation, listed } from './tree.js';
 export class Sidebar {
   private readonly narrow = matchMedia('(max-width: 860px)');
   private chosen: Conversation | undefined; // whose menu is open
-  private renaming = false; // a field stands in the list, which stays as it is meanwhile
+  private renaming = false; // a field stands in the list
 
   constructor(private readonly chats: Chats) {
     const show = paced(() => this.show());
@@ -87,7 +88,7 @@ export class Sidebar {
   }
 
   private show(): void {
-    if (this.renaming) return;
+    if (this.renaming || $('chat-menu').matches(':popover-open')) return; // the list stays as it is meanwhile
     const { list, current } = this.chats;
     const wanted = input('search').value.trim().toLowerCase();
     const found = listed(list).filter((c) => wanted === '' || contains(c, wanted));
@@ -101,7 +102,7 @@ export class Sidebar {
     }
     if (nodes.length === 0)
       nodes.push(el('li', { class: 'none' }, wanted ? 'Nothing found.' : 'Your chats are kept here, in this browser.'));
-    $('conversations').replaceChildren(...nodes);
+    renew($('conversations'), nodes, button('new-chat'));
     $('search-row').hidden = list.length < 2 && wanted === '';
     button('export-all').disabled = button('delete-all').disabled = list.length === 0;
   }
@@ -149,6 +150,7 @@ export class Sidebar {
     on('menu-markdown', (c) => void this.export(c, 'md'));
     on('menu-json', (c) => void this.export(c, 'json'));
     on('menu-delete', (c) => void this.delete([c]));
+    menu.addEventListener('toggle', () => this.show());
     menu.addEventListener('keydown', (e) => {
       const all = Array.from(menu.querySelectorAll('button'));
       const step = e.key === 'ArrowDown' ? 1 : e.key === 'ArrowUp' ? -1 : 0;
@@ -179,7 +181,8 @@ export class Sidebar {
   rename(c: Conversation): void {
     if (this.renaming) return;
     this.reveal();
-    const row = document.querySelector(`#conversations [data-id="${CSS.escape(c.id)}"]`);
+    const place = `#conversations [data-id="${CSS.escape(c.id)}"]`;
+    const row = document.querySelector(place);
     if (!row) return; // the search leaves it out
     const field = el('input', { type: 'text', 'aria-label': 'New title', maxlength: 200 });
     field.value = c.title;
@@ -192,7 +195,9 @@ export class Sidebar {
     };
     field.addEventListener('keydown', (e) => {
       if (e.key === 'Escape') e.stopPropagation();
-      if (e.key === 'Enter' || e.key === 'Escape') end(e.key === 'Enter');
+      if (e.key !== 'Enter' && e.key !== 'Escape') return;
+      end(e.key === 'Enter');
+      document.querySelector<HTMLElement>(`${place} .open`)?.focus();
     });
     field.addEventListener('blur', () => end(true));
     row.replaceChildren(field);

@@ -1,5 +1,6 @@
 // The conversation on the page: its messages, and where it is scrolled to.
 import { $, button, el } from '../lib/dom.js';
+import { arrange, focusOn, holding } from '../lib/focus.js';
 import { count, seconds } from '../lib/format.js';
 import { announce } from '../lib/notices.js';
 import type { Chats } from './chats.js';
@@ -30,7 +31,10 @@ export class ConversationView {
     });
     new ResizeObserver(() => this.follow()).observe($('messages'));
     new ResizeObserver(() => this.follow()).observe(scroller);
-    button('to-end').addEventListener('click', () => this.toEnd());
+    button('to-end').addEventListener('click', () => {
+      focusOn(scroller);
+      this.toEnd();
+    });
     button('earlier').addEventListener('click', () => this.earlier());
     new IntersectionObserver(([e]) => e!.isIntersecting && this.earlier(), { root: scroller }).observe($('earlier'));
     chats.addEventListener('shown', () => this.show());
@@ -42,6 +46,8 @@ export class ConversationView {
   private show(): void {
     const c = this.chats.current;
     const messages = branch(c);
+    const list = $('messages');
+    const again = this.focused(list);
     if (c.id !== this.conversation) {
       this.views.clear();
       this.conversation = c.id;
@@ -59,13 +65,25 @@ export class ConversationView {
       view.writing = this.chats.writing?.message === m;
       return view.root;
     });
-    const list = $('messages');
-    if (list.children.length !== nodes.length || nodes.some((n, i) => list.children[i] !== n))
-      list.replaceChildren(...nodes);
+    arrange(list, nodes);
+    again(nodes);
     $('hero').hidden = messages.length > 0;
     if (this.chats.writing?.conversation === c) this.stuck = true;
     this.text();
     this.follow();
+  }
+
+  /** Remembers which message has the focus; the function that it returns gives it to the one that takes its place. */
+  private focused(list: HTMLElement): (nodes: readonly HTMLElement[]) => void {
+    const before = Array.from(list.children) as HTMLElement[];
+    const at = before.findIndex((e) => e.contains(document.activeElement));
+    if (at < 0) return () => {};
+    const again = holding(before[at]!);
+    return (nodes) => {
+      if (list.contains(document.activeElement)) return;
+      const now = nodes.includes(before[at]!) ? before[at] : nodes[at];
+      if (!now || !again(now)) focusOn(now ?? nodes.at(-1) ?? $('scroller'));
+    };
   }
 
   /** Draws more of the messages before; those that are seen stay where they are. */

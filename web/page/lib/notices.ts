@@ -1,5 +1,6 @@
 // What the page tells its visitor: errors, things done that can be undone, and for screen readers what happens.
 import { $, button, el } from './dom.js';
+import { focusOn } from './focus.js';
 
 export interface Action {
   label: string;
@@ -50,7 +51,18 @@ export function complain(e: unknown, actions: Action[] = []): void {
 }
 
 export function calm(): void {
-  $('alert').hidden = true;
+  hide($('alert'));
+}
+
+const before = new WeakMap<HTMLElement, HTMLElement>(); // what had the focus before it came into a box
+
+/** Hides a box. If it has the focus, that goes back to where it came from. */
+function hide(box: HTMLElement): void {
+  const held = box.contains(document.activeElement);
+  box.hidden = true;
+  if (!held) return;
+  const from = before.get(box);
+  focusOn(from?.isConnected ? from : $('scroller'));
 }
 
 /** Has screen readers say something, when they are done with what they are reading. */
@@ -68,14 +80,11 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 export function toast(text: string, action?: Action | (() => void)): void {
   clearTimeout(timer);
   const box = $('toast');
-  const hide = () => {
-    box.hidden = true;
-  };
   box.replaceChildren(el('span', {}, text));
   if (action) {
     const { label, run } = typeof action === 'function' ? { label: 'Undo', run: action } : action;
     const act = () => {
-      hide();
+      hide(box);
       run();
     };
     box.append(el('button', { type: 'button', class: 'link', onclick: act }, label));
@@ -83,13 +92,20 @@ export function toast(text: string, action?: Action | (() => void)): void {
   box.hidden = false;
   const wait = () => {
     clearTimeout(timer);
-    timer = setTimeout(hide, action ? 8000 : 3000);
+    timer = setTimeout(() => hide(box), action ? 8000 : 3000);
   };
   const hold = () => clearTimeout(timer); // whoever is on the way to the button gets there
   box.onpointerenter = hold;
   box.onpointerleave = wait;
-  for (const b of box.querySelectorAll('button')) b.onfocus = hold;
+  for (const b of box.querySelectorAll('button')) {
+    b.onfocus = hold;
+    b.onblur = wait;
+  }
   wait();
 }
 
 button('alert-close').addEventListener('click', calm);
+for (const box of [$('alert'), $('toast')])
+  box.addEventListener('focusin', (e) => {
+    if (e.relatedTarget && !box.contains(e.relatedTarget as Node)) before.set(box, e.relatedTarget as HTMLElement);
+  });

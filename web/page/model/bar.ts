@@ -3,6 +3,7 @@
 import type { Chats } from '../chat/chats.js';
 import { branch } from '../chat/tree.js';
 import { $, button, el, facts, paced } from '../lib/dom.js';
+import { renew } from '../lib/focus.js';
 import { bytes, count } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
 import { announce } from '../lib/notices.js';
@@ -77,6 +78,7 @@ export class ModelBar {
 
   private loading(): void {
     const { loading } = this.models;
+    if (!loading && $('loading').contains(document.activeElement)) button('model').focus();
     $('loading').hidden = !loading;
     if (!loading) return;
     const { choice, progress: p } = loading;
@@ -113,13 +115,26 @@ export class ModelBar {
     const offers = listed.slice(0, 4).map((m) => {
       const here = el(
         'button',
-        { type: 'button', class: adapter.there ? 'main' : undefined, disabled: !adapter.there },
+        {
+          type: 'button',
+          class: adapter.there ? 'main' : undefined,
+          disabled: !adapter.there,
+          'aria-label': `Run here: ${m.title}`,
+        },
         'Run here',
       );
       here.addEventListener('click', () => this.load({ where: 'gpu', name: m.name, url: urlOf(m.name) }));
       const there =
         running?.includes(m.name) &&
-        el('button', { type: 'button', class: adapter.there ? undefined : 'main' }, 'Use the server');
+        el(
+          'button',
+          {
+            type: 'button',
+            class: adapter.there ? undefined : 'main',
+            'aria-label': `Use the server: ${m.title}`,
+          },
+          'Use the server',
+        );
       if (there) there.addEventListener('click', () => this.load({ where: 'server', name: m.name }));
       const details = [m.format, bytes(m.bytes)].filter(Boolean).join(' · ');
       return el(
@@ -138,7 +153,7 @@ export class ModelBar {
         : 'Open another bundle: an address, or a folder',
     );
     const none = !adapter.there && el('p', { class: 'note' }, adapter.text);
-    $('welcome').replaceChildren(...(none ? [none] : []), el('div', { class: 'offers' }, ...offers), more);
+    renew($('welcome'), [...(none ? [none] : []), el('div', { class: 'offers' }, ...offers), more]);
   }
 
   /** How much of the context the conversation takes, as of its last answer. */

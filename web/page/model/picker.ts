@@ -2,6 +2,7 @@
 
 import { hasKey, setKey } from '../engine/server.js';
 import { $, button, el, input } from '../lib/dom.js';
+import { renew } from '../lib/focus.js';
 import { bytes } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
 import { titleOf } from '../lib/notices.js';
@@ -70,7 +71,7 @@ export class Picker {
     const items = offered.map((m) => this.item(m));
     if (items.length === 0)
       items.push(el('p', { class: 'none' }, here ? 'This server has no bundles: open one below.' : 'No models.'));
-    $('model-list').replaceChildren(...items);
+    renew($('model-list'), items, button('close-picker'));
     $('model-list').hidden = !here && models.running === undefined;
   }
 

@@ -1,5 +1,6 @@
 // Shows beside the composer which settings are unusual, so that nobody wonders why the model answers in JSON.
 import { $, button, el } from '../lib/dom.js';
+import { renew } from '../lib/focus.js';
 import { type Icon, icon } from '../lib/icons.js';
 import { type Form, keep, type Settings, wrong } from './settings.js';
 
@@ -47,7 +48,7 @@ export class Chips {
     if (s.system.trim()) chips.push(this.chip('info', 'System prompt', 'system'));
     const why = wrong(s);
     if (why) chips.push(this.chip('sliders', 'Settings need attention', s.useTools ? 'tools' : 'schema', true));
-    $('chips').replaceChildren(...chips);
+    renew($('chips'), chips, button('tools-mode'));
   }
 
   private chip(name: Icon, text: string, field: string, bad = false): HTMLElement {

@@ -1,0 +1,60 @@
+package web_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// enter presses Enter on the last element that a selector finds.
+func enter(selector string) chromedp.Action {
+	last := fmt.Sprintf("Array.from(document.querySelectorAll(%q)).at(-1)", selector)
+	return chromedp.Tasks{until(last), chromedp.Evaluate(last+".focus()", nil), chromedp.KeyEvent(kb.Enter)}
+}
+
+// focused waits until an element that a selector finds has the focus.
+func focused(selector string) chromedp.Action {
+	return until(fmt.Sprintf("document.activeElement.matches(%q)", selector))
+}
+
+// TestPageFocus uses the buttons of messages, of the list, and of notices by the keyboard: what they change is drawn anew, and the
+// focus stays where it was, or goes to what takes that place.
+func TestPageFocus(t *testing.T) {
+	v := meet(t, act(t, ""))
+	const last = ".assistant.last "
+	v.do(onServer("actor"), hear("One", "actor hears: One"), hear("Two", "actor hears: Two"),
+		enter(last+"[aria-label='Generate again']"), until("document.querySelector('.turner span')?.textContent === '2 / 2'"), state("ready"), focused(".assistant.last"))
+	v.do(enter(last+"[aria-label='Previous version']"), focused(last+"[aria-label='Next version']"), enter(last+"[aria-label='Next version']"), focused(last+"[aria-label='Previous version']"))
+	v.do(enter(last+"[aria-label=Edit]"), focused(".editor textarea"), chromedp.KeyEvent(kb.Escape), focused(last+"[aria-label=Edit]"),
+		enter(last+"[aria-label=Edit]"), focused(".editor textarea"), enter(".editor .main"), focused(last+"[aria-label=Edit]"))
+	v.do(enter(".user [aria-label='Delete from here on']"), until("document.querySelectorAll('.message').length === 2"), focused(".assistant.last"),
+		enter("#toast button"), until("document.querySelectorAll('.message').length === 4"), focused(".assistant"))
+	v.do(enter(last+"[aria-label='New chat from here']"), shows("#conversations .current .open", "One (copy)"), focused(last+"[aria-label='New chat from here']"))
+	v.do(enter("#conversations .open"), shows("#conversations .current .open", "One"), focused("#conversations .current .open"),
+		enter("#conversations .current .tool"), focused("#menu-pin"), enter("#menu-pin"), shows("#conversations .when", "Pinned"), focused("#conversations .current .tool"),
+		enter("#conversations .current .tool"), enter("#menu-rename"), focused("#conversations input"), chromedp.KeyEvent("Uno\r"), shows("#conversations .current .open", "Uno"), focused("#conversations .current .open"))
+	v.do(enter("#conversations .current .tool"), enter("#menu-delete"), until("document.querySelectorAll('#conversations .open').length === 1"), focused("#conversations .tool"),
+		enter("#conversations .tool"), enter("#menu-delete"), until("document.querySelector('#conversations .open') === null"), focused("#new-chat"))
+	v.do(send("Table?"), until("document.querySelector('.scroller table')"), state("ready"), chromedp.Evaluate("for (const e of document.querySelectorAll('.scroller, .code pre')) { e.style.width = '9rem'; e.scrollLeft = 40 }", nil), hear("Next", "actor hears: Next"))
+	if v.is("Array.from(document.querySelectorAll('.scroller, .code pre')).some((e) => e.scrollLeft !== 40)") {
+		t.Error("a table or code is scrolled back when a message is added")
+	}
+	v.do(chromedp.Navigate(v.address()+"?m=nobody"), enter("#alert-close"), until("document.querySelector('#alert').hidden && document.activeElement !== document.body"))
+}
+
+// TestPageDirection shows an answer in Arabic: lists, quotations and tables begin on the right, and those in English on the left.
+func TestPageDirection(t *testing.T) {
+	v := meet(t, act(t, ""))
+	v.do(onServer("actor"), send("Arabic?"), until("document.querySelector('.assistant.last table')"), state("ready"), picture(t, "arabic"))
+	for _, block := range []string{"ol", "ul", "blockquote", "table"} {
+		if !v.is(fmt.Sprintf("getComputedStyle(document.querySelector('.assistant.last %s')).direction === 'rtl'", block)) {
+			t.Errorf("%s begins on the left", block)
+		}
+	}
+	v.do(send("Table?"), until("document.querySelector('.assistant.last table')"), state("ready"))
+	if !v.is("getComputedStyle(document.querySelector('.assistant.last table')).direction === 'ltr'") {
+		t.Error("an English table begins on the right")
+	}
+}

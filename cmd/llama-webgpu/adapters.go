@@ -23,7 +23,7 @@ var adaptersCommand = &cli.Command{
 	Name:     "adapters",
 	Category: "This program",
 	Usage:    "list the GPU adapters, best first",
-	Description: `Other commands take the number as --adapter, or any part of the name that fits one adapter only.
+	Description: `For other commands, give --adapter the number, or a part of the name that only one adapter has.
 
 Example:
 
@@ -93,23 +93,23 @@ const engineVariable = "LLAMA_WEBGPU_ENGINE"
 // engineFlag and libraryFlag choose what drives the GPU.
 func engineFlag(category string) *cli.StringFlag {
 	return &cli.StringFlag{
-		Name: "engine", Usage: "`NAME`: what drives the GPU: builtin, or dawn, a library of Chrome's WebGPU", DefaultText: "dawn where there is such a library, else builtin",
+		Name: "engine", Usage: "`NAME`: what drives the GPU: builtin, or dawn, a library with Chrome's WebGPU", DefaultText: "dawn where there is such a library, else builtin",
 		EnvVars: []string{engineVariable}, Category: category,
 	}
 }
 
 func libraryFlag(category string) *cli.StringFlag {
 	return &cli.StringFlag{
-		Name: "webgpu", Usage: "`PATH`: the Dawn library to use", DefaultText: "what " + gpu.LibraryVariable + " names; or found beside the program or in " + gpu.LibraryDir(),
+		Name: "webgpu", Usage: "`PATH`: the Dawn library to use", DefaultText: "what " + gpu.LibraryVariable + " names; else the one beside the program or in " + gpu.LibraryDir(),
 		Category: category,
 	}
 }
 
-// kernelsFlag chooses the kernels of products: of single tokens, or, matrix, of prompts.
+// kernelsFlag chooses the kernels for matrix products: those of single tokens or, with matrix, those of prompts.
 func kernelsFlag(category string) *cli.StringFlag {
 	return &cli.StringFlag{
 		Name: "kernels", Value: tune.VariantsAuto, Category: category,
-		Usage: "`NAME`: kernels of products: auto (what is right and fastest), baseline, " + strings.Join(tune.VariantNames(), ", "),
+		Usage: "`NAME`: kernels for matrix products: auto (the fastest that compute the right result), baseline, " + strings.Join(tune.VariantNames(), ", "),
 	}
 }
 

@@ -21,19 +21,18 @@ var benchCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "measure how fast a bundle, or a model of a given shape, runs on this GPU or CPU",
 	UsageText: "llama-webgpu bench (DIR | --shape NAME) [options]",
-	Description: `Measures prompt processing (pp) and generation (tg) at several lengths of context and sizes of batch.
-A shape needs no checkpoint: the weights are made up on the GPU, only their sizes are right. Bandwidth
-is that of the weights and cached keys and values that a step must read; its share is of what this
-device moves when it copies a large buffer. With --clients, the same model is put behind the server (serve), too, and
-clients that come at once say how long they wait for a first token, and within a text.
+	Description: `Measures prompt processing (pp) and generation (tg) at several context lengths and batch sizes. A shape
+needs no checkpoint: it has made-up weights of the right sizes. Bandwidth is that of the weights and cached
+keys and values that a step must read; its share is relative to copying a large buffer on this device. With
+--clients, simultaneous clients of the server (serve) also measure how long they wait for a first token, and
+for later ones.
 
---profile times every kernel by the device's clock, each in a pass of its own: its share of the roof (of
-what the device copies, or multiplies and adds in float32, whichever binds it), the gaps before it, and
-what its compilation took. --trace writes the same, dispatch by dispatch, for chrome://tracing or
-ui.perfetto.dev. --load measures nothing but loading; for a shape it first writes a bundle, as large as
-the model, to a temporary directory.
+--profile times every kernel by the device's clock: its share of the roof (what the device can copy, or
+multiply and add in float32, whichever limits the kernel), the gap before it, and how long it took to compile.
+--trace writes the same for each dispatch, for chrome://tracing or ui.perfetto.dev. --load only measures
+loading; for a shape it first writes a bundle, as large as the model, to a temporary directory.
 
---device cpu measures the CPU engine instead: one sequence, and bandwidth beside what the cores read from memory.
+--device cpu measures the CPU engine instead: one sequence, and bandwidth beside the rate at which the cores read memory.
 
 Shapes: ` + strings.Join(bench.Shapes(), ", ") + `, or the path of a config.json.
 
@@ -50,7 +49,7 @@ Examples:
 		&cli.IntSliceFlag{Name: "context", Value: cli.NewIntSlice(0, 2048, 8192), Usage: "generation of one sequence after `N` tokens (repeatable)", Category: "What to measure"},
 		&cli.IntSliceFlag{Name: "batch", Value: cli.NewIntSlice(1, 2, 4, 8, 16, 32), Usage: "generation for `N` sequences at once, at the first context (repeatable)", Category: "What to measure"},
 		&cli.IntSliceFlag{Name: "clients", Usage: "the server, with `N` clients at once that each stream a text (repeatable)", Category: "What to measure"},
-		&cli.StringFlag{Name: "client-prompt", Value: "8", Usage: "prompts of clients of `N` tokens, or, as N-M, of lengths from N to M", Category: "What to measure"},
+		&cli.StringFlag{Name: "client-prompt", Value: "8", Usage: "length of the clients' prompts: `N` tokens, or N-M for lengths from N to M", Category: "What to measure"},
 		&cli.IntFlag{Name: "n", Value: 128, Usage: "generate `N` tokens", Category: "What to measure"},
 		&cli.IntFlag{Name: "repetitions", Value: 3, Usage: "measure `N` times", Category: "What to measure"},
 		&cli.BoolFlag{Name: "load", Usage: "measure loading only", Category: "What to measure", DisableDefaultText: true},

@@ -22,8 +22,8 @@ var compareCommand = &cli.Command{
 	UsageText: "llama-webgpu compare --reference DIR BUNDLE… [options]",
 	ArgsUsage: "BUNDLE…",
 	Description: `Measures how far each bundle's predictions are from those of the checkpoint, as verify does, and
-lists them with their size. The checkpoint is run once; its logits are kept in a temporary file, or
-for later runs in that of --reference-cache (4 bytes for each scored position and token of the
+lists the bundles with their sizes. The checkpoint is run once; its logits are kept in a temporary file, or
+with --reference-cache in a file for later runs (4 bytes for each scored position and token of the
 vocabulary). Bundles are loaded one at a time.
 
 Example:

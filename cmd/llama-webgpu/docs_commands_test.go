@@ -5,10 +5,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
 var (
@@ -205,4 +208,37 @@ func testsIn(t *testing.T, page, dir string) []string {
 		}
 	}
 	return names
+}
+
+// TestLimitsHelp holds what verify's help says of default thresholds to those it has: a number if all bundles have it.
+func TestLimitsHelp(t *testing.T) {
+	limits := func(m verify.Made) map[string]float64 {
+		l, err := verify.DefaultThresholds(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return map[string]float64{
+			"max-rel-rms": l.MaxRelRMS, "max-rel-max": l.MaxRelMax, "max-kld": l.MaxKLD, "min-top1": l.MinTop1,
+			"golden-max-abs": l.GoldenMaxAbs, "golden-max-kld": l.GoldenMaxKLD,
+		}
+	}
+	one, other := limits(verify.Made{Format: "int8"}), limits(verify.Made{Format: "int2", Weights: 1e6})
+	seen := 0
+	for _, f := range verifyCommand.Flags {
+		f, ok := f.(*cli.Float64Flag)
+		if !ok || f.Category != "Thresholds" {
+			continue
+		}
+		seen++
+		want := byMade
+		if one[f.Name] == other[f.Name] {
+			want = strconv.FormatFloat(one[f.Name], 'f', -1, 64)
+		}
+		if f.DefaultText != want {
+			t.Errorf("--%s: the help says that its default is %s; it is %s", f.Name, f.DefaultText, want)
+		}
+	}
+	if seen != len(one) {
+		t.Errorf("verify has %d thresholds, this test knows %d", seen, len(one))
+	}
 }

@@ -15,13 +15,12 @@ var fetchCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "download a model from the Hugging Face hub",
 	UsageText: "llama-webgpu fetch OWNER/NAME[:FORMAT][@REVISION] [options]",
-	Description: `Downloads what quantize and verify read of a model, into the cache that Hugging Face's own programs use, and prints
-the path to give to them. What is in the cache is not downloaded again, a download that was interrupted goes on where
-it was, and each file is checked against its hash.
+	Description: `Downloads those files of a model that quantize and verify read, into the cache that Hugging Face's own programs
+use, and prints the path to give to quantize or verify. What is in the cache is not downloaded again, an interrupted
+download continues where it stopped, and each file is checked against its hash.
 
-Of a repository with several GGUF files, FORMAT is a part of the name of the one that is wanted. REVISION is a
-branch, a tag or a commit. HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean to
-Hugging Face's programs.
+If a repository has several GGUF files, FORMAT is a part of the name of the one to download. REVISION is a branch, a
+tag or a commit. HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE work as in Hugging Face's programs.
 
 Examples:
 

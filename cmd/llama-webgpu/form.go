@@ -16,7 +16,7 @@ import (
 var formFlags = []cli.Flag{
 	&cli.StringFlag{Name: "json-schema", Usage: "`SCHEMA`: write JSON that this schema accepts: a file, or the schema itself, which begins with {", Category: "Form"},
 	&cli.BoolFlag{Name: "json-object", Usage: "write a JSON object", Category: "Form", DisableDefaultText: true},
-	&cli.StringFlag{Name: "grammar", Usage: "`FILE`: write a text of this grammar, in the notation of llama.cpp (GBNF)", Category: "Form"},
+	&cli.StringFlag{Name: "grammar", Usage: "`FILE`: write text that matches this grammar, in llama.cpp's notation (GBNF)", Category: "Form"},
 }
 
 // newForm reads formFlags, nil: none is given.

@@ -15,7 +15,7 @@ import (
 )
 
 // promptCacheFlag names the file that keeps what was computed of a text.
-var promptCacheFlag = &cli.StringFlag{Name: "prompt-cache", Usage: "`FILE`: keep what is computed of prompt and text in this file, and go on from it next time", Category: "Text"}
+var promptCacheFlag = &cli.StringFlag{Name: "prompt-cache", Usage: "`FILE`: save what was computed for prompt and text to this file, and continue from it next time", Category: "Text"}
 
 // checkPromptCache reports a --prompt-cache for more than one text, or where no file can be written: before the text, not after it.
 func checkPromptCache(c *cli.Context, prompts int) error {

@@ -18,9 +18,8 @@ var inspectCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "show what is in a checkpoint, bundle or config.json",
 	UsageText: "llama-webgpu inspect PATH [options]",
-	Description: `Of a bundle it shows what it was made from and how, of a checkpoint what it holds. A config.json will do, or a
-directory that is still being downloaded: then it shows what is missing, and what the model will take as
-a bundle, on disk and on a GPU.
+	Description: `Shows what a bundle was made from and how, or what is in a checkpoint. For a config.json, or a directory that is
+still being downloaded, it shows what is missing, and how much disk and GPU memory a bundle of the model would take.
 
 Examples:
 
@@ -30,7 +29,7 @@ Examples:
   llama-webgpu inspect out --check`,
 	Flags: []cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "`PATH`: checkpoint, .gguf file, bundle or config.json (required)"},
-		&cli.IntFlag{Name: "context", Usage: "show GPU memory at a context of `N` tokens", DefaultText: "for a configuration, what it was trained for, at most 4096"},
+		&cli.IntFlag{Name: "context", Usage: "show GPU memory at a context of `N` tokens", DefaultText: "for a config.json, what the model was trained for, at most 4096"},
 		&cli.BoolFlag{Name: "check", Usage: "read the whole bundle and check it against its hashes", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "tensors", Usage: "list each tensor", Category: "Output", DisableDefaultText: true},
 		quietFlag, jsonFlag("print everything as JSON"),

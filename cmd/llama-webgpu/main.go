@@ -113,7 +113,7 @@ func newApp() *cli.App {
   llama-webgpu verify out --reference testdata/tiny
   llama-webgpu infer out --prompt "It was a cold morning" -n 40
 
-Exit codes: 0 done, 1 error, 2 wrong use, 3 verify found a measure outside its threshold,
+Exit codes: 0 done, 1 error, 2 wrong command line, 3 verify found a measure outside its threshold,
 130 ended by Ctrl-C, 143 by SIGTERM.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "`LEVEL`: what to log to standard error: debug, info, warn or error"},

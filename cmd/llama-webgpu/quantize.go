@@ -29,10 +29,10 @@ from: tokenizer.model, tekken.json, *.tiktoken, or vocab.json and merges.txt. We
 float32, 8- and 4-bit floats with their scales, or quantized by bitsandbytes, GPTQ, AWQ, AutoRound,
 compressed-tensors, modelopt or MLX. Adapters of --lora are merged first. Matrices become blocks of integers that
 share a float16 scale and an int8 zero-point; norms and biases stay as they are. Integers of the checkpoint are
-taken over unchanged where their groups make blocks, and so is MXFP4 with --format int8.
+copied unchanged if their groups fit blocks, and so is MXFP4 with --format int8.
 
 The output directory appears when everything is done, or not at all. If the run is interrupted, --resume continues
-with the first tensor that is not complete, and gives the same bytes.
+with the first tensor that is not complete, and ends with the same bytes.
 
 A matrix whose name matches --keep-f16 is kept as f16; otherwise the first --override that matches decides, then
 --embed-format, --head-format or --format. What these leave open follows from the model's size and shape, and the
@@ -64,24 +64,24 @@ Examples:
 		&cli.BoolFlag{Name: "discard", Usage: "remove what an interrupted run left, and start over", Category: "Input and output", DisableDefaultText: true},
 		&cli.StringFlag{Name: "max-shard-size", Usage: "`SIZE`: split model.wgpu into files of at most this size (2GB, 100MB)", DefaultText: "one file", Category: "Input and output"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "show what would be done, and the disk and GPU memory it needs; write nothing", Category: "Input and output", DisableDefaultText: true},
-		&cli.IntFlag{Name: "context", Usage: "with --dry-run: GPU memory at a context of `N` tokens", DefaultText: "what it was trained for, at most 4096", Category: "Input and output"},
+		&cli.IntFlag{Name: "context", Usage: "with --dry-run: GPU memory at a context of `N` tokens", DefaultText: "what the model was trained for, at most 4096", Category: "Input and output"},
 
-		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "`TYPE`: what matrices become: int8, int4, int2, or f16 to keep them (required, unless --bits is given)", Category: "Format"},
-		&cli.Float64Flag{Name: "bits", Usage: "`N`: use at most N bits per weight in the layers, scales included: measures what each matrix can take, and chooses its bits and block size (needs --method gptq)", Category: "Format"},
+		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "`TYPE`: format of the matrices: int8, int4, int2, or f16 to keep them (required, unless --bits is given)", Category: "Format"},
+		&cli.Float64Flag{Name: "bits", Usage: "`N`: use at most N bits per weight in the layers, scales included: measures how much error each matrix tolerates, and chooses its bits and block size (needs --method gptq)", Category: "Format"},
 		&cli.IntFlag{Name: "block-size", Usage: "`N`: how many weights share a scale, in all matrices: 32, 64, 128 or 256", DefaultText: "by the model", Category: "Format"},
-		&cli.StringFlag{Name: "embed-format", Usage: "`TYPE`: what the embedding becomes", DefaultText: "int8 below 4 billion weights, else as --format", Category: "Format"},
-		&cli.StringFlag{Name: "head-format", Usage: "`TYPE`: what the head becomes, where it is not the embedding", DefaultText: "as the embedding, if both are left open, else as --format", Category: "Format"},
+		&cli.StringFlag{Name: "embed-format", Usage: "`TYPE`: format of the embedding", DefaultText: "int8 below 4 billion weights, else as --format", Category: "Format"},
+		&cli.StringFlag{Name: "head-format", Usage: "`TYPE`: format of the head, if it is not the embedding", DefaultText: "as the embedding, if neither is given, else as --format", Category: "Format"},
 		&cli.StringSliceFlag{Name: "keep-f16", KeepSpace: true, Usage: "`REGEX`: keep matrices whose names match as float16 (repeatable)", Category: "Format"},
-		&cli.StringSliceFlag{Name: "override", KeepSpace: true, Usage: "`REGEX=TYPE[:BLOCK]`: what matrices whose names match become (repeatable, the first match wins)", Category: "Format"},
+		&cli.StringSliceFlag{Name: "override", KeepSpace: true, Usage: "`REGEX=TYPE[:BLOCK]`: format of the matrices whose names match (repeatable, the first match wins)", Category: "Format"},
 		&cli.StringFlag{Name: "config", Usage: "read format and encoding from `FILE` (YAML)", Category: "Format"},
 		&cli.StringFlag{Name: "write-config", Usage: "record format and encoding in `FILE` (YAML)", Category: "Format"},
 
-		&cli.StringFlag{Name: "method", DefaultText: string(quant.Search), Usage: "`METHOD`: how blocks are fitted: search, rtn (min-max, faster), gptq (best, runs a text through the model), or auto: gptq if that takes minutes, else search", Category: "Encoding"},
+		&cli.StringFlag{Name: "method", DefaultText: string(quant.Search), Usage: "`METHOD`: how blocks are fitted: search, rtn (min-max, faster), gptq (best, runs a text through the model), or auto: gptq if that takes only minutes, else search", Category: "Encoding"},
 		&cli.BoolFlag{Name: "rotate", Usage: "rotate the residual stream by an orthogonal matrix first, which spreads outliers; a head that is the embedding becomes a matrix of its own", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "sanitize", Usage: "replace NaN by 0, and infinities by the largest value of their block", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "saturate", Usage: "clamp values that do not fit a float16 scale instead of failing", Category: "Encoding", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "strict", Usage: "fail instead of warning, before anything is written", Category: "Encoding", DisableDefaultText: true},
-		&cli.IntFlag{Name: "threads", Usage: "`N`: how many threads work; the output does not depend on it", DefaultText: "one for each CPU", Category: "Encoding"},
+		&cli.IntFlag{Name: "threads", Usage: "`N`: number of threads; the output does not depend on it", DefaultText: "one for each CPU", Category: "Encoding"},
 
 		quietFlag, jsonFlag("print the summary as JSON"), jsonProgressFlag,
 	}, calibrationFlags),

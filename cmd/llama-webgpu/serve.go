@@ -28,23 +28,23 @@ var serveCommand = &cli.Command{
 	Category:  "Models",
 	Usage:     "serve a bundle to OpenAI clients, and a page that runs it in the browser",
 	UsageText: "llama-webgpu serve DIR [options]",
-	Description: `Serves a page to chat with models, the npm package that it uses, and the bundle in DIR or the bundles in its
-subdirectories; those that come later are found, too. In the page a model runs in the browser, on its GPU, and then
-what is said stays there, or, if you turn the switch, in this program. Only the page's parity check has this program
-compute logits on the CPU, of a sentence that is always the same.
+	Description: `Serves a chat page, the npm package that the page uses, and the bundle in DIR, or the bundles in its
+subdirectories, also those that are added later. The page runs a model in the browser, on the visitor's GPU, so that
+chats stay there; a switch in the page runs it in this program instead. For the page's parity check, this program
+computes the logits of a fixed sentence on the CPU.
 
 Unless --host says otherwise, the server can be reached from this machine only. Browsers on other machines
 allow WebGPU on https pages only. The server answers to IP addresses, localhost, and its own host name; behind
 a proxy, or under another name, give that name with --allow-host.
 
 Programs made for OpenAI's API can use the models at /v1: chat, responses and text completions, streamed or
-whole, with tools, JSON schemas and grammars, and embeddings; /tokenize, /apply-template, /health, /props and
-/metrics are there as well. For them a model runs in this program, on its GPU; it is loaded by the first request. Several
+whole, with tools, JSON schemas and grammars, and embeddings. /tokenize, /apply-template, /health, /props and
+/metrics are there as well. The API runs a model in this program, on its GPU; the first request loads it. Several
 requests are computed together (--parallel).
 
 A bundle in a subdirectory that cannot be opened is reported, and the others are served.
 
-A program that was built with go install does not contain the page: it builds the page the first time,
+A program that was built with go install does not contain the page. It builds the page when it first serves it,
 with the Go tool.
 
 Examples:

@@ -23,11 +23,11 @@ import (
 // serviceFlags are those of a server that runs for long.
 var serviceFlags = []cli.Flag{
 	&cli.IntFlag{Name: "max-loaded", Usage: "keep up to `N` models loaded; the one used longest ago makes room", DefaultText: "1, or with --gpu-memory any number", Category: "API"},
-	&cli.StringFlag{Name: "gpu-memory", Usage: "`SIZE`: models stay loaded while they take no more than this together, such as 20GB", DefaultText: "see --max-loaded", Category: "API"},
-	&cli.DurationFlag{Name: "keep-alive", Usage: "`TIME`: unload a model that nobody has used for so long, such as 5m", DefaultText: "never", Category: "API"},
+	&cli.StringFlag{Name: "gpu-memory", Usage: "`SIZE`: models stay loaded while all of them together take no more than this, such as 20GB", DefaultText: "see --max-loaded", Category: "API"},
+	&cli.DurationFlag{Name: "keep-alive", Usage: "`TIME`: unload a model that has not been used for this long, such as 5m", DefaultText: "never", Category: "API"},
 	&cli.StringFlag{Name: "pooling", Value: string(llm.PoolLast), Usage: "`WHAT`: an embedding is the hidden state of the last token (last), or the mean of all (mean)", Category: "API"},
-	&cli.StringFlag{Name: "slot-save-path", Usage: "`DIR`: where /slots/N?action=save writes what has been computed of a text, and restore reads it", DefaultText: "both are refused", Category: "API"},
-	&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "`TIME`: when the server ends, let texts go on for so long", Category: "API"},
+	&cli.StringFlag{Name: "slot-save-path", Usage: "`DIR`: directory in which /slots/N?action=save stores what has been computed for a text, and from which restore reads it", DefaultText: "both are refused", Category: "API"},
+	&cli.DurationFlag{Name: "grace", Value: 10 * time.Second, Usage: "`TIME`: when the server stops, let texts continue for up to this long", Category: "API"},
 	&cli.StringFlag{Name: "tls-cert", Usage: "`FILE`: serve https, with this certificate (PEM) …", Category: "API"},
 	&cli.StringFlag{Name: "tls-key", Usage: "`FILE`: … and its private key", Category: "API"},
 	&cli.StringFlag{Name: "log", Usage: "write a line about each request to standard error: `FORMAT` text or json", DefaultText: "none", Category: "API"},

@@ -27,10 +27,10 @@ var tuneCommand = &cli.Command{
 	Usage:     "find the fastest kernel settings for this GPU, for a bundle or the shape of a model",
 	UsageText: "llama-webgpu tune (DIR | --shape NAME) [options]",
 	Description: `Tries tile and workgroup sizes of the kernels on the matrices of a model. Each candidate is first
-compared with the definition, computed on the CPU, and timed only if it is right. What is fastest goes to
-a file in the user's cache directory ($XDG_CACHE_HOME/llama-webgpu/tuning.json), for this adapter, its
-driver and this version of the kernel; infer, verify, compare and bench use it from then on. Only the
-shapes of a model matter: its weights are not read. --tuning off, or LLAMA_WEBGPU_TUNING=off, ignores
+compared with the definition, computed on the CPU, and timed only if it is right. The fastest settings go
+to a file in the user's cache directory ($XDG_CACHE_HOME/llama-webgpu/tuning.json), for this adapter, its
+driver and this version of the kernel; infer, serve, verify, compare and bench use them from then on. Only
+the shapes of a model matter: its weights are not read. --tuning off, or LLAMA_WEBGPU_TUNING=off, ignores
 the file. An interrupted search keeps what it has found.
 
 Examples:

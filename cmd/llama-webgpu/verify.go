@@ -32,12 +32,11 @@ predictions are compared with those of the checkpoint: KL divergence, most likel
 Without --text, the text is a story that comes with the program: A Case of Identity by Arthur
 Conan Doyle, in the public domain.
 
-Default thresholds follow from format, method and size: one and a half to three times what the
-format costs a real model of that size. Passing means that nothing is broken and that the format is
-not too small for the model; the report also says in words how its text reads. The default for the
-most likely token allows two standard errors, because few positions are counted; thresholds given
-as flags are strict.
-The exit code is 0 if all measures are within them, 3 if one is not, 1 if something went wrong.
+The default thresholds for drift depend on format, method and size: they allow one and a half to three times the
+drift that the format causes in a real model of that size. Passing means that nothing is broken and that the format
+is not too small for the model; the report also says in words how its text reads. The default for the most likely
+token allows two standard errors, because few positions are counted; thresholds given as flags are strict. The exit
+code is 0 if all measures are within their thresholds, 3 if one is not, 1 if something went wrong.
 
 Examples:
 
@@ -54,12 +53,12 @@ Examples:
 		&cli.StringFlag{Name: "golden-rope", Value: "auto", Usage: "`TYPE`: RoPE frequencies behind the golden logits: f32 as they are, f16 as PyTorch's half() rounds them, auto: whichever fits", Category: "What to compare"},
 		&cli.IntFlag{Name: "runtime-tokens", Usage: "compare the runtime over the first `N` tokens of the text", DefaultText: "160, or 64 where the only adapter is software", Category: "What to compare"},
 
-		limitFlag("max-rel-rms", "runtime: relative RMS of the logits' difference is at most `X`"),
-		limitFlag("max-rel-max", "runtime: largest difference of a logit, over the logits' RMS, is at most `X`"),
-		limitFlag("max-kld", "drift: mean KL divergence is at most `X` nats"),
-		limitFlag("min-top1", "drift: the most likely token is the same at a share of at least `X` (0 to 1)"),
-		limitFlag("golden-max-abs", "golden: largest difference of a logit, checkpoint on the CPU, is at most `X`"),
-		limitFlag("golden-max-kld", "golden: mean KL divergence of the bundle is at most `X` nats"),
+		limitFlag("max-rel-rms", "runtime: relative RMS of the logits' difference is at most `X`", "0.001"),
+		limitFlag("max-rel-max", "runtime: largest difference of a logit, over the logits' RMS, is at most `X`", "0.05"),
+		limitFlag("max-kld", "drift: mean KL divergence is at most `X` nats", byMade),
+		limitFlag("min-top1", "drift: the most likely token is the same at a share of at least `X` (0 to 1)", byMade),
+		limitFlag("golden-max-abs", "golden: largest difference of a logit, checkpoint on the CPU, is at most `X`", "0.002"),
+		limitFlag("golden-max-kld", "golden: mean KL divergence of the bundle is at most `X` nats", byMade),
 
 		&cli.BoolFlag{Name: "layers", Usage: "show the differences after each layer", Category: "Output", DisableDefaultText: true},
 		cmdline.ReportFlag,
@@ -70,9 +69,9 @@ Examples:
 
 // reportFlags say where verify writes, and what is in the page.
 var reportFlags = []cli.Flag{
-	&cli.StringFlag{Name: "html", Usage: "`FILE`: write a page for people to read", Category: "Output"},
-	&cli.IntFlag{Name: "worst", Value: 20, Usage: "the page has the `N` worst predictions", Category: "Output"},
-	&cli.IntFlag{Name: "generate", Value: 48, Usage: "the page has `N` tokens that each model writes, the checkpoint on the CPU; 0: no text", Category: "Output"},
+	&cli.StringFlag{Name: "html", Usage: "`FILE`: write the report as an HTML page", Category: "Output"},
+	&cli.IntFlag{Name: "worst", Value: 20, Usage: "show the `N` worst predictions in the page", Category: "Output"},
+	&cli.IntFlag{Name: "generate", Value: 48, Usage: "let each model write `N` tokens for the page, the checkpoint on the CPU; 0: no text", Category: "Output"},
 	&cli.StringFlag{Name: "junit", Usage: "`FILE`: write the checks as JUnit XML", Category: "Output"},
 	&cli.StringFlag{Name: "markdown", Usage: "`FILE`: append the checks as Markdown, as for $GITHUB_STEP_SUMMARY", Category: "Output"},
 	&cli.BoolFlag{Name: "record", Usage: "record the result in the bundle's manifest", Category: "Output", DisableDefaultText: true},
@@ -91,9 +90,12 @@ var verifyBounds = append([]cmdline.Bound{
 	{Name: "golden-max-kld", Most: cmdline.Unbounded},
 }, textBounds...)
 
-// limitFlag is a flag for a threshold.
-func limitFlag(name, usage string) cli.Flag {
-	return &cli.Float64Flag{Name: name, Usage: usage, DefaultText: "by format, method and size", Category: "Thresholds"}
+// byMade stands for the defaults that depend on how a bundle was made.
+const byMade = "by format, method and size"
+
+// limitFlag is a flag for a threshold, whose default verify.DefaultThresholds has.
+func limitFlag(name, usage, value string) cli.Flag {
+	return &cli.Float64Flag{Name: name, Usage: usage, DefaultText: value, Category: "Thresholds"}
 }
 
 func verifyBundle(c *cli.Context) error {

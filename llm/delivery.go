@@ -16,6 +16,8 @@ type text struct {
 	ctx   context.Context
 	asked time.Time
 	waits bool // for another text, to copy what that computes
+
+	counted counted // see Scheduler.count
 }
 
 // Texts are texts that a Scheduler continues for one reader, who is told when pieces of them have come.
@@ -77,6 +79,7 @@ func (s *Scheduler) submit(ctx context.Context, to *Texts, runs []*run) error {
 			s.waiting = append(s.waiting, t)
 		} else {
 			to.later = append(to.later, t)
+			s.later++
 		}
 	}
 	signal(s.wake)
@@ -88,7 +91,16 @@ func (s *Scheduler) following(t *text) {
 	if to := t.to; len(to.later) > 0 && t.ctx.Err() == nil {
 		s.waiting = append(s.waiting, to.later[0])
 		to.later = slices.Delete(to.later, 0, 1)
+		s.later--
 	}
+}
+
+// forget drops the texts of a reader that have not come into the queue.
+func (s *Scheduler) forget(to *Texts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.later -= len(to.later)
+	to.later = nil
 }
 
 // Ready has a value once there is something to take.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 )
 
 // ErrQueueFull is the error of a text that is not taken on, because as many as may wait are waiting.
@@ -33,6 +32,7 @@ type Scheduler struct {
 	closing  bool
 	ended    bool
 	stats    SchedulerStats
+	later    int               // texts of all readers' lists of that name
 	busy     map[*Session]bool // see Slot
 	loans    []*loan           // that have not begun
 	lent     int               // sessions
@@ -48,17 +48,6 @@ type Scheduler struct {
 	begun  bool       // a text has had its first token
 	served []*Texts   // that have something to take, since ring
 	bell   chan []*Texts
-}
-
-// SchedulerStats are counts since the beginning, and what is under way.
-type SchedulerStats struct {
-	Waiting, Running                            int // in the queue, under way
-	Ended, Refused                              int
-	PromptTokens, CachedTokens, GeneratedTokens int
-	SharedTokens                                int           // of those cached, copied from another sequence
-	Steps, StepTokens                           int           // decode steps, and tokens that they computed
-	FirstTokens                                 int           // texts that have had a first token
-	FirstTokenTime                              time.Duration // that they waited for it together, from when they were asked for
 }
 
 // NewScheduler makes a scheduler of all sequences of a model that are free. queue is how many texts may wait.
@@ -78,15 +67,6 @@ func NewScheduler(m *Model, queue int) (*Scheduler, error) {
 
 // Model returns the model.
 func (s *Scheduler) Model() *Model { return s.m }
-
-// Stats returns counts.
-func (s *Scheduler) Stats() SchedulerStats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stats := s.stats
-	stats.Waiting = len(s.waiting)
-	return stats
-}
 
 // Embed returns the embedding of a text, when it is its turn; see Session.Embed. The error may be ErrQueueFull or ErrClosed as
 // well.
@@ -161,7 +141,7 @@ func (s *Scheduler) end() {
 	s.mu.Lock()
 	left := slices.Concat(s.active, s.waiting)
 	s.free = append(s.free, s.returned...)
-	s.waiting, s.closing, s.ended = nil, true, true // what is lent, giveBack closes
+	s.waiting, s.later, s.closing, s.ended = nil, 0, true, true // what is lent, giveBack closes
 	s.mu.Unlock()
 	for _, t := range left {
 		s.deliver(t, Piece{}, fmt.Errorf("scheduler: %w", ErrClosed))
@@ -199,6 +179,7 @@ func (s *Scheduler) drop() {
 // cancel ends a text whose context has ended.
 func (s *Scheduler) cancel(t *text) {
 	p := t.run.end(-1, "", FinishCanceled)
+	s.forget(t.to)
 	s.leave(t)
 	s.deliver(t, p, nil)
 	s.deliver(t, Piece{}, context.Cause(t.ctx))
@@ -212,20 +193,13 @@ func (s *Scheduler) leave(t *text) {
 	}
 	s.active = slices.Delete(s.active, i, i+1)
 	s.free = append(s.free, t.session)
-	stats := &t.run.result.Stats
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy[t.session] = false
 	s.following(t)
+	s.count(t)
 	s.stats.Running--
 	s.stats.Ended++
-	s.stats.PromptTokens += stats.PromptTokens
-	s.stats.CachedTokens += stats.CachedTokens
-	s.stats.GeneratedTokens += stats.GeneratedTokens
-	if !t.first.IsZero() {
-		s.stats.FirstTokens++
-		s.stats.FirstTokenTime += t.first.Sub(t.asked)
-	}
 }
 
 // fail ends a text with an error: that the scheduler was closed, if this is what has ended the step.
@@ -233,15 +207,14 @@ func (s *Scheduler) fail(t *text, err error) {
 	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("scheduler: %w", ErrClosed)
 	}
-	s.mu.Lock()
-	t.to.later = nil // an error ends all texts of a reader
-	s.mu.Unlock()
+	s.forget(t.to) // an error ends all texts of a reader
 	s.leave(t)
 	s.deliver(t, Piece{}, err)
 }
 
 // step computes a chunk of prompts, and a token of each text that has begun.
 func (s *Scheduler) step() {
+	defer s.countAll()
 	var prompts, begun []*text
 	for _, t := range slices.Clone(s.active) {
 		s.catchUp(t)

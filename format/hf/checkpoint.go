@@ -158,7 +158,7 @@ func (c *Checkpoint) Ignored() []string { return c.config.ignored }
 // Notes says what was left out.
 func (c *Checkpoint) Notes() []string { return c.notes }
 
-// SourceType returns the type of tensor i in the checkpoint: F16, BF16, F32, F8_E4M3, F8_E5M2, or a
+// SourceType returns the type of tensor i in the checkpoint: F16, BF16, F32, F64, F8_E4M3, F8_E5M2, or a
 // description of how it is quantized.
 func (c *Checkpoint) SourceType(i int) string { return c.bound[i].parts[0].kind }
 

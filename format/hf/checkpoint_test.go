@@ -122,7 +122,7 @@ func TestSlicesAndStacks(t *testing.T) {
 // The same weights in other types are the same numbers, as far as the type holds them.
 func TestSourceTypes(t *testing.T) {
 	half := mustOpen(t, fixtureOf(t, "mistral"))
-	for _, dtype := range []string{"F32", "BF16"} {
+	for _, dtype := range []string{"F32", "BF16", "F64"} {
 		dir := copyOf(t, "mistral")
 		path := filepath.Join(dir, "model.safetensors")
 		all := unpack(t, path)
@@ -155,15 +155,18 @@ func TestSourceTypes(t *testing.T) {
 	}
 }
 
-// recode turns float16s into float32s or, by truncation, bfloat16s.
+// recode turns float16s into float32s, float64s or, by truncation, bfloat16s.
 func recode(half []byte, dtype string) []byte {
 	var out []byte
 	for b := range slices.Chunk(half, 2) {
-		bits := math.Float32bits(float16.Frombits(binary.LittleEndian.Uint16(b)).Float32())
-		if dtype == "F32" {
-			out = binary.LittleEndian.AppendUint32(out, bits)
-		} else {
-			out = binary.LittleEndian.AppendUint16(out, uint16(bits>>16))
+		v := float16.Frombits(binary.LittleEndian.Uint16(b)).Float32()
+		switch dtype {
+		case "F64":
+			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(float64(v)))
+		case "F32":
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+		default:
+			out = binary.LittleEndian.AppendUint16(out, uint16(math.Float32bits(v)>>16))
 		}
 	}
 	return out

@@ -106,6 +106,7 @@ var damages = []damage{
 	inConfig("unknown rope type", "llama", "rope_parameters", map[string]any{"rope_type": "spiral", "rope_theta": 1e4}, `unsupported rope type "spiral"; supported: default, dynamic, linear, llama3, longrope, yarn`),
 	inConfig("rope without factor", "llama", "rope_parameters", map[string]any{"rope_type": "linear"}, `key "rope_parameters.factor": want a number above 0`),
 	inConfig("rope theta below 0", "llama", "rope_parameters", map[string]any{"rope_theta": -1}, `"rope_parameters.rope_theta": want a number above 0`),
+	inConfig("scaling that transformers does not apply", "cohere2_moe", "rope_scaling", map[string]any{"type": "linear", "factor": 2.0}, `key "rope_scaling": transformers does not apply it in this family; write rope_parameters`),
 	inConfig("partial rotation", "llama", "partial_rotary_factor", 0.5, "this family rotates whole heads"),
 	inConfig("longrope factors", "phi3_longrope", "rope_parameters", map[string]any{"rope_type": "longrope", "short_factor": []int{1}, "long_factor": []int{1}}, "short_factor has 1 and long_factor 1 numbers, want 4"),
 	inConfig("quantized", "llama", "quantization_config", map[string]any{"bits": 4}, `quantization_config: quant_method "" is not supported; supported: fp8, `),
@@ -179,7 +180,7 @@ var damages = []damage{
 	inFile("metadata holds a number", safefile(`{"__metadata__":{"a":1}}`, nil), "__metadata__: "),
 	inFile("unknown key in entry", safefile(strings.Replace(oneHalf, `"shape"`, `"x":1,"shape"`, 1), make([]byte, 8)), `tensor "a": unknown key "x"`),
 	inFile("entry without shape", safefile(`{"a":{"dtype":"F16","data_offsets":[0,8]}}`, make([]byte, 8)), "want dtype, shape and data_offsets"),
-	inFile("unknown dtype", safefile(strings.Replace(oneHalf, "F16", "F5", 1), make([]byte, 8)), `unsupported dtype "F5"; supported: BF16, F16, F32, F8_E4M3, F8_E5M2`),
+	inFile("unknown dtype", safefile(strings.Replace(oneHalf, "F16", "F5", 1), make([]byte, 8)), `unsupported dtype "F5"; supported: BF16, F16, F32, F64, F8_E4M3, F8_E5M2`),
 	inFile("negative dimension", safefile(strings.Replace(oneHalf, "[4]", "[-4]", 1), make([]byte, 8)), "-4 is no whole number"),
 	inFile("dimension with a point", safefile(strings.Replace(oneHalf, "[4]", "[4.0]", 1), make([]byte, 8)), "4.0 is no whole number"),
 	inFile("dimension is huge", safefile(strings.Replace(oneHalf, "[4]", "[18446744073709551616]", 1), make([]byte, 8)), "is no whole number"),
@@ -204,7 +205,7 @@ var damages = []damage{
 	}, "q_proj.bias\": unexpected"),
 	inTensors("wrong shape", "mistral", func(m map[string]*tensorData) { m[qProj].Shape = []int{32, 64} }, `tensor "`+qProj+`": shape [32 64], but config.json makes it [64 32]`),
 	inTensors("wrong shape of a fused one", "phi3", func(m map[string]*tensorData) { m["model.layers.0.self_attn.qkv_proj.weight"].Shape = []int{32, 64} }, "shape [32 64], but config.json makes it [64 32]"),
-	inTensors("integers", "mistral", func(m map[string]*tensorData) { m[qProj].DType = "I16" }, `tensor "`+qProj+`": unsupported dtype I16; supported: BF16, F16, F32`),
+	inTensors("integers", "mistral", func(m map[string]*tensorData) { m[qProj].DType = "I16" }, `tensor "`+qProj+`": unsupported dtype I16; supported: BF16, F16, F32, F64`),
 	inTensors("expert of another dtype", "mixtral", func(m map[string]*tensorData) {
 		m["model.layers.0.block_sparse_moe.experts.2.w1.weight"].DType = "BF16"
 	}, "dtype BF16, but other experts are F16"),

@@ -17,6 +17,7 @@ var decoders = map[string]decoder{
 	"F16":  decodeF16,
 	"BF16": decodeBF16,
 	"F32":  decodeF32,
+	"F64":  decodeF64,
 
 	float8E4M3: decodeE4M3,
 	float8E5M2: decodeE5M2,
@@ -52,6 +53,13 @@ func decodeF16(dst []float32, src []byte) { float16sTo32(dst, src) }
 func decodeBF16(dst []float32, src []byte) { bfloat16sTo32(dst, src) }
 
 func decodeF32(dst []float32, src []byte) { float32s(dst, src) }
+
+// decodeF64 rounds to the nearest float32; what is beyond its range becomes infinite.
+func decodeF64(dst []float32, src []byte) {
+	for i := range dst {
+		dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(src[8*i:])))
+	}
+}
 
 // The bodies without assembly, which define what the others do.
 

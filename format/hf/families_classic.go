@@ -228,13 +228,13 @@ func (d *draft) clip(key string) {
 
 func readFalcon(d *draft) {
 	d.sameWidth()
-	grouped, parallel := d.bool("new_decoder_architecture", false), d.bool("parallel_attn", true)
+	grouped, parallel := d.bool("new_decoder_architecture", false), d.bool("parallel_attn", false) // null is false
 	d.dividedHeads()
 	d.each(func(_ int, y *model.Layer) {
 		switch {
 		case grouped:
 			y.Attention.KVHeads = d.size("num_kv_heads", y.Attention.Heads)
-		case d.bool("multi_query", true):
+		case d.bool("multi_query", false):
 			y.Attention.KVHeads = 1
 		}
 	})

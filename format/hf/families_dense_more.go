@@ -223,6 +223,7 @@ func readMiniCPM3(d *draft) {
 	d.latent("qk_rope_head_dim")
 	d.attentionBias("attention_bias", false)
 	d.rope(false, ropeNames)
+	d.magnitude()
 	d.spec.EmbedScale = float32(d.float("scale_emb", 1))
 	n := float64(len(d.layers))
 	d.spec.LogitScale = float32(d.float("dim_model_base", float64(d.spec.Hidden)) / float64(d.spec.Hidden))

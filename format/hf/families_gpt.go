@@ -273,13 +273,16 @@ func (d *draft) gptMLP(width string) {
 	d.each(func(_ int, y *model.Layer) { y.MLP = m })
 }
 
-// readGPTNeo: scores are not scaled, and layers see a window where attention_types says so.
+// readGPTNeo: scores are not scaled, and layers see a window where attention_layers or attention_types say so.
 func readGPTNeo(d *draft) {
 	d.dividedHeads()
 	d.layerNorm("layer_norm_epsilon")
 	d.spec.Positions = d.spec.MaxPositions
 	d.gptMLP("intermediate_size")
-	kinds, window := d.attentionTypes(), d.size("window_size", 256)
+	kinds, window := d.layerKinds(), d.size("window_size", 256)
+	if d.err != nil {
+		return
+	}
 	if len(kinds) != len(d.layers) {
 		d.fail("attention_types", "%d entries for %d layers", len(kinds), len(d.layers))
 		return
@@ -297,26 +300,42 @@ func readGPTNeo(d *draft) {
 	})
 }
 
-// attentionTypes reads a list of pairs, of what comes by turns and how often; without it, layers are global and local
-// by turns.
-func (d *draft) attentionTypes() []string {
-	var list []jsontext.Value
-	if !d.decode("attention_types", "an array of pairs", &list) {
+// layerKinds reads attention_layers, which has an entry for each layer or, without it, attention_types; without both,
+// layers are global and local by turns.
+func (d *draft) layerKinds() []string {
+	types := d.value("attention_types")
+	kinds, ok := turns(types, len(d.layers))
+	switch list := d.strings("attention_layers"); {
+	case list != nil:
+		if types != nil && !slices.Equal(kinds, list) {
+			d.note("attention_layers and attention_types make different layers; the former counts, as in transformers")
+		}
+		return list
+	case types == nil:
 		return slices.Repeat([]string{"global", "local"}, (len(d.layers)+1)/2)[:len(d.layers)]
+	case !ok:
+		d.fail("attention_types", "want pairs of what comes by turns and how often, have %s", short(types))
 	}
-	var all []string
+	return kinds
+}
+
+// turns expands a list of pairs, of what comes by turns and how often, at most limit times.
+func turns(v jsontext.Value, limit int) (all []string, ok bool) {
+	var list []jsontext.Value
+	if json.Unmarshal(v, &list) != nil {
+		return nil, false
+	}
 	for _, v := range list {
 		var pair []jsontext.Value
 		var turn []string
 		var times int
 		if json.Unmarshal(v, &pair) != nil || len(pair) != 2 || json.Unmarshal(pair[0], &turn) != nil ||
-			json.Unmarshal(pair[1], &times) != nil || times < 0 || times > len(d.layers) {
-			d.fail("attention_types", "want pairs of what comes by turns and how often, have %s", short(v))
-			return nil
+			json.Unmarshal(pair[1], &times) != nil || times < 0 || times > limit {
+			return nil, false
 		}
 		all = append(all, slices.Repeat(turn, times)...)
 	}
-	return all
+	return all, true
 }
 
 func readGPTBigCode(d *draft) {

@@ -171,7 +171,7 @@ func (d *draft) readLatent(names map[string]string) {
 	}
 	d.attentionBias("attention_bias", false)
 	d.rope(false, names)
-	d.spec.RoPE[0].Interleaved = d.bool("rope_interleave", true)
+	d.spec.RoPE[0].Interleaved = d.bool("rope_interleave", false) // null is false
 	d.magnitude()
 }
 

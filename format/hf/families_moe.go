@@ -98,6 +98,7 @@ func readPhiMoE(d *draft) {
 		d.fail("router_jitter_noise", "want a number above 0")
 	}
 	d.each(func(_ int, y *model.Layer) { y.MLP.Routing = r })
+	d.onlyIn(d.ropeObject(), "original_max_position_embeddings")
 	params := d.rope(false, map[string]string{"default": "default", "longrope": "longrope", "su": "longrope"})
 	if rope := &d.spec.RoPE[0]; rope.LongFrom > 0 {
 		rope.Scale, rope.LongScale = float32(params.positiveFloat("short_mscale")), float32(params.positiveFloat("long_mscale"))

@@ -319,6 +319,7 @@ func readGraniteMoESWA(d *draft) {
 // readCohere2MoE: Cohere 2 with experts behind the first layers, whose windows follow a pattern of their own.
 func readCohere2MoE(d *draft) {
 	d.heads()
+	d.noScaling()
 	cohere(d)
 	if d.has("rms_norm_eps") {
 		d.rms()
@@ -356,6 +357,15 @@ func readCohere2MoE(d *draft) {
 			y.Attention.RoPE = -1
 		}
 	})
+}
+
+// noScaling refuses a rope_scaling where transformers reads rope_parameters only.
+func (d *draft) noScaling() {
+	const key = "rope_scaling"
+	if o := d.object.object(key); o != nil && len(o.values) > 0 && o.string("rope_type", o.string("type", "default")) != "default" {
+		d.fail(key, "transformers does not apply it in this family; write rope_parameters, or null if positions are not scaled")
+	}
+	d.set(key, "null")
 }
 
 // readSarvamMoE reads a GLM 4 with experts.

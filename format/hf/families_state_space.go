@@ -301,10 +301,10 @@ func readFalconH1(d *draft) {
 	case !d.bool("mamba_rms_norm", false):
 		r.NormGroups, r.NormEps, r.GateFirst = 0, 0, false
 		d.ignore("mamba_norm_before_gate")
-	case d.bool("mamba_norm_before_gate", true) && r.NormGroups > 1:
+	case d.bool("mamba_norm_before_gate", false) && r.NormGroups > 1:
 		d.fail("mamba_norm_before_gate", "true is not supported with several groups (mamba_n_groups)")
 	default:
-		r.GateFirst = !d.bool("mamba_norm_before_gate", true)
+		r.GateFirst = !d.bool("mamba_norm_before_gate", false)
 	}
 	if d.bool("projectors_bias", false) {
 		d.fail("projectors_bias", "true: projections of state space layers with biases are not supported")

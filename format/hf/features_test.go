@@ -82,6 +82,8 @@ func TestConfigNotes(t *testing.T) {
 		{"two thetas", "llama_linear", `{"rope_theta": 500}`, "rope_parameters.rope_theta is 10000, but rope_theta is 500; the former counts"},
 		{"two parts", "phi3", `{"partial_rotary_factor": 0.25, "rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}`, "rope_parameters.partial_rotary_factor is 0.5, but partial_rotary_factor is 0.25; the former"},
 		{"two contexts", "llama_yarn", `{"original_max_position_embeddings": 16}`, "original_max_position_embeddings is 16, but rope_parameters.original_max_position_embeddings is 32; the former"},
+		{"two contexts, of which one counts", "phimoe", `{"original_max_position_embeddings": 64}`, "rope_parameters.original_max_position_embeddings is 16, but original_max_position_embeddings is 64; the former counts"},
+		{"two lists of layers", "gpt_neo", `{"attention_layers": ["local", "global", "global", "local"]}`, "attention_layers and attention_types make different layers; the former counts"},
 		{"two widths", "gpt2", `{"hidden_size": 64}`, "hidden_size is 64, but n_embd is 32; the former counts"},
 		{"own code", "qwen2", `{"auto_map": {"AutoModel": "modeling_qwen.Qwen2Model"}}`, "(auto_map: modeling_qwen.Qwen2Model) is not run"},
 		{"window of another family", "llama", `{"sliding_window": 16}`, "sliding_window 16 is not applied"},
@@ -221,5 +223,37 @@ func TestIgnoredMayGo(t *testing.T) {
 	}
 	if gone < 100 {
 		t.Errorf("only %d keys were ignored", gone)
+	}
+}
+
+// Pairs of settings that mean the same to transformers: null is false where a class allows it, and of two keys for one
+// thing, only one counts.
+func TestConfigTwins(t *testing.T) {
+	const scaled = `{"rope_type": "linear", "rope_theta": 100.0, "factor": 3.0}`
+	for _, c := range []struct{ family, one, other string }{
+		{"deepseek_v3", `{"rope_interleave": null}`, `{"rope_interleave": false}`},
+		{"youtu", `{"rope_interleave": null}`, `{"rope_interleave": false}`},
+		{"sarvam_mla", `{"rope_interleave": "absent"}`, `{"rope_interleave": true}`},
+		{"falcon_serial", `{"multi_query": null}`, `{"multi_query": false}`},
+		{"falcon_serial", `{"parallel_attn": null}`, `{"parallel_attn": false}`},
+		{"falcon", `{"multi_query": "absent", "parallel_attn": "absent"}`, `{"multi_query": true, "parallel_attn": true}`},
+		{"falcon_h1_norm", `{"mamba_norm_before_gate": null}`, `{"mamba_norm_before_gate": false}`},
+		{"gpt_neo", `{"attention_layers": ["local", "global", "global", "local"]}`, `{"attention_layers": "absent", "attention_types": [[["local", "global"], 1], [["global", "local"], 1]]}`},
+		{"phimoe", `{"original_max_position_embeddings": 64}`, `{}`},
+		{"cohere2_moe", `{"rope_parameters": ` + scaled + `, "rope_scaling": {"type": "default"}}`, `{"rope_parameters": ` + scaled + `}`},
+	} {
+		one, err := ReadConfig(changed(t, c.family, c.one))
+		if err != nil {
+			t.Errorf("%s %s: %v", c.family, c.one, err)
+			continue
+		}
+		other, err := ReadConfig(changed(t, c.family, c.other))
+		if err != nil {
+			t.Errorf("%s %s: %v", c.family, c.other, err)
+			continue
+		}
+		if diff := cmp.Diff(one.Spec, other.Spec); diff != "" {
+			t.Errorf("%s: %s is not %s:\n%s", c.family, c.one, c.other, diff)
+		}
 	}
 }

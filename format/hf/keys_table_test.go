@@ -81,7 +81,8 @@ var unused = map[string][]string{
 	"each kind of layer has parameters of its own in rope_parameters": append(each(kindsOfRoPE, "rope_theta"), "mellum:rope_scaling"),
 	"rotated in one way only, by rotary_dim": each([]string{"gptj", "codegen"},
 		"rope_theta", "rope_scaling", "partial_rotary_factor", "rope_parameters", "original_max_position_embeddings", "head_dim", "rope_parameters.*"),
-	"computed anew from other keys":         {"gpt_neo:attention_layers", "cohere2:head_dim"},
+	"computed anew from other keys":         {"cohere2:head_dim"},
+	"another key counts, as a note says":    {"gpt_neo:attention_types", "phimoe:original_max_position_embeddings"},
 	"an old name counts, as a note says":    {"gpt_neox:rope_theta", "gpt_neox:partial_rotary_factor"},
 	"the configuration's class replaces it": {"deepseek_v2:head_dim", "deepseek_v32:head_dim", "glm_moe_dsa:head_dim", "minicpm3:head_dim"},
 	"of what chooses positions, of which all are chosen in contexts up to index_topk": slices.Concat(

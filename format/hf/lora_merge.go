@@ -92,7 +92,7 @@ func (m *merger) group() error {
 			key.module, key.depth = strings.TrimSuffix(key.module, ".base_layer"), key.depth+1
 		}
 		if decoders[t.dtype] == nil || elementSize[t.dtype] < 2 {
-			return m.fail(t, "unsupported dtype %s; supported: BF16, F16, F32", t.dtype)
+			return m.fail(t, "unsupported dtype %s; supported: BF16, F16, F32, F64", t.dtype)
 		}
 		g := m.groups[key]
 		if g == nil {

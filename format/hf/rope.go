@@ -46,6 +46,15 @@ func (d *draft) noteRivals(params *object) {
 	}
 }
 
+// onlyIn drops a key that counts in the parameters of the RoPE alone.
+func (d *draft) onlyIn(params *object, key string) {
+	inner, outer := params.values[key], d.values[key]
+	if inner != nil && outer != nil && outer.Kind() != 'n' {
+		d.noteDifference(params.path+key, inner, d.path+key, outer)
+	}
+	delete(d.values, key)
+}
+
 // ropeObject returns rope_scaling, unless it is empty, else rope_parameters, else an empty object.
 func (d *draft) ropeObject() *object {
 	scaling, params := d.object.object("rope_scaling"), d.object.object("rope_parameters")

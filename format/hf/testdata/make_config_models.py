@@ -27,6 +27,7 @@ SIZES = dict(
 GPT2 = dict(model_type="gpt2", vocab_size=64, n_embd=32, n_layer=4, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2)
 FULL, SLIDING = "full_attention", "sliding_attention"
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
+LATENT = dict(kv_lora_rank=12, qk_nope_head_dim=4, qk_rope_head_dim=8, v_head_dim=8)
 FACTORS = dict(short_factor=[1.0, 1.1, 1.2, 1.3], long_factor=[1.0, 2.0, 3.0, 4.0])
 
 # name: (model_type, changes to SIZES); a value of ... removes the key
@@ -101,6 +102,9 @@ CASES = {
     "smollm3, layers": ("smollm3", dict(no_rope_layers=[1, 0, 0, 1, 1, 1], layer_types=[FULL] * 4, rope_theta=5000)),
     "granite": ("granite", dict(embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.0078125, logits_scaling=16.0)),
     "starcoder2": ("starcoder2", dict(sliding_window=5, hidden_act="gelu", use_bias=False)),
+    "minicpm3, magnitude of yarn": ("minicpm3", dict(
+        LATENT, q_lora_rank=16, num_key_value_heads=4, scale_emb=3.0, scale_depth=1.4, dim_model_base=16,
+        rope_parameters=dict(YARN, rope_theta=500.0, mscale=0.8, mscale_all_dim=1.0))),
     "starcoder2, defaults": ("starcoder2", dict(num_key_value_heads=...)),
     "gpt_neox": ("gpt_neox", dict(rotary_pct=0.5, rotary_emb_base=500, hidden_act="gelu_fast", num_key_value_heads=1)),
     "gpt_neox, old and new names": ("gpt_neox", dict(rotary_pct=0.5, partial_rotary_factor=1.0, rotary_emb_base=500, rope_theta=900)),
@@ -123,8 +127,8 @@ def layer(config, module, seen):
     mlp = first(module, "mlp", "feed_forward")
     experts = getattr(mlp, "experts", None)
     out = dict(
-        head_dim=first(attention, "head_dim", "head_size"), scale=attention.scaling, seen=seen,
-        residual=getattr(module, "residual_multiplier", 1.0), parallel=getattr(module, "use_parallel_residual", False),
+        head_dim=first(attention, "head_dim", "head_size", "qk_head_dim"), scale=attention.scaling, seen=seen,
+        residual=first(module, "residual_multiplier", "residual_scale") or 1.0, parallel=getattr(module, "use_parallel_residual", False),
         rotated=bool(getattr(attention, "use_rope", config.model_type != "gpt2")),
         softcap=(getattr(attention, "attn_logit_softcapping", None) or 0.0) if config.model_type == "gemma2" else 0.0,
         experts=0 if experts is None else experts.num_experts,
@@ -169,7 +173,7 @@ def describe(config):
     kinds = [y for i, y in enumerate(layers) if y not in layers[:i]]
     norms = [m for n, m in body.named_modules() if n.endswith(("norm", "ln_f"))]
     embedding = model.get_input_embeddings()
-    scale = math.sqrt(config.hidden_size) if config.model_type.startswith("gemma") else getattr(config, "embedding_multiplier", 1.0)
+    scale = math.sqrt(config.hidden_size) if config.model_type.startswith("gemma") else first(config, "embedding_multiplier", "scale_emb") or 1.0
     return dict(
         vocab=embedding.weight.shape[0], hidden=embedding.weight.shape[1], positions=config.max_position_embeddings,
         heads=config.num_attention_heads, tied=model.get_output_embeddings().weight is embedding.weight, rope=ropes,

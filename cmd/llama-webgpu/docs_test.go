@@ -22,8 +22,27 @@ type page struct {
 
 var (
 	fence = regexp.MustCompile("(?ms)^( *)```.*?^ *```$")
-	span  = regexp.MustCompile("(?s)``(.+?)``|`([^`]+)`")
+	ticks = regexp.MustCompile("`+")
 )
+
+// spansOf returns the code spans of a text: each ends at the next run of as many backticks as it begins with.
+func spansOf(text string) (spans []string) {
+	for {
+		begin := ticks.FindStringIndex(text)
+		if begin == nil {
+			return spans
+		}
+		mark := text[begin[0]:begin[1]]
+		text = text[begin[1]:]
+		for _, end := range ticks.FindAllStringIndex(text, -1) {
+			if text[end[0]:end[1]] == mark {
+				spans = append(spans, strings.Join(strings.Fields(text[:end[0]]), " "))
+				text = text[end[1]:]
+				break
+			}
+		}
+	}
+}
 
 // pages reads all Markdown files that are written for people.
 func pages(t *testing.T) []page {
@@ -57,11 +76,7 @@ func readPage(t *testing.T, file string) page {
 	text := string(data)
 	p := page{name: filepath.ToSlash(rel), text: fence.ReplaceAllString(text, "")}
 	p.code = strings.Join(fence.FindAllString(text, -1), "\n")
-	var spans []string
-	for _, m := range span.FindAllStringSubmatch(p.text, -1) {
-		spans = append(spans, strings.Join(strings.Fields(m[1]+m[2]), " "))
-	}
-	p.spans = strings.Join(spans, "\n")
+	p.spans = strings.Join(spansOf(p.text), "\n")
 	return p
 }
 

@@ -84,7 +84,11 @@ func Handler(o Options) http.Handler {
 func (o *Options) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !o.known(r.Host) {
-			http.Error(w, fmt.Sprintf("this server does not answer to the name %q: start it with --allow-host to add a name", r.Host), http.StatusMisdirectedRequest)
+			text := fmt.Sprintf("this server does not answer to the name %q: start it with --allow-host to add a name", r.Host)
+			if r.Host == "" { // as load balancers ask by HTTP/1.0 whether it is there
+				text = "the request has no Host header: send one, such as Host: localhost"
+			}
+			http.Error(w, text, http.StatusMisdirectedRequest)
 			return
 		}
 		h := w.Header()

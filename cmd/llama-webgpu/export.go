@@ -93,7 +93,7 @@ func exportBundle(c *cli.Context) (err error) {
 	case c.Bool("json"):
 		return cmdline.PrintJSON(c, exported{out, w.Files, w.Tensors, w.Bytes})
 	case !c.Bool(quietFlag.Name):
-		fmt.Fprintf(stdout(c), "%s: %d tensors, %s, in %d file(s) of weights\n", out, w.Tensors, cmdline.HumanSize(w.Bytes), len(w.Files))
+		fmt.Fprintf(stdout(c), "%s: %d tensors, %s, in %s of weights\n", out, w.Tensors, cmdline.HumanSize(w.Bytes), counted(len(w.Files), "file"))
 	}
 	return nil
 }

@@ -23,9 +23,14 @@ var formFlags = []cli.Flag{
 func newForm(c *cli.Context, files *llm.Files) (*llm.Form, error) {
 	var given []string
 	for _, f := range formFlags {
-		if name := f.Names()[0]; c.IsSet(name) {
-			given = append(given, "--"+name)
+		name := f.Names()[0]
+		if !c.IsSet(name) {
+			continue
 		}
+		if c.Value(name) == "" {
+			return nil, cmdline.Usagef("--%s: its value is empty", name)
+		}
+		given = append(given, "--"+name)
 	}
 	if len(given) == 0 {
 		return nil, nil

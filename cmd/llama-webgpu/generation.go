@@ -48,7 +48,10 @@ func (p *printer) stream(pieces iter.Seq2[llm.Piece, error]) (*llm.Result, error
 
 // overflowed says what can be done about a prompt that is too long.
 func overflowed(err error) error {
-	if errors.Is(err, llm.ErrTooLong) && !errors.As(err, new(*llm.OptionError)) {
+	switch {
+	case errors.As(err, new(*llm.OptionError)): // of --keep, once the prompt is known
+		return fmt.Errorf("--%w", err)
+	case errors.Is(err, llm.ErrTooLong):
 		return fmt.Errorf("%w; give a larger --max-seq-len, or drop the oldest tokens with --on-overflow truncate or shift", err)
 	}
 	return err

@@ -124,9 +124,12 @@ func (i *inference) close() (err error) {
 	return errors.Join(err, i.files.Close())
 }
 
-// prepare makes the form of the text, and the template of a chat.
+// prepare makes the form of the text and the template of a chat, and checks what depends on the vocabulary.
 func (i *inference) prepare() error {
-	var err error
+	err := checkBiases(i.c, i.files)
+	if err != nil {
+		return err
+	}
 	if i.form, err = newForm(i.c, i.files); err != nil || !i.c.Bool("chat") {
 		return err
 	}
@@ -236,9 +239,24 @@ func checkSampling(c *cli.Context) error {
 	}
 	o := generateOptions(c, 0)
 	if err := o.Validate(); err != nil {
-		return cmdline.Usagef("%v", err)
+		return wrongOption(err)
+	}
+	if c.IsSet("keep") && (o.Overflow == "" || o.Overflow == llm.OverflowError) {
+		return cmdline.Usagef("infer: --keep needs --on-overflow truncate or shift")
 	}
 	return nil
+}
+
+// checkBiases reports biases of tokens that the model does not have.
+func checkBiases(c *cli.Context, files *llm.Files) error {
+	bias, err := biases(c)
+	vocabulary := files.Weights.Spec().Vocab
+	for id := range bias {
+		if int(id) >= vocabulary {
+			return fmt.Errorf("--logit-bias %d: the model has %d tokens, the last of them %d", id, vocabulary, vocabulary-1)
+		}
+	}
+	return err
 }
 
 // seedOf returns --seed, or a random one.

@@ -61,9 +61,7 @@ func judgeText(c *cli.Context) (t run.Text, err error) {
 	if c.IsSet("window-tokens") {
 		t.Tokens = c.Int("window-tokens")
 	}
-	if t.Name != "" {
-		t.Text, err = cmdline.ReadText(c, "text")
-	}
+	t.Text, err = cmdline.ReadSome(c, "text")
 	return t, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -31,18 +30,18 @@ func readPrompts(c *cli.Context) ([]string, error) {
 	case c.IsSet("prompt"):
 		texts := c.StringSlice("prompt")
 		if len(texts) == 1 && texts[0] == "-" {
-			data, err := io.ReadAll(c.App.Reader)
-			return []string{withoutEnd(string(data))}, err
+			text, err := cmdline.ReadInput(c)
+			return []string{withoutEnd(text)}, err
 		}
 		return texts, nil
 	case talks(c):
 		return nil, nil
 	}
-	return nil, cmdline.Usagef("infer: --prompt is missing (or --chat, to talk line by line); see llama-webgpu infer --help")
+	return nil, cmdline.Usagef("infer: --prompt is missing (--prompt - reads standard input, --chat talks line by line); see llama-webgpu infer --help")
 }
 
 // withoutEnd returns a text without the end of its last line, which is not part of it.
-func withoutEnd(text string) string { return strings.TrimSuffix(text, "\n") }
+func withoutEnd(text string) string { return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r") }
 
 // promptList reads prompts: one a line, or, from a file called .jsonl, one in each JSON value: a string or
 // an object with a "prompt". Empty lines are none.
@@ -50,9 +49,7 @@ func promptList(c *cli.Context, path string) ([]string, error) {
 	var text string
 	var err error
 	if path == "-" {
-		var data []byte
-		data, err = io.ReadAll(c.App.Reader)
-		text = string(data)
+		text, err = cmdline.ReadInput(c)
 	} else {
 		text, err = cmdline.ReadText(c, "prompts")
 	}

@@ -63,7 +63,7 @@ Examples:
 		&cli.BoolFlag{Name: "resume", Usage: "continue an interrupted run, if there was one", Category: "Input and output", DisableDefaultText: true},
 		&cli.BoolFlag{Name: "discard", Usage: "remove what an interrupted run left, and start over", Category: "Input and output", DisableDefaultText: true},
 		&cli.StringFlag{Name: "max-shard-size", Usage: "`SIZE`: split model.wgpu into files of at most this size (2GB, 100MB)", DefaultText: "one file", Category: "Input and output"},
-		&cli.BoolFlag{Name: "dry-run", Usage: "show what would be done, and the disk and GPU memory it needs; write nothing", Category: "Input and output", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "dry-run", Usage: "show what would be done, and the disk and GPU memory it needs; write no bundle", Category: "Input and output", DisableDefaultText: true},
 		&cli.IntFlag{Name: "context", Usage: "with --dry-run: GPU memory at a context of `N` tokens", DefaultText: "what the model was trained for, at most 4096", Category: "Input and output"},
 
 		&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "`TYPE`: format of the matrices: int8, int4, int2, or f16 to keep them (required, unless --bits is given)", Category: "Format"},
@@ -130,6 +130,7 @@ var quantizeBounds = []cmdline.Bound{
 	{Name: "threads", Least: 1, Most: 4096},
 	{Name: "calibration-windows", Most: cmdline.Unbounded, Not: "0: all of the text"},
 	{Name: "calibration-tokens", Least: run.LeastTokens, Most: cmdline.Unbounded},
+	{Name: "calibration-minutes", Most: cmdline.Unbounded, Open: true},
 	{Name: "correction", Most: 1},
 }
 

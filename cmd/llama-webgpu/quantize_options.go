@@ -92,10 +92,17 @@ func checkCalibration(c *cli.Context, p *auto.Policy) error {
 		return cmdline.Usagef("quantize: what --bits chooses is not known without a run: --dry-run takes the file of --write-config of one")
 	case c.String("sensitivity") != "" && p.Bits == 0:
 		return cmdline.Usagef("quantize: --sensitivity is for --bits")
-	case c.Bool("no-refinement") && !gptq && p.Method != auto.Auto:
-		return cmdline.Usagef("quantize: --no-refinement is for --method gptq")
-	case c.String("calibration") != "" && !gptq && p.Method != auto.Auto:
-		return cmdline.Usagef("quantize: --calibration is for --method gptq")
+	case c.IsSet("calibration-minutes") && p.Method != auto.Auto:
+		return cmdline.Usagef("quantize: --calibration-minutes is for --method auto")
+	case c.IsSet("context") && !c.Bool("dry-run"):
+		return cmdline.Usagef("quantize: --context is for --dry-run")
+	case gptq || p.Method == auto.Auto:
+		return nil
+	}
+	for _, name := range []string{"calibration", "calibration-chat", "calibration-windows", "calibration-tokens", "correction", "no-refinement", "device", "adapter"} {
+		if c.IsSet(name) {
+			return cmdline.Usagef("quantize: --%s is for --method gptq", name)
+		}
 	}
 	return nil
 }
@@ -112,9 +119,7 @@ func calibration(c *cli.Context) (k auto.Calibration, err error) {
 	if k.Correction == 0 {
 		k.Correction = -1 // none
 	}
-	if c.String("calibration") != "" {
-		k.Text, err = cmdline.ReadText(c, "calibration")
-	}
+	k.Text, err = cmdline.ReadSome(c, "calibration")
 	return k, err
 }
 

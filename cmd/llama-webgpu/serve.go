@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -98,7 +99,7 @@ func serve(c *cli.Context) error {
 	if !c.Bool("no-reference") {
 		o.Reference = (&referenceServer{models: l.models}).logits
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(c.String("host"), fmt.Sprint(c.Int("port"))))
+	listener, err := listen(c.String("host"), c.Int("port"))
 	if err != nil {
 		return err
 	}
@@ -112,6 +113,20 @@ func serve(c *cli.Context) error {
 		fmt.Fprintf(c.App.ErrWriter, "warning: whoever reaches %s may use the API: set --api-key, or --no-api\n", c.String("host"))
 	}
 	return serveUntil(c.Context, newServer(service.handler(web.Handler(o))), service.listener(listener), c.Duration("grace"))
+}
+
+// listen opens the port, and says what helps if that fails.
+func listen(host string, port int) (net.Listener, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%w: another program listens there: choose another port with --port, or 0 for any that is free", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%w: --host is none of this machine's addresses; 0.0.0.0 is all of them", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w: choose a port above 1023 with --port", err)
+	}
+	return l, err
 }
 
 // named counts models, and names those that clients can ask for: the first ones, if they are many.

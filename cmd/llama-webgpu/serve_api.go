@@ -23,7 +23,7 @@ var apiFlags = []cli.Flag{
 	&cli.StringFlag{Name: "api-key", Usage: "`KEY`: clients must send it, as Authorization: Bearer KEY", EnvVars: []string{"LLAMA_WEBGPU_API_KEY"}, Category: "API"},
 	&cli.StringSliceFlag{Name: "cors", Usage: "`ORIGIN`: pages from there may use the API; *: all pages (repeatable)", Category: "API"},
 	&cli.StringSliceFlag{Name: "alias", Usage: "`NAME`: another name of the model, or MODEL=NAME if there are several (repeatable)", Category: "API"},
-	&cli.IntFlag{Name: "parallel", Aliases: []string{"np"}, Value: 4, Usage: "generate up to `N` texts at once", Category: "API"},
+	&cli.IntFlag{Name: "parallel", Aliases: []string{"np"}, Value: 4, Usage: "generate up to `N` texts at once; the CPU engine generates one", Category: "API"},
 	&cli.IntFlag{Name: "queue", Value: 64, Usage: "let up to `N` texts wait, and answer others with 429", Category: "API"},
 	&cli.IntFlag{Name: "max-seq-len", Aliases: []string{"c"}, Usage: "`N`: context length: prompt and text have at most N tokens", DefaultText: "what the model was trained for, at most 4096", Category: "API"},
 }
@@ -97,6 +97,9 @@ func loadServed(ctx context.Context, c *cli.Context, m web.Model) (*server.Loade
 	}
 	if e.Device == engine.CPU {
 		o.Sequences = 1
+		if n := c.Int("parallel"); c.IsSet("parallel") && n > 1 {
+			slog.Warn("the CPU engine generates one text at a time, others wait", "model", m.Name, "parallel", n)
+		}
 	}
 	model, err := files.Load(ctx, o)
 	if err != nil {

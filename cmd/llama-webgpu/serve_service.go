@@ -50,6 +50,9 @@ func newService(c *cli.Context) (s service, err error) {
 		if err != nil {
 			return s, cmdline.Usagef("--gpu-memory %s: %v", cmdline.Quoted(text), err)
 		}
+		if n < 1<<20 { // the unit was forgotten
+			return s, cmdline.Usagef("--gpu-memory %s: is %d bytes, want a size such as 20GB", cmdline.Quoted(text), n)
+		}
 		s.memory = uint64(n)
 	}
 	if err := llm.Pooling(c.String("pooling")).Validate(); err != nil {
@@ -60,8 +63,10 @@ func newService(c *cli.Context) (s service, err error) {
 			return s, fmt.Errorf("--slot-save-path: %w", err)
 		}
 	}
-	if t := c.Duration("keep-alive"); t < 0 {
-		return s, cmdline.Usagef("--keep-alive %v: want a time above 0", t)
+	for _, name := range []string{"keep-alive", "grace"} {
+		if t := c.Duration(name); t < 0 {
+			return s, cmdline.Usagef("--%s %v: want a time of 0 or more", name, t)
+		}
 	}
 	switch format := c.String("log"); format {
 	case "":

@@ -177,6 +177,21 @@ func TestService(t *testing.T) {
 	}
 }
 
+// TestListen has the port taken, and an address that is not this machine's.
+func TestListen(t *testing.T) {
+	l, err := listen("127.0.0.1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := listen("127.0.0.1", l.Addr().(*net.TCPAddr).Port); err == nil || !strings.Contains(err.Error(), "another program listens there: choose another port with --port") {
+		t.Errorf("the port is taken: %v", err)
+	}
+	if _, err := listen("192.0.2.1", 0); err == nil || !strings.Contains(err.Error(), "--host is none of this machine's addresses") {
+		t.Errorf("another machine's address: %v", err)
+	}
+}
+
 func TestServiceMistakes(t *testing.T) {
 	cert, key, _ := selfSigned(t)
 	for want, flags := range map[string][]string{
@@ -184,6 +199,8 @@ func TestServiceMistakes(t *testing.T) {
 		"certificate":                   {"--tls-cert", key, "--tls-key", key},
 		"no such file":                  {"--tls-cert", "nothing", "--tls-key", key},
 		"--gpu-memory much: ":           {"--gpu-memory", "much"},
+		"--gpu-memory 20: is 20 bytes":  {"--gpu-memory", "20"},
+		"--grace -1s: want a time":      {"--grace=-1s"},
 		`--pooling "max": want last`:    {"--pooling", "max"},
 		"--keep-alive -5s: want a time": {"--keep-alive=-5s"},
 		"--log xml: want text or json":  {"--log", "xml"},

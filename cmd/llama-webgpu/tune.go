@@ -195,6 +195,11 @@ func checkWeights(c *cli.Context) error {
 	if (c.String("model") == "") == (c.String("shape") == "") {
 		return cmdline.Usagef("%s: want either --model or --shape; see llama-webgpu %s --help", c.Command.Name, c.Command.Name)
 	}
+	for _, name := range []string{"format", "block-size"} {
+		if c.IsSet(name) && c.String("model") != "" {
+			return cmdline.Usagef("%s: --%s is for --shape: a bundle has its own", c.Command.Name, name)
+		}
+	}
 	return cmdline.OneOf(c, "format", "int8", "int4", "int2", "f16")
 }
 

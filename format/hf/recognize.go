@@ -115,8 +115,9 @@ func recognizeFile(path string) Found {
 // recognizeDir looks at the names in a directory.
 func recognizeDir(dir string, names []string) Found {
 	has := func(name string) bool { return slices.Contains(names, name) }
+	bundled := slices.ContainsFunc(names, func(n string) bool { return filepath.Ext(n) == ".wgpu" }) // in one file, or in several
 	switch {
-	case has("manifest.json") && has("model.wgpu") && len(weightsIn(dir)) == 0:
+	case has("manifest.json") && bundled && len(weightsIn(dir)) == 0:
 		return Found{BundleKind, "is a bundle that quantize has made: run it with: llama-webgpu infer --model " + dir}
 	case has("config.json") && (has(indexFile) || len(weightsIn(dir)) > 0) && !has("model_index.json"):
 		return Found{CheckpointKind, "is a checkpoint: make a bundle of it with: llama-webgpu quantize -i " + dir + " -o OUT -f int4"}
@@ -124,7 +125,7 @@ func recognizeDir(dir string, names []string) Found {
 		return Found{AdapterKind, ofMLX(dir)}
 	case has(adapterConfig):
 		return Found{AdapterKind, "is an adapter, no model of its own: " + adapterAdvice(dir)}
-	case !has("manifest.json") && slices.ContainsFunc(names, func(n string) bool { return filepath.Ext(n) == ".wgpu" }):
+	case !has("manifest.json") && bundled:
 		return Found{OtherKind, "has the weights of a bundle but no manifest.json, without which they mean nothing: copy the bundle again, or make it again with llama-webgpu quantize"}
 	case has("model_index.json"):
 		return Found{OtherKind, "is a diffusers pipeline, which makes images or sound; want a language model"}

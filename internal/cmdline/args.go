@@ -38,7 +38,7 @@ func Check(c *cli.Context, positional []string, required ...string) error {
 		}
 		name := positional[i]
 		if given := c.String(name); c.IsSet(name) && filepath.Clean(given) != filepath.Clean(arg) {
-			return Usagef("%s: --%s is given twice, as %q and as %q", c.Command.Name, name, given, arg)
+			return Usagef("%s: --%s is given twice, as %q and as %q%s", c.Command.Name, name, given, arg, ofReport(c))
 		}
 		if err := c.Set(name, arg); err != nil {
 			return err
@@ -50,6 +50,14 @@ func Check(c *cli.Context, positional []string, required ...string) error {
 		}
 	}
 	return nil
+}
+
+// ofReport explains an argument that may have been meant for --json, "": it was given without one, or not at all.
+func ofReport(c *cli.Context) string {
+	if FindFlag(c.Command.Flags, ReportFlag.Name) != cli.Flag(ReportFlag) || c.String(ReportFlag.Name) != "-" {
+		return ""
+	}
+	return " (a file for --json is called ….json, or is given as --json=FILE)"
 }
 
 // OneOf reports a flag whose value is not in the list.

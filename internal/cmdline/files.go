@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
@@ -74,15 +75,45 @@ func ReadFile(c *cli.Context, flag string) ([]byte, error) {
 	return data, nil
 }
 
+// ReadSome is ReadText for a text that stands in for another one if the flag is not given: "". An empty file is an error, as is
+// an empty value, so that neither is taken for that.
+func ReadSome(c *cli.Context, flag string) (string, error) {
+	switch {
+	case !c.IsSet(flag):
+		return "", nil
+	case c.String(flag) == "":
+		return "", Usagef("--%s: its value is empty: want the path of a file", flag)
+	}
+	text, err := ReadText(c, flag)
+	if err == nil && strings.TrimSpace(text) == "" {
+		err = fmt.Errorf("--%s %s: has no text", flag, Quoted(c.String(flag)))
+	}
+	return text, err
+}
+
 // ReadText reads the text file that a flag names, without a byte order mark.
 func ReadText(c *cli.Context, flag string) (string, error) {
 	data, err := ReadFile(c, flag)
 	if err != nil {
 		return "", err
 	}
+	return asText(data, fmt.Sprintf("--%s %s", flag, Quoted(c.String(flag))))
+}
+
+// ReadInput reads standard input as ReadText reads a file.
+func ReadInput(c *cli.Context) (string, error) {
+	data, err := io.ReadAll(c.App.Reader)
+	if err != nil {
+		return "", err
+	}
+	return asText(data, "standard input")
+}
+
+// asText returns the text in a file, without a byte order mark; name is what an error calls it.
+func asText(data []byte, name string) (string, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if err := CheckText(data); err != nil {
-		return "", fmt.Errorf("--%s %s: %w", flag, Quoted(c.String(flag)), err)
+		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	return string(data), nil
 }

@@ -72,6 +72,8 @@ func wants(flags []cli.Flag, name string) string {
 		return "a whole number"
 	case *cli.Uint64Flag:
 		return "a whole number from 0 to 18446744073709551615"
+	case *cli.DurationFlag:
+		return "a time with its unit, such as 30s or 5m"
 	}
 	return "a number"
 }

@@ -56,7 +56,7 @@ func asAPI(err error) *apiError {
 		name, _, _ := strings.Cut(option.Error(), " ")
 		name = strings.ReplaceAll(strings.TrimSuffix(name, ":"), "-", "_")
 		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", name, ""}
-	case errors.Is(err, llm.ErrNoTemplate), errors.Is(err, llm.ErrNoTokens), errors.Is(err, llm.ErrNoTokenizer):
+	case errors.Is(err, llm.ErrNoTokens), errors.Is(err, llm.ErrNoTokenizer):
 		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", "", ""}
 	}
 	return &apiError{http.StatusInternalServerError, err.Error(), "server_error", "", ""}

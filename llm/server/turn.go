@@ -55,11 +55,16 @@ func (q *request) renderer(l *loaded) tools.Render {
 	}
 }
 
+// noTemplate says what can be done with a model that was not trained to chat.
+func noTemplate(l *loaded) error {
+	return bad("", "model %s has no chat template: it was not trained to chat; let it continue a text with /v1/completions, or quantize it again with a chat_template.jinja beside its tokenizer.json", l.ID)
+}
+
 // template is the model's, with the variables of the request, and tools if there are some.
 func (q *request) template(l *loaded, offered string) (llm.Template, error) {
 	own := l.scheduler.Model().Vocabulary().Template
 	if own == nil {
-		return nil, llm.ErrNoTemplate
+		return nil, noTemplate(l)
 	}
 	vars, err := q.effort()
 	if err != nil {
@@ -132,7 +137,7 @@ func (q *request) turn(l *loaded) (*turn, error) {
 		return nil, err
 	}
 	if l.scheduler.Model().Vocabulary().Template == nil {
-		return nil, fmt.Errorf("model %s %w", l.ID, llm.ErrNoTemplate)
+		return nil, noTemplate(l)
 	}
 	t := &turn{format: l.format()}
 	if t.parsing.Tools, t.choice, err = q.offered(); err != nil {

@@ -76,12 +76,12 @@ func newPlan(ctx context.Context, src Source, o Options) (*plan, error) {
 func (p *plan) checkPatterns() error {
 	for _, re := range p.opts.KeepF16 {
 		if !p.matches(re) {
-			return fmt.Errorf("keep f16 %q: matches the name of no matrix", re)
+			return fmt.Errorf("keep f16 %q: matches the name of no matrix; llama-webgpu inspect --tensors lists the names", re)
 		}
 	}
 	for _, v := range p.opts.Overrides {
 		if !p.matches(v.Match) {
-			return fmt.Errorf("override %q: matches the name of no matrix", v.Match)
+			return fmt.Errorf("override %q: matches the name of no matrix; llama-webgpu inspect --tensors lists the names", v.Match)
 		}
 	}
 	return nil

@@ -288,6 +288,9 @@ MORE = {
                                        target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"])),
     "lora_expert": ("mixtral", dict(r=2, lora_alpha=3, target_modules=["q_proj"], target_parameters=["experts.down_proj"])),
     "lora_transposed": ("llama4", dict(r=2, lora_alpha=3, target_modules=["q_proj"], target_parameters=["experts.gate_up_proj"])),
+    "lora_in_out": ("gpt_oss", dict(r=1, lora_alpha=2, target_modules=["k_proj"],
+                                    target_parameters=["experts.gate_up_proj", "experts.down_proj"])),
+    "lora_tied_tokens": ("llama", dict(r=2, lora_alpha=6, target_modules=["lm_head", "o_proj"], trainable_token_indices=[3, 90, 7])),
 }
 
 

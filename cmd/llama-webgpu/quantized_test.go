@@ -116,6 +116,7 @@ func TestMergedAdapters(t *testing.T) {
 		"lora_llama": "llama", "lora_phi3": "phi3", "lora_gpt2": "gpt2",
 		"lora_dora": "gpt2", "lora_tied": "llama", "lora_head": "mistral", "lora_whole": "qwen2", "lora_tokens": "qwen3",
 		"lora_experts": "qwen3_moe", "lora_expert": "mixtral", "lora_transposed": "llama4",
+		"lora_in_out": "gpt_oss", "lora_tied_tokens": "llama",
 	} {
 		golden, err := verify.ReadGolden(made + adapter + "/golden.safetensors")
 		if err != nil {

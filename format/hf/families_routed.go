@@ -117,6 +117,7 @@ var routedFamilies = map[string]*family{
 		})),
 		experts:  gptOSSExperts,
 		prefixes: modelPrefix,
+		inFirst:  true,
 		aliases:  map[string]string{"num_experts": "num_local_experts"},
 		defaults: `{"vocab_size": 201088, "hidden_size": 2880, "intermediate_size": 2880, "num_hidden_layers": 36,
 			"num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 64, "max_position_embeddings": 131072,

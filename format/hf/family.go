@@ -18,6 +18,7 @@ type family struct {
 	defaults  string                // JSON: what an absent key means; null is not absent
 	aliases   map[string]string     // other names of keys; where both are there, the key counts
 	borrows   bool                  // the class is that of another family
+	inFirst   bool                  // transformers says of its stacks of experts that they are [experts][in][out]
 	remote    bool                  // transformers has no code of it: its checkpoints bring that along
 	holds     *held                 // unless nil, this is a model around the language model, which is read instead
 	alone     *alone                // how the language model is written by itself; nil: as it is

@@ -51,7 +51,7 @@ func (b *binder) leftOut(name string) string {
 		return "layers that predict further tokens"
 	case otherHeads.MatchString(name) && b.hasHead(name):
 		return "heads for other tasks"
-	case b.spec.ContextLimit > 0 && strings.Contains(name, ".self_attn.indexer."):
+	case ofIndexer(b.spec, name):
 		return "what chooses positions in longer contexts"
 	case b.ofSharedKV(name):
 		return "keys and values of layers that read those of others"
@@ -178,6 +178,12 @@ func layerOf(name string) (n int, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// ofIndexer reports whether a tensor belongs to what chooses the positions that a token reads, in contexts that are
+// longer than those which are computed.
+func ofIndexer(spec *model.Spec, name string) bool {
+	return spec.ContextLimit > 0 && strings.Contains(name, ".self_attn.indexer.")
 }
 
 // otherParts are the parts of a multimodal model beside the language model.

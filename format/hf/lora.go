@@ -101,6 +101,7 @@ type adapter struct {
 	ranks, alphas []pattern
 	saved         []string         // names of modules that were trained as a whole
 	parameters    []string         // names of parameters that are no module's weight
+	thirdIsInput  bool             // stacks of experts are [experts][out][in] to the version of PEFT that wrote it
 	tokens        map[string][]int // trained tokens by the embedding's name; "": of any
 }
 
@@ -119,7 +120,7 @@ func parseAdapter(data []byte) (*adapter, error) {
 	if t := o.string("peft_type", ""); t != "LORA" {
 		o.fail("peft_type", "%s", otherMethod(t))
 	}
-	o.ignore(strings.Fields(`task_type base_model_name_or_path revision inference_mode auto_mapping peft_version target_modules
+	o.ignore(strings.Fields(`task_type base_model_name_or_path revision inference_mode auto_mapping target_modules
 		exclude_modules lora_dropout fan_in_fan_out layers_to_transform layers_pattern megatron_core lora_bias
 		ephemeral_gpu_offload runtime_config eva_config loftq_config corda_config lora_ga_config qalora_group_size ensure_weight_tying`)...)
 	checkInit(o)
@@ -127,6 +128,7 @@ func parseAdapter(data []byte) (*adapter, error) {
 		rank: float64(o.size("r", 8)), alpha: o.float("lora_alpha", 8), rooted: o.bool("use_rslora", false), dora: o.bool("use_dora", false),
 		saved: o.strings("modules_to_save"), parameters: o.strings("target_parameters"), tokens: tokensOf(o),
 	}
+	a.thirdIsInput = sinceStacksTurned(o.string("peft_version", ""))
 	switch b := o.string("bias", "none"); b {
 	case "none":
 	case "all", "lora_only":
@@ -145,6 +147,13 @@ func parseAdapter(data []byte) (*adapter, error) {
 }
 
 const mergeElsewhere = "if PEFT can merge it, save what model.merge_and_unload() returns, and quantize that"
+
+// sinceStacksTurned reports whether a version of PEFT is 0.19 or later. Those before 0.18 do not write theirs.
+func sinceStacksTurned(version string) bool {
+	var major, minor int
+	n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor)
+	return n == 2 && (major > 0 || minor >= 19)
+}
 
 // otherMethod says of a peft_type why it is not merged.
 func otherMethod(name string) string {

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -53,11 +54,14 @@ const (
 	kindLengths     = ".lora_magnitude_vector"
 	kindEmbA        = ".lora_embedding_A"
 	kindEmbB        = ".lora_embedding_B"
-	kindRows        = ".token_adapter.trainable_tokens_delta"
+	kindRows        = tokenAdapter + ".trainable_tokens_delta"
 	kindWhole       = ".weight"
 	kindWholeBias   = ".bias"
-	kindBase        = ".base_layer.weight"
-	kindBaseBias    = ".base_layer.bias"
+	kindBase        = baseLayer + ".weight"
+	kindBaseBias    = baseLayer + ".bias"
+	baseLayer       = ".base_layer"
+	tokenAdapter    = ".token_adapter"
+	originalModule  = ".original_module"
 	modulesToSave   = ".modules_to_save"
 	defaultName     = ".default"
 	adapterPrefix   = "base_model.model."
@@ -71,6 +75,11 @@ func (m *merger) fail(t tensorOf, format string, args ...any) error {
 	return fmt.Errorf("%s: tensor %q: %w", t.file, t.name, fmt.Errorf(format, args...))
 }
 
+// same reports whether two tensors are equal in every bit.
+func (s stored) same(o stored) bool {
+	return s.dtype == o.dtype && slices.Equal(s.shape, o.shape) && bytes.Equal(s.data, o.data)
+}
+
 // group sorts the tensors by modules and kinds.
 func (m *merger) group() error {
 	m.groups = map[groupKey]*group{}
@@ -78,18 +87,19 @@ func (m *merger) group() error {
 		t := tensorOf{m.s.tensors[name], name}
 		plain := strings.ReplaceAll(strings.TrimPrefix(name, adapterPrefix), defaultName, "")
 		plain = strings.ReplaceAll(strings.ReplaceAll(plain, modulesToSave, ""), "_orig_mod.", "")
+		plain = strings.Replace(strings.Replace(plain, originalModule, baseLayer, 1), tokenAdapter+baseLayer, baseLayer, 1)
 		plain = strings.Replace(plain, kindLengths+".weight", kindLengths, 1)
 		at := slices.IndexFunc(kinds, func(k string) bool { return strings.HasSuffix(plain, k) })
 		if at < 0 || strings.Contains(strings.TrimSuffix(plain, kinds[max(at, 0)]), "lora_") {
 			return m.fail(t, "%s", unexpectedNames)
 		}
-		if inParts(plain, otherParts) {
+		if inParts(plain, otherParts) || ofIndexer(m.c.config.spec, plain) {
 			m.left++
 			continue
 		}
 		key := groupKey{module: strings.TrimSuffix(plain, kinds[at])}
-		for strings.HasSuffix(key.module, ".base_layer") {
-			key.module, key.depth = strings.TrimSuffix(key.module, ".base_layer"), key.depth+1
+		for strings.HasSuffix(key.module, baseLayer) {
+			key.module, key.depth = strings.TrimSuffix(key.module, baseLayer), key.depth+1
 		}
 		if decoders[t.dtype] == nil || elementSize[t.dtype] < 2 {
 			return m.fail(t, "unsupported dtype %s; supported: BF16, F16, F32, F64", t.dtype)
@@ -99,7 +109,7 @@ func (m *merger) group() error {
 			g = &group{}
 			m.groups[key] = g
 		}
-		if other, twice := (*g)[kinds[at]]; twice {
+		if other, twice := (*g)[kinds[at]]; twice && !t.same(other.stored) {
 			return m.fail(t, "it is there twice, as %q too", other.name)
 		}
 		(*g)[kinds[at]] = t

@@ -273,3 +273,107 @@ func FuzzMerge(f *testing.F) {
 		}
 	})
 }
+
+// Some versions of PEFT save a tensor under two names, and beside a trained module what was there before.
+func TestMergeSavedTwice(t *testing.T) {
+	const head, norm = adapterPrefix + "lm_head", adapterPrefix + "model.layers.1.input_layernorm"
+	want := mustMerge(t, mustOpen(t, fixtureOf(t, "qwen2")), quantized+"lora_whole", 1)
+	before := mustOpen(t, fixtureOf(t, "qwen2"))
+	twice := func(all map[string]*tensorData) {
+		for _, module := range []string{head, norm} {
+			d := *all[module+".weight"]
+			all[module+modulesToSave+".weight"] = &d
+		}
+		values := bytesOf(valuesOf(t, before, "model.layers.1.input_layernorm.weight"))
+		all[norm+originalModule+".weight"] = &tensorData{DType: "F32", Shape: []int{32}, data: values}
+	}
+	sameModel(t, mustMerge(t, mustOpen(t, fixtureOf(t, "qwen2")), adapterOf(t, "lora_whole", twice), 1), want)
+	for name, x := range map[string]struct{ tensor, want string }{
+		"two values":  {norm + modulesToSave + ".weight", "it is there twice"},
+		"other model": {norm + originalModule + ".weight", "it differs from the checkpoint's"},
+	} {
+		dir := adapterOf(t, "lora_whole", func(all map[string]*tensorData) {
+			twice(all)
+			d := *all[x.tensor]
+			d.data = slices.Clone(d.data)
+			d.data[2] ^= 1
+			all[x.tensor] = &d
+		})
+		if err := mustOpen(t, fixtureOf(t, "qwen2")).Merge(dir, 1); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%s: error %v, want %s", name, err, x.want)
+		}
+	}
+}
+
+// The bias of a head comes along with its matrix where PEFT saves embeddings.
+func TestMergeHeadBias(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, adapterConfig), []byte(`{"peft_type": "LORA", "r": 1}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	bias := make([]float32, 96)
+	for i := range bias {
+		bias[i] = float32(i)
+	}
+	pack(t, filepath.Join(dir, adapterWeights), map[string]*tensorData{adapterPrefix + "lm_head.bias": {DType: "F32", Shape: []int{96}, data: bytesOf(bias)}})
+	c := mustMerge(t, mustOpen(t, fixtureOf(t, "phi")), dir, 1)
+	if have := valuesOf(t, c, "lm_head.bias"); !slices.Equal(have, bias) {
+		t.Errorf("bias %v", have)
+	}
+}
+
+// Before 0.19, PEFT took the second dimension of a stack [experts][out][in] for inputs.
+func TestMergeTurnedStacks(t *testing.T) {
+	want := mustMerge(t, mustOpen(t, fixtureOf(t, "qwen3_moe")), quantized+"lora_experts", 1)
+	const experts, rank = 6, 2
+	dir := adapterOf(t, "lora_experts", func(all map[string]*tensorData) {
+		for name, a := range maps.Clone(all) {
+			module, ok := strings.CutSuffix(name, kindA)
+			if !ok || !strings.Contains(module, "experts") {
+				continue
+			}
+			b := all[module+kindB]
+			in, out := a.Shape[1], b.Shape[0]
+			right, left := singles(a.data), singles(b.data)
+			newA, newB := make([]float32, len(left)), make([]float32, len(right))
+			for e := range experts {
+				for k := range rank {
+					for o := range out {
+						newA[(e*rank+k)*out+o] = left[o*rank*experts+k*experts+e]
+					}
+					for i := range in {
+						newB[i*rank*experts+k*experts+e] = right[(e*rank+k)*in+i]
+					}
+				}
+			}
+			all[name] = &tensorData{DType: "F32", Shape: []int{rank * experts, out}, data: bytesOf(newA)}
+			all[module+kindB] = &tensorData{DType: "F32", Shape: []int{in, rank * experts}, data: bytesOf(newB)}
+		}
+	})
+	sameModel(t, mustMerge(t, mustOpen(t, fixtureOf(t, "qwen3_moe")), dir, 1), want)
+}
+
+// Where matrices are square, the version of PEFT and the family say how a pair lies.
+func TestMergeSquareStacks(t *testing.T) {
+	pair := tensorOf{stored: stored{shape: []int{4, 4}}}
+	for _, c := range []struct {
+		version                     string
+		inFirst, transposed, turned bool
+	}{
+		{"0.21.2", false, false, false},
+		{"0.19.0.dev0@abc", false, false, false},
+		{"0.18.1", false, false, true},
+		{"", false, false, true},
+		{"0.21.2", false, true, true}, // Llama 4
+		{"0.18.1", false, true, false},
+		{"0.21.2", true, true, false}, // gpt-oss
+		{"", true, true, false},
+		{"1.0.0", false, false, false},
+	} {
+		m := &merger{a: &adapter{thirdIsInput: sinceStacksTurned(c.version)}, c: &Checkpoint{config: &config{family: &family{inFirst: c.inFirst}}}}
+		s := site{expert: -1, place: bound{experts: 2, total: 4, cols: 4, transposed: c.transposed}}
+		if turned := m.turnedPair(groupKey{}, s, pair, pair, 2); turned != c.turned {
+			t.Errorf("%+v: turned %t", c, turned)
+		}
+	}
+}

@@ -51,7 +51,7 @@ func (m *merger) pair(key groupKey, g group) error {
 			return m.fail(a, "DoRA of stacked experts is not supported; %s", mergeElsewhere)
 		}
 		if s.expert < 0 {
-			if err := m.stack(s, a, b, rank, scale); err != nil {
+			if err := m.stack(key, s, a, b, rank, scale); err != nil {
 				return err
 			}
 			continue
@@ -106,10 +106,11 @@ func (m *merger) parameter(key groupKey) (string, []site) {
 
 // stack merges a pair for all experts of a stack. Rows of A are those of one expert after the other,
 // columns of B those of one rank after the other.
-func (m *merger) stack(s site, a, b tensorOf, rank int, scale float32) error {
+func (m *merger) stack(key groupKey, s site, a, b tensorOf, rank int, scale float32) error {
 	experts, rows, cols := s.place.experts, s.place.total, s.place.cols
+	turn := m.turnedPair(key, s, a, b, rank)
 	right, left := cols, rows // of A and B
-	if s.place.transposed {   // PEFT takes such a matrix for one [out][in]
+	if turn {
 		right, left = rows, cols
 	}
 	if want := []int{rank * experts, right}; !slices.Equal(a.shape, want) {
@@ -130,12 +131,45 @@ func (m *merger) stack(s site, a, b tensorOf, rank int, scale float32) error {
 			}
 		}
 		d := &delta{rank: rank, cols: cols, scale: scale, left: byRow, right: byRank}
-		if s.place.transposed {
+		if turn {
 			d.left, d.right = turned(byRank, rank, rows), turned(byRow, cols, rank)
 		}
 		m.put(s, e, d)
 	}
 	return nil
+}
+
+// turnedPair reports whether the product of a pair is a stack's matrices turned: [in][out] for rows that are outputs.
+// PEFT took the second dimension of every stack for inputs until 0.19; since then it takes the third, unless the module
+// says that its matrices are [in][out]. Shapes tell, of this pair or of one for the same experts; where all
+// are square, the version does.
+func (m *merger) turnedPair(key groupKey, s site, a, b tensorOf, rank int) bool {
+	if turned, sure := ofShapes(s, a, b, rank); sure {
+		return turned
+	}
+	for other, g := range m.groups {
+		if other.module != key.module || other.depth == key.depth {
+			continue
+		}
+		name, sites := m.parameter(other)
+		if len(sites) == 0 || sites[0].expert >= 0 {
+			continue
+		}
+		rank, _, _ := m.gamma(name)
+		if turned, sure := ofShapes(sites[0], (*g)[kindA], (*g)[kindB], rank); sure {
+			return turned != (s.place.transposed != sites[0].place.transposed)
+		}
+	}
+	third := m.a.thirdIsInput && !m.c.config.family.inFirst
+	return third == s.place.transposed
+}
+
+// ofShapes tells whether a pair is turned, if the matrices of the stack are not square.
+func ofShapes(s site, a, b tensorOf, rank int) (turned, sure bool) {
+	n, rows, cols := rank*s.place.experts, s.place.total, s.place.cols
+	straight := slices.Equal(a.shape, []int{n, cols}) && slices.Equal(b.shape, []int{rows, n})
+	turned = slices.Equal(a.shape, []int{n, rows}) && slices.Equal(b.shape, []int{cols, n})
+	return turned, straight != turned
 }
 
 // turned reads the columns of a matrix [rows][cols] as rows.
@@ -217,7 +251,7 @@ func (m *merger) bias(key groupKey, g group) error {
 	t := g[kindBias]
 	sites := m.find(key.module + ".bias")
 	if sites == nil {
-		return m.fail(t, "the checkpoint has no bias %q that it could be added to", key.module+".bias")
+		return m.fail(t, "the checkpoint has no bias %q that it could be added to, so that PEFT cannot merge it either: train without lora_bias", key.module+".bias")
 	}
 	_, scale, _ := m.gamma(key.module)
 	if m.a.dora {

@@ -82,7 +82,7 @@ func (m *merger) whole(key groupKey, g group) error {
 		}
 		role := m.c.tensors[sites[0].tensor].Role
 		saved := slices.ContainsFunc(m.a.saved, func(s string) bool { return isNamed(key.module, s) })
-		if !saved && !(kind == kindWholeBias && m.a.bias) && role != model.RoleEmbed && role != model.RoleHead {
+		if !saved && !(kind == kindWholeBias && m.a.bias) && role != model.RoleEmbed && role != model.RoleHead && role != model.RoleHeadBias {
 			return m.fail(t, "a whole tensor that adapter_config.json does not speak of: neither modules_to_save nor bias name it")
 		}
 		same := true
@@ -107,10 +107,18 @@ func (m *merger) tokens(key groupKey, g group) error {
 	if sites == nil {
 		return m.fail(t, "the checkpoint has no matrix %q", key.module+".weight")
 	}
+	return m.rows(t, key.module, sites)
+}
+
+// rows puts the trained rows of a module in the place of a matrix's.
+func (m *merger) rows(t tensorOf, module string, sites []site) error {
+	if sites == nil {
+		return m.fail(t, "the checkpoint has no head that is a matrix")
+	}
 	s := sites[0]
 	ids := m.a.tokens[""]
 	for name, list := range m.a.tokens {
-		if name != "" && isNamed(key.module, name) {
+		if name != "" && isNamed(module, name) {
 			ids = list
 		}
 	}
@@ -196,6 +204,22 @@ func (m *merger) untie() error {
 		return err
 	}
 	m.sites = c.sites()
+	return m.headTokens(names[0])
+}
+
+// headTokens puts the trained rows of an embedding into the head that is called so, too: PEFT trains both as one where
+// they were tied, and adds a pair for the head to that.
+func (m *merger) headTokens(head string) error {
+	if g := m.groups[groupKey{module: head}]; g == nil || (*g)[kindA].data == nil {
+		return nil
+	}
+	for key, g := range m.groups {
+		if t, ok := (*g)[kindRows]; ok && key.module != head {
+			if err := m.rows(t, key.module, m.find(head+".weight")); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

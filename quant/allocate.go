@@ -16,9 +16,9 @@ type Choice struct {
 }
 
 // Allocate picks a choice for each matrix, by its index, so that together they have at most budget bits
-// and lose as little as a greedy hand finds: from the smallest choices on, whatever saves most for a bit
-// comes first (which is the best there is for every budget that is met exactly), and what is left of the
-// budget is spent where it still fits.
+// and a small loss. It is greedy: beginning with the smallest choices, it takes whatever saves most loss
+// per bit (which is optimal for every budget that is met exactly), and spends what is left of the budget
+// where it still fits.
 func Allocate(matrices [][]Choice, budget int64) ([]int, error) {
 	picks := make([]int, len(matrices))
 	for m, list := range matrices {

@@ -8,7 +8,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
-// Method names a way to choose the scale and zero-point of a
+// Method names a way to choose the scale and zero-point of a block.
 type Method string
 
 // The methods.

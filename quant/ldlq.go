@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-// Feedback rounds rows so that their products with typical inputs stay right: the error of a
-// column is made good by the columns after it (GPTQ, Frantar et al. 2022, in the form of LDLQ,
-// Chee et al. 2023), with the blocks' scales and zero-points fixed before, and the columns of the
-// strongest inputs first. It may be used by several goroutines.
+// Feedback rounds rows so that their products with typical inputs stay right: the columns after a
+// column compensate for its error (GPTQ, Frantar et al. 2022, in the form of LDLQ, Chee et al.
+// 2023), with the blocks' scales and zero-points fixed before, and the columns of the strongest
+// inputs first. It may be used by several goroutines.
 type Feedback struct {
 	n     int
 	order []int     // column at each step
@@ -28,9 +28,9 @@ type Feedback struct {
 	sums map[int]*blockSums // by block size
 }
 
-// NewFeedback prepares rounding for rows of n columns whose inputs x have Σ x·xᵀ = h, [n][n], of
-// which the lower triangle is read. To each number on the diagonal, damp times the geometric mean of it and of the diagonal's mean is
-// added: a column with huge inputs, which make up most of the mean, does not drown the others in damping.
+// NewFeedback prepares rounding for rows of n columns whose inputs x have Σ x·xᵀ = h, [n][n], of which the lower
+// triangle is read. To each number on the diagonal, damp times the geometric mean of it and of the diagonal's mean is
+// added: so a column with huge inputs, which dominate the mean, does not cause too much damping of the others.
 func NewFeedback(h []float32, n int, damp float64) (*Feedback, error) {
 	if len(h) != n*n {
 		return nil, fmt.Errorf("a matrix of %d numbers for %d columns", len(h), n)

@@ -5,8 +5,9 @@ import (
 	"math/rand/v2"
 )
 
-// Rotation is an orthogonal matrix that spreads what is in few columns over all: random signs, then a
-// Hadamard transform within parts whose number is odd, and a cosine transform across them.
+// Rotation is an orthogonal matrix that spreads outliers of single columns over all columns: random
+// signs, then a Hadamard transform within parts whose number is odd, and a cosine transform across
+// them.
 type Rotation struct {
 	n, part int       // n is part, a power of two, times an odd number
 	sign    []float32 // [n]

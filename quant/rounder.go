@@ -6,9 +6,9 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/block"
 )
 
-// Rounder encodes rows with a Feedback, several at a time: what it does to a row is mostly passes over matrices of
-// [n][n], and what is read for one row serves the others. A row comes out the same, bit by bit, whatever rows are
-// rounded with it. A Rounder is not for use by several goroutines at a time.
+// Rounder encodes rows with a Feedback, several at a time: most of the work on a row is passes over matrices of
+// [n][n], and what is read for one row serves the others. A row gets the same bits whatever rows are rounded with
+// it. A Rounder is not for use by several goroutines at a time.
 type Rounder struct {
 	// Losses are Σ (w−ŵ)ᵀ·h·(w−ŵ) of the rows of the last call, with the damped h of the Feedback.
 	Losses []float64
@@ -28,7 +28,7 @@ type Rounder struct {
 	moves  []float32
 }
 
-// RowsAtATime is how many rows are rounded together, but for large matrices, where what is kept of them would take more
+// RowsAtATime is how many rows are rounded together, unless the matrix is so large that their state would take more
 // than rowsBytes.
 const (
 	RowsAtATime = 8
@@ -96,7 +96,7 @@ func (f *Feedback) blockSums(length int) *blockSums {
 	return sums
 }
 
-// Stats reports what the rows so far have lost.
+// Stats reports the losses of the rows so far.
 func (r *Rounder) Stats() Stats { return r.check.Stats }
 
 // Seek says which row of the matrix comes next; at first it is 0.

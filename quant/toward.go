@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Sums are what typical text says of the inputs of a matrix.
+// Sums are statistics of the inputs of a matrix for typical text.
 type Sums struct {
 	Tokens int // how many inputs were added up
 	// Inputs is Σ x·xᵀ over the inputs x, [cols][cols], at least the lower triangle. In this and the other sums, the
@@ -14,9 +14,9 @@ type Sums struct {
 	Inputs []float32
 	// Gap is Σ (y−x)·xᵀ, where y is what the float model has in place of x, [cols][cols].
 	Gap []float32
-	// Debt is Σ d·xᵀ for what the residual stream that the outputs are added to lacks to that of the
-	// float model, d, over the factor that the outputs are added with, [rows][cols]. Nil for matrices
-	// whose outputs go elsewhere.
+	// Debt is Σ d·xᵀ, [rows][cols], for matrices whose outputs are added to the residual stream, else
+	// nil. d is the float model's stream minus this one, divided by the factor that the outputs are
+	// multiplied by before they are added.
 	Debt []float32
 }
 
@@ -28,9 +28,9 @@ const firstShare = 1. / 4
 // value matter as much as those of a large part of the text.
 func FirstCounts(tokens int) int { return 1 + int(firstShare*float64(tokens)) }
 
-// Lend returns s with so many more inputs, each the mean of those of others, which are of the same kind: where s has
-// few inputs, what they say is drawn toward what others say (shrinkage, as of covariances toward a pooled one). To what
-// the float model makes of them they add nothing, so Gap and Debt stay, and Tokens says of how many inputs these are.
+// Lend returns s with inputs more inputs added, each the mean of the inputs of others, which must be of the same kind.
+// If s has few inputs, this draws its sums toward those of others (shrinkage, as of covariances toward a pooled one).
+// Gap and Debt stay as they are, and Tokens still counts the inputs of s that they are of.
 func (s *Sums) Lend(others *Sums, inputs int) *Sums {
 	if others.Tokens == 0 {
 		return s
@@ -41,10 +41,10 @@ func (s *Sums) Lend(others *Sums, inputs int) *Sums {
 	return &sum
 }
 
-// Toward makes rows aim at the outputs of the float model, of which Gap and Debt of s tell. The weights
-// that make w·y+d of x with the least error are w + (w·Gap+Debt)·Inputs⁻¹ (for d = 0 GPTAQ, Li et al.
-// 2025); rows are moved by the given share of that, less where the tokens are few for so many columns. It
-// is to be called before any row is rounded.
+// Toward makes rows aim at the outputs of the float model, using Gap and Debt of s. The weights that make
+// w·y+d of x with the least error are w + (w·Gap+Debt)·Inputs⁻¹ (for d = 0 GPTAQ, Li et al. 2025); rows
+// are moved by the given share of that difference, or by less if there are few tokens for the number of
+// columns. Call it before any row is rounded.
 func (f *Feedback) Toward(s *Sums, share float64) error {
 	gap, debt, n := s.Gap, s.Debt, f.n
 	share *= float64(s.Tokens) / float64(s.Tokens+2*n)

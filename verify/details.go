@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Details is what people look at beside the numbers of a Drift.
+// Details supplement the numbers of a Drift for people who read a report.
 type Details struct {
 	Histogram []Bin      `json:"kld_histogram"`    // of all scored positions, without gaps
 	Worst     []Position `json:"worst"`            // the largest KL divergences, largest first

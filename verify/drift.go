@@ -46,8 +46,8 @@ func MeasureDrift(ctx context.Context, reference, candidate Forwarder, windows [
 	return d, err
 }
 
-// MeasureDriftDetails is MeasureDrift that also says how the KL divergences are distributed, and
-// where the worst ones are, at most as many as given.
+// MeasureDriftDetails is MeasureDrift that also returns the distribution of the KL divergences and
+// up to worst of the largest ones.
 func MeasureDriftDetails(ctx context.Context, reference, candidate Forwarder, windows [][]int32, worst int, progress func(done, total int)) (*Drift, *Details, error) {
 	if len(windows) == 0 || len(windows[0]) < 4 {
 		return nil, nil, errors.New("drift: want at least one window of at least 4 tokens")

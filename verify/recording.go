@@ -10,7 +10,7 @@ import (
 )
 
 // Recording holds a model's logits at the scored positions of windows, float32, outside of memory.
-// Several models can so be compared with one run of their reference, one after the other.
+// So several models can be compared, one after the other, with one run of their reference.
 type Recording struct {
 	data    io.ReaderAt // [windows][scored positions][vocab]
 	vocab   int

@@ -52,8 +52,8 @@ func RecordTo(ctx context.Context, model string, f Forwarder, windows [][]int32,
 	return r, nil
 }
 
-// OpenRecording opens what RecordTo has written, size bytes, if it is of this model and these windows.
-// It reads all of it.
+// OpenRecording opens a file of size bytes that RecordTo has written, if it is of this model and these
+// windows. It reads the whole file.
 func OpenRecording(file io.ReaderAt, size int64, model string, windows [][]int32, vocab int) (*Recording, error) {
 	head := make([]byte, recordingHeader)
 	if _, err := io.ReadFull(io.NewSectionReader(file, 0, size), head); err != nil || string(head[:8]) != recordingMagic {

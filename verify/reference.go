@@ -128,7 +128,7 @@ func (r *Reference) SetTrace(f func(layer int, hidden []float32)) { r.trace = f 
 // Position reports how many tokens have been fed since the last Reset.
 func (r *Reference) Position() int { return r.length }
 
-// Room reports how many more tokens can be fed so that they all see each other: those of the context.
+// Room reports how many more tokens fit into the context.
 func (r *Reference) Room() int {
 	most := r.options.MaxSeqLen
 	if n := r.spec.Most(); n > 0 {
@@ -137,8 +137,8 @@ func (r *Reference) Room() int {
 	return max(0, most-r.length)
 }
 
-// CanRewind reports whether the caches still hold all that a token at the given position may see: those of layers with a
-// window forget what lies behind it, and states of recurrences are those of now, unless they were kept.
+// CanRewind reports whether the caches still hold all that a token at the given position may see: layers with a window
+// forget what is before it, and recurrences have only their current state and the one that Keep has stored.
 func (r *Reference) CanRewind(position int) bool {
 	if position == 0 { // whose token sees none before it
 		return true
@@ -157,7 +157,7 @@ func (r *Reference) CanRewind(position int) bool {
 	return true
 }
 
-// Rewind makes the next token one at the given position, of which CanRewind says that it may be.
+// Rewind makes the next token the one at the given position, for which CanRewind must be true.
 func (r *Reference) Rewind(position int) error {
 	if !r.CanRewind(position) {
 		return fmt.Errorf("position %d: %d tokens were fed, and the caches do not reach back so far", position, r.length)
@@ -178,11 +178,11 @@ func (r *Reference) Rewind(position int) error {
 	return nil
 }
 
-// Recurrent reports whether layers remember by states.
+// Recurrent reports whether there are layers with recurrences.
 func (r *Reference) Recurrent() bool { return r.spec.Recurrent() }
 
-// Keep makes this position one that Rewind can come back to, whatever is fed then. It takes the place of the position that
-// was kept before.
+// Keep stores the states of this position, so that Rewind can come back to it whatever is fed afterwards. It replaces
+// the position that was kept before.
 func (r *Reference) Keep() error {
 	r.keptAt = r.length
 	copy(r.kept, r.states)

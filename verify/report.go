@@ -13,7 +13,7 @@ import (
 // Report is the outcome of a verification. Its JSON keys are an interface.
 type Report struct {
 	Pass        bool              `json:"pass"`
-	Failures    []string          `json:"failures"`              // what was measured and what is allowed; empty if Pass
+	Failures    []string          `json:"failures"`              // measured value and limit of each; empty if Pass
 	Environment map[string]string `json:"environment,omitempty"` // what ran: device, driver, bundle …
 	Thresholds  Thresholds        `json:"thresholds"`
 	NotJudged   map[string]string `json:"not_judged,omitempty"` // by the name of a check (CheckKLD, …), why it is left out
@@ -43,8 +43,8 @@ func (r *Report) Note(err error, check func(layer int) error) error {
 	return nil
 }
 
-// Judge decides Pass by what was measured and by the failures noted before. A report without any
-// measurement does not pass.
+// Judge sets Pass according to what was measured and to the failures noted before. A report without
+// any measurement does not pass.
 func (r *Report) Judge(t Thresholds) {
 	r.Thresholds = t
 	r.Failures = append(r.Failures, t.failures(r)...)
@@ -57,8 +57,8 @@ func (r *Report) Judge(t Thresholds) {
 	r.Pass = len(r.Failures) == 0
 }
 
-// Checks returns every check that a judged report was put to: first whether everything could be
-// measured (no damage, no NaN), then each measure.
+// Checks returns all checks of a judged report: first whether everything could be measured (no
+// damage, no NaN), then each measure.
 func (r *Report) Checks() []Check {
 	checks := r.Thresholds.checks(r)
 	judged := map[string]bool{}

@@ -19,12 +19,12 @@ type Thresholds struct {
 	GoldenMaxKLD float64 `json:"golden_max_kld"`
 }
 
-// Made says how a bundle was made, as far as that decides what it may lose.
+// Made says how a bundle was made, as far as thresholds depend on it.
 type Made struct {
 	Format  string  // of its matrices: int8, int4, int2 or f16
-	Method  string  // gptq is held to more than rtn, search and ""
+	Method  string  // gptq has lower limits than rtn, search and ""
 	Bits    float64 // a weight in the layers, if formats were mixed to meet that, else 0
-	Weights int64   // 0: as many as you like
+	Weights int64   // 0: unknown, taken as many
 }
 
 // allowance is the largest mean KL divergence for a format, in nats.
@@ -116,7 +116,8 @@ func DefaultThresholds(m Made) (Thresholds, error) {
 	}, nil
 }
 
-// Reads says in words how a model with a mean KL divergence of kld from another reads beside it.
+// Reads describes how the text of a model with this mean KL divergence from another reads compared
+// with that one.
 func Reads(kld float64) string {
 	switch {
 	case kld <= .02:
@@ -129,14 +130,14 @@ func Reads(kld float64) string {
 	return "is broken" // or NaN
 }
 
-// Check is one measure and the limit that it is held to.
+// Check is one measure and its limit.
 type Check struct {
 	Group string // verification, runtime, drift or golden
 	Name  string
 	Value float64
 	Limit float64
 	Slack float64 // by how much the value may miss the limit: sampling error
-	Least bool    // the limit is the least that is wanted, not the most that is allowed
+	Least bool    // Limit is a minimum, not a maximum
 	Fail  string  // a plain sentence; "" if the check passes
 }
 

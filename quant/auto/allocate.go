@@ -12,7 +12,7 @@ import (
 // MeasureInterrupted is the error of a conversion that was ended while it measured what each matrix costs.
 type MeasureInterrupted struct {
 	File           string // that keeps what was measured, "": none does
-	Missing, Total int    // matrices that are still to be measured, and that there were to be measured
+	Missing, Total int    // matrices that remain to be measured, and all that had to be
 	Err            error
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
-// Options say what becomes of a checkpoint. Format or Bits must be set; the zero values of all others are good defaults.
+// Options say how to convert a checkpoint. Format or Bits must be set; the zero values of all others are good defaults.
 type Options struct {
 	Policy
 	Adapters    []source.Adapter // merged into the weights first
@@ -65,10 +65,10 @@ type Override struct {
 type Calibration struct {
 	Text        string     // of the kind that the model will read and write, "": a general one
 	Chat        string     // on: the text is read as conversations, in the model's chat template; off: as it is; "" or auto: on, if Text is empty and there is a template
-	Windows     int        // read at most this many windows, from all over it, 0: 128, negative: all
+	Windows     int        // read at most this many windows, spread over it, 0: 128, negative: all
 	Tokens      int        // of a window, 0: 512
-	Correction  float64    // share of earlier layers' errors that each matrix makes up for, 0: 0.5, negative: none
-	Unrefined   bool       // leave scales, codes and zero-points as rounding with feedback has made them
+	Correction  float64    // share of earlier layers' errors that each matrix compensates for, 0: 0.5, negative: none
+	Unrefined   bool       // do not refine scales, codes and zero-points after rounding with feedback
 	Sensitivity string     // file that keeps what was measured for Bits, "": none
 	Minutes     float64    // for the method auto: calibrate on the CPU if that takes no longer, with less text if need be; 0: 10
 	Device      string     // gpu or cpu; "": a GPU, if there is a real one

@@ -19,7 +19,7 @@ type Source struct {
 	Weights      model.Weights
 	Bytes        []int64  // of each tensor in the checkpoint; nil: two for each element
 	Files        []string // paths of the files that the model is read from
-	Alone        bool     // they are all of the checkpoint: what else is in their directory is not its
+	Alone        bool     // they are the whole checkpoint: other files in their directory do not belong to it
 	Tokenizer    []byte   // a tokenizer.json, nil if there is none
 	BOS          int      // −1: none
 	EOS          []int
@@ -60,8 +60,8 @@ type Progress struct {
 	Worked, Work int64
 }
 
-// Run converts src to a bundle that will be the directory out. After an error nothing is left of it,
-// unless the error is an *Interrupted.
+// Run converts src to a bundle that will be the directory out. After an error nothing is left
+// behind, unless the error is an *Interrupted.
 func Run(ctx context.Context, src Source, out string, o Options) (_ *Report, err error) {
 	begun := time.Now()
 	if err := apart(src, out); err != nil {

@@ -20,14 +20,14 @@ const (
 	tokenizerConfigName = "tokenizer_config.json"
 )
 
-// ErrNoConfig is the error of a bundle that cannot be a checkpoint again.
+// ErrNoConfig is the error for a bundle that cannot be turned back into a checkpoint.
 var ErrNoConfig = errors.New("the manifest has no config.json, without which nothing opens a checkpoint: quantize the checkpoint again")
 
 // ExportOptions say how a bundle becomes a checkpoint.
 type ExportOptions struct {
 	Type     string                  // of the weights: f16 or f32; what the bundle keeps as f32 stays so
 	MaxFile  int64                   // bytes of a file of weights, 0: 5 GB; one tensor may be larger
-	Force    bool                    // replace a directory that is there
+	Force    bool                    // replace an existing directory
 	Progress func(done, total int64) // told how many weights are written; may be nil
 }
 

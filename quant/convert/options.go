@@ -30,8 +30,8 @@ type Options struct {
 	Saturate    bool             // see quant.Options
 	MaxFile     int64            // bytes that a file of the bundle may have; 0: any
 	Calibration Calibration      // for the method GPTQ
-	Correction  float64          // share of earlier layers' errors that GPTQ makes good, see quant.Feedback.Toward
-	Unrefined   bool             // GPTQ leaves scales, codes and zero-points as its feedback has made them
+	Correction  float64          // share of earlier layers' errors that GPTQ compensates for, see quant.Feedback.Toward
+	Unrefined   bool             // GPTQ does not refine scales, codes and zero-points after its feedback
 	Text        string           // what the calibration text is, for the manifest: its hash and extent
 
 	Generator string  // program and version, for the manifest

@@ -98,8 +98,8 @@ func (s shape) Rows(i, _, _ int, _ []float32) error {
 	return fmt.Errorf("tensor %d: there are no weights", i)
 }
 
-// LookShape is Look for a model of which there are no weights yet: vectors count as float16, outliers are not
-// looked for, and neither time nor disk is known.
+// LookShape is Look for a model without its weights: vectors count as float16, outliers are not looked for,
+// and time and disk are not known.
 func LookShape(ctx context.Context, spec *model.Spec, o Options) (*Preview, error) {
 	if err := o.complete(); err != nil {
 		return nil, err

@@ -75,7 +75,7 @@ func roundSample(s block.Scheme, rounds int) (row, before time.Duration, err err
 	return time.Since(begun) / max(n, 1), before, err
 }
 
-// CalibrationNeed says what calibration takes beside the rounding, about.
+// CalibrationNeed estimates what calibration takes in addition to rounding.
 type CalibrationNeed struct {
 	Tokens     int     `json:"tokens"`
 	Disk       int64   `json:"disk_bytes"`        // of the GPU's memory as well, or of temporary files if it is much
@@ -84,8 +84,9 @@ type CalibrationNeed struct {
 	Seconds    float64 `json:"seconds,omitempty"` // that they take on the CPU, about; 0: a GPU does them
 }
 
-// LookCalibration counts what calibration with so many tokens takes; with exact, the float model goes
-// along. Sums of several experts are made at once as long as they take no more than sumBytes.
+// LookCalibration estimates what calibration with this number of tokens takes; with exact, the float
+// model runs alongside. Sums of several experts are made at once as long as they take no more than
+// sumBytes.
 func LookCalibration(src model.Weights, tokens int, exact bool, sumBytes int64) CalibrationNeed {
 	n := CalibrationNeed{Tokens: tokens}
 	tracks := int64(1)

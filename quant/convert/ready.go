@@ -10,8 +10,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
-// Ready is what Source.Weights may implement if the checkpoint was quantized before. A matrix that is
-// blocks of the wanted kind already is then taken over as it is, with Repacked as its method.
+// Ready is what Source.Weights may implement if the checkpoint was quantized before. A matrix that
+// already has blocks of the wanted kind is then copied as it is, with Repacked as its method.
 type Ready interface {
 	model.Weights
 	// Ready reports whether the values of tensor i are those of blocks of this kind. If they are not,

@@ -21,7 +21,7 @@ import (
 type Interrupted struct {
 	Err            error
 	Work           string // directory where everything is
-	Whole, Tensors int    // tensors that are written, and that there are
+	Whole, Tensors int    // tensors that are written, and all of them
 }
 
 func (e *Interrupted) Error() string {
@@ -30,7 +30,7 @@ func (e *Interrupted) Error() string {
 
 func (e *Interrupted) Unwrap() error { return e.Err }
 
-// ErrChanged says that unfinished work does not belong to what was asked for.
+// ErrChanged says that unfinished work is of another source or of other options.
 var ErrChanged = errors.New("cannot be resumed")
 
 // origin is what the bytes of a bundle follow from.

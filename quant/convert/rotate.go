@@ -12,10 +12,10 @@ import (
 )
 
 // Rotated is a model that computes the same as another with other weights (QuaRot, Ashkboos et al.
-// 2024): the residual stream is turned by one orthogonal matrix R, the values within the heads of
-// attention by another, and the scales of the norms are multiplied into the matrices after them. What
-// stuck out in few columns is spread over all of them. Running it costs nothing, but a head that was the
-// embedding becomes a matrix of its own.
+// 2024): the residual stream is rotated by one orthogonal matrix R, the values within the heads of
+// attention by another, and the scales of the norms are multiplied into the matrices after them.
+// Outliers of a few columns are spread over all of them. Running it costs nothing, but a head that was
+// the embedding becomes a matrix of its own.
 type Rotated struct {
 	src     model.Weights
 	spec    model.Spec
@@ -88,7 +88,7 @@ func (r *Rotated) Spec() *model.Spec { return &r.spec }
 // Tensors implements model.Weights.
 func (r *Rotated) Tensors() []model.Tensor { return r.tensors }
 
-// Origin returns the tensor of the model before that tensor i is made of.
+// Origin returns the tensor of the original model that tensor i is made from.
 func (r *Rotated) Origin(i int) int { return r.origin[i] }
 
 // Rows implements model.Weights.

@@ -12,7 +12,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant"
 )
 
-// Judge measures what a model loses. Sums and Drift may be called at the same time, each by one goroutine.
+// Judge measures what quantization does to a model. Sums and Drift may be called at the same time, each by
+// one goroutine.
 type Judge interface {
 	// Sums returns what calibration text says of the inputs of matrix i in the float model.
 	Sums(ctx context.Context, i int) (*quant.Sums, error)
@@ -25,11 +26,11 @@ type Judge interface {
 	Slow() bool
 }
 
-// Sensitivity is what the matrices of a model's layers cost it, by their names: each alone, in every scheme
+// Sensitivity has the costs of the matrices of a model's layers, by name: of each alone, in every scheme
 // that Allocate chooses from.
 type Sensitivity map[string][]Cost
 
-// Cost is what one matrix in one scheme costs the model.
+// Cost is what storing one matrix in one scheme does to the model.
 type Cost struct {
 	Bits     int     `json:"bits"`
 	Block    int     `json:"block"`
@@ -107,9 +108,9 @@ func (s Sensitivity) unknown(tensors []model.Tensor, o *Options) (todo []int) {
 // Missing reports how many matrices Measure would measure for such options.
 func (s Sensitivity) Missing(w model.Weights, o Options) int { return len(s.unknown(w.Tensors(), &o)) }
 
-// Measure adds to s what matrices cost that s does not have and the options leave open. While the judge
-// measures one matrix, the next is encoded by all threads. Each time that s has one more, more is called with
-// the number of those that are done, and with that of all; its error ends the measurement.
+// Measure adds to s the costs of the matrices that s lacks and that the options leave open. While the judge
+// measures one matrix, all threads encode the next. After each matrix, more is called with the number of
+// those that are done and the number of all; its error ends the measurement.
 func (s Sensitivity) Measure(ctx context.Context, src model.Weights, o Options, judge Judge, more func(done, total int) error) error {
 	if err := o.complete(); err != nil {
 		return err

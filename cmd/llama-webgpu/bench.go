@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,7 +92,8 @@ func measureSpeed(c *cli.Context) (err error) {
 		return err
 	}
 	if path := c.String("trace"); path != "" {
-		if err := bench.WriteTrace(path, r.Profiles); err != nil {
+		write := func(w io.Writer) error { return bench.WriteTrace(w, r.Profiles) }
+		if err := cmdline.WriteFile(path, write); err != nil {
 			return err
 		}
 	}

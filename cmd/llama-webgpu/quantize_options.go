@@ -197,7 +197,7 @@ func addPatterns(c *cli.Context, p *auto.Policy) error {
 }
 
 // writePolicy records the policy in a file, which must not be there unless forced.
-func writePolicy(path string, p auto.Policy, force bool) (err error) {
+func writePolicy(path string, p auto.Policy, force bool) error {
 	var text strings.Builder
 	text.WriteString("# llama-webgpu quantize --config FILE does the same again.\n")
 	e := yaml.NewEncoder(&text)
@@ -213,9 +213,7 @@ func writePolicy(path string, p auto.Policy, force bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = f.WriteString(text.String())
-	return err
+	return cmdline.Complete(f, []byte(text.String()))
 }
 
 // parseOverride reads REGEX=FORMAT[:BLOCK]; a regular expression may contain = and :.

@@ -129,13 +129,29 @@ func CheckText(data []byte) error {
 	return nil
 }
 
-// WriteFile writes a file, or nothing at all if its content cannot be made.
+// WriteFile writes a file. If its content cannot be made, it is left as it is; what cannot be written to its end is removed.
 func WriteFile(path string, write func(io.Writer) error) error {
 	var data bytes.Buffer
 	if err := write(&data); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.WriteFile(path, data.Bytes(), 0o644)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	return Complete(f, data.Bytes())
+}
+
+// Complete writes all of a file's content and closes it. A file that cannot be completed is removed, unless it is a device or a pipe.
+func Complete(f *os.File, data []byte) error {
+	_, err := f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		return nil
+	}
+	if info, failed := os.Stat(f.Name()); failed == nil && info.Mode().IsRegular() {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
 }
 
 // AppendFile adds to a file, which need not be there yet, or adds nothing at all if its content cannot be made.

@@ -2,7 +2,7 @@ package cmdline
 
 import (
 	"encoding/json"
-	"os"
+	"io"
 
 	"github.com/urfave/cli/v2"
 )
@@ -26,10 +26,12 @@ func WriteReport(c *cli.Context, v any) (printed bool, err error) {
 	case "-":
 		return true, PrintJSON(c, v)
 	default:
-		data, err := json.MarshalIndent(v, "", " ")
-		if err != nil {
-			return false, err
-		}
-		return false, os.WriteFile(path, append(data, '\n'), 0o644)
+		return false, WriteFile(path, func(w io.Writer) error {
+			data, err := json.MarshalIndent(v, "", " ")
+			if err == nil {
+				_, err = w.Write(append(data, '\n'))
+			}
+			return err
+		})
 	}
 }

@@ -1,10 +1,9 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -47,16 +46,12 @@ func TestTrace(t *testing.T) {
 		{Key: "embed/BITS=4", Part: "embedding", Timing: gpu.Timing{Begin: 0, End: 1500}},
 		{Key: "matvec/BITS=4", Part: "layer 0", Bytes: 1000, FLOPs: 4000, Timing: gpu.Timing{Begin: 2500, End: 2500 + time.Millisecond}},
 	}
-	path := filepath.Join(t.TempDir(), "trace.json")
-	if err := WriteTrace(path, []Profile{{Title: "a prompt", list: list[:1]}, {Title: "a token", list: list}}); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
+	var data bytes.Buffer
+	if err := WriteTrace(&data, []Profile{{Title: "a prompt", list: list[:1]}, {Title: "a token", list: list}}); err != nil {
 		t.Fatal(err)
 	}
 	var trace struct{ TraceEvents []traceEvent }
-	if err := json.Unmarshal(data, &trace); err != nil {
+	if err := json.Unmarshal(data.Bytes(), &trace); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(trace.TraceEvents); n != 5 {

@@ -1,10 +1,8 @@
 package bench
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
-	"os"
+	"io"
 	"strings"
 	"time"
 )
@@ -38,13 +36,7 @@ func traceEvents(profiles []Profile) []traceEvent {
 	return events
 }
 
-// WriteTrace writes profiles to a file that chrome://tracing and ui.perfetto.dev read.
-func WriteTrace(path string, profiles []Profile) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(f)
-	err = json.NewEncoder(w).Encode(map[string]any{"displayTimeUnit": "ns", "traceEvents": traceEvents(profiles)})
-	return errors.Join(err, w.Flush(), f.Close())
+// WriteTrace writes profiles as a file that chrome://tracing and ui.perfetto.dev read.
+func WriteTrace(w io.Writer, profiles []Profile) error {
+	return json.NewEncoder(w).Encode(map[string]any{"displayTimeUnit": "ns", "traceEvents": traceEvents(profiles)})
 }

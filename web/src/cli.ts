@@ -20,6 +20,14 @@ for every later load in Node.
   --json          print the report as JSON
 `;
 
+/** What is said to those who take this for the program, whose name it has. */
+function elsewhere(command: string): string {
+  return `The npm package has no command ${command}: to quantize, verify or serve models, install the program
+llama-webgpu from https://github.com/llama-webgpu/llama-webgpu
+
+`;
+}
+
 async function main(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
@@ -40,6 +48,7 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   if (command !== 'benchmark' || more.length > 0) {
+    if (command !== undefined && command !== 'benchmark') process.stderr.write(elsewhere(command));
     process.stderr.write(usage);
     return 2;
   }

@@ -38,7 +38,9 @@ export async function gpuDevice(options: DeviceOptions = {}): Promise<GPUDevice>
   if (!adapter) {
     throw new LlamaError(
       'no-adapter',
-      'WebGPU is available but offers no GPU: the browser may have blocked its driver, or hardware acceleration is turned off.',
+      inNode()
+        ? 'WebGPU is available but offers no GPU: Dawn finds none with a driver for Vulkan, Metal or Direct3D 12.'
+        : 'WebGPU is available but offers no GPU: the browser may have blocked its driver, or hardware acceleration is turned off.',
     );
   }
   const requiredLimits: Record<string, number> = {};
@@ -54,8 +56,13 @@ export async function gpuDevice(options: DeviceOptions = {}): Promise<GPUDevice>
   }
 }
 
+function inNode(): boolean {
+  return Boolean((globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node);
+}
+
 /** Why there is no WebGPU, as far as the page can tell. */
 function unavailable(): string {
+  if (inNode()) return 'Node has no WebGPU of its own: npm install webgpu, and import llama-webgpu/node.';
   if (globalThis.origin === 'null' && globalThis.isSecureContext === false)
     return 'WebGPU needs a secure page, which a sandboxed frame is only with sandbox="allow-scripts allow-same-origin".';
   if (globalThis.isSecureContext === false) return 'WebGPU needs a secure page: https or localhost.';

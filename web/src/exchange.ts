@@ -112,8 +112,10 @@ export class Exchange {
   }
 }
 
+/** What an error says, and its cause: Node's fetch says no more than "fetch failed". */
 function reason(e: unknown): string {
-  return e instanceof Error ? e.message : String(e);
+  if (!(e instanceof Error)) return String(e);
+  return e.cause instanceof Error && e.cause.message ? `${e.message}: ${e.cause.message}` : e.message;
 }
 
 /** The error for a server that sends an HTML page instead of a file. */

@@ -68,7 +68,11 @@ export const fetchAny: Fetch = async (url, init) => {
   if (!url.startsWith('file:')) return fetch(url, init);
   const path = fileURLToPath(url);
   const info = await stat(path).catch(() => undefined);
-  if (!info?.isFile()) return new Response(null, { status: 404 });
+  if (!info?.isFile())
+    throw new LlamaError(
+      'not-found',
+      `${path}: there is no such file. A bundle is a directory with manifest.json, model.wgpu and vocab.json, as llama-webgpu quantize writes it.`,
+    );
   const range = /^bytes=(\d+)-(\d+)$/.exec(init.headers?.['Range'] ?? '');
   if (!range) return new Response(await readFile(path));
   const start = Number(range[1]);

@@ -31,6 +31,14 @@ async function refused(f, name, code = 'invalid-argument') {
   );
 }
 
+test('in Node without WebGPU, the error says what to install and import', async () => {
+  await refused(
+    () => loadHere('http://127.0.0.1:1/'),
+    'npm install webgpu, and import llama-webgpu/node',
+    'webgpu-unavailable',
+  );
+});
+
 test('numbers of a text: taken, or refused by name', async () => {
   const bad = ['1', '', NaN, 1n, -2, {}, [], true, () => 1, Symbol('x')];
   for (const name of [

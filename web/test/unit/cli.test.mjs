@@ -24,7 +24,8 @@ test('help is on stdout, and what makes no sense gets it on stderr', () => {
   for (const args of [[], ['serve'], ['benchmark', 'a', 'b']]) {
     const { status, stderr } = run(...args);
     assert.equal(status, 2, args.join(' '));
-    assert.match(stderr, /^Usage/);
+    assert.match(stderr, /^Usage/m);
+    assert.equal(/no command serve.*the program\nllama-webgpu from https:/.test(stderr), args[0] === 'serve');
   }
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { fetchFiles, filesOf } from '../../dist/files.js';
+import { fetchAny } from '../../dist/node.js';
 
 /** A file as a browser finds it in a folder. */
 function file(path, text = path) {
@@ -45,4 +46,12 @@ test('files answer as a server with ranges does', async () => {
   assert.equal(part.headers.get('Content-Range'), 'bytes 4-9/10');
   assert.equal(await part.text(), '456789');
   assert.equal((await get('folder:/m/vocab.json', {})).status, 404);
+});
+
+test('in Node, a path without a file is named, and what a bundle is', async () => {
+  const missing = {
+    code: 'not-found',
+    message: /^\/nowhere\/manifest\.json: there is no such file.*llama-webgpu quantize/,
+  };
+  await assert.rejects(fetchAny('file:///nowhere/manifest.json', {}), missing);
 });

@@ -221,6 +221,17 @@ test('abort ends a request that is silent', async () => {
   await assert.rejects(read(url, { signal: ender.signal, line: new Line(60e3) }), { code: 'aborted' });
 });
 
+test('nobody listens: the reason is told, not only that fetch failed', async () => {
+  const { port } = await new Promise((resolve) => {
+    const s = http.createServer().listen(0, '127.0.0.1', () => {
+      const address = s.address();
+      s.close(() => resolve(address));
+    });
+  });
+  const refusal = { code: 'network', message: /fetch failed: .*ECONNREFUSED/ };
+  await assert.rejects(fetchSmall(`http://127.0.0.1:${port}/manifest.json`, options(), 1), refusal);
+});
+
 test('a fetch of the caller that throws or returns something else', async () => {
   const thrower = () => {
     throw new Error('mine');

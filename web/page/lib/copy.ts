@@ -21,6 +21,21 @@ async function copied(text: string): Promise<boolean> {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return false; // a page that is not secure, or without the focus
+    return copiedByCommand(text); // a page that is not secure, such as one of another machine by http, or without the focus
+  }
+}
+
+/** Copies as browsers let pages do that are not secure: what is selected in a field. */
+function copiedByCommand(text: string): boolean {
+  const held = document.activeElement;
+  const field = el('textarea', { class: 'unseen', 'aria-hidden': 'true' });
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  try {
+    return document.execCommand('copy');
+  } finally {
+    field.remove();
+    if (held instanceof HTMLElement) held.focus({ preventScroll: true });
   }
 }

@@ -167,7 +167,7 @@ export class ModelBar {
     $('context-meter').hidden = live !== undefined;
     if (live) $('context-text').textContent = `${count(live.tokens, 'token')} · ${live.perSecond.toFixed(1)} tokens/s`;
     if (live || !context || !last) return;
-    const tokens = (last.promptTokens ?? 0) + (last.tokens ?? 0);
+    const tokens = Math.min(context, (last.promptTokens ?? 0) + (last.tokens ?? 0)); // the last one needs no place
     const speed = last.tokensPerSecond ? ` · ${last.tokensPerSecond.toFixed(1)} tokens/s` : '';
     $<HTMLProgressElement>('context-meter').value = Math.min(1, tokens / context);
     $('context-text').textContent = `${tokens.toLocaleString('en')} of ${count(context, 'token')} of context${speed}`;

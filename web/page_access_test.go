@@ -2,8 +2,11 @@ package web_test
 
 import (
 	"fmt"
+	"net/url"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -56,5 +59,46 @@ func TestPageDirection(t *testing.T) {
 	v.do(send("Table?"), until("document.querySelector('.assistant.last table')"), state("ready"))
 	if !v.is("getComputedStyle(document.querySelector('.assistant.last table')).direction === 'ltr'") {
 		t.Error("an English table begins on the right")
+	}
+}
+
+// TestPageInsecure has the page from another machine by http, where browsers have neither WebGPU nor a clipboard for scripts: the
+// page says so, talks to the server, and copies what is said.
+func TestPageInsecure(t *testing.T) {
+	a := act(t, "")
+	address, err := url.Parse(a.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := visitAt(t, "http://machine.example:"+address.Port(), patience, chromedp.Flag("host-resolver-rules", "MAP machine.example 127.0.0.1"))
+	v.do(state("empty"), until("document.querySelector('#welcome .note')?.textContent.startsWith('WebGPU works only on secure pages')"), picture(t, "insecure"))
+	v.do(onServer("actor"), hear("Hello", "actor hears: Hello"), enter(".assistant.last [aria-label=Copy]"), focused(".assistant.last [aria-label=Copied]"),
+		chromedp.Focus("#message"), input.DispatchKeyEvent(input.KeyDown).WithCommands([]string{"paste"}), until("document.querySelector('#message').value === 'actor hears: Hello'"))
+}
+
+// TestPageMedia shows a chat in the few colors that a visitor's system allows, and on paper.
+func TestPageMedia(t *testing.T) {
+	v := meet(t, act(t, ""))
+	v.do(onServer("actor"), chromedp.Click("#tools-mode"), chromedp.WaitVisible("#tools"), chromedp.Click("#close-settings"))
+	for i := range 9 {
+		v.do(hear(fmt.Sprintf("Question %d", i), fmt.Sprintf("actor hears: Question %d", i)))
+	}
+	v.do(send("Table?"), until("document.querySelector('.scroller table')"), state("ready"),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}), picture(t, "forced-colors"))
+	ground := func(selector string) (color string) {
+		v.do(chromedp.Evaluate(fmt.Sprintf("getComputedStyle(document.querySelector(%q)).backgroundColor", selector), &color))
+		return color
+	}
+	for chosen, other := range map[string]string{"#tab-chat": "#tab-measure", "#tools-mode": "#json-mode", "[name=form][value=text] + span": "[name=form][value=json] + span", "#conversations .current": "#new-chat"} {
+		if a, b := ground(chosen), ground(other); a == b {
+			t.Errorf("%s is chosen and %s is not, and both are %s", chosen, other, a)
+		}
+	}
+	v.do(emulation.SetEmulatedMedia().WithMedia("print").WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}), picture(t, "print"))
+	if v.is("document.documentElement.scrollHeight <= innerHeight || document.querySelector('#scroller').clientHeight < document.querySelector('#messages').offsetHeight || document.documentElement.scrollWidth > innerWidth") {
+		t.Error("on paper, a long chat is cut off")
+	}
+	if v.is("getComputedStyle(document.body).color !== 'rgb(28, 28, 36)' || document.querySelector('#composer').offsetHeight > 0") {
+		t.Error("on paper there is light text, or a field")
 	}
 }

@@ -73,6 +73,9 @@ func (a *addedSet) split(p piece, special bool, out []piece) []piece {
 		if tok.Rstrip {
 			to = len(p.text) - len(strings.TrimLeftFunc(p.text[to:], unicode.IsSpace))
 		}
+		if from >= to { // the token before it took it along
+			continue
+		}
 		if done < from {
 			out = append(out, p.part(done, from))
 		}

@@ -94,8 +94,10 @@ MODELS = [
     model(dict(unk_id=0, vocab=UNIGRAM), pre={"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}, decoder={"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}),
     model(dict(unk_token="[UNK]", vocab=PIECES), pre={"type": "Sequence", "pretokenizers": [WORDS, {"type": "FixedLength", "length": 5}]},
           post={"type": "Sequence", "processors": [{"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}, dict(BERT, type="BertProcessing")]}),
+    model(dict(vocab=vocab(*LETTERS, "he", "ll"), merges=[["h", "e"], ["l", "l"]]), pre=None,
+          added=[dict(special(13, "  "), lstrip=True, rstrip=True, special=False), dict(special(14, "lo"), lstrip=True, single_word=True, normalized=True)]),
 ]
-MODEL_TEXTS = ["", "hello world", "hellollo worlds!", "a ab abc abcabc cab acc", "hello! wor日 é xyz abcdefghijkl", "[CLS] a [SEP]", "aXXb  c", "hold hello", "é", "a▁b"]
+MODEL_TEXTS = ["", "hello world", "hellollo worlds!", "a ab abc abcabc cab acc", "hello! wor日 é xyz abcdefghijkl", "[CLS] a [SEP]", "aXXb  c", "hold hello", "é", "a▁b", "    a     b  ", "he  lo   lo lohe"]
 
 
 def main():

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Submission is a list of programs that is encoded and ready to be sent to the device, so that sending costs the CPU
-// little. It is for one goroutine, and for one Send after each Encode or EncodeAside.
+// Submission is a list of encoded programs, ready to be sent to the device, so that sending costs the CPU little. It
+// is for one goroutine, and for one Send after each Encode or EncodeAside.
 type Submission struct {
 	d          *Device
 	programs   []*Program
@@ -29,8 +29,8 @@ type part struct {
 	programs []*Program
 }
 
-// Encode encodes the programs, in order, to be run by one Send. s must be zero, sent or released. busy says that the device will
-// have something else to do when they are sent.
+// Encode encodes the programs, in order, to be run by one Send. s must be zero, sent or released. busy says that the
+// device will still be busy with other work when they are sent.
 func (d *Device) Encode(s *Submission, programs []*Program, busy bool) error {
 	if err := d.begin(s, programs, busy); err != nil {
 		return during("encode", err)
@@ -216,8 +216,8 @@ func (d *Device) NewReadback(purpose string, size uint64) (*Readback, error) {
 // Range is where programs copy to.
 func (r *Readback) Range(size uint64) Range { return Range{Buffer: r.b, Size: size} }
 
-// Read waits for the programs that were sent to copy to r, but not for what was sent after them, and copies the first
-// len(dst) bytes, a multiple of 4, to dst. Until it returns, nothing that copies to r may be submitted.
+// Read waits for the submitted programs that copy to r, but not for what was submitted after them, and copies the
+// first len(dst) bytes, a multiple of 4, to dst. Until it returns, nothing that copies to r may be submitted.
 func (r *Readback) Read(ctx context.Context, dst []byte) error {
 	d := r.b.d
 	if err := d.enter(ctx); err != nil {

@@ -33,7 +33,7 @@ var (
 	typeNames = []string{"discrete", "integrated", "cpu", "unknown"} // also best first
 )
 
-// LibraryDir is the directory of the user where a Dawn library is looked for; "" if there is none.
+// LibraryDir is the user's directory in which a Dawn library is looked for; "" if there is none.
 func LibraryDir() string {
 	var dir string
 	home, _ := os.UserHomeDir()

@@ -33,19 +33,19 @@ type Select struct {
 // Options choose and shape a device.
 type Options struct {
 	Select
-	// PipelineCache is the directory where compiled kernels are kept for the next start, of any program: "" is pipelines in
-	// llama-webgpu in the user's cache directory, PipelineCacheOff keeps none. Only a Dawn library keeps them there; the
-	// built-in engine leaves it to the driver, and a browser does it itself.
+	// PipelineCache is the directory where compiled kernels are kept for the next start, of any program: "" is
+	// pipelines in llama-webgpu in the user's cache directory, PipelineCacheOff keeps none. Only a Dawn library keeps
+	// them there; the built-in engine leaves caching to the driver, and a browser has its own cache.
 	PipelineCache string
 	MaxBinding    uint64 // bytes; lowers Limits.MaxBinding, for tests of what happens on small devices
 	Log           Logger // nil logs nothing
 }
 
-// PipelineCacheOff is the Options.PipelineCache that keeps no compiled kernels.
+// PipelineCacheOff, as Options.PipelineCache, keeps no compiled kernels.
 const PipelineCacheOff = "off"
 
-// Logger receives messages about what happens: a *slog.Logger. The package does not import log/slog, which would
-// make programs for the browser a good deal larger.
+// Logger receives messages; a *slog.Logger is one. The package does not import log/slog, which would make
+// programs for the browser much larger.
 type Logger interface {
 	Debug(msg string, args ...any)
 	Error(msg string, args ...any)
@@ -60,7 +60,7 @@ func (silent) Error(string, ...any) {}
 type AdapterInfo struct {
 	Index    int    // in Adapters
 	Name     string // "NVIDIA H200", "llvmpipe (LLVM 15.0.6, 256 bits)"
-	Driver   string // whose driver it is, "" if not known: "Mesa", "NVIDIA" (the library tells no version)
+	Driver   string // who made the driver: "Mesa", "NVIDIA"; "" if not known (the library does not tell the version)
 	Backend  string // "Vulkan", "Metal", "D3D12", "WebGPU"
 	Type     string // "discrete", "integrated", "cpu" or "unknown"
 	VendorID uint32

@@ -8,7 +8,7 @@ import (
 // What float16 can hold.
 const (
 	MaxFloat16    = 65504   // the largest finite float16
-	SafeKV        = 16376   // the largest key or value in a text after which float16 is trusted with other texts: a quarter of it
+	SafeKV        = 16376   // if keys and values of a text stay within it, a quarter of MaxFloat16, float16 is trusted with other texts
 	NormalFloat16 = 0x1p-14 // the smallest normal float16
 	InfFloat16    = 0x7c00  // bits of +Inf; greater ones are NaN or negative
 )

@@ -105,8 +105,8 @@ func (b *Bundle) Vocab() ([]byte, error) {
 	return data, nil
 }
 
-// Stored returns the bytes of tensor i where they lie, if the files are in memory, and how they are packed. What reads
-// them must expect a fault: see mapped.Reading.
+// Stored returns the bytes of tensor i without copying them, if the files are mapped, and how they are packed. Reading
+// them may cause a fault: see mapped.Reading.
 func (b *Bundle) Stored(i int) (rows []byte, p block.Packing, ok bool) {
 	t := &b.Manifest.Tensors[i]
 	s, ok := b.blobs[t.File].ReaderAt.(slicer)

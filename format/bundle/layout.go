@@ -29,7 +29,7 @@ func isBlobName(name string) bool {
 }
 
 // Layout places the tensors one after the other: it sets File, Offset and Length of each, and returns
-// the files. None of these is larger than most bytes, if most is not 0.
+// the files. None of these is larger than most bytes, unless most is 0.
 func Layout(tensors []Tensor, most int64) ([]File, error) {
 	var files []File
 	for i := range tensors {

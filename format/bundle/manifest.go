@@ -45,7 +45,7 @@ type Manifest struct {
 	Notes         []string     `json:"notes,omitempty"`  // what people should know about the conversion
 	Parity        *Parity      `json:"parity,omitempty"` // what verification measured, if it ran
 
-	// KVFloat32 are the layers, in order, of which some key or value was so large that float16 may not hold others.
+	// KVFloat32 are the layers, in order, with a key or value so large that float16 may not hold those of other texts.
 	KVFloat32 []int `json:"kv_float32,omitempty"`
 }
 
@@ -72,13 +72,13 @@ type Quantization struct {
 	KeepF16     []string   `json:"keep_f16,omitempty"`  // regular expressions of names kept as f16
 	Overrides   []Override `json:"overrides,omitempty"` // for matrices that KeepF16 does not match, the first that matches
 	Bits        float64    `json:"bits,omitzero"`       // a weight in the layers, which overrides were chosen for
-	Rotate      bool       `json:"rotate,omitzero"`     // the residual stream was turned by an orthogonal matrix
+	Rotate      bool       `json:"rotate,omitzero"`     // the residual stream was rotated by an orthogonal matrix
 	Sanitize    bool       `json:"sanitize,omitzero"`
 	Saturate    bool       `json:"saturate,omitzero"`
 	MaxFile     int64      `json:"max_shard_size,omitzero"` // bytes that a file may have, 0: any
 	Calibration string     `json:"calibration,omitzero"`    // the text of method gptq: its hash and extent
-	Correction  float64    `json:"correction,omitzero"`     // share of earlier layers' errors that gptq made good
-	Unrefined   bool       `json:"unrefined,omitzero"`      // what gptq's feedback made was not refined
+	Correction  float64    `json:"correction,omitzero"`     // share of earlier layers' errors that gptq compensated for
+	Unrefined   bool       `json:"unrefined,omitzero"`      // the result of gptq's feedback was not refined
 }
 
 // Override is a format for matrices of some names.
@@ -88,8 +88,8 @@ type Override struct {
 	Block  int    `json:"block,omitzero"`
 }
 
-// Documents are the small JSON files of the checkpoint that whoever makes a checkpoint of the bundle
-// again will need, by name. They say the same as the files do; white space is not kept.
+// Documents are small JSON files of the checkpoint, by name, which are needed to turn the bundle
+// back into a checkpoint. White space is not kept.
 type Documents map[string]strict.Value
 
 // DocumentNames are the names that Documents may have.
@@ -133,7 +133,7 @@ func (t Type) Bits() int {
 // Quantized reports whether the type is stored in blocks.
 func (t Type) Quantized() bool { b := t.Bits(); return b > 0 && b <= 8 }
 
-// Tensor describes a tensor and where it lies.
+// Tensor describes a tensor and where it is stored.
 type Tensor struct {
 	Name   string     `json:"name"` // as in the checkpoint
 	Role   model.Role `json:"role"`
@@ -149,7 +149,7 @@ type Tensor struct {
 	Outcome
 }
 
-// Outcome says what it cost to store a tensor.
+// Outcome says what was lost in storing a tensor.
 type Outcome struct {
 	Error     float64 `json:"error"`              // √(Σ(w−ŵ)²/Σw²)
 	Raised    int64   `json:"raised,omitzero"`    // blocks whose scale was raised to a normal float16
@@ -158,7 +158,7 @@ type Outcome struct {
 	Starved   int64   `json:"starved,omitzero"`   // experts that saw too little calibration text to be rounded for it alone
 }
 
-// Tokenizer says which tokens are special, and how vocab.json is known.
+// Tokenizer says which tokens are special, and identifies vocab.json.
 type Tokenizer struct {
 	Size         int64  `json:"size,omitzero"`   // of vocab.json; it is absent if there is no tokenizer
 	SHA256       string `json:"sha256,omitzero"` // of vocab.json
@@ -218,8 +218,8 @@ func (t *Tensor) Model() model.Tensor {
 	return model.Tensor{Name: t.Name, Role: t.Role, Layer: t.Layer, Shape: t.Shape}
 }
 
-// ParseManifest reads and checks a manifest by itself. It tolerates no unknown or duplicate key and
-// nothing after the manifest.
+// ParseManifest reads a manifest and checks it by itself. Unknown or duplicate keys, and anything
+// after the manifest, are errors.
 func ParseManifest(data []byte) (*Manifest, error) {
 	var head struct {
 		FormatVersion int `json:"format_version"`

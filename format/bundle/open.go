@@ -152,7 +152,7 @@ func checkVocab(path string, want int64) error {
 	return nil
 }
 
-// SetParity notes in the manifest of the bundle in dir what verification measured, and adds layers to KVFloat32.
+// SetParity records in the manifest of the bundle in dir what verification measured, and adds layers to KVFloat32.
 func SetParity(dir string, p *Parity, kvFloat32 []int) error {
 	path := filepath.Join(dir, ManifestName)
 	data, err := readManifest(path)

@@ -22,9 +22,9 @@ func Streamed(m *Manifest, blobs ...Blob) (*Bundle, error) {
 }
 
 // Hashing returns the same bundle for reading it once: what ReadAt and Rows read of a tensor, from its
-// first byte to its last, is hashed on the way, and the read that completes it fails if that is not what
-// the manifest says. Different tensors may be read at once. AllChecked says at the end that nothing was
-// left out. The files are those of b, whose Close closes them.
+// first byte to its last, is hashed on the way, and the read that completes it fails if the hash is not
+// the manifest's. Different tensors may be read at once. AllChecked says at the end whether every tensor
+// was read. The files are those of b, whose Close closes them.
 func (b *Bundle) Hashing() *Bundle {
 	h := &Bundle{Manifest: b.Manifest, close: func() error { return nil }, vocab: b.vocab, tensors: b.tensors}
 	for i, blob := range b.blobs {

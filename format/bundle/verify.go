@@ -19,8 +19,8 @@ const checkChunk = 1 << 20
 
 // Check reads everything: the SHA-256 of each tensor and of vocab.json, scales that are finite and
 // not negative, floats that are finite, padding that is zero. Its error names each damaged tensor
-// and, where it can, row and block. progress, if not nil, is told how many of how many bytes are
-// done; calls come one at a time.
+// and, where it can, row and block. progress, if not nil, is called with the bytes done and those
+// in all, one call at a time.
 func (b *Bundle) Check(ctx context.Context, progress func(done, total int64)) error {
 	var (
 		errs  = make([]error, len(b.tensors))

@@ -43,13 +43,13 @@ type Writer struct {
 
 // Options say how a bundle is written.
 type Options struct {
-	Force   bool  // replace a bundle that is there
+	Force   bool  // replace an existing bundle
 	MaxFile int64 // bytes that a file of tensors may have; 0: any
 	Stale   outdir.Stale
 
-	// Origin is JSON that says what the bytes follow from. It is kept with unfinished work, and
-	// Accept, if it is not nil, reports why work of another origin cannot be resumed; notes
-	// are what Note kept.
+	// Origin is JSON that says what the bytes depend on. It is kept with unfinished work, and
+	// Accept, if it is not nil, reports why work of another origin cannot be resumed; notes are
+	// what Note kept.
 	Origin []byte
 	Accept func(origin []byte, notes map[string]string) error
 }
@@ -58,9 +58,9 @@ type Options struct {
 // end.
 const syncEvery = 400 * time.Millisecond
 
-// Create starts a bundle of the given tensors that will be dir. Of the tensors, name, role, layer,
-// shape, type, block and method are the caller's; the writer sees to the rest. With outdir.Resume it
-// goes on after the tensors that an earlier run left whole, see Whole.
+// Create starts a bundle of the given tensors that will be dir. The caller sets name, role, layer,
+// shape, type, block and method of the tensors; the writer sets the rest. With outdir.Resume it
+// continues after the tensors that an earlier run completed, see Whole.
 func Create(ctx context.Context, dir string, tensors []Tensor, o Options) (*Writer, error) {
 	w := &Writer{tensors: slices.Clone(tensors)}
 	var err error
@@ -80,7 +80,7 @@ func Create(ctx context.Context, dir string, tensors []Tensor, o Options) (*Writ
 	return w, nil
 }
 
-// CheckTarget reports, before any work, why Create could not make dir.
+// CheckTarget reports, before any work, why Create would fail for dir.
 func CheckTarget(dir string, o Options) error { return outdir.Check(dir, o.outdir()) }
 
 func (o Options) outdir() outdir.Options {
@@ -151,7 +151,7 @@ func (w *Writer) sync() {
 	w.syncing.Unlock()
 }
 
-// Whole reports how many tensors, from the first, an earlier run has written.
+// Whole reports how many tensors, from the first on, an earlier run has completed.
 func (w *Writer) Whole() int { return w.whole }
 
 // Tensors returns the tensors; those that have ended are complete.
@@ -160,7 +160,7 @@ func (w *Writer) Tensors() []Tensor { return w.tensors }
 // Work returns the directory where everything is until Commit.
 func (w *Writer) Work() string { return w.dir.Work() }
 
-// Failed reports an error of writing, as of a full disk: work that is worth keeping.
+// Failed reports whether writing failed, for example because the disk was full: then the work is worth keeping.
 func (w *Writer) Failed() bool { return w.failed != nil }
 
 // Done reports how many tensors are written.
@@ -190,7 +190,7 @@ func (w *Writer) keepError(err error) error {
 	return err
 }
 
-// Begin starts the next tensor, which is to be written as Create was told.
+// Begin starts the next tensor, which must be the next of those given to Create.
 func (w *Writer) Begin(t Tensor) error {
 	switch {
 	case w.begun:
@@ -344,7 +344,7 @@ func writeHeader(path string, head []byte) (err error) {
 // Abort removes what was written, unless it was committed or kept.
 func (w *Writer) Abort() error { return errors.Join(w.close(), w.dir.Abort()) }
 
-// Keep leaves what was written for a run that resumes.
+// Keep leaves what was written, for a later run to resume.
 func (w *Writer) Keep() error { return errors.Join(w.close(), w.dir.Keep()) }
 
 func (w *Writer) close() error {

@@ -155,7 +155,7 @@ func (c *Checkpoint) Files() []File { return c.files }
 // depends on them.
 func (c *Checkpoint) Ignored() []string { return c.config.ignored }
 
-// Notes says what was left out.
+// Notes says what was left out of the model.
 func (c *Checkpoint) Notes() []string { return c.notes }
 
 // SourceType returns the type of tensor i in the checkpoint: F16, BF16, F32, F64, F8_E4M3, F8_E5M2, or a
@@ -163,7 +163,7 @@ func (c *Checkpoint) Notes() []string { return c.notes }
 func (c *Checkpoint) SourceType(i int) string { return c.bound[i].parts[0].kind }
 
 // Bytes reports how many bytes tensor i has in the checkpoint, with scales and whatever else belongs
-// to it. Of a tensor that is stored together with others, it is a share.
+// to it. For a tensor that is stored together with others, it is a share.
 func (c *Checkpoint) Bytes(i int) int64 {
 	var n int64
 	b := &c.bound[i]
@@ -195,8 +195,8 @@ func counted(n int, one, more string) string {
 	return fmt.Sprintf("%d %s", n, more)
 }
 
-// Raw returns the bytes of tensor i, little-endian and of its SourceType, if they lie in one piece
-// and in the order [rows][cols], and are its values. What reads them must expect a fault: see mapped.Reading.
+// Raw returns the bytes of tensor i, little-endian and of its SourceType, if they lie in one piece and in the
+// order [rows][cols], and are its values. Reading them may cause a fault: see mapped.Reading.
 func (c *Checkpoint) Raw(i int) ([]byte, bool) {
 	b := &c.bound[i]
 	if len(b.parts) != 1 || b.experts != 1 || b.transposed || b.group != b.rows {

@@ -13,7 +13,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// Config is what a config.json says.
+// Config is the content of a config.json.
 type Config struct {
 	Spec *model.Spec
 	// Quantization is the quant_method of the weights; empty: they are not quantized.

@@ -150,7 +150,7 @@ func unfinished(dir string) string {
 // onlyConfig begins what is said of a directory that has nothing in place of the weights.
 const onlyConfig = "has a config.json but no weights"
 
-// Instead says what lies in a directory in place of weights that are missing, and what to do with it; "" if nothing does.
+// Instead says what a directory has instead of weights, and what to do with it; "" if there is nothing.
 func Instead(dir string) string {
 	if len(weightsIn(dir)) > 0 && unfinished(dir) == "" {
 		return ""
@@ -207,7 +207,8 @@ func isPage(head []byte) bool {
 	return bytes.HasPrefix(head, []byte("<!")) || bytes.HasPrefix(head, []byte("<html"))
 }
 
-// IsPointer reports whether a file that begins like this is what Git stores in place of a large one.
+// IsPointer reports whether data begins like the pointer that Git LFS stores in place of a large
+// file.
 func IsPointer(data []byte) bool {
 	return bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/"))
 }

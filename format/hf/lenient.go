@@ -43,8 +43,8 @@ func lenient(data []byte) (strict []byte, notes []string, err error) {
 	return mended, m.notes, nil
 }
 
-// Mended returns a JSON document as strict JSON. It takes what Python's json module takes: NaN and infinities, and names
-// that are there twice, of which the last one counts.
+// Mended turns JSON that Python's json module accepts into strict JSON: with NaN and infinities, and with duplicate
+// names, of which the last one counts.
 func Mended(data []byte) ([]byte, error) {
 	data, _, err := lenient(data)
 	return data, err

@@ -8,9 +8,9 @@ import (
 // Family is a value of model_type that can be read.
 type Family struct {
 	Name string
-	// Holds are the values of model_type that its text_config may have, if it is a model around a language model.
+	// Holds are the values of model_type that its text_config may have, if the family wraps a language model.
 	Holds []string
-	// Remote: transformers has no code of the family; its checkpoints bring that along.
+	// Remote: transformers has no code for the family; its checkpoints contain it.
 	Remote bool
 }
 

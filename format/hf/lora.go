@@ -22,10 +22,10 @@ const (
 )
 
 // Merge merges the LoRA or DoRA adapter in dir into the weights, as PEFT's merge_and_unload does: from now
-// on, Rows returns W + scale·γ·B·A, where γ is what the adapter's settings make of alpha and rank. Of what is
-// more than that (DoRA, whole tensors, trained tokens), scale is the share of the way from W. Adapters come
-// one after the other. A head that is the embedding becomes a matrix of its own if an adapter changes one of
-// them alone. After an error nothing is merged. Merge must not run beside other methods.
+// on, Rows returns W + scale·γ·B·A, where γ is what the adapter's settings make of alpha and rank. For other
+// changes (DoRA, whole tensors, trained tokens), W is moved by this share of the change. Several adapters are
+// merged one after the other. A head that is the embedding becomes a separate matrix if an adapter changes
+// only one of them. After an error nothing is merged. Merge must not run beside other methods.
 func (c *Checkpoint) Merge(dir string, scale float64) error {
 	if scale-scale != 0 {
 		return fmt.Errorf("%s: scale %v: want a finite number", dir, scale)

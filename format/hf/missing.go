@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// Missing lists, by name, the files of weights that belong to the checkpoint in dir and are not there. What
-// belongs to it the index says or, as long as that is not there, the names of the files that are.
+// Missing lists, by name, the weight files of the checkpoint in dir that are missing, according to the
+// index or, if that is missing, to the names of the files that are there.
 func Missing(dir string) ([]string, error) {
 	wanted := []string{singleFile}
 	if !isThere(dir, singleFile) {

@@ -9,20 +9,20 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
-// Rounded is what Ready says of values that are those of blocks but for rounding.
+// Rounded is what Ready says of values that fit blocks except for rounding.
 const Rounded = "scales and zero-points are rounded to those of blocks, which moves no weight by more than an eighth of a step"
 
-// Least is what Ready says of values that are those of blocks, but for blocks with smaller scales than ours can have.
+// Least is what Ready says of values that fit blocks, except for blocks with smaller scales than ours can have.
 const Least = "blocks whose scales are smaller than a block may have are rounded for the smallest, as from any weights"
 
 // closeness is how far, in steps of blocks, a value may be from that of a block: rounding it anew would
 // move it by up to half a step.
 const closeness = 1 / 8.
 
-// Ready reports whether the values of tensor i are those of blocks of integers of the given width, of
-// which each has block columns, a float16 scale that is 0 or normal, and an int8 zero-point. If they are
-// not, although the tensor is quantized, why says what is in the way. If they are, why is "", or Rounded
-// if a value may differ by an eighth of a step, or Least.
+// Ready reports whether tensor i can be stored without loss in blocks of integers of the given width,
+// each with block columns, a float16 scale that is 0 or normal, and an int8 zero-point. If it cannot,
+// although it is quantized, why gives the reason. If it can, why is "", or Rounded if a value may differ
+// by an eighth of a step, or Least.
 func (c *Checkpoint) Ready(i, bits, block int) (ok bool, why string) {
 	err := mapped.Reading(func() error {
 		ok, why = c.ready(i, bits, block)
@@ -65,8 +65,8 @@ func (c *Checkpoint) ready(i, bits, block int) (ok bool, why string) {
 	return true, rounded
 }
 
-// Group reports how many successive columns of tensor i share a scale in the checkpoint; 0 if that is not so, or if it was
-// not quantized.
+// Group reports how many successive columns of tensor i share a scale in the checkpoint; 0 if it was not quantized, or
+// not in groups of columns.
 func (c *Checkpoint) Group(i int) int {
 	size := 0
 	for k := range c.bound[i].parts {
@@ -209,7 +209,7 @@ func (g *grid) silent(row, group int, zero int16) bool {
 
 // Blocks fills dst with rows row0 to row0+n−1 of a tensor that is Ready for blocks of this kind: for
 // each block the scale, the zero-point and the codes, low bits first. The codes that pad the last
-// block of a row are its zero-point, as far as codes go.
+// block of a row are its zero-point, within the range of codes.
 func (c *Checkpoint) Blocks(i, bits, block, row0, n int, dst []byte) error {
 	b, t := &c.bound[i], &c.tensors[i]
 	size := ceil(b.cols, block) * (3 + block*bits/8)

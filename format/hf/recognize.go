@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Kind is what people give where a checkpoint or a bundle is wanted.
+// Kind is what may be at a path where a checkpoint or a bundle is expected.
 type Kind int
 
 // The kinds that a caller may want to tell apart.
@@ -24,13 +24,13 @@ const (
 	AdapterKind         // a directory with a LoRA adapter or its like
 )
 
-// Found is what lies at a path, and a sentence about what to do with it.
+// Found says what is at a path, with a sentence about what to do with it.
 type Found struct {
 	Kind   Kind
 	Advice string
 }
 
-// Recognize says what lies at a path. It looks at names and the beginnings of files and reads no weights.
+// Recognize says what is at a path. It looks at names and the beginnings of files and reads no weights.
 func Recognize(path string) Found {
 	info, err := os.Stat(path)
 	switch {

@@ -16,7 +16,7 @@ type Edit func(config []byte) ([]byte, error)
 
 // ScaleRoPE returns an Edit that gives a model another RoPE scaling, to stretch its context: TYPE:FACTOR
 // (linear, dynamic, yarn), which multiplies the context by FACTOR, or a JSON object as config.json has it
-// under rope_scaling, for types that need more (longrope, llama3). RoPE's base stays what it is.
+// under rope_scaling, for types that need more (longrope, llama3). RoPE's base does not change.
 func ScaleRoPE(scaling string) (Edit, error) {
 	if strings.HasPrefix(strings.TrimSpace(scaling), "{") {
 		var given map[string]jsontext.Value

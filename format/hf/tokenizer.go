@@ -12,8 +12,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/internal/mapped"
 )
 
-// Tokenizer returns the checkpoint's tokenizer.json, nil if there is nothing that says how text becomes
-// tokens. If it is not a file but was made, made says of what: "from tokenizer.model (…)".
+// Tokenizer returns the checkpoint's tokenizer.json, nil if the checkpoint has no tokenizer. If it was
+// made from other files, made says which: "from tokenizer.model (…)".
 func (c *Checkpoint) Tokenizer() (text []byte, made string, err error) {
 	c.vocab.once.Do(func() { c.vocab.text, c.vocab.made, c.vocab.err = c.readTokenizer() })
 	return c.vocab.text, c.vocab.made, c.vocab.err

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// NoToken stands for a special token that a model has not.
+// NoToken stands for a special token that a model does not have.
 const NoToken = -1
 
 // Tokens are the ids of special tokens.
@@ -23,15 +23,16 @@ type Tokens struct {
 }
 
 // Tokens returns the ids of special tokens: those of generation_config.json or else config.json, and where neither has
-// one, those of the tokenizer's settings. What the tokenizer calls the end of a text ends it too, and what has no
-// name for its beginning has no token for it.
+// one, those of the tokenizer's settings. The tokenizer's own eos_token ends a text, too. A model for which no file
+// names a BOS token has none.
 func (c *Checkpoint) Tokens() Tokens { return c.tokens }
 
 // SpecialTokens returns the texts of special tokens by the names that chat templates know them by: bos_token, eos_token,
 // pad_token, unk_token and others. It is nil if nothing says what they are.
 func (c *Checkpoint) SpecialTokens() map[string]string { return c.special }
 
-// Adds returns what tokenizer_config.json says of add_bos_token or add_eos_token, if it does.
+// Adds returns the value of add_bos_token or add_eos_token in tokenizer_config.json, and whether it
+// is there.
 func (c *Checkpoint) Adds(key string) (add, said bool) {
 	add, said = c.adds[key]
 	return add, said
@@ -172,5 +173,5 @@ func (c *Checkpoint) unreadable(name string, err error) {
 	c.broken[name] = true
 }
 
-// Unreadable reports whether a file beside the weights was left out because it cannot be read; Notes say why.
+// Unreadable reports whether a file beside the weights was ignored because it cannot be read; Notes say why.
 func (c *Checkpoint) Unreadable(name string) bool { return c.broken[name] }

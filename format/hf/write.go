@@ -30,8 +30,8 @@ type WriteOptions struct {
 	Type     string                // of the weights: F16 or F32
 	Keep32   func(i int) bool      // tensors that become F32 whatever Type is, if not nil
 	MaxFile  int64                 // bytes of a file of weights; 0: 5 GB. One tensor may be larger.
-	Force    bool                  // replace a checkpoint that is there
-	Files    map[string][]byte     // by name, what else there is to be beside config.json
+	Force    bool                  // replace an existing checkpoint
+	Files    map[string][]byte     // by name, other files to write beside config.json
 	Progress func(done, all int64) // weights; calls come one at a time
 }
 
@@ -49,7 +49,8 @@ const maxShard = 5e9
 var torchTypes = map[string]string{"F16": "float16", "F32": "float32"}
 
 // Write writes a checkpoint that transformers opens, with the tensors as the family of config, a
-// config.json, stores them: fused, stacked or transposed. dir appears when all is done, or not at all.
+// config.json, stores them: fused, stacked or transposed. dir appears when everything is written, or
+// not at all.
 func Write(ctx context.Context, dir string, w model.Weights, config []byte, o WriteOptions) (_ *Written, err error) {
 	if torchTypes[o.Type] == "" {
 		return nil, fmt.Errorf("type %q: want F16 or F32", o.Type)
@@ -82,7 +83,7 @@ func Write(ctx context.Context, dir string, w model.Weights, config []byte, o Wr
 	return x.written(), out.Commit()
 }
 
-// CheckTarget reports, before any work, why Write could not make dir.
+// CheckTarget reports, before any work, why Write would fail for dir.
 func CheckTarget(dir string, o WriteOptions) error { return outdir.Check(dir, o.outdir()) }
 
 func (o WriteOptions) outdir() outdir.Options {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Apart reports an output directory that lies in, over or around an input directory.
+// Apart reports an output directory that is the input directory, or inside it, or contains it.
 func Apart(out, in string) error {
 	target, err := resolve(out)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// Check reports why Open would fail, as far as that is known before, so that long work is not begun in vain.
+// Check reports why Open would fail, as far as that can be known in advance, so that no long work is wasted.
 // It leaves nothing behind.
 func Check(target string, o Options) error {
 	target, err := filepath.Abs(target)

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 )
 
-// ReplaceFile puts data at path, in place of a file that is there. What cannot be written leaves that as it was.
+// ReplaceFile writes data to path, replacing an existing file. If it fails, that file is unchanged.
 func ReplaceFile(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {

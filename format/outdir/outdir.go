@@ -15,19 +15,19 @@ var (
 	ErrBusy       = errors.New("another process is writing it")
 )
 
-// Stale says what to do with the work of an earlier run that did not end.
+// Stale says what to do with the work of an earlier run that was interrupted.
 type Stale int
 
 // What to do with it.
 const (
 	Refuse  Stale = iota // return ErrUnfinished
-	Resume               // go on with it, if there is any
+	Resume               // continue it, if there is any
 	Discard              // remove it
 )
 
 // Options say how to open a directory.
 type Options struct {
-	Force bool                   // replace a target that is there, if it holds nothing but what Owns says
+	Force bool                   // replace an existing target, if Owns is true for everything in it
 	Owns  func(name string) bool // whether a file of this name may be replaced
 	Stale Stale
 }
@@ -137,7 +137,7 @@ func (d *Dir) checkTarget() error {
 	return nil
 }
 
-// Resumed reports whether there is work of an earlier run to go on with.
+// Resumed reports whether there is work of an earlier run to continue.
 func (d *Dir) Resumed() bool { return d.resumed }
 
 // Path returns where a file of the target is to be written; of "", the directory itself.
@@ -178,7 +178,7 @@ func (d *Dir) Abort() error {
 	return errors.Join(d.empty(), d.remove())
 }
 
-// Keep leaves everything for a run that resumes.
+// Keep leaves everything for a later run to resume.
 func (d *Dir) Keep() error { return d.unlock() }
 
 // remove takes the work directory away. The lock goes last, for it cannot be removed everywhere
@@ -204,7 +204,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// WriteFile writes a file and waits until the disk has it.
+// WriteFile writes a file and waits until it is on the disk.
 func WriteFile(path string, data []byte) (err error) {
 	f, err := os.Create(path)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // ErrSpace says that the disk has too little room.
 var ErrSpace = errors.New("not enough room on the disk")
 
-// CheckSpace reports a disk that has less than need bytes for the directory target, which need not
-// exist. Where a system does not say, nothing is reported.
+// CheckSpace reports a disk with fewer than need free bytes for the directory target, which need
+// not exist. If the system does not tell, it reports nothing.
 func CheckSpace(target string, need int64) error {
 	if have, ok := Available(target); ok && need > 0 && uint64(need) > have {
 		return fmt.Errorf("%s: %w: %s are needed, %s are available: free some, or choose another output directory",

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// SyncDir waits until the disk knows the names in dir.
+// SyncDir waits until the names in dir are on the disk.
 func SyncDir(dir string) (err error) {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // Adapter is a PEFT adapter that is merged into a checkpoint's weights.
 type Adapter struct {
 	Dir   string
-	Scale float64 // its weights are multiplied by this, besides what its configuration says
+	Scale float64 // its weights are multiplied by this, in addition to the scale in its configuration
 }
 
 // ParseAdapter reads DIR or DIR:SCALE. Without a number after the last colon the scale is 1.

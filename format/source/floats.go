@@ -9,7 +9,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/model"
 )
 
-// Floats hands weights to the GPU as they are: as float16 where the checkpoint stores them so, else as float32. It is a
+// Floats passes weights to the GPU as they are: as float16 where the checkpoint has float16, else as float32. It is a
 // transformer.Source.
 type Floats struct {
 	model.Weights

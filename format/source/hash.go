@@ -11,8 +11,8 @@ import (
 	"os"
 )
 
-// Hash returns the SHA-256, in hex, of a checkpoint's configuration, adapters and files: of all that its weights
-// follow from. m must be a checkpoint.
+// Hash returns a SHA-256, in hex, of everything that determines the weights of a checkpoint: configuration,
+// adapters and files. m must be a checkpoint.
 func (m *Model) Hash(ctx context.Context) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%q\n", m.Checkpoint.Config(), m.Merged)
@@ -24,8 +24,8 @@ func (m *Model) Hash(ctx context.Context) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// Fingerprint returns the SHA-256, in hex, of all that the weights of a bundle or a checkpoint follow from: of a bundle, its ID
-// and the hashes of its tensors, as the manifest has them.
+// Fingerprint returns a SHA-256, in hex, of everything that determines the weights of a bundle or a checkpoint: for a
+// bundle, its ID and the hashes of its tensors in the manifest.
 func (m *Model) Fingerprint(ctx context.Context) (string, error) {
 	if m.Bundle == nil {
 		return m.Hash(ctx)

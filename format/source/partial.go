@@ -12,12 +12,12 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/format/hf"
 )
 
-// Partial is a model of which there is a configuration, and not all of its weights.
+// Partial is a model with a configuration, but without all of its weights.
 type Partial struct {
 	Path    string // of the configuration
 	Config  *hf.Config
-	Missing []string // files that a checkpoint has and that are not there: weights first
-	Instead string   // what there is in place of the weights, and what to do with it
+	Missing []string // files of a checkpoint that are missing: weights first
+	Instead string   // what is there instead of the weights, and what to do with it
 }
 
 // otherJSON are names of files in checkpoints and bundles that are no configurations.

@@ -21,8 +21,8 @@ const (
 
 // Model is a model on disk. Exactly one of Bundle and Checkpoint is set.
 type Model struct {
-	Dir        string         // where it lies: a directory, or a .gguf file
-	Weights    model.Weights  // those of Bundle or Checkpoint, unless somebody has put others in their place
+	Dir        string         // a directory, or a .gguf file
+	Weights    model.Weights  // those of Bundle or Checkpoint, unless they were replaced
 	Bundle     *bundle.Bundle // nil for a checkpoint
 	Checkpoint *hf.Checkpoint // nil for a bundle
 	BOS        int            // token that begins a text, −1: none
@@ -31,7 +31,7 @@ type Model struct {
 }
 
 // Open opens what is at path: a bundle, a checkpoint's directory or a .gguf file. Edits change the configuration of
-// a checkpoint, and nothing in a bundle.
+// a checkpoint; a bundle ignores them.
 func Open(path string, edits ...hf.Edit) (*Model, error) {
 	switch {
 	case Exists(path, bundle.ManifestName):
@@ -71,7 +71,7 @@ func openBundle(dir string) (*Model, error) {
 	return &Model{Dir: dir, Weights: b, Bundle: b, BOS: b.Manifest.Tokenizer.BOS, EOS: b.Manifest.Tokenizer.EOS}, nil
 }
 
-// Close closes the files. Nothing of m is to be used afterwards.
+// Close closes the files. Do not use m afterwards.
 func (m *Model) Close() error {
 	if m.Bundle != nil {
 		return m.Bundle.Close()
@@ -79,7 +79,7 @@ func (m *Model) Close() error {
 	return m.Checkpoint.Close()
 }
 
-// WrongKind returns the error that says what lies at a path where a model was expected.
+// WrongKind returns the error that says what is at a path where a model was expected.
 func WrongKind(path string) error { return fmt.Errorf("%s: %s", path, hf.Recognize(path).Advice) }
 
 // Exists reports whether there is a file of this name in dir.
@@ -108,7 +108,7 @@ func (m *Model) Context() int { return m.Weights.Spec().TrainedContext() }
 // Packed returns the stored bytes of a bundle, for the GPU. m must be a bundle.
 func (m *Model) Packed() Packed { return Packed{m.Bundle, m.Weights.Spec()} }
 
-// Packed is a bundle with the Spec that its weights are to be used with.
+// Packed is a bundle with the Spec to run it with.
 type Packed struct {
 	*bundle.Bundle
 	spec *model.Spec

@@ -53,7 +53,7 @@ func (s *Sum) add(t *Tensor) {
 	s.Bytes += t.Bytes
 }
 
-// Bits is how many bits a weight takes.
+// Bits returns the bits per weight.
 func (s Sum) Bits() float64 { return float64(s.Bytes) * 8 / float64(s.Weights) }
 
 // Total adds up all of the tensors.

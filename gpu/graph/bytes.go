@@ -21,7 +21,7 @@ func appendWords(b []byte, numbers ...int) []byte {
 	return b
 }
 
-// FloatBytes returns floats as the device has them.
+// FloatBytes returns floats as bytes, in the device's order.
 func FloatBytes(f []float32) []byte {
 	b := make([]byte, 4*len(f))
 	for i, v := range f {

@@ -59,7 +59,7 @@ func caches(s *model.Spec, a *arena.Arena, limit uint64, o Options) ([]Cache, er
 	return all, nil
 }
 
-// KV is the cache that a layer reads: its own also where the layer it shares it with is not in the graph.
+// KV is the cache that a layer reads: its own, or that of the layer it shares, if that is in the graph.
 func (g *Graph) KV(layer int) *Cache {
 	if from := g.spec.KVLayer(layer); from >= 0 {
 		return &g.caches[from]
@@ -67,7 +67,7 @@ func (g *Graph) KV(layer int) *Cache {
 	return &g.caches[layer]
 }
 
-// Size writes a number of bytes as people read it.
+// Size writes a number of bytes for people.
 func Size(n uint64) string {
 	if n < 1024 {
 		return fmt.Sprintf("%d B", n)

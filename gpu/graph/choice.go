@@ -38,7 +38,7 @@ type Variant struct {
 	Without []string // constants of matvec that it does not have
 }
 
-// LimbsKernel names the variant whose inputs are limbs, and whose weights lie in order.
+// LimbsKernel names the variant whose inputs are limbs (two bytes for each activation), and whose weights are stored in order.
 const LimbsKernel = "matvec_dot4"
 
 // limbs reports whether the kernel takes its inputs as limbs.

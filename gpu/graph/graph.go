@@ -104,7 +104,7 @@ func (g *Graph) Options() Options { return g.opts }
 // Weights returns the weights that the Graph reads.
 func (g *Graph) Weights() *Weights { return g.w }
 
-// State returns what the recurrence of a layer remembers.
+// State returns the state of a layer's recurrence.
 func (g *Graph) State(layer int) *State { return &g.states[layer] }
 
 // Cache returns the KV cache of a layer.
@@ -130,8 +130,8 @@ func (g *Graph) Final() Vectors { return g.act.final }
 // Logits are the results of the head, which stores them in one of the places.
 func (g *Graph) Logits(place int) Vectors { return g.act.logits[place] }
 
-// Places reports in how many places the head can store logits: two, so that a step may run while the logits of the last one are
-// still wanted, unless layers remember by states, which such a step would change.
+// Places reports in how many places the head can store logits: two, so that a step may run while the logits of the last
+// one are still needed; one if there are recurrences, whose states such a step would change.
 func (g *Graph) Places() int { return 1 + flag(g.act.logits[1].Buffer != nil) }
 
 // HeadRows reports how many tokens the head takes at once.
@@ -249,7 +249,7 @@ func (g *Graph) FinalNorm(n int) (*Pass, error) {
 }
 
 // Layer records a layer for n tokens, beginning at a place whose vectors the caller provides. It ends at the matrix
-// that the tap wants; without a tap, at the end of the layer.
+// that the tap asks for; without a tap, at the end of the layer.
 func (g *Graph) Layer(i, n int, from Place, tap Tap) (*Pass, error) {
 	r := g.recorder(fmt.Sprintf("layer %d", i), n)
 	r.from, r.tap = from, tap

@@ -20,7 +20,7 @@ func reserveGiven(s *model.Spec, n int, vectors func(tokens, stride int) Vectors
 	return given{vectors(n, Stride(layers*m.Width)), vectors(n, layers*Stride(m.Width))}
 }
 
-// LayerInputs is where a layer finds what it is given of the tokens of a pass.
+// LayerInputs is where a layer finds its additional inputs for the tokens of a pass.
 func (g *Graph) LayerInputs(layer int) Vectors {
 	all := g.act.given.all
 	if layer == 0 {

@@ -21,7 +21,7 @@ func (c *chooser) limbsAtOnce() int {
 	return FewTokens
 }
 
-// InLimbs stands in the place of a number of sums of squares where limbs are prepared for a norm: they have such sums.
+// InLimbs takes the place of a number of sums of squares if limbs were prepared for a norm: limbs contain such sums.
 const InLimbs = -1
 
 // limbsWords reports how many uint32 a vector of this width takes as limbs, see limbs.wgsl.
@@ -143,7 +143,7 @@ func (r *layers) normedAsLimbs(m *Matrix) bool {
 	return r.tap == nil && r.g.spec.Norm.Kind == model.RMSNorm && r.takesLimbs(m)
 }
 
-// FromLimbs returns the elements of a vector as limbs, and the sum of the squares that lie behind.
+// FromLimbs returns the elements of a vector that is stored as limbs, and the sum of the squares stored after it.
 func FromLimbs(raw []byte, width int) (elements []float32, squares float64) {
 	word := func(i int) uint32 { return binary.LittleEndian.Uint32(raw[4*i:]) }
 	float := func(i int) float64 { return float64(math.Float32frombits(word(i))) }

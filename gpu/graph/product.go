@@ -17,7 +17,7 @@ type Product struct {
 	Epilogue
 }
 
-// Epilogue is what becomes of a product v: v·Scale, then softcap unless 0, then added or stored.
+// Epilogue is what happens to a product v: v·Scale, then softcap unless 0, then it is added or stored.
 type Epilogue struct {
 	Add            bool
 	Scale, Softcap float32

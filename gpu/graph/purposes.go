@@ -1,6 +1,6 @@
 package graph
 
-// What device memory is counted as.
+// The purposes that device memory is counted under.
 const (
 	PurposeWeights     = "weights"
 	PurposeKV          = "kv cache"

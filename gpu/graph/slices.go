@@ -9,8 +9,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// SlicesKernel is Int8Kernel with the activations in registers. joinKernel adds up what it makes of parts of the columns, if the rows
-// alone would not keep a GPU busy.
+// SlicesKernel is Int8Kernel with the activations in registers. If there are too few rows to keep a GPU busy, several
+// workgroups share the columns of a row, and joinKernel adds up their results.
 const (
 	SlicesKernel = "matvec_slices"
 	joinKernel   = "matvec_join"

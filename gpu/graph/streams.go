@@ -22,7 +22,7 @@ func reserveStreams(s *model.Spec, n int, vectors func(tokens, stride int) Vecto
 	return streams{vectors(n, others*hidden), vectors(n, others*hidden), vectors(n, hidden), vectors(n, Stride(s.Streams.Count))}
 }
 
-// Side are the residual streams beside the first, one behind the other; without a buffer if there are none.
+// Side are the residual streams other than the first, one after the other; without a buffer if there are none.
 func (g *Graph) Side() Vectors { return g.act.streams.side }
 
 // one returns one of the other streams, or of what lies like them.

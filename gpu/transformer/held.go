@@ -51,8 +51,8 @@ func (t *Transformer) duplicate(from, to, positions int) error {
 	return t.dev.Run(t.copying)
 }
 
-// Layout says how the state of a sequence lies in memory. What ReadHeld returns can be written to another Transformer of the
-// same model if both have the same Layout.
+// Layout describes how the state of a sequence is stored. What ReadHeld returns can be written to another Transformer
+// of the same model if both have the same Layout.
 func (t *Transformer) Layout() map[string]string {
 	var layers []string
 	for i := range t.graph.Layers() {
@@ -109,8 +109,8 @@ func (t *Transformer) held() []gpu.Range {
 	return t.graph.Held(t.sequences.selected, t.Position(), t.Kept() >= 0)
 }
 
-// Place makes a sequence that is empty one of so many tokens, whose states were kept at another position (−1: nowhere) and
-// which had `reached` tokens before it was taken back. What its caches hold, WriteHeld must write.
+// Place sets the number of tokens of an empty sequence, the position at which its states were kept (−1: nowhere), and
+// how many tokens it had at most (reached). WriteHeld must then write the contents of its caches.
 func (t *Transformer) Place(position, kept, reached int) error {
 	s := &t.sequences
 	most := min(t.most(), graph.MaxPositions)

@@ -56,8 +56,8 @@ func newPlan(dev *gpu.Device, w *graph.Weights, limit uint64, o Options) (*plan,
 	}
 }
 
-// Need reports the bytes of device memory that a model takes, by purpose, on a device whose bindings
-// hold limit bytes. It needs no device: of src it asks what there is and how it is packed, no weights.
+// Need reports the bytes of device memory that a model takes, by purpose, on a device whose bindings hold
+// limit bytes. It needs no device: it asks src for its tensors and how they are packed, not for weights.
 func Need(src Source, o Options, limit uint64) (map[string]uint64, error) {
 	o = o.withDefaults(src.Spec())
 	if err := o.check(); err != nil {
@@ -82,8 +82,8 @@ func (p *plan) count(more map[string]uint64) {
 	}
 }
 
-// Need reports the bytes of device memory that the model takes, by purpose: without the weights, if they are
-// another's.
+// Need reports the bytes of device memory that the model takes, by purpose, without weights that it
+// shares.
 func (p *plan) Need() map[string]uint64 { return maps.Clone(p.need) }
 
 // allocate makes the memory of arenas, unless more is needed than the device has.

@@ -8,7 +8,7 @@ import (
 
 // Prefill feeds the first chunk of tokens to the selected sequence, without making logits, and reports how many
 // tokens it was: 0 if all of them fit into one chunk, which is then left for Top. So a caller that feeds a long
-// prompt has its say between two chunks. If ctx ends, Prefill does, and the sequence has the tokens that Position
+// prompt can act between two chunks. If ctx ends, Prefill does, and the sequence has the tokens that Position
 // counts.
 func (t *Transformer) Prefill(ctx context.Context, tokens []int32) (int, error) {
 	if err := t.accept(t.sequences.selected, tokens); err != nil {

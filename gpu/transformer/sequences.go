@@ -24,7 +24,7 @@ func newSequences(n int) sequences {
 // Sequences reports how many sequences there are.
 func (t *Transformer) Sequences() int { return len(t.sequences.positions) }
 
-// Select makes Forward, Top, Position, Rewind and Reset those of the given sequence.
+// Select selects the sequence that Forward, Top, Position, Rewind and Reset are about.
 func (t *Transformer) Select(sequence int) error {
 	if sequence < 0 || sequence >= t.Sequences() {
 		return fmt.Errorf("sequence %d: there are %d", sequence, t.Sequences())
@@ -62,11 +62,11 @@ func (t *Transformer) Rewind(position int) error {
 	return nil
 }
 
-// Recurrent reports whether layers remember by states.
+// Recurrent reports whether there are layers with recurrences.
 func (t *Transformer) Recurrent() bool { return t.Spec().Recurrent() }
 
-// Keep makes the position of the selected sequence one that Rewind can come back to, whatever is fed then. It takes the
-// place of the position that was kept before. Where all layers have attention, there is nothing to keep.
+// Keep stores the states of the selected sequence at its position, so that Rewind can come back to it whatever is fed
+// afterwards. It replaces the position that was kept before. If all layers have attention, there is nothing to keep.
 func (t *Transformer) Keep() error {
 	s := &t.sequences
 	if !t.Spec().Recurrent() || s.kept[s.selected] == s.positions[s.selected] {
@@ -94,9 +94,9 @@ func (t *Transformer) Reset() {
 	s.positions[s.selected], s.kept[s.selected], s.reached[s.selected], s.floors[s.selected] = 0, -1, 0, 0
 }
 
-// CanRewind reports whether the caches still hold all that a token at the given position of the
-// selected sequence may see: those of layers with a window forget what lies behind it, and states of recurrences are
-// those of now, unless they were kept.
+// CanRewind reports whether the caches still hold all that a token at the given position of the selected sequence
+// may see: layers with a window forget what is before it, and recurrences have only their current state and the one
+// that Keep has stored.
 func (t *Transformer) CanRewind(position int) bool {
 	s := &t.sequences
 	if position > t.Position() || position > 0 && position < s.floors[s.selected] || !t.Spec().CanReturn(position, t.Position(), s.kept[s.selected]) {

@@ -172,14 +172,14 @@ func (t *Transformer) Graph() *graph.Graph {
 	return t.graph
 }
 
-// Reload uploads tensor i anew, from a source of the same model that packs it as the one did that the
-// Transformer was made of. Transformers that share the weights see it, too. What caches hold of tokens
-// that were fed before stays as it is: Reset forgets it.
+// Reload uploads tensor i again, from a source of the same model that packs it in the same way.
+// Transformers that share the weights see it, too. The caches keep what was computed with the old
+// weights until Reset.
 func (t *Transformer) Reload(ctx context.Context, src Source, i int) error {
 	return t.weights.Reload(ctx, src, i)
 }
 
-// Close releases all that the Transformer has on the device, but for weights that are another's.
+// Close releases all that the Transformer has on the device, except for weights that it shares.
 func (t *Transformer) Close() {
 	for i := range t.ahead {
 		t.ahead[i].submission.Release()

@@ -30,10 +30,11 @@ const (
 
 func main() { os.Exit(execute(untilSignal(), os.Args)) }
 
-// signalError is the signal that asked the program to end.
+// signalError is the signal that asked the program to end. What it ends is canceled, also for those who report the cause.
 type signalError struct{ signal syscall.Signal }
 
-func (e signalError) Error() string { return e.signal.String() }
+func (e signalError) Error() string        { return e.signal.String() }
+func (e signalError) Is(target error) bool { return target == context.Canceled }
 
 // untilSignal returns a context that ends at the first interrupt, so that the command can clean up. A second one
 // ends the process.

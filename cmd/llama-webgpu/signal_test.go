@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +50,15 @@ func TestSignals(t *testing.T) {
 				t.Errorf("what was written has no end of line: %q", text)
 			}
 		})
+	}
+}
+
+// TestSignalCancels has the cause of an end be one of context.Canceled: what joins goroutines returns the cause.
+func TestSignalCancels(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(signalError{syscall.SIGINT})
+	if code, err := verdict(ctx, fmt.Errorf("window 0: %w", context.Cause(ctx))); code != exitSignal+int(syscall.SIGINT) || err != error(errInterrupted) {
+		t.Errorf("%d, %v", code, err)
 	}
 }
 

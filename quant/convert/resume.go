@@ -1,16 +1,21 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
@@ -97,7 +102,7 @@ func (o *origin) accept(ctx context.Context, was *origin, f *files) error {
 	case was.Generator != o.Generator:
 		return fmt.Errorf("%w: %s began it, this is %s", ErrChanged, was.Generator, o.Generator)
 	case !reflect.DeepEqual(was.Quantization, o.Quantization):
-		return fmt.Errorf("%w: it was begun with other options: %s, now %s", ErrChanged, text(was.Quantization), text(o.Quantization))
+		return fmt.Errorf("%w: it was begun with other options: %s", ErrChanged, difference(was.Quantization, o.Quantization))
 	case len(was.Files) != len(o.Files):
 		return fmt.Errorf("%w: the checkpoint had %d files, now it has %d", ErrChanged, len(was.Files), len(o.Files))
 	}
@@ -137,12 +142,32 @@ func (f *files) same(ctx context.Context, i int) error {
 	return fmt.Errorf("%w: %s was written since it began", ErrChanged, filepath.Base(f.paths[i]))
 }
 
-func text(q bundle.Quantization) string {
-	data, err := json.Marshal(q)
-	if err != nil {
-		return err.Error()
+// difference lists what differs between two ways of quantization, by the names that the manifest has.
+func difference(was, now bundle.Quantization) string {
+	a, b := members(was), members(now)
+	names := slices.Collect(maps.Keys(a))
+	for name := range b {
+		if _, both := a[name]; !both {
+			names = append(names, name)
+		}
 	}
-	return string(data)
+	slices.Sort(names)
+	var list []string
+	for _, name := range names {
+		if x, y := cmp.Or(string(a[name]), "nothing"), cmp.Or(string(b[name]), "nothing"); x != y {
+			list = append(list, fmt.Sprintf("%s was %s, now %s", name, x, y))
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+// members returns what the manifest says of a quantization, by name.
+func members(q bundle.Quantization) (m map[string]jsontext.Value) {
+	data, err := json.Marshal(q)
+	if err = cmp.Or(err, json.Unmarshal(data, &m)); err != nil {
+		panic(err) // of our own struct
+	}
+	return m
 }
 
 // end removes what Run wrote and did not commit, or keeps it if it can be resumed.

@@ -130,11 +130,11 @@ func TestResumeOther(t *testing.T) {
 		change func(f *fake, s *Source, o *Options)
 		want   string // "": it goes on
 	}{
-		"method": {func(_ *fake, _ *Source, o *Options) { o.Method = "search" }, `other options: {"format":"int4","block":128,"method":"rtn"}, now {`},
+		"method": {func(_ *fake, _ *Source, o *Options) { o.Method = "search" }, `other options: method was "rtn", now "search"`},
 		"override": {func(_ *fake, _ *Source, o *Options) {
 			o.Overrides = []Override{{Match: regexp.MustCompile("q"), Format: "f16"}}
-		}, "other options"},
-		"file size": {func(_ *fake, _ *Source, o *Options) { o.MaxFile = 1 << 20 }, "other options"},
+		}, `other options: overrides was nothing, now [{"match":"q","format":"f16"}]`},
+		"file size": {func(_ *fake, _ *Source, o *Options) { o.MaxFile = 1 << 20 }, "other options: max_shard_size was nothing, now 1048576"},
 		"program":   {func(_ *fake, _ *Source, o *Options) { o.Generator = "x 2" }, "this is x 2"},
 		"size":      {func(_ *fake, s *Source, _ *Options) { write(s.Files[0], "longer than it was, much, because paths are") }, "bytes, now it has"},
 		"tokenizer": {func(_ *fake, s *Source, _ *Options) { s.Tokenizer = []byte("x") }, "the tokenizer was something else"},

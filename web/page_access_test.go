@@ -3,6 +3,7 @@ package web_test
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -100,5 +101,21 @@ func TestPageMedia(t *testing.T) {
 	}
 	if v.is("getComputedStyle(document.body).color !== 'rgb(28, 28, 36)' || document.querySelector('#composer').offsetHeight > 0") {
 		t.Error("on paper there is light text, or a field")
+	}
+}
+
+// TestPageServerGone chooses a model, to run here or there, when the server has ended: the page says that, and not what the runtime
+// makes of files that do not come.
+func TestPageServerGone(t *testing.T) {
+	a := act(t, "")
+	v := visitAt(t, a.URL, patience, withGPU()...)
+	v.do(until("document.querySelectorAll('.offer .main:enabled').length > 0"))
+	a.Close()
+	for _, selector := range []string{".offer .main", ".offer button:not(.main)"} {
+		v.do(enter(selector), until("!document.querySelector('#alert').hidden"), state("empty"))
+		if said := v.text("#alert-title") + ": " + v.text("#alert-text"); !strings.HasPrefix(said, "The server cannot be reached: ") || !strings.Contains(said, "is llama-webgpu serve still running?") {
+			t.Errorf("%s: the page says %q", selector, said)
+		}
+		v.do(enter("#alert-close"))
 	}
 }

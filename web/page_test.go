@@ -157,6 +157,7 @@ func TestPage(t *testing.T) {
 	v.do(chromedp.Click("#open-card"), until("document.querySelector('#facts').textContent.includes('until you remove it')"), picture(t, "card"),
 		chromedp.Click("#close-card"), set("temperature", "0"), set("maxTokens", "40"), chromedp.Click("#tab-measure"), until("document.querySelector('#generate')?.disabled === false"))
 	v.measure()
+	v.do(enter("#generate"), until("document.activeElement.id === 'measure-stop' && document.querySelector('#tune-stop').disabled"), chromedp.KeyEvent(kb.Enter), until("document.activeElement.id === 'generate'"), state("ready"))
 	v.do(chromedp.Click("#parity"), state("ready"), picture(t, "measure"))
 	if said := v.text("#parity-result"); !strings.Contains(said, "equal up to rounding") {
 		t.Errorf("the parity check says %q", said)

@@ -39,6 +39,8 @@ const most = 128; // tokens, unless the settings say otherwise
 export class Measuring {
   private ender: AbortController | undefined;
   private shown: TextModel | undefined; // whose figures these are
+  private stopper: HTMLButtonElement | undefined; // ends what is being done
+  private begun: Element | null = null; // what had the focus when that began
 
   constructor(private readonly host: Host) {
     button('generate').addEventListener('click', () => void this.generate());
@@ -75,24 +77,29 @@ export class Measuring {
     button('generate').disabled = !free;
     button('parity').disabled = !free;
     button('tune').disabled = !free;
-    button('tune-stop').disabled = !this.ender;
-    button('measure-stop').disabled = !this.ender;
+    for (const id of ['measure-stop', 'tune-stop']) button(id).disabled = this.stopper !== button(id);
   }
 
   stop(): void {
     this.ender?.abort();
   }
 
-  private begin(what: 'writing' | 'checking'): AbortSignal {
+  /** The focus of a button that is disabled now goes to the one that stops what it has begun. */
+  private begin(what: 'writing' | 'checking', stopper?: HTMLButtonElement): AbortSignal {
     this.ender = new AbortController();
+    this.stopper = stopper;
+    this.begun = document.activeElement;
     this.enable();
+    if (this.begun instanceof HTMLButtonElement && this.begun.disabled) stopper?.focus();
     this.host.busy(what);
     return this.ender.signal;
   }
 
   private end(): void {
-    this.ender = undefined;
+    const lost = [document.body, this.stopper].includes(document.activeElement as HTMLButtonElement);
+    this.ender = this.stopper = undefined;
     this.enable();
+    if (lost && this.begun instanceof HTMLElement) this.begun.focus({ preventScroll: true });
     this.host.busy(undefined);
   }
 
@@ -106,7 +113,7 @@ export class Measuring {
     output.replaceChildren(begun, text);
     output.classList.add('busy');
     output.scrollTop = output.scrollHeight;
-    const signal = this.begin('writing');
+    const signal = this.begin('writing', button('measure-stop'));
     try {
       const times = new Times();
       const all: GenerateOptions = { ...this.host.options(), signal, onToken: ({ ms }) => times.note(ms) };
@@ -143,7 +150,7 @@ export class Measuring {
 
   private async tune(): Promise<void> {
     if (button('tune').disabled) return;
-    const signal = this.begin('checking');
+    const signal = this.begin('checking', button('tune-stop'));
     try {
       await tune(this.host.source(), signal);
     } catch (e) {

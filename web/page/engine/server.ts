@@ -30,7 +30,7 @@ async function call(path: string, init: RequestInit = {}): Promise<Response> {
     response = await fetch(path, { ...init, headers });
   } catch (e) {
     if ((e as Error).name === 'AbortError') throw e;
-    throw problem('network', 'The server does not answer: is llama-webgpu serve still running?');
+    throw unreachable();
   }
   if (response.ok) return response;
   const text = await response.text();
@@ -40,6 +40,10 @@ async function call(path: string, init: RequestInit = {}): Promise<Response> {
     response.status < 500 ? 'invalid-argument' : 'network',
     messageOf(text) ?? `${response.status} ${response.statusText}`,
   );
+}
+
+export function unreachable(): Error {
+  return problem('network', 'The server does not answer: is llama-webgpu serve still running?');
 }
 
 function problem(code: string, message: string): Error {

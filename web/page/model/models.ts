@@ -3,7 +3,7 @@ import { cachedModels, deleteCached } from '../../src/cache.js';
 import type { LoadProgress, Stats, TextModel } from '../../src/index.js';
 import type { Engine } from '../engine/engine.js';
 import { LocalEngine } from '../engine/local.js';
-import { KeyError, openServer, serverModels } from '../engine/server.js';
+import { KeyError, openServer, serverModels, unreachable } from '../engine/server.js';
 import { runtime } from '../lazy.js';
 import type { Adapter } from '../lib/gpu.js';
 import { aborted } from '../lib/notices.js';
@@ -156,20 +156,21 @@ export class Models extends EventTarget {
     choice: Choice & { where: 'gpu' },
     loading: Loading,
   ): Promise<[Engine, Manifest | undefined, Stats]> {
-    const { load } = await runtime();
     const source = 'files' in choice ? choice.files : choice.url;
     const onProgress = (p: LoadProgress) => {
       loading.progress = p;
       if (this.loading === loading) this.tell('loading');
     };
     try {
+      const { load } = await runtime();
       const model = await load(source, { signal: loading.ender.signal, onProgress });
       const stats = await model.stats();
       const manifest = await readManifest('files' in choice ? choice.files : choice.url).catch(() => undefined);
       return [new LocalEngine(choice.name, model, stats.contextTokens), manifest, stats];
     } catch (e) {
-      if (aborted(e) || 'files' in choice) throw e;
       const { code, message } = e as { code?: string; message?: string };
+      if (!aborted(e) && (code === undefined || code === 'not-found' || code === 'network')) await reached();
+      if (aborted(e) || 'files' in choice) throw e;
       throw Object.assign(new Error(`${message}${advice(choice.url, code ?? '', location.href)}`), { code });
     }
   }
@@ -181,6 +182,13 @@ export class Models extends EventTarget {
     this.tell('engine');
     await old?.dispose();
   }
+}
+
+/** Throws if the server that the page comes from is gone: the runtime, which comes from there, says then that its files are missing. */
+async function reached(): Promise<void> {
+  await fetch('models.json', { method: 'HEAD', cache: 'no-store' }).catch(() => {
+    throw unreachable();
+  });
 }
 
 /** The choice that an address stands for. */

@@ -64,17 +64,14 @@ func (a *addedSet) split(p piece, special bool, out []piece) []piece {
 		}
 		tok, from, to := &a.tokens[i], at, at+n
 		at = to
-		if tok.Special && !special || tok.SingleWord && touchesWord(p.text, from, to) {
-			continue
+		if tok.Special && !special || tok.SingleWord && touchesWord(p.text, from, to) || tok.Lstrip && to <= done {
+			continue // in the last case, the token before it took it along
 		}
 		if tok.Lstrip {
 			from = max(len(strings.TrimRightFunc(p.text[:from], unicode.IsSpace)), done)
 		}
 		if tok.Rstrip {
 			to = len(p.text) - len(strings.TrimLeftFunc(p.text[to:], unicode.IsSpace))
-		}
-		if from >= to { // the token before it took it along
-			continue
 		}
 		if done < from {
 			out = append(out, p.part(done, from))

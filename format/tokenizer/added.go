@@ -64,10 +64,13 @@ func (a *addedSet) split(p piece, special bool, out []piece) []piece {
 		}
 		tok, from, to := &a.tokens[i], at, at+n
 		at = to
-		if tok.Special && !special || tok.SingleWord && touchesWord(p.text, from, to) || tok.Lstrip && to <= done {
-			continue // in the last case, the token before it took it along
+		if tok.Special && !special || tok.SingleWord && touchesWord(p.text, from, to) {
+			continue
 		}
 		if tok.Lstrip {
+			if to <= done { // the token before it took it along
+				continue
+			}
 			from = max(len(strings.TrimRightFunc(p.text[:from], unicode.IsSpace)), done)
 		}
 		if tok.Rstrip {

@@ -72,10 +72,10 @@ func launchKernel(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
 	launchPlain(t, k, x, y, operands...)
 }
 
-// launchPlain does it for a kernel as it is.
+// launchPlain does it for a kernel as it is, but for workgroup memory, in which another kernel may have left something.
 func launchPlain(t *testing.T, k kernels.Kernel, x, y int, operands ...any) {
 	t.Helper()
-	p, buffers := record(t, k, x, y, operands...)
+	p, buffers := record(t, uncleared(t, k), x, y, operands...)
 	defer p.Release()
 	dev := open(t)
 	if err := dev.Run(p); err != nil {

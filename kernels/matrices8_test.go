@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/llama-webgpu/llama-webgpu/kernels"
@@ -68,7 +66,7 @@ func (c matrixCase) int8(t *testing.T) {
 	if parts > 1 {
 		delete(consts, "GATED") // that is for matvec_join
 	}
-	k := uncleared(t, matrixKernel(t, name, consts))
+	k := matrixKernel(t, name, consts)
 	if _, err := k.Unrolled(); err != nil { // as GPUs get it
 		t.Fatal(err)
 	}
@@ -104,31 +102,6 @@ func (c matrixCase) int8(t *testing.T) {
 		product, d.rows = d.pair(product), c.rows/2
 	}
 	d.check(t, product)
-}
-
-var (
-	mainStart = regexp.MustCompile(`(?s)fn main\(.*?\) \{\n`)
-	panels8   = regexp.MustCompile(`var<workgroup> (\w+): array<array<i32, (\w+)>, (\w+)>;`)
-	units8    = regexp.MustCompile(`var<workgroup> (\w+): array<vec4<f32>, (\w+)>;`)
-)
-
-// uncleared has a kernel begin with workgroup memory full of NaN: drivers can be told not to clear it.
-func uncleared(t *testing.T, k kernels.Kernel) kernels.Kernel {
-	t.Helper()
-	var fill strings.Builder
-	for _, m := range panels8.FindAllStringSubmatch(k.Source, -1) {
-		fmt.Fprintf(&fill, "for (var i = lane; i < %[2]s * %[3]s; i += LANES) { %[1]s[i / %[2]s][i %% %[2]s] = i32(0x7fc00000u + step.first); }\n", m[1], m[2], m[3])
-	}
-	for _, m := range units8.FindAllStringSubmatch(k.Source, -1) {
-		fmt.Fprintf(&fill, "for (var i = lane; i < %[2]s; i += LANES) { %[1]s[i] = vec4<f32>(bitcast<f32>(0x7fc00000u + step.first)); }\n", m[1], m[2])
-	}
-	at := mainStart.FindStringIndex(k.Source)
-	if at == nil || strings.Count(fill.String(), "\n") != strings.Count(k.Source, "var<workgroup>") {
-		t.Fatalf("%s: its workgroup memory is not filled", k.Key)
-	}
-	k.Source = k.Source[:at[1]] + fill.String() + "workgroupBarrier();\n" + k.Source[at[1]:]
-	k.Key += "/uncleared"
-	return k
 }
 
 // inLimbs is an element of y. An activation is off by half a unit at most, 1/32639 of the largest of those that share a scale;

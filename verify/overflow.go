@@ -31,7 +31,7 @@ func overflow(ctx context.Context, f Forwarder) error {
 	if err != nil || layer < 0 {
 		return err
 	}
-	return fmt.Errorf("keys or values of layer %d are larger than float16 can hold (65504): keep the cache in float32 with --kv f32, or have verify --record note the layer, which then is by itself", layer)
+	return fmt.Errorf("keys or values of layer %d are larger than float16 can hold (65504): keep the cache in float32 with --kv f32, or run verify --record, which notes in the bundle that this layer is cached in float32", layer)
 }
 
 // KVBeyondFloat16 returns the layers, in order, that had a key or value beyond block.SafeKV in anything that was fed so far,

@@ -138,7 +138,7 @@ var damages = []damage{
 	{"two models", "mistral", func(t *testing.T, dir string) {
 		os.Rename(filepath.Join(dir, singleFile), filepath.Join(dir, "model.fp16.safetensors"))
 		write(t, filepath.Join(dir, "model.fp32.safetensors"), nil)
-	}, "but golden.safetensors, model.fp16.safetensors, model.fp32.safetensors: name that which is the model model.safetensors"},
+	}, "but golden.safetensors, model.fp16.safetensors, model.fp32.safetensors: rename the one with the model to model.safetensors"},
 	{"link to nothing", "mistral", func(t *testing.T, dir string) {
 		weightless(dir)
 		if err := os.Symlink("../blobs/0123", filepath.Join(dir, singleFile)); err != nil {

@@ -121,7 +121,7 @@ func (m *ggufModel) configuration() ([]byte, error) {
 func (m *ggufModel) unknownArch() error {
 	switch m.arch {
 	case "clip", "mmproj":
-		return fmt.Errorf("architecture %q is the part of a model that sees or hears, not the language model: name the file of that", m.arch)
+		return fmt.Errorf("architecture %q is the part of a model that sees or hears, not the language model: give the language model's file", m.arch)
 	case "":
 		return errors.New(`metadata "general.architecture" is empty`)
 	}

@@ -123,12 +123,12 @@ func (b *binder) otherNames() string {
 // unexpected says why a tensor cannot be left out.
 func (b *binder) unexpected(name string) error {
 	if otherHeads.MatchString(name) {
-		return errors.New("the head of a classifier or reward model: these files have no head that predicts tokens, so this is no model that writes text")
+		return errors.New("the head of a classifier or reward model: these files have no head that predicts tokens, so this model cannot generate text")
 	}
 	if n, ok := layerOf(name); ok && n >= len(b.spec.Layers) {
 		return fmt.Errorf("unexpected: with num_hidden_layers %d, config.json has no layer %d", len(b.spec.Layers), n)
 	}
-	return fmt.Errorf("unexpected: model_type %q with this config.json has none of this name", b.spec.Family)
+	return fmt.Errorf("unexpected: model_type %q with this config.json has no tensor of this name", b.spec.Family)
 }
 
 // buffers are what old versions saved and transformers computes: rotations, masks and positions; and what

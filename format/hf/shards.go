@@ -134,7 +134,7 @@ func mapFile(path string) (mapped.File, error) {
 	info, err := os.Stat(path) // before it is opened: a pipe would wait for who writes to it
 	if err != nil {
 		if _, link := os.Lstat(path); link == nil && errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.New("a link to a file that is not there: the download or the cache is not whole")
+			return nil, errors.New("a link to a file that is not there: the download or the cache is incomplete")
 		}
 		return nil, err
 	}

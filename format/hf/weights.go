@@ -135,7 +135,7 @@ func (s *shards) openUnnamed(dir string) error {
 	case len(models) == 0 || original:
 		return fmt.Errorf("%s: %s", dir, noWeights(dir))
 	case len(models) > 1:
-		return fmt.Errorf("%s: neither %s nor %s is there, but %s: name that which is the model %s, or take the others away",
+		return fmt.Errorf("%s: neither %s nor %s is there, but %s: rename the one with the model to %s, or move the others away",
 			dir, singleFile, indexFile, fewOf(names), singleFile)
 	}
 	s.notes = append(s.notes, fmt.Sprintf("neither %s nor %s is there: weights are read from %s", singleFile, indexFile, fewOf(sets[models[0]])))

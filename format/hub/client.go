@@ -155,7 +155,7 @@ func (c *Client) json(ctx context.Context, address string, to any) (next string,
 			return false, err
 		}
 		if err := json.Unmarshal(data, to); err != nil {
-			return false, permanent{fmt.Errorf("%s: is not what a hub answers: %w; is the address of the hub right?", address, err)}
+			return false, permanent{fmt.Errorf("%s: this is not the answer of a Hugging Face hub: %w; is the hub's address right?", address, err)}
 		}
 		next = nextPage(resp.Header.Get("Link"))
 		return true, nil

@@ -103,7 +103,7 @@ func offline(dir string, n Name) (*Snapshot, error) {
 
 func missing(n Name, dir string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is not in the cache, %s, and --offline or HF_HUB_OFFLINE forbids to download it", n, dir)
+		return fmt.Errorf("%s is not in the cache, %s, and --offline or HF_HUB_OFFLINE forbids downloading it", n, dir)
 	}
 	return err
 }

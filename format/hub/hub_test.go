@@ -281,7 +281,7 @@ func TestHostile(t *testing.T) {
 		{`[{"type":"file","path":"/etc/x.safetensors","size":1,"oid":"` + hubtest.Commit + `"}]`, "leaves the directory"},
 		{`[{"type":"file","path":"x.safetensors","size":1,"oid":"../../../x"}]`, "is no hash"},
 		{`[{"type":"file","path":"x.safetensors","size":-1,"oid":"` + hubtest.Commit + `"}]`, "-1 bytes"},
-		{`<html>`, "is not what a hub answers"},
+		{`<html>`, "not the answer of a Hugging Face hub"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(test.list)) }))
 		c := &hub.Client{Endpoint: server.URL, Cache: t.TempDir()}

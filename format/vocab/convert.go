@@ -229,5 +229,5 @@ func readNothing(_ *Source, file string, _ *settings) (*Tokenizer, string, error
 	if file == vocabName {
 		return nil, "", fmt.Errorf("%w: there is no %s beside it", ErrUnsupported, mergesName)
 	}
-	return nil, "", fmt.Errorf("%w: a WordPiece vocabulary, which models of other kinds than these use", ErrUnsupported)
+	return nil, "", fmt.Errorf("%w: a WordPiece vocabulary, which only other kinds of models use", ErrUnsupported)
 }

@@ -24,7 +24,7 @@ func (s *checkpoint) checkTokenizer(warn func(string)) error {
 	case made != "":
 		s.notes = append(s.notes, source.TokenizerName+" was made "+made)
 	case data != nil && !json.Valid(data):
-		return fmt.Errorf("%s: is not JSON, or not all of it: download it again, or move it away to go without", filepath.Join(s.Dir, source.TokenizerName))
+		return fmt.Errorf("%s: is not JSON, or is incomplete: download it again, or move it away to do without it", filepath.Join(s.Dir, source.TokenizerName))
 	}
 	warnings := s.textWarnings(data)
 	if unsupported {

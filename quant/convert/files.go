@@ -72,7 +72,7 @@ func (f *files) hashOne(ctx context.Context, i int, note func(key, value string)
 	}
 	f.list[i].SHA256 = sum
 	if was := f.noted[f.list[i].Name]; was != "" && was != sum {
-		return fmt.Errorf("%s: is not what it was when the conversion began: start anew", f.paths[i])
+		return fmt.Errorf("%s: has changed since the conversion began: start over with --discard", f.paths[i])
 	}
 	return note(f.list[i].Name, sum)
 }

@@ -120,10 +120,10 @@ func (o *origin) accept(ctx context.Context, was *origin, f *files) error {
 		}
 	}
 	if was.Tokenizer != o.Tokenizer {
-		return fmt.Errorf("%w: the tokenizer was something else", ErrChanged)
+		return fmt.Errorf("%w: the tokenizer has changed", ErrChanged)
 	}
 	if was.Plan != o.Plan {
-		return fmt.Errorf("%w: what the checkpoint says of the model or its tokens was something else", ErrChanged)
+		return fmt.Errorf("%w: the configuration of the model or its tokens has changed", ErrChanged)
 	}
 	return nil
 }

@@ -137,7 +137,7 @@ func TestResumeOther(t *testing.T) {
 		"file size": {func(_ *fake, _ *Source, o *Options) { o.MaxFile = 1 << 20 }, "other options: max_shard_size was nothing, now 1048576"},
 		"program":   {func(_ *fake, _ *Source, o *Options) { o.Generator = "x 2" }, "this is x 2"},
 		"size":      {func(_ *fake, s *Source, _ *Options) { write(s.Files[0], "longer than it was, much, because paths are") }, "bytes, now it has"},
-		"tokenizer": {func(_ *fake, s *Source, _ *Options) { s.Tokenizer = []byte("x") }, "the tokenizer was something else"},
+		"tokenizer": {func(_ *fake, s *Source, _ *Options) { s.Tokenizer = []byte("x") }, "the tokenizer has changed"},
 		"time only": {func(_ *fake, s *Source, _ *Options) { later(s.Files[0]) }, ""},
 		"same size": {func(_ *fake, s *Source, _ *Options) {
 			write(s.Files[0], strings.Repeat("x", len(s.Files[0])))
@@ -152,8 +152,8 @@ func TestResumeOther(t *testing.T) {
 			if err := os.Chtimes(s.Files[0], time.Time{}, info.ModTime()); err != nil {
 				t.Fatal(err)
 			}
-		}, "is not what it was when the conversion began"},
-		"end of text": {func(_ *fake, s *Source, _ *Options) { s.EOS = []int{3} }, "something else"},
+		}, "has changed since the conversion began"},
+		"end of text": {func(_ *fake, s *Source, _ *Options) { s.EOS = []int{3} }, "has changed"},
 		"nothing":     {func(*fake, *Source, *Options) {}, ""},
 		"threads":     {func(_ *fake, _ *Source, o *Options) { o.Threads = 3 }, ""},
 	} {

@@ -64,7 +64,7 @@ func Rotate(src model.Weights, headName string) (*Rotated, error) {
 // rotatable reports what stands between the matrices and the residual stream.
 func rotatable(s *model.Spec) error {
 	if s.Norm.Kind != model.RMSNorm {
-		return errors.New("its norms subtract the mean, which is another after a rotation: the search and gptq work without")
+		return errors.New("its norms subtract the mean, which a rotation changes: search and gptq work without --rotate")
 	}
 	if s.EmbedNorm {
 		return errors.New("it normalizes the embedding, column by column")

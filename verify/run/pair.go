@@ -30,7 +30,7 @@ func checkPair(b, ref *source.Model) error {
 		return &OptionError{Err: fmt.Errorf("%s: the reference %s is the same bundle, and comparing it with itself proves nothing: give the checkpoint that it was made from", b.Dir, ref.Dir)}
 	}
 	if have, want := b.Weights.Spec().Vocab, ref.Weights.Spec().Vocab; have != want {
-		return fmt.Errorf("%s: has a vocabulary of %d, %s one of %d: it was not made from that", b.Dir, have, ref.Dir, want)
+		return fmt.Errorf("%s: has a vocabulary of %d, %s one of %d: it was not made from that checkpoint", b.Dir, have, ref.Dir, want)
 	}
 	return nil
 }

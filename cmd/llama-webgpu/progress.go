@@ -17,9 +17,9 @@ var jsonProgressFlag = &cli.BoolFlag{
 
 // progressJSON is a line of --json-progress.
 type progressJSON struct {
-	Event  string   `json:"event"` // progress, done or error
+	Event  string   `json:"event"` // measuring, progress, done or error
 	Tensor string   `json:"tensor,omitempty"`
-	Done   int64    `json:"done,omitempty"` // bytes of the checkpoint
+	Done   int64    `json:"done,omitempty"` // bytes of the checkpoint; while measuring, matrices
 	Total  int64    `json:"total,omitempty"`
 	Speed  float64  `json:"bytes_per_second,omitempty"`
 	Left   float64  `json:"seconds_left,omitempty"` // about
@@ -60,6 +60,9 @@ func (m *meter) measuring(p convert.Progress) {
 		m.bar = newBar(m.c, "what each matrix costs the model", p.Total, false)
 	}
 	m.bar.Set(p.Done, "")
+	if m.c.Bool(jsonProgressFlag.Name) {
+		_ = m.line(progressJSON{Event: "measuring", Done: p.Done, Total: p.Total}) // that nobody reads is no reason to stop
+	}
 }
 
 func (m *meter) converting(p convert.Progress) {

@@ -44,7 +44,8 @@ file, which --write-config writes; flags take precedence over the file.
 file, for runs with another number of bits. An interrupted measurement continues from that file, too.
 
 With --json-progress, standard output gets one JSON object per line: event "progress" with tensor, done,
-total, bytes_per_second and seconds_left, and at the end event "done" with the summary, or "error".
+total, bytes_per_second and seconds_left, and at the end event "done" with the summary, or "error". With --bits,
+event "measuring" comes before them, with done and total in matrices.
 
 Examples:
 

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/url"
@@ -211,6 +212,19 @@ func TestPackage(t *testing.T) {
 	} {
 		if out, err := exec.Command(node, args...).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", args[0], err, out)
+		}
+	}
+	declarations, err := filepath.Glob("dist/*.d.ts")
+	if err != nil || len(declarations) == 0 {
+		t.Fatalf("dist has %d declarations: %v", len(declarations), err)
+	}
+	for _, name := range declarations {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(text, []byte("Array<ArrayBuffer")) {
+			t.Errorf("%s: before version 5.7 of TypeScript, arrays of numbers are not generic", name)
 		}
 	}
 }

@@ -81,7 +81,7 @@ export class Exchange {
   }
 
   /** The next bytes of the body; undefined at its end. */
-  async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async read(): Promise<Uint8Array | undefined> {
     if (!this.reader) return undefined;
     const { done, value } = await this.step(this.reader.read());
     if (done) return undefined;
@@ -89,7 +89,7 @@ export class Exchange {
       this.atStart = false;
       if (isHTML(value)) throw notTheFile(this.url);
     }
-    return value as Uint8Array<ArrayBuffer>;
+    return value;
   }
 
   private async step<T>(part: Promise<T>): Promise<T> {

@@ -162,7 +162,7 @@ export class WireFile {
 /** A response body read in order, for readers that come in any order. */
 class SequentialBody {
   private at = 0; // bytes read
-  private rest = new Uint8Array(0); // read, but not yet taken
+  private rest: Uint8Array = new Uint8Array(0); // read, but not yet taken
   private opened = false;
   private length: string | null = null; // of the body, as far as the server says
   private queue: Promise<unknown> = Promise.resolve();
@@ -249,6 +249,7 @@ export async function fetchSmall(url: string, o: ExchangeOptions, tries = 3): Pr
 
 async function readAll(exchange: Exchange): Promise<Uint8Array> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
-  for (let part = await exchange.read(); part; part = await exchange.read()) parts.push(part);
+  for (let part = await exchange.read(); part; part = await exchange.read())
+    parts.push(part as Uint8Array<ArrayBuffer>);
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }

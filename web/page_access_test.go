@@ -119,3 +119,26 @@ func TestPageServerGone(t *testing.T) {
 		v.do(enter("#alert-close"))
 	}
 }
+
+// TestPageEscape presses Escape where it ends something else than the answer that is being written, and Enter where it ends a word
+// of an input method.
+func TestPageEscape(t *testing.T) {
+	v := meet(t, act(t, ""))
+	dispatch := func(selector, key string) chromedp.Action {
+		return chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q).dispatchEvent(new KeyboardEvent('keydown', { %s, bubbles: true, cancelable: true }))", selector, key), nil)
+	}
+	goesOn := chromedp.Tasks{
+		chromedp.Evaluate("written = document.querySelector('.assistant.last .body').textContent.length", nil),
+		until("document.querySelector('.assistant.last .body').textContent.length > written + 40"),
+	}
+	v.do(onServer("actor"), hear("One", "actor hears: One"), press("shift+o"), set("message", "Forever"),
+		dispatch("#message", "key: 'Enter', isComposing: true"), dispatch("#message", "key: 'Enter', keyCode: 229"))
+	if v.is("document.querySelector('.message') !== null") {
+		t.Error("the Enter that ends a word sends the message")
+	}
+	v.do(send("Forever"), until("document.querySelector('.assistant .body')?.textContent.includes('word5')"),
+		dispatch("#message", "key: 'Escape', isComposing: true"), goesOn,
+		enter("#conversations .current .tool"), focused("#menu-pin"), chromedp.KeyEvent(kb.Escape), focused("#conversations .tool"), goesOn,
+		chromedp.Focus("#search"), set("search", "One"), chromedp.KeyEvent(kb.Escape), until("document.querySelector('#search').value === ''"), goesOn,
+		chromedp.KeyEvent(kb.Escape), state("ready"), shows(".assistant.last .note", "Stopped."))
+}

@@ -8,7 +8,7 @@ import { branch, type Conversation, type Message } from './chat/tree.js';
 import { ConversationView, suggestions } from './chat/view.js';
 import { KeyError } from './engine/server.js';
 import { measuring, settingsDrawer, shortcuts } from './lazy.js';
-import { $, button } from './lib/dom.js';
+import { $, button, composing } from './lib/dom.js';
 import { lookForGPU } from './lib/gpu.js';
 import { placeIcons } from './lib/icons.js';
 import { aborted, calm, complain, toast } from './lib/notices.js';
@@ -246,7 +246,7 @@ for (const name of ['chat', 'measure'] as const) {
 }
 
 document.addEventListener('keydown', (e) => {
-  if (e.key === 'Escape' && !document.querySelector('dialog[open]')) {
+  if (e.key === 'Escape' && !composing(e) && !document.querySelector('dialog[open], :popover-open')) {
     chats.stop();
     measure?.stop();
   }

@@ -29,6 +29,9 @@ export class Sidebar {
       this.close();
     });
     this.narrow.addEventListener('change', () => this.settle());
+    input('search').addEventListener('keydown', (e) => {
+      if (e.key === 'Escape' && input('search').value !== '') e.stopPropagation(); // it empties the field
+    });
     input('search').addEventListener(
       'input',
       paced(() => this.show(), 200),

@@ -23,8 +23,13 @@ export function el<K extends keyof HTMLElementTagNameMap>(
 
 /** Whether a key sends what is in a field: Enter with Ctrl or Command, and Enter alone where the settings say so, but on no touch screen. */
 export function sends(e: KeyboardEvent, enterSends: boolean): boolean {
-  if (e.key !== 'Enter' || e.isComposing) return false;
+  if (e.key !== 'Enter' || composing(e)) return false;
   return e.ctrlKey || e.metaKey || (enterSends && !e.shiftKey && !matchMedia('(pointer: coarse)').matches);
+}
+
+/** Whether a key is for the system's input method: Safari says so of the one that ends a word by nothing but its code. */
+export function composing(e: KeyboardEvent): boolean {
+  return e.isComposing || e.keyCode === 229;
 }
 
 /** A list of names and values. */

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/urfave/cli/v2"
 
 	"github.com/llama-webgpu/llama-webgpu/verify"
@@ -208,6 +209,24 @@ func testsIn(t *testing.T, page, dir string) []string {
 		}
 	}
 	return names
+}
+
+var duration = regexp.MustCompile(`written in [\d.]+ s`)
+
+// shown fails unless README.md shows what the last command printed, but for the time that it took.
+func shown(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: shown")
+	}
+	readme, err := os.ReadFile(filepath.Join(ts.Getenv("TESTDATA"), "../README.md"))
+	ts.Check(err)
+	plain := func(text string) string {
+		text = regexp.MustCompile(`(?m)[ \t]+$`).ReplaceAllString(text, "")
+		return duration.ReplaceAllString(text, "written")
+	}
+	if text := plain(ts.ReadFile("stdout") + ts.ReadFile("stderr")); !strings.Contains(plain(string(readme)), text) {
+		ts.Fatalf("README.md does not show this; make readme puts it there:\n%s", text)
+	}
 }
 
 // TestLimitsHelp holds what verify's help says of default thresholds to those it has: a number if all bundles have it.

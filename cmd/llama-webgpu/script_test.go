@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "empty": empty, "replace": replace, "flip": flip, "spoil": spoil, "samevalue": sameValue, "near": near, "gguf": makeGGUF,
+			"exits": exits, "empty": empty, "replace": replace, "flip": flip, "spoil": spoil, "samevalue": sameValue, "near": near, "gguf": makeGGUF, "shown": shown,
 		},
 	})
 }

@@ -207,11 +207,21 @@ func packages(t *testing.T) []string {
 	return all
 }
 
-// TestDocsKernels looks for a word about every kernel in docs/kernels.md.
+var kernelRow = regexp.MustCompile(`(?m)^\| ([a-z0-9_, ]+) \|`)
+
+// TestDocsKernels looks for a word about every kernel in docs/kernels.md, and for the kernel of every row of its tables.
 func TestDocsKernels(t *testing.T) {
-	words := strings.FieldsFunc(readPage(t, filepath.Join(root, "docs/kernels.md")).text, func(r rune) bool {
+	text := readPage(t, filepath.Join(root, "docs/kernels.md")).text
+	words := strings.FieldsFunc(text, func(r rune) bool {
 		return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	})
+	for _, m := range kernelRow.FindAllStringSubmatch(text, -1) {
+		for _, name := range strings.Split(m[1], ", ") {
+			if _, err := os.Stat(filepath.Join(root, "kernels", name+".wgsl")); err != nil && name != "kernel" {
+				t.Errorf("docs/kernels.md: %s is in a table, and there is no such kernel", name)
+			}
+		}
+	}
 	files, err := filepath.Glob(filepath.Join(root, "kernels/*.wgsl"))
 	if err != nil || len(files) < 40 {
 		t.Fatal(len(files), err)

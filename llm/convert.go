@@ -9,8 +9,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant/convert"
 )
 
-// ConvertOptions say what becomes of a checkpoint: its Policy decides the bytes, the rest how they are made. Format or
-// Bits must be set; the zero values of all others are good defaults.
+// ConvertOptions say how to convert a checkpoint: Policy decides the bytes, the rest how they are made. Format or Bits
+// must be set; the zero values of all others are good defaults.
 type ConvertOptions = auto.Options
 
 // The parts of ConvertOptions, and what Convert reports.

@@ -23,7 +23,7 @@ func (m *Model) Form(g *grammar.Grammar) (*Form, error) {
 	return newForm(g, m.forGrammars)
 }
 
-// Form is Model.Form before there is a model. Of several forms, each prepares the vocabulary anew.
+// Form is Model.Form before there is a model. Each call prepares the vocabulary again.
 func (v *Vocabulary) Form(g *grammar.Grammar) (*Form, error) {
 	if v.Tokenizer == nil {
 		return nil, ErrNoTokenizer

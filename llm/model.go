@@ -81,8 +81,8 @@ func (m *Model) Sequences() int { return len(m.sessions) }
 // Device returns the GPU that the model runs on, nil: it runs on the CPU.
 func (m *Model) Device() *gpu.Device { return m.device }
 
-// Memory says what the model takes, in bytes by purpose: of its GPU, or, on the CPU, of main memory. There, "mapped weights" are
-// those that are used where they lie in the bundle's file: the system counts them as page cache.
+// Memory says what the model takes, in bytes by purpose: of its GPU, or, on the CPU, of main memory. There, "mapped
+// weights" are those that are read directly from the bundle's file: the system counts them as page cache.
 func (m *Model) Memory() map[string]uint64 {
 	if m.device != nil {
 		return m.device.Memory()

@@ -79,9 +79,9 @@ func removeLeft(path string) error {
 	return nil
 }
 
-// Restore makes the session the one that was saved in a file: what it held before is forgotten. The error says what differs
-// if another model has saved it, or another kind of engine, and what is damaged; both are ErrSaved. After an error
-// the session is empty, or as it was.
+// Restore replaces the session by the one that was saved in a file; what it held before is forgotten. The error says
+// what differs if another model has saved it, or another kind of engine, and what is damaged; both are ErrSaved. After
+// an error the session is empty, or as it was.
 func (s *Session) Restore(ctx context.Context, path string) (h Saved, err error) {
 	if err := s.take(); err != nil {
 		return h, err

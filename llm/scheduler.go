@@ -9,12 +9,12 @@ import (
 	"sync"
 )
 
-// ErrQueueFull is the error of a text that is not taken on, because as many as may wait are waiting.
+// ErrQueueFull is the error of a text that is refused because the queue is full.
 var ErrQueueFull = errors.New("too many texts are waiting")
 
-// Scheduler continues texts that are asked for at any time, from any goroutine, as many at once as the model has sequences; others wait
-// in their order. Each step computes one chunk, of one long prompt or of several prompts, and one token of every text that has begun:
-// prompts hold nobody up for longer than a chunk takes. A text begins in the sequence whose cache begins most like its prompt.
+// Scheduler continues texts that are requested at any time, from any goroutine, as many at once as the model has sequences; others
+// wait in order. Each step computes one chunk, of one long prompt or of several prompts, and one token of every text that has begun:
+// prompts delay other texts by no more than a chunk. A text gets the sequence whose cache has most of the beginning of its prompt.
 type Scheduler struct {
 	m     *Model
 	queue int

@@ -2,7 +2,7 @@ package llm
 
 import "time"
 
-// SchedulerStats are counts since the beginning, and what is under way. Tokens are counted after the step that computed them.
+// SchedulerStats are counts since the beginning, and what is running now. Tokens are counted after the step that computed them.
 type SchedulerStats struct {
 	Waiting int // texts that have been taken on and have no sequence yet
 	Running int // texts that have a sequence: their prompts are being read, or they are being generated

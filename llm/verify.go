@@ -8,7 +8,7 @@ import (
 	judge "github.com/llama-webgpu/llama-webgpu/verify/run"
 )
 
-// VerifyOptions say over which text a bundle is compared with its checkpoint, where both run, and what may be lost.
+// VerifyOptions say over which text a bundle is compared with its checkpoint, where both run, and which limits it must keep.
 type VerifyOptions = judge.VerifyOptions
 
 // The parts of VerifyOptions, and what Verify reports.
@@ -25,7 +25,7 @@ type (
 // logits against those of a plain computation on the CPU, on the same weights. Is the model still itself? The bundle's
 // predictions against the checkpoint's, as KL divergence in nats, share of equal most likely tokens, and perplexity.
 //
-// A bundle that is not within its limits is no error: see VerifyResult.Pass and Failures.
+// A bundle that exceeds a limit is not an error: see VerifyResult.Pass and Failures.
 func Verify(ctx context.Context, bundle, checkpoint string, o VerifyOptions) (*VerifyResult, error) {
 	return judge.Verify(ctx, bundle, checkpoint, o)
 }

@@ -34,7 +34,7 @@ type Template interface {
 	Render(messages []Message, addGenerationPrompt bool) (string, error)
 }
 
-// Vocabulary is how a model reads and writes.
+// Vocabulary turns texts and conversations into a model's tokens, and tokens into text.
 type Vocabulary struct {
 	Tokenizer *tokenizer.Tokenizer // nil: there is none
 	BOS       int                  // token that begins a text, −1: none
@@ -52,7 +52,7 @@ func (v *Vocabulary) Special(name string) bool {
 }
 
 // Prompt returns the tokens of a text to be continued. With bos, the tokenizer puts before it what belongs before
-// a text, such as BOS. The error is ErrNoTokens if there is not one token, and ErrNoTokenizer.
+// a text, such as BOS. The error is ErrNoTokens if there are no tokens, or ErrNoTokenizer.
 func (v *Vocabulary) Prompt(text string, bos bool) ([]int32, error) {
 	if v.Tokenizer == nil {
 		return nil, ErrNoTokenizer

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Warmer is an Engine that compiles the kernels of a step the first time that as many sequences take one.
+// Warmer is an Engine that compiles the kernels of a step when it is first taken with that number of sequences.
 type Warmer interface {
 	// WarmStep returns what compiles the kernels of steps of n sequences that are not compiled yet, and reports how many
 	// these are. It may run beside all methods of the engine, and while that is being closed.
@@ -14,7 +14,7 @@ type Warmer interface {
 
 // Warm compiles, in the background, the kernels of steps of several texts, so that the first of them need not wait for a
 // compiler: of 2, 4, 8 … texts first. It begins when a text has its first token, compiles one kernel at a time, and begins none
-// after Close. If anything was to be compiled, done is then told how many kernels were, and in which time. Call it once.
+// after Close. If anything had to be compiled, done is then called with the number of kernels and the time taken. Call it once.
 func (s *Scheduler) Warm(done func(kernels int, took time.Duration, err error)) {
 	w, ok := s.m.engine.(Warmer)
 	if !ok {

@@ -12,7 +12,7 @@ are more than pairs of matrices have logits only.
 
   fp8_block    finegrained_fp8 of transformers: E4M3, weight_scale_inv per 128×128; transformers dequantizes
   fp8_tensor   the same method with one scale per tensor, E5M2, and input scales; torch dequantizes
-  ct_fp8 ct_int4 ct_int8
+  ct_fp8 ct_int4 ct_int8 ct_whole
                compressed-tensors compresses and decompresses
   gptq gptq_act awq
                packed here as AutoGPTQ, GPTQModel (gptq_v2) and AutoAWQ (gemm) pack; dequantized as their
@@ -155,6 +155,7 @@ def make_compressed(name, seed):
         "ct_int8": ("int-quantized", SMALL, dict(num_bits=8, type="int", strategy="channel", symmetric=True)),
         "ct_int3": ("pack-quantized", SMALL, dict(num_bits=3, type="int", strategy="group", group_size=32, symmetric=False)),
         "ct_int4": ("pack-quantized", SMALL, dict(num_bits=4, type="int", strategy="group", group_size=32, symmetric=False)),
+        "ct_whole": ("pack-quantized", SMALL, dict(num_bits=4, type="int", strategy="tensor", symmetric=False)),
     }
     form, config, args = kinds[name]
     scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs(**args), format=form)
@@ -167,7 +168,11 @@ def make_compressed(name, seed):
         rows, cols = w.shape
         size = args.get("group_size", cols)
         groups = w.reshape(rows, cols // size, size)
-        scale, zero = calculate_qparams(groups.amin(-1), groups.amax(-1), scheme.weights)
+        if args["strategy"] == "tensor":
+            w[:, 0] += w.max() / 2  # so that zero is not in the middle
+            scale, zero = calculate_qparams(w.min()[None], w.max()[None], scheme.weights)
+        else:
+            scale, zero = calculate_qparams(groups.amin(-1), groups.amax(-1), scheme.weights)
         scale = scale.half()
         state = dict(weight=w, weight_scale=scale.float()) | ({} if args["symmetric"] else dict(weight_zero_point=zero))
         packed = compressor.compress(state, scheme)
@@ -339,7 +344,7 @@ MAKERS = {
     "fp8_block": make_fp8_block, "fp8_tensor": make_fp8_tensor,
     "ct_fp8": make_compressed, "ct_int8": make_compressed, "ct_int4": make_compressed,
     "gptq": make_gptq, "gptq_act": make_gptq, "awq": make_awq,
-} | {name: make_adapter for name in [*ADAPTERS, *MORE]}
+} | {name: make_adapter for name in [*ADAPTERS, *MORE]} | {"ct_whole": make_compressed}
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ func TestQuantizedCheckpoints(t *testing.T) {
 		{"mlx_floats", "int8", false},
 		{"gptq3", "int4", true},
 		{"ct_int3", "int4", true},
+		{"ct_whole", "int4", true},
 	} {
 		t.Run(c.name+" "+c.format, func(t *testing.T) {
 			golden, err := verify.ReadGolden(filepath.Join(made, c.name, "golden.safetensors"))

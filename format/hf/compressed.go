@@ -142,8 +142,11 @@ func (m *module) compressed(s stored, b *byRows, low, high int, zeroTypes []stri
 		return part{}, err
 	}
 	g := &grid{layout: b, height: m.rows, cols: m.cols, size: m.cols, groups: 1, low: low, high: high}
-	if slices.Equal(b.scales.shape, []int{m.rows}) {
+	switch {
+	case slices.Equal(b.scales.shape, []int{m.rows}):
 		b.scales.shape = []int{m.rows, 1}
+	case len(b.scales.shape) == 0 || slices.Equal(b.scales.shape, []int{1}):
+		return m.wholeScale(s, b, g)
 	}
 	for _, size := range m.b.quant.groups {
 		if n := ceil(m.cols, size); n > 1 && slices.Equal(b.scales.shape, []int{m.rows, n}) {
@@ -151,7 +154,7 @@ func (m *module) compressed(s stored, b *byRows, low, high int, zeroTypes []stri
 		}
 	}
 	if b.groups = g.groups; !slices.Equal(b.scales.shape, []int{m.rows, b.groups}) {
-		return part{}, fmt.Errorf("%s: tensor %q: shape %v: want [%d 1], or as many columns as groups of the configuration: %v",
+		return part{}, fmt.Errorf("%s: tensor %q: shape %v: want [1], [%d 1], or as many columns as groups of the configuration: %v",
 			b.scales.file, m.name+".weight_scale", b.scales.shape, m.rows, m.b.quant.groups)
 	}
 	if m.b.has(m.name + ".weight_zero_point") {
@@ -167,6 +170,19 @@ func (m *module) compressed(s stored, b *byRows, low, high int, zeroTypes []stri
 	}
 	if err := m.order(g, ".weight_g_idx"); err != nil {
 		return part{}, err
+	}
+	return part{stored: s, kind: m.kind(g, b.weights.bits), bytes: m.bytes, values: g}, nil
+}
+
+// wholeScale takes the parameters of a matrix that has one scale. Its zero-point is not packed.
+func (m *module) wholeScale(s stored, b *byRows, g *grid) (part, error) {
+	b.whole, b.groups = true, 1
+	if m.b.has(m.name + ".weight_zero_point") {
+		zero, err := m.tensor(".weight_zero_point", []string{"I8"}, b.scales.shape...)
+		if err != nil {
+			return part{}, err
+		}
+		b.zeros = &zero
 	}
 	return part{stored: s, kind: m.kind(g, b.weights.bits), bytes: m.bytes, values: g}, nil
 }

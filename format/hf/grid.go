@@ -223,6 +223,7 @@ type byRows struct {
 	times      float32 // what scales are multiplied by; 0: nothing
 	cols, wide int     // columns, words of a row
 	groups     int
+	whole      bool // one scale for the matrix; zeros, if any, is a byte in two's complement, more than middle
 }
 
 func (b *byRows) codes(row, n int, dst []int16) {
@@ -238,6 +239,10 @@ func (b *byRows) codes(row, n int, dst []int16) {
 }
 
 func (b *byRows) params(row, n int, scales []float32, zeros []int16) {
+	if b.whole {
+		b.wholeParams(scales, zeros)
+		return
+	}
 	b.scales.floats(row*b.groups, scales)
 	if b.times != 0 {
 		for i := range scales {
@@ -255,6 +260,17 @@ func (b *byRows) params(row, n int, scales []float32, zeros []int16) {
 		for i, z := range b.zeros.data[row*b.groups:][:len(zeros)] {
 			zeros[i] = int16(int8(z))
 		}
+	}
+}
+
+func (b *byRows) wholeParams(scales []float32, zeros []int16) {
+	zero := b.middle
+	if b.zeros != nil {
+		zero += int16(int8(b.zeros.data[0]))
+	}
+	b.scales.floats(0, scales[:1])
+	for i := range scales {
+		scales[i], zeros[i] = scales[0], zero
 	}
 }
 

@@ -152,6 +152,7 @@ var quantizedDamages = []quantizedDamage{
 		d.Shape, d.data = []int{160, 7}, d.data[:160*28]
 	}), "shape [160 7] is not that of a matrix [160 64] in 2 to 8 bits"},
 	{"compressed with another shape", "ct_int4", inWeights(func(m map[string]*tensorData) { m[upProj+".weight_shape"].data[0]++ }), `.weight_shape": dimension 0 is 161, but config.json makes it 160`},
+	{"compressed, zero-point of rows", "ct_whole", shaped(upProj+".weight_zero_point", 1, 1), `.weight_zero_point": shape [1 1], but config.json makes it [1]`},
 	{"compressed without scales", "ct_int4", without(upProj + ".weight_scale"), `.weight_scale" is missing; a matrix quantized by compressed-tensors has it`},
 	{"compressed zeros of another shape", "ct_int4", shaped(upProj+".weight_zero_point", 2, 20), `.weight_zero_point": shape [2 20], but config.json makes it [20 2]`},
 	{"compressed bytes as fp8", "ct_int8", func(t *testing.T, dir string) {
@@ -197,7 +198,7 @@ func tryDamages(t *testing.T, list []quantizedDamage) {
 func FuzzQuantized(f *testing.F) {
 	names := []string{
 		"awq", "ct_int4", "ct_int8", "fp8_block", "fp8_tensor", "gptq", "gptq_act", "bnb_nf4", "bnb_fp4", "bnb_int8",
-		"ct_nvfp4", "ct_mxfp4", "ct_mxfp8", "mo_nvfp4", "mo_fp8", "mlx", "mlx_mixed", "mlx_floats", "gptq3", "ct_int3",
+		"ct_nvfp4", "ct_mxfp4", "ct_mxfp8", "mo_nvfp4", "mo_fp8", "mlx", "mlx_mixed", "mlx_floats", "gptq3", "ct_int3", "ct_whole",
 	}
 	var configs []*config
 	for i, name := range names {

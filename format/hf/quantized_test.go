@@ -69,6 +69,7 @@ func TestDequantized(t *testing.T) {
 		"mlx_floats": "", // mxfp4, nvfp4 and mxfp8
 		"gptq3":      "gptq int3 with groups of 32",
 		"ct_int3":    "compressed-tensors int3 with groups of 32",
+		"ct_whole":   "compressed-tensors int4",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := mustOpen(t, quantized+name)
@@ -497,6 +498,7 @@ func TestReady(t *testing.T) {
 		{"bnb_nf4", 4, 64, "the values of nf4 are not evenly spaced"},
 		{"gptq3", 4, 32, ""},
 		{"ct_int3", 4, 32, ""},
+		{"ct_whole", 4, 32, ""},
 	} {
 		t.Run(fmt.Sprintf("%s int%d/%d", c.name, c.bits, c.block), func(t *testing.T) {
 			checkReady(t, mustOpen(t, quantized+c.name), c.bits, c.block, c.want)

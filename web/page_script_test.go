@@ -130,8 +130,9 @@ var lines = map[string][]string{
 		`{"delta":{"content":"| A | B | C | D |\n|-|-|-|-|\n| aaaaaaaaaaaaaaaa | bbbbbbbbbbbbbbbbbbbb | cccccccccccccccccccc | dddddddddddddddd |\n\n"}}`,
 		`{"delta":{"content":"` + "```json\\n[ \\\"code that goes on and on, beyond the edge of any phone that there is\\\" ]\\n```" + `"}}`, `{"delta":{},"finish_reason":"stop"}`,
 	},
-	"Arabic?": {`{"delta":{"content":"1. أولا\n2. ثانيا\n\n- عنصر\n\n> اقتباس\n\n| الاسم | القيمة |\n|-|-|\n| ألف | 1 |"}}`, `{"delta":{},"finish_reason":"stop"}`},
-	"Code?":   {`{"delta":{"content":"Here:\n\n` + "```go\\nfmt.Println(\\\"hello\\\") // says it\\n```" + `"}}`, `{"delta":{},"finish_reason":"stop"}`},
+	"Arabic?":  {`{"delta":{"content":"1. أولا\n2. ثانيا\n\n- عنصر\n\n> اقتباس\n\n| الاسم | القيمة |\n|-|-|\n| ألف | 1 |"}}`, `{"delta":{},"finish_reason":"stop"}`},
+	"Formula?": {`{"delta":{"content":"$$` + strings.Repeat("x_i + ", 200) + `y$$"}}`, `{"delta":{},"finish_reason":"stop"}`},
+	"Code?":    {`{"delta":{"content":"Here:\n\n` + "```go\\nfmt.Println(\\\"hello\\\") // says it\\n```" + `"}}`, `{"delta":{},"finish_reason":"stop"}`},
 }
 
 // chat answers by the script.
@@ -365,7 +366,7 @@ func TestPageAccess(t *testing.T) {
 	}
 	v.do(chromedp.Evaluate(string(axe)+";1", nil), until("document.querySelectorAll('.offer').length > 0"))
 	look("at first")
-	v.do(onServer("actor"), hear("Hello", "actor hears: Hello"), send("Table?"), until("document.querySelector('.scroller table')"), state("ready"), send("Weather?"), until("document.querySelector('.calls')"), state("ready"))
+	v.do(onServer("actor"), hear("Hello", "actor hears: Hello"), send("Table?"), until("document.querySelector('.scroller table')"), state("ready"), send("Formula?"), until("document.querySelector('.math mrow')"), state("ready"), send("Weather?"), until("document.querySelector('.calls')"), state("ready"))
 	look("a chat")
 	v.do(chromedp.Click("#open-settings"), chromedp.WaitVisible("#system"))
 	look("settings")

@@ -163,7 +163,9 @@ function inlines(tokens: readonly Token[] | undefined, depth: number): Node[] {
 /** A formula: its TeX, until the script that draws formulas is there. */
 function formula(t: Token): Node {
   const display = t.display === true;
-  const e = el(display ? 'div' : 'span', { class: display ? 'math display' : 'math' }, t.raw.trim());
+  const e = display
+    ? el('div', { class: 'math display', tabindex: 0, role: 'group', 'aria-label': 'Formula' }, t.raw.trim())
+    : el('span', { class: 'math' }, t.raw.trim());
   void typeset(e, t.text ?? '', display);
   return e;
 }

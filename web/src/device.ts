@@ -57,7 +57,8 @@ export async function gpuDevice(options: DeviceOptions = {}): Promise<GPUDevice>
 }
 
 function inNode(): boolean {
-  return Boolean((globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node);
+  const versions = (globalThis as { process?: { versions?: { node?: string; electron?: string } } }).process?.versions;
+  return Boolean(versions?.node && !versions.electron); // Electron's pages have WebGPU
 }
 
 /** Why there is no WebGPU, as far as the page can tell. */

@@ -38,7 +38,7 @@ func TestPageAnswers(t *testing.T) {
 	a := act(t, "")
 	v := meet(t, a)
 	v.do(onServer("actor"), set("extra", `{"mirostat": 2}`), send("Forever"), until("document.querySelector('.assistant .body')?.textContent.includes('word5')"), state("writing"),
-		until("/tokens\\/s$/.test(document.querySelector('#context-text').textContent)"), chromedp.KeyEvent(kb.Escape), state("ready"), shows(".assistant.last .note", "Stopped."), picture(t, "stopped"))
+		until("/tokens\\/s$/.test(document.querySelector('#context-text').textContent)"), chromedp.KeyEvent(kb.Escape), state("ready"), shows(".assistant.last .note", "Stopped."), settled(), picture(t, "stopped"))
 	begun := strings.TrimSpace(v.text(lastAnswer))
 	v.do(tool(-1, "Continue this answer"), state("ready"), until("document.querySelector('"+lastAnswer+" strong') !== null"))
 	if got := strings.Join(strings.Fields(v.text(lastAnswer)), " "); got != begun+" and so on." {
@@ -209,17 +209,28 @@ func TestPageSwitches(t *testing.T) {
 	}
 }
 
-// TestPageOffline stops the server: the service worker has kept the page, and nothing but the page.
+// TestPageOffline stops the server: the service worker has kept the page, all of one build, and nothing but the page.
 func TestPageOffline(t *testing.T) {
 	a := act(t, "")
 	v := meet(t, a)
 	v.do(onServer("actor"), hear("Hello", "actor hears: Hello"), chromedp.Evaluate("navigator.serviceWorker.register('sw.js').then(() => navigator.serviceWorker.ready).then(() => true)", nil, awaited), until("navigator.serviceWorker.controller !== null"),
 		chromedp.Reload(), state("ready"))
+	ours := func(then string) chromedp.Action {
+		return until("caches.keys().then((names) => names.filter((n) => n.startsWith('llama-webgpu-page '))).then((names) => " + then + ")")
+	}
+	v.do(ours("names.length === 1 && !names[0].includes('next')"))
+	a.next.Store(true)
+	v.do(chromedp.Evaluate("navigator.serviceWorker.getRegistration().then((r) => r.update()).then(() => true)", nil, awaited), ours("names.length === 1 && names[0].includes('next')"))
 	a.CloseClientConnections()
 	a.Close()
 	v.do(chromedp.Reload(), state("empty"), shows(lastAnswer, "actor hears: Hello"), chromedp.Click("#open-settings"), chromedp.WaitVisible("#system"), chromedp.Click("#close-settings"), send("Still there?"), chromedp.WaitVisible("#picker"), picture(t, "offline"))
+	var files string
+	v.do(chromedp.Evaluate("fetch('files.js').then((r) => r.text())", &files, awaited))
+	if !strings.HasSuffix(files, "// next\n") {
+		t.Error("a file that the page had not asked for yet is that of the build before")
+	}
 	var kept []string
-	v.do(chromedp.Evaluate("caches.open('llama-webgpu-page').then((c) => c.keys()).then((list) => list.map((r) => new URL(r.url).pathname))", &kept, awaited))
+	v.do(chromedp.Evaluate("caches.keys().then((names) => caches.open(names.find((n) => n.startsWith('llama-webgpu-page ')))).then((c) => c.keys()).then((list) => list.map((r) => new URL(r.url).pathname))", &kept, awaited))
 	if len(kept) < 15 {
 		t.Errorf("it has kept %v", kept)
 	}

@@ -1,8 +1,10 @@
 package web_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -11,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +29,7 @@ type actor struct {
 	asks []ask         // the requests for answers so far
 	read chan struct{} // closed: long prompts have been read
 	cut  chan struct{} // closed: answers that break off do so
+	next atomic.Bool   // the page is of another build
 }
 
 // ask is a request for an answer.
@@ -62,6 +66,9 @@ func act(t *testing.T, key string) *actor {
 	a := &actor{key: key, read: make(chan struct{}), cut: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.Handle("/", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(page) }})
+	for _, name := range []string{"/sw.js", "/files.js"} {
+		mux.HandleFunc(name, func(w http.ResponseWriter, r *http.Request) { a.built(w, page.String()+name) })
+	}
 	answer := func(path, body string) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			if a.allowed(w, r) {
@@ -84,6 +91,27 @@ func act(t *testing.T, key string) *actor {
 	a.Server = httptest.NewServer(mux)
 	t.Cleanup(a.Close)
 	return a
+}
+
+// built answers with a file of the page, or what it is in the next build.
+func (a *actor) built(w http.ResponseWriter, url string) {
+	r, err := http.Get(url)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	if a.next.Load() {
+		text = append(bytes.Replace(text, []byte(`const version = "`), []byte(`const version = "next-`), 1), "// next\n"...)
+	}
+	w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+	w.Header().Set("Cache-Control", "no-cache")
+	_, _ = w.Write(text) // fails only if the client has gone
 }
 
 // allowed refuses requests without the key.
@@ -244,7 +272,7 @@ func TestPageTools(t *testing.T) {
 	v := meet(t, a)
 	v.do(onServer("actor"), chromedp.Click("#tools-mode"), chromedp.WaitVisible("#tools"), until("document.activeElement.id === 'tools'"), set("toolChoice", "required"), set("reasoningEffort", "xhigh"),
 		set("typicalP", "0.9"), set("xtcProbability", "0.5"), set("dryMultiplier", "0.8"), set("dynamicTemperatureRange", "0.25"), picture(t, "settings"), chromedp.Click("#close-settings"))
-	v.do(send("Weather?"), until("document.querySelector('.assistant .thoughts')?.textContent === 'They want both cities.'"), state("ready"))
+	v.do(send("Weather?"), until("document.querySelector('.assistant .thoughts')?.textContent === 'They want both cities.'"), state("ready"), settled())
 	q := a.last(t)
 	if len(q.Tools) != 1 || q.Choice != "required" || q.Effort != "xhigh" || q.TypicalP != .9 || q.XTCProbability != .5 || q.DRYMultiplier != .8 || q.DynamicRange != .25 {
 		t.Errorf("the page asks for %+v", q)

@@ -1,14 +1,11 @@
 package web
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"net"
@@ -17,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Model is a bundle to serve.
@@ -51,8 +47,6 @@ type Options struct {
 // maxReferenceTokens is the most tokens that Reference is called with: it is slow.
 const maxReferenceTokens = 64
 
-const wasmName = "llama-webgpu/llama-webgpu.wasm"
-
 // methods are those that an API answers to, if only by an error.
 var methods = []string{http.MethodGet, http.MethodPost, http.MethodOptions, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
@@ -76,7 +70,7 @@ func Handler(o Options) http.Handler {
 			mux.Handle(method+" /", o.API)
 		}
 	}
-	mux.Handle("GET /", http.FileServerFS(o.Page))
+	mux.HandleFunc("GET /", o.servePage)
 	return o.guard(mux)
 }
 
@@ -153,31 +147,6 @@ func serveFile(w http.ResponseWriter, r *http.Request, name string) {
 		w.Header().Set("Content-Type", "application/octet-stream")
 	}
 	http.ServeContent(w, r, name, info.ModTime(), f)
-}
-
-// serveWasm serves the WebAssembly, which is gzipped in the page's files: as it is, or unpacked for clients that do not accept gzip.
-func (o *Options) serveWasm(w http.ResponseWriter, r *http.Request) {
-	packed, err := fs.ReadFile(o.Page, wasmName+".gz")
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/wasm")
-	w.Header().Set("Vary", "Accept-Encoding")
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		w.Header().Set("Content-Encoding", "gzip")
-		_, _ = w.Write(packed) // fails only if the client has gone
-		return
-	}
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err == nil {
-		var raw []byte
-		if raw, err = io.ReadAll(z); err == nil {
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(raw))
-			return
-		}
-	}
-	http.Error(w, err.Error(), http.StatusInternalServerError)
 }
 
 // reference takes a JSON list of tokens and returns their logits as little-endian float32.

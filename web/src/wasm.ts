@@ -77,12 +77,18 @@ async function compileBytes(bytes: BufferSource, name: string): Promise<WebAssem
   });
 }
 
-/** Compiles the WebAssembly while it arrives, within 30 s. */
+/**
+ * Compiles the WebAssembly while it arrives, within 30 s. Where it is copied under its own name, the HTTP cache may have that
+ * of another version of the package: what it has counts when the server says that it is the same, or cannot be reached.
+ */
 async function compileStreamed(url: string): Promise<WebAssembly.Module> {
   const ender = new AbortController();
   const timer = setTimeout(() => ender.abort(), 30_000);
+  const { signal } = ender;
   try {
-    const response = await fetch(url, { signal: ender.signal });
+    const response = await fetch(url, { signal, cache: 'no-cache' }).catch(() =>
+      fetch(url, { signal, cache: 'force-cache' }),
+    );
     checkStatus(url, response);
     if (response.headers.get('Content-Type')?.startsWith('application/wasm'))
       return await WebAssembly.compileStreaming(response);

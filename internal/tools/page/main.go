@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -83,26 +84,28 @@ func writeSite(dir string, page, pkg files, wasm []byte) error {
 		}
 	}
 	var err error
-	if all["sw.js"], err = serviceWorker(all); err != nil {
+	if all["llama-webgpu/llama-webgpu.wasm.gz"], err = gzipped(wasm); err != nil {
 		return err
 	}
-	if all["llama-webgpu/llama-webgpu.wasm.gz"], err = gzipped(wasm); err != nil {
+	if all["sw.js"], err = serviceWorker(all); err != nil {
 		return err
 	}
 	return replace(filepath.Clean(dir), all)
 }
 
-// serviceWorker returns the script with the names of all files in front, those that a browser keeps.
+// serviceWorker returns the script with the names of all files in front, those that a browser keeps, and a hash of their contents: a
+// browser installs a service worker anew when a byte of its script is another.
 func serviceWorker(all files) ([]byte, error) {
-	names := []string{"llama-webgpu/llama-webgpu.wasm"}
-	for name := range all {
+	var names []string
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if name != "sw.js" {
-			names = append(names, name)
+			names = append(names, strings.TrimSuffix(name, ".gz")) // as it is served
+			fmt.Fprintf(h, "%s %x\n", name, sha256.Sum256(all[name]))
 		}
 	}
-	slices.Sort(names)
 	list, err := json.Marshal(names)
-	return fmt.Appendf(nil, "const files = %s;\n%s", list, all["sw.js"]), err
+	return fmt.Appendf(nil, "const files = %s;\nconst version = \"%x\";\n%s", list, h.Sum(nil)[:8], all["sw.js"]), err
 }
 
 // replace puts a directory with the given files in the place of dir, if there is one.

@@ -74,6 +74,21 @@ test('a policy that forbids WebAssembly is named', async (t) => {
     );
 });
 
+test('the HTTP cache is believed where the server agrees, or cannot be reached', async (t) => {
+  const real = globalThis.fetch;
+  let reached = true;
+  const asked = [];
+  t.mock.method(globalThis, 'fetch', async (url, init) => {
+    asked.push(init.cache);
+    if (!reached && init.cache !== 'force-cache') throw new TypeError('Failed to fetch');
+    return real(url, { signal: init.signal }); // Node has no HTTP cache
+  });
+  assert.ok((await compiled('/module')) instanceof WebAssembly.Module);
+  reached = false;
+  assert.ok((await compiled('/module')) instanceof WebAssembly.Module);
+  assert.deepEqual(asked, ['no-cache', 'no-cache', 'force-cache']);
+});
+
 test('the places are beside the package, and node_modules of what it is in', () => {
   const [beside, ...others] = wasmPlaces();
   assert.equal(beside, new URL('../../dist/llama-webgpu.wasm', import.meta.url).href);

@@ -3,13 +3,11 @@ package web_test
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -69,7 +67,7 @@ func installed(t *testing.T, example string) (dir, node string) {
 // command runs a program and returns what it writes to standard output.
 func command(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
@@ -98,21 +96,19 @@ func TestExampleNode(t *testing.T) {
 	}
 }
 
-// served serves a directory, and a bundle in it as models/tiny.
+// served serves a directory, and a bundle in it as models/tiny. Browsers keep nothing of it: the next server may get the same port.
 func served(t *testing.T, w *world, dir string) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir(dir)))
 	mux.Handle("/models/tiny/", http.StripPrefix("/models/tiny/", http.FileServer(http.Dir(filepath.Join(w.models, "int4")))))
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	return s.URL
+	return withHeader(t, mux, "Cache-Control", "no-store")
 }
 
 func TestExamplePlain(t *testing.T) {
 	w := theWorld(t)
 	dir, _ := installed(t, "plain")
-	ctx, cancel := context.WithTimeout(browser(t, withGPU()...), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(browser(t, withGPU()...), patience)
 	defer cancel()
 	var text string
 	err := chromedp.Run(ctx, chromedp.Navigate(served(t, w, dir)), chromedp.WaitEnabled("#go"), chromedp.Click("#go"),
@@ -129,7 +125,7 @@ func TestExampleVite(t *testing.T) {
 	w := theWorld(t)
 	dir, node := installed(t, "vite")
 	command(t, dir, node, "node_modules/vite/bin/vite.js", "build")
-	ctx, cancel := context.WithTimeout(browser(t, withGPU()...), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(browser(t, withGPU()...), patience)
 	defer cancel()
 	var text string
 	err := chromedp.Run(ctx, chromedp.Navigate(served(t, w, filepath.Join(dir, "dist"))),

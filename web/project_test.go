@@ -166,14 +166,14 @@ func wrote(t *testing.T, browser context.Context, url string) (string, error) {
 	if err := chromedp.Run(tab); err != nil { // likewise
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(tab, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(tab, patience)
 	defer cancel()
 	var state, text string
 	err := chromedp.Run(ctx, chromedp.Navigate(url),
 		chromedp.WaitReady(`body[data-state="done"], body[data-state="failed"]`, chromedp.ByQuery),
 		chromedp.Evaluate("document.body.dataset.state", &state), chromedp.Evaluate("document.querySelector('#out').textContent", &text))
 	if err != nil {
-		last, cancel := context.WithTimeout(tab, 5*time.Second)
+		last, cancel := context.WithTimeout(tab, time.Minute)
 		defer cancel()
 		_ = chromedp.Run(last, chromedp.Evaluate("location.href + ': ' + document.body.innerText", &text))
 		return "", fmt.Errorf("%w: the page says %q", err, text)

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -196,14 +197,15 @@ func startServe(program, models string) (*url.URL, error) {
 		cancel()
 		_ = cmd.Wait()
 	})
-	buf := make([]byte, 1024)
-	n, err := stdout.Read(buf)
+	out := bufio.NewReader(stdout)
+	line, err := out.ReadString('\n')
 	if err != nil {
 		return nil, fmt.Errorf("serve: %w", err)
 	}
-	address := regexp.MustCompile(`http://\S+`).FindString(string(buf[:n]))
+	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the program
+	address := regexp.MustCompile(`http://\S+`).FindString(line)
 	if address == "" {
-		return nil, fmt.Errorf("serve: %q names no address", buf[:n])
+		return nil, fmt.Errorf("serve: %q names no address", line)
 	}
 	return url.Parse(address)
 }
@@ -356,7 +358,7 @@ func breakOff(w http.ResponseWriter, r *http.Request, data []byte) error {
 	panic(http.ErrAbortHandler)
 }
 
-// trickle sends what was requested, slowly.
+// trickle sends what was requested, slowly, and never the end.
 func trickle(w http.ResponseWriter, r *http.Request, data []byte) error {
 	from, to, err := asked(r, data)
 	if err != nil {
@@ -365,8 +367,8 @@ func trickle(w http.ResponseWriter, r *http.Request, data []byte) error {
 	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(data)))
 	w.WriteHeader(http.StatusPartialContent)
 	const step = 64 << 10
-	for at := from; at < to; at += step {
-		if _, err := io.Copy(w, bytes.NewReader(data[at:min(at+step, to)])); err != nil {
+	for at := from; ; at = min(at+step, to-1) {
+		if _, err := io.Copy(w, bytes.NewReader(data[at:min(at+step, to-1)])); err != nil {
 			return nil // the page has given up
 		}
 		_ = http.NewResponseController(w).Flush()
@@ -376,5 +378,4 @@ func trickle(w http.ResponseWriter, r *http.Request, data []byte) error {
 			return nil
 		}
 	}
-	return nil
 }

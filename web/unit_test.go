@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -19,14 +20,20 @@ func TestUnits(t *testing.T) {
 	testInNode(t, files)
 }
 
-// testInNode runs tests of node:test.
+// testInNode runs tests of node:test, all files side by side: most of them wait.
 func testInNode(t *testing.T, files []string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	require(t, err == nil, "Node is missing")
-	if out, err := exec.Command(node, append([]string{"--test"}, files...)...).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	var all sync.WaitGroup
+	for _, file := range files {
+		all.Go(func() {
+			if out, err := exec.Command(node, "--test", file).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", file, err, out)
+			}
+		})
 	}
+	all.Wait()
 }
 
 // TestNormalForms runs the tokenizer's test of that name as WebAssembly, which leaves normal forms to JavaScript. The flags are those of

@@ -68,7 +68,7 @@ func browser(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Cont
 		chromedp.ExecPath(program), chromedp.Headless, chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("hide-scrollbars", true),
-		chromedp.UserDataDir(dir),
+		chromedp.UserDataDir(dir), chromedp.WSURLReadTimeout(patience),
 	}, options...)
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closeBrowser := chromedp.NewContext(allocator)
@@ -111,7 +111,11 @@ func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithA
 
 func TestChromium(t *testing.T) {
 	w := theWorld(t)
-	ctx, cancel := context.WithTimeout(browser(t, withGPU()...), 9*time.Minute)
+	tab := browser(t, withGPU()...)
+	if err := chromedp.Run(tab); err != nil { // here, for a browser that is begun with a limit ends with it, and tells nothing any more
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(tab, longPatience)
 	defer cancel()
 	var results []result
 	err := chromedp.Run(ctx,
@@ -121,7 +125,9 @@ func TestChromium(t *testing.T) {
 	)
 	if err != nil {
 		t.Error(err)
-		if err := chromedp.Run(browser(t), chromedp.Evaluate("results", &results)); err != nil {
+		late, cancel := context.WithTimeout(tab, time.Minute)
+		defer cancel()
+		if err := chromedp.Run(late, chromedp.Evaluate("results", &results)); err != nil {
 			t.Log(err)
 		}
 	}
@@ -130,7 +136,7 @@ func TestChromium(t *testing.T) {
 
 func TestNode(t *testing.T) {
 	w := theWorld(t)
-	cmd := nodeOnDawn(t, 9*time.Minute, "test/node.mjs", w.url, match())
+	cmd := nodeOnDawn(t, longPatience, "test/node.mjs", w.url, match())
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +146,7 @@ func TestNode(t *testing.T) {
 	}
 	var results []result
 	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var r result
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {

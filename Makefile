@@ -42,7 +42,7 @@ test: setup ## Everything: check, cross, a short fuzz, all tests
 	@PATH="$(CURDIR)/build/bin:$$PATH" $(MAKE) --no-print-directory wgsl
 	@PATH="$(CURDIR)/build/bin:$$PATH" $(MAKE) --no-print-directory dawn-test
 	$(GO) build -o build/gotest ./internal/tools/gotest
-	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" build/gotest -go $(GO) -- -timeout 30m ./...
+	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" build/gotest -go $(GO) -- -timeout 60m ./...
 
 check: ## Formatting, vet, staticcheck; for TypeScript, Biome (where npm is)
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "gofumpt would change:"; echo "$$out"; exit 1; } >&2
@@ -166,7 +166,7 @@ clients: ## Install the clients that the server is tested with: openai for Node 
 # With LLAMA_WEBGPU_WEB, what is missing for the tests in browsers is a failure.
 .PHONY: web-test web-bench
 web-test: setup web ## Test the package in Chromium and in Node; pictures of the page in build/screenshots
-	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -timeout 30m ./web
+	LLAMA_WEBGPU_WEB=1 PATH="$(CURDIR)/build/bin:$$PATH" $(GO) test -count=1 -timeout 60m ./web
 
 .PHONY: bundlers
 bundlers: web ## Build a page with every bundler of web/README.md and run it in Chromium; print a table (wants npm and the network)

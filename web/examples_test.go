@@ -88,9 +88,10 @@ func command(t *testing.T, dir, name string, args ...string) string {
 const begins = "It was a cold morning"
 
 func TestExampleNode(t *testing.T) {
+	t.Parallel()
 	w := theWorld(t)
 	dir, node := installed(t, "node")
-	out := command(t, dir, node, "main.js", filepath.Join(w.models, "int4"))
+	out := command(t, dir, node, "main.js", filepath.Join(w.models, "plain"))
 	if !strings.HasPrefix(out, begins) || len(out) < 100 || !strings.Contains(out, "tokens/s on") {
 		t.Errorf("the example writes %q", out)
 	}
@@ -101,11 +102,12 @@ func served(t *testing.T, w *world, dir string) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir(dir)))
-	mux.Handle("/models/tiny/", http.StripPrefix("/models/tiny/", http.FileServer(http.Dir(filepath.Join(w.models, "int4")))))
+	mux.Handle("/models/tiny/", http.StripPrefix("/models/tiny/", http.FileServer(http.Dir(filepath.Join(w.models, "plain")))))
 	return withHeader(t, mux, "Cache-Control", "no-store")
 }
 
 func TestExamplePlain(t *testing.T) {
+	t.Parallel()
 	w := theWorld(t)
 	dir, _ := installed(t, "plain")
 	ctx, cancel := context.WithTimeout(browser(t, withGPU()...), patience)
@@ -122,6 +124,7 @@ func TestExamplePlain(t *testing.T) {
 }
 
 func TestExampleVite(t *testing.T) {
+	t.Parallel()
 	w := theWorld(t)
 	dir, node := installed(t, "vite")
 	command(t, dir, node, "node_modules/vite/bin/vite.js", "build")
@@ -140,6 +143,7 @@ func TestExampleVite(t *testing.T) {
 
 // TestTypes type-checks a program that uses each entry point, resolved as bundlers do and as Node does.
 func TestTypes(t *testing.T) {
+	t.Parallel()
 	dir, node := installed(t, "plain")
 	program := `
 import { gpuDevice } from 'llama-webgpu/device';

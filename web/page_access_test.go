@@ -26,6 +26,7 @@ func focused(selector string) chromedp.Action {
 // TestPageFocus uses the buttons of messages, of the list, and of notices by the keyboard: what they change is drawn anew, and the
 // focus stays where it was, or goes to what takes that place.
 func TestPageFocus(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	const last = ".assistant.last "
 	v.do(onServer("actor"), hear("One", "actor hears: One"), hear("Two", "actor hears: Two"),
@@ -50,6 +51,7 @@ func TestPageFocus(t *testing.T) {
 
 // TestPageDirection shows an answer in Arabic: lists, quotations and tables begin on the right, and those in English on the left.
 func TestPageDirection(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	v.do(onServer("actor"), send("Arabic?"), until("document.querySelector('.assistant.last table')"), state("ready"), picture(t, "arabic"))
 	for _, block := range []string{"ol", "ul", "blockquote", "table"} {

@@ -35,6 +35,7 @@ const lastAnswer = ".assistant.last .body"
 // TestPageAnswers stops an answer and has the model go on with it, corrects one and goes on, looks at it as text, begins a chat
 // with a part of another one, and takes back what was deleted.
 func TestPageAnswers(t *testing.T) {
+	t.Parallel()
 	a := act(t, "")
 	v := meet(t, a)
 	v.do(onServer("actor"), set("extra", `{"mirostat": 2}`), send("Forever"), until("document.querySelector('.assistant .body')?.textContent.includes('word5')"), state("writing"),
@@ -52,7 +53,7 @@ func TestPageAnswers(t *testing.T) {
 	v.do(tool(-1, "Show as plain text"), shows(lastAnswer, "All is *well* and **so on**."), picture(t, "raw"), tool(-1, "Show as plain text"), shows(lastAnswer, "All is well and so on."))
 	v.do(hear("More", "actor hears: More"), tool(1, "New chat from here"), until("document.querySelectorAll('.message').length === 2"), until("document.querySelector('#conversations .current')?.textContent === 'Forever (copy)'"),
 		hear("Otherwise", "actor hears: Otherwise"), press("shift+ArrowDown"), shows(lastAnswer, "actor hears: More"))
-	v.do(tool(2, "Delete from here on"), until("document.querySelectorAll('.message').length === 2"), chromedp.Click("#toast button"), until("document.querySelectorAll('.message').length === 4"), shows(lastAnswer, "actor hears: More"))
+	v.do(tool(2, "Delete from here on"), until("document.querySelectorAll('.message').length === 2"), undo(), until("document.querySelectorAll('.message').length === 4"), shows(lastAnswer, "actor hears: More"))
 	v.eventually(func() bool { return len(v.stored("Forever", "user")) == 2 }, "what was taken back is not stored")
 	v.do(chromedp.Click("#new-chat"), send("Ponder"), until("document.querySelector('.assistant .thoughts')?.textContent.length > 10"), picture(t, "thinking"), chromedp.Evaluate("Array.from(document.querySelectorAll('button')).find((b) => b.textContent === 'Answer now').click()", nil), state("ready"), shows(lastAnswer, " and so on."))
 	if m := a.last(t).Messages; len(m) != 2 || m[1].Content != "" || !strings.HasPrefix(m[1].Reasoning, "Hm. Hm.") {
@@ -81,6 +82,7 @@ func (v *visitor) stored(title, role string) (texts []string) {
 // TestPageComposer keeps a draft for each chat, also when the browser goes back or reloads, counts its tokens, and attaches long
 // texts that are pasted.
 func TestPageComposer(t *testing.T) {
+	t.Parallel()
 	a := act(t, "")
 	v := meet(t, a)
 	field := func(want string) chromedp.Action {
@@ -94,7 +96,7 @@ func TestPageComposer(t *testing.T) {
 	}
 	paste := chromedp.Evaluate(`{ const data = new DataTransfer(); data.setData('text/plain', 'long '.repeat(1000));
 		document.querySelector('#message').dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })); }`, nil)
-	v.do(set("message", ""), press("shift+o"), set("message", ""), chromedp.NavigateBack(), shows(lastAnswer, "actor hears: Hello"), paste, shows("#attached .chip", "pasted.txt"), press("shift+o"), until("document.querySelector('#attached').hidden && document.querySelector('.message') === null"), chromedp.NavigateBack(), shows("#attached .chip", "pasted.txt"), picture(t, "pasted"), chromedp.Click("#toast button"), until("document.querySelector('#attached').hidden && document.querySelector('#message').value.length >= 5000"),
+	v.do(set("message", ""), press("shift+o"), set("message", ""), chromedp.NavigateBack(), shows(lastAnswer, "actor hears: Hello"), paste, shows("#attached .chip", "pasted.txt"), press("shift+o"), until("document.querySelector('#attached').hidden && document.querySelector('.message') === null"), chromedp.NavigateBack(), shows("#attached .chip", "pasted.txt"), picture(t, "pasted"), undo(), until("document.querySelector('#attached').hidden && document.querySelector('#message').value.length >= 5000"),
 		set("message", ""), paste, shows("#attached .chip", "pasted.txt"), send("Read it"), state("ready"), until("document.querySelector('.user:nth-last-child(2) .file')?.textContent.startsWith('pasted.txt')"), field(""))
 	editorKey := func(key string) chromedp.Action {
 		return chromedp.Evaluate(fmt.Sprintf("document.querySelector('.editor textarea').dispatchEvent(new KeyboardEvent('keydown', { key: %q, bubbles: true, cancelable: true }))", key), nil)
@@ -113,6 +115,7 @@ func TestPageComposer(t *testing.T) {
 
 // TestPageKeys uses the page by its shortcuts, pins a chat, and imports one from llama-server.
 func TestPageKeys(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	file := filepath.Join(t.TempDir(), "chat.jsonl")
 	if err := os.WriteFile(file, []byte(llamaServerChat), 0o666); err != nil {
@@ -125,12 +128,12 @@ func TestPageKeys(t *testing.T) {
 	v.do(chromedp.Evaluate("document.querySelector('#conversations .current .tool').click()", nil), chromedp.Click("#menu-pin"), until(first+" === 'One' && document.querySelector('#conversations .when').textContent === 'Pinned'"), picture(t, "pinned"),
 		press("shift+ArrowDown"), shows(lastAnswer, "actor hears: Two"), press("shift+ArrowUp"), shows(lastAnswer, "actor hears: One"),
 		press("b"), until("document.querySelector('#sidebar').inert"), press("shift+e"), chromedp.WaitVisible("#conversations input"), chromedp.SetValue("#conversations input", "First"), chromedp.SendKeys("#conversations input", kb.Enter), until(first+" === 'First'"),
-		press("shift+d"), until(first+" === 'Two'"), chromedp.Click("#toast button"), until(first+" === 'First'"))
+		press("shift+d"), until(first+" === 'Two'"), undo(), until(first+" === 'First'"))
 	v.do(chromedp.SetUploadFiles("#import", []string{file}, chromedp.ByQuery), shows(lastAnswer, "Four."), shows("#conversations .current", "From elsewhere"))
 	if got := v.conversation(); got != "user: What is 2 + 2?\nmodel: Four." || v.text(".assistant .thinking summary") == "" {
 		t.Errorf("what is imported is %q", got)
 	}
-	v.do(chromedp.Click("#delete-all"), until("document.querySelector('#conversations .open') === null"), chromedp.Click("#toast button"), until("document.querySelectorAll('#conversations .open').length === 3"))
+	v.do(chromedp.Click("#delete-all"), until("document.querySelector('#conversations .open') === null"), undo(), until("document.querySelectorAll('#conversations .open').length === 3"))
 	v.do(chromedp.Navigate(v.address()+"?m=understudy&q=Who+are+you%3F"), shows(lastAnswer, "understudy hears: Who are you?"))
 	if v.is("location.search !== '' || !location.hash") {
 		t.Error("a reload would ask again")
@@ -156,6 +159,7 @@ func (v *visitor) address() (url string) {
 // TestPageTabs has two tabs on the same chats: what one writes, renames or deletes, the other one shows, and nothing is lost when
 // both write at once.
 func TestPageTabs(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	v.do(onServer("actor"), hear("One", "actor hears: One"))
 	tab, cancel := chromedp.NewContext(v.ctx)
@@ -177,6 +181,7 @@ func TestPageTabs(t *testing.T) {
 
 // TestPageInterrupted closes the page in the middle of an answer, and deletes a chat that is being written.
 func TestPageInterrupted(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	chromedp.ListenTarget(v.ctx, func(e any) {
 		if _, ok := e.(*page.EventJavascriptDialogOpening); ok { // the page asks whether to leave it
@@ -197,6 +202,7 @@ func TestPageInterrupted(t *testing.T) {
 // TestPageSwitches chooses another model in the middle of an answer, which the first one still completes, and has a model vanish
 // from the server.
 func TestPageSwitches(t *testing.T) {
+	t.Parallel()
 	a := act(t, "")
 	v := meet(t, a)
 	understudy := "Array.from(document.querySelectorAll('#model-list .open')).find((b) => b.textContent.startsWith('understudy'))"
@@ -211,6 +217,7 @@ func TestPageSwitches(t *testing.T) {
 
 // TestPageOffline stops the server: the service worker has kept the page, all of one build, and nothing but the page.
 func TestPageOffline(t *testing.T) {
+	t.Parallel()
 	a := act(t, "")
 	v := meet(t, a)
 	v.do(onServer("actor"), hear("Hello", "actor hears: Hello"), chromedp.Evaluate("navigator.serviceWorker.register('sw.js').then(() => navigator.serviceWorker.ready).then(() => true)", nil, awaited), until("navigator.serviceWorker.controller !== null"),
@@ -243,6 +250,7 @@ func TestPageOffline(t *testing.T) {
 
 // TestPageStorage has the browser refuse to store: the page says so once, and goes on.
 func TestPageStorage(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	refuse := `IDBObjectStore.prototype.put = () => { throw new DOMException('no', 'QuotaExceededError') };
 		for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get() { throw new DOMException('no', 'SecurityError') } });`
@@ -273,6 +281,7 @@ const many = `new Promise((resolve) => { const open = indexedDB.open('llama-webg
 
 // TestPageMany opens a chat of 2 000 messages among 500 others: a part of it is drawn, and the rest when one looks for it.
 func TestPageMany(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	count := "document.querySelectorAll('.message').length"
 	v.do(chromedp.Evaluate(many, nil, awaited), chromedp.Navigate(v.address()+"#long"), chromedp.Reload(), onServer("actor"), until(count+" === 60 && document.querySelector('"+lastAnswer+" strong')"), until("document.querySelectorAll('#conversations .open').length === 501"))
@@ -292,6 +301,7 @@ func TestPageMany(t *testing.T) {
 
 // TestPageBombs shows Markdown that takes long or much, piece by piece: the page stays usable, and what is too much is plain text.
 func TestPageBombs(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	var report []struct {
 		Name  string

@@ -268,6 +268,7 @@ func hear(message, want string) chromedp.Action {
 
 // TestPageTools has a model call tools: the calls are shown under folded thoughts, what is typed in goes back, the answer goes on.
 func TestPageTools(t *testing.T) {
+	t.Parallel()
 	a := act(t, "")
 	v := meet(t, a)
 	v.do(onServer("actor"), chromedp.Click("#tools-mode"), chromedp.WaitVisible("#tools"), until("document.activeElement.id === 'tools'"), set("toolChoice", "required"), set("reasoningEffort", "xhigh"),
@@ -300,6 +301,7 @@ func TestPageTools(t *testing.T) {
 
 // TestPageKey gives a key to a server that wants one, and another one when that has changed. It is kept as long as the tab is open.
 func TestPageKey(t *testing.T) {
+	t.Parallel()
 	a := act(t, "open sesame")
 	v := meet(t, a)
 	give := func(key string) chromedp.Action {
@@ -317,6 +319,7 @@ func TestPageKey(t *testing.T) {
 
 // TestPageFailures has answers of the server fail: each time the page says why, and can go on, also with another model.
 func TestPageFailures(t *testing.T) {
+	t.Parallel()
 	a := act(t, "")
 	v := meet(t, a)
 	v.do(onServer("actor"), chromedp.Evaluate(`seen = []; new MutationObserver(() => seen.push(document.querySelector('.assistant.last .status')?.textContent)).observe(document.querySelector('#messages'), { childList: true, subtree: true })`, nil),
@@ -347,6 +350,7 @@ func TestPageFailures(t *testing.T) {
 
 // TestPageLooks turns the switch of colors, and looks at names for screen readers.
 func TestPageLooks(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	v.do(onServer("actor"), chromedp.Click("#open-settings"), chromedp.Evaluate("document.querySelector('input[name=theme][value=dark]').click()", nil), picture(t, "settings-dark"), chromedp.Click("#close-settings"))
 	dark := "getComputedStyle(document.body).backgroundColor === 'rgb(23, 23, 28)'"
@@ -381,6 +385,7 @@ func TestPageLooks(t *testing.T) {
 
 // TestPageAccess has axe look at the page in its states, light and dark, for what keeps people with screen readers or weak eyes out.
 func TestPageAccess(t *testing.T) {
+	t.Parallel()
 	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
 	require(t, err == nil, "axe-core is missing: npm ci")
 	v := meet(t, act(t, ""))
@@ -412,6 +417,7 @@ func TestPageAccess(t *testing.T) {
 
 // TestPageLongChat shows a long chat with calls, code and a table on a phone, without motion: it fits, and ends in view.
 func TestPageLongChat(t *testing.T) {
+	t.Parallel()
 	a := act(t, "")
 	v := meet(t, a)
 	v.do(emulation.SetDeviceMetricsOverride(390, 844, 2, true), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}), onServer("actor"))

@@ -147,11 +147,20 @@ func settled() chromedp.Action {
 	return chromedp.Evaluate("new Promise((done) => setTimeout(() => requestAnimationFrame(() => setTimeout(() => done(true))), 300))", nil, awaited)
 }
 
+// undo takes back what was done last, however long ago the page has offered it.
+func undo() chromedp.Action {
+	return chromedp.Tasks{
+		until("document.querySelector('#toast button') !== null"),
+		chromedp.Evaluate("{ const b = document.querySelector('#toast button'); b.click(); b.remove(); }", nil),
+	}
+}
+
 // talker is the address of a model with a chat template: it goes on where the conversation ends.
-const talker = "/bad/chat/int4/"
+const talker = "/bad/chat/plain/"
 
 // TestPage loads models, a damaged one too, and uses the panel that measures. Screenshots are in ../build/screenshots.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	v := visit(t, patience, withGPU()...)
 	v.do(state("empty"), until("document.querySelectorAll('.offer').length > 2"), picture(t, "empty"))
 	if !v.is("document.querySelector('#scroller').scrollHeight === Math.max(document.querySelector('#scroller').clientHeight, document.querySelector('#hero').offsetHeight)") {
@@ -160,8 +169,8 @@ func TestPage(t *testing.T) {
 	v.do(address(v.w.url+"/bad/slow/int8/manifest.json"), state("loading"), until("document.querySelector('#progress').value > 0"), picture(t, "loading"),
 		chromedp.Click("#cancel"), state("empty"))
 	v.do(chromedp.Evaluate("navigator.storage.persist = async () => true", nil))
-	v.load("/models/int4/manifest.json")
-	if name := v.text("#model"); !strings.HasPrefix(name, "int4") {
+	v.load("/models/plain/manifest.json")
+	if name := v.text("#model"); !strings.HasPrefix(name, "plain") {
 		t.Errorf("the loaded model is called %q", name)
 	}
 	v.do(chromedp.Click("#open-card"), until("document.querySelector('#facts').textContent.includes('until you remove it')"), picture(t, "card"),
@@ -177,11 +186,11 @@ func TestPage(t *testing.T) {
 	newer := "new Promise((done) => { const open = indexedDB.open('llama-webgpu-tuning', 2); open.onsuccess = () => { open.result.close(); done(true) } })" // which nothing older can open
 	v.do(chromedp.Evaluate(newer, nil, awaited), chromedp.Click("#tune"), until("document.querySelector('#tune-now').textContent.startsWith('1 of')"), chromedp.Click("#tune-stop"),
 		until("document.querySelector('#tune-now').textContent.startsWith('Stopped. What was found until then is not kept. It could not be stored: ')"), state("ready"))
-	v.do(address(v.w.url+"/bad/flip/int4/manifest.json"), state("ready"), chromedp.WaitVisible("#alert"), picture(t, "error"))
+	v.do(address(v.w.url+"/bad/flip/plain/manifest.json"), state("ready"), chromedp.WaitVisible("#alert"), picture(t, "error"))
 	if said := v.text("#alert-text"); !strings.Contains(said, "sha256") {
 		t.Errorf("of a damaged model the page says %q", said)
 	}
-	if name := v.text("#model"); !strings.HasPrefix(name, "int4") || v.is("document.querySelector('#generate').disabled") {
+	if name := v.text("#model"); !strings.HasPrefix(name, "plain") || v.is("document.querySelector('#generate').disabled") {
 		t.Errorf("after one that is damaged, the model is called %q, or cannot be used", name)
 	}
 	v.load("/models/int8/manifest.json")
@@ -204,8 +213,8 @@ func (v *visitor) measure() {
 	if err := json.Unmarshal(v.w.expected, &want); err != nil {
 		v.t.Fatal(err)
 	}
-	if text := v.text("#output"); !strings.HasPrefix(text, prompt+want.Models["int4"].Text) {
-		v.t.Errorf("the page writes %q, want a text that begins with %q", text, prompt+want.Models["int4"].Text)
+	if text := v.text("#output"); !strings.HasPrefix(text, prompt+want.Models["plain"].Text) {
+		v.t.Errorf("the page writes %q, want a text that begins with %q", text, prompt+want.Models["plain"].Text)
 	}
 	var bars int
 	v.do(chromedp.Evaluate("document.querySelectorAll('#chart rect').length", &bars))
@@ -216,6 +225,7 @@ func (v *visitor) measure() {
 
 // TestPageChats has a conversation: answers depend on what was said, can be generated again, and are there after a reload.
 func TestPageChats(t *testing.T) {
+	t.Parallel()
 	v := visit(t, patience, withGPU()...)
 	v.do(state("empty"), set("temperature", "0"), set("maxTokens", "6"))
 	v.load(talker)
@@ -269,13 +279,14 @@ func (v *visitor) sidebar() {
 	}
 	v.do(menu("rename"), chromedp.SetValue("#conversations input", "Of the sea"), chromedp.SendKeys("#conversations input", kb.Enter),
 		until("document.querySelector('#conversations .current')?.textContent === 'Of the sea'"), picture(v.t, "chat"))
-	v.do(menu("delete"), until("!document.querySelector('#conversations').textContent.includes('Of the sea')"), chromedp.Click("#toast button"),
+	v.do(menu("delete"), until("!document.querySelector('#conversations').textContent.includes('Of the sea')"), undo(),
 		until("document.querySelector('#conversations .current')?.textContent === 'Of the sea'"))
 }
 
 // TestPageLongPrompts sends a prompt that is taller than the page, whose answer is scrolled to; stops one; and sends one that
 // is longer than the context.
 func TestPageLongPrompts(t *testing.T) {
+	t.Parallel()
 	v := visit(t, patience, withGPU()...)
 	v.do(state("empty"), set("temperature", "0"), set("maxTokens", "4"))
 	v.load(talker)
@@ -303,9 +314,10 @@ func TestPageLongPrompts(t *testing.T) {
 
 // TestPageFolder opens a bundle from a directory of the disk.
 func TestPageFolder(t *testing.T) {
+	t.Parallel()
 	v := visit(t, patience, withGPU()...)
-	v.do(state("empty"), chromedp.SetUploadFiles("#folder", []string{filepath.Join(v.w.models, "int4")}, chromedp.ByQuery), state("ready"))
-	if name := v.text("#model"); !strings.HasPrefix(name, "int4") {
+	v.do(state("empty"), chromedp.SetUploadFiles("#folder", []string{filepath.Join(v.w.models, "plain")}, chromedp.ByQuery), state("ready"))
+	if name := v.text("#model"); !strings.HasPrefix(name, "plain") {
 		t.Errorf("the model is called %q", name)
 	}
 	v.do(set("maxTokens", "4"))
@@ -325,10 +337,11 @@ func TestPageFolder(t *testing.T) {
 // TestPageServer chats with a model that the server runs, in a browser without WebGPU. The bundle is made after the server
 // has begun.
 func TestPageServer(t *testing.T) {
+	t.Parallel()
 	v := visit(t, patience, chromedp.Flag("disable-features", "WebGPUService,WebGPU"), chromedp.Flag("disable-blink-features", "WebGPU"))
 	v.do(state("empty"))
 	dir := filepath.Join(v.w.models, "late")
-	if err := talking(filepath.Join(v.w.models, "int4"), dir); err != nil {
+	if err := talking(filepath.Join(v.w.models, "plain"), dir); err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
@@ -385,6 +398,7 @@ var hostile = []string{
 
 // TestPageMarkdown shows Markdown that models may write, whole and piece by piece: none of it runs, and nothing is loaded.
 func TestPageMarkdown(t *testing.T) {
+	t.Parallel()
 	v := visit(t, patience)
 	texts, err := json.Marshal(hostile)
 	if err != nil {
@@ -502,6 +516,7 @@ func (v *visitor) formulas() {
 
 // TestPageAddresses types what is no address: the page says what to do, and asks no server.
 func TestPageAddresses(t *testing.T) {
+	t.Parallel()
 	v := visit(t, patience)
 	v.do(state("empty"))
 	for text, want := range map[string]string{"": "manifest.json", "HuggingFaceTB/SmolLM2-135M": "llama-webgpu fetch HuggingFaceTB/SmolLM2-135M"} {
@@ -515,6 +530,7 @@ func TestPageAddresses(t *testing.T) {
 
 // TestPageOnAPhone looks whether the page fits a phone, and its list of chats opens and closes.
 func TestPageOnAPhone(t *testing.T) {
+	t.Parallel()
 	v := visit(t, patience)
 	v.do(emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.Reload(), state("empty"), picture(t, "phone"))
 	fits := func(what string) {

@@ -18,6 +18,7 @@ import (
 
 // TestPlaces runs a small page in all the places where pages, scripts and the files beside them may be, in one browser.
 func TestPlaces(t *testing.T) {
+	t.Parallel()
 	w := theWorld(t)
 	tarball, node := packed(t)
 	profile := extension(t, w, tarball)
@@ -136,7 +137,7 @@ func testFrames(t *testing.T, ctx context.Context, w *world, pkg string) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir(dir)))
-	mux.Handle("/models/tiny/", http.StripPrefix("/models/tiny/", http.FileServer(http.Dir(filepath.Join(w.models, "int4")))))
+	mux.Handle("/models/tiny/", http.StripPrefix("/models/tiny/", http.FileServer(http.Dir(filepath.Join(w.models, "plain")))))
 	mux.HandleFunc("/frame.html", func(rw http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(rw, `<!doctype html><pre id="out"></pre><script>
 			addEventListener('message', (e) => { out.textContent = e.data.text; document.body.dataset.state = e.data.state; });
@@ -166,7 +167,7 @@ func extension(t *testing.T, w *world, tarball string) unpacked {
 	t.Helper()
 	dir := plainPage(t, "./node_modules/llama-webgpu/dist")
 	unpack(t, tarball, filepath.Join(dir, "node_modules"))
-	if err := os.CopyFS(filepath.Join(dir, "models/tiny"), os.DirFS(filepath.Join(w.models, "int4"))); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, "models/tiny"), os.DirFS(filepath.Join(w.models, "plain"))); err != nil {
 		t.Fatal(err)
 	}
 	manifest := `{"manifest_version": 3, "name": "llama-webgpu in an extension", "version": "1.0",
@@ -209,7 +210,7 @@ func testPlaceErrors(t *testing.T, ctx context.Context, w *world, dir, pkg strin
 		}
 		files.ServeHTTP(rw, r)
 	})
-	mux.Handle("/models/tiny/", http.StripPrefix("/models/tiny/", http.FileServer(http.Dir(filepath.Join(w.models, "int4")))))
+	mux.Handle("/models/tiny/", http.StripPrefix("/models/tiny/", http.FileServer(http.Dir(filepath.Join(w.models, "plain")))))
 	s := httptest.NewServer(mux)
 	defer s.Close()
 	for _, c := range []struct{ name, policy, want string }{

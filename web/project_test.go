@@ -53,7 +53,7 @@ func (p project) serve(t *testing.T, w *world, node, dir string) string {
 	if err := os.RemoveAll(models); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(models, os.DirFS(filepath.Join(w.models, "int4"))); err != nil {
+	if err := os.CopyFS(models, os.DirFS(filepath.Join(w.models, "plain"))); err != nil {
 		t.Fatal(err)
 	}
 	return started(t, dir, node, p.server)

@@ -37,7 +37,8 @@ func require(t testing.TB, ok bool, what string) {
 }
 
 // world is what the suites run against: `llama-webgpu serve` with testdata/tiny in three formats, and in front of it a
-// server that can misbehave.
+// server that can misbehave. The bundle plain is int4 in blocks of one size: half as many kernels have to be compiled for it as
+// for int4, on each device anew, so it is for all tests that do not depend on what a bundle is made of.
 type world struct {
 	url      string
 	models   string // the directory of the bundles
@@ -87,8 +88,11 @@ func newWorld() (*world, error) {
 	}
 	expected := map[string]any{}
 	models := filepath.Join(dir, "models")
-	for _, format := range []string{"int8", "int4", "int2"} {
-		if expected[format], err = prepare(program, models, format); err != nil {
+	for name, options := range map[string][]string{
+		"int8": {"--format", "int8"}, "int4": {"--format", "int4"}, "int2": {"--format", "int2"},
+		"plain": {"--format", "int4", "--block-size", "64", "--embed-format", "int4"},
+	} {
+		if expected[name], err = prepare(program, models, name, options); err != nil {
 			return nil, err
 		}
 	}
@@ -131,9 +135,9 @@ func quantize(program, out string, options ...string) ([]byte, error) {
 }
 
 // prepare makes a bundle and has the native program continue a text with it.
-func prepare(program, models, format string) (map[string]any, error) {
-	out := filepath.Join(models, format)
-	if _, err := quantize(program, out, "--format", format); err != nil {
+func prepare(program, models, name string, options []string) (map[string]any, error) {
+	out := filepath.Join(models, name)
+	if _, err := quantize(program, out, options...); err != nil {
 		return nil, err
 	}
 	greedy, err := continued(program, out, newTokens, "--temperature", "0")
@@ -141,7 +145,7 @@ func prepare(program, models, format string) (map[string]any, error) {
 		return nil, err
 	}
 	want := map[string]any{"prompt": prompt, "promptTokens": greedy.PromptTokens, "tokens": greedy.Tokens, "text": greedy.Text}
-	if format == "int4" {
+	if name == "int4" {
 		drawn, err := continued(program, out, drawnTokens, "--seed", "7", "--temperature", "0.9", "--top-k", "50", "--top-p", "0.9", "--min-p", "0.01", "--repeat-penalty", "1.1")
 		if err != nil {
 			return nil, err
@@ -239,7 +243,7 @@ func (w *world) handler(address *url.URL, models string) http.Handler {
 	mux.HandleFunc("POST /test/offline", func(_ http.ResponseWriter, r *http.Request) { offline.Store(r.FormValue("on") == "1") })
 	mux.HandleFunc("POST /test/replaced", func(_ http.ResponseWriter, r *http.Request) { replaced.Store(r.FormValue("on") == "1") })
 	// The URLs of article.js.
-	mux.Handle("/models/m/", http.StripPrefix("/models/m/", http.FileServer(http.Dir(filepath.Join(models, "int4")))))
+	mux.Handle("/models/m/", http.StripPrefix("/models/m/", http.FileServer(http.Dir(filepath.Join(models, "plain")))))
 	b := bad{models: models, offline: &offline, replaced: &replaced, seen: map[string]bool{}}
 	mux.HandleFunc("/bad/{kind}/{model}/{file}", func(rw http.ResponseWriter, r *http.Request) {
 		if err := b.serve(rw, r); err != nil {
@@ -300,7 +304,7 @@ func (b *bad) serve(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 	case kind == "slow" && blob:
 		return trickle(w, r, data)
-	case kind == "flaky" && blob && b.first(r.Header.Get("Range")) && strings.HasPrefix(r.Header.Get("Range"), "bytes=0-"):
+	case kind == "flaky" && blob && b.first(r.UserAgent()+r.Header.Get("Range")) && strings.HasPrefix(r.Header.Get("Range"), "bytes=0-"):
 		return breakOff(w, r, data)
 	case kind == "switched" && b.offline.Load():
 		panic(http.ErrAbortHandler) // cuts the connection
@@ -326,7 +330,7 @@ func withTemplate(manifest []byte, template string) []byte {
 	return bytes.Replace(manifest, []byte(`"bos": 0`), fmt.Appendf(nil, `"chat_template": %q, "bos": 0`, template), 1)
 }
 
-// first reports whether a range is requested for the first time.
+// first reports whether something is requested for the first time: a range, by a browser or by Node.
 func (b *bad) first(ask string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 
 // TestUnits runs test/unit in Node: the modules of the package that need no GPU.
 func TestUnits(t *testing.T) {
+	t.Parallel()
 	_, err := os.Stat("dist/index.js")
 	require(t, err == nil, "dist is missing: make page")
 	files, err := filepath.Glob("test/unit/*.test.mjs")
@@ -39,6 +40,7 @@ func testInNode(t *testing.T, files []string) {
 // TestNormalForms runs the tokenizer's test of that name as WebAssembly, which leaves normal forms to JavaScript. The flags are those of
 // the package's WebAssembly, whose build has compiled most of it.
 func TestNormalForms(t *testing.T) {
+	t.Parallel()
 	_, err := exec.LookPath("node")
 	require(t, err == nil, "Node is missing")
 	root, err := exec.Command("go", "env", "GOROOT").Output()

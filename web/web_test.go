@@ -110,6 +110,7 @@ func withGPU() []chromedp.ExecAllocatorOption {
 func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
 
 func TestChromium(t *testing.T) {
+	t.Parallel()
 	w := theWorld(t)
 	tab := browser(t, withGPU()...)
 	if err := chromedp.Run(tab); err != nil { // here, for a browser that is begun with a limit ends with it, and tells nothing any more
@@ -135,6 +136,7 @@ func TestChromium(t *testing.T) {
 }
 
 func TestNode(t *testing.T) {
+	t.Parallel()
 	w := theWorld(t)
 	cmd := nodeOnDawn(t, longPatience, "test/node.mjs", w.url, match())
 	stdout, err := cmd.StdoutPipe()
@@ -172,6 +174,7 @@ func swiftshader() string {
 
 // TestWasmSize checks that the WebAssembly stays small enough for a page to fetch, and free of large packages.
 func TestWasmSize(t *testing.T) {
+	t.Parallel()
 	const limit = 1.3e6 // bytes, packed by brotli: the runtime, structured output, tools, and what benchmark needs
 	node, err := exec.LookPath("node")
 	require(t, err == nil, "Node, which packs with brotli, is missing")
@@ -208,6 +211,7 @@ func TestWasmSize(t *testing.T) {
 // TestPackage runs publint and arethetypeswrong, which check whether the package installs and type-checks, and compiles uses of
 // the interfaces of others with the types that those have.
 func TestPackage(t *testing.T) {
+	t.Parallel()
 	node, err := exec.LookPath("node")
 	require(t, err == nil, "Node is missing")
 	_, err = os.Stat("dist/index.d.ts")

@@ -97,7 +97,7 @@ tests['kernels for the features of the device: right, and chosen by a trial'] = 
 };
 
 tests['the article’s code'] = async () => {
-  const want = (await expected()).models.int4;
+  const want = (await expected()).models.plain;
   // What the code takes from elsewhere: the tokenizer, the prompt, and sample.
   const other = await loadModel(await device(), { manifestUrl: at('/models/m/'), cache: false });
   Object.assign(globalThis, { tokenizer: other.tokenizer, prompt: want.prompt, sample });
@@ -210,7 +210,7 @@ tests['what was disposed of meanwhile says so'] = async () => {
 
 tests['a panic is an error, and the next load works'] = async () => {
   const d = await gpuDevice();
-  const model = await loadModel(d, { manifestUrl: at('/models/int4/'), cache: false });
+  const model = await loadModel(d, { manifestUrl: at('/models/plain/'), cache: false, kernels: 'baseline' });
   const { failure } = model.go.encode(); // without its arguments
   equal(failure.code, 'runtime', 'code');
   check(/internal error/.test(failure.message), failure.message);
@@ -219,7 +219,7 @@ tests['a panic is an error, and the next load works'] = async () => {
   const late = performance.now() + 120_000;
   for (;;) {
     try {
-      const again = await loadModel(d, { manifestUrl: at('/models/int4/'), cache: false });
+      const again = await loadModel(d, { manifestUrl: at('/models/plain/'), cache: false, kernels: 'baseline' });
       check((await new Transformer(d, again).forward([1, 2, 3])).length > 0, 'no logits');
       await again.dispose();
       break;
@@ -453,7 +453,7 @@ tests['where the context ends: the system message stays, and length is why'] = a
 };
 
 tests['the device is lost; the model is disposed of while it generates'] = async () => {
-  const options = { device: undefined, maxSeqLen: 64, chunk: 16 };
+  const options = { device: undefined, maxSeqLen: 64, chunk: 16, kernels: 'baseline' };
   const own = await gpuDevice();
   const lost = await open('/models/int2/', { ...options, device: own });
   own.destroy();
@@ -474,9 +474,9 @@ tests['the device is lost; the model is disposed of while it generates'] = async
 if (!node) {
   tests['in a Worker'] = async () => {
     const { load: loadInWorker } = await import('llama-webgpu/worker');
-    const want = (await expected()).models.int4;
+    const want = (await expected()).models.plain;
     let progress = 0;
-    const model = await loadInWorker(at('/models/int4/'), {
+    const model = await loadInWorker(at('/models/plain/'), {
       cache: false,
       maxSeqLen: 256,
       onProgress: () => {

@@ -351,23 +351,29 @@ func TestCancel(t *testing.T) {
 	_, err := gpu.Open(done, gpu.Options{})
 	wantErr(t, err, context.Canceled)
 
-	check(t, d.Run(&p))
-	start := time.Now()
-	soon, cancel := context.WithTimeout(t.Context(), 2*time.Millisecond)
-	defer cancel()
-	err = d.Read(soon, y, 0, make([]byte, 4))
-	took := time.Since(start)
-	got := make([]byte, 4)
-	check(t, d.Read(t.Context(), y, 0, got)) // and the device still works
-	all := time.Since(start)
-	t.Logf("cancelled after %v, done after %v", took, all)
-	if err == nil && all > 100*time.Millisecond || err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("after %v of %v: error %v", took, all, err)
+	for tries := 5; ; tries-- { // a machine that is busy may let the device be done before the deadline is seen
+		check(t, d.Run(&p))
+		start := time.Now()
+		soon, cancel := context.WithTimeout(t.Context(), 2*time.Millisecond)
+		err = d.Read(soon, y, 0, make([]byte, 4))
+		cancel()
+		took := time.Since(start)
+		got := make([]byte, 4)
+		check(t, d.Read(t.Context(), y, 0, got)) // and the device still works
+		all := time.Since(start)
+		t.Logf("cancelled after %v, done after %v", took, all)
+		if got[0]&1 == 0 {
+			t.Error("the program has not run")
+		}
+		if err == nil && all > 100*time.Millisecond && tries > 1 {
+			continue
+		}
+		if err == nil && all > 100*time.Millisecond || err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after %v of %v: error %v", took, all, err)
+		}
+		break
 	}
-	if got[0]&1 == 0 {
-		t.Error("the program has not run")
-	}
-	soon, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+	soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	check(t, d.Run(&p))
 	if err := d.Wait(soon); err != nil && !errors.Is(err, context.DeadlineExceeded) {

@@ -41,7 +41,7 @@ func inMemory(t *testing.T, address string) (names []string) {
 
 func wantModels(t *testing.T, address string, want ...string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !slices.Equal(inMemory(t, address), want) {
 		if time.Now().After(deadline) {
 			t.Fatalf("loaded: %v, want %v", inMemory(t, address), want)
@@ -129,7 +129,7 @@ func TestModelIsLost(t *testing.T) {
 		}
 		lost.Store(true)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for closed.Load() != 2 {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d closed, want those two that were lost", closed.Load())

@@ -444,7 +444,7 @@ func TestPageMarkdown(t *testing.T) {
 		return root.innerHTML;
 	})()`, &html, awaited))
 	for _, part := range []string{
-		"<h3>A <em>b</em></h3>", `disabled="" checked="" aria-label="done">`, `<ol start="3">`, `<td class="to-right"><strong>2</strong></td>`, "<blockquote><p>q</p></blockquote>",
+		"<h3>A <em>b</em></h3>", `disabled="" checked="" aria-label="done">`, `<ol start="3" dir="auto">`, `<td class="to-right"><strong>2</strong></td>`, `<blockquote dir="auto"><p>q</p></blockquote>`,
 		`<a href="https://x.y/" target="_blank" rel="noopener noreferrer nofollow" title="https://x.y/">l</a> &amp; a &lt; b &amp; <del>d</del> <code>c</code>`,
 		`<span>go</span>`, `<code>x := 1</code>`,
 	} {

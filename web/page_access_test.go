@@ -68,6 +68,7 @@ func TestPageDirection(t *testing.T) {
 // TestPageInsecure has the page from another machine by http, where browsers have neither WebGPU nor a clipboard for scripts: the
 // page says so, talks to the server, and copies what is said.
 func TestPageInsecure(t *testing.T) {
+	t.Parallel()
 	a := act(t, "")
 	address, err := url.Parse(a.URL)
 	if err != nil {
@@ -81,6 +82,7 @@ func TestPageInsecure(t *testing.T) {
 
 // TestPageMedia shows a chat in the few colors that a visitor's system allows, and on paper.
 func TestPageMedia(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	v.do(onServer("actor"), chromedp.Click("#tools-mode"), chromedp.WaitVisible("#tools"), chromedp.Click("#close-settings"))
 	for i := range 9 {

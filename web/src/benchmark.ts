@@ -18,7 +18,7 @@ export { forgetTuning } from './tuning.js';
 export interface BenchmarkOptions extends DeviceOptions {
   /** The GPU to use. Default: benchmark() opens one, and closes it. */
   device?: GPUDevice;
-  /** For passes of how many tokens to look. Default: 1, 2, 4, 8, 16, 64 and 512, or 1 and 512 if `quick`. */
+  /** Passes of how many tokens to tune for. Default: 1, 2, 4, 8, 16, 64 and 512, or 1 and 512 if `quick`. */
   tokens?: readonly number[];
   /** Tries fewer combinations. */
   quick?: boolean;

@@ -33,8 +33,8 @@ export interface LoadModelOptions {
   vocabUrl?: string | URL;
   onProgress?: (progress: LoadProgress) => void;
   /**
-   * Called with what works, but hardly as meant: a context that is longer than what the model was trained for. Default:
-   * console.warn.
+   * Called when something works, but probably not as intended: a context that is longer than what the model was
+   * trained for. Default: console.warn.
    */
   onWarning?: (message: string) => void;
   signal?: AbortSignal;

@@ -23,14 +23,14 @@ export type * from './openai-types.js';
 /** How many texts a request may ask for. */
 const most = 16;
 
-/** What OpenAI's API has and a model in the page does not: refused by name, for nobody is to believe that it had an effect. */
+/** What OpenAI's API has and a model in the page does not: refused by name, so that nobody believes it had an effect. */
 const unsupported = ['functions', 'logprobs', 'top_logprobs', 'modalities', 'audio', 'suffix', 'best_of'];
 
 /** What goes beyond the model itself. */
 export interface OpenAIOptions {
   /** The name of the model in answers. Default: the bundle's id. */
   model?: string;
-  /** Ends the texts that are under way when it aborts, where they are. */
+  /** Ends the running texts when it aborts. */
   interrupt?: () => AbortSignal | undefined;
 }
 

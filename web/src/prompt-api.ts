@@ -34,7 +34,7 @@ export interface CreateOptions {
   initialPrompts?: readonly PromptMessage[];
   temperature?: number;
   topK?: number;
-  /** Functions that the model may call. Of those without execute(), prompt() returns the calls. */
+  /** Functions that the model may call. prompt() returns the calls of those without execute(). */
   tools?: readonly PromptTool[];
   expectedInputs?: readonly { type: string; languages?: readonly string[] }[];
   /** Has to have one of type `tool-call`, if there are tools without execute(). */

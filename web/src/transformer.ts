@@ -54,7 +54,7 @@ export interface GenerateTokensOptions extends SampleOptions {
   repeatLast?: number;
   /** Subtracted from the logits of recent tokens. */
   presencePenalty?: number;
-  /** Subtracted from the logit of a recent token for each time that it is there. */
+  /** Subtracted from the logit of a recent token for each time that it occurs. */
   frequencyPenalty?: number;
   /** Added to the logits of tokens, by token; -Infinity forbids one. */
   logitBias?: Record<number, number> | Iterable<readonly [number, number]>;
@@ -63,7 +63,7 @@ export interface GenerateTokensOptions extends SampleOptions {
   /** XTC: with this probability, of the tokens above the threshold (0.1) only the least likely is kept. */
   xtcProbability?: number;
   xtcThreshold?: number;
-  /** The temperature goes from `temperature` less this, where the model is sure, to so much more, where it is not. */
+  /** The temperature goes from `temperature` minus this, where the model is sure, to `temperature` plus this, where it is not. */
   dynamicTemperatureRange?: number;
   /** … with the entropy to this power. Default: 1. */
   dynamicTemperatureExponent?: number;
@@ -74,10 +74,10 @@ export interface GenerateTokensOptions extends SampleOptions {
   dryAllowedLength?: number;
   /** How many of the last tokens are looked at; -1, the default: all. */
   dryLast?: number;
-  /** Texts that no repetition goes across. Default: a new line, a colon, a double quote and an asterisk. */
+  /** Texts that end a repetition. Default: a new line, a colon, a double quote and an asterisk. */
   dryBreakers?: string[];
   /**
-   * What happens where the context ends. `error` (default): a longer prompt is refused, and a text ends with `length`;
+   * What happens at the end of the context. `error` (default): a longer prompt is refused, and a text ends with `length`;
    * `truncate`: the oldest tokens of a longer prompt are dropped; `shift`: also, a text that gets there goes on without
    * the older half of its tokens.
    */
@@ -88,11 +88,11 @@ export interface GenerateTokensOptions extends SampleOptions {
    */
   keep?: number;
   /**
-   * The text is JSON that this schema accepts, or with `true` a JSON object. A keyword that cannot be held to is an error
-   * that names it. A text that ends with `length` may be cut off.
+   * The text is JSON that this schema accepts, or with `true` a JSON object. If a keyword of the schema cannot be
+   * enforced, the error names it. A text that ends with `length` may be cut off.
    */
   jsonSchema?: object | boolean;
-  /** The text is one of this grammar, in the notation of llama.cpp (GBNF). */
+  /** The text matches this grammar, in the notation of llama.cpp (GBNF). */
   grammar?: string;
 }
 

@@ -110,13 +110,13 @@ export class MLCEngine {
     await model?.dispose();
   }
 
-  /** Ends the texts that are under way, where they are. */
+  /** Ends the running texts. */
   interruptGenerate(): void {
     this.running.abort();
     this.running = new AbortController();
   }
 
-  /** A model here remembers nothing but what a next prompt may begin with: there is nothing to reset. */
+  /** A model here only remembers what a next prompt may begin with, so there is nothing to reset. */
   async resetChat(): Promise<void> {
     this.interruptGenerate();
     this.message = '';

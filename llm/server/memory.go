@@ -42,6 +42,7 @@ func (r *registry) expire(l *loaded) {
 	defer r.mu.Unlock()
 	if l.idle != nil && unused(l) && slices.Contains(r.loaded, l) {
 		r.unload(l)
+		r.admit()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,6 +82,23 @@ func TestMemoryBudget(t *testing.T) {
 	address, _ = start(t, server.Options{Memory: 1, Models: func() []server.Model { return []server.Model{{ID: "large", Bytes: 5 << 20, Load: load}} }})
 	if status, text := ask(t, address, "large"); status != http.StatusServiceUnavailable || !strings.Contains(text, "take 5 MB") {
 		t.Errorf("a model that is too large: %d %s", status, text)
+	}
+}
+
+// Of models that do not fit together, each is loaded in its turn for those who ask at the same time.
+func TestModelsInTurn(t *testing.T) {
+	address, _ := start(t, server.Options{Queue: 32}, "a", "b", "c")
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			if status, text := ask(t, address, string(rune('a'+i%3))); status != http.StatusOK {
+				t.Errorf("%d %s", status, text)
+			}
+		})
+	}
+	all.Wait()
+	if names := inMemory(t, address); len(names) != 1 {
+		t.Errorf("loaded: %v", names)
 	}
 }
 

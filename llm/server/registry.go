@@ -52,9 +52,10 @@ type registry struct {
 	end     context.CancelFunc
 	closing sync.WaitGroup // models that are being unloaded
 
-	mu     sync.Mutex
-	loaded []*loaded // the one that was used longest ago first
-	closed bool
+	mu      sync.Mutex
+	loaded  []*loaded  // the one that was used longest ago first
+	waiting []*pending // requests whose models have no room yet, in their order
+	closed  bool
 }
 
 // loaded is a model in memory, or on its way there.
@@ -88,7 +89,8 @@ func (r *registry) find(name string) (*Model, error) {
 	return nil, &apiError{http.StatusNotFound, "there is no model " + name + "; those that there are, are at /v1/models", "invalid_request_error", "model", "model_not_found"}
 }
 
-var errBusy = &apiError{http.StatusServiceUnavailable, "all models that fit are in use; try again later", "server_error", "model", "busy"}
+// errBusy says that the models which are in use leave no room for another.
+var errBusy = errors.New("all models that fit are in use")
 
 // use returns a model, loaded, until release is called with it.
 func (r *registry) use(ctx context.Context, name string) (*loaded, error) {
@@ -96,13 +98,7 @@ func (r *registry) use(ctx context.Context, name string) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		return nil, llm.ErrClosed
-	}
-	l, err := r.take(m)
-	r.mu.Unlock()
+	l, err := r.begin(ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +115,7 @@ func (r *registry) use(ctx context.Context, name string) (*loaded, error) {
 	return l, nil
 }
 
-// take returns a model that is loaded, or begins to load it. It needs r.mu.
+// take returns a model that is loaded, or begins to load it. The error is errBusy if there is no room. It needs r.mu.
 func (r *registry) take(m *Model) (*loaded, error) {
 	r.retire()
 	if i := slices.IndexFunc(r.loaded, func(l *loaded) bool { return l.ID == m.ID && l.Print == m.Print }); i >= 0 {
@@ -142,9 +138,17 @@ func (r *registry) take(m *Model) (*loaded, error) {
 	return l, nil
 }
 
-// load loads a model in place of old ones. One that cannot be loaded is forgotten, so that the next request tries again.
+// load loads a model in place of old ones.
 func (r *registry) load(l *loaded, old []*loaded) {
-	defer close(l.ready)
+	r.fill(l, old)
+	close(l.ready)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.admit() // whoever it was loaded for may have gone, or it has failed
+}
+
+// fill makes what load loads. A model that cannot be loaded is forgotten, so that the next request tries again.
+func (r *registry) fill(l *loaded, old []*loaded) {
 	for _, o := range old {
 		o.close(r.life)
 	}
@@ -184,6 +188,7 @@ func (r *registry) release(l *loaded) {
 	if r.keep > 0 {
 		l.idle = time.AfterFunc(r.keep, func() { r.expire(l) })
 	}
+	r.admit()
 }
 
 // close unloads a model, once its texts have ended or ctx has.
@@ -204,6 +209,7 @@ func (r *registry) close(ctx context.Context) {
 	defer context.AfterFunc(ctx, r.end)()
 	r.mu.Lock()
 	r.closed = true
+	r.dismiss()
 	list := r.loaded
 	r.loaded = nil
 	r.mu.Unlock()

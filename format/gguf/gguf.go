@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// File is what a GGUF file says.
+// File is the content of a GGUF file.
 type File struct {
 	Version int      // 2 or 3
 	Keys    []string // of the metadata, in their order
@@ -35,9 +35,9 @@ const (
 	maxElements      = 1 << 48 // of a tensor
 )
 
-// Parse reads the file in data. Tensors are views of it. Whatever it returns without an error is
-// consistent: every tensor lies in the file and apart from the others, and has as many bytes as its shape
-// and type say.
+// Parse reads the file in data. Tensors are views of it. If there is no error, the result is consistent:
+// every tensor is within the file, overlaps no other, and has the number of bytes that its shape and type
+// need.
 func Parse(data []byte) (*File, error) {
 	r := &reader{data: data}
 	if err := r.checkMagic(); err != nil {

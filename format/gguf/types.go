@@ -20,7 +20,7 @@ type Type struct {
 	integers *Integers
 }
 
-// Integers says of a type that the values of a block are (q−z)·s, with whole numbers q and z, and a
+// Integers describes types whose values in a block are (q−z)·s, with whole numbers q and z, and a
 // scale s that is not negative.
 type Integers struct {
 	Low, High int // bounds of q, with which −q+Low+High is within them too

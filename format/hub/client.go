@@ -67,7 +67,7 @@ func FromEnvironment() (*Client, error) {
 func (c *Client) wait() time.Duration  { return cmp.Or(c.Wait, 30*time.Second) }
 func (c *Client) pause() time.Duration { return cmp.Or(c.Pause, time.Second) }
 
-// StatusError is an answer that is not the one asked for.
+// StatusError is an HTTP response with a status that is an error.
 type StatusError struct {
 	URL    string
 	Status int

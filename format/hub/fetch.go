@@ -29,7 +29,7 @@ type Snapshot struct {
 // atOnce is how many files are downloaded at a time.
 const atOnce = 4
 
-// Fetch downloads what is missing of a model and returns where it lies.
+// Fetch downloads those files of a model that are missing and returns where they are.
 func (c *Client) Fetch(ctx context.Context, n Name) (*Snapshot, error) {
 	dir := filepath.Join(c.Cache, "models--"+strings.ReplaceAll(n.Repo, "/", "--"))
 	if c.Offline {
@@ -202,8 +202,8 @@ func copyFile(to, from string) error {
 	return errors.Join(err, w.Close())
 }
 
-// PutInto puts the files into a directory, as further names of those in the cache or, on another file system, as copies.
-// s.Path is where they are then.
+// PutInto puts the files into a directory, as links to those in the cache or, on another file system, as copies, and
+// sets s.Path to that directory.
 func (s *Snapshot) PutInto(dir string) error {
 	for _, f := range s.Files {
 		at := filepath.Join(dir, filepath.FromSlash(f.Path))

@@ -11,7 +11,7 @@ import (
 type Name struct {
 	Repo     string // owner/name, or the name of a repository without an owner
 	Revision string // branch, tag or commit; "" is main
-	Format   string // of a repository with several GGUF files: a part of the name of the one that is wanted
+	Format   string // if a repository has several GGUF files, a part of the name of the one to download
 }
 
 func (n Name) String() string {

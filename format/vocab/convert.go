@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// ErrUnsupported says that no tokenizer.json can be made of a file, whole as it is.
+// ErrUnsupported says that a file is sound, but cannot be turned into a tokenizer.json.
 var ErrUnsupported = errors.New("no tokenizer.json can be made of it")
 
 // Source is a directory of a checkpoint that has no tokenizer.json.

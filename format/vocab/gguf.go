@@ -32,8 +32,8 @@ type ggufVocab struct {
 	space          bool // a space is put before a text
 }
 
-// FromGGUF returns the text of a tokenizer.json that tokenizes as the model in a GGUF file wants it. Notes
-// say what it does not know for certain. An error is an ErrUnsupported.
+// FromGGUF returns the text of a tokenizer.json that tokenizes as the GGUF file says. Notes say what is
+// not certain. An error is an ErrUnsupported.
 func FromGGUF(f *gguf.File) (text []byte, notes []string, err error) {
 	defer func() {
 		if err != nil {

@@ -94,7 +94,7 @@ func ByteLevel(prefixSpace, trimOffsets, regex bool) Part {
 // ByteFallback is a decoder of <0x00> … <0xFF>.
 func ByteFallback() Part { return Part{{"type", "ByteFallback"}} }
 
-// Fuse is a decoder that makes one token of all.
+// Fuse is a decoder that joins all tokens into one.
 func Fuse() Part { return Part{{"type", "Fuse"}} }
 
 // Strip is a decoder that takes up to start spaces from the start of each token.

@@ -18,7 +18,7 @@ type Tokenizer struct {
 }
 
 // Added is a token that is found in a text before the model sees it. Its id must be that of the model's
-// vocabulary or, for a token that is not there, follow on those before.
+// vocabulary or, for a token that is not there, the next one.
 type Added struct {
 	ID         int
 	Content    string

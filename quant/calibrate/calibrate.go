@@ -11,9 +11,9 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/quant/overlay"
 )
 
-// Calibrator implements convert.Calibration. Beside the model as far as it is quantized, the float model may go along,
-// to say what the inputs should have been. Memory holds, of each, the residual stream of the whole text, some windows
-// that wait within a layer, and the quantized matrices of a layer.
+// Calibrator implements convert.Calibration. It runs the model as far as it is quantized and, if asked, the float
+// model alongside, to say what the inputs should have been. For each of the two, memory holds the residual stream of
+// the whole text, some windows that wait within a layer, and the quantized matrices of a layer.
 type Calibrator struct {
 	src       model.Weights
 	windows   [][]int32
@@ -22,7 +22,7 @@ type Calibrator struct {
 }
 
 // New prepares the calibration of src with windows of tokens, each read by itself. If exact is set, the float model
-// goes along.
+// runs alongside.
 func New(src model.Weights, windows [][]int32, exact bool) (*Calibrator, error) {
 	if len(windows) == 0 {
 		return nil, errors.New("calibration: there is no text")
@@ -35,7 +35,7 @@ func New(src model.Weights, windows [][]int32, exact bool) (*Calibrator, error) 
 	return c, err
 }
 
-// Close ends what waits within a layer.
+// Close ends the windows that wait within a layer.
 func (c *Calibrator) Close() error {
 	c.quantized.close()
 	c.float.close()
@@ -56,8 +56,8 @@ func (c *Calibrator) KVFloat32(context.Context) ([]int, error) {
 
 func (k *track) replaced() *overlay.Model { return k.engine.Weights().(*overlay.Model) }
 
-// Sums returns what the text says of the inputs of tensor i; Gap and Debt only if the float model goes along. Of a
-// stack of experts' matrices, it is Inputs alone, over all experts.
+// Sums returns the sums over the inputs of tensor i; Gap and Debt only if the float model runs alongside. For a
+// stack of experts' matrices it returns only Inputs, over all experts.
 func (c *Calibrator) Sums(ctx context.Context, i int) (*quant.Sums, error) {
 	t, err := c.reach(ctx, i)
 	if err != nil {

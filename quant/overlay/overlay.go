@@ -107,7 +107,7 @@ func (m *Model) Rows(i, row0, n int, dst []float32) error {
 	return nil
 }
 
-// Late reports which of some tensors, by their place in the list, became whole since it last reported them.
+// Late reports which of some tensors, by their place in the list, have been completed since the last call.
 func (m *Model) Late(tensors []int) (late []int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,8 +120,8 @@ func (m *Model) Late(tensors []int) (late []int) {
 	return late
 }
 
-// Forget drops the replacements of all layers before the given one, and of what comes before the layers, unless each layer is
-// given something made of it.
+// Forget drops the replacements of all layers before the given one, and those of tensors before the layers, unless
+// every layer needs them.
 func (m *Model) Forget(layer int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

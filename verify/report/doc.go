@@ -16,7 +16,7 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
-// Page is what a report shows. Whatever is empty has no section.
+// Page is what a report shows. Empty parts have no section.
 type Page struct {
 	Bundle    string // its name
 	Reference string // the checkpoint's
@@ -39,7 +39,7 @@ type File struct {
 	SHA256 string // hex
 }
 
-// Tensor says what it cost to store one.
+// Tensor says how much was lost in storing one.
 type Tensor struct {
 	Name   string
 	Role   string
@@ -48,14 +48,14 @@ type Tensor struct {
 	Error  float64 // √(Σ(w−ŵ)²/Σw²)
 }
 
-// Worst is a position where the predictions differ much, in words.
+// Worst is a position where the predictions differ most, with its text.
 type Worst struct {
 	verify.Position
 	Before, Token, After string // the text: what both models saw, what followed, what came then
 	Top, TopRef          string // what the bundle and the checkpoint expected
 }
 
-// Text is what the two models made of one beginning, always taking the likeliest token.
+// Text is how the two models continue one beginning, always taking the likeliest token.
 type Text struct {
 	Prompt            string
 	Reference, Bundle string

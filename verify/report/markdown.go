@@ -10,8 +10,8 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/verify"
 )
 
-// WriteMarkdown writes a judged report as Markdown, for the summary of a CI job: the verdict, what it means in words, and what
-// was measured beside what is allowed.
+// WriteMarkdown writes a judged report as Markdown, for the summary of a CI job: the verdict, what it means in words,
+// and each measured value beside its limit.
 func WriteMarkdown(w io.Writer, name string, r *verify.Report) error {
 	var b strings.Builder
 	verdict := "✅ passes"

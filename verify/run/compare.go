@@ -24,8 +24,8 @@ type Comparison struct {
 	windows [][]int32
 }
 
-// OpenComparison opens and checks everything, so that nothing turns out to be missing after hours of work. The bundles must
-// have one tokenizer.
+// OpenComparison opens and checks everything first, so that nothing turns out to be missing after hours of work. The
+// bundles must have one tokenizer.
 func OpenComparison(checkpoint string, bundles []string, o Options) (_ *Comparison, err error) {
 	if len(bundles) == 0 {
 		return nil, errors.New("there is no bundle to compare")
@@ -82,7 +82,7 @@ func (c *Comparison) Close() error {
 	return errors.Join(errs...)
 }
 
-// Rows runs the checkpoint once, then one bundle after the other, and yields what each one loses. An error ends it.
+// Rows runs the checkpoint once, then one bundle after the other, and yields the drift of each. An error ends it.
 func (c *Comparison) Rows(ctx context.Context) iter.Seq2[report.Row, error] {
 	return func(yield func(report.Row, error) bool) {
 		recording, err := c.options.record(ctx, c.source, c.windows)

@@ -31,7 +31,7 @@ type Reference struct {
 	Cache    string           // file that keeps its logits, which are used again for the same checkpoint and text; "": none
 }
 
-// Text says what models are to predict.
+// Text is the text that models predict.
 type Text struct {
 	Text    string // "": a story
 	Name    string // what reports call it, "": the story's title
@@ -49,13 +49,13 @@ type VerifyOptions struct {
 	Page          *Page      // what to measure for a page that people read, nil: no page
 }
 
-// Page says what is measured for the page alone.
+// Page says what is measured only for the page.
 type Page struct {
 	Worst    int // how many of the worst predictions it lists
 	Generate int // how many tokens each model writes, the checkpoint on the CPU; 0: no text
 }
 
-// Limits take the place of default thresholds, which depend on the bundle's format, method and size. nil: the default.
+// Limits replace the default thresholds of verify.DefaultThresholds. nil: the default.
 type Limits struct {
 	MaxRelRMS, MaxRelMax       *float64 // see verify.Thresholds
 	MaxKLD, MinTop1            *float64
@@ -75,7 +75,7 @@ const (
 // OptionError is a mistake in the options, or in the models that they are for.
 type OptionError = option.Error
 
-// Progress says how far a step is. A Step that is "" says that the last one has ended.
+// Progress says how far a step is. An empty Step says that the last one has ended.
 type Progress struct {
 	Step        string
 	Done, Total int64 // Total −1: not known

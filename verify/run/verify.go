@@ -31,7 +31,7 @@ const (
 )
 
 // Verify compares a bundle with the checkpoint it was made from. A bundle that does not pass is no error: Result.Pass
-// says so, and Result.Failures why. Values in it that are not finite are a failure as well, other damage is an error.
+// says so, and Result.Failures why. Values that are not finite are a failure as well; other damage is an error.
 func Verify(ctx context.Context, dir, checkpoint string, o VerifyOptions) (_ *Result, err error) {
 	v := &verification{VerifyOptions: o}
 	defer func() { err = errors.Join(err, v.close()) }()

@@ -2,6 +2,7 @@ package hf
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -179,6 +180,55 @@ func TestMissingParts(t *testing.T) {
 			if families[name] != nil {
 				t.Errorf("%s is read, but said to need %s", name, m.part)
 			}
+		}
+	}
+}
+
+// Whatever becomes of a single key, a configuration is read or refused; never does the reader panic.
+func TestConfigKeysOfAnyKind(t *testing.T) {
+	values := []any{[]any{}, []any{nil}, []any{[]any{[]any{map[string]any{}}}}, map[string]any{}, -1, "x", nil}
+	for _, dir := range allFixtures(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel()
+			var whole map[string]any
+			if err := json.Unmarshal(read(t, configOf(dir)), &whole); err != nil {
+				t.Fatal(err)
+			}
+			objects := []map[string]any{whole}
+			for _, key := range []string{"text_config", "rope_parameters"} {
+				for _, o := range objects {
+					if inner, ok := o[key].(map[string]any); ok {
+						objects = append(objects, inner)
+					}
+				}
+			}
+			for _, o := range objects {
+				for key, was := range maps.Clone(o) {
+					for _, v := range values {
+						o[key] = v
+						if spec, err := ParseConfig(encode(t, whole)); err == nil && spec.Validate() != nil {
+							t.Errorf("%s of %v: accepted, but: %v", key, v, spec.Validate())
+						}
+					}
+					o[key] = was
+				}
+			}
+		})
+	}
+}
+
+// An error speaks of a key by the name that it has in the file.
+func TestConfigErrorNames(t *testing.T) {
+	for _, c := range []struct{ family, changes, want string }{
+		{"gpt2", `{"n_embd": "x"}`, `key "n_embd": want a whole number, have "x"`},
+		{"deepseek_v3", `{"num_local_experts": "absent", "n_routed_experts": -1}`, `key "n_routed_experts": want a number from 1`},
+		{"gpt_neox", `{"rope_parameters": "absent", "rotary_emb_base": "x"}`, `key "rotary_emb_base": want a number, have "x"`},
+		{"llama_yarn", `{"original_max_position_embeddings": -1}`, `original_max_position_embeddings": want a number above 0, have -1`},
+		{"nemotron_h", `{"layers_block_type": []}`, `key "layers_block_type": want an entry for each layer, have none`},
+		{"llama4", `{"no_rope_layers": [[1]]}`, `key "no_rope_layers": want an array of whole numbers, have [[1]]`},
+	} {
+		if _, err := ReadConfig(changed(t, c.family, c.changes)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: error %v, want %s", c.family, c.changes, err, c.want)
 		}
 	}
 }

@@ -214,6 +214,10 @@ func (d *draft) branches() []string {
 			kinds = append(kinds, letters[c])
 		}
 	}
+	if len(kinds) == 0 {
+		d.fail("layers_block_type", "want an entry for each layer, have none")
+		return []string{"mlp"}
+	}
 	for i, kind := range kinds {
 		kinds[i] = branchKind(kind)
 		if !slices.Contains([]string{linearAttention, fullAttention, "mlp", "moe"}, kinds[i]) {

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -20,6 +21,7 @@ type object struct {
 	values   map[string]jsontext.Value
 	defaults map[string]jsontext.Value // of keys that are absent; null is not absent
 	read     map[string]bool
+	names    map[string]string // what the file calls keys whose values it has under other names
 	children []*object
 	err      error
 	notes    []string
@@ -51,8 +53,10 @@ func parseObject(path string, data []byte) (*object, error) {
 	return o, nil
 }
 
+// fail keeps the first error, with the name that the file has for the key.
 func (o *object) fail(key, format string, args ...any) {
 	if o.err == nil {
+		key = cmp.Or(o.names[key], key)
 		o.err = fmt.Errorf("key %q: %s", o.path+key, fmt.Sprintf(format, args...))
 	}
 }
@@ -67,6 +71,7 @@ func (o *object) alias(key, other string) {
 	switch own, both := o.values[key]; {
 	case !both:
 		o.values[key] = v
+		o.rename(key, other)
 	case v.Kind() != 'n':
 		o.noteDifference(o.path+key, own, o.path+other, v)
 	}
@@ -89,7 +94,15 @@ func (o *object) replace(key, by string) {
 	delete(o.values, key)
 	if v != nil {
 		o.values[key] = v
+		o.rename(key, by)
 	}
+}
+
+func (o *object) rename(key, name string) {
+	if o.names == nil {
+		o.names = map[string]string{}
+	}
+	o.names[key] = cmp.Or(o.names[name], name)
 }
 
 // noteDifference says which of two keys, by their whole names, counts that should say the same.
@@ -108,7 +121,7 @@ func (o *object) with(key string, v jsontext.Value) *object {
 		values = map[string]jsontext.Value{}
 	}
 	values[key] = v
-	return &object{path: o.path, values: values, read: o.read}
+	return &object{path: o.path, values: values, read: o.read, names: o.names}
 }
 
 // value returns the value of a key, or nil if it is absent or null.
@@ -195,15 +208,22 @@ func (o *object) string(key, fallback string) string {
 }
 
 func (o *object) floats(key string) []float64 {
-	var list []float64
-	o.decode(key, "an array of numbers", &list)
+	list, _ := arrayOf[float64](o, key, "an array of numbers")
 	return list
+}
+
+// arrayOf reads an array; nothing of one that is wrong somewhere.
+func arrayOf[T any](o *object, key, want string) (list []T, ok bool) {
+	if !o.decode(key, want, &list) {
+		return nil, false
+	}
+	return list, true
 }
 
 // floatsOrNull is floats for a list whose members may be null, which are 0.
 func (o *object) floatsOrNull(key string) []float64 {
-	var list []*float64
-	if !o.decode(key, "a list of numbers", &list) {
+	list, ok := arrayOf[*float64](o, key, "a list of numbers")
+	if !ok {
 		return nil
 	}
 	out := make([]float64, len(list))
@@ -216,15 +236,13 @@ func (o *object) floatsOrNull(key string) []float64 {
 }
 
 func (o *object) strings(key string) []string {
-	var list []string
-	o.decode(key, "an array of strings", &list)
+	list, _ := arrayOf[string](o, key, "an array of strings")
 	return list
 }
 
 // ints reads an array of whole numbers; present tells an empty one from none.
 func (o *object) ints(key string) (list []int, present bool) {
-	present = o.decode(key, "an array of whole numbers", &list)
-	return list, present
+	return arrayOf[int](o, key, "an array of whole numbers")
 }
 
 // object reads an object, nil if it is absent or null.

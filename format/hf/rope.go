@@ -122,7 +122,11 @@ func (d *draft) frequencies(o *object, theta float64, partial bool, names map[st
 	}
 	named := o.string("rope_type", o.string("type", "default"))
 	compute, ok := ropeTypes[names[named]]
-	if !ok || p.original < 1 {
+	if p.original < 1 {
+		o.fail("original_max_position_embeddings", "want a number above 0, have %d", p.original)
+		return model.RoPE{}
+	}
+	if !ok {
 		o.fail("rope_type", "unsupported rope type %q; supported: default, dynamic, linear, llama3, longrope, yarn", named)
 		return model.RoPE{}
 	}

@@ -203,7 +203,7 @@ func copyFile(to, from string) error {
 }
 
 // PutInto puts the files into a directory, as links to those in the cache or, on another file system, as copies, and
-// sets s.Path to that directory.
+// makes s.Path point there.
 func (s *Snapshot) PutInto(dir string) error {
 	for _, f := range s.Files {
 		at := filepath.Join(dir, filepath.FromSlash(f.Path))

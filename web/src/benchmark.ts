@@ -24,7 +24,7 @@ export interface BenchmarkOptions extends DeviceOptions {
   quick?: boolean;
   /** Whether later loads on this device use what is found. Default: true. */
   keep?: boolean;
-  /** Ends the search. What was found until then is kept if it can be: the error's message says so. */
+  /** Ends the search. What was found until then is kept if it can be: the error's `kept` and `reason` say so. */
   signal?: AbortSignal;
   /** Called with how many searches are done, and what the next one is for. */
   onProgress?: (progress: BenchmarkProgress) => void;
@@ -98,7 +98,7 @@ async function search(
   const results = await tune(runtime, text, o);
   const changed = results.filter((r) => r.tried > 0);
   const reason = o.keep ? await keepTuning(device, runtime.info, changed) : 'Not asked for.';
-  if (o.signal?.aborted) throw stopped(o.signal, changed.length > 0 && o.keep, reason);
+  if (o.signal?.aborted) throw aborted(o.signal, changed.length > 0 && o.keep, reason);
   return {
     device: runtime.info,
     results,
@@ -108,13 +108,14 @@ async function search(
   };
 }
 
-/** The error of a search that was ended; `found`: there was something to keep. */
-function stopped(signal: AbortSignal, found: boolean, reason: string | undefined): LlamaError {
-  const what =
-    reason === undefined ? 'What was found until then is kept.' : `What was found until then is not kept. ${reason}`;
-  return new LlamaError('aborted', found ? `Aborted by the caller. ${what}` : 'Aborted by the caller.', {
-    cause: signal.reason,
-  });
+/** The error of a search that was aborted; `found`: there was something to keep. */
+function aborted(signal: AbortSignal, found: boolean, reason: string | undefined): LlamaError {
+  const cause = signal.reason;
+  if (!found) return new LlamaError('aborted', 'Aborted by the caller.', { cause });
+  const kept = reason === undefined;
+  const what = kept ? 'kept.' : `not kept. ${reason}`;
+  const error = new LlamaError('aborted', `Aborted by the caller. What was found until then is ${what}`, { cause });
+  return Object.assign(error, { kept, reason });
 }
 
 /** The search itself. An abort ends it with what was found. */

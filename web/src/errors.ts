@@ -18,6 +18,10 @@ export type ErrorCode =
 /** Every error that this package throws. */
 export class LlamaError extends Error {
   readonly code: ErrorCode;
+  /** Of a benchmark that was aborted: whether what was found until then is kept. Undefined: nothing was found. */
+  declare readonly kept?: boolean | undefined;
+  /** For people: why it is not kept, and what to do. */
+  declare readonly reason?: string | undefined;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);

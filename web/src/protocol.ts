@@ -1,7 +1,7 @@
 import type { BenchmarkOptions, BenchmarkProgress } from './benchmark.js';
 import type { ChatMessage } from './chat.js';
 import type { AnswerPart } from './conversation.js';
-import type { ErrorCode } from './errors.js';
+import type { LlamaError } from './errors.js';
 import type { LoadProgress } from './loader.js';
 import type { DeviceInfo } from './runtime.js';
 import type { AnswerOptions, LoadOptions, ModelInfo } from './text.js';
@@ -43,4 +43,4 @@ export type Reply =
   | { id: number; prompt: { done: number; total: number } }
   | { id: number; text: string | AnswerPart }
   | { id: number; value: unknown }
-  | { id: number; error: { code: ErrorCode; message: string } };
+  | { id: number; error: Pick<LlamaError, 'code' | 'message' | 'kept' | 'reason'> };

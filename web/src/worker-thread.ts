@@ -73,8 +73,8 @@ globalThis.onmessage = async (event: MessageEvent<Request>) => {
   try {
     post({ id, value: await answer(id, call, ender.signal) });
   } catch (e) {
-    const { code, message } = asError(e);
-    post({ id, error: { code, message } });
+    const { code, message, kept, reason } = asError(e);
+    post({ id, error: { code, message, kept, reason } });
   } finally {
     running.delete(id);
   }

@@ -223,8 +223,10 @@ class Thread {
       return;
     }
     this.open.delete(r.id);
-    if ('error' in r) asked.reject(new LlamaError(r.error.code, r.error.message));
-    else asked.resolve(r.value as never);
+    if ('error' in r) {
+      const { code, message, ...rest } = r.error;
+      asked.reject(Object.assign(new LlamaError(code, message), rest));
+    } else asked.resolve(r.value as never);
   }
 
   /** Terminates the Worker; pending calls fail. */

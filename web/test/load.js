@@ -270,7 +270,8 @@ tests['what a benchmark finds is kept until it ends, and the next load uses it']
     check(total > 2, `${total} searches`);
     if (done === 1) ender.abort();
   };
-  await fails('aborted', () => benchmark(at('/models/int4/'), { ...options, onProgress }));
+  const ended = await fails('aborted', () => benchmark(at('/models/int4/'), { ...options, onProgress }));
+  equal([ended.kept, ended.reason], [true, undefined], 'what became of the results');
   check(seen.length === 2 && seen[0].startsWith('matvec int4/'), `searches: ${JSON.stringify(seen)}`);
   const load = (options) => loadModel(options.device, { manifestUrl: at('/models/int4/'), cache: false, ...options });
   for (const [tuning, want] of [

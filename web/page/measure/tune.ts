@@ -1,6 +1,6 @@
 // The part of the measuring panel that looks for the fastest constants of the kernels.
 import type { Source } from '../../src/files.js';
-import type { BenchmarkReport, BenchmarkResult } from '../../src/index.js';
+import type { BenchmarkReport, BenchmarkResult, LlamaError } from '../../src/index.js';
 import { runtime } from '../lazy.js';
 import { $, el, input } from '../lib/dom.js';
 import { keepStorage } from '../lib/storage.js';
@@ -26,11 +26,14 @@ export async function tune(source: Source | undefined, signal: AbortSignal): Pro
       : `Not kept, so that models load as before. ${report.reason}`;
     if (report.kept && !(await keeps)) now.textContent += ' The browser may drop it when it needs the space.';
   } catch (e) {
-    if ((e as { code?: string }).code !== 'aborted') {
+    const { code, kept, reason } = e as Partial<LlamaError>;
+    if (code !== 'aborted') {
       now.textContent = '';
       throw e;
     }
-    now.textContent = (e as Error).message.replace('Aborted by the caller', 'Stopped');
+    now.textContent = 'Stopped.';
+    if (kept === true) now.textContent += ' What was found until then is kept.';
+    if (kept === false) now.textContent += ` What was found until then is not kept. ${reason}`;
   }
 }
 

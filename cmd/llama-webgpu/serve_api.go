@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -49,11 +50,12 @@ func newAPI(c *cli.Context, l *library, memory uint64) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	var alone sync.Once
 	o.Models = func() (models []server.Model) {
 		for _, b := range l.list() {
 			models = append(models, server.Model{
 				ID: b.Name, Aliases: aliases[b.Name], Print: b.ID, Created: b.Created, Bytes: uint64(b.Bytes),
-				Load: func(ctx context.Context) (*server.Loaded, error) { return loadServed(ctx, c, b.Model) },
+				Load: func(ctx context.Context) (*server.Loaded, error) { return loadServed(ctx, c, b.Model, &alone) },
 			})
 		}
 		return models
@@ -80,8 +82,8 @@ func aliasesOf(flags []string, models []web.Model) (map[string][]string, error) 
 	return all, nil
 }
 
-// loadServed loads a model for the server.
-func loadServed(ctx context.Context, c *cli.Context, m web.Model) (*server.Loaded, error) {
+// loadServed loads a model for the server; alone is done when it is said that --parallel has no effect.
+func loadServed(ctx context.Context, c *cli.Context, m web.Model, alone *sync.Once) (*server.Loaded, error) {
 	begun := time.Now()
 	e, err := engineOptions(c, deviceOf(c))
 	if err != nil {
@@ -98,7 +100,7 @@ func loadServed(ctx context.Context, c *cli.Context, m web.Model) (*server.Loade
 	if e.Device == engine.CPU {
 		o.Sequences = 1
 		if n := c.Int("parallel"); c.IsSet("parallel") && n > 1 {
-			slog.Warn("the CPU engine generates one text at a time, others wait", "model", m.Name, "parallel", n)
+			alone.Do(func() { slog.Warn("the CPU engine generates one text at a time, others wait", "parallel", n) })
 		}
 	}
 	model, err := files.Load(ctx, o)

@@ -54,8 +54,9 @@ func asAPI(err error) *apiError {
 		return &apiError{http.StatusServiceUnavailable, "the server is shutting down, or is loading the model again; try again later", "server_error", "", ""}
 	case errors.As(err, &option): // "top-p 2: want …"
 		name, _, _ := strings.Cut(option.Error(), " ")
-		name = strings.ReplaceAll(strings.TrimSuffix(name, ":"), "-", "_")
-		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", name, ""}
+		name = strings.TrimSuffix(name, ":")
+		field := strings.ReplaceAll(name, "-", "_")
+		return &apiError{http.StatusBadRequest, strings.Replace(err.Error(), name, field, 1), "invalid_request_error", field, ""}
 	case errors.Is(err, llm.ErrNoTokens), errors.Is(err, llm.ErrNoTokenizer):
 		return &apiError{http.StatusBadRequest, err.Error(), "invalid_request_error", "", ""}
 	}

@@ -63,6 +63,8 @@ func TestReplay(t *testing.T) {
 		{"/v1/v1/chat/completions", `{}`, 404, "adds it once more"},
 		{"/v1/nothing", `{}`, 404, "no POST /v1/nothing:"},
 		{"/api/chat", `{}`, 404, "not Ollama's API"},
+		{"/v1/messages", `{}`, 404, "not Anthropic's API"},
+		{"/v1/chat/completions", `{` + cold + `,"top_p":2}`, 400, `"message":"top_p 2: want`},
 		{"/health", `{}`, 405, "want GET"},
 		{"/detokenize", `{"tokens":[1,-2]}`, 400, "token -2"},
 		{"/v1/completions", `{"prompt":"` + long + `"}`, 400, `"param":"prompt"`},

@@ -139,6 +139,8 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 		why = "the base URL has /v1, and the client adds it once more"
 	case strings.HasPrefix(r.URL.Path, "/api/"):
 		why = "this is not Ollama's API; " + why
+	case strings.HasPrefix(asked, "/v1/messages"):
+		why = "this is not Anthropic's API; " + why
 	}
 	fail(w, &apiError{http.StatusNotFound, fmt.Sprintf("there is no %s %s: %s", r.Method, asked, why), "invalid_request_error", "", "not_found"})
 }

@@ -65,7 +65,7 @@ func TestPageAnswers(t *testing.T) {
 func (v *visitor) eventually(is func() bool, why string) {
 	v.t.Helper()
 	for begun := time.Now(); !is(); time.Sleep(50 * time.Millisecond) {
-		if time.Since(begun) > time.Minute {
+		if time.Since(begun) > patience {
 			v.t.Fatal(why)
 		}
 	}

@@ -59,10 +59,22 @@ func (p project) serve(t *testing.T, w *world, node, dir string) string {
 	return started(t, dir, node, p.server)
 }
 
-// started starts a server, a script and its arguments, and waits until it answers.
+// started starts a server, a script and its arguments, and waits until it answers. Another program may take the port that was free
+// before the server does: then it ends, and is started with another one.
 func started(t *testing.T, dir, node string, server []string) string {
 	t.Helper()
-	port := freePort(t)
+	for range 5 {
+		if url := startedAt(t, dir, node, server, freePort(t)); url != "" {
+			return url
+		}
+	}
+	t.Fatalf("%v has ended each time", server)
+	return ""
+}
+
+// startedAt starts a server on a port. It returns "" if that ends.
+func startedAt(t *testing.T, dir, node string, server []string, port string) string {
+	t.Helper()
 	var args []string
 	for _, a := range server {
 		args = append(args, strings.ReplaceAll(a, "PORT", port))
@@ -74,8 +86,11 @@ func started(t *testing.T, dir, node string, server []string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // and its children
 		<-ended
@@ -84,16 +99,15 @@ func started(t *testing.T, dir, node string, server []string) string {
 		}
 	})
 	url := "http://localhost:" + port + "/"
-	for begun := time.Now(); time.Since(begun) < 2*time.Minute; time.Sleep(100 * time.Millisecond) {
+	for begun := time.Now(); time.Since(begun) < patience; {
+		select {
+		case <-ended:
+			return ""
+		case <-time.After(100 * time.Millisecond):
+		}
 		if r, err := http.Get(url); err == nil {
 			_ = r.Body.Close()
 			return url
-		}
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("%v has ended: %v", server, err)
-		default:
 		}
 	}
 	t.Fatalf("%v does not answer", server)

@@ -274,15 +274,15 @@ func fillMeanwhile(t *testing.T, dir, out string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for range 10000 { // until it has begun to write
-		if parts, _ := filepath.Glob(filepath.Join(dir, ".out.partial", "content", "model-*")); len(parts) > 0 {
-			break
-		}
-		time.Sleep(100 * time.Microsecond)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for writing := false; !writing && len(ended) == 0; time.Sleep(100 * time.Microsecond) {
+		parts, _ := filepath.Glob(filepath.Join(dir, ".out.partial", "content", "model-*")) // the pattern is valid
+		writing = len(parts) > 0
 	}
 	ballast := filepath.Join(dir, "ballast")
 	_ = os.WriteFile(ballast, make([]byte, 6<<20), 0o666) // as much as there is room for
-	err := cmd.Wait()
+	err := <-ended
 	if rm := os.Remove(ballast); rm != nil {
 		t.Fatal(rm)
 	}

@@ -39,7 +39,7 @@ func TestFaultsSaved(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(faultSeed, 3))
 	saved, killed, within := false, 0, 0
-	for run := 0; killed < kills && run < 8*kills; run++ {
+	for run := 0; (killed < kills || within == 0) && run < 16*kills; run++ { // on a busy machine, kills may come too late
 		cmd := infer(prompts[run%2], "--prompt-cache", path)
 		after := time.Duration(rnd.Float64() * float64(12*time.Millisecond))
 		if run%3 == 0 { // at once, however fast the disk is

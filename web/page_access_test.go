@@ -111,6 +111,7 @@ func TestPageMedia(t *testing.T) {
 // TestPageServerGone chooses a model, to run here or there, when the server has ended: the page says that, and not what the runtime
 // makes of files that do not come.
 func TestPageServerGone(t *testing.T) {
+	t.Parallel()
 	a := act(t, "")
 	v := visitAt(t, a.URL, patience, withGPU()...)
 	v.do(until("document.querySelectorAll('.offer .main:enabled').length > 0"))
@@ -127,6 +128,7 @@ func TestPageServerGone(t *testing.T) {
 // TestPageEscape presses Escape where it ends something else than the answer that is being written, and Enter where it ends a word
 // of an input method.
 func TestPageEscape(t *testing.T) {
+	t.Parallel()
 	v := meet(t, act(t, ""))
 	dispatch := func(selector, key string) chromedp.Action {
 		return chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q).dispatchEvent(new KeyboardEvent('keydown', { %s, bubbles: true, cancelable: true }))", selector, key), nil)

@@ -290,7 +290,7 @@ func TestPageLongPrompts(t *testing.T) {
 	v := visit(t, patience, withGPU()...)
 	v.do(state("empty"), set("temperature", "0"), set("maxTokens", "4"))
 	v.load(talker)
-	tall := strings.Repeat("It was a cold morning.\n", 60)
+	tall := strings.Repeat("It was a cold morning.\n", 45) // more than a chunk of 256 tokens
 	v.do(chromedp.Evaluate(`seen = []; new MutationObserver(() => {
 		const e = document.querySelector('.assistant.last .status');
 		if (e && !e.hidden) seen.push(e.textContent);

@@ -50,7 +50,10 @@ func match() string {
 	return "."
 }
 
-// browser starts Chromium.
+// browsers bounds how many of them there are at a time, on machines with many cores: each takes half a gigabyte.
+var browsers = make(chan struct{}, 4)
+
+// browser starts Chromium. A test has one at most.
 func browser(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	program := ""
@@ -70,11 +73,13 @@ func browser(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Cont
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("hide-scrollbars", true),
 		chromedp.UserDataDir(dir), chromedp.WSURLReadTimeout(patience),
 	}, options...)
+	browsers <- struct{}{}
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closeBrowser := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
 		closeBrowser()
 		cancel()
+		<-browsers
 		for range 50 { // its last processes may still be writing
 			if os.RemoveAll(dir) == nil {
 				return

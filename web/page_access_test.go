@@ -148,3 +148,19 @@ func TestPageEscape(t *testing.T) {
 		chromedp.Focus("#search"), set("search", "One"), chromedp.KeyEvent(kb.Escape), until("document.querySelector('#search').value === ''"), goesOn,
 		chromedp.KeyEvent(kb.Escape), state("ready"), shows(".assistant.last .note", "Stopped."))
 }
+
+// TestPageLongNames attaches a file with a long name, on a phone: nothing is pushed off the screen.
+func TestPageLongNames(t *testing.T) {
+	v := meet(t, act(t, ""))
+	attach := `{ const data = new DataTransfer(); data.items.add(new File(['some text'], 'name'.repeat(40) + '.txt')); const files = document.querySelector('#files'); files.files = data.files; files.dispatchEvent(new Event('change')) }`
+	v.do(emulation.SetDeviceMetricsOverride(360, 740, 2, true), onServer("actor"), chromedp.Evaluate(attach, nil), chromedp.WaitVisible("#attached .chip"), picture(t, "phone-attached"))
+	for _, selector := range []string{"#send", "#attached .chip button"} {
+		if v.is(fmt.Sprintf("document.querySelector(%q).getBoundingClientRect().right > innerWidth", selector)) {
+			t.Errorf("%s is off the screen", selector)
+		}
+	}
+	v.do(send("Read"), until("document.querySelector('.file small')"), state("ready"))
+	if v.is("document.querySelector('.file small').getClientRects()[0].height > 30 || document.querySelector('#messages').scrollWidth > innerWidth") {
+		t.Error("the size of the file is broken into lines")
+	}
+}

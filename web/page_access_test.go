@@ -164,3 +164,19 @@ func TestPageLongNames(t *testing.T) {
 		t.Error("the size of the file is broken into lines")
 	}
 }
+
+// TestPageBeside selects a text in the settings, to beyond the edge of the drawer, which stays open, and then presses beside it.
+func TestPageBeside(t *testing.T) {
+	v := meet(t, act(t, ""))
+	var at []float64
+	v.do(chromedp.Click("#open-settings"), chromedp.WaitVisible("#system"), set("system", "Be brief."),
+		chromedp.Evaluate("{ const r = document.querySelector('#system').getBoundingClientRect(); [r.left + r.width / 2, r.top + 20] }", &at))
+	mouse := func(what input.MouseType, x float64) chromedp.Action {
+		return input.DispatchMouseEvent(what, x, at[1]).WithButton(input.Left).WithClickCount(1)
+	}
+	v.do(mouse(input.MousePressed, at[0]), mouse(input.MouseMoved, 100), mouse(input.MouseReleased, 100))
+	if !v.is("document.querySelector('#settings').open && document.getSelection().toString() === 'Be brief.'") {
+		t.Error("selecting a text closes the settings, or selects nothing")
+	}
+	v.do(mouse(input.MousePressed, 100), mouse(input.MouseReleased, 100), until("!document.querySelector('#settings').open"))
+}

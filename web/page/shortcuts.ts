@@ -1,5 +1,5 @@
 // The list of keyboard shortcuts: a script of its own, which is loaded when it is asked for.
-import { el } from './lib/dom.js';
+import { closesBeside, el } from './lib/dom.js';
 import { icon } from './lib/icons.js';
 
 const mod = /mac|iphone|ipad/i.test(navigator.platform) ? '⌘' : 'Ctrl';
@@ -35,9 +35,7 @@ export function showShortcuts(): void {
   );
   const dialog = el('dialog', { id: 'shortcuts', 'aria-labelledby': 'shortcuts-title' }, sheet);
   close.addEventListener('click', () => dialog.close());
-  dialog.addEventListener('click', (e) => {
-    if (e.target === dialog) dialog.close();
-  });
+  closesBeside(dialog);
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

@@ -32,6 +32,17 @@ export function composing(e: KeyboardEvent): boolean {
   return e.isComposing || e.keyCode === 229;
 }
 
+/** Closes a dialog when one presses beside it. A press that begins inside, to select text, may end there. */
+export function closesBeside(dialog: HTMLDialogElement): void {
+  let begun = false;
+  dialog.addEventListener('pointerdown', (e) => {
+    begun = e.target === dialog;
+  });
+  dialog.addEventListener('click', (e) => {
+    if (begun && e.target === dialog) dialog.close();
+  });
+}
+
 /** A list of names and values. */
 export function facts(list: HTMLElement, rows: [name: string, value: string, look?: string][]): void {
   list.replaceChildren(

@@ -2,7 +2,7 @@
 // card.
 import type { Chats } from '../chat/chats.js';
 import { branch } from '../chat/tree.js';
-import { $, button, el, facts, paced } from '../lib/dom.js';
+import { $, button, closesBeside, el, facts, paced } from '../lib/dom.js';
 import { renew } from '../lib/focus.js';
 import { bytes, count } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
@@ -32,9 +32,7 @@ export class ModelBar {
     button('open-card').addEventListener('click', () => this.card());
     const card = $<HTMLDialogElement>('card');
     button('close-card').addEventListener('click', () => card.close());
-    card.addEventListener('click', (e) => {
-      if (e.target === card) card.close();
-    });
+    closesBeside(card);
   }
 
   show(): void {

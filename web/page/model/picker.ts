@@ -1,7 +1,7 @@
 // The dialog in which a model is chosen.
 
 import { hasKey, setKey } from '../engine/server.js';
-import { $, button, el, input } from '../lib/dom.js';
+import { $, button, closesBeside, el, input } from '../lib/dom.js';
 import { renew } from '../lib/focus.js';
 import { bytes } from '../lib/format.js';
 import { icon } from '../lib/icons.js';
@@ -18,9 +18,7 @@ export class Picker {
   ) {
     button('model').addEventListener('click', () => void this.open());
     button('close-picker').addEventListener('click', () => this.dialog.close());
-    this.dialog.addEventListener('click', (e) => {
-      if (e.target === this.dialog) this.dialog.close();
-    });
+    closesBeside(this.dialog);
     for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=where]'))
       radio.addEventListener('change', () => this.turn(radio.value as 'gpu' | 'server'));
     $('address-form').addEventListener('submit', (e) => {

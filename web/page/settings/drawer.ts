@@ -1,5 +1,5 @@
 // The drawer with the settings.
-import { $, button, el, input } from '../lib/dom.js';
+import { $, button, closesBeside, el, input } from '../lib/dom.js';
 import { Prompts } from './prompts.js';
 import { choices, defaults, type Form, keep, type Settings, wrong } from './settings.js';
 
@@ -51,9 +51,7 @@ export class Drawer {
     $('more-sampling').append(...rows(more));
     $('reasoningEffort').append(...choices.reasoningEffort.slice(1).map((v) => el('option', {}, v)));
     button('close-settings').addEventListener('click', () => this.dialog.close());
-    this.dialog.addEventListener('click', (e) => {
-      if (e.target === this.dialog) this.dialog.close(); // beside the drawer
-    });
+    closesBeside(this.dialog);
     for (const name of numeric) this.on(name, () => Object.assign(s, { [name]: Number(input(name).value) }));
     for (const name of texts) this.on(name, () => Object.assign(s, { [name]: input(name).value }));
     this.on('stop', () => Object.assign(s, { stop: input('stop-text').value }), 'stop-text');

@@ -175,7 +175,7 @@ func adapterAdvice(dir string) string {
 		_ = json.Unmarshal(data, &config) // what cannot be read names no base
 	}
 	base := cmp.Or(config.Base, "the base model")
-	return fmt.Sprintf("get its base model (%s), and merge it with: llama-webgpu quantize -i BASE --lora %s -o OUT -f int4", base, dir)
+	return fmt.Sprintf("get its base model (%s), and merge it with: llama-webgpu quantize -i BASE --lora %s -o OUT -f int4", base, word(dir))
 }
 
 // pickleAdvice says how to make safetensors of what PyTorch wrote.

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Kind is what may be at a path where a checkpoint or a bundle is expected.
@@ -87,7 +89,7 @@ func recognizeFile(path string) Found {
 	case IsPointer(head), isPage(head):
 		return Found{OtherKind, disguised(head)}
 	case bytes.HasPrefix(head, []byte("GGUF")):
-		return Found{OtherKind, "is a GGUF file: make a bundle of it with: llama-webgpu quantize -i " + path + " -o OUT -f int4"}
+		return Found{OtherKind, "is a GGUF file: make a bundle of it with: llama-webgpu quantize -i " + word(path) + " -o OUT -f int4"}
 	case name == "model.wgpu", name == "manifest.json":
 		return Found{OtherKind, of("a part of a bundle")}
 	case strings.HasSuffix(name, ".incomplete"):
@@ -112,15 +114,29 @@ func recognizeFile(path string) Found {
 	return Found{OtherKind, "is a file, want the directory of a checkpoint or bundle"}
 }
 
+// word writes a path as a shell takes it.
+func word(path string) string {
+	special := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(`/\._-+=:,@%~`, r)
+	}
+	switch {
+	case !strings.ContainsFunc(path, special):
+		return path
+	case runtime.GOOS == "windows":
+		return `"` + path + `"`
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
 // recognizeDir looks at the names in a directory.
 func recognizeDir(dir string, names []string) Found {
 	has := func(name string) bool { return slices.Contains(names, name) }
 	bundled := slices.ContainsFunc(names, func(n string) bool { return filepath.Ext(n) == ".wgpu" }) // in one file, or in several
 	switch {
 	case has("manifest.json") && bundled && len(weightsIn(dir)) == 0:
-		return Found{BundleKind, "is a bundle that quantize has made: run it with: llama-webgpu infer --model " + dir}
+		return Found{BundleKind, "is a bundle that quantize has made: run it with: llama-webgpu infer --model " + word(dir)}
 	case has("config.json") && (has(indexFile) || len(weightsIn(dir)) > 0) && !has("model_index.json"):
-		return Found{CheckpointKind, "is a checkpoint: make a bundle of it with: llama-webgpu quantize -i " + dir + " -o OUT -f int4"}
+		return Found{CheckpointKind, "is a checkpoint: make a bundle of it with: llama-webgpu quantize -i " + word(dir) + " -o OUT -f int4"}
 	case has(adapterConfig) && ofMLX(dir) != "":
 		return Found{AdapterKind, ofMLX(dir)}
 	case has(adapterConfig):
@@ -188,7 +204,7 @@ func recognizeWeights(dir string, names []string) Found {
 	case unfinished(dir) != "":
 		return Found{OtherKind, "holds a download that is not finished: " + again}
 	case with(".gguf") != nil:
-		return Found{OtherKind, "has GGUF files: make a bundle of one with: llama-webgpu quantize -i " + filepath.Join(dir, with(".gguf")[0]) + " -o OUT -f int4"}
+		return Found{OtherKind, "has GGUF files: make a bundle of one with: llama-webgpu quantize -i " + word(filepath.Join(dir, with(".gguf")[0])) + " -o OUT -f int4"}
 	case len(pickled) > 0:
 		return Found{OtherKind, "has weights of PyTorch (" + fewOf(pickled) + "): " + pickleAdvice(dir)}
 	}

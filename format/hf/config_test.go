@@ -225,6 +225,7 @@ func TestConfigErrorNames(t *testing.T) {
 		{"gpt_neox", `{"rope_parameters": "absent", "rotary_emb_base": "x"}`, `key "rotary_emb_base": want a number, have "x"`},
 		{"llama_yarn", `{"original_max_position_embeddings": -1}`, `original_max_position_embeddings": want a number above 0, have -1`},
 		{"nemotron_h", `{"layers_block_type": []}`, `key "layers_block_type": want an entry for each layer, have none`},
+		{"qwen3_moe", `{"mlp_only_layers": [null]}`, `key "mlp_only_layers": want an array of whole numbers, have [null]`},
 		{"llama4", `{"no_rope_layers": [[1]]}`, `key "no_rope_layers": want an array of whole numbers, have [[1]]`},
 	} {
 		if _, err := ReadConfig(changed(t, c.family, c.changes)); err == nil || !strings.Contains(err.Error(), c.want) {

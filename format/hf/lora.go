@@ -124,6 +124,11 @@ func parseAdapter(data []byte) (*adapter, error) {
 		exclude_modules lora_dropout fan_in_fan_out layers_to_transform layers_pattern megatron_core lora_bias
 		ephemeral_gpu_offload runtime_config eva_config loftq_config corda_config lora_ga_config qalora_group_size ensure_weight_tying`)...)
 	checkInit(o)
+	for _, key := range []string{"r", "lora_alpha"} {
+		if o.values[key].Kind() == 'n' {
+			o.fail(key, "want a number, have null")
+		}
+	}
 	a := &adapter{
 		rank: float64(o.size("r", 8)), alpha: o.float("lora_alpha", 8), rooted: o.bool("use_rslora", false), dora: o.bool("use_dora", false),
 		saved: o.strings("modules_to_save"), parameters: o.strings("target_parameters"), tokens: tokensOf(o),
@@ -173,8 +178,13 @@ func tokensOf(o *object) map[string][]int {
 		list, _ := o.ints("trainable_token_indices")
 		return map[string][]int{"": list}
 	case '{':
-		var lists map[string][]int
-		o.decode("trainable_token_indices", "lists of whole numbers", &lists)
+		lists, each := map[string][]int{}, o.object("trainable_token_indices")
+		if each == nil {
+			return nil
+		}
+		for name := range each.values {
+			lists[name], _ = each.ints(name)
+		}
 		return lists
 	}
 	return nil

@@ -212,18 +212,27 @@ func (o *object) floats(key string) []float64 {
 	return list
 }
 
-// arrayOf reads an array; nothing of one that is wrong somewhere.
+// arrayOf reads an array without null in it; nothing of one that is wrong somewhere.
 func arrayOf[T any](o *object, key, want string) (list []T, ok bool) {
-	if !o.decode(key, want, &list) {
+	var all []*T
+	if !o.decode(key, want, &all) {
 		return nil, false
+	}
+	list = make([]T, len(all))
+	for i, v := range all {
+		if v == nil {
+			o.fail(key, "want %s, have %s", want, short(o.value(key)))
+			return nil, false
+		}
+		list[i] = *v
 	}
 	return list, true
 }
 
 // floatsOrNull is floats for a list whose members may be null, which are 0.
 func (o *object) floatsOrNull(key string) []float64 {
-	list, ok := arrayOf[*float64](o, key, "a list of numbers")
-	if !ok {
+	var list []*float64
+	if !o.decode(key, "a list of numbers", &list) {
 		return nil
 	}
 	out := make([]float64, len(list))

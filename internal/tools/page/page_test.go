@@ -44,6 +44,7 @@ func small() files {
 		"web/page/measure.html":                    []byte("<p>m\n"),
 		"web/page/styles/measure.css":              []byte("i { color: red }\n"),
 		"web/page/styles/media.css":                []byte("@media print { i { color: red } }\n"),
+		"web/page/styles/settings.css":             []byte("u { color: red }\n"),
 		"web/page/preferences.ts":                  []byte("export const drawer = 1;\n"),
 		"web/page/files.ts":                        []byte("export const read = 1;\n"),
 		"web/page/shortcuts.ts":                    []byte("export const keys = 1;\n"),
@@ -92,7 +93,7 @@ func TestScripts(t *testing.T) {
 	if names := slices.Sorted(maps.Keys(pkg)); !slices.Equal(names, []string{"a.js", "b.js", "backend.js", "jinja.js"}) {
 		t.Errorf("the package is %v", names)
 	}
-	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "files.js", "highlight.js", "icon.svg", "index.html", "install.json", "markdown.js", "math.js", "measure.css", "measure.html", "measure.js", "media.css", "preferences.js", "settings.html", "shortcuts.js", "style.css", "sw.js"}) {
+	if names := slices.Sorted(maps.Keys(page)); !slices.Equal(names, []string{"app.js", "files.js", "highlight.js", "icon.svg", "index.html", "install.json", "markdown.js", "math.js", "measure.css", "measure.html", "measure.js", "media.css", "preferences.js", "settings.css", "settings.html", "shortcuts.js", "style.css", "sw.js"}) {
 		t.Errorf("the page is %v", names)
 	}
 	if want := "import { b } from \"./b.js\";\nconst a = b;\nexport {\n  a\n};\n"; string(pkg["a.js"]) != want {

@@ -109,7 +109,7 @@ func pageFiles(web string) (files, error) {
 			out[name+".js"] = append([]byte("/*! "+lib.name+"\n\n"+strings.TrimSpace(string(license))+"\n*/\n"), out[name+".js"]...)
 		}
 	}
-	for _, name := range []string{"style", "media", "measure"} {
+	for _, name := range []string{"style", "media", "measure", "settings"} {
 		style, err := build(web, api.BuildOptions{
 			EntryPoints: []string{filepath.Join(absolute(web), "page", "styles", name+".css")}, Bundle: true, Outdir: ".",
 			MinifySyntax: true, MinifyWhitespace: true,

@@ -285,7 +285,7 @@ func TestPageTools(t *testing.T) {
 	if want := "get_weather{\n  \"city\": \"Graz\"\n}get_weather{\n  \"city\": \"Wien\"\n}Send results"; calls != want {
 		t.Errorf("the calls are shown as %q, want %q", calls, want)
 	}
-	v.do(picture(t, "tools"), chromedp.SendKeys(".call:nth-of-type(1) textarea", "wet"), chromedp.SendKeys(".call:nth-of-type(2) textarea", "dry"), chromedp.Click(".calls button"),
+	v.do(picture(t, "tools"), chromedp.SendKeys(".call:nth-of-type(1) textarea", "wet"), chromedp.Click("#new-chat"), until("document.querySelector('.calls') === null"), chromedp.Click("#conversations .open"), until("document.querySelector('.call textarea')?.value === 'wet'"), chromedp.SendKeys(".call:nth-of-type(2) textarea", "dry"), chromedp.Click(".calls button"),
 		until("document.querySelectorAll('.assistant').length === 2"), state("ready"))
 	v.do(until("document.querySelector('.assistant.last .body').textContent === 'Graz is wet, Wien is dry.'"))
 	m := a.last(t).Messages

@@ -31,6 +31,9 @@ export interface Place {
 
 const names = { user: 'You', assistant: 'Model', tool: 'Tool result' };
 
+/** What was typed as the result of a call, and not sent yet: the fields are made anew whenever the conversation is shown. */
+const typed = new WeakMap<ToolCall, string>();
+
 let Markdown: typeof Rendering | undefined;
 
 /** Loads what shows Markdown. */
@@ -247,7 +250,9 @@ export class MessageView {
         rows: 2,
         placeholder: 'What the tool returns',
         'aria-label': `Result of ${c.name}`,
+        oninput: () => typed.set(c, field.value),
       });
+      field.value = typed.get(c) ?? '';
       fields.push(field);
       return el(
         'div',

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,7 +126,8 @@ func (i *inference) talk() error {
 		line, err := in.ReadString('\n')
 		if line = strings.TrimSpace(line); line != "" {
 			var failed error
-			if messages, failed = i.answer(s, append(messages, llm.Message{Role: "user", Content: line}), o); failed != nil {
+			messages, failed = i.answer(s, append(messages, llm.Message{Role: "user", Content: line}), o, terminal)
+			if stopped := failed == error(errInterrupted) && i.c.Context.Err() == nil; failed != nil && !stopped {
 				return failed
 			}
 		}
@@ -139,12 +141,21 @@ func (i *inference) talk() error {
 	return errInterrupted
 }
 
-// answer has the model answer the last message, and returns all messages.
-func (i *inference) answer(s *llm.Session, messages []llm.Message, o llm.GenerateOptions) ([]llm.Message, error) {
+// answer has the model answer the last message, and returns all messages. On a terminal an interrupt ends the answer only: what
+// there is of it stays in the conversation, and a message without an answer does not.
+func (i *inference) answer(s *llm.Session, messages []llm.Message, o llm.GenerateOptions, terminal bool) ([]llm.Message, error) {
+	ctx, stop := context.WithCancel(i.c.Context)
+	defer stop()
+	if terminal {
+		defer takeInterrupt(stop)()
+	}
 	out := printer{w: stdout(i.c), begun: true}
-	r, err := out.stream(s.Chat(i.c.Context, messages, o))
+	r, err := out.stream(s.Chat(ctx, messages, o))
 	if err != nil {
 		return nil, err
+	}
+	if r.Finish == llm.FinishCanceled && r.Text == "" {
+		return messages[:len(messages)-1], i.finish(&out, r)
 	}
 	return append(messages, llm.Message{Role: "assistant", Content: r.Text}), i.finish(&out, r)
 }

@@ -23,7 +23,7 @@ var inferCommand = &cli.Command{
 	UsageText: "llama-webgpu infer DIR --prompt TEXT [options]",
 	Description: `Prints the continuation while it is generated. It ends after -n tokens, where the model ends its text, or
 before a stop string. With --temperature 0 the likeliest token is always taken, so that the same prompt
-gives the same text. Ctrl-C stops it and still prints what there is.
+gives the same text. Ctrl-C stops it and still prints what there is; in a chat on a terminal, it stops the answer alone.
 
 Several prompts run together, up to --batch at a time, and the weights are read once for all of them; when
 one text ends, the next prompt takes its place. Each text is printed under its prompt when it is complete,

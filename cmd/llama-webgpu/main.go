@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -43,11 +44,26 @@ func untilSignal() context.Context {
 	got := make(chan os.Signal, 1)
 	signal.Notify(got, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		s, _ := (<-got).(syscall.Signal)
-		signal.Stop(got)
-		cancel(signalError{s})
+		for s := range got {
+			if stop := interruptTaker.Swap(nil); stop != nil && s == os.Interrupt {
+				(*stop)()
+				continue
+			}
+			signal.Stop(got)
+			by, _ := s.(syscall.Signal)
+			cancel(signalError{by})
+		}
 	}()
 	return ctx
+}
+
+// interruptTaker is called for an interrupt in place of ending the program, once; nil: nothing is.
+var interruptTaker atomic.Pointer[context.CancelFunc]
+
+// takeInterrupt has the next interrupt stop something, and not the program, until giveBack is called.
+func takeInterrupt(stop context.CancelFunc) (giveBack func()) {
+	interruptTaker.Store(&stop)
+	return func() { interruptTaker.Store(nil) }
 }
 
 // errInterrupted is the error of a command that was interrupted and has shown or saved what it had.

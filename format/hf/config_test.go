@@ -222,6 +222,7 @@ func TestConfigErrorNames(t *testing.T) {
 	for _, c := range []struct{ family, changes, want string }{
 		{"gpt2", `{"n_embd": "x"}`, `key "n_embd": want a whole number, have "x"`},
 		{"deepseek_v3", `{"num_local_experts": "absent", "n_routed_experts": -1}`, `key "n_routed_experts": want a number from 1`},
+		{"olmo3", `{"rope_parameters": "absent", "rope_theta": 10000}`, `key "rope_theta": versions of transformers disagree`},
 		{"gpt_neox", `{"rope_parameters": "absent", "rotary_emb_base": "x"}`, `key "rotary_emb_base": want a number, have "x"`},
 		{"llama_yarn", `{"original_max_position_embeddings": -1}`, `original_max_position_embeddings": want a number above 0, have -1`},
 		{"nemotron_h", `{"layers_block_type": []}`, `key "layers_block_type": want an entry for each layer, have none`},

@@ -248,7 +248,11 @@ func readOLMo3(d *draft) {
 		}
 		return slidingAttention
 	})
-	d.localAndGlobalRoPE("rope_theta")
+	const theta, usual = "rope_theta", 500000
+	local := d.localAndGlobalRoPE(theta)
+	if d.float(theta, usual) != usual && !local.has(theta) {
+		d.fail(theta, "versions of transformers disagree on whether it counts in layers with windows; write rope_parameters with full_attention and sliding_attention")
+	}
 }
 
 // readMinistral3: queries grow with each multiple of the context that the model was trained for at first.

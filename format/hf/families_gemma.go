@@ -121,8 +121,8 @@ func (d *draft) ropeByKind(partial bool, names map[string]string) {
 }
 
 // localAndGlobalRoPE gives layers with a window another RoPE than the others; its base is under the key localBase.
-// rope_scaling changes that of the others alone.
-func (d *draft) localAndGlobalRoPE(localBase string) {
+// rope_scaling changes that of the others alone. It returns the parameters of layers with a window.
+func (d *draft) localAndGlobalRoPE(localBase string) *object {
 	global, local := d.emptyRoPE(), d.emptyRoPE()
 	if params := d.object.object("rope_parameters"); params != nil {
 		global, local = cmp.Or(params.object(fullAttention), global), cmp.Or(params.object(slidingAttention), local)
@@ -157,4 +157,5 @@ func (d *draft) localAndGlobalRoPE(localBase string) {
 			y.Attention.RoPE = 1
 		}
 	})
+	return local
 }

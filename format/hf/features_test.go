@@ -238,6 +238,10 @@ func TestConfigTwins(t *testing.T) {
 		{"falcon_serial", `{"parallel_attn": null}`, `{"parallel_attn": false}`},
 		{"falcon", `{"multi_query": "absent", "parallel_attn": "absent"}`, `{"multi_query": true, "parallel_attn": true}`},
 		{"falcon_h1_norm", `{"mamba_norm_before_gate": null}`, `{"mamba_norm_before_gate": false}`},
+		{
+			"olmo3", `{"rope_parameters": "absent", "rope_theta": 500000, "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}}`,
+			`{"rope_parameters": {"full_attention": {"rope_type": "yarn", "rope_theta": 500000, "factor": 4.0, "original_max_position_embeddings": 32}, "sliding_attention": {"rope_type": "default", "rope_theta": 500000}}}`,
+		},
 		{"gpt_neo", `{"attention_layers": ["local", "global", "global", "local"]}`, `{"attention_layers": "absent", "attention_types": [[["local", "global"], 1], [["global", "local"], 1]]}`},
 		{"phimoe", `{"original_max_position_embeddings": 64}`, `{}`},
 		{"cohere2_moe", `{"rope_parameters": ` + scaled + `, "rope_scaling": {"type": "default"}}`, `{"rope_parameters": ` + scaled + `}`},

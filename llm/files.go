@@ -112,7 +112,8 @@ func (f *Files) Vocabulary() *Vocabulary { return &f.vocabulary }
 // Template parses a Jinja template; "" is the model's own. vars are its variables beside the messages, such as
 // enable_thinking; chat.New says which values they may have. The error names the line, or is ErrNoTemplate.
 func (f *Files) Template(text string, vars map[string]any) (Template, error) {
-	if text == "" {
+	own := text == ""
+	if own {
 		text = f.ChatTemplate()
 	}
 	switch {
@@ -122,10 +123,13 @@ func (f *Files) Template(text string, vars map[string]any) (Template, error) {
 		return nil, fmt.Errorf("%s: %w", f.Dir, ErrNoTokenizer)
 	}
 	t, err := chat.New(text, f.SpecialTokens(f.vocabulary.Tokenizer), vars)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Dir, err)
+	switch {
+	case err == nil:
+		return template{t}, nil
+	case own:
+		err = fmt.Errorf("%s: %w", f.Dir, err)
 	}
-	return template{t}, nil
+	return nil, err
 }
 
 // Load loads the model onto a device. The files must stay open as long as the Model is used; it does not close them.

@@ -84,19 +84,19 @@ func opening(c *cli.Context) []llm.Message {
 
 // newTemplate prepares the template that the flags or the model give.
 func newTemplate(c *cli.Context, f *llm.Files) (llm.Template, error) {
-	text := ""
-	if c.String("chat-template") != "" {
-		var err error
-		if text, err = cmdline.ReadText(c, "chat-template"); err != nil {
-			return nil, err
-		}
+	text, err := cmdline.ReadSome(c, "chat-template")
+	if err != nil {
+		return nil, err
 	}
 	vars, err := templateVars(c)
 	if err != nil {
 		return nil, err
 	}
 	t, err := f.Template(text, vars)
-	if errors.Is(err, llm.ErrNoTemplate) {
+	switch {
+	case err != nil && text != "":
+		err = fmt.Errorf("--chat-template %s: %w", cmdline.Quoted(c.String("chat-template")), err)
+	case errors.Is(err, llm.ErrNoTemplate):
 		err = fmt.Errorf("%s: has no chat template: it was not trained to chat; use --prompt alone, or give --chat-template", f.Dir)
 	}
 	return t, err

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/llama-webgpu/llama-webgpu/format/bundle"
 	"github.com/llama-webgpu/llama-webgpu/format/outdir"
 	"github.com/llama-webgpu/llama-webgpu/format/source"
 	"github.com/llama-webgpu/llama-webgpu/internal/cmdline"
@@ -92,6 +93,8 @@ func checkCalibration(c *cli.Context, p *auto.Policy) error {
 		return cmdline.Usagef("quantize: what --bits chooses is not known without a run: --dry-run takes the file of --write-config of one")
 	case c.String("sensitivity") != "" && p.Bits == 0:
 		return cmdline.Usagef("quantize: --sensitivity is for --bits")
+	case gptq && p.Format == string(bundle.F16) && len(p.Overrides) == 0:
+		return cmdline.Usagef("quantize: --format f16 keeps the values: --method gptq has nothing to fit")
 	case c.IsSet("calibration-minutes") && p.Method != auto.Auto:
 		return cmdline.Usagef("quantize: --calibration-minutes is for --method auto")
 	case c.IsSet("context") && !c.Bool("dry-run"):

@@ -26,7 +26,7 @@ var quantizeCommand = &cli.Command{
 	UsageText: "llama-webgpu quantize DIR --output-dir DIR --format TYPE [options]",
 	Description: `Reads a GGUF file, or a checkpoint: config.json, *.safetensors, and tokenizer.json, or what one can be made
 from: tokenizer.model, tekken.json, *.tiktoken, or vocab.json and merges.txt. Weights may be float16, bfloat16,
-float32, 8- and 4-bit floats with their scales, or quantized by bitsandbytes, GPTQ, AWQ, AutoRound,
+float32, float64, 8- and 4-bit floats with their scales, or quantized by bitsandbytes, GPTQ, AWQ, AutoRound,
 compressed-tensors, modelopt or MLX. Adapters of --lora are merged first. Matrices become blocks of integers that
 share a float16 scale and an int8 zero-point; norms and biases stay as they are. Integers of the checkpoint are
 copied unchanged if their groups fit blocks, and so is MXFP4 with --format int8.

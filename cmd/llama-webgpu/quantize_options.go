@@ -135,7 +135,7 @@ func keepPolicy(c *cli.Context, o *auto.Options) error {
 	case o.Bits == 0:
 		return writePolicy(path, o.Policy, force)
 	case !force && source.Exists(filepath.Dir(path), filepath.Base(path)):
-		return forcible(fmt.Errorf("%s: %w", path, fs.ErrExist))
+		return errPolicyExists(path)
 	}
 	o.Settled = func(p auto.Policy) error { return writePolicy(path, p, force) }
 	return nil
@@ -199,6 +199,10 @@ func addPatterns(c *cli.Context, p *auto.Policy) error {
 	return nil
 }
 
+func errPolicyExists(path string) error {
+	return fmt.Errorf("--write-config %s: %w: --force replaces it, and the bundle", cmdline.Quoted(path), fs.ErrExist)
+}
+
 // writePolicy records the policy in a file, which must not be there unless forced.
 func writePolicy(path string, p auto.Policy, force bool) error {
 	var text strings.Builder
@@ -213,7 +217,10 @@ func writePolicy(path string, p auto.Policy, force bool) error {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
 	f, err := os.OpenFile(path, flags, 0o666)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return errPolicyExists(path)
+	case err != nil:
 		return err
 	}
 	return cmdline.Complete(f, []byte(text.String()))

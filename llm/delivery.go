@@ -86,9 +86,10 @@ func (s *Scheduler) submit(ctx context.Context, to *Texts, runs []*run) error {
 	return nil
 }
 
-// following puts the next text into the queue of those that a text that has ended came with. It needs s.mu.
+// following puts the next text into the queue of those that a text that has ended came with: if their reader has gone meanwhile, the
+// next step cancels it, and so all of them. It needs s.mu.
 func (s *Scheduler) following(t *text) {
-	if to := t.to; len(to.later) > 0 && t.ctx.Err() == nil {
+	if to := t.to; len(to.later) > 0 {
 		s.waiting = append(s.waiting, to.later[0])
 		to.later = slices.Delete(to.later, 0, 1)
 		s.later--

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 )
@@ -53,4 +54,30 @@ func TestSchedulerStats(t *testing.T) {
 	if st.FirstTokens != was.FirstTokens || st.GeneratedTokens != was.GeneratedTokens {
 		t.Errorf("after texts that failed: %+v, before %+v", st, was)
 	}
+}
+
+// TestCanceledAtTheEnd has the reader of texts go in the step that ends the only one that has begun: the others end, too.
+func TestCanceledAtTheEnd(t *testing.T) {
+	f := newFake(1)
+	s := scheduler(t, New(Parts{Engine: f}), 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.between = func(int) { cancel() }
+	short := Request{Prompt: []int32{1, 2, 3}, Options: GenerateOptions{MaxTokens: 1}}
+	texts, err := s.Start(ctx, short, short, short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer texts.Close()
+	for over := false; !over && err == nil; {
+		select {
+		case <-texts.Ready():
+			_, over, err = texts.Take()
+		case <-time.After(time.Minute):
+			t.Fatalf("its reader waits for ever: %+v", s.Stats())
+		}
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+	statsUntil(t, s, "the end of all", func(st SchedulerStats) bool { return st.Running == 0 && st.Waiting == 0 })
 }

@@ -142,13 +142,14 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	return Complete(f, data.Bytes())
 }
 
-// Complete writes all of a file's content and closes it. A file that cannot be completed is removed, unless it is a device or a pipe.
+// Complete writes all of a file's content and closes it. A file that cannot be completed is removed, unless it is a device, a pipe or a
+// link, such as /dev/stdout.
 func Complete(f *os.File, data []byte) error {
 	_, err := f.Write(data)
 	if err = errors.Join(err, f.Close()); err == nil {
 		return nil
 	}
-	if info, failed := os.Stat(f.Name()); failed == nil && info.Mode().IsRegular() {
+	if info, failed := os.Lstat(f.Name()); failed == nil && info.Mode().IsRegular() {
 		err = errors.Join(err, os.Remove(f.Name()))
 	}
 	return err

@@ -33,6 +33,26 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestCompleteLink has a link to a file that cannot be written: it may be /dev/stdout, and stays.
+func TestCompleteLink(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	err := errors.Join(os.WriteFile(filepath.Join(dir, "report"), nil, 0o644), os.Symlink("report", link))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Complete(f, []byte("more")); err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Lstat(link); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWriteFile has content that cannot be made: the file stays as it was.
 func TestWriteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report")

@@ -217,7 +217,7 @@ func patterns(o *object, key string) []pattern {
 	var all []pattern
 	for _, m := range list {
 		p := pattern{}
-		if err := json.Unmarshal(m.value, &p.value); err != nil {
+		if err := json.Unmarshal(m.value, &p.value); err != nil || m.value.Kind() == 'n' {
 			o.fail(key+"."+m.name, "want a number, have %s", short(m.value))
 		}
 		if p.match, err = regexp.Compile(`^(?:.*\.)?(?:` + m.name + `)$`); err != nil {

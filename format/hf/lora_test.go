@@ -185,6 +185,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"another rank", config("r", 5), "shape [4 32], but rank and base model make it [5 32]"},
 		{"pattern is no expression", config("rank_pattern", map[string]any{"(": 1}), `key "rank_pattern": error parsing regexp`},
 		{"pattern is no number", config("alpha_pattern", map[string]any{"q": "1"}), `key "alpha_pattern.q": want a number`},
+		{"pattern of null", config("alpha_pattern", map[string]any{"q": nil}), `key "alpha_pattern.q": want a number, have null`},
 		{"unknown key", config("use_magic", true), "keys that are not supported: use_magic"},
 		{"an adapter of MLX", func(_ *testing.T, dir string) {
 			os.Rename(filepath.Join(dir, adapterWeights), filepath.Join(dir, "adapters.safetensors"))

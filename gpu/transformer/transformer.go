@@ -81,7 +81,7 @@ type Transformer struct {
 	passes    passes
 	finder    *finder
 	sequences sequences
-	ahead     [2]ahead     // the step that is encoded before its tokens are known
+	ahead     [2]ahead     // the steps that are encoded before their tokens are known
 	lead      lead         // the step that runs before they are
 	paced     [2]gpu.Fence // after the last two chunks of a prompt, the older one first
 	rows      []graph.Row  // reused, so that a token allocates nothing

@@ -46,9 +46,8 @@ func CheckWritable(dir string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s: is no directory", dir)
 	}
-	f, err := os.CreateTemp(dir, ".llama-webgpu-*")
-	if err != nil {
-		return fmt.Errorf("%s: nothing can be written there: %w", dir, errors.Unwrap(err))
+	if err := writable(dir); err != nil {
+		return fmt.Errorf("%s: nothing can be written there: %w", dir, err)
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	return nil
 }

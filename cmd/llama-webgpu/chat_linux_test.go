@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,25 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// console is what a program writes to a terminal.
-type console struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *console) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
 // after waits until what comes after the first n bytes is as wanted, and returns how many bytes there are.
-func (o *console) after(t *testing.T, n int, wanted func(text string) bool) int {
+func (l *lines) after(t *testing.T, n int, wanted func(text string) bool) int {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		o.mu.Lock()
-		text := o.text.String()
-		o.mu.Unlock()
+		text := l.String()
 		if wanted(text[n:]) {
 			return len(text)
 		}
@@ -65,14 +48,7 @@ func openTerminal(t *testing.T) (ours, theirs *os.File) {
 
 // TestChatInterrupted presses Ctrl-C at a terminal: in an answer it ends that, and at the prompt the program.
 func TestChatInterrupted(t *testing.T) {
-	out := filepath.Join(t.TempDir(), "out")
-	if text, err := hurried(quantizeTiny(t, tiny, out)); err != nil {
-		t.Fatal(text)
-	}
-	template := filepath.Join(t.TempDir(), "chat.jinja")
-	if err := os.WriteFile(template, []byte("{% for m in messages %}{{ m.content }}{% endfor %}"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	out, template := chattyBundle(t)
 	ours, theirs := openTerminal(t)
 	cmd := program(t, "infer", out, "--chat", "--chat-template", template, "--device", "cpu", "-n", "1000000", "--on-overflow", "shift", "--seed", "3")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
@@ -80,7 +56,7 @@ func TestChatInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var screen console
+	var screen lines
 	go func() { _, _ = ours.WriteTo(&screen) }()
 	key := func(text string) {
 		if _, err := ours.WriteString(text); err != nil {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -185,26 +185,9 @@ func TestDocsPackages(t *testing.T) {
 // packages are the directories with Go files, but for tests.
 func packages(t *testing.T) []string {
 	t.Helper()
-	var all []string
-	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, _ := filepath.Rel(root, file)
-		if d.IsDir() && rel != "." && (rel == "build" || d.Name() == "testdata" || d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".")) {
-			return fs.SkipDir
-		}
-		if strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, "_test.go") {
-			if pkg := path.Dir(filepath.ToSlash(rel)); !slices.Contains(all, pkg) {
-				all = append(all, pkg)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
+	all := map[string]bool{}
+	eachGoFile(t, func(_, pkg string) { all[pkg] = true })
+	return slices.Sorted(maps.Keys(all))
 }
 
 var kernelRow = regexp.MustCompile(`(?m)^\| ([a-z0-9_, ]+) \|`)

@@ -77,6 +77,22 @@ var allowed = map[string][]string{
 // TestImportDirection reads the imports of all files but tests, whatever system they are for.
 func TestImportDirection(t *testing.T) {
 	seen := map[string]bool{}
+	eachGoFile(t, func(file, pkg string) {
+		seen[pkg] = true
+		if !strings.HasPrefix(pkg, "cmd/") && !strings.HasPrefix(pkg, "internal/tools/") {
+			checkImports(t, file, pkg)
+		}
+	})
+	for pkg := range allowed {
+		if !seen[pkg] {
+			t.Errorf("package %s is in the list of allowed imports, and nowhere else", pkg)
+		}
+	}
+}
+
+// eachGoFile calls f with each Go file of the repository but for tests, and with its package.
+func eachGoFile(t *testing.T, f func(file, pkg string)) {
+	t.Helper()
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -86,21 +102,12 @@ func TestImportDirection(t *testing.T) {
 			return fs.SkipDir
 		}
 		if strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, "_test.go") {
-			pkg := path.Dir(filepath.ToSlash(rel))
-			seen[pkg] = true
-			if !strings.HasPrefix(pkg, "cmd/") && !strings.HasPrefix(pkg, "internal/tools/") {
-				checkImports(t, file, pkg)
-			}
+			f(file, path.Dir(filepath.ToSlash(rel)))
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for pkg := range allowed {
-		if !seen[pkg] {
-			t.Errorf("package %s is in the list of allowed imports, and nowhere else", pkg)
-		}
 	}
 }
 

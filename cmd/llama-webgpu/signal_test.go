@@ -16,19 +16,25 @@ import (
 	"time"
 )
 
+// chattyBundle makes a bundle, and a template with which it chats.
+func chattyBundle(t *testing.T) (bundle, template string) {
+	t.Helper()
+	bundle, template = filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "chat.jinja")
+	if text, err := hurried(quantizeTiny(t, tiny, bundle)); err != nil {
+		t.Fatal(text)
+	}
+	if err := os.WriteFile(template, []byte("{% for m in messages %}{{ m.content }}{% endfor %}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return bundle, template
+}
+
 // TestSignals asks the program to end before it has said anything, and while it does.
 func TestSignals(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("has no signals")
 	}
-	out := filepath.Join(t.TempDir(), "out")
-	if text, err := hurried(quantizeTiny(t, tiny, out)); err != nil {
-		t.Fatal(text)
-	}
-	template := filepath.Join(t.TempDir(), "chat.jinja")
-	if err := os.WriteFile(template, []byte("{% for m in messages %}{{ m.content }}{% endfor %}"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	out, template := chattyBundle(t)
 	for name, test := range map[string]struct {
 		signal syscall.Signal
 		code   int

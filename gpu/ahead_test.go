@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
@@ -67,7 +68,7 @@ func TestSubmission(t *testing.T) {
 }
 
 // TestEncodeAside encodes and sends while bind groups come and go, sums up what a kernel has added, and closes the device while a
-// submission is being encoded. The race detector finds what is freed too early.
+// submission is being encoded.
 func TestEncodeAside(t *testing.T) {
 	d := gputest.Open(t)
 	pl := pipeline(t, d, "sum", manyBindings(2, 1), nil)
@@ -109,4 +110,38 @@ func TestEncodeAside(t *testing.T) {
 		}
 		turns[i].Release()
 	}
+}
+
+// TestReleaseWhileRecording releases a bind group while it is being recorded: it must not be freed before that ends.
+func TestReleaseWhileRecording(t *testing.T) {
+	d := gputest.Open(t)
+	pl := pipeline(t, d, "sum", manyBindings(2, 1), nil)
+	x, y := buffer(t, d, 256, gpu.Storage), buffer(t, d, 256, gpu.Storage)
+	g := group(t, d, pl, gpu.Range{Buffer: x}, gpu.Range{Buffer: y})
+	var p gpu.Program
+	p.Dispatch(pl, g, 1, 1, 1)
+	began, goOn := make(chan struct{}), make(chan struct{})
+	d.RecordBy(func() {
+		close(began)
+		<-goOn
+	})
+	var s gpu.Submission
+	check(t, d.EncodeAside(&s, []*gpu.Program{&p}, true))
+	<-began
+	released := make(chan struct{})
+	go func() {
+		g.Release()
+		close(released)
+	}()
+	select {
+	case <-released:
+		t.Error("freed while it was being recorded")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(goOn)
+	<-released
+	if err := s.Send(); !errors.Is(err, gpu.ErrReleased) {
+		t.Errorf("sent with a bind group that is released: %v", err)
+	}
+	s.Release()
 }

@@ -27,7 +27,7 @@ type entry struct {
 }
 
 // backend is an open device of an engine, and the only way to it. Device checks every argument before
-// calling it and holds its lock around every call except those that wait or compile, so that an error
+// calling it and holds its lock around every call except those that wait, compile or record, so that an error
 // belongs to the call that returns it.
 type backend interface {
 	info() AdapterInfo

@@ -17,8 +17,8 @@ type ahead struct {
 }
 
 // advance feeds one token to each of several sequences and returns the candidates for what follows. While the
-// device computes, it sends the step after that, if the lead allows it, and has those encoded that are sent next: of two that
-// take turns, one still is while the other is sent.
+// device computes, it sends the step after that, if the lead allows it, and has the next ones encoded: two take turns, so that one
+// can still be encoded while the other is sent.
 func (t *Transformer) advance(ctx context.Context, rows []graph.Row) ([]Top, error) {
 	if t.trace != nil {
 		return t.trace.step(ctx, rows)

@@ -45,8 +45,11 @@ func (r *layers) divide(at *model.Attention, kv *Cache) division {
 }
 
 // onePartLanes is how many threads attend to a number of positions for one head of this size: as many as find room for their
-// sums on a device with these limits; 0 if they are too few, or the positions too many.
+// sums on a device with these limits; 0 if they are too few, the positions too many, or heads not read eight numbers at a time.
 func onePartLanes(dim, positions int, l gpu.Limits) int {
+	if dim%8 > 0 {
+		return 0
+	}
 	lanes, octets := powerOfTwo(2*dim), dim/8
 	if positions > fewPositions {
 		lanes *= 2

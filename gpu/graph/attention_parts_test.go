@@ -27,6 +27,8 @@ func TestOnePartLanes(t *testing.T) {
 		{80, 256, large, 512},
 		{32, 512, small, 128},
 		{8, 128, large, 64},
+		{4, 128, large, 0}, // no whole octet
+		{20, 128, large, 0},
 	} {
 		got := onePartLanes(c.dim, c.positions, c.limits)
 		if got != c.want {

@@ -4,12 +4,16 @@ import (
 	"context"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 	"github.com/llama-webgpu/llama-webgpu/gpu/modeltest"
 )
 
-// TestNoAllocation generates tokens and counts: a token allocates nothing, makes no bind group, and compiles
-// nothing.
+// dawnSubmit is how many small objects a submission may allocate on Dawn, for the arguments of calls. Dispatches allocate nothing.
+const dawnSubmit = 16
+
+// TestNoAllocation generates tokens and counts: a token allocates nothing, except for submissions on Dawn, makes no bind group, and
+// compiles nothing.
 func TestNoAllocation(t *testing.T) {
 	dev, ctx := gputest.Open(t), context.Background()
 	src := modeltest.New(t, modeltest.PlainSpec(), modeltest.Blocks(4, 32))
@@ -31,7 +35,8 @@ func TestNoAllocation(t *testing.T) {
 				}
 			}
 			groups, before := tr.arena.Groups(), dev.Stats()
-			n := testing.AllocsPerRun(20, func() {
+			const runs = 20
+			n := testing.AllocsPerRun(runs, func() {
 				if e := token(); e != nil {
 					err = e
 				}
@@ -42,8 +47,12 @@ func TestNoAllocation(t *testing.T) {
 			if after := dev.Stats(); tr.arena.Groups() != groups || after.Pipelines != before.Pipelines {
 				t.Errorf("%d bind groups and %d pipelines became %d and %d", groups, before.Pipelines, tr.arena.Groups(), after.Pipelines)
 			}
-			if n > 0 {
-				t.Errorf("%v allocations a token", n)
+			most := 0.0
+			if dev.Info().Engine == gpu.EngineDawn {
+				most = dawnSubmit * float64((dev.Stats().Submits-before.Submits)/(runs+1)) // AllocsPerRun makes a run before it counts
+			}
+			if n > most {
+				t.Errorf("%v allocations a token, at most %v are expected", n, most)
 			}
 		})
 	}

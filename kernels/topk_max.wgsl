@@ -1,41 +1,41 @@
-// topk_max: first of three steps from logits to candidates: the largest of each span.
-//   operands, launch and constants as in shared/topk.wgsl; hist is cleared
-// with shared/topk.wgsl: VOCAB, SPAN, CAP, BUCKETS, LANES, GROUPS, OUT, x
+// topk_max: first of two steps from logits to candidates: the largest of each span, and of each of its parts.
+//   operands, launch and constants as in shared/topk.wgsl
+// with shared/topk.wgsl: VOCAB, SPAN, PARTS, CAP, LANES, GROUPS, TOPS, OUT, OWN, LEAST, x, logit
 // with shared/sum.wgsl: sums, total
 @group(0) @binding(1) var<storage, read_write> out: array<u32>;
-@group(0) @binding(2) var<storage, read_write> hist: array<u32>;
+@group(0) @binding(2) var<storage, read_write> tops: array<f32>;
 
 var<workgroup> best: array<f32, LANES>;
 var<workgroup> ids: array<u32, LANES>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  for (var i = group.x * LANES + lane; i < BUCKETS; i += GROUPS * LANES) { hist[group.y * BUCKETS + i] = 0u; }
-  let end = min((group.x + 1u) * SPAN, VOCAB);
-  var top = -3.4e38;
+  var own: array<f32, OWN>;
+  for (var k = 0u; k < OWN; k++) { own[k] = logit(group, lane, k); } // unroll
+  var top = LEAST;
   var id = group.x * SPAN;
-  for (var i = group.x * SPAN + lane; i < end; i += LANES) {
-    let v = x[group.y * VOCAB + i];
-    if (v > top) {
-      top = v;
-      id = i;
+  for (var k = 0u; k < OWN; k++) { // unroll
+    if (own[k] > top) {
+      top = own[k];
+      id = group.x * SPAN + k * LANES + lane;
     }
   }
   best[lane] = top;
   ids[lane] = id;
   workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) {
+  for (var half = LANES; half > 0u; half /= 2u) {
+    if (half < LANES && lane < half) {
       let o = lane + half;
       if (best[o] > best[lane] || (best[o] == best[lane] && ids[o] < ids[lane])) {
         best[lane] = best[o];
         ids[lane] = ids[o];
       }
     }
+    if (half == PARTS && lane < PARTS) { tops[group.y * TOPS + group.x * PARTS + lane] = best[lane]; }
     workgroupBarrier();
   }
   var sum = 0.0;
-  for (var i = group.x * SPAN + lane; i < end; i += LANES) { sum += exp(x[group.y * VOCAB + i] - best[0]); }
+  for (var k = 0u; k < OWN; k++) { sum += exp(own[k] - best[0]); } // unroll
   let all = total(lane, sum);
   if (lane == 0u) {
     let o = group.y * OUT;

@@ -1,44 +1,64 @@
-// topk_pick: third step: appends the logits of the highest buckets that hold at least K together.
+// topk_pick: second step: appends the logits down to a bound, above which there are at least K. The bound is that of a bucket of
+// distances from the largest: the first down to which K parts of spans have their largest.
 //   operands, launch and constants as in shared/topk.wgsl; the count goes beyond CAP if there are more than fit
+//   bucket i has distances from i·WIDTH to (i+1)·WIDTH; what is further than all buckets is never appended
 //   rows [s] (token, position, sequence, 0) become those of the next step, if each sequence goes on with the largest
 //   logit, which out names behind the count; of equal ones the lowest id counts
-// with shared/topk.wgsl: VOCAB, SPAN, CAP, BUCKETS, LANES, GROUPS, OUT, x
-// with shared/highest.wgsl: tops, highest
+// with shared/topk.wgsl: VOCAB, SPAN, PARTS, CAP, LANES, GROUPS, TOPS, OUT, OWN, LEAST, x, logit
 const WIDTH: f32 = 0.03125;
+const BUCKETS: u32 = 1024u;
 const K: u32 = 64u;
 
-const EACH: u32 = (BUCKETS + LANES - 1u) / LANES; // buckets per lane
+const EACH: u32 = (BUCKETS + LANES - 1u) / LANES; // buckets of a thread
+const FEW: u32 = (TOPS + LANES - 1u) / LANES;     // parts of a thread
+const RUN: u32 = 16u;                            // threads that are added up together, a divisor of LANES
+const RUNS: u32 = LANES / RUN;
 
 @group(0) @binding(1) var<storage, read_write> out: array<atomic<u32>>;
-@group(0) @binding(2) var<storage, read> hist: array<u32>;
+@group(0) @binding(2) var<storage, read> tops: array<f32>;
 @group(0) @binding(3) var<storage, read_write> rows: array<vec4<u32>>;
 
-var<workgroup> seen: array<u32, LANES>; // logits in the buckets of the lanes up to this one
+var<workgroup> buckets: array<atomic<u32>, BUCKETS>; // how many parts have their largest there
+var<workgroup> most: array<f32, LANES>;
+var<workgroup> mostly: array<f32, RUNS>;
+var<workgroup> seen: array<u32, LANES>;
+var<workgroup> passed: array<u32, RUNS>;
 var<workgroup> few: atomic<u32>;
 var<workgroup> best: atomic<u32>;
 
-fn word(i: u32) -> u32 { return atomicLoad(&out[i]); }
-
-// taken returns how many of the highest buckets are taken.
-fn taken(base: u32, lane: u32) -> u32 {
-  var mine = 0u;
-  for (var i = lane * EACH; i < min(lane * EACH + EACH, BUCKETS); i++) { mine += hist[base + i]; }
-  seen[lane] = mine;
-  if (lane == 0u) {
-    atomicStore(&few, 0u);
-    atomicStore(&best, VOCAB - 1u);
-  }
-  for (var step = 1u; step < LANES; step *= 2u) { // sums of all lanes up to this one
-    workgroupBarrier();
-    let before = select(0u, seen[max(lane, step) - step], lane >= step);
-    workgroupBarrier();
-    seen[lane] += before;
+// highest returns the largest of a number of each thread.
+fn highest(v: f32, lane: u32) -> f32 {
+  most[lane] = v;
+  workgroupBarrier();
+  if (lane < RUNS) {
+    var top = most[lane];
+    for (var i = 0u; i < RUN; i++) { top = max(top, most[i * RUNS + lane]); } // unroll
+    mostly[lane] = top;
   }
   workgroupBarrier();
-  var sum = seen[lane] - mine;
-  var n = 0u; // buckets down to which there are fewer than K logits
+  var top = mostly[0];
+  for (var i = 0u; i < RUNS; i++) { top = max(top, mostly[i]); } // unroll
+  return top;
+}
+
+// taken returns how many buckets are taken.
+fn taken(lane: u32) -> u32 {
+  var mine = 0u;
+  for (var i = lane * EACH; i < min(lane * EACH + EACH, BUCKETS); i++) { mine += atomicLoad(&buckets[i]); }
+  seen[lane] = mine;
+  workgroupBarrier();
+  if (lane < RUNS) {
+    var sum = 0u;
+    for (var i = 0u; i < RUN; i++) { sum += seen[lane * RUN + i]; } // unroll
+    passed[lane] = sum;
+  }
+  workgroupBarrier();
+  var sum = 0u; // in the buckets of all threads before
+  for (var i = 0u; i < RUNS; i++) { sum += select(0u, passed[i], i < lane / RUN); } // unroll
+  for (var i = 0u; i < RUN; i++) { sum += select(0u, seen[lane / RUN * RUN + i], i < lane % RUN); } // unroll
+  var n = 0u; // buckets down to which there are fewer than K
   for (var i = lane * EACH; i < min(lane * EACH + EACH, BUCKETS); i++) {
-    sum += hist[base + i];
+    sum += atomicLoad(&buckets[i]);
     if (sum < K) { n++; }
   }
   atomicAdd(&few, n);
@@ -49,28 +69,44 @@ fn taken(base: u32, lane: u32) -> u32 {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let o = group.y * OUT;
-  let top = highest(o, lane);
-  let buckets = f32(taken(group.y * BUCKETS, lane));
+  var own: array<f32, OWN>;
+  var parts: array<f32, FEW>;
+  var own_most = LEAST;
+  for (var k = 0u; k < FEW; k++) { // unroll
+    let i = k * LANES + lane;
+    parts[k] = select(LEAST, tops[group.y * TOPS + min(i, TOPS - 1u)], i < TOPS);
+  }
+  for (var k = 0u; k < OWN; k++) { own[k] = logit(group, lane, k); } // unroll
+  for (var k = 0u; k < FEW; k++) { own_most = max(own_most, parts[k]); } // unroll
+  for (var i = lane; i < BUCKETS; i += LANES) { atomicStore(&buckets[i], 0u); }
+  if (lane == 0u) {
+    atomicStore(&few, 0u);
+    atomicStore(&best, VOCAB - 1u);
+  }
+  let top = highest(own_most, lane);
+  for (var k = 0u; k < FEW; k++) { // unroll
+    let bucket = (top - parts[k]) / WIDTH;
+    if (bucket < f32(BUCKETS)) { atomicAdd(&buckets[u32(bucket)], 1u); }
+  }
   if (group.x == 0u) {
     for (var i = lane; i < GROUPS; i += LANES) {
-      if (bitcast<f32>(word(o + 4u + 4u * i)) == top) { atomicMin(&best, word(o + 5u + 4u * i)); }
+      if (bitcast<f32>(atomicLoad(&out[o + 4u + 4u * i])) == top) { atomicMin(&best, atomicLoad(&out[o + 5u + 4u * i])); }
     }
   }
   workgroupBarrier();
+  let bound = f32(taken(lane));
   if (group.x == 0u && lane == 0u) {
     let id = atomicLoad(&best);
     let row = rows[group.y];
     atomicStore(&out[o + 1u], id);
     rows[group.y] = vec4<u32>(id, row.y + 1u, row.z, 0u);
   }
-  let end = min((group.x + 1u) * SPAN, VOCAB);
-  for (var i = group.x * SPAN + lane; i < end; i += LANES) {
-    let v = x[group.y * VOCAB + i];
-    if ((top - v) / WIDTH < buckets) {
+  for (var k = 0u; k < OWN; k++) { // unroll
+    if ((top - own[k]) / WIDTH < bound) {
       let n = atomicAdd(&out[o], 1u);
       if (n < CAP) {
-        atomicStore(&out[o + 4u + 4u * GROUPS + 2u * n], i);
-        atomicStore(&out[o + 5u + 4u * GROUPS + 2u * n], bitcast<u32>(v));
+        atomicStore(&out[o + 4u + 4u * GROUPS + 2u * n], group.x * SPAN + k * LANES + lane);
+        atomicStore(&out[o + 5u + 4u * GROUPS + 2u * n], bitcast<u32>(own[k]));
       }
     }
   }

@@ -10,7 +10,7 @@ import (
 )
 
 // topCase has more candidates than fit, or fewer.
-type topCase struct{ vocab, cap, k int }
+type topCase struct{ vocab, cap, k, parts int }
 
 const (
 	topSpan    = 256
@@ -18,10 +18,10 @@ const (
 	topWidth   = 0.0625 // a power of two: buckets are exact
 )
 
-// TestTopk runs the three kernels on two sequences, the second of which has many ties, and
+// TestTopk runs both kernels on two sequences, the second of which has many ties, and
 // checks the output of each.
 func TestTopk(t *testing.T) {
-	for _, c := range []topCase{{vocab: 1, cap: 4, k: 1}, {vocab: 1500, cap: 600, k: 20}, {vocab: 1024, cap: 8, k: 20}} {
+	for _, c := range []topCase{{1, 4, 1, 1}, {1500, 600, 20, 32}, {1024, 8, 20, 256}, {3000, 600, 20, 2}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) { c.test(t) })
 	}
 }
@@ -35,34 +35,37 @@ func (c topCase) test(t *testing.T) {
 	for i := c.vocab; i < len(x); i++ {
 		x[i] = float32(rng.IntN(40)) / 4
 	}
-	out, hist := make([]uint32, sequences*words), make([]uint32, sequences*topBuckets)
+	out, tops := make([]uint32, sequences*words), filled(sequences*groups*c.parts)
 	for i := range out {
 		out[i] = 12345
 	}
-	for i := range hist {
-		hist[i] = 99
-	}
-	consts := kernels.Consts{"VOCAB": c.vocab, "SPAN": topSpan, "CAP": c.cap, "BUCKETS": topBuckets}
-	launch(t, "topk_max", consts, groups, sequences, x, out, hist)
+	consts := kernels.Consts{"VOCAB": c.vocab, "SPAN": topSpan, "CAP": c.cap, "PARTS": c.parts}
+	launch(t, "topk_max", consts, groups, sequences, x, out, tops)
 	for s := range sequences {
 		c.checkMax(t, x[s*c.vocab:][:c.vocab], out[s*words:][:words])
 	}
-	consts["WIDTH"] = topWidth
-	launch(t, "topk_count", consts, groups, sequences, x, out, hist)
-	counts := make([]uint32, len(hist))
+	want := make([]float32, len(tops))
+	for i := range want {
+		want[i] = -3.4e38 // of parts without logits
+	}
 	for i, v := range x {
-		if b := c.bucket(x, i/c.vocab, v); b < topBuckets {
-			counts[i/c.vocab*topBuckets+b]++
+		id := i % c.vocab
+		part := &want[(i/c.vocab*groups+id/topSpan)*c.parts+id%topSpan%c.parts]
+		*part = max(*part, v)
+	}
+	if !slices.Equal(tops, want) {
+		t.Fatalf("the largest of parts are %v, want %v", tops, want)
+	}
+	counts := make([]uint32, sequences*topBuckets)
+	for i, v := range want {
+		if b := c.bucket(x, i/(groups*c.parts), v); b < topBuckets {
+			counts[i/(groups*c.parts)*topBuckets+b]++
 		}
 	}
-	for i := range hist {
-		if hist[i] != counts[i] {
-			t.Fatalf("bucket %d: %d, want %d", i, hist[i], counts[i])
-		}
-	}
+	consts["WIDTH"], consts["BUCKETS"] = topWidth, topBuckets
 	consts["K"] = c.k
 	rows := []uint32{7, 41, 3, 9, 8, 12, 0, 9}
-	launch(t, "topk_pick", consts, groups, sequences, x, out, hist, rows)
+	launch(t, "topk_pick", consts, groups, sequences, x, out, tops, rows)
 	for s := range sequences {
 		c.checkPick(t, x, s, counts[s*topBuckets:][:topBuckets], out[s*words:][:words])
 		best := first(x[s*c.vocab:][:c.vocab])
@@ -83,7 +86,7 @@ func (c topCase) bucket(x []float32, sequence int, v float32) int {
 	for _, v := range x[sequence*c.vocab:][:c.vocab] {
 		top = max(top, v)
 	}
-	return int((top - v) / topWidth)
+	return int(min((top-v)/topWidth, topBuckets))
 }
 
 // checkMax compares each span's largest logit, the lowest id among ties, and Σ exp(x−max).
@@ -114,13 +117,19 @@ func (c topCase) checkMax(t *testing.T, x []float32, out []uint32) {
 	}
 }
 
-// checkPick: the candidates are all logits down to the bucket that completes K, as many as fit.
+// checkPick: the candidates are all logits down to the bucket that completes K largest of parts, as many as fit.
 func (c topCase) checkPick(t *testing.T, x []float32, sequence int, counts, out []uint32) {
 	t.Helper()
-	last, want := 0, int(counts[0])
-	for want < c.k && last+1 < topBuckets {
+	last, sum := 0, int(counts[0])
+	for sum < c.k && last+1 < topBuckets {
 		last++
-		want += int(counts[last])
+		sum += int(counts[last])
+	}
+	want := 0
+	for _, v := range x[sequence*c.vocab:][:c.vocab] {
+		if c.bucket(x, sequence, v) <= last {
+			want++
+		}
 	}
 	if int(out[0]) != want {
 		t.Fatalf("sequence %d: %d candidates, want %d", sequence, out[0], want)

@@ -82,14 +82,13 @@ var variants = map[string][]kernels.Consts{
 		{"NORM": 5},
 		{"NORM": 1, "V_NORM": 1, "OF_KEYS": 1},
 	},
-	"route":      {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}, {"BY_SCORE": 1, "BIASED": 1, "EXPERTS": 256, "GROUPS": 8, "TOP_GROUPS": 4, "BEST": 2, "SCALE": 2.5}, {"MIXER": 0.02}, {"WEIGHED": 1}},
-	"shift":      {{"PARTS": 1, "ROT": 0}, {"ROT": 32, "INTERLEAVED": 1, "KV_BITS": 32}, {"DIM": 576, "ROT": 64, "ROT_AT": 512, "FOLD": 3}},
-	"sparse":     {{}, {"STEP": 2, "WIDTH": 33}},
-	"streams":    {{}, {"MODE": 1, "SCALED": 1}, {"MODE": 2}, {"MODE": 3, "SCALE": 0.5}},
-	"spans":      {{"EXPERTS": 1}, {"EXPERTS": 300, "SLOTS": 2048}},
-	"topk_count": {{"VOCAB": 151936}, {"VOCAB": 1}},
-	"topk_max":   {{"VOCAB": 151936}, {"VOCAB": 1}},
-	"topk_pick":  {{"VOCAB": 151936, "K": 192}, {"VOCAB": 1, "K": 1}},
+	"route":     {{"EXPERTS": 1, "TOP": 1}, {"SIGMOID": 1, "NORMALIZE": 1, "EXPERTS": 130, "TOP": 8}, {"BY_SCORE": 1, "BIASED": 1, "EXPERTS": 256, "GROUPS": 8, "TOP_GROUPS": 4, "BEST": 2, "SCALE": 2.5}, {"MIXER": 0.02}, {"WEIGHED": 1}},
+	"shift":     {{"PARTS": 1, "ROT": 0}, {"ROT": 32, "INTERLEAVED": 1, "KV_BITS": 32}, {"DIM": 576, "ROT": 64, "ROT_AT": 512, "FOLD": 3}},
+	"sparse":    {{}, {"STEP": 2, "WIDTH": 33}},
+	"streams":   {{}, {"MODE": 1, "SCALED": 1}, {"MODE": 2}, {"MODE": 3, "SCALE": 0.5}},
+	"spans":     {{"EXPERTS": 1}, {"EXPERTS": 300, "SLOTS": 2048}},
+	"topk_max":  {{"VOCAB": 151936}, {"VOCAB": 1}},
+	"topk_pick": {{"VOCAB": 151936, "K": 192}, {"VOCAB": 1, "K": 1}},
 }
 
 // widths has a packing for each width of weights.

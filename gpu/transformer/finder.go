@@ -13,16 +13,33 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
-// Constants of the topk kernels; topk_max.wgsl says what they mean.
+// Constants of the topk kernels, which say what they mean.
 const (
 	topSpan    = 1024
 	topCap     = 1024
 	topBuckets = 1024
+	topWidth   = 1.0 / 32
+	topLanes   = 256
 	topMin     = 192 // candidates wanted: more than a usual top-k and the penalized tokens together
 )
 
 func topGroups(vocab int) int { return (vocab + topSpan - 1) / topSpan }
-func topBytes(vocab int) int  { return 4 * (4 + 4*topGroups(vocab) + 2*topCap) }
+
+// topParts is how many parts a span has whose largest logits are told apart: the more, the fewer logits are taken beyond those that
+// are wanted. Every workgroup of topk_pick reads them all.
+func topParts(vocab int, cpu bool) int {
+	most := 4096
+	if cpu {
+		most = 512
+	}
+	parts := topLanes
+	for parts > 1 && parts*topGroups(vocab) > most {
+		parts /= 2
+	}
+	return parts
+}
+
+func topBytes(vocab int) int { return 4 * (4 + 4*topGroups(vocab) + 2*topCap) }
 
 // finder finds the largest logits of each of several tokens, on the device.
 type finder struct {
@@ -39,8 +56,8 @@ type finder struct {
 
 // topBuffers are what a finder has on the device.
 type topBuffers struct {
-	top  *arena.Buffer // candidates, as topk_max.wgsl describes them
-	hist *arena.Buffer
+	top   *arena.Buffer // candidates, as shared/topk.wgsl describes them
+	parts *arena.Buffer // the largest logits of parts, likewise
 }
 
 // reserveTop reserves them for a number of tokens at once, and counts the memory that they are
@@ -48,8 +65,8 @@ type topBuffers struct {
 func reserveTop(a *arena.Arena, vocab, tokens, places int) topBuffers {
 	a.Count(purposeSampling, places*tokens*topBytes(vocab))
 	return topBuffers{
-		top:  a.Reserve(purposeSampling, tokens*topBytes(vocab), gpu.Storage),
-		hist: a.Reserve(purposeSampling, tokens*4*topBuckets, gpu.Storage),
+		top:   a.Reserve(purposeSampling, tokens*topBytes(vocab), gpu.Storage),
+		parts: a.Reserve(purposeSampling, tokens*4*topParts(vocab, false)*topGroups(vocab), gpu.Storage),
 	}
 }
 
@@ -80,11 +97,12 @@ func (f *finder) close() {
 // record records how the candidates of n tokens are found and copied to where they are read.
 func (f *finder) record(n, place int) (*graph.Pass, error) {
 	r := f.kit.Recorder("candidates", n)
-	for _, k := range []string{"topk_max", "topk_count", "topk_pick"} {
-		c := kernels.Consts{"VOCAB": f.vocab, "SPAN": topSpan, "CAP": topCap, "BUCKETS": topBuckets}
-		buffers := []*arena.Buffer{f.logits[place], f.top, f.hist}
+	for _, k := range []string{"topk_max", "topk_pick"} {
+		c := kernels.Consts{"VOCAB": f.vocab, "SPAN": topSpan, "CAP": topCap, "LANES": topLanes, "PARTS": topParts(f.vocab, f.kit.Device().OnCPU())}
+		buffers := []*arena.Buffer{f.logits[place], f.top, f.parts}
 		if k == "topk_pick" {
-			c["K"], buffers = min(topMin, f.vocab), append(buffers, f.rows)
+			c["K"], c["BUCKETS"], c["WIDTH"] = min(topMin, f.vocab), topBuckets, topWidth
+			buffers = append(buffers, f.rows)
 		}
 		r.Dispatch(k, c, topGroups(f.vocab), n, buffers...)
 	}
@@ -170,5 +188,28 @@ func (top *Top) parse(raw []byte, vocab int) error {
 		at := 4 + 4*groups + 2*i
 		top.Candidates = append(top.Candidates, sample.Candidate{ID: int32(word(at)), Logit: float32(float(at + 1))})
 	}
+	top.trim(float32(most), min(topMin, vocab))
 	return nil
+}
+
+// trim leaves the candidates of the first buckets that have as many as are wanted, counted from the largest logit. The device
+// takes more, because it knows the largest logits of parts alone.
+func (top *Top) trim(most float32, want int) {
+	var counts [topBuckets]int
+	bucket := func(c sample.Candidate) int { return int((most - c.Logit) / topWidth) }
+	for _, c := range top.Candidates {
+		counts[bucket(c)]++
+	}
+	last, n := 0, counts[0]
+	for n < want && last < topBuckets-1 {
+		last++
+		n += counts[last]
+	}
+	kept := top.Candidates[:0]
+	for _, c := range top.Candidates {
+		if bucket(c) <= last {
+			kept = append(kept, c)
+		}
+	}
+	top.Candidates = kept
 }

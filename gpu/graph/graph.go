@@ -53,7 +53,7 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 	g.act = reserveActivations(s, a, g.tokens(), g.atOnce, o.Choice.Limbs(), extentsOf(s, g.tokens(), &g.split, o.MaxSeqLen))
 	if !s.Recurrent() {
 		rows := batchRows(o.MaxBatch)
-		g.act.logits[1] = Vectors{Buffer: a.Reserve(PurposeActivations, 4*rows*s.Vocab, gpu.Storage), Stride: s.Vocab}
+		g.act.logits[1] = Vectors{Buffer: a.Reserve(PurposeActivations, 4*max(rows*s.Vocab, mostSteps*logitStride(s.Vocab)), gpu.Storage), Stride: s.Vocab}
 	}
 	g.reserveHalves(g.tokens())
 	if g.caches, err = caches(s, a, limit, o); err != nil {
@@ -128,11 +128,33 @@ func (g *Graph) Queries() Vectors { return g.act.q }
 func (g *Graph) Final() Vectors { return g.act.final }
 
 // Logits are the results of the head, which stores them in one of the places.
-func (g *Graph) Logits(place int) Vectors { return g.act.logits[place] }
+func (g *Graph) Logits(place int) Vectors {
+	v := g.act.logits[place%2]
+	if place > 1 {
+		v.Buffer = v.Buffer.Part(uint64(4*(place/2)*logitStride(v.Stride)), uint64(4*v.Stride))
+	}
+	return v
+}
 
-// Places reports in how many places the head can store logits: two, so that a step may run while the logits of the last
-// one are still needed; one if there are recurrences, whose states such a step would change.
-func (g *Graph) Places() int { return 1 + flag(g.act.logits[1].Buffer != nil) }
+// Places reports in how many places the head can store logits: one if there are recurrences, else an even number, so that steps
+// may run while the logits of the last ones are still needed. All but the first two are for one token: of a step that comes
+// after one whose logits are in the place two before.
+func (g *Graph) Places() int {
+	if g.act.logits[1].Buffer == nil {
+		return 1
+	}
+	n := mostSteps
+	for _, v := range g.act.logits {
+		n = min(n, (int(v.Buffer.Size())/4-v.Stride)/logitStride(v.Stride)+1)
+	}
+	return 2 * n
+}
+
+// mostSteps is of how many steps that follow each other the logits are kept.
+const mostSteps = 4
+
+// logitStride is how far the logits of such steps are apart: a binding may begin there.
+func logitStride(vocab int) int { return RoundUp(vocab, gpu.Align/4) }
 
 // HeadRows reports how many tokens the head takes at once.
 func (g *Graph) HeadRows() int { return g.atOnce }
@@ -224,7 +246,8 @@ func (g *Graph) Body(n, parts int, order Order) (Body, error) {
 }
 
 // Head records the logits of n tokens. squares is how many sums of squares the body has prepared for their final norm;
-// if it is 0, the head computes the norm itself, or what splits vectors for it does. Of the places for logits, place 1 has room for one token of each sequence.
+// if it is 0, the head computes the norm itself, or what splits vectors for it does. Of the places for logits, place 1 has room for one token of each
+// sequence, and those after it for one token.
 func (g *Graph) Head(n, squares, place int) (*Pass, error) {
 	r := g.recorder("head", n)
 	in := g.act.final
@@ -237,7 +260,7 @@ func (g *Graph) Head(n, squares, place int) (*Pass, error) {
 	default:
 		r.finalNorm()
 	}
-	r.product(&Product{g.w.Head, g.w.headBias, in, g.act.logits[place], Epilogue{Scale: g.spec.LogitScale, Softcap: g.spec.LogitSoftcap}}, g.headTokens())
+	r.product(&Product{g.w.Head, g.w.headBias, in, g.Logits(place), Epilogue{Scale: g.spec.LogitScale, Softcap: g.spec.LogitSoftcap}}, g.headTokens())
 	return r.Pass()
 }
 

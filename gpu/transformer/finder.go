@@ -25,10 +25,15 @@ const (
 
 func topGroups(vocab int) int { return (vocab + topSpan - 1) / topSpan }
 
+func topBytes(vocab int) int { return 4 * (4 + 4*topGroups(vocab) + 2*topCap) }
+
+// topStride is how far the results of steps that follow each other are apart: a binding may begin there.
+func topStride(vocab int) int { return graph.RoundUp(topBytes(vocab), gpu.Align) }
+
 // topParts is how many parts a span has whose largest logits are told apart: the more, the fewer logits are taken beyond those that
 // are wanted. Every workgroup of topk_pick reads them all.
 func topParts(vocab int, cpu bool) int {
-	most := 4096
+	most := 1024
 	if cpu {
 		most = 512
 	}
@@ -39,20 +44,22 @@ func topParts(vocab int, cpu bool) int {
 	return parts
 }
 
-func topBytes(vocab int) int { return 4 * (4 + 4*topGroups(vocab) + 2*topCap) }
-
 // finder finds the largest logits of each of several tokens, on the device.
 type finder struct {
 	kit    *graph.Kit
 	vocab  int
-	logits [2]*arena.Buffer // in either place; the second nil: there is one place
-	rows   *arena.Buffer    // of tokens, where the best are put
+	logits []*arena.Buffer // in each place
+	rows   *arena.Buffer   // of tokens, where the best are put
 	topBuffers
-	out      [2]*gpu.Readback        // where candidates are read, of logits in either place
-	programs [2]map[int]*gpu.Program // by place, by number of tokens
-	raw      []byte                  // what was read; reused, as found is
+	out      [2]*gpu.Readback // where candidates are read, of logits in even and in odd places
+	programs map[finding]*gpu.Program
+	raw      []byte // what was read; reused, as found is
 	found    []Top
 }
+
+// finding names how candidates are found: of how many tokens, and where their logits are. At the end of steps, as many as last
+// says, the candidates of all are copied to where they are read; 0: they are not.
+type finding struct{ n, place, last int }
 
 // topBuffers are what a finder has on the device.
 type topBuffers struct {
@@ -60,26 +67,27 @@ type topBuffers struct {
 	parts *arena.Buffer // the largest logits of parts, likewise
 }
 
-// reserveTop reserves them for a number of tokens at once, and counts the memory that they are
-// read through, once for each place of logits.
+// reserveTop reserves them for a number of tokens at once, or for as many steps as there are pairs of places of logits, and counts the
+// memory that they are read through.
 func reserveTop(a *arena.Arena, vocab, tokens, places int) topBuffers {
-	a.Count(purposeSampling, places*tokens*topBytes(vocab))
+	size := max(tokens*topBytes(vocab), places/2*topStride(vocab))
+	a.Count(purposeSampling, min(places, 2)*size)
 	return topBuffers{
-		top:   a.Reserve(purposeSampling, tokens*topBytes(vocab), gpu.Storage),
+		top:   a.Reserve(purposeSampling, size, gpu.Storage),
 		parts: a.Reserve(purposeSampling, tokens*4*topParts(vocab, false)*topGroups(vocab), gpu.Storage),
 	}
 }
 
-// newFinder returns a finder for logits [tokens][vocab], of as many tokens at once as b has room for.
-func newFinder(kit *graph.Kit, vocab int, logits [2]*arena.Buffer, rows *arena.Buffer, b topBuffers) (*finder, error) {
+// newFinder returns a finder for logits [tokens][vocab] in the places that graph.Places counts, of as many tokens at once as b has
+// room for.
+func newFinder(kit *graph.Kit, vocab int, logits []*arena.Buffer, rows *arena.Buffer, b topBuffers) (*finder, error) {
 	size := b.top.Size()
-	f := &finder{kit: kit, vocab: vocab, logits: logits, rows: rows, topBuffers: b, raw: make([]byte, size), found: make([]Top, int(size)/topBytes(vocab))}
-	for i, buffer := range logits {
+	f := &finder{
+		kit: kit, vocab: vocab, logits: logits, rows: rows, topBuffers: b, programs: map[finding]*gpu.Program{},
+		raw: make([]byte, size), found: make([]Top, int(size)/topBytes(vocab)),
+	}
+	for i := range min(len(logits), 2) {
 		var err error
-		if buffer == nil {
-			break
-		}
-		f.programs[i] = map[int]*gpu.Program{}
 		if f.out[i], err = kit.Device().NewReadback(purposeSampling, size); err != nil {
 			return f, err
 		}
@@ -94,29 +102,38 @@ func (f *finder) close() {
 	}
 }
 
-// record records how the candidates of n tokens are found and copied to where they are read.
-func (f *finder) record(n, place int) (*graph.Pass, error) {
-	r := f.kit.Recorder("candidates", n)
-	for _, k := range []string{"topk_max", "topk_pick"} {
+// record records it.
+func (f *finder) record(k finding) (*graph.Pass, error) {
+	r := f.kit.Recorder("candidates", k.n)
+	top := f.top
+	if step := k.place / 2; step > 0 {
+		top = top.Part(uint64(step*topStride(f.vocab)), uint64(topBytes(f.vocab)))
+	}
+	for _, name := range []string{"topk_max", "topk_pick"} {
 		c := kernels.Consts{"VOCAB": f.vocab, "SPAN": topSpan, "CAP": topCap, "LANES": topLanes, "PARTS": topParts(f.vocab, f.kit.Device().OnCPU())}
-		buffers := []*arena.Buffer{f.logits[place], f.top, f.parts}
-		if k == "topk_pick" {
+		buffers := []*arena.Buffer{f.logits[k.place], top, f.parts}
+		if name == "topk_pick" {
 			c["K"], c["BUCKETS"], c["WIDTH"] = min(topMin, f.vocab), topBuckets, topWidth
 			buffers = append(buffers, f.rows)
 		}
-		r.Dispatch(k, c, topGroups(f.vocab), n, buffers...)
+		r.Dispatch(name, c, topGroups(f.vocab), k.n, buffers...)
 	}
-	size := uint64(n * topBytes(f.vocab))
-	r.Copy(f.out[place].Range(size), f.top.Part(0, size).Range())
+	if k.last > 0 {
+		size := uint64(f.size(k.n, k.last))
+		r.Copy(f.out[k.place%2].Range(size), f.top.Part(0, size).Range())
+	}
 	return r.Pass()
 }
 
+// size is how many bytes the candidates of n tokens take in steps, of one token if there are several.
+func (f *finder) size(n, steps int) int { return (steps-1)*topStride(f.vocab) + n*topBytes(f.vocab) }
+
 // program returns the program that does it.
-func (f *finder) program(n, place int) (*gpu.Program, error) {
-	if p := f.programs[place][n]; p != nil {
+func (f *finder) program(k finding) (*gpu.Program, error) {
+	if p := f.programs[k]; p != nil {
 		return p, nil
 	}
-	pass, err := f.record(n, place)
+	pass, err := f.record(k)
 	if err != nil {
 		return nil, err
 	}
@@ -124,30 +141,35 @@ func (f *finder) program(n, place int) (*gpu.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.programs[place][n] = p
+	f.programs[k] = p
 	return p, nil
 }
 
 // run finds the candidates of n tokens' logits.
 func (f *finder) run(ctx context.Context, n int) ([]Top, error) {
-	p, err := f.program(n, 0)
+	p, err := f.program(finding{n, 0, 1})
 	if err != nil {
 		return nil, err
 	}
 	if err := f.kit.Device().Run(p); err != nil {
 		return nil, err
 	}
-	return f.read(ctx, 0, n)
+	return f.read(ctx, 0, n, 1)
 }
 
-// read waits for the candidates of n tokens' logits in one of the places. The slice is reused.
-func (f *finder) read(ctx context.Context, place, n int) ([]Top, error) {
-	size := topBytes(f.vocab)
-	if err := f.out[place].Read(ctx, f.raw[:n*size]); err != nil {
+// read waits for the candidates of n tokens' logits in one of the first two places, and reads those of that many steps; it returns
+// the first step's. The slice is reused.
+func (f *finder) read(ctx context.Context, place, n, steps int) ([]Top, error) {
+	if err := f.out[place].Read(ctx, f.raw[:f.size(n, steps)]); err != nil {
 		return nil, err
 	}
+	return f.parse(n, 0)
+}
+
+// parse returns the candidates of n tokens in one of the steps that were read. The slice is reused.
+func (f *finder) parse(n, step int) ([]Top, error) {
 	for i := range n {
-		if err := f.found[i].parse(f.raw[i*size:(i+1)*size], f.vocab); err != nil {
+		if err := f.found[i].parse(f.raw[step*topStride(f.vocab)+i*topBytes(f.vocab):][:topBytes(f.vocab)], f.vocab); err != nil {
 			return nil, fmt.Errorf("sequence %d: %w", i, err)
 		}
 	}

@@ -105,7 +105,7 @@ func (t *Transformer) feedRows(ctx context.Context, rows []graph.Row, order grap
 
 // runHead makes the logits of n tokens of the chunk, from the given one on.
 func (t *Transformer) runHead(left leaving, from, n int) error {
-	t.lead.place = 0
+	t.lead.place, t.lead.at = 0, 0
 	if err := t.graph.SetHead(n, from); err != nil {
 		return err
 	}

@@ -6,26 +6,52 @@ import (
 	"github.com/llama-webgpu/llama-webgpu/gpu/graph"
 )
 
-// lead is the device's lead over the caller: while the caller looks at a step's candidates, the next step already runs with
+// lead is the device's lead over the caller: while the caller looks at a step's candidates, the next steps already run with
 // the best one of each sequence, which the device has put in place of the tokens itself. If the next call feeds exactly these
-// tokens, it finds its results made; otherwise they are dropped, and only the odds remember them. A step that is dropped has
-// written one position of its sequences' caches: `reached` counts it.
+// tokens, it finds its results made; otherwise all that runs is dropped, and only the odds remember it. Steps that are dropped have
+// written positions of their sequences' caches: `reached` counts them.
+//
+// Short steps of one token go to the device a few at a time, and their candidates come back together, because it takes the device as
+// long as a fortieth of such a step to begin a submission and to copy what it has found.
 type lead struct {
 	able    bool        // the model and the device allow it
-	always  bool        // whatever the odds; for tests
+	always  bool        // whatever the odds and however long a step takes; for tests
+	most    int         // steps that may be sent at a time
 	rows    []graph.Row // that the last step was fed; none: something else was done since
 	reloads int64       // of the weights, when it was
-	under   bool        // the step after it is under way
+	place   int         // of the first two: where the results are that were sent with the last step's; the lead's are in the other
+	at      int         // which of the steps there the last step was
+	steps   int         // how many there are
+	under   int         // how many are under way in the other place
+	hits    int         // steps in a row that were under way, or would have been
 	taken   int         // steps that were under way when they were asked for
-	place   int         // of the two, where the last step's results are; the lead's are in the other
 	odds    odds
 }
 
+// leadTime is how long steps take at most that are sent together, and leadHits after how many hits it is one more: what a miss costs
+// is less than what they have saved.
+const (
+	leadTime = 3 * time.Millisecond
+	leadHits = 16
+)
+
 // canLead reports whether steps may run before they are asked for: not where a state would have to be taken back, nor where the
 // device takes the processor's time from the caller.
-func (t *Transformer) canLead() bool { return t.graph.Places() == 2 && !t.dev.OnCPU() }
+func (t *Transformer) canLead() bool { return t.graph.Places() > 1 && !t.dev.OnCPU() }
 
-// take reports whether the step that rows ask for is under way; the caller has to send it if not.
+// mostSteps is how many steps may be sent at a time: as many as there are places for the logits of, and no more than leave in a cache
+// what the next token sees if all are dropped that are under way, twice as many but one.
+func (t *Transformer) mostSteps() int {
+	most := t.graph.Places() / 2
+	for i := range t.graph.Layers() {
+		if c := t.graph.Cache(i); c.K != nil {
+			most = min(most, (c.Cap-c.Window+2)/2)
+		}
+	}
+	return max(most, 1)
+}
+
+// take reports whether the step that rows ask for is under way, or made already; the caller has to send it if not.
 func (t *Transformer) take(rows []graph.Row) bool {
 	l := &t.lead
 	hit := len(rows) == len(l.rows) && l.reloads == t.weights.Reloads()
@@ -34,35 +60,50 @@ func (t *Transformer) take(rows []graph.Row) bool {
 		hit = now == graph.Row{Token: t.finder.found[i].best, Position: last.Position + 1, Sequence: last.Sequence}
 	}
 	l.odds.judge(len(l.rows) > 0, hit)
-	hit = hit && l.under
-	if hit {
-		l.taken++
-		l.place = 1 - l.place
+	l.rows = l.rows[:0]
+	switch {
+	case !hit:
+		l.hits, l.under = 0, 0
+		return false
+	case l.at+1 < l.steps:
+		l.at++
+	case l.under > 0:
+		l.place, l.at, l.steps, l.under = 1-l.place, 0, l.under, 0
+	default:
+		l.hits++
+		return false
 	}
-	l.rows, l.under = l.rows[:0], false
-	return hit
+	l.hits++
+	l.taken++
+	return true
 }
 
 // dropLead is for whatever else is done with the sequences: the next step is not what it would have been.
 func (t *Transformer) dropLead() {
 	if l := &t.lead; len(l.rows) > 0 {
-		l.rows, l.under = l.rows[:0], false
+		l.rows, l.under, l.hits = l.rows[:0], 0, 0
 		l.odds.judge(true, false)
 	}
 }
 
-// mayLead reports whether the step after one of rows, which were fed, should run ahead.
-func (t *Transformer) mayLead(rows []graph.Row) bool {
+// mayLead reports whether steps after those of rows, which were fed, should run ahead.
+func (t *Transformer) mayLead() bool {
 	l := &t.lead
-	if !l.able || l.odds.saved <= 0 && !l.always {
-		return false
+	return l.able && (l.odds.saved > 0 || l.always)
+}
+
+// atOnce is how many steps of n tokens are to be sent together, the first of which makes the longest sequence that many positions
+// long; 0: there is no room for any.
+func (t *Transformer) atOnce(n, context int) int {
+	l, steps := &t.lead, 1
+	switch {
+	case n > 1:
+	case l.always:
+		steps = l.most
+	case l.odds.step > 0:
+		steps = max(1, min(l.most, 1+l.hits/leadHits, int(leadTime/l.odds.step)))
 	}
-	for _, r := range rows {
-		if r.Position+1 >= min(t.most(), t.opts.MaxSeqLen) {
-			return false
-		}
-	}
-	return true
+	return max(0, min(steps, min(t.most(), t.opts.MaxSeqLen)-context+1))
 }
 
 // odds decide whether running ahead pays. Each step that goes on with the best candidates would have saved the time for which

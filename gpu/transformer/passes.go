@@ -99,7 +99,7 @@ func (t *Transformer) record(key bodyKey, m int) ([]*graph.Pass, error) {
 	if err != nil {
 		return nil, err
 	}
-	top, err := t.finder.record(m, 0)
+	top, err := t.finder.record(finding{m, 0, 1})
 	return append(slices.Clone(b.Passes), head, top), err
 }
 

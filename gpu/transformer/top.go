@@ -82,5 +82,5 @@ func (t *Transformer) batch(sequences []int, tokens []int32) ([]graph.Row, error
 // LogitsOf reads all logits [VocabSize] of the i-th token that TopOf was last asked for.
 func (t *Transformer) LogitsOf(ctx context.Context, i int) ([]float32, error) {
 	logits := make([]float32, t.VocabSize())
-	return logits, t.graph.ReadFloats(ctx, t.graph.Logits(t.lead.place).Buffer, i*len(logits), logits)
+	return logits, t.graph.ReadFloats(ctx, t.graph.Logits(t.lead.place+2*t.lead.at).Buffer, i*len(logits), logits)
 }

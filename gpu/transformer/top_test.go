@@ -64,7 +64,7 @@ func topOf(t *testing.T, dev *gpu.Device, logits []float32) (r Top) {
 	if err := a.Allocate(); err != nil {
 		t.Fatal(err)
 	}
-	f, err := newFinder(kit, vocab, [2]*arena.Buffer{in}, rows, top)
+	f, err := newFinder(kit, vocab, []*arena.Buffer{in}, rows, top)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,8 +81,8 @@ type Transformer struct {
 	passes    passes
 	finder    *finder
 	sequences sequences
-	ahead     [2]ahead     // the steps that are encoded before their tokens are known
-	lead      lead         // the step that runs before they are
+	ahead     [2]ahead     // steps that are encoded before their tokens are known
+	lead      lead         // steps that run before they are
 	paced     [2]gpu.Fence // after the last two chunks of a prompt, the older one first
 	rows      []graph.Row  // reused, so that a token allocates nothing
 	copying   *gpu.Program // see CopyFrom; nil before the first
@@ -144,10 +144,14 @@ func (t *Transformer) Beside(src Source, o Options) (*Transformer, error) {
 // the caller.
 func open(dev *gpu.Device, src Source, p *plan) (*Transformer, error) {
 	t := &Transformer{plan: *p, dev: dev, passes: newPasses(p.graph), sequences: newSequences(p.opts.MaxBatch)}
-	t.lead.able, t.lead.odds = t.canLead(), newOdds()
+	t.lead.able, t.lead.most, t.lead.odds = t.canLead(), t.mostSteps(), newOdds()
 	err := t.allocate(dev, src, p.arena, p.weights)
 	if err == nil {
-		t.finder, err = newFinder(p.graph.Kit, t.VocabSize(), [2]*arena.Buffer{p.graph.Logits(0).Buffer, p.graph.Logits(1).Buffer}, p.graph.Rows(), p.top)
+		var logits []*arena.Buffer
+		for place := range p.graph.Places() {
+			logits = append(logits, p.graph.Logits(place).Buffer)
+		}
+		t.finder, err = newFinder(p.graph.Kit, t.VocabSize(), logits, p.graph.Rows(), p.top)
 	}
 	if err == nil {
 		err = t.graph.Begin()

@@ -95,7 +95,7 @@ func (t *Transformer) WarmStep(n int) (compile func(ctx context.Context) (compil
 // prepare makes the programs of a pass.
 func (t *Transformer) prepare(key bodyKey) error {
 	if key.n <= t.opts.MaxBatch {
-		_, err := t.step(0, key)
+		_, err := t.stepPrograms(0, stepsKey{1, [mostAhead]bodyKey{key}})
 		return err
 	}
 	b, err := t.passes.body(key)
@@ -105,6 +105,6 @@ func (t *Transformer) prepare(key bodyKey) error {
 	if _, err := t.passes.head(headAt(key.n-1, 1, b.squares, 0)); err != nil {
 		return err
 	}
-	_, err = t.finder.program(1, 0)
+	_, err = t.finder.program(finding{1, 0, 1})
 	return err
 }

@@ -11,6 +11,7 @@ const K: u32 = 64u;
 
 const EACH: u32 = (BUCKETS + LANES - 1u) / LANES; // buckets of a thread
 const FEW: u32 = (TOPS + LANES - 1u) / LANES;     // parts of a thread
+const SPANS: u32 = (GROUPS + LANES - 1u) / LANES; // spans of a thread of the first workgroup
 const RUN: u32 = 16u;                            // threads that are added up together, a divisor of LANES
 const RUNS: u32 = LANES / RUN;
 
@@ -30,13 +31,10 @@ var<workgroup> best: atomic<u32>;
 fn highest(v: f32, lane: u32) -> f32 {
   most[lane] = v;
   workgroupBarrier();
-  if (lane < RUNS) {
-    var top = most[lane];
-    for (var i = 0u; i < RUN; i++) { top = max(top, most[i * RUNS + lane]); } // unroll
-    mostly[lane] = top;
-  }
+  var top = v;
+  for (var i = 0u; i < RUN; i++) { top = max(top, most[i * RUNS + lane % RUNS]); } // unroll
+  if (lane < RUNS) { mostly[lane] = top; }
   workgroupBarrier();
-  var top = mostly[0];
   for (var i = 0u; i < RUNS; i++) { top = max(top, mostly[i]); } // unroll
   return top;
 }
@@ -75,9 +73,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var k = 0u; k < FEW; k++) { // unroll
     let i = k * LANES + lane;
     parts[k] = select(LEAST, tops[group.y * TOPS + min(i, TOPS - 1u)], i < TOPS);
+    own_most = max(own_most, parts[k]);
   }
   for (var k = 0u; k < OWN; k++) { own[k] = logit(group, lane, k); } // unroll
-  for (var k = 0u; k < FEW; k++) { own_most = max(own_most, parts[k]); } // unroll
+  var highs: array<f32, SPANS>; // the largest logits of spans, and their ids
+  var ids: array<u32, SPANS>;
+  if (group.x == 0u) {
+    for (var k = 0u; k < SPANS; k++) { // unroll
+      let i = min(k * LANES + lane, GROUPS - 1u);
+      highs[k] = bitcast<f32>(atomicLoad(&out[o + 4u + 4u * i]));
+      ids[k] = atomicLoad(&out[o + 5u + 4u * i]);
+    }
+  }
   for (var i = lane; i < BUCKETS; i += LANES) { atomicStore(&buckets[i], 0u); }
   if (lane == 0u) {
     atomicStore(&few, 0u);
@@ -89,17 +96,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (bucket < f32(BUCKETS)) { atomicAdd(&buckets[u32(bucket)], 1u); }
   }
   if (group.x == 0u) {
-    for (var i = lane; i < GROUPS; i += LANES) {
-      if (bitcast<f32>(atomicLoad(&out[o + 4u + 4u * i])) == top) { atomicMin(&best, atomicLoad(&out[o + 5u + 4u * i])); }
+    for (var k = 0u; k < SPANS; k++) { // unroll
+      if (highs[k] == top) { atomicMin(&best, ids[k]); }
     }
   }
   workgroupBarrier();
   let bound = f32(taken(lane));
   if (group.x == 0u && lane == 0u) {
     let id = atomicLoad(&best);
-    let row = rows[group.y];
     atomicStore(&out[o + 1u], id);
-    rows[group.y] = vec4<u32>(id, row.y + 1u, row.z, 0u);
+    rows[group.y] = vec4<u32>(id, rows[group.y].y + 1u, rows[group.y].z, 0u);
   }
   for (var k = 0u; k < OWN; k++) { // unroll
     if ((top - own[k]) / WIDTH < bound) {

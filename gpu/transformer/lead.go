@@ -31,7 +31,7 @@ type lead struct {
 // leadTime is how long steps take at most that are sent together, and leadHits after how many hits it is one more: what a miss costs
 // is less than what they have saved.
 const (
-	leadTime = 3 * time.Millisecond
+	leadTime = 4 * time.Millisecond
 	leadHits = 16
 )
 

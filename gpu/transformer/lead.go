@@ -32,7 +32,7 @@ type lead struct {
 // is less than what they have saved.
 const (
 	leadTime = 4 * time.Millisecond
-	leadHits = 16
+	leadHits = 8
 )
 
 // canLead reports whether steps may run before they are asked for: not where a state would have to be taken back, nor where the

@@ -82,6 +82,9 @@ func (c matrixCase) int8(t *testing.T) {
 	}
 	limbs, units, factors := make([]uint32, 16*wide*(2-both)*d.cols/4), make([]float32, d.cols/chunk*wide*32), make([]float32, c.tokens)
 	maps.Copy(split, kernels.Consts{"COLS": d.cols, "WIDTH": c.width, "STRIDE": d.xStride, "WIDE": wide, "BOTH": both})
+	for i := range units {
+		units[i] = float32(math.NaN()) // of tokens that are not there
+	}
 	launch(t, "split_int8", split, c.tokens, (d.cols+1023)/1024, x, nil, limbs, units, factors, []uint32{uint32(c.tokens), 0, 0, 0})
 	for i := range factors {
 		factors[i] = 4

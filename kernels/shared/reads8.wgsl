@@ -12,9 +12,11 @@ fn codes_at(row: u32, s: u32, thread: u32) -> vec4<u32> {
 
 fn limbs_at(s: u32, e: u32) -> vec4<u32> { return limbs[min(s, STEPS - 1u) * X_ALL + min(e, X_ALL - 1u)]; }
 
-// units_at returns vector e of the units from step s on, or the last one.
+// units_at returns vector e of the units from step s on; beyond the last step those of the same tokens there, for what is multiplied by
+// zero has to be finite, and units of tokens that are not there need not be.
 fn units_at(s: u32, e: u32) -> vec4<f32> {
-  return units[min(s * (CHUNKS * WIDE) + e / U_ROW, STEPS * CHUNKS * WIDE - 1u) * 8u + e % U_ROW];
+  let row = s * (CHUNKS * WIDE) + e / U_ROW;
+  return units[min(row, (STEPS - 1u) * (CHUNKS * WIDE) + row % (CHUNKS * WIDE)) * 8u + e % U_ROW];
 }
 
 // four_heads_at returns words 4·i to 4·i + 3 of h for the steps of a row from s on, where they lie in one vector.

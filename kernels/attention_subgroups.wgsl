@@ -4,11 +4,12 @@
 //   rows [t] (token, position, sequence, 0)   angles as in rope
 //   TURN = 1: x [t][X_STRIDE/4]: q [HEADS][DIM], k [KV_HEADS][DIM], v, vec4<f32>; tokens are of different sequences; key and value
 //   are appended to the cache by one of the workgroups that share them, and none reads them there   0: x: q, scaled
+//   ADDENDS > 0: x [ADDENDS][16·PANELS][X_STRIDE/4] is to be added up first, with b [X_STRIDE] f32 if BIAS = 1
 //   kc, vc [sequence][KV_HEADS][CAP][DIM/8] vec4<u32>, float16
 //   parts: see joined, if JOIN = 1   next: [t] the heads as limbs if LIMBS = 1, as LIMBS = 2 says, or [t][O_STRIDE] f32; or parts for
 //   attention_join, if there are several and JOIN = 0
 //   one workgroup computes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES), y = t
-// with shared/rotated.wgsl: ROT, INTERLEAVED, partner, rotated
+// with shared/rotated.wgsl: ROT, INTERLEAVED, partner, angle, rotated
 // with shared/window.wgsl: WINDOW, CHUNK, first
 // with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
 // with shared/parts.wgsl: Part, part_of, slot, low, high
@@ -30,6 +31,8 @@ const SIZE: u32 = 8u;      // threads that a subgroup has at least, a power of t
 const QUERIES: u32 = 2u;   // a divisor of HEADS/KV_HEADS, at most 4
 const SPLITS: u32 = 1u;
 const TURN: u32 = 1u;
+const ADDENDS: u32 = 0u;   // parts of the product that makes x; 0: it is added up
+const BIAS: u32 = 0u;      // 1: … and what is added to them
 const X_STRIDE: u32 = 512u;
 const O_STRIDE: u32 = 256u;
 const CAP: u32 = 1024u;    // positions in the cache
@@ -55,20 +58,29 @@ const ACC: u32 = QUERIES * 2u;
 const TURNED: u32 = (QUERIES + 2u) * DIM;
 const TURNED_QUADS: u32 = TURN * (TURNED / 4u - 1u) + 1u;
 const TURNS: u32 = (TURNED + LANES - 1u) / LANES;
+const TERMS: u32 = ADDENDS + 1u / (ADDENDS + 1u); // at least 1
+const GATHERED: u32 = ADDENDS / TERMS; // 1: there are addends
+const WHOLE_QUADS: u32 = GATHERED * (TURNED / 4u - 1u) + 1u;
+const GATHERS: u32 = (WHOLE_QUADS + LANES - 1u) / LANES;
 const SLACK: f32 = 4.0;          // by which a score may exceed what exponentials are relative to
 
 @group(0) @binding(0) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> angles: array<vec2<f32>>; // if TURN
-@group(0) @binding(3) var<storage, read_write> kc: array<vec4<u32>>;
-@group(0) @binding(4) var<storage, read_write> vc: array<vec4<u32>>;
-@group(0) @binding(5) var<storage, read> sinks: array<f32>; // if SINKS: [HEADS]
-@group(0) @binding(6) var<storage, read_write> parts: array<atomic<u32>>; // if JOIN
-@group(0) @binding(7) var<storage, read_write> next: array<u32>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>; // if BIAS
+@group(0) @binding(3) var<storage, read> angles: array<vec2<f32>>; // if TURN
+@group(0) @binding(4) var<storage, read_write> kc: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> vc: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read> sinks: array<f32>; // if SINKS: [HEADS]
+@group(0) @binding(7) var<storage, read_write> parts: array<atomic<u32>>; // if JOIN
+@group(0) @binding(8) var<storage, read_write> next: array<u32>;
 
 var<workgroup> turned: array<vec4<f32>, TURNED_QUADS>; // the queries and the new key after the rotation, then the value
+var<workgroup> whole: array<vec4<f32>, WHOLE_QUADS>;   // the same before it, if there are addends
 
-fn element(i: u32) -> f32 { return x[i / 4u][i % 4u]; }
+fn element(i: u32) -> f32 {
+  if (ADDENDS > 0u) { return whole[i / 4u % WHOLE_QUADS][i % 4u]; }
+  return x[i / 4u][i % 4u];
+}
 
 // new_octet returns an octet of the new key, or value, as the cache has it.
 fn new_octet(row: u32, octet: u32) -> vec4<u32> {
@@ -76,16 +88,39 @@ fn new_octet(row: u32, octet: u32) -> vec4<u32> {
   return packed(turned[at % TURNED_QUADS], turned[(at + 1u) % TURNED_QUADS]);
 }
 
-// turn brings to turned what head at and those after it need of the token whose x begins at base.
-fn turn(base: u32, at: u32, kv: u32, position: u32, lane: u32) {
+// row_of returns which row of x a row of turned is: those of heads from at on, then a key and a value.
+fn row_of(row: u32, at: u32, kv: u32) -> u32 { return select(at + row, HEADS + kv + (row - QUERIES) * KV_HEADS, row >= QUERIES); }
+
+// gather brings to whole what turn needs of token t: it reads all addends before it waits for any.
+fn gather(t: u32, at: u32, kv: u32, lane: u32) {
+  var sums: array<vec4<f32>, GATHERS>;
+  for (var k = 0u; k < GATHERS; k++) { // unroll
+    let i = min(lane + k * LANES, WHOLE_QUADS - 1u);
+    let quad = row_of(i / (DIM / 4u), at, kv) * (DIM / 4u) + i % (DIM / 4u);
+    if (BIAS == 1u) { sums[k] = b[quad]; }
+    for (var a = 0u; a < TERMS; a++) { sums[k] += x[(a * (16u * PANELS) + t) * (X_STRIDE / 4u) + quad]; } // unroll
+  }
+  for (var k = 0u; k < GATHERS; k++) { // unroll
+    if (lane + k * LANES < WHOLE_QUADS) { whole[lane + k * LANES] = sums[k]; }
+  }
+}
+
+// turn brings to turned what head at and those after it need of token t.
+fn turn(t: u32, at: u32, kv: u32, position: u32, lane: u32) {
+  var by: array<vec2<f32>, TURNS>;
+  for (var k = 0u; k < TURNS; k++) { by[k] = angle((lane + k * LANES) % DIM, position); } // unroll
+  if (ADDENDS > 0u) {
+    gather(t, at, kv, lane);
+    workgroupBarrier();
+  }
   for (var k = 0u; k < TURNS; k++) { // unroll
     let i = lane + k * LANES;
     let row = i / DIM;
     let e = i % DIM;
     if (row < QUERIES + 2u) {
-      let begins = base + select(at + row, HEADS + kv + (row - QUERIES) * KV_HEADS, row >= QUERIES) * DIM;
+      let begins = select(t * X_STRIDE + row_of(row, at, kv) * DIM, row * DIM, ADDENDS > 0u);
       var v = element(begins + e);
-      if (row <= QUERIES) { v = rotated(v, element(begins + partner(e)), e, position) * select(SCALE, 1.0, row == QUERIES); }
+      if (row <= QUERIES) { v = rotated(v, element(begins + partner(e)), e, by[k]) * select(SCALE, 1.0, row == QUERIES); }
       turned[i / 4u][i % 4u] = v;
     }
   }
@@ -116,7 +151,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var i = 0u; i < EACH; i++) { values[i] = vc[slot(part, part.p0 + i * SIDES + side) + column]; } // unroll
   let newest = TURN == 1u && part.p0 <= part.position && part.end > part.position; // whether this part has the token's own position
   if (TURN == 1u) {
-    turn(group.y * X_STRIDE, head, kv, part.position, lane);
+    turn(group.y, head, kv, part.position, lane);
     workgroupBarrier();
     if (newest && head % (HEADS / KV_HEADS) == 0u && lane < OCTETS) {
       let to = (part.base + part.position % CAP) * OCTETS + lane;

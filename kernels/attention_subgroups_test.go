@@ -86,7 +86,7 @@ func TestAttentionSubgroups(t *testing.T) {
 		c.kvBits = 16
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			testAttention(t, c.attentionCase, func(t *testing.T, consts kernels.Consts, n int, rows []uint32, q []float32, kc, vc []uint32, o []float32) {
-				inputs := []any{rows, q, nil, kc, vc, c.sinksOr()}
+				inputs := []any{rows, q, nil, nil, kc, vc, c.sinksOr()}
 				joined := kernels.Consts{}
 				c.join(t, consts, n, o, func(consts kernels.Consts, to []float32, next []uint32) {
 					consts["X_STRIDE"], consts["TURN"] = consts["Q_STRIDE"], 0
@@ -127,6 +127,7 @@ func TestAttentionSubgroupsTurned(t *testing.T) {
 func (c tokenCase) testSubgroups(t *testing.T) {
 	width := (c.heads + 2*c.kvHeads) * c.dim
 	x := normals(random(uint64(c.rot)), 2*width, 0, 1)
+	addends, bias := apart(x, width, 3)
 	heads, turn, core := c.consts()
 	core["LIMBS"] = 0
 	sinks, angles := normals(random(3), c.heads, 0, 1), c.angles()
@@ -151,22 +152,55 @@ func (c tokenCase) testSubgroups(t *testing.T) {
 		in.rows, q, in.kc, in.vc, sinks, in.o, in.next)
 	want := joined(in)
 	for join := range 1 + asInt(c.splits > 1) {
-		got := both()
-		consts := together(heads, turn, core, kernels.Consts{"X_STRIDE": width, "JOIN": join})
-		runSubgroups(t, c.dim, 2, consts, []any{got.rows, x, angles, got.kc, got.vc, sinks}, got.o, nil)
-		o := got.o
-		if join == 0 {
-			o = joined(got)
-		}
-		if !slices.Equal(in.kc, got.kc) || !slices.Equal(in.vc, got.vc) {
-			t.Error("keys and values are not those that rope appends")
-		}
-		for i, w := range want {
-			if d := math.Abs(float64(w - o[i])); !(d <= 1e-5) {
-				t.Fatalf("joined by itself: %v: element %d: %v, want %v", join == 1, i, o[i], w)
+		for _, from := range []struct {
+			x, b   []float32
+			consts kernels.Consts
+		}{
+			{x, nil, nil},
+			{addends, nil, kernels.Consts{"ADDENDS": 4}},
+			{addends[16*width:], bias, kernels.Consts{"ADDENDS": 3, "BIAS": 1}},
+		} {
+			got := both()
+			consts := together(heads, turn, core, kernels.Consts{"X_STRIDE": width, "JOIN": join}, from.consts)
+			runSubgroups(t, c.dim, 2, consts, []any{got.rows, from.x, from.b, angles, got.kc, got.vc, sinks}, got.o, nil)
+			o := got.o
+			if join == 0 {
+				o = joined(got)
+			}
+			if !slices.Equal(in.kc, got.kc) || !slices.Equal(in.vc, got.vc) {
+				t.Errorf("%v: keys and values are not those that rope appends", from.consts)
+			}
+			for i, w := range want {
+				if d := math.Abs(float64(w - o[i])); !(d <= 1e-5) {
+					t.Fatalf("joined by itself: %v, %v: element %d: %v, want %v", join == 1, from.consts, i, o[i], w)
+				}
 			}
 		}
 	}
+}
+
+// apart returns what adds up to vectors of this width, exactly and in any order: for as many as 16 of them bias, and then several addends.
+func apart(x []float32, width, count int) (addends, bias []float32) {
+	rng := random(7)
+	addends = filled((count + 1) * 16 * width)
+	for range width {
+		bias = append(bias, float32(rng.IntN(64)-32)/8)
+	}
+	for t := range len(x) / width {
+		for i := range width {
+			at := t*width + i
+			x[at] = float32(math.Round(float64(x[at])*1024)) / 1024
+			rest := x[at] - bias[i]
+			addends[at] = bias[i]
+			for a := 1; a < count; a++ {
+				v := float32(rng.IntN(64)-32) / 16
+				addends[a*16*width+at] = v
+				rest -= v
+			}
+			addends[count*16*width+at] = rest
+		}
+	}
+	return addends, bias
 }
 
 // TestAttentionSubgroupsChunks compares the heads that the kernel stores for matvec_int8 with what split_int8 makes of them.
@@ -191,10 +225,10 @@ func TestAttentionSubgroupsChunks(t *testing.T) {
 			for kind, result := range map[int]any{0: o, 2: next} {
 				core["LIMBS"] = kind
 				k := subgroupsKernel(t, c.dim, 32, together(heads, turn, core, kernels.Consts{"X_STRIDE": width, "BITS": c.bits, "UNIT_COLS": chunk, "BOTH": c.both, "UNITS": len(limbs)}))
-				launchKernel(t, k, c.heads/c.shared, 2, in.rows, normals(random(1), 2*width, 0, 1), c.angles(), in.kc, in.vc, nil, nil, result)
+				launchKernel(t, k, c.heads/c.shared, 2, in.rows, normals(random(1), 2*width, 0, 1), nil, c.angles(), in.kc, in.vc, nil, nil, result)
 			}
 			launch(t, "split_int8", kernels.Consts{"BITS": c.bits, "BLOCK": c.block, "WOVEN": 0, "COLS": cols, "WIDTH": cols, "STRIDE": cols, "BOTH": c.both},
-				2, (cols+1023)/1024, o, nil, limbs, units, make([]float32, 2), []uint32{2, 0, 0, 0})
+				2, (cols+1023)/1024, o, nil, nil, nil, limbs, units, nil, []uint32{2, 0, 0, 0})
 			for _, u := range units {
 				limbs = append(limbs, math.Float32bits(u))
 			}

@@ -3,7 +3,7 @@
 //   rows [1] (token, position, sequence, 0)   x: q [HEADS][DIM], k [KV_HEADS][DIM], v, f32   angles as in rope
 //   kc, vc [sequence][KV_HEADS][CAP][DIM/8] vec4<u32>, float16   o, next: as in attention_split
 //   one workgroup computes QUERIES heads that share keys, over one part: x = part + SPLITS·(head/QUERIES)
-// with shared/rotated.wgsl: ROT, INTERLEAVED, partner, rotated
+// with shared/rotated.wgsl: ROT, INTERLEAVED, partner, angle, rotated
 // with shared/window.wgsl: WINDOW, CHUNK, first
 // with shared/score.wgsl: SOFTCAP, ALIBI, ALIBI_SCALE, scored
 // with shared/limbs.wgsl: LIMIT, limbs_whole, limbs_pack, limbs_unit
@@ -72,7 +72,7 @@ fn rotate(at: u32, kv: u32, position: u32, lane: u32) {
   workgroupBarrier();
   for (var i = lane; i < TURNED; i += LANES) {
     let e = i % DIM;
-    turned[i] = rotated(head[i], head[i - e + partner(e)], e, position) * select(SCALE, 1.0, i >= QUERIES * DIM);
+    turned[i] = rotated(head[i], head[i - e + partner(e)], e, angle(e, position)) * select(SCALE, 1.0, i >= QUERIES * DIM);
   }
   workgroupBarrier();
 }

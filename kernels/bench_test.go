@@ -135,9 +135,9 @@ func BenchmarkAttention(b *testing.B) {
 			own["X_STRIDE"], own["TURN"], own["SPAN"], own["SIZE"] = heads*dim, 0, dim/8, f.SubgroupSize
 			run("attention_subgroups", own, func(parts, o []float32) []any {
 				if own["JOIN"] == 1 {
-					return []any{rows, q, nil, kv, kv, nil, parts, o}
+					return []any{rows, q, nil, nil, kv, kv, nil, parts, o}
 				}
-				return []any{rows, q, nil, kv, kv, nil, nil, parts}
+				return []any{rows, q, nil, nil, kv, kv, nil, nil, parts}
 			})
 		}
 	}

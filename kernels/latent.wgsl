@@ -6,7 +6,7 @@
 //   kc [sequence][CAP][RANK+ROT], pairs of float16 (KV_BITS = 16) or f32 (32)
 //   one workgroup computes what is cached (x = 0), or one head (x − 1), of one token (y)
 // with shared/sum.wgsl: sums, total
-// with shared/rotated.wgsl: ROT, INTERLEAVED, partner, rotated
+// with shared/rotated.wgsl: ROT, INTERLEAVED, partner, angle, rotated
 const DIM: u32 = 192u;       // of a query
 const RANK: u32 = 128u;      // even
 const X_STRIDE: u32 = 512u;
@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let scale = 1.0 / sqrt(total(lane, part) / f32(RANK) + EPS);
   if (group.x > 0u) {
     let out = group.y * Y_STRIDE + group.x * CACHED - ROT;
-    for (var e = lane; e < ROT; e += LANES) { y[out + e] = SCALE * rotated(head[e], head[partner(e)], e, row.y); }
+    for (var e = lane; e < ROT; e += LANES) { y[out + e] = SCALE * rotated(head[e], head[partner(e)], e, angle(e, row.y)); }
     return;
   }
   for (var k = lane; k < RANK; k += LANES) {
@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     kept[k] = v;
     c[group.y * C_STRIDE + k] = v;
   }
-  for (var e = lane; e < ROT; e += LANES) { kept[RANK + e] = rotated(head[e], head[partner(e)], e, row.y); }
+  for (var e = lane; e < ROT; e += LANES) { kept[RANK + e] = rotated(head[e], head[partner(e)], e, angle(e, row.y)); }
   workgroupBarrier();
   let slot = (row.z * CAP + row.y % CAP) * CACHED;
   for (var i = lane; i < CACHED / 2u; i += LANES) {

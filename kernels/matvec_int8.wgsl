@@ -1,10 +1,11 @@
 // matvec_int8: matvec for several tokens by subgroup matrices of int8. Codes are multiplied as they are, by activations in two
 // limbs; sums within a chunk of columns are exact.
-//   w [rows][COLS·BITS/128] vec4<u32>, h, b, y as in matvec   limbs, units, factors: activations as split_int8 makes them
+//   w [rows][COLS·BITS/128] vec4<u32>, h, b, y as in matvec   limbs, units, squares: activations as split_int8 makes them
 //   one workgroup computes 16·HIGH·DOWN rows for up to 16·WIDE tokens; workgroup x + 65535·y
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
-// with shared/operands8.wgsl: w, h, limbs, units, factors, b, y, shape, step
+// with shared/operands8.wgsl: w, h, limbs, units, squares, b, y, shape, step
+// with shared/scaled8.wgsl: SQUARES, SQUARES_READ, factor_of
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
 // with shared/head.wgsl: head
 // with shared/matrices8.wgsl: Left, Right, Sums, multiplied, raised
@@ -25,7 +26,6 @@ const COLS: u32 = 4096u; // columns stored, a multiple of STEP_COLS
 const HEIGHT: u32 = 4096u; // rows
 const HIGH: u32 = 1u;    // panels of 16 rows of a subgroup
 const WIDE: u32 = 1u;    // panels of 16 tokens
-const SCALED: u32 = 0u;  // 1: products are multiplied by factors
 const BOTH: u32 = 0u;    // 1: up to eight tokens, whose limbs are in one panel; matrices are of eight tokens then
 const DOWN: u32 = 4u;    // subgroups of 32 threads for different rows
 const ALONG: u32 = 2u;   // … and for different columns

@@ -1,11 +1,12 @@
 // matvec_slices: matvec_int8 for 17 to 32 tokens, with activations in registers: a subgroup keeps those of its slice of columns, as
 // matrices, while it multiplies PANELS panels of 16 rows by them. The sums of all slices are added up as they become floats.
-//   w [rows][COLS·BITS/128] vec4<u32>, h, b, y as in matvec   limbs, units, factors: activations as split_int8 makes them
+//   w [rows][COLS·BITS/128] vec4<u32>, h, b, y as in matvec   limbs, units, squares: activations as split_int8 makes them
 //   one workgroup computes 16·PANELS rows for up to 16·WIDE tokens, of one of PARTS parts of the columns; workgroup x + 65535·y
 //   with several parts, y is [part][16·WIDE][HEIGHT] f32 for matvec_join
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
-// with shared/operands8.wgsl: w, h, limbs, units, factors, b, y, shape, step
+// with shared/operands8.wgsl: w, h, limbs, units, squares, b, y, shape, step
+// with shared/scaled8.wgsl: SQUARES, SQUARES_READ, factor_of
 // with shared/capped.wgsl: capped
 // with shared/put.wgsl: put
 // with shared/made.wgsl: NORM, GATED, SLOPE, CUBIC, BIAS, total, made, element
@@ -26,7 +27,6 @@ const HEIGHT: u32 = 4096u; // rows
 const WIDE: u32 = 2u;    // panels of 16 tokens
 const PANELS: u32 = 7u;  // panels of 16 rows
 const AHEAD: u32 = 1u;   // panels that are read ahead, up to four: PANELS is a multiple
-const SCALED: u32 = 0u;  // 1: products are multiplied by factors
 const PARTS: u32 = 1u;   // of a multiple of 512 columns
 
 const SLICES: u32 = 4u;  // subgroups of 32 threads, each for a step of columns
@@ -71,8 +71,7 @@ fn finish(row0: u32, part: u32, count: u32, lane: u32) {
     let t = e % OUT / (16u / (1u + GATED));
     let row = row0 + e / OUT * 16u + r;
     if (row < HEIGHT && t < step.n) {
-      factor = 1.0;
-      if (SCALED == 1u) { factor = factors[t]; }
+      factor = factor_of(t);
       lead = e / OUT;
       if (PARTS > 1u) {
         y[(part * (16u * WIDE) + t) * HEIGHT + row] = sum(r, t);

@@ -5,7 +5,7 @@
 //   kc, vc [sequence][KV_HEADS][CAP][DIM/2] u32 pairs of float16 (KV_BITS = 16), [DIM] f32 (32)
 //   one workgroup computes one head (x: queries, keys, values) of one token (y)
 // with shared/sum.wgsl: sums, total
-// with shared/rotated.wgsl: ROT, INTERLEAVED, partner, rotated
+// with shared/rotated.wgsl: ROT, INTERLEAVED, partner, angle, rotated
 const HEADS: u32 = 4u;
 const KV_HEADS: u32 = 2u;
 const DIM: u32 = 64u;        // of a head, even
@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var part = 0.0;
   for (var e = lane; e < DIM; e += LANES) {
     var v = head[e];
-    if (!isV) { v = rotated(head[e], head[partner(e)], e, row.y); }
+    if (!isV) { v = rotated(head[e], head[partner(e)], e, angle(e, row.y)); }
     turned[e] = v;
     part += v * v;
   }

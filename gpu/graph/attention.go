@@ -30,11 +30,12 @@ func (r *layers) attention(i int, in, out Vectors, e Epilogue) {
 		r.latent(i, in, out, e)
 		return
 	}
-	r.plain(w.QKV, w.qkvBias, in, a.qkv, 1)
+	turns := (r.n == 1 || r.order >= Single) && turnsInAttention(at, kv, w.qkNorm)
+	shuffles := turns && r.choose.shuffles(at, kv.Bits)
+	r.Product(&Product{w.QKV, w.qkvBias, in, a.qkv, Epilogue{Scale: 1, Loose: sliced && shuffles && !at.Gated}})
 	heads := a.of(at.Heads * at.HeadDim)
 	by := unless(at.Gated || r.tap != nil || !r.recording(), w.O) // that reads heads as they are; taps, and what begins after the heads, want floats
-	turns := (r.n == 1 || r.order >= Single) && turnsInAttention(at, kv, w.qkNorm)
-	if turns && r.choose.shuffles(at, kv.Bits) {
+	if shuffles {
 		heads.ready = r.attendShuffled(at, w.sinks, kv, true, heads, by)
 	} else if d := r.divide(at, kv); turns && r.n == 1 && d.parts == 1 {
 		heads.ready = r.attendAtOnce(at, w.sinks, kv, d, heads, r.takesLimbs(by))

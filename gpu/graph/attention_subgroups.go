@@ -83,8 +83,11 @@ func (d *division) bytes(dim, size int) int {
 	if d.joins {
 		joined = d.parts
 	}
-	return 4*(d.queries+2)*dim + d.lanes/size*(d.queries*(4*dim+8)+4) + 16*joined*d.queries + 80
+	return d.turnedBytes(dim) + d.lanes/size*(d.queries*(4*dim+8)+4) + 16*joined*d.queries + 80
 }
+
+// turnedBytes are those of what a workgroup turns.
+func (d *division) turnedBytes(dim int) int { return 4 * (d.queries + 2) * dim }
 
 // divideJoined divides a token's attention to a number of positions among workgroups, the last of which joins the parts. A part has short
 // positions at least.
@@ -128,7 +131,14 @@ func (r *layers) attendShuffled(at *model.Attention, sinks *Vector, kv *Cache, t
 		delete(c, name)
 	}
 	maps.Copy(c, kernels.Consts{"SCALE": at.Scale, "SPAN": shuffleSpan(at), "SIZE": r.choose.Subgroup, "TURN": flag(turn), "X_STRIDE": in.Stride, "JOIN": flag(d.joins)})
-	inputs := []*arena.Buffer{r.g.rows, in.Buffer, angles, kv.K, kv.V, r.read(sinks)}
+	from, bias := in.Buffer, r.unread
+	if sliced && turn {
+		if o := r.owedTo(at, d); o != nil {
+			from, bias = r.take(o, c)
+			c["X_STRIDE"], c["PANELS"] = o.part.Rows, (r.n+panel-1)/panel
+		}
+	}
+	inputs := []*arena.Buffer{r.g.rows, from, bias, angles, kv.K, kv.V, r.read(sinks)}
 	if part := r.takesChunks(by, d, at); part != nil {
 		r.attendInChunks(part, c, d, at, out, inputs)
 		return false
@@ -150,6 +160,16 @@ func (r *layers) attendShuffled(at *model.Attention, sinks *Vector, kv *Cache, t
 		r.joinParts(at, d, out, limbs)
 	}
 	return limbs
+}
+
+// owedTo returns the addends of queries, keys and values, if nothing else reads these and a workgroup of ShufflingKernel has the memory to
+// add them up; else nil.
+func (r *layers) owedTo(at *model.Attention, d division) *addends {
+	o := r.owes(r.g.act.qkv, (at.Heads+2*at.KVHeads)*at.HeadDim, r.Tokens())
+	if o == nil || at.Gated || o.product.Add || o.product.Scale != 1 || d.bytes(at.HeadDim, r.choose.Subgroup)+d.turnedBytes(at.HeadDim) > r.dev.Limits().MaxWorkgroupBytes {
+		return nil
+	}
+	return o
 }
 
 // takesChunks returns the only part of the matrix that multiplies heads if it is multiplied by Int8Kernel, and if workgroups of

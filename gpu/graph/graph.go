@@ -226,12 +226,21 @@ func (g *Graph) Order(n, context int, o Order) Order {
 }
 
 // Body records a pass of n tokens in this order, whose attention splits the cached positions into the given number of parts. Few
-// tokens may come in any order but Single without being recorded for it.
-func (g *Graph) Body(n, parts int, order Order) (Body, error) {
+// tokens may come in any order but Single without being recorded for it. The residual stream is whole behind the last pass; behind
+// the others, the next one may still have to add to it what the layer made.
+func (g *Graph) Body(n, parts int, order Order) (Body, error) { return g.body(n, parts, order, false) }
+
+// Traced is Body, but the residual stream is whole behind each pass.
+func (g *Graph) Traced(n, parts int, order Order) (Body, error) { return g.body(n, parts, order, true) }
+
+func (g *Graph) body(n, parts int, order Order, whole bool) (Body, error) {
 	r := g.recorder("embedding", n)
 	r.parts, r.order = parts, order
 	var b Body
 	take := func() {
+		if sliced && whole {
+			r.settle()
+		}
 		b.Passes = append(b.Passes, r.pass)
 	}
 	r.embed()
@@ -240,6 +249,9 @@ func (g *Graph) Body(n, parts int, order Order) (Body, error) {
 		r.pass = &Pass{Name: fmt.Sprintf("layer %d", i)}
 		r.layer(i)
 		take()
+	}
+	if sliced {
+		r.settle()
 	}
 	b.Squares = r.ahead.squares
 	return b, r.err

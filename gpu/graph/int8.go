@@ -111,13 +111,13 @@ func int8Down(s Shape) int {
 func (r *Recorder) int8Product(p *Product, part *Part, s Shape, step *arena.Buffer) {
 	limbs, units := r.splitInt8(p.In, part, s, step)
 	if sliced {
-		if v := r.slicing(s); v.panels > 0 {
+		if v := r.slicing(s, p.loose()); v.panels > 0 {
 			r.slicesProduct(p, part, s, v, limbs, units, step)
 			return
 		}
 	}
 	c := int8Consts(part, r.n)
-	c["HEIGHT"], c["SCALED"], c["BIAS"] = s.Rows, flag(p.In.norm != nil), flag(p.Bias != nil)
+	c["HEIGHT"], c["SQUARES"], c["BIAS"] = s.Rows, squaresOf(p.In, s), flag(p.Bias != nil)
 	p.Gate.add(c, "GATED")
 	with := r.choose.int8Defaults(s)
 	with.add(c)
@@ -140,12 +140,27 @@ func (r *Recorder) splitInt8(in Vectors, p *Part, s Shape, step *arena.Buffer) (
 	r.cost = Cost{}
 	c := int8Consts(p, r.n)
 	maps.Copy(c, kernels.Consts{"WOVEN": flag(!p.inOrder), "WIDTH": p.Width, "STRIDE": in.Stride})
-	const lanes = 256
-	c["LANES"] = lanes
+	c["LANES"] = int8Lanes
 	if in.norm != nil {
-		c["NORM"], c["EPS"] = 1, r.eps
+		c["NORM"] = 1
 	}
-	r.Dispatch("split_int8", c, r.n, (p.Cols(p.Width)/4+lanes-1)/lanes, in.Buffer, r.read(in.norm), limbs, units, r.halves.units, step)
+	parts, bias := r.unread, r.unread
+	if sliced {
+		if o := r.owes(in, p.Width, step); o != nil && o.product.Add && step == r.Tokens() {
+			parts, bias = r.take(o, c)
+			c["SCALE"] = o.product.Scale
+		}
+	}
+	r.Dispatch("split_int8", c, r.n, int8Splits(s), in.Buffer, r.read(in.norm), parts, bias, limbs, units, r.halves.units, step)
 	r.cost, r.splitOf = cost, is
 	return limbs, units
 }
+
+// int8Lanes are the threads of a workgroup of split_int8, each for four elements of a vector.
+const int8Lanes = 256
+
+// int8Splits reports among how many workgroups split_int8 divides a vector of a product.
+func int8Splits(s Shape) int { return (s.Cols(s.Width)/4 + int8Lanes - 1) / int8Lanes }
+
+// squaresOf reports how many sums of squares of each vector split_int8 leaves for a product, in vec4: none if there is no norm.
+func squaresOf(in Vectors, s Shape) int { return flag(in.norm != nil) * ((int8Splits(s) + 3) / 4) }

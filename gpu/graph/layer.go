@@ -157,7 +157,7 @@ func (r *layers) branch(y *model.Layer, post, scale, next *Vector, by *Matrix, r
 		if r.g.spec.Norm.Kind != model.RMSNorm || r.tap != nil {
 			next = nil
 		}
-		record(a.x, Epilogue{Add: true, Scale: y.ResidualScale, Next: next, By: by})
+		record(a.x, Epilogue{Add: true, Scale: y.ResidualScale, Next: next, By: by, Loose: sliced && next != nil && r.addedUpAhead(y, by)})
 		return
 	}
 	record(a.branch, Epilogue{Scale: 1})

@@ -25,8 +25,8 @@ var ofSplits = []string{MatrixKernel, expertMatrixKernel, FewKernel, Int8Kernel,
 // halves are the vectors of a product as MatrixKernel reads them.
 type halves struct {
 	both  *arena.Buffer // [vectors][hi, lo][columns] float16; nil: there are none
-	units *arena.Buffer // [vectors] float32, what hi + lo is multiplied by
-	parts *arena.Buffer // sums of parts of the columns, of which joinKernel makes results
+	units *arena.Buffer // [vectors] float32, what hi + lo is multiplied by; or sums of squares that split_int8 stores
+	parts *arena.Buffer // see addends
 }
 
 // ReserveHalves asks for the memory that products by subgroup matrices need, for a number of vectors and of elements.
@@ -34,7 +34,7 @@ type halves struct {
 func (k *Kit) ReserveHalves(vectors, elements int) {
 	k.halves = halves{
 		both:  k.arena.Reserve(PurposeActivations, 4*elements, gpu.Storage),
-		units: k.arena.Reserve(PurposeActivations, 4*vectors, gpu.Storage),
+		units: k.arena.Reserve(PurposeActivations, 16*(vectors+elements/(16*int8Lanes)+1), gpu.Storage),
 	}
 }
 

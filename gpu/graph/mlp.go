@@ -32,7 +32,7 @@ func (r *layers) mlp(w *Layer, m *model.MLP, in, out Vectors, e Epilogue) {
 	if w.GateUp != nil {
 		own := e
 		if w.Router != nil {
-			own.Next = nil // the experts add to it
+			own.Next, own.Loose = nil, false // the experts add to it
 		}
 		r.dense(w, m, in, out, own)
 		e.Next, e.Add = own.Next, true

@@ -25,6 +25,7 @@ type Epilogue struct {
 	Next           *Vector // unless nil, the norm that reads the result: its input is to be prepared
 	By             *Matrix // that multiplies what the norm makes
 	HandOn         bool    // Out is wanted as limbs, too
+	Loose          bool    // what reads the result next may add it up, see addends
 }
 
 // Gate is an activation v·sigmoid(Slope·v + Cubic·v³), which matvec can compute itself.

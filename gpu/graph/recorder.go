@@ -21,6 +21,7 @@ type Recorder struct {
 	ahead   ahead      // what the product that came last has prepared
 	handed  bool       // whether it has stored its output as limbs, too
 	splitOf splitInput // what lies split, if nothing else was recorded since but products of it
+	owed    *addends   // the last product, if it is still to be added up
 
 	// If only a part of a layer is recorded, it begins at from and ends at the matrix that the tap wants.
 	from Place
@@ -36,7 +37,12 @@ type ahead struct {
 }
 
 // Pass returns what was recorded.
-func (r *Recorder) Pass() (*Pass, error) { return r.pass, r.err }
+func (r *Recorder) Pass() (*Pass, error) {
+	if sliced {
+		r.settle()
+	}
+	return r.pass, r.err
+}
 
 // N reports how many tokens the pass has.
 func (r *Recorder) N() int { return r.n }
@@ -56,6 +62,9 @@ func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, buffers .
 		r.err = err
 		return
 	}
+	if sliced {
+		r.settle()
+	}
 	if !slices.Contains(ofSplits, kernel) {
 		r.splitOf = splitInput{}
 	}
@@ -65,9 +74,13 @@ func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, buffers .
 
 // Copy records a copy.
 func (r *Recorder) Copy(dst, src gpu.Range) {
-	if r.recording() {
-		r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{To: dst, From: src})
+	if !r.recording() {
+		return
 	}
+	if sliced {
+		r.settle()
+	}
+	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{To: dst, From: src})
 }
 
 // recording reports whether what comes is recorded.

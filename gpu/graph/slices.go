@@ -6,15 +6,11 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
-	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // SlicesKernel is Int8Kernel with the activations in registers. If there are too few rows to keep a GPU busy, several
-// workgroups share the columns of a row, and joinKernel adds up their results.
-const (
-	SlicesKernel = "matvec_slices"
-	joinKernel   = "matvec_join"
-)
+// workgroups share the columns of a row, whose results are then added up.
+const SlicesKernel = "matvec_slices"
 
 const (
 	sliceCount    = 4                         // subgroups of a workgroup, each for 128 columns
@@ -33,12 +29,13 @@ const sliced = runtime.GOOS != "js"
 type slicing struct{ panels, parts int }
 
 // SlicesTake reports whether SlicesKernel makes products of a shape, on a device that has the memory.
-func SlicesTake(s Shape) bool { return sliced && slicingOf(s).panels > 0 }
+func SlicesTake(s Shape) bool { return sliced && slicingOf(s, false).panels > 0 }
 
 // slicingOf chooses the division that should take a large GPU the shortest time, unless Int8Kernel should be faster. Times are in units of
-// 0.4 µs, as an H200 takes them: a workgroup's turn 2 for the activations and 2 for each panel, its beginning and end 12. WebGPU does not
-// say how many cores a device has: one with fewer divides products the same way, which is right, but may not be the fastest.
-func slicingOf(s Shape) (best slicing) {
+// 0.4 µs, as an H200 takes them: a workgroup's turn 2 for the activations and 2 for each panel, its beginning and end 12, each part 1 for what
+// adds it up, and the dispatch that does so 8, unless the product may be left loose. WebGPU does not say how many cores a device has: one
+// with fewer divides products the same way, which is right, but may not be the fastest.
+func slicingOf(s Shape, loose bool) (best slicing) {
 	steps := s.Cols(s.Width) / 128
 	if s.Tokens <= panel || s.Packing != slicedPacking || steps%sliceCount > 0 || !Int8Takes(s) {
 		return best
@@ -51,7 +48,10 @@ func slicingOf(s Shape) (best slicing) {
 		}
 		join := 0
 		if parts > 1 {
-			join = 8 + parts
+			join = parts
+			if !loose || parts > mostAddends {
+				join += 8
+			}
 		}
 		for panels := 1; panels <= mostSliced; panels++ {
 			waves := ((rows+panels-1)/panels*parts + groupsAtOnce - 1) / groupsAtOnce
@@ -84,8 +84,8 @@ func (v slicing) bytes(s Shape) int {
 }
 
 // slicing returns how SlicesKernel divides a product, without panels if the device or the graph lacks the memory for it.
-func (k *Kit) slicing(s Shape) slicing {
-	v := slicingOf(s)
+func (k *Kit) slicing(s Shape, loose bool) slicing {
+	v := slicingOf(s, loose)
 	parts := k.halves.parts
 	if k.dev.Limits().MaxWorkgroupBytes < slicedBytes || v.parts > 1 && (parts == nil || parts.Size() < uint64(v.bytes(s))) {
 		return slicing{}
@@ -100,7 +100,7 @@ func (k *Kit) ReserveParts(shapes ...Shape) {
 	}
 	bytes := 0
 	for _, s := range shapes {
-		bytes = max(bytes, slicingOf(s).bytes(s))
+		bytes = max(bytes, slicingOf(s, false).bytes(s), slicingOf(s, true).bytes(s))
 	}
 	if bytes > 0 {
 		k.halves.parts = k.arena.Reserve(PurposeActivations, bytes, gpu.Storage)
@@ -111,7 +111,7 @@ func (k *Kit) ReserveParts(shapes ...Shape) {
 func (r *Recorder) slicesProduct(p *Product, part *Part, s Shape, v slicing, limbs, units, step *arena.Buffer) {
 	c := int8Consts(part, r.n)
 	delete(c, "BOTH")
-	c["HEIGHT"], c["SCALED"], c["BIAS"] = s.Rows, flag(p.In.norm != nil), flag(p.Bias != nil && v.parts == 1)
+	c["HEIGHT"], c["SQUARES"], c["BIAS"] = s.Rows, squaresOf(p.In, s), flag(p.Bias != nil && v.parts == 1)
 	c["PANELS"], c["PARTS"], c["AHEAD"] = v.panels, v.parts, 2-v.panels%2
 	out := p.Out.Buffer
 	if v.parts > 1 {
@@ -124,18 +124,6 @@ func (r *Recorder) slicesProduct(p *Product, part *Part, s Shape, v slicing, lim
 	r.Dispatch(SlicesKernel, c, x, y,
 		part.codes, r.heads(part), limbs, units, r.halves.units, r.read(p.Bias), out, r.sizesOf(p, part), step)
 	if v.parts > 1 {
-		r.join(p, part, s, v)
+		r.owe(p, part, v.parts, step)
 	}
-}
-
-// join records the sum of the parts of a product.
-func (r *Recorder) join(p *Product, part *Part, s Shape, v slicing) {
-	const lanes = 256
-	c := kernels.Consts{"PARTS": v.parts, "HEIGHT": s.Rows, "WIDE": (r.n + panel - 1) / panel, "LANES": lanes, "BIAS": flag(p.Bias != nil)}
-	rows := s.Rows
-	if p.Gate != nil {
-		p.Gate.add(c, "GATED")
-		rows /= 2
-	}
-	r.Dispatch(joinKernel, c, (rows+lanes-1)/lanes, r.n, r.halves.parts, r.read(p.Bias), p.Out.Buffer, r.sizesOf(p, part))
 }

@@ -11,22 +11,26 @@ import (
 func TestSlicing(t *testing.T) {
 	for _, c := range []struct {
 		bits, block, rows, width, tokens int
+		loose                            bool
 		want                             slicing
 	}{
-		{4, 128, 28672, 4096, 32, slicing{7, 1}}, // 256 workgroups of the 264 that run at a time
-		{4, 128, 4096, 14336, 32, slicing{7, 7}},
-		{4, 128, 6144, 4096, 32, slicing{6, 4}},
-		{4, 128, 4096, 4096, 32, slicing{}}, // adding up parts would take longer than they save
-		{4, 128, 28672, 4096, 16, slicing{}},
-		{4, 128, 28672, 4096, 33, slicing{}},
-		{4, 64, 28672, 4096, 32, slicing{}},
-		{4, 256, 28672, 4096, 17, slicing{}},
-		{4, 128, 28672, 4224, 32, slicing{}},
-		{8, 128, 28672, 4096, 32, slicing{}},
+		{4, 128, 28672, 4096, 32, false, slicing{7, 1}}, // 256 workgroups of the 264 that run at a time
+		{4, 128, 4096, 14336, 32, false, slicing{7, 7}},
+		{4, 128, 4096, 14336, 32, true, slicing{7, 7}},
+		{4, 128, 6144, 4096, 32, false, slicing{6, 4}},
+		{4, 128, 6144, 4096, 32, true, slicing{6, 4}},
+		{4, 128, 4096, 4096, 32, false, slicing{}}, // a dispatch that adds up parts would take longer than they save
+		{4, 128, 4096, 4096, 32, true, slicing{4, 4}},
+		{4, 128, 28672, 4096, 16, false, slicing{}},
+		{4, 128, 28672, 4096, 33, false, slicing{}},
+		{4, 64, 28672, 4096, 32, false, slicing{}},
+		{4, 256, 28672, 4096, 17, false, slicing{}},
+		{4, 128, 28672, 4224, 32, false, slicing{}},
+		{8, 128, 28672, 4096, 32, false, slicing{}},
 	} {
 		s := Shape{Packing{Bits: c.bits, Block: c.block}, c.rows, c.width, c.tokens}
-		if got := slicingOf(s); got != c.want || SlicesTake(s) != (c.want.panels > 0) {
-			t.Errorf("%+v: divided as %+v, want %+v", s, got, c.want)
+		if got := slicingOf(s, c.loose); got != c.want || !c.loose && SlicesTake(s) != (c.want.panels > 0) {
+			t.Errorf("%+v, loose: %v: divided as %+v, want %+v", s, c.loose, got, c.want)
 		}
 	}
 }

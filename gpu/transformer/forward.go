@@ -92,7 +92,9 @@ func (t *Transformer) feedRows(ctx context.Context, rows []graph.Row, order grap
 	if err := t.graph.Feed(rows); err != nil {
 		return leaving{}, err
 	}
-	b, err := t.passes.body(t.passes.key(len(rows), longest(rows), order))
+	key := t.passes.key(len(rows), longest(rows), order)
+	key.traced = t.trace != nil
+	b, err := t.passes.body(key)
 	if err != nil {
 		return leaving{}, err
 	}

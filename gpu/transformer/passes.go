@@ -20,6 +20,7 @@ type passes struct {
 type bodyKey struct {
 	n, parts int
 	order    graph.Order
+	traced   bool // see graph.Traced
 }
 
 // headKey names a head: how many tokens, what prepares their final norm, see graph.Body, and where their logits go, see graph.Head.
@@ -37,7 +38,7 @@ func newPasses(g *graph.Graph) passes {
 
 // key names the body of a pass of n tokens in this order, at a context of the given length.
 func (p *passes) key(n, context int, order graph.Order) bodyKey {
-	return bodyKey{n, p.graph.Parts(n, context), p.graph.Order(n, context, order)}
+	return bodyKey{n: n, parts: p.graph.Parts(n, context), order: p.graph.Order(n, context, order)}
 }
 
 // body returns the programs of a body.
@@ -45,7 +46,13 @@ func (p *passes) body(key bodyKey) (body, error) {
 	if b, ok := p.bodies[key]; ok {
 		return b, nil
 	}
-	recorded, err := p.graph.Body(key.n, key.parts, key.order)
+	var recorded graph.Body
+	var err error
+	if key.traced {
+		recorded, err = p.graph.Traced(key.n, key.parts, key.order)
+	} else {
+		recorded, err = p.graph.Body(key.n, key.parts, key.order)
+	}
 	if err != nil {
 		return body{}, err
 	}

@@ -24,8 +24,7 @@ fn prepare(tile: u32, row0: u32, t0: u32, lane: u32) {
     let e = lane + i * LANES;
     let row = row0 + e / OUT % DOWN * (16u * HIGH) + e % (16u / (1u + GATED)) * (1u + GATED);
     let t = min(t0 + e % OUT / (16u / (1u + GATED)), step.n - 1u);
-    scales[tile * OUTS + i] = 1.0;
-    if (SCALED == 1u) { scales[tile * OUTS + i] = factors[t]; }
+    scales[tile * OUTS + i] = factor_of(t);
     if (shape.add == 1u) { before[tile * OUTS + i] = y[element(line(row), t)]; }
   }
 }

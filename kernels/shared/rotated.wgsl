@@ -11,14 +11,18 @@ fn partner(e: u32) -> u32 {
   return select(e - half, e + half, e < half);
 }
 
-// rotated returns element e, of this value, after the rotation, with its partner's value.
-fn rotated(value: f32, other: f32, e: u32, position: u32) -> f32 {
-  if (e >= ROT) { return value; }
+// angle returns (cos, sin) of the angle by which element e is turned at a position.
+fn angle(e: u32, position: u32) -> vec2<f32> {
+  if (e >= ROT) { return vec2<f32>(1.0, 0.0); }
   let half = max(ROT / 2u, 1u);
   let j = select(e % half, e / 2u, INTERLEAVED == 1u);
   let fine = angles[position % 256u * half + j];
   let coarse = angles[(256u + position / 256u) * half + j];
-  let c = coarse.x * fine.x - coarse.y * fine.y;
-  let s = coarse.y * fine.x + coarse.x * fine.y;
-  return value * c + select(other, -other, partner(e) > e) * s;
+  return vec2<f32>(coarse.x * fine.x - coarse.y * fine.y, coarse.y * fine.x + coarse.x * fine.y);
+}
+
+// rotated returns element e, of this value, after the rotation by an angle, with its partner's value.
+fn rotated(value: f32, other: f32, e: u32, by: vec2<f32>) -> f32 {
+  if (e >= ROT) { return value; }
+  return value * by.x + select(other, -other, partner(e) > e) * by.y;
 }

@@ -19,7 +19,7 @@ const ADD: u32 = 0u;       // 1: x is added to, else overwritten
 const SCALE: f32 = 1.0;
 const KNOWN: u32 = 0u;     // unless 0: ids from there on are looked up as 0
 const SPAN: u32 = 256u;
-const LANES: u32 = 64u;
+const LANES: u32 = 256u;   // fewer would wait for memory column by column
 const NEXT: u32 = 0u;
 
 const WORDS: u32 = COLS * BITS / 32u;

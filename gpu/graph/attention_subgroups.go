@@ -40,6 +40,9 @@ func (r *layers) divideShuffled(at *model.Attention, kv *Cache) division {
 	d := division{parts: 1, queries: use["QUERIES"], lanes: max(128, size), each: min(4, span)}
 	switch lanes, most := powerOfTwo(positions*span/8), min(512, limits.MaxInvocations); {
 	case r.n == 1 && lanes <= most && (positions <= few || lanes <= single):
+		if at.HeadDim <= 64 {
+			lanes = min(2*lanes, most) // for one step to do; larger heads lose more by it than they gain
+		}
 		d.queries, d.lanes = 1, max(lanes, d.lanes)
 	case r.n == 1 && parts > 1 && positions <= joinedPositions:
 		r.divideJoined(at, positions, short, &d)

@@ -36,8 +36,12 @@ func (c *chooser) limbsDefaults(s Shape, gated, handsOn bool) Tuned {
 		return c.fewLimbsDefaults(s, gated, handsOn)
 	}
 	switch {
-	case handsOn && gated && s.Rows > 4*fullRows: // twice the rows for half the threads: other workgroups compute while one ends
-		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 256, "DEPTH": 1, "TURNS": 2}
+	case handsOn && gated && s.Rows > 4*fullRows: // in two turns: other workgroups compute while one ends
+		lanes := 256
+		if s.Bits == 4 && roomy {
+			lanes = 512 // for as few workgroups as a large GPU runs at once; not measured for other widths
+		}
+		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": lanes, "DEPTH": 1, "TURNS": 2}
 	case handsOn && gated && roomy:
 		return Tuned{"ROWS": 4, "ALONG": 32, "LANES": 512, "DEPTH": 2}
 	case handsOn && gated:

@@ -31,6 +31,7 @@ type Graph struct {
 	rows   *arena.Buffer // [Chunk] (token, position, sequence, 0) u32
 	split  splitting
 	atOnce int    // rows that the head takes
+	places int    // see Places
 	raw    []byte // of rows, reused
 
 	duplicating *arena.Buffer // see SetDuplicate
@@ -55,6 +56,7 @@ func New(dev *gpu.Device, w *Weights, a *arena.Arena, limit uint64, o Options) (
 		rows := batchRows(o.MaxBatch)
 		g.act.logits[1] = Vectors{Buffer: a.Reserve(PurposeActivations, 4*max(rows*s.Vocab, mostSteps*logitStride(s.Vocab)), gpu.Storage), Stride: s.Vocab}
 	}
+	g.countPlaces()
 	g.reserveHalves(g.tokens())
 	if g.caches, err = caches(s, a, limit, o); err != nil {
 		return nil, err
@@ -139,15 +141,15 @@ func (g *Graph) Logits(place int) Vectors {
 // Places reports in how many places the head can store logits: one if there are recurrences, else an even number, so that steps
 // may run while the logits of the last ones are still needed. All but the first two are for one token: of a step that comes
 // after one whose logits are in the place two before.
-func (g *Graph) Places() int {
-	if g.act.logits[1].Buffer == nil {
-		return 1
+func (g *Graph) Places() int { return g.places }
+
+// countPlaces finds out how many that are.
+func (g *Graph) countPlaces() {
+	g.places = 1
+	if g.act.logits[1].Buffer != nil {
+		vocab := g.spec.Vocab
+		g.places = 2 * min(mostSteps, (int(g.act.logits[0].Buffer.Size())/4-vocab)/logitStride(vocab)+1)
 	}
-	n := mostSteps
-	for _, v := range g.act.logits {
-		n = min(n, (int(v.Buffer.Size())/4-v.Stride)/logitStride(v.Stride)+1)
-	}
-	return 2 * n
 }
 
 // mostSteps is of how many steps that follow each other the logits are kept.

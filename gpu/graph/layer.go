@@ -45,9 +45,6 @@ func (r *layers) preparesFirst(norm *Vector, by *Matrix) bool {
 		len(w.embed.Parts) == 1 && w.embed.Parts[0].inOrder
 }
 
-// embedSpan is how many columns a workgroup of embed looks up.
-const embedSpan = 256
-
 // lookUp records the rows of a table for the tokens, and what the product after a norm takes of them, unless that is nil.
 func (r *layers) lookUp(m *Matrix, x Vectors, norm *Vector, more kernels.Consts) {
 	next := r.unwritten
@@ -55,15 +52,11 @@ func (r *layers) lookUp(m *Matrix, x Vectors, norm *Vector, more kernels.Consts)
 		more["NEXT"], next = 1, r.next.limbs
 		r.ahead = ahead{norm, InLimbs}
 	}
-	lanes := 64
-	if !r.dev.OnCPU() {
-		lanes = embedSpan // one column each: they would wait for memory column by column
-	}
 	for _, p := range m.Parts {
 		c := p.consts()
 		maps.Copy(c, more)
-		maps.Copy(c, kernels.Consts{"COLS": p.Cols(m.Width), "WIDTH": m.Width, "ROW0": p.row0, "OUT": p.Rows, "X_STRIDE": x.Stride, "LANES": lanes})
-		r.Dispatch("embed", c, r.n, (p.Cols(m.Width)+embedSpan-1)/embedSpan, p.codes, r.heads(p), r.g.rows, x.Buffer, r.read(norm), next)
+		maps.Copy(c, kernels.Consts{"COLS": p.Cols(m.Width), "WIDTH": m.Width, "ROW0": p.row0, "OUT": p.Rows, "X_STRIDE": x.Stride})
+		r.Dispatch("embed", c, r.n, (p.Cols(m.Width)+255)/256, p.codes, r.heads(p), r.g.rows, x.Buffer, r.read(norm), next)
 	}
 }
 

@@ -12,17 +12,15 @@ import (
 type ahead struct {
 	key        stepsKey // of what is encoded; zero: nothing
 	submission gpu.Submission
-	programs   map[stepsKey][]*gpu.Program
+	programs   []*gpu.Program // of it
 }
 
-// stepsKey names steps that follow each other: how many they are, and the body of each.
+// stepsKey names steps that follow each other.
 type stepsKey struct {
-	steps  int
-	bodies [mostAhead]bodyKey
+	steps   int
+	body    bodyKey // of the first
+	context int     // of the first; 0: the bodies of all are the same
 }
-
-// mostAhead is how many steps are sent together at most: as many as graph.Places has pairs for.
-const mostAhead = 4
 
 // advance feeds one token to each of several sequences and returns the candidates for what follows. While the
 // device computes, it sends the steps after that, if the lead allows it, and has the next ones encoded: two places take turns, so that
@@ -58,7 +56,7 @@ func (t *Transformer) results(ctx context.Context, rows []graph.Row) ([]Top, err
 	}
 	context := longest(rows) + l.steps // of the first step after those that were sent
 	if t.mayLead() {
-		l.under = t.encodedSteps(1-l.place, n, context)
+		l.under = t.atOnce(n, context)
 	}
 	if l.under > 0 {
 		if err := t.sendAt(1-l.place, n, context, l.under, true); err != nil {
@@ -75,26 +73,13 @@ func (t *Transformer) results(ctx context.Context, rows []graph.Row) ([]Top, err
 	return t.finder.read(ctx, l.place, n, l.steps)
 }
 
-// encodedSteps is how many steps to send: those that are encoded for a place, if they are not more than should be sent.
-func (t *Transformer) encodedSteps(place, n, context int) int {
-	steps, have := t.atOnce(n, context), t.ahead[place].key
-	if have.steps > 0 && have.steps < steps && t.stepsKey(n, context, have.steps) == have {
-		return have.steps
-	}
-	return steps
-}
-
 // encodeNext has the steps encoded that come next, the first of which is for a context of this length.
 func (t *Transformer) encodeNext(n, context int) error {
 	l := &t.lead
-	places := []int{l.place, 1 - l.place}
-	if l.under == 0 {
-		places = places[:1]
-	}
-	for _, place := range places {
-		steps := 1
+	for i := range 1 + min(l.under, 1) {
+		place, steps := l.place, 1
 		if l.under > 0 {
-			steps = t.atOnce(n, context)
+			place, steps = (l.place+i)%2, t.atOnce(n, context)
 		}
 		if steps < 1 {
 			return nil
@@ -149,9 +134,9 @@ func (t *Transformer) stepKey(n, context int) bodyKey {
 
 // stepsKey names steps of n tokens, the first of which makes the longest sequence that many positions long.
 func (t *Transformer) stepsKey(n, context, steps int) stepsKey {
-	k := stepsKey{steps: steps}
-	for i := range steps {
-		k.bodies[i] = t.stepKey(n, context+i)
+	k := stepsKey{steps: steps, body: t.stepKey(n, context)}
+	if t.stepKey(n, context+steps-1) != k.body {
+		k.context = context
 	}
 	return k
 }
@@ -165,48 +150,36 @@ func (t *Transformer) encode(place, n, context, steps int, busy bool, by func(*g
 	}
 	a.submission.Release()
 	a.key = stepsKey{}
-	programs, err := t.stepPrograms(place, key)
-	if err != nil {
-		return err
+	a.programs = a.programs[:0]
+	for i := range steps {
+		last := 0
+		if i == steps-1 {
+			last = steps
+		}
+		var err error
+		if a.programs, err = t.appendStep(a.programs, t.stepKey(n, context+i), finding{n, place + 2*i, last}); err != nil {
+			return err
+		}
 	}
-	if err := by(&a.submission, programs, busy); err != nil {
+	if err := by(&a.submission, a.programs, busy); err != nil {
 		return err
 	}
 	a.key = key
 	return nil
 }
 
-// stepPrograms returns the programs of steps.
-func (t *Transformer) stepPrograms(place int, key stepsKey) ([]*gpu.Program, error) {
-	a := &t.ahead[place]
-	if p := a.programs[key]; p != nil {
-		return p, nil
+// appendStep appends the programs of a step.
+func (t *Transformer) appendStep(to []*gpu.Program, key bodyKey, f finding) ([]*gpu.Program, error) {
+	b, err := t.passes.body(key)
+	if err != nil {
+		return to, err
 	}
-	var all []*gpu.Program
-	for i, k := range key.bodies[:key.steps] {
-		b, err := t.passes.body(k)
-		if err != nil {
-			return nil, err
-		}
-		head, err := t.passes.head(headAt(0, k.n, b.squares, place+2*i))
-		if err != nil {
-			return nil, err
-		}
-		last := 0
-		if i == key.steps-1 {
-			last = key.steps
-		}
-		top, err := t.finder.program(finding{k.n, place + 2*i, last})
-		if err != nil {
-			return nil, err
-		}
-		all = append(append(all, b.programs...), head, top)
+	head, err := t.passes.head(headAt(0, f.n, b.squares, f.place))
+	if err != nil {
+		return to, err
 	}
-	if a.programs == nil {
-		a.programs = map[stepsKey][]*gpu.Program{}
-	}
-	a.programs[key] = all
-	return all, nil
+	top, err := t.finder.program(f)
+	return append(append(to, b.programs...), head, top), err
 }
 
 // longest returns the context that the longest of the rows' sequences has then.

@@ -95,7 +95,7 @@ func (t *Transformer) WarmStep(n int) (compile func(ctx context.Context) (compil
 // prepare makes the programs of a pass.
 func (t *Transformer) prepare(key bodyKey) error {
 	if key.n <= t.opts.MaxBatch {
-		_, err := t.stepPrograms(0, stepsKey{1, [mostAhead]bodyKey{key}})
+		_, err := t.appendStep(nil, key, finding{key.n, 0, 1})
 		return err
 	}
 	b, err := t.passes.body(key)

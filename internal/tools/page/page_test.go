@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -204,7 +205,7 @@ func TestWithoutComments(t *testing.T) {
 // their code, and what package kernels reads in comments, is there.
 func TestKernelsWithoutComments(t *testing.T) {
 	t.Chdir("../../..")
-	dir := t.TempDir()
+	dir, left := t.TempDir(), 0
 	if _, err := writeOverlay(dir, map[string]string{}); err != nil {
 		t.Fatal(err)
 	}
@@ -225,6 +226,10 @@ func TestKernelsWithoutComments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if string(after) == "//\n" { // see TestUnused
+			left++
+			continue
+		}
 		b, a := strings.Split(string(before), "\n"), strings.Split(string(after), "\n")
 		if len(b) != len(a) {
 			t.Fatalf("%s: %d lines, want %d", name, len(a), len(b))
@@ -244,6 +249,44 @@ func TestKernelsWithoutComments(t *testing.T) {
 				t.Errorf("%s:%d: %q, which was %q", name, i+1, a[i], b[i])
 			case strings.HasPrefix(b[i], "//") && !strings.HasPrefix(a[i], "//"):
 				t.Errorf("%s:%d: %q is no comment any more, as %q was", name, i+1, a[i], b[i])
+			}
+		}
+	}
+	if left < len(unusedKernels) || left > 3*len(unusedKernels) {
+		t.Errorf("%d texts are left out, of %d kernels and pieces of theirs", left, len(unusedKernels))
+	}
+}
+
+// TestUnused leaves out kernels that are never asked for with their own pieces, and no program for the browser asks for them: they are
+// named only where calibration is, and where products are divided natively.
+func TestUnused(t *testing.T) {
+	texts := files{
+		"kernels/gram.wgsl": []byte("//\n// with shared/a.wgsl:\n// with shared/b.wgsl:\n"), "kernels/k.wgsl": []byte("//\n// with shared/b.wgsl:\n"),
+		"kernels/shared/a.wgsl": nil, "kernels/shared/b.wgsl": nil, "gpu/backend.js": nil,
+	}
+	if got := slices.Sorted(slices.Values(unused(texts))); !slices.Equal(got, []string{"kernels/gram.wgsl", "kernels/shared/a.wgsl"}) {
+		t.Errorf("left out: %q", got)
+	}
+	t.Chdir("../../..")
+	allowed := []string{"gpu/calibrate/", "gpu/gputest/", "gpu/graph/slices.go", "gpu/graph/addends.go"}
+	for _, name := range unusedKernels {
+		if _, err := os.Stat("kernels/" + name + ".wgsl"); err != nil {
+			t.Error(err)
+		}
+		for _, dir := range []string{"gpu", "llm", "cmd/wasm"} {
+			err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+				if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+					return err
+				}
+				text, err := os.ReadFile(path)
+				path = filepath.ToSlash(path)
+				if strings.Contains(string(text), strconv.Quote(name)) && !slices.ContainsFunc(allowed, func(a string) bool { return strings.HasPrefix(path, a) }) {
+					t.Errorf("%s names %s, which the WebAssembly leaves out", path, name)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
 		}
 	}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -59,6 +61,9 @@ func writeOverlay(dir string, replace map[string]string) (string, error) {
 			instead[filepath.ToSlash(name)] = withoutComments(text)
 		}
 	}
+	for _, name := range unused(instead) {
+		instead[name] = []byte("//\n")
+	}
 	if err := instead.write(dir); err != nil {
 		return "", err
 	}
@@ -71,6 +76,31 @@ func writeOverlay(dir string, replace map[string]string) (string, error) {
 	}
 	name := filepath.Join(dir, "overlay.json")
 	return name, os.WriteFile(name, text, 0o666)
+}
+
+// unusedKernels are those that the WebAssembly never asks for: calibration's, and those of products that only native programs divide.
+var unusedKernels = []string{"gather", "gram", "gram_matrix", "matvec_join", "matvec_slices", "spans", "split_columns"}
+
+// usesPiece finds the shared pieces that a kernel is put together with.
+var usesPiece = regexp.MustCompile(`(?m)^// with (shared/\w+\.wgsl):`)
+
+// unused lists the texts of kernels that are never asked for, and of pieces that only they are put together with.
+func unused(texts files) (names []string) {
+	needed := map[string]bool{}
+	for name, text := range texts {
+		if dir, kernel := path.Split(name); dir == "kernels/" && !slices.Contains(unusedKernels, strings.TrimSuffix(kernel, ".wgsl")) {
+			needed[name] = true
+			for _, m := range usesPiece.FindAllSubmatch(text, -1) {
+				needed["kernels/"+string(m[1])] = true
+			}
+		}
+	}
+	for name := range texts {
+		if strings.HasPrefix(name, "kernels/") && !needed[name] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // lineComment is a comment that takes a whole line, comment one after code, with the space before it. Package kernels

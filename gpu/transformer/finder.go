@@ -218,7 +218,7 @@ func (top *Top) parse(raw []byte, vocab int) error {
 // takes more, because it knows the largest logits of parts alone.
 func (top *Top) trim(most float32, want int) {
 	var counts [topBuckets]int
-	bucket := func(c sample.Candidate) int { return int((most - c.Logit) / topWidth) }
+	bucket := func(c sample.Candidate) int { return min(int((most-c.Logit)/topWidth), topBuckets-1) } // a device may divide less exactly
 	for _, c := range top.Candidates {
 		counts[bucket(c)]++
 	}

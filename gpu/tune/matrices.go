@@ -245,6 +245,6 @@ func (t *matrixTrial) compete(ctx context.Context, other, c graph.Choice) (off, 
 	if off, err = t.off(ctx, c); err != nil {
 		return 0, 0, err
 	}
-	a, b, err := race(ctx, t.kit.Device(), t, other, c)
-	return off, float64(a) / float64(b), err
+	speed, err = t.race(ctx, t, other, c)
+	return off, speed, err
 }

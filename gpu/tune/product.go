@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
@@ -19,6 +20,7 @@ type matrix struct {
 	weights *graph.Weights
 	m       *graph.Matrix
 	x, y    graph.Vectors
+	raced   time.Time // when the last race ended
 }
 
 // reserveMatrix plans a matrix of made-up weights, laid out for the kernels of a choice, and reserves memory for the vectors.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"time"
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
@@ -216,52 +215,14 @@ func (t *variantTrial) result(ctx context.Context, c graph.Choice, u use, n int)
 	return y, t.kit.ReadFloats(ctx, t.y.Buffer, 0, y)
 }
 
-// compete returns how far off a variant's results are from matvec's, and how many times as fast it is: the
-// best of three runs each, by turns.
+// compete returns how far off a variant's results are from matvec's, and how many times as fast it is.
 func (t *variantTrial) compete(ctx context.Context, v graph.Variant) (off, speed float64, err error) {
 	with := graph.Choice{Variants: map[graph.Packing]graph.Variant{t.Packing: v}}
 	if off, err = t.off(ctx, with); err != nil {
 		return 0, 0, err
 	}
-	matvec, variant, err := race(ctx, t.kit.Device(), t, graph.Choice{}, with)
-	return off, float64(matvec) / float64(variant), err
-}
-
-// race times two candidates by turns and returns the best time of each: of as many rounds as take long enough to be
-// measured without a clock on the device.
-func race(ctx context.Context, dev *gpu.Device, t trial, a, b graph.Choice) (tookA, tookB time.Duration, err error) {
-	rounds := 1
-	once := func(c graph.Choice) (time.Duration, error) {
-		p, err := t.program(c, rounds)
-		if err != nil {
-			return 0, err
-		}
-		return elapsed(ctx, dev, p)
-	}
-	for ; rounds < 512; rounds *= 2 {
-		took, err := once(a)
-		if err != nil {
-			return 0, 0, err
-		}
-		if took >= 15*time.Millisecond {
-			break
-		}
-	}
-	for i := range 3 {
-		for _, x := range []struct {
-			c    graph.Choice
-			best *time.Duration
-		}{{a, &tookA}, {b, &tookB}} {
-			took, err := once(x.c)
-			if err != nil {
-				return 0, 0, err
-			}
-			if i == 0 || took < *x.best {
-				*x.best = took
-			}
-		}
-	}
-	return tookA, tookB, nil
+	speed, err = t.race(ctx, t, graph.Choice{}, with)
+	return off, speed, err
 }
 
 // relativeRMS is that of the differences, against that of want; NaN if any is.

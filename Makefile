@@ -108,7 +108,7 @@ clean: ## Remove build/
 dawn: ## Get a Dawn library, the WebGPU of Chrome, and put it where the program looks (wants npm; NEWER=1: a newer one, wants Python)
 	@scripts/dawn $(if $(NEWER),--newer)
 
-dawn-test: ## Run the tests of gpu, those of variants of matvec and the demo without cgo, on Dawn and Chromium's software driver
+dawn-test: ## Run the tests of gpu, of kernels and of models, and the demo without cgo, on Dawn and Chromium's software driver
 	@scripts/dawn-test $(GO)
 
 .PHONY: bench-gpu

@@ -18,13 +18,14 @@ type addends struct {
 	product *Product
 	part    *Part
 	count   int
+	n       int           // vectors
 	step    *arena.Buffer // that the product was told of
 }
 
 // owe says that a product of a part of its matrix was left in addends.
 func (r *Recorder) owe(p *Product, part *Part, count int, step *arena.Buffer) {
 	if r.recording() {
-		r.owed = &addends{p, part, count, step}
+		r.owed = &addends{p, part, count, r.n, step}
 	}
 }
 
@@ -38,13 +39,13 @@ func (r *Recorder) settle() {
 	const lanes = 256
 	p, cost := o.product, r.cost
 	r.cost = Cost{}
-	c := kernels.Consts{"PARTS": o.count, "HEIGHT": o.part.Rows, "WIDE": (r.n + panel - 1) / panel, "LANES": lanes, "BIAS": flag(p.Bias != nil)}
+	c := kernels.Consts{"PARTS": o.count, "HEIGHT": o.part.Rows, "WIDE": (o.n + panel - 1) / panel, "LANES": lanes, "BIAS": flag(p.Bias != nil)}
 	rows := o.part.Rows
 	if p.Gate != nil {
 		p.Gate.add(c, "GATED")
 		rows /= 2
 	}
-	r.Dispatch(joinKernel, c, (rows+lanes-1)/lanes, r.n, r.halves.parts, r.read(p.Bias), p.Out.Buffer, r.sizesOf(p, o.part))
+	r.Dispatch(joinKernel, c, (rows+lanes-1)/lanes, o.n, r.halves.parts, r.read(p.Bias), p.Out.Buffer, r.sizesOf(p, o.part))
 	r.cost = cost
 }
 

@@ -75,12 +75,15 @@ func recordMatrices(t *testing.T, s Shape, c Choice, reserve bool) *Pass {
 	})
 }
 
-func recordProduct(t *testing.T, s Shape, c Choice, reserve func(k *Kit)) *Pass {
+func recordProduct(t *testing.T, s Shape, c Choice, reserve func(k *Kit), second ...Packing) *Pass {
 	t.Helper()
 	dev := gputest.Open(t)
-	src := &modeltest.Model{}
-	src.Add(t, rand.New(rand.NewPCG(1, 2)), model.Tensor{Name: "a", Shape: []int{s.Rows, s.Width}}, block.Packing(s.Packing), 0, 0)
-	w, m, err := PlanMatrix(dev, src, uint64(s.Rows/2*s.CodeBytes(s.Width)), Choice{}, 0)
+	src, limit, tensors := &modeltest.Model{}, uint64(s.Rows/2*s.CodeBytes(s.Width)), []int(nil)
+	for i, p := range append([]Packing{s.Packing}, second...) {
+		src.Add(t, rand.New(rand.NewPCG(1, 2)), model.Tensor{Name: fmt.Sprint(i), Shape: []int{s.Rows / (1 + len(second)), s.Width}}, block.Packing(p), 0, 0)
+		limit, tensors = max(limit, uint64(s.Rows/2*p.CodeBytes(s.Width))), append(tensors, i)
+	}
+	w, m, err := PlanMatrix(dev, src, limit, Choice{}, tensors...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,3 +60,24 @@ func TestSlicesProduct(t *testing.T) {
 		}
 	}
 }
+
+// TestSlicesBeforeGroups: parts of a product are added up for all vectors, also before one that is made in groups of a few of them.
+func TestSlicesBeforeGroups(t *testing.T) {
+	gputest.SubstituteMatrices(t, gputest.Open(t).Features().Runs, "../../kernels")
+	s := Shape{Packing{Bits: 4, Block: 128}, 260, 4096, 31}
+	packings := map[Packing]bool{s.Packing: true}
+	pass := recordProduct(t, s, Choice{Matrices: packings, Int8: packings, Batch: true}, func(k *Kit) {
+		k.ReserveHalves(s.Tokens, s.Tokens*s.Cols(s.Width))
+		k.ReserveParts(Shape{s.Packing, 130, s.Width, s.Tokens})
+	}, Packing{Bits: 16})
+	var names []string
+	for _, d := range pass.Dispatches {
+		names = append(names, d.Kernel.Name)
+		if wide, _ := d.Kernel.Constant("WIDE"); d.Kernel.Name == joinKernel && (d.Y != s.Tokens || wide != 2) {
+			t.Errorf("parts of %d vectors in %d panels are added up, want %d in 2", d.Y, wide, s.Tokens)
+		}
+	}
+	if want := []string{"split_int8", SlicesKernel, joinKernel, "matvec_batch", "matvec_batch", "matvec_batch", "matvec_batch"}; !slices.Equal(names, want) {
+		t.Errorf("recorded %q, want %q", names, want)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/llama-webgpu/llama-webgpu/gpu"
+	"github.com/llama-webgpu/llama-webgpu/gpu/arena"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
 )
 
@@ -79,5 +81,29 @@ func TestSlicesBeforeGroups(t *testing.T) {
 	}
 	if want := []string{"split_int8", SlicesKernel, joinKernel, "matvec_batch", "matvec_batch", "matvec_batch", "matvec_batch"}; !slices.Equal(names, want) {
 		t.Errorf("recorded %q, want %q", names, want)
+	}
+}
+
+// TestTapAddends: the inputs that a tap is handed are added up.
+func TestTapAddends(t *testing.T) {
+	dev := gputest.Open(t)
+	a := arena.New(dev)
+	defer a.Close()
+	kit, m := NewKit(dev, a, Choice{}), &Matrix{}
+	kit.halves.parts = a.Reserve("test", 4*2*32*64, gpu.Storage)
+	out := Vectors{Buffer: a.Reserve("test", 4*20*64, gpu.Storage), Stride: 64}
+	if err := a.Allocate(); err != nil {
+		t.Fatal(err)
+	}
+	r, e := kit.Recorder("test", 20), &end{m: m}
+	r.tap = e
+	r.owe(&Product{Out: out}, &Part{Packing: slicedPacking, Rows: 64, Width: 512}, 2, r.Tokens())
+	r.plain(m, nil, out, out, 1)
+	pass, err := r.Pass()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.at != 1 || len(pass.Dispatches) != 1 || pass.Dispatches[0].Kernel.Name != joinKernel {
+		t.Errorf("the tap was handed inputs after %d dispatches of %+v", e.at, pass.Dispatches)
 	}
 }

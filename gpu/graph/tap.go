@@ -54,6 +54,9 @@ func (r *Recorder) tapped(m *Matrix, in Inputs) bool {
 		return false
 	}
 	if !r.done {
+		if sliced {
+			r.settle()
+		}
 		r.tap.Take(r, in)
 	}
 	r.done = true

@@ -64,7 +64,7 @@ func literals(t *testing.T, name string, only ...string) kernels.Consts {
 }
 
 // long lists the kernels that may have more than 119 lines, and how many.
-var long = map[string]int{"matvec_batch": 210, "matmul": 150, "attention": 140, "attention_matrix": 165, "attention_subgroups": 260}
+var long = map[string]int{"matvec_batch": 210, "matmul": 150, "attention": 140, "attention_matrix": 165, "attention_subgroups": 225}
 
 // foreign is the part of lintForeign that a kernel may use if it enables or requires a feature.
 var foreign = map[string]string{

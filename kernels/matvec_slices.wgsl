@@ -2,7 +2,7 @@
 // matrices, while it multiplies PANELS panels of 16 rows by them. The sums of all slices are added up as they become floats.
 //   w [rows][COLS·BITS/128] vec4<u32>, h, b, y as in matvec   limbs, units, squares: activations as split_int8 makes them
 //   one workgroup computes 16·PANELS rows for up to 16·WIDE tokens, of one of PARTS parts of the columns; workgroup x + 65535·y
-//   with several parts, y is [part][16·WIDE][HEIGHT] f32 for matvec_join
+//   with several parts, y is [part][16·WIDE][HEIGHT] f32, for what reads it next or matvec_join to add up
 // with shared/shape.wgsl: Shape
 // with shared/step.wgsl: Step
 // with shared/operands8.wgsl: w, h, limbs, units, squares, b, y, shape, step

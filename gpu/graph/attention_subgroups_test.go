@@ -87,7 +87,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestShuffledFits: workgroups of ShufflingKernel take the memory that small devices have, and no more, however their work is divided.
+// TestShuffledFits: workgroups of ShufflingKernel take the memory that small devices have, and no more, however their work is divided; and
+// those that add up what they turn, what owedTo expects.
 func TestShuffledFits(t *testing.T) {
 	for _, most := range []int{16 << 10, 32 << 10} {
 		for _, size := range []int{8, 16, 32, 64} {
@@ -104,6 +105,13 @@ func TestShuffledFits(t *testing.T) {
 						}
 						if k.WorkgroupBytes > most || d.bytes(dim, size)-k.WorkgroupBytes > 160 {
 							t.Errorf("heads of %d, subgroups of %d: %+v takes %d bytes, not %d, of %d", dim, size, d, k.WorkgroupBytes, d.bytes(dim, size), most)
+						}
+						c["ADDENDS"] = 3
+						if k, err = kernels.Specialize(ShufflingKernel, c); err != nil {
+							t.Fatal(err)
+						}
+						if takes := d.bytes(dim, size) + d.turnedBytes(dim); k.WorkgroupBytes > takes {
+							t.Errorf("heads of %d, subgroups of %d: %+v takes %d bytes with addends, not %d", dim, size, d, k.WorkgroupBytes, takes)
 						}
 					}
 				}

@@ -260,8 +260,8 @@ func (g *Graph) body(n, parts int, order Order, whole bool) (Body, error) {
 }
 
 // Head records the logits of n tokens. squares is how many sums of squares the body has prepared for their final norm;
-// if it is 0, the head computes the norm itself, or what splits vectors for it does. Of the places for logits, place 1 has room for one token of each
-// sequence, and those after it for one token.
+// if it is 0, the head computes the norm itself, or what splits vectors for it does. Of the places for logits, place 1 has room for
+// one token of each sequence, and those after it for one token.
 func (g *Graph) Head(n, squares, place int) (*Pass, error) {
 	r := g.recorder("head", n)
 	in := g.act.final

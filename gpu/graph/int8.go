@@ -53,9 +53,8 @@ func int8Consts(p *Part, n int) kernels.Consts {
 	return kernels.Consts{"BITS": p.Bits, "BLOCK": p.Block, "COLS": p.Cols(p.Width), "WIDE": (n + panel - 1) / panel, "BOTH": flag(n <= bothInt8)}
 }
 
-// manyCores are the cores of a large GPU. Of those with matrices of int8, NVIDIA's keep 64 KB of workgroup memory for each core, of
-// which a workgroup takes what it declares, rounded up to 8 KB, and 1 KB more: seven workgroups have room with up to 8 KB each, three
-// with 16, two with 24.
+// manyCores are the cores of a large GPU. Of those with matrices of int8, NVIDIA's keep about 52 KB of workgroup memory for each core, of
+// which a workgroup takes what it declares and 1 KB more.
 const manyCores = 132
 
 // int8Defaults are the constants of Int8Kernel where nothing better is known: fewer where the device lacks the memory.

@@ -27,7 +27,8 @@ var variants = map[string][]kernels.Consts{
 		{"DIM": 256, "SPAN": 32, "SIZE": 32, "TURN": 0, "QUERIES": 1, "LIMBS": 1},
 		{"DIM": 64, "JOIN": 1, "SPLITS": 3, "LIMBS": 1},
 		{"DIM": 64, "LIMBS": 2, "BITS": 8, "UNIT_COLS": 64},
-		{"DIM": 64, "ADDENDS": 7, "BIAS": 1, "PANELS": 2},
+		{"DIM": 64, "ADDENDS": 7, "BIAS": 1, "PANELS": 2, "SINKS": 1},
+		{"DIM": 64, "JOIN": 1, "SPLITS": 3, "SINKS": 1},
 	},
 	"copy":          {{"EACH": 2}},
 	"duplicate":     {{"HEADS": 1, "CAP": 1, "WORDS": 30, "GROUPS": 1, "LANES": 32}},
@@ -160,6 +161,19 @@ func specialized(t *testing.T) []kernels.Kernel {
 		}
 	}
 	return all
+}
+
+// TestStorageBuffers: no kernel binds more storage buffers than every device has for a stage.
+func TestStorageBuffers(t *testing.T) {
+	for _, k := range specialized(t) {
+		storages := 0
+		for _, b := range k.Bindings {
+			storages += asInt(b != kernels.Uniform)
+		}
+		if storages > 8 {
+			t.Errorf("%s binds %d storage buffers", k.Key, storages)
+		}
+	}
 }
 
 // TestKernelsCompile compiles every variant with the native compiler, except for those that need what it does not

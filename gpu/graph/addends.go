@@ -9,7 +9,7 @@ import (
 // joinKernel adds up what workgroups for different parts of the columns have made of a product, if what reads it does not.
 const joinKernel = "matvec_join"
 
-const mostAddends = 8 // that what reads a product adds up
+const mostAddends = 8 // of a product whose reader adds them up
 
 // addends are a product of which the device has made several, each of a part of the columns: [count][vectors, whole panels][rows] float32
 // in halves.parts. The norm before the product is applied to them. Their sum, and all that comes after it, is still to be made: by the

@@ -196,7 +196,10 @@ func (s *Submission) Release() {
 }
 
 // Readback is memory to which programs copy results for the CPU to read.
-type Readback struct{ b *Buffer }
+type Readback struct {
+	b       *Buffer
+	givenUp bool // the last Read had asked for the memory and did not wait until it came
+}
 
 // NewReadback allocates size bytes, counted in Memory under purpose.
 func (d *Device) NewReadback(purpose string, size uint64) (*Readback, error) {
@@ -210,7 +213,7 @@ func (d *Device) NewReadback(purpose string, size uint64) (*Readback, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Readback{b}, nil
+	return &Readback{b: b}, nil
 }
 
 // Range is where programs copy to.
@@ -227,13 +230,18 @@ func (r *Readback) Read(ctx context.Context, dst []byte) error {
 	if _, err := d.usable(r.Range(uint64(len(dst)))); err != nil || len(dst) == 0 || len(dst)%4 != 0 {
 		return fmt.Errorf("read: %d bytes: %w", len(dst), errors.Join(err, errors.New("want a multiple of 4 within the buffer")))
 	}
+	if r.givenUp { // wgpu would answer as soon as the programs are done that were waited for then
+		if err := d.b.wait(ctx); err != nil {
+			return during("read", d.lockedNote(err))
+		}
+	}
 	d.mu.Lock()
 	p, err := d.b.startMap(r.b.h, uint64(len(dst)))
 	d.mu.Unlock()
 	if err == nil {
 		err = d.b.finishRead(ctx, p, r.b.h, dst, 0)
 	}
-	if err != nil {
+	if r.givenUp = err != nil; r.givenUp {
 		return during("read", d.lockedNote(err))
 	}
 	d.mu.Lock()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llama-webgpu/llama-webgpu/gpu"
 	"github.com/llama-webgpu/llama-webgpu/gpu/gputest"
+	"github.com/llama-webgpu/llama-webgpu/kernels"
 )
 
 // TestSubmission encodes and sends copies to a Readback, and misuses both.
@@ -144,4 +145,47 @@ func TestReleaseWhileRecording(t *testing.T) {
 		t.Errorf("sent with a bind group that is released: %v", err)
 	}
 	s.Release()
+}
+
+// TestReadbackCanceled gives up waiting for what a program copies: the next to read gets what the next program has copied, though the
+// engine may answer it once the first program is done.
+func TestReadbackCanceled(t *testing.T) {
+	d := gputest.Open(t)
+	var give func()
+	early := d.AnswerEarly(func() { give() })
+	src, y := buffer(t, d, 4, gpu.Storage), buffer(t, d, 256, gpu.Storage)
+	out, err := d.NewReadback("test", 4)
+	check(t, err)
+	rounds := 1 << 22
+	if d.OnCPU() {
+		rounds = 1 << 15
+	}
+	pl := pipeline(t, d, "spin", spin, kernels.Consts{"ROUNDS": rounds})
+	var p gpu.Program
+	p.Dispatch(pl, group(t, d, pl, gpu.Range{Buffer: y}), 32, 1, 1)
+	p.Copy(out.Range(4), gpu.Range{Buffer: src})
+	given := 0
+	for i := range uint32(6) {
+		check(t, src.Write(0, binary.LittleEndian.AppendUint32(nil, i)))
+		check(t, d.Run(&p))
+		ctx, cancel := context.WithCancel(t.Context())
+		if give = func() {}; i%3 == 0 {
+			give = cancel
+		}
+		got := make([]byte, 4)
+		err := out.Read(ctx, got)
+		cancel()
+		if err != nil && i%3 == 0 {
+			wantErr(t, err, context.Canceled)
+			given++
+			continue
+		}
+		check(t, err)
+		if v := binary.LittleEndian.Uint32(got); v != i {
+			t.Errorf("read %d, want %d", v, i)
+		}
+	}
+	if given == 0 || early() > 0 {
+		t.Errorf("%d reads were given up, %d others might have been answered early", given, early())
+	}
 }

@@ -37,7 +37,7 @@ static void lock(lw_device *d) {
 
 static void unlock(lw_device *d) { __atomic_clear(&d->lock, __ATOMIC_RELEASE); }
 
-// Receives the errors of this thread in place of the device, while it compiles: the library
+// Receives the errors of this thread in place of the device, while it compiles or cancels: the library
 // reports an error on the thread whose call caused it, before that call returns.
 static __thread lw_compiled *compiling;
 
@@ -495,3 +495,18 @@ int lw_mapped(uintptr_t buffer, uint64_t skip, void *dst, size_t n, uint64_t siz
 }
 
 void lw_unmap(uintptr_t buffer) { wgpuBufferUnmap(ptr(buffer)); }
+
+// A thread that polls makes a pending mapping an active one, and in between the buffer is neither pending nor mapped: unmapping
+// it then is an error that changes nothing. That thread raises the flag soon. Without a flag, or if mapping has failed,
+// there is nothing to unmap.
+void lw_cancel(lw_device *d, uintptr_t buffer, lw_flag *f) {
+	lw_compiled met = {0, 0, LW_OK, NULL};
+	compiling = &met;
+	wgpuBufferUnmap(ptr(buffer));
+	if (met.error != LW_OK && f != NULL) {
+		for (int i = 0; i < 10000 && !__atomic_load_n(&f->raised, __ATOMIC_ACQUIRE); i++) nap(100); // a device that is lost may never raise it
+		wgpuBufferUnmap(ptr(buffer));
+	}
+	compiling = NULL;
+	free(met.message);
+}

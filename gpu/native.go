@@ -262,9 +262,8 @@ func (n *native) startRead(ctx context.Context, src handle, off uint64, staging 
 func (n *native) startMap(staging handle, size uint64) (pending, error) {
 	f := C.lw_map(C.uintptr_t(staging), C.uint64_t(size))
 	if err := n.err(); err != nil {
-		if f != nil {
-			C.lw_flag_drop(f)
-		}
+		C.lw_cancel(n.dev, C.uintptr_t(staging), f)
+		C.lw_flag_drop(f)
 		return nil, err
 	}
 	return f, nil
@@ -272,11 +271,12 @@ func (n *native) startMap(staging handle, size uint64) (pending, error) {
 
 func (n *native) finishRead(ctx context.Context, p pending, staging handle, dst []byte, skip uint64) error {
 	f := p.(*C.lw_flag)
-	// Unmapping also cancels a mapping that is still pending.
-	defer C.lw_unmap(C.uintptr_t(staging))
-	if err := n.finish(ctx, f); err != nil {
+	defer C.lw_flag_drop(f)
+	if err := n.poll(ctx, f); err != nil {
+		C.lw_cancel(n.dev, C.uintptr_t(staging), f)
 		return err
 	}
+	defer C.lw_unmap(C.uintptr_t(staging))
 	size := (skip + uint64(len(dst)) + 3) &^ 3
 	if C.lw_mapped(C.uintptr_t(staging), C.uint64_t(skip), unsafe.Pointer(&dst[0]), C.size_t(len(dst)), C.uint64_t(size)) == 0 {
 		return errors.New("the staging buffer is not mapped")

@@ -108,5 +108,7 @@ void lw_flag_drop(lw_flag *f);
 // lw_mapped copies from a mapped buffer; it returns 0 if the buffer is not mapped.
 int lw_mapped(uintptr_t buffer, uint64_t skip, void *dst, size_t n, uint64_t size);
 void lw_unmap(uintptr_t buffer);
+// lw_cancel unmaps a buffer whose mapping was asked for and may still be pending, whatever other threads do.
+void lw_cancel(lw_device *d, uintptr_t buffer, lw_flag *f);
 
 #endif

@@ -74,10 +74,10 @@ func (n *native) stageMemory(h handle, size uint64) ([]byte, error) {
 	return unsafe.Slice((*byte)(p), size), nil
 }
 
+// freeStage: freeing the buffer also cancels a mapping that is still pending.
 func (n *native) freeStage(h handle, p pending) {
+	C.lw_buffer_free(C.uintptr_t(h))
 	if p != nil {
-		C.lw_unmap(C.uintptr_t(h)) // also cancels a mapping that is still pending
 		C.lw_flag_drop(p.(*C.lw_flag))
 	}
-	C.lw_buffer_free(C.uintptr_t(h))
 }

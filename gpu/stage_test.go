@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,4 +177,37 @@ func TestStagesAndCompilation(t *testing.T) {
 	if s := d.Stats(); s.Pipelines != times || s.CompileTime <= 0 {
 		t.Errorf("%d pipelines in %v: want %d", s.Pipelines, s.CompileTime, times)
 	}
+}
+
+// TestStageReleasedEarly releases Stages about when the device is done with them, while others wait for it: nobody gets an error.
+func TestStageReleasedEarly(t *testing.T) {
+	d := gputest.Open(t)
+	const n, waiting = 4096, 6
+	to := []gpu.StageCopy{{Dst: gpu.Range{Buffer: buffer(t, d, n, gpu.Storage)}}}
+	var wg sync.WaitGroup
+	var ended atomic.Bool
+	for range waiting {
+		wg.Go(func() {
+			for !ended.Load() {
+				if err := d.Wait(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for start := time.Now(); time.Since(start) < 3*time.Second && !t.Failed(); {
+		s, err := d.NewStage("test", n)
+		if err == nil {
+			err = s.Send(to)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		for sent, about := time.Now(), 50+rand.N(40); time.Since(sent) < time.Duration(about)*time.Microsecond; {
+			continue
+		}
+		s.Release()
+	}
+	ended.Store(true)
+	wg.Wait()
 }

@@ -29,12 +29,12 @@ func (r *Recorder) owe(p *Product, part *Part, count int, step *arena.Buffer) {
 	}
 }
 
-// settle records the sum of addends that nothing has taken.
+// settle records the sum of addends that nothing has taken. In a browser there are none.
 func (r *Recorder) settle() {
-	o := r.owed
-	if o == nil {
+	if !sliced || r.owed == nil {
 		return
 	}
+	o := r.owed
 	r.owed = nil
 	const lanes = 256
 	p, cost := o.product, r.cost

@@ -240,7 +240,7 @@ func (g *Graph) body(n, parts int, order Order, whole bool) (Body, error) {
 	r.parts, r.order = parts, order
 	var b Body
 	take := func() {
-		if sliced && whole {
+		if whole {
 			r.settle()
 		}
 		b.Passes = append(b.Passes, r.pass)
@@ -252,9 +252,7 @@ func (g *Graph) body(n, parts int, order Order, whole bool) (Body, error) {
 		r.layer(i)
 		take()
 	}
-	if sliced {
-		r.settle()
-	}
+	r.settle()
 	b.Squares = r.ahead.squares
 	return b, r.err
 }

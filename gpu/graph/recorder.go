@@ -38,9 +38,7 @@ type ahead struct {
 
 // Pass returns what was recorded.
 func (r *Recorder) Pass() (*Pass, error) {
-	if sliced {
-		r.settle()
-	}
+	r.settle()
 	return r.pass, r.err
 }
 
@@ -62,9 +60,7 @@ func (r *Recorder) Dispatch(kernel string, c kernels.Consts, x, y int, buffers .
 		r.err = err
 		return
 	}
-	if sliced {
-		r.settle()
-	}
+	r.settle()
 	if !slices.Contains(ofSplits, kernel) {
 		r.splitOf = splitInput{}
 	}
@@ -77,9 +73,7 @@ func (r *Recorder) Copy(dst, src gpu.Range) {
 	if !r.recording() {
 		return
 	}
-	if sliced {
-		r.settle()
-	}
+	r.settle()
 	r.pass.Dispatches = append(r.pass.Dispatches, Dispatch{To: dst, From: src})
 }
 

@@ -54,9 +54,7 @@ func (r *Recorder) tapped(m *Matrix, in Inputs) bool {
 		return false
 	}
 	if !r.done {
-		if sliced {
-			r.settle()
-		}
+		r.settle()
 		r.tap.Take(r, in)
 	}
 	r.done = true

@@ -28,8 +28,8 @@ type lead struct {
 	odds    odds
 }
 
-// leadTime is how long steps take at most that are sent together, and leadHits after how many hits it is one more: what a miss costs
-// is less than what they have saved.
+// leadTime is how long steps take at most that are sent together, and leadHits after how many hits it is one more: a miss
+// then costs about as much as they have saved.
 const (
 	leadTime = 4 * time.Millisecond
 	leadHits = 8

@@ -46,13 +46,11 @@ func (p *passes) body(key bodyKey) (body, error) {
 	if b, ok := p.bodies[key]; ok {
 		return b, nil
 	}
-	var recorded graph.Body
-	var err error
+	record := p.graph.Body
 	if key.traced {
-		recorded, err = p.graph.Traced(key.n, key.parts, key.order)
-	} else {
-		recorded, err = p.graph.Body(key.n, key.parts, key.order)
+		record = p.graph.Traced
 	}
+	recorded, err := record(key.n, key.parts, key.order)
 	if err != nil {
 		return body{}, err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // A GPU that has waited for a compiler keeps a fraction of its clock for nearly 0.2 s of work, and then has all of it at once.
-// So it works that long before a race, unless it rested for less than raceRest since the last one.
+// So it works that long before a race, unless it has rested for less than raceRest since the last one.
 const raceWarmUp, raceRest = 200 * time.Millisecond, 50 * time.Millisecond
 
 // raceTime is how long one turn takes, so that it is measured without a clock on the device; raceTurns is how many each has.
